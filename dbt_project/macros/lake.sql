@@ -1,0 +1,33 @@
+{#- Where the lake is and how models read it. -#}
+
+{% macro lake_root() -%}
+    {{ return(env_var('MLOPS_HOME', '../.mlops') ~ '/lake') }}
+{%- endmacro %}
+
+{% macro lake_is_empty(pattern) -%}
+    {{ return(run_query("select count(*) from glob('" ~ pattern ~ "')").rows[0][0] == 0) }}
+{%- endmacro %}
+
+{# A raw table, or zero rows of its declared types as long as nothing has landed (read_parquet refuses an empty
+   glob, and a source that is not required must not stop the others). #}
+{% macro raw(name) -%}
+    {%- set relation = source('raw', name) -%}
+    {%- if not execute -%}{{ return(relation) }}{%- endif -%}
+    {%- set tables = graph.get('sources', {}).values() | selectattr('source_name', 'eq', 'raw')
+        | selectattr('name', 'eq', name) | list -%}
+    {%- set folder = lake_root() ~ '/raw/' ~ name -%}
+    {%- if not tables or 'read_parquet' not in relation | string -%}{{ return(relation) }}{%- endif -%}
+    {%- if not lake_is_empty(folder ~ '/data.parquet') or not lake_is_empty(folder ~ '/*/data.parquet') -%}
+        {{ return(relation) }}
+    {%- endif -%}
+    {{ return("(" ~ no_rows(tables[0].columns.values()) ~ ")") }}
+{%- endmacro %}
+
+{# Zero rows with names and types; columns carry `name` and `data_type`. #}
+{% macro no_rows(columns) -%}
+    {%- set parts = [] -%}
+    {%- for column in columns -%}
+        {%- do parts.append("cast(null as " ~ column.data_type ~ ") as " ~ adapter.quote(column.name)) -%}
+    {%- endfor -%}
+    {{ return("select " ~ parts | join(", ") ~ " where false") }}
+{%- endmacro %}

@@ -1,0 +1,42 @@
+"""`MonitoredModel`: one YAML file becomes the assets, checks, job and sensor of a model in production.
+
+Here: the component and what belongs to the model as a whole. Not here: the bodies of the assets
+(`training_assets`, `monitoring_assets`) and of the sensor (`retrain_sensor`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from pydantic import BaseModel
+
+from mlops_assets.components.monitoring_assets import build_monitoring_assets
+from mlops_assets.components.retrain_sensor import build_retrain_job, build_retrain_sensor
+from mlops_assets.components.training_assets import build_training_assets
+from mlops_assets.core.settings import ModelSettings
+
+
+class MonitoredModel(dg.Component):
+    """A model that the platform trains, judges, promotes, watches and retrains by itself."""
+
+    def __init__(self, settings: ModelSettings):
+        self.settings = settings
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The YAML's fields."""
+        return ModelSettings
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> MonitoredModel:
+        """From validated YAML."""
+        if not isinstance(attributes, ModelSettings):
+            raise dg.DagsterInvalidDefinitionError("MonitoredModel needs `attributes:`; see docs/models.md.")
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Seven assets, one job, one sensor."""
+        return dg.Definitions(
+            assets=[*build_training_assets(self.settings), *build_monitoring_assets(self.settings)],
+            jobs=[build_retrain_job(self.settings)],
+            sensors=[build_retrain_sensor(self.settings)],
+        )

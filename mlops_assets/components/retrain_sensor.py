@@ -1,0 +1,95 @@
+"""The sensor that turns evidence into a decision and a decision into a run.
+
+Here: one tick. Not here: gathering evidence (`resources.evidence`), the policy (`core.policy`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.clock import NoDataYet
+from mlops_assets.resources.evidence import consider, keep
+from mlops_assets.resources.platform import Platform
+
+DECISION_TAG = "mlops/decision"
+MODEL_TAG = "mlops/model"
+TRAINING_CHAIN = ("training_set", "challenger", "evaluation", "champion")
+
+
+def build_retrain_job(model: ModelSettings) -> dg.UnresolvedAssetJobDefinition:
+    """The chain from training set to champion as one job; one run of it trains one model."""
+    return dg.define_asset_job(
+        f"{model.name}_retrain",
+        selection=dg.AssetSelection.assets(*(dg.AssetKey([model.name, step]) for step in TRAINING_CHAIN)),
+        description=f"Train a challenger of {model.name}, judge it, and promote it if it is better.",
+        executor_def=dg.in_process_executor,
+        tags={MODEL_TAG: model.name},
+    )
+
+
+def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
+    """Evidence, policy, decision: on record once, and a run for each retraining."""
+
+    @dg.sensor(
+        name=f"{model.name}_retrain_sensor",
+        job_name=f"{model.name}_retrain",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Retrains {model.name} when the evidence says so; keeps every decision with its reason.",
+    )
+    def retrain_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+        if running := _in_progress(context.instance, model.name):
+            return dg.SkipReason(f"A retraining is under way ({running}); its outcome comes first.")
+        if unanswered := _without_run(context.instance, platform, model.name):
+            return dg.SensorResult(run_requests=[_request(unanswered)])
+        try:
+            decision, _, news = consider(platform, model)
+        except NoDataYet as why:
+            return dg.SkipReason(str(why))
+        if news:
+            keep(platform, decision)
+        if decision.action != "retrain":
+            return dg.SkipReason(f"{decision.action} ({decision.rule}): {decision.reason}")
+        return dg.SensorResult(run_requests=[_request(decision.to_dict())])
+
+    return retrain_sensor
+
+
+def _request(decision: Mapping[str, Any]) -> dg.RunRequest:
+    """The run of a decision; its key makes a second request for the same decision a no-op."""
+    return dg.RunRequest(
+        run_key=decision["id"],
+        tags={DECISION_TAG: decision["id"], "mlops/rule": decision["rule"], "mlops/as_of": decision["at"]},
+    )
+
+
+def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -> dict[str, Any] | None:
+    """The newest decision to retrain, if it never became a run: the process died between the two."""
+    retrains = [
+        entry
+        for entry in platform.ledger.entries(model)
+        if entry["kind"] == "decision" and entry["action"] == "retrain"
+    ]
+    if not retrains:
+        return None
+    tags = {DECISION_TAG: retrains[-1]["id"]}
+    return None if instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1) else retrains[-1]
+
+
+def _in_progress(instance: dg.DagsterInstance, model: str) -> str | None:
+    """The run that trains this model right now, if there is one."""
+    runs = instance.get_runs(
+        filters=dg.RunsFilter(
+            tags={MODEL_TAG: model},
+            statuses=[
+                dg.DagsterRunStatus.QUEUED,
+                dg.DagsterRunStatus.NOT_STARTED,
+                dg.DagsterRunStatus.STARTING,
+                dg.DagsterRunStatus.STARTED,
+            ],
+        ),
+        limit=1,
+    )
+    return runs[0].run_id if runs else None

@@ -1,0 +1,265 @@
+"""The chain that makes a champion: training_set, challenger, evaluation, champion.
+
+Here: the four assets; each reads, calls `core`, writes, reports. Not here: tuning and fitting (`core.training`),
+the verdict (`core.gate`), the rows (`resources.model_data`), aliases (`resources.registry`).
+
+Each asset tells the next what it made by a small JSON record in the lake, so any of them can be materialized again
+by itself, from the UI too.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.tracking import Tracking
+
+if TYPE_CHECKING:
+    from mlops_assets.core.training import Model, Tuned
+    from mlops_assets.resources.training_steps import Judged
+
+UPSTREAM_CHECK = "data_tests_pass"
+GATE_CHECK = "challenger_beats_champion"
+
+
+def build_training_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
+    """The four assets of one model's training chain."""
+    return [_training_set(model), _challenger(model), _evaluation(model), _champion(model)]
+
+
+def _spec(model: ModelSettings, name: str, description: str, *, deps: list[Any], kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        dg.AssetKey([model.name, name]),
+        description=description,
+        deps=deps,
+        group_name=model.name,
+        owners=model.owners,
+        kinds=kinds,
+        skippable=True,
+    )
+
+
+def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
+    upstream = [*model.features, model.label.model]
+    spec = _spec(
+        model,
+        "training_set",
+        f"One row per labelled event of {model.label.model} that was known before the gate window begins, with the "
+        "features as they were known at the event's time. Stored under the hash of its content.",
+        deps=upstream,
+        kinds={"parquet", "feast"},
+    )
+    check = dg.AssetCheckSpec(
+        UPSTREAM_CHECK,
+        asset=spec.key,
+        blocking=True,
+        description="The newest run of every dbt test on the features and labels passed; nothing is trained otherwise.",
+    )
+
+    @dg.multi_asset(name=f"{model.name}_training_set", specs=[spec], check_specs=[check], retry_policy=OUTSIDE_RETRY)
+    def training_set(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        failing = failing_tests(context, upstream)
+        yield dg.AssetCheckResult(
+            check_name=UPSTREAM_CHECK,
+            asset_key=spec.key,
+            passed=not failing,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"Failing: {', '.join(failing)}. Mend the model or its data, build dbt again; the champion stays."
+            if failing
+            else None,
+        )
+        if failing:
+            return
+        from mlops_assets.resources.training_steps import prepare
+
+        prepared = prepare(platform, model)
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            data_version=dg.DataVersion(prepared["sha256"]),
+            metadata={
+                "dagster/row_count": prepared["rows"],
+                "events": f"{prepared['first_event']} to {prepared['last_event']}",
+                "labels_known_before": prepared["known_by"],
+                "gate_window": f"{prepared['gate_start']} to {prepared['gate_end']}",
+                "label_mean": prepared["label_mean"],
+                "path": dg.MetadataValue.path(prepared["path"]),
+            },
+        )
+
+    return training_set
+
+
+def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> list[str]:
+    """Names of the checks on upstream dbt models whose newest evaluation failed with severity ERROR.
+
+    A failing dbt test by itself does not stop a Python asset downstream, so training asks.
+    """
+    keys = [
+        key
+        for name in upstream
+        for key in context.repository_def.asset_graph.get_check_keys_for_assets([dg.AssetKey(name)])
+    ]
+    records = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    failed = []
+    for key, record in records.items():
+        evaluation = record.evaluation if record else None
+        if evaluation and not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            failed.append(f"{key.asset_key.to_user_string()}.{key.name}")
+    return sorted(failed)
+
+
+def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = _spec(
+        model,
+        "challenger",
+        f"A {model.training.family} model for {model.name}, tuned in the order of time on the training set alone.",
+        deps=[dg.AssetKey([model.name, "training_set"])],
+        kinds={"xgboost", "mlflow"},
+    )
+
+    @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec])
+    def challenger(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+        from mlops_assets.core.figures import importance_figure, validation_figure
+        from mlops_assets.resources.training_steps import train
+
+        record, tuned, trained = train(platform, model, run_id=tracking.run_id)
+        _log_training(tracking, context, record, tuned, trained)
+        tracking.log_figure(validation_figure(tuned.curve, tuned.curve_metric), "validation_curve.html")
+        tracking.log_figure(importance_figure(trained.importance()), "feature_importance.html")
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            data_version=dg.DataVersion(trained.sha256),
+            metadata={
+                f"validation_{model.metric}": tuned.validation_score,
+                "trials": len(tuned.trials),
+                "rounds": tuned.recipe.rounds,
+                "params": dg.MetadataValue.json(dict(tuned.recipe.params)),
+                "importance": dg.MetadataValue.md(_importance_table(trained)),
+                "mlflow_run": tracking.link(),
+                "training_set": record["training_set"],
+            },
+        )
+
+    return challenger
+
+
+def _log_training(
+    tracking: Tracking, context: dg.AssetExecutionContext, record: dict[str, Any], tuned: "Tuned", trained: "Model"
+) -> None:
+    tracking.log_params(
+        {
+            **tuned.recipe.params,
+            "rounds": tuned.recipe.rounds,
+            "seed": tuned.recipe.seed,
+            "family": tuned.recipe.family,
+            "trials": len(tuned.trials),
+            "training_set": record["training_set"],
+            "code_version": record["code_version"],
+            "dagster_run_id": context.run_id,
+        }
+    )
+    tracking.log_metrics({"validation_score": tuned.validation_score, "training_rows": record["rows"]})
+    tracking.log_curve(f"validation_{tuned.curve_metric}", _best_curve(tuned))
+    tracking.log_dataset(record["dataset"], name="training_set", digest=record["training_set"][:16])
+    tracking.log_table(tuned.trials, "trials.json")
+    tracking.log_bytes(trained.to_bytes(), "judged/model.ubj")
+
+
+def _best_curve(tuned: "Tuned") -> list[float]:
+    return tuned.curve[tuned.curve["trial"] == tuned.best_trial]["value"].tolist()
+
+
+def _importance_table(trained: "Model", top: int = 15) -> str:
+    from mlops_assets.core.reporting import markdown_table
+
+    return markdown_table(list(trained.importance().items())[:top], header=["feature", "share of gain"])
+
+
+def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = _spec(
+        model,
+        "evaluation",
+        f"The verdict of the gate: challenger and champion of {model.name} on the same newest matured window, which "
+        "neither was fitted on, with the paired interval of the gain by days, the slices and every rule's number.",
+        deps=[dg.AssetKey([model.name, "challenger"])],
+        kinds={"python"},
+    )
+    check = dg.AssetCheckSpec(
+        GATE_CHECK,
+        asset=spec.key,
+        blocking=False,
+        description="The challenger is better than the champion by the agreed rule. A rejection is an outcome, no failure.",
+    )
+
+    @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
+    def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+        from mlops_assets.resources.training_steps import judge
+
+        judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run_id))
+        tracking.log_metrics(judged.metrics)
+        verdict = judged.verdict
+        yield dg.MaterializeResult(asset_key=spec.key, metadata=_verdict_metadata(judged))
+        yield dg.AssetCheckResult(
+            check_name=GATE_CHECK,
+            asset_key=spec.key,
+            passed=verdict.promote,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=verdict.reason,
+            metadata=_verdict_metadata(judged),
+        )
+
+    return evaluation
+
+
+def _verdict_metadata(judged: "Judged") -> dict[str, Any]:
+    from mlops_assets.core.reporting import markdown_table
+
+    verdict = judged.verdict
+    rules = [(rule.name, "passed" if rule.passed else "failed", rule.value, rule.limit, rule.sentence) for rule in verdict.rules]
+    return {
+        "verdict": "promote" if verdict.promote else "reject",
+        "reason": verdict.reason,
+        "rules": dg.MetadataValue.md(markdown_table(rules, header=["rule", "result", "value", "limit", "what was found"])),
+        "slices": dg.MetadataValue.md(
+            markdown_table(judged.slice_rows, header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper"])
+        ),
+        "version": judged.version,
+        "judged_model": judged.judged_sha256,
+        "shipped_model": judged.shipped_sha256 or "none",
+    }
+
+
+def _champion(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = _spec(
+        model,
+        "champion",
+        f"The version of {model.name} in production: models:/{model.name}@champion. Materialized only by a promotion.",
+        deps=[dg.AssetKey([model.name, "evaluation"])],
+        kinds={"mlflow"},
+    )
+
+    @dg.multi_asset(name=f"{model.name}_champion", specs=[spec], retry_policy=OUTSIDE_RETRY)
+    def champion(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.training_steps import conclude
+
+        outcome = conclude(platform, model)
+        if not outcome["promoted"]:
+            context.log.info(f"{model.name} keeps its champion: {outcome['reason']}")
+            return
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            data_version=dg.DataVersion(outcome["sha256"]),
+            metadata={
+                "version": outcome["version"],
+                "previous": outcome["previous"] or "none",
+                "reason": outcome["reason"],
+                "fitted_on_labels_until": outcome["fitted_until"],
+            },
+        )
+
+    return champion
+
+

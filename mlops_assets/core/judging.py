@@ -1,0 +1,119 @@
+"""How sure a number is: `CannotJudge`, and intervals for statistics whose rows are not independent.
+
+Here: the error every judge raises when it has nothing to stand on, and the block-t interval that the gate and
+the performance report share. Not here: the metrics and their influence values (`metrics`), the comparison of
+two models (`gate`).
+
+Rows of one day share weather, strikes and holidays, so a day is one observation and not a thousand. All
+intervals therefore sum per-row influence values by block and let the blocks, not the rows, say how large the
+noise is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MIN_BLOCKS = 8
+"""Fewer blocks than this give no interval: a t interval on 6 degrees of freedom says more about luck than
+models."""
+
+Array = NDArray[np.float64]
+
+
+class CannotJudge(Exception):
+    """There is not enough, or not the right, data to give an honest number.
+
+    Args:
+        why: what is missing, with numbers.
+        remedy: what a person can do about it.
+    """
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why, remedy)
+        self.why = why
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"cannot judge, because {self.why}. {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided interval: the bounds, the standard error, and what they rest on."""
+
+    lower: float
+    upper: float
+    se: float
+    df: float
+    n: int
+    n_blocks: int
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """The quantile of Student's t at `probability` with `df` degrees of freedom."""
+    from scipy.special import stdtrit  # scipy.stats takes seconds to import, scipy.special does not
+
+    return float(stdtrit(df, probability))
+
+
+def t_cdf(value: float, df: float) -> float:
+    """The distribution function of Student's t with `df` degrees of freedom."""
+    from scipy.special import stdtr
+
+    return float(stdtr(df, value))
+
+
+def block_sums(influence: ArrayLike, blocks: ArrayLike) -> tuple[Array, Array]:
+    """Sums of influence values and row counts by block, both of shape (n_blocks,), in the blocks' order."""
+    values = np.asarray(influence, dtype=np.float64)
+    labels = np.asarray(blocks)
+    if values.shape[0] != labels.shape[0]:
+        msg = f"{values.shape[0]} influence values and {labels.shape[0]} block labels: pass one block per row"
+        raise ValueError(msg)
+    _, codes = np.unique(labels, return_inverse=True)
+    sums = np.bincount(codes, weights=values).astype(np.float64)
+    return sums, np.bincount(codes).astype(np.float64)
+
+
+def block_interval(
+    value: float, influence: ArrayLike, blocks: ArrayLike, *, confidence: float = 0.95
+) -> Interval:
+    """Two-sided block-t interval of an estimate from its per-row influence values.
+
+    The variance is the cluster-robust one with the CR2 correction of Bell and McCaffrey (2002): each block's
+    sum is divided by sqrt(1 - n_block / n), which makes it unbiased for equal and for unequal blocks. The
+    degrees of freedom are Satterthwaite's for blocks that weigh as much as they have rows, (sum n_b^2)^2 /
+    sum n_b^4 - 1: equal to blocks - 1 when all are equal, fewer when a few large days carry the window.
+
+    Args:
+        value: the estimate, in its own unit.
+        influence: shape (n,), mean zero, so that estimate - truth is about the mean of the influence values.
+        blocks: shape (n,), the block (the calendar day) of each row; any sortable dtype.
+        confidence: two-sided coverage, 0.95 by default.
+
+    Returns:
+        The interval around `value`.
+
+    Raises:
+        CannotJudge: fewer than eight blocks.
+    """
+    if not 0.0 < confidence < 1.0:
+        msg = f"confidence is {confidence}: set it between 0 and 1, for example 0.95"
+        raise ValueError(msg)
+    sums, sizes = block_sums(influence, blocks)
+    n_blocks = len(sums)
+    if n_blocks < MIN_BLOCKS:
+        raise CannotJudge(
+            f"the rows fall into {n_blocks} blocks (days) and an interval needs at least {MIN_BLOCKS}",
+            "Judge on a longer window, or on several windows together; nothing was changed",
+        )
+    n = float(sizes.sum())
+    variance = float(np.sum(sums**2 / (1.0 - sizes / n))) / n**2
+    df = max(1.0, float(np.sum(sizes**2) ** 2 / np.sum(sizes**4)) - 1.0)
+    se = math.sqrt(variance)
+    half = t_quantile(0.5 + confidence / 2.0, df) * se
+    return Interval(value - half, value + half, se, df, int(n), n_blocks)

@@ -1,0 +1,31 @@
+"""Numbers as text that people read: Markdown tables and short figures.
+
+Here: pure formatting. Not here: plots (`figures`), what the numbers mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def markdown_table(rows: Iterable[Sequence[Any]], *, header: Sequence[str]) -> str:
+    """Rows as a Markdown table; numbers are shortened, None is an empty cell."""
+    return pd.DataFrame([[figure(cell) for cell in row] for row in rows], columns=list(header)).to_markdown(
+        index=False, disable_numparse=True
+    )
+
+
+def figure(value: Any) -> str:
+    """A value as a person reads it: 0.7041, 12,345, 1.2e-05."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value != value:
+        return "n/a"
+    return f"{value:,.4f}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"

@@ -1,0 +1,267 @@
+"""What a source and a monitored model look like in YAML: every field, its default and its meaning.
+
+Here: the settings as strict pydantic models, and reading them from `defs/**/defs.yaml` without Dagster.
+Not here: what is built from them (`components`), the rules that read them (`core.policy`, `core.gate`, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.dataclasses import dataclass
+
+from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.gate import GatePolicy
+from mlops_assets.core.policy import RetrainPolicy
+from mlops_assets.core.training import TrainingSettings
+from mlops_assets.core.windows import parse_duration, parse_every
+
+Grain = Literal["day", "week", "month", "none"]
+Task = Literal["binary", "regression", "multiclass"]
+
+
+class Settings(BaseModel):
+    """Strict: an unknown field is an error that names it, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class ColumnSpec(Column):
+    """The fields of `Column`; no missing value is allowed unless `max_null_share` says so."""
+
+    max_null_share: float | None = 0.0
+
+
+class RowsContract(Settings):
+    """How many rows a partition may have."""
+
+    min: int = Field(default=1, ge=0)
+    max: int | None = Field(default=None, ge=1)
+
+
+class ContractSettings(Settings):
+    """What a partition must satisfy before it is written to the lake."""
+
+    columns: dict[str, ColumnSpec] = Field(description="Name and rule of each column.")
+    extra: Literal["forbid", "ignore"] = Field(default="forbid", description="What happens to undeclared columns.")
+    unique: list[str] = Field(default_factory=list, description="Columns that together identify a row.")
+    rows: RowsContract = Field(default_factory=RowsContract)
+    no_future: bool = Field(default=True, description="Whether an event time after the partition's end is a violation.")
+
+
+class SourceSettings(Settings):
+    """A raw table that lands as files, partitioned by event time."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The asset is raw/<name>, the folder landing/<name>/.")
+    description: str = Field(description="Begins with what one row is.")
+    files: str = Field(
+        description="File name pattern, e.g. orders_{partition}*.csv; {partition} stands for the first day, as "
+        "2013-01-31. Of several files for one partition the newest holds it whole."
+    )
+    grain: Grain = Field(default="day", description="Length of a partition; none: one table, replaced whole.")
+    event_time: str | None = Field(default=None, description="The column with the time of the event.")
+    timezone: str = Field(default="UTC", description="Calendar days, weeks and months are those of this zone.")
+    start: date | None = Field(default=None, description="First partition, as 2013-01-01; needed with a grain.")
+    required: bool = Field(default=True, description="Whether models wait for this source (the data clock).")
+    freshness: str = Field(default="36h", description="Stale when the newest good partition ended longer ago.")
+    null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
+    owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
+    contract: ContractSettings
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is no time zone. Write an IANA name such as America/New_York.") from error
+        return value
+
+    @field_validator("freshness")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+    @model_validator(mode="after")
+    def _partitioned_sources_are_complete(self) -> SourceSettings:
+        if self.grain == "none":
+            return self
+        if not self.event_time or not self.start or "{partition}" not in self.files:
+            raise ValueError(
+                f"source {self.name}: with grain {self.grain} it needs `event_time`, `start` and a {{partition}} in `files`."
+            )
+        if self.event_time not in self.contract.columns:
+            raise ValueError(f"source {self.name}: event_time {self.event_time!r} is not in contract.columns; add it.")
+        return self
+
+    @property
+    def rules(self) -> SourceContract:
+        """The contract, told the source's event time and time zone."""
+        contract = self.contract
+        return SourceContract(
+            columns=contract.columns,
+            unique=tuple(contract.unique),
+            min_rows=contract.rows.min,
+            max_rows=contract.rows.max,
+            event_time=self.event_time,
+            tz=self.timezone,
+            no_future=contract.no_future,
+            extra=contract.extra,
+        )
+
+    @property
+    def start_date(self) -> date:
+        """First partition of a partitioned source."""
+        if self.start is None:
+            raise ValueError(f"source {self.name} has no partitions")
+        return self.start
+
+    def partition_of(self, day: date) -> date:
+        """The first day of the partition that holds a calendar day (weeks begin on Monday)."""
+        if self.grain == "week":
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self.grain == "month" else day
+
+    def end_of(self, partition: date) -> date:
+        """The first day after a partition."""
+        if self.grain == "week":
+            return partition + timedelta(days=7)
+        if self.grain == "month":
+            return (partition.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return partition + timedelta(days=1)
+
+    def midnight(self, day: date) -> datetime:
+        """Local midnight of a day, as a moment."""
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.timezone))
+
+
+class LabelSettings(Settings):
+    """The label and when to stop waiting for it."""
+
+    model: str = Field(description="The dbt label model.")
+    column: str = Field(description="The label's column in it.")
+    max_delay: str = Field(default="7d", description="A window is judged after this, whatever is still unlabelled.")
+    mature_share: float = Field(default=0.95, gt=0, le=1, description="... or as soon as this share has a label.")
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TrainingSpec(TrainingSettings):
+    """How a challenger is trained: the search of `TrainingSettings`, and on which rows.
+
+    Attributes:
+        window: `expanding` (default): all history; `rolling: 90d`: the newest 90 days.
+    """
+
+    window: str = "expanding"
+
+
+class DriftSpec(Settings):
+    """When a window's inputs or predictions no longer look like the reference."""
+
+    psi: float = Field(default=0.2, gt=0, description="0.1 for high stakes, 0.2 by default, 0.3 for low stakes.")
+    ks_p: float = Field(default=0.05, gt=0, lt=1, description="On a sample of 1,000 rows, divided among the features.")
+    share: float = Field(default=0.3, ge=0, le=1, description="Largest share of drifted features that still passes.")
+    prediction_psi: float = Field(default=0.2, gt=0)
+
+
+class MonitoringSpec(Settings):
+    """What is watched, by which windows."""
+
+    window: str = Field(default="7d", description="day, week, month or a number of days such as 7d.")
+    slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
+    metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
+    max_drop: float = Field(default=0.05, gt=0, description="Relative loss of the metric that fails performance_holds.")
+    drift: DriftSpec = Field(default_factory=DriftSpec)
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class GateSpec(GatePolicy):
+    """When a challenger becomes champion: the rules of `GatePolicy`, and what they are applied to.
+
+    Attributes:
+        window: length of the newest matured window that champion and challenger are both judged on.
+        ship: `refit` (default): what is promoted is the same recipe fitted on all rows known now; `judged`: the
+            very model that was judged, without the newest rows.
+    """
+
+    window: str = "28d"
+    ship: Literal["refit", "judged"] = "refit"
+
+
+Retrain = Annotated[
+    RetrainPolicy, BeforeValidator(lambda value: RetrainPolicy.from_dict(value) if isinstance(value, dict) else value)
+]
+
+
+class ModelSettings(Settings):
+    """A monitored model: one YAML file."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name in the registry and prefix of its assets.")
+    description: str = Field(description="Begins with what one prediction is.")
+    task: Task = Field(description="binary, regression or multiclass.")
+    label: LabelSettings
+    features: list[str] = Field(min_length=1, description="Feature views (dbt models) it reads.")
+    exclude: list[str] = Field(default_factory=list, description="Features of these views that are not trained on.")
+    metric: str = Field(description="What gate and monitors judge by, e.g. roc_auc, log_loss, rmse.")
+    timezone: str = Field(default="UTC", description="Days and windows are those of this zone.")
+    start: date = Field(description="First day of predictions' partitions, as 2013-01-01.")
+    owners: list[str] = Field(default_factory=list)
+    training: TrainingSpec = Field(default_factory=TrainingSpec, description="Fields of `TrainingSpec`.")
+    monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
+    retrain: Retrain = Field(default_factory=RetrainPolicy, description="Fields of `RetrainPolicy`.")
+    gate: GateSpec = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return SourceSettings._known_zone(value)
+
+    @property
+    def retrain_policy(self) -> RetrainPolicy:
+        """The policy, told how long a monitoring window is."""
+        return replace(self.retrain, window=parse_every(self.monitoring.window).approximately)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone that days are counted in."""
+        return ZoneInfo(self.timezone)
+
+
+SettingsType = TypeVar("SettingsType", SourceSettings, ModelSettings)
+COMPONENTS: dict[str, type[Settings]] = {"LandingSource": SourceSettings, "MonitoredModel": ModelSettings}
+
+
+def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsType]:
+    """All settings of one kind under a folder, by name; quick, because Dagster is not loaded.
+
+    Raises:
+        ValueError: a file is broken; the message names file and field (`dg check yaml` adds the line).
+    """
+    found: dict[str, SettingsType] = {}
+    for path, document in _documents(folder):
+        if COMPONENTS.get(str(document.get("type", "")).rsplit(".", 1)[-1]) is not kind:
+            continue
+        try:
+            settings = kind.model_validate(document.get("attributes") or {})
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}\nRun `make check` to see the line.") from error
+        if settings.name in found:
+            raise ValueError(f"{path}: the name {settings.name!r} is taken by another file; names are unique.")
+        found[settings.name] = settings
+    return found
+
+
+def _documents(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
+    for path in sorted(folder.rglob("defs.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if isinstance(document, dict):
+                yield path, document

@@ -1,0 +1,43 @@
+"""Ranges of calendar days: the unit in which data lands, is built and is scored.
+
+Here: half-open day ranges and cutting partitions into contiguous runs. Not here: windows of time with a time
+zone (`windows`), Dagster's partitions (`components.partitions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A range of calendar days, half-open."""
+
+    start: date
+    end: date
+
+    def widened(self, *, lookback_days: int, newest_end: date | None) -> Span:
+        """The days whose features change when rows of this span do: history windows look back `lookback_days`.
+
+        For the newest day that is the day itself, so one more day costs the work of a day.
+        """
+        if newest_end is None or newest_end <= self.end:
+            return self
+        return Span(self.start, min(newest_end, self.end + timedelta(days=lookback_days)))
+
+
+def contiguous(keys: Iterable[date], following: Callable[[date], date]) -> list[tuple[date, date]]:
+    """First and last key of each unbroken run of partitions.
+
+    Args:
+        keys: first days of partitions, in any order.
+        following: the key after a key (a day, a week or a month later).
+    """
+    runs: list[tuple[date, date]] = []
+    for key in sorted(set(keys)):
+        if runs and following(runs[-1][1]) == key:
+            runs[-1] = (runs[-1][0], key)
+        else:
+            runs.append((key, key))
+    return runs

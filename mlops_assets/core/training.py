@@ -1,0 +1,218 @@
+"""Training: the newest days validate, Optuna searches, the recipe comes out.
+
+Here: `tune`, the split by time, and the names of its neighbours that belong to training, so that one import
+serves. Not here: the search itself (`tuning`), frame to matrix (`matrix`), recipe to model (`model`), what is
+logged and kept (`resources.tracking`, `resources.registry`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.matrix import (
+    CannotTrain,
+    FeatureColumn,
+    FloatMatrix,
+    WrongColumns,
+    all_constant,
+    categories_of,
+    check_finite,
+    check_labels,
+    constant_columns,
+    encode,
+    types_of,
+)
+from mlops_assets.core.metrics import Metric, Task
+from mlops_assets.core.metrics import metric as metric_called
+from mlops_assets.core.model import MAX_BIN, Model, Recipe, fit, fit_threads
+from mlops_assets.core.tuning import Problem, TrainingSettings, search
+
+__all__ = [
+    "CannotTrain",
+    "FeatureColumn",
+    "Model",
+    "Recipe",
+    "TrainingSettings",
+    "Tuned",
+    "WrongColumns",
+    "fit",
+    "tune",
+]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes:
+        recipe: the best trial's, with the rounds early stopping chose.
+        trials: a row a trial: `trial`, `batch`, `state` (complete, pruned), `score` (the metric on the
+            validation days; NaN when pruned), `rounds`, `seconds`, and a column per parameter.
+        validation_score: the metric of the best trial on the validation days.
+        curve: a row per trial and round: `trial`, `round` (from 1), `value` of `curve_metric` on the
+            validation days.
+        best_trial: number of the best trial.
+        curve_metric: XGBoost's metric that stopped the trials.
+        dropped: constant columns that were left out.
+        validation_from: first validation day (UTC midnight).
+        fit_rows: rows the trials were fitted on.
+        validation_rows: rows they were scored on.
+    """
+
+    recipe: Recipe
+    trials: pd.DataFrame
+    validation_score: float
+    curve: pd.DataFrame
+    best_trial: int
+    curve_metric: str
+    dropped: tuple[str, ...]
+    validation_from: pd.Timestamp
+    fit_rows: int
+    validation_rows: int
+
+
+def tune(
+    frame: pd.DataFrame,
+    y: Any,
+    event_time: Any,
+    columns: Sequence[FeatureColumn],
+    task: Task,
+    metric: str,
+    settings: TrainingSettings | None = None,
+) -> Tuned:
+    """Search for the recipe that scores best on the newest days.
+
+    Args:
+        frame: features, n rows, at least `columns`.
+        y: labels, shape (n,): 0 or 1, finite numbers, or class codes 0..k-1.
+        event_time: prediction times, shape (n,), with zone or taken as UTC.
+        columns: the feature schema.
+        task: `binary`, `regression` or `multiclass`.
+        metric: name in `core.metrics` that trials are ranked by.
+        settings: see `TrainingSettings`.
+
+    Raises:
+        CannotTrain: too few rows or days, one class only, nothing but constant features, infinities.
+        WrongColumns: a column is missing or not of its kind.
+        ValueError: unknown metric, or not for this task.
+    """
+    settings = settings or TrainingSettings()
+    judge = metric_called(metric)
+    if task not in judge.tasks:
+        raise ValueError(f"metric {metric!r} is not for task {task!r} but for {judge.tasks}: change `metric`")
+    if not columns:
+        raise CannotTrain("there are no features", "Name feature views under `features`.")
+    labels = check_labels(y, task, rows=len(frame), min_rows=settings.min_rows)
+    split = _split(event_time, len(frame), settings)
+    categories = categories_of(frame, columns)
+    matrix = encode(frame, columns, categories)
+    check_finite(matrix, columns)
+    dropped = constant_columns(matrix, columns)
+    kept = tuple(column for column in columns if column.name not in dropped)
+    if not kept:
+        raise all_constant(dropped)
+    if dropped:
+        matrix = matrix[:, [column.name not in dropped for column in columns]]
+    template = Recipe(
+        family=settings.family,
+        task=task,
+        params=_fixed_params(task, metric, labels),
+        rounds=settings.max_rounds,
+        columns=kept,
+        categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
+        seed=settings.seed,
+    )
+    found = search(_problem(template, judge, matrix, labels, split), settings)
+    return Tuned(
+        recipe=found.recipe,
+        trials=found.trials,
+        validation_score=found.score,
+        curve=found.curve,
+        best_trial=found.best_trial,
+        curve_metric=found.curve_metric,
+        dropped=dropped,
+        validation_from=split.first_day,
+        fit_rows=len(split.fit),
+        validation_rows=len(split.validation),
+    )
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Row positions of both sides, oldest data first in the caller's order, and the first validation day."""
+
+    fit: np.ndarray
+    validation: np.ndarray
+    first_day: pd.Timestamp
+
+
+def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
+    """The newest whole UTC days with at least the wanted share of rows; at least one day stays to fit on."""
+    times = pd.DatetimeIndex(pd.to_datetime(pd.Series(event_time), utc=True)).tz_localize(None)
+    if len(times) != rows:
+        raise ValueError(f"{len(times):,} event times for {rows:,} rows: pass one a row")
+    if times.hasnans:
+        raise CannotTrain(
+            f"{int(np.isnat(times.to_numpy()).sum()):,} rows have no event time",
+            "Fill event_timestamp in the label model.",
+        )
+    day = times.to_numpy().astype("datetime64[D]")
+    days, counts = np.unique(day, return_counts=True)
+    if len(days) < 2:
+        raise CannotTrain(
+            "all rows are of one day, and validation needs a later day than the fit",
+            "Wait for another day of labels, or widen training.window.",
+        )
+    newest = np.cumsum(counts[::-1])[::-1]
+    enough = int(np.flatnonzero(newest >= settings.validation_share * rows)[-1])
+    first = days[max(enough, 1)]
+    late = day >= first
+    fit_rows, validation_rows = np.flatnonzero(~late), np.flatnonzero(late)
+    if settings.trial_rows is not None and rows > settings.trial_rows:
+        rng = np.random.default_rng(settings.seed)
+        share = settings.trial_rows / rows
+        fit_rows, validation_rows = (
+            np.sort(rng.choice(side, size=max(1, round(len(side) * share)), replace=False))
+            for side in (fit_rows, validation_rows)
+        )
+    return _Split(fit_rows, validation_rows, pd.Timestamp(first, tz="UTC"))
+
+
+def _fixed_params(task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]:
+    if task == "binary":
+        return {"objective": "binary:logistic"}
+    if task == "multiclass":
+        return {"objective": "multi:softprob", "num_class": int(labels.max()) + 1}
+    # The mean absolute error is least at the median, which squared error does not estimate.
+    return {"objective": "reg:absoluteerror" if metric == "mae" else "reg:squarederror"}
+
+
+def _problem(
+    recipe: Recipe, judge: Metric, matrix: FloatMatrix, labels: np.ndarray, split: _Split
+) -> Problem:
+    """Both sides binned, once for all trials."""
+    import xgboost
+
+    for name, rows in (("fitted on", split.fit), ("validated on", split.validation)):
+        if recipe.task != "regression" and len(np.unique(labels[rows])) < 2:
+            raise CannotTrain(
+                f"the rows to be {name} (split at {split.first_day:%Y-%m-%d}) have one class only",
+                "Widen training.window or change training.validation_share until both sides have two.",
+            )
+    shared = {
+        "feature_names": list(recipe.names),
+        "feature_types": types_of(recipe.columns),
+        "enable_categorical": True,
+        "max_bin": MAX_BIN,
+        "nthread": fit_threads(matrix),
+    }
+    fit_side = xgboost.QuantileDMatrix(matrix[split.fit], labels[split.fit], **shared)
+    validation = xgboost.QuantileDMatrix(
+        matrix[split.validation], labels[split.validation], ref=fit_side, **shared
+    )
+    return Problem(recipe, judge, fit_side, validation, labels[split.validation])

@@ -1,0 +1,533 @@
+"""Retrieval jobs: running the statements of `sql` in a session, to Arrow or straight to Parquet.
+
+What doesn't live here: Feast's OfflineStore interface (`offline`), the statements (`sql`), the files (`sources`).
+
+Each feature view is joined to a narrow *spine* (row number, time, keys) on its own and comes back in the order of
+the spine, so results are set side by side without another join, and the entity frame's columns never pass through
+the joins. To Parquet, each view's part is spilled to a file first: memory stays at the session's limit however
+many rows there are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast.errors import EntityTimestampInferenceException, SavedDatasetLocationAlreadyExists
+from feast.infra.offline_stores.file_source import FileSource, SavedDatasetFileStorage
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import RepoConfig
+from feast.saved_dataset import SavedDatasetStorage
+
+from mlops_assets.feast_store import sources, sql
+
+Connection = duckdb.DuckDBPyConnection
+OpenSession = Callable[[], AbstractContextManager[Connection]]
+
+_ENTITY, _SPINE, _ROW = "entity_frame", "spine", "__row"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Plan(Protocol):
+    """What a job runs: each method opens a session of its own."""
+
+    def to_arrow(self) -> pa.Table:
+        """The result as one Arrow table."""
+        ...
+
+    def write(self, path: Path) -> int:
+        """Write the result to one Parquet file without holding it in memory; returns the number of rows."""
+        ...
+
+    def statements(self) -> list[str]:
+        """The statements that run."""
+        ...
+
+    def metadata(self) -> RetrievalMetadata | None:
+        """What was asked for, and the range of times."""
+        ...
+
+
+@dataclass(frozen=True)
+class Query:
+    """One SELECT over one source.
+
+    Attributes:
+        open_session: opens the DuckDB session.
+        build: makes the statement, registering what it reads on the connection.
+    """
+
+    open_session: OpenSession
+    build: Callable[[Connection], str]
+
+    def to_arrow(self) -> pa.Table:
+        """See `Plan`. One chunk: Feast's own materialization reads the first chunk only."""
+        with self.open_session() as connection:
+            return connection.sql(self.build(connection)).to_arrow_table().combine_chunks()
+
+    def write(self, path: Path) -> int:
+        """See `Plan`."""
+        with self.open_session() as connection:
+            return copy_to_parquet(connection, self.build(connection), path)
+
+    def statements(self) -> list[str]:
+        """See `Plan`."""
+        with self.open_session() as connection:
+            return [self.build(connection)]
+
+    def metadata(self) -> RetrievalMetadata | None:
+        """A pull has none, as in Feast's stores."""
+        return None
+
+
+@dataclass(frozen=True)
+class RequestedView:
+    """A feature view as requested, before its files were looked at.
+
+    Attributes:
+        name: what the request calls it.
+        source: its FileSource.
+        declared: the source's schema as the view declares it, for a source without files.
+        join: how it joins; the survey in it is not taken yet.
+    """
+
+    name: str
+    source: FileSource
+    declared: pa.Schema
+    join: sql.AsofView
+
+
+class EntityRows(Protocol):
+    """The left side of a point-in-time join."""
+
+    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
+        """Make `_ENTITY` on the connection (with a column `row` in order) and return its timestamp column."""
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Entity rows from pandas. Columns come back as they went in, whatever their types."""
+
+    table: pa.Table
+    timestamp: str
+
+    @classmethod
+    def from_pandas(cls, frame: pd.DataFrame) -> Frame:
+        """Take a frame; naive times are UTC.
+
+        Raises:
+            EntityTimestampInferenceException: no column `event_timestamp`, and not exactly one datetime column.
+        """
+        moments = [str(name) for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
+        timestamp = timestamp_column([str(name) for name in frame.columns], moments)
+        frame = frame.assign(**{timestamp: pd.to_datetime(frame[timestamp], utc=True)})
+        return cls(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), timestamp)
+
+    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
+        """See `EntityRows`. Only what the joins need is handed over."""
+        del views
+        connection.register(
+            _ENTITY, self.table.append_column(_ROW, pa.array(range(self.table.num_rows), pa.int64()))
+        )
+        return self.timestamp
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Entity rows from a person's SELECT, for example over a Parquet file of labels."""
+
+    text: str
+
+    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
+        """See `EntityRows`.
+
+        Raises:
+            ValueError: the text is not one SELECT.
+        """
+        del views
+        parsed = connection.extract_statements(self.text)
+        if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
+            raise ValueError(
+                "entity_df as SQL must be one SELECT statement in DuckDB's dialect, for example "
+                "\"SELECT * FROM '/data/labels.parquet'\". Nothing was run."
+            )
+        select = parsed[0].query.strip().rstrip(";")
+        # A line of its own closes the parenthesis: the text may end in a comment.
+        numbered = f"SELECT *, row_number() OVER () - 1 AS {sql.identifier(_ROW)} FROM ({select}\n)"
+        connection.execute(f"CREATE TEMP TABLE {_ENTITY} AS {numbered}")
+        types = sources.column_types(connection, f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}")
+        return timestamp_column(
+            list(types), [name for name, kind in types.items() if kind.startswith("TIMESTAMP")]
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """No entity frame: one row at `end` for each entity that has a row in [start, end] in any of the views."""
+
+    start: datetime
+    end: datetime
+
+    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
+        """See `EntityRows`.
+
+        Raises:
+            ValueError: the views have different join keys, so there is no one set of entities.
+        """
+        keys = views[0].join.spine_keys
+        if any(set(view.join.spine_keys) != set(keys) for view in views):
+            raise ValueError(
+                "Retrieval without an entity_df needs views with the same join keys; got "
+                + ", ".join(f"{view.name}: {list(view.join.spine_keys)}" for view in views)
+                + ". Pass an entity_df, or ask for these views one by one. Nothing was read."
+            )
+        bounds = sql.Bounds(oldest_event=self.start, newest_known=self.end)
+        parts = []
+        for view in views:
+            names = {mine: f"k{i}" for i, mine in enumerate(view.join.spine_keys)}
+            select = ", ".join(f"{names[key]} AS {sql.identifier(key)}" for key in keys) or "1"
+            parts.append(f"SELECT {select} FROM ({sql.rows(view.join.history, bounds)})")
+        columns = "".join(f"{sql.identifier(key)}, " for key in keys)
+        order = f"ORDER BY {columns.removesuffix(', ')}" if keys else ""
+        entities = f"SELECT DISTINCT * FROM ({' UNION '.join(parts)})" if keys else "SELECT 1"
+        connection.execute(
+            f"CREATE TEMP TABLE {_ENTITY} AS SELECT {columns}{sql.instant(self.end)} AS "
+            f"{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL}, row_number() OVER ({order}) - 1 AS {sql.identifier(_ROW)} "
+            f"FROM ({entities}) {order}"
+        )
+        return DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
+
+
+@dataclass(frozen=True)
+class PointInTime:
+    """The point-in-time join of entity rows with feature views: as many rows as went in, in their order.
+
+    Attributes:
+        open_session: opens the DuckDB session.
+        config: Feast's configuration.
+        entities: the left side.
+        views: the right sides.
+        feature_refs: what was asked for, for the metadata.
+    """
+
+    open_session: OpenSession
+    config: RepoConfig
+    entities: EntityRows
+    views: Sequence[RequestedView]
+    feature_refs: Sequence[str]
+
+    def to_arrow(self) -> pa.Table:
+        """See `Plan`."""
+        with self._prepared() as (connection, joins, _):
+            result = self._entity_table(connection)
+            for statement in joins:
+                part = connection.sql(statement).to_arrow_table()
+                for name in part.column_names:
+                    result = result.append_column(name, part[name])
+            return result
+
+    def write(self, path: Path) -> int:
+        """See `Plan`."""
+        with self._prepared() as (connection, joins, _):
+            if isinstance(self.entities, Frame):
+                connection.register("in_microseconds", _in_microseconds(self.entities.table))
+                connection.execute("CREATE TEMP TABLE given AS SELECT * FROM in_microseconds")
+                left = "SELECT * FROM given"
+            else:
+                left = f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}"
+            spill = Path(str(connection.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]))
+            spill.mkdir(parents=True, exist_ok=True)
+            parts = [spill / f"part-{i}.parquet" for i in range(len(joins))]
+            for statement, part in zip(joins, parts, strict=True):
+                connection.execute(
+                    f"COPY ({statement}) TO {sql.literal(str(part))} (FORMAT parquet, COMPRESSION lz4)"
+                )
+            side_by_side = "".join(
+                f" POSITIONAL JOIN read_parquet({sql.literal(str(part))})" for part in parts
+            )
+            return copy_to_parquet(connection, f"SELECT * FROM ({left}){side_by_side}", path)
+
+    def statements(self) -> list[str]:
+        """See `Plan`."""
+        with self._prepared() as (_, joins, _):
+            return joins
+
+    def metadata(self) -> RetrievalMetadata:
+        """Features, entity columns and the range of entity times. Reads the entity rows once."""
+        with self.open_session() as connection:
+            views = self._located(connection)
+            timestamp = self.entities.install(connection, views)
+            oldest, newest = time_range(connection, _ENTITY, sql.identifier(timestamp))
+            keys = [name for name in self._entity_columns(connection) if name != timestamp]
+        return RetrievalMetadata(
+            features=list(self.feature_refs),
+            keys=keys,
+            min_event_timestamp=oldest,
+            max_event_timestamp=newest,
+        )
+
+    @contextmanager
+    def _prepared(self) -> Iterator[tuple[Connection, list[str], str]]:
+        """A session with the spine in it, and one statement for each view."""
+        with self.open_session() as connection:
+            views = self._located(connection)
+            timestamp = self.entities.install(connection, views)
+            self._check_names(self._entity_columns(connection))
+            self._make_spine(connection, timestamp)
+            oldest, newest = time_range(connection, _SPINE, "t")
+            joins = []
+            for view in views:
+                bounds = sql.Bounds(_before(oldest, view.join.ttl), newest)
+                found = take_survey(connection, view.join.history, bounds)
+                joins.append(sql.asof(replace(view.join, survey=found), _SPINE, bounds))
+            yield connection, joins, timestamp
+
+    def _located(self, connection: Connection) -> list[RequestedView]:
+        """The views with their relations, their columns checked."""
+        located = []
+        for i, view in enumerate(self.views):
+            relation = sources.relation(
+                connection, view.source, self.config, name=f"source_{i}", empty=view.declared
+            )
+            history = replace(view.join.history, relation=relation)
+            types = sources.column_types(connection, f"SELECT * FROM {relation}")
+            wanted = [*history.keys, history.event, *filter(None, [history.created]), *history.tie_break]
+            sources.require_columns(list(types), wanted, f"Feature view {view.name!r}", view.source.path)
+            located.append(replace(view, join=replace(view.join, history=history)))
+        return located
+
+    def _key_types(self, connection: Connection, given: dict[str, str]) -> dict[str, str]:
+        """The type of each join key in the spine: the entity frame's, or the source's where it is all NULL."""
+        types: dict[str, str] = {}
+        for view in self._located(connection):
+            history = view.join.history
+            found = {
+                name.casefold(): kind
+                for name, kind in sources.column_types(
+                    connection, f"SELECT * FROM {history.relation}"
+                ).items()
+            }
+            for mine, theirs in zip(view.join.spine_keys, history.keys, strict=True):
+                kind = given[mine]
+                if kind in ('"NULL"', "NULL"):
+                    kind = types.get(mine, found[theirs.casefold()])
+                if _is_text(kind) != _is_text(found[theirs.casefold()]):
+                    raise ValueError(
+                        f"Join key {mine!r} is {kind} in the entity rows and {found[theirs.casefold()]} in the source "
+                        f"of feature view {view.name!r}: they can't match. Convert the entity column to the "
+                        "source's type. Nothing was changed."
+                    )
+                types[mine] = kind
+        return types
+
+    def _make_spine(self, connection: Connection, timestamp: str) -> None:
+        given = sources.column_types(connection, f"SELECT * FROM {_ENTITY}")
+        wanted = list(dict.fromkeys(key for view in self.views for key in view.join.spine_keys))
+        missing = [key for key in wanted if key not in given]
+        if missing:
+            raise ValueError(
+                f"The entity rows lack the join key {', '.join(map(repr, missing))}; they have "
+                f"{', '.join(repr(name) for name in given if name != _ROW)}. Add the column, or map it with "
+                "with_join_key_map. Nothing was read."
+            )
+        types = self._key_types(connection, given)
+        keys = "".join(
+            f", CAST({sql.identifier(key)} AS {types[key]}) AS {sql.identifier(key)}" for key in wanted
+        )
+        connection.execute(
+            f"CREATE TEMP TABLE {_SPINE} AS SELECT {sql.identifier(_ROW)} AS row, "
+            f"CAST({sql.identifier(timestamp)} AS TIMESTAMPTZ) AS t{keys} FROM {_ENTITY}"
+        )
+
+    def _entity_columns(self, connection: Connection) -> list[str]:
+        return [name for name in connection.sql(f"SELECT * FROM {_ENTITY}").columns if name != _ROW]
+
+    def _entity_table(self, connection: Connection) -> pa.Table:
+        if isinstance(self.entities, Frame):
+            return self.entities.table
+        return connection.sql(f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}").to_arrow_table()
+
+    def _check_names(self, entity_columns: Sequence[str]) -> None:
+        names = [*entity_columns, *(name for view in self.views for name in view.join.outputs)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"The result would have {', '.join(map(repr, twice))} twice. Pass full_feature_names=True, or "
+                "rename the column of the entity rows. Nothing was read."
+            )
+
+
+def timestamp_column(columns: Sequence[str], moments: Sequence[str]) -> str:
+    """Feast's rule: `event_timestamp`, else the only column that holds times."""
+    if DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL in columns:
+        return DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
+    if len(moments) != 1:
+        raise EntityTimestampInferenceException(DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL)
+    return moments[0]
+
+
+def take_survey(connection: Connection, history: sql.History, bounds: sql.Bounds) -> sql.Survey:
+    """Find out how much of the general case the history needs (see `sql`)."""
+    late, repeated = connection.sql(sql.survey(history, bounds)).fetchall()[0]
+    tied = bool(repeated) and bool(connection.sql(sql.survey_ties(history, bounds)).fetchall()[0][0])
+    return sql.Survey(late=bool(late), repeated=bool(repeated), tied=tied)
+
+
+def copy_to_parquet(connection: Connection, statement: str, path: Path) -> int:
+    """Write a statement's rows to one file, which appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        copied = connection.execute(
+            f"COPY ({statement}) TO {sql.literal(str(temporary))} (FORMAT parquet)"
+        ).fetchall()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return int(copied[0][0])
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write an Arrow table to one file, which appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        pq.write_table(_in_microseconds(table), temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _in_microseconds(table: pa.Table) -> pa.Table:
+    """Nanosecond times as microseconds: DuckDB refuses to compare TIMESTAMPTZ with TIMESTAMPTZ_NS."""
+    fields = [
+        field.with_type(pa.timestamp("us", tz=field.type.tz)) if pa.types.is_timestamp(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields), safe=False)
+
+
+def _is_text(kind: str) -> bool:
+    return kind.startswith(("VARCHAR", "ENUM"))
+
+
+def time_range(connection: Connection, table: str, column: str) -> tuple[datetime | None, datetime | None]:
+    """The oldest and newest time in a column; None where there is none."""
+    moment = f"epoch_us(CAST({column} AS TIMESTAMPTZ))"
+    oldest, newest = connection.sql(f"SELECT min({moment}), max({moment}) FROM {table}").fetchall()[0]
+
+    def as_datetime(microseconds: int | None) -> datetime | None:
+        return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+
+    return as_datetime(oldest), as_datetime(newest)
+
+
+def _before(moment: datetime | None, ttl: timedelta | None) -> datetime | None:
+    """The oldest event that can be alive at `moment`; None when there is no such bound."""
+    if moment is None or ttl is None or ttl > moment - datetime.min.replace(tzinfo=UTC):
+        return None
+    return moment - ttl
+
+
+class AsofRetrievalJob(RetrievalJob):
+    """A retrieval that runs when its result is asked for, each time anew."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        config: RepoConfig,
+        full_feature_names: bool = False,
+        on_demand_feature_views: Sequence[OnDemandFeatureView] = (),
+    ) -> None:
+        self._plan = plan
+        self._config = config
+        self._full_feature_names = full_feature_names
+        self._on_demand_feature_views = list(on_demand_feature_views)
+        self._metadata: RetrievalMetadata | None = None
+
+    @property
+    def full_feature_names(self) -> bool:
+        """Whether features are called `view__feature`."""
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        """The on-demand views that Feast computes on top of the result."""
+        return self._on_demand_feature_views
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        del timeout
+        return self._plan.to_arrow()
+
+    def to_sql(self) -> str:
+        """The SELECTs that run, one for each feature view, separated by semicolons. For reading, not for running."""
+        return ";\n".join(self._plan.statements())
+
+    def to_parquet(self, path: Path | str) -> int:
+        """Write the result to one Parquet file, atomically and within the store's memory limit.
+
+        With on-demand views the result passes through memory: their functions see whole columns.
+
+        Returns:
+            The number of rows.
+        """
+        if not self._on_demand_feature_views:
+            return self._plan.write(Path(path))
+        table = self.to_arrow()
+        write_table(table, Path(path))
+        return table.num_rows
+
+    def persist(
+        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
+    ) -> None:
+        """Write the result where a saved dataset lives: a `.parquet` file, or a directory with one file in it.
+
+        Raises:
+            SavedDatasetLocationAlreadyExists: there is something already and `allow_overwrite` is off.
+            ValueError: the storage is not SavedDatasetFileStorage.
+        """
+        del timeout
+        if not isinstance(storage, SavedDatasetFileStorage):
+            raise ValueError(
+                f"AsofOfflineStore saves datasets to files; got {type(storage).__name__}. "
+                "Use SavedDatasetFileStorage(path=…). Nothing was written."
+            )
+        place = Path(FileSource.get_uri_for_file_path(self._config.repo_path, storage.file_options.uri))
+        if place.exists() and not allow_overwrite:
+            raise SavedDatasetLocationAlreadyExists(location=str(place))
+        if place.suffix == ".parquet":
+            self.to_parquet(place)
+            return
+        fresh = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            self.to_parquet(fresh / "part-0.parquet")
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(fresh, place)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        """Features, keys and the range of entity times; None for a pull. Computed once, when first asked for."""
+        if self._metadata is None:
+            self._metadata = self._plan.metadata()
+        return self._metadata

@@ -1,0 +1,156 @@
+"""Gathering what is known about a model at this moment, for the policy to decide on.
+
+Here: reading reports, quarantine, requests and pauses into one `Evidence`; keeping the decision. Not here:
+deciding (`core.policy`), starting runs (`components.retrain_sensor`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, Past, RetrainPolicy, decide, is_news
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
+from mlops_assets.resources.platform import Platform
+
+REPORTS = ("drift", "performance")
+
+
+def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
+    """The evidence on a model as of `now`.
+
+    Checks are those of the windows that ended after the champion was fitted: earlier ones speak of another model.
+    """
+    champion = platform.registry.champion(model.name)
+    fitted_until = champion.fitted_until if champion else None
+    checks = tuple(
+        check for check in window_checks(platform, model) if fitted_until is None or check.window_end > fitted_until
+    )
+    bad = _bad_data(platform, model)
+    return Evidence(
+        model=model.name,
+        window=checks[-1].window if checks else None,
+        checks=checks,
+        matured_labels=_new_labels(platform, model, now=now, since=fitted_until),
+        champion_version=champion.version if champion else None,
+        champion_since=fitted_until,
+        data_ok=not bad,
+        data_sentence=" ".join(bad),
+        request=open_request(platform, model.name),
+        paused=paused(platform, model.name),
+        cannot_judge=_cannot_judge(platform, model, now=now, since=fitted_until) if checks else (),
+    )
+
+
+def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]:
+    """The answers of all monitors on all judged windows, oldest first."""
+    found = [
+        CheckResult.from_dict(check)
+        for report in REPORTS
+        for path in sorted(platform.lake.folder("reports", model.name, report).glob("window=*/summary.json"))
+        for check in json.loads(path.read_text(encoding="utf-8"))["checks"]
+    ]
+    return sorted(found, key=lambda check: (check.window_end, check.name))
+
+
+def history(platform: Platform, model: str) -> History:
+    """The earlier decisions on a model."""
+    return History(
+        tuple(
+            Past(
+                at=datetime.fromisoformat(entry["at"]),
+                action=entry["action"],
+                evidence_fingerprint=entry["evidence_fingerprint"],
+                window_end=datetime.fromisoformat(entry["window_end"]) if entry["window_end"] else None,
+                rule=entry["rule"],
+            )
+            for entry in platform.ledger.entries(model)
+            if entry["kind"] == "decision"
+        )
+    )
+
+
+def consider(
+    platform: Platform, model: ModelSettings, *, policy: RetrainPolicy | None = None
+) -> tuple[Decision, Evidence, bool]:
+    """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing."""
+    now = platform.now(model)
+    evidence = gather(platform, model, now)
+    past = history(platform, model.name)
+    decision = decide(evidence, policy or model.retrain_policy, past, now)
+    return decision, evidence, is_news(decision, past)
+
+
+def keep(platform: Platform, decision: Decision) -> bool:
+    """Put a decision on record; an equal one stands there only once."""
+    return platform.ledger.append(decision.model, {"kind": "decision", **decision.to_dict()})
+
+
+def note(platform: Platform, model: str, kind: str, *, at: datetime | None = None, **values: Any) -> dict[str, Any]:
+    """Put something else on record: a request, a pause, a promotion, a rejection.
+
+    `at` is a moment of the model's clock; a person's word has the time it was given.
+    """
+    moment = (at or datetime.now(UTC)).isoformat()
+    identity = values.pop("id", None) or f"{kind}-{moment}"
+    entry = {"kind": kind, "id": identity, "model": model, "at": moment, **values}
+    platform.ledger.append(model, entry)
+    return entry
+
+
+def open_request(platform: Platform, model: str) -> str | None:
+    """A person's reason to retrain that no decision has answered yet."""
+    reason = None
+    for entry in platform.ledger.entries(model):
+        if entry["kind"] == "request":
+            reason = f"{entry['reason']} [{entry['id']}]"
+        elif entry["kind"] == "decision" and entry["action"] == "retrain":
+            reason = None
+    return reason
+
+
+def paused(platform: Platform, model: str) -> str | None:
+    """Who paused the model and why; None if it isn't."""
+    state = None
+    for entry in platform.ledger.entries(model):
+        if entry["kind"] == "pause":
+            state = f"{entry['reason']} ({entry['by']})"
+        elif entry["kind"] == "resume":
+            state = None
+    return state
+
+
+def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
+    """Required sources whose newest partition is in quarantine: what is decided now would stand on a hole."""
+    sentences = []
+    for source in platform.sources_of(model):
+        intake = platform.sources.intakes()[source.name]
+        taken = intake.taken()
+        if source.required and taken and (newest := taken[max(taken)]).status == "quarantined":
+            sentences.append(
+                f"{source.name}/{max(taken)} is in quarantine: {newest.reason} "
+                f"Send a corrected file, or: mlops quarantine release {source.name} {max(taken)} --reason '...'"
+            )
+    return sentences
+
+
+def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None) -> int:
+    data = platform.data(model)
+    rows = data.events(data.day(since) if since else None, as_of=now)
+    known = rows[LABEL].notna()
+    return int((known & (rows[AVAILABLE_AT] > pd.Timestamp(since))).sum() if since else known.sum())
+
+
+def _cannot_judge(
+    platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None
+) -> tuple[str, ...]:
+    try:
+        platform.data(model).gate_window(as_of=now, not_before=since)
+    except CannotJudge as why:
+        return (str(why),)
+    return ()

@@ -1,0 +1,182 @@
+"""Where everything lives: the paths of one home and its settings.
+
+Here: the layout of `$MLOPS_HOME` and the one small file that says which clock the home has.
+Not here: reading or writing tables (`lake`), what time it is (`clock`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from mlops_assets.resources.atomic import write_text
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: dbt_project/, feature_repo/ and workspace.yaml stand here."""
+
+ClockKind = Literal["wall", "data"]
+
+
+@dataclass(frozen=True)
+class HomeSettings:
+    """What is particular to one home.
+
+    Attributes:
+        clock: `wall` reads the machine's clock, `data` the end of the newest good data.
+        until: with clock `data`, time never passes this moment (a replay moves it forward).
+        landing: where files land, if not in the home itself (a replay reads its parent's, and only reads).
+    """
+
+    clock: ClockKind = "wall"
+    until: datetime | None = None
+    landing: str | None = None
+
+    def to_json(self) -> str:
+        """The settings as they stand in home.json."""
+        values: dict[str, Any] = asdict(self)
+        values["until"] = self.until.isoformat() if self.until else None
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: Path) -> HomeSettings:
+        """Read settings back.
+
+        Raises:
+            ValueError: the file is not what this version writes; the message says how to mend it.
+        """
+        try:
+            values = json.loads(text)
+            until = values.get("until")
+            settings = cls(
+                clock=values.get("clock", "wall"),
+                until=datetime.fromisoformat(until) if until else None,
+                landing=values.get("landing"),
+            )
+        except (ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{origin} cannot be read ({error}). Restore it or write "
+                '{"clock": "wall"} into it; no data is touched by that.'
+            ) from error
+        if settings.clock not in ("wall", "data"):
+            raise ValueError(f'{origin}: clock is {settings.clock!r}; write "wall" or "data".')
+        return settings
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of one home. Cheap to make; nothing is created before `prepare`."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The home that `$MLOPS_HOME` names, else `.mlops` in the checkout."""
+        return cls(Path(os.environ.get("MLOPS_HOME") or PROJECT_ROOT / ".mlops").expanduser().resolve())
+
+    @property
+    def settings_file(self) -> Path:
+        """Where the clock of this home is written down."""
+        return self.root / "home.json"
+
+    @property
+    def settings(self) -> HomeSettings:
+        """The settings as of now (read each time: a replay moves its clock between two reads)."""
+        if not self.settings_file.exists():
+            return HomeSettings()
+        return HomeSettings.from_json(self.settings_file.read_text(), origin=self.settings_file)
+
+    def configure(self, settings: HomeSettings) -> None:
+        """Write the settings, atomically."""
+        write_text(self.settings_file, settings.to_json())
+
+    @property
+    def landing(self) -> Path:
+        """Files as they arrived, one folder a source."""
+        landing = self.settings.landing
+        return Path(landing) if landing else self.root / "landing"
+
+    @property
+    def lake(self) -> Path:
+        """Parquet that everything shares."""
+        return self.root / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """dbt's DuckDB file: views and staging only, may be deleted at any time."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def feast(self) -> Path:
+        """Feast's registry and online store."""
+        return self.root / "feast"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlflow"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME of this home."""
+        return self.root / "dagster"
+
+    @property
+    def ledger(self) -> Path:
+        """One JSON-lines file of decisions a model."""
+        return self.root / "ledger"
+
+    @property
+    def replays(self) -> Path:
+        """Homes of replays."""
+        return self.root / "replays"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where MLflow is: `$MLFLOW_TRACKING_URI` in production, else SQLite in the home."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"
+
+    def prepare(self) -> Home:
+        """Create the folders and Dagster's instance file, where they are missing."""
+        for folder in (self.lake, self.feast, self.mlflow / "artifacts", self.dagster, self.ledger):
+            folder.mkdir(parents=True, exist_ok=True)
+        if self.settings.landing is None:
+            self.landing.mkdir(parents=True, exist_ok=True)
+        instance_file = self.dagster / "dagster.yaml"
+        if not instance_file.exists():
+            write_text(instance_file, INSTANCE_YAML)
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to work in this home."""
+        return {"MLOPS_HOME": str(self.root), "DAGSTER_HOME": str(self.dagster)}
+
+
+INSTANCE_YAML = """\
+# Written once by `mlops`; yours to change. SQLite beside this file is Dagster's default storage;
+# docs/production.md has the PostgreSQL setting.
+telemetry:
+  enabled: false
+concurrency:
+  pools:
+    # One writer at a time: a DuckDB file has one, and two runs must not build the same lake partition.
+    default_limit: 1
+    granularity: run
+  runs:
+    max_concurrent_runs: 4
+run_monitoring:
+  enabled: true
+  # A run that was killed is marked failed after this, so that the sensors may go on.
+  start_timeout_seconds: 300
+run_retries:
+  # Only crashes are run again by themselves; a step that failed honestly waits for a person or new data.
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+sensors:
+  use_threads: true
+  num_workers: 4
+"""

@@ -1,0 +1,152 @@
+"""The lake: Parquet that everything shares, read and written through DuckDB and pyarrow.
+
+Here: paths of partitions, atomic writes, reads of a range, and the fingerprint that says what a file was made of.
+Not here: what a row means (`core`), dbt's own writes (`dbt_plugin`, same layout), Feast's joins (`feast_store`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.resources.atomic import replacing
+from mlops_assets.resources.home import Home
+
+FINGERPRINT = b"mlops.fingerprint"
+"""Key in a Parquet file's own metadata: what the file was made of."""
+
+
+class Lake(dg.ConfigurableResource):
+    """Tables of one home as Parquet files, one file a partition and writer.
+
+    Attributes:
+        root: the home; empty means `$MLOPS_HOME`.
+    """
+
+    root: str = ""
+
+    @property
+    def home(self) -> Home:
+        """The home whose lake this is."""
+        return Home(Path(self.root)) if self.root else Home.from_environment()
+
+    def folder(self, *parts: str) -> Path:
+        """The folder of a table, e.g. `folder("raw", "flights")`."""
+        return self.home.lake.joinpath(*parts)
+
+    def file(self, *parts: str, partition: date | str | None = None, name: str = "data") -> Path:
+        """The file of one partition of a table (or of the whole table, without a partition)."""
+        folder = self.folder(*parts)
+        if partition is not None:
+            folder = folder / f"partition={partition}"
+        return folder / f"{name}.parquet"
+
+    def partitions(self, *parts: str, name: str = "data") -> dict[date, Path]:
+        """The partitions a table has, oldest first."""
+        found = {
+            date.fromisoformat(path.parent.name.removeprefix("partition=")): path
+            for path in self.folder(*parts).glob(f"partition=*/{name}.parquet")
+        }
+        return dict(sorted(found.items()))
+
+    def write(
+        self, frame: pd.DataFrame | pa.Table, path: Path, *, fingerprint: str = "", schema: pa.Schema | None = None
+    ) -> int:
+        """Write one Parquet file, whole or not at all; returns the number of rows.
+
+        Timestamps are stored as UTC microseconds: DuckDB refuses to compare them with nanoseconds.
+        """
+        if isinstance(frame, pd.DataFrame):
+            frame = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        table = _microseconds(frame).replace_schema_metadata({FINGERPRINT: fingerprint.encode()})
+        with replacing(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        return table.num_rows
+
+    def read(
+        self,
+        *parts: str,
+        start: date | None = None,
+        end: date | None = None,
+        columns: Sequence[str] | None = None,
+        name: str = "data",
+        where: str = "true",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Rows of the partitions in [start, end), as a frame (empty, without columns, when there is no file).
+
+        Args:
+            parts: the table.
+            start: first partition, inclusive.
+            end: last partition, exclusive.
+            columns: only these.
+            name: which writer's files.
+            where: a further condition in SQL, with `$name` parameters.
+            parameters: values for the parameters in `where`.
+        """
+        files = [
+            str(path)
+            for day, path in self.partitions(*parts, name=name).items()
+            if (start is None or day >= start) and (end is None or day < end)
+        ]
+        if not files:
+            return pd.DataFrame()
+        selected = ", ".join(f'"{column}"' for column in columns) if columns else "* exclude (partition)"
+        with self.connect() as connection:
+            return connection.execute(
+                f"select {selected} from read_parquet($files, hive_partitioning = true, "
+                f"hive_types = {{'partition': date}}, union_by_name = true) where {where}",
+                {"files": files, **(parameters or {})},
+            ).df()
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An in-memory DuckDB that spills into the lake's own folder and speaks UTC."""
+        with duckdb.connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.execute("set enable_progress_bar = false")
+            yield connection
+
+    @staticmethod
+    def fingerprint(path: Path) -> str:
+        """What the file says it was made of; empty for a file that says nothing."""
+        return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
+
+
+def content_hash(frame: pd.DataFrame) -> str:
+    """SHA-256 of a frame's column names, types and values in their order.
+
+    Two frames with equal rows in equal order have equal hashes, whatever made them.
+    """
+    digest = hashlib.sha256(json.dumps([[c, str(t)] for c, t in frame.dtypes.items()]).encode())
+    for column in frame.columns:
+        digest.update(pd.util.hash_pandas_object(frame[column], index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _microseconds(table: pa.Table) -> pa.Table:
+    """The same table with each timestamp in microseconds (UTC where it has a zone)."""
+    fields = [
+        field.with_type(pa.timestamp("us", tz="UTC" if field.type.tz else None))
+        if pa.types.is_timestamp(field.type)
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))

@@ -1,0 +1,198 @@
+"""The rows of one monitored model: whom it predicts, which labels are known, what it may train and be judged on.
+
+Here: reading the label model as of a moment, joining features point-in-time, the gate window, the training set
+stored under the hash of its content. Not here: how features are joined (`features`), what is done with the rows
+(`core.training`, `core.gate`, `core.drift`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from mlops_assets.core.catalogue import Catalogue, LabelModel
+from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window, maturity, midnight, parse_duration
+from mlops_assets.resources.features import Features
+from mlops_assets.resources.lake import Lake, content_hash
+
+EVENT_TIME = "event_timestamp"
+AVAILABLE_AT = "label_available_at"
+LABEL = "label"
+"""The label's name in every frame of this module, whatever the dbt model calls it."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled rows with features, in the order of time, and where they are stored.
+
+    Attributes:
+        frame: one row per labelled event: entity keys, `event_timestamp`, `label`, features (`<view>__<feature>`).
+        sha256: hash of the frame's content; also the file's name.
+        path: `lake/training_sets/<hash>.parquet`.
+        known_by: no row's label became known at or after this moment.
+    """
+
+    frame: pd.DataFrame
+    sha256: str
+    path: Path
+    known_by: datetime
+
+
+@dataclass(frozen=True)
+class ModelData:
+    """Rows of one model in one lake."""
+
+    model: ModelSettings
+    lake: Lake
+    features: Features
+    catalogue: Catalogue
+
+    @property
+    def label_model(self) -> LabelModel:
+        """The catalogue's entry of the label model."""
+        return self.catalogue.label_model(self.model.label.model)
+
+    @property
+    def keys(self) -> list[str]:
+        """Entity keys of a row, in the label model's order."""
+        return list(self.label_model.entities)
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """Names of the trained features, as the join returns them."""
+        return [
+            name
+            for view in self.model.features
+            for feature in self.catalogue.view(view).trained_features
+            if feature.name not in self.model.exclude and (name := f"{view}__{feature.name}") not in self.model.exclude
+        ]
+
+    def events(self, start: date | None = None, end: date | None = None, *, as_of: datetime) -> pd.DataFrame:
+        """One row per event whose day lies in [start, end) and which happened before `as_of`.
+
+        Columns: entity keys, `event_timestamp`, `label` (missing unless it was known by `as_of`),
+        `label_available_at` (NaT unless known), and the label model's other columns. Cancelled events are rows
+        too: their label never comes.
+        """
+        rows = self.lake.read(
+            "labels", self.model.label.model, start=start, end=end,
+            where="event_timestamp < $as_of", parameters={"as_of": as_of},
+        )
+        if rows.empty:
+            return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
+        known = rows[AVAILABLE_AT].notna() & (rows[AVAILABLE_AT] <= pd.Timestamp(as_of))
+        label = pd.to_numeric(rows[self.model.label.column]).astype("Float64").where(known).astype("float64")
+        rows = rows.drop(columns=[self.model.label.column]).assign(**{LABEL: label})
+        rows[AVAILABLE_AT] = rows[AVAILABLE_AT].where(known)
+        return rows.sort_values([EVENT_TIME, *self.keys], kind="stable", ignore_index=True)
+
+    def with_features(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The same rows in the same order, with each view's features as known at `event_timestamp`."""
+        return self.features.historical(rows, self.model.features)
+
+    def day(self, moment: datetime) -> date:
+        """The local calendar day of a moment."""
+        return moment.astimezone(self.model.zone).date()
+
+    def gate_window(self, *, as_of: datetime, not_before: datetime | None) -> Window:
+        """The newest matured window of the gate's length, cut off at what the champion was fitted on.
+
+        Args:
+            as_of: the clock.
+            not_before: rows before this moment were fitted on by the champion; None without one.
+
+        Raises:
+            CannotJudge: no window of at least eight days has matured since then.
+        """
+        length = parse_duration(self.model.gate.window)
+        delay = parse_duration(self.model.label.max_delay)
+        newest = self.day(as_of)
+        for back in range(delay.days + 2):
+            last = newest - timedelta(days=back)
+            window = self._window(last, length, not_before)
+            if window is None:
+                break
+            rows = self.events(self.day(window.start), last, as_of=as_of)
+            state = maturity(
+                window, rows[EVENT_TIME], rows[AVAILABLE_AT],
+                now=as_of, share=self.model.label.mature_share, max_delay=delay,
+            )
+            if state.mature and state.known >= self.model.retrain.min_matured_labels:
+                return window
+        since = f"the champion was fitted on rows up to {not_before:%Y-%m-%d}" if not_before else "data is young"
+        raise CannotJudge(
+            f"no {MIN_BLOCKS} days of matured labels are there to judge on ({since}, it is {as_of:%Y-%m-%d %H:%M} UTC)",
+            f"Wait for labels, or lower retrain.min_matured_labels (now {self.model.retrain.min_matured_labels:,}).",
+        )
+
+    def _window(self, last: date, length: timedelta, not_before: datetime | None) -> Window | None:
+        first = last - length
+        if not_before is not None:
+            cut = self.day(not_before)
+            first = max(first, cut if midnight(cut, self.model.timezone) >= not_before else cut + timedelta(days=1))
+        if (last - first).days < MIN_BLOCKS:
+            return None
+        return Window(midnight(first, self.model.timezone), midnight(last, self.model.timezone))
+
+    def training_set(self, *, known_by: datetime) -> TrainingSet:
+        """All rows whose label was known before `known_by`, inside the training window, joined and stored.
+
+        Raises:
+            CannotJudge: fewer rows than `training.min_rows`.
+        """
+        rows = self.events(self._training_start(known_by), as_of=known_by)
+        rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))].reset_index(drop=True)
+        if len(rows) < self.model.training.min_rows:
+            raise CannotJudge(
+                f"{len(rows):,} labelled rows are known before {known_by:%Y-%m-%d %H:%M} UTC, "
+                f"{self.model.training.min_rows:,} are needed to train",
+                "Land more history, or lower training.min_rows.",
+            )
+        frame = self.with_features(rows)[[*self.keys, EVENT_TIME, AVAILABLE_AT, LABEL, *self.feature_columns]]
+        return self._store(frame, known_by)
+
+    def load(self, sha256: str, known_by: datetime) -> TrainingSet:
+        """A stored training set.
+
+        Raises:
+            FileNotFoundError: it was removed; materializing the training set again brings it back.
+            ValueError: the file's rows no longer have the hash in its name.
+        """
+        path = self._file(sha256)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is gone. Materialize {self.model.name}/training_set again; the champion is unchanged."
+            )
+        frame = pd.read_parquet(path)
+        if content_hash(frame) != sha256:
+            raise ValueError(
+                f"{path} was changed after it was written. Delete it and materialize "
+                f"{self.model.name}/training_set again; the champion is unchanged."
+            )
+        return TrainingSet(frame, sha256, path, known_by)
+
+    def _store(self, frame: pd.DataFrame, known_by: datetime) -> TrainingSet:
+        """Write under the hash of what a reader will get: the frame goes through Parquet's types first."""
+        temporary = self.lake.folder("training_sets", f".{self.model.name}.parquet")
+        self.lake.write(frame, temporary)
+        read_back = pd.read_parquet(temporary)
+        sha256 = content_hash(read_back)
+        temporary.replace(self._file(sha256))
+        return TrainingSet(read_back, sha256, self._file(sha256), known_by)
+
+    def _file(self, sha256: str) -> Path:
+        return self.lake.folder("training_sets", f"{sha256}.parquet")
+
+    def _training_start(self, known_by: datetime) -> date | None:
+        window = self.model.training.window
+        if window == "expanding":
+            return None
+        return self.day(known_by - parse_duration(window.removeprefix("rolling:").strip()))
+
+

@@ -1,0 +1,109 @@
+"""Everything an asset of a monitored model needs, in one resource.
+
+Here: putting lake, clock, features, registry, ledger and sources of one home together, and the small records
+by which one asset tells the next what it made. Not here: any of their work.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.core.catalogue import Catalogue
+from mlops_assets.core.settings import ModelSettings, SourceSettings, read_settings
+from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.catalogue import load_catalogue
+from mlops_assets.resources.clock import Clock
+from mlops_assets.resources.features import Features
+from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.ledger import Ledger
+from mlops_assets.resources.model_data import ModelData
+from mlops_assets.resources.registry import Registry
+from mlops_assets.resources.sources import DEFS, Sources
+
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+
+
+class Platform(dg.ConfigurableResource):
+    """One home and all that works in it.
+
+    Attributes:
+        lake: its Parquet.
+        sources: its landing folders.
+        features: its feature store.
+        registry: its models.
+        ledger: its decisions.
+    """
+
+    lake: Lake
+    sources: Sources
+    features: Features
+    registry: Registry
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, home: Home | None = None) -> Platform:
+        """The platform of a home (by default `$MLOPS_HOME`), for code that runs outside Dagster."""
+        root = str((home or Home.from_environment()).root)
+        lake = Lake(root=root)
+        return cls(
+            lake=lake,
+            sources=Sources(lake=lake),
+            features=Features(lake=lake),
+            registry=Registry(root=root),
+            ledger=Ledger(root=root),
+        )
+
+    @property
+    def home(self) -> Home:
+        """The home everything lives in."""
+        return self.lake.home
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Feature views and label models, from dbt's manifest."""
+        return load_catalogue(DBT_PROJECT)
+
+    def models(self) -> dict[str, ModelSettings]:
+        """The monitored models declared in YAML, by name."""
+        return read_settings(Path(self.sources.folder) if self.sources.folder else DEFS, ModelSettings)
+
+    def data(self, model: ModelSettings) -> ModelData:
+        """The rows of a model."""
+        return ModelData(model=model, lake=self.lake, features=self.features, catalogue=self.catalogue)
+
+    def sources_of(self, model: ModelSettings) -> list[SourceSettings]:
+        """The declared sources that a model's features and labels are built from."""
+        names = self.catalogue.sources_of([*model.features, model.label.model])
+        return [source for name, source in self.sources.settings().items() if name in names]
+
+    def now(self, model: ModelSettings) -> datetime:
+        """The present moment for a model, by this home's clock."""
+        return Clock(lake=self.lake).now(self.sources_of(model))
+
+    def record_file(self, model: str, asset: str) -> Path:
+        """Where an asset says what it made."""
+        return self.lake.folder("models", model, f"{asset}.json")
+
+    def write_record(self, model: str, asset: str, values: dict[str, Any]) -> None:
+        """Tell the next asset what was made."""
+        write_text(self.record_file(model, asset), json.dumps(values, indent=1, sort_keys=True, default=str))
+
+    def record(self, model: str, asset: str) -> dict[str, Any]:
+        """What an asset last made.
+
+        Raises:
+            FileNotFoundError: it was never materialized in this home.
+        """
+        path = self.record_file(model, asset)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{model}/{asset} has not been materialized in {self.home.root}. Materialize it first "
+                f"(mlops retrain {model} --reason '...' runs the whole chain)."
+            )
+        return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,316 @@
+"""The steps from rows to a champion, one function each, on one home.
+
+Here: what the training assets do between reading and reporting, callable without Dagster (a replay measures its
+other lives with the same functions). Not here: the assets (`components`), the pure parts (`core`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.gate import (
+    Paired,
+    Verdict,
+    against_baseline,
+    paired,
+    paired_slices,
+    twin_agrees,
+    verdict,
+)
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit, tune
+from mlops_assets.core.windows import Window, local_days
+from mlops_assets.resources.atomic import write_bytes
+from mlops_assets.resources.evidence import note
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import write_reference
+
+
+def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None = None) -> dict[str, Any]:
+    """Join and store the training set; returns (and records) what it is.
+
+    Raises:
+        CannotJudge: there is no matured window to judge a challenger on, or too few rows before it.
+    """
+    now = as_of or platform.now(model)
+    data = platform.data(model)
+    champion = platform.registry.champion(model.name)
+    gate = data.gate_window(as_of=now, not_before=champion.fitted_until if champion else None)
+    training = data.training_set(known_by=gate.start)
+    record = {
+        "as_of": now.isoformat(),
+        "gate_start": gate.start.isoformat(),
+        "gate_end": gate.end.isoformat(),
+        "sha256": training.sha256,
+        "known_by": training.known_by.isoformat(),
+        "rows": len(training.frame),
+        "first_event": training.frame[EVENT_TIME].min().isoformat(),
+        "last_event": training.frame[EVENT_TIME].max().isoformat(),
+        "label_mean": float(training.frame[LABEL].mean()),
+        "path": str(training.path),
+    }
+    platform.write_record(model.name, "training_set", record)
+    return record
+
+
+def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dict[str, Any], Tuned, Model]:
+    """Tune on the recorded training set and fit the model that the gate will judge."""
+    prepared = platform.record(model.name, "training_set")
+    data = platform.data(model)
+    training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
+    tuned = search(model, data, training)
+    judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy())
+    write_bytes(_candidate_file(platform, model, judged.sha256), judged.to_bytes())
+    record = {
+        "training_set": training.sha256,
+        "recipe": tuned.recipe.to_json(),
+        "judged_sha256": judged.sha256,
+        "validation_score": tuned.validation_score,
+        "mlflow_run": run_id,
+        "rows": len(training.frame),
+        "code_version": code_version(),
+        "as_of": prepared["as_of"],
+    }
+    platform.write_record(model.name, "challenger", record)
+    return {**record, "dataset": training.path}, tuned, judged
+
+
+def search(model: ModelSettings, data: ModelData, training: TrainingSet) -> Tuned:
+    """The search for hyperparameters on one training set; the same rows and settings give the same recipe."""
+    frame = training.frame
+    columns = feature_columns(model, data)
+    return tune(frame, frame[LABEL].to_numpy(), frame[EVENT_TIME], columns, model.task, model.metric, model.training)
+
+
+def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn]:
+    """The schema of the trained features, from the catalogue."""
+    wanted = set(data.feature_columns)
+    return [
+        FeatureColumn(name, feature.kind)
+        for view in model.features
+        for feature in data.catalogue.view(view).features
+        if (name := f"{view}__{feature.name}") in wanted
+    ]
+
+
+def refit(model: ModelSettings, data: ModelData, recipe: Recipe, *, as_of: datetime) -> tuple[Model, TrainingSet]:
+    """The same recipe on all rows known at `as_of`: what ships."""
+    rows = data.training_set(known_by=as_of)
+    return fit(recipe, rows.frame, rows.frame[LABEL].to_numpy()), rows
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The gate's verdict with what a person wants to see of it."""
+
+    verdict: Verdict
+    metrics: dict[str, float]
+    slice_rows: list[tuple[Any, ...]]
+    version: str
+    judged_sha256: str
+    shipped_sha256: str | None
+
+
+def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judged:
+    """Compare challenger and champion on the gate window; register the challenger with what became of it."""
+    prepared, trained = platform.record(model.name, "training_set"), platform.record(model.name, "challenger")
+    if trained["training_set"] != prepared["sha256"]:
+        raise CannotJudge(
+            "the challenger was trained on another training set than the newest one",
+            f"Materialize {model.name}/challenger again.",
+        )
+    data = platform.data(model)
+    as_of = datetime.fromisoformat(prepared["as_of"])
+    gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
+    challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"]).read_bytes())
+    fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
+    rows = gate_rows(data, gate, as_of=as_of)
+    first = compare(platform, model, rows, challenger, fit_rows.frame[LABEL])
+    conclusion, shipped, shipped_rows = first.verdict, None, None
+    if first.verdict.promote:
+        shipped, shipped_rows = (
+            refit(model, data, Recipe.from_json(trained["recipe"]), as_of=as_of)
+            if model.gate.ship == "refit"
+            else (challenger, fit_rows)
+        )
+        twin = twin_agrees(challenger.predict(rows), shipped.predict(rows), model.gate.twin_tolerance)
+        conclusion = verdict(model.gate, first.champion, slices=first.slices, baseline=first.baseline, twin=twin)
+    version = platform.registry.register(
+        model.name,
+        shipped if conclusion.promote and shipped else challenger,
+        run_id=trained["mlflow_run"],
+        signature_frame=rows.head(5),
+        tags={
+            "training_set": trained["training_set"],
+            "refit_set": shipped_rows.sha256 if shipped_rows else "",
+            "judged_sha256": challenger.sha256,
+            "fitted_until": (shipped_rows or fit_rows).known_by.isoformat(),
+            "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
+            "decision": decision_id,
+            "code_version": trained["code_version"],
+            "verdict": "promote" if conclusion.promote else "reject",
+            "reason": conclusion.reason[:4000],
+        },
+    )
+    if conclusion.promote and shipped and shipped_rows:
+        write_reference(platform.lake, model, version.version, shipped_rows.frame, shipped, feature_columns(model, data))
+    platform.write_record(
+        model.name,
+        "evaluation",
+        {
+            "decision": decision_id,
+            "as_of": as_of.isoformat(),
+            "version": version.version,
+            "judged_sha256": challenger.sha256,
+            "shipped_sha256": shipped.sha256 if shipped else None,
+            "fitted_until": (shipped_rows or fit_rows).known_by.isoformat(),
+            "verdict": conclusion.to_dict(),
+        },
+    )
+    return Judged(
+        verdict=conclusion,
+        metrics=first.metrics,
+        slice_rows=[_slice_row(name, result) for name, result in first.slices.items()],
+        version=version.version,
+        judged_sha256=challenger.sha256,
+        shipped_sha256=shipped.sha256 if shipped else None,
+    )
+
+
+def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:
+    """The labelled rows of the gate window, with features."""
+    rows = data.events(data.day(gate.start), data.day(gate.end), as_of=as_of)
+    rows = rows[rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])].reset_index(drop=True)
+    return data.with_features(rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Challenger against champion and baseline on one set of rows."""
+
+    verdict: Verdict
+    champion: Paired | CannotJudge | None
+    baseline: Paired | CannotJudge | None
+    slices: dict[str, Paired | CannotJudge]
+    metrics: dict[str, float]
+
+
+def compare(
+    platform: Platform, model: ModelSettings, rows: pd.DataFrame, challenger: Model, fit_labels: pd.Series
+) -> Comparison:
+    """The gate's comparison; the policy's rules on it, without the twin's."""
+    y = rows[LABEL].to_numpy()
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    scores = challenger.predict(rows)
+    known = platform.registry.champion(model.name)
+    base = against_baseline(fit_labels, len(rows), model.task)
+    baseline = _paired_or_why(model, y, base, scores, days)
+    against: Paired | CannotJudge | None = None
+    slices: dict[str, Paired | CannotJudge] = {}
+    opponent = base
+    if known is not None:
+        opponent = platform.registry.load(model.name, known.version).predict(rows)
+        against = _paired_or_why(model, y, opponent, scores, days)
+    columns = {name: rows[name] for name in slice_columns(model, rows)}
+    if columns and known is not None:
+        slices = paired_slices(y, opponent, scores, days, model.metric, slices=columns, policy=model.gate)
+    metrics = {
+        f"gate_{label}": value
+        for comparison, opponent_name in ((against, "champion"), (baseline, "baseline"))
+        if isinstance(comparison, Paired)
+        for label, value in {
+            "challenger": comparison.challenger,
+            opponent_name: comparison.champion,
+            f"gain_over_{opponent_name}": comparison.gain,
+            f"gain_over_{opponent_name}_lower": comparison.lower,
+        }.items()
+    }
+    return Comparison(verdict(model.gate, against, slices=slices, baseline=baseline), against, baseline, slices, metrics)
+
+
+def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
+    """The columns that hold the slices of the YAML: the label model's own, or a feature's.
+
+    Raises:
+        ValueError: a slice names no column.
+    """
+    found = []
+    for name in model.monitoring.slices:
+        matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
+        if not matches:
+            raise ValueError(
+                f"monitoring.slices names {name!r}, which is neither a column of {model.label.model} nor a feature. "
+                "Correct the name in the model's YAML."
+            )
+        found.append(matches[0])
+    return found
+
+
+def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
+    """Promote what the gate let through, or record the rejection; the same evaluation twice changes nothing."""
+    record = platform.record(model.name, "evaluation")
+    verdict_ = record["verdict"]
+    decision, version = record["decision"], record["version"]
+    at = datetime.fromisoformat(record["as_of"])
+    outcome = {"version": version, "reason": verdict_["reason"], "fitted_until": record["fitted_until"]}
+    if not verdict_["promote"]:
+        note(platform, model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome)
+        return {**outcome, "promoted": False}
+    before = platform.registry.champion(model.name)
+    platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"])
+    previous = platform.registry.previous(model.name)
+    note(
+        platform, model.name, "promotion", at=at, id=f"promotion-{decision}-{version}", decision=decision,
+        previous=before.version if before and before.version != version else previous.version if previous else None,
+        **outcome,
+    )
+    return {
+        **outcome,
+        "promoted": True,
+        "sha256": record["shipped_sha256"],
+        "previous": previous.version if previous else None,
+    }
+
+
+def code_version() -> str:
+    """The commit of the checkout, with `+` when it has changes; `unknown` outside a checkout."""
+    import subprocess
+
+    from mlops_assets.resources.home import PROJECT_ROOT
+
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=10, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+def _candidate_file(platform: Platform, model: ModelSettings, sha256: str) -> Any:
+    return platform.lake.folder("models", model.name, "candidates", f"{sha256}.ubj")
+
+
+def _paired_or_why(
+    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, days: Any
+) -> Paired | CannotJudge:
+    try:
+        return paired(y, champion, challenger, days, model.metric, confidence=model.gate.confidence)
+    except CannotJudge as why:
+        return why
+
+
+def _slice_row(name: str, result: Paired | CannotJudge) -> tuple[Any, ...]:
+    if isinstance(result, CannotJudge):
+        return (name, None, None, None, None, None, str(result))
+    return (name, result.n, result.champion, result.challenger, result.gain, result.lower, result.upper)
+
+

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from mlops_assets.core.metrics import METRICS, CannotJudge, Metric, metric, metrics_for
+
+RNG = np.random.default_rng(7)
+N = 400
+Y = (RNG.random(N) < 0.3).astype(float)
+S = np.round(np.clip(0.3 + 0.25 * (Y - 0.3) + 0.2 * RNG.standard_normal(N), 0.001, 0.999), 2)  # with ties
+T = RNG.normal(10, 3, N)
+P = T + RNG.normal(0, 2, N)
+K = RNG.integers(0, 3, N).astype(float)
+LOGITS = RNG.standard_normal((N, 3)) + np.eye(3)[K.astype(int)]
+M = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+
+CALLS = S >= 0.5
+REFERENCE = {
+    "roc_auc": lambda: sk.roc_auc_score(Y, S),
+    "pr_auc": lambda: sk.average_precision_score(Y, S),
+    "log_loss": lambda: sk.log_loss(Y, S),
+    "brier": lambda: sk.brier_score_loss(Y, S),
+    "accuracy": lambda: sk.accuracy_score(Y, CALLS),
+    "precision": lambda: sk.precision_score(Y, CALLS),
+    "recall": lambda: sk.recall_score(Y, CALLS),
+    "f1": lambda: sk.f1_score(Y, CALLS),
+    "rmse": lambda: sk.root_mean_squared_error(T, P),
+    "mae": lambda: sk.mean_absolute_error(T, P),
+    "r2": lambda: sk.r2_score(T, P),
+}
+MULTI = {
+    "roc_auc": lambda: sk.roc_auc_score(K, M, multi_class="ovr"),
+    "log_loss": lambda: sk.log_loss(K, M),
+    "accuracy": lambda: sk.accuracy_score(K, M.argmax(1)),
+    "precision": lambda: sk.precision_score(K, M.argmax(1), average="macro"),
+    "recall": lambda: sk.recall_score(K, M.argmax(1), average="macro"),
+    "f1": lambda: sk.f1_score(K, M.argmax(1), average="macro"),
+}
+
+
+def data(m: Metric, task: str) -> tuple[np.ndarray, np.ndarray]:
+    return {"binary": (Y, S), "regression": (T, P), "multiclass": (K, M)}[task]
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE))
+def test_values_agree_with_scikit_learn(name: str) -> None:
+    y, s = (T, P) if "regression" in metric(name).tasks else (Y, S)
+    assert metric(name).score(y, s) == pytest.approx(REFERENCE[name](), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(MULTI))
+def test_multiclass_values_agree_with_scikit_learn(name: str) -> None:
+    assert metric(name).score(K, M) == pytest.approx(MULTI[name](), rel=1e-12)
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two bins: 4 scores of 0.05 with one positive (gap 0.2), 4 scores of 0.95 with three (gap -0.2).
+    y = [1, 0, 0, 0, 1, 1, 1, 0]
+    s = [0.05] * 4 + [0.95] * 4
+    assert metric("calibration_error").score(y, s) == pytest.approx(0.2)
+
+
+def test_multiclass_brier_by_hand() -> None:
+    # Certain and right costs 0, certain and wrong costs 2, undecided between two costs 0.5.
+    s = [[1, 0, 0], [1, 0, 0], [0.5, 0.5, 0]]
+    assert metric("brier").score([0, 1, 1], s) == pytest.approx((0 + 2 + 0.5) / 3)
+
+
+@pytest.mark.parametrize(("name", "task"), [(n, t) for n, m in sorted(METRICS.items()) for t in m.tasks])
+def test_influence_is_the_derivative_with_respect_to_a_rows_weight(name: str, task: str) -> None:
+    """Doubling one row moves the metric by its influence / n, to first order; and influences sum to zero."""
+    m = metric(name)
+    y, s = data(m, task)
+    _, psi = m.evaluate(y, s)
+    assert psi.shape == (N,)
+    assert psi.sum() == pytest.approx(0.0, abs=1e-8)
+    # The calibration error has kinks at gaps of zero, where the row with most pull may sit.
+    largest = 42 if name == "calibration_error" else int(np.argmax(np.abs(psi)))
+    for i in (0, 17, largest):
+        doubled = m.score(np.append(y, y[i]), np.concatenate([s, s[i : i + 1]]))
+        dropped = m.score(np.delete(y, i), np.delete(s, i, axis=0))
+        slope = (doubled - dropped) / 2.0 * N
+        assert slope == pytest.approx(psi[i], rel=0.05, abs=0.05 * np.abs(psi).mean() + 1e-6)
+
+
+def test_auc_standard_error_is_delongs() -> None:
+    # DeLong's variance is s10 / n1 + s01 / n0 from the placements, worked here without influence values.
+    v10 = [(S[Y == 0] < x).mean() + 0.5 * (S[Y == 0] == x).mean() for x in S[Y == 1]]
+    v01 = [(S[Y == 1] > x).mean() + 0.5 * (S[Y == 1] == x).mean() for x in S[Y == 0]]
+    delong = np.var(v10) / len(v10) + np.var(v01) / len(v01)
+    psi = metric("roc_auc").influence(Y, S)
+    assert np.mean(psi**2) / N == pytest.approx(delong, rel=1e-9)
+
+
+def test_gain_is_positive_when_better_whatever_the_metric() -> None:
+    assert metric("roc_auc").gain(0.7, 0.8) == pytest.approx(0.1)
+    assert metric("rmse").gain(10.0, 9.0) == pytest.approx(1.0)
+    assert metric("roc_auc").loss(0.7) == pytest.approx(0.3)
+    assert metric("rmse").loss(9.0) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "s", "why"),
+    [
+        ("roc_auc", [], [], "no rows"),
+        ("roc_auc", [1, 1], [0.2, 0.3], "needs both classes"),
+        ("pr_auc", [0, 0], [0.2, 0.3], "needs both classes"),
+        ("recall", [0, 0], [0.2, 0.3], "needs both classes"),
+        ("f1", [0, 0], [0.2, 0.3], "needs both classes"),
+        ("precision", [0, 1], [0.2, 0.3], "precision is 0/0"),
+        ("r2", [3, 3], [1, 2], "constant"),
+        ("log_loss", [0, 1], [-1, 2], "no probabilities"),
+        ("brier", [0, 2], [0.1, 0.2], "neither 0 nor 1"),
+        ("mae", [1, np.nan], [1, 2], "1 of 2 labels are unknown"),
+        ("mae", [1, 2], [1, np.inf], "1 of 2 scores"),
+        ("rmse", [0, 1], [[0.5, 0.5], [0.5, 0.5]], "not defined for class probabilities"),
+        ("accuracy", [0, 5], [[0.5, 0.5], [0.5, 0.5]], "not class codes"),
+    ],
+)
+def test_undefined_is_said_with_a_remedy_and_never_a_number(name: str, y: list, s: list, why: str) -> None:
+    with pytest.raises(CannotJudge, match=why) as caught:
+        metric(name).score(y, s)
+    assert caught.value.remedy
+
+
+def test_rows_that_do_not_match_are_a_fault() -> None:
+    with pytest.raises(ValueError, match="row by row"):
+        metric("mae").score([1, 2], [1])
+
+
+def test_an_unknown_metric_lists_all() -> None:
+    with pytest.raises(ValueError, match="roc_auc"):
+        metric("auc")
+    assert "rmse" in metrics_for("regression")
+    assert "rmse" not in metrics_for("binary")
+
+
+def test_a_faultless_regression_has_no_influence() -> None:
+    value, psi = metric("rmse").evaluate(T, T)
+    assert value == 0.0
+    assert not psi.any()
+
+
+def test_importing_the_core_pulls_in_no_heavy_library() -> None:
+    code = (
+        "import sys, mlops_assets.core.metrics, mlops_assets.core.gate, mlops_assets.core.drift, "
+        "mlops_assets.core.policy, mlops_assets.core.contract, mlops_assets.core.performance;"
+        "print([m for m in ('sklearn', 'scipy', 'pandera', 'dagster', 'mlflow') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,55 @@
+"""Helpers shared by the tests: a raw lake made from landed CSV files, without Dagster.
+
+What lives here: small builders of real inputs. What does not: fixtures (conftest.py) and assertions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from mlops_assets.landing import nycflights13
+
+_TYPES = {"time_hour": "TIMESTAMPTZ", "tailnum": "VARCHAR", "flight": "BIGINT"} | dict.fromkeys(
+    ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"), "DOUBLE"
+)
+_WHOLE = {
+    "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time",
+    "arr_delay", "air_time", "distance", "hour", "minute", "wind_dir", "engines", "seats", "speed",
+}  # fmt: skip
+
+
+def _sql_types(path: Path) -> str:
+    """Return a DuckDB struct literal of column types for one landed CSV file."""
+    with path.open() as file:
+        names = file.readline().strip().split(",")
+    types = {name: _TYPES.get(name, "BIGINT" if name in _WHOLE else "VARCHAR") for name in names}
+    return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in types.items()) + "}"
+
+
+def write_raw(home: Path, source: str, files: Iterable[Path]) -> None:
+    """Copy landed CSV files of one source into `<home>/lake/raw/<source>/`, daily ones by partition."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for path in sorted(files):
+            target = home / "lake" / "raw" / source
+            _, _, day = path.stem.partition("_")
+            if day:
+                target /= f"partition={day}"
+            target.mkdir(parents=True, exist_ok=True)
+            connection.execute(
+                f"copy (from read_csv('{path}', header=true, columns={_sql_types(path)})) "
+                f"to '{target / 'data.parquet.tmp'}' (format parquet)"
+            )
+            (target / "data.parquet.tmp").replace(target / "data.parquet")
+
+
+def land_raw(home: Path, *, through: date, start: date | None = None) -> nycflights13.LandingSummary:
+    """Land real flights under `<home>/landing` and copy them into the raw lake of the same home."""
+    summary = nycflights13.land(home / "landing", through, start)
+    for source in (*nycflights13.DAILY_SOURCES, *nycflights13.WHOLE_SOURCES):
+        write_raw(home, source, (path for path in summary.written if path.parent.name == source))
+    return summary
