@@ -4,8 +4,8 @@ What lives here: the timing, and a check that both stores then hold the same val
 
     python benchmarks/online_materialization.py [--quick]
 
-Each contender gets a fresh registry and a fresh SQLite file for each repetition; they take turns. The last line
-printed is a JSON object with the figures and the target.
+Each contender gets a fresh registry and a fresh SQLite file for each repetition; they take turns. The last
+line printed is a JSON object with the figures and the target.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def write_source(path: Path, *, entities: int, rows: int) -> None:
         connection.execute(
             f"COPY (SELECT *, event_timestamp + to_minutes(id % 60) AS created FROM ("
             f"SELECT (CASE WHEN i < {entities} THEN i ELSE hash(i) % {entities} END)::BIGINT AS id, "
-            f"TIMESTAMPTZ '2024-01-01' + to_microseconds((hash(i + 7) % 2592000000000)::BIGINT) AS event_timestamp, "
+            f"TIMESTAMPTZ '2024-01-01' + to_microseconds((hash(i + 7) % 2592000000000)::BIGINT) AS "
+            f"event_timestamp, "
             f"{values} FROM range({rows}) t(i))) TO '{path}'"
         )
 
@@ -69,7 +70,10 @@ def make_store(directory: Path, source: Path, contender: str) -> FeatureStore:
     view = FeatureView(
         name="stats",
         entities=[entity],
-        schema=[Field(name="id", dtype=Int64), *(Field(name=f"f{n}", dtype=Float64) for n in range(FEATURES))],
+        schema=[
+            Field(name="id", dtype=Int64),
+            *(Field(name=f"f{n}", dtype=Float64) for n in range(FEATURES)),
+        ],
         source=FileSource(
             path=str(source), timestamp_field="event_timestamp", created_timestamp_column="created"
         ),
@@ -97,7 +101,9 @@ def sample(store: FeatureStore, entities: int) -> list[dict[str, object]]:
 def main() -> None:
     """Run and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="5,000 entities, 100,000 rows, one repetition")
+    arguments.add_argument(
+        "--quick", action="store_true", help="5,000 entities, 100,000 rows, one repetition"
+    )
     quick = arguments.parse_args().quick
     entities, rows, repetitions = (5_000, 100_000, 1) if quick else (50_000, 2_000_000, 3)
     times: dict[str, list[float]] = {name: [] for name in STORES}

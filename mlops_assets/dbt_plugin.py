@@ -2,13 +2,13 @@
 
 What lives here: a dbt-duckdb plugin whose `store` runs a model's SQL and replaces its Parquet files in the
 lake, partition by partition. What does not: which partitions to build (dbt vars `start` and `end`) and the
-view over the files (`dbt_project/macros/materializations/lake.sql`). Only dbt imports this module; it is named in
-`dbt_project/profiles.yml`.
+view over the files (`dbt_project/macros/materializations/lake.sql`). Only dbt imports this module; it is
+named in `dbt_project/profiles.yml`.
 
-DuckDB's own `COPY ... PARTITION_BY` is not used: with several threads it does not keep the order within a file
-(22 of 400 files came out unsorted), it writes NULL into `__HIVE_DEFAULT_PARTITION__`, and it
-writes in place. Here a sorted stream is cut where the partition changes, so the same rows give the same bytes, at
-two milliseconds a file and the memory of one partition.
+DuckDB's own `COPY ... PARTITION_BY` is not used: with several threads it does not keep the order within a
+file (22 of 400 files came out unsorted), it writes NULL into `__HIVE_DEFAULT_PARTITION__`, and it writes in
+place. Here a sorted stream is cut where the partition changes, so the same rows give the same bytes, at two
+milliseconds a file and the memory of one partition.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ class Plugin(BasePlugin):
                 those of the partitions outside the range. The lake is then as it was.
         """
         job: dict[str, Any] = target_config.config
-        assert target_config.location is not None
+        if target_config.location is None:
+            raise DbtRuntimeError(
+                f"{job['model']} has no folder to go to. Set `+lake_folder` in dbt_project.yml. "
+                "The lake is unchanged."
+            )
         folder = Path(target_config.location.path)
         first, end = _day(job["start"], "start"), _day(job["end"], "end")
         building = building_folder(folder)
@@ -81,8 +85,8 @@ def building_folder(folder: Path) -> Path:
 def publish(building: Path, folder: Path, first: date | None, end: date | None) -> None:
     """Rename every built partition into the lake, then remove those of the range that were not built.
 
-    Killed at any moment, each partition holds its whole old or its whole new file; running the same build again
-    completes the change.
+    Killed at any moment, each partition holds its whole old or its whole new file; running the same build
+    again completes the change.
 
     Args:
         building: Folder with the new partitions, on the same file system as `folder`.
@@ -124,9 +128,9 @@ def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date
         for value, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
             if value is None:
                 raise DbtRuntimeError(
-                    f"{model} has rows whose `{PARTITION}` is NULL, so they belong to no file. Derive the column from "
-                    "a timestamp that is never NULL, or filter such rows out where they are counted. The lake is "
-                    "unchanged."
+                    f"{model} has rows whose `{PARTITION}` is NULL, so they belong to no file. "
+                    "Derive the column from a timestamp that is never NULL, or filter such rows out where they are "
+                    "counted. The lake is unchanged."
                 )
             if value != current and pieces and current is not None:
                 yield current, pa.Table.from_batches(pieces)
@@ -141,13 +145,12 @@ def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date
 def _sorted_sql(job: dict[str, Any]) -> str:
     """Return the model's SQL, cut to the range and sorted by partition, time and keys."""
     order = ", ".join([PARTITION, *job["order_by"]])
-    return (
-        f"select * from (\n{job['sql']}\n) as model where {PARTITION} is null or ({job['range_filter']}) order by {order}"
-    )
+    kept = f"{PARTITION} is null or ({job['range_filter']})"
+    return f"select * from (\n{job['sql']}\n) as model where {kept} order by {order}"
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    """Write one partition; only strings are dictionary encoded and snappy packs: half the time of the defaults."""
+    """Write one partition; dictionaries for strings only, and snappy: half the time of the defaults."""
     path.parent.mkdir(parents=True)
     strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
     pq.write_table(table, path, compression="snappy", use_dictionary=strings)
@@ -168,9 +171,9 @@ def _refuse_other_columns(
         if old != new:
             changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
             raise DbtRuntimeError(
-                f"The columns of {model} have changed ({', '.join(changed)}), and {len(staying)} partitions outside "
-                f"the range still have the old ones. Rebuild the model whole, without the vars `start` and `end`: "
-                f"dbt build --select {model}. The lake is unchanged."
+                f"The columns of {model} have changed ({', '.join(changed)}), and {len(staying)} "
+                "partitions outside the range still have the old ones. Rebuild the model whole, without the vars `start` "
+                f"and `end`: dbt build --select {model}. The lake is unchanged."
             )
 
 

@@ -5,6 +5,7 @@ What lives here: small builders of real inputs. What does not: fixtures (conftes
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -32,19 +33,32 @@ def _sql_types(path: Path) -> str:
 
 def write_raw(home: Path, source: str, files: Iterable[Path]) -> None:
     """Copy landed CSV files of one source into `<home>/lake/raw/<source>/`, daily ones by partition."""
+    paths = sorted(files)
+    if not paths:
+        return
+    target = home / "lake" / "raw" / source
+    scratch = home / "lake" / "raw" / f".{source}.building"
+    names = ", ".join(f"'{path}'" for path in paths)
+    rows = f"read_csv([{names}], header=true, columns={_sql_types(paths[0])}, filename=true)"
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        for path in sorted(files):
-            target = home / "lake" / "raw" / source
-            _, _, day = path.stem.partition("_")
-            if day:
-                target /= f"partition={day}"
+        if "_" not in paths[0].stem:
             target.mkdir(parents=True, exist_ok=True)
             connection.execute(
-                f"copy (from read_csv('{path}', header=true, columns={_sql_types(path)})) "
-                f"to '{target / 'data.parquet.tmp'}' (format parquet)"
+                f"copy (select * exclude (filename) from {rows}) to '{target}/.tmp' (format parquet)"
             )
-            (target / "data.parquet.tmp").replace(target / "data.parquet")
+            (target / ".tmp").replace(target / "data.parquet")
+            return
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        day = "regexp_extract(filename, '_([0-9-]{10})[^/]*$', 1)"
+        connection.execute(
+            f"copy (select * exclude (filename), {day} as partition from {rows}) to '{scratch}' "
+            "(format parquet, partition_by (partition), overwrite true)"
+        )
+    for part in sorted(scratch.iterdir()):
+        (target / part.name).mkdir(parents=True, exist_ok=True)
+        next(part.glob("*.parquet")).replace(target / part.name / "data.parquet")
+    shutil.rmtree(scratch)
 
 
 def land_raw(home: Path, *, through: date, start: date | None = None) -> nycflights13.LandingSummary:

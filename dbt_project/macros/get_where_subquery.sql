@@ -8,7 +8,7 @@
     {%- if config.get('where', '') -%}{%- do conditions.append(config.get('where')) -%}{%- endif -%}
     {%- if execute and model.get('attached_node') -%}
         {%- set tested = graph.nodes.get(model.attached_node) or graph.sources.get(model.attached_node) -%}
-        {%- if tested and 'partition' in tested.columns and in_range() != 'true' -%}
+        {%- if tested and 'partition' in tested.columns and (range_bound('start') or range_bound('end')) -%}
             {%- do conditions.append(in_range()) -%}
         {%- endif -%}
     {%- endif -%}

@@ -12,15 +12,18 @@
    glob, and a source that is not required must not stop the others). #}
 {% macro raw(name) -%}
     {%- set relation = source('raw', name) -%}
-    {%- if not execute -%}{{ return(relation) }}{%- endif -%}
-    {%- set tables = graph.get('sources', {}).values() | selectattr('source_name', 'eq', 'raw')
-        | selectattr('name', 'eq', name) | list -%}
-    {%- set folder = lake_root() ~ '/raw/' ~ name -%}
-    {%- if not tables or 'read_parquet' not in relation | string -%}{{ return(relation) }}{%- endif -%}
-    {%- if not lake_is_empty(folder ~ '/data.parquet') or not lake_is_empty(folder ~ '/*/data.parquet') -%}
-        {{ return(relation) }}
+    {%- if execute and nothing_landed(name) -%}
+        {%- set table = graph.sources.values() | selectattr('source_name', 'eq', 'raw')
+            | selectattr('name', 'eq', name) | first -%}
+        ({{ no_rows(table.columns.values()) }})
+    {%- else -%}
+        {{ relation }}
     {%- endif -%}
-    {{ return("(" ~ no_rows(tables[0].columns.values()) ~ ")") }}
+{%- endmacro %}
+
+{% macro nothing_landed(name) -%}
+    {%- set folder = lake_root() ~ '/raw/' ~ name -%}
+    {{ return(lake_is_empty(folder ~ '/data.parquet') and lake_is_empty(folder ~ '/*/data.parquet')) }}
 {%- endmacro %}
 
 {# Zero rows with names and types; columns carry `name` and `data_type`. #}

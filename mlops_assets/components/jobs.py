@@ -6,7 +6,7 @@ A run has one grain: Dagster cannot mix them in a job.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,13 +16,15 @@ from mlops_assets.resources.sources import DEFS
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+AssetJob = Any
+"""What `define_asset_job` returns; Dagster does not export its type."""
 LANDING_JOB = "landing_{grain}"
 MODEL_GRAIN: Grain = "day"
 """Predictions are partitioned by day; windows of any length are sums of days."""
 MONITORING_CHAIN = ("predictions", "drift_report", "performance_report")
 
 
-def landing_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def landing_jobs() -> list[AssetJob]:
     """One job for each grain that a source has, and one for unpartitioned sources alone."""
     sources = read_settings(DEFS, SourceSettings).values()
     models = read_settings(DEFS, ModelSettings)

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.components.jobs import AssetJob
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.evidence import consider, keep
@@ -18,7 +19,7 @@ MODEL_TAG = "mlops/model"
 TRAINING_CHAIN = ("training_set", "challenger", "evaluation", "champion")
 
 
-def build_retrain_job(model: ModelSettings) -> dg.UnresolvedAssetJobDefinition:
+def build_retrain_job(model: ModelSettings) -> AssetJob:
     """The chain from training set to champion as one job; one run of it trains one model."""
     return dg.define_asset_job(
         f"{model.name}_retrain",

@@ -14,7 +14,8 @@ import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.catalogue import tests_of
+from mlops_assets.resources.platform import DBT_PROJECT, Platform
 from mlops_assets.resources.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> lis
     A failing dbt test by itself does not stop a Python asset downstream, so training asks.
     """
     keys = [
-        key
-        for name in upstream
-        for key in context.repository_def.asset_graph.get_check_keys_for_assets([dg.AssetKey(name)])
+        dg.AssetCheckKey(dg.AssetKey(model), test)
+        for model, tests in tests_of(DBT_PROJECT, upstream).items()
+        for test in tests
     ]
     records = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     failed = []
@@ -138,7 +139,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
                 "rounds": tuned.recipe.rounds,
                 "params": dg.MetadataValue.json(dict(tuned.recipe.params)),
                 "importance": dg.MetadataValue.md(_importance_table(trained)),
-                "mlflow_run": tracking.link(),
+                **tracking.metadata,
                 "training_set": record["training_set"],
             },
         )
@@ -163,9 +164,11 @@ def _log_training(
     )
     tracking.log_metrics({"validation_score": tuned.validation_score, "training_rows": record["rows"]})
     tracking.log_curve(f"validation_{tuned.curve_metric}", _best_curve(tuned))
-    tracking.log_dataset(record["dataset"], name="training_set", digest=record["training_set"][:16])
-    tracking.log_table(tuned.trials, "trials.json")
-    tracking.log_bytes(trained.to_bytes(), "judged/model.ubj")
+    tracking.log_dataset(
+        "training_set", digest=record["training_set"], source=str(record["dataset"]), rows=record["rows"]
+    )
+    tracking.log_dict(tuned.trials.to_dict("records"), "trials.json")
+    tracking.log_artifact(record["model_file"], "judged")
 
 
 def _best_curve(tuned: "Tuned") -> list[float]:

@@ -257,7 +257,9 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
             continue
         raw = frame[name].reset_index(drop=True)
         columns[name] = _cast(raw, column.type, contract.tz)
-        bad = np.asarray(columns[name].isna() & ~_missing(raw), dtype=np.bool_)
+        bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
+        if bad.any():
+            bad &= ~np.asarray(_blank(raw), dtype=np.bool_)
         if bad.any():
             bad_cells[name] = bad
             failures.append(_wrong_type(name, column, raw, bad))
@@ -302,11 +304,9 @@ def check_frame(
 # --- casting -----------------------------------------------------------------------------------------------
 
 
-def _missing(raw: pd.Series) -> pd.Series:
-    empty = raw.isna()
-    if raw.dtype == object or isinstance(raw.dtype, pd.StringDtype):
-        empty |= raw.astype("string").str.strip().eq("").fillna(False).astype(bool)
-    return empty
+def _blank(raw: pd.Series) -> pd.Series:
+    """Cells of nothing but white space: no value, so no wrong one either."""
+    return raw.astype("string").str.strip().eq("").fillna(False)
 
 
 def _cast(raw: pd.Series, to: Type, tz: str) -> pd.Series:
@@ -317,9 +317,14 @@ def _cast(raw: pd.Series, to: Type, tz: str) -> pd.Series:
     if to in ("timestamp", "date"):
         stamps = _to_utc(raw, tz if to == "timestamp" else "UTC")
         return stamps if to == "timestamp" else _to_date(stamps)
-    numbers = pd.to_numeric(raw.where(~_missing(raw)), errors="coerce").astype("Float64")
+    filled = raw.mask(raw.eq("").fillna(False).astype(bool)) if raw.dtype == object else raw
+    # The nullable backend keeps whole numbers beyond 2^53 (identifiers) exact where values are missing.
+    numbers = pd.to_numeric(filled, errors="coerce", dtype_backend="numpy_nullable")
     if to == "number":
-        return numbers.astype("float64")
+        return numbers.astype("Float64").astype("float64")
+    if pd.api.types.is_integer_dtype(numbers.dtype):
+        return numbers.astype("Int64")
+    numbers = numbers.astype("Float64")
     whole = np.asarray((numbers % 1 == 0).fillna(False), dtype=np.bool_)
     return numbers.where(whole).astype("Int64")
 

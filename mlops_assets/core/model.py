@@ -35,7 +35,7 @@ from mlops_assets.core.metrics import Task
 
 LARGE_FIT = 4_000_000
 """Cells (rows x columns) from which several threads pay for a single fit: 20,000 x 15 is slower with two
-threads than with one (1.6 s against 0.6 s on a busy machine), 240,000 x 45 is faster (1.7 s against 3.1 s)."""
+threads than with one (1.6 s against 0.6 s on a busy machine), 240,000 x 45 is faster (1.7 s, not 3.1 s)."""
 LARGE_FIT_THREADS = 4
 MAX_BIN = 256
 """Bins of a numeric feature: one byte each."""
@@ -260,7 +260,7 @@ def fit_threads(matrix: FloatMatrix) -> int:
 def booster_params(recipe: Recipe, *, threads: int) -> dict[str, Any]:
     """What `xgboost.train` is given for a recipe."""
     if recipe.family != "xgboost":
-        raise ValueError(f"there is no family {recipe.family!r}: set training.families to [xgboost]")
+        raise ValueError(f"there is no family {recipe.family!r}: set training.family to xgboost")
     fixed = {
         "tree_method": "hist",
         "max_bin": MAX_BIN,

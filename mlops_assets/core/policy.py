@@ -105,7 +105,8 @@ class Evidence:
         champion_since: when the champion was trained, by the model's clock; its age follows from it.
         data_ok: False if the newest data broke its contract.
         data_sentence: what is wrong with it, ending in the remedy.
-        request: a person's reason to retrain now.
+        request: a person's reason to retrain now. It ignores pause, cooldown and budget, so the caller takes
+            it out of later evidence once a decision on it is on record.
         paused: who paused the model and why; None if it isn't.
         cannot_judge: sentences on why the newest window can't be judged (no rows, no labels, one class).
         expected_gain: lower bound of what a retraining would gain, as a share of the champion's loss; None

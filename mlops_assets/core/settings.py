@@ -18,9 +18,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.drift import DriftPolicy
 from mlops_assets.core.gate import GatePolicy
+from mlops_assets.core.performance import PerformancePolicy
 from mlops_assets.core.policy import RetrainPolicy
-from mlops_assets.core.training import TrainingSettings
+from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
 
 Grain = Literal["day", "week", "month", "none"]
@@ -164,13 +166,14 @@ class TrainingSpec(TrainingSettings):
     window: str = "expanding"
 
 
-class DriftSpec(Settings):
-    """When a window's inputs or predictions no longer look like the reference."""
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class DriftSpec(DriftPolicy):
+    """When a window's inputs or predictions no longer look like the reference: the fields of `DriftPolicy`."""
 
-    psi: float = Field(default=0.2, gt=0, description="0.1 for high stakes, 0.2 by default, 0.3 for low stakes.")
-    ks_p: float = Field(default=0.05, gt=0, lt=1, description="On a sample of 1,000 rows, divided among the features.")
-    share: float = Field(default=0.3, ge=0, le=1, description="Largest share of drifted features that still passes.")
-    prediction_psi: float = Field(default=0.2, gt=0)
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class PerformanceSpec(PerformancePolicy):
+    """When performance no longer holds: the fields of `PerformancePolicy`."""
 
 
 class MonitoringSpec(Settings):
@@ -179,8 +182,14 @@ class MonitoringSpec(Settings):
     window: str = Field(default="7d", description="day, week, month or a number of days such as 7d.")
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
-    max_drop: float = Field(default=0.05, gt=0, description="Relative loss of the metric that fails performance_holds.")
-    drift: DriftSpec = Field(default_factory=DriftSpec)
+    drift: DriftSpec = Field(default_factory=DriftSpec, description="Fields of `DriftPolicy`.")
+    performance: PerformanceSpec = Field(default_factory=PerformanceSpec, description="Fields of `PerformancePolicy`.")
+
+    @field_validator("window")
+    @classmethod
+    def _is_rhythm(cls, value: str) -> str:
+        parse_every(value)
+        return value
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

@@ -87,7 +87,7 @@ class TrainingSettings:
         if not 0 < self.validation_share < 1:
             raise ValueError(f"training.validation_share is {self.validation_share}: set it between 0 and 1")
         if self.family != "xgboost":
-            raise ValueError(f"there is no family {self.family!r}: set training.families to [xgboost]")
+            raise ValueError(f"there is no family {self.family!r}: set training.family to xgboost")
 
     @property
     def workers(self) -> int:

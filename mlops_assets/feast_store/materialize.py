@@ -1,29 +1,32 @@
-"""The fast way from Parquet into the online store: deduplicated in DuckDB, written in batches, one transaction.
+"""The fast way from Parquet into the online store: deduplicated in DuckDB, written in batches.
 
-What doesn't live here: the table and its guard against older values (`online`), what the latest row of an entity
-is (`sql`), and when to materialize (defs/).
+What doesn't live here: the table and its guard against older values (`online`), what the latest row of an
+entity is (`sql`), and when to materialize (defs/).
 
-Feast's own `materialize` works with these stores too. It pulls by event timestamp; `materialize_latest` pulls by
-when a row became known, so a row that arrives late is found by the next run, and is written unless the store has
-a newer value: afterwards the store holds what a point-in-time join at `end` gives.
+Feast's own `materialize` works with these stores too. It pulls by event timestamp; `materialize_latest` pulls
+by when a row became known, so a row that arrives late is found by the next run, and is written unless the
+store has a newer value: afterwards the store holds what a point-in-time join at `end` gives.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore, FeatureView, ValueType
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
-from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.key_encoding_utils import serialize_entity_key, serialize_entity_key_prefix
 from feast.infra.online_stores.helpers import extract_text_and_num
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
+from feast.protos.feast.types.Value_pb2 import ValueType as ValueTypeProto
 from feast.repo_config import RepoConfig
 from feast.type_map import python_values_to_proto_values
 from feast.utils import make_tzaware
@@ -75,8 +78,8 @@ def materialize_latest(
     Args:
         store: a feature store with AsofOfflineStore and TtlSqliteOnlineStore.
         view_names: which feature views; None for all that are online.
-        start: rows that became known from then on are read; None goes on where the view's last materialization
-            ended, or from the beginning. Naive means UTC.
+        start: rows that became known from then on are read; None goes on where the view's last
+            materialization ended, or from the beginning. Naive means UTC.
         end: rows known by then. Naive means UTC.
         rebuild: empty the views' tables first (in the same transaction) and read from the beginning: after
             rows of the past were taken away or changed to an earlier event.
@@ -85,7 +88,8 @@ def materialize_latest(
         What was done, view by view. Either all views are written or none; a second call changes nothing.
 
     Raises:
-        ValueError: the stores are others, a view is not online or is computed by Feast, `start` is after `end`.
+        ValueError: the stores are others, a view is not online or is computed by Feast, `start` is after
+            `end`.
     """
     config = store.config
     _require_our_stores(config)
@@ -95,13 +99,16 @@ def materialize_latest(
     for view, begin in spans:
         if begin > end:
             raise ValueError(
-                f"Feature view {view.name!r} would be materialized from {begin} to {end}: the start is after the "
+                f"Feature view {view.name!r} would be materialized from {begin} to {end}: the start is "
+                f"after the "
                 "end. Pass a later end, or a start. Nothing was written."
             )
-    online_store = store._get_provider().online_store
+    online_store = cast(online.TtlSqliteOnlineStore, store._get_provider().online_store)
     online_store.update(config, [], views, [], [], partial=True)
     connection = online_store.connection(config)
     done = []
+    # The write lock first: whoever else materializes waits here, and not half-way.
+    connection.execute("BEGIN IMMEDIATE")
     with connection:
         for view, begin in spans:
             if rebuild:
@@ -120,7 +127,8 @@ def _require_our_stores(config: RepoConfig) -> None:
     )
     if not ours or online.writes_as_feast(config):
         raise ValueError(
-            "materialize_latest needs mlops_assets.feast_store's AsofOfflineStore and TtlSqliteOnlineStore, without "
+            "materialize_latest needs mlops_assets.feast_store's AsofOfflineStore and TtlSqliteOnlineStore, "
+            "without "
             "vector_enabled and enable_openai_compatible_store. Set them in feature_store.yaml, or call "
             "FeatureStore.materialize. Nothing was written."
         )
@@ -154,7 +162,7 @@ def _write_view(
     """Read the view's latest rows batch by batch and upsert them; returns the number of entities."""
     source = sources.as_file_source(view.batch_source, f"Feature view {view.name!r}")
     history = view_history(view, [feature.name for feature in view.features], cutoff=_cutoff(config))
-    entities = 0
+    table, entities = online.table_name(config, view), 0
     with open_session(config) as session:
         relation = sources.relation(
             session, source, config, name="source", empty=sources.declared_schema(view)
@@ -169,7 +177,7 @@ def _write_view(
             to=end,
         )
         for batch in session.sql(statement).to_arrow_reader(_ENTITIES_PER_BATCH):
-            online.upsert(connection, online.table_name(config, view), _rows(config, view, history, batch))
+            online.upsert_batch(connection, table, _batch(config, view, history, batch))
             entities += batch.num_rows
     return entities
 
@@ -178,25 +186,27 @@ def _cutoff(config: RepoConfig) -> bool:
     return bool(config.offline_store.known_at_cutoff)
 
 
-def _rows(
+def _batch(
     config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch
-) -> Iterator[online.Row]:
-    """The batch as rows of the table, in the order of its primary key: SQLite then writes page after page."""
+) -> online.Batch:
+    """The batch as the table keeps it, in the order of the table's primary key."""
     keys = _entity_keys(config, view, history, batch)
-    events = _moments(batch.column(history.event))
-    created = (
-        _moments(batch.column(history.created))
-        if history.created
-        else [online.Moment(None, None)] * batch.num_rows
-    )
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    batch = batch.take(pa.array(order, pa.int64()))
     features = sorted(zip(view.features, history.features, strict=True), key=lambda pair: pair[0].name)
-    encoded = [
-        (feature.name, *_encode(batch.column(column), feature.dtype.to_value_type()))
-        for feature, column in features
-    ]
-    for i in sorted(range(batch.num_rows), key=keys.__getitem__):
-        for name, values, texts in encoded:
-            yield online.Row(keys[i], name, values[i], texts[i], *events[i], *created[i])
+    return online.Batch(
+        keys=[keys[i] for i in order],
+        events=_moments(batch.column(history.event)),
+        created=(
+            _moments(batch.column(history.created))
+            if history.created
+            else online.Moments.missing(batch.num_rows)
+        ),
+        features=[
+            (feature.name, *_encode(batch.column(column), feature.dtype.to_value_type()))
+            for feature, column in features
+        ],
+    )
 
 
 def _entity_keys(
@@ -207,47 +217,90 @@ def _entity_keys(
         dummy = EntityKey(join_keys=[DUMMY_ENTITY_ID], entity_values=[Value(string_val=DUMMY_ENTITY_VAL)])
         return [serialize_entity_key(dummy, config.entity_key_serialization_version)] * batch.num_rows
     kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-    columns = [
-        _protos(batch.column(column), kinds[name]) for name, column in zip(names, history.keys, strict=True)
-    ]
+    columns = {
+        name: (batch.column(column), kinds[name]) for name, column in zip(names, history.keys, strict=True)
+    }
+    if all(kind == ValueType.INT64 and column.type == pa.int64() for column, kind in columns.values()):
+        return _integer_keys(config, {name: column for name, (column, _) in columns.items()})
+    protos = [_protos(column, kind) for column, kind in columns.values()]
     return [
         serialize_entity_key(
             EntityKey(join_keys=names, entity_values=values), config.entity_key_serialization_version
         )
-        for values in zip(*columns, strict=True)
+        for values in zip(*protos, strict=True)
     ]
 
 
-def _moments(column: pa.Array) -> list[online.Moment]:
-    """The times of a column as the table keeps them. Few are distinct, so each is converted once."""
-    epochs = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
-    known: dict[int | None, online.Moment] = {None: online.Moment(None, None)}
-    for epoch in epochs:
-        if epoch not in known:
-            known[epoch] = online.Moment.of_epoch(epoch)
-    return [known[epoch] for epoch in epochs]
+def _integer_keys(config: RepoConfig, columns: dict[str, pa.Array]) -> list[bytes]:
+    """What `serialize_entity_key` gives for integer keys: the names, then type, length and value of each."""
+    version = config.entity_key_serialization_version
+    head = serialize_entity_key_prefix(list(columns), version)
+    one = np.dtype([("type", "<u4"), ("length", "<u4"), ("value", "<i8")])
+    ordered = [columns[name] for name in sorted(columns)]
+    laid_out = np.empty((len(ordered[0]), len(ordered)), dtype=one)
+    laid_out["type"], laid_out["length"] = ValueTypeProto.INT64, 8
+    for n, column in enumerate(ordered):
+        laid_out["value"][:, n] = column.to_numpy()
+    return [head + tail for tail in _pieces(laid_out.tobytes(), one.itemsize * len(ordered))]
+
+
+def _pieces(joined: bytes, size: int) -> list[bytes]:
+    return [joined[first : first + size] for first in range(0, len(joined), size)]
+
+
+def _moments(column: pa.Array) -> online.Moments:
+    epochs = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    missing = epochs.is_null().to_numpy(zero_copy_only=False)
+    return online.Moments.of_epochs(epochs.fill_null(0).to_numpy(zero_copy_only=False), missing)
 
 
 def _encode(column: pa.Array, kind: ValueType) -> tuple[list[bytes], list[str | None]]:
-    """Each value as Feast's serialised proto and as the text it keeps beside it; distinct values once."""
-    if pa.types.is_nested(column.type):
+    """Each value as Feast's serialised proto and as the text that Feast keeps beside it."""
+    if pa.types.is_nested(column.type) or pa.types.is_floating(column.type):
+        return _encode_each(column, kind)
+    # Counts, flags and categories repeat: each distinct value is converted once.
+    coded = column.dictionary_encode()
+    distinct, distinct_texts = _encode_each(coded.dictionary, kind)
+    values = np.array([*distinct, b""], dtype=object)
+    texts = np.array([*distinct_texts, None], dtype=object)
+    # The place after the last is the null: Feast's empty value.
+    positions = coded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+    return values[positions].tolist(), texts[positions].tolist()
+
+
+def _encode_each(column: pa.Array, kind: ValueType) -> tuple[list[bytes], list[str | None]]:
+    field, plain = _PLAIN.get(kind, (None, None))
+    if field is None or column.type != plain:
         protos = _protos(column, kind)
         return [p.SerializeToString() for p in protos], [extract_text_and_num(p, False)[0] for p in protos]
-    coded = column.dictionary_encode()
-    protos = _protos(coded.dictionary, kind)
-    values = np.array([*(p.SerializeToString() for p in protos), b""], dtype=object)
-    texts = np.array([*(extract_text_and_num(p, False)[0] for p in protos), None], dtype=object)
-    # The place after the last is the null: Feast's empty value.
-    positions = coded.indices.fill_null(len(protos)).to_numpy(zero_copy_only=False)
-    return values[positions].tolist(), texts[positions].tolist()
+    values = _plain_values(column)
+    texts = [None if value is None else str(value) for value in values]
+    if pa.types.is_floating(column.type):
+        return _encode_floats(column, field), texts
+    # One proto at a time, gone at once: half a million alive cost more in garbage collection than to make.
+    encoded = [b"" if value is None else Value(**{field: value}).SerializeToString() for value in values]
+    return encoded, texts
+
+
+def _encode_floats(column: pa.Array, field: str) -> list[bytes]:
+    """What `SerializeToString` gives for floats and doubles: a fixed tag, then the value little-endian."""
+    one: dict[str, Any] = {field: 1.0}
+    tag = Value(**one).SerializeToString()[: -column.type.bit_width // 8]
+    numbers = column.fill_null(math.nan).to_numpy(zero_copy_only=False)
+    pieces = _pieces(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes(), column.type.bit_width // 8)
+    missing = np.isnan(numbers).tolist()
+    return [b"" if gone else tag + piece for gone, piece in zip(missing, pieces, strict=True)]
 
 
 def _protos(column: pa.Array, kind: ValueType) -> list[Value]:
     """Each value as Feast's proto; null and NaN as the empty one, as Feast does."""
     field, plain = _PLAIN.get(kind, (None, None))
     if field is None or column.type != plain:
-        values = python_values_to_proto_values(column.to_numpy(zero_copy_only=False), kind)
-        return list(values)
+        return list(python_values_to_proto_values(column.to_numpy(zero_copy_only=False), kind))
+    return [Value() if value is None else Value(**{field: value}) for value in _plain_values(column)]
+
+
+def _plain_values(column: pa.Array) -> list[Any]:
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    return [Value() if value is None else Value(**{field: value}) for value in column.to_pylist()]
+    return list(column.to_pylist())

@@ -57,8 +57,8 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
     """Where to spill; the system's temporary directory when left out."""
 
     known_at_cutoff: bool = True
-    """A value counts only from max(event timestamp, created timestamp). Off, created timestamps only break ties,
-    as in Feast's stores, and a value written later leaks into the past."""
+    """A value counts only from max(event timestamp, created timestamp). Off, created timestamps only break
+    ties, as in Feast's stores, and a value written later leaks into the past."""
 
 
 def open_session(config: RepoConfig) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
@@ -95,10 +95,10 @@ def view_history(view: FeatureView, features: Iterable[str], *, cutoff: bool) ->
 def _requested(
     views: list[FeatureView], refs: list[str], *, full_feature_names: bool, cutoff: bool
 ) -> list[retrieval.RequestedView]:
-    """The views that `refs` ask for, each with its features in the order asked; on-demand views are left out."""
+    """The views that `refs` ask for, features in the order asked; on-demand views are left out."""
     requested = []
     for view in views:
-        name = view.projection.name_to_use()
+        name = str(view.projection.name_to_use())  # type: ignore[no-untyped-call]
         features = list(
             dict.fromkeys(
                 feature for ref in refs for view_name, feature in [_named(ref)] if view_name == name
@@ -153,9 +153,9 @@ class AsofOfflineStore(OfflineStore):
             config: Feast's configuration.
             feature_views: the views that `feature_refs` name, aliases included.
             feature_refs: `view:feature`.
-            entity_df: a data frame; or one SELECT in DuckDB's dialect; or None for a snapshot at `end_date` of
-                every entity that has a row in [start_date, end_date]. Its time is `event_timestamp`, else its
-                only column of times; naive times are UTC; below a microsecond times are cut off.
+            entity_df: a data frame; or one SELECT in DuckDB's dialect; or None for a snapshot at `end_date`
+                of every entity that has a row in [start_date, end_date]. Its time is `event_timestamp`, else
+                its only column of times; naive times are UTC; below a microsecond times are cut off.
             registry: Feast's registry.
             project: the project.
             full_feature_names: call features `view__feature`.
@@ -201,10 +201,11 @@ class AsofOfflineStore(OfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """One row per entity: the greatest (tie rule of `sql`) with an event timestamp in [start_date, end_date].
+        """One row per entity: its greatest (tie rule of `sql`) with an event timestamp between the dates.
 
-        Under `known_at_cutoff` only rows created by `end_date`. A row that arrives late with an event timestamp
-        before `start_date` is not here, by Feast's contract; `materialize.materialize_latest` finds it.
+        Both dates included. Under `known_at_cutoff` only rows created by `end_date`. A row that arrives late
+        with an event timestamp before `start_date` is not here, by Feast's contract;
+        `materialize.materialize_latest` finds it.
         """
         source = sources.as_file_source(data_source, "The pulled source")
         cutoff = _settings(config).known_at_cutoff
@@ -276,8 +277,10 @@ class AsofOfflineStore(OfflineStore):
         place = Path(path)
         if sources.is_remote(path) or not (place.is_dir() or place.suffix == ".parquet") or "*" in path:
             raise ValueError(
-                f"Rows of feature view {feature_view.name!r} can't be written to {path}: AsofOfflineStore appends "
-                "to a local file or directory. Write the files with what owns them (here: dbt). Nothing was written."
+                f"Rows of feature view {feature_view.name!r} can't be written to {path}: AsofOfflineStore "
+                f"appends "
+                "to a local file or directory. Write the files with what owns them (here: dbt). Nothing was "
+                "written."
             )
         files = sources.files_of(path)
         if files:
@@ -285,7 +288,8 @@ class AsofOfflineStore(OfflineStore):
             if schema.names != table.column_names:
                 raise ValueError(
                     f"The rows have the columns {table.column_names}, the source of feature view "
-                    f"{feature_view.name!r} has {schema.names}. Bring them in this order. Nothing was written."
+                    f"{feature_view.name!r} has {schema.names}. Bring them in this order. Nothing was "
+                    f"written."
                 )
             table = table.cast(schema)
         if place.is_dir():

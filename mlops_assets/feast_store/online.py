@@ -10,8 +10,8 @@ Three things differ from Feast's store; the tables are Feast's, so its own clien
 - Feast's columns keep whole seconds. Two more, `event_us` and `created_us`, keep the microseconds within the
   second, so that neither rule is off by a second. A client that doesn't know them is off by less than that.
 
-The file is in WAL mode: readers never wait for the one who materializes. As in Feast's store, everyone who opens
-a file must run in the same time zone (Feast writes naive times as local ones).
+The file is in WAL mode: readers never wait for the one who materializes. As in Feast's store, everyone who
+opens a file must run in the same time zone (Feast writes naive times as local ones).
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from feast import Entity, FeatureService, FeatureView, utils
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import compute_table_id, extract_text_and_num
@@ -35,19 +37,23 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
 _NAIVE_EPOCH = datetime(1970, 1, 1)
+_QUARTER = 900
+_FEATURES_PER_STAGE = 400  # SQLite takes 2,000 columns in one table
+_CACHE_KIB = 65_536
 _KEYS_PER_QUERY = 10_000  # SQLite takes 32,766 variables in one statement
+
+_Type = Literal["mlops_assets.feast_store.online.TtlSqliteOnlineStore"]
 
 
 class TtlSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """The `online_store` section of feature_store.yaml."""
 
-    type: Literal["mlops_assets.feast_store.online.TtlSqliteOnlineStore"] = (  # type: ignore[assignment]
-        "mlops_assets.feast_store.online.TtlSqliteOnlineStore"
-    )
+    type: _Type = "mlops_assets.feast_store.online.TtlSqliteOnlineStore"  # type: ignore[assignment]
 
     clock_file: str | None = None
-    """A JSON file {"now": "2013-04-01T00:00:00+00:00"} that says what time it is, read at each read of features;
-    relative to the feature repository. The wall clock when left out or while there is no such file."""
+    """A JSON file {"now": "2013-04-01T00:00:00+00:00"} that says what time it is, read at each read of
+    features; relative to the feature repository. The wall clock when left out or while there is no such
+    file."""
 
 
 class Moment(NamedTuple):
@@ -65,10 +71,37 @@ class Moment(NamedTuple):
         # Feast's own adapter: a naive UTC time, taken for a local one.
         return cls(int(naive.replace(microsecond=0).timestamp()), naive.microsecond)
 
+
+class Moments(NamedTuple):
+    """Many times as the table keeps them: two columns, see `Moment`."""
+
+    seconds: Sequence[int | None]
+    microseconds: Sequence[int | None]
+
     @classmethod
-    def of_epoch(cls, microseconds: int) -> Moment:
-        """Split microseconds since 1970 in UTC."""
-        return cls.of(_NAIVE_EPOCH + timedelta(microseconds=microseconds))
+    def missing(cls, count: int) -> Moments:
+        """As many times that aren't known."""
+        return cls([None] * count, [None] * count)
+
+    @classmethod
+    def of_epochs(cls, epochs: np.ndarray, missing: np.ndarray) -> Moments:
+        """Split times given as microseconds since 1970 in UTC.
+
+        The difference between Feast's seconds and the epoch's is the local zone's, which changes at most
+        every quarter of an hour: it is looked up once for each quarter that occurs.
+
+        Args:
+            epochs: the times, int64.
+            missing: which of them aren't known, bool.
+        """
+        seconds, microseconds = np.divmod(epochs, 1_000_000)
+        quarters, which = np.unique(seconds // _QUARTER, return_inverse=True)
+        starts = [int(quarter) * _QUARTER for quarter in quarters]
+        offsets = [(Moment.of(_NAIVE_EPOCH + timedelta(seconds=s)).seconds or 0) - s for s in starts]
+        columns = [seconds + np.array(offsets, dtype="int64")[which], microseconds]
+        if missing.any():
+            columns = [np.where(missing, None, column) for column in columns]
+        return cls(*(column.tolist() for column in columns))
 
 
 class Row(NamedTuple):
@@ -102,7 +135,8 @@ def read_clock(config: RepoConfig) -> datetime:
         return utils.make_tzaware(datetime.fromisoformat(json.loads(text)["now"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f'The clock file {path} must hold {{"now": "<ISO time in UTC>"}}, it holds {text[:80]!r}. Write it '
+            f'The clock file {path} must hold {{"now": "<ISO time in UTC>"}}, it holds {text[:80]!r}. Write '
+            f"it "
             "anew, or remove it to go by the wall clock. The online store is as it was."
         ) from error
 
@@ -121,24 +155,84 @@ def prepare_table(connection: sqlite3.Connection, table: str) -> None:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} INTEGER")
 
 
+_COLUMNS = "entity_key, feature_name, value, value_text, event_ts, event_us, created_ts, created_us"
+
+
 def upsert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
     """Write rows, each unless the table has a greater (event, created) for it. The caller commits."""
     connection.executemany(
-        f"INSERT INTO {table} (entity_key, feature_name, value, value_text, event_ts, event_us, created_ts, "
-        "created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity_key, feature_name) DO UPDATE SET "
-        "value = excluded.value, value_text = excluded.value_text, event_ts = excluded.event_ts, "
-        "event_us = excluded.event_us, created_ts = excluded.created_ts, created_us = excluded.created_us "
-        f"WHERE {_rank('excluded.')} >= {_rank('')}",
-        rows,
+        f"INSERT INTO {table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_UNLESS_NEWER}", rows
     )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Many entities, each with every feature: what `upsert_batch` writes.
+
+    Attributes:
+        keys: the serialised entity keys, ascending: SQLite then writes page after page.
+        events: the event times, one for each key.
+        created: the created times, one for each key.
+        features: name, serialised values and texts, ascending by name.
+    """
+
+    keys: Sequence[bytes]
+    events: Moments
+    created: Moments
+    features: Sequence[tuple[str, Sequence[bytes], Sequence[str | None]]]
+
+
+def upsert_batch(connection: sqlite3.Connection, table: str, batch: Batch) -> None:
+    """Write a batch as `upsert` does, in half the time: an entity is bound once, SQLite makes its rows."""
+    for first in range(0, len(batch.features), _FEATURES_PER_STAGE):
+        features = batch.features[first : first + _FEATURES_PER_STAGE]
+        _stage(connection, replace(batch, features=features))
+        value, text = (
+            "CASE n " + " ".join(f"WHEN {n} THEN {kind}{n}" for n in range(len(features))) + " END"
+            for kind in ("v", "t")
+        )
+        connection.execute(
+            f"INSERT INTO {table} ({_COLUMNS}) SELECT k, name, {value}, {text}, es, eu, cs, cu "
+            f"FROM temp.staged CROSS JOIN temp.staged_names WHERE true {_UNLESS_NEWER}"
+        )
+
+
+def _stage(connection: sqlite3.Connection, batch: Batch) -> None:
+    """The batch as one row per entity in a temporary table, and the features' names in another."""
+    pairs = "".join(f", v{n} BLOB, t{n} TEXT" for n in range(len(batch.features)))
+    # Left over from the batch before, or from one that failed.
+    connection.execute("DROP TABLE IF EXISTS temp.staged")
+    connection.execute("DROP TABLE IF EXISTS temp.staged_names")
+    connection.execute(f"CREATE TEMP TABLE staged (k BLOB, es, eu, cs, cu{pairs})")
+    connection.execute("CREATE TEMP TABLE staged_names (n INTEGER PRIMARY KEY, name TEXT)")
+    names = [(n, name) for n, (name, _, _) in enumerate(batch.features)]
+    connection.executemany("INSERT INTO staged_names VALUES (?, ?)", names)
+    columns: list[Iterable[Any]] = [
+        batch.keys,
+        *batch.events,
+        *batch.created,
+    ]
+    for _, values, texts in batch.features:
+        columns += [values, texts]
+    places = ", ".join("?" * len(columns))
+    connection.executemany(f"INSERT INTO staged VALUES ({places})", zip(*columns, strict=True))
 
 
 def _rank(prefix: str) -> str:
     # A missing created timestamp is the lowest, as in the tie rule offline.
     return (
-        f"({prefix}event_ts, coalesce({prefix}event_us, 0), coalesce({prefix}created_ts, -9223372036854775808), "
+        f"({prefix}event_ts, coalesce({prefix}event_us, 0), coalesce({prefix}created_ts, "
+        f"-9223372036854775808), "
         f"coalesce({prefix}created_us, 0))"
     )
+
+
+_UNLESS_NEWER = (
+    "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, "
+    "value_text = excluded.value_text, event_ts = excluded.event_ts, event_us = excluded.event_us, "
+    "created_ts = excluded.created_ts, created_us = excluded.created_us "
+    f"WHERE {_rank('excluded.')} >= {_rank('')}"
+)
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
@@ -162,12 +256,15 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
     """SQLite online store that holds the ttl; see the module for what it changes."""
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
-        if self._conn is None:
+        fresh = self._conn is None
+        if fresh:
             Path(self._get_db_path(config)).parent.mkdir(parents=True, exist_ok=True)
-            connection = super()._get_conn(config)
+        connection: sqlite3.Connection = super()._get_conn(config)
+        if fresh:
             connection.execute("PRAGMA busy_timeout = 30000")
             connection.execute("PRAGMA journal_mode = WAL")
-        return super()._get_conn(config)
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        return connection
 
     def connection(self, config: RepoConfig) -> sqlite3.Connection:
         """The store's connection to its file, opened when first asked for."""
@@ -238,8 +335,8 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
         """Read the features of entities; what is older than the ttl is absent.
 
         Returns:
-            For each key the newest event time and the features still alive; None for them where there are none.
-            The time is there also where all of them are too old.
+            For each key the newest event time and the features still alive; None for them where there are
+            none. The time is there also where all of them are too old.
         """
         read = self._read(config, table, entity_keys, requested_features)
         return [(entity.moment, entity.values or None) for entity in read]

@@ -1,16 +1,16 @@
 """Retrieval jobs: running the statements of `sql` in a session, to Arrow or straight to Parquet.
 
-What doesn't live here: Feast's OfflineStore interface (`offline`), the statements (`sql`), the files (`sources`).
+What doesn't live here: Feast's OfflineStore interface (`offline`), the statements (`sql`), the files
+(`sources`).
 
-Each feature view is joined to a narrow *spine* (row number, time, keys) on its own and comes back in the order of
-the spine, so results are set side by side without another join, and the entity frame's columns never pass through
-the joins. To Parquet, each view's part is spilled to a file first: memory stays at the session's limit however
-many rows there are.
+Each feature view is joined to a narrow *spine* (row number, time, keys) on its own and comes back in the
+order of the spine, so results are set side by side without another join, and the entity frame's columns never
+pass through the joins. To Parquet, each view's part is spilled to a file first: memory stays at the session's
+limit however many rows there are.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +130,8 @@ class Frame:
         """Take a frame; naive times are UTC.
 
         Raises:
-            EntityTimestampInferenceException: no column `event_timestamp`, and not exactly one datetime column.
+            EntityTimestampInferenceException: no column `event_timestamp`, and not exactly one datetime
+                column.
         """
         moments = [str(name) for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
         timestamp = timestamp_column([str(name) for name in frame.columns], moments)
@@ -177,7 +178,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """No entity frame: one row at `end` for each entity that has a row in [start, end] in any of the views."""
+    """No entity frame: one row at `end` for each entity that has a row in [start, end] in any view."""
 
     start: datetime
     end: datetime
@@ -206,7 +207,8 @@ class Snapshot:
         entities = f"SELECT DISTINCT * FROM ({' UNION '.join(parts)})" if keys else "SELECT 1"
         connection.execute(
             f"CREATE TEMP TABLE {_ENTITY} AS SELECT {columns}{sql.instant(self.end)} AS "
-            f"{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL}, row_number() OVER ({order}) - 1 AS {sql.identifier(_ROW)} "
+            f"{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL}, row_number() OVER ({order}) - 1 AS "
+            f"{sql.identifier(_ROW)} "
             f"FROM ({entities}) {order}"
         )
         return DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
@@ -311,7 +313,7 @@ class PointInTime:
         return located
 
     def _key_types(self, connection: Connection, given: dict[str, str]) -> dict[str, str]:
-        """The type of each join key in the spine: the entity frame's, or the source's where it is all NULL."""
+        """The type of each join key in the spine: the entity rows', or the source's where all are NULL."""
         types: dict[str, str] = {}
         for view in self._located(connection):
             history = view.join.history
@@ -327,7 +329,8 @@ class PointInTime:
                     kind = types.get(mine, found[theirs.casefold()])
                 if _is_text(kind) != _is_text(found[theirs.casefold()]):
                     raise ValueError(
-                        f"Join key {mine!r} is {kind} in the entity rows and {found[theirs.casefold()]} in the source "
+                        f"Join key {mine!r} is {kind} in the entity rows and {found[theirs.casefold()]} in "
+                        f"the source "
                         f"of feature view {view.name!r}: they can't match. Convert the entity column to the "
                         "source's type. Nothing was changed."
                     )
@@ -366,7 +369,8 @@ class PointInTime:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(
-                f"The result would have {', '.join(map(repr, twice))} twice. Pass full_feature_names=True, or "
+                f"The result would have {', '.join(map(repr, twice))} twice. Pass full_feature_names=True, "
+                f"or "
                 "rename the column of the entity rows. Nothing was read."
             )
 
@@ -395,7 +399,7 @@ def copy_to_parquet(connection: Connection, statement: str, path: Path) -> int:
         copied = connection.execute(
             f"COPY ({statement}) TO {sql.literal(str(temporary))} (FORMAT parquet)"
         ).fetchall()
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return int(copied[0][0])
@@ -407,7 +411,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         pq.write_table(_in_microseconds(table), temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -471,14 +475,15 @@ class AsofRetrievalJob(RetrievalJob):
         return self._on_demand_feature_views
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return self._to_arrow_internal(timeout).to_pandas()
+        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
+        return frame
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         del timeout
         return self._plan.to_arrow()
 
     def to_sql(self) -> str:
-        """The SELECTs that run, one for each feature view, separated by semicolons. For reading, not for running."""
+        """The SELECTs that run, one for each feature view, to be read by people."""
         return ";\n".join(self._plan.statements())
 
     def to_parquet(self, path: Path | str) -> int:
@@ -493,12 +498,12 @@ class AsofRetrievalJob(RetrievalJob):
             return self._plan.write(Path(path))
         table = self.to_arrow()
         write_table(table, Path(path))
-        return table.num_rows
+        return int(table.num_rows)
 
     def persist(
         self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
     ) -> None:
-        """Write the result where a saved dataset lives: a `.parquet` file, or a directory with one file in it.
+        """Write the result where a saved dataset lives: a `.parquet` file, or a directory with one in it.
 
         Raises:
             SavedDatasetLocationAlreadyExists: there is something already and `allow_overwrite` is off.
@@ -521,13 +526,13 @@ class AsofRetrievalJob(RetrievalJob):
             self.to_parquet(fresh / "part-0.parquet")
             if place.exists():
                 shutil.rmtree(place)
-            os.replace(fresh, place)
+            fresh.replace(place)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        """Features, keys and the range of entity times; None for a pull. Computed once, when first asked for."""
+        """Features, keys and the range of entity times; None for a pull. Computed when first asked for."""
         if self._metadata is None:
             self._metadata = self._plan.metadata()
         return self._metadata

@@ -3,12 +3,13 @@
 What doesn't live here: the statements (`sql`) and Feast's interface (`offline`).
 
 A path may be a Parquet file, a directory (every `*.parquet` below it) or a glob such as
-`…/features/feat_x/*/*.parquet`. A hive key in the path (`day=2013-01-01`) is never a column: it says where a row
-is stored, not what is known about an entity. Files are matched by column name, and a column that older files
-lack is NULL there.
+`…/features/feat_x/*/*.parquet`. A hive key in the path (`day=2013-01-01`) is never a column: it says where a
+row is stored, not what is known about an entity. Files are matched by column name, and a column that older
+files lack is NULL there.
 
-A path that matches no file is an *empty source*: the view exists, nothing is known yet, every feature is NULL.
-The types of its columns are those of the feature view's schema; as soon as there are files, theirs hold.
+A path that matches no file is an *empty source*: the view exists, nothing is known yet, every feature is
+NULL. The types of its columns are those of the feature view's schema; as soon as there are files, theirs
+hold.
 """
 
 from __future__ import annotations
@@ -75,8 +76,10 @@ def as_file_source(source: DataSource | None, wanted_by: str) -> FileSource:
     """
     if not isinstance(source, FileSource):
         raise ValueError(
-            f"{wanted_by} has a source of type {type(source).__name__}; AsofOfflineStore reads FileSource only. "
-            "Declare the view with FileSource(path=…) in the feature repository, or choose the offline store of "
+            f"{wanted_by} has a source of type {type(source).__name__}; AsofOfflineStore reads FileSource "
+            f"only. "
+            "Declare the view with FileSource(path=…) in the feature repository, or choose the offline "
+            "store of "
             "that source in feature_store.yaml. Nothing was read or written."
         )
     if source.file_format is not None and not isinstance(source.file_format, ParquetFormat):
@@ -199,8 +202,10 @@ def require_columns(found: Sequence[str], wanted: Sequence[str], what: str, path
     missing = [name for name in wanted if name.casefold() not in present]
     if missing:
         raise ValueError(
-            f"{what}: {path} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found))}. "
-            "Correct the schema, timestamp_field, created_timestamp_column or field_mapping of the view, or write "
+            f"{what}: {path} has no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(map(repr, found))}. "
+            "Correct the schema, timestamp_field, created_timestamp_column or field_mapping of the view, or "
+            "write "
             "the column. Nothing was changed."
         )
 

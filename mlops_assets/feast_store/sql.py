@@ -1,32 +1,33 @@
 """The SQL of the point-in-time join, as text: no connection, no files, no Feast.
 
-**What counts.** A row of a feature view says "from `event_timestamp` on, the value was this", and it says so from
-`created_timestamp` on. It counts from `known = max(event_timestamp, created_timestamp)` (only from the event
-timestamp when the cut-off is off, or when the created timestamp is missing). At time `t` the value of an entity
-is the greatest row of those with `known <= t`.
+**What counts.** A row of a feature view says "from `event_timestamp` on, the value was this", and it says so
+from `created_timestamp` on. It counts from `known = max(event_timestamp, created_timestamp)` (only from the
+event timestamp when the cut-off is off, or when the created timestamp is missing). At time `t` the value of
+an entity is the greatest row of those with `known <= t`.
 
 **The tie rule.** "Greatest" compares, in this order: event timestamp; created timestamp (missing is lowest);
-then the view's features in the order of its schema (NULL is lowest, NaN is highest). Two rows that are equal in all of these
-have the same values, so it does not matter which is taken. The rule depends on content alone: not on file names,
-the order of rows, the number of threads, or which features of the view are asked for.
+then the view's features in the order of its schema (NULL is lowest, NaN is highest). Two rows that are equal
+in all of these have the same values, so it does not matter which is taken. The rule depends on content alone:
+not on file names, the order of rows, the number of threads, or which features of the view are asked for.
 
-**How one ASOF join does it.** An ASOF join on `event_timestamp` would pick a row that is not known yet where an
-older, known one exists. So each history is first reduced to its *steps*: the rows that become the value at the
-moment they become known. Order an entity's rows by (known, event, created, features). A row is a step when
+**How one ASOF join does it.** An ASOF join on `event_timestamp` would pick a row that is not known yet where
+an older, known one exists. So each history is first reduced to its *steps*: the rows that become the value at
+the moment they become known. Order an entity's rows by (known, event, created, features). A row is a step
+when
 
 1. no later row in that order has the same `known` (of what becomes known together, the greatest counts), and
 2. its event timestamp is not below that of any row before it (what was known before does not beat it).
 
-Rule 2 may compare event timestamps alone. Take a row r and one before it, p, with the same event timestamp. If
-p had the greater created timestamp then `known(p) >= known(r)`, so the two are equal, and then the order itself
-puts p after r: a contradiction. The steps of an entity have distinct, rising `known`, and between two of them
-the value doesn't change: an ASOF join on `known` is exact.
+Rule 2 may compare event timestamps alone. Take a row r and one before it, p, with the same event timestamp.
+If p had the greater created timestamp then `known(p) >= known(r)`, so the two are equal, and then the order
+itself puts p after r: a contradiction. The steps of an entity have distinct, rising `known`, and between two
+of them the value doesn't change: an ASOF join on `known` is exact.
 
-Where each (entity, event timestamp) is unique and nothing is created after its event, every row is a step, and
-the window is skipped. `survey` finds that out in one aggregation of the narrow columns.
+Where each (entity, event timestamp) is unique and nothing is created after its event, every row is a step,
+and the window is skipped. `survey` finds that out in one aggregation of the narrow columns.
 
-**ttl** is measured from the event timestamp and is inclusive. The value is the greatest known row, so when it is
-too old every other known row is too: the features are NULL, the row stays.
+**ttl** is measured from the event timestamp and is inclusive. The value is the greatest known row, so when it
+is too old every other known row is too: the features are NULL, the row stays.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def _known(history: History) -> str:
 
 
 def rows(history: History, bounds: Bounds, columns: Sequence[str] = ()) -> str:
-    """The history's rows that can count, under neutral names: k0…, e (event), c (created) and `columns` as f0….
+    """The rows that can count, under neutral names: k0…, e (event), c (created) and `columns` as f0….
 
     Rows without an event timestamp or with a NULL key can match nothing and are left out.
     """
@@ -241,7 +242,8 @@ def latest(
         to: only rows with event timestamp (and, under the cut-off, created timestamp) at or before this.
 
     Returns:
-        SQL with the columns of `history` (keys, features, event, created) under their own names, sorted by key.
+        SQL with the columns of `history` (keys, features, event, created) under their own names, sorted by
+        key.
     """
     wanted = list(dict.fromkeys([*history.features, *history.tie_break]))
     keys = _keys(history)

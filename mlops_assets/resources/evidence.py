@@ -13,12 +13,14 @@ from typing import Any
 import pandas as pd
 
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, Past, RetrainPolicy, decide, is_news
+from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
-from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.platform import Platform, fitted_until
 
 REPORTS = ("drift", "performance")
+OUTCOMES = ("promotion", "rejection")
+"""What a retraining ends in."""
 
 
 def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
@@ -27,23 +29,23 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     Checks are those of the windows that ended after the champion was fitted: earlier ones speak of another model.
     """
     champion = platform.registry.champion(model.name)
-    fitted_until = champion.fitted_until if champion else None
+    since = fitted_until(champion)
     checks = tuple(
-        check for check in window_checks(platform, model) if fitted_until is None or check.window_end > fitted_until
+        check for check in window_checks(platform, model) if since is None or check.window_end > since
     )
     bad = _bad_data(platform, model)
     return Evidence(
         model=model.name,
         window=checks[-1].window if checks else None,
         checks=checks,
-        matured_labels=_new_labels(platform, model, now=now, since=fitted_until),
-        champion_version=champion.version if champion else None,
-        champion_since=fitted_until,
+        matured_labels=_new_labels(platform, model, now=now, since=since),
+        champion_version=str(champion.version) if champion else None,
+        champion_since=since,
         data_ok=not bad,
         data_sentence=" ".join(bad),
         request=open_request(platform, model.name),
         paused=paused(platform, model.name),
-        cannot_judge=_cannot_judge(platform, model, now=now, since=fitted_until) if checks else (),
+        cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks else (),
     )
 
 
@@ -59,19 +61,13 @@ def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]
 
 
 def history(platform: Platform, model: str) -> History:
-    """The earlier decisions on a model."""
-    return History(
-        tuple(
-            Past(
-                at=datetime.fromisoformat(entry["at"]),
-                action=entry["action"],
-                evidence_fingerprint=entry["evidence_fingerprint"],
-                window_end=datetime.fromisoformat(entry["window_end"]) if entry["window_end"] else None,
-                rule=entry["rule"],
-            )
-            for entry in platform.ledger.entries(model)
-            if entry["kind"] == "decision"
-        )
+    """The earlier decisions on a model, without retrainings that broke before the gate: they answered nothing."""
+    entries = platform.ledger.entries(model)
+    concluded = {entry["decision"] for entry in entries if entry["kind"] in OUTCOMES}
+    return History.of(
+        Decision.from_dict(entry)
+        for entry in entries
+        if entry["kind"] == "decision" and (entry["action"] != "retrain" or entry["id"] in concluded)
     )
 
 

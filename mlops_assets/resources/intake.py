@@ -1,19 +1,18 @@
 """The way of a source's files into the lake: what landed, what was taken in, what is in quarantine.
 
-Here: matching file names to partitions, the record of what each partition was made of, moving bad partitions to
-quarantine and releasing them. Not here: judging a partition (`core.contract`), the asset (`components`).
+Here: matching file names to partitions, writing good ones into the lake, moving bad ones to quarantine.
+Not here: the record of what each partition was made of (`taken`), judging one (`core.contract`), the asset
+(`components`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import fnmatch
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -24,24 +23,12 @@ import pyarrow as pa
 from mlops_assets.core.settings import SourceSettings
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.lake import Lake, file_hash
+from mlops_assets.resources.taken import Taken, TakenRecord
+
+__all__ = ["WHOLE", "Intake", "Taken", "fingerprints"]
 
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What the lake (or the quarantine) holds of one partition, and which file it came from."""
-
-    file: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    status: str
-    """`good`, `quarantined`, or `released` (a person let it in; the next run takes it)."""
-    rows: int = 0
-    reason: str = ""
-    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,20 +44,25 @@ class Intake:
         return self.lake.home.landing / self.source.name
 
     @property
+    def record(self) -> TakenRecord:
+        """What became of each partition."""
+        return TakenRecord(self.lake.home, self.source.name)
+
+    @property
     def record_file(self) -> Path:
         """Which file each partition was made of."""
-        return self.lake.folder("raw", self.source.name) / "_taken.json"
+        return self.record.file
 
     def quarantine(self, partition: str) -> Path:
         """The folder of a bad partition."""
-        return self.lake.folder("quarantine", self.source.name, partition)
+        return self.record.quarantine(partition)
 
     def raw_file(self, partition: str) -> Path:
         """The Parquet file of a partition."""
         return self.lake.file("raw", self.source.name, partition=None if partition == WHOLE else partition)
 
     def landed(self) -> dict[str, Path]:
-        """The file that holds each partition now: of several the newest, by modification time and then name."""
+        """The file that holds each partition now: of several the newest, by time and then name."""
         until = self.lake.home.settings.until
         found: dict[str, tuple[int, str, Path]] = {}
         for path in self.folder.iterdir() if self.folder.exists() else ():
@@ -92,22 +84,17 @@ class Intake:
 
     def taken(self) -> dict[str, Taken]:
         """What was taken in, by partition."""
-        if not self.record_file.exists():
-            return {}
-        entries = json.loads(self.record_file.read_text(encoding="utf-8"))
-        return {partition: Taken(**entry) for partition, entry in entries.items()}
+        return self.record.entries()
 
     def pending(self) -> list[str]:
         """Partitions whose file is new, corrected or released; the same content landing twice is not."""
         taken = self.taken()
         return [
-            partition
-            for partition, path in self.landed().items()
-            if self._is_new(path, taken.get(partition))
+            partition for partition, path in self.landed().items() if self._is_new(path, taken.get(partition))
         ]
 
     def good(self) -> dict[str, Taken]:
-        """Partitions whose rows stand in the lake, by partition; a quarantined correction leaves the old rows in."""
+        """Partitions whose rows stand in the lake; a quarantined correction leaves the old rows in."""
         return {key: entry for key, entry in self.taken().items() if self.raw_file(key).exists()}
 
     def newest_end(self) -> datetime | None:
@@ -127,20 +114,23 @@ class Intake:
         """Write a good partition in place of the old one and put it on record."""
         entry = _taken(path, status="good", rows=len(frame))
         self.lake.write(frame, self.raw_file(partition), fingerprint=entry.sha256, schema=schema)
-        self._put(partition, entry)
+        self.record.put(partition, entry)
         shutil.rmtree(self.quarantine(partition), ignore_errors=True)
         return entry
 
     def reject(self, partition: str, path: Path, reasons: list[str], rows: pd.DataFrame | None) -> Taken:
-        """Move a bad partition to quarantine: the file as it came, its rows with the bad ones marked, the reasons."""
+        """Move a bad partition to quarantine: the file as it came, its rows, the bad ones marked, and why."""
         folder = self.quarantine(partition)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, folder / path.name)
         if rows is not None:
-            self.lake.write(rows.astype({c: "string" for c in rows.columns if c != "is_bad"}), folder / "rows.parquet")
-        entry = _taken(path, status="quarantined", rows=0 if rows is None else len(rows), reason=" ".join(reasons))
-        write_text(folder / "reason.json", json.dumps({"partition": partition, "reasons": reasons, **asdict(entry)}, indent=2))
-        self._put(partition, entry)
+            as_text = rows.astype({column: "string" for column in rows.columns if column != "is_bad"})
+            self.lake.write(as_text, folder / "rows.parquet")
+        count = 0 if rows is None else len(rows)
+        entry = _taken(path, status="quarantined", rows=count, reason=" ".join(reasons))
+        told = {"partition": partition, "reasons": reasons, **asdict(entry)}
+        write_text(folder / "reason.json", json.dumps(told, indent=2))
+        self.record.put(partition, entry)
         return entry
 
     def release(self, partition: str, reason: str) -> Taken:
@@ -149,14 +139,7 @@ class Intake:
         Raises:
             ValueError: there is no such partition in quarantine.
         """
-        entry = self.taken().get(partition)
-        if entry is None or entry.status != "quarantined":
-            raise ValueError(
-                f"{self.source.name}/{partition} is not in quarantine. `mlops quarantine list` shows what is."
-            )
-        released = replace(entry, status="released", reason=reason)
-        self._put(partition, released)
-        return released
+        return self.record.release(partition, reason)
 
     def _partition_of_file(self, name: str) -> str | None:
         match = re.match(_expression(self.source.files), name)
@@ -178,19 +161,6 @@ class Intake:
         if (taken.size, taken.mtime_ns, taken.file) == (stat.st_size, stat.st_mtime_ns, path.name):
             return False
         return file_hash(path) != taken.sha256
-
-    def _put(self, partition: str, entry: Taken) -> None:
-        with self._locked():
-            entries = {key: asdict(value) for key, value in self.taken().items()}
-            entries[partition] = asdict(entry)
-            write_text(self.record_file, json.dumps(dict(sorted(entries.items())), indent=1))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.record_file.parent.mkdir(parents=True, exist_ok=True)
-        with (self.record_file.parent / "._taken.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 @cache

@@ -18,15 +18,16 @@ from mlops_assets.core.settings import ModelSettings, SourceSettings, read_setti
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.clock import Clock
-from mlops_assets.resources.features import Features
-from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.resources.features import DBT_PROJECT, Features
+from mlops_assets.resources.home import Home
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.ledger import Ledger
 from mlops_assets.resources.model_data import ModelData
-from mlops_assets.resources.registry import Registry
+from mlops_assets.resources.registry import ModelVersion, Registry
 from mlops_assets.resources.sources import DEFS, Sources
 
-DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+FITTED_UNTIL = "fitted_until"
+"""Tag of a version: labels known from then on were not seen by it, so it may be judged on them."""
 
 
 class Platform(dg.ConfigurableResource):
@@ -55,7 +56,7 @@ class Platform(dg.ConfigurableResource):
             lake=lake,
             sources=Sources(lake=lake),
             features=Features(lake=lake),
-            registry=Registry(root=root),
+            registry=Registry(home=root),
             ledger=Ledger(root=root),
         )
 
@@ -107,3 +108,19 @@ class Platform(dg.ConfigurableResource):
                 f"(mlops retrain {model} --reason '...' runs the whole chain)."
             )
         return json.loads(path.read_text(encoding="utf-8"))
+
+
+def fitted_until(version: ModelVersion | None) -> datetime | None:
+    """The moment before which a version has seen the labels; None without a version.
+
+    Raises:
+        ValueError: the version was registered by something else and doesn't say.
+    """
+    if version is None:
+        return None
+    if FITTED_UNTIL not in version.tags:
+        raise ValueError(
+            f"{version.uri} has no tag {FITTED_UNTIL!r}, so nothing says on which rows it may be judged. Set the tag to "
+            "the moment (UTC, ISO 8601) before which its training labels were known."
+        )
+    return datetime.fromisoformat(version.tags[FITTED_UNTIL])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,12 @@ from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.evidence import note
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
-from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.references import write_reference
+
+
+GATE_VALUE = "gate_value"
+"""Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
 
 
 def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None = None) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     now = as_of or platform.now(model)
     data = platform.data(model)
     champion = platform.registry.champion(model.name)
-    gate = data.gate_window(as_of=now, not_before=champion.fitted_until if champion else None)
+    gate = data.gate_window(as_of=now, not_before=fitted_until(champion))
     training = data.training_set(known_by=gate.start)
     record = {
         "as_of": now.isoformat(),
@@ -67,7 +72,8 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
     training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
     tuned = search(model, data, training)
     judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy())
-    write_bytes(_candidate_file(platform, model, judged.sha256), judged.to_bytes())
+    file = _candidate_file(platform, model, judged.sha256)
+    write_bytes(file, judged.to_bytes())
     record = {
         "training_set": training.sha256,
         "recipe": tuned.recipe.to_json(),
@@ -79,7 +85,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
         "as_of": prepared["as_of"],
     }
     platform.write_record(model.name, "challenger", record)
-    return {**record, "dataset": training.path}, tuned, judged
+    return {**record, "dataset": training.path, "model_file": file}, tuned, judged
 
 
 def search(model: ModelSettings, data: ModelData, training: TrainingSet) -> Tuned:
@@ -113,7 +119,7 @@ class Judged:
     verdict: Verdict
     metrics: dict[str, float]
     slice_rows: list[tuple[Any, ...]]
-    version: str
+    version: int
     judged_sha256: str
     shipped_sha256: str | None
 
@@ -151,16 +157,24 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "training_set": trained["training_set"],
             "refit_set": shipped_rows.sha256 if shipped_rows else "",
             "judged_sha256": challenger.sha256,
-            "fitted_until": (shipped_rows or fit_rows).known_by.isoformat(),
+            FITTED_UNTIL: (shipped_rows or fit_rows).known_by.isoformat(),
             "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
-            "decision": decision_id,
+            "challenged_by": decision_id,
+            **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
             "code_version": trained["code_version"],
             "verdict": "promote" if conclusion.promote else "reject",
             "reason": conclusion.reason[:4000],
         },
     )
     if conclusion.promote and shipped and shipped_rows:
-        write_reference(platform.lake, model, version.version, shipped_rows.frame, shipped, feature_columns(model, data))
+        write_reference(
+            platform.lake,
+            model.name,
+            version.version,
+            shipped_rows.frame,
+            columns=feature_columns(model, data),
+            scores=_one_score(challenger.predict(rows)),
+        )
     platform.write_record(
         model.name,
         "evaluation",
@@ -264,7 +278,7 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         note(platform, model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome)
         return {**outcome, "promoted": False}
     before = platform.registry.champion(model.name)
-    platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"])
+    platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"], at=at)
     previous = platform.registry.previous(model.name)
     note(
         platform, model.name, "promotion", at=at, id=f"promotion-{decision}-{version}", decision=decision,
@@ -295,8 +309,13 @@ def code_version() -> str:
     return described.stdout.strip()
 
 
-def _candidate_file(platform: Platform, model: ModelSettings, sha256: str) -> Any:
+def _candidate_file(platform: Platform, model: ModelSettings, sha256: str) -> Path:
     return platform.lake.folder("models", model.name, "candidates", f"{sha256}.ubj")
+
+
+def _one_score(scores: np.ndarray) -> np.ndarray:
+    """One number a row: the score itself, or the largest class probability."""
+    return scores if scores.ndim == 1 else scores.max(axis=1)
 
 
 def _paired_or_why(

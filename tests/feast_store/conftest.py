@@ -36,7 +36,7 @@ class Repo:
         return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=count)
 
     def write(self, frame: pd.DataFrame, name: str = "stats.parquet") -> str:
-        """Write a frame below the directory with times in microseconds, as the lake does; returns the path."""
+        """Write a frame, with times in microseconds, as the lake does; gives the path."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pandas(frame, preserve_index=False)

@@ -1,7 +1,7 @@
 """The cases of Feast's own offline-store tests, on this store and on Feast's `file` store (dask).
 
-Wherever the stock store is right the two give equal rows. Where they differ, the difference has a name, and a test
-that pins down what each of them does: when Feast changes its mind, the test says so.
+Wherever the stock store is right the two give equal rows. Where they differ, the difference has a name, and a
+test that pins down what each of them does: when Feast changes its mind, the test says so.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def test_snapshot_without_entity_rows(repo):
     assert got["trips"].tolist() == [30, 50]
 
 
-# ------------------------------------------------------------------------------------------------ differences
+# ---------------------------------------- differences
 
 
 def differs(

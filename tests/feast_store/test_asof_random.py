@@ -1,4 +1,4 @@
-"""The point-in-time join against a brute-force search, on random histories full of ties, late rows and NULLs."""
+"""The point-in-time join against a brute-force search, on random histories: ties, late rows, NULLs."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@
         'sql': sql,
         'model': this.identifier,
         'range_filter': in_range(),
-        'start': range_start(),
-        'end': range_end(),
+        'start': range_bound('start') or none,
+        'end': range_bound('end') or none,
         'order_by': [keys.get('timestamp', 'event_timestamp')] + keys.get('entities', [keys.get('entity')]),
     }) %}
 

@@ -1,3 +1,5 @@
+{% set windows = {'1d': 1440, '7d': 10080, '28d': 40320} %}
+
 with landings as (
     select * from {{ ref('int_landings') }}
     where {{ in_lookback('partition') }}
@@ -27,7 +29,7 @@ running as (
 framed as (
     select
         *,
-        {{ window_starts('carrier') }}
+        {{ window_starts('carrier', windows) }}
     from running
 ),
 
@@ -36,7 +38,7 @@ rolled as (
         carrier,
         landed_at as event_timestamp,
         landed_at as created_timestamp,
-        {{ rolling_delays('carrier') }},
+        {{ rolling_delays('carrier', windows) }},
         landed_on as partition
     from framed
 )

@@ -1,3 +1,5 @@
+{% set windows = {'1d': 1440, '7d': 10080, '28d': 40320} %}
+
 with landings as (
     select * from {{ ref('int_landings') }}
     where {{ in_lookback('partition') }} and tailnum is not null
@@ -9,6 +11,7 @@ by_minute as (
         {{ minute_of("landed_at") }} as landed_minute,
         min(landed_at) as landed_at,
         min(landed_on) as landed_on,
+        min(landed_minute_of_day) as landed_minute_of_day,
         count(*) as flights,
         sum(departure_delay_minutes) as departure_delay_sum,
         sum(arrival_delay_minutes) as arrival_delay_sum,
@@ -30,7 +33,7 @@ running as (
 framed as (
     select
         *,
-        {{ window_starts('tailnum') }}
+        {{ window_starts('tailnum', windows) }}
     from running
 ),
 
@@ -39,11 +42,10 @@ rolled as (
         tailnum,
         landed_at as event_timestamp,
         landed_at as created_timestamp,
-        {{ rolling_delays('plane') }},
+        {{ rolling_delays('plane', windows) }},
         last_leg_departure_delay as plane_last_leg_departure_delay,
         last_leg_arrival_delay as plane_last_leg_arrival_delay,
-        date_part('hour', landed_at at time zone '{{ var("time_zone") }}') * 60
-        + date_part('minute', landed_at at time zone '{{ var("time_zone") }}') as plane_last_leg_landed_minute_of_day,
+        landed_minute_of_day as plane_last_leg_landed_minute_of_day,
         landed_on as partition
     from framed
 )

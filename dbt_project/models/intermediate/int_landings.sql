@@ -1,5 +1,8 @@
 with flights as (
-    select * from {{ ref('int_flights') }}
+    select
+        *,
+        landed_at at time zone '{{ var("time_zone") }}' as landed_at_local
+    from {{ ref('int_flights') }}
     where outcome = 'landed'
 ),
 
@@ -15,12 +18,13 @@ final as (
         departure_delay_minutes,
         arrival_delay_minutes,
         (arrival_delay_minutes > {{ var('late_after_minutes') }})::bigint as is_late,
-        (landed_at at time zone '{{ var("time_zone") }}')::date as landed_on,
+        landed_at_local::date as landed_on,
+        (60 * hour(landed_at_local)) + minute(landed_at_local) as landed_minute_of_day,
         partition
     from flights
-    -- A window of 28 days plus 2 is what `lookback_days: 30` reads; a flight that takes longer to land than
-    -- until the end of the next but one day has a broken delay and would make a day's rows depend on the range built.
-    where (landed_at at time zone '{{ var("time_zone") }}')::date <= partition + 2
+    -- 28 days of window plus 2 are what a build reads (history_lookback_days). A flight that lands
+    -- later than the next day but one has a broken delay, and would make rows depend on the range built.
+    where landed_at_local::date <= partition + 2
 )
 
 select * from final

@@ -1,0 +1,80 @@
+# The vocabulary of people and CI alike; `make` lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# dg asks which environment it is in; dbt and MLflow are asked not to report usage.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+PYTHON ?=
+TRIALS ?=
+PORT ?= 3000
+MLFLOW_PORT ?= 5000
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check check-format check-lint check-types check-dg check-dbt check-sql bench \
+        format lock clean FORCE
+
+help: ## List what can be made.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv from requirements.lock (PYTHON=python3.12 chooses the interpreter).
+
+# An interpreter that is named is compared with the one in the environment each time.
+$(READY): requirements.lock pyproject.toml .ci/setup .ci/uv.txt $(if $(PYTHON),FORCE)
+	@PYTHON="$(PYTHON)" .ci/setup $(VENV)
+	@touch $@
+
+demo: setup ## The main job: a year of flights through the platform, and the report (TRIALS=5 is quicker).
+	$(BIN)/mlops demo $(if $(TRIALS),--trials $(TRIALS))
+
+up: setup ## Dagster, its daemon and MLflow (PORT=3000 MLFLOW_PORT=5000); Ctrl-C stops them.
+	@$(BIN)/mlops up --port $(PORT) --mlflow-port $(MLFLOW_PORT)
+
+test: setup ## The whole suite (TESTS="tests/core -k gate" runs a part).
+	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/pytest $(TESTS)
+
+check: check-format check-lint check-types check-dg check-dbt check-sql ## Format, lint, types, Dagster, dbt, SQL.
+
+check-format: setup
+	$(BIN)/ruff format --check .
+
+check-lint: setup
+	$(BIN)/ruff check .
+
+check-types: setup
+	$(BIN)/mypy
+
+# Both load the project as Dagster would, in a home that is thrown away.
+check-dg: setup
+	$(BIN)/dg check yaml
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	  echo "dg check defs" && MLOPS_HOME="$$home" $(BIN)/dg check defs
+
+# In a target folder of its own: the running platform reads the manifest in dbt_project/target.
+check-dbt: setup
+	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project --target-path target/check
+
+check-sql: setup
+	$(BIN)/sqlfluff lint dbt_project/models
+
+bench: setup ## The benchmarks, as ratios to what they replace; tables go to benchmarks/.
+	@set -e; for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
+
+format: setup ## Format Python, mend what ruff can mend.
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+lock: export PATH := $(CURDIR)/$(BIN):$(PATH)
+lock: setup ## Resolve requirements.lock anew: exact versions with hashes, no index address, no local path.
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group dev \
+	  pyproject.toml -o requirements.lock
+	echo "uv>=0.9" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" - -o .ci/uv.txt
+
+clean: ## Remove the environment and all caches; homes (.mlops) are kept.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dbt_project/target dbt_project/logs
+	find . -name __pycache__ -type d -not -path './.mlops/*' -prune -exec rm -rf {} +

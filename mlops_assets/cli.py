@@ -1,0 +1,66 @@
+"""`mlops`: the platform from the command line.
+
+Here: the application, its global options, and how an error is told. Not here: the commands (`commands/`, one
+thin module a topic), what they call. Nothing heavy is imported before a command needs it, so that `mlops --help`
+and the commands that only read or write the record answer at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mlops_assets.commands import control, decisions, land, quarantine, replay, status, up
+from mlops_assets.commands.console import example, is_expected, say_error, use_home
+
+
+class Commands(TyperGroup):
+    """Tells an error that a person can mend in its own words, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an expected error ends it with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if ctx.params.get("traceback") or not is_expected(error):
+                raise
+            say_error(str(error))
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="mlops",
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    help="Keeps production models true by itself. Here: what stands where, what was decided and why.",
+    epilog=example("mlops status", "mlops --home /srv/mlops decisions flight_delay"),
+)
+
+
+@app.callback()
+def main(
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MLOPS_HOME",
+            help="The home to work in.",
+            show_default=".mlops in the checkout",
+            file_okay=False,
+        ),
+    ] = None,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error arose.")
+    ] = False,
+) -> None:
+    """Choose the home; every child process and Dagster work in the same one."""
+    use_home(home)
+
+
+for topic in (land, status, decisions, control, replay, up):
+    topic.register(app)
+app.add_typer(quarantine.app, name="quarantine")

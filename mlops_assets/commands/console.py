@@ -1,0 +1,126 @@
+"""What all commands share: the home, known names, how text, tables, JSON and errors reach a person.
+
+Here: helpers without a topic. Not here: a command. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mlops_assets.resources.home import PROJECT_ROOT, Home
+
+DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
+EXPECTED = (ValueError, FileNotFoundError, PermissionError)
+"""Errors whose message ends in the remedy; so do all exceptions that this package defines."""
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A monitored model, as its YAML names it.")]
+Reason = Annotated[str, typer.Option(help="Why: it stands on record with your name.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def example(*lines: str) -> str:
+    """The epilog of a command: how it is called."""
+    return "[bold]Example[/bold]\n\n" + "\n\n".join(f"$ {line}" for line in lines)
+
+
+def use_home(path: Path | None) -> Home:
+    """Make a home the one of this process, of its children and of Dagster; without a path the default one."""
+    if path is not None:
+        os.environ["MLOPS_HOME"] = str(path.expanduser().resolve())
+    home = Home.from_environment()
+    os.environ.update(home.environment())
+    # MLflow tells of each migration of a new store on standard error; a command's output is its answer.
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    return home
+
+
+def declared(kind: Literal["LandingSource", "MonitoredModel"]) -> list[str]:
+    """Names of the sources or models in YAML; no more is read, because validating settings takes pandas."""
+    names = []
+    for path in sorted(DEFS.rglob("defs.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if isinstance(document, dict) and str(document.get("type", "")).rsplit(".", 1)[-1] == kind:
+                names.append(str((document.get("attributes") or {}).get("name", "")))
+    return sorted(names)
+
+
+def known_model(name: str) -> str:
+    """The name of a declared model.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    return _known("model", name, declared("MonitoredModel"))
+
+
+def known_source(name: str) -> str:
+    """The name of a declared source.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    return _known("source", name, declared("LandingSource"))
+
+
+def _known(what: str, name: str, known: list[str]) -> str:
+    if name not in known:
+        raise ValueError(f"There is no {what} {name!r}. Known: {', '.join(known)}.")
+    return name
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether an error is for a person to mend: its message says what to do."""
+    return isinstance(error, EXPECTED) or type(error).__module__.startswith("mlops_assets.")
+
+
+def say(text: str) -> None:
+    """One line for a person."""
+    Console(soft_wrap=True).print(text)
+
+
+def say_error(text: str) -> None:
+    """What went wrong, on standard error."""
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/bold red] {escape(text)}")
+
+
+def say_json(value: Any) -> None:
+    """JSON for programs."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table; cells are text as it is, not markup."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)
+
+
+def person() -> str:
+    """Who is at the keyboard."""
+    return os.environ.get("USER") or getpass.getuser()
+
+
+def minute(moment: str | datetime | None) -> str:
+    """A moment as people read it, in UTC: 2013-04-30 04:00."""
+    if not moment:
+        return ""
+    return f"{datetime.fromisoformat(moment) if isinstance(moment, str) else moment:%Y-%m-%d %H:%M}"
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

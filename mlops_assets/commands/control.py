@@ -1,0 +1,102 @@
+"""`mlops retrain`, `pause` and `resume`: a person's word, put on record.
+
+Here: the commands. Not here: acting on the word (the model's retrain sensor).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlops_assets.commands import running
+from mlops_assets.commands.console import ModelName, Reason, example, known_model, person, say
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.record import Record
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=example("mlops retrain flight_delay --reason 'new feature feat_route_history'"))(
+        retrain
+    )
+    app.command(epilog=example("mlops pause flight_delay --reason 'the airport feed is being moved'"))(pause)
+    app.command(epilog=example("mlops resume flight_delay --reason 'the feed is back'"))(resume)
+
+
+def retrain(
+    model: ModelName,
+    reason: Reason,
+    now: Annotated[
+        bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")
+    ] = False,
+) -> None:
+    """Ask for a training: the gate still judges the challenger, and only a better one is promoted.
+
+    The request goes on record and the model's retrain sensor starts the run. It ignores pause, cooldown and
+    budget, but never trains on data in quarantine.
+    """
+    home = Home.from_environment()
+    record = Record(home.ledger)
+    record.note(known_model(model), "request", reason=_given(reason), by=person())
+    say(f"On record: a request to retrain {model}.")
+    up = running.of(home)
+    if up:
+        say(f"The retrain sensor starts it within a minute: {up.dagster}")
+    elif now:
+        _run_here(home, model)
+    else:
+        say(
+            "The retrain sensor starts it as soon as a Dagster daemon runs. `mlops up` is not running in "
+            f"{home.root}: start it with `make up`, or run the training in this process: "
+            f"mlops retrain {model} --reason '...' --now"
+        )
+
+
+def pause(model: ModelName, reason: Reason) -> None:
+    """Keep the platform from retraining a model by itself; predictions and monitors go on."""
+    Record(Home.from_environment().ledger).note(
+        known_model(model), "pause", reason=_given(reason), by=person()
+    )
+    say(f"{model} is paused: it is not retrained by itself until `mlops resume {model} --reason '...'`.")
+
+
+def resume(model: ModelName, reason: Reason) -> None:
+    """Let the platform retrain a paused model by itself again."""
+    record = Record(Home.from_environment().ledger)
+    if record.paused(known_model(model)) is None:
+        raise ValueError(f"{model} is not paused; nothing was written.")
+    record.note(model, "resume", reason=_given(reason), by=person())
+    say(f"{model} is retrained by itself again when the evidence says so.")
+
+
+def _given(reason: str) -> str:
+    """The reason, which must say something.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not reason.strip():
+        raise ValueError(
+            "The reason is empty. Say why in a few words; it stands on record. Nothing was written."
+        )
+    return reason.strip()
+
+
+def _run_here(home: Home, model: str) -> None:
+    """One tick of the model's sensor in this process, and the run that it asks for."""
+    import dagster as dg
+
+    from mlops_assets.definitions import defs
+    from mlops_assets.replay.engine import Engine
+
+    home.prepare()
+    say("Training in this process; the run is in the home's instance and `mlops up` shows it.")
+    with dg.DagsterInstance.get() as instance:
+        tick = Engine(definitions=defs(), instance=instance).tick(f"{model}_retrain_sensor")
+    if not tick.runs:
+        raise ValueError(f"No run was started: {tick.skipped} The request stays on record.")
+    outcome = next(
+        e for e in reversed(Record(home.ledger).entries(model)) if e["kind"] in ("promotion", "rejection")
+    )
+    say(f"{outcome['kind'].capitalize()} of version {outcome['version']}: {outcome['reason']}")

@@ -1,0 +1,82 @@
+"""`mlops quarantine`: what was not let into the lake and why, and letting it in.
+
+Here: the commands. Not here: what makes a partition bad (`core.contract`), the record (`resources.taken`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlops_assets.commands.console import (
+    AsJson,
+    Reason,
+    declared,
+    example,
+    known_source,
+    minute,
+    person,
+    say,
+    say_json,
+    say_table,
+)
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.taken import TakenRecord
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Partitions that broke their contract: the lake keeps the old rows, nothing runs on the new.",
+)
+
+
+@app.command("list", epilog=example("mlops quarantine list"))
+def list_(as_json: AsJson = False) -> None:
+    """List what is in quarantine, with the reason and where to look at the marked rows."""
+    home = Home.from_environment()
+    found = [
+        {
+            "source": source,
+            "partition": partition,
+            "since": entry.at,
+            "rows": entry.rows,
+            "reason": entry.reason,
+            "folder": str(record.quarantine(partition)),
+        }
+        for source in declared("LandingSource")
+        for record in (TakenRecord(home, source),)
+        for partition, entry in record.quarantined().items()
+    ]
+    if as_json:
+        say_json(found)
+    elif not found:
+        say("Nothing is in quarantine.")
+    else:
+        columns = ["source", "partition", "since", "rows", "reason"]
+        rows = [[minute(f[c]) if c == "since" else f[c] for c in columns] for f in found]
+        say_table("In quarantine", columns, rows)
+        say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
+
+
+@app.command(
+    epilog=example("mlops quarantine release weather 2013-07-04 --reason 'the new station is right'")
+)
+def release(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A landing source, as its YAML names it.")],
+    partition: Annotated[str, typer.Argument(metavar="PARTITION", help="Its first day, or `whole`.")],
+    reason: Reason,
+) -> None:
+    """Let a partition in as it is, against its contract; the next landing run takes it.
+
+    A file without a required column or without rows cannot be let in. Better, where it is possible: land a
+    corrected file, which replaces the partition by itself.
+    """
+    if not reason.strip():
+        raise ValueError(
+            "The reason is empty. Say why in a few words; it stands on record. Nothing was written."
+        )
+    TakenRecord(Home.from_environment(), known_source(source)).release(
+        partition, f"{reason.strip()} ({person()})"
+    )
+    say(f"{source}/{partition} is released: the landing sensor takes it in at its next tick.")

@@ -1,0 +1,230 @@
+"""`mlops status`: where everything stands, on one page.
+
+Here: gathering what the parts say about themselves, and laying it out. Not here: judging any of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mlops_assets.commands import running
+from mlops_assets.commands.console import AsJson, example, minute, say, say_json, say_table
+from mlops_assets.resources.home import Home
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mlops_assets.core.settings import ModelSettings
+    from mlops_assets.resources.intake import Intake
+    from mlops_assets.resources.platform import Platform
+    from mlops_assets.resources.sent_alerts import SentAlert
+
+FORGET_ALERT_AFTER = timedelta(days=7)
+"""An alert of which nothing says that it is over counts as open for a week."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=example("mlops status", "mlops status --json"))(status)
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show where everything stands: clock, sources, models, open alerts."""
+    found = gather(Home.from_environment())
+    if as_json:
+        say_json(found)
+    else:
+        _say(found)
+
+
+def gather(home: Home) -> dict[str, Any]:
+    """The state of a home, plain."""
+    from mlops_assets.defs.sensors import stale_sources
+    from mlops_assets.resources.platform import Platform
+
+    home.prepare()
+    platform = Platform.of(home)
+    stale = stale_sources(platform)
+    up = running.of(home)
+    return {
+        "home": str(home.root),
+        "up": {"pid": up.pid, "dagster": up.dagster, "mlflow": up.mlflow} if up else None,
+        "clock": {"kind": home.settings.clock, "now": _newest(platform), "until": home.settings.until},
+        "sources": {
+            name: {**_source(intake), "stale": stale[name][1] if name in stale else None}
+            for name, intake in platform.sources.intakes().items()
+        },
+        "models": {name: _model(platform, model) for name, model in platform.models().items()},
+        "alerts": [vars(alert) for alert in _open_alerts(home, stale)],
+    }
+
+
+def _newest(platform: Platform) -> datetime | None:
+    """The wall clock's time, or the furthest that any model's data clock has come."""
+    if platform.home.settings.clock == "wall":
+        return datetime.now(UTC)
+    return max((now for model in platform.models().values() if (now := _now(platform, model))), default=None)
+
+
+def _now(platform: Platform, model: ModelSettings) -> datetime | None:
+    """A model's clock; None while a required source has nothing."""
+    from mlops_assets.resources.clock import NoDataYet
+
+    try:
+        return platform.now(model)
+    except NoDataYet:
+        return None
+
+
+def _source(intake: Intake) -> dict[str, Any]:
+    good = intake.good()
+    return {
+        "grain": intake.source.grain,
+        "newest_good": max(good, default=None),
+        "good": len(good),
+        "pending": intake.pending(),
+        "quarantined": {key: entry.reason for key, entry in intake.record.quarantined().items()},
+        "unmatched_files": intake.unmatched(),
+    }
+
+
+def _model(platform: Platform, model: ModelSettings) -> dict[str, Any]:
+    now = _now(platform, model)
+    entries = platform.ledger.record.entries(model.name)
+    decisions = [entry for entry in entries if entry["kind"] == "decision"]
+    last = decisions[-1] if decisions else None
+    return {
+        "now": now,
+        "champion": _champion(platform, model, now),
+        "newest_window": _newest_window(platform, model),
+        "last_decision": {key: last[key] for key in ("id", "at", "action", "rule", "reasons")}
+        if last
+        else None,
+        "paused": platform.ledger.record.paused(model.name),
+        "open_request": platform.ledger.record.open_request(model.name),
+    }
+
+
+def _champion(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any] | None:
+    from mlops_assets.resources.platform import fitted_until
+
+    version = platform.registry.champion(model.name)
+    if version is None:
+        return None
+    until = fitted_until(version)
+    age = (now - until).total_seconds() / 86400 if now and until else None
+    return {
+        "version": version.version,
+        "fitted_until": until,
+        "age_days": None if age is None else round(age, 1),
+    }
+
+
+def _newest_window(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
+    """The newest window that any monitor has judged, with the answers on it."""
+    from mlops_assets.resources.evidence import window_checks
+
+    checks = window_checks(platform, model)
+    if not checks:
+        return None
+    newest = [check for check in checks if check.window_end == checks[-1].window_end]
+    return {
+        "window": newest[0].window,
+        "end": newest[0].window_end,
+        "checks": {check.name: {"passed": check.passed, "sentence": check.sentence} for check in newest},
+    }
+
+
+def _open_alerts(home: Home, stale: Mapping[str, tuple[Any, str]]) -> list[SentAlert]:
+    """Alerts whose incident is not over, oldest first."""
+    import dagster as dg
+
+    from mlops_assets.resources.alerts import Alerts
+    from mlops_assets.resources.sent_alerts import sent_alerts
+
+    alerts = sent_alerts(Alerts(root=str(home.root)).file)
+    if not alerts:
+        return []
+    still_stale = {f"stale-{name}-{newest}" for name, (newest, _) in stale.items()}
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        return [alert for alert in alerts if _is_open(alert, still_stale, instance)]
+
+
+def _is_open(alert: SentAlert, still_stale: set[str], instance: dg.DagsterInstance) -> bool:
+    """A stale source until it is fresh, a failed run until its job went through, others for a week."""
+    import dagster as dg
+
+    kind, _, subject = alert.incident.partition("-")
+    if kind == "stale":
+        return alert.incident in still_stale
+    run = instance.get_run_by_id(subject) if kind == "run" else None
+    if run is None:
+        return datetime.now(UTC) - alert.sent_at < FORGET_ALERT_AFTER
+    later = dg.RunsFilter(
+        job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=alert.sent_at
+    )
+    return not instance.get_runs(filters=later, limit=1)
+
+
+def _say(found: Mapping[str, Any]) -> None:
+    clock, up = found["clock"], found["up"]
+    say(f"Home   {found['home']} ({'up at ' + up['dagster'] if up else 'mlops up is not running'})")
+    now = f"{minute(clock['now'])} UTC" if clock["now"] else "unknown: no data yet"
+    say(f"Clock  {clock['kind']}, now {now}")
+    say_table(
+        "Sources",
+        ["source", "newest good", "pending", "in quarantine", "fresh"],
+        [_source_row(name, source) for name, source in found["sources"].items()],
+    )
+    say_table(
+        "Models",
+        ["model", "champion", "newest window", "checks", "last decision", "paused"],
+        [_model_row(name, model) for name, model in found["models"].items()],
+    )
+    if found["alerts"]:
+        rows = [(minute(a["at"]), a["happened"], a["do"], a["runbook"]) for a in found["alerts"]]
+        say_table("Open alerts", ["since (UTC)", "what happened", "what to do", "runbook"], rows)
+    else:
+        say("No open alert.")
+
+
+def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:
+    newest = source["newest_good"] or "never"
+    return (
+        name,
+        newest,
+        _few(source["pending"]),
+        _few(list(source["quarantined"])),
+        source["stale"] or "yes",
+    )
+
+
+def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
+    champion, window, last = model["champion"], model["newest_window"], model["last_decision"]
+    age = f", {champion['age_days']:.0f} days old" if champion and champion["age_days"] is not None else ""
+    checks = window["checks"] if window else {}
+    return (
+        name,
+        f"version {champion['version']}{age}" if champion else "none yet",
+        window["window"] if window else "none yet",
+        "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
+        f"{last['action'].replace('_', ' ')} ({last['rule']}): {' '.join(last['reasons'])}"
+        if last
+        else "none yet",
+        model["paused"] or "no",
+    )
+
+
+def _answer(passed: bool | None) -> str:
+    return {True: "passed", False: "failed", None: "cannot judge"}[passed]
+
+
+def _few(partitions: Sequence[str]) -> str:
+    """The partitions, or how many and from when to when."""
+    if len(partitions) <= 3:
+        return ", ".join(partitions) or "none"
+    return f"{len(partitions)}: {min(partitions)} to {max(partitions)}"

@@ -1,0 +1,166 @@
+"""What a champion says and how it is doing: predictions, drift_report, performance_report.
+
+Here: the three assets and their checks; each reads, calls a step, reports. Not here: scoring
+(`resources.prediction_steps`), the statistics (`core.drift`, `core.performance`).
+
+The checks are WARN and not blocking: they are evidence for the retrain sensor and stop nothing.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.partitions import partitions_of
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.platform import Platform
+
+if TYPE_CHECKING:
+    from mlops_assets.core.policy import CheckResult
+
+DRIFT_CHECKS = {
+    "inputs_match_reference": "No more features than agreed have drifted from what the champion was trained on.",
+    "predictions_match_reference": "The champion's scores are distributed as on the rows it was trained on.",
+}
+PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
+
+
+def build_monitoring_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
+    """The three monitoring assets of one model."""
+    return [_predictions(model), _drift_report(model), _performance_report(model)]
+
+
+def _checks(names: dict[str, str], key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [dg.AssetCheckSpec(name, asset=key, blocking=False, description=text) for name, text in names.items()]
+
+
+def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        dg.AssetKey([model.name, "predictions"]),
+        description=f"One row per event: {model.description} With the features it was made from and the model version.",
+        deps=[*model.features, model.label.model],
+        group_name=model.name,
+        owners=model.owners,
+        kinds={"parquet", "xgboost"},
+        skippable=True,
+        partitions_def=partitions_of("day", start=model.start, timezone=model.timezone),
+    )
+
+    @dg.multi_asset(
+        name=f"{model.name}_predictions",
+        specs=[spec],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=OUTSIDE_RETRY,
+        pool=f"{model.name}_predictions",
+    )
+    def predictions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.prediction_steps import score_days
+
+        scored = score_days(platform, model, [date.fromisoformat(key) for key in context.partition_keys])
+        if scored is None:
+            context.log.info(f"{model.name} has no champion yet: nothing is predicted.")
+            return
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            metadata={
+                "dagster/row_count": sum(scored.rows.values()),
+                "days": len(scored.rows),
+                "model_versions": dg.MetadataValue.json(scored.versions),
+                "mean_score": scored.mean,
+            },
+        )
+
+    return predictions
+
+
+def _report_spec(model: ModelSettings, name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        dg.AssetKey([model.name, name]),
+        description=description,
+        deps=[dg.AssetKey([model.name, "predictions"])],
+        group_name=model.name,
+        owners=model.owners,
+        kinds={"evidently"} if name == "drift_report" else {"python"},
+        skippable=True,
+    )
+
+
+def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = _report_spec(
+        model,
+        "drift_report",
+        f"One row per feature and closed window ({model.monitoring.window}): PSI, Kolmogorov-Smirnov and missing share "
+        "against what the champion was trained on; the newest window also as an Evidently report.",
+    )
+
+    @dg.multi_asset(name=f"{model.name}_drift_report", specs=[spec], check_specs=_checks(DRIFT_CHECKS, spec.key))
+    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.monitoring_steps import watch_drift
+
+        watched = watch_drift(platform, model)
+        if watched is None:
+            context.log.info(f"{model.name}: no window has closed since the last report, or there are no predictions.")
+            return
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            metadata={
+                "windows": ", ".join(watched.windows),
+                "top_features": dg.MetadataValue.md(watched.table),
+                "plot": dg.MetadataValue.md(watched.plot),
+                "report": dg.MetadataValue.path(str(watched.html)),
+                "reason": watched.reason,
+            },
+        )
+        yield from _evaluations(DRIFT_CHECKS, watched.newest, spec.key)
+
+    return drift_report
+
+
+def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = _report_spec(
+        model,
+        "performance_report",
+        f"One row per closed window ({model.monitoring.window}): {model.metric} on the predictions whose labels have "
+        "arrived, with its interval by days, and the share still unlabelled.",
+    )
+
+    @dg.multi_asset(
+        name=f"{model.name}_performance_report", specs=[spec], check_specs=_checks(PERFORMANCE_CHECKS, spec.key)
+    )
+    def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.monitoring_steps import watch_performance
+
+        watched = watch_performance(platform, model)
+        if watched is None:
+            context.log.info(f"{model.name}: no window has closed, or there are no predictions.")
+            return
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            metadata={
+                "windows": ", ".join(watched.windows),
+                "by_window": dg.MetadataValue.md(watched.table),
+                "plot": dg.MetadataValue.md(watched.plot),
+                "reason": watched.reason,
+            },
+        )
+        yield from _evaluations(PERFORMANCE_CHECKS, watched.newest, spec.key)
+
+    return performance_report
+
+
+def _evaluations(names: dict[str, str], newest: list["CheckResult"], key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """One result a check: of the newest window that could be judged; a check that judged nothing yields none."""
+    for name in names:
+        judged = [check for check in newest if check.name == name and check.passed is not None]
+        if judged:
+            check = judged[-1]
+            yield dg.AssetCheckResult(
+                check_name=name,
+                asset_key=key,
+                passed=bool(check.passed),
+                severity=dg.AssetCheckSeverity.WARN,
+                description=check.sentence,
+                metadata={"window": check.window, "value": check.value, "limit": check.limit},
+            )

@@ -1,0 +1,40 @@
+"""The only assembly: what stands under `defs/`, and the resources of one home."""
+
+import sys
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.clock import Clock
+from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.resources.platform import DBT_PROJECT, Platform
+from mlops_assets.resources.tracking import Tracking
+
+
+def build_resources(home: Home) -> dict[str, object]:
+    """The resources of a home; tests and replays pass their own home."""
+    from dagster_dbt import DbtCliResource
+
+    platform = Platform.of(home)
+    return {
+        "platform": platform,
+        "lake": platform.lake,
+        "sources": platform.sources,
+        "clock": Clock(lake=platform.lake),
+        "alerts": Alerts(root=str(home.root)),
+        "tracking": Tracking(experiment_name="mlops", home=str(home.root)),
+        "dbt": DbtCliResource(
+            project_dir=str(DBT_PROJECT),
+            profiles_dir=str(DBT_PROJECT),
+            # The dbt of this environment, also when its bin/ is not on PATH.
+            dbt_executable=str(Path(sys.executable).with_name("dbt")),
+        ),
+    }
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Everything that exists, over the home that `$MLOPS_HOME` names."""
+    loaded = dg.load_from_defs_folder(path_within_project=PROJECT_ROOT)
+    return dg.Definitions.merge(loaded, dg.Definitions(resources=build_resources(Home.from_environment())))

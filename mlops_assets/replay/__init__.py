@@ -1,0 +1,1 @@
+"""History run through the same assets, sensors and policies, and its report."""

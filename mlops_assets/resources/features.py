@@ -1,0 +1,107 @@
+"""Feast over one home: applying the views that dbt declares, point-in-time joins, the online store.
+
+Here: the one `FeatureStore` of a home, and calls into it. Not here: the join itself (`feast_store`), the views
+(`feature_repo/`, derived from dbt's manifest).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pandas as pd
+
+from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.home import PROJECT_ROOT
+from mlops_assets.resources.lake import Lake
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+FEATURE_REPO = PROJECT_ROOT / "feature_repo"
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+
+
+class Features(dg.ConfigurableResource):
+    """The feature store of one home.
+
+    Attributes:
+        lake: the lake the views read; its home has registry and online store.
+    """
+
+    lake: Lake
+
+    def store(self) -> FeatureStore:
+        """Feast's client, with every view applied (a view that dbt changed is applied again)."""
+        from mlops_assets.resources.catalogue import ensure_manifest
+
+        return _applied_store(str(self.lake.home.root), ensure_manifest(DBT_PROJECT).stat().st_mtime_ns)
+
+    def historical(self, rows: pd.DataFrame, views: Sequence[str]) -> pd.DataFrame:
+        """The rows in their order with the features of `views`, as they were known at each row's event time.
+
+        Features are named `<view>__<feature>`.
+
+        Raises:
+            RuntimeError: the join returned another number of rows; nothing is built on that.
+        """
+        store = self.store()
+        objects = [store.get_feature_view(view) for view in views]
+        keys = sorted({key for view in objects for key in view.join_keys})
+        references = [f"{view.name}:{field.name}" for view in objects for field in view.features]
+        joined = store.get_historical_features(
+            entity_df=rows[[*keys, "event_timestamp"]], features=references, full_feature_names=True
+        ).to_df()
+        if len(joined) != len(rows):
+            raise RuntimeError(
+                f"The point-in-time join returned {len(joined):,} rows for {len(rows):,}. Check that the offline store "
+                "in feature_repo/feature_store.yaml is AsofOfflineStore; nothing was written."
+            )
+        columns = [f"{view.name}__{field.name}" for view in objects for field in view.features]
+        return pd.concat([rows.reset_index(drop=True), joined[columns].reset_index(drop=True)], axis=1)
+
+    def materialize(self, now: datetime, *, rebuild: bool = False) -> dict[str, int]:
+        """Bring the newest values known at `now` into the online store; entities written by view."""
+        from mlops_assets.feast_store.materialize import materialize_latest
+
+        write_text(self.lake.home.feast / "clock.json", json.dumps({"now": now.isoformat()}))
+        done = materialize_latest(self.store(), None, None, now, rebuild=rebuild)
+        return {view.view: view.entities for view in done}
+
+    def online(self, view: str, entities: pd.DataFrame) -> pd.DataFrame:
+        """What the online store serves of a view for some entities (its join keys), in their order."""
+        store = self.store()
+        fields = [field.name for field in store.get_feature_view(view).features]
+        served: dict[str, list[Any]] = store.get_online_features(
+            features=[f"{view}:{name}" for name in fields], entity_rows=entities.to_dict("records")
+        ).to_dict()
+        return pd.DataFrame({name: served[name] for name in fields})
+
+
+@cache
+def _applied_store(home: str, definition: int) -> FeatureStore:
+    """One client a home and state of the definitions; importing Feast costs seconds, so it is kept."""
+    del definition
+    from feast import FeatureStore
+
+    os.environ["MLOPS_HOME"] = home
+    store = FeatureStore(repo_path=str(FEATURE_REPO))
+    apply(store)
+    return store
+
+
+def apply(store: FeatureStore) -> list[str]:
+    """Make Feast's registry equal to what dbt declares, removing views that are gone; names of the views."""
+    from feast.repo_operations import apply_total_with_repo_instance, parse_repo
+
+    contents = parse_repo(FEATURE_REPO)
+    apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
+    return sorted(view.name for view in contents.feature_views)
+
+

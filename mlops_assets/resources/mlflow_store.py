@@ -1,0 +1,136 @@
+"""The door to MLflow: one client a store, made once, and clear words when the store is not there.
+
+Here: creating the embedded store, opening a client, what is said when the file is gone or the server is
+silent. Not here: runs (`tracking`), model versions and aliases (`registry`).
+
+A fresh SQLite store costs 3.7 s of migrations. It is made in a temporary file under a lock and renamed, so
+two processes can't migrate one file, and a killed one leaves no half-made store. SQLite would create a lost
+file anew, empty and silent, and the platform would think it never had a champion: hence the check at every
+opening.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.resources.atomic import replacing
+from mlops_assets.resources.home import Home
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROBE_SECONDS = 5.0
+"""How long a tracking server may take to answer before it counts as down (MLflow retries for minutes)."""
+
+
+class MlflowUnavailable(RuntimeError):
+    """MLflow's store is gone, damaged or silent; the message ends in what to do."""
+
+
+def open_client(home: Home, uri: str | None = None) -> MlflowClient:
+    """A client of the home's store, created at first use.
+
+    Args:
+        home: whose MLflow it is.
+        uri: another store; default `home.mlflow_uri`.
+
+    Raises:
+        MlflowUnavailable: the file is gone though artifacts exist, or is no store; the server is silent.
+    """
+    uri = uri or home.mlflow_uri
+    path = sqlite_path(uri)
+    if path is not None:
+        _ensure_store(path, home)
+    return _client(uri)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of an SQLite store, None for any other."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def artifact_location(home: Home, uri: str, experiment: str) -> str | None:
+    """Where an experiment of the embedded store keeps its files; None: the server decides."""
+    if sqlite_path(uri) is None:
+        return None
+    return (home.mlflow / "artifacts" / experiment).resolve().as_uri()
+
+
+@contextmanager
+def locked(home: Home, name: str) -> Iterator[None]:
+    """Keep other processes of this home out of a section; released by the system when the process dies."""
+    home.mlflow.mkdir(parents=True, exist_ok=True)
+    with (home.mlflow / f".{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@lru_cache(maxsize=16)
+def _client(uri: str) -> MlflowClient:
+    # Read at import; MLflow would report usage over the network.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if uri.startswith(("http://", "https://")):
+        _probe_server(uri)
+    elif (path := sqlite_path(uri)) is not None:
+        _probe_file(path)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _ensure_store(path: Path, home: Home) -> None:
+    if path.exists():
+        return
+    with locked(home, "store"):
+        if path.exists():
+            return
+        artifacts = home.mlflow / "artifacts"
+        if artifacts.is_dir() and any(artifacts.iterdir()):
+            raise MlflowUnavailable(
+                f"MLflow's database {path} is gone, but its artifacts in {artifacts} are there. Restore "
+                "the file from a backup (models and lake are untouched), stop and start `make up`, and run "
+                "this again. To give up the recorded runs and versions, move the artifacts folder away."
+            )
+        _create_store(path, artifacts)
+
+
+def _create_store(path: Path, artifacts: Path) -> None:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    artifacts.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        store = SqlAlchemyStore(f"sqlite:///{temporary}", (artifacts / "default").resolve().as_uri())
+        store.engine.dispose()
+
+
+def _probe_file(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("select count(*) from alembic_version").fetchall()
+    except sqlite3.Error as error:
+        raise MlflowUnavailable(
+            f"MLflow's database {path} cannot be read ({error}). Restore it from a backup; artifacts, "
+            "lake and predictions are untouched."
+        ) from error
+
+
+def _probe_server(uri: str) -> None:
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in is seen at the first call
+    except OSError as error:
+        raise MlflowUnavailable(
+            f"The MLflow server {uri} does not answer ({error}). Start it, or correct MLFLOW_TRACKING_URI; "
+            "nothing was written, champion and data are as they were."
+        ) from error

@@ -1,0 +1,298 @@
+"""Watching a champion: drift and performance of every closed window, kept as small files.
+
+Here: what the two report assets do between reading and reporting. Not here: the assets (`components`), the
+statistics (`core.drift`, `core.performance`), what follows from them (`core.policy`).
+
+A window is judged once for each state of its data: a corrected day or a restated label judges it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.drift import DriftVerdict, FeatureDrift, Profile, compare, drift_verdict
+from mlops_assets.core.performance import PerformanceRow, performance_holds, performance_report
+from mlops_assets.core.policy import CheckResult
+from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window, closed_windows, parse_duration
+from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.prediction_steps import BATCH, SCORE, VERSION, read_scores
+from mlops_assets.resources.references import Reference, read_reference
+from mlops_assets.resources.training_steps import GATE_VALUE, slice_columns
+
+SHOWN = 20
+"""Features in a table and in the report that people look at: the most drifted ones."""
+SEED = 13
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a report asset shows.
+
+    Attributes:
+        windows: those that were judged now.
+        newest: the checks of the newest of them.
+        table: Markdown.
+        plot: Markdown image.
+        reason: a sentence.
+        html: the report that people look at; None where there is none.
+    """
+
+    windows: list[str]
+    newest: list[CheckResult]
+    table: str
+    plot: str
+    reason: str
+    html: Path | None = None
+
+
+def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
+    """Closed windows that have predictions, oldest first."""
+    days = list(platform.lake.partitions("predictions", model.name, name=BATCH))
+    if not days:
+        return []
+    windows = closed_windows(model.start, now, model.monitoring.window, model.timezone)
+    return [window for window in windows if not set(window.days(model.timezone)).isdisjoint(days)]
+
+
+def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
+    """Compare every window that closed or changed since the last time with its champion's reference."""
+    judged: list[tuple[Window, dict[str, Any], list[FeatureDrift], pd.DataFrame, Reference]] = []
+    for window in predicted_windows(platform, model, platform.now(model)):
+        state = _state(platform.lake, model, window, ("predictions",))
+        folder = _folder(platform.lake, model.name, "drift", window)
+        if _is_known(folder, state):
+            continue
+        rows = _rows(platform, model, window)
+        version = int(rows[VERSION].mode().iloc[0])
+        reference = read_reference(platform.lake, model.name, version)
+        drifts = _compare(reference.features, rows)
+        scores = _compare(reference.scores, rows[[SCORE]])
+        verdicts = {
+            "inputs_match_reference": drift_verdict(drifts, model.monitoring.drift),
+            "predictions_match_reference": drift_verdict(scores, model.monitoring.drift),
+        }
+        checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts.items()]
+        table = pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)])
+        platform.lake.write(table, folder / "features.parquet")
+        summary = _summary(window, model, state, checks, version=version, rows=len(rows))
+        write_text(folder / "summary.json", json.dumps(summary, indent=1))
+        judged.append((window, summary, drifts, rows, reference))
+    if not judged:
+        return None
+    window, summary, drifts, rows, reference = judged[-1]
+    top = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))[:SHOWN]
+    html = _folder(platform.lake, model.name, "drift", window) / "report.html"
+    write_text(html, _evidently(reference, rows, [drift for drift in top if drift.kind]))
+    checks = [CheckResult.from_dict(check) for check in summary["checks"]]
+    return Watched(
+        windows=[w.label(model.timezone) for w, *_ in judged],
+        newest=checks,
+        table=markdown_table(
+            [(d.feature, d.psi, d.ks, d.missing_change, d.mean_change) for d in top],
+            header=["feature", "PSI", "KS", "missing share, change", "mean, change in sd"],
+        ),
+        plot=_drift_plot(top, model, window),
+        reason=" ".join(check.sentence for check in checks),
+        html=html,
+    )
+
+
+def watch_performance(platform: Platform, model: ModelSettings) -> Watched | None:
+    """Judge every window whose predictions or labels changed since the last time, and those still waiting."""
+    now = platform.now(model)
+    fresh: list[PerformanceRow] = []
+    for window in predicted_windows(platform, model, now):
+        final = now >= window.end + parse_duration(model.label.max_delay)
+        state = f"{_state(platform.lake, model, window, ('predictions', 'labels'))}-{'final' if final else now.isoformat()}"
+        folder = _folder(platform.lake, model.name, "performance", window)
+        if _is_known(folder, state):
+            continue
+        row, version = _performance(platform, model, window, now)
+        check = _performance_check(platform, model, row, version)
+        summary = _summary(window, model, state, [check], version=version, rows=row.rows)
+        write_text(folder / "summary.json", json.dumps({**summary, "performance": row.to_dict()}, indent=1))
+        fresh.append(row)
+    if not fresh:
+        return None
+    summaries = _summaries(platform.lake, model.name, "performance")
+    newest = [CheckResult.from_dict(check) for summary in summaries for check in summary["checks"]]
+    return Watched(
+        windows=[row.window for row in fresh],
+        newest=newest,
+        table=markdown_table([_performance_row(model, s) for s in summaries[-SHOWN:]], header=_PERFORMANCE_HEADER),
+        plot=_performance_plot(model, summaries),
+        reason=newest[-1].sentence,
+    )
+
+
+_PERFORMANCE_HEADER = ["window", "version", "rows", "unlabelled share", "label mean", "metric", "lower", "upper", "holds"]
+
+
+def _performance_row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
+    row, check = summary["performance"], summary["checks"][0]
+    found = row["metrics"][model.metric]
+    holds = {True: "yes", False: "no", None: "not judged yet"}[check["passed"]]
+    return (
+        row["window"], summary["version"], row["rows"], row["share_unlabelled"], row["label_rate"],
+        found["value"], found["lower"], found["upper"], holds,
+    )  # fmt: skip
+
+
+def _performance(
+    platform: Platform, model: ModelSettings, window: Window, now: datetime
+) -> tuple[PerformanceRow, int]:
+    data = platform.data(model)
+    rows = _rows(platform, model, window)
+    identity = [*data.keys, EVENT_TIME]
+    known = data.events(*_days(model, window), as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
+    rows = rows.merge(known, on=identity, how="left", validate="one_to_one")
+    report = performance_report(
+        [window],
+        event_times=rows[EVENT_TIME],
+        labels=rows[LABEL],
+        scores=score_matrix(rows),
+        label_available_at=rows[AVAILABLE_AT],
+        metrics=list(dict.fromkeys([model.metric, *model.monitoring.metrics])),
+        now=now,
+        tz=model.timezone,
+        share=model.label.mature_share,
+        max_delay=parse_duration(model.label.max_delay),
+        slices={name: rows[name] for name in slice_columns(model, rows)},
+    )
+    return report.rows[0], int(rows[VERSION].mode().iloc[0])
+
+
+def score_matrix(rows: pd.DataFrame) -> np.ndarray:
+    """Scores as metrics take them: shape (n,), or (n, k) for classes."""
+    classes = [column for column in rows.columns if column.startswith(f"{SCORE}_")]
+    return rows[classes].to_numpy() if classes else rows[SCORE].to_numpy()
+
+
+def _performance_check(
+    platform: Platform, model: ModelSettings, row: PerformanceRow, version: int
+) -> CheckResult:
+    found = platform.registry.find(model.name, version)
+    reference = float(found.tags[GATE_VALUE]) if found and GATE_VALUE in found.tags else None
+    verdict = performance_holds(row, model.metric, reference, model.monitoring.performance)
+    return CheckResult(
+        name="performance_holds",
+        kind="performance",
+        window=row.window,
+        window_end=row.end,
+        passed=verdict.passed,
+        value=verdict.value,
+        limit=verdict.limit,
+        sentence=verdict.sentence,
+    )
+
+
+def _rows(platform: Platform, model: ModelSettings, window: Window) -> pd.DataFrame:
+    return read_scores(platform, model, *_days(model, window))
+
+
+def _days(model: ModelSettings, window: Window) -> tuple[Any, Any]:
+    return window.start.astimezone(model.zone).date(), window.end.astimezone(model.zone).date()
+
+
+def _compare(reference: Profile, rows: pd.DataFrame) -> list[FeatureDrift]:
+    return compare(reference, Profile.of(reference.grid, rows))
+
+
+def _drift_check(name: str, window: Window, model: ModelSettings, verdict: DriftVerdict) -> CheckResult:
+    return CheckResult(
+        name=name,
+        kind="drift",
+        window=window.label(model.timezone),
+        window_end=window.end,
+        passed=verdict.passed,
+        value=verdict.share,
+        limit=verdict.limit,
+        sentence=verdict.reason,
+    )
+
+
+def _summary(
+    window: Window, model: ModelSettings, state: str, checks: Sequence[CheckResult], *, version: int, rows: int
+) -> dict[str, Any]:
+    return {
+        "window": window.label(model.timezone),
+        "start": window.start.isoformat(),
+        "end": window.end.isoformat(),
+        "state": state,
+        "version": version,
+        "rows": rows,
+        "checks": [check.to_dict() for check in checks],
+    }
+
+
+def _summaries(lake: Lake, model: str, report: str) -> list[dict[str, Any]]:
+    paths = sorted(lake.folder("reports", model, report).glob("window=*/summary.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _folder(lake: Lake, model: str, report: str, window: Window) -> Path:
+    return lake.folder("reports", model, report, f"window={window.start:%Y-%m-%dT%H%M}")
+
+
+def _is_known(folder: Path, state: str) -> bool:
+    path = folder / "summary.json"
+    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["state"] == state
+
+
+def _state(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[str]) -> str:
+    """What identifies the data of a window: its files' sizes and times."""
+    start, end = _days(model, window)
+    digest = hashlib.sha256()
+    for layer in layers:
+        name, writer = (model.name, BATCH) if layer == "predictions" else (model.label.model, "data")
+        for day, path in lake.partitions(layer, name, name=writer).items():
+            if start <= day < end:
+                stat = path.stat()
+                digest.update(f"{layer}/{day}/{stat.st_size}/{stat.st_mtime_ns};".encode())
+    return digest.hexdigest()[:32]
+
+
+def _evidently(reference: Reference, rows: pd.DataFrame, drifts: Sequence[FeatureDrift]) -> str:
+    from mlops_assets.core.evidently_report import drift_report_html
+
+    return drift_report_html(
+        reference.sample,
+        rows,
+        numeric=[drift.feature for drift in drifts if drift.kind == "numeric"],
+        categorical=[drift.feature for drift in drifts if drift.kind == "categorical"],
+        seed=SEED,
+    )
+
+
+def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Window) -> str:
+    from mlops_assets.core.svg import markdown_bars
+
+    bars = [(drift.feature, drift.psi or 0.0) for drift in top]
+    return markdown_bars(bars, limit=model.monitoring.drift.psi, title=f"PSI in {window.label(model.timezone)}")
+
+
+def _performance_plot(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
+    from mlops_assets.core.svg import markdown_lines
+
+    found = [(s["window"], s["performance"]["metrics"][model.metric]) for s in summaries]
+    return markdown_lines(
+        [window for window, _ in found],
+        {model.name: [value["value"] for _, value in found]},
+        bounds=([value["lower"] for _, value in found], [value["upper"] for _, value in found]),
+        title=f"{model.metric} by window",
+    )
+

@@ -1,0 +1,101 @@
+"""Scoring the events of days, and reading the scores back.
+
+Here: what the predictions asset does between reading and reporting. Not here: the asset (`components`), what is
+made of the scores (`monitoring_steps`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import local_days, midnight
+from mlops_assets.resources.lake import Lake, content_hash
+from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.platform import Platform
+
+SCORE = "score"
+VERSION = "model_version"
+BATCH = "batch"
+"""The writer of these files; another writer of the same partition has a file of its own."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was written.
+
+    Attributes:
+        rows: predictions by day.
+        versions: predictions by model version.
+        mean: of the scores.
+    """
+
+    rows: dict[date, int]
+    versions: dict[str, int]
+    mean: float
+
+
+def score_days(platform: Platform, model: ModelSettings, days: list[date]) -> Scored | None:
+    """Score every event of the days and replace their partitions; None while there is no champion.
+
+    A day that was scored before is scored by the version that did it (a correction of its data does not rewrite
+    who was in production), as long as that version is kept; else by the champion.
+    """
+    champion = platform.registry.champion(model.name)
+    if champion is None:
+        return None
+    data = platform.data(model)
+    end = max(days)
+    events = data.events(min(days), date.fromordinal(end.toordinal() + 1), as_of=midnight_after(model, end))
+    if events.empty:
+        return Scored({}, {}, float("nan"))
+    rows = data.with_features(events.drop(columns=[LABEL, AVAILABLE_AT]))
+    rows["_day"] = local_days(rows[EVENT_TIME], model.timezone)
+    before = platform.lake.partitions("predictions", model.name, name=BATCH)
+    by_version: dict[int, list[date]] = {}
+    for day in days:
+        version = _version_of(platform, model.name, before[day]) if day in before else None
+        by_version.setdefault(version or champion.version, []).append(day)
+    written: dict[date, int] = {}
+    total = 0.0
+    versions: dict[str, int] = {}
+    for version, its_days in by_version.items():
+        scored = _score(platform, model, version, rows[rows["_day"].isin(pd.to_datetime(its_days))])
+        total += float(scored[SCORE].sum())
+        versions[str(version)] = len(scored)
+        for day, part in scored.groupby("_day", sort=True):
+            _write_day(platform.lake, model.name, pd.Timestamp(day).date(), part.drop(columns="_day"))
+            written[pd.Timestamp(day).date()] = len(part)
+    return Scored(dict(sorted(written.items())), versions, total / max(1, sum(written.values())))
+
+
+def midnight_after(model: ModelSettings, day: date) -> pd.Timestamp:
+    """The end of a local day."""
+    return pd.Timestamp(midnight(date.fromordinal(day.toordinal() + 1), model.timezone))
+
+
+def read_scores(platform: Platform, model: ModelSettings, start: date, end: date) -> pd.DataFrame:
+    """Predictions of the days [start, end) with the features they were made from; empty when there are none."""
+    return platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+
+
+def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame) -> pd.DataFrame:
+    scores = platform.registry.load(model.name, version).predict(rows)
+    if scores.ndim == 1:
+        return rows.assign(**{SCORE: scores.astype("float64"), VERSION: version})
+    named = {f"{SCORE}_{index}": scores[:, index].astype("float64") for index in range(scores.shape[1])}
+    return rows.assign(**named, **{SCORE: scores.max(axis=1).astype("float64"), VERSION: version})
+
+
+def _write_day(lake: Lake, model: str, day: date, rows: pd.DataFrame) -> None:
+    lake.write(rows, lake.file("predictions", model, partition=day, name=BATCH), fingerprint=content_hash(rows))
+
+
+def _version_of(platform: Platform, name: str, file: Path) -> int | None:
+    """The version that wrote a day's predictions, if it is still there."""
+    version = int(pd.read_parquet(file, columns=[VERSION])[VERSION].iloc[0])
+    return version if any(kept.version == version for kept in platform.registry.versions(name)) else None

@@ -1,0 +1,450 @@
+"""Registered models: versions, aliases, and the one function that changes what is in production.
+
+Here: `Registry` over MLflow's client with explicit run ids, loading verified by hash. Not here: the run a
+model was trained in (`tracking`), who decides on a promotion (`core.policy`, `core.gate`), the store
+(`mlflow_store`).
+
+A version is one UBJSON file beside MLflow's own description of it (MLmodel, requirements, signature), so that
+`mlflow.pyfunc.load_model("models:/NAME@champion")` works with stock MLflow. Nothing is ever deleted here:
+every version stays loadable, so the last three do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import dagster as dg
+from pydantic import Field
+
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.mlflow_store import locked, open_client
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    from mlops_assets.core.model import Model
+
+CHAMPION = "champion"
+PREVIOUS = "previous"
+CHALLENGER = "challenger"
+
+SHA256 = "sha256"
+"""Tag of a version: hash of its model file."""
+DECISION = "decision"
+REASON = "reason"
+PROMOTED_AT = "promoted_at"
+REPLACED_BY = "replaced_by"
+
+_UNKNOWN = datetime.min.replace(tzinfo=UTC)
+_MODEL_FILE = "model.ubj"
+_CACHED_MODELS = 8
+
+_cache: OrderedDict[str, Model] = OrderedDict()
+_cache_lock = Lock()
+
+
+class ModelDamaged(RuntimeError):
+    """A version's file is gone or is not the one that was registered."""
+
+
+class NoSuchVersion(LookupError):
+    """The model, version or alias does not exist."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model.
+
+    Attributes:
+        name: the registered model.
+        version: its number, from 1.
+        run_id: MLflow run it was made in.
+        tags: all its tags.
+        aliases: aliases that point to it, sorted.
+        created_at: when it was registered, UTC.
+        source: where its files are.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    created_at: datetime = _UNKNOWN
+    source: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the model's file, as it was when registered."""
+        return self.tags.get(SHA256, "")
+
+    @property
+    def uri(self) -> str:
+        """MLflow's address of this very version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class Registry(dg.ConfigurableResource):
+    """Model versions and aliases in MLflow's registry. Safe to share between threads."""
+
+    tracking_uri: str | None = Field(
+        default=None, description="MLflow's store; default: $MLFLOW_TRACKING_URI, else SQLite in the home."
+    )
+    home: str | None = Field(default=None, description="Root of the home; default: $MLOPS_HOME.")
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client of the store.
+
+        Raises:
+            MlflowUnavailable: the store is gone, damaged or silent.
+        """
+        return open_client(self._home, self.tracking_uri)
+
+    def register(
+        self,
+        name: str,
+        model: Model,
+        *,
+        run_id: str,
+        tags: Mapping[str, Any] | None = None,
+        signature_frame: pd.DataFrame | None = None,
+        description: str | None = None,
+    ) -> ModelVersion:
+        """Keep a model as a new version of `name`; the same model of the same run once only.
+
+        Args:
+            name: the registered model; made when new.
+            model: what to keep.
+            run_id: the MLflow run it was made in.
+            tags: further tags, e.g. training_set, refit_set, judged_sha256, window, decision, code_version,
+                metric values; all become texts. Hash, seed, family and rounds are tagged anyway.
+            signature_frame: rows with the model's columns, whose types become the signature.
+            description: Markdown for the UI.
+        """
+        client = self.client
+        with locked(self._home, "registry"):
+            _ensure_registered(client, name)
+            for known in self.versions(name):
+                if known.run_id == run_id and known.sha256 == model.sha256:
+                    self.tag(name, known.version, tags or {})
+                    return self.version(name, known.version)
+            source, model_id = _upload(client, name, model, run_id=run_id, signature_frame=signature_frame)
+            created = client.create_model_version(
+                name,
+                source,
+                run_id=run_id,
+                tags={**_own_tags(model), **_texts(tags or {})},
+                description=description,
+                model_id=model_id,
+            )
+        return self.version(name, int(created.version))
+
+    def load(self, name: str, version: int | str = CHAMPION) -> Model:
+        """The model of a version or alias, verified by its hash; cached by hash in the process.
+
+        Raises:
+            NoSuchVersion: there is none.
+            ModelDamaged: its file is gone or has changed.
+        """
+        found = self.version(name, version)
+        with _cache_lock:
+            if found.sha256 in _cache:
+                _cache.move_to_end(found.sha256)
+                return _cache[found.sha256]
+        model = self._read(found)
+        with _cache_lock:
+            _cache[found.sha256] = model
+            while len(_cache) > _CACHED_MODELS:
+                _cache.popitem(last=False)
+        return model
+
+    def version(self, name: str, version: int | str) -> ModelVersion:
+        """A version by number or alias.
+
+        Raises:
+            NoSuchVersion: there is none.
+        """
+        found = self.find(name, version)
+        if found is None:
+            raise NoSuchVersion(
+                f"{name} has no version or alias {version!r}. `mlops status` lists what it has; a first "
+                f"champion comes from materializing {name}/champion."
+            )
+        return found
+
+    def find(self, name: str, version: int | str) -> ModelVersion | None:
+        """A version by number or alias, None when there is none."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        try:
+            if isinstance(version, int) or version.isdigit():
+                found = client.get_model_version(name, str(version))
+            else:
+                found = client.get_model_version_by_alias(name, version)
+            return _version(found, client.get_registered_model(name).aliases)
+        except MlflowException as error:
+            if _is_absent(error):
+                return None
+            raise
+
+    def champion(self, name: str) -> ModelVersion | None:
+        """The version in production, None before the first."""
+        return self.find(name, CHAMPION)
+
+    def previous(self, name: str) -> ModelVersion | None:
+        """The version to go back to, None before the second champion."""
+        return self.find(name, PREVIOUS)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions, the newest first; empty when the model is unknown."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        try:
+            aliases = client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if _is_absent(error):
+                return []
+            raise
+        found: list[ModelVersion] = []
+        token: str | None = None
+        while True:
+            batch = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+            found += [_version(entry, aliases) for entry in batch]
+            token = batch.token
+            if not token:
+                return sorted(found, key=lambda entry: -entry.version)
+
+    def alias(self, name: str, alias: str, version: int | None) -> None:
+        """Point an alias (e.g. `challenger`) to a version; None removes it.
+
+        Raises:
+            ValueError: for `champion` and `previous`, which only `promote` moves.
+        """
+        if alias in (CHAMPION, PREVIOUS):
+            raise ValueError(
+                f"only promote() moves {alias!r}: it keeps `previous` and the record in step. Call that."
+            )
+        if version is None:
+            self.client.delete_registered_model_alias(name, alias)
+        else:
+            self.client.set_registered_model_alias(name, alias, str(version))
+
+    def tag(self, name: str, version: int, tags: Mapping[str, Any]) -> None:
+        """Set tags on a version; values become texts."""
+        client = self.client
+        for key, value in _texts(tags).items():
+            client.set_model_version_tag(name, str(version), key, value)
+
+    def promote(
+        self, name: str, version: int, *, decision_id: str, reason: str, at: datetime | None = None
+    ) -> ModelVersion:
+        """Make a version champion and the champion `previous`. The only place that does.
+
+        `previous` moves first: killed between the two moves, the old champion still serves and is known, and
+        the same call again finishes the work. A second call changes nothing. Going back is the same call
+        with the previous version.
+
+        Args:
+            name: the registered model.
+            version: who becomes champion; its file is loaded and verified before anything moves.
+            decision_id: the decision in the ledger.
+            reason: why, for people.
+            at: when, by the home's clock; default now.
+
+        Raises:
+            NoSuchVersion: there is no such version.
+            ModelDamaged: its file is gone or has changed; the champion stays.
+        """
+        self.load(name, version)
+        client = self.client
+        with locked(self._home, "registry"):
+            champion = self.champion(name)
+            if champion is None or champion.version != version:
+                if champion is not None:
+                    client.set_registered_model_alias(name, PREVIOUS, str(champion.version))
+                client.set_registered_model_alias(name, CHAMPION, str(version))
+            promoted = self.version(name, version)
+            if promoted.tags.get(DECISION) != decision_id or PROMOTED_AT not in promoted.tags:
+                moment = (at or datetime.now(UTC)).astimezone(UTC).isoformat()
+                # The time is written last: it says that the record is complete.
+                self.tag(name, version, {REASON: reason, DECISION: decision_id, PROMOTED_AT: moment})
+            previous = self.previous(name)
+            if previous is not None and previous.tags.get(REPLACED_BY) != str(version):
+                self.tag(name, previous.version, {REPLACED_BY: version})
+        return self.version(name, version)
+
+    @property
+    def _home(self) -> Home:
+        return Home(Path(self.home)) if self.home else Home.from_environment()
+
+    def _read(self, found: ModelVersion) -> Model:
+        from mlops_assets.core.model import Model
+
+        content = _download(found, self.client.tracking_uri)
+        if content is None:
+            raise ModelDamaged(
+                f"the file of {found.uri} in {found.source} is gone. Restore it from a backup, or go back "
+                f"with `mlops rollback {found.name}`; no alias was moved."
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != found.sha256:
+            raise ModelDamaged(
+                f"{found.uri} was registered with sha256 {found.sha256[:12] or 'none'}, but its file in "
+                f"{found.source} has {digest[:12]}. It was changed or is damaged: restore it from a backup, "
+                f"or go back with `mlops rollback {found.name}`; no alias was moved."
+            )
+        return Model.from_bytes(content)
+
+
+def _own_tags(model: Model) -> dict[str, str]:
+    recipe = model.recipe
+    return _texts(
+        {
+            SHA256: model.sha256,
+            "family": recipe.family,
+            "task": recipe.task,
+            "seed": recipe.seed,
+            "rounds": recipe.rounds,
+        }
+    )
+
+
+def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in tags.items()}
+
+
+def _is_absent(error: Any) -> bool:
+    # Without the alias MLflow says INVALID_PARAMETER_VALUE, without the model RESOURCE_DOES_NOT_EXIST.
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or (
+        "alias" in str(error) and "not found" in str(error)
+    )
+
+
+def _ensure_registered(client: MlflowClient, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(entry: Any, aliases: Mapping[str, Any]) -> ModelVersion:
+    number = int(entry.version)
+    return ModelVersion(
+        name=entry.name,
+        version=number,
+        run_id=entry.run_id or "",
+        tags=dict(entry.tags),
+        aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == number)),
+        created_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, tz=UTC),
+        source=entry.source,
+    )
+
+
+def _upload(
+    client: MlflowClient, name: str, model: Model, *, run_id: str, signature_frame: pd.DataFrame | None
+) -> tuple[str, str]:
+    """Write MLflow's folder of the model and log it under the run; gives its address and model id."""
+    from mlflow.entities import LoggedModelOutput
+
+    run = client.get_run(run_id)
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name=name,
+        source_run_id=run_id,
+        tags={SHA256: model.sha256},
+        model_type="xgboost",
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        _write_folder(folder, model, run_id=run_id, model_id=logged.model_id, signature_frame=signature_frame)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model_id=logged.model_id, step=0)])
+    return logged.artifact_location, logged.model_id
+
+
+def _write_folder(
+    folder: Path, model: Model, *, run_id: str, model_id: str, signature_frame: pd.DataFrame | None
+) -> None:
+    import mlflow.xgboost
+    from mlflow.models import Model as Description
+
+    description = Description(run_id=run_id, model_id=model_id)
+    mlflow.xgboost.save_model(
+        model.booster,
+        str(folder),
+        mlflow_model=description,
+        signature=_signature(model, signature_frame) if signature_frame is not None else None,
+        # Without them MLflow runs the model to find out: 10 s instead of 0.1 s.
+        pip_requirements=_requirements(),
+        model_format="ubj",
+    )
+    # The very bytes that the hash is of, and a loader that takes texts as well as codes.
+    (folder / _MODEL_FILE).write_bytes(model.to_bytes())
+    description.flavors["python_function"]["loader_module"] = "mlops_assets.resources.model_flavour"
+    description.save(str(folder / "MLmodel"))
+
+
+def _requirements() -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{package}=={version(package)}" for package in ("mlops-assets", "numpy", "pandas", "xgboost")]
+
+
+def _signature(model: Model, frame: pd.DataFrame) -> Any:
+    """Input and output types in MLflow's words; every input may be missing in a row, none in the frame."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    kinds = {"categorical": DataType.string, "boolean": DataType.boolean}
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(kinds.get(column.kind) or _number_type(frame[column.name]), column.name)
+        for column in model.recipe.columns
+    ]
+    shape: Sequence[int] = (-1,)
+    if model.recipe.task == "multiclass":
+        shape = (-1, int(model.recipe.params["num_class"]))
+    return ModelSignature(
+        inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.float32), tuple(shape))])
+    )
+
+
+def _number_type(series: pd.Series) -> Any:
+    from mlflow.types import DataType
+
+    return DataType.long if series.dtype.kind in "iu" and not series.isna().any() else DataType.double
+
+
+def _download(found: ModelVersion, tracking_uri: str) -> bytes | None:
+    """The bytes of a version's model file, None when it is not there."""
+    from mlflow.artifacts import download_artifacts
+
+    address = urlsplit(found.source)
+    if address.scheme in ("", "file"):
+        path = Path(url2pathname(address.path)) / _MODEL_FILE
+        return path.read_bytes() if path.is_file() else None
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(
+            download_artifacts(
+                artifact_uri=f"{found.source}/{_MODEL_FILE}", dst_path=scratch, tracking_uri=tracking_uri
+            )
+        )
+        return path.read_bytes()

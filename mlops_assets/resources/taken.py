@@ -1,0 +1,98 @@
+"""What the lake and the quarantine hold of a source, partition by partition: the record in plain files.
+
+Here: reading and writing that record, releasing a bad partition. Not here: matching and moving files
+(`intake`), judging rows (`core.contract`). Imports nothing heavy: `mlops quarantine` answers at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.home import Home
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the lake (or the quarantine) holds of one partition, and which file it came from."""
+
+    file: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    status: str
+    """`good`, `quarantined`, or `released` (a person let it in; the next run takes it)."""
+    rows: int = 0
+    reason: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class TakenRecord:
+    """The record of one source in one home.
+
+    Attributes:
+        home: whose lake it is.
+        source: the source's name.
+    """
+
+    home: Home
+    source: str
+
+    @property
+    def file(self) -> Path:
+        """Which file each partition was made of."""
+        return self.home.lake / "raw" / self.source / "_taken.json"
+
+    def quarantine(self, partition: str) -> Path:
+        """The folder of a bad partition."""
+        return self.home.lake / "quarantine" / self.source / partition
+
+    def entries(self) -> dict[str, Taken]:
+        """What was taken in, by partition."""
+        if not self.file.exists():
+            return {}
+        entries = json.loads(self.file.read_text(encoding="utf-8"))
+        return {partition: Taken(**entry) for partition, entry in entries.items()}
+
+    def quarantined(self) -> dict[str, Taken]:
+        """The bad partitions, oldest first."""
+        return {key: entry for key, entry in sorted(self.entries().items()) if entry.status == "quarantined"}
+
+    def put(self, partition: str, entry: Taken) -> None:
+        """Put on record what became of a partition."""
+        with self._locked():
+            self._write({**self.entries(), partition: entry})
+
+    def release(self, partition: str, reason: str) -> Taken:
+        """Let a quarantined partition in as it is; the next landing run takes it.
+
+        Raises:
+            ValueError: there is no such partition in quarantine.
+        """
+        with self._locked():
+            entries = self.entries()
+            entry = entries.get(partition)
+            if entry is None or entry.status != "quarantined":
+                raise ValueError(
+                    f"{self.source}/{partition} is not in quarantine. `mlops quarantine list` shows what is."
+                )
+            released = replace(entry, status="released", reason=reason)
+            self._write({**entries, partition: released})
+        return released
+
+    def _write(self, entries: Mapping[str, Taken]) -> None:
+        plain = {key: asdict(value) for key, value in sorted(entries.items())}
+        write_text(self.file, json.dumps(plain, indent=1))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with (self.file.parent / "._taken.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

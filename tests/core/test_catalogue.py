@@ -1,0 +1,290 @@
+"""The parser of dbt meta: what it reads, what it refuses, what it then says; and its file on disk."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.core.catalogue import CatalogueError, Feature, from_json, parse_manifest, to_json
+from mlops_assets.resources import catalogue as on_disk
+from mlops_assets.resources.home import PROJECT_ROOT
+
+PROJECT = PROJECT_ROOT / "dbt_project"
+
+
+def column(name: str, data_type: str, **meta: Any) -> dict[str, Any]:
+    return {"name": name, "data_type": data_type, "description": f"The {name}.", "config": {"meta": meta}}
+
+
+def model(name: str, meta: dict[str, Any], columns: list[dict[str, Any]], above: list[str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "alias": name,
+        "resource_type": "model",
+        "config": {
+            "meta": meta,
+            "materialized": "lake",
+            "lake_folder": "features" if "feature_view" in meta else "labels",
+        },
+        "columns": {entry["name"]: entry for entry in columns},
+        "description": "One row per shop\nand day.",
+        "tags": ["history"],
+        "patch_path": f"mlops://models/features/{name}.yml",
+        "depends_on": {"nodes": above},
+    }
+
+
+@pytest.fixture
+def manifest() -> dict[str, Any]:
+    view = model(
+        "feat_shop",
+        {
+            "feature_view": {
+                "entity": "shop",
+                "timestamp": "at",
+                "created": "known_at",
+                "ttl": "36h",
+                "owner": "sales",
+                "lookback_days": 7,
+            }
+        },
+        [
+            column("shop", "varchar"),
+            column("at", "timestamptz"),
+            column("known_at", "timestamptz"),
+            column("visits_7d", "bigint"),
+            column("region", "varchar"),
+            column("zone", "integer", kind="categorical", trained=False),
+            column("note", "varchar", feature=False),
+            column("partition", "date"),
+        ],
+        ["model.x.stg_visits"],
+    )
+    label = model(
+        "lbl_sales",
+        {
+            "label": {
+                "entities": ["shop"],
+                "timestamp": "at",
+                "available_at": "known_at",
+                "label": "sales",
+                "owner": "sales",
+            }
+        },
+        [
+            column("shop", "varchar"),
+            column("at", "timestamptz"),
+            column("known_at", "timestamptz"),
+            column("sales", "double"),
+            column("outcome", "varchar"),
+            column("partition", "date"),
+        ],
+        ["source.x.raw.sales"],
+    )
+    staging = {
+        "name": "stg_visits",
+        "resource_type": "model",
+        "config": {"materialized": "view"},
+        "depends_on": {"nodes": ["source.x.raw.visits", "source.x.raw.shops"]},
+    }
+    return {
+        "nodes": {"model.x.feat_shop": view, "model.x.lbl_sales": label, "model.x.stg_visits": staging},
+        "sources": {f"source.x.raw.{name}": {"name": name} for name in ("visits", "shops", "sales")},
+    }
+
+
+def test_a_feature_view_is_read_from_its_meta(manifest: dict[str, Any]) -> None:
+    catalogue = parse_manifest(manifest)
+    view = catalogue.view("feat_shop")
+    assert view.entities == {"shop": "string"}
+    assert (view.ttl, view.online, view.lookback_days) == (timedelta(hours=36), True, 7)
+    assert view.features == (
+        Feature("visits_7d", "int64", "numeric", "The visits_7d."),
+        Feature("region", "string", "categorical", "The region."),
+        Feature("zone", "int32", "categorical", "The zone.", trained=False),
+    )
+    assert [feature.name for feature in view.trained_features] == ["visits_7d", "region"]
+    assert view.path_glob == "features/feat_shop/*/data.parquet"
+    assert view.description == "One row per shop and day."
+    assert catalogue.lookback_days == 7
+
+
+def test_a_label_model_is_read_from_its_meta(manifest: dict[str, Any]) -> None:
+    label = parse_manifest(manifest).label_model("lbl_sales")
+    assert (label.entities, label.label, label.label_dtype) == ({"shop": "string"}, "sales", "float64")
+    assert label.columns == {"outcome": "string"}
+    assert label.path_glob == "labels/lbl_sales/*/data.parquet"
+
+
+def test_sources_are_found_through_the_models_between(manifest: dict[str, Any]) -> None:
+    catalogue = parse_manifest(manifest)
+    assert catalogue.sources_of(["feat_shop"]) == {"visits", "shops"}
+    assert catalogue.sources_of(["feat_shop", "lbl_sales"]) == {"visits", "shops", "sales"}
+
+
+def test_json_brings_the_same_catalogue_back(manifest: dict[str, Any]) -> None:
+    catalogue = parse_manifest(manifest)
+    assert from_json(to_json(catalogue)) == catalogue
+
+
+def test_broken_json_says_what_to_delete() -> None:
+    with pytest.raises(CatalogueError, match=r"Delete dbt_project/target/feature_catalogue\.json"):
+        from_json('{"views": [{}], "labels": []}')
+
+
+def _meta(node: dict[str, Any]) -> dict[str, Any]:
+    return node["config"]["meta"]["feature_view"]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda node: node["config"].update(meta={}), "neither `config.meta.feature_view` nor"),
+        (lambda node: _meta(node).pop("ttl"), "a `feature_view` without ttl.*add ttl"),
+        (lambda node: _meta(node).update(tll="7d"), "unknown tll"),
+        (lambda node: _meta(node).update(ttl="a week"), "ttl 'a week'.*7d"),
+        (lambda node: _meta(node).update(lookback_days="7"), "lookback_days '7'.*whole number"),
+        (lambda node: _meta(node).pop("entity"), "without entity"),
+        (lambda node: _meta(node).update(entity="shopp"), "names `shopp` in its meta.*- name: shopp"),
+        (lambda node: _meta(node).update(created="visits_7d"), "`visits_7d` is int64.*timestamptz"),
+        (
+            lambda node: node["columns"]["visits_7d"].pop("data_type"),
+            r"`visits_7d` with `data_type: \(none\)`",
+        ),
+        (lambda node: node["columns"].update(day=column("day", "date")), "date column `day`.*feature: false"),
+        (
+            lambda node: node["columns"].update(z=column("z", "varchar", kind="numeric")),
+            "`kind: numeric` at the string",
+        ),
+        (
+            lambda node: node["columns"].update(z=column("z", "double", knd="x")),
+            "unknown meta knd at the column `z`",
+        ),
+        (lambda node: node.update(description=" "), "no description.*One row per"),
+        (
+            lambda node: [node["columns"].pop(name) for name in ("visits_7d", "region", "zone")],
+            "has no feature",
+        ),
+    ],
+)
+def test_a_wrong_meta_names_the_file_and_the_remedy(
+    manifest: dict[str, Any], break_it: Any, says: str
+) -> None:
+    broken = copy.deepcopy(manifest)
+    break_it(broken["nodes"]["model.x.feat_shop"])
+    with pytest.raises(CatalogueError, match=says) as caught:
+        parse_manifest(broken)
+    assert str(caught.value).startswith("feat_shop ")
+    assert "In dbt_project/models/features/feat_shop.yml: " in str(caught.value)
+
+
+def test_an_entity_has_one_type_in_all_views(manifest: dict[str, Any]) -> None:
+    other = copy.deepcopy(manifest["nodes"]["model.x.feat_shop"])
+    other.update(name="feat_till", alias="feat_till")
+    other["columns"]["shop"]["data_type"] = "bigint"
+    manifest["nodes"]["model.x.feat_till"] = other
+    with pytest.raises(
+        CatalogueError, match="feat_till has the entity `shop` as int64, feat_shop has it as string"
+    ):
+        parse_manifest(manifest)
+
+
+def test_an_unknown_name_lists_what_there_is(manifest: dict[str, Any]) -> None:
+    with pytest.raises(CatalogueError, match="no feature view 'feat_shops'; there are feat_shop"):
+        parse_manifest(manifest).view("feat_shops")
+    with pytest.raises(CatalogueError, match="'nothing'; there are feat_shop, lbl_sales"):
+        parse_manifest(manifest).sources_of(["nothing"])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the real dbt project, without anything that dbt has made of it."""
+    folder = tmp_path_factory.mktemp("dbt") / "dbt_project"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs"))
+    return folder
+
+
+def test_the_projects_catalogue_is_made_once_and_again_when_a_file_changes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parses = []
+    real = on_disk._parse
+    monkeypatch.setattr(on_disk, "_parse", lambda *arguments: (parses.append(1), real(*arguments)))
+    with ThreadPoolExecutor(4) as pool:
+        first = list(pool.map(on_disk.load_catalogue, [project] * 4))
+    assert len(parses) == 1
+    assert all(catalogue == first[0] for catalogue in first)
+    assert len(first[0].views) >= 6
+    assert sum(len(view.features) for view in first[0].views) >= 30
+    assert all(view.description.startswith("One row per ") for view in (*first[0].views, *first[0].labels))
+    assert first[0].sources_of(["feat_flight"]) == {"flights", "planes"}
+
+    # A new process finds the JSON and neither parses nor opens the manifest.
+    on_disk._catalogue.cache_clear()
+    monkeypatch.setattr(
+        on_disk, "parse_manifest", lambda manifest: pytest.fail("the manifest was read again")
+    )
+    assert on_disk.load_catalogue(project) == first[0]
+    monkeypatch.undo()
+
+    yaml = project / "models" / "features" / "feat_origin_weather.yml"
+    yaml.write_text(yaml.read_text().replace("ttl: 6h", "ttl: 5h"))
+    assert on_disk.load_catalogue(project).view("feat_origin_weather").ttl == timedelta(hours=5)
+
+
+def test_a_project_that_dbt_cannot_parse_keeps_its_manifest(project: Path) -> None:
+    manifest = on_disk.ensure_manifest(project)
+    before = manifest.read_bytes()
+    broken = project / "models" / "features" / "feat_broken.sql"
+    broken.write_text("select * from {{ ref('nowhere') }}")
+    try:
+        with pytest.raises(on_disk.DbtParseError, match=r"(?s)nowhere.*`dbt parse`.*unchanged"):
+            on_disk.ensure_manifest(project)
+    finally:
+        broken.unlink()
+    assert manifest.read_bytes() == before
+
+
+def test_plain_feast_commands_register_what_the_catalogue_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from feast import FeatureStore
+    from feast.repo_config import load_repo_config
+    from feast.repo_operations import apply_total
+
+    repo = PROJECT_ROOT / "feature_repo"
+    home = tmp_path / "home"
+    monkeypatch.setenv("MLOPS_HOME", str(home))
+    monkeypatch.syspath_prepend(str(repo))
+    old = os.getcwd()  # noqa: PTH109 apply changes the directory
+    try:
+        apply_total(load_repo_config(repo, repo / "feature_store.yaml"), repo, skip_source_validation=False)
+    finally:
+        os.chdir(old)
+    views = {view.name: view for view in FeatureStore(repo_path=str(repo)).list_feature_views()}
+    catalogue = on_disk.load_catalogue(PROJECT)
+    assert views.keys() == {view.name for view in catalogue.views}
+    for view in catalogue.views:
+        assert [field.name for field in views[view.name].features] == [
+            feature.name for feature in view.features
+        ]
+        assert [field.name for field in views[view.name].entity_columns] == list(view.entities)
+        assert views[view.name].ttl == view.ttl
+        assert views[view.name].batch_source.path == str(home / "lake" / view.path_glob)
+        assert views[view.name].batch_source.created_timestamp_column == view.created
+    assert sorted(path.name for path in (home / "feast").iterdir()) == ["online.db", "registry.db"]
+
+
+def test_an_unset_home_is_the_one_in_the_checkout() -> None:
+    from mlops_assets.feast_store.home import HomeSqliteOnlineStoreConfig, in_home
+
+    expected = PROJECT_ROOT / ".mlops" / "feast" / "online.db"
+    assert HomeSqliteOnlineStoreConfig(path="${MLOPS_HOME}/feast/online.db").path == str(expected)
+    assert in_home("/srv/mlops/feast/registry.db") == "/srv/mlops/feast/registry.db"

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+
+from mlops_assets.core.figures import (
+    LIGHT,
+    drift_figure,
+    importance_figure,
+    page,
+    performance_figure,
+    trial_figure,
+    validation_figure,
+)
+from mlops_assets.core.svg import markdown_bars, markdown_lines
+
+CURVE = pd.DataFrame(
+    {
+        "trial": [0, 0, 0, 1, 1, 2],
+        "round": [1, 2, 3, 1, 2, 1],
+        "value": [0.60, 0.72, 0.70, 0.65, 0.68, 0.71],
+    }
+)
+
+
+@pytest.mark.parametrize(("metric", "best", "rounds"), [("auc", 0, 2), ("logloss", 0, 1), ("rmse", 0, 1)])
+def test_validation_shows_the_best_trial_bold(metric: str, best: int, rounds: int) -> None:
+    figure = validation_figure(CURVE, metric)
+    bold = [trace for trace in figure.data if trace.line.width == 3]
+    assert [trace.name for trace in bold] == [f"trial {best} (best)"]
+    assert figure.layout.annotations[0].text == f"{rounds} rounds"
+    assert len(figure.data) == 3
+
+
+def test_validation_takes_the_best_trial_it_is_told() -> None:
+    figure = validation_figure(CURVE, "auc", best_trial=1, rounds=2)
+    assert figure.data[-1].name == "trial 1 (best)"
+    assert list(figure.data[-1].y) == [0.65, 0.68]
+
+
+def test_validation_without_trials_says_so() -> None:
+    assert validation_figure(CURVE.iloc[:0], "auc").layout.title.text == "No trial has finished"
+
+
+def test_importance_sums_what_it_leaves_out() -> None:
+    figure = importance_figure({"a": 0.1, "b": 0.5, "c": 0.25, "d": 0.15}, top=2)
+    bar = figure.data[0]
+    assert list(bar.y) == ["b", "c", "2 others"]
+    assert list(bar.x) == pytest.approx([0.5, 0.25, 0.25])
+    assert sum(bar.x) == pytest.approx(1.0)
+
+
+def test_drift_marks_what_is_over_the_limit() -> None:
+    figure = drift_figure([("a", 0.05, 0.02), ("b", 0.4, None), ("c", None, 0.3)], limit=0.2)
+    assert list(figure.data[0].y) == ["b", "a", "c"]
+    assert list(figure.data[0].marker.color) == [LIGHT["bad"], LIGHT["fill"], LIGHT["fill"]]
+    assert figure.layout.title.text == "Drift: 1 of 3 features above PSI 0.2"
+
+
+def test_performance_has_gaps_and_asymmetric_intervals() -> None:
+    figure = performance_figure(["w1", "w2"], [0.7, None], [0.65, None], [0.8, None], 0.72, "roc_auc")
+    line = figure.data[0]
+    assert list(line.y) == [0.7, None]
+    assert line.error_y.array[0] == pytest.approx(0.1)
+    assert line.error_y.arrayminus[0] == pytest.approx(0.05)
+    with pytest.raises(ValueError, match=r"pass one of each per window"):
+        performance_figure(["w1"], [], [], [], None, "roc_auc")
+
+
+def test_trials_show_complete_ones_only() -> None:
+    trials = pd.DataFrame(
+        {
+            "trial": [0, 1],
+            "state": ["complete", "pruned"],
+            "score": [0.7, 0.6],
+            "seconds": [1, 1],
+            "eta": [0.1, 0.2],
+        }
+    )
+    figure = trial_figure(trials, metric="auc")
+    assert list(figure.data[0].x) == [0]
+    assert list(figure.data[0].hovertext) == ["eta: 0.1"]
+
+
+def test_a_page_carries_plotly_once_and_needs_no_network() -> None:
+    figures = {"Curve <1>": validation_figure(CURVE, "auc"), "Shares": importance_figure({"a": 1.0})}
+    text = page(figures, title="Training & more")
+    assert text.count("* plotly.js v") == 1
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", text.replace("<script>", ""))
+    assert "Curve &lt;1&gt;" in text
+    assert "Training &amp; more" in text
+    assert page(figures, title="Training & more") == text
+
+
+def test_markdown_bars_are_a_deterministic_picture() -> None:
+    rows = [
+        ("temperature", 1.4),
+        ("a_name_that_is_much_longer_than_the_margin", 0.1),
+        ("carrier", None),
+        ("$x_1$", 0.0),
+    ]
+    first = markdown_bars(rows, limit=0.2, title="PSI [by] feature")
+    assert first == markdown_bars(rows, limit=0.2, title="PSI [by] feature")
+    assert first.startswith("![PSI  by  feature](data:image/svg+xml;base64,")
+    words = _words(first)
+    assert {"temperature", "n/a", "1.4", "$x_1$", "a_name_that_is_much_longer…"} <= set(words)
+    # An event log holds it for ever: keep it small.
+    assert len(first) < 20_000
+
+
+def test_markdown_lines_take_gaps_bounds_and_limits() -> None:
+    labels = ["2013-04", "2013-05", "2013-06"]
+    bounds = ([0.6, None, 0.6], [0.8, None, 0.8])
+    picture = markdown_lines(
+        labels, {"flight_delay": [0.7, None, 0.7]}, title="roc_auc", limit=0.65, bounds=bounds
+    )
+    assert {"2013-04", "flight_delay", "roc_auc"} <= set(_words(picture))
+    nothing = markdown_lines([], {"flight_delay": []}, title="no window yet")
+    assert "no window yet" in _words(nothing)
+    with pytest.raises(ValueError, match=r"pass one per label"):
+        markdown_lines(labels, {"a": [1.0]}, title="x")
+
+
+def test_bars_of_nothing() -> None:
+    assert "PSI" in _words(markdown_bars([], limit=None, title="PSI"))
+
+
+def _words(markdown: str) -> list[str]:
+    data = markdown.partition("base64,")[2].rstrip(")")
+    tree = ET.fromstring(base64.b64decode(data))
+    return [element.text or "" for element in tree.iter() if element.tag.endswith("text")]
