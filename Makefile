@@ -35,7 +35,7 @@ up: setup ## Dagster, its daemon and MLflow (PORT=3000 MLFLOW_PORT=5000); Ctrl-C
 	@$(BIN)/mlops up --port $(PORT) --mlflow-port $(MLFLOW_PORT)
 
 test: setup ## The whole suite (TESTS="tests/core -k gate" runs a part).
-	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/pytest $(TESTS)
+	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/python -m pytest $(TESTS)
 
 check: check-format check-lint check-types check-dg check-dbt check-sql ## Format, lint, types, Dagster, dbt, SQL.
 

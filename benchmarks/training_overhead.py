@@ -5,8 +5,8 @@ temporary home; 100,000 x 50 and, without --quick, 1,000,000 x 50. The last line
 
 A fit is the time inside `Booster.update` (growing trees and nothing else). Trials run side by side, so the
 fits of the search count as their sum divided by the workers; everything else of the wall time is overhead:
-encoding, binning, validation metrics of every round, waiting for the slowest trial of a batch, Optuna, MLflow.
-`eval` is the part of it that is spent on the validation metrics, `store` that of MLflow.
+encoding, binning, validation metrics of every round, waiting for the slowest trial of a batch, Optuna,
+MLflow. `eval` is the part of it that is spent on the validation metrics, `store` that of MLflow.
 """
 
 from __future__ import annotations

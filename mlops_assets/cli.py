@@ -1,8 +1,8 @@
 """`mlops`: the platform from the command line.
 
 Here: the application, its global options, and how an error is told. Not here: the commands (`commands/`, one
-thin module a topic), what they call. Nothing heavy is imported before a command needs it, so that `mlops --help`
-and the commands that only read or write the record answer at once.
+thin module a topic), what they call. Nothing heavy is imported before a command needs it, so that help and
+the commands that only read or write the record answer at once.
 """
 
 from __future__ import annotations

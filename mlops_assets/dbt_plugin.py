@@ -129,8 +129,8 @@ def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date
             if value is None:
                 raise DbtRuntimeError(
                     f"{model} has rows whose `{PARTITION}` is NULL, so they belong to no file. "
-                    "Derive the column from a timestamp that is never NULL, or filter such rows out where they are "
-                    "counted. The lake is unchanged."
+                    "Derive the column from a timestamp that is never NULL, or filter such rows out where "
+                    "they are counted. The lake is unchanged."
                 )
             if value != current and pieces and current is not None:
                 yield current, pa.Table.from_batches(pieces)
@@ -171,9 +171,9 @@ def _refuse_other_columns(
         if old != new:
             changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
             raise DbtRuntimeError(
-                f"The columns of {model} have changed ({', '.join(changed)}), and {len(staying)} "
-                "partitions outside the range still have the old ones. Rebuild the model whole, without the vars `start` "
-                f"and `end`: dbt build --select {model}. The lake is unchanged."
+                f"The columns of {model} have changed ({', '.join(changed)}), and {len(staying)} partitions "
+                "outside the range still have the old ones. Rebuild the model whole, without the vars "
+                f"`start` and `end`: dbt build --select {model}. The lake is unchanged."
             )
 
 

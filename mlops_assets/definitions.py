@@ -1,6 +1,7 @@
 """The only assembly: what stands under `defs/`, and the resources of one home."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -33,8 +34,18 @@ def build_resources(home: Home) -> dict[str, object]:
     }
 
 
+@cache
+def _declared() -> dg.Definitions:
+    """What stands under `defs/`; it knows no home."""
+    return dg.load_from_defs_folder(path_within_project=PROJECT_ROOT)
+
+
+def build_definitions(home: Home) -> dg.Definitions:
+    """Everything that exists, over one home."""
+    return dg.Definitions.merge(_declared(), dg.Definitions(resources=build_resources(home)))
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """Everything that exists, over the home that `$MLOPS_HOME` names."""
-    loaded = dg.load_from_defs_folder(path_within_project=PROJECT_ROOT)
-    return dg.Definitions.merge(loaded, dg.Definitions(resources=build_resources(Home.from_environment())))
+    return build_definitions(Home.from_environment())

@@ -87,13 +87,13 @@ def _run_here(home: Home, model: str) -> None:
     """One tick of the model's sensor in this process, and the run that it asks for."""
     import dagster as dg
 
-    from mlops_assets.definitions import defs
+    from mlops_assets.definitions import build_definitions
     from mlops_assets.replay.engine import Engine
 
     home.prepare()
     say("Training in this process; the run is in the home's instance and `mlops up` shows it.")
     with dg.DagsterInstance.get() as instance:
-        tick = Engine(definitions=defs(), instance=instance).tick(f"{model}_retrain_sensor")
+        tick = Engine(definitions=build_definitions(home), instance=instance).tick(f"{model}_retrain_sensor")
     if not tick.runs:
         raise ValueError(f"No run was started: {tick.skipped} The request stays on record.")
     outcome = next(

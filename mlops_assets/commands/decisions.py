@@ -38,7 +38,7 @@ def decisions(
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was decided about a model and why, the newest last; requests, pauses, promotions, rejections too.
+    """Show what was decided about a model and why, the newest last; requests, pauses, promotions too.
 
     With --json each entry has its evidence, policy and counterfactuals.
     """
@@ -77,9 +77,9 @@ def decide(
     known_model(model)
     if not dry_run:
         raise ValueError(
-            "Only the retrain sensor puts decisions on record, because one to retrain starts a run. See what it "
-            f"would decide with --dry-run, or ask for a training: mlops retrain {model} --reason '...'. "
-            "Nothing was written."
+            "Only the retrain sensor puts decisions on record, because one to retrain starts a run. See what "
+            "it would decide with --dry-run, or ask for a training: "
+            f"mlops retrain {model} --reason '...'. Nothing was written."
         )
     from mlops_assets.resources.evidence import consider
     from mlops_assets.resources.platform import Platform

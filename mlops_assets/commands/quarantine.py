@@ -53,9 +53,8 @@ def list_(as_json: AsJson = False) -> None:
     elif not found:
         say("Nothing is in quarantine.")
     else:
-        columns = ["source", "partition", "since", "rows", "reason"]
-        rows = [[minute(f[c]) if c == "since" else f[c] for c in columns] for f in found]
-        say_table("In quarantine", columns, rows)
+        rows = [(f["source"], f["partition"], minute(str(f["since"])), f["rows"], f["reason"]) for f in found]
+        say_table("In quarantine", ["source", "partition", "since (UTC)", "rows", "reason"], rows)
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
 
 

@@ -1,27 +1,40 @@
 """`mlops replay` and `mlops demo`: history through the same assets and sensors, and the report.
 
-Here: the commands. Not here: the replay itself and its report (`replay/`).
+Here: the commands, the progress bar and the table at the end. Not here: the replay itself and its report
+(`replay/`).
 """
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.console import Console
 
-from mlops_assets.commands.console import ModelName, example, known_model
+from mlops_assets.commands import running
+from mlops_assets.commands.console import ModelName, example, known_model, say, say_table
+from mlops_assets.resources.home import Home
+
+if TYPE_CHECKING:
+    from mlops_assets.replay.driver import Replayed
+
+Trials = Annotated[
+    int | None,
+    typer.Option(min=1, help="Trials of each search.", show_default="what the models or the demo say"),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(
-        epilog=example(
-            "mlops replay flight_delay --start 2013-04-01 --end 2014-01-01 --every month --report reports",
-        )
-    )(replay)
-    app.command(epilog=example("mlops demo", "mlops demo --trials 5"))(demo)
+    by_month = "mlops replay flight_delay --start 2013-04-01 --end 2014-01-01 --every month --report reports"
+    app.command(epilog=example(by_month))(replay)
+    app.command(epilog=example("mlops demo", "mlops demo --trials 2"))(demo)
 
 
 def replay(
@@ -30,16 +43,13 @@ def replay(
     end: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The day after the last.")
     ],
-    report: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where replay.json and .html go.")
-    ],
+    report: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Where the report goes.")],
     every: Annotated[Literal["day", "week", "month"], typer.Option(help="Length of a period.")] = "month",
     faithful: Annotated[
         bool, typer.Option("--faithful", help="dbt goes period by period too; slower, the same rows.")
     ] = False,
-    resume: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on with a replay that was stopped.")
-    ] = None,
+    trials: Trials = None,
+    resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with one that was stopped.")] = None,
 ) -> None:
     """Run history through the same assets and sensors, and measure three lives side by side.
 
@@ -47,26 +57,95 @@ def replay(
     runs in a home of its own under replays/; the landing folder is only read. `mlops up --home` shows it.
     """
     known_model(model)
-    from mlops_assets.replay.driver import replay as run
+    from mlops_assets.replay import driver
 
-    run(
-        model,
-        start=start.date(),
-        end=end.date(),
-        every=every,
-        report=report,
-        faithful=faithful,
-        resume=resume,
+    settings = driver.ReplaySettings(
+        model=model, start=start.date(), end=end.date(), every=every, faithful=faithful, trials=trials
     )
+    home = driver.replay_home(Home.from_environment(), settings, resume=resume)
+    say(f"In {home.root}. If it is stopped, the same command with --resume {home.root.name} goes on.")
+    with shown_progress(home) as progress:
+        replayed = driver.replay(settings, home=home, report=report, progress=progress)
+    _say_result(replayed)
 
 
-def demo(
-    trials: Annotated[
-        int | None,
-        typer.Option(min=1, help="Trials of each search.", show_default="fewer than in production"),
-    ] = None,
-) -> None:
-    """Land a year of flights, train on January to March, replay April to December, and show where it led."""
+def demo(trials: Trials = None) -> None:
+    """Land a year of flights, train on January to March, replay April to December, and show where it led.
+
+    It works in the main home. Stopped and started again, it goes on.
+    """
+    home = Home.from_environment()
+    if up := running.of(home):
+        raise ValueError(
+            f"mlops up runs in {home.root} and would start the same runs. Stop it (kill {up.pid}), or take "
+            "another home: mlops --home DIR demo. Nothing was started."
+        )
     from mlops_assets.replay.demo import demo as run
 
-    run(trials=trials)
+    say(f"In {home.root}. If it is stopped, the same command goes on.")
+    with shown_progress(home) as progress:
+        replayed = run(home=home, trials=trials, progress=progress)
+    _say_result(replayed)
+
+
+@contextmanager
+def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
+    """A function that is told of progress and shows it; what the tools say meanwhile goes to a log."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    log = home.root / "logs" / "replay.log"
+    with _chatter_to(log) as console:
+        console.print(f"What the tools say goes to {log}", soft_wrap=True)
+        if not console.is_terminal:
+            yield lambda what, done, steps: console.print(f"[{done}/{steps}] {what}", markup=False)
+            return
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("starting")
+            yield lambda what, done, steps: bar.update(task, description=what, completed=done, total=steps)
+
+
+@contextmanager
+def _chatter_to(log: Path) -> Iterator[Console]:
+    """Send standard output and error to a file, those of children too; give a console to the person."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = os.dup(1), os.dup(2)
+    try:
+        with log.open("ab") as sink, os.fdopen(os.dup(2), "w", encoding="utf-8") as person:
+            os.dup2(sink.fileno(), 1)
+            os.dup2(sink.fileno(), 2)
+            yield Console(file=person)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in enumerate(before, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _say_result(replayed: Replayed) -> None:
+    result = replayed.result
+    summary = result["summary"]
+    rows = [_row(period) for period in result["periods"]]
+    means = [_number(summary[life]) for life in ("static", "auto", "always")]
+    title = f"{result['model']}: {result['metric']} by period"
+    columns = ["period", "rows", "never retrained", "the platform", "every period", "decision", "outcome"]
+    say_table(title, columns, [*rows, ("mean", "", *means, "", "")])
+    say(
+        f"{summary['retrains']} trainings, {summary['promotions']} promotions, "
+        f"{summary['rejections']} rejections in {summary['seconds']:.0f} s."
+    )
+    say(f"Report: {replayed.report}")
+    say(f"All runs are in Dagster's UI: mlops up --home {replayed.home.root}")
+
+
+def _row(period: Mapping[str, Any]) -> tuple[str, ...]:
+    outcome = {True: "promoted", False: "rejected", None: ""}[period["promoted"]]
+    lives = (_number(period[life]) for life in ("static", "auto", "always"))
+    return (str(period["start"])[:10], f"{period['rows']:,}", *lives, str(period["decision"] or ""), outcome)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

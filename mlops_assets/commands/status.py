@@ -81,14 +81,16 @@ def _now(platform: Platform, model: ModelSettings) -> datetime | None:
 
 
 def _source(intake: Intake) -> dict[str, Any]:
-    good = intake.good()
+    state = intake.state()
     return {
         "grain": intake.source.grain,
-        "newest_good": max(good, default=None),
-        "good": len(good),
-        "pending": intake.pending(),
-        "quarantined": {key: entry.reason for key, entry in intake.record.quarantined().items()},
-        "unmatched_files": intake.unmatched(),
+        "newest_good": max(state.good, default=None),
+        "good": len(state.good),
+        "pending": list(state.pending),
+        "quarantined": {
+            key: entry.reason for key, entry in sorted(state.taken.items()) if entry.status == "quarantined"
+        },
+        "unmatched_files": list(state.unmatched),
     }
 
 
@@ -193,14 +195,10 @@ def _say(found: Mapping[str, Any]) -> None:
 
 
 def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:
-    newest = source["newest_good"] or "never"
-    return (
-        name,
-        newest,
-        _few(source["pending"]),
-        _few(list(source["quarantined"])),
-        source["stale"] or "yes",
-    )
+    newest = source["newest_good"]
+    fresh = source["stale"] or ("yes" if newest else "no data yet")
+    quarantined = _few(list(source["quarantined"]))
+    return (name, newest or "never", _few(source["pending"]), quarantined, fresh)
 
 
 def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:

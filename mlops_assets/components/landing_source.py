@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import BaseModel
 
-from mlops_assets.components.partitions import partitions_of_source
+from mlops_assets.components.partitions import is_partitioned_run, keys_of_run, partitions_of_source, report_partitions
 from mlops_assets.core.settings import SourceSettings
 from mlops_assets.resources.clock import Clock
 from mlops_assets.resources.intake import WHOLE, Intake
@@ -80,7 +80,7 @@ def build_raw_asset(source: SourceSettings) -> dg.AssetsDefinition:
         pool=f"raw_{source.name}",
     )
     def raw(context: dg.AssetExecutionContext, lake: Lake, clock: Clock) -> Iterator[Any]:
-        partitions = list(context.partition_keys) if spec.partitions_def else [WHOLE]
+        partitions = keys_of_run(context, source.end_of) if spec.partitions_def else [WHOLE]
         yield from _take_in(context, Intake(lake=lake, source=source), partitions, key=key)
 
     return raw
@@ -110,14 +110,14 @@ def _take_in(
     if unmatched := intake.unmatched():
         metadata["files_ignored"] = ", ".join(unmatched[:20]) + f" (they do not match {intake.source.files})"
     if not bad:
+        if partitions != [WHOLE] and not is_partitioned_run(context):
+            report_partitions(context, key, rows)
         yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, asset_key=key, passed=True, metadata={"partitions": len(rows)})
         yield dg.MaterializeResult(asset_key=key, metadata=metadata)
         return
-    for partition, count in rows.items():
+    if WHOLE not in rows:
         # The good partitions are in the lake: say so, although the asset as a whole is not materialized.
-        context.log_event(
-            dg.AssetMaterialization(key, partition=None if partition == WHOLE else partition, metadata={"rows": count})
-        )
+        report_partitions(context, key, rows)
     yield dg.AssetCheckResult(
         check_name=CONTRACT_CHECK,
         asset_key=key,

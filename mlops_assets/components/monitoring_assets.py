@@ -7,13 +7,13 @@ The checks are WARN and not blocking: they are evidence for the retrain sensor a
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.partitions import partitions_of
+from mlops_assets.components.partitions import is_partitioned_run, keys_of_run, partitions_of, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.platform import Platform
 
@@ -58,10 +58,13 @@ def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
     def predictions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.prediction_steps import score_days
 
-        scored = score_days(platform, model, [date.fromisoformat(key) for key in context.partition_keys])
+        keys = keys_of_run(context, lambda day: day + timedelta(days=1))
+        scored = score_days(platform, model, [date.fromisoformat(key) for key in keys])
         if scored is None:
             context.log.info(f"{model.name} has no champion yet: nothing is predicted.")
             return
+        if not is_partitioned_run(context):
+            report_partitions(context, spec.key, {day.isoformat(): count for day, count in scored.rows.items()})
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={

@@ -5,7 +5,7 @@ Here: grain to partitions definition, the span of a run. Not here: which partiti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 import dagster as dg
 
@@ -38,16 +38,19 @@ def partitions_of_source(source: SourceSettings) -> dg.PartitionsDefinition | No
     return partitions_of(source.grain, start=source.start_date, timezone=source.timezone)
 
 
-def range_tags(first: str, last: str, span: Span) -> dict[str, str]:
-    """Run tags that make one run of the partitions first to last, both included, and say which days they cover."""
-    return {RANGE_START: first, RANGE_END: last, SPAN: f"{span.start}/{span.end}"}
+def span_tags(span: Span) -> dict[str, str]:
+    """Run tags that say which days a run is about.
+
+    Not Dagster's own range tags: with those, each unpartitioned asset of the run gets an event for every partition of
+    the range, and a year of dbt models would cost minutes of events alone.
+    """
+    return {SPAN: f"{span.start}/{span.end}"}
 
 
 def span_of_run(tags: Mapping[str, str]) -> Span | None:
     """The days a run is about, read from its tags; None for a run over everything.
 
-    Unpartitioned assets (dbt models, reports) use this: Dagster gives them no partition of their own. Runs
-    started by hand on a range of daily partitions carry Dagster's tags only.
+    Runs started by hand on daily partitions carry Dagster's tags.
     """
     if SPAN in tags:
         start, end = tags[SPAN].split("/")
@@ -57,3 +60,40 @@ def span_of_run(tags: Mapping[str, str]) -> Span | None:
     if not first or not last:
         return None
     return Span(date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1))
+
+
+def is_partitioned_run(context: dg.AssetExecutionContext) -> bool:
+    """Whether Dagster knows the partitions of this run (a person chose them in the UI)."""
+    return bool(context.has_partition_key or context.has_partition_key_range)
+
+
+def keys_of_run(context: dg.AssetExecutionContext, following: Callable[[date], date]) -> list[str]:
+    """The partitions that a run is about: those a person chose, or those of the run's days.
+
+    Args:
+        context: of the asset.
+        following: the first day of the partition after one.
+
+    Raises:
+        dagster.Failure: the run says neither.
+    """
+    if is_partitioned_run(context):
+        return list(context.partition_keys)
+    span = span_of_run(context.run.tags)
+    if span is None:
+        raise dg.Failure(
+            description=f"This run names no partitions: choose some in the UI, or set the tag {SPAN} to "
+            "first-day/day-after-the-last. Nothing was changed.",
+            allow_retries=False,
+        )
+    keys, day = [], span.start
+    while day < span.end:
+        keys.append(day.isoformat())
+        day = following(day)
+    return keys
+
+
+def report_partitions(context: dg.AssetExecutionContext, key: dg.AssetKey, rows: Mapping[str, int]) -> None:
+    """Tell Dagster which partitions were written, so that its calendar of partitions is right."""
+    for partition, count in rows.items():
+        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={"dagster/row_count": count}))

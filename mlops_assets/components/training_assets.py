@@ -159,7 +159,7 @@ def _log_training(
             "trials": len(tuned.trials),
             "training_set": record["training_set"],
             "code_version": record["code_version"],
-            "dagster_run_id": context.run_id,
+            "dagster_run_id": context.run.run_id,
         }
     )
     tracking.log_metrics({"validation_score": tuned.validation_score, "training_rows": record["rows"]})
@@ -201,7 +201,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
     def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
         from mlops_assets.resources.training_steps import judge
 
-        judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run_id))
+        judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
         yield dg.MaterializeResult(asset_key=spec.key, metadata=_verdict_metadata(judged))

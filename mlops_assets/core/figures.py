@@ -1,8 +1,8 @@
 """Plots people look at in a browser, in one house style.
 
-Here: the house colours and plotly template, pure functions from frames to plotly figures, and figures to one page
-that needs no network. Not here: where pages are kept (`resources.tracking`), pictures for Markdown (`svg`), the
-replay's page (`replay.report`).
+Here: the house colours and plotly template, pure functions from frames to plotly figures, and figures to one
+page that needs no network. Not here: where pages are kept (`resources.tracking`), pictures for Markdown
+(`svg`), the replay's page (`replay.report`).
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def validation_figure(
     figure = go.Figure()
     if curve.empty:
         return _styled(figure, title="No trial has finished", x="boosting round", y=metric_name)
+    curve = curve.reset_index(drop=True)
     peak = "idxmax" if metric_name.partition("@")[0] in _MAXIMISED else "idxmin"
     if best_trial is None:
         best_trial = int(curve.loc[getattr(curve["value"], peak)(), "trial"])
@@ -141,7 +142,7 @@ def trial_figure(trials: pd.DataFrame, *, metric: str) -> Figure:
     import plotly.graph_objects as go
 
     rows = trials[trials["state"] == "complete"]
-    params = trials.columns[trials.columns.get_loc("seconds") + 1 :]
+    params = list(trials.columns)[list(trials.columns).index("seconds") + 1 :]
     notes = ["<br>".join(f"{name}: {row[name]:.4g}" for name in params) for _, row in rows.iterrows()]
     marker = {"color": LIGHT["auto"], "size": 8}
     figure = go.Figure(
@@ -236,7 +237,7 @@ def performance_figure(
 
 
 def page(figures: Mapping[str, Figure], *, title: str = "Training") -> str:
-    """One self-contained HTML page: figures under their headings, plotly's script once (4.5 MB), no network."""
+    """One self-contained page: figures under their headings, plotly's script once (4.5 MB), no network."""
     parts = []
     for position, (heading, figure) in enumerate(figures.items()):
         head = f"<h2>{html.escape(heading)}</h2>" if heading else ""
@@ -269,6 +270,7 @@ def house_template() -> Any:
         "tickfont": {"color": LIGHT["muted"]},
         "title": {"font": {"color": LIGHT["muted"], "size": 13}},
         "automargin": True,
+        "ticklabelstandoff": 5,
     }
     return go.layout.Template(
         layout={

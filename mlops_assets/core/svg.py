@@ -1,8 +1,8 @@
 """Small static pictures: matplotlib figures as SVG text, and bars and lines as Markdown images.
 
-Here: what needs no script to be seen (the Markdown on a materialization, the replay's page). matplotlib's object
-API is used, never pyplot, so nothing global is left behind; the same input gives the same bytes. Not here:
-interactive plots (`figures`).
+Here: what needs no script to be seen (the Markdown on a materialization, the replay's page). matplotlib's
+object API is used, never pyplot, so nothing global is left behind; the same input gives the same bytes. Not
+here: interactive plots (`figures`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_assets.core.figures import FONT, LIGHT
 
@@ -148,9 +148,8 @@ def svg_text(figure: Figure, *, salt: str = "mlops") -> str:
     """
     import matplotlib as mpl
 
-    settings: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
     out = io.StringIO()
-    with _RENDERING, mpl.rc_context(settings):
+    with _RENDERING, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(
             out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
@@ -178,10 +177,15 @@ def numbers(values: Sequence[float | None]) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
 
 
+def plain(text: str) -> str:
+    """A text that matplotlib writes as it is: `$` would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def _title(figure: Figure, title: str) -> None:
     width, height = (side * _POINTS_PER_INCH for side in figure.get_size_inches())
-    figure.text(8 / width, (height - 20) / height, title, size=13, color=LIGHT["ink"], weight="bold")
+    figure.text(8 / width, (height - 20) / height, plain(title), size=13, color=LIGHT["ink"], weight="bold")
 
 
 def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return plain(text if len(text) <= length else text[: length - 1] + "…")

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from mlops_assets.components.jobs import LANDING_JOB, landing_jobs, landing_keys
-from mlops_assets.components.partitions import range_tags
+from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.alerts import Alerts
@@ -34,9 +34,7 @@ def landing_request(context: dg.SensorEvaluationContext, platform: Platform, per
     tags = {}
     if period.first and period.last:
         source = next(s for s in platform.sources.settings().values() if s.grain == period.grain)
-        tags = range_tags(
-            period.first.isoformat(), period.last.isoformat(), Span(period.first, source.end_of(period.last))
-        )
+        tags = span_tags(Span(period.first, source.end_of(period.last)))
     return dg.RunRequest(
         run_key=period.key,
         job_name=LANDING_JOB.format(grain=period.grain),
@@ -57,7 +55,7 @@ def freshness_sensor(
             run_key=f"freshness-{view}-{behind.start}-{behind.end}",
             job_name=LANDING_JOB.format(grain="day"),
             asset_selection=landing_keys(context.repository_def.asset_graph, "day", take_in=()),
-            tags=range_tags(behind.start.isoformat(), (behind.end - timedelta(days=1)).isoformat(), behind),
+            tags=span_tags(behind),
         )
         for view, behind in stale_views(platform).items()
     ]

@@ -1,7 +1,8 @@
 """The two drawings of the replay's page: the three lives over time, and labels and volume.
 
-Here: periods as plain values in, inline SVG out, whose colours are the page's variables, so that one drawing is
-right in light, in dark and on paper. Not here: the tables of the page (its template), numbers in words (`report`).
+Here: periods as plain values in, inline SVG out, whose colours are the page's variables, so that one drawing
+is right in light, in dark and on paper. Not here: the tables of the page (its template), numbers in words
+(`report`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.figures import LIGHT
-from mlops_assets.core.svg import blank, numbers, place, svg_text
+from mlops_assets.core.svg import blank, numbers, place, plain, svg_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
     _marks(axes, periods)
     _champions(axes, periods)
     _bands(axes, periods)
-    figure.text(0, 1 - 14 / 392, metric, size=12, color=LIGHT["muted"])
+    figure.text(0, 1 - 14 / 392, plain(metric), size=12, color=LIGHT["muted"])
     told = [_lives_told(p, places) for p in periods]
     return inline(svg_text(figure, salt="lives"), f"{metric} of the three lives by period", told)
 
@@ -136,7 +137,7 @@ def inline(svg: str, description: str, titles: Sequence[str]) -> str:
 
 
 def ticks(periods: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Short names of the periods, the year where it begins: `Apr 2013`, `May`, ... or `1 Apr 2013`, `8 Apr`, ..."""
+    """Short names of the periods, the year where it begins: `Apr 2013`, `May` or `1 Apr 2013`, `8 Apr`."""
     starts = [datetime.fromisoformat(p["start"]) for p in periods]
     monthly = all(s.day == 1 for s in starts) and len({(s.year, s.month) for s in starts}) == len(starts)
     out, year = [], None
@@ -219,8 +220,8 @@ def _champions(axes: Axes, periods: Sequence[Mapping[str, Any]]) -> None:
             continue
         first, end = day(periods[begin]["start"]), day(period["end"])
         inset = (day(periods[-1]["end"]) - day(periods[0]["start"])) * 0.003
-        axes.plot([first + inset, end - inset], [-0.125, -0.125], transform=over, color=LIGHT["auto"], linewidth=2,
-                  clip_on=False, solid_capstyle="butt")  # fmt: skip
+        axes.plot([first + inset, end - inset], [-0.125, -0.125], transform=over, color=LIGHT["auto"],
+                  linewidth=2, clip_on=False, solid_capstyle="butt")  # fmt: skip
         words = "" if version is None else f"champion v{version}" if begin == 0 else f"v{version}"
         axes.annotate(words, ((first + end) / 2, -0.125), (0, -14), xycoords=over, textcoords="offset points",
                       ha="center", size=12, color=LIGHT["auto"], annotation_clip=False)  # fmt: skip

@@ -6,10 +6,13 @@ when (`driver`), what the sensors decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Run configuration: events go to the instance, not to the terminal, where a progress bar stands."""
 
 
 class RunFailed(RuntimeError):
@@ -32,57 +35,67 @@ class Engine:
     definitions: dg.Definitions
     instance: dg.DagsterInstance
 
-    def tick(self, sensor: str, *, only: Iterable[str] | None = None) -> Tick:
-        """Evaluate a sensor once and execute what it asks for; a request whose run key has a run is dropped.
-
-        Args:
-            sensor: its name.
-            only: assets (as `a/b`) that a run is cut down to, if any of them is in it.
-
-        Raises:
-            RunFailed: a run failed; the message has the step and its error.
-        """
+    def requests(self, sensor: str) -> tuple[list[dg.RunRequest], str]:
+        """Evaluate a sensor once: the runs it asks for that no run answers yet, and why it asks for none."""
         definition = self.definitions.get_sensor_def(sensor)
-        repository = self.definitions.get_repository_def()
         resources = {key: self.definitions.resources[key] for key in definition.required_resource_keys}
+        repository = self.definitions.get_repository_def()
         with dg.build_sensor_context(
             instance=self.instance, repository_def=repository, sensor_name=sensor, resources=resources
         ) as context:
             data = definition.evaluate_tick(context)
-        # A sensor of one job need not name it in its requests.
-        only_job = definition.targets[0].job_name if len(definition.targets) == 1 else ""
-        runs = tuple(
-            self._execute(request, default_job=only_job, only=only)
+        only_job = definition.targets[0].job_name if len(definition.targets) == 1 else None
+        asked = [
+            request if request.job_name else request.with_replaced_attrs(job_name=only_job)
             for request in data.run_requests or ()
             if not self._has_run(request.run_key)
-        )
-        return Tick(sensor, runs, data.skip_message or "")
+        ]
+        return asked, data.skip_message or ""
 
-    def _has_run(self, run_key: str | None) -> bool:
-        tags = {"dagster/run_key": run_key} if run_key else {}
-        return bool(run_key) and bool(self.instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1))
+    def tick(self, sensor: str) -> Tick:
+        """Evaluate a sensor once and execute what it asks for.
 
-    def _execute(
-        self, request: dg.RunRequest, *, default_job: str, only: Iterable[str] | None
+        Raises:
+            RunFailed: a run failed; the message has the step and its error.
+        """
+        asked, skipped = self.requests(sensor)
+        return Tick(sensor, tuple(self.execute(request) for request in asked), skipped)
+
+    def execute(
+        self, request: dg.RunRequest, *, only: Sequence[dg.AssetKey] | None = None
     ) -> dg.ExecuteInProcessResult:
-        job = self.definitions.resolve_job_def(request.job_name or default_job)
-        selection = list(request.asset_selection) if request.asset_selection else None
-        if only is not None and selection is not None:
-            wanted = {dg.AssetKey.from_user_string(name) for name in only}
-            selection = [key for key in selection if key in wanted] or selection
-        tags = {**request.tags, **({"dagster/run_key": request.run_key} if request.run_key else {})}
+        """Execute one request in this process.
+
+        Args:
+            request: with a job's name.
+            only: assets that the run is cut down to.
+
+        Raises:
+            RunFailed: the run failed.
+        """
+        job = self.definitions.resolve_job_def(str(request.job_name))
+        selection = list(only) if only is not None else request.asset_selection
         result = job.execute_in_process(
-            instance=self.instance, asset_selection=selection, tags=tags, raise_on_error=False
+            instance=self.instance,
+            asset_selection=list(selection) if selection else None,
+            tags={**request.tags, **({"dagster/run_key": request.run_key} if request.run_key else {})},
+            run_config=QUIET,
+            raise_on_error=False,
         )
         if not result.success:
             raise RunFailed(_told(result))
         return result
 
+    def _has_run(self, run_key: str | None) -> bool:
+        if not run_key:
+            return False
+        return bool(self.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": run_key}), limit=1))
+
 
 def _told(result: dg.ExecuteInProcessResult) -> str:
     failures = [event for event in result.all_events if event.is_step_failure]
     if not failures:
-        return f"run {result.run_id} failed before its first step; look at it in the UI"
+        return f"run {result.run_id[:8]} failed: a blocking check did not pass; look at it in the UI (mlops up)"
     error = failures[0].step_failure_data.error
     message = error.cause.message if error and error.cause else error.message if error else ""
     return f"run {result.run_id[:8]} failed in {failures[0].step_key}: {message.strip()}"

@@ -35,13 +35,15 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     """The replay as one HTML page that needs neither network nor script.
 
     Args:
-        replay: the content of `replay.json`: `model`, `metric`, `task`, `greater_is_better`, `periods` (each with
-            `start`, `end` (ISO, half-open), `label`, `rows`, `labelled_rows`, `label_mean`, the metric of the lives
-            `static`, `auto` and `always`, `checks` name -> passed, `decision`, `rule`, `reason`, `retrained`,
-            `promoted`, `champion_version` (the version that scored the period), `verdict_reason`) and
-            `summary`. None stands for what is not known, e.g. the metric of a period without labels.
-        details: what the page tells besides, all optional: `drift` (a list of `period` (its label), `feature`,
-            `psi`), `versions` and `settings` (name -> value), `notes` (sentences).
+        replay: the content of `replay.json`: `model`, `metric`, `task`, `greater_is_better`, `periods` (each
+            with `start`, `end` (ISO, half-open), `label`, `rows`, `labelled_rows`, `label_mean`, the metric
+            of the lives `static`, `auto` and `always`, `checks` name -> passed, `decision`, `rule`,
+            `reason`, `retrained`, `promoted`, `champion_version` (the version that scored the period),
+            `verdict_reason`) and `summary`. None stands for what is not known, e.g. the metric of a period
+            without labels.
+        details: what the page tells besides, all optional: `drift` (a list of `period`, `feature`, `psi`;
+            `period` is a period's label, or a monitoring window's where those are others), `versions` and
+            `settings` (name -> value), `notes` (sentences).
 
     Returns:
         The page. All texts are escaped.
@@ -53,9 +55,11 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     metric, places = metric_name(replay["metric"]), _places(replay)
     better = "higher is better" if replay["greater_is_better"] else "lower is better"
     as_share = replay.get("task") == "binary"
+    drift = list(details.get("drift") or ())
+    windows = _drift_windows(periods, drift)
     label = "Label rate (share of positives)" if as_share else "Mean of the label"
     every = _EVERY.get(str(_mapping(details.get("settings")).get("every")), "period")
-    return _template().render(
+    page: str = _template().render(
         model=replay["model"],
         span=_span(periods),
         headline=f"{_trainings(replay)}.",
@@ -69,7 +73,9 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         decisions=_decisions(periods),
         ticks=ticks(periods),
         long=len(periods) > LONG,
-        heat=_heat(periods, details.get("drift") or ()),
+        most=LONG,
+        heat=_heat(windows, drift),
+        heat_ticks=_window_ticks(windows, periods),
         heat_top=TOP_FEATURES,
         checks=_checks(periods),
         rows=[_number_row(p, places, as_share) for p in periods],
@@ -85,6 +91,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         dark=DARK,
         font=_safe(FONT),
     )
+    return page
 
 
 def console_table(replay: Mapping[str, Any]) -> Table:
@@ -207,9 +214,7 @@ def _sentences(replay: Mapping[str, Any], every: str) -> list[str]:
     elif gained >= possible:
         out.append(f"On average that was at least as good as retraining every {every}.")
     else:
-        out.append(
-            f"Over never retraining it gained {gained / possible:.0%} of what retraining every {every} gains."
-        )
+        out.append(f"It kept {gained / possible:.0%} of the gain of retraining every {every}.")
     return out
 
 
@@ -246,6 +251,8 @@ def _decisions(periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for p in periods:
         entry = {
+            "first": p["label"].partition("..")[0],
+            "last": p["label"].rpartition("..")[2],
             "label": p["label"],
             "closed": f"{datetime.fromisoformat(p['end']):%Y-%m-%d}",
             "action": ACTIONS.get(p["decision"], p["decision"]),
@@ -259,12 +266,31 @@ def _decisions(periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         same = out and not p["outcome"] and out[-1]["outcome"] == "wait" and out[-1]["rule"] == entry["rule"]
         if len(periods) > LONG and same:
             out[-1]["more"].append(entry)
+            out[-1]["last"] = entry["last"]
         else:
             out.append(entry)
     return out
 
 
-def _heat(periods: Sequence[Mapping[str, Any]], drift: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _drift_windows(periods: Sequence[Mapping[str, Any]], drift: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns of the heat map: the periods, or the monitoring windows if those are others."""
+    labels = [p["label"] for p in periods]
+    seen = list(dict.fromkeys(row["period"] for row in drift))
+    return labels if set(seen) <= set(labels) else seen
+
+
+def _window_ticks(windows: Sequence[str], periods: Sequence[Mapping[str, Any]]) -> list[str]:
+    if list(windows) == [p["label"] for p in periods]:
+        return ticks(periods)
+    starts = [window.partition("..")[0] for window in windows]
+    try:
+        return ticks([{"start": start if len(start) > len("2013-05") else f"{start}-01"} for start in starts])
+    except ValueError:
+        # A label that is no date is shown as it is.
+        return starts
+
+
+def _heat(windows: Sequence[str], drift: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of the heat map: feature, its cells by period, the most drifted features first."""
     known: dict[str, dict[str, float]] = {}
     for row in drift:
@@ -272,7 +298,7 @@ def _heat(periods: Sequence[Mapping[str, Any]], drift: Iterable[Mapping[str, Any
             known.setdefault(row["feature"], {})[row["period"]] = float(row["psi"])
     ranked = sorted(known, key=lambda feature: (-max(known[feature].values()), feature))
     return [
-        {"feature": feature, "cells": [_heat_cell(feature, p["label"], known[feature]) for p in periods]}
+        {"feature": feature, "cells": [_heat_cell(feature, window, known[feature]) for window in windows]}
         for feature in ranked
     ]
 

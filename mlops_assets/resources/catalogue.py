@@ -129,9 +129,11 @@ def _parse(project_dir: Path, manifest: Path) -> None:
             raise DbtParseError(
                 f"dbt cannot parse {project_dir}:\n{run.stdout.strip()[-4000:]}\n"
                 f"{run.stderr.strip()[-2000:]}\n"
-                "Correct the file that dbt names; `dbt parse` in that folder checks it. The old manifest, the "
-                "lake and the champion are unchanged."
+                "Correct the file that dbt names; `dbt parse` in that folder checks it. The old manifest, "
+                "the lake and the champion are unchanged."
             )
+        # What dbt has learned makes the next parse, of one changed file, three times as fast.
+        (Path(scratch) / known.name).replace(known)
         parsed = Path(scratch) / "manifest.json"
         # Whatever was edited while dbt was reading is newer than this, and will be parsed next time.
         os.utime(parsed, ns=(newest, newest))

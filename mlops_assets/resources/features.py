@@ -6,9 +6,11 @@ Here: the one `FeatureStore` of a home, and calls into it. Not here: the join it
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -100,8 +102,10 @@ def apply(store: FeatureStore) -> list[str]:
     """Make Feast's registry equal to what dbt declares, removing views that are gone; names of the views."""
     from feast.repo_operations import apply_total_with_repo_instance, parse_repo
 
-    contents = parse_repo(FEATURE_REPO)
-    apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
+    # Feast tells its progress on standard output, which belongs to our commands.
+    with redirect_stdout(io.StringIO()):
+        contents = parse_repo(FEATURE_REPO)
+        apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
     return sorted(view.name for view in contents.feature_views)
 
 

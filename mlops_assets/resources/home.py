@@ -29,11 +29,13 @@ class HomeSettings:
         clock: `wall` reads the machine's clock, `data` the end of the newest good data.
         until: with clock `data`, time never passes this moment (a replay moves it forward).
         landing: where files land, if not in the home itself (a replay reads its parent's, and only reads).
+        trials: Optuna trials of every training in this home, whatever the models say (a demo takes fewer).
     """
 
     clock: ClockKind = "wall"
     until: datetime | None = None
     landing: str | None = None
+    trials: int | None = None
 
     def to_json(self) -> str:
         """The settings as they stand in home.json."""
@@ -55,6 +57,7 @@ class HomeSettings:
                 clock=values.get("clock", "wall"),
                 until=datetime.fromisoformat(until) if until else None,
                 landing=values.get("landing"),
+                trials=values.get("trials"),
             )
         except (ValueError, AttributeError) as error:
             raise ValueError(

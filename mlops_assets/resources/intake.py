@@ -1,18 +1,24 @@
 """The way of a source's files into the lake: what landed, what was taken in, what is in quarantine.
 
-Here: matching file names to partitions, writing good ones into the lake, moving bad ones to quarantine.
-Not here: the record of what each partition was made of (`taken`), judging one (`core.contract`), the asset
-(`components`).
+Here: matching file names to partitions, reading files, writing good partitions into the lake, moving bad ones
+to quarantine. Not here: the record of what each partition was made of (`taken`), judging one (`core.contract`),
+the asset (`components`).
+
+The lake is written first and the record last. A kill in between leaves a record that knows less than the lake:
+the same partitions are pending again and are taken in again, to the same result.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -21,14 +27,81 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_assets.core.settings import SourceSettings
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.atomic import replacing, write_text
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.taken import Taken, TakenRecord
 
-__all__ = ["WHOLE", "Intake", "Taken", "fingerprints"]
+__all__ = ["WHOLE", "Intake", "IntakeState", "LandedFile", "Read", "Taken", "Verdict", "read_file"]
 
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A file in the landing folder as the folder tells it, unread.
+
+    Attributes:
+        path: the file.
+        size: bytes.
+        mtime_ns: when it was last written.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Read:
+    """A landed file with its bytes: what is judged, hashed and kept is one thing, also if the file is replaced."""
+
+    file: LandedFile
+    content: bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one partition.
+
+    Attributes:
+        partition: its key.
+        read: the file it came in.
+        reasons: why it is bad; none if it is good.
+        frame: the rows: as they are stored if good, as they came, with `is_bad`, if bad; None if unreadable.
+        released: the reason of the person who let it in.
+    """
+
+    partition: str
+    read: Read
+    reasons: tuple[str, ...]
+    frame: pd.DataFrame | None
+    released: str = ""
+
+
+@dataclass(frozen=True)
+class IntakeState:
+    """One look at a source: landing folder, record and lake, partition by partition.
+
+    Attributes:
+        landed: the file that holds each partition now.
+        unmatched: names of files that no partition claims.
+        taken: the record.
+        good: partitions whose rows stand in the lake.
+        pending: partitions whose file is new, corrected or released, or whose rows the lake has lost.
+    """
+
+    landed: Mapping[str, LandedFile]
+    unmatched: tuple[str, ...]
+    taken: Mapping[str, Taken]
+    good: Mapping[str, Taken]
+    pending: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,26 +134,43 @@ class Intake:
         """The Parquet file of a partition."""
         return self.lake.file("raw", self.source.name, partition=None if partition == WHOLE else partition)
 
+    # --- looking
+
+    def state(self) -> IntakeState:
+        """One look at everything; reads names, sizes and times, and the content of touched files alone."""
+        landed, unmatched = self._look()
+        taken = self.taken()
+        good = self._standing(taken)
+        pending = []
+        touched = {}
+        for partition, file in landed.items():
+            entry = taken.get(partition)
+            if (
+                entry is None
+                or entry.status == "released"
+                or (entry.status == "good" and partition not in good)
+            ):
+                pending.append(partition)
+            elif (entry.size, entry.mtime_ns, entry.file) == (file.size, file.mtime_ns, file.name):
+                continue
+            elif entry.size == file.size and file_hash(file.path) == entry.sha256:
+                touched[partition] = replace(entry, file=file.name, mtime_ns=file.mtime_ns)
+            else:
+                pending.append(partition)
+        self.record.seen_again(touched)
+        return IntakeState(landed, tuple(unmatched), taken, good, tuple(pending))
+
     def landed(self) -> dict[str, Path]:
         """The file that holds each partition now: of several the newest, by time and then name."""
-        until = self.lake.home.settings.until
-        found: dict[str, tuple[int, str, Path]] = {}
-        for path in self.folder.iterdir() if self.folder.exists() else ():
-            partition = self._partition_of_file(path.name)
-            if partition is None or (until and partition != WHOLE and self.end(partition) > until):
-                continue
-            entry = (path.stat().st_mtime_ns, path.name, path)
-            if partition not in found or entry[:2] > found[partition][:2]:
-                found[partition] = entry
-        return {partition: entry[2] for partition, entry in sorted(found.items())}
+        return {partition: file.path for partition, file in self.landed_files().items()}
+
+    def landed_files(self) -> dict[str, LandedFile]:
+        """The file that holds each partition now, with size and time."""
+        return self._look()[0]
 
     def unmatched(self) -> list[str]:
         """Files in the landing folder that no partition claims: misnamed, most likely."""
-        return sorted(
-            path.name
-            for path in (self.folder.iterdir() if self.folder.exists() else ())
-            if not path.name.startswith(".") and self._partition_of_file(path.name) is None
-        )
+        return self._look()[1]
 
     def taken(self) -> dict[str, Taken]:
         """What was taken in, by partition."""
@@ -88,14 +178,11 @@ class Intake:
 
     def pending(self) -> list[str]:
         """Partitions whose file is new, corrected or released; the same content landing twice is not."""
-        taken = self.taken()
-        return [
-            partition for partition, path in self.landed().items() if self._is_new(path, taken.get(partition))
-        ]
+        return list(self.state().pending)
 
     def good(self) -> dict[str, Taken]:
         """Partitions whose rows stand in the lake; a quarantined correction leaves the old rows in."""
-        return {key: entry for key, entry in self.taken().items() if self.raw_file(key).exists()}
+        return self._standing(self.taken())
 
     def newest_end(self) -> datetime | None:
         """The end of the newest good partition."""
@@ -110,28 +197,39 @@ class Intake:
         """The moment a partition begins."""
         return self.source.midnight(date.fromisoformat(partition)).astimezone(UTC)
 
-    def accept(self, partition: str, path: Path, frame: pd.DataFrame, *, schema: pa.Schema) -> Taken:
-        """Write a good partition in place of the old one and put it on record."""
-        entry = _taken(path, status="good", rows=len(frame))
-        self.lake.write(frame, self.raw_file(partition), fingerprint=entry.sha256, schema=schema)
-        self.record.put(partition, entry)
-        shutil.rmtree(self.quarantine(partition), ignore_errors=True)
-        return entry
+    def is_visible(self, partition: str, until: datetime | None) -> bool:
+        """Whether a home whose time stands at `until` knows of a partition: it has ended by then."""
+        return until is None or partition == WHOLE or self.end(partition) <= until
 
-    def reject(self, partition: str, path: Path, reasons: list[str], rows: pd.DataFrame | None) -> Taken:
-        """Move a bad partition to quarantine: the file as it came, its rows, the bad ones marked, and why."""
-        folder = self.quarantine(partition)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, folder / path.name)
-        if rows is not None:
-            as_text = rows.astype({column: "string" for column in rows.columns if column != "is_bad"})
-            self.lake.write(as_text, folder / "rows.parquet")
-        count = 0 if rows is None else len(rows)
-        entry = _taken(path, status="quarantined", rows=count, reason=" ".join(reasons))
-        told = {"partition": partition, "reasons": reasons, **asdict(entry)}
-        write_text(folder / "reason.json", json.dumps(told, indent=2))
-        self.record.put(partition, entry)
-        return entry
+    # --- writing
+
+    def settle(self, verdicts: Sequence[Verdict], *, schema: pa.Schema) -> None:
+        """Write good partitions in place of the old ones, move bad ones to quarantine, then put all on record.
+
+        Args:
+            verdicts: of any number of partitions, each at most once.
+            schema: the Parquet schema of the source.
+        """
+        good = [verdict for verdict in verdicts if not verdict.reasons and verdict.frame is not None]
+        bad = [verdict for verdict in verdicts if verdict.reasons]
+        entries: dict[str, Taken] = {}
+        if good:
+            # One conversion for all, cut afterwards: to Arrow costs as much for a day as for a month.
+            frames = [verdict.frame for verdict in good if verdict.frame is not None]
+            table = pa.Table.from_pandas(
+                pd.concat(frames, ignore_index=True), schema=schema, preserve_index=False
+            )
+            offset = 0
+            for verdict, frame in zip(good, frames, strict=True):
+                rows = table.slice(offset, len(frame))
+                self.lake.write(rows, self.raw_file(verdict.partition), fingerprint=verdict.read.sha256)
+                entries[verdict.partition] = _taken(verdict, status="good", rows=len(frame))
+                offset += len(frame)
+        for verdict in bad:
+            entries[verdict.partition] = self._set_aside(verdict)
+        for verdict in good:
+            shutil.rmtree(self.quarantine(verdict.partition), ignore_errors=True)
+        self.record.put_all(entries)
 
     def release(self, partition: str, reason: str) -> Taken:
         """Let a quarantined partition in as it is; the next landing run takes it.
@@ -141,8 +239,64 @@ class Intake:
         """
         return self.record.release(partition, reason)
 
+    def _set_aside(self, verdict: Verdict) -> Taken:
+        """Put a bad partition into quarantine: the file as it came, its rows, the bad ones marked, and why."""
+        folder = self.quarantine(verdict.partition)
+        with replacing(folder / verdict.read.file.name) as temporary:
+            temporary.write_bytes(verdict.read.content)
+        kept = {verdict.read.file.name, "reason.json"}
+        rows = 0
+        if verdict.frame is not None:
+            marked = verdict.frame.rename(columns=str)
+            as_text = marked.astype({column: "string" for column in marked.columns if column != "is_bad"})
+            rows = self.lake.write(as_text, folder / "rows.parquet")
+            kept.add("rows.parquet")
+        entry = _taken(verdict, status="quarantined", rows=rows)
+        told = {"partition": verdict.partition, "reasons": list(verdict.reasons), **asdict(entry)}
+        write_text(folder / "reason.json", json.dumps(told, indent=2))
+        for stale in folder.iterdir():
+            # Of an earlier bad file: it is no longer what this partition waits for.
+            if stale.name not in kept:
+                stale.unlink()
+        return entry
+
+    def _standing(self, taken: Mapping[str, Taken]) -> dict[str, Taken]:
+        """Entries whose rows are in the lake: the folder is listed once, since a look at each file adds up."""
+        folder = self.lake.folder("raw", self.source.name)
+        if self.source.grain == "none":
+            return {key: entry for key, entry in taken.items() if self.raw_file(key).exists()}
+        with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
+            folders = {entry.name.removeprefix("partition=") for entry in entries}
+        return {
+            key: entry
+            for key, entry in taken.items()
+            # A partition that never was good may have left an empty folder behind.
+            if key in folders and (entry.status == "good" or self.raw_file(key).exists())
+        }
+
+    def _look(self) -> tuple[dict[str, LandedFile], list[str]]:
+        """The newest file of each partition that has ended by now, and the names that match nothing."""
+        until = self.lake.home.settings.until
+        found: dict[str, LandedFile] = {}
+        unmatched = []
+        folder = self.folder
+        with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or not entry.is_file():
+                    continue
+                partition = self._partition_of_file(entry.name)
+                if partition is None:
+                    unmatched.append(entry.name)
+                    continue
+                stat = entry.stat()
+                file = LandedFile(folder / entry.name, stat.st_size, stat.st_mtime_ns)
+                known = found.get(partition)
+                if known is None or (file.mtime_ns, file.name) > (known.mtime_ns, known.name):
+                    found[partition] = file
+        return {p: found[p] for p in sorted(found) if self.is_visible(p, until)}, sorted(unmatched)
+
     def _partition_of_file(self, name: str) -> str | None:
-        match = re.match(_expression(self.source.files), name)
+        match = _expression(self.source.files).match(name)
         if match is None:
             return None
         if self.source.grain == "none":
@@ -153,37 +307,33 @@ class Intake:
             return None
         return match["partition"] if self.source.partition_of(day) == day >= self.source.start_date else None
 
-    @staticmethod
-    def _is_new(path: Path, taken: Taken | None) -> bool:
-        if taken is None or taken.status == "released":
-            return True
-        stat = path.stat()
-        if (taken.size, taken.mtime_ns, taken.file) == (stat.st_size, stat.st_mtime_ns, path.name):
-            return False
-        return file_hash(path) != taken.sha256
+
+def read_file(file: LandedFile) -> Read:
+    """The bytes of a landed file and their hash.
+
+    Raises:
+        OSError: disk or share failed, or the file went away; nothing is known about its content.
+    """
+    content = file.path.read_bytes()
+    return Read(file, content, hashlib.sha256(content).hexdigest())
 
 
 @cache
-def _expression(pattern: str) -> str:
+def _expression(pattern: str) -> re.Pattern[str]:
     """A source's file pattern as a regular expression with the group `partition`."""
     translated = fnmatch.translate(pattern.replace("{partition}", "\0"))
-    return translated.replace("\0", r"(?P<partition>\d{4}-\d{2}-\d{2})")
+    return re.compile(translated.replace("\0", r"(?P<partition>\d{4}-\d{2}-\d{2})"))
 
 
-def _taken(path: Path, *, status: str, rows: int, reason: str = "") -> Taken:
-    stat = path.stat()
+def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:
+    file = verdict.read.file
     return Taken(
-        file=path.name,
-        size=stat.st_size,
-        mtime_ns=stat.st_mtime_ns,
-        sha256=file_hash(path),
+        file=file.name,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        sha256=verdict.read.sha256,
         status=status,
         rows=rows,
-        reason=reason,
+        reason=" ".join(verdict.reasons) or verdict.released,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def fingerprints(entries: Mapping[str, Taken]) -> dict[str, str]:
-    """The content each partition was made of, by partition."""
-    return {partition: entry.sha256 for partition, entry in entries.items()}

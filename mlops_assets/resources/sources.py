@@ -12,7 +12,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -20,10 +22,12 @@ from mlops_assets.core.settings import Grain, SourceSettings, read_settings
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import PROJECT_ROOT
-from mlops_assets.resources.intake import WHOLE, Intake, Taken
+from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Taken
 from mlops_assets.resources.lake import Lake
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
+
+GRAINS: tuple[Grain, ...] = ("day", "week", "month")
 
 Fingerprints = dict[str, dict[str, str]]
 """Content of each partition by source and partition."""
@@ -48,6 +52,14 @@ class Period:
     key: str
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What can be carried now, and what the rest waits for, in sentences."""
+
+    periods: list[Period]
+    waiting: list[str]
+
+
 class Sources(dg.ConfigurableResource):
     """Every source declared in YAML, over one lake.
 
@@ -60,8 +72,10 @@ class Sources(dg.ConfigurableResource):
     folder: str = ""
 
     def settings(self) -> dict[str, SourceSettings]:
-        """The declared sources by name."""
-        return read_settings(Path(self.folder) if self.folder else DEFS, SourceSettings)
+        """The declared sources by name; the YAML is parsed again when one of its files has changed."""
+        folder = Path(self.folder) if self.folder else DEFS
+        stamp = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("defs.yaml"))
+        return dict(_read_settings(folder, stamp))
 
     def intakes(self) -> dict[str, Intake]:
         """Each source with its lake."""
@@ -70,7 +84,9 @@ class Sources(dg.ConfigurableResource):
     def good(self) -> Fingerprints:
         """What the lake holds now, by source and partition."""
         return {
-            name: {partition: _content(intake, partition, entry) for partition, entry in intake.good().items()}
+            name: {
+                partition: _content(intake, partition, entry) for partition, entry in intake.good().items()
+            }
             for name, intake in self.intakes().items()
         }
 
@@ -99,43 +115,113 @@ class Sources(dg.ConfigurableResource):
             for name, partitions in good.items():
                 entries = built.setdefault(name, {})
                 for partition, sha in partitions.items():
-                    if span is None or partition == WHOLE or span.start <= date.fromisoformat(partition) < span.end:
+                    if (
+                        span is None
+                        or partition == WHOLE
+                        or span.start <= date.fromisoformat(partition) < span.end
+                    ):
                         entries[partition] = sha
             write_text(self._built_file, json.dumps(built, indent=1, sort_keys=True))
 
     def pending(self) -> list[Period]:
         """What has to be carried from landing to the reports, oldest first; empty when all is done."""
-        intakes, built = self.intakes(), self.built()
-        work = {name: _work(intake, built.get(name, {})) for name, intake in intakes.items()}
-        whole = {name: todo for name, todo in work.items() if intakes[name].source.grain == "none" and todo}
+        return self.outlook().periods
+
+    def outlook(self) -> Outlook:
+        """What has to be carried now, and what can't be yet and why.
+
+        A changed unpartitioned table changes the features of every day: it gets a run over everything. Before
+        the first build there is nothing to build again, and it goes with the first partitions.
+        """
+        built = self.built()
+        looks = {name: _look(intake, built.get(name, {})) for name, intake in self.intakes().items()}
+        waiting = [_absent(look) for look in looks.values() if look.is_awaited_whole]
+        if waiting:
+            # Features are joined from all of them: to build without one would publish half of a feature.
+            return Outlook([], waiting)
+        whole = {name: look.work for name, look in looks.items() if look.grain == "none" and look.work}
         periods: list[Period] = []
-        for grain in ("day", "week", "month"):
-            sources = {name: i for name, i in intakes.items() if i.source.grain == grain}
-            if not sources:
-                continue
-            open_until = _closed_partitions(sources)
-            keys = {date.fromisoformat(key) for name in sources for key in work[name]} & open_until
-            following = next(iter(sources.values())).source.end_of
-            for first, last in contiguous(keys, following):
-                changed = {
-                    name: {key: state for key, state in work[name].items() if first <= date.fromisoformat(key) <= last}
-                    for name in sources
-                }
-                periods.append(_period(grain, first, last, {**changed, **whole}))
-        if whole and not periods and any(built.values()):
+        if whole and any(built.values()):
             periods.append(_period("none", None, None, whole))
-        return periods
+            whole = {}
+        for grain in GRAINS:
+            sources = {name: look for name, look in looks.items() if look.grain == grain}
+            keys, held = _open(sources)
+            waiting += held
+            for first, last in _ranges(keys, sources):
+                changed = {name: look.between(first, last) for name, look in sources.items()}
+                periods.append(_period(grain, first, last, {**changed, **whole}))
+        return Outlook(periods, waiting)
 
 
-def _work(intake: Intake, built: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Partition -> (`take in` or `build`, what identifies the content) for all that is not in the last build."""
-    taken = intake.taken()
-    landed = intake.landed()
-    work = {key: ("take in", _identity(landed[key], taken.get(key))) for key in intake.pending()}
-    for key, entry in intake.good().items():
-        if key not in work and key in landed and built.get(key) != _content(intake, key, entry):
-            work[key] = ("build", entry.sha256)
-    return work
+def _is_covered(partition: str, span: Span | None, *, known: bool) -> bool:
+    """Whether a build of `span` brought the features up to this partition.
+
+    A build of some days has not done so for an unpartitioned table that had been built on before: the features
+    of all other days still stand on its old content.
+    """
+    if span is None:
+        return True
+    if partition == WHOLE:
+        return not known
+    return span.start <= date.fromisoformat(partition) < span.end
+
+
+@cache
+def _read_settings(folder: Path, stamp: tuple[Any, ...]) -> dict[str, SourceSettings]:
+    return read_settings(folder, SourceSettings)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One source at one moment: what has to be done for which partition, and which it has at all.
+
+    Attributes:
+        intake: the source.
+        work: partition -> (`take in` or `build`, what identifies its content) of all that the last build lacks.
+        have: partitions whose rows are in the lake, or whose file is to be taken in.
+        quarantined: partitions whose newest file is bad; some of them have older rows in the lake.
+    """
+
+    intake: Intake
+    work: Mapping[str, tuple[str, str]]
+    have: frozenset[str]
+    quarantined: frozenset[str]
+
+    @property
+    def source(self) -> SourceSettings:
+        return self.intake.source
+
+    @property
+    def grain(self) -> Grain:
+        return self.source.grain
+
+    @property
+    def is_awaited_whole(self) -> bool:
+        """An unpartitioned table that everything waits for: it never came, or only a bad one did."""
+        return self.grain == "none" and self.source.required and not self.have
+
+    @property
+    def takes_in(self) -> bool:
+        return any(what == "take in" for what, _ in self.work.values())
+
+    def between(self, first: date, last: date) -> dict[str, tuple[str, str]]:
+        return {key: todo for key, todo in self.work.items() if first <= date.fromisoformat(key) <= last}
+
+
+def _look(intake: Intake, built: Mapping[str, str]) -> _Look:
+    state = intake.state()
+    until = intake.lake.home.settings.until
+    good = {key: entry for key, entry in state.good.items() if intake.is_visible(key, until)}
+    work = {
+        key: ("take in", _identity(state.landed[key], state.taken.get(key), lost=key not in good))
+        for key in state.pending
+    }
+    quarantined = {key for key, entry in state.taken.items() if entry.status == "quarantined"} - set(work)
+    for key, entry in good.items():
+        if key not in work and built.get(key) != (content := _content(intake, key, entry)):
+            work[key] = ("build", _identity(entry) if entry.status == "good" else content)
+    return _Look(intake, work, frozenset([*good, *work]), frozenset(quarantined))
 
 
 def _content(intake: Intake, key: str, entry: Taken) -> str:
@@ -143,27 +229,81 @@ def _content(intake: Intake, key: str, entry: Taken) -> str:
     return entry.sha256 if entry.status == "good" else Lake.fingerprint(intake.raw_file(key))
 
 
-def _identity(path: Path, taken: Taken | None) -> str:
-    stat = path.stat()
-    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}:{taken.status if taken else 'new'}"
+def _identity(file: LandedFile | Taken, taken: Taken | None = None, *, lost: bool = False) -> str:
+    """A landed file's content, without reading it: the same before it is taken in and after.
+
+    So a tick in the middle of a run asks for the run that is under way, by the same key. What a person released,
+    and what the lake has lost, is another matter than the file's first try.
+    """
+    name = file.file if isinstance(file, Taken) else file.name
+    identity = f"{name}:{file.size}:{file.mtime_ns}"
+    if isinstance(file, Taken):
+        return f"{identity}:released" if file.reason else identity
+    if taken is not None and taken.status == "released":
+        return f"{identity}:released"
+    return (
+        f"{identity}:lost since {taken.at}"
+        if taken is not None and taken.status == "good" and lost
+        else identity
+    )
 
 
-def _closed_partitions(sources: Mapping[str, Intake]) -> set[date]:
-    """Partitions that every required source of a grain has (in landing or in the lake)."""
-    required = [intake for intake in sources.values() if intake.source.required] or list(sources.values())
-    closed: set[date] | None = None
-    for intake in required:
-        taken = intake.taken()
-        bad = {key for key, entry in taken.items() if entry.status == "quarantined"} - set(intake.good())
-        pending = set(intake.pending())
-        have = {date.fromisoformat(key) for key in (set(intake.landed()) - bad) | (pending & bad)}
-        closed = have if closed is None else closed & have
-    return closed or set()
+def _open(sources: Mapping[str, _Look]) -> tuple[set[date], list[str]]:
+    """Partitions with work that no required source holds back; and of the others, what they wait for."""
+    keys = {key for look in sources.values() for key in look.work}
+    closed, held = set(keys), []
+    for look in sources.values():
+        if look.source.required and (missing := sorted(keys - look.have)):
+            closed -= set(missing)
+            held.append(_held(look, missing))
+    return {date.fromisoformat(key) for key in closed}, held
 
 
-def _period(grain: Grain, first: date | None, last: date | None, changed: Mapping[str, Mapping[str, tuple[str, str]]]) -> Period:
+def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, date]]:
+    """Unbroken ranges, cut around what a source with files to take in has in quarantine.
+
+    A run looks again at every partition of its range: one that is known to be bad would stop the good ones
+    around it.
+    """
+    if not keys:
+        return []
+    following = next(iter(sources.values())).source.end_of
+    known = {
+        date.fromisoformat(key) for look in sources.values() if look.takes_in for key in look.quarantined
+    }
+    return sorted([*contiguous(keys - known, following), *((key, key) for key in keys & known)])
+
+
+def _absent(look: _Look) -> str:
+    if look.quarantined:
+        what = f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} again in"
+    else:
+        what = f"Put {look.source.files} into"
+    return f"Everything waits for {look.source.name}. {what} {look.intake.folder}."
+
+
+def _held(look: _Look, missing: list[str]) -> str:
+    name = look.source.name
+    bad = [key for key in missing if key in look.quarantined]
+    absent = [key for key in missing if key not in look.quarantined]
+    told = []
+    if absent:
+        told.append(f"{_named(absent)} waits for files of {name} in {look.intake.folder}.")
+    if bad:
+        told.append(f"{_named(bad)} waits for {name}, whose file is in quarantine: mlops quarantine list.")
+    return " ".join(told)
+
+
+def _named(keys: list[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({len(keys)} partitions)"
+
+
+def _period(
+    grain: Grain, first: date | None, last: date | None, changed: Mapping[str, Mapping[str, tuple[str, str]]]
+) -> Period:
     take_in = tuple(
         sorted(name for name, todo in changed.items() if any(what == "take in" for what, _ in todo.values()))
     )
-    content = json.dumps([grain, str(first), str(last), {name: dict(todo) for name, todo in changed.items()}], sort_keys=True)
-    return Period(grain, first, last, take_in, hashlib.sha256(content.encode()).hexdigest()[:16])
+    content = {name: {key: what for key, (_, what) in todo.items()} for name, todo in changed.items() if todo}
+    told = json.dumps([grain, str(first), str(last), content], sort_keys=True)
+    return Period(grain, first, last, take_in, hashlib.sha256(told.encode()).hexdigest()[:16])

@@ -66,8 +66,29 @@ class TakenRecord:
 
     def put(self, partition: str, entry: Taken) -> None:
         """Put on record what became of a partition."""
+        self.put_all({partition: entry})
+
+    def put_all(self, entries: Mapping[str, Taken]) -> None:
+        """Put on record what became of many partitions, in one write."""
+        if entries:
+            with self._locked():
+                self._write({**self.entries(), **entries})
+
+    def seen_again(self, entries: Mapping[str, Taken]) -> None:
+        """Note under which name and time known content lies in landing now; its hash need not be taken again.
+
+        An entry whose content another process has changed in the meantime stays as it is.
+        """
+        if not entries:
+            return
         with self._locked():
-            self._write({**self.entries(), partition: entry})
+            known = self.entries()
+            same = {
+                key: replace(known[key], file=entry.file, size=entry.size, mtime_ns=entry.mtime_ns)
+                for key, entry in entries.items()
+                if key in known and known[key].sha256 == entry.sha256
+            }
+            self._write({**known, **same})
 
     def release(self, partition: str, reason: str) -> Taken:
         """Let a quarantined partition in as it is; the next landing run takes it.

@@ -241,7 +241,7 @@ class Tracking(dg.ConfigurableResource):
         created = client.create_run(experiment_id, run_name=self._run_name(context), tags=tags).info.run_id
         if record and instance:
             instance.add_run_tags(record.run_id, {RUN_TAG: created})
-        return created
+        return str(created)
 
     def _run_name(self, context: dg.InitResourceContext) -> str:
         return f"{self.experiment_name} {context.run.run_id[:8]}" if context.run else self.experiment_name

@@ -6,7 +6,7 @@ other lives with the same functions). Not here: the assets (`components`), the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,10 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
 def search(model: ModelSettings, data: ModelData, training: TrainingSet) -> Tuned:
     """The search for hyperparameters on one training set; the same rows and settings give the same recipe."""
     frame = training.frame
+    trials = data.lake.home.settings.trials
+    settings = replace(model.training, trials=trials) if trials else model.training
     columns = feature_columns(model, data)
-    return tune(frame, frame[LABEL].to_numpy(), frame[EVENT_TIME], columns, model.task, model.metric, model.training)
+    return tune(frame, frame[LABEL].to_numpy(), frame[EVENT_TIME], columns, model.task, model.metric, settings)
 
 
 def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn]:

@@ -279,7 +279,7 @@ def test_plain_feast_commands_register_what_the_catalogue_says(
         assert views[view.name].ttl == view.ttl
         assert views[view.name].batch_source.path == str(home / "lake" / view.path_glob)
         assert views[view.name].batch_source.created_timestamp_column == view.created
-    assert sorted(path.name for path in (home / "feast").iterdir()) == ["online.db", "registry.db"]
+    assert {"online.db", "registry.db"} <= {path.name for path in (home / "feast").iterdir()}
 
 
 def test_an_unset_home_is_the_one_in_the_checkout() -> None:

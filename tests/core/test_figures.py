@@ -23,7 +23,8 @@ CURVE = pd.DataFrame(
         "trial": [0, 0, 0, 1, 1, 2],
         "round": [1, 2, 3, 1, 2, 1],
         "value": [0.60, 0.72, 0.70, 0.65, 0.68, 0.71],
-    }
+    },
+    index=[0, 1, 2, 0, 1, 0],  # as after pd.concat
 )
 
 

@@ -90,7 +90,7 @@ def test_neither_the_order_of_rows_nor_the_number_of_threads_decides_a_tie(repo)
 
 def test_a_spill_gives_the_same_rows(repo):
     rng = np.random.default_rng(7)
-    rows = 300_000
+    rows = 200_000
     frame = pd.DataFrame(
         {
             "driver_id": rng.integers(0, 500, rows),

@@ -343,7 +343,7 @@ def test_online_agrees_with_offline_after_every_step(repo, seed):
 
 def test_more_entities_than_one_statement_or_batch_takes(repo, monkeypatch):
     monkeypatch.setattr(materialize, "_ENTITIES_PER_BATCH", 5_000)
-    count = 40_000
+    count = 12_000
     at = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
     frame = pd.DataFrame({"driver_id": range(count), "event_timestamp": at, "created": at, "rate": 0.5})
     store = repo.store(repo.view(repo.write(frame.assign(trips=frame["driver_id"]))))

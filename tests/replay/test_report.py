@@ -120,11 +120,11 @@ def test_headline_has_the_numbers_that_matter() -> None:
 
 def test_share_of_the_possible_gain() -> None:
     """By hand: (0.697 - 0.655) / (0.699 - 0.655) = 95 %; for a loss (16 - 15) / (16 - 14) = 50 %."""
-    assert "it gained 95% of what retraining every month gains" in Page(_page(monthly())).text
+    assert "It kept 95% of the gain of retraining every month" in Page(_page(monthly())).text
     replay = weekly()
     replay["summary"] |= {"static": 16.0, "auto": 15.0, "always": 14.0}
     text = Page(_page(replay)).text
-    assert "it gained 50% of what retraining every month gains" in text
+    assert "It kept 50% of the gain of retraining every week" in text
     assert "RMSE, lower is better" in text
     assert "−1.00 against never" in text
 
@@ -187,6 +187,17 @@ def test_heat_map_has_most_drifted_features_first_and_folds_the_rest() -> None:
     assert len(order) == 45
     assert [largest[name] for name in order] == sorted(largest.values(), reverse=True)
     assert "25 more features" in text
+
+
+def test_heat_map_of_other_windows_than_the_periods() -> None:
+    windows = ["2013-04-01..2013-04-07", "2013-04-08..2013-04-14"]
+    drift = [{"period": w, "feature": "temperature", "psi": 0.15 + k} for k, w in enumerate(windows)]
+    text = render(monthly(), details={"drift": drift})
+    assert 'title="temperature, 2013-04-08..2013-04-14: PSI 1.150">1.15</td>' in text
+    assert "not measured" not in text
+    assert "<span>8 Apr</span>" in text
+    odd = render(monthly(), details={"drift": [{"period": "first window", "feature": "t", "psi": 0.3}]})
+    assert "<span>first window</span>" in odd
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,365 @@
+"""A replay: history run period by period through the same assets, sensors and policies, against the data clock.
+
+Here: the order of ticks, resuming, and writing the report's files. Not here: the daemon's work (`engine`), what the
+other two lives would have done (`lives`), drawing (`report`).
+
+Period k is scored by the champion at its start. At its end the sensors tick, with the clock at that moment; what they
+decide holds from the next period on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components.jobs import LANDING_JOB, MONITORING_CHAIN
+from mlops_assets.components.partitions import span_tags
+from mlops_assets.core.metrics import metric
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.spans import Span
+from mlops_assets.core.windows import Window, midnight, parse_duration, parse_every, window_at
+from mlops_assets.replay.engine import Engine
+from mlops_assets.replay.lives import Lives
+from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.evidence import OUTCOMES, window_checks
+from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.resources.platform import Platform
+
+ONLINE = dg.AssetKey(["feast", "online_store"])
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """What is replayed.
+
+    Attributes:
+        model: the monitored model.
+        start: first day of the first period; everything before is known when the first model is trained.
+        end: the day after the last period.
+        every: day, week or month: the length of a period, and how often the sensors tick.
+        faithful: build features period by period, as in production, instead of the whole range in one pass; the rows
+            are the same, because features do not look ahead.
+        trials: Optuna trials of a training; None leaves the model's own.
+    """
+
+    model: str
+    start: date
+    end: date
+    every: str = "month"
+    faithful: bool = False
+    trials: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"the replay ends ({self.end}) before it starts ({self.start}): swap --start and --end.")
+        parse_every(self.every)
+
+
+class CannotReplay(RuntimeError):
+    """The replay has nothing to begin with; the message says what is missing."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps are done and how many there are."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay gives: `replay.json` as values, and where the files are."""
+
+    result: dict[str, Any]
+    report: Path
+    home: Home
+
+
+def replay(
+    settings: ReplaySettings, *, home: Home, report: Path, progress: Progress = lambda *_: None
+) -> Replayed:
+    """Run the replay in a home that is prepared for it (`replay_home`), going on where it was stopped.
+
+    Raises:
+        CannotReplay: no data, or no first champion came out of it.
+        RunFailed: a run failed; mend what it names and resume.
+    """
+    began = time.monotonic()
+    with _working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        from mlops_assets.definitions import build_definitions
+
+        play = _Replay(settings, home, Engine(build_definitions(home), instance), progress)
+        result, details = play.run()
+    spent = _spent(home, time.monotonic() - began)
+    result["summary"]["seconds"] = round(spent, 1)
+    return Replayed(result, _write_report(report, result, details), home)
+
+
+def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = None) -> Home:
+    """A home of its own for a replay: it reads the parent's landing folder and writes only below itself.
+
+    Raises:
+        ValueError: there is no such replay to resume, or it was started with other settings.
+    """
+    identity = resume or f"{settings.model}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    home = Home(parent.replays / identity)
+    wanted = json.dumps(asdict(settings), default=str, indent=1)
+    file = home.root / "replay_settings.json"
+    if resume is not None:
+        if not file.exists():
+            known = sorted(path.name for path in parent.replays.glob("*") if path.is_dir())
+            raise ValueError(f"there is no replay {resume!r} to resume; known: {', '.join(known) or 'none'}.")
+        if file.read_text(encoding="utf-8") != wanted:
+            raise ValueError(f"replay {resume} was started with other settings ({file}); resume it with the same.")
+        return home
+    home.configure(HomeSettings(clock="data", landing=str(parent.landing), trials=settings.trials))
+    home.prepare()
+    write_text(file, wanted)
+    return home
+
+
+class _Replay:
+    """One replay on its way."""
+
+    def __init__(self, settings: ReplaySettings, home: Home, engine: Engine, progress: Progress):
+        self.settings = settings
+        self.home = home
+        self.engine = engine
+        self.platform = Platform.of(home)
+        models = self.platform.models()
+        if settings.model not in models:
+            raise ValueError(f"there is no model {settings.model!r}; known: {', '.join(sorted(models))}.")
+        self.model = models[settings.model]
+        self.periods = self._periods()
+        self.progress = progress
+        self.steps = len(self.periods) + 2
+        self.state_file = home.root / "replay_state.json"
+
+    def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Prepare, bootstrap, live through the periods, score the lives."""
+        start = self._moment(self.settings.start)
+        self.progress("taking in the files and building features", 0, self.steps)
+        self._build(self.periods[-1].end if not self.settings.faithful else start)
+        self.progress("training the first champion", 1, self.steps)
+        self._at(start)
+        self._bootstrap(start)
+        lives = Lives(self.platform, self.model, self.home.root / "lives", trained_at=start)
+        for number, period in enumerate(self.periods):
+            self.progress(f"living through {period.label(self.model.timezone)}", number + 2, self.steps)
+            self._live(period, lives)
+        self._at(self.periods[-1].end)
+        self.progress("scoring the three lives", self.steps, self.steps)
+        return self._result(lives), self._details()
+
+    def _periods(self) -> list[Window]:
+        """Adjacent periods from start to end, cut at the calendar of `every`."""
+        found: list[Window] = []
+        moment, end = self._moment(self.settings.start), self._moment(self.settings.end)
+        while moment < end:
+            whole = window_at(moment, self.settings.every, self.model.timezone)
+            found.append(Window(moment, min(whole.end, end)))
+            moment = found[-1].end
+        return found
+
+    def _moment(self, day: date) -> datetime:
+        return midnight(day, self.model.timezone)
+
+    def _at(self, moment: datetime) -> None:
+        """Move the clock of the replay's home."""
+        self.home.configure(replace(self.home.settings, until=moment))
+
+    def _build(self, until: datetime) -> None:
+        """Take in everything that landed until then, and build features and labels over it in one pass."""
+        self._at(until)
+        watching = {dg.AssetKey([model, step]) for model in self.platform.models() for step in MONITORING_CHAIN}
+        for request in self.engine.requests("landing_sensor")[0]:
+            wanted = [key for key in request.asset_selection or () if key not in watching and key != ONLINE]
+            self.engine.execute(request, only=wanted)
+        if not self.platform.lake.partitions("labels", self.model.label.model):
+            raise CannotReplay(
+                f"nothing has landed before {until:%Y-%m-%d} in {self.home.landing}. Land the files first "
+                "(for the demo's data: mlops land flights --through 2013-12-31)."
+            )
+
+    def _bootstrap(self, start: datetime) -> None:
+        """The first champion, trained on all that is known at the start, if there is none yet."""
+        if self.platform.registry.champion(self.model.name) is None:
+            self._retrain()
+        if self.platform.registry.champion(self.model.name) is None:
+            entries = self.platform.ledger.entries(self.model.name)
+            why = entries[-1].get("reason") or " ".join(entries[-1].get("reasons", ())) if entries else "no decision"
+            raise CannotReplay(
+                f"no first champion of {self.model.name} came out of the data before {start:%Y-%m-%d}: {why} "
+                "Start later, or lower training.min_rows and retrain.min_matured_labels."
+            )
+
+    def _live(self, period: Window, lives: Lives) -> None:
+        """One period: its data arrive, the champion predicts, monitors watch, sensors decide; then the other lives."""
+        if self._done(period):
+            return
+        lives.enter(period, champion=self._champion_version())
+        self._at(period.end)
+        if self.settings.faithful:
+            self.engine.tick("landing_sensor")
+        else:
+            self._watch(period)
+        self.engine.tick("freshness_sensor")
+        self._retrain()
+        lives.leave(period)
+        self._remember(period)
+
+    def _watch(self, period: Window) -> None:
+        """What a landing run does after the features: serve, predict, report."""
+        days = period.days(self.model.timezone)
+        keys = [ONLINE, *(dg.AssetKey([self.model.name, step]) for step in MONITORING_CHAIN)]
+        first, last = days[0], days[-1]
+        tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
+        request = dg.RunRequest(
+            run_key=f"replay-{self.model.name}-{first}-{last}",
+            job_name=LANDING_JOB.format(grain="day"),
+            asset_selection=keys,
+            tags=tags,
+        )
+        self.engine.execute(request)
+
+    def _retrain(self) -> None:
+        self.engine.tick(f"{self.model.name}_retrain_sensor")
+
+    def _champion_version(self) -> int:
+        champion = self.platform.registry.champion(self.model.name)
+        if champion is None:
+            raise CannotReplay(f"{self.model.name} has lost its champion alias; set it in MLflow and resume.")
+        return champion.version
+
+    def _state(self) -> dict[str, Any]:
+        return json.loads(self.state_file.read_text(encoding="utf-8")) if self.state_file.exists() else {"done": []}
+
+    def _done(self, period: Window) -> bool:
+        return period.end.isoformat() in self._state()["done"]
+
+    def _remember(self, period: Window) -> None:
+        state = self._state()
+        write_text(self.state_file, json.dumps({**state, "done": [*state["done"], period.end.isoformat()]}, indent=1))
+
+    def _result(self, lives: Lives) -> dict[str, Any]:
+        """`replay.json`."""
+        judge = metric(self.model.metric)
+        scores = lives.scores(self.periods, as_of=self._known_by())
+        periods = [self._told(period, scores[period.end.isoformat()]) for period in self.periods]
+        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", "always")}
+        return {
+            "model": self.model.name,
+            "metric": self.model.metric,
+            "task": self.model.task,
+            "greater_is_better": judge.greater_is_better,
+            "periods": periods,
+            "summary": {
+                **means,
+                "retrains": sum(p["retrained"] for p in periods),
+                "promotions": sum(p["promoted"] is True for p in periods),
+                "rejections": sum(p["promoted"] is False for p in periods),
+                "always_trainings": len(periods),
+                "seconds": None,
+            },
+        }
+
+    def _known_by(self) -> datetime:
+        """When labels are read for scoring: late enough for the last period's, which is after the last tick."""
+        return self.periods[-1].end + parse_duration(self.model.label.max_delay)
+
+    def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
+        entries = self.platform.ledger.entries(self.model.name)
+        at = period.end.astimezone(UTC).isoformat()
+        decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == at]
+        # A retraining is followed by nothing at the same moment; without one the last word counts.
+        decision = next((d for d in decisions if d["action"] == "retrain"), decisions[-1] if decisions else None)
+        outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
+        outcome = outcomes.get(decision["id"]) if decision else None
+        checks: dict[str, bool | None] = {}
+        for check in window_checks(self.platform, self.model):
+            if period.start < check.window_end <= period.end and checks.get(check.name) is not False:
+                # With several windows in a period, one that failed is what the period is remembered for.
+                checks[check.name] = check.passed
+        return {
+            "start": period.start.astimezone(self.model.zone).date().isoformat(),
+            "end": period.end.astimezone(self.model.zone).date().isoformat(),
+            "label": period.label(self.model.timezone),
+            **scored,
+            "checks": checks,
+            "decision": decision["action"] if decision else "wait",
+            "rule": decision["rule"] if decision else "nothing",
+            "reason": " ".join(decision["reasons"]) if decision else "Nothing changed since the last decision.",
+            "retrained": bool(decision and decision["action"] == "retrain"),
+            "promoted": None if outcome is None else outcome["kind"] == "promotion",
+            "verdict_reason": outcome["reason"] if outcome else None,
+        }
+
+    def _details(self) -> dict[str, Any]:
+        import pandas as pd
+
+        drift: list[dict[str, Any]] = []
+        folder = self.platform.lake.folder("reports", self.model.name, "drift")
+        for path in sorted(folder.glob("window=*/summary.json")):
+            label = json.loads(path.read_text(encoding="utf-8"))["window"]
+            table = pd.read_parquet(path.with_name("features.parquet"))
+            drift += [
+                {"period": label, "feature": feature, "psi": value}
+                for feature, value in zip(table["feature"], table["psi"], strict=True)
+                if pd.notna(value)
+            ]
+        return {
+            "drift": drift,
+            "settings": {
+                **{name: str(value) for name, value in asdict(self.settings).items()},
+                "trials": self.settings.trials or self.model.training.trials,
+                "seed": self.model.training.seed,
+                "gate window": self.model.gate.window,
+                "monitoring window": self.model.monitoring.window,
+            },
+            "versions": {
+                f"version {version.version}": f"{version.tags.get('verdict', '')} {', '.join(version.aliases)}".strip()
+                for version in reversed(self.platform.registry.versions(self.model.name))
+            },
+        }
+
+
+@contextmanager
+def _working_in(home: Home) -> Iterator[None]:
+    """Child processes (dbt) and Feast find the home in the environment."""
+    before = {name: os.environ.get(name) for name in home.environment()}
+    os.environ.update(home.environment())
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _spent(home: Home, seconds: float) -> float:
+    """Seconds of all sittings of a resumed replay."""
+    file = home.root / "replay_seconds.json"
+    total = seconds + (json.loads(file.read_text(encoding="utf-8")) if file.exists() else 0.0)
+    write_text(file, json.dumps(total))
+    return total
+
+
+def _write_report(folder: Path, result: dict[str, Any], details: dict[str, Any]) -> Path:
+    from mlops_assets.replay.report import render
+
+    write_text(folder / "replay.json", json.dumps(result, indent=1))
+    write_text(folder / "replay.html", render(result, details=details))
+    return folder / "replay.html"
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,58 @@
+"""Every command has help with an example, and the examples are commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from mlops_assets.cli import app
+
+ROOT: Any = typer.main.get_command(app)
+
+
+def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(leaves(ROOT))
+
+
+def examples(command: Any) -> list[list[str]]:
+    return [shlex.split(line) for line in re.findall(r"^\$ (.+)$", command.epilog or "", flags=re.MULTILINE)]
+
+
+def test_the_commands_are_all_there() -> None:
+    wanted = {"land", "status", "decisions", "decide", "retrain", "pause", "resume", "replay", "demo", "up"}
+    assert {" ".join(path) for path in COMMANDS} == wanted | {"quarantine list", "quarantine release"}
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert len(COMMANDS[path].help) > 30
+    assert any(line[: len(path) + 1] == ["mlops", *path] for line in examples(COMMANDS[path]))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[path].params:
+        assert parameter.name == "help" or parameter.help, f"{parameter.name} has no help"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_examples_can_be_parsed(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    for line in examples(command):
+        command.make_context(path[-1], line[len(path) + 1 :])

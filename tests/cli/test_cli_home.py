@@ -1,0 +1,132 @@
+"""What stands where in a home: landing, quarantine, status, and a decision that writes nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import Result
+
+from mlops_assets.core.settings import SourceSettings, read_settings
+from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.resources.intake import Intake
+from mlops_assets.resources.lake import Lake, file_hash
+from mlops_assets.resources.record import Record
+from mlops_assets.resources.sources import DEFS
+from mlops_assets.resources.taken import Taken
+
+Mlops = Callable[..., Result]
+
+
+def intake(home: Home, source: str) -> Intake:
+    return Intake(lake=Lake(root=str(home.root)), source=read_settings(DEFS, SourceSettings)[source])
+
+
+def put_into_quarantine(home: Home) -> None:
+    """The 2nd of January as it landed, refused for its rows."""
+    weather = intake(home, "weather")
+    path = weather.landed()["2013-01-02"]
+    stat = path.stat()
+    entry = Taken(
+        file=path.name,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        sha256=file_hash(path),
+        status="quarantined",
+        rows=2,
+        reason="XXX is no airport of ours.",
+        at="2013-01-03T06:00:00+00:00",
+    )
+    weather.record.put("2013-01-02", entry)
+
+
+def test_land_says_what_landed_and_twice_is_once(mlops: Mlops, home: Home) -> None:
+    landed = mlops("land", "flights", "--through", "2013-01-02")
+    # 842 flights on the first day, as dplyr's vignette counts them, and 943 on the second.
+    assert "flights: 1,785 rows, 2 new or changed files" in landed.stdout
+    assert "airlines: 16 rows, 1 new or changed files" in landed.stdout
+    again = mlops("land", "flights", "--through", "2013-01-02", "--from", "2013-01-02")
+    assert "flights: 943 rows, 0 new or changed files" in again.stdout
+    assert sorted(intake(home, "flights").landed()) == ["2013-01-01", "2013-01-02"]
+
+
+def test_land_tells_what_it_cannot(mlops: Mlops) -> None:
+    assert "the data run from 2013-01-01" in mlops("land", "flights", "--through", "2014-01-02").stderr
+    assert "Known: flights." in mlops("land", "trains", "--through", "2013-01-02").stderr
+
+
+def test_quarantine_is_listed_and_released(mlops: Mlops, home: Home) -> None:
+    assert mlops("quarantine", "list").stdout.strip() == "Nothing is in quarantine."
+    mlops("land", "flights", "--through", "2013-01-02")
+    put_into_quarantine(home)
+    assert "XXX is no airport of ours." in mlops("quarantine", "list").stdout
+    (found,) = json.loads(mlops("quarantine", "list", "--json").stdout)
+    assert (found["source"], found["partition"], found["rows"]) == ("weather", "2013-01-02", 2)
+    weather = intake(home, "weather")
+    assert weather.pending() == ["2013-01-01"]
+    released = mlops("quarantine", "release", "weather", "2013-01-02", "--reason", "a new airport")
+    assert released.exit_code == 0
+    assert weather.pending() == ["2013-01-01", "2013-01-02"]
+    assert weather.taken()["2013-01-02"].reason == "a new airport (ada)"
+
+
+def test_releasing_what_is_not_there(mlops: Mlops, home: Home) -> None:
+    failed = mlops("quarantine", "release", "weather", "2013-01-02", "--reason", "test")
+    assert (failed.exit_code, "is not in quarantine" in failed.stderr) == (1, True)
+    failed = mlops("quarantine", "release", "wetter", "2013-01-02", "--reason", "test")
+    assert "Known: airlines, airports, flights, planes, weather." in failed.stderr
+
+
+@pytest.fixture
+def filled(mlops: Mlops, home: Home) -> Home:
+    """Two days landed, one of them in quarantine, a pause, an alert of today and an old one."""
+    logging.getLogger("mlops.alerts").setLevel(logging.ERROR)
+    home.configure(HomeSettings(clock="data"))
+    mlops("land", "flights", "--through", "2013-01-02")
+    put_into_quarantine(home)
+    mlops("pause", "flight_delay", "--reason", "the feed moves")
+    alerts = Alerts(root=str(home.root))
+    for incident in ("stale-flights-2012-12-31", "something-new", "something-old"):
+        alerts.send(
+            incident=incident, happened=f"{incident}.", did="Nothing.", do="Look.", runbook="stale-source"
+        )
+    lines = [json.loads(line) for line in alerts.file.read_text().splitlines()]
+    lines[-1]["at"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    alerts.file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return home
+
+
+def test_status_says_where_everything_stands(mlops: Mlops, filled: Home) -> None:
+    found = json.loads(mlops("status", "--json").stdout)
+    assert found["clock"] == {"kind": "data", "now": None, "until": None}
+    assert found["up"] is None
+    assert found["sources"]["flights"]["pending"] == ["2013-01-01", "2013-01-02"]
+    assert found["sources"]["weather"]["quarantined"] == {"2013-01-02": "XXX is no airport of ours."}
+    model = found["models"]["flight_delay"]
+    assert (model["champion"], model["paused"], model["last_decision"]) == (
+        None,
+        "the feed moves (ada)",
+        None,
+    )
+    # The source is not stale any more, and what nothing closes is forgotten after a week.
+    assert [alert["incident"] for alert in found["alerts"]] == ["something-new"]
+    shown = mlops("status")
+    assert shown.exit_code == 0
+    assert "the feed moves (ada)" in shown.stdout
+    assert "something-new." in shown.stdout
+
+
+def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled: Home) -> None:
+    before = Record(filled.ledger).entries("flight_delay")
+    failed = mlops("decide", "flight_delay", "--dry-run")
+    assert failed.exit_code == 1
+    assert "source flights has no good partition" in failed.stderr
+    filled.configure(HomeSettings(clock="wall"))
+    decided = json.loads(mlops("decide", "flight_delay", "--dry-run", "--json").stdout)
+    assert (decided["action"], decided["rule"], decided["is_news"]) == ("wait", "paused", True)
+    assert "the feed moves (ada)" in decided["reasons"][0]
+    assert Record(filled.ledger).entries("flight_delay") == before

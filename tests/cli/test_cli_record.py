@@ -1,0 +1,133 @@
+"""A person's word on record, and the record shown: decisions, retrain, pause, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import Result
+
+from mlops_assets.commands import running
+from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.record import Record
+
+Mlops = Callable[..., Result]
+
+
+def made(model: str = "flight_delay") -> Decision:
+    evidence = Evidence(model=model, window=None, matured_labels=1000)
+    return decide(evidence, RetrainPolicy(), History(), datetime(2013, 4, 1, tzinfo=UTC))
+
+
+def test_nothing_decided_yet(mlops: Mlops) -> None:
+    shown = mlops("decisions", "flight_delay")
+    assert (shown.exit_code, shown.stdout.strip()) == (
+        0,
+        "Nothing has been decided about flight_delay in this home yet.",
+    )
+
+
+def test_decisions_shows_time_what_rule_and_reason(mlops: Mlops, home: Home) -> None:
+    record = Record(home.ledger)
+    decision = made()
+    record.append("flight_delay", {"kind": "decision", **decision.to_dict()})
+    at = datetime(2013, 4, 1, 1, tzinfo=UTC)
+    record.note("flight_delay", "promotion", at=at, version=3, reason="It is better [by 0.02].")
+    shown = mlops("decisions", "flight_delay").stdout
+    assert "2013-04-01 00:00" in shown
+    assert "first_model" in shown
+    assert "There is no champion yet." in shown
+    assert "promotion of version 3" in shown
+    assert "It is better [by 0.02]." in shown
+
+
+def test_decisions_as_json_is_the_record_and_limit_keeps_the_newest(mlops: Mlops, home: Home) -> None:
+    record = Record(home.ledger)
+    for number in range(3):
+        record.note("flight_delay", "request", id=f"r{number}", reason="test", by="ada")
+    entries = json.loads(mlops("decisions", "flight_delay", "--limit", "2", "--json").stdout)
+    assert [entry["id"] for entry in entries] == ["r1", "r2"]
+
+
+@pytest.mark.parametrize("command", ["decisions", "decide", "retrain", "pause", "resume"])
+def test_an_unknown_model_names_the_known_ones(mlops: Mlops, home: Home, command: str) -> None:
+    reason = ["--reason", "test"] if command in ("retrain", "pause", "resume") else []
+    failed = mlops(command, "flights_delay", *reason)
+    assert failed.exit_code == 1
+    assert failed.stderr.strip() == (
+        "Error: There is no model 'flights_delay'. Known: arrival_delay, flight_delay."
+    )
+    assert not home.ledger.exists()
+
+
+def test_pause_and_resume_are_on_record_with_who_and_why(mlops: Mlops, home: Home) -> None:
+    assert mlops("pause", "flight_delay", "--reason", "the feed moves").exit_code == 0
+    assert Record(home.ledger).paused("flight_delay") == "the feed moves (ada)"
+    assert mlops("resume", "flight_delay", "--reason", "it is back").exit_code == 0
+    assert Record(home.ledger).paused("flight_delay") is None
+
+
+def test_resuming_what_is_not_paused_writes_nothing(mlops: Mlops, home: Home) -> None:
+    failed = mlops("resume", "flight_delay", "--reason", "why not")
+    assert failed.exit_code == 1
+    assert "flight_delay is not paused" in failed.stderr
+    assert Record(home.ledger).entries("flight_delay") == []
+
+
+def test_an_empty_reason_is_none(mlops: Mlops, home: Home) -> None:
+    assert mlops("retrain", "flight_delay", "--reason", " ").exit_code == 1
+    assert Record(home.ledger).entries("flight_delay") == []
+
+
+def test_retrain_puts_a_request_on_record_and_says_who_starts_it(mlops: Mlops, home: Home) -> None:
+    asked = mlops("retrain", "flight_delay", "--reason", "a new feature")
+    assert asked.exit_code == 0
+    assert "`mlops up` is not running" in asked.stdout
+    assert "--now" in asked.stdout
+    assert "a new feature" in (Record(home.ledger).open_request("flight_delay") or "")
+
+
+def test_retrain_leaves_the_start_to_a_running_sensor(mlops: Mlops, home: Home) -> None:
+    with running.claimed(home, dagster="http://127.0.0.1:3000", mlflow="http://127.0.0.1:5000"):
+        asked = mlops("retrain", "flight_delay", "--reason", "a new feature", "--now")
+    assert "The retrain sensor starts it within a minute: http://127.0.0.1:3000" in asked.stdout
+
+
+def test_a_request_stays_open_until_a_decision_answers_it(home: Home) -> None:
+    record = Record(home.ledger)
+    record.note("flight_delay", "request", reason="a new feature", by="ada")
+    record.append("flight_delay", {"kind": "decision", **made().to_dict(), "action": "wait", "id": "waits"})
+    assert record.open_request("flight_delay") is not None
+    record.append("flight_delay", {"kind": "decision", **made().to_dict()})
+    assert record.open_request("flight_delay") is None
+
+
+def test_a_record_that_was_edited_is_told_in_one_line(mlops: Mlops, home: Home) -> None:
+    home.ledger.mkdir(parents=True)
+    Record(home.ledger).file("flight_delay").write_text('{"kind": \n{}\n')
+    failed = mlops("decisions", "flight_delay")
+    assert failed.exit_code == 1
+    assert "line 1: not a whole entry. Restore the file from a backup" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_traceback_on_demand(mlops: Mlops, home: Home) -> None:
+    failed = mlops("--traceback", "decisions", "nothing")
+    assert isinstance(failed.exception, ValueError)
+
+
+def test_the_home_option_goes_before_the_environment(mlops: Mlops, home: Home) -> None:
+    other = home.root.parent / "other"
+    mlops("--home", str(other), "pause", "flight_delay", "--reason", "test")
+    assert Record(Home(other).ledger).paused("flight_delay") is not None
+    assert Record(home.ledger).paused("flight_delay") is None
+
+
+def test_decide_in_earnest_is_refused(mlops: Mlops, home: Home) -> None:
+    refused = mlops("decide", "flight_delay")
+    assert refused.exit_code == 1
+    assert "--dry-run" in refused.stderr
+    assert not home.ledger.exists()

@@ -1,0 +1,86 @@
+"""What a person sees of a replay: progress, the table, where things are. The replay has tests of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from mlops_assets.commands import running
+from mlops_assets.commands.replay import _say_result, shown_progress
+from mlops_assets.replay.driver import Replayed
+from mlops_assets.resources.home import Home
+
+Mlops = Callable[..., Result]
+
+
+def test_what_tools_say_goes_to_the_log_and_progress_to_the_person(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with shown_progress(home) as progress:
+        progress("training the first champion", 1, 11)
+        subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('dbt says [this]')"], check=True)
+    sys.stderr.write("afterwards")
+    told = capfd.readouterr().err
+    assert "[1/11] training the first champion" in told
+    assert "dbt says" not in told
+    assert told.endswith("afterwards")
+    assert (home.root / "logs" / "replay.log").read_text() == "dbt says [this]"
+
+
+def test_the_log_is_let_go_of_after_an_error(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), shown_progress(home):
+        _ = 1 / 0
+    sys.stdout.write("afterwards")
+    assert capfd.readouterr().out == "afterwards"
+
+
+def test_the_table_has_the_three_lives(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    period = {
+        "start": "2013-04-01",
+        "rows": 28330,
+        "static": 0.65,
+        "auto": 0.7,
+        "always": None,
+        "decision": "retrain",
+        "retrained": True,
+        "promoted": False,
+        "champion_version": "1",
+    }
+    summary = {"static": 0.65, "auto": 0.7, "always": None, "seconds": 61.4}
+    summary |= {"retrains": 1, "promotions": 0, "rejections": 1}
+    result = {"model": "flight_delay", "metric": "roc_auc", "periods": [period], "summary": summary}
+    _say_result(Replayed(result, Path("reports/replay.html"), home))
+    shown = capsys.readouterr().out
+    row = next(line for line in shown.splitlines() if "2013-04-01" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
+        "2013-04-01", "28,330", "0.6500", "0.7000", "", "retrain", "rejected",
+    ]  # fmt: skip
+    assert "1 trainings, 0 promotions, 1 rejections in 61 s." in shown
+    assert "Report: reports/replay.html" in shown
+    assert f"mlops up --home {home.root}" in shown
+
+
+def test_a_demo_does_not_race_a_running_daemon(mlops: Mlops, home: Home) -> None:
+    with running.claimed(home, dagster="http://127.0.0.1:3000", mlflow="http://127.0.0.1:5000"):
+        refused = mlops("demo")
+    assert refused.exit_code == 1
+    assert "would start the same runs. Stop it" in refused.stderr
+
+
+def test_a_replay_that_ends_before_it_starts(mlops: Mlops, home: Home, tmp_path: Path) -> None:
+    days = ["--start", "2013-05-01", "--end", "2013-04-01"]
+    refused = mlops("replay", "flight_delay", *days, "--report", str(tmp_path))
+    assert (refused.exit_code, "swap --start and --end" in refused.stderr) == (1, True)
+    known = mlops("replay", "trains", *days, "--report", str(tmp_path))
+    assert "Known: arrival_delay, flight_delay." in known.stderr
+
+
+def test_resuming_what_was_never_started(mlops: Mlops, home: Home, tmp_path: Path) -> None:
+    days = ["--start", "2013-04-01", "--end", "2013-05-01"]
+    refused = mlops("replay", "flight_delay", *days, "--report", str(tmp_path), "--resume", "nothing")
+    assert (refused.exit_code, "no replay 'nothing' to resume" in refused.stderr) == (1, True)

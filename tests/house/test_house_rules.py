@@ -1,0 +1,115 @@
+"""What every file of the package keeps to."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+PACKAGE = Path(__file__).parents[2] / "mlops_assets"
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+KNOW_THE_DATA = ("defs/", "landing/")
+
+# Columns of the flights' tables whose names are ordinary words of this code or of English: a day is a day.
+# The rest of the columns is unmistakable.
+ORDINARY = {"year", "month", "day", "hour", "minute", "name", "type", "model", "flight", "engine", "engines"}
+ORDINARY |= {
+    "speed",
+    "seats",
+    "distance",
+    "origin",
+    "lat",
+    "lon",
+    "alt",
+    "tz",
+    "dst",
+    "temp",
+    "pressure",
+    "carrier",
+}
+# Of these, the ones that no part of the platform has a reason to write as a text of its own.
+NEVER_A_TEXT = {"flight", "engines", "seats", "distance", "origin", "carrier", "temp", "pressure", "dst"}
+
+
+@cache
+def columns() -> frozenset[str]:
+    """All columns of the declared sources."""
+    found: set[str] = set()
+    for path in (PACKAGE / "defs").rglob("defs.yaml"):
+        attributes = yaml.safe_load(path.read_text(encoding="utf-8"))["attributes"]
+        found |= set(attributes.get("contract", {}).get("columns", ()))
+    return frozenset(found)
+
+
+def source(module: str) -> str:
+    return (PACKAGE / module).read_text(encoding="utf-8")
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(source(module))
+
+
+def texts(module: str) -> set[str]:
+    """The texts that stand in a module's code."""
+    return {
+        n.value for n in ast.walk(tree(module)) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    }
+
+
+def test_the_sources_have_unmistakable_columns() -> None:
+    assert columns() - ORDINARY >= {
+        "dep_delay",
+        "arr_delay",
+        "tailnum",
+        "dest",
+        "air_time",
+        "wind_gust",
+        "faa",
+    }
+    assert columns() >= ORDINARY
+
+
+def test_nothing_in_code_knows_about_flights() -> None:
+    unmistakable = columns() - ORDINARY
+    found = {
+        module: named
+        for module in MODULES
+        if not module.startswith(KNOW_THE_DATA)
+        and (
+            named := (set(re.findall(r"[A-Za-z_]\w*", source(module))) & unmistakable)
+            | texts(module) & NEVER_A_TEXT
+        )
+    }
+    assert found == {}, "these name columns of the flights: say it in YAML or SQL"
+
+
+def test_every_module_opens_with_what_lives_here() -> None:
+    found = [module for module in MODULES if len(ast.get_docstring(tree(module)) or "") < 20]
+    assert found == [], "open these with a docstring that says what lives there and what doesn't"
+
+
+def test_nothing_prints() -> None:
+    found = [
+        f"{module}:{node.lineno}"
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert found == [], "log it, or tell it through commands/console.py"
+
+
+def test_no_private_part_of_dagster() -> None:
+    """Those move without notice; types alone (`if TYPE_CHECKING:`) cannot break at run time."""
+    types_only = re.compile(r"(?m)^if TYPE_CHECKING:\n(?:(?:[ \t]+.*)?\n)+")
+    private = re.compile(r"(?:from|import) dagster\._\S*")
+    found = {m: hits for m in MODULES if (hits := private.findall(types_only.sub("", source(m))))}
+    assert found == {}
+
+
+def test_no_path_of_one_machine() -> None:
+    machine = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp)/\w+")
+    assert {m: hits for m in MODULES if (hits := machine.findall(source(m)))} == {}
