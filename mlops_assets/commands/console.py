@@ -8,7 +8,9 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -108,6 +110,26 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object
     for row in rows:
         table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     Console().print(table)
+
+
+@contextmanager
+def chatter_to(log: Path) -> Iterator[Console]:
+    """Send standard output and error to a file, those of children too; give a console to the person."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = os.dup(1), os.dup(2)
+    try:
+        with log.open("ab") as sink, os.fdopen(os.dup(2), "w", encoding="utf-8") as person:
+            os.dup2(sink.fileno(), 1)
+            os.dup2(sink.fileno(), 2)
+            yield Console(file=person)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in enumerate(before, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 def person() -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, Reason, example, known_model, person, say
+from mlops_assets.commands.console import ModelName, Reason, chatter_to, example, known_model, person, say
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record
 
@@ -91,8 +91,9 @@ def _run_here(home: Home, model: str) -> None:
     from mlops_assets.replay.engine import Engine
 
     home.prepare()
-    say("Training in this process; the run is in the home's instance and `mlops up` shows it.")
-    with dg.DagsterInstance.get() as instance:
+    log = home.root / "logs" / "retrain.log"
+    say(f"Training in this process; what the tools say goes to {log}. `mlops up` shows the run.")
+    with chatter_to(log), dg.DagsterInstance.get() as instance:
         tick = Engine(definitions=build_definitions(home), instance=instance).tick(f"{model}_retrain_sensor")
     if not tick.runs:
         raise ValueError(f"No run was started: {tick.skipped} The request stays on record.")

@@ -6,8 +6,6 @@ Here: the commands, the progress bar and the table at the end. Not here: the rep
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, example, known_model, say, say_table
+from mlops_assets.commands.console import ModelName, chatter_to, example, known_model, say, say_table
 from mlops_assets.resources.home import Home
 
 if TYPE_CHECKING:
@@ -94,7 +91,7 @@ def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     log = home.root / "logs" / "replay.log"
-    with _chatter_to(log) as console:
+    with chatter_to(log) as console:
         console.print(f"What the tools say goes to {log}", soft_wrap=True)
         if not console.is_terminal:
             yield lambda what, done, steps: console.print(f"[{done}/{steps}] {what}", markup=False)
@@ -103,26 +100,6 @@ def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("starting")
             yield lambda what, done, steps: bar.update(task, description=what, completed=done, total=steps)
-
-
-@contextmanager
-def _chatter_to(log: Path) -> Iterator[Console]:
-    """Send standard output and error to a file, those of children too; give a console to the person."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    before = os.dup(1), os.dup(2)
-    try:
-        with log.open("ab") as sink, os.fdopen(os.dup(2), "w", encoding="utf-8") as person:
-            os.dup2(sink.fileno(), 1)
-            os.dup2(sink.fileno(), 2)
-            yield Console(file=person)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, copy in enumerate(before, start=1):
-            os.dup2(copy, number)
-            os.close(copy)
 
 
 def _say_result(replayed: Replayed) -> None:

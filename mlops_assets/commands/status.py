@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlops_assets.resources.platform import Platform
     from mlops_assets.resources.sent_alerts import SentAlert
 
+STATES = ("stale-source", "stale-feature-view", "misnamed-file")
+"""Sections of the runbook on alerts that tell of a state; whether it lasts can be seen."""
 FORGET_ALERT_AFTER = timedelta(days=7)
 """An alert of which nothing says that it is over counts as open for a week."""
 
@@ -59,7 +61,7 @@ def gather(home: Home) -> dict[str, Any]:
             for name, intake in platform.sources.intakes().items()
         },
         "models": {name: _model(platform, model) for name, model in platform.models().items()},
-        "alerts": [vars(alert) for alert in _open_alerts(home, stale)],
+        "alerts": [vars(alert) for alert in _open_alerts(platform, stale)],
     }
 
 
@@ -141,29 +143,33 @@ def _newest_window(platform: Platform, model: ModelSettings) -> dict[str, Any] |
     }
 
 
-def _open_alerts(home: Home, stale: Mapping[str, tuple[Any, str]]) -> list[SentAlert]:
+def _open_alerts(platform: Platform, stale: Mapping[str, tuple[Any, str]]) -> list[SentAlert]:
     """Alerts whose incident is not over, oldest first."""
     import dagster as dg
 
+    from mlops_assets.defs.sensors import misnamed_files, stale_views
     from mlops_assets.resources.alerts import Alerts
     from mlops_assets.resources.sent_alerts import sent_alerts
 
+    home = platform.home
     alerts = sent_alerts(Alerts(root=str(home.root)).file)
     if not alerts:
         return []
-    still_stale = {f"stale-{name}-{newest}" for name, (newest, _) in stale.items()}
+    lasting = {f"stale-{name}-{newest}" for name, (newest, _) in stale.items()}
+    lasting |= {alert["incident"] for alert in misnamed_files(platform)}
+    if stale_views(platform):
+        lasting |= {alert.incident for alert in alerts if alert.section == "stale-feature-view"}
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
-        return [alert for alert in alerts if _is_open(alert, still_stale, instance)]
+        return [alert for alert in alerts if _is_open(alert, lasting, instance)]
 
 
-def _is_open(alert: SentAlert, still_stale: set[str], instance: dg.DagsterInstance) -> bool:
-    """A stale source until it is fresh, a failed run until its job went through, others for a week."""
+def _is_open(alert: SentAlert, lasting: set[str], instance: dg.DagsterInstance) -> bool:
+    """A state as long as it lasts, a failed run until its job went through, anything else for a week."""
     import dagster as dg
 
-    kind, _, subject = alert.incident.partition("-")
-    if kind == "stale":
-        return alert.incident in still_stale
-    run = instance.get_run_by_id(subject) if kind == "run" else None
+    if alert.section in STATES:
+        return alert.incident in lasting
+    run = instance.get_run_by_id(alert.incident.removeprefix("run-"))
     if run is None:
         return datetime.now(UTC) - alert.sent_at < FORGET_ALERT_AFTER
     later = dg.RunsFilter(

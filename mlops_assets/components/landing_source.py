@@ -1,21 +1,27 @@
-"""`LandingSource`: a source declared in YAML becomes the asset raw/<source> with its contract as a blocking check.
+"""`LandingSource`: a source declared in YAML becomes the asset raw/<source>, its contract a blocking check.
 
 Here: the component and the body of its asset. Not here: matching files (`resources.intake`), judging rows
 (`core.contract`), when it runs (`defs.sensors`).
 """
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import BaseModel
 
-from mlops_assets.components.partitions import is_partitioned_run, keys_of_run, partitions_of_source, report_partitions
+from mlops_assets.components.partitions import (
+    is_partitioned_run,
+    keys_of_run,
+    partitions_of_source,
+    report_partitions,
+)
 from mlops_assets.core.settings import SourceSettings
-from mlops_assets.resources.clock import Clock
-from mlops_assets.resources.intake import WHOLE, Intake
+from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Read, Taken, Verdict, read_file
 from mlops_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -24,8 +30,20 @@ if TYPE_CHECKING:
     from mlops_assets.core.contract import ContractResult
 
 CONTRACT_CHECK = "contract_holds"
-OUTSIDE_RETRY = dg.RetryPolicy(max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For assets that touch the outside: a slow disk or share is tried again, a broken contract is not an exception."""
+OUTSIDE_RETRY = dg.RetryPolicy(
+    max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+"""For assets that touch the outside: a failing disk is tried again; a broken contract is no exception."""
+
+BATCH_BYTES = 8 * 2**20
+"""Landed bytes that are judged at once: as text cells in memory they are about 20 times as large."""
+PARQUET_UNPACKS = 8
+"""How many bytes of CSV a byte of Parquet stands for."""
+NAMED = 20
+"""Names shown in a report before it says how many more."""
+_COMPRESSIONS: Mapping[str, Literal["gzip", "bz2", "xz", "zip", "zstd"]] = {
+    ".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"
+}  # fmt: skip
 
 
 class LandingSource(dg.Component):
@@ -68,7 +86,7 @@ def build_raw_asset(source: SourceSettings) -> dg.AssetsDefinition:
         CONTRACT_CHECK,
         asset=key,
         blocking=True,
-        description="Columns, types, ranges, categories, nulls, keys, row counts and dates are as declared in YAML.",
+        description="Columns, types, ranges, categories, nulls, keys, row counts and dates are as declared.",
     )
 
     @dg.multi_asset(
@@ -79,105 +97,205 @@ def build_raw_asset(source: SourceSettings) -> dg.AssetsDefinition:
         retry_policy=OUTSIDE_RETRY,
         pool=f"raw_{source.name}",
     )
-    def raw(context: dg.AssetExecutionContext, lake: Lake, clock: Clock) -> Iterator[Any]:
+    def raw(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[Any]:
         partitions = keys_of_run(context, source.end_of) if spec.partitions_def else [WHOLE]
-        yield from _take_in(context, Intake(lake=lake, source=source), partitions, key=key)
+        intake = Intake(lake=lake, source=source)
+        yield from _report(context, intake, key, take_in(intake, partitions))
 
     return raw
 
 
-def _take_in(
-    context: dg.AssetExecutionContext, intake: Intake, partitions: list[str], *, key: dg.AssetKey
-) -> Iterator[Any]:
-    """Take each partition in or put it into quarantine; then report once for the whole range."""
-    landed = intake.landed()
-    rows: dict[str, int] = {}
-    bad: dict[str, list[str]] = {}
+# --- taking in ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What became of the partitions of a run.
+
+    Attributes:
+        rows: rows of each partition written.
+        bad: why each bad partition is bad.
+        without_file: partitions for which nothing landed, though nothing is wrong with that.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    bad: dict[str, list[str]] = field(default_factory=dict)
+    without_file: list[str] = field(default_factory=list)
+
+
+def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
+    """Read, judge and settle partitions, as many at once as fit into `BATCH_BYTES`.
+
+    Args:
+        intake: the source.
+        partitions: their keys.
+
+    Raises:
+        OSError: disk or share failed; what was settled before stays, and the same call begins anew.
+    """
+    from mlops_assets.core.contract import arrow_schema
+
+    landed, taken, good = intake.landed_files(), intake.taken(), intake.good()
+    outcome = Outcome()
     for partition in partitions:
-        if partition not in landed:
-            bad[partition] = [_missing(intake, partition)]
+        if partition in landed:
             continue
-        reasons, count = _take_in_one(intake, partition, landed[partition])
-        if reasons:
-            bad[partition] = reasons
+        if partition in good or not intake.source.required:
+            outcome.without_file.append(partition)
         else:
-            rows[partition] = count
-    metadata: dict[str, Any] = {
-        "dagster/row_count": sum(rows.values()),
-        "partitions": len(rows),
-        "path": str(intake.lake.folder("raw", intake.source.name)),
-    }
-    if unmatched := intake.unmatched():
-        metadata["files_ignored"] = ", ".join(unmatched[:20]) + f" (they do not match {intake.source.files})"
-    if not bad:
-        if partitions != [WHOLE] and not is_partitioned_run(context):
-            report_partitions(context, key, rows)
-        yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, asset_key=key, passed=True, metadata={"partitions": len(rows)})
-        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            outcome.bad[partition] = [_missing(intake, partition)]
+    schema = arrow_schema(intake.source.rules)
+    for batch in _batches({p: landed[p] for p in partitions if p in landed}):
+        verdicts = _judge(intake, batch, taken)
+        intake.settle(verdicts, schema=schema)
+        for verdict in verdicts:
+            if verdict.reasons:
+                outcome.bad[verdict.partition] = list(verdict.reasons)
+            elif verdict.frame is not None:
+                outcome.rows[verdict.partition] = len(verdict.frame)
+    return outcome
+
+
+def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]]:
+    batch: dict[str, LandedFile] = {}
+    weight = 0
+    for partition, file in landed.items():
+        size = file.size * (PARQUET_UNPACKS if file.path.suffix == ".parquet" else 1)
+        if batch and weight + size > BATCH_BYTES:
+            yield batch
+            batch, weight = {}, 0
+        batch[partition] = file
+        weight += size
+    if batch:
+        yield batch
+
+
+def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
+    """Verdicts on a batch. A person's release overrules the contract's findings on values."""
+    from mlops_assets.core.contract import check_frames
+    from mlops_assets.core.windows import Window
+
+    source = intake.source
+    verdicts: dict[str, Verdict] = {}
+    frames: dict[str, tuple[Read, pd.DataFrame]] = {}
+    for partition, file in batch.items():
+        read = read_file(file)
+        try:
+            frames[partition] = read, parse(file.name, read.content, source)
+        except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
+            reason = f"{file.name} cannot be read ({error}). Send it again; the old partition is unchanged."
+            verdicts[partition] = Verdict(partition, read, (reason,), None)
+    results = check_frames(
+        source.rules,
+        [frame for _, frame in frames.values()],
+        partitions=[None if p == WHOLE else Window(intake.start(p), intake.end(p)) for p in frames],
+        now=datetime.now(UTC),
+    )
+    for (partition, (read, raw)), result in zip(frames.items(), results, strict=True):
+        entry = taken.get(partition)
+        released = entry.reason if entry is not None and entry.status == "released" else ""
+        if result.ok or (released and not _is_shapeless(result)):
+            verdicts[partition] = Verdict(partition, read, (), result.frame, released)
+        else:
+            reasons = tuple(failure.sentence for failure in result.failures)
+            verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=result.bad_rows))
+    return [verdicts[partition] for partition in batch]
+
+
+def _is_shapeless(result: "ContractResult") -> bool:
+    """Whether a required column or all rows are missing: there is nothing that could be let in."""
+    return result.frame.empty or any(failure.rule == "missing_column" for failure in result.failures)
+
+
+def parse(name: str, content: bytes, source: SourceSettings) -> "pd.DataFrame":
+    """A landed file as a frame: CSV as text (the contract casts), Parquet with its own types.
+
+    Raises:
+        ValueError: the bytes are no table, or its columns have no names of their own.
+    """
+    import pandas as pd
+
+    if name.endswith(".parquet"):
+        frame = pd.read_parquet(io.BytesIO(content))
+    else:
+        try:
+            frame = pd.read_csv(
+                io.BytesIO(content),
+                dtype=str,
+                keep_default_na=False,
+                na_values=source.null_values,
+                compression=_COMPRESSIONS.get(Path(name).suffix),
+            )
+        except pd.errors.EmptyDataError:
+            raise ValueError("it is empty, without even a header") from None
+        if not isinstance(frame.index, pd.RangeIndex):
+            # pandas takes surplus cells for row labels and shifts all others.
+            raise ValueError("its rows have more cells than its header has names")
+    if frame.columns.has_duplicates:
+        twice = ", ".join(sorted({str(c) for c in frame.columns[frame.columns.duplicated()]}))
+        raise ValueError(f"it has the column {twice} twice")
+    return frame
+
+
+# --- reporting ---------------------------------------------------------------------------------------------
+
+
+def _report(
+    context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey, outcome: Outcome
+) -> Iterator[Any]:
+    """One check for the whole range; a materialization of each partition that was written."""
+    told = {"partitions": len(outcome.rows), "rows": sum(outcome.rows.values())}
+    is_whole = intake.source.grain == "none"
+    if not outcome.bad:
+        yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, asset_key=key, passed=True, metadata=told)
+        if is_whole or not is_partitioned_run(context):
+            if not is_whole:
+                report_partitions(context, key, outcome.rows)
+            context.add_asset_metadata({"dagster/row_count": told["rows"]}, asset_key=key)
+        else:
+            for partition, rows in outcome.rows.items():
+                context.add_asset_metadata(
+                    {"dagster/row_count": rows}, asset_key=key, partition_key=partition
+                )
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(intake, outcome))
         return
-    if WHOLE not in rows:
+    if not is_whole:
         # The good partitions are in the lake: say so, although the asset as a whole is not materialized.
-        report_partitions(context, key, rows)
+        report_partitions(context, key, outcome.rows)
     yield dg.AssetCheckResult(
         check_name=CONTRACT_CHECK,
         asset_key=key,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=_summary(intake, bad, good=len(rows)),
-        metadata={"bad_partitions": dg.MetadataValue.json(bad), "good_partitions": len(rows)},
+        description=_summary(intake, outcome.bad, good=len(outcome.rows)),
+        metadata={**told, "bad_partitions": dg.MetadataValue.json(outcome.bad)},
     )
 
 
-def _take_in_one(intake: Intake, partition: str, path: Path) -> tuple[list[str], int]:
-    """One partition: (reasons it is bad, its rows). A person's release overrules the contract's findings on values."""
-    from mlops_assets.core.contract import arrow_schema, check_frame
-    from mlops_assets.core.windows import Window
-
-    taken = intake.taken().get(partition)
-    released = taken is not None and taken.status == "released"
-    try:
-        raw = read_landed(path, intake.source)
-    except Exception as error:  # noqa: BLE001 - whatever a reader raises means the same: this file cannot be read
-        reason = f"{path.name} cannot be read ({error}). Send it again; the old partition is unchanged."
-        intake.reject(partition, path, [reason], None)
-        return [reason], 0
-    window = None if partition == WHOLE else Window(intake.start(partition), intake.end(partition))
-    result = check_frame(intake.source.rules, raw, partition=window, now=datetime.now(UTC))
-    if result.ok or (released and not _is_shapeless(result)):
-        intake.accept(partition, path, result.frame, schema=arrow_schema(intake.source.rules))
-        return [], len(result.frame)
-    reasons = [failure.sentence for failure in result.failures]
-    intake.reject(partition, path, reasons, raw.assign(is_bad=result.bad_rows))
-    return reasons, 0
-
-
-def _is_shapeless(result: "ContractResult") -> bool:
-    """Whether a required column or all rows are missing: that cannot be let in, there is nothing to let in."""
-    return result.frame.empty or any(failure.rule == "missing_column" for failure in result.failures)
-
-
-def read_landed(path: Path, source: SourceSettings) -> "pd.DataFrame":
-    """A landed file as a frame: CSV as text (the contract casts), Parquet with its own types."""
-    import pandas as pd
-
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=source.null_values)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
+def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"path": str(intake.lake.folder("raw", intake.source.name))}
+    if outcome.without_file:
+        metadata["without_file"] = ", ".join(outcome.without_file[:NAMED]) + _and_more(outcome.without_file)
+    if unmatched := intake.unmatched():
+        names = ", ".join(unmatched[:NAMED]) + _and_more(unmatched)
+        metadata["files_ignored"] = f"{names} (they do not match {intake.source.files})"
+    return metadata
 
 
 def _missing(intake: Intake, partition: str) -> str:
     wanted = intake.source.files.replace("{partition}", partition)
-    return f"No file has landed. Put {wanted} into {intake.folder}; what the lake holds of it is unchanged."
+    return f"No file has landed. Put {wanted} into {intake.folder}; the lake holds nothing of it."
 
 
-def _summary(intake: Intake, bad: dict[str, list[str]], *, good: int) -> str:
+def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:
     named = "; ".join(f"{partition}: {' '.join(reasons)}" for partition, reasons in list(bad.items())[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     return (
-        f"{len(bad)} bad, {good} good. {named}{more}. The bad ones are in quarantine and the old rows stay in the lake. "
-        f"Send a corrected file, or let it in as it is: "
+        f"{len(bad)} bad, {good} good. {named}{more}. The bad ones are in quarantine (mlops quarantine list), "
+        f"the old rows stay in the lake. Send a corrected file, or let it in as it is: "
         f"mlops quarantine release {intake.source.name} {next(iter(bad))} --reason '...'"
     )
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

@@ -1,12 +1,14 @@
 """Partitions in Dagster's words, and the range of partitions that a run is about.
 
-Here: grain to partitions definition, the span of a run. Not here: which partitions are pending (`resources.intake`).
+Here: grain to partitions definition, the span of a run. Not here: which partitions are pending
+(`resources.intake`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+
 import dagster as dg
 
 from mlops_assets.core.settings import Grain, SourceSettings
@@ -20,7 +22,7 @@ SPAN = "mlops/days"
 
 
 def partitions_of(grain: Grain, *, start: date, timezone: str) -> dg.PartitionsDefinition | None:
-    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None for an unpartitioned table."""
+    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None without partitions."""
     text = start.isoformat()
     if grain == "day":
         return dg.DailyPartitionsDefinition(start_date=text, timezone=timezone)
@@ -41,8 +43,8 @@ def partitions_of_source(source: SourceSettings) -> dg.PartitionsDefinition | No
 def span_tags(span: Span) -> dict[str, str]:
     """Run tags that say which days a run is about.
 
-    Not Dagster's own range tags: with those, each unpartitioned asset of the run gets an event for every partition of
-    the range, and a year of dbt models would cost minutes of events alone.
+    Not Dagster's own range tags: with those, each unpartitioned asset of the run gets an event for every
+    partition of the range, and a year of dbt models would cost minutes of events alone.
     """
     return {SPAN: f"{span.start}/{span.end}"}
 
@@ -96,4 +98,5 @@ def keys_of_run(context: dg.AssetExecutionContext, following: Callable[[date], d
 def report_partitions(context: dg.AssetExecutionContext, key: dg.AssetKey, rows: Mapping[str, int]) -> None:
     """Tell Dagster which partitions were written, so that its calendar of partitions is right."""
     for partition, count in rows.items():
-        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={"dagster/row_count": count}))
+        metadata = {"dagster/row_count": count}
+        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=metadata))

@@ -18,7 +18,7 @@ class Span(NamedTuple):
     end: date
 
     def widened(self, *, lookback_days: int, newest_end: date | None) -> Span:
-        """The days whose features change when rows of this span do: history windows look back `lookback_days`.
+        """The days whose features change when rows of this span do: windows look back `lookback_days`.
 
         For the newest day that is the day itself, so one more day costs the work of a day.
         """

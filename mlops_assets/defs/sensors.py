@@ -1,14 +1,18 @@
 """The sensors of the platform as a whole: landing, freshness, and failed runs.
 
-Here: what they look at and which runs they ask for. Not here: what is pending (`resources.sources`), each model's
-own retrain sensor (`components.retrain_sensor`).
+Here: what they look at and which runs they ask for. Not here: what is pending (`resources.sources`), each
+model's own retrain sensor (`components.retrain_sensor`).
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
 from mlops_assets.components.jobs import LANDING_JOB, landing_jobs, landing_keys
+from mlops_assets.components.landing_source import CONTRACT_CHECK
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import parse_duration
@@ -18,15 +22,28 @@ from mlops_assets.resources.sources import Period
 
 jobs = landing_jobs()
 ON = dg.DefaultSensorStatus.RUNNING
+CONTENT_TAG = "mlops/content"
+"""Tag of a run: what it carries, the same for each attempt at it."""
+RUN_KEY = "dagster/run_key"
+WILL_RETRY = "dagster/will_retry"
+"""Set by Dagster on a crashed run that it runs again by itself."""
+CRASHES = 3
+"""How often a crashed run is asked for again."""
+SETTLING = timedelta(minutes=10)
 
 
 @dg.sensor(jobs=jobs, minimum_interval_seconds=30, default_status=ON)
-def landing_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+def landing_sensor(
+    context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
+) -> dg.SensorResult | dg.SkipReason:
     """Carries each closed period of new or corrected files from raw to the reports, in one run."""
-    periods = platform.sources.pending()
-    if not periods:
-        return dg.SkipReason("No new file: all that landed is in the lake and in the features, or in quarantine.")
-    return dg.SensorResult(run_requests=[landing_request(context, platform, period) for period in periods])
+    for alert in misnamed_files(platform):
+        alerts.send(**alert)
+    outlook = platform.sources.outlook()
+    if outlook.periods:
+        return dg.SensorResult(run_requests=[landing_request(context, platform, p) for p in outlook.periods])
+    quiet = "No new file: all that landed is in the lake and in the features, or in quarantine."
+    return dg.SkipReason(" ".join(outlook.waiting) or quiet)
 
 
 def landing_request(context: dg.SensorEvaluationContext, platform: Platform, period: Period) -> dg.RunRequest:
@@ -36,29 +53,69 @@ def landing_request(context: dg.SensorEvaluationContext, platform: Platform, per
         source = next(s for s in platform.sources.settings().values() if s.grain == period.grain)
         tags = span_tags(Span(period.first, source.end_of(period.last)))
     return dg.RunRequest(
-        run_key=period.key,
+        run_key=run_key(context.instance, period.key),
         job_name=LANDING_JOB.format(grain=period.grain),
-        asset_selection=landing_keys(context.repository_def.asset_graph, period.grain, take_in=period.take_in),
-        tags={**tags, "mlops/period": f"{period.first}..{period.last}"},
+        asset_selection=landing_keys(
+            context.repository_def.asset_graph, period.grain, take_in=period.take_in
+        ),
+        tags={**tags, "mlops/period": f"{period.first}..{period.last}", CONTENT_TAG: period.key},
     )
+
+
+def run_key(instance: dg.DagsterInstance, content: str) -> str:
+    """The key of the run for this content: one key, one run, so a second tick asks for nothing new.
+
+    A run that crashed (its process was killed, the machine went down) has said nothing about the content and
+    gets another try, `CRASHES` times. One that failed in a step has: only a person or a new file goes on.
+    """
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: content}), limit=CRASHES + 1)
+    if runs and len(runs) <= CRASHES and all(has_crashed(instance, run) for run in runs):
+        return f"{content}-{len(runs)}"
+    return runs[0].tags.get(RUN_KEY, content) if runs else content
+
+
+def has_crashed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run ended without a failed step, and Dagster itself does not run it again."""
+    if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(WILL_RETRY) == "true":
+        return False
+    return not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+
+
+def misnamed_files(platform: Platform) -> list[dict[str, str]]:
+    """An alert for each landing folder with files that no partition claims: nobody else mentions them.
+
+    Files younger than `SETTLING` may still be on their way to their final name.
+    """
+    if platform.home.settings.landing:
+        return []  # A replay reads its parent's landing folder; the parent tells.
+    before = (datetime.now(UTC) - SETTLING).timestamp()
+    found = []
+    for name, intake in platform.sources.intakes().items():
+        files = [file for file in intake.unmatched() if (intake.folder / file).stat().st_mtime < before]
+        if not files:
+            continue
+        identity = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+        found.append(
+            {
+                "incident": f"misnamed-{name}-{identity}",
+                "happened": f"In {intake.folder} {len(files)} files match no partition: "
+                f"{', '.join(files[:5])}.",
+                "did": "It left them where they are; nothing was taken in from them.",
+                "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
+                "2013-01-31, not before the source's `start`), or remove them.",
+                "runbook": "stale-source",
+            }
+        )
+    return found
 
 
 @dg.sensor(jobs=jobs, minimum_interval_seconds=300, default_status=ON)
 def freshness_sensor(
     context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
-    """Builds stale feature views again, and says so when a source is stale and nothing can be built."""
+    """Builds stale feature views again, and says so when that cannot help or a source is stale."""
     if platform.sources.pending():
         return dg.SkipReason("Files are pending: the landing sensor carries them first.")
-    requests = [
-        dg.RunRequest(
-            run_key=f"freshness-{view}-{behind.start}-{behind.end}",
-            job_name=LANDING_JOB.format(grain="day"),
-            asset_selection=landing_keys(context.repository_def.asset_graph, "day", take_in=()),
-            tags=span_tags(behind),
-        )
-        for view, behind in stale_views(platform).items()
-    ]
     stale = stale_sources(platform)
     for name, (newest, sentence) in stale.items():
         alerts.send(
@@ -68,9 +125,51 @@ def freshness_sensor(
             do=f"Find out why no file of {name} arrives, or land it: {platform.home.landing / name}.",
             runbook="stale-source",
         )
-    if requests:
-        return dg.SensorResult(run_requests=requests)
-    return dg.SkipReason(" ".join(sentence for _, sentence in stale.values()) or "Every source and feature view is fresh.")
+    told = [sentence for _, sentence in stale.values()]
+    if views := stale_views(platform):
+        request = freshness_request(context, views)
+        if not context.instance.get_runs(
+            filters=dg.RunsFilter(tags={CONTENT_TAG: str(request.run_key)}), limit=1
+        ):
+            return dg.SensorResult(run_requests=[request])
+        told.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
+    return dg.SkipReason(" ".join(told) or "Every source and feature view is fresh.")
+
+
+def freshness_request(context: dg.SensorEvaluationContext, views: Mapping[str, Span]) -> dg.RunRequest:
+    """One run over the days that any view lacks; its key is the state that it is to end."""
+    state = json.dumps({view: [str(day) for day in span] for view, span in sorted(views.items())})
+    key = f"freshness-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+    behind = Span(min(span.start for span in views.values()), max(span.end for span in views.values()))
+    return dg.RunRequest(
+        run_key=key,
+        job_name=LANDING_JOB.format(grain="day"),
+        asset_selection=landing_keys(context.repository_def.asset_graph, "day", take_in=()),
+        tags={**span_tags(behind), CONTENT_TAG: key},
+    )
+
+
+def tell_stale_views(
+    instance: dg.DagsterInstance, alerts: Alerts, views: Mapping[str, Span], *, key: str
+) -> str:
+    """One alert once the run that was to help has ended and has not."""
+    names = ", ".join(sorted(views))
+    run = instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: key}), limit=1)[0]
+    if not run.is_finished:
+        return f"A run builds {names} again."
+    first = min(span.start for span in views.values())
+    sentence = (
+        f"Still behind their sources, from {first} on, after run {run.run_id[:8]} built them again: {names}."
+    )
+    alerts.send(
+        incident=f"stale-views-{key}",
+        happened=sentence,
+        did="It built them again once; predictions use the features that there are.",
+        do=f"Look at run {run.run_id[:8]} and at what these dbt models select for {first}; an upstream model "
+        "that drops the day's rows is the usual cause. After the correction materialize them.",
+        runbook="stale-source",
+    )
+    return sentence
 
 
 def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
@@ -90,7 +189,11 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
         if end is None or now - end > allowed:
             since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
             newest = end.date() if end else None
-            found[name] = (newest, f"Source {name} is stale: its newest good partition {since}, allowed are {intakes[name].source.freshness}.")
+            found[name] = (
+                newest,
+                f"Source {name} is stale: its newest good partition {since}, "
+                f"allowed are {intakes[name].source.freshness}.",
+            )
     return found
 
 
@@ -107,22 +210,52 @@ def stale_views(platform: Platform) -> dict[str, Span]:
         newest = min(date.fromisoformat(max(good[source.name])) for source in required)
         built = max(platform.lake.partitions("features", view.name), default=None)
         if built is None or built < newest:
-            found[view.name] = Span(built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1))
+            found[view.name] = Span(
+                built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1)
+            )
     return found
 
 
 @dg.run_failure_sensor(default_status=ON)
-def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
+def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg.SkipReason | None:
     """One alert a failed run, with the step, the error and what to do."""
     run = context.dagster_run
+    if run.tags.get(WILL_RETRY) == "true":
+        return dg.SkipReason(f"Run {run.run_id[:8]} crashed and is run again by itself; that run tells.")
+    where, message = _failure(context)
+    broken = _broken_checks(context)
+    alerts.send(
+        incident=f"run-{run.run_id}",
+        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {' '.join(broken) or message}"[
+            :2000
+        ],
+        did="It stopped there; champion and data are as they were.",
+        do="Do what the check says; the next run starts by itself."
+        if broken
+        else "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure.",
+        runbook="quarantine" if broken else "failed-run",
+    )
+    return None
+
+
+def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
+    """Where a run failed, and the error that began it."""
     steps = [event for event in context.get_step_failure_events() if event.step_key]
     where = ", ".join(sorted({str(event.step_key) for event in steps})) or "the run itself"
     error = steps[0].event_specific_data.error if steps else None  # type: ignore[union-attr]
-    message = (error.cause.message if error and error.cause else error.message if error else context.failure_event.message) or ""
-    alerts.send(
-        incident=f"run-{run.run_id}",
-        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {message.strip()[:1500]}",
-        did="It stopped there; champion and data are as they were.",
-        do="Read the step's error in the Dagster UI, mend what it names, and re-execute the run from failure.",
-        runbook="failed-run",
+    innermost = error.cause if error is not None and error.cause is not None else error
+    message = (innermost.message if innermost is not None else context.failure_event.message) or "no message"
+    return where, message.strip()
+
+
+def _broken_checks(context: dg.RunFailureSensorContext) -> list[str]:
+    """What the contract checks of a run found: the step's own error says only that a check failed."""
+    logs = context.instance.all_logs(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
+    found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
+    return [
+        f"{evaluation.asset_key.to_user_string()}: {evaluation.description}"
+        for evaluation in found
+        if evaluation.check_name == CONTRACT_CHECK and not evaluation.passed
+    ]

@@ -61,6 +61,11 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
     ties, as in Feast's stores, and a value written later leaks into the past."""
 
 
+    event_times: bool = False
+    """Return, beside a view's features, the event timestamp of the row they come from, as
+    `<view>__event_timestamp`. Off by default: Feast's other stores have no such column."""
+
+
 def open_session(config: RepoConfig) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
     """The DuckDB session that the store's configuration asks for."""
     store = _settings(config)
@@ -93,7 +98,7 @@ def view_history(view: FeatureView, features: Iterable[str], *, cutoff: bool) ->
 
 
 def _requested(
-    views: list[FeatureView], refs: list[str], *, full_feature_names: bool, cutoff: bool
+    views: list[FeatureView], refs: list[str], *, full_feature_names: bool, settings: AsofOfflineStoreConfig
 ) -> list[retrieval.RequestedView]:
     """The views that `refs` ask for, features in the order asked; on-demand views are left out."""
     requested = []
@@ -108,10 +113,11 @@ def _requested(
             continue
         aliases = view.projection.join_key_map
         join = sql.AsofView(
-            history=view_history(view, features, cutoff=cutoff),
+            history=view_history(view, features, cutoff=settings.known_at_cutoff),
             spine_keys=tuple(aliases.get(key, key) for key in sources.join_keys(view)),
             outputs=tuple(f"{name}__{feature}" if full_feature_names else feature for feature in features),
             ttl=view.ttl or None,
+            event_time=f"{name}__event_timestamp" if settings.event_times else None,
         )
         source = sources.as_file_source(view.batch_source, f"Feature view {view.name!r}")
         requested.append(retrieval.RequestedView(name, source, sources.declared_schema(view), join))
@@ -170,8 +176,12 @@ class AsofOfflineStore(OfflineStore):
         Raises:
             ValueError: an entity or source lacks a column, types can't match, or a name would occur twice.
         """
-        cutoff = _settings(config).known_at_cutoff or filter_by_created_timestamp
-        views = _requested(feature_views, feature_refs, full_feature_names=full_feature_names, cutoff=cutoff)
+        settings = _settings(config)
+        if filter_by_created_timestamp:
+            settings = settings.model_copy(update={"known_at_cutoff": True})
+        views = _requested(
+            feature_views, feature_refs, full_feature_names=full_feature_names, settings=settings
+        )
         entities: retrieval.EntityRows
         if entity_df is None:
             start, end = compute_non_entity_date_range(

@@ -366,6 +366,7 @@ class PointInTime:
 
     def _check_names(self, entity_columns: Sequence[str]) -> None:
         names = [*entity_columns, *(name for view in self.views for name in view.join.outputs)]
+        names += [view.join.event_time for view in self.views if view.join.event_time]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(

@@ -113,6 +113,7 @@ class AsofView:
         spine_keys: the spine's columns, in the order of `history.keys`.
         outputs: the names of the features in the result, in the order of `history.features`.
         ttl: how old a value may be; None is for ever.
+        event_time: the name under which the joined row's event timestamp is returned; None leaves it out.
     """
 
     history: History
@@ -120,6 +121,7 @@ class AsofView:
     outputs: tuple[str, ...]
     ttl: timedelta | None = None
     survey: Survey = field(default_factory=Survey)
+    event_time: str | None = None
 
 
 def _keys(history: History) -> list[str]:
@@ -200,11 +202,14 @@ def asof(view: AsofView, spine: str, bounds: Bounds) -> str:
     """
     # The sum is over the joined row, once for all of the view's features.
     alive = f"h.e + to_microseconds({view.ttl // timedelta(microseconds=1)}) >= s.t" if view.ttl else None
+    wanted = [(f"h.f{i}", name) for i, name in enumerate(view.outputs)]
+    if view.event_time:
+        wanted.append(("h.e", view.event_time))
     features = [
-        f"CASE WHEN {alive} THEN h.f{i} END AS {identifier(name)}"
+        f"CASE WHEN {alive} THEN {value} END AS {identifier(name)}"
         if alive
-        else f"h.f{i} AS {identifier(name)}"
-        for i, name in enumerate(view.outputs)
+        else f"{value} AS {identifier(name)}"
+        for value, name in wanted
     ]
     on = [
         f"s.{identifier(mine)} = h.{theirs}"

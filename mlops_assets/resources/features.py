@@ -48,7 +48,7 @@ class Features(dg.ConfigurableResource):
     def historical(self, rows: pd.DataFrame, views: Sequence[str]) -> pd.DataFrame:
         """The rows in their order with the features of `views`, as they were known at each row's event time.
 
-        Features are named `<view>__<feature>`.
+        Features are named `<view>__<feature>`; `<view>__event_timestamp` is when the joined row was about.
 
         Raises:
             RuntimeError: the join returned another number of rows; nothing is built on that.
@@ -65,7 +65,11 @@ class Features(dg.ConfigurableResource):
                 f"The point-in-time join returned {len(joined):,} rows for {len(rows):,}. Check that the offline store "
                 "in feature_repo/feature_store.yaml is AsofOfflineStore; nothing was written."
             )
-        columns = [f"{view.name}__{field.name}" for view in objects for field in view.features]
+        columns = [
+            f"{view.name}__{name}"
+            for view in objects
+            for name in (*(field.name for field in view.features), "event_timestamp")
+        ]
         return pd.concat([rows.reset_index(drop=True), joined[columns].reset_index(drop=True)], axis=1)
 
     def materialize(self, now: datetime, *, rebuild: bool = False) -> dict[str, int]:
@@ -94,6 +98,8 @@ def _applied_store(home: str, definition: int) -> FeatureStore:
 
     os.environ["MLOPS_HOME"] = home
     store = FeatureStore(repo_path=str(FEATURE_REPO))
+    # Predictions say how old the features were that they were made from.
+    store.config.offline_store.event_times = True
     apply(store)
     return store
 

@@ -1,11 +1,11 @@
 """The way of a source's files into the lake: what landed, what was taken in, what is in quarantine.
 
 Here: matching file names to partitions, reading files, writing good partitions into the lake, moving bad ones
-to quarantine. Not here: the record of what each partition was made of (`taken`), judging one (`core.contract`),
-the asset (`components`).
+to quarantine. Not here: the record of what each partition was made of (`taken`), judging one
+(`core.contract`), the asset (`components`).
 
-The lake is written first and the record last. A kill in between leaves a record that knows less than the lake:
-the same partitions are pending again and are taken in again, to the same result.
+The lake is written first and the record last. A kill in between leaves a record that knows less than the
+lake: the same partitions are pending again and are taken in again, to the same result.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class Read:
-    """A landed file with its bytes: what is judged, hashed and kept is one thing, also if the file is replaced."""
+    """A landed file with its bytes: what is judged, hashed and kept is one, whatever replaces the file."""
 
     file: LandedFile
     content: bytes
@@ -204,7 +204,7 @@ class Intake:
     # --- writing
 
     def settle(self, verdicts: Sequence[Verdict], *, schema: pa.Schema) -> None:
-        """Write good partitions in place of the old ones, move bad ones to quarantine, then put all on record.
+        """Write good partitions in place of the old, move bad ones to quarantine, then put all on record.
 
         Args:
             verdicts: of any number of partitions, each at most once.
@@ -240,7 +240,7 @@ class Intake:
         return self.record.release(partition, reason)
 
     def _set_aside(self, verdict: Verdict) -> Taken:
-        """Put a bad partition into quarantine: the file as it came, its rows, the bad ones marked, and why."""
+        """Put a bad partition into quarantine: file as it came, rows with the bad ones marked, why."""
         folder = self.quarantine(verdict.partition)
         with replacing(folder / verdict.read.file.name) as temporary:
             temporary.write_bytes(verdict.read.content)
@@ -261,7 +261,7 @@ class Intake:
         return entry
 
     def _standing(self, taken: Mapping[str, Taken]) -> dict[str, Taken]:
-        """Entries whose rows are in the lake: the folder is listed once, since a look at each file adds up."""
+        """Entries whose rows are in the lake: one listing, since a look at each file adds up."""
         folder = self.lake.folder("raw", self.source.name)
         if self.source.grain == "none":
             return {key: entry for key, entry in taken.items() if self.raw_file(key).exists()}

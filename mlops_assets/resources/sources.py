@@ -157,8 +157,8 @@ class Sources(dg.ConfigurableResource):
 def _is_covered(partition: str, span: Span | None, *, known: bool) -> bool:
     """Whether a build of `span` brought the features up to this partition.
 
-    A build of some days has not done so for an unpartitioned table that had been built on before: the features
-    of all other days still stand on its old content.
+    A build of some days has not done so for an unpartitioned table that had been built on before: the
+    features of all other days still stand on its old content.
     """
     if span is None:
         return True
@@ -178,7 +178,7 @@ class _Look:
 
     Attributes:
         intake: the source.
-        work: partition -> (`take in` or `build`, what identifies its content) of all that the last build lacks.
+        work: partition -> (`take in` or `build`, its content's identity) of all that the last build lacks.
         have: partitions whose rows are in the lake, or whose file is to be taken in.
         quarantined: partitions whose newest file is bad; some of them have older rows in the lake.
     """
@@ -225,15 +225,15 @@ def _look(intake: Intake, built: Mapping[str, str]) -> _Look:
 
 
 def _content(intake: Intake, key: str, entry: Taken) -> str:
-    """What the lake's rows were made of: a quarantined correction has another hash than the rows that stay."""
+    """What the lake's rows were made of: a quarantined correction has another hash than they."""
     return entry.sha256 if entry.status == "good" else Lake.fingerprint(intake.raw_file(key))
 
 
 def _identity(file: LandedFile | Taken, taken: Taken | None = None, *, lost: bool = False) -> str:
     """A landed file's content, without reading it: the same before it is taken in and after.
 
-    So a tick in the middle of a run asks for the run that is under way, by the same key. What a person released,
-    and what the lake has lost, is another matter than the file's first try.
+    So a tick in the middle of a run asks for the run that is under way, by the same key. What a person
+    released, and what the lake has lost, is another matter than the file's first try.
     """
     name = file.file if isinstance(file, Taken) else file.name
     identity = f"{name}:{file.size}:{file.mtime_ns}"
@@ -276,7 +276,9 @@ def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, d
 
 def _absent(look: _Look) -> str:
     if look.quarantined:
-        what = f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} again in"
+        what = (
+            f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} in"
+        )
     else:
         what = f"Put {look.source.files} into"
     return f"Everything waits for {look.source.name}. {what} {look.intake.folder}."

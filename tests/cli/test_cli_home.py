@@ -101,7 +101,9 @@ def filled(mlops: Mlops, home: Home) -> Home:
 
 
 def test_status_says_where_everything_stands(mlops: Mlops, filled: Home) -> None:
-    found = json.loads(mlops("status", "--json").stdout)
+    answered = mlops("status", "--json")
+    assert answered.exit_code == 0, answered.output
+    found = json.loads(answered.stdout)
     assert found["clock"] == {"kind": "data", "now": None, "until": None}
     assert found["up"] is None
     assert found["sources"]["flights"]["pending"] == ["2013-01-01", "2013-01-02"]
@@ -112,7 +114,7 @@ def test_status_says_where_everything_stands(mlops: Mlops, filled: Home) -> None
         "the feed moves (ada)",
         None,
     )
-    # The source is not stale any more, and what nothing closes is forgotten after a week.
+    # The states that were told do not last any more; what nothing closes is forgotten after a week.
     assert [alert["incident"] for alert in found["alerts"]] == ["something-new"]
     shown = mlops("status")
     assert shown.exit_code == 0

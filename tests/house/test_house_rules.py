@@ -113,3 +113,14 @@ def test_no_private_part_of_dagster() -> None:
 def test_no_path_of_one_machine() -> None:
     machine = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp)/\w+")
     assert {m: hits for m in MODULES if (hits := machine.findall(source(m)))} == {}
+
+
+def test_every_alert_has_its_section_in_the_runbook() -> None:
+    named = {
+        hit for module in MODULES for hit in re.findall(r'"?runbook"?(?:=|: )"([a-z-]+)"', source(module))
+    }
+    sections = re.findall(
+        r"(?m)^## (\S+)$", (PACKAGE.parent / "docs" / "runbook.md").read_text(encoding="utf-8")
+    )
+    assert {"stale-source", "failed-run"} <= named
+    assert named - set(sections) == set(), "docs/runbook.md lacks these sections"
