@@ -13,6 +13,7 @@ TRIALS ?=
 PORT ?= 3000
 MLFLOW_PORT ?= 5000
 TESTS ?=
+BENCH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check check-format check-lint check-types check-dg check-dbt check-sql bench \
@@ -61,8 +62,8 @@ check-dbt: setup
 check-sql: setup
 	$(BIN)/sqlfluff lint dbt_project/models
 
-bench: setup ## The benchmarks, as ratios to what they replace; tables go to benchmarks/.
-	@set -e; for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
+bench: setup ## The benchmarks, as ratios in one run; the table goes to benchmarks/results.md (BENCH="--quick demo").
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 format: setup ## Format Python, mend what ruff can mend.
 	$(BIN)/ruff check --fix-only --quiet .

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mlops_assets.resources.platform import Platform
     from mlops_assets.resources.sent_alerts import SentAlert
 
-STATES = ("stale-source", "stale-feature-view", "misnamed-file")
-"""Sections of the runbook on alerts that tell of a state; whether it lasts can be seen."""
+STATES = ("stale-", "misnamed-")
+"""How incidents begin that are states; whether one lasts can be seen."""
 FORGET_ALERT_AFTER = timedelta(days=7)
 """An alert of which nothing says that it is over counts as open for a week."""
 
@@ -158,7 +158,7 @@ def _open_alerts(platform: Platform, stale: Mapping[str, tuple[Any, str]]) -> li
     lasting = {f"stale-{name}-{newest}" for name, (newest, _) in stale.items()}
     lasting |= {alert["incident"] for alert in misnamed_files(platform)}
     if stale_views(platform):
-        lasting |= {alert.incident for alert in alerts if alert.section == "stale-feature-view"}
+        lasting |= {alert.incident for alert in alerts if alert.incident.startswith("stale-views-")}
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         return [alert for alert in alerts if _is_open(alert, lasting, instance)]
 
@@ -167,7 +167,7 @@ def _is_open(alert: SentAlert, lasting: set[str], instance: dg.DagsterInstance) 
     """A state as long as it lasts, a failed run until its job went through, anything else for a week."""
     import dagster as dg
 
-    if alert.section in STATES:
+    if alert.incident.startswith(STATES):
         return alert.incident in lasting
     run = instance.get_run_by_id(alert.incident.removeprefix("run-"))
     if run is None:

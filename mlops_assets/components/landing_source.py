@@ -291,7 +291,7 @@ def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> 
     named = "; ".join(f"{partition}: {' '.join(reasons)}" for partition, reasons in list(bad.items())[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     return (
-        f"{len(bad)} bad, {good} good. {named}{more}. The bad ones are in quarantine (mlops quarantine list), "
+        f"{len(bad)} bad, {good} good. {named}{more}. They are in quarantine (mlops quarantine list), "
         f"the old rows stay in the lake. Send a corrected file, or let it in as it is: "
         f"mlops quarantine release {intake.source.name} {next(iter(bad))} --reason '...'"
     )

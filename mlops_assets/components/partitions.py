@@ -22,7 +22,7 @@ SPAN = "mlops/days"
 
 
 def partitions_of(grain: Grain, *, start: date, timezone: str) -> dg.PartitionsDefinition | None:
-    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None without partitions."""
+    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None for `none`."""
     text = start.isoformat()
     if grain == "day":
         return dg.DailyPartitionsDefinition(start_date=text, timezone=timezone)

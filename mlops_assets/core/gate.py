@@ -63,8 +63,8 @@ class GatePolicy:
         slice_min_rows: slices with fewer labelled rows are named but not judged, 200 by default.
         beat_baseline: a challenger must also beat the stated baseline where one is given, True by default.
             Without a champion the baseline is what it must beat.
-        twin_tolerance: largest mean difference between the refit's scores and its judged twin's, in standard
-            deviations of the twin's scores, 0.5 by default (a shuffled twin differs by 1.1).
+        twin_correlation: smallest correlation between the refit's scores and its judged twin's on the same rows,
+            0.5 by default (a refit on shuffled labels or columns has about 0).
     """
 
     rule: Rule = "better"
@@ -75,7 +75,7 @@ class GatePolicy:
     slice_margin: float = 0.02
     slice_min_rows: int = 200
     beat_baseline: bool = True
-    twin_tolerance: float = 0.5
+    twin_correlation: float = 0.5
 
     def __post_init__(self) -> None:
         if self.rule not in ("better", "relative", "absolute"):
@@ -87,7 +87,7 @@ class GatePolicy:
         if not 0.5 < self.confidence < 1.0:
             msg = f"gate.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
             raise ValueError(msg)
-        if min(self.min_gain, self.slice_margin, self.twin_tolerance, self.min_rows, self.slice_min_rows) < 0:
+        if min(self.min_gain, self.slice_margin, self.twin_correlation, self.min_rows, self.slice_min_rows) < 0:
             msg = "a limit of the gate is negative: set all limits of `gate:` to zero or more"
             raise ValueError(msg)
 
@@ -125,11 +125,11 @@ class RuleResult:
 class TwinCheck:
     """Whether the refit that ships scores like the model that was judged.
 
-    `difference` is the mean absolute difference in standard deviations of the judged scores.
+    `correlation` is Pearson's, of the two models' scores on the same rows.
     """
 
     agrees: bool
-    difference: float
+    correlation: float
     n: int
     sentence: str
 
@@ -279,16 +279,16 @@ def against_baseline(y_fit: Any, n: int, task: Task, *, n_classes: int | None = 
     return np.full(n, labels.mean())
 
 
-def twin_agrees(judged_scores: Any, shipped_scores: Any, tolerance: float = 0.5) -> TwinCheck:
+def twin_agrees(judged_scores: Any, shipped_scores: Any, correlation: float = 0.5) -> TwinCheck:
     """Whether the refit scores the same rows like its judged twin.
 
-    The refit has seen more rows, so scores move a little; a broken refit (wrong columns, labels or order)
-    moves them by about a standard deviation.
+    The refit has seen more rows, these among them, so its scores spread further; the order of the rows stays much
+    the same. A broken refit (wrong columns, labels or order) has a correlation near zero.
 
     Args:
         judged_scores: scores of the model the gate judged, shape (n,) or (n, k).
         shipped_scores: scores of the refit on the same rows.
-        tolerance: largest mean absolute difference, in standard deviations of the judged scores.
+        correlation: smallest Pearson correlation of the two.
 
     Raises:
         CannotJudge: no rows, or judged scores that aren't finite.
@@ -296,22 +296,29 @@ def twin_agrees(judged_scores: Any, shipped_scores: Any, tolerance: float = 0.5)
     judged = np.asarray(judged_scores, dtype=np.float64)
     shipped = np.asarray(shipped_scores, dtype=np.float64)
     if judged.shape != shipped.shape:
-        msg = f"judged scores {judged.shape}, shipped scores {shipped.shape}: score the same rows by both"
+        msg = f"judged scores {judged.shape} and shipped scores {shipped.shape} differ: score the same rows by both"
         raise ValueError(msg)
     if judged.size == 0 or not np.isfinite(judged).all():
         raise CannotJudge("the judged twin has no finite scores", "Score the gate window with it again")
     n = judged.shape[0]
     if not np.isfinite(shipped).all():
-        return TwinCheck(False, float("inf"), n, "the refit returns missing or infinite scores")
-    gap = float(np.abs(judged - shipped).mean())
-    spread = float((judged - judged.mean(axis=0)).std())
-    difference = gap / spread if spread > 0 else (0.0 if gap == 0 else float("inf"))
-    agrees = difference <= tolerance
+        return TwinCheck(False, float("nan"), n, "the refit returns missing or infinite scores")
+    found = _correlation(judged, shipped)
+    agrees = found >= correlation
     sentence = (
-        f"on {n:,} rows the refit's scores differ from its judged twin's by {difference:.3f} sd "
-        f"({'within' if agrees else 'over'} the tolerance of {tolerance:g})"
+        f"on {n:,} rows the refit's scores have a correlation of {found:.3f} with its judged twin's "
+        f"({'at least' if agrees else 'under'} the agreed {correlation:g})"
     )
-    return TwinCheck(agrees, difference, n, sentence)
+    return TwinCheck(agrees, found, n, sentence)
+
+
+def _correlation(one: Array, other: Array) -> float:
+    """Pearson's, over all columns, each about its own mean; two constants agree, a constant and another don't."""
+    a, b = one - one.mean(axis=0), other - other.mean(axis=0)
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    if scale == 0.0:
+        return 1.0 if np.allclose(one, other) else 0.0
+    return float((a * b).sum() / scale)
 
 
 def verdict(
@@ -357,7 +364,7 @@ def verdict(
         rules.append(_slices_hold(slices, policy))
     if twin is not None:
         rules.append(
-            RuleResult("twin_agrees", twin.agrees, twin.difference, policy.twin_tolerance, twin.sentence)
+            RuleResult("twin_agrees", twin.agrees, twin.correlation, policy.twin_correlation, twin.sentence)
         )
     failed = [rule for rule in rules if not rule.passed]
     reason = "; ".join(rule.sentence for rule in (failed or rules))

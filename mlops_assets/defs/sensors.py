@@ -233,7 +233,7 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
         do="Do what the check says; the next run starts by itself."
         if broken
         else "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure.",
-        runbook="quarantine" if broken else "failed-run",
+        runbook="failed-run" if not broken else "quarantine",
     )
     return None
 

@@ -23,11 +23,6 @@ class SentAlert:
     runbook: str
 
     @property
-    def section(self) -> str:
-        """The section of the runbook."""
-        return self.runbook.rpartition("#")[2]
-
-    @property
     def sent_at(self) -> datetime:
         """When it was sent, in UTC."""
         return datetime.fromisoformat(self.at)

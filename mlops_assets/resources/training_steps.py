@@ -148,7 +148,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             if model.gate.ship == "refit"
             else (challenger, fit_rows)
         )
-        twin = twin_agrees(challenger.predict(rows), shipped.predict(rows), model.gate.twin_tolerance)
+        twin = twin_agrees(challenger.predict(rows), shipped.predict(rows), model.gate.twin_correlation)
         conclusion = verdict(model.gate, first.champion, slices=first.slices, baseline=first.baseline, twin=twin)
     version = platform.registry.register(
         model.name,

@@ -90,9 +90,10 @@ def filled(mlops: Mlops, home: Home) -> Home:
     put_into_quarantine(home)
     mlops("pause", "flight_delay", "--reason", "the feed moves")
     alerts = Alerts(root=str(home.root))
-    for incident in ("stale-flights-2012-12-31", "something-new", "something-old"):
+    incidents = ("stale-flights-2012-12-31", "misnamed-flights-0123", "stale-views-0123", "new", "old")
+    for incident in incidents:
         alerts.send(
-            incident=incident, happened=f"{incident}.", did="Nothing.", do="Look.", runbook="stale-source"
+            incident=incident, happened=f"{incident} thing.", did="No.", do="Look.", runbook="failed-run"
         )
     lines = [json.loads(line) for line in alerts.file.read_text().splitlines()]
     lines[-1]["at"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
@@ -115,11 +116,11 @@ def test_status_says_where_everything_stands(mlops: Mlops, filled: Home) -> None
         None,
     )
     # The states that were told do not last any more; what nothing closes is forgotten after a week.
-    assert [alert["incident"] for alert in found["alerts"]] == ["something-new"]
+    assert [alert["incident"] for alert in found["alerts"]] == ["new"]
     shown = mlops("status")
     assert shown.exit_code == 0
     assert "the feed moves (ada)" in shown.stdout
-    assert "something-new." in shown.stdout
+    assert "new thing." in shown.stdout
 
 
 def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled: Home) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -251,13 +250,18 @@ def test_a_refit_close_to_its_twin_agrees_and_a_shuffled_one_does_not() -> None:
     assert not verdict(GatePolicy(), comparison(), twin=shuffled).promote
 
 
-def test_the_twins_difference_is_in_standard_deviations() -> None:
-    assert twin_agrees([0.0, 2.0], [0.5, 2.5]).difference == pytest.approx(0.5)  # sd of 0 and 2 is 1
+def test_the_twins_agreement_is_pearsons_correlation() -> None:
+    one, other = RNG.standard_normal((2, 50))
+    assert twin_agrees(one, other).correlation == pytest.approx(np.corrcoef(one, other)[0, 1])
+
+
+def test_a_refit_that_is_surer_of_rows_it_has_seen_agrees() -> None:
+    assert twin_agrees(GOOD, 0.5 + 3 * (GOOD - GOOD.mean())).correlation == pytest.approx(1.0)
 
 
 def test_odd_twins() -> None:
     assert twin_agrees([0.3, 0.3], [0.3, 0.3]).agrees
-    assert math.isinf(twin_agrees([0.3, 0.3], [0.3, 0.4]).difference)
+    assert not twin_agrees([0.3, 0.3], [0.3, 0.4]).agrees
     assert not twin_agrees([0.1, 0.3], [0.1, np.nan]).agrees
     with pytest.raises(CannotJudge):
         twin_agrees([], [])

@@ -116,11 +116,10 @@ def test_no_path_of_one_machine() -> None:
 
 
 def test_every_alert_has_its_section_in_the_runbook() -> None:
-    named = {
-        hit for module in MODULES for hit in re.findall(r'"?runbook"?(?:=|: )"([a-z-]+)"', source(module))
-    }
+    given = {text for module in MODULES for text in re.findall(r'runbook"?(?:=|: )(".*)', source(module))}
+    named = {name for text in given for name in re.findall(r'"([a-z-]+)"', text)}
     sections = re.findall(
         r"(?m)^## (\S+)$", (PACKAGE.parent / "docs" / "runbook.md").read_text(encoding="utf-8")
     )
-    assert {"stale-source", "failed-run"} <= named
+    assert named >= {"stale-source", "failed-run"}
     assert named - set(sections) == set(), "docs/runbook.md lacks these sections"
