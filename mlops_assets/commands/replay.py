@@ -6,16 +6,16 @@ Here: the commands, the progress bar and the table at the end. Not here: the rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, chatter_to, example, known_model, say, say_table
+from mlops_assets.commands.console import ModelName, chatter_to, example, known_model, say
 from mlops_assets.resources.home import Home
 
 if TYPE_CHECKING:
@@ -103,26 +103,10 @@ def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _say_result(replayed: Replayed) -> None:
-    result = replayed.result
-    summary = result["summary"]
-    rows = [_row(period) for period in result["periods"]]
-    means = [_number(summary[life]) for life in ("static", "auto", "always")]
-    title = f"{result['model']}: {result['metric']} by period"
-    columns = ["period", "rows", "never retrained", "the platform", "every period", "decision", "outcome"]
-    say_table(title, columns, [*rows, ("mean", "", *means, "", "")])
-    say(
-        f"{summary['retrains']} trainings, {summary['promotions']} promotions, "
-        f"{summary['rejections']} rejections in {summary['seconds']:.0f} s."
-    )
+    from rich.console import Console
+
+    from mlops_assets.replay.report import console_table
+
+    Console().print(console_table(replayed.result))
     say(f"Report: {replayed.report}")
-    say(f"All runs are in Dagster's UI: mlops up --home {replayed.home.root}")
-
-
-def _row(period: Mapping[str, Any]) -> tuple[str, ...]:
-    outcome = {True: "promoted", False: "rejected", None: ""}[period["promoted"]]
-    lives = (_number(period[life]) for life in ("static", "auto", "always"))
-    return (str(period["start"])[:10], f"{period['rows']:,}", *lives, str(period["decision"] or ""), outcome)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    say(f"All runs are in Dagster's UI: mlops --home {replayed.home.root} up")

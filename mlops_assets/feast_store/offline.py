@@ -103,7 +103,7 @@ def _requested(
     """The views that `refs` ask for, features in the order asked; on-demand views are left out."""
     requested = []
     for view in views:
-        name = str(view.projection.name_to_use())  # type: ignore[no-untyped-call]
+        name = str(view.projection.name_to_use())
         features = list(
             dict.fromkeys(
                 feature for ref in refs for view_name, feature in [_named(ref)] if view_name == name

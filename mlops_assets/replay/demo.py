@@ -12,6 +12,7 @@ from pathlib import Path
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.replay.driver import Progress, Replayed, ReplaySettings, replay
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.platform import Platform
 
 MODEL = "flight_delay"
 START, END = date(2013, 4, 1), date(2014, 1, 1)
@@ -34,10 +35,20 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
     home.prepare()
     progress("landing a year of flights", 0, 1)
     land(home.landing, LAST_DAY)
+    _leave_others_alone(home)
     replayed = replay(settings, home=home, report=report_folder(home), progress=progress)
     # The clock is free again: it stands at the end of the data, and moves when more lands.
     home.configure(replace(home.settings, until=None, trials=None))
     return replayed
+
+
+def _leave_others_alone(home: Home) -> None:
+    """Pause the models that the demo does not show, so that `mlops up` after it starts no first training of theirs."""
+    platform = Platform.of(home)
+    record = platform.ledger.record
+    for name in platform.models():
+        if name != MODEL and not record.entries(name):
+            record.note(name, "pause", by="mlops demo", reason=f"not part of the demo; `mlops resume {name}` starts it")
 
 
 def report_folder(home: Home) -> Path:

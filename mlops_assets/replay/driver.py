@@ -154,6 +154,8 @@ class _Replay:
             self.progress(f"living through {period.label(self.model.timezone)}", number + 2, self.steps)
             self._live(period, lives)
         self._at(self.periods[-1].end)
+        if not self.settings.faithful:
+            self._serve()
         self.progress("scoring the three lives", self.steps, self.steps)
         return self._result(lives), self._details()
 
@@ -215,9 +217,9 @@ class _Replay:
         self._remember(period)
 
     def _watch(self, period: Window) -> None:
-        """What a landing run does after the features: serve, predict, report."""
+        """What a landing run does after the features: predict and report (online values are brought in at the end)."""
         days = period.days(self.model.timezone)
-        keys = [ONLINE, *(dg.AssetKey([self.model.name, step]) for step in MONITORING_CHAIN)]
+        keys = [dg.AssetKey([self.model.name, step]) for step in MONITORING_CHAIN]
         first, last = days[0], days[-1]
         tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
         request = dg.RunRequest(
@@ -227,6 +229,12 @@ class _Replay:
             tags=tags,
         )
         self.engine.execute(request)
+
+    def _serve(self) -> None:
+        """Bring the newest values into the online store, once: during a replay nobody asks it."""
+        name = f"replay-online-{self.periods[-1].end:%Y%m%d}"
+        job = LANDING_JOB.format(grain="day")
+        self.engine.execute(dg.RunRequest(run_key=name, job_name=job, asset_selection=[ONLINE]))
 
     def _retrain(self) -> None:
         self.engine.tick(f"{self.model.name}_retrain_sensor")

@@ -6,8 +6,9 @@ when (`driver`), what the sensors decide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -35,10 +36,14 @@ class Engine:
     definitions: dg.Definitions
     instance: dg.DagsterInstance
 
+    @property
+    def _resources(self) -> Mapping[str, Any]:
+        return self.definitions.resources or {}
+
     def requests(self, sensor: str) -> tuple[list[dg.RunRequest], str]:
         """Evaluate a sensor once: the runs it asks for that no run answers yet, and why it asks for none."""
         definition = self.definitions.get_sensor_def(sensor)
-        resources = {key: self.definitions.resources[key] for key in definition.required_resource_keys}
+        resources = {key: self._resources[key] for key in definition.required_resource_keys}
         repository = self.definitions.get_repository_def()
         with dg.build_sensor_context(
             instance=self.instance, repository_def=repository, sensor_name=sensor, resources=resources

@@ -7,8 +7,7 @@ deciding (`core.policy`), starting runs (`components.retrain_sensor`).
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import pandas as pd
 
@@ -43,8 +42,8 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         champion_since=since,
         data_ok=not bad,
         data_sentence=" ".join(bad),
-        request=open_request(platform, model.name),
-        paused=paused(platform, model.name),
+        request=platform.ledger.record.open_request(model.name),
+        paused=platform.ledger.record.paused(model.name),
         cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks else (),
     )
 
@@ -85,40 +84,6 @@ def consider(
 def keep(platform: Platform, decision: Decision) -> bool:
     """Put a decision on record; an equal one stands there only once."""
     return platform.ledger.append(decision.model, {"kind": "decision", **decision.to_dict()})
-
-
-def note(platform: Platform, model: str, kind: str, *, at: datetime | None = None, **values: Any) -> dict[str, Any]:
-    """Put something else on record: a request, a pause, a promotion, a rejection.
-
-    `at` is a moment of the model's clock; a person's word has the time it was given.
-    """
-    moment = (at or datetime.now(UTC)).isoformat()
-    identity = values.pop("id", None) or f"{kind}-{moment}"
-    entry = {"kind": kind, "id": identity, "model": model, "at": moment, **values}
-    platform.ledger.append(model, entry)
-    return entry
-
-
-def open_request(platform: Platform, model: str) -> str | None:
-    """A person's reason to retrain that no decision has answered yet."""
-    reason = None
-    for entry in platform.ledger.entries(model):
-        if entry["kind"] == "request":
-            reason = f"{entry['reason']} [{entry['id']}]"
-        elif entry["kind"] == "decision" and entry["action"] == "retrain":
-            reason = None
-    return reason
-
-
-def paused(platform: Platform, model: str) -> str | None:
-    """Who paused the model and why; None if it isn't."""
-    state = None
-    for entry in platform.ledger.entries(model):
-        if entry["kind"] == "pause":
-            state = f"{entry['reason']} ({entry['by']})"
-        elif entry["kind"] == "resume":
-            state = None
-    return state
 
 
 def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:

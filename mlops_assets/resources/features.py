@@ -85,7 +85,7 @@ class Features(dg.ConfigurableResource):
         store = self.store()
         fields = [field.name for field in store.get_feature_view(view).features]
         served: dict[str, list[Any]] = store.get_online_features(
-            features=[f"{view}:{name}" for name in fields], entity_rows=entities.to_dict("records")
+            features=[f"{view}:{name}" for name in fields], entity_rows={str(key): entities[key].tolist() for key in entities}
         ).to_dict()
         return pd.DataFrame({name: served[name] for name in fields})
 

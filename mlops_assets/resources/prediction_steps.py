@@ -67,9 +67,11 @@ def score_days(platform: Platform, model: ModelSettings, days: list[date]) -> Sc
         scored = _score(platform, model, version, rows[rows["_day"].isin(pd.to_datetime(its_days))])
         total += float(scored[SCORE].sum())
         versions[str(version)] = len(scored)
-        for day, part in scored.groupby("_day", sort=True):
-            _write_day(platform.lake, model.name, pd.Timestamp(day).date(), part.drop(columns="_day"))
-            written[pd.Timestamp(day).date()] = len(part)
+        for day in sorted(its_days):
+            part = scored[scored["_day"] == pd.Timestamp(day)]
+            if not part.empty:
+                _write_day(platform.lake, model.name, day, part.drop(columns="_day"))
+                written[day] = len(part)
     return Scored(dict(sorted(written.items())), versions, total / max(1, sum(written.values())))
 
 
@@ -85,10 +87,14 @@ def read_scores(platform: Platform, model: ModelSettings, start: date, end: date
 
 def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame) -> pd.DataFrame:
     scores = platform.registry.load(model.name, version).predict(rows)
-    if scores.ndim == 1:
-        return rows.assign(**{SCORE: scores.astype("float64"), VERSION: version})
-    named = {f"{SCORE}_{index}": scores[:, index].astype("float64") for index in range(scores.shape[1])}
-    return rows.assign(**named, **{SCORE: scores.max(axis=1).astype("float64"), VERSION: version})
+    scored = rows.copy()
+    if scores.ndim == 2:
+        for index in range(scores.shape[1]):
+            scored[f"{SCORE}_{index}"] = scores[:, index].astype("float64")
+        scores = scores.max(axis=1)
+    scored[SCORE] = scores.astype("float64")
+    scored[VERSION] = version
+    return scored
 
 
 def _write_day(lake: Lake, model: str, day: date, rows: pd.DataFrame) -> None:

@@ -52,10 +52,9 @@ def write_reference(
         scores: of the judged twin on the gate window: scores on rows a model was fitted on are too sure of themselves.
     """
     folder = _folder(lake, model, version)
-    for name, frame, schema in (
-        ("features", rows, kinds(columns)),
-        ("scores", pd.DataFrame({SCORE: np.asarray(scores, dtype=np.float64)}), {SCORE: "numeric"}),
-    ):
+    scored = pd.DataFrame({SCORE: np.asarray(scores, dtype=np.float64)})
+    numeric: dict[str, Kind] = {SCORE: "numeric"}
+    for name, frame, schema in (("features", rows, kinds(columns)), ("scores", scored, numeric)):
         grid = Grid.from_reference(frame, schema)
         write_text(folder / f"{name}.grid.json", grid.to_json())
         write_text(folder / f"{name}.profile.json", Profile.of(grid, frame).to_json())

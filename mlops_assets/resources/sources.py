@@ -115,11 +115,7 @@ class Sources(dg.ConfigurableResource):
             for name, partitions in good.items():
                 entries = built.setdefault(name, {})
                 for partition, sha in partitions.items():
-                    if (
-                        span is None
-                        or partition == WHOLE
-                        or span.start <= date.fromisoformat(partition) < span.end
-                    ):
+                    if _is_covered(partition, span, known=partition in entries):
                         entries[partition] = sha
             write_text(self._built_file, json.dumps(built, indent=1, sort_keys=True))
 

@@ -28,7 +28,6 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit, tune
 from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_bytes
-from mlops_assets.resources.evidence import note
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.references import write_reference
@@ -277,13 +276,13 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     at = datetime.fromisoformat(record["as_of"])
     outcome = {"version": version, "reason": verdict_["reason"], "fitted_until": record["fitted_until"]}
     if not verdict_["promote"]:
-        note(platform, model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome)
+        platform.ledger.record.note(model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome)
         return {**outcome, "promoted": False}
     before = platform.registry.champion(model.name)
     platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"], at=at)
     previous = platform.registry.previous(model.name)
-    note(
-        platform, model.name, "promotion", at=at, id=f"promotion-{decision}-{version}", decision=decision,
+    platform.ledger.record.note(
+        model.name, "promotion", at=at, id=f"promotion-{decision}-{version}", decision=decision,
         previous=before.version if before and before.version != version else previous.version if previous else None,
         **outcome,
     )

@@ -177,7 +177,7 @@ def take_in_and_die(place: str, number: int, root: Path) -> None:
 def processes() -> Any:
     """Processes forked from one that has imported everything but started nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "pandera.pandas", "mlops_assets.core.contract"])
+    context.set_forkserver_preload(["pandera.pandas", "mlops_assets.core.contract", "tests.landing_home"])
     return context
 
 

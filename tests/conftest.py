@@ -1,0 +1,54 @@
+"""Homes with real flights in them, built once a session and copied for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.resources.home import Home
+from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, working_in
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of a session share."""
+    base = tmp_path_factory.getbasetemp()
+    return (base if worker_id == "master" else base.parent) / "shared_homes"
+
+
+@pytest.fixture(scope="session")
+def worker_id(request: pytest.FixtureRequest) -> str:
+    """The worker of pytest-xdist, or `master` where it is not used."""
+    return getattr(request.config, "workerinput", {"workerid": "master"})["workerid"]
+
+
+@pytest.fixture(scope="session")
+def slice_home(shared_folder: Path) -> Home:
+    """Real flights of January 1 to March 10, 2013, with features and labels; not to be changed."""
+    return build_once(shared_folder / "slice", build_slice)
+
+
+@pytest.fixture(scope="session")
+def champion_home(slice_home: Home, shared_folder: Path) -> Home:
+    """The slice with a first, weak champion of flight_delay as of February 18; not to be changed."""
+
+    def build(home: Home) -> None:
+        train_champion(copy_home(slice_home, home.root))
+
+    return build_once(shared_folder / "champion", build)
+
+
+@pytest.fixture
+def new_world(slice_home: Home, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """A maker of a world on a copy of the slice; settings as `small` takes them."""
+    with working_in(Home(tmp_path / "home")) as home:
+        yield lambda name="flight_delay", **changes: World.of(copy_home(slice_home, home.root), name, **changes)
+
+
+@pytest.fixture
+def world(champion_home: Home, tmp_path: Path) -> Iterator[World]:
+    """A world with a weak first champion, at the moment of its promotion."""
+    with working_in(Home(tmp_path / "home")) as home:
+        yield World.of(copy_home(champion_home, home.root))

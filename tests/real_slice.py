@@ -1,0 +1,252 @@
+"""A small slice of real flights, landed and built once a session, and worlds to live in it.
+
+What lives here: building the slice through the real sensors, copying a home, and `World`: one monitored model
+on one home, ticked in process. What does not: fixtures (conftest.py) and assertions.
+
+Parquet and landed files of a copy are hard links: everything in the lake is replaced, never written in place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components.monitoring_assets import build_monitoring_assets
+from mlops_assets.components.partitions import span_tags
+from mlops_assets.components.retrain_sensor import build_retrain_job, build_retrain_sensor
+from mlops_assets.components.training_assets import build_training_assets
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.spans import Span
+from mlops_assets.core.windows import midnight
+from mlops_assets.landing.nycflights13 import land
+from mlops_assets.replay.engine import Engine, Tick
+from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.tracking import Tracking
+
+LAST_DAY = date(2013, 3, 10)
+"""Last day of the slice: 69 days, 62 thousand flights."""
+COLD_START = date(2013, 2, 18)
+"""When worlds train their first champion: enough days for a gate, enough weeks left to live through."""
+WATCHING = ("predictions", "drift_report", "performance_report")
+NOT_COPIED = ("online.db*", "warehouse.duckdb*", "logs")
+"""Large and rebuilt at need."""
+
+
+def build_once(folder: Path, build: Any) -> Home:
+    """The home in `folder`, built by whichever process of the test session comes first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    done = folder.with_suffix(".done")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            build(Home(folder))
+            done.touch()
+    return Home(folder)
+
+
+@contextmanager
+def working_in(home: Home) -> Iterator[Home]:
+    """The environment that a home's processes have."""
+    before = {name: os.environ.get(name) for name in (*home.environment(), "MLFLOW_TRACKING_URI")}
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    os.environ.update(home.environment())
+    try:
+        yield home
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def build_slice(home: Home) -> None:
+    """Land the slice and carry it into lake and features, as the landing sensor asks for it.
+
+    The online store and the models' assets are left out: there is no champion, and few tests serve features.
+    """
+    from mlops_assets.definitions import build_definitions
+
+    home.configure(HomeSettings(clock="data", trials=1))
+    home.prepare()
+    land(home.landing, LAST_DAY)
+    with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        engine = Engine(build_definitions(home), instance)
+        for request in engine.requests("landing_sensor")[0]:
+            wanted = [
+                key
+                for key in request.asset_selection or ()
+                if key.path[-1] not in WATCHING and key.path[0] != "feast"
+            ]
+            engine.execute(request, only=wanted)
+
+
+def copy_home(source: Home, target: Path) -> Home:
+    """A home with the same content, free to be changed; what the databases say of its place is moved along."""
+
+    def copy(old: str, new: str) -> None:
+        if old.endswith((".parquet", ".csv", ".ubj")):
+            os.link(old, new)
+        else:
+            shutil.copy2(old, new)
+
+    shutil.copytree(source.root, target, copy_function=copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    database = target / "mlflow" / "mlflow.db"
+    if database.exists():
+        _move_paths(database, str(source.root), str(target))
+    return Home(target)
+
+
+def _move_paths(database: Path, old: str, new: str) -> None:
+    """Artifacts have absolute addresses in MLflow's store."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
+        for table in tables:
+            for _, column, kind, *_ in connection.execute(f'pragma table_info("{table}")').fetchall():
+                if "CHAR" in kind.upper() or "TEXT" in kind.upper():
+                    connection.execute(
+                        f'update "{table}" set "{column}" = replace("{column}", ?, ?) where "{column}" like ?',
+                        (old, new, f"%{old}%"),
+                    )
+
+
+def small(model: ModelSettings, **changes: Any) -> ModelSettings:
+    """A model's settings cut down for tests: two feature views, one short trial, weekly windows.
+
+    Args:
+        model: as in its YAML.
+        changes: fields of `training`, `gate`, `retrain` and `monitoring` as mappings, others as they are.
+    """
+    base: dict[str, Any] = {
+        "features": ["feat_flight", "feat_origin_history"],
+        "training": {"trials": 1, "max_rounds": 15},
+        "monitoring": {"window": "week", "slices": ["origin"]},
+        "gate": {"window": "14d"},
+    }
+    for name, value in changes.items():
+        base[name] = {**base[name], **value} if isinstance(base.get(name), dict) else value
+    nested: Mapping[str, Any] = {
+        "training": lambda values: replace(model.training, **values),
+        "gate": lambda values: replace(model.gate, **values),
+        "retrain": lambda values: replace(model.retrain, **values),
+        "label": lambda values: model.label.model_copy(update=values),
+        "monitoring": lambda values: model.monitoring.model_copy(update=values),
+    }
+    return model.model_copy(
+        update={name: nested[name](value) if name in nested else value for name, value in base.items()}
+    )
+
+
+@dataclass
+class World:
+    """One monitored model on one home, without dbt: its features are in the lake already.
+
+    Attributes:
+        home: a copy of the slice.
+        model: its settings; another world on the same home may have others.
+        extra: further assets.
+    """
+
+    home: Home
+    model: ModelSettings
+    extra: Sequence[dg.AssetsDefinition] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, home: Home, name: str = "flight_delay", **changes: Any) -> World:
+        return cls(home, small(Platform.of(home).models()[name], **changes))
+
+    def with_settings(self, **changes: Any) -> World:
+        """The same home with a model of other settings."""
+        return World.of(self.home, self.model.name, **changes)
+
+    @cached_property
+    def platform(self) -> Platform:
+        return Platform.of(self.home)
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        return dg.DagsterInstance.from_config(str(self.home.dagster))
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        keys = (dg.AssetKey([self.model.name, step]) for step in WATCHING)
+        watch = dg.define_asset_job(
+            "watch", selection=dg.AssetSelection.assets(*keys), executor_def=dg.in_process_executor
+        )
+        return dg.Definitions(
+            assets=[*build_training_assets(self.model), *build_monitoring_assets(self.model), *self.extra],
+            jobs=[build_retrain_job(self.model), watch],
+            sensors=[build_retrain_sensor(self.model)],
+            resources={
+                "platform": self.platform,
+                "tracking": Tracking(experiment_name="mlops", home=str(self.home.root)),
+            },
+        )
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(self.definitions, self.instance)
+
+    @property
+    def sensor(self) -> str:
+        return f"{self.model.name}_retrain_sensor"
+
+    def at(self, day: date) -> None:
+        """Move the clock to the beginning of a local day."""
+        self.home.configure(replace(self.home.settings, until=midnight(day, self.model.timezone)))
+
+    def tick(self) -> Tick:
+        """One tick of the retrain sensor and the runs it asks for."""
+        return self.engine.tick(self.sensor)
+
+    def watch(self, first: date, end: date) -> dg.ExecuteInProcessResult:
+        """What a landing run does for the model: predict the days [first, end), report."""
+        return self.engine.execute(self.watch_request(first, end))
+
+    def watch_request(self, first: date, end: date) -> dg.RunRequest:
+        return dg.RunRequest(run_key=f"watch-{first}", job_name="watch", tags=span_tags(Span(first, end)))
+
+    def live(self, first: date, end: date) -> Tick:
+        """A period: its data arrive, the champion predicts, monitors watch, the sensor decides."""
+        self.at(end)
+        self.watch(first, end)
+        return self.tick()
+
+    def ledger(self, *kinds: str) -> list[dict[str, Any]]:
+        """What is on record, of these kinds."""
+        return [e for e in self.platform.ledger.entries(self.model.name) if not kinds or e["kind"] in kinds]
+
+    def aliases(self) -> dict[str, int]:
+        """Which version each alias points to."""
+        versions = self.platform.registry.versions(self.model.name)
+        return {alias: version.version for version in versions for alias in version.aliases}
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the lake that the model's assets write, temporary ones included."""
+        lake = self.home.lake
+        layers = ("training_sets", "models", "predictions", "reports", "references")
+        found = [path for layer in layers for path in (lake / layer).rglob("*") if path.is_file()]
+        return {str(path.relative_to(lake)): path.read_bytes() for path in sorted(found)}
+
+    def runs(self) -> int:
+        return self.instance.get_runs_count()
+
+
+def train_champion(home: Home) -> None:
+    """The first champion of a world at the cold start: one round of boosting, easy to beat."""
+    with working_in(home):
+        world = World.of(home, training={"max_rounds": 1})
+        world.at(COLD_START)
+        world.tick()
