@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from mlops_assets.resources.home import Home
-from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, working_in
+from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, watch_until_drift, working_in
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,16 @@ def champion_home(slice_home: Home, shared_folder: Path) -> Home:
     return build_once(shared_folder / "champion", build)
 
 
+@pytest.fixture(scope="session")
+def drifting_home(champion_home: Home, shared_folder: Path) -> Home:
+    """The champion two weeks later, on March 4: both weekly reports show drift; not to be changed."""
+
+    def build(home: Home) -> None:
+        watch_until_drift(copy_home(champion_home, home.root))
+
+    return build_once(shared_folder / "drifting", build)
+
+
 @pytest.fixture
 def new_world(slice_home: Home, tmp_path: Path) -> Iterator[Callable[..., World]]:
     """A maker of a world on a copy of the slice; settings as `small` takes them."""
@@ -52,3 +63,18 @@ def world(champion_home: Home, tmp_path: Path) -> Iterator[World]:
     """A world with a weak first champion, at the moment of its promotion."""
     with working_in(Home(tmp_path / "home")) as home:
         yield World.of(copy_home(champion_home, home.root))
+
+
+@pytest.fixture
+def drifting(drifting_home: Home, tmp_path: Path) -> Iterator[World]:
+    """A world whose reports show two weeks of drift, and nobody has decided on them."""
+    with working_in(Home(tmp_path / "home")) as home:
+        yield World.of(copy_home(drifting_home, home.root))
+
+
+@pytest.fixture
+def mlops() -> Callable[..., Result]:
+    """Call `mlops` with these arguments in the home of the environment."""
+    from mlops_assets.cli import app
+
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ LAST_DAY = date(2013, 3, 10)
 """Last day of the slice: 69 days, 62 thousand flights."""
 COLD_START = date(2013, 2, 18)
 """When worlds train their first champion: enough days for a gate, enough weeks left to live through."""
+WEEKS = (COLD_START, date(2013, 2, 25), date(2013, 3, 4))
+"""The first weeks in production; both of them drift: it is winter, and spring comes."""
 WATCHING = ("predictions", "drift_report", "performance_report")
 NOT_COPIED = ("online.db*", "warehouse.duckdb*", "logs")
 """Large and rebuilt at need."""
@@ -250,3 +253,12 @@ def train_champion(home: Home) -> None:
         world = World.of(home, training={"max_rounds": 1})
         world.at(COLD_START)
         world.tick()
+
+
+def watch_until_drift(home: Home) -> None:
+    """Two weeks in production: predictions and reports are there, and no decision has been taken on them."""
+    with working_in(home):
+        world = World.of(home)
+        for first, end in pairwise(WEEKS):
+            world.at(end)
+            world.watch(first, end)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -271,6 +272,13 @@ def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsT
 
 def _documents(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("defs.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        for document in _parsed(path, path.stat().st_mtime_ns):
             if isinstance(document, dict):
                 yield path, document
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: Path, stamp: int) -> list[Any]:
+    """A file's documents; every tick of every sensor asks for them, and they change when a person edits them."""
+    del stamp
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))

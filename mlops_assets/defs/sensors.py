@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -20,6 +21,9 @@ from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Period
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
 jobs = landing_jobs()
 ON = dg.DefaultSensorStatus.RUNNING
 CONTENT_TAG = "mlops/content"
@@ -27,8 +31,8 @@ CONTENT_TAG = "mlops/content"
 RUN_KEY = "dagster/run_key"
 WILL_RETRY = "dagster/will_retry"
 """Set by Dagster on a crashed run that it runs again by itself."""
-CRASHES = 3
-"""How often a crashed run is asked for again."""
+TRIES = 3
+"""How often the same content is asked for again."""
 SETTLING = timedelta(minutes=10)
 
 
@@ -55,23 +59,30 @@ def landing_request(context: dg.SensorEvaluationContext, platform: Platform, per
     return dg.RunRequest(
         run_key=run_key(context.instance, period.key),
         job_name=LANDING_JOB.format(grain=period.grain),
-        asset_selection=landing_keys(
-            context.repository_def.asset_graph, period.grain, take_in=period.take_in
-        ),
+        asset_selection=landing_keys(_graph(context), period.grain, take_in=period.take_in),
         tags={**tags, "mlops/period": f"{period.first}..{period.last}", CONTENT_TAG: period.key},
     )
+
+
+def _graph(context: dg.SensorEvaluationContext) -> "BaseAssetGraph":
+    if context.repository_def is None:
+        raise ValueError("the sensor was ticked without its definitions: pass repository_def to the context.")
+    return context.repository_def.asset_graph
 
 
 def run_key(instance: dg.DagsterInstance, content: str) -> str:
     """The key of the run for this content: one key, one run, so a second tick asks for nothing new.
 
-    A run that crashed (its process was killed, the machine went down) has said nothing about the content and
-    gets another try, `CRASHES` times. One that failed in a step has: only a person or a new file goes on.
+    Another try, `TRIES` times, gets what a run has left undone without saying why: it crashed (its process was
+    killed, the machine went down), or it succeeded and what it had built was lost since. A run that failed in a
+    step has said why: only a person or a new file goes on.
     """
-    runs = instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: content}), limit=CRASHES + 1)
-    if runs and len(runs) <= CRASHES and all(has_crashed(instance, run) for run in runs):
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: content}), limit=TRIES + 1)
+    if not runs:
+        return content
+    if len(runs) <= TRIES and (runs[0].status == dg.DagsterRunStatus.SUCCESS or has_crashed(instance, runs[0])):
         return f"{content}-{len(runs)}"
-    return runs[0].tags.get(RUN_KEY, content) if runs else content
+    return runs[0].tags.get(RUN_KEY, content)
 
 
 def has_crashed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -98,8 +109,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, str]]:
         found.append(
             {
                 "incident": f"misnamed-{name}-{identity}",
-                "happened": f"In {intake.folder} {len(files)} files match no partition: "
-                f"{', '.join(files[:5])}.",
+                "happened": f"In {intake.folder} {len(files)} files match no partition: {', '.join(files[:5])}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
                 "2013-01-31, not before the source's `start`), or remove them.",
@@ -128,9 +138,7 @@ def freshness_sensor(
     told = [sentence for _, sentence in stale.values()]
     if views := stale_views(platform):
         request = freshness_request(context, views)
-        if not context.instance.get_runs(
-            filters=dg.RunsFilter(tags={CONTENT_TAG: str(request.run_key)}), limit=1
-        ):
+        if not context.instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: str(request.run_key)}), limit=1):
             return dg.SensorResult(run_requests=[request])
         told.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
     return dg.SkipReason(" ".join(told) or "Every source and feature view is fresh.")
@@ -144,23 +152,19 @@ def freshness_request(context: dg.SensorEvaluationContext, views: Mapping[str, S
     return dg.RunRequest(
         run_key=key,
         job_name=LANDING_JOB.format(grain="day"),
-        asset_selection=landing_keys(context.repository_def.asset_graph, "day", take_in=()),
+        asset_selection=landing_keys(_graph(context), "day", take_in=()),
         tags={**span_tags(behind), CONTENT_TAG: key},
     )
 
 
-def tell_stale_views(
-    instance: dg.DagsterInstance, alerts: Alerts, views: Mapping[str, Span], *, key: str
-) -> str:
+def tell_stale_views(instance: dg.DagsterInstance, alerts: Alerts, views: Mapping[str, Span], *, key: str) -> str:
     """One alert once the run that was to help has ended and has not."""
     names = ", ".join(sorted(views))
     run = instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: key}), limit=1)[0]
     if not run.is_finished:
         return f"A run builds {names} again."
     first = min(span.start for span in views.values())
-    sentence = (
-        f"Still behind their sources, from {first} on, after run {run.run_id[:8]} built them again: {names}."
-    )
+    sentence = f"Still behind their sources, from {first} on, after run {run.run_id[:8]} built them again: {names}."
     alerts.send(
         incident=f"stale-views-{key}",
         happened=sentence,
@@ -226,9 +230,7 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
     broken = _broken_checks(context)
     alerts.send(
         incident=f"run-{run.run_id}",
-        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {' '.join(broken) or message}"[
-            :2000
-        ],
+        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {' '.join(broken) or message}"[:2000],
         did="It stopped there; champion and data are as they were.",
         do="Do what the check says; the next run starts by itself."
         if broken
@@ -250,9 +252,7 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
 
 def _broken_checks(context: dg.RunFailureSensorContext) -> list[str]:
     """What the contract checks of a run found: the step's own error says only that a check failed."""
-    logs = context.instance.all_logs(
-        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    )
+    logs = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
     return [
         f"{evaluation.asset_key.to_user_string()}: {evaluation.description}"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days, midnight
-from mlops_assets.resources.lake import Lake, content_hash
+from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 
@@ -98,7 +98,7 @@ def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.Data
 
 
 def _write_day(lake: Lake, model: str, day: date, rows: pd.DataFrame) -> None:
-    lake.write(rows, lake.file("predictions", model, partition=day, name=BATCH), fingerprint=content_hash(rows))
+    lake.write(rows, lake.file("predictions", model, partition=day, name=BATCH))
 
 
 def _version_of(platform: Platform, name: str, file: Path) -> int | None:

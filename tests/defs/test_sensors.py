@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -167,8 +165,16 @@ def test_a_crashed_run_is_asked_for_again_but_not_forever(floor: Floor) -> None:
         unanswered, _ = floor.tick(sensors.landing_sensor)
         assert unanswered[0].run_key == request.run_key, "it may still be under way"
         floor.instance.report_run_failed(run, message="the process is gone")
-    assert len(set(keys)) == 1 + sensors.CRASHES - 1 + 1 - 1
+    assert len(set(keys)) == 1 + sensors.TRIES
     assert keys[-1] == keys[-2], "then a person is asked"
+
+
+def test_features_that_were_lost_are_built_by_a_new_run(floor: Floor) -> None:
+    carry(floor, DAYS)
+    (floor.landing.home.lake / "_built.json").unlink()
+    (request,), _ = floor.tick(sensors.landing_sensor)
+    assert (result := floor.execute(request)) and result.success
+    assert floor.tick(sensors.landing_sensor)[0] == []
 
 
 def test_a_day_that_waits_says_for_what(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +283,7 @@ def failed(floor: Floor, result: dg.ExecuteInProcessResult) -> None:
     run = floor.instance.get_run_by_id(result.run_id)
     context = dg.build_run_status_sensor_context(
         sensor_name="failed_run_sensor",
-        dagster_event=result.get_job_failure_event(),
+        dagster_event=next(e for e in result.all_events if e.is_run_failure),
         dagster_instance=floor.instance,
         dagster_run=run or result.dagster_run,
         resources={"alerts": floor.alerts},
