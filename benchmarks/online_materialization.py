@@ -74,9 +74,7 @@ def make_store(directory: Path, source: Path, contender: str) -> FeatureStore:
             Field(name="id", dtype=Int64),
             *(Field(name=f"f{n}", dtype=Float64) for n in range(FEATURES)),
         ],
-        source=FileSource(
-            path=str(source), timestamp_field="event_timestamp", created_timestamp_column="created"
-        ),
+        source=FileSource(path=str(source), timestamp_field="event_timestamp", created_timestamp_column="created"),
     )
     store = FeatureStore(config=config)
     store.apply([entity, view])
@@ -101,9 +99,7 @@ def sample(store: FeatureStore, entities: int) -> list[dict[str, object]]:
 def main() -> None:
     """Run and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument(
-        "--quick", action="store_true", help="5,000 entities, 100,000 rows, one repetition"
-    )
+    arguments.add_argument("--quick", action="store_true", help="5,000 entities, 100,000 rows, one repetition")
     quick = arguments.parse_args().quick
     entities, rows, repetitions = (5_000, 100_000, 1) if quick else (50_000, 2_000_000, 3)
     times: dict[str, list[float]] = {name: [] for name in STORES}

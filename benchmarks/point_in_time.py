@@ -49,8 +49,7 @@ def write_data(directory: Path, rows: int, *, late: bool = False) -> None:
     directory.mkdir(parents=True)
     moment = f"TIMESTAMPTZ '2013-01-01' + to_microseconds((i * (31536000000000 // {rows}))::BIGINT)"
     keys = ", ".join(
-        f"(hash(i * 31 + {n}) % {count})::BIGINT AS {view}_id"
-        for n, (view, count) in enumerate(VIEWS.items())
+        f"(hash(i * 31 + {n}) % {count})::BIGINT AS {view}_id" for n, (view, count) in enumerate(VIEWS.items())
     )
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -148,9 +147,7 @@ def against_stock(root: Path, *, first: int, budget: float, most: int) -> dict[s
         write_data(directory, rows)
         entities = pd.read_parquet(directory / "entities.parquet")
         stock, ours = make_store(directory, "stock"), make_store(directory, "asof")
-        took = seconds(
-            lambda store=stock, frame=entities: store.get_historical_features(frame, REFS).to_arrow()
-        )
+        took = seconds(lambda store=stock, frame=entities: store.get_historical_features(frame, REFS).to_arrow())
         mine = statistics.median(
             seconds(lambda store=ours, frame=entities: store.get_historical_features(frame, REFS).to_arrow())
             for _ in range(3)
@@ -208,9 +205,7 @@ def at_scale(root: Path, rows: int) -> dict[str, float]:
 
 def main() -> None:
     """Run and print."""
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="a tenth of the rows, no ten million")
     arguments.add_argument("--scale", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()

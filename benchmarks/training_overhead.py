@@ -40,9 +40,7 @@ def rows(n: int) -> tuple[pd.DataFrame, np.ndarray, pd.DatetimeIndex]:
     """Numbers, a few categories, five percent missing values, and a label that a dozen of them explain."""
     rng = np.random.default_rng(7)
     values = rng.normal(size=(n, FEATURES - 4)).astype(np.float64)
-    odds = (
-        values[:, :12] @ rng.normal(size=12) * 0.4 + np.sin(2 * values[:, 12]) + values[:, 13] * values[:, 14]
-    )
+    odds = values[:, :12] @ rng.normal(size=12) * 0.4 + np.sin(2 * values[:, 12]) + values[:, 13] * values[:, 14]
     values[rng.random(values.shape) < 0.05] = np.nan
     frame = pd.DataFrame(values, columns=[f"x{k}" for k in range(values.shape[1])])
     for name, size in (("carrier", 16), ("origin", 3), ("destination", 100), ("plane", 200)):
@@ -90,8 +88,7 @@ def measure(n: int, home: Home) -> dict[str, float]:
 
     frame, y, times = rows(n)
     columns = [
-        FeatureColumn(name, "numeric" if frame[name].dtype.kind == "f" else "categorical")
-        for name in frame.columns
+        FeatureColumn(name, "numeric" if frame[name].dtype.kind == "f" else "categorical") for name in frame.columns
     ]
     settings, clock = TrainingSettings(trials=TRIALS), Clock()
     with clock.timing(xgboost.Booster, "update", "fit"), clock.timing(xgboost.Booster, "eval_set", "eval"):

@@ -60,8 +60,7 @@ def feature_view(view: CatalogueView, entities: dict[str, Entity]) -> FeatureVie
 
 
 ENTITIES = {
-    key: Entity(name=key, join_keys=[key], value_type=KEY_TYPES[dtype])
-    for key, dtype in CATALOGUE.entities.items()
+    key: Entity(name=key, join_keys=[key], value_type=KEY_TYPES[dtype]) for key, dtype in CATALOGUE.entities.items()
 }
 # Feast registers what it finds under a name of the module, and looks into no list.
 globals().update({f"entity_{name}": entity for name, entity in ENTITIES.items()})

@@ -53,9 +53,7 @@ def main(
             file_okay=False,
         ),
     ] = None,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where in the code an error arose.")
-    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")] = False,
 ) -> None:
     """Choose the home; every child process and Dagster work in the same one."""
     use_home(home)

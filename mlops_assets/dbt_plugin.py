@@ -57,8 +57,7 @@ class Plugin(BasePlugin):
         job: dict[str, Any] = target_config.config
         if target_config.location is None:
             raise DbtRuntimeError(
-                f"{job['model']} has no folder to go to. Set `+lake_folder` in dbt_project.yml. "
-                "The lake is unchanged."
+                f"{job['model']} has no folder to go to. Set `+lake_folder` in dbt_project.yml. The lake is unchanged."
             )
         folder = Path(target_config.location.path)
         first, end = _day(job["start"], "start"), _day(job["end"], "end")
@@ -156,9 +155,7 @@ def _write(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path, compression="snappy", use_dictionary=strings)
 
 
-def _refuse_other_columns(
-    folder: Path, schema: pa.Schema, first: date | None, end: date | None, model: str
-) -> None:
+def _refuse_other_columns(folder: Path, schema: pa.Schema, first: date | None, end: date | None, model: str) -> None:
     """Stop a range build whose columns differ from the partitions that would stay.
 
     The oldest and the newest of them are looked at: a whole rebuild goes from old to new, so one that was

@@ -32,8 +32,10 @@ from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import midnight
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.replay.engine import Engine, Tick
+from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.sent_alerts import SentAlert, sent_alerts
 from mlops_assets.resources.tracking import Tracking
 
 LAST_DAY = date(2013, 3, 10)
@@ -245,6 +247,28 @@ class World:
 
     def runs(self) -> int:
         return self.instance.get_runs_count()
+
+    def alerts(self) -> list[SentAlert]:
+        """What the failure sensor tells of the failed runs."""
+        return ring(self.home, self.instance)
+
+
+def ring(home: Home, instance: dg.DagsterInstance) -> list[SentAlert]:
+    """Show every failed run to the failure sensor, as the daemon does; the alerts of the home."""
+    from mlops_assets.defs.sensors import failed_run_sensor
+
+    alerts = Alerts(root=str(home.root))
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
+        (failure,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        context = dg.build_run_status_sensor_context(
+            sensor_name="failed_run_sensor",
+            dagster_event=failure.get_dagster_event(),
+            dagster_instance=instance,
+            dagster_run=run,
+            resources={"alerts": alerts},
+        )
+        failed_run_sensor(context.for_run_failure())
+    return sent_alerts(alerts.file)
 
 
 def train_champion(home: Home) -> None:

@@ -44,9 +44,7 @@ def write_raw(home: Path, source: str, files: Iterable[Path]) -> None:
         connection.execute("set TimeZone = 'UTC'")
         if "_" not in paths[0].stem:
             target.mkdir(parents=True, exist_ok=True)
-            connection.execute(
-                f"copy (select * exclude (filename) from {rows}) to '{target}/.tmp' (format parquet)"
-            )
+            connection.execute(f"copy (select * exclude (filename) from {rows}) to '{target}/.tmp' (format parquet)")
             (target / ".tmp").replace(target / "data.parquet")
             return
         scratch.parent.mkdir(parents=True, exist_ok=True)

@@ -17,9 +17,7 @@ from mlops_assets.resources.record import Record
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog=example("mlops retrain flight_delay --reason 'new feature feat_route_history'"))(
-        retrain
-    )
+    app.command(epilog=example("mlops retrain flight_delay --reason 'new feature feat_route_history'"))(retrain)
     app.command(epilog=example("mlops pause flight_delay --reason 'the airport feed is being moved'"))(pause)
     app.command(epilog=example("mlops resume flight_delay --reason 'the feed is back'"))(resume)
 
@@ -27,9 +25,7 @@ def register(app: typer.Typer) -> None:
 def retrain(
     model: ModelName,
     reason: Reason,
-    now: Annotated[
-        bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")
-    ] = False,
+    now: Annotated[bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")] = False,
 ) -> None:
     """Ask for a training: the gate still judges the challenger, and only a better one is promoted.
 
@@ -55,9 +51,7 @@ def retrain(
 
 def pause(model: ModelName, reason: Reason) -> None:
     """Keep the platform from retraining a model by itself; predictions and monitors go on."""
-    Record(Home.from_environment().ledger).note(
-        known_model(model), "pause", reason=_given(reason), by=person()
-    )
+    Record(Home.from_environment().ledger).note(known_model(model), "pause", reason=_given(reason), by=person())
     say(f"{model} is paused: it is not retrained by itself until `mlops resume {model} --reason '...'`.")
 
 
@@ -77,9 +71,7 @@ def _given(reason: str) -> str:
         ValueError: it is empty.
     """
     if not reason.strip():
-        raise ValueError(
-            "The reason is empty. Say why in a few words; it stands on record. Nothing was written."
-        )
+        raise ValueError("The reason is empty. Say why in a few words; it stands on record. Nothing was written.")
     return reason.strip()
 
 
@@ -97,7 +89,5 @@ def _run_here(home: Home, model: str) -> None:
         tick = Engine(definitions=build_definitions(home), instance=instance).tick(f"{model}_retrain_sensor")
     if not tick.runs:
         raise ValueError(f"No run was started: {tick.skipped} The request stays on record.")
-    outcome = next(
-        e for e in reversed(Record(home.ledger).entries(model)) if e["kind"] in ("promotion", "rejection")
-    )
+    outcome = next(e for e in reversed(Record(home.ledger).entries(model)) if e["kind"] in ("promotion", "rejection"))
     say(f"{outcome['kind'].capitalize()} of version {outcome['version']}: {outcome['reason']}")

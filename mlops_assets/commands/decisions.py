@@ -64,9 +64,7 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def decide(
     model: ModelName,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say it and write nothing; the only way.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it and write nothing; the only way.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what would be decided about a model now, with reasons and with what would have changed it.
@@ -93,10 +91,7 @@ def decide(
 
 
 def _say_decision(decision: Decision, *, news: bool) -> None:
-    say(
-        f"[bold]{decision.action.replace('_', ' ')}[/bold] by the rule {decision.rule}, "
-        f"at {minute(decision.at)} UTC"
-    )
+    say(f"[bold]{decision.action.replace('_', ' ')}[/bold] by the rule {decision.rule}, at {minute(decision.at)} UTC")
     say_table("Because", ["reason"], [(reason,) for reason in decision.reasons])
     if decision.counterfactuals:
         say_table(

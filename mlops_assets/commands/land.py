@@ -27,9 +27,7 @@ def land(
     ],
     start: Annotated[
         datetime | None,
-        typer.Option(
-            "--from", formats=["%Y-%m-%d"], metavar="DAY", help="First day.", show_default="the data's first"
-        ),
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="First day.", show_default="the data's first"),
     ] = None,
 ) -> None:
     """Place real files in the landing folder: New York's flights of 2013, and the tables around them.

@@ -58,9 +58,7 @@ def list_(as_json: AsJson = False) -> None:
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
 
 
-@app.command(
-    epilog=example("mlops quarantine release weather 2013-07-04 --reason 'the new station is right'")
-)
+@app.command(epilog=example("mlops quarantine release weather 2013-07-04 --reason 'the new station is right'"))
 def release(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A landing source, as its YAML names it.")],
     partition: Annotated[str, typer.Argument(metavar="PARTITION", help="Its first day, or `whole`.")],
@@ -72,10 +70,6 @@ def release(
     corrected file, which replaces the partition by itself.
     """
     if not reason.strip():
-        raise ValueError(
-            "The reason is empty. Say why in a few words; it stands on record. Nothing was written."
-        )
-    TakenRecord(Home.from_environment(), known_source(source)).release(
-        partition, f"{reason.strip()} ({person()})"
-    )
+        raise ValueError("The reason is empty. Say why in a few words; it stands on record. Nothing was written.")
+    TakenRecord(Home.from_environment(), known_source(source)).release(partition, f"{reason.strip()} ({person()})")
     say(f"{source}/{partition} is released: the landing sensor takes it in at its next tick.")

@@ -37,9 +37,7 @@ def register(app: typer.Typer) -> None:
 def replay(
     model: ModelName,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="First day replayed.")],
-    end: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The day after the last.")
-    ],
+    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The day after the last.")],
     report: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Where the report goes.")],
     every: Annotated[Literal["day", "week", "month"], typer.Option(help="Length of a period.")] = "month",
     faithful: Annotated[

@@ -105,9 +105,7 @@ def _model(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         "now": now,
         "champion": _champion(platform, model, now),
         "newest_window": _newest_window(platform, model),
-        "last_decision": {key: last[key] for key in ("id", "at", "action", "rule", "reasons")}
-        if last
-        else None,
+        "last_decision": {key: last[key] for key in ("id", "at", "action", "rule", "reasons")} if last else None,
         "paused": platform.ledger.record.paused(model.name),
         "open_request": platform.ledger.record.open_request(model.name),
     }
@@ -172,9 +170,7 @@ def _is_open(alert: SentAlert, lasting: set[str], instance: dg.DagsterInstance) 
     run = instance.get_run_by_id(alert.incident.removeprefix("run-"))
     if run is None:
         return datetime.now(UTC) - alert.sent_at < FORGET_ALERT_AFTER
-    later = dg.RunsFilter(
-        job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=alert.sent_at
-    )
+    later = dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=alert.sent_at)
     return not instance.get_runs(filters=later, limit=1)
 
 
@@ -216,9 +212,7 @@ def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
         f"version {champion['version']}{age}" if champion else "none yet",
         window["window"] if window else "none yet",
         "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
-        f"{last['action'].replace('_', ' ')} ({last['rule']}): {' '.join(last['reasons'])}"
-        if last
-        else "none yet",
+        f"{last['action'].replace('_', ' ')} ({last['rule']}): {' '.join(last['reasons'])}" if last else "none yet",
         model["paused"] or "no",
     )
 

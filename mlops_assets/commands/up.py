@@ -56,9 +56,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    home: Annotated[
-        Path | None, typer.Option(file_okay=False, help="The home to show, as the global option.")
-    ] = None,
+    home: Annotated[Path | None, typer.Option(file_okay=False, help="The home to show, as the global option.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
 ) -> None:

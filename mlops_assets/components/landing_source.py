@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.contract import ContractResult
 
 CONTRACT_CHECK = "contract_holds"
-OUTSIDE_RETRY = dg.RetryPolicy(
-    max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
-)
+OUTSIDE_RETRY = dg.RetryPolicy(max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For assets that touch the outside: a failing disk is tried again; a broken contract is no exception."""
 
 BATCH_BYTES = 8 * 2**20
@@ -240,9 +238,7 @@ def parse(name: str, content: bytes, source: SourceSettings) -> "pd.DataFrame":
 # --- reporting ---------------------------------------------------------------------------------------------
 
 
-def _report(
-    context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey, outcome: Outcome
-) -> Iterator[Any]:
+def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey, outcome: Outcome) -> Iterator[Any]:
     """One check for the whole range; a materialization of each partition that was written."""
     told = {"partitions": len(outcome.rows), "rows": sum(outcome.rows.values())}
     is_whole = intake.source.grain == "none"
@@ -254,9 +250,7 @@ def _report(
             context.add_asset_metadata({"dagster/row_count": told["rows"]}, asset_key=key)
         else:
             for partition, rows in outcome.rows.items():
-                context.add_asset_metadata(
-                    {"dagster/row_count": rows}, asset_key=key, partition_key=partition
-                )
+                context.add_asset_metadata({"dagster/row_count": rows}, asset_key=key, partition_key=partition)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(intake, outcome))
         return
     if not is_whole:

@@ -68,7 +68,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             passed=not failing,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"Failing: {', '.join(failing)}. Mend the model or its data, build dbt again; the champion stays."
+            description=f"Failing {', '.join(failing)}. Mend it, build dbt again. The champion stays."
             if failing
             else None,
         )
@@ -194,7 +194,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         GATE_CHECK,
         asset=spec.key,
         blocking=False,
-        description="The challenger is better than the champion by the agreed rule. A rejection is an outcome, no failure.",
+        description="The challenger beats the champion by the agreed rule. A rejection is an outcome, no failure.",
     )
 
     @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
@@ -221,13 +221,20 @@ def _verdict_metadata(judged: "Judged") -> dict[str, Any]:
     from mlops_assets.core.reporting import markdown_table
 
     verdict = judged.verdict
-    rules = [(rule.name, "passed" if rule.passed else "failed", rule.value, rule.limit, rule.sentence) for rule in verdict.rules]
+    rules = [
+        (rule.name, "passed" if rule.passed else "failed", rule.value, rule.limit, rule.sentence)
+        for rule in verdict.rules
+    ]
     return {
         "verdict": "promote" if verdict.promote else "reject",
         "reason": verdict.reason,
-        "rules": dg.MetadataValue.md(markdown_table(rules, header=["rule", "result", "value", "limit", "what was found"])),
+        "rules": dg.MetadataValue.md(
+            markdown_table(rules, header=["rule", "result", "value", "limit", "what was found"])
+        ),
         "slices": dg.MetadataValue.md(
-            markdown_table(judged.slice_rows, header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper"])
+            markdown_table(
+                judged.slice_rows, header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper"]
+            )
         ),
         "version": judged.version,
         "judged_model": judged.judged_sha256,
@@ -264,5 +271,3 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
         )
 
     return champion
-
-

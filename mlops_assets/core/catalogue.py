@@ -193,9 +193,7 @@ class Catalogue:
         found: set[str] = set()
         for name in models:
             if name not in known:
-                raise CatalogueError(
-                    _unknown(name, "feature view or label model", "feature_view or label", known)
-                )
+                raise CatalogueError(_unknown(name, "feature view or label model", "feature_view or label", known))
             found.update(known[name])
         return frozenset(found)
 
@@ -297,9 +295,7 @@ def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any
         if name not in not_features and _column_meta(node, column).get("feature", True)
     )
     if not features:
-        raise _error(
-            node, "has no feature", "list its feature columns, each with description and `data_type`"
-        )
+        raise _error(node, "has no feature", "list its feature columns, each with description and `data_type`")
     return FeatureView(
         name=node["name"],
         entities={key: types[key] for key in keys},
@@ -437,14 +433,10 @@ def _column_meta(node: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str
     return meta
 
 
-def _check_fields(
-    node: Mapping[str, Any], name: str, meta: Any, *, required: set[str], known: set[str]
-) -> None:
+def _check_fields(node: Mapping[str, Any], name: str, meta: Any, *, required: set[str], known: set[str]) -> None:
     """Refuse a meta with missing or unknown fields."""
     if not isinstance(meta, Mapping):
-        raise _error(
-            node, f"has a `{name}` that is not a mapping", f"write its fields: {', '.join(sorted(known))}"
-        )
+        raise _error(node, f"has a `{name}` that is not a mapping", f"write its fields: {', '.join(sorted(known))}")
     missing, unknown = sorted(required - meta.keys()), sorted(meta.keys() - known)
     if missing:
         raise _error(node, f"has a `{name}` without {', '.join(missing)}", f"add {', '.join(missing)} to it")
@@ -461,9 +453,7 @@ def _ttl(node: Mapping[str, Any], value: Any) -> timedelta:
     try:
         return parse_duration(value)
     except ValueError as error:
-        raise _error(
-            node, f"has the ttl {value!r}", "write a number and a unit, such as 6h, 7d or 4w"
-        ) from error
+        raise _error(node, f"has the ttl {value!r}", "write a number and a unit, such as 6h, 7d or 4w") from error
 
 
 def _whole_days(node: Mapping[str, Any], value: Any) -> int:

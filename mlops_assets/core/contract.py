@@ -124,9 +124,7 @@ class SourceContract:
     extra: Extra = "ignore"
 
     @classmethod
-    def from_dict(
-        cls, data: Mapping[str, Any], *, event_time: str | None = None, tz: str | None = None
-    ) -> Self:
+    def from_dict(cls, data: Mapping[str, Any], *, event_time: str | None = None, tz: str | None = None) -> Self:
         """A contract from plain values as in YAML.
 
         Args:
@@ -683,9 +681,7 @@ def _column_checks(contract: SourceContract, name: str, parts: _Parts, now: date
         checks.append(pandera.Check(lambda s: parts.excuse(s.isin(allowed), limit), name="allowed"))
     if column.max_null_share is not None:
         share = column.max_null_share
-        checks.append(
-            pandera.Check(lambda s: parts.excuse(s.notna(), share), name="null_share", ignore_na=False)
-        )
+        checks.append(pandera.Check(lambda s: parts.excuse(s.notna(), share), name="null_share", ignore_na=False))
     if name == contract.event_time and parts.windows[0] is not None:
         checks.append(pandera.Check(parts.inside, name="partition"))
     if name == contract.event_time and contract.no_future and now is not None:
@@ -772,10 +768,8 @@ _SENTENCES: Mapping[str, str] = {
     "max": "{many} of {column} are above {max} ({sample}): correct the values, or raise `max`.",
     "allowed": "{many} of {column} are unknown ({sample}; {share} of all, at most {limit}): correct the "
     "values, or add them to `allowed`.",
-    "partition": "{many} of {column} lie outside {window} ({sample}): move the rows to the "
-    "file of their own period.",
-    "future": "{many} of {column} are later than {now} ({sample}): correct the clock or the "
-    "time zone of the source.",
+    "partition": "{many} of {column} lie outside {window} ({sample}): move the rows to the file of their own period.",
+    "future": "{many} of {column} are later than {now} ({sample}): correct the clock or the time zone of the source.",
     "type": "{column} is not of type {type}: declare another type, or correct the file.",
 }
 

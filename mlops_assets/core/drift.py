@@ -99,9 +99,7 @@ class Grid:
     fingerprint: str
 
     @classmethod
-    def from_reference(
-        cls, frame: pd.DataFrame, schema: Mapping[str, Kind] | None = None, *, bins: int = BINS
-    ) -> Self:
+    def from_reference(cls, frame: pd.DataFrame, schema: Mapping[str, Kind] | None = None, *, bins: int = BINS) -> Self:
         """Lay the grid over a reference.
 
         Args:
@@ -181,9 +179,7 @@ class Profile:
 
     def to_json(self) -> str:
         """Counts as JSON; of the grid only the fingerprint."""
-        features = {
-            n: {"counts": self.counts[n].tolist(), "extra": self.extra[n].tolist()} for n in self.counts
-        }
+        features = {n: {"counts": self.counts[n].tolist(), "extra": self.extra[n].tolist()} for n in self.counts}
         return json.dumps({"grid": self.grid.fingerprint, "rows": self.rows, "features": features})
 
     @classmethod
@@ -509,10 +505,7 @@ def _label_counts(series: pd.Series) -> tuple[NDArray[np.int64], list[str], int]
     """Counts by label, the labels as text (1 and 1.0 are the same), and the number of rows with a value."""
     codes, uniques = pd.factorize(series, use_na_sentinel=True)
     counts = np.bincount(codes[codes >= 0], minlength=len(uniques)).astype(np.int64)
-    labels = [
-        str(int(u)) if isinstance(u, float | np.floating) and float(u).is_integer() else str(u)
-        for u in uniques
-    ]
+    labels = [str(int(u)) if isinstance(u, float | np.floating) and float(u).is_integer() else str(u) for u in uniques]
     return counts, labels, int(counts.sum())
 
 
@@ -673,9 +666,7 @@ def ks_p_value(distance: float, n: int, m: int, *, effective: int = EFFECTIVE_RO
     return float(kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
-def chi_squared(
-    reference: Any, current: Any, *, effective: int = EFFECTIVE_ROWS
-) -> tuple[float | None, float | None]:
+def chi_squared(reference: Any, current: Any, *, effective: int = EFFECTIVE_ROWS) -> tuple[float | None, float | None]:
     """Chi-squared of homogeneity and its p-value, with at most `effective` rows a side.
 
     Categories in which either side expects fewer than five are pooled (Cochran 1954).

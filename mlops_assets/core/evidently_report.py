@@ -128,9 +128,7 @@ def _sampled(frame: pd.DataFrame, columns: list[str], sample: int, seed: int) ->
 def _prepared(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, pd.Series]:
     """Both sides as plain floats or plain text, what is missing as NaN."""
     if kind == "numeric":
-        sides = [
-            pd.to_numeric(side).astype("float64").replace([np.inf, -np.inf], np.nan) for side in (left, right)
-        ]
+        sides = [pd.to_numeric(side).astype("float64").replace([np.inf, -np.inf], np.nan) for side in (left, right)]
         return sides[0], sides[1]
     texts = [side.astype("object").where(side.notna()).map(str, na_action="ignore") for side in (left, right)]
     counts = pd.concat(texts).value_counts()

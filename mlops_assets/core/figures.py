@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FONT = (
-    '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, '
-    "system-ui, sans-serif"
+    '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, system-ui, sans-serif'
 )
 """What the reader's machine has; nothing is fetched."""
 
@@ -82,14 +81,10 @@ def validation_figure(
     for trial, rows in curve.groupby("trial"):
         if trial != best_trial:
             line = {"color": LIGHT["fill"], "width": 1}
-            figure.add_scatter(
-                x=rows["round"], y=rows["value"], mode="lines", line=line, name=f"trial {trial}"
-            )
+            figure.add_scatter(x=rows["round"], y=rows["value"], mode="lines", line=line, name=f"trial {trial}")
     best = curve[curve["trial"] == best_trial]
     line = {"color": LIGHT["auto"], "width": 3}
-    figure.add_scatter(
-        x=best["round"], y=best["value"], mode="lines", line=line, name=f"trial {best_trial} (best)"
-    )
+    figure.add_scatter(x=best["round"], y=best["value"], mode="lines", line=line, name=f"trial {best_trial} (best)")
     if rounds is None:
         rounds = int(best.loc[getattr(best["value"], peak)(), "round"])
     figure.add_vline(
@@ -145,9 +140,7 @@ def trial_figure(trials: pd.DataFrame, *, metric: str) -> Figure:
     params = list(trials.columns)[list(trials.columns).index("seconds") + 1 :]
     notes = ["<br>".join(f"{name}: {row[name]:.4g}" for name in params) for _, row in rows.iterrows()]
     marker = {"color": LIGHT["auto"], "size": 8}
-    figure = go.Figure(
-        go.Scatter(x=rows["trial"], y=rows["score"], mode="markers", hovertext=notes, marker=marker)
-    )
+    figure = go.Figure(go.Scatter(x=rows["trial"], y=rows["score"], mode="markers", hovertext=notes, marker=marker))
     return _styled(figure, title="Trials", x="trial", y=metric)
 
 
@@ -204,16 +197,13 @@ def performance_figure(
     import plotly.graph_objects as go
 
     if len({len(windows), len(values), len(lower), len(upper)}) > 1:
-        counts = (
-            f"{len(windows)} windows, {len(values)} values, {len(lower)} lower, {len(upper)} upper bounds"
-        )
+        counts = f"{len(windows)} windows, {len(values)} values, {len(lower)} lower, {len(upper)} upper bounds"
         msg = f"{counts}: pass one of each per window, None where it is not known"
         raise ValueError(msg)
     labels = list(windows)
     figure = go.Figure()
     known = [
-        v is not None and lo is not None and up is not None
-        for v, lo, up in zip(values, lower, upper, strict=True)
+        v is not None and lo is not None and up is not None for v, lo, up in zip(values, lower, upper, strict=True)
     ]
     above = [up - v if ok else None for v, up, ok in zip(values, upper, known, strict=True)]  # type: ignore[operator]
     below = [v - lo if ok else None for v, lo, ok in zip(values, lower, known, strict=True)]  # type: ignore[operator]
@@ -247,9 +237,7 @@ def page(figures: Mapping[str, Figure], *, title: str = "Training") -> str:
                 full_html=False, include_plotlyjs=position == 0, div_id=f"figure-{position}", config=_CONFIG
             )
         )
-    style = (
-        f"body{{font-family:{FONT};color:{LIGHT['ink']};background:#fff;max-width:1100px;margin:2em auto}}"
-    )
+    style = f"body{{font-family:{FONT};color:{LIGHT['ink']};background:#fff;max-width:1100px;margin:2em auto}}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{style}</style></head><body>{''.join(parts)}</body></html>"

@@ -270,9 +270,7 @@ def against_baseline(y_fit: Any, n: int, task: Task, *, n_classes: int | None = 
     labels = np.asarray(y_fit, dtype=np.float64)
     labels = labels[np.isfinite(labels)]
     if labels.size == 0:
-        raise CannotJudge(
-            "the fit period has no known label", "Wait until labels arrive; nothing was changed"
-        )
+        raise CannotJudge("the fit period has no known label", "Wait until labels arrive; nothing was changed")
     if task == "multiclass":
         counts = np.bincount(labels.astype(np.int64), minlength=n_classes or 0)
         return np.tile(counts / counts.sum(), (n, 1))
@@ -363,9 +361,7 @@ def verdict(
     if slices:
         rules.append(_slices_hold(slices, policy))
     if twin is not None:
-        rules.append(
-            RuleResult("twin_agrees", twin.agrees, twin.correlation, policy.twin_correlation, twin.sentence)
-        )
+        rules.append(RuleResult("twin_agrees", twin.agrees, twin.correlation, policy.twin_correlation, twin.sentence))
     failed = [rule for rule in rules if not rule.passed]
     reason = "; ".join(rule.sentence for rule in (failed or rules))
     return Verdict(not failed, True, tuple(rules), f"{'promoted' if not failed else 'rejected'}: {reason}")

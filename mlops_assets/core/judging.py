@@ -79,9 +79,7 @@ def block_sums(influence: ArrayLike, blocks: ArrayLike) -> tuple[Array, Array]:
     return sums, np.bincount(codes).astype(np.float64)
 
 
-def block_interval(
-    value: float, influence: ArrayLike, blocks: ArrayLike, *, confidence: float = 0.95
-) -> Interval:
+def block_interval(value: float, influence: ArrayLike, blocks: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Two-sided block-t interval of an estimate from its per-row influence values.
 
     The variance is the cluster-robust one with the CR2 correction of Bell and McCaffrey (2002): each block's

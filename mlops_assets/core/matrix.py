@@ -60,9 +60,7 @@ class FeatureColumn:
 
     def __post_init__(self) -> None:
         if self.kind not in ("numeric", "categorical", "boolean"):
-            raise ValueError(
-                f"feature {self.name!r}: kind {self.kind!r} must be numeric, categorical or boolean"
-            )
+            raise ValueError(f"feature {self.name!r}: kind {self.kind!r} must be numeric, categorical or boolean")
 
 
 def types_of(columns: Sequence[FeatureColumn]) -> list[str]:
@@ -92,9 +90,7 @@ def check_labels(y: Any, task: Task, *, rows: int, min_rows: int) -> np.ndarray:
         )
     if task == "regression":
         if labels.min() == labels.max():
-            raise CannotTrain(
-                f"all {rows:,} labels are {labels[0]:g}", "Widen training.window until they differ."
-            )
+            raise CannotTrain(f"all {rows:,} labels are {labels[0]:g}", "Widen training.window until they differ.")
         return labels
     return _check_classes(labels, task)
 

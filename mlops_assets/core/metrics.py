@@ -122,9 +122,7 @@ def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:
         msg = f"{name}: labels {labels.shape} and scores {scores.shape} do not match row by row: pass both"
         raise ValueError(msg)
     if labels.size == 0:
-        raise CannotJudge(
-            f"there are no rows to compute {name} on", "Wait for labelled rows, or widen the window"
-        )
+        raise CannotJudge(f"there are no rows to compute {name} on", "Wait for labelled rows, or widen the window")
     unknown = int(np.sum(~np.isfinite(labels)))
     if unknown:
         raise CannotJudge(
@@ -217,9 +215,7 @@ def _accuracy(y: Array, s: Array) -> tuple[float, Array]:
 def _precision(y: Array, s: Array) -> tuple[float, Array]:
     called = (s >= THRESHOLD).astype(np.float64)
     if not called.any():
-        raise CannotJudge(
-            f"no score of {y.size:,} reaches {THRESHOLD}, so precision is 0/0", "Judge by roc_auc or f1"
-        )
+        raise CannotJudge(f"no score of {y.size:,} reaches {THRESHOLD}, so precision is 0/0", "Judge by roc_auc or f1")
     value = float((called * _binary(y)).sum() / called.sum())
     return value, called * (y - value) * (y.size / called.sum())
 

@@ -202,9 +202,7 @@ class Model:
         recipe = self.recipe
         matrix = encode(frame, recipe.columns, recipe.categories)
         matrix[np.isinf(matrix)] = np.nan
-        rows = xgboost.DMatrix(
-            matrix, feature_names=list(recipe.names), feature_types=types_of(recipe.columns)
-        )
+        rows = xgboost.DMatrix(matrix, feature_names=list(recipe.names), feature_types=types_of(recipe.columns))
         values = self.booster.predict(rows, pred_contribs=True)
         names: list[str] = [*recipe.names, "bias"]
         if recipe.task != "multiclass":

@@ -134,9 +134,7 @@ class PerformanceVerdict:
     sentence: str
 
 
-def evaluate(
-    y: Any, s: Any, metrics: Sequence[str], blocks: Any, *, confidence: float = 0.95
-) -> dict[str, Estimate]:
+def evaluate(y: Any, s: Any, metrics: Sequence[str], blocks: Any, *, confidence: float = 0.95) -> dict[str, Estimate]:
     """Each metric with its block-t interval.
 
     Args:
@@ -284,9 +282,7 @@ def performance_holds(
     """
     found = row.metrics[metric_name]
     if not row.mature:
-        return PerformanceVerdict(
-            None, found.value, None, f"Window {row.window} is not mature: {row.reason}."
-        )
+        return PerformanceVerdict(None, found.value, None, f"Window {row.window} is not mature: {row.reason}.")
     if row.labelled < policy.min_rows:
         told = f"Window {row.window} has {row.labelled:,} labels and {policy.min_rows:,} are needed"
         return PerformanceVerdict(None, found.value, None, f"{told}: use longer windows.")
@@ -294,14 +290,10 @@ def performance_holds(
         return PerformanceVerdict(None, None, None, f"Window {row.window}: {found.why}.")
     limits = _limits(metric_name, reference, policy)
     if not limits:
-        return PerformanceVerdict(
-            None, found.value, None, f"There is nothing to hold {metric_name} against yet."
-        )
+        return PerformanceVerdict(None, found.value, None, f"There is nothing to hold {metric_name} against yet.")
     broken = [limit for name, limit in limits.items() if _breaks(name, found, limit, reference, policy)]
     limit = broken[0] if broken else next(iter(limits.values()))
-    return PerformanceVerdict(
-        not broken, found.value, limit, _told(row, found, limit, reference, bool(broken))
-    )
+    return PerformanceVerdict(not broken, found.value, limit, _told(row, found, limit, reference, bool(broken)))
 
 
 def _limits(name: str, reference: float | None, policy: PerformancePolicy) -> dict[str, float]:
@@ -315,9 +307,7 @@ def _limits(name: str, reference: float | None, policy: PerformancePolicy) -> di
     return limits
 
 
-def _breaks(
-    kind: str, found: Estimate, limit: float, reference: float | None, policy: PerformancePolicy
-) -> bool:
+def _breaks(kind: str, found: Estimate, limit: float, reference: float | None, policy: PerformancePolicy) -> bool:
     judge = metric(found.metric)
     if found.value is None or judge.gain(limit, found.value) >= 0.0:
         return False

@@ -209,9 +209,7 @@ class RetrainPolicy:
 
     def __post_init__(self) -> None:
         if min(self.performance_breaches, self.drift_breaches) < 1:
-            msg = (
-                "retrain.performance_breaches and drift_breaches count failed windows: set them to 1 or more"
-            )
+            msg = "retrain.performance_breaches and drift_breaches count failed windows: set them to 1 or more"
             raise ValueError(msg)
         negative = [n for n in ("budget", "min_matured_labels", "min_gain") if getattr(self, n) < 0]
         if negative or self.cooldown < timedelta(0):
@@ -494,9 +492,7 @@ def _wanted(
     return None
 
 
-def _breaches(
-    evidence: Evidence, policy: RetrainPolicy, history: History, kind: Kind
-) -> list[tuple[CheckResult, ...]]:
+def _breaches(evidence: Evidence, policy: RetrainPolicy, history: History, kind: Kind) -> list[tuple[CheckResult, ...]]:
     """For each check of `kind`, its newest run of failures that is long enough and current (see `decide`)."""
     answered = history.answered_until
     by_name: dict[str, list[CheckResult]] = {}
@@ -530,9 +526,7 @@ def _tell(run: tuple[CheckResult, ...], policy: RetrainPolicy) -> str:
     last = run[-1]
     where = f"in window {last.window}" if len(run) == 1 else f"in {len(run)} windows up to {last.window}"
     numbers = last.sentence or (
-        f"value {last.value:.4g}, limit {last.limit:.4g}"
-        if last.value is not None and last.limit is not None
-        else ""
+        f"value {last.value:.4g}, limit {last.limit:.4g}" if last.value is not None and last.limit is not None else ""
     )
     needed = f" ({policy.breaches_needed(last.kind)} in a row needed)"
     return f"{last.name} failed {where}{needed}{': ' + numbers if numbers else ''}."
@@ -545,18 +539,14 @@ def _held_back(
     past = [p.at for p in history.retrains]
     if past and now - max(past) < policy.cooldown:
         until = max(past) + policy.cooldown
-        told = (
-            f"The last retraining was {_days(now - max(past))} ago; the cooldown of {_days(policy.cooldown)}"
-        )
+        told = f"The last retraining was {_days(now - max(past))} ago; the cooldown of {_days(policy.cooldown)}"
         return "cooldown", f"{told} ends at {until:%Y-%m-%d %H:%M} UTC."
     spent = sum(now - at < policy.budget_period for at in past)
     if spent >= policy.budget:
         period = _days(policy.budget_period)
         return "budget", f"{spent} retrainings in the last {period}; the budget is {policy.budget}."
     if evidence.matured_labels < policy.min_matured_labels:
-        told = (
-            f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
-        )
+        told = f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
         return "labels", told
     gain = evidence.expected_gain
     if gain is not None and gain < policy.min_gain and rule != "first_model":

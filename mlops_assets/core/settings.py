@@ -100,7 +100,7 @@ class SourceSettings(Settings):
             return self
         if not self.event_time or not self.start or "{partition}" not in self.files:
             raise ValueError(
-                f"source {self.name}: with grain {self.grain} it needs `event_time`, `start` and a {{partition}} in `files`."
+                f"source {self.name}: grain {self.grain} needs `event_time`, `start` and a {{partition}} in `files`."
             )
         if self.event_time not in self.contract.columns:
             raise ValueError(f"source {self.name}: event_time {self.event_time!r} is not in contract.columns; add it.")

@@ -90,9 +90,7 @@ def markdown_lines(
     if bounds is not None:
         low, high = (numbers(side) for side in bounds)
         axes.fill_between(at, low, high, color=LIGHT["fill"], linewidth=0)
-    for (name, values), role in zip(
-        series.items(), ("auto", "always", "static", "bad", "muted"), strict=False
-    ):
+    for (name, values), role in zip(series.items(), ("auto", "always", "static", "bad", "muted"), strict=False):
         axes.plot(at, numbers(values), color=LIGHT[role], linewidth=2, marker="o", markersize=4)
         last = max((i for i, v in enumerate(values) if v is not None), default=None)
         if last is not None:
@@ -150,9 +148,7 @@ def svg_text(figure: Figure, *, salt: str = "mlops") -> str:
 
     out = io.StringIO()
     with _RENDERING, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
-        figure.savefig(
-            out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = out.getvalue()
     text = text[text.index("<svg ") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

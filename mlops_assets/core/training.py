@@ -192,9 +192,7 @@ def _fixed_params(task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]
     return {"objective": "reg:absoluteerror" if metric == "mae" else "reg:squarederror"}
 
 
-def _problem(
-    recipe: Recipe, judge: Metric, matrix: FloatMatrix, labels: np.ndarray, split: _Split
-) -> Problem:
+def _problem(recipe: Recipe, judge: Metric, matrix: FloatMatrix, labels: np.ndarray, split: _Split) -> Problem:
     """Both sides binned, once for all trials."""
     import xgboost
 
@@ -212,7 +210,5 @@ def _problem(
         "nthread": fit_threads(matrix),
     }
     fit_side = xgboost.QuantileDMatrix(matrix[split.fit], labels[split.fit], **shared)
-    validation = xgboost.QuantileDMatrix(
-        matrix[split.validation], labels[split.validation], ref=fit_side, **shared
-    )
+    validation = xgboost.QuantileDMatrix(matrix[split.validation], labels[split.validation], ref=fit_side, **shared)
     return Problem(recipe, judge, fit_side, validation, labels[split.validation])

@@ -273,11 +273,7 @@ def _watch(run: _Run, bar: np.ndarray | None, *, patience: int, greater: bool) -
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             ((values,),) = (log.values() for log in evals_log.values())
             run.values.append(float(values[-1]))
-            if (
-                (run.values[-1] > run.values[run.best])
-                if greater
-                else (run.values[-1] < run.values[run.best])
-            ):
+            if (run.values[-1] > run.values[run.best]) if greater else (run.values[-1] < run.values[run.best]):
                 run.best = epoch
             if bar is not None and self._is_behind(epoch + 1):
                 run.state = "pruned"

@@ -263,9 +263,7 @@ def local_days(times: Any, tz: str) -> NDArray[np.datetime64]:
 
 def utc_index(times: Any) -> pd.DatetimeIndex:
     """Any times (aware, or naive meaning UTC) as a UTC DatetimeIndex."""
-    index = (
-        times if isinstance(times, pd.DatetimeIndex) else pd.DatetimeIndex(pd.to_datetime(times, utc=True))
-    )
+    index = times if isinstance(times, pd.DatetimeIndex) else pd.DatetimeIndex(pd.to_datetime(times, utc=True))
     return index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
 
 

@@ -49,4 +49,3 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lak
     yield from dbt.cli(["build", "--vars", json.dumps(variables)], context=context).stream()
     if not context.is_subset:
         sources.mark_built(good, span)
-

@@ -20,6 +20,7 @@ from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Period
+from mlops_assets.resources.tracking import settle
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
@@ -113,7 +114,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, str]]:
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
                 "2013-01-31, not before the source's `start`), or remove them.",
-                "runbook": "stale-source",
+                "runbook": "misnamed-file",
             }
         )
     return found
@@ -171,7 +172,7 @@ def tell_stale_views(instance: dg.DagsterInstance, alerts: Alerts, views: Mappin
         did="It built them again once; predictions use the features that there are.",
         do=f"Look at run {run.run_id[:8]} and at what these dbt models select for {first}; an upstream model "
         "that drops the day's rows is the usual cause. After the correction materialize them.",
-        runbook="stale-source",
+        runbook="stale-feature-view",
     )
     return sentence
 
@@ -227,16 +228,18 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
     if run.tags.get(WILL_RETRY) == "true":
         return dg.SkipReason(f"Run {run.run_id[:8]} crashed and is run again by itself; that run tells.")
     where, message = _failure(context)
-    broken = _broken_checks(context)
+    failed = _failed_checks(context)
+    is_contract = any(evaluation.check_name == CONTRACT_CHECK for evaluation in failed)
     alerts.send(
         incident=f"run-{run.run_id}",
-        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {' '.join(broken) or message}"[:2000],
+        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: "
+        f"{' '.join(_told(evaluation) for evaluation in failed) or message}"[:2000],
         did="It stopped there; champion and data are as they were.",
-        do="Do what the check says; the next run starts by itself."
-        if broken
-        else "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure.",
-        runbook="failed-run" if not broken else "quarantine",
+        do=_remedy(bool(failed), is_contract=is_contract),
+        runbook="quarantine" if is_contract else "failed-run",
     )
+    # A run that was killed could not end its MLflow run itself.
+    settle(context.instance, run)
     return None
 
 
@@ -250,12 +253,26 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
     return where, message.strip()
 
 
-def _broken_checks(context: dg.RunFailureSensorContext) -> list[str]:
-    """What the contract checks of a run found: the step's own error says only that a check failed."""
+def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEvaluation]:
+    """The checks that stopped a run: the step's own error says only that one failed."""
     logs = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
-    return [
-        f"{evaluation.asset_key.to_user_string()}: {evaluation.description}"
-        for evaluation in found
-        if evaluation.check_name == CONTRACT_CHECK and not evaluation.passed
-    ]
+    return [e for e in found if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
+
+
+def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+    """What a check found: a contract's own words, else the check's name with its description."""
+    asset = evaluation.asset_key.to_user_string()
+    if evaluation.check_name == CONTRACT_CHECK:
+        return f"{asset}: {evaluation.description}"
+    return f"{asset}.{evaluation.check_name} failed. {evaluation.description or ''}".strip()
+
+
+def _remedy(by_check: bool, *, is_contract: bool) -> str:
+    if is_contract:
+        return "Do what the check says; the next run starts by itself."
+    if by_check:
+        return (
+            "Mend the model or the data that the check names, then re-execute the run from failure in the Dagster UI."
+        )
+    return "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure."

@@ -29,9 +29,7 @@ class HomeRegistryStore(FileRegistryStore):
     """Feast's registry file, in the home; a process that dies while writing leaves the old registry."""
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path):
-        super().__init__(
-            registry_config.model_copy(update={"path": in_home(registry_config.path)}), repo_path
-        )
+        super().__init__(registry_config.model_copy(update={"path": in_home(registry_config.path)}), repo_path)
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
 
     def _write_registry(self, registry_proto: RegistryProto) -> None:

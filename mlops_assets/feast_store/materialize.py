@@ -164,9 +164,7 @@ def _write_view(
     history = view_history(view, [feature.name for feature in view.features], cutoff=_cutoff(config))
     table, entities = online.table_name(config, view), 0
     with open_session(config) as session:
-        relation = sources.relation(
-            session, source, config, name="source", empty=sources.declared_schema(view)
-        )
+        relation = sources.relation(session, source, config, name="source", empty=sources.declared_schema(view))
         columns = list(session.sql(f"SELECT * FROM {relation}").columns)
         wanted = [*history.keys, history.event, *filter(None, [history.created]), *history.features]
         sources.require_columns(columns, wanted, f"Feature view {view.name!r}", source.path)
@@ -186,9 +184,7 @@ def _cutoff(config: RepoConfig) -> bool:
     return bool(config.offline_store.known_at_cutoff)
 
 
-def _batch(
-    config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch
-) -> online.Batch:
+def _batch(config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch) -> online.Batch:
     """The batch as the table keeps it, in the order of the table's primary key."""
     keys = _entity_keys(config, view, history, batch)
     order = sorted(range(len(keys)), key=keys.__getitem__)
@@ -198,9 +194,7 @@ def _batch(
         keys=[keys[i] for i in order],
         events=_moments(batch.column(history.event)),
         created=(
-            _moments(batch.column(history.created))
-            if history.created
-            else online.Moments.missing(batch.num_rows)
+            _moments(batch.column(history.created)) if history.created else online.Moments.missing(batch.num_rows)
         ),
         features=[
             (feature.name, *_encode(batch.column(column), feature.dtype.to_value_type()))
@@ -209,24 +203,18 @@ def _batch(
     )
 
 
-def _entity_keys(
-    config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch
-) -> list[bytes]:
+def _entity_keys(config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch) -> list[bytes]:
     names = sources.join_keys(view)
     if not names:
         dummy = EntityKey(join_keys=[DUMMY_ENTITY_ID], entity_values=[Value(string_val=DUMMY_ENTITY_VAL)])
         return [serialize_entity_key(dummy, config.entity_key_serialization_version)] * batch.num_rows
     kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-    columns = {
-        name: (batch.column(column), kinds[name]) for name, column in zip(names, history.keys, strict=True)
-    }
+    columns = {name: (batch.column(column), kinds[name]) for name, column in zip(names, history.keys, strict=True)}
     if all(kind == ValueType.INT64 and column.type == pa.int64() for column, kind in columns.values()):
         return _integer_keys(config, {name: column for name, (column, _) in columns.items()})
     protos = [_protos(column, kind) for column, kind in columns.values()]
     return [
-        serialize_entity_key(
-            EntityKey(join_keys=names, entity_values=values), config.entity_key_serialization_version
-        )
+        serialize_entity_key(EntityKey(join_keys=names, entity_values=values), config.entity_key_serialization_version)
         for values in zip(*protos, strict=True)
     ]
 

@@ -60,7 +60,6 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
     """A value counts only from max(event timestamp, created timestamp). Off, created timestamps only break
     ties, as in Feast's stores, and a value written later leaks into the past."""
 
-
     event_times: bool = False
     """Return, beside a view's features, the event timestamp of the row they come from, as
     `<view>__event_timestamp`. Off by default: Feast's other stores have no such column."""
@@ -69,9 +68,7 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
 def open_session(config: RepoConfig) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
     """The DuckDB session that the store's configuration asks for."""
     store = _settings(config)
-    return sources.session(
-        memory_limit=store.memory_limit, threads=store.threads, temp_directory=store.temp_directory
-    )
+    return sources.session(memory_limit=store.memory_limit, threads=store.threads, temp_directory=store.temp_directory)
 
 
 def _settings(config: RepoConfig) -> AsofOfflineStoreConfig:
@@ -105,9 +102,7 @@ def _requested(
     for view in views:
         name = str(view.projection.name_to_use())
         features = list(
-            dict.fromkeys(
-                feature for ref in refs for view_name, feature in [_named(ref)] if view_name == name
-            )
+            dict.fromkeys(feature for ref in refs for view_name, feature in [_named(ref)] if view_name == name)
         )
         if not features:
             continue
@@ -179,14 +174,10 @@ class AsofOfflineStore(OfflineStore):
         settings = _settings(config)
         if filter_by_created_timestamp:
             settings = settings.model_copy(update={"known_at_cutoff": True})
-        views = _requested(
-            feature_views, feature_refs, full_feature_names=full_feature_names, settings=settings
-        )
+        views = _requested(feature_views, feature_refs, full_feature_names=full_feature_names, settings=settings)
         entities: retrieval.EntityRows
         if entity_df is None:
-            start, end = compute_non_entity_date_range(
-                feature_views, start_date=start_date, end_date=end_date
-            )
+            start, end = compute_non_entity_date_range(feature_views, start_date=start_date, end_date=end_date)
             entities = retrieval.Snapshot(start, end)
         elif isinstance(entity_df, str):
             entities = retrieval.Statement(entity_df)
@@ -397,6 +388,4 @@ def _read(
 
 def _with_dummy_entity(statement: str) -> str:
     """Feast stores a view without entities under one made-up key."""
-    return (
-        f"SELECT *, {sql.literal(DUMMY_ENTITY_VAL)} AS {sql.identifier(DUMMY_ENTITY_ID)} FROM ({statement})"
-    )
+    return f"SELECT *, {sql.literal(DUMMY_ENTITY_VAL)} AS {sql.identifier(DUMMY_ENTITY_ID)} FROM ({statement})"

@@ -160,9 +160,7 @@ _COLUMNS = "entity_key, feature_name, value, value_text, event_ts, event_us, cre
 
 def upsert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
     """Write rows, each unless the table has a greater (event, created) for it. The caller commits."""
-    connection.executemany(
-        f"INSERT INTO {table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_UNLESS_NEWER}", rows
-    )
+    connection.executemany(f"INSERT INTO {table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_UNLESS_NEWER}", rows)
 
 
 @dataclass(frozen=True)
@@ -280,9 +278,7 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
         partial: bool,
     ) -> None:
         """Make and drop tables as Feast does, with the columns of microseconds."""
-        super().update(
-            config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial
-        )
+        super().update(config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial)
         connection = self._get_conn(config)
         for view in tables_to_keep:
             prepare_table(connection, table_name(config, view))
@@ -348,16 +344,12 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
             features.precompute_online = False
         return super().get_online_features(config, features, *args, **kwargs)
 
-    def retrieve_online_documents(
-        self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any
-    ) -> Any:
+    def retrieve_online_documents(self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any) -> Any:
         """As Feast does, without documents older than the ttl: there may be fewer than asked for."""
         found = super().retrieve_online_documents(config, table, *args, **kwargs)
         return self._alive(config, table, found)
 
-    def retrieve_online_documents_v2(
-        self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any
-    ) -> Any:
+    def retrieve_online_documents_v2(self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any) -> Any:
         """As Feast does, without documents older than the ttl: there may be fewer than asked for."""
         found = super().retrieve_online_documents_v2(config, table, *args, **kwargs)
         return self._alive(config, table, found)
@@ -434,9 +426,7 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
     ) -> None:
         """Feast's generic reading, view by view, with a status of its own for what is too old."""
         for view, requested in grouped_refs:
-            values, positions, length = utils._get_unique_entities(
-                view, join_key_values, entity_name_to_join_key_map
-            )
+            values, positions, length = utils._get_unique_entities(view, join_key_values, entity_name_to_join_key_map)
             read = self._read(config, view, utils._get_entity_key_protos(values), requested)
             utils._populate_response_from_feature_data(
                 requested,

@@ -141,9 +141,7 @@ class Frame:
     def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
         """See `EntityRows`. Only what the joins need is handed over."""
         del views
-        connection.register(
-            _ENTITY, self.table.append_column(_ROW, pa.array(range(self.table.num_rows), pa.int64()))
-        )
+        connection.register(_ENTITY, self.table.append_column(_ROW, pa.array(range(self.table.num_rows), pa.int64())))
         return self.timestamp
 
 
@@ -171,9 +169,7 @@ class Statement:
         numbered = f"SELECT *, row_number() OVER () - 1 AS {sql.identifier(_ROW)} FROM ({select}\n)"
         connection.execute(f"CREATE TEMP TABLE {_ENTITY} AS {numbered}")
         types = sources.column_types(connection, f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}")
-        return timestamp_column(
-            list(types), [name for name, kind in types.items() if kind.startswith("TIMESTAMP")]
-        )
+        return timestamp_column(list(types), [name for name, kind in types.items() if kind.startswith("TIMESTAMP")])
 
 
 @dataclass(frozen=True)
@@ -255,12 +251,8 @@ class PointInTime:
             spill.mkdir(parents=True, exist_ok=True)
             parts = [spill / f"part-{i}.parquet" for i in range(len(joins))]
             for statement, part in zip(joins, parts, strict=True):
-                connection.execute(
-                    f"COPY ({statement}) TO {sql.literal(str(part))} (FORMAT parquet, COMPRESSION lz4)"
-                )
-            side_by_side = "".join(
-                f" POSITIONAL JOIN read_parquet({sql.literal(str(part))})" for part in parts
-            )
+                connection.execute(f"COPY ({statement}) TO {sql.literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
+            side_by_side = "".join(f" POSITIONAL JOIN read_parquet({sql.literal(str(part))})" for part in parts)
             return copy_to_parquet(connection, f"SELECT * FROM ({left}){side_by_side}", path)
 
     def statements(self) -> list[str]:
@@ -302,9 +294,7 @@ class PointInTime:
         """The views with their relations, their columns checked."""
         located = []
         for i, view in enumerate(self.views):
-            relation = sources.relation(
-                connection, view.source, self.config, name=f"source_{i}", empty=view.declared
-            )
+            relation = sources.relation(connection, view.source, self.config, name=f"source_{i}", empty=view.declared)
             history = replace(view.join.history, relation=relation)
             types = sources.column_types(connection, f"SELECT * FROM {relation}")
             wanted = [*history.keys, history.event, *filter(None, [history.created]), *history.tie_break]
@@ -319,9 +309,7 @@ class PointInTime:
             history = view.join.history
             found = {
                 name.casefold(): kind
-                for name, kind in sources.column_types(
-                    connection, f"SELECT * FROM {history.relation}"
-                ).items()
+                for name, kind in sources.column_types(connection, f"SELECT * FROM {history.relation}").items()
             }
             for mine, theirs in zip(view.join.spine_keys, history.keys, strict=True):
                 kind = given[mine]
@@ -348,9 +336,7 @@ class PointInTime:
                 "with_join_key_map. Nothing was read."
             )
         types = self._key_types(connection, given)
-        keys = "".join(
-            f", CAST({sql.identifier(key)} AS {types[key]}) AS {sql.identifier(key)}" for key in wanted
-        )
+        keys = "".join(f", CAST({sql.identifier(key)} AS {types[key]}) AS {sql.identifier(key)}" for key in wanted)
         connection.execute(
             f"CREATE TEMP TABLE {_SPINE} AS SELECT {sql.identifier(_ROW)} AS row, "
             f"CAST({sql.identifier(timestamp)} AS TIMESTAMPTZ) AS t{keys} FROM {_ENTITY}"
@@ -397,9 +383,7 @@ def copy_to_parquet(connection: Connection, statement: str, path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        copied = connection.execute(
-            f"COPY ({statement}) TO {sql.literal(str(temporary))} (FORMAT parquet)"
-        ).fetchall()
+        copied = connection.execute(f"COPY ({statement}) TO {sql.literal(str(temporary))} (FORMAT parquet)").fetchall()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -501,9 +485,7 @@ class AsofRetrievalJob(RetrievalJob):
         write_table(table, Path(path))
         return int(table.num_rows)
 
-    def persist(
-        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
-    ) -> None:
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write the result where a saved dataset lives: a `.parquet` file, or a directory with one in it.
 
         Raises:

@@ -138,9 +138,7 @@ def rows(history: History, bounds: Bounds, columns: Sequence[str] = ()) -> str:
 
     Rows without an event timestamp or with a NULL key can match nothing and are left out.
     """
-    created = (
-        f"CAST({identifier(history.created)} AS TIMESTAMPTZ)" if history.created else "NULL::TIMESTAMPTZ"
-    )
+    created = f"CAST({identifier(history.created)} AS TIMESTAMPTZ)" if history.created else "NULL::TIMESTAMPTZ"
     select = [f"{identifier(column)} AS k{i}" for i, column in enumerate(history.keys)]
     select += [f"CAST({identifier(history.event)} AS TIMESTAMPTZ) AS e", f"{created} AS c"]
     select += [f"{identifier(column)} AS f{i}" for i, column in enumerate(columns)]
@@ -152,9 +150,7 @@ def rows(history: History, bounds: Bounds, columns: Sequence[str] = ()) -> str:
         conditions.append(f"e <= {instant(bounds.newest_known)}")
         if history.cutoff and history.created:
             conditions.append(f"(c IS NULL OR c <= {instant(bounds.newest_known)})")
-    return (
-        f"SELECT * FROM (SELECT {', '.join(select)} FROM {history.relation}) WHERE {' AND '.join(conditions)}"
-    )
+    return f"SELECT * FROM (SELECT {', '.join(select)} FROM {history.relation}) WHERE {' AND '.join(conditions)}"
 
 
 def survey(history: History, bounds: Bounds) -> str:
@@ -171,8 +167,7 @@ def survey_ties(history: History, bounds: Bounds) -> str:
     """One row: is any (entity, event, created) repeated. Needed only when (entity, event) is."""
     by = ", ".join([*_keys(history), "e", "c"])
     return (
-        "SELECT coalesce(max(n) > 1, false) FROM "
-        f"(SELECT count(*) AS n FROM ({rows(history, bounds)}) GROUP BY {by})"
+        f"SELECT coalesce(max(n) > 1, false) FROM (SELECT count(*) AS n FROM ({rows(history, bounds)}) GROUP BY {by})"
     )
 
 
@@ -206,14 +201,11 @@ def asof(view: AsofView, spine: str, bounds: Bounds) -> str:
     if view.event_time:
         wanted.append(("h.e", view.event_time))
     features = [
-        f"CASE WHEN {alive} THEN {value} END AS {identifier(name)}"
-        if alive
-        else f"{value} AS {identifier(name)}"
+        f"CASE WHEN {alive} THEN {value} END AS {identifier(name)}" if alive else f"{value} AS {identifier(name)}"
         for value, name in wanted
     ]
     on = [
-        f"s.{identifier(mine)} = h.{theirs}"
-        for mine, theirs in zip(view.spine_keys, _keys(view.history), strict=True)
+        f"s.{identifier(mine)} = h.{theirs}" for mine, theirs in zip(view.spine_keys, _keys(view.history), strict=True)
     ]
     on.append("s.t >= h.known")
     return (
@@ -235,9 +227,7 @@ def _since(
     return f"SELECT * FROM ({source}) WHERE {_known(history)} >= {instant(known_from)}"
 
 
-def latest(
-    history: History, *, event_from: datetime | None, known_from: datetime | None, to: datetime
-) -> str:
+def latest(history: History, *, event_from: datetime | None, known_from: datetime | None, to: datetime) -> str:
     """One row per entity: its greatest row (tie rule above) among those known by `to`.
 
     Args:

@@ -64,9 +64,7 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
         style = dict(_STYLE[life])
         if len(periods) > 2 * MAX_WORDS:
             style["markersize"] = 0 if life != "auto" else 3
-        axes.plot(
-            middle, numbers(values), color=LIGHT[life], clip_on=False, zorder=3 + LIVES.index(life), **style
-        )
+        axes.plot(middle, numbers(values), color=LIGHT[life], clip_on=False, zorder=3 + LIVES.index(life), **style)
         if known := [v for v in values if v is not None]:
             ends[life] = known[-1]
     _limits(axes, [v for p in periods for life in LIVES if (v := p.get(life)) is not None])
@@ -93,9 +91,7 @@ def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: 
     middle = [(day(p["start"]) + day(p["end"])) / 2 for p in periods]
     means = [p.get("label_mean") for p in periods]
     size = 6 if len(periods) <= 2 * MAX_WORDS else 0
-    upper.plot(
-        middle, numbers(means), color=LIGHT["auto"], linewidth=2.4, marker="o", markersize=size, clip_on=False
-    )
+    upper.plot(middle, numbers(means), color=LIGHT["auto"], linewidth=2.4, marker="o", markersize=size, clip_on=False)
     _limits(upper, [m for m in means if m is not None])
     if as_share:
         upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -116,8 +112,7 @@ def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: 
         figure.text(1 - (RIGHT - 12) / WIDTH, y, "■", size=12, color=LIGHT[colour])
         figure.text(1 - (RIGHT - 27) / WIDTH, y, words, size=12, color=LIGHT["muted"])
     titles = [
-        f"{p['label']}: {p.get('rows') or 0:,} rows, {p.get('labelled_rows') or 0:,} with a label"
-        for p in periods
+        f"{p['label']}: {p.get('rows') or 0:,} rows, {p.get('labelled_rows') or 0:,} with a label" for p in periods
     ]
     return inline(svg_text(figure, salt="volume"), f"{label} and rows by period", titles)
 
@@ -197,9 +192,7 @@ def _marks(axes: Axes, periods: Sequence[Mapping[str, Any]]) -> None:
             continue
         marker, role = MARKS[outcome]
         at = day(period["end"])
-        axes.plot(
-            [at, at], [0, 1.04], transform=over, color=LIGHT[role], linewidth=1, alpha=0.45, clip_on=False
-        )
+        axes.plot([at, at], [0, 1.04], transform=over, color=LIGHT[role], linewidth=1, alpha=0.45, clip_on=False)
         axes.plot(at, 1.075, marker=marker, markersize=9, transform=over, color=LIGHT[role], clip_on=False,
                   markeredgecolor="none", linestyle="none")  # fmt: skip
         if len(periods) <= MAX_WORDS:
@@ -231,9 +224,7 @@ def _champions(axes: Axes, periods: Sequence[Mapping[str, Any]]) -> None:
 def _bands(axes: Axes, periods: Sequence[Mapping[str, Any]]) -> None:
     """An unseen band over each period, which carries its tooltip."""
     for index, period in enumerate(periods):
-        band = axes.axvspan(
-            day(period["start"]), day(period["end"]), facecolor="none", edgecolor="none", zorder=9
-        )
+        band = axes.axvspan(day(period["start"]), day(period["end"]), facecolor="none", edgecolor="none", zorder=9)
         band.set_gid(f"band-{index}")
 
 

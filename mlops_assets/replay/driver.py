@@ -24,7 +24,6 @@ import dagster as dg
 from mlops_assets.components.jobs import LANDING_JOB, MONITORING_CHAIN
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.metrics import metric
-from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import Window, midnight, parse_duration, parse_every, window_at
 from mlops_assets.replay.engine import Engine
@@ -81,9 +80,7 @@ class Replayed:
     home: Home
 
 
-def replay(
-    settings: ReplaySettings, *, home: Home, report: Path, progress: Progress = lambda *_: None
-) -> Replayed:
+def replay(settings: ReplaySettings, *, home: Home, report: Path, progress: Progress = lambda *_: None) -> Replayed:
     """Run the replay in a home that is prepared for it (`replay_home`), going on where it was stopped.
 
     Raises:
@@ -94,7 +91,9 @@ def replay(
     with _working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         from mlops_assets.definitions import build_definitions
 
-        play = _Replay(settings, home, Engine(build_definitions(home), instance), progress)
+        engine = Engine(build_definitions(home), instance)
+        engine.bury()
+        play = _Replay(settings, home, engine, progress)
         result, details = play.run()
     spent = _spent(home, time.monotonic() - began)
     result["summary"]["seconds"] = round(spent, 1)

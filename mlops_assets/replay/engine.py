@@ -12,8 +12,20 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.resources.tracking import settle
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run configuration: events go to the instance, not to the terminal, where a progress bar stands."""
+
+
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 class RunFailed(RuntimeError):
@@ -35,6 +47,14 @@ class Engine:
 
     definitions: dg.Definitions
     instance: dg.DagsterInstance
+
+    def bury(self) -> list[str]:
+        """Report runs that a killed process left unfinished as failed; their ids. Nothing else may run here."""
+        left = self.instance.get_runs(filters=dg.RunsFilter(statuses=list(UNFINISHED)))
+        for run in left:
+            self.instance.report_run_failed(run, message="The process of this run was stopped.")
+            settle(self.instance, run)
+        return [run.run_id for run in left]
 
     @property
     def _resources(self) -> Mapping[str, Any]:
@@ -94,7 +114,9 @@ class Engine:
     def _has_run(self, run_key: str | None) -> bool:
         if not run_key:
             return False
-        return bool(self.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": run_key}), limit=1))
+        runs = self.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": run_key}))
+        # A run that failed answers nothing: after the mending, or a kill, the same content asks again.
+        return any(run.status not in FAILED for run in runs)
 
 
 def _told(result: dg.ExecuteInProcessResult) -> str:

@@ -138,4 +138,3 @@ class Lives:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.ubj"
-

@@ -25,9 +25,7 @@ LONG = 16
 HEAT_STEPS = (0.05, *PSI_LEVELS, 0.5, 1.0)
 """Borders of the heat map's colours; the hue begins at 0.1, the customary first level of the PSI."""
 ACTIONS = {"retrain": "retrain", "wait": "wait", "quarantine": "quarantine", "cannot_judge": "cannot judge"}
-_ABBREVIATIONS = frozenset(
-    {"roc", "auc", "pr", "mae", "mse", "rmse", "rmsle", "mape", "f1", "r2", "ks", "psi"}
-)
+_ABBREVIATIONS = frozenset({"roc", "auc", "pr", "mae", "mse", "rmse", "rmsle", "mape", "f1", "r2", "ks", "psi"})
 _EVERY = {"day": "day", "week": "week", "month": "month"}
 
 
@@ -82,10 +80,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         label_heading="label rate" if as_share else "label mean",
         every=every,
         notes=_texts(details.get("notes")),
-        facts=[
-            (name, _pairs(details.get(key)))
-            for name, key in (("Settings", "settings"), ("Versions", "versions"))
-        ],
+        facts=[(name, _pairs(details.get(key))) for name, key in (("Settings", "settings"), ("Versions", "versions"))],
         seconds=_duration(replay["summary"].get("seconds")),
         light=LIGHT,
         dark=DARK,
@@ -324,9 +319,7 @@ def _checks(periods: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, list[t
     for name in names:
         cells = []
         for p in periods:
-            kind, glyph, word = (
-                glyphs[p["checks"][name]] if name in p["checks"] else ("absent", "", "not run")
-            )
+            kind, glyph, word = glyphs[p["checks"][name]] if name in p["checks"] else ("absent", "", "not run")
             cells.append((kind, glyph, f"{name}, {p['label']}: {word}"))
         out.append((name, sum(p["checks"].get(name) is False for p in periods), cells))
     return out

@@ -29,9 +29,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     """
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
-    checks = tuple(
-        check for check in window_checks(platform, model) if since is None or check.window_end > since
-    )
+    checks = tuple(check for check in window_checks(platform, model) if since is None or check.window_end > since)
     bad = _bad_data(platform, model)
     return Evidence(
         model=model.name,

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -85,7 +84,8 @@ class Features(dg.ConfigurableResource):
         store = self.store()
         fields = [field.name for field in store.get_feature_view(view).features]
         served: dict[str, list[Any]] = store.get_online_features(
-            features=[f"{view}:{name}" for name in fields], entity_rows={str(key): entities[key].tolist() for key in entities}
+            features=[f"{view}:{name}" for name in fields],
+            entity_rows={str(key): entities[key].tolist() for key in entities},
         ).to_dict()
         return pd.DataFrame({name: served[name] for name in fields})
 
@@ -113,5 +113,3 @@ def apply(store: FeatureStore) -> list[str]:
         contents = parse_repo(FEATURE_REPO)
         apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
     return sorted(view.name for view in contents.feature_views)
-
-

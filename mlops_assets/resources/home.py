@@ -109,7 +109,7 @@ class Home:
 
     @property
     def warehouse(self) -> Path:
-        """dbt's DuckDB file: views and staging only, may be deleted at any time."""
+        """The DuckDB file of dbt: views and staging only, may be deleted at any time."""
         return self.root / "warehouse.duckdb"
 
     @property

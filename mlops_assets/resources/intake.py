@@ -145,11 +145,7 @@ class Intake:
         touched = {}
         for partition, file in landed.items():
             entry = taken.get(partition)
-            if (
-                entry is None
-                or entry.status == "released"
-                or (entry.status == "good" and partition not in good)
-            ):
+            if entry is None or entry.status == "released" or (entry.status == "good" and partition not in good):
                 pending.append(partition)
             elif (entry.size, entry.mtime_ns, entry.file) == (file.size, file.mtime_ns, file.name):
                 continue
@@ -216,9 +212,7 @@ class Intake:
         if good:
             # One conversion for all, cut afterwards: to Arrow costs as much for a day as for a month.
             frames = [verdict.frame for verdict in good if verdict.frame is not None]
-            table = pa.Table.from_pandas(
-                pd.concat(frames, ignore_index=True), schema=schema, preserve_index=False
-            )
+            table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), schema=schema, preserve_index=False)
             offset = 0
             for verdict, frame in zip(good, frames, strict=True):
                 rows = table.slice(offset, len(frame))

@@ -7,7 +7,6 @@ stored under the hash of its content. Not here: how features are joined (`featur
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -81,8 +80,12 @@ class ModelData:
         too: their label never comes.
         """
         rows = self.lake.read(
-            "labels", self.model.label.model, start=start, end=end,
-            where="event_timestamp < $as_of", parameters={"as_of": as_of},
+            "labels",
+            self.model.label.model,
+            start=start,
+            end=end,
+            where="event_timestamp < $as_of",
+            parameters={"as_of": as_of},
         )
         if rows.empty:
             return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
@@ -120,8 +123,12 @@ class ModelData:
                 break
             rows = self.events(self.day(window.start), last, as_of=as_of)
             state = maturity(
-                window, rows[EVENT_TIME], rows[AVAILABLE_AT],
-                now=as_of, share=self.model.label.mature_share, max_delay=delay,
+                window,
+                rows[EVENT_TIME],
+                rows[AVAILABLE_AT],
+                now=as_of,
+                share=self.model.label.mature_share,
+                max_delay=delay,
             )
             if state.mature and state.known >= self.model.retrain.min_matured_labels:
                 return window
@@ -194,5 +201,3 @@ class ModelData:
         if window == "expanding":
             return None
         return self.day(known_by - parse_duration(window.removeprefix("rolling:").strip()))
-
-

@@ -117,7 +117,9 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     fresh: list[PerformanceRow] = []
     for window in predicted_windows(platform, model, now):
         final = now >= window.end + parse_duration(model.label.max_delay)
-        state = f"{_state(platform.lake, model, window, ('predictions', 'labels'))}-{'final' if final else now.isoformat()}"
+        state = (
+            f"{_state(platform.lake, model, window, ('predictions', 'labels'))}-{'final' if final else now.isoformat()}"
+        )
         folder = _folder(platform.lake, model.name, "performance", window)
         if _is_known(folder, state):
             continue
@@ -139,7 +141,17 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     )
 
 
-_PERFORMANCE_HEADER = ["window", "version", "rows", "unlabelled share", "label mean", "metric", "lower", "upper", "holds"]
+_PERFORMANCE_HEADER = [
+    "window",
+    "version",
+    "rows",
+    "unlabelled share",
+    "label mean",
+    "metric",
+    "lower",
+    "upper",
+    "holds",
+]
 
 
 def _performance_row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
@@ -152,9 +164,7 @@ def _performance_row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any
     )  # fmt: skip
 
 
-def _performance(
-    platform: Platform, model: ModelSettings, window: Window, now: datetime
-) -> tuple[PerformanceRow, int]:
+def _performance(platform: Platform, model: ModelSettings, window: Window, now: datetime) -> tuple[PerformanceRow, int]:
     data = platform.data(model)
     rows = _rows(platform, model, window)
     identity = [*data.keys, EVENT_TIME]
@@ -182,9 +192,7 @@ def score_matrix(rows: pd.DataFrame) -> np.ndarray:
     return rows[classes].to_numpy() if classes else rows[SCORE].to_numpy()
 
 
-def _performance_check(
-    platform: Platform, model: ModelSettings, row: PerformanceRow, version: int
-) -> CheckResult:
+def _performance_check(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> CheckResult:
     found = platform.registry.find(model.name, version)
     reference = float(found.tags[GATE_VALUE]) if found and GATE_VALUE in found.tags else None
     verdict = performance_holds(row, model.metric, reference, model.monitoring.performance)
@@ -295,4 +303,3 @@ def _performance_plot(model: ModelSettings, summaries: Sequence[dict[str, Any]])
         bounds=([value["lower"] for _, value in found], [value["upper"] for _, value in found]),
         title=f"{model.metric} by window",
     )
-

@@ -70,7 +70,7 @@ def compare_online(platform: Platform, now: datetime) -> Agreement:
     sentence = (
         f"{compared:,} values of {SAMPLE} entities a view agree."
         if not differences
-        else f"{len(differences)} differences, e.g. {differences[0]}. Materialize feast/online_store again from scratch: "
+        else f"{len(differences)} differences, e.g. {differences[0]}. Materialize feast/online_store from scratch: "
         "delete $MLOPS_HOME/feast/online.db and run it."
     )
     return Agreement(compared, differences[:20], sentence)

@@ -120,7 +120,7 @@ def fitted_until(version: ModelVersion | None) -> datetime | None:
         return None
     if FITTED_UNTIL not in version.tags:
         raise ValueError(
-            f"{version.uri} has no tag {FITTED_UNTIL!r}, so nothing says on which rows it may be judged. Set the tag to "
+            f"{version.uri} has no tag {FITTED_UNTIL!r}, so nothing says on which rows to judge it. Set the tag to "
             "the moment (UTC, ISO 8601) before which its training labels were known."
         )
     return datetime.fromisoformat(version.tags[FITTED_UNTIL])

@@ -72,7 +72,7 @@ def read_reference(lake: Lake, model: str, version: int) -> Reference:
     folder = _folder(lake, model, version)
     if not (folder / "sample.parquet").exists():
         raise FileNotFoundError(
-            f"{folder} has no reference, so version {version} of {model} cannot be compared with anything. It is written "
+            f"{folder} has no reference, so version {version} of {model} cannot be compared. It is written "
             f"at promotion: promote a version by materializing {model}/evaluation and {model}/champion."
         )
     return Reference(

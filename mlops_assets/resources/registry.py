@@ -235,9 +235,7 @@ class Registry(dg.ConfigurableResource):
             ValueError: for `champion` and `previous`, which only `promote` moves.
         """
         if alias in (CHAMPION, PREVIOUS):
-            raise ValueError(
-                f"only promote() moves {alias!r}: it keeps `previous` and the record in step. Call that."
-            )
+            raise ValueError(f"only promote() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
         if version is None:
             self.client.delete_registered_model_alias(name, alias)
         else:
@@ -329,9 +327,7 @@ def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_absent(error: Any) -> bool:
     # Without the alias MLflow says INVALID_PARAMETER_VALUE, without the model RESOURCE_DOES_NOT_EXIST.
-    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or (
-        "alias" in str(error) and "not found" in str(error)
-    )
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or ("alias" in str(error) and "not found" in str(error))
 
 
 def _ensure_registered(client: MlflowClient, name: str) -> None:
@@ -422,9 +418,7 @@ def _signature(model: Model, frame: pd.DataFrame) -> Any:
     shape: Sequence[int] = (-1,)
     if model.recipe.task == "multiclass":
         shape = (-1, int(model.recipe.params["num_class"]))
-    return ModelSignature(
-        inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.float32), tuple(shape))])
-    )
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.float32), tuple(shape))]))
 
 
 def _number_type(series: pd.Series) -> Any:

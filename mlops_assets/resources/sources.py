@@ -84,9 +84,7 @@ class Sources(dg.ConfigurableResource):
     def good(self) -> Fingerprints:
         """What the lake holds now, by source and partition."""
         return {
-            name: {
-                partition: _content(intake, partition, entry) for partition, entry in intake.good().items()
-            }
+            name: {partition: _content(intake, partition, entry) for partition, entry in intake.good().items()}
             for name, intake in self.intakes().items()
         }
 
@@ -237,11 +235,7 @@ def _identity(file: LandedFile | Taken, taken: Taken | None = None, *, lost: boo
         return f"{identity}:released" if file.reason else identity
     if taken is not None and taken.status == "released":
         return f"{identity}:released"
-    return (
-        f"{identity}:lost since {taken.at}"
-        if taken is not None and taken.status == "good" and lost
-        else identity
-    )
+    return f"{identity}:lost since {taken.at}" if taken is not None and taken.status == "good" and lost else identity
 
 
 def _open(sources: Mapping[str, _Look]) -> tuple[set[date], list[str]]:
@@ -264,17 +258,13 @@ def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, d
     if not keys:
         return []
     following = next(iter(sources.values())).source.end_of
-    known = {
-        date.fromisoformat(key) for look in sources.values() if look.takes_in for key in look.quarantined
-    }
+    known = {date.fromisoformat(key) for look in sources.values() if look.takes_in for key in look.quarantined}
     return sorted([*contiguous(keys - known, following), *((key, key) for key in keys & known)])
 
 
 def _absent(look: _Look) -> str:
     if look.quarantined:
-        what = (
-            f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} in"
-        )
+        what = f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} in"
     else:
         what = f"Put {look.source.files} into"
     return f"Everything waits for {look.source.name}. {what} {look.intake.folder}."

@@ -186,9 +186,7 @@ class Tracking(dg.ConfigurableResource):
             schema=json.dumps({"columns": dict(schema)}) if schema else None,
             profile=json.dumps({"num_rows": rows}) if rows is not None else None,
         )
-        self.client.log_inputs(
-            self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-        )
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
         self.set_tags({f"dataset.{context}": digest})
 
     @property
@@ -230,9 +228,7 @@ class Tracking(dg.ConfigurableResource):
             run_id = self._resume_or_create(context, client, experiment_id)
         return _Open(client, self._attach(context, uri, run_id), run_id, experiment_id, environment)
 
-    def _resume_or_create(
-        self, context: dg.InitResourceContext, client: MlflowClient, experiment_id: str
-    ) -> str:
+    def _resume_or_create(self, context: dg.InitResourceContext, client: MlflowClient, experiment_id: str) -> str:
         run, instance = context.run, context.instance
         record = instance.get_run_by_id(run.run_id) if run and instance else None
         if record and RUN_TAG in record.tags:
@@ -251,9 +247,7 @@ class Tracking(dg.ConfigurableResource):
         from dagster_mlflow.resources import MlFlow
 
         run = context.run
-        own_tags = {
-            key: value for key, value in (run.tags if run else {}).items() if key.startswith("mlops/")
-        }
+        own_tags = {key: value for key, value in (run.tags if run else {}).items() if key.startswith("mlops/")}
         return _quietly(
             MlFlow,
             SimpleNamespace(

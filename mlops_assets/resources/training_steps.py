@@ -32,7 +32,6 @@ from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, Trai
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.references import write_reference
 
-
 GATE_VALUE = "gate_value"
 """Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
 
@@ -247,7 +246,9 @@ def compare(
             f"gain_over_{opponent_name}_lower": comparison.lower,
         }.items()
     }
-    return Comparison(verdict(model.gate, against, slices=slices, baseline=baseline), against, baseline, slices, metrics)
+    return Comparison(
+        verdict(model.gate, against, slices=slices, baseline=baseline), against, baseline, slices, metrics
+    )
 
 
 def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
@@ -276,13 +277,19 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     at = datetime.fromisoformat(record["as_of"])
     outcome = {"version": version, "reason": verdict_["reason"], "fitted_until": record["fitted_until"]}
     if not verdict_["promote"]:
-        platform.ledger.record.note(model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome)
+        platform.ledger.record.note(
+            model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome
+        )
         return {**outcome, "promoted": False}
     before = platform.registry.champion(model.name)
     platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"], at=at)
     previous = platform.registry.previous(model.name)
     platform.ledger.record.note(
-        model.name, "promotion", at=at, id=f"promotion-{decision}-{version}", decision=decision,
+        model.name,
+        "promotion",
+        at=at,
+        id=f"promotion-{decision}-{version}",
+        decision=decision,
         previous=before.version if before and before.version != version else previous.version if previous else None,
         **outcome,
     )
@@ -303,7 +310,11 @@ def code_version() -> str:
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=10, check=True,
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
@@ -332,5 +343,3 @@ def _slice_row(name: str, result: Paired | CannotJudge) -> tuple[Any, ...]:
     if isinstance(result, CannotJudge):
         return (name, None, None, None, None, None, str(result))
     return (name, result.n, result.champion, result.challenger, result.gain, result.lower, result.upper)
-
-

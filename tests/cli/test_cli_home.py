@@ -92,9 +92,7 @@ def filled(mlops: Mlops, home: Home) -> Home:
     alerts = Alerts(root=str(home.root))
     incidents = ("stale-flights-2012-12-31", "misnamed-flights-0123", "stale-views-0123", "new", "old")
     for incident in incidents:
-        alerts.send(
-            incident=incident, happened=f"{incident} thing.", did="No.", do="Look.", runbook="failed-run"
-        )
+        alerts.send(incident=incident, happened=f"{incident} thing.", did="No.", do="Look.", runbook="failed-run")
     lines = [json.loads(line) for line in alerts.file.read_text().splitlines()]
     lines[-1]["at"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
     alerts.file.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -163,9 +163,7 @@ def lines_until(stream: IO[str], wanted: str) -> list[str]:
 def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None
     said = lines_until(up.stdout, "Ctrl-C stops everything")
-    addresses = dict(
-        line.split(maxsplit=1) for line in said if line.startswith(("Dagster", "Lineage", "MLflow"))
-    )
+    addresses = dict(line.split(maxsplit=1) for line in said if line.startswith(("Dagster", "Lineage", "MLflow")))
     assert set(addresses) == {"Dagster", "Lineage", "MLflow"}
     for address in addresses.values():
         with urllib.request.urlopen(address, timeout=30) as reply:

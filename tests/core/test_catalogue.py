@@ -174,9 +174,7 @@ def _meta(node: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_wrong_meta_names_the_file_and_the_remedy(
-    manifest: dict[str, Any], break_it: Any, says: str
-) -> None:
+def test_a_wrong_meta_names_the_file_and_the_remedy(manifest: dict[str, Any], break_it: Any, says: str) -> None:
     broken = copy.deepcopy(manifest)
     break_it(broken["nodes"]["model.x.feat_shop"])
     with pytest.raises(CatalogueError, match=says) as caught:
@@ -190,9 +188,7 @@ def test_an_entity_has_one_type_in_all_views(manifest: dict[str, Any]) -> None:
     other.update(name="feat_till", alias="feat_till")
     other["columns"]["shop"]["data_type"] = "bigint"
     manifest["nodes"]["model.x.feat_till"] = other
-    with pytest.raises(
-        CatalogueError, match="feat_till has the entity `shop` as int64, feat_shop has it as string"
-    ):
+    with pytest.raises(CatalogueError, match="feat_till has the entity `shop` as int64, feat_shop has it as string"):
         parse_manifest(manifest)
 
 
@@ -228,9 +224,7 @@ def test_the_projects_catalogue_is_made_once_and_again_when_a_file_changes(
 
     # A new process finds the JSON and neither parses nor opens the manifest.
     on_disk._catalogue.cache_clear()
-    monkeypatch.setattr(
-        on_disk, "parse_manifest", lambda manifest: pytest.fail("the manifest was read again")
-    )
+    monkeypatch.setattr(on_disk, "parse_manifest", lambda manifest: pytest.fail("the manifest was read again"))
     assert on_disk.load_catalogue(project) == first[0]
     monkeypatch.undo()
 
@@ -252,9 +246,7 @@ def test_a_project_that_dbt_cannot_parse_keeps_its_manifest(project: Path) -> No
     assert manifest.read_bytes() == before
 
 
-def test_plain_feast_commands_register_what_the_catalogue_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_feast_commands_register_what_the_catalogue_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from feast import FeatureStore
     from feast.repo_config import load_repo_config
     from feast.repo_operations import apply_total
@@ -272,9 +264,7 @@ def test_plain_feast_commands_register_what_the_catalogue_says(
     catalogue = on_disk.load_catalogue(PROJECT)
     assert views.keys() == {view.name for view in catalogue.views}
     for view in catalogue.views:
-        assert [field.name for field in views[view.name].features] == [
-            feature.name for feature in view.features
-        ]
+        assert [field.name for field in views[view.name].features] == [feature.name for feature in view.features]
         assert [field.name for field in views[view.name].entity_columns] == list(view.entities)
         assert views[view.name].ttl == view.ttl
         assert views[view.name].batch_source.path == str(home / "lake" / view.path_glob)

@@ -246,9 +246,7 @@ def test_ranges_of_times_and_dates() -> None:
         }
     }
     contract = SourceContract.from_dict(plain, tz=NY)
-    frame = pd.DataFrame(
-        {"d": ["2012-12-31", "2013-01-01"], "t": ["2013-01-01T05:00:00Z", "2013-01-01T05:00:01Z"]}
-    )
+    frame = pd.DataFrame({"d": ["2012-12-31", "2013-01-01"], "t": ["2013-01-01T05:00:00Z", "2013-01-01T05:00:01Z"]})
     rules = {(f.rule, f.column): f.n_rows for f in check_frame(contract, frame).failures}
     assert rules == {("min", "d"): 1, ("max", "t"): 1}
 

@@ -126,9 +126,7 @@ def test_multiclass_scores_have_no_label_rate() -> None:
 # --- performance holds -------------------------------------------------------------------------------------
 
 
-def window(
-    value: float | None, lower: float | None, upper: float | None, name: str = "roc_auc"
-) -> PerformanceRow:
+def window(value: float | None, lower: float | None, upper: float | None, name: str = "roc_auc") -> PerformanceRow:
     found = Estimate(name, value, lower, upper, 0.01, 900, 30, None if value is not None else "one class")
     base = report().rows[0]
     return replace(base, labelled=900, metrics={name: found})

@@ -45,9 +45,7 @@ def evidence(*checks: CheckResult, **changes: object) -> Evidence:
     return replace(base, **changes)
 
 
-def act(
-    found: Evidence, policy: RetrainPolicy = POLICY, history: History = NONE, now: datetime = NOW
-) -> tuple:
+def act(found: Evidence, policy: RetrainPolicy = POLICY, history: History = NONE, now: datetime = NOW) -> tuple:
     decision = decide(found, policy, history, now)
     assert decision.rule in RULES
     return decision.action, decision.rule
@@ -136,9 +134,7 @@ def test_all_windows_since_the_last_tick_are_judged_in_order() -> None:
     last = History.of([decide(evidence(check(3, True)), POLICY, NONE, START + 3 * WEEK)])
     found = evidence(check(3, True), check(4, False), check(5, False), check(6, True))
     assert act(found, history=last) == ("retrain", "drift")
-    seen = History.of(
-        [decide(evidence(check(4, False), check(5, False), paused="x"), POLICY, NONE, NOW - WEEK)]
-    )
+    seen = History.of([decide(evidence(check(4, False), check(5, False), paused="x"), POLICY, NONE, NOW - WEEK)])
     assert act(found, history=seen) == ("wait", "nothing")
 
 
@@ -158,9 +154,7 @@ BREACH = evidence(check(5, False), check(6, False))
 
 
 def retrained(*days_ago: float) -> History:
-    return History.of(
-        decide(evidence(request=f"{d}"), POLICY, NONE, NOW - timedelta(days=d)) for d in days_ago
-    )
+    return History.of(decide(evidence(request=f"{d}"), POLICY, NONE, NOW - timedelta(days=d)) for d in days_ago)
 
 
 def quiet(*days_ago: float) -> History:

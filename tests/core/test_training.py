@@ -79,9 +79,7 @@ def test_the_search_is_the_same_on_one_core_and_two(rows, tuned):
     for search in searches:
         assert search.recipe == tuned.recipe
         pd.testing.assert_frame_equal(search.curve, tuned.curve)
-        pd.testing.assert_frame_equal(
-            search.trials.drop(columns="seconds"), tuned.trials.drop(columns="seconds")
-        )
+        pd.testing.assert_frame_equal(search.trials.drop(columns="seconds"), tuned.trials.drop(columns="seconds"))
     assert len({fit(search.recipe, frame, y).sha256 for search in searches}) == 1
 
 

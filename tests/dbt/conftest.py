@@ -77,8 +77,7 @@ def rows(home: Path, model: str, sql: str = "select * from model") -> list[tuple
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(
-            "create view model as "
-            f"from read_parquet('{path}/*/data.parquet', hive_types = {{partition: date}})"
+            f"create view model as from read_parquet('{path}/*/data.parquet', hive_types = {{partition: date}})"
         )
         return connection.execute(sql).fetchall()
 

@@ -90,9 +90,7 @@ def test_new_columns_ask_for_a_whole_rebuild(tmp_path: Path) -> None:
     store(folder, days(3, 1))
     before = state(folder)
     wider = days(3, 1, ", 1.5::double as more")
-    with pytest.raises(
-        DbtRuntimeError, match=r"\(more\), and 2 partitions.*dbt build --select feat.*unchanged"
-    ):
+    with pytest.raises(DbtRuntimeError, match=r"\(more\), and 2 partitions.*dbt build --select feat.*unchanged"):
         store(folder, wider, start="2013-01-03", end="2013-01-04")
     assert state(folder) == before
     store(folder, wider)

@@ -5,7 +5,6 @@ Sensors are ticked in process, as a replay does; the real daemon has a test of i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import dagster as dg
@@ -98,7 +97,8 @@ def test_a_rejection_is_an_outcome_and_no_failure(drifting: World) -> None:
     assert rejection["reason"].startswith("rejected: roc_auc")
     assert world.aliases() == {"champion": 1}
     assert world.platform.registry.version(world.model.name, 2).tags["verdict"] == "reject"
-    assert succeeded(world)  # the failure sensor is called for failed runs alone
+    assert succeeded(world)
+    assert world.alerts() == []
     champion = dg.AssetKey([world.model.name, "champion"])
     assert len(world.instance.fetch_materializations(champion, limit=5).records) == 1  # the cold start's
     evaluations = world.instance.event_log_storage.get_asset_check_execution_history(
@@ -162,9 +162,7 @@ def test_a_pause_holds_until_it_is_lifted(drifting: World, mlops: Callable) -> N
 
 
 def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> None:
-    from mlops_assets.defs.sensors import failed_run_sensor
     from mlops_assets.replay.engine import RunFailed
-    from mlops_assets.resources.alerts import Alerts
 
     world = drifting
     world.instance.report_runless_asset_event(
@@ -176,21 +174,13 @@ def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> No
     with pytest.raises(RunFailed):
         world.tick()
     assert (world.files(), world.aliases()) == (before, aliases)
-    (run,) = world.instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-    (failure,) = world.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-    alerts = Alerts(root=str(world.home.root))
-    context = dg.build_run_status_sensor_context(
-        sensor_name="failed_run_sensor",
-        dagster_event=failure.get_dagster_event(),
-        dagster_instance=world.instance,
-        dagster_run=run,
-        resources={"alerts": alerts},
-    ).for_run_failure()
-    failed_run_sensor(context)
-    (alert,) = [json.loads(line) for line in alerts.file.read_text().splitlines()]
-    assert "flight_delay_retrain" in alert["happened"]
-    assert "feat_flight.feat_flight_keys_are_unique" in alert["happened"]
-    assert "champion and data are as they were" in alert["did"]
+    (alert,) = world.alerts()
+    assert "flight_delay_retrain failed in flight_delay_training_set" in alert.happened
+    assert "flight_delay/training_set.data_tests_pass failed. Failing: feat_flight.feat_flight_keys_are_unique" in (
+        alert.happened
+    )
+    assert "champion and data are as they were" in alert.did
+    assert "re-execute" in alert.do
     # The failure is answered: the same decision asks for no second run.
     assert world.engine.requests(world.sensor)[0] == []
 

@@ -57,9 +57,7 @@ class Repo:
         frame = frame.astype({"driver_id": "Int64", "rate": "float64", "trips": "Int64"})
         return self.write(frame, name)
 
-    def view(
-        self, path: str, *, name: str = "stats", ttl: timedelta | None = None, **source: Any
-    ) -> FeatureView:
+    def view(self, path: str, *, name: str = "stats", ttl: timedelta | None = None, **source: Any) -> FeatureView:
         """A view of drivers with two features, the shape most tests need."""
         source = {"timestamp_field": "event_timestamp", "created_timestamp_column": "created"} | source
         return FeatureView(
@@ -93,8 +91,7 @@ class Repo:
             provider="local",
             registry=str(self.directory / f"registry_{self._made}.db"),
             offline_store={"type": ASOF} | (offline or {}),
-            online_store={"type": TTL_SQLITE, "path": str(self.directory / f"online_{self._made}.db")}
-            | (online or {}),
+            online_store={"type": TTL_SQLITE, "path": str(self.directory / f"online_{self._made}.db")} | (online or {}),
             entity_key_serialization_version=3,
             repo_path=self.directory,
         )

@@ -95,9 +95,7 @@ def test_two_views_with_different_entities(repo, full_feature_names):
 
 
 def test_ttl_counts_from_the_event_and_includes_its_end(repo):
-    ours, stock = stores(
-        repo, repo.view(repo.stats([(1, 0, 1, 0.1, 10), (2, 0, 0, 0.2, 20)]), ttl=timedelta(hours=3))
-    )
+    ours, stock = stores(repo, repo.view(repo.stats([(1, 0, 1, 0.1, 10), (2, 0, 0, 0.2, 20)]), ttl=timedelta(hours=3)))
     asked = repo.drivers([(1, 3), (2, 2.9)])
     got = ours.get_historical_features(asked, REFS).to_df()
     same_rows(got, stock.get_historical_features(asked, REFS).to_df())
@@ -171,9 +169,7 @@ def test_on_demand_view(repo, full_feature_names):
     view = repo.view(repo.stats(HISTORY))
     request = RequestSource(name="request", schema=[Field(name="added", dtype=Int64)])
 
-    @on_demand_feature_view(
-        sources=[view, request], schema=[Field(name="total", dtype=Float64)], mode="pandas"
-    )
+    @on_demand_feature_view(sources=[view, request], schema=[Field(name="total", dtype=Float64)], mode="pandas")
     def summed(inputs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"total": inputs["trips"] + inputs["added"].astype("float64")})
 
@@ -182,9 +178,7 @@ def test_on_demand_view(repo, full_feature_names):
     asked["added"] = [1, 2, 3]
     refs = ["stats:trips", "summed:total"]
     job = ours.get_historical_features(asked, refs, full_feature_names=full_feature_names)
-    same_rows(
-        job.to_df(), stock.get_historical_features(asked, refs, full_feature_names=full_feature_names).to_df()
-    )
+    same_rows(job.to_df(), stock.get_historical_features(asked, refs, full_feature_names=full_feature_names).to_df())
     name = "summed__total" if full_feature_names else "total"
     assert job.to_df()[name].fillna(-1).tolist() == [11, 52, -1]
     job.to_parquet(repo.directory / "on_demand.parquet")
@@ -253,9 +247,7 @@ def test_snapshot_without_entity_rows(repo):
 # ---------------------------------------- differences
 
 
-def differs(
-    repo: Any, rows: list[tuple[Any, ...]], asked: pd.DataFrame, **view: Any
-) -> tuple[list[Any], list[Any]]:
+def differs(repo: Any, rows: list[tuple[Any, ...]], asked: pd.DataFrame, **view: Any) -> tuple[list[Any], list[Any]]:
     """What each store gives for `trips`, missing as None."""
     given = []
     for store in stores(repo, repo.view(repo.stats(rows), **view)):
@@ -306,9 +298,7 @@ def test_difference_stock_lets_later_knowledge_leak(repo):
 
 
 def test_difference_stock_matches_missing_keys_with_missing_keys(repo):
-    ours, stock = differs(
-        repo, [(None, 0, 0, 0.1, 10), (1, 0, 0, 0.2, 20)], repo.drivers([(None, 1), (1, 2)])
-    )
+    ours, stock = differs(repo, [(None, 0, 0, 0.1, 10), (1, 0, 0, 0.2, 20)], repo.drivers([(None, 1), (1, 2)]))
     assert ours == [None, 20]
     assert stock == [10, 20]
 

@@ -37,9 +37,7 @@ def test_a_hive_partitioned_glob_and_a_column_that_older_files_lack(repo):
         assert got["trips"].tolist() == [10, 10]
         assert got["rate"].isna().tolist() == [False, True]
         source = store.get_feature_view("stats").batch_source
-        columns = store._get_provider().get_table_column_names_and_types_from_data_source(
-            store.config, source
-        )
+        columns = store._get_provider().get_table_column_names_and_types_from_data_source(store.config, source)
         assert "day" not in dict(columns)
 
 
@@ -64,9 +62,7 @@ def test_an_empty_source_has_the_types_of_the_schema(repo):
     )
     store = repo.store(view)
     table = store.get_historical_features(repo.drivers([(1, 1)]), [f"later:{n}" for n in types]).to_arrow()
-    assert {name: table.schema.field(name).type for name in types} == {
-        n: kind for n, (_, kind) in types.items()
-    }
+    assert {name: table.schema.field(name).type for name in types} == {n: kind for n, (_, kind) in types.items()}
     assert all(table[name].null_count == 1 for name in types)
     store._get_provider().validate_data_source(store.config, view.batch_source)
 
@@ -94,9 +90,7 @@ def test_a_view_without_entities(repo):
         schema=[Field(name="trips", dtype=Int64)],
         source=FileSource(path=repo.stats(ROWS), timestamp_field="event_timestamp"),
     )
-    got = repo.store(view).get_historical_features(
-        repo.drivers([(7, 1.5), (7, 0), (7, -1), (7, 9)]), ["world:trips"]
-    )
+    got = repo.store(view).get_historical_features(repo.drivers([(7, 1.5), (7, 0), (7, -1), (7, 9)]), ["world:trips"])
     assert got.to_arrow()["trips"].to_pylist() == [40, 10, None, None]
 
 
@@ -144,14 +138,10 @@ def test_sql_entity_rows_from_a_file(repo):
     assert job.metadata.min_event_timestamp == repo.hours(1)
     assert job.metadata.max_event_timestamp == repo.hours(3)
     job.to_parquet(repo.directory / "out.parquet")
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(repo.directory / "out.parquet"), job.to_df(), check_dtype=False
-    )
+    pd.testing.assert_frame_equal(pd.read_parquet(repo.directory / "out.parquet"), job.to_df(), check_dtype=False)
 
 
-@pytest.mark.parametrize(
-    "text", ["SELECT 1; SELECT 2", "CREATE TABLE x AS SELECT 1", "COPY (SELECT 1) TO 'x.csv'"]
-)
+@pytest.mark.parametrize("text", ["SELECT 1; SELECT 2", "CREATE TABLE x AS SELECT 1", "COPY (SELECT 1) TO 'x.csv'"])
 def test_entity_sql_is_one_select(repo, text):
     store = repo.store(repo.view(repo.stats(ROWS)))
     with pytest.raises(ValueError, match="one SELECT"):
@@ -248,9 +238,7 @@ def test_schema_inference_reads_the_files_or_says_that_there_are_none(repo):
         return FeatureView(
             name="inferred",
             entities=[repo.driver],
-            source=FileSource(
-                path=path, timestamp_field="event_timestamp", created_timestamp_column="created"
-            ),
+            source=FileSource(path=path, timestamp_field="event_timestamp", created_timestamp_column="created"),
         )
 
     store = repo.store(view(repo.stats(ROWS)))
@@ -320,9 +308,7 @@ def test_logged_features_come_back(repo):
         logging_config=LoggingConfig(destination=FileLoggingDestination(path=str(repo.directory / "logs"))),
     )
     store.apply([service])
-    logs = pa.table(
-        {"driver_id": [1], "__log_timestamp": pa.array([repo.hours(1)], pa.timestamp("us", tz="UTC"))}
-    )
+    logs = pa.table({"driver_id": [1], "__log_timestamp": pa.array([repo.hours(1)], pa.timestamp("us", tz="UTC"))})
     provider = store._get_provider()
     for _ in range(2):
         provider.write_feature_service_logs(service, logs, store.config, store.registry)

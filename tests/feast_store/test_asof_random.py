@@ -48,9 +48,7 @@ def value_at(
 @pytest.mark.parametrize("cutoff", [True, False])
 @pytest.mark.parametrize("ttl", [None, 3])
 def test_join_equals_the_definition(repo, cutoff, ttl):
-    view = repo.view(
-        str(repo.directory / "stats.parquet"), ttl=timedelta(hours=ttl) if ttl is not None else None
-    )
+    view = repo.view(str(repo.directory / "stats.parquet"), ttl=timedelta(hours=ttl) if ttl is not None else None)
     store = repo.store(view, offline={"known_at_cutoff": cutoff})
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -108,7 +106,5 @@ def test_a_spill_gives_the_same_rows(repo):
     written = small.get_historical_features(asked, refs).to_parquet(repo.directory / "out.parquet")
     assert written == rows
     spilled = pd.read_parquet(repo.directory / "out.parquet")
-    pd.testing.assert_frame_equal(
-        spilled, large.get_historical_features(asked, refs).to_df(), check_dtype=False
-    )
+    pd.testing.assert_frame_equal(spilled, large.get_historical_features(asked, refs).to_df(), check_dtype=False)
     assert list(spilled.columns) == ["driver_id", "event_timestamp", "rate", "trips"]

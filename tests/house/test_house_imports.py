@@ -151,9 +151,7 @@ def test_definitions_import_little_at_top() -> None:
 
 def loaded_after(code: str, home: Path, names: set[str]) -> list[str]:
     """Which of these modules a fresh Python has loaded after running this."""
-    script = (
-        f"{code}\nimport sys; sys.stdout.write(' '.join(n for n in {sorted(names)!r} if n in sys.modules))"
-    )
+    script = f"{code}\nimport sys; sys.stdout.write(' '.join(n for n in {sorted(names)!r} if n in sys.modules))"
     environment = {**os.environ, "MLOPS_HOME": str(home), "DAGSTER_HOME": str(home)}
     done = subprocess.run(
         [sys.executable, "-c", script],

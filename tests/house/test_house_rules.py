@@ -55,9 +55,7 @@ def tree(module: str) -> ast.Module:
 
 def texts(module: str) -> set[str]:
     """The texts that stand in a module's code."""
-    return {
-        n.value for n in ast.walk(tree(module)) if isinstance(n, ast.Constant) and isinstance(n.value, str)
-    }
+    return {n.value for n in ast.walk(tree(module)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
 
 
 def test_the_sources_have_unmistakable_columns() -> None:
@@ -79,10 +77,7 @@ def test_nothing_in_code_knows_about_flights() -> None:
         module: named
         for module in MODULES
         if not module.startswith(KNOW_THE_DATA)
-        and (
-            named := (set(re.findall(r"[A-Za-z_]\w*", source(module))) & unmistakable)
-            | texts(module) & NEVER_A_TEXT
-        )
+        and (named := (set(re.findall(r"[A-Za-z_]\w*", source(module))) & unmistakable) | texts(module) & NEVER_A_TEXT)
     }
     assert found == {}, "these name columns of the flights: say it in YAML or SQL"
 
@@ -118,8 +113,6 @@ def test_no_path_of_one_machine() -> None:
 def test_every_alert_has_its_section_in_the_runbook() -> None:
     given = {text for module in MODULES for text in re.findall(r'runbook"?(?:=|: )(".*)', source(module))}
     named = {name for text in given for name in re.findall(r'"([a-z-]+)"', text)}
-    sections = re.findall(
-        r"(?m)^## (\S+)$", (PACKAGE.parent / "docs" / "runbook.md").read_text(encoding="utf-8")
-    )
+    sections = re.findall(r"(?m)^## (\S+)$", (PACKAGE.parent / "docs" / "runbook.md").read_text(encoding="utf-8"))
     assert named >= {"stale-source", "failed-run"}
     assert named - set(sections) == set(), "docs/runbook.md lacks these sections"

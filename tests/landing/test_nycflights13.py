@@ -51,9 +51,7 @@ def test_not_available_is_an_empty_cell(landing: Path) -> None:
     cancelled = [row for row in flights if row["dep_time"] == ""]
     assert len(cancelled) == 4
     assert all(row["arr_delay"] == "" and row["air_time"] == "" for row in cancelled)
-    assert "NA" not in {
-        cell for path in landing.rglob("*.csv") for row in table(path) for cell in row.values()
-    }
+    assert "NA" not in {cell for path in landing.rglob("*.csv") for row in table(path) for cell in row.values()}
 
 
 def test_landing_again_touches_nothing_and_a_changed_file_is_put_right(landing: Path) -> None:

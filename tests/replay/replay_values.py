@@ -81,20 +81,8 @@ def weekly(weeks: int = 52) -> dict[str, Any]:
                 "auto": None if blind else float(base[i] + 0.02 * i),
                 "always": None if blind else float(base[i] + 0.015 * i),
                 "checks": {CHECKS[0]: i % 11 != 3, CHECKS[1]: None if blind else not outcome},
-                "decision": "retrain"
-                if outcome
-                else "quarantine"
-                if bad
-                else "cannot_judge"
-                if blind
-                else "wait",
-                "rule": "performance"
-                if outcome
-                else "data"
-                if bad
-                else "cannot_judge"
-                if blind
-                else "nothing",
+                "decision": "retrain" if outcome else "quarantine" if bad else "cannot_judge" if blind else "wait",
+                "rule": "performance" if outcome else "data" if bad else "cannot_judge" if blind else "nothing",
                 "reason": f"Sentence of week {i}.",
                 "retrained": bool(outcome),
                 "promoted": outcome == "promoted" if outcome else None,
@@ -131,12 +119,9 @@ def details(replay: dict[str, Any], features: int = 45) -> dict[str, Any]:
     }
 
 
-def _replay(
-    periods: list[dict[str, Any]], *, metric: str, task: str, greater: bool, model: str
-) -> dict[str, Any]:
+def _replay(periods: list[dict[str, Any]], *, metric: str, task: str, greater: bool, model: str) -> dict[str, Any]:
     means = {
-        life: float(np.mean([p[life] for p in periods if p[life] is not None]))
-        for life in ("static", "auto", "always")
+        life: float(np.mean([p[life] for p in periods if p[life] is not None])) for life in ("static", "auto", "always")
     }
     return {
         "model": model,

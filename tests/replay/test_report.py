@@ -181,9 +181,7 @@ def test_heat_map_has_most_drifted_features_first_and_folds_the_rest() -> None:
     given = details(replay)
     text = render(replay, details=given)
     order = re.findall(r'<th scope="row">((?:origin|carrier|route|plane|schedule|history)\w+)</th>', text)
-    largest = {
-        name: max(row["psi"] for row in given["drift"] if row["feature"] == name) for name in set(order)
-    }
+    largest = {name: max(row["psi"] for row in given["drift"] if row["feature"] == name) for name in set(order)}
     assert len(order) == 45
     assert [largest[name] for name in order] == sorted(largest.values(), reverse=True)
     assert "25 more features" in text
@@ -200,9 +198,7 @@ def test_heat_map_of_other_windows_than_the_periods() -> None:
     assert "<span>first window</span>" in odd
 
 
-@pytest.mark.parametrize(
-    ("psi", "level"), [(0.0, 0), (0.0999, 1), (0.1, 2), (0.1999, 2), (0.2, 3), (0.5, 4), (7.0, 5)]
-)
+@pytest.mark.parametrize(("psi", "level"), [(0.0, 0), (0.0999, 1), (0.1, 2), (0.1999, 2), (0.2, 3), (0.5, 4), (7.0, 5)])
 def test_colours_change_at_the_customary_levels(psi: float, level: int) -> None:
     replay = monthly()
     drift = [{"period": "2013-04", "feature": "temperature", "psi": psi}]

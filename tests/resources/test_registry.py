@@ -54,9 +54,7 @@ def registry(home):
 def run_id(registry, home):
     uri = home.mlflow_uri
     return registry.client.create_run(
-        registry.client.create_experiment(
-            "flights", artifact_location=artifact_location(home, uri, "flights")
-        )
+        registry.client.create_experiment("flights", artifact_location=artifact_location(home, uri, "flights"))
     ).info.run_id
 
 

@@ -47,13 +47,11 @@ def test_three_runs_in_one_process_are_three_mlflow_runs_with_their_statuses(hom
         jobs=[dg.define_asset_job("fine", ["good"]), dg.define_asset_job("fails", ["bad"])],
     )
     results = [
-        jobs.resolve_job_def(name).execute_in_process(raise_on_error=False)
-        for name in ("fine", "fails", "fine")
+        jobs.resolve_job_def(name).execute_in_process(raise_on_error=False) for name in ("fine", "fails", "fine")
     ]
     found = {entry.data.tags["dagster_run_id"]: entry.info.status for entry in runs(home)}
     assert found == {
-        result.run_id: status
-        for result, status in zip(results, ("FINISHED", "FAILED", "FINISHED"), strict=True)
+        result.run_id: status for result, status in zip(results, ("FINISHED", "FAILED", "FINISHED"), strict=True)
     }
 
 

@@ -1,0 +1,154 @@
+"""History replayed: the second model, which lives in YAML and SQL alone, over two weeks of real flights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.landing.nycflights13 import land
+from mlops_assets.replay.driver import CannotReplay, ReplaySettings, replay, replay_home
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.platform import Platform
+from tests.real_slice import build_once, copy_tree
+
+MODEL = "arrival_delay"
+START, END = date(2013, 2, 11), date(2013, 2, 25)
+SETTINGS = ReplaySettings(model=MODEL, start=START, end=END, every="week", trials=1)
+PERIOD = {
+    "start": str, "end": str, "rows": int, "labelled_rows": int, "static": float, "auto": float, "always": float,
+    "checks": dict, "decision": str, "reason": str, "retrained": bool, "promoted": (bool, type(None)),
+    "champion_version": int,
+}  # fmt: skip
+SUMMARY = {
+    "static": float, "auto": float, "always": float, "retrains": int, "promotions": int, "rejections": int,
+    "seconds": float,
+}  # fmt: skip
+
+
+def landed(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in folder.rglob("*")}
+
+
+def without_seconds(report: Path) -> dict[str, Any]:
+    told = json.loads((report / "replay.json").read_text())
+    told["summary"].pop("seconds")
+    return told
+
+
+def check_types(values: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    assert values.keys() >= wanted.keys()
+    assert {k: v for k, v in values.items() if k in wanted and not isinstance(v, wanted[k])} == {}
+
+
+@pytest.fixture(scope="module")
+def parent(shared_folder: Path) -> Home:
+    """A home with landed files and nothing else."""
+    return build_once(shared_folder / "parent", lambda home: land(home.prepare().landing, END))
+
+
+@pytest.fixture(scope="module")
+def replayed(parent: Home, shared_folder: Path) -> Home:
+    """The replay in one pass; its report is in `report`, what landing was before it in `landing.json`."""
+
+    def build(home: Home) -> None:
+        home.root.mkdir(parents=True)
+        (home.root / "landing.json").write_text(json.dumps(landed(parent.landing)))
+        (home.root / "id").write_text(replay_home(parent, SETTINGS).root.name)
+        of = replay_home(parent, SETTINGS, resume=(home.root / "id").read_text())
+        replay(SETTINGS, home=of, report=home.root / "report")
+
+    return build_once(shared_folder / "replayed", build)
+
+
+def home_of(parent: Home, replayed: Home) -> Home:
+    return Home(parent.replays / (replayed.root / "id").read_text())
+
+
+@pytest.mark.slow
+def test_the_second_model_lives_through_two_weeks(parent: Home, replayed: Home) -> None:
+    told = json.loads((replayed.root / "report" / "replay.json").read_text())
+    assert (told["model"], told["metric"], told["task"]) == (MODEL, "mae", "regression")
+    assert [(p["start"], p["end"]) for p in told["periods"]] == [
+        ("2013-02-11", "2013-02-18"), ("2013-02-18", "2013-02-25"),
+    ]  # fmt: skip
+    for period in told["periods"]:
+        check_types(period, PERIOD)
+        assert 0 < period["labelled_rows"] <= period["rows"]
+        assert set(period["checks"]) >= {"inputs_match_reference", "predictions_match_reference"}
+    check_types(told["summary"], SUMMARY)
+    for life in ("static", "auto", "always"):
+        mean = sum(period[life] for period in told["periods"]) / 2
+        assert told["summary"][life] == pytest.approx(mean)
+    # The first period is scored by the first champion in every life.
+    first = told["periods"][0]
+    assert first["static"] == first["auto"] == first["always"]
+    assert first["champion_version"] == 1
+    assert "<html" in (replayed.root / "report" / "replay.html").read_text()[:200].lower()
+    # Neither of the other two lives is ever registered.
+    platform = Platform.of(home_of(parent, replayed))
+    outcomes = [e for e in platform.ledger.entries(MODEL) if e["kind"] in ("promotion", "rejection")]
+    assert len(platform.registry.versions(MODEL)) == len(outcomes)
+
+
+@pytest.mark.slow
+def test_the_parents_landing_folder_is_only_read(parent: Home, replayed: Home) -> None:
+    assert {k: tuple(v) for k, v in json.loads((replayed.root / "landing.json").read_text()).items()} == landed(
+        parent.landing
+    )
+    assert {path.name for path in parent.lake.iterdir()} == set()
+
+
+@pytest.mark.slow
+def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Home, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    faithful = replace(SETTINGS, faithful=True)
+    home = replay_home(parent, faithful, resume=None)
+    replay(faithful, home=home, report=tmp_path / "report")
+    one_pass = home_of(parent, replayed)
+    for layer in ("features", "labels", "predictions"):
+        ours, theirs = (
+            {str(p.relative_to(h.lake)): p.read_bytes() for p in (h.lake / layer).rglob("*.parquet")}
+            for h in (home, one_pass)
+        )
+        if layer == "predictions":
+            ours, theirs = ({k: v for k, v in files.items() if MODEL in k} for files in (ours, theirs))
+        assert ours.keys() == theirs.keys()
+        assert [name for name in ours if ours[name] != theirs[name]] == []
+    assert without_seconds(tmp_path / "report") == without_seconds(replayed.root / "report")
+
+
+@pytest.mark.slow
+def test_a_killed_replay_resumes_to_the_same_report(
+    parent: Home, replayed: Home, tmp_path: Path, killed: Callable[..., None]
+) -> None:
+    home = replay_home(parent, SETTINGS)
+    # What the build made is taken over from the undisturbed replay: only the life is lived again.
+    for layer in ("raw", "features", "labels", "_built.json"):
+        copy_tree(home_of(parent, replayed).lake / layer, home.lake / layer)
+    killed("replay_until_second_prediction", home=home, settings=SETTINGS, report=tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+    assert len(json.loads((home.root / "replay_state.json").read_text())["done"]) == 1
+    again = replay_home(parent, SETTINGS, resume=home.root.name)
+    replay(SETTINGS, home=again, report=tmp_path / "report")
+    assert without_seconds(tmp_path / "report") == without_seconds(replayed.root / "report")
+
+
+def test_a_replay_without_data_says_what_to_land(tmp_path: Path) -> None:
+    home = replay_home(Home(tmp_path / "home").prepare(), SETTINGS)
+    with pytest.raises(CannotReplay, match="nothing has landed before 2013-02-25 .* Land the files first"):
+        replay(SETTINGS, home=home, report=tmp_path / "report")
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    parent = Home(tmp_path / "home")
+    home = replay_home(parent, SETTINGS)
+    with pytest.raises(ValueError, match="was started with other settings"):
+        replay_home(parent, replace(SETTINGS, end=START.replace(day=18)), resume=home.root.name)
