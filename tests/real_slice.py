@@ -91,9 +91,7 @@ def build_slice(home: Home) -> None:
         engine = Engine(build_definitions(home), instance)
         for request in engine.requests("landing_sensor")[0]:
             wanted = [
-                key
-                for key in request.asset_selection or ()
-                if key.path[-1] not in WATCHING and key.path[0] != "feast"
+                key for key in request.asset_selection or () if key.path[-1] not in WATCHING and key.path[0] != "feast"
             ]
             engine.execute(request, only=wanted)
 
@@ -286,3 +284,11 @@ def watch_until_drift(home: Home) -> None:
         for first, end in pairwise(WEEKS):
             world.at(end)
             world.watch(first, end)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """A folder (or one file) of a lake, as hard links."""
+    if source.is_file():
+        shutil.copy2(source, target)
+    else:
+        shutil.copytree(source, target, copy_function=os.link, dirs_exist_ok=True)

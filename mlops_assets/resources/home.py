@@ -155,7 +155,12 @@ class Home:
 
     def environment(self) -> dict[str, str]:
         """What a child process needs to work in this home."""
-        return {"MLOPS_HOME": str(self.root), "DAGSTER_HOME": str(self.dagster)}
+        return {
+            "MLOPS_HOME": str(self.root),
+            "DAGSTER_HOME": str(self.dagster),
+            # XGBoost's threads sleep when they wait: on a busy machine spinning ones take the cores from the others.
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        }
 
 
 INSTANCE_YAML = """\

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mlops_assets.landing.nycflights13 import land
 from mlops_assets.replay.driver import CannotReplay, ReplaySettings, replay, replay_home
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
+from tests import killing
+from tests.killing import Moment
 from tests.real_slice import build_once, copy_tree
 
 MODEL = "arrival_delay"
@@ -105,8 +108,6 @@ def test_the_parents_landing_folder_is_only_read(parent: Home, replayed: Home) -
 
 @pytest.mark.slow
 def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Home, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     faithful = replace(SETTINGS, faithful=True)
     home = replay_home(parent, faithful, resume=None)
     replay(faithful, home=home, report=tmp_path / "report")
@@ -124,14 +125,13 @@ def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Hom
 
 
 @pytest.mark.slow
-def test_a_killed_replay_resumes_to_the_same_report(
-    parent: Home, replayed: Home, tmp_path: Path, killed: Callable[..., None]
-) -> None:
+def test_a_killed_replay_resumes_to_the_same_report(parent: Home, replayed: Home, tmp_path: Path) -> None:
     home = replay_home(parent, SETTINGS)
     # What the build made is taken over from the undisturbed replay: only the life is lived again.
     for layer in ("raw", "features", "labels", "_built.json"):
         copy_tree(home_of(parent, replayed).lake / layer, home.lake / layer)
-    killed("replay_until_second_prediction", home=home, settings=SETTINGS, report=tmp_path / "report")
+    in_the_second_period = Moment(f"predictions/{MODEL}/partition=2013-02-20/batch.parquet")
+    killing.killed(home, in_the_second_period, killing.replay, SETTINGS, tmp_path / "report")
     assert not (tmp_path / "report").exists()
     assert len(json.loads((home.root / "replay_state.json").read_text())["done"]) == 1
     again = replay_home(parent, SETTINGS, resume=home.root.name)
@@ -146,8 +146,6 @@ def test_a_replay_without_data_says_what_to_land(tmp_path: Path) -> None:
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     parent = Home(tmp_path / "home")
     home = replay_home(parent, SETTINGS)
     with pytest.raises(ValueError, match="was started with other settings"):
