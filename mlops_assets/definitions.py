@@ -1,5 +1,6 @@
 """The only assembly: what stands under `defs/`, and the resources of one home."""
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,11 @@ def build_resources(home: Home) -> dict[str, object]:
         "sources": platform.sources,
         "clock": Clock(lake=platform.lake),
         "alerts": Alerts(root=str(home.root)),
-        "tracking": Tracking(experiment_name="mlops", home=str(home.root)),
+        "tracking": Tracking(
+            experiment_name="mlops",
+            home=str(home.root),
+            ui_url=os.environ.get("MLFLOW_UI_URL", "http://127.0.0.1:5000"),
+        ),
         "dbt": DbtCliResource(
             project_dir=str(DBT_PROJECT),
             profiles_dir=str(DBT_PROJECT),

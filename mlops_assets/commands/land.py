@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import example, say
-from mlops_assets.resources.home import Home
+from mlops_assets.resources.home import Home, HomeSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,11 @@ def land(
         raise ValueError(f"There is no data set {data!r} to land. Known: flights.")
     from mlops_assets.landing import nycflights13
 
-    landing = Home.from_environment().landing
+    home = Home.from_environment()
+    if not home.settings_file.exists():
+        home.configure(HomeSettings(clock="data"))
+        say(f"The flights are of 2013, so this home's clock is set to that of its data ({home.settings_file}).")
+    landing = home.landing
     summary = nycflights13.land(landing, through.date(), start.date() if start else None)
     new = dict.fromkeys(summary.rows, 0)
     for path in summary.written:

@@ -212,7 +212,7 @@ def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
         f"version {champion['version']}{age}" if champion else "none yet",
         window["window"] if window else "none yet",
         "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
-        f"{last['action'].replace('_', ' ')} ({last['rule']}): {' '.join(last['reasons'])}" if last else "none yet",
+        f"{last['action'].replace('_', ' ')}: {last['rule'].replace('_', ' ')}" if last else "none yet",
         model["paused"] or "no",
     )
 

@@ -69,6 +69,8 @@ def up(
     outside = os.environ.get("MLFLOW_TRACKING_URI", "")
     if outside.startswith(("http://", "https://")):
         mlflow = outside
+    # Materializations link to the MLflow UI that was started with them.
+    os.environ["MLFLOW_UI_URL"] = mlflow
     with stop_signals() as stop, running.claimed(place, dagster=dagster, mlflow=mlflow):
         place.prepare()
         require_free(port, option="--port")

@@ -282,7 +282,7 @@ def _missing(intake: Intake, partition: str) -> str:
 
 
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:
-    named = "; ".join(f"{partition}: {' '.join(reasons)}" for partition, reasons in list(bad.items())[:5])
+    named = "; ".join(f"{partition}: {' '.join(reasons)}" for partition, reasons in list(bad.items())[:5]).rstrip(".")
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     return (
         f"{len(bad)} bad, {good} good. {named}{more}. They are in quarantine (mlops quarantine list), "

@@ -40,7 +40,7 @@ def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         dg.AssetKey([model.name, "predictions"]),
         description=f"One row per event: {model.description} With the features it was made from and the model version.",
-        deps=[*model.features, model.label.model],
+        deps=[*model.features, model.label.model, dg.AssetKey([model.name, "champion"])],
         group_name=model.name,
         owners=model.owners,
         kinds={"parquet", "xgboost"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.jobs import AssetJob
+from mlops_assets.components.jobs import LANDING_JOB, AssetJob
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.evidence import consider, keep
@@ -16,6 +16,12 @@ from mlops_assets.resources.platform import Platform
 
 DECISION_TAG = "mlops/decision"
 MODEL_TAG = "mlops/model"
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 TRAINING_CHAIN = ("training_set", "challenger", "evaluation", "champion")
 
 
@@ -43,6 +49,8 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
     def retrain_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
         if running := _in_progress(context.instance, model.name):
             return dg.SkipReason(f"A retraining is under way ({running}); its outcome comes first.")
+        if landing := _landing(context.instance):
+            return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
         if unanswered := _without_run(context.instance, platform, model.name):
             return dg.SensorResult(run_requests=[_request(unanswered)])
         try:
@@ -81,16 +89,16 @@ def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -
 
 def _in_progress(instance: dg.DagsterInstance, model: str) -> str | None:
     """The run that trains this model right now, if there is one."""
-    runs = instance.get_runs(
-        filters=dg.RunsFilter(
-            tags={MODEL_TAG: model},
-            statuses=[
-                dg.DagsterRunStatus.QUEUED,
-                dg.DagsterRunStatus.NOT_STARTED,
-                dg.DagsterRunStatus.STARTING,
-                dg.DagsterRunStatus.STARTED,
-            ],
-        ),
-        limit=1,
-    )
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={MODEL_TAG: model}, statuses=UNDER_WAY), limit=1)
     return runs[0].run_id if runs else None
+
+
+def _landing(instance: dg.DagsterInstance) -> str | None:
+    """The run that carries landed files to the features right now, if there is one."""
+    for grain in ("day", "week", "month", "none"):
+        runs = instance.get_runs(
+            filters=dg.RunsFilter(job_name=LANDING_JOB.format(grain=grain), statuses=UNDER_WAY), limit=1
+        )
+        if runs:
+            return runs[0].run_id
+    return None

@@ -116,7 +116,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
     spec = _spec(
         model,
         "challenger",
-        f"A {model.training.family} model for {model.name}, tuned in the order of time on the training set alone.",
+        f"A model ({model.training.family}) for {model.name}, tuned in the order of time on the training set alone.",
         deps=[dg.AssetKey([model.name, "training_set"])],
         kinds={"xgboost", "mlflow"},
     )
@@ -233,7 +233,8 @@ def _verdict_metadata(judged: "Judged") -> dict[str, Any]:
         ),
         "slices": dg.MetadataValue.md(
             markdown_table(
-                judged.slice_rows, header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper"]
+                judged.slice_rows,
+                header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper", "why not judged"],
             )
         ),
         "version": judged.version,

@@ -454,6 +454,8 @@ def _conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: 
         if stop := _unjudgeable(evidence):
             return stop
         wanted = _wanted(evidence, policy, history, now)
+    elif evidence.cannot_judge:
+        return "cannot_judge", "cannot_judge", ("There is no champion yet.", *evidence.cannot_judge)
     else:
         wanted = ("first_model", ("There is no champion yet.",))
     if wanted is None:

@@ -57,7 +57,7 @@ class ContractSettings(Settings):
     extra: Literal["forbid", "ignore"] = Field(default="forbid", description="What happens to undeclared columns.")
     unique: list[str] = Field(default_factory=list, description="Columns that together identify a row.")
     rows: RowsContract = Field(default_factory=RowsContract)
-    no_future: bool = Field(default=True, description="Whether an event time after the partition's end is a violation.")
+    no_future: bool = Field(default=True, description="Whether an event time later than now is a violation.")
 
 
 class SourceSettings(Settings):
@@ -207,9 +207,20 @@ class GateSpec(GatePolicy):
     ship: Literal["refit", "judged"] = "refit"
 
 
-Retrain = Annotated[
-    RetrainPolicy, BeforeValidator(lambda value: RetrainPolicy.from_dict(value) if isinstance(value, dict) else value)
-]
+def _retrain_policy(value: Any) -> Any:
+    """A policy from its YAML.
+
+    Raises:
+        ValueError: an unknown field, or one that follows from another section.
+    """
+    if not isinstance(value, dict):
+        return value
+    if "window" in value:
+        raise ValueError("retrain.window follows monitoring.window: remove it and set that.")
+    return RetrainPolicy.from_dict(value)
+
+
+Retrain = Annotated[RetrainPolicy, BeforeValidator(_retrain_policy)]
 
 
 class ModelSettings(Settings):

@@ -30,6 +30,12 @@ class Translator(DagsterDbtTranslator):
         """The folder a model stands in."""
         return str(dbt_resource_props["fqn"][1]) if dbt_resource_props["resource_type"] == "model" else "raw"
 
+    def get_owners(self, dbt_resource_props: Any) -> list[str] | None:
+        """Who answers for a feature view or label model, from its meta."""
+        meta = dbt_resource_props.get("config", {}).get("meta") or dbt_resource_props.get("meta") or {}
+        declared = meta.get("feature_view") or meta.get("label") or {}
+        return [f"team:{declared['owner']}"] if "owner" in declared else None
+
 
 @dbt_assets(
     manifest=ensure_manifest(DBT_PROJECT),

@@ -37,7 +37,12 @@ TRIES = 3
 SETTLING = timedelta(minutes=10)
 
 
-@dg.sensor(jobs=jobs, minimum_interval_seconds=30, default_status=ON)
+@dg.sensor(
+    jobs=jobs,
+    minimum_interval_seconds=30,
+    default_status=ON,
+    description="Carries each closed period of new or corrected files from raw to the reports, in one run.",
+)
 def landing_sensor(
     context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
@@ -120,7 +125,12 @@ def misnamed_files(platform: Platform) -> list[dict[str, str]]:
     return found
 
 
-@dg.sensor(jobs=jobs, minimum_interval_seconds=300, default_status=ON)
+@dg.sensor(
+    jobs=jobs,
+    minimum_interval_seconds=300,
+    default_status=ON,
+    description="Builds stale feature views again, and says so when that cannot help or a source is stale.",
+)
 def freshness_sensor(
     context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
@@ -221,7 +231,7 @@ def stale_views(platform: Platform) -> dict[str, Span]:
     return found
 
 
-@dg.run_failure_sensor(default_status=ON)
+@dg.run_failure_sensor(default_status=ON, description="One alert a failed run: the step, the error, what to do.")
 def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg.SkipReason | None:
     """One alert a failed run, with the step, the error and what to do."""
     run = context.dagster_run

@@ -47,10 +47,10 @@ class HomeSqliteOnlineStoreConfig(TtlSqliteOnlineStoreConfig):
 
     type: str = "mlops_assets.feast_store.home.HomeSqliteOnlineStore"  # type: ignore[assignment]
 
-    @field_validator("path")
+    @field_validator("path", "clock_file")
     @classmethod
-    def _in_home(cls, path: str) -> str:
-        return in_home(path)
+    def _in_home(cls, path: str | None) -> str | None:
+        return None if path is None else in_home(path)
 
 
 class HomeSqliteOnlineStore(TtlSqliteOnlineStore):

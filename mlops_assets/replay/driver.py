@@ -106,7 +106,8 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
     Raises:
         ValueError: there is no such replay to resume, or it was started with other settings.
     """
-    identity = resume or f"{settings.model}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    # To the microsecond: two replays that start in one second must not share a home.
+    identity = resume or f"{settings.model}-{datetime.now(UTC):%Y%m%dT%H%M%S-%f}"
     home = Home(parent.replays / identity)
     wanted = json.dumps(asdict(settings), default=str, indent=1)
     file = home.root / "replay_settings.json"

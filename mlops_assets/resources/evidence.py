@@ -42,7 +42,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         data_sentence=" ".join(bad),
         request=platform.ledger.record.open_request(model.name),
         paused=platform.ledger.record.paused(model.name),
-        cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks else (),
+        cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks or champion is None else (),
     )
 
 
@@ -108,8 +108,10 @@ def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, sinc
 def _cannot_judge(
     platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None
 ) -> tuple[str, ...]:
+    """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
+    data = platform.data(model)
     try:
-        platform.data(model).gate_window(as_of=now, not_before=since)
+        data.labelled(known_by=data.gate_window(as_of=now, not_before=since).start)
     except CannotJudge as why:
         return (str(why),)
     return ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -75,7 +76,11 @@ class Features(dg.ConfigurableResource):
         """Bring the newest values known at `now` into the online store; entities written by view."""
         from mlops_assets.feast_store.materialize import materialize_latest
 
-        write_text(self.lake.home.feast / "clock.json", json.dumps({"now": now.isoformat()}))
+        clock = self.lake.home.feast / "clock.json"
+        if self.lake.home.settings.clock == "data":
+            write_text(clock, json.dumps({"now": now.isoformat()}))
+        else:
+            clock.unlink(missing_ok=True)
         done = materialize_latest(self.store(), None, None, now, rebuild=rebuild)
         return {view.view: view.entities for view in done}
 
@@ -110,6 +115,15 @@ def apply(store: FeatureStore) -> list[str]:
 
     # Feast tells its progress on standard output, which belongs to our commands.
     with redirect_stdout(io.StringIO()):
+        _forget_definitions()
         contents = parse_repo(FEATURE_REPO)
         apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
     return sorted(view.name for view in contents.feature_views)
+
+
+def _forget_definitions() -> None:
+    """Let Feast import the definitions anew: they hold the paths of the home they were imported for."""
+    files = {str(path) for path in FEATURE_REPO.glob("*.py")}
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) in files:
+            del sys.modules[name]

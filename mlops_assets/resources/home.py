@@ -168,6 +168,8 @@ INSTANCE_YAML = """\
 # docs/production.md has the PostgreSQL setting.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 concurrency:
   pools:
     # One writer at a time: a DuckDB file has one, and two runs must not build the same lake partition.

@@ -132,9 +132,10 @@ class ModelData:
             )
             if state.mature and state.known >= self.model.retrain.min_matured_labels:
                 return window
+        # Without the time of day: the same evidence must read the same at the next tick.
         since = f"the champion was fitted on rows up to {not_before:%Y-%m-%d}" if not_before else "data is young"
         raise CannotJudge(
-            f"no {MIN_BLOCKS} days of matured labels are there to judge on ({since}, it is {as_of:%Y-%m-%d %H:%M} UTC)",
+            f"no {MIN_BLOCKS} days of matured labels are there to judge on ({since})",
             f"Wait for labels, or lower retrain.min_matured_labels (now {self.model.retrain.min_matured_labels:,}).",
         )
 
@@ -147,8 +148,8 @@ class ModelData:
             return None
         return Window(midnight(first, self.model.timezone), midnight(last, self.model.timezone))
 
-    def training_set(self, *, known_by: datetime) -> TrainingSet:
-        """All rows whose label was known before `known_by`, inside the training window, joined and stored.
+    def labelled(self, *, known_by: datetime) -> pd.DataFrame:
+        """The rows to train on, without features: their label was known before `known_by`, inside the window.
 
         Raises:
             CannotJudge: fewer rows than `training.min_rows`.
@@ -161,6 +162,15 @@ class ModelData:
                 f"{self.model.training.min_rows:,} are needed to train",
                 "Land more history, or lower training.min_rows.",
             )
+        return rows
+
+    def training_set(self, *, known_by: datetime) -> TrainingSet:
+        """All rows whose label was known before `known_by`, inside the training window, joined and stored.
+
+        Raises:
+            CannotJudge: fewer rows than `training.min_rows`.
+        """
+        rows = self.labelled(known_by=known_by)
         frame = self.with_features(rows)[[*self.keys, EVENT_TIME, AVAILABLE_AT, LABEL, *self.feature_columns]]
         return self._store(frame, known_by)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
         scores = _compare(reference.scores, rows[[SCORE]])
         verdicts = {
             "inputs_match_reference": drift_verdict(drifts, model.monitoring.drift),
-            "predictions_match_reference": drift_verdict(scores, model.monitoring.drift),
+            "predictions_match_reference": _scores_verdict(scores[0], model),
         }
         checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts.items()]
         table = pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)])
@@ -135,23 +135,16 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     return Watched(
         windows=[row.window for row in fresh],
         newest=newest,
-        table=markdown_table([_performance_row(model, s) for s in summaries[-SHOWN:]], header=_PERFORMANCE_HEADER),
+        table=markdown_table(
+            [_performance_row(model, s) for s in summaries[-SHOWN:]],
+            header=[*_PERFORMANCE_HEADER, model.metric, "lower", "upper", "holds"],
+        ),
         plot=_performance_plot(model, summaries),
         reason=newest[-1].sentence,
     )
 
 
-_PERFORMANCE_HEADER = [
-    "window",
-    "version",
-    "rows",
-    "unlabelled share",
-    "label mean",
-    "metric",
-    "lower",
-    "upper",
-    "holds",
-]
+_PERFORMANCE_HEADER = ["window", "version", "rows", "unlabelled share", "label mean"]
 
 
 def _performance_row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
@@ -218,6 +211,15 @@ def _days(model: ModelSettings, window: Window) -> tuple[Any, Any]:
 
 def _compare(reference: Profile, rows: pd.DataFrame) -> list[FeatureDrift]:
     return compare(reference, Profile.of(reference.grid, rows))
+
+
+def _scores_verdict(scores: FeatureDrift, model: ModelSettings) -> DriftVerdict:
+    """The verdict on the champion's scores, told as that of one distribution and not of one feature among many."""
+    verdict = drift_verdict([scores], model.monitoring.drift)
+    if scores.psi is None or model.monitoring.drift.psi is None:
+        return verdict
+    told = f"The scores' PSI is {scores.psi:.3g} (limit {model.monitoring.drift.psi:g})."
+    return replace(verdict, reason=told)
 
 
 def _drift_check(name: str, window: Window, model: ModelSettings, verdict: DriftVerdict) -> CheckResult:
@@ -289,7 +291,8 @@ def _evidently(reference: Reference, rows: pd.DataFrame, drifts: Sequence[Featur
 def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Window) -> str:
     from mlops_assets.core.svg import markdown_bars
 
-    bars = [(drift.feature, drift.psi or 0.0) for drift in top]
+    # Without the view's name in front: it is in the table, and the picture has little room.
+    bars = [(drift.feature.split("__", 1)[-1], drift.psi or 0.0) for drift in top]
     return markdown_bars(bars, limit=model.monitoring.drift.psi, title=f"PSI in {window.label(model.timezone)}")
 
 
@@ -299,7 +302,7 @@ def _performance_plot(model: ModelSettings, summaries: Sequence[dict[str, Any]])
     found = [(s["window"], s["performance"]["metrics"][model.metric]) for s in summaries]
     return markdown_lines(
         [window for window, _ in found],
-        {model.name: [value["value"] for _, value in found]},
+        {model.metric: [value["value"] for _, value in found]},
         bounds=([value["lower"] for _, value in found], [value["upper"] for _, value in found]),
         title=f"{model.metric} by window",
     )

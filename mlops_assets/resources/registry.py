@@ -295,15 +295,15 @@ class Registry(dg.ConfigurableResource):
         content = _download(found, self.client.tracking_uri)
         if content is None:
             raise ModelDamaged(
-                f"the file of {found.uri} in {found.source} is gone. Restore it from a backup, or go back "
-                f"with `mlops rollback {found.name}`; no alias was moved."
+                f"the file of {found.uri} in {found.source} is gone. Restore it from a backup, or point "
+                f"the alias {CHAMPION!r} of {found.name} to another version in MLflow; no alias was moved."
             )
         digest = hashlib.sha256(content).hexdigest()
         if digest != found.sha256:
             raise ModelDamaged(
                 f"{found.uri} was registered with sha256 {found.sha256[:12] or 'none'}, but its file in "
                 f"{found.source} has {digest[:12]}. It was changed or is damaged: restore it from a backup, "
-                f"or go back with `mlops rollback {found.name}`; no alias was moved."
+                f"or point the alias {CHAMPION!r} of {found.name} to another version in MLflow; no alias was moved."
             )
         return Model.from_bytes(content)
 

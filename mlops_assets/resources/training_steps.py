@@ -341,5 +341,5 @@ def _paired_or_why(
 
 def _slice_row(name: str, result: Paired | CannotJudge) -> tuple[Any, ...]:
     if isinstance(result, CannotJudge):
-        return (name, None, None, None, None, None, str(result))
-    return (name, result.n, result.champion, result.challenger, result.gain, result.lower, result.upper)
+        return (name, None, None, None, None, None, None, str(result))
+    return (name, result.n, result.champion, result.challenger, result.gain, result.lower, result.upper, None)

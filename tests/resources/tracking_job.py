@@ -18,11 +18,7 @@ def broken(tracking: Tracking) -> None:
 
 FORKS = dg.multiprocess_executor.configured(
     # One import for all steps: each would pay for dagster and mlflow again.
-    {
-        "start_method": {
-            "forkserver": {"preload_modules": ["dagster_mlflow", "mlops_assets.resources.tracking"]}
-        }
-    }
+    {"start_method": {"forkserver": {"preload_modules": ["dagster_mlflow", "mlops_assets.resources.tracking"]}}}
 )
 
 

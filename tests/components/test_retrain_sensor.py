@@ -1,0 +1,93 @@
+"""The retrain sensor: one request a decision, silence while nothing changes, whatever the clock does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from mlops_assets.components.retrain_sensor import DECISION_TAG, MODEL_TAG
+from mlops_assets.resources.evidence import consider, keep
+from tests.real_slice import World
+
+NewWorld = Callable[..., World]
+
+
+def asked(world: World) -> list[dg.RunRequest]:
+    return world.engine.requests(world.sensor)[0]
+
+
+def test_young_data_wait_for_a_window_and_ring_nobody(new_world: NewWorld) -> None:
+    world = new_world()
+    world.at(date(2013, 1, 10))
+    skipped = world.tick().skipped
+    assert "There is no champion yet" in skipped
+    assert "labelled rows are known before" in skipped
+    assert [e["action"] for e in world.ledger()] == ["cannot_judge"]
+    assert world.tick().runs == ()
+    assert len(world.ledger()) == 1
+    world.at(date(2013, 1, 28))
+    (request,) = asked(world)
+    assert (request.tags["mlops/rule"], request.tags[DECISION_TAG]) == ("first_model", request.run_key)
+
+
+def test_a_request_is_repeated_under_one_key_until_a_run_answers_it(drifting: World) -> None:
+    (first,), (second,) = asked(drifting), asked(drifting)
+    assert first.run_key == second.run_key == drifting.ledger("decision")[-1]["id"]
+    assert len(drifting.ledger("decision")) == 2
+    drifting.instance.add_run(
+        dg.DagsterRun(
+            job_name="flight_delay_retrain",
+            run_id="0" * 32,
+            tags={**first.tags, MODEL_TAG: "flight_delay", "dagster/run_key": str(first.run_key)},
+            status=dg.DagsterRunStatus.STARTED,
+        )
+    )
+    requests, skipped = drifting.engine.requests(drifting.sensor)
+    assert requests == []
+    assert skipped == f"A retraining is under way ({'0' * 32}); its outcome comes first."
+
+
+def test_the_wall_clock_alone_is_no_news(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    drifting.home.configure(replace(drifting.home.settings, clock="wall", until=None))
+    drifting.tick()
+    told = drifting.ledger()
+    for _ in range(3):
+        drifting.tick()
+    assert drifting.ledger() == told
+
+
+def test_data_in_quarantine_stop_every_decision(drifting: World) -> None:
+    from mlops_assets.resources.intake import Taken
+
+    record = drifting.platform.sources.intakes()["flights"].record
+    taken = record.entries()
+    record.put("2013-03-11", replace(taken["2013-03-10"], status="quarantined", reason="dep_delay is text."))
+    drifting.platform.ledger.record.note("flight_delay", "request", reason="now", by="ada")
+    assert isinstance(taken["2013-03-10"], Taken)
+    skipped = drifting.tick().skipped
+    assert skipped.startswith("quarantine (data): flights/2013-03-11 is in quarantine: dep_delay is text.")
+    assert "mlops quarantine release flights 2013-03-11 --reason" in skipped
+    assert drifting.runs() == World.of(drifting.home).runs()
+
+
+def test_a_retraining_that_broke_holds_nothing_back(drifting: World) -> None:
+    """It has answered nothing: no cooldown, and a person's word starts the next one."""
+    decision, _, _ = consider(drifting.platform, drifting.model)
+    keep(drifting.platform, decision)
+    drifting.instance.add_run(
+        dg.DagsterRun(
+            job_name="flight_delay_retrain",
+            run_id="1" * 32,
+            tags={DECISION_TAG: decision.id, MODEL_TAG: "flight_delay", "dagster/run_key": decision.id},
+            status=dg.DagsterRunStatus.FAILURE,
+        )
+    )
+    assert asked(drifting) == []  # the same evidence is the same decision, whose run a person looks at
+    drifting.platform.ledger.record.note("flight_delay", "request", reason="the disk has room again", by="ada")
+    (request,) = asked(drifting)
+    assert request.tags["mlops/rule"] == "request"
+    assert request.run_key != decision.id
