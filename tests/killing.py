@@ -11,8 +11,10 @@ import fnmatch
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,6 @@ from mlops_assets.resources.home import Home
 from tests.real_slice import World, working_in
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(["tests.killing"])
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,18 @@ def killed(home: Home, moment: Moment, work: Callable[..., Any], *arguments: Any
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL, f"the process ended ({process.exitcode}) before {moment}"
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """The process that the others are forked from; Dagster's own forks must not meet it, nor it them."""
+    forkserver._forkserver._stop()
+    _FORKING.set_forkserver_preload(["tests.killing"])
+    try:
+        yield
+    finally:
+        forkserver._forkserver._stop()
+        _FORKING.set_forkserver_preload([])
 
 
 def _work(root: Path, moment: Moment, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

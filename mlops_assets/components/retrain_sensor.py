@@ -47,10 +47,13 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         description=f"Retrains {model.name} when the evidence says so; keeps every decision with its reason.",
     )
     def retrain_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+        from mlops_assets.resources.training_steps import finish_promotion
+
         if running := _in_progress(context.instance, model.name):
             return dg.SkipReason(f"A retraining is under way ({running}); its outcome comes first.")
         if landing := _landing(context.instance):
             return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
+        finish_promotion(platform, model)
         if unanswered := _without_run(context.instance, platform, model.name):
             return dg.SensorResult(run_requests=[_request(unanswered)])
         try:

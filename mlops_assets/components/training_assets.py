@@ -74,8 +74,12 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
         )
         if failing:
             return
-        from mlops_assets.resources.training_steps import prepare
+        from mlops_assets.resources.training_steps import finish_promotion, is_answered, prepare
 
+        finish_promotion(platform, model)
+        if is_answered(platform, model, context.run.tags.get("mlops/decision", "")):
+            context.log.info("This decision has been answered by an earlier run: nothing is trained again.")
+            return
         prepared = prepare(platform, model)
         yield dg.MaterializeResult(
             asset_key=spec.key,

@@ -23,7 +23,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain, Model, Recipe
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes, write_text
-from mlops_assets.resources.model_data import EVENT_TIME, LABEL
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.monitoring_steps import score_matrix
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.prediction_steps import read_scores
@@ -104,26 +104,32 @@ class Lives:
 
     def _next(self, now: datetime) -> Model | None:
         """What retraining without a gate would ship at `now`; None where nothing could be trained."""
-        data = self.platform.data(self.model)
-        champion = self.platform.registry.champion(self.model.name)
         shipped = self._platforms_own(now)
         if shipped is not None:
             return shipped
+        data = self.platform.data(self.model)
         try:
-            recipe = self._trained_now(now)
-            if recipe is None:
-                gate = data.gate_window(as_of=now, not_before=fitted_until(champion))
-                training = data.training_set(known_by=gate.start)
-                recipe = search(self.model, data, training).recipe
-            return refit(self.model, data, recipe, as_of=now)[0]
+            recipe, training = self._trained_now(data, now) or self._train(data, now)
+            return refit(data, recipe, training, as_of=now)[0]
         except (CannotJudge, CannotTrain):
             return None
 
-    def _trained_now(self, now: datetime) -> Recipe | None:
-        """The recipe that the platform searched for at this very moment, if it did."""
-        file = self.platform.record_file(self.model.name, "challenger")
-        record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return Recipe.from_json(record["recipe"]) if record.get("as_of") == now.isoformat() else None
+    def _train(self, data: ModelData, now: datetime) -> tuple[Recipe, TrainingSet]:
+        """What the platform would have trained at `now`."""
+        champion = self.platform.registry.champion(self.model.name)
+        gate = data.gate_window(as_of=now, not_before=fitted_until(champion))
+        training = data.training_set(known_by=gate.start)
+        return search(self.model, data, training).recipe, training
+
+    def _trained_now(self, data: ModelData, now: datetime) -> tuple[Recipe, TrainingSet] | None:
+        """What the platform searched for and on which rows at this very moment, if it did."""
+        if not self.platform.record_file(self.model.name, "challenger").exists():
+            return None
+        prepared, trained = (self.platform.record(self.model.name, name) for name in ("training_set", "challenger"))
+        if trained["as_of"] != now.isoformat() or trained["training_set"] != prepared["sha256"]:
+            return None
+        training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
+        return Recipe.from_json(trained["recipe"]), training
 
     def _platforms_own(self, now: datetime) -> Model | None:
         """The model that the platform refitted and promoted at this very moment, if it did."""

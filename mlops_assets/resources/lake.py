@@ -83,6 +83,7 @@ class Lake(dg.ConfigurableResource):
         name: str = "data",
         where: str = "true",
         parameters: Mapping[str, Any] | None = None,
+        order_by: Sequence[str] = (),
     ) -> pd.DataFrame:
         """Rows of the partitions in [start, end), as a frame (empty, without columns, when there is no file).
 
@@ -94,6 +95,7 @@ class Lake(dg.ConfigurableResource):
             name: which writer's files.
             where: a further condition in SQL, with `$name` parameters.
             parameters: values for the parameters in `where`.
+            order_by: columns to sort by; without any the order is not stated.
         """
         files = [
             str(path)
@@ -102,11 +104,12 @@ class Lake(dg.ConfigurableResource):
         ]
         if not files:
             return pd.DataFrame()
-        selected = ", ".join(f'"{column}"' for column in columns) if columns else "* exclude (partition)"
+        selected = ", ".join(_quoted(column) for column in columns) if columns else "* exclude (partition)"
+        order = f"order by {', '.join(_quoted(column) for column in order_by)}" if order_by else ""
         with self.connect() as connection:
             return connection.execute(
                 f"select {selected} from read_parquet($files, hive_partitioning = true, "
-                f"hive_types = {{'partition': date}}, union_by_name = true) where {where}",
+                f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
                 {"files": files, **(parameters or {})},
             ).df()
 
@@ -122,6 +125,11 @@ class Lake(dg.ConfigurableResource):
     def fingerprint(path: Path) -> str:
         """What the file says it was made of; empty for a file that says nothing."""
         return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
+
+
+def _quoted(column: str) -> str:
+    """A column name as an SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
 
 
 def content_hash(frame: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mlops_assets.core.catalogue import Catalogue, LabelModel
@@ -86,6 +87,7 @@ class ModelData:
             end=end,
             where="event_timestamp < $as_of",
             parameters={"as_of": as_of},
+            order_by=[EVENT_TIME, *self.keys],
         )
         if rows.empty:
             return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
@@ -93,7 +95,7 @@ class ModelData:
         label = pd.to_numeric(rows[self.model.label.column]).astype("Float64").where(known).astype("float64")
         rows = rows.drop(columns=[self.model.label.column]).assign(**{LABEL: label})
         rows[AVAILABLE_AT] = rows[AVAILABLE_AT].where(known)
-        return rows.sort_values([EVENT_TIME, *self.keys], kind="stable", ignore_index=True)
+        return rows
 
     def with_features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The same rows in the same order, with each view's features as known at `event_timestamp`."""
@@ -170,9 +172,41 @@ class ModelData:
         Raises:
             CannotJudge: fewer rows than `training.min_rows`.
         """
-        rows = self.labelled(known_by=known_by)
-        frame = self.with_features(rows)[[*self.keys, EVENT_TIME, AVAILABLE_AT, LABEL, *self.feature_columns]]
-        return self._store(frame, known_by)
+        return self._store(self._joined(self._known_rows(known_by)), known_by)
+
+    def extended(self, training: TrainingSet, *, known_by: datetime) -> TrainingSet:
+        """`training_set(known_by=known_by)`, row for row, joining only the rows that `training` lacks.
+
+        A point-in-time join gives a row the same features whenever it is made, so what was joined need not be again.
+        """
+        rows = self._known_rows(known_by)
+        is_new = (rows[AVAILABLE_AT] >= pd.Timestamp(training.known_by)).to_numpy()
+        old = training.frame[training.frame[EVENT_TIME] >= rows[EVENT_TIME].min()]
+        known = [EVENT_TIME, LABEL]
+        if len(old) != (~is_new).sum() or not np.array_equal(
+            old[known].to_numpy(), rows.loc[~is_new, known].to_numpy()
+        ):
+            # A label was restated since: nothing of the old join is taken for granted.
+            return self.training_set(known_by=known_by)
+        both = pd.concat([old, self._joined(rows[is_new].reset_index(drop=True))], ignore_index=True)
+        # Both halves are in the order of `rows`; this puts each of theirs at its place.
+        order = np.empty(len(rows), dtype=np.int64)
+        order[~is_new], order[is_new] = np.arange(len(old)), np.arange(len(old), len(rows))
+        return self._store(both.take(order).reset_index(drop=True), known_by)
+
+    def _known_rows(self, known_by: datetime) -> pd.DataFrame:
+        rows = self.events(self._training_start(known_by), as_of=known_by)
+        rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))].reset_index(drop=True)
+        if len(rows) < self.model.training.min_rows:
+            raise CannotJudge(
+                f"{len(rows):,} labelled rows are known before {known_by:%Y-%m-%d %H:%M} UTC, "
+                f"{self.model.training.min_rows:,} are needed to train",
+                "Land more history, or lower training.min_rows.",
+            )
+        return rows
+
+    def _joined(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return self.with_features(rows)[[*self.keys, EVENT_TIME, AVAILABLE_AT, LABEL, *self.feature_columns]]
 
     def load(self, sha256: str, known_by: datetime) -> TrainingSet:
         """A stored training set.

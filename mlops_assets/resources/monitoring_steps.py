@@ -89,7 +89,6 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
         table = pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)])
         platform.lake.write(table, folder / "features.parquet")
         summary = _summary(window, model, state, checks, version=version, rows=len(rows))
-        write_text(folder / "summary.json", json.dumps(summary, indent=1))
         judged.append((window, summary, drifts, rows, reference))
     if not judged:
         return None
@@ -97,6 +96,9 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
     top = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))[:SHOWN]
     html = _folder(platform.lake, model.name, "drift", window) / "report.html"
     write_text(html, _evidently(reference, rows, [drift for drift in top if drift.kind]))
+    # Last of all: a window with a summary is never looked at again.
+    for known, told, *_ in judged:
+        write_text(_folder(platform.lake, model.name, "drift", known) / "summary.json", json.dumps(told, indent=1))
     checks = [CheckResult.from_dict(check) for check in summary["checks"]]
     return Watched(
         windows=[w.label(model.timezone) for w, *_ in judged],

@@ -41,6 +41,8 @@ CHALLENGER = "challenger"
 
 SHA256 = "sha256"
 """Tag of a version: hash of its model file."""
+CHALLENGED_BY = "challenged_by"
+"""Tag of a version: the decision (or run) that it was trained for."""
 DECISION = "decision"
 REASON = "reason"
 PROMOTED_AT = "promoted_at"
@@ -122,7 +124,7 @@ class Registry(dg.ConfigurableResource):
         signature_frame: pd.DataFrame | None = None,
         description: str | None = None,
     ) -> ModelVersion:
-        """Keep a model as a new version of `name`; the same model of the same run once only.
+        """Keep a model as a new version of `name`; the same model of the same run or decision once only.
 
         Args:
             name: the registered model; made when new.
@@ -137,7 +139,7 @@ class Registry(dg.ConfigurableResource):
         with locked(self._home, "registry"):
             _ensure_registered(client, name)
             for known in self.versions(name):
-                if known.run_id == run_id and known.sha256 == model.sha256:
+                if known.sha256 == model.sha256 and _is_same(known, run_id, tags or {}):
                     self.tag(name, known.version, tags or {})
                     return self.version(name, known.version)
             source, model_id = _upload(client, name, model, run_id=run_id, signature_frame=signature_frame)
@@ -306,6 +308,12 @@ class Registry(dg.ConfigurableResource):
                 f"or point the alias {CHAMPION!r} of {found.name} to another version in MLflow; no alias was moved."
             )
         return Model.from_bytes(content)
+
+
+def _is_same(known: ModelVersion, run_id: str, tags: Mapping[str, Any]) -> bool:
+    """Whether a version was made by this run, or by an earlier one for the same decision that was killed."""
+    decision = tags.get(CHALLENGED_BY)
+    return known.run_id == run_id or (decision is not None and known.tags.get(CHALLENGED_BY) == decision)
 
 
 def _own_tags(model: Model) -> dict[str, str]:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 RUN_TAG = "mlops/mlflow_run_id"
 """Tag on the Dagster run: the id of its MLflow run."""
 
+DAGSTER_RUN = "dagster_run_id"
+"""Tag on the MLflow run: the Dagster run that it belongs to."""
+
 _PARAMS_PER_CALL = 100
 _METRICS_PER_CALL = 1000
 _INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
@@ -231,9 +234,12 @@ class Tracking(dg.ConfigurableResource):
     def _resume_or_create(self, context: dg.InitResourceContext, client: MlflowClient, experiment_id: str) -> str:
         run, instance = context.run, context.instance
         record = instance.get_run_by_id(run.run_id) if run and instance else None
-        if record and RUN_TAG in record.tags:
-            return str(record.tags[RUN_TAG])
-        tags = {"dagster_run_id": run.run_id} if run else {}
+        if run and record and RUN_TAG in record.tags:
+            known = client.get_run(str(record.tags[RUN_TAG]))
+            # A run that is executed again inherits its parent's tags, but logs its own parameters.
+            if known.data.tags.get(DAGSTER_RUN) == run.run_id:
+                return str(known.info.run_id)
+        tags = {DAGSTER_RUN: run.run_id} if run else {}
         created = client.create_run(experiment_id, run_name=self._run_name(context), tags=tags).info.run_id
         if record and instance:
             instance.add_run_tags(record.run_id, {RUN_TAG: created})

@@ -28,9 +28,11 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit, tune
 from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_bytes
+from mlops_assets.resources.evidence import OUTCOMES
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.references import write_reference
+from mlops_assets.resources.registry import CHALLENGED_BY
 
 GATE_VALUE = "gate_value"
 """Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
@@ -106,9 +108,9 @@ def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn
     ]
 
 
-def refit(model: ModelSettings, data: ModelData, recipe: Recipe, *, as_of: datetime) -> tuple[Model, TrainingSet]:
-    """The same recipe on all rows known at `as_of`: what ships."""
-    rows = data.training_set(known_by=as_of)
+def refit(data: ModelData, recipe: Recipe, training: TrainingSet, *, as_of: datetime) -> tuple[Model, TrainingSet]:
+    """The same recipe on all rows known at `as_of`, the training set's among them: what ships."""
+    rows = data.extended(training, known_by=as_of)
     return fit(recipe, rows.frame, rows.frame[LABEL].to_numpy()), rows
 
 
@@ -142,7 +144,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     conclusion, shipped, shipped_rows = first.verdict, None, None
     if first.verdict.promote:
         shipped, shipped_rows = (
-            refit(model, data, Recipe.from_json(trained["recipe"]), as_of=as_of)
+            refit(data, Recipe.from_json(trained["recipe"]), fit_rows, as_of=as_of)
             if model.gate.ship == "refit"
             else (challenger, fit_rows)
         )
@@ -159,7 +161,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "judged_sha256": challenger.sha256,
             FITTED_UNTIL: (shipped_rows or fit_rows).known_by.isoformat(),
             "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
-            "challenged_by": decision_id,
+            CHALLENGED_BY: decision_id,
             **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
             "code_version": trained["code_version"],
             "verdict": "promote" if conclusion.promote else "reject",
@@ -299,6 +301,27 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         "sha256": record["shipped_sha256"],
         "previous": previous.version if previous else None,
     }
+
+
+def finish_promotion(platform: Platform, model: ModelSettings) -> None:
+    """Put a promotion on record whose run was killed after the alias had moved; nothing to do otherwise.
+
+    Only while no run of the model is at work.
+    """
+    if not platform.record_file(model.name, "evaluation").exists():
+        return
+    evaluation = platform.record(model.name, "evaluation")
+    if not evaluation["verdict"]["promote"] or is_answered(platform, model, evaluation["decision"]):
+        return
+    champion = platform.registry.champion(model.name)
+    if champion is not None and champion.version == evaluation["version"]:
+        conclude(platform, model)
+
+
+def is_answered(platform: Platform, model: ModelSettings, decision: str) -> bool:
+    """Whether a decision to retrain has ended in a promotion or a rejection."""
+    entries = platform.ledger.entries(model.name)
+    return any(entry["kind"] in OUTCOMES and entry["decision"] == decision for entry in entries)
 
 
 def code_version() -> str:

@@ -86,7 +86,8 @@ def test_a_retraining_that_broke_holds_nothing_back(drifting: World) -> None:
             status=dg.DagsterRunStatus.FAILURE,
         )
     )
-    assert asked(drifting) == []  # the same evidence is the same decision, whose run a person looks at
+    # The same evidence is the same decision under the same key: the daemon starts no second run.
+    assert {request.run_key for request in asked(drifting)} <= {decision.id}
     drifting.platform.ledger.record.note("flight_delay", "request", reason="the disk has room again", by="ada")
     (request,) = asked(drifting)
     assert request.tags["mlops/rule"] == "request"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -47,6 +47,12 @@ def without_seconds(report: Path) -> dict[str, Any]:
 def check_types(values: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     assert values.keys() >= wanted.keys()
     assert {k: v for k, v in values.items() if k in wanted and not isinstance(v, wanted[k])} == {}
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[None]:
+    with killing.forking():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +135,9 @@ def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Hom
 
 
 @pytest.mark.slow
-def test_a_killed_replay_resumes_to_the_same_report(parent: Home, replayed: Home, tmp_path: Path) -> None:
+def test_a_killed_replay_resumes_to_the_same_report(
+    parent: Home, replayed: Home, tmp_path: Path, forking: None
+) -> None:
     home = replay_home(parent, SETTINGS)
     # What the build made is taken over from the undisturbed replay: only the life is lived again.
     for layer in ("raw", "features", "labels", "_built.json"):

@@ -1,0 +1,162 @@
+"""Reports on real flights: every closed window once for each state of its data."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.core.drift import compare
+from mlops_assets.resources.evidence import window_checks
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.monitoring_steps import watch_drift, watch_performance
+from mlops_assets.resources.prediction_steps import SCORE, read_scores, score_days
+from mlops_assets.resources.references import read_reference, write_reference
+from mlops_assets.resources.training_steps import feature_columns
+from tests.real_slice import WEEKS, World, working_in
+
+FIRST = "2013-02-18..2013-02-24"
+SECOND = "2013-02-25..2013-03-03"
+
+
+@pytest.fixture
+def reading(drifting_home: Home):
+    with working_in(drifting_home):
+        yield World.of(drifting_home)
+
+
+def summaries(world: World, report: str) -> list[dict]:
+    folder = world.platform.lake.folder("reports", world.model.name, report)
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("window=*/summary.json"))]
+
+
+def test_each_closed_week_has_its_reports(reading: World) -> None:
+    assert [s["window"] for s in summaries(reading, "drift")] == [FIRST, SECOND]
+    assert [s["window"] for s in summaries(reading, "performance")] == [FIRST, SECOND]
+    names = {(check.name, check.window) for check in window_checks(reading.platform, reading.model)}
+    assert names == {
+        (name, window)
+        for name in ("inputs_match_reference", "predictions_match_reference", "performance_holds")
+        for window in (FIRST, SECOND)
+    }
+
+
+def test_the_table_holds_what_the_core_computes(reading: World) -> None:
+    reference = read_reference(reading.platform.lake, reading.model.name, 1)
+    rows = read_scores(reading.platform, reading.model, *WEEKS[:2])
+    from mlops_assets.core.drift import Profile
+
+    expected = {d.feature: d.psi for d in compare(reference.features, Profile.of(reference.features.grid, rows))}
+    folder = reading.platform.lake.folder("reports", reading.model.name, "drift")
+    table = pd.read_parquet(sorted(folder.glob("window=*/features.parquet"))[0]).set_index("feature")["psi"]
+    assert {name: table[name] for name in expected} == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_metric_is_scikit_learns(reading: World) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    (first, _) = summaries(reading, "performance")
+    rows = read_scores(reading.platform, reading.model, *WEEKS[:2])
+    labels = reading.platform.data(reading.model).events(*WEEKS[:2], as_of=reading.platform.now(reading.model))
+    both = rows.merge(labels[["flight_id", "label"]], on="flight_id")
+    known = both[both["label"].notna()]
+    found = first["performance"]
+    assert found["metrics"]["roc_auc"]["value"] == pytest.approx(roc_auc_score(known["label"], known[SCORE]))
+    assert found["share_unlabelled"] == pytest.approx(1 - len(known) / len(both))
+    assert 0 < found["share_unlabelled"] < 0.05  # cancelled flights
+
+
+def test_the_newest_window_has_a_page_for_people(reading: World) -> None:
+    folder = reading.platform.lake.folder("reports", reading.model.name, "drift")
+    page = (folder / "window=2013-02-25T0500" / "report.html").read_text(encoding="utf-8")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "feat_origin_history__origin_arrival_delay_mean_28d" in page
+
+
+def test_a_second_look_writes_nothing(drifting: World) -> None:
+    before = drifting.files()
+    assert watch_drift(drifting.platform, drifting.model) is None
+    assert drifting.files() == before
+
+
+def test_a_corrected_day_judges_its_window_again(drifting: World) -> None:
+    lake, day = drifting.platform.lake, date(2013, 2, 20)
+    path = lake.partitions("features", "feat_flight")[day]
+    lake.write(pd.read_parquet(path).assign(distance_miles=5_000), path)
+    score_days(drifting.platform, drifting.model, [day])
+    before = summaries(drifting, "drift")
+    watched = watch_drift(drifting.platform, drifting.model)
+    assert watched is not None
+    assert watched.windows == [FIRST]
+    after = summaries(drifting, "drift")
+    assert after[0]["state"] != before[0]["state"]
+    assert after[1] == before[1]
+
+
+def test_labels_that_arrive_late_judge_a_window_again_until_it_is_final(drifting: World) -> None:
+    world = drifting.with_settings(label={"max_delay": "10d"})
+    first = watch_performance(world.platform, world.model)
+    assert first is not None  # another delay is another state
+    world.at(WEEKS[-1] + timedelta(days=2))
+    again = watch_performance(world.platform, world.model)
+    assert again is not None
+    assert again.windows == [FIRST, SECOND]  # both may still get labels
+    world.at(WEEKS[1] + timedelta(days=10))
+    last = watch_performance(world.platform, world.model)
+    assert last is not None
+    assert last.windows == [FIRST, SECOND]
+    world.at(WEEKS[1] + timedelta(days=11))
+    final = watch_performance(world.platform, world.model)
+    assert final is not None
+    assert final.windows == [SECOND]  # the first is final
+
+
+def test_a_window_whose_labels_never_come_is_judged_as_far_as_it_can_be(drifting: World) -> None:
+    lake = drifting.platform.lake
+    for day, path in lake.partitions("labels", drifting.model.label.model).items():
+        if WEEKS[1] <= day < WEEKS[2]:
+            rows = pd.read_parquet(path)
+            never = rows["label_available_at"].where(False)
+            lake.write(rows.assign(is_late=np.nan, label_available_at=never), path)
+    drifting.at(WEEKS[2] + timedelta(days=4))
+    watched = watch_performance(drifting.platform, drifting.model)
+    assert watched is not None
+    second = summaries(drifting, "performance")[1]
+    assert second["performance"]["share_unlabelled"] == 1.0
+    assert second["checks"][0]["passed"] is None
+    assert "0 labels" in second["checks"][0]["sentence"]
+
+
+def test_a_lost_reference_says_how_it_comes_back(drifting: World) -> None:
+    (drifting.home.lake / "references" / "flight_delay" / "version=1" / "sample.parquet").unlink()
+    for path in drifting.platform.lake.folder("reports", "flight_delay", "drift").glob("*/summary.json"):
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="has no reference, so version 1 of flight_delay cannot be compared"):
+        watch_drift(drifting.platform, drifting.model)
+
+
+def test_an_unknown_slice_is_named_with_its_remedy(drifting: World) -> None:
+    for path in drifting.platform.lake.folder("reports", "flight_delay", "performance").glob("*/summary.json"):
+        path.unlink()
+    crooked = drifting.with_settings(monitoring={"slices": ["airport"]})
+    before = drifting.files()
+    with pytest.raises(ValueError, match=r"monitoring.slices names 'airport'.* Correct the name in the model's YAML"):
+        watch_performance(crooked.platform, crooked.model)
+    assert drifting.files() == before
+
+
+def test_a_reference_of_a_few_rows_is_refused_or_says_that_it_cannot_judge(
+    drifting: World, tmp_path: os.PathLike
+) -> None:
+    from mlops_assets.core.judging import CannotJudge
+
+    columns = feature_columns(drifting.model, drifting.platform.data(drifting.model))
+    rows = read_scores(drifting.platform, drifting.model, *WEEKS[:2]).head(50)
+    with pytest.raises(CannotJudge) as why:
+        write_reference(drifting.platform.lake, "flight_delay", 7, rows, columns=columns, scores=rows[SCORE].to_numpy())
+    assert "50 rows" in str(why.value)
+    assert not (drifting.home.lake / "references" / "flight_delay" / "version=7").exists()

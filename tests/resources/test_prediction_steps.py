@@ -1,0 +1,73 @@
+"""Scoring days of real flights: who scores, what is written, and that a correction keeps the author."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from mlops_assets.core.windows import midnight
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.prediction_steps import SCORE, VERSION, read_scores, score_days
+from tests.real_slice import WEEKS, World, working_in
+
+DAY = date(2013, 2, 20)
+
+
+@pytest.fixture
+def reading(drifting_home: Home):
+    with working_in(drifting_home):
+        yield World.of(drifting_home)
+
+
+def test_each_event_of_a_day_has_one_score_with_version_features_and_their_times(reading: World) -> None:
+    rows = read_scores(reading.platform, reading.model, DAY, date(2013, 2, 21))
+    events = reading.platform.data(reading.model).events(DAY, date(2013, 2, 21), as_of=midnight(WEEKS[-1], "UTC"))
+    assert rows["flight_id"].is_unique
+    assert set(rows["flight_id"]) == set(events["flight_id"])  # cancelled ones too: nobody knew that before
+    assert rows[SCORE].between(0, 1).all()
+    assert (rows[VERSION] == 1).all()
+    assert "label" not in rows
+    assert "label_available_at" not in rows
+    for view in reading.model.features:
+        times = rows[f"{view}__event_timestamp"]
+        assert (times.dropna() <= rows.loc[times.notna(), "event_timestamp"]).all()
+    champion = reading.platform.registry.load(reading.model.name, 1)
+    assert champion.predict(rows).tolist() == pytest.approx(rows[SCORE].tolist(), abs=1e-7)
+
+
+def test_without_a_champion_nothing_is_scored(new_world) -> None:
+    world = new_world()
+    assert score_days(world.platform, world.model, [DAY]) is None
+    assert not (world.home.lake / "predictions").exists()
+
+
+def test_scoring_again_changes_no_byte(drifting: World) -> None:
+    before = drifting.files()
+    scored = score_days(drifting.platform, drifting.model, [DAY])
+    assert scored is not None
+    assert scored.versions == {"1": scored.rows[DAY]}
+    assert drifting.files() == before
+
+
+def test_a_corrected_day_is_scored_by_its_own_version(drifting: World) -> None:
+    drifting.tick()
+    assert drifting.aliases() == {"champion": 2, "previous": 1}
+    lake = drifting.platform.lake
+    path = lake.partitions("features", "feat_flight")[DAY]
+    lake.write(pd.read_parquet(path).assign(distance_miles=5_000), path)
+    new = date(2013, 3, 5)
+    scored = score_days(drifting.platform, drifting.model, [DAY, new])
+    assert scored is not None
+    assert scored.versions == {"1": scored.rows[DAY], "2": scored.rows[new]}
+    rows = read_scores(drifting.platform, drifting.model, DAY, date(2013, 2, 21))
+    assert (rows["feat_flight__distance_miles"] == 5_000).all()
+
+
+def test_a_day_without_events_has_no_file(world: World) -> None:
+    empty = date(2012, 12, 30)
+    scored = score_days(world.platform, world.model, [empty])
+    assert scored is not None
+    assert scored.rows == {}
+    assert list(world.platform.lake.partitions("predictions", world.model.name, name="batch")) == []
