@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.components.partitions import span_of_run
@@ -54,6 +55,22 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lak
     variables = {"start": span.start.isoformat(), "end": span.end.isoformat()} if span else {}
     # Unit tests judge the SQL, not the day's data: `make test` runs them, a landing run need not.
     build = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
-    yield from dbt.cli(build, context=context).stream()
+    try:
+        yield from dbt.cli(build, context=context).stream()
+    except DagsterDbtCliRuntimeError as error:
+        raise _told(error) from error
     if not context.is_subset:
         sources.mark_built(good, span)
+
+
+def _told(error: DagsterDbtCliRuntimeError) -> dg.Failure:
+    """What dbt says, with the remedy. Broken SQL and failing tests are not tried again; a held lock is."""
+    said = str(error.description or error).partition("Errors parsed from dbt logs:")[2] or str(
+        error.description or error
+    )
+    return dg.Failure(
+        description=f"dbt has failed: {' '.join(said.split())} Correct the model, or the data that the test names, and "
+        "re-execute the run from failure (`dbt build --select <model>` in dbt_project/ tries it). Each partition of "
+        "the lake is whole, old or new; models and the champion are as they were.",
+        allow_retries="set lock on file" in said,
+    )

@@ -242,8 +242,7 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
     is_contract = any(evaluation.check_name == CONTRACT_CHECK for evaluation in failed)
     alerts.send(
         incident=f"run-{run.run_id}",
-        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: "
-        f"{' '.join(_told(evaluation) for evaluation in failed) or message}"[:2000],
+        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {_words(failed, message)}"[:2000],
         did="It stopped there; champion and data are as they were.",
         do=_remedy(bool(failed), is_contract=is_contract),
         runbook="quarantine" if is_contract else "failed-run",
@@ -257,9 +256,12 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
     """Where a run failed, and the error that began it."""
     steps = [event for event in context.get_step_failure_events() if event.step_key]
     where = ", ".join(sorted({str(event.step_key) for event in steps})) or "the run itself"
-    error = steps[0].event_specific_data.error if steps else None  # type: ignore[union-attr]
-    innermost = error.cause if error is not None and error.cause is not None else error
-    message = (innermost.message if innermost is not None else context.failure_event.message) or "no message"
+    # Without a failed step (a resource could not be opened) the run's own event has the error.
+    data = (steps[0] if steps else context.failure_event).event_specific_data
+    error = getattr(data, "error", None)
+    while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
+        error = error.cause  # Dagster's own is only the wrapping
+    message = (error.message if error is not None else context.failure_event.message) or "no message"
     return where, message.strip()
 
 
@@ -268,6 +270,12 @@ def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEva
     logs = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
     return [e for e in found if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
+
+
+def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:
+    """What the checks found, and the step's error where it says more than that a check failed."""
+    told = [_told(evaluation) for evaluation in failed]
+    return " ".join(told if told and "AssetCheckFailedError" in message else [*told, message])
 
 
 def _told(evaluation: dg.AssetCheckEvaluation) -> str:

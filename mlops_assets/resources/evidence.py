@@ -14,6 +14,7 @@ import pandas as pd
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
 
@@ -100,7 +101,8 @@ def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
 
 def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None) -> int:
     data = platform.data(model)
-    rows = data.events(data.day(since) if since else None, as_of=now)
+    # From earlier on: some of the events before the cut got their label after it.
+    rows = data.events(data.day(since - parse_duration(model.label.max_delay)) if since else None, as_of=now)
     known = rows[LABEL].notna()
     return int((known & (rows[AVAILABLE_AT] > pd.Timestamp(since))).sum() if since else known.sum())
 

@@ -28,7 +28,6 @@ BEFORE_PROMOTION = (
     Moment("/training_sets/[0-9a-f]*.parquet"),
     Moment("/models/flight_delay/training_set.json"),
     Moment("/candidates/*.ubj"),
-    Moment("/models/flight_delay/challenger.json"),
     Moment("mlflow:MlflowClient.create_model_version"),
     Moment("/references/flight_delay/version=2/sample.parquet"),
     Moment("/models/flight_delay/evaluation.json"),
@@ -110,7 +109,6 @@ def test_predictions_and_reports_killed_at_every_step(drifting: World, undisturb
         undisturbed.watch(WEEKS[-1], end)
     for moment in (
         Moment("/predictions/flight_delay/*/batch.parquet", nth=3),
-        Moment("/reports/flight_delay/drift/*/features.parquet"),
         Moment("/reports/flight_delay/drift/*/report.html"),
         Moment("/reports/flight_delay/drift/*/summary.json"),
         Moment("/reports/flight_delay/performance/*/summary.json"),

@@ -120,7 +120,7 @@ def test_a_window_whose_labels_never_come_is_judged_as_far_as_it_can_be(drifting
     for day, path in lake.partitions("labels", drifting.model.label.model).items():
         if WEEKS[1] <= day < WEEKS[2]:
             rows = pd.read_parquet(path)
-            never = rows["label_available_at"].where(False)
+            never = rows["label_available_at"].where(rows["label_available_at"].isna())
             lake.write(rows.assign(is_late=np.nan, label_available_at=never), path)
     drifting.at(WEEKS[2] + timedelta(days=4))
     watched = watch_performance(drifting.platform, drifting.model)

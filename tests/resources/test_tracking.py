@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
-import tracking_job
 
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import MlflowUnavailable, open_client
@@ -105,14 +107,27 @@ def test_an_interrupted_run_is_killed(home):
     assert [entry.info.status for entry in runs(home)] == ["KILLED"]
 
 
-def test_steps_in_processes_of_their_own_share_one_run(home, tmp_path, monkeypatch):
-    # Dagster leaves out the first entry of sys.path, which is this folder, when it imports the job.
-    monkeypatch.syspath_prepend(tmp_path)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        job = dg.reconstructable(tracking_job.two_processes_job)
-        with dg.execute_job(job, instance=instance) as result:
-            assert not result.success
-            tagged = instance.get_run_by_id(result.run_id).tags[RUN_TAG]
+EXECUTE = """
+import sys
+import dagster as dg
+import tracking_job
+with dg.DagsterInstance.local_temp(sys.argv[1]) as instance:
+    with dg.execute_job(dg.reconstructable(tracking_job.two_processes_job), instance=instance) as result:
+        print(result.success, instance.get_run_by_id(result.run_id).tags[sys.argv[2]])
+"""
+
+
+def test_steps_in_processes_of_their_own_share_one_run(home, tmp_path):
+    # In a fresh interpreter, as the daemon starts it: a fork server that another test started has that test's home.
+    done = subprocess.run(
+        [sys.executable, "-c", EXECUTE, str(tmp_path), RUN_TAG],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    success, tagged = done.stdout.split()[-2:]
+    assert success == "False"
     (only,) = runs(home)
     assert only.info.run_id == tagged
     assert only.info.status == "FAILED"

@@ -1,0 +1,111 @@
+"""What the training assets show: checks, versions, metadata, and failures that leave everything as it was."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from mlops_assets.components.training_assets import GATE_CHECK, UPSTREAM_CHECK
+from mlops_assets.replay.engine import RunFailed
+from tests.real_slice import World
+
+MODEL = "flight_delay"
+
+
+def key(step: str) -> dg.AssetKey:
+    return dg.AssetKey([MODEL, step])
+
+
+def test_a_run_shows_what_it_made(drifting: World) -> None:
+    (run,) = drifting.tick().runs
+    made = {
+        event.asset_key.path[-1]: event.step_materialization_data.materialization
+        for event in run.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert set(made) == {"training_set", "challenger", "evaluation", "champion"}
+    registry = drifting.platform.registry
+    version = registry.version(MODEL, 2)
+    data_versions = {
+        step: made[step].tags["dagster/data_version"] for step in ("training_set", "challenger", "champion")
+    }
+    assert data_versions == {
+        "training_set": version.tags["training_set"],
+        "challenger": version.tags["judged_sha256"],
+        "champion": version.sha256,
+    }
+    assert made["training_set"].metadata["dagster/row_count"].value > 30_000
+    assert version.run_id in made["challenger"].metadata["mlflow_run"].value
+    for step, told in (("challenger", "importance"), ("evaluation", "rules"), ("evaluation", "slices")):
+        assert made[step].metadata[told].value.startswith("|")
+    checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
+    assert (checks[UPSTREAM_CHECK].passed, checks[UPSTREAM_CHECK].blocking) == (True, True)
+    assert (checks[GATE_CHECK].passed, checks[GATE_CHECK].severity) == (True, dg.AssetCheckSeverity.WARN)
+
+    logged = registry.client.get_run(version.run_id)
+    assert logged.data.tags["dagster_run_id"] == run.run_id
+    assert logged.data.tags["dataset.training"] == version.tags["training_set"]
+    assert {"learning_rate", "rounds", "seed", "training_set", "code_version"} <= logged.data.params.keys()
+    assert {
+        "validation_score",
+        "gate_challenger",
+        "gate_champion",
+        "gate_gain_over_champion",
+    } <= logged.data.metrics.keys()
+    assert logged.inputs.dataset_inputs[0].dataset.digest == version.tags["training_set"][:36]
+    names = {file.path for file in registry.client.list_artifacts(version.run_id)}
+    assert {"feature_importance.html", "validation_curve.html", "trials.json"} <= names
+    curve = registry.client.get_metric_history(version.run_id, "validation_auc")
+    assert len(curve) >= int(logged.data.params["rounds"])
+
+
+def test_each_step_can_be_materialized_again_by_itself(drifting: World) -> None:
+    drifting.tick()
+    aliases, told = drifting.aliases(), drifting.ledger()
+    again = dg.RunRequest(job_name=f"{MODEL}_retrain")
+    run = drifting.engine.execute(again, only=[key("evaluation"), key("champion")])
+    # By hand it is another decision: the same model is judged against the champion that it has become.
+    assert run.success
+    assert drifting.aliases()["champion"] == aliases["champion"]
+    assert len(drifting.ledger("rejection", "promotion")) == len([e for e in told if e["kind"] == "promotion"]) + 1
+
+
+@pytest.mark.parametrize("step", ["challenger", "evaluation"])
+def test_a_step_whose_predecessor_never_ran_says_so(new_world, step: str) -> None:
+    world = new_world()
+    with pytest.raises(RunFailed, match=rf"failed in {MODEL}_{step}: .* has not been materialized in"):
+        world.engine.execute(dg.RunRequest(job_name=f"{MODEL}_retrain"), only=[key(step)])
+    assert world.aliases() == {}
+
+
+def test_mlflows_lost_file_stops_the_run_and_tells(drifting: World) -> None:
+    (request,), _ = drifting.engine.requests(drifting.sensor)
+    before = drifting.files()
+    (drifting.home.mlflow / "mlflow.db").rename(drifting.home.mlflow / "away")
+    with pytest.raises(RunFailed):
+        drifting.engine.execute(request)
+    # No step has failed, so Dagster runs it again by itself once, and the last run tells.
+    assert drifting.alerts() == []
+    (failed,) = drifting.instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    drifting.instance.add_run_tags(failed.run_id, {"dagster/will_retry": "false"})
+    (alert,) = drifting.alerts()
+    assert "mlflow.db is gone, but its artifacts" in alert.happened
+    assert "Restore the file from a backup" in alert.happened
+    assert drifting.files() == before
+    (drifting.home.mlflow / "away").rename(drifting.home.mlflow / "mlflow.db")
+    assert drifting.aliases() == {"champion": 1}
+
+
+def test_a_tampered_training_set_is_not_trained_on(drifting: World) -> None:
+    import pandas as pd
+
+    job = dg.RunRequest(job_name=f"{MODEL}_retrain")
+    drifting.engine.execute(job, only=[key("training_set")])
+    path = drifting.platform.record(MODEL, "training_set")["path"]
+    frame = pd.read_parquet(path)
+    drifting.platform.lake.write(
+        frame.assign(label=1 - frame["label"]), drifting.home.lake / "training_sets" / path.rsplit("/", 1)[1]
+    )
+    with pytest.raises(RunFailed, match="was changed after it was written"):
+        drifting.engine.execute(job, only=[key("challenger")])
+    assert drifting.aliases() == {"champion": 1}
