@@ -5,7 +5,9 @@ entity is (`sql`), and when to materialize (defs/).
 
 Feast's own `materialize` works with these stores too. It pulls by event timestamp; `materialize_latest` pulls
 by when a row became known, so a row that arrives late is found by the next run, and is written unless the
-store has a newer value: afterwards the store holds what a point-in-time join at `end` gives.
+store has a newer value: afterwards the store holds what a point-in-time join at `end` gives. Rows that
+are past twice their view's ttl are not written, and those of earlier runs are removed: they would read as absent,
+and a year of past events would be most of the store. Until then a reader is told OUTSIDE_MAX_AGE.
 """
 
 from __future__ import annotations
@@ -113,6 +115,8 @@ def materialize_latest(
         for view, begin in spans:
             if rebuild:
                 connection.execute(f"DELETE FROM {online.table_name(config, view)}")
+            elif (oldest := _kept_from(view, end)) is not None:
+                online.forget_before(connection, online.table_name(config, view), oldest)
             entities = _write_view(connection, config, view, begin, end)
             done.append(Materialized(view.name, begin, end, entities))
     # After the commit: a crash in between repeats the interval, which changes nothing.
@@ -170,7 +174,7 @@ def _write_view(
         sources.require_columns(columns, wanted, f"Feature view {view.name!r}", source.path)
         statement = sql.latest(
             replace(history, relation=relation),
-            event_from=None,
+            event_from=_kept_from(view, end),
             known_from=None if start == _BEGINNING else start,
             to=end,
         )
@@ -178,6 +182,13 @@ def _write_view(
             online.upsert_batch(connection, table, _batch(config, view, history, batch))
             entities += batch.num_rows
     return entities
+
+
+def _kept_from(view: FeatureView, end: datetime) -> datetime | None:
+    """The oldest event that is kept online at `end`; None where all are."""
+    if not view.ttl or 2 * view.ttl > end - _BEGINNING:
+        return None
+    return end - 2 * view.ttl
 
 
 def _cutoff(config: RepoConfig) -> bool:

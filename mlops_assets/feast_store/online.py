@@ -233,6 +233,11 @@ _UNLESS_NEWER = (
 )
 
 
+def forget_before(connection: sqlite3.Connection, table: str, oldest: datetime) -> None:
+    """Remove the rows whose event is before `oldest`, to the second. The caller commits."""
+    connection.execute(f"DELETE FROM {table} WHERE event_ts < ?", (Moment.of(oldest).seconds,))
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -150,14 +150,15 @@ class _Replay:
         self._at(start)
         self._bootstrap(start)
         lives = Lives(self.platform, self.model, self.home.root / "lives", trained_at=start)
-        for number, period in enumerate(self.periods):
-            self.progress(f"living through {period.label(self.model.timezone)}", number + 2, self.steps)
-            self._live(period, lives)
-        self._at(self.periods[-1].end)
-        if not self.settings.faithful:
-            self._serve()
-        self.progress("scoring the three lives", self.steps, self.steps)
-        return self._result(lives), self._details()
+        with closing(lives):
+            for number, period in enumerate(self.periods):
+                self.progress(f"living through {period.label(self.model.timezone)}", number + 2, self.steps)
+                self._live(period, lives)
+            self._at(self.periods[-1].end)
+            if not self.settings.faithful:
+                self._serve()
+            self.progress("scoring the three lives", self.steps, self.steps)
+            return self._result(lives), self._details()
 
     def _periods(self) -> list[Window]:
         """Adjacent periods from start to end, cut at the calendar of `every`."""
@@ -213,7 +214,8 @@ class _Replay:
             self._watch(period)
         self.engine.tick("freshness_sensor")
         self._retrain()
-        lives.leave(period)
+        if period != self.periods[-1]:
+            lives.leave(period)
         self._remember(period)
 
     def _watch(self, period: Window) -> None:

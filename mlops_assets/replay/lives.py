@@ -1,33 +1,36 @@
 """The two lives a platform is measured against: never retrained, and retrained at every period without a gate.
 
-Here: training and keeping the `always` model, and scoring all three lives on the same rows. Not here: the platform's
+Here: training and keeping the `always` models, and scoring all three lives on the same rows. Not here: the platform's
 own life (`driver`). Nothing here is ever registered, and no decision reads it.
 
 `always` takes the challenger that the platform trained, or would have trained, on the same training set at the same
-moment: a training that the platform did serves both.
+moment: a training that the platform did serves both. What it is made from is written down at the period's end; the
+training itself runs in a thread beside the platform's next period, which does not wait for it.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.training import CannotTrain, Model, Recipe
+from mlops_assets.core.training import CannotTrain, Model, Recipe, fit
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes, write_text
-from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.resources.monitoring_steps import score_matrix
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.prediction_steps import read_scores
-from mlops_assets.resources.training_steps import refit, search
+from mlops_assets.resources.training_steps import search
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Lives:
     Attributes:
         platform: of the replay's home.
         model: what is replayed.
-        folder: model files and who scored which period.
+        folder: model files, who scored which period, and what the `always` models are made from.
         trained_at: when the first champion was trained; it is the static life.
     """
 
@@ -45,37 +48,41 @@ class Lives:
     model: ModelSettings
     folder: Path
     trained_at: datetime
+    _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "always"), compare=False)
+    _training: list[Future[None]] = field(default_factory=list, compare=False)
 
     def enter(self, period: Window, *, champion: int) -> None:
         """Write down who scores the period: all three lives begin with the first champion."""
         first = self._file("static")
         if not first.exists():
-            content = self.platform.registry.load(self.model.name, champion).to_bytes()
-            write_bytes(first, content)
-            write_bytes(self._file("always"), content)
-        record = self._record()
-        record.setdefault(period.end.isoformat(), {"champion_version": champion})
-        write_text(self.folder / "scored_by.json", json.dumps(record, indent=1))
-        always = self._file(f"always-{period.end:%Y%m%d}")
-        if not always.exists():
-            write_bytes(always, self._file("always").read_bytes())
+            write_bytes(first, self.platform.registry.load(self.model.name, champion).to_bytes())
+        self._note(period, champion_version=champion)
 
     def leave(self, period: Window) -> None:
-        """The end of the period: train the always life's next model on all that is known now."""
-        model = self._next(period.end)
-        if model is not None:
-            write_bytes(self._file("always"), model.to_bytes())
+        """The end of a period that another follows: begin to train the `always` life's next model on all known now.
+
+        Waits for the training of the period before, so that at most one is behind.
+        """
+        self._note(period, next=self._plan(period.end))
+        if self._training:
+            self._training.pop().result()
+        self._training.append(self._worker.submit(self._train_what_is_missing))
+
+    def close(self) -> None:
+        """Begin no further training; what is missing is trained when the replay goes on."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def scores(self, periods: list[Window], *, as_of: datetime) -> dict[str, dict[str, Any]]:
         """Each life's metric on the labelled rows of each period, by the period's end."""
+        self._worker.submit(self._train_what_is_missing).result()
         record = self._record()
-        static = Model.from_bytes(self._file("static").read_bytes())
+        always = [self._file("static"), *(self._after(period.end.isoformat()) for period in periods[:-1])]
         return {
-            period.end.isoformat(): self._score(period, static, record[period.end.isoformat()], as_of)
-            for period in periods
+            period.end.isoformat(): self._score(period, record[period.end.isoformat()], by, as_of)
+            for period, by in zip(periods, always, strict=True)
         }
 
-    def _score(self, period: Window, static: Model, record: dict[str, Any], as_of: datetime) -> dict[str, Any]:
+    def _score(self, period: Window, record: dict[str, Any], always_file: Path, as_of: datetime) -> dict[str, Any]:
         start, end = (moment.astimezone(self.model.zone).date() for moment in (period.start, period.end))
         data = self.platform.data(self.model)
         rows = read_scores(self.platform, self.model, start, end)
@@ -84,7 +91,7 @@ class Lives:
         rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
         known = rows[rows[LABEL].notna()]
         y = known[LABEL].to_numpy()
-        always = Model.from_bytes(self._file(f"always-{period.end:%Y%m%d}").read_bytes())
+        static, always = (Model.from_bytes(file.read_bytes()) for file in (self._file("static"), always_file))
         return {
             "rows": len(rows),
             "labelled_rows": len(known),
@@ -102,45 +109,71 @@ class Lives:
             # A period without labels, or of one class, has no value; the report says so.
             return None
 
-    def _next(self, now: datetime) -> Model | None:
-        """What retraining without a gate would ship at `now`; None where nothing could be trained."""
-        shipped = self._platforms_own(now)
-        if shipped is not None:
-            return shipped
-        data = self.platform.data(self.model)
+    def _plan(self, now: datetime) -> dict[str, Any]:
+        """What retraining without a gate would ship at `now` is made from."""
+        champion = self.platform.registry.champion(self.model.name)
+        since = fitted_until(champion)
+        if champion is not None and since == now and now != self.trained_at:
+            return {"version": champion.version}
+        plan = {"at": now.isoformat(), "champion_fitted_until": since.isoformat() if since else None}
+        if self.platform.record_file(self.model.name, "challenger").exists():
+            prepared, trained = (self.platform.record(self.model.name, n) for n in ("training_set", "challenger"))
+            if trained["as_of"] == now.isoformat() and trained["training_set"] == prepared["sha256"]:
+                searched = {"sha256": prepared["sha256"], "known_by": prepared["known_by"], "recipe": trained["recipe"]}
+                return {**plan, "searched": searched}
+        return plan
+
+    def _train_what_is_missing(self) -> None:
+        """Make each planned model that is not there yet; where nothing can be trained, the one before goes on."""
+        before = self._file("static")
+        for end, noted in sorted(self._record().items()):
+            if "next" not in noted:
+                return
+            after = self._after(end)
+            if not after.exists():
+                write_bytes(after, self._made(noted["next"]) or before.read_bytes())
+            before = after
+
+    def _made(self, plan: dict[str, Any]) -> bytes | None:
+        if "version" in plan:
+            return self.platform.registry.load(self.model.name, plan["version"]).to_bytes()
+        data, now = self.platform.data(self.model), datetime.fromisoformat(plan["at"])
         try:
-            recipe, training = self._trained_now(data, now) or self._train(data, now)
-            return refit(data, recipe, training, as_of=now)[0]
+            recipe, rows, known_by = self._searched(data, plan) if "searched" in plan else self._search(data, plan)
+            rows = data.extended(rows, since=known_by, known_by=now)
+            return fit(recipe, rows, rows[LABEL].to_numpy()).to_bytes()
         except (CannotJudge, CannotTrain):
             return None
 
-    def _train(self, data: ModelData, now: datetime) -> tuple[Recipe, TrainingSet]:
-        """What the platform would have trained at `now`."""
-        champion = self.platform.registry.champion(self.model.name)
-        gate = data.gate_window(as_of=now, not_before=fitted_until(champion))
-        training = data.training_set(known_by=gate.start)
-        return search(self.model, data, training).recipe, training
+    def _searched(self, data: ModelData, plan: dict[str, Any]) -> tuple[Recipe, pd.DataFrame, datetime]:
+        """What the platform found at that very moment, and the rows it searched on."""
+        searched = plan["searched"]
+        known_by = datetime.fromisoformat(searched["known_by"])
+        return Recipe.from_json(searched["recipe"]), data.load(searched["sha256"], known_by).frame, known_by
 
-    def _trained_now(self, data: ModelData, now: datetime) -> tuple[Recipe, TrainingSet] | None:
-        """What the platform searched for and on which rows at this very moment, if it did."""
-        if not self.platform.record_file(self.model.name, "challenger").exists():
-            return None
-        prepared, trained = (self.platform.record(self.model.name, name) for name in ("training_set", "challenger"))
-        if trained["as_of"] != now.isoformat() or trained["training_set"] != prepared["sha256"]:
-            return None
-        training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
-        return Recipe.from_json(trained["recipe"]), training
+    def _search(self, data: ModelData, plan: dict[str, Any]) -> tuple[Recipe, pd.DataFrame, datetime]:
+        """What the platform would have found at that moment, and on which rows."""
+        since = plan["champion_fitted_until"]
+        gate = data.gate_window(
+            as_of=datetime.fromisoformat(plan["at"]), not_before=datetime.fromisoformat(since) if since else None
+        )
+        rows = data.training_rows(known_by=gate.start)
+        return search(self.model, data, rows).recipe, rows, gate.start
 
-    def _platforms_own(self, now: datetime) -> Model | None:
-        """The model that the platform refitted and promoted at this very moment, if it did."""
-        champion = self.platform.registry.champion(self.model.name)
-        if champion is None or fitted_until(champion) != now or now == self.trained_at:
-            return None
-        return self.platform.registry.load(self.model.name, champion.version)
+    def _note(self, period: Window, **values: Any) -> None:
+        record = self._record()
+        end = period.end.isoformat()
+        write_text(self._record_file, json.dumps({**record, end: {**record.get(end, {}), **values}}, indent=1))
 
     def _record(self) -> dict[str, Any]:
-        file = self.folder / "scored_by.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return json.loads(self._record_file.read_text(encoding="utf-8")) if self._record_file.exists() else {}
+
+    @property
+    def _record_file(self) -> Path:
+        return self.folder / "lives.json"
+
+    def _after(self, end: str) -> Path:
+        return self._file(f"always-after-{datetime.fromisoformat(end):%Y%m%dT%H%M%S}")
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.ubj"

@@ -91,24 +91,26 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
 
 def console_table(replay: Mapping[str, Any]) -> Table:
     """The replay for a terminal: a row per period, the means below, the better of the three lives in bold."""
+    from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
     periods, places = _with_outcomes(replay), _places(replay)
     title = f"{replay['model']}: {metric_name(replay['metric'])} by period"
-    table = Table(title=title, caption=headline(replay), show_footer=True, title_justify="left")
+    # Numbers stay whole on a terminal of 80 columns; what does not fit is folded.
+    table = Table(title=title, caption=headline(replay), show_footer=True, title_justify="left", box=SIMPLE)
     summary = replay["summary"]
     table.add_column("period", footer="mean", no_wrap=True)
-    table.add_column("rows", justify="right")
-    table.add_column("labelled", justify="right")
+    table.add_column("labels", justify="right", no_wrap=True)
     for life in ("static", "auto", "always"):
-        table.add_column(NAMES[life], justify="right", footer=_number(summary.get(life), places))
+        name = NAMES[life].split()[0]
+        table.add_column(name, justify="right", footer=_number(summary.get(life), places), no_wrap=True)
     table.add_column("failed checks", overflow="fold")
     table.add_column("decision", no_wrap=True)
-    table.add_column("champion", justify="right")
+    table.add_column("by", justify="right", no_wrap=True)
     styles = {"promoted": "green", "rejected": "yellow", "quarantine": "red", "cannot_judge": "yellow"}
     for p in periods:
-        failed = [name for name, passed in p["checks"].items() if passed is False]
+        failed = [name.split("_")[0] for name, passed in p["checks"].items() if passed is False]
         told = ACTIONS.get(p["decision"], p["decision"])
         if p["outcome"] in ("promoted", "rejected"):
             told = f"{told}: {p['outcome']}"
@@ -119,7 +121,6 @@ def console_table(replay: Mapping[str, Any]) -> Table:
         ]
         table.add_row(
             Text(p["label"]),
-            f"{p.get('rows') or 0:,}",
             f"{p.get('labelled_rows') or 0:,}",
             *values,
             Text(", ".join(failed)),

@@ -167,43 +167,45 @@ class ModelData:
         return rows
 
     def training_set(self, *, known_by: datetime) -> TrainingSet:
-        """All rows whose label was known before `known_by`, inside the training window, joined and stored.
+        """The training rows known before `known_by`, stored.
 
         Raises:
             CannotJudge: fewer rows than `training.min_rows`.
         """
-        return self._store(self._joined(self._known_rows(known_by)), known_by)
+        return self.store(self.training_rows(known_by=known_by), known_by)
 
-    def extended(self, training: TrainingSet, *, known_by: datetime) -> TrainingSet:
-        """`training_set(known_by=known_by)`, row for row, joining only the rows that `training` lacks.
+    def training_rows(self, *, known_by: datetime) -> pd.DataFrame:
+        """All rows whose label was known before `known_by`, inside the training window, joined.
+
+        Raises:
+            CannotJudge: fewer rows than `training.min_rows`.
+        """
+        return self._joined(self.labelled(known_by=known_by))
+
+    def extended(self, old: pd.DataFrame, *, since: datetime, known_by: datetime) -> pd.DataFrame:
+        """The same as `training_rows(known_by=known_by)`, joining only what became known `since` the old ones.
 
         A point-in-time join gives a row the same features whenever it is made, so what was joined need not be again.
+
+        Args:
+            old: `training_rows(known_by=since)`.
+            since: when they were known by.
+            known_by: a later moment.
         """
-        rows = self._known_rows(known_by)
-        is_new = (rows[AVAILABLE_AT] >= pd.Timestamp(training.known_by)).to_numpy()
-        old = training.frame[training.frame[EVENT_TIME] >= rows[EVENT_TIME].min()]
-        known = [EVENT_TIME, LABEL]
-        if len(old) != (~is_new).sum() or not np.array_equal(
-            old[known].to_numpy(), rows.loc[~is_new, known].to_numpy()
-        ):
+        rows = self.labelled(known_by=known_by)
+        is_new = (rows[AVAILABLE_AT] >= pd.Timestamp(since)).to_numpy()
+        if old[EVENT_TIME].iloc[0] < rows[EVENT_TIME].iloc[0]:
+            old = old[old[EVENT_TIME] >= rows[EVENT_TIME].iloc[0]]
+        if not _same_events(old, rows[~is_new]):
             # A label was restated since: nothing of the old join is taken for granted.
-            return self.training_set(known_by=known_by)
+            return self._joined(rows)
         both = pd.concat([old, self._joined(rows[is_new].reset_index(drop=True))], ignore_index=True)
         # Both halves are in the order of `rows`; this puts each of theirs at its place.
         order = np.empty(len(rows), dtype=np.int64)
         order[~is_new], order[is_new] = np.arange(len(old)), np.arange(len(old), len(rows))
-        return self._store(both.take(order).reset_index(drop=True), known_by)
-
-    def _known_rows(self, known_by: datetime) -> pd.DataFrame:
-        rows = self.events(self._training_start(known_by), as_of=known_by)
-        rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))].reset_index(drop=True)
-        if len(rows) < self.model.training.min_rows:
-            raise CannotJudge(
-                f"{len(rows):,} labelled rows are known before {known_by:%Y-%m-%d %H:%M} UTC, "
-                f"{self.model.training.min_rows:,} are needed to train",
-                "Land more history, or lower training.min_rows.",
-            )
-        return rows
+        both = both.take(order)
+        both.index = pd.RangeIndex(len(both))
+        return both
 
     def _joined(self, rows: pd.DataFrame) -> pd.DataFrame:
         return self.with_features(rows)[[*self.keys, EVENT_TIME, AVAILABLE_AT, LABEL, *self.feature_columns]]
@@ -228,7 +230,7 @@ class ModelData:
             )
         return TrainingSet(frame, sha256, path, known_by)
 
-    def _store(self, frame: pd.DataFrame, known_by: datetime) -> TrainingSet:
+    def store(self, frame: pd.DataFrame, known_by: datetime) -> TrainingSet:
         """Write under the hash of what a reader will get: the frame goes through Parquet's types first."""
         temporary = self.lake.folder("training_sets", f".{self.model.name}.parquet")
         self.lake.write(frame, temporary)
@@ -245,3 +247,17 @@ class ModelData:
         if window == "expanding":
             return None
         return self.day(known_by - parse_duration(window.removeprefix("rolling:").strip()))
+
+
+def _same_events(left: pd.DataFrame, right: pd.DataFrame) -> bool:
+    """Whether two frames have the same event times and labels, row by row."""
+    return len(left) == len(right) and all(
+        np.array_equal(_plain(left[column]), _plain(right[column])) for column in (EVENT_TIME, LABEL)
+    )
+
+
+def _plain(column: pd.Series) -> np.ndarray:
+    """Times as microseconds, numbers as they are: pandas would compare times as objects."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pd.DatetimeIndex(column).as_unit("us").asi8
+    return column.to_numpy()

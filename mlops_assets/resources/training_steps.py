@@ -70,7 +70,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
     prepared = platform.record(model.name, "training_set")
     data = platform.data(model)
     training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
-    tuned = search(model, data, training)
+    tuned = search(model, data, training.frame)
     judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy())
     file = _candidate_file(platform, model, judged.sha256)
     write_bytes(file, judged.to_bytes())
@@ -88,9 +88,8 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
     return {**record, "dataset": training.path, "model_file": file}, tuned, judged
 
 
-def search(model: ModelSettings, data: ModelData, training: TrainingSet) -> Tuned:
-    """The search for hyperparameters on one training set; the same rows and settings give the same recipe."""
-    frame = training.frame
+def search(model: ModelSettings, data: ModelData, frame: pd.DataFrame) -> Tuned:
+    """The search for hyperparameters on training rows; the same rows and settings give the same recipe."""
     trials = data.lake.home.settings.trials
     settings = replace(model.training, trials=trials) if trials else model.training
     columns = feature_columns(model, data)
@@ -110,7 +109,7 @@ def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn
 
 def refit(data: ModelData, recipe: Recipe, training: TrainingSet, *, as_of: datetime) -> tuple[Model, TrainingSet]:
     """The same recipe on all rows known at `as_of`, the training set's among them: what ships."""
-    rows = data.extended(training, known_by=as_of)
+    rows = data.store(data.extended(training.frame, since=training.known_by, known_by=as_of), as_of)
     return fit(recipe, rows.frame, rows.frame[LABEL].to_numpy()), rows
 
 

@@ -56,6 +56,18 @@ def test_the_ttl_holds_and_its_end_is_included(repo):
     assert online(store, 1, 2) == [None, None]
 
 
+def test_what_is_past_twice_its_ttl_is_not_kept(repo):
+    view = repo.view(repo.stats(ROWS), ttl=timedelta(hours=3))
+    store = repo.store(view, online=clock(repo, 7))
+    materialize_latest(store, ["stats"], None, repo.hours(7))
+    # Events at 2 and at 1 o'clock: the end is included again.
+    assert statuses(store, 1, 2) == ["OUTSIDE_MAX_AGE", "OUTSIDE_MAX_AGE"]
+    materialize_latest(store, ["stats"], None, repo.hours(7.5))
+    assert statuses(store, 1, 2) == ["OUTSIDE_MAX_AGE", "NOT_FOUND"], "the run before had written it"
+    materialize_latest(store, ["stats"], None, repo.hours(7.5), rebuild=True)
+    assert statuses(store, 1, 2) == ["OUTSIDE_MAX_AGE", "NOT_FOUND"]
+
+
 def test_without_a_ttl_values_live_for_ever(repo):
     store = repo.store(repo.view(repo.stats(ROWS)))
     materialize_latest(store, None, None, repo.hours(5))
