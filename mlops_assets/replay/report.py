@@ -105,7 +105,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
     for life in ("static", "auto", "always"):
         name = NAMES[life].split()[0]
         table.add_column(name, justify="right", footer=_number(summary.get(life), places), no_wrap=True)
-    table.add_column("failed checks", overflow="fold")
+    table.add_column("failed", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("by", justify="right", no_wrap=True)
     styles = {"promoted": "green", "rejected": "yellow", "quarantine": "red", "cannot_judge": "yellow"}
@@ -113,7 +113,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
         failed = [name.split("_")[0] for name, passed in p["checks"].items() if passed is False]
         told = ACTIONS.get(p["decision"], p["decision"])
         if p["outcome"] in ("promoted", "rejected"):
-            told = f"{told}: {p['outcome']}"
+            told = p["outcome"]
         best = _best(p, bool(replay["greater_is_better"]))
         values = [
             Text(_number(p.get(life), places), style="bold" if life == best else "")
@@ -123,7 +123,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
             Text(p["label"]),
             f"{p.get('labelled_rows') or 0:,}",
             *values,
-            Text(", ".join(failed)),
+            Text("\n".join(failed)),
             Text(told, style=styles.get(p["outcome"], "")),
             Text(_version(p.get("champion_version"))),
         )
