@@ -35,8 +35,9 @@ demo: setup ## The main job: a year of flights through the platform, and the rep
 up: setup ## Dagster, its daemon and MLflow (PORT=3000 MLFLOW_PORT=5000); Ctrl-C stops them.
 	@$(BIN)/mlops up --port $(PORT) --mlflow-port $(MLFLOW_PORT)
 
+# A part runs in one process, which starts sooner; the whole suite on all cores, file by file.
 test: setup ## The whole suite (TESTS="tests/core -k gate" runs a part).
-	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/python -m pytest $(TESTS)
+	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
 
 check: check-format check-lint check-types check-dg check-dbt check-sql ## Format, lint, types, Dagster, dbt, SQL.
 
