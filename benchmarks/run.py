@@ -23,7 +23,8 @@ from mlops_assets.resources.atomic import write_text
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
 SCRIPTS = (
-    "code_location", "point_in_time", "online_materialization", "one_more_day", "training_overhead", "demo",
+    "code_location", "point_in_time", "online_materialization", "one_more_day", "training_overhead",
+    "drift", "calibration", "decisions", "demo",
 )  # fmt: skip
 
 

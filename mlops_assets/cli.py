@@ -13,7 +13,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mlops_assets.commands import control, decisions, land, quarantine, replay, status, up
+from mlops_assets.commands import (
+    control,
+    decisions,
+    drift,
+    explain,
+    land,
+    ledger,
+    quarantine,
+    replay,
+    reproduce,
+    status,
+    up,
+)
 from mlops_assets.commands.console import example, is_expected, say_error, use_home
 
 
@@ -59,6 +71,6 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, control, replay, up):
+for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, up):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

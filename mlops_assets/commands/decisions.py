@@ -1,14 +1,17 @@
 """`mlops decisions` and `mlops decide`: what was decided about a model and why, what would be now.
 
-Here: the two commands. Not here: deciding (`core.policy`), gathering evidence (`resources.evidence`).
+Here: the two commands. Not here: deciding (`core.policy`), gathering evidence (`resources.evidence`), one decision
+with all that belongs to it (`explain`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 
 from mlops_assets.commands.console import (
     AsJson,
@@ -24,13 +27,17 @@ from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record
 
 if TYPE_CHECKING:
-    from mlops_assets.core.policy import Decision
+    from mlops_assets.core.policy import Decision, RetrainPolicy
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=example("mlops decisions flight_delay --limit 5"))(decisions)
-    app.command(epilog=example("mlops decide flight_delay --dry-run"))(decide)
+    app.command(
+        epilog=example(
+            "mlops decide flight_delay --dry-run", "mlops decide flight_delay --dry-run --policy bolder.yaml"
+        )
+    )(decide)
 
 
 def decisions(
@@ -38,7 +45,7 @@ def decisions(
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was decided about a model and why, the newest last; requests, pauses, promotions too.
+    """Show what was decided about a model and why, the newest last; requests, pauses, promotions and outcomes too.
 
     With --json each entry has its evidence, policy and counterfactuals.
     """
@@ -58,6 +65,7 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
     if kind == "decision":
         return entry["action"].replace("_", " "), entry["rule"], " ".join(entry["reasons"])
     what = f"{kind} of version {entry['version']}" if "version" in entry else kind
+    what += f": {entry['result'].replace('_', ' ')}" if "result" in entry else ""
     by = f" ({entry['by']})" if "by" in entry else ""
     return what, "", f"{entry.get('reason', '')}{by}"
 
@@ -65,6 +73,10 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
 def decide(
     model: ModelName,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it and write nothing; the only way.")] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML with fields of `retrain:` to try in place of the model's own."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what would be decided about a model now, with reasons and with what would have changed it.
@@ -79,18 +91,61 @@ def decide(
             "it would decide with --dry-run, or ask for a training: "
             f"mlops retrain {model} --reason '...'. Nothing was written."
         )
-    from mlops_assets.resources.evidence import consider
+    from mlops_assets.core.policy import decide as conclude
+    from mlops_assets.resources.evidence import consider, history
     from mlops_assets.resources.platform import Platform
 
     platform = Platform.of()
-    decision, _, news = consider(platform, platform.models()[model])
+    settings = platform.models()[model]
+    other = _other_policy(settings.retrain_policy, policy) if policy else None
+    decision, evidence, news = consider(platform, settings)
+    # The same evidence at the same moment: only the policy is another.
+    instead = conclude(evidence, other, history(platform, model), decision.at) if other else None
     if as_json:
-        say_json({**decision.to_dict(), "is_news": news})
-    else:
-        _say_decision(decision, news=news)
+        more = {"with_policy": instead.to_dict(), "differs": _differ(decision, instead)} if instead else {}
+        say_json({**decision.to_dict(), "is_news": news, **more})
+        return
+    if instead and _differ(decision, instead):
+        say("With the policy of the model's YAML:")
+    _say_decision(decision)
+    if instead and _differ(decision, instead):
+        say(f"With the policy of {policy}:")
+        _say_decision(instead)
+    elif instead:
+        say(f"The policy of {policy} gives the same answer.")
+    say("This is news to the record." if news else "The record says so already.")
+    say("Nothing was written.")
 
 
-def _say_decision(decision: Decision, *, news: bool) -> None:
+def _differ(one: Decision, other: Decision) -> bool:
+    """Whether two policies answer differently: by what they do, or by the rule they do it by."""
+    return (one.action, one.rule) != (other.action, other.rule)
+
+
+def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
+    """The model's own policy with the fields of a file, which may stand under `retrain:` as in a model's YAML.
+
+    Raises:
+        ValueError: the file is not there, or cannot be read as fields of a policy; the message names it.
+    """
+    from mlops_assets.core.policy import RetrainPolicy
+
+    if not file.is_file():
+        raise ValueError(f"There is no file {file}. Name a YAML file with fields of `retrain:`. Nothing was written.")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if isinstance(values, dict) and set(values) == {"retrain"}:
+            values = values["retrain"]
+        if not isinstance(values, dict):
+            raise ValueError("it holds no fields: write fields of `retrain:`, for example cooldown: 3d")
+        if "window" in values:
+            raise ValueError("window follows monitoring.window of the model: remove it")
+        return RetrainPolicy.from_dict({**own.to_dict(), **values})
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is no policy: {error}. Nothing was written.") from error
+
+
+def _say_decision(decision: Decision) -> None:
     say(f"[bold]{decision.action.replace('_', ' ')}[/bold] by the rule {decision.rule}, at {minute(decision.at)} UTC")
     say_table("Because", ["reason"], [(reason,) for reason in decision.reasons])
     if decision.counterfactuals:
@@ -99,5 +154,3 @@ def _say_decision(decision: Decision, *, news: bool) -> None:
             ["counterfactual"],
             [(c.sentence,) for c in decision.counterfactuals],
         )
-    say("This is news to the record." if news else "The record says so already.")
-    say("Nothing was written.")

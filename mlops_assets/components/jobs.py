@@ -21,7 +21,7 @@ AssetJob = Any
 LANDING_JOB = "landing_{grain}"
 MODEL_GRAIN: Grain = "day"
 """Predictions are partitioned by day; windows of any length are sums of days."""
-MONITORING_CHAIN = ("predictions", "drift_report", "performance_report")
+MONITORING_CHAIN = ("predictions", "drift_report", "performance_report", "probe")
 
 
 def landing_jobs() -> list[AssetJob]:

@@ -34,7 +34,7 @@ class MonitoredModel(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Seven assets, one job, one sensor."""
+        """Eight assets, one job, one sensor."""
         return dg.Definitions(
             assets=[*build_training_assets(self.settings), *build_monitoring_assets(self.settings)],
             jobs=[build_retrain_job(self.settings)],

@@ -1,6 +1,6 @@
-"""What a champion says and how it is doing: predictions, drift_report, performance_report.
+"""What a champion says and how it is doing: predictions, drift_report, performance_report, probe.
 
-Here: the three assets and their checks; each reads, calls a step, reports. Not here: scoring
+Here: the four assets and their checks; each reads, calls a step, reports. Not here: scoring
 (`resources.prediction_steps`), the statistics (`core.drift`, `core.performance`).
 
 The checks are WARN and not blocking: they are evidence for the retrain sensor and stop nothing.
@@ -24,12 +24,13 @@ DRIFT_CHECKS = {
     "inputs_match_reference": "No more features than agreed have drifted from what the champion was trained on.",
     "predictions_match_reference": "The champion's scores are distributed as on the rows it was trained on.",
 }
+PROBE_CHECKS = {"champion_is_best": "No refit and no kept version would have been better by more than its price."}
 PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
 
 
 def build_monitoring_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
-    """The three monitoring assets of one model."""
-    return [_predictions(model), _drift_report(model), _performance_report(model)]
+    """The four monitoring assets of one model."""
+    return [_predictions(model), _drift_report(model), _performance_report(model), _probe(model)]
 
 
 def _checks(names: dict[str, str], key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -121,6 +122,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "top_features": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
                 "report": dg.MetadataValue.path(str(watched.html)),
+                **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
                 "reason": watched.reason,
             },
         )
@@ -140,7 +142,9 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
     @_report_asset(f"{model.name}_performance_report", spec, PERFORMANCE_CHECKS)
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.monitoring_steps import watch_performance
+        from mlops_assets.resources.outcomes import record_outcomes
 
+        record_outcomes(platform, model)
         watched = watch_performance(platform, model)
         if watched is None:
             context.log.info(f"{model.name}: no window has closed, or there are no predictions.")
@@ -151,12 +155,47 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "windows": ", ".join(watched.windows),
                 "by_window": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
+                **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
                 "reason": watched.reason,
             },
         )
         yield from _evaluations(PERFORMANCE_CHECKS, watched.newest, spec.key)
 
     return performance_report
+
+
+def _probe(model: ModelSettings) -> dg.AssetsDefinition:
+    spec = _report_spec(
+        model,
+        "probe",
+        f"One look per matured window ({model.monitoring.window}): what refits of the champion's recipe and kept "
+        "versions would have scored on it, each fitted before the rows it is judged on.",
+    )
+
+    @_report_asset(f"{model.name}_probe", spec, PROBE_CHECKS)
+    def probe(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.probe_report import told
+        from mlops_assets.resources.probing import probe as look
+
+        looked = look(platform, model)
+        if looked is None:
+            context.log.info(f"{model.name}: no window has matured since the last look, or there is no champion.")
+            return
+        report = told(platform, model, looked)
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            metadata={name: dg.MetadataValue.md(text) for name, text in report.metadata.items()},
+        )
+        if report.passed is not None:
+            yield dg.AssetCheckResult(
+                check_name="champion_is_best",
+                asset_key=spec.key,
+                passed=report.passed,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=report.sentence,
+            )
+
+    return probe
 
 
 def _evaluations(names: dict[str, str], newest: list["CheckResult"], key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:

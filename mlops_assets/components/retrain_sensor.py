@@ -47,6 +47,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         description=f"Retrains {model.name} when the evidence says so; keeps every decision with its reason.",
     )
     def retrain_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+        from mlops_assets.resources.reverting import finish_revert, revert
         from mlops_assets.resources.training_steps import finish_promotion
 
         if running := _in_progress(context.instance, model.name):
@@ -54,6 +55,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         if landing := _landing(context.instance):
             return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
         finish_promotion(platform, model)
+        finish_revert(platform, model)
         if unanswered := _without_run(context.instance, platform, model.name):
             return dg.SensorResult(run_requests=[_request(unanswered)])
         try:
@@ -62,6 +64,8 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             return dg.SkipReason(str(why))
         if news:
             keep(platform, decision)
+        if decision.action == "revert" and news:
+            revert(platform, model, decision)
         if decision.action != "retrain":
             return dg.SkipReason(f"{decision.action} ({decision.rule}): {decision.reason}")
         return dg.SensorResult(run_requests=[_request(decision.to_dict())])

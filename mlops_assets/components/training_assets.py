@@ -203,12 +203,14 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
     def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+        from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import judge
 
         judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
-        yield dg.MaterializeResult(asset_key=spec.key, metadata=_verdict_metadata(judged))
+        card = dg.MetadataValue.path(str(card_file(platform.lake, model.name, judged.version)))
+        yield dg.MaterializeResult(asset_key=spec.key, metadata={**_verdict_metadata(judged), "model_card": card})
         yield dg.AssetCheckResult(
             check_name=GATE_CHECK,
             asset_key=spec.key,
@@ -258,6 +260,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_champion", specs=[spec], retry_policy=OUTSIDE_RETRY)
     def champion(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import conclude
 
         outcome = conclude(platform, model)
@@ -272,6 +275,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
                 "previous": outcome["previous"] or "none",
                 "reason": outcome["reason"],
                 "fitted_on_labels_until": outcome["fitted_until"],
+                "model_card": dg.MetadataValue.path(str(card_file(platform.lake, model.name, outcome["version"]))),
             },
         )
 

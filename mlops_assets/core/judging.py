@@ -99,10 +99,25 @@ def block_interval(value: float, influence: ArrayLike, blocks: ArrayLike, *, con
     Raises:
         CannotJudge: fewer than eight blocks.
     """
+    sums, sizes = block_sums(influence, blocks)
+    return sums_interval(value, sums, sizes, confidence=confidence)
+
+
+def sums_interval(value: float, sums: Array, sizes: Array, *, confidence: float = 0.95) -> Interval:
+    """`block_interval` from what is known of each block: its influence values summed, and its rows.
+
+    Args:
+        value: the estimate, in its own unit.
+        sums: shape (n_blocks,).
+        sizes: shape (n_blocks,).
+        confidence: two-sided coverage.
+
+    Raises:
+        CannotJudge: fewer than eight blocks.
+    """
     if not 0.0 < confidence < 1.0:
         msg = f"confidence is {confidence}: set it between 0 and 1, for example 0.95"
         raise ValueError(msg)
-    sums, sizes = block_sums(influence, blocks)
     n_blocks = len(sums)
     if n_blocks < MIN_BLOCKS:
         raise CannotJudge(

@@ -1,7 +1,8 @@
 """The metrics a model is judged by: value and per-row influence from one formula, by name.
 
-Here: what each metric is, for which task, which way is better, and how much each row pulls it. Not here:
-intervals (`judging`), windows and slices (`performance`), the comparison of two models (`gate`).
+Here: what each metric is, for which task, which way is better, the checks of its rows, and profit by a cost
+table. Not here: the arithmetic (`formulas`), intervals (`judging`), windows and slices (`performance`), the
+comparison of two models (`gate`), chances in place of labels (`estimation`).
 
 An influence value is n times the derivative of the metric with respect to a row's weight. For a mean it is
 the row's own loss less the mean; for ROC AUC it is the placement value of DeLong, DeLong and Clarke-Pearson
@@ -11,46 +12,70 @@ which can be summed by day.
 
 Labels `y` have shape (n,): 0 or 1 (binary), numbers (regression), class codes 0..k-1 (multiclass). Scores `s`
 have shape (n,): the probability of class 1 (binary) or the prediction (regression); or (n, k): class
-probabilities.
+probabilities. Interval coverage takes (n, 2): the lower and the upper bound of each prediction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from mlops_assets.core import formulas
+from mlops_assets.core.formulas import (
+    CALIBRATION_BINS,
+    THRESHOLD,
+    BinaryFormula,
+    MulticlassFormula,
+    RegressionFormula,
+    one_vs_rest,
+)
 from mlops_assets.core.judging import Array, CannotJudge
 
-__all__ = ["METRICS", "CannotJudge", "Metric", "Task", "metric", "metrics_for"]
+__all__ = [
+    "CALIBRATION_BINS",
+    "COSTS",
+    "METRICS",
+    "THRESHOLD",
+    "CannotJudge",
+    "Metric",
+    "Task",
+    "metric",
+    "metrics_for",
+    "profit",
+]
 
 Task = Literal["binary", "regression", "multiclass"]
-Estimator = Callable[[Array, Array], tuple[float, Array]]
 
-THRESHOLD = 0.5
-"""A score at or above it counts as class 1 in accuracy, precision, recall and F1."""
-CALIBRATION_BINS = 10
-"""Equal-width bins of the calibration error, as in Guo et al. (2017)."""
+COSTS: Mapping[Task, tuple[str, ...]] = {
+    "binary": ("true_positive", "false_positive", "false_negative", "true_negative"),
+    "regression": ("under_prediction", "over_prediction"),
+}
+"""The entries of a cost table, by task."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its name, direction, and an estimator (value, influence) per task.
+    """One metric: its name, direction, and a formula per task.
 
-    `perfect` is the value of a faultless model: 1 where greater is better, else 0.
+    `perfect` is the value of a faultless model: 1 where greater is better, else 0 (profit has none).
+    `of_bounds`: the scores are a lower and an upper bound per row, shape (n, 2).
     """
 
     name: str
     meaning: str
     greater_is_better: bool
-    estimators: Mapping[Task, Estimator]
+    binary: BinaryFormula | None = None
+    regression: RegressionFormula | None = None
+    multiclass: MulticlassFormula | None = None
+    of_bounds: bool = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks the metric is defined for."""
-        return tuple(self.estimators)
+        return tuple(task for task in get_args(Task) if getattr(self, task) is not None)
 
     @property
     def perfect(self) -> float:
@@ -64,9 +89,38 @@ class Metric:
             CannotJudge: the metric is undefined on these rows (none, one class only, unknown labels, …).
         """
         labels, scores = _clean(self.name, y, s)
-        task = self._task(scores)
-        value, influence = self.estimators[task](labels, scores)
-        return float(value), influence
+        if self.regression is not None:
+            if (scores.ndim == 2) is not self.of_bounds or (self.of_bounds and scores.shape[1] != 2):
+                raise self._undefined(scores)
+            return self.regression(labels, scores)
+        if scores.ndim == 2:
+            codes = _codes(labels, scores.shape[1])
+            value, branches = self._of_classes((codes[:, None] == np.arange(scores.shape[1])).astype(float), scores)
+            return value, branches[np.arange(labels.size), codes]
+        if not np.all((labels == 0.0) | (labels == 1.0)):
+            raise CannotJudge("some labels are neither 0 nor 1", "Map the label to 0 and 1 in the label model")
+        value, if_0, if_1 = self._of_two(labels, scores)
+        return value, np.where(labels == 1.0, if_1, if_0)
+
+    def expected(self, chances: Any, s: Any) -> tuple[float, Array]:
+        """The value that labels with these chances give on average, and each row's influence by its label.
+
+        Args:
+            chances: shape (n, k), the chance of each label; k is 2 for binary scores of shape (n,).
+            s: scores of the model, shape (n,) or (n, k).
+
+        Returns:
+            The value, and the influence (n, k) a row has if its label is c; weighted by the chances it sums to zero.
+
+        Raises:
+            CannotJudge: as `evaluate`; also a metric of a regression.
+        """
+        weights = np.asarray(chances, dtype=np.float64)
+        _, scores = _clean(self.name, weights[:, 0], s)
+        if scores.ndim == 2:
+            return self._of_classes(weights, scores)
+        value, if_0, if_1 = self._of_two(weights[:, 1], scores)
+        return value, np.column_stack([if_0, if_1])
 
     def score(self, y: Any, s: Any) -> float:
         """The value alone; see `evaluate`."""
@@ -84,23 +138,36 @@ class Metric:
         """The distance from a faultless model, so that smaller is better: 1 - AUC, RMSE, 1 - R2."""
         return self.perfect - value if self.greater_is_better else value
 
-    def _task(self, scores: Array) -> Task:
-        wanted = ("multiclass",) if scores.ndim == 2 else ("binary", "regression")
-        for task in self.estimators:
-            if task in wanted:
-                return task
+    def _of_two(self, p: Array, s: Array) -> tuple[float, Array, Array]:
+        if self.binary is None:
+            raise self._undefined(s)
+        return self.binary(p, s)
+
+    def _of_classes(self, chances: Array, s: Array) -> tuple[float, Array]:
+        if self.multiclass is None:
+            raise self._undefined(s)
+        return self.multiclass(chances, s)
+
+    def _undefined(self, scores: Array) -> CannotJudge:
         shape = "class probabilities of shape (n, k)" if scores.ndim == 2 else "one score per row"
-        raise CannotJudge(
+        if self.of_bounds:
+            return CannotJudge(
+                f"{self.name} needs a lower and an upper bound per row and was given {shape}",
+                "Let the model return two quantiles, or judge by mae",
+            )
+        return CannotJudge(
             f"{self.name} is not defined for {shape}", f"Choose a metric for the task; it has {self.tasks}"
         )
 
 
-def metric(name: str) -> Metric:
-    """The metric called `name`.
+def metric(name: str | Metric) -> Metric:
+    """The metric called `name`; a metric itself is handed back.
 
     Raises:
         ValueError: there is none; the message lists all.
     """
+    if isinstance(name, Metric):
+        return name
     if name not in METRICS:
         msg = f"there is no metric {name!r}: set one of {', '.join(sorted(METRICS))}"
         raise ValueError(msg)
@@ -112,7 +179,35 @@ def metrics_for(task: Task) -> tuple[str, ...]:
     if task not in get_args(Task):
         msg = f"there is no task {task!r}: set one of {', '.join(get_args(Task))}"
         raise ValueError(msg)
-    return tuple(name for name, m in METRICS.items() if task in m.estimators)
+    return tuple(name for name, m in METRICS.items() if task in m.tasks)
+
+
+def profit(task: Task, costs: Mapping[str, float]) -> Metric:
+    """Profit per row by a cost table, as a metric.
+
+    Args:
+        task: `binary` or `regression`.
+        costs: binary: what a row brings when its call at the threshold is a true_positive, false_positive,
+            false_negative or true_negative (a cost is negative). Regression: what one unit of under_prediction and
+            of over_prediction costs (both zero or more).
+
+    Raises:
+        ValueError: an entry is missing, unknown, not finite, or a regression's is negative.
+    """
+    if task not in COSTS:
+        msg = f"monitoring.costs has no form for task {task}: remove it, or write one binary model per class"
+        raise ValueError(msg)
+    wanted = COSTS[task]
+    if set(costs) != set(wanted) or not np.all(np.isfinite(list(costs.values()))):
+        msg = f"monitoring.costs of a {task} model needs a finite number for each of {', '.join(wanted)}: set all"
+        raise ValueError(msg)
+    meaning = "mean profit per row by the cost table"
+    if task == "binary":
+        return Metric("profit", meaning, True, binary=formulas.profit(**costs))
+    if min(costs.values()) < 0.0:
+        msg = "a cost per unit of under_prediction or over_prediction is negative: set it to zero or more"
+        raise ValueError(msg)
+    return Metric("profit", meaning, True, regression=formulas.regression_profit(**costs))
 
 
 def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:
@@ -137,247 +232,57 @@ def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:
     return labels, scores
 
 
-def _mean(rows: Array) -> tuple[float, Array]:
-    value = float(rows.mean())
-    return value, rows - value
-
-
-def _binary(y: Array) -> Array:
-    if not np.all((y == 0.0) | (y == 1.0)):
-        raise CannotJudge("some labels are neither 0 nor 1", "Map the label to 0 and 1 in the label model")
-    return y
-
-
-def _probabilities(s: Array) -> Array:
-    if s.min() < 0.0 or s.max() > 1.0:
-        raise CannotJudge(
-            f"scores run from {s.min():.4g} to {s.max():.4g} and are no probabilities",
-            "Let the model return probabilities, or judge by roc_auc, which needs only an order",
-        )
-    return s
-
-
-def _one_class(name: str, y: Array) -> CannotJudge:
-    return CannotJudge(
-        f"all {y.size:,} labels are {y[0]:g}, and {name} needs both classes",
-        "Widen the window until both classes occur",
-    )
-
-
-def _roc_auc(y: Array, s: Array) -> tuple[float, Array]:
-    positive = _binary(y) == 1.0
-    n, n1 = y.size, int(positive.sum())
-    n0 = n - n1
-    if n1 == 0 or n0 == 0:
-        raise _one_class("roc_auc", y)
-    _, codes = np.unique(s, return_inverse=True)
-    ones = np.bincount(codes, weights=positive)
-    zeros = np.bincount(codes) - ones
-    below = (np.cumsum(zeros) - 0.5 * zeros) / n0
-    above = (n1 - np.cumsum(ones) + 0.5 * ones) / n1
-    placement = np.where(positive, below[codes], above[codes])
-    value = float(placement[positive].mean())
-    return value, (placement - value) * np.where(positive, n / n1, n / n0)
-
-
-def _pr_auc(y: Array, s: Array) -> tuple[float, Array]:
-    """Average precision: the mean over positives of the precision at their score, and its delta method."""
-    positive = _binary(y) == 1.0
-    n, n1 = y.size, int(positive.sum())
-    if n1 in (0, n):
-        raise _one_class("pr_auc", y)
-    _, codes = np.unique(-s, return_inverse=True)
-    ones = np.bincount(codes, weights=positive)
-    called = np.cumsum(np.bincount(codes)).astype(np.float64)
-    precision = np.cumsum(ones) / called
-    value = float(ones @ precision) / n1
-    # A row moves the precision at every positive that scores no higher than itself.
-    reach = np.cumsum((ones / called)[::-1])[::-1]
-    paid = np.cumsum((ones * precision / called)[::-1])[::-1]
-    own = np.where(positive, precision[codes] - value, 0.0)
-    return value, (own + y * reach[codes] - paid[codes]) * (n / n1)
-
-
-def _log_loss(y: Array, s: Array) -> tuple[float, Array]:
-    tiny = np.finfo(np.float64).eps
-    p = np.clip(_probabilities(s), tiny, 1.0 - tiny)
-    return _mean(-np.where(_binary(y) == 1.0, np.log(p), np.log1p(-p)))
-
-
-def _brier(y: Array, s: Array) -> tuple[float, Array]:
-    return _mean((_binary(y) - _probabilities(s)) ** 2)
-
-
-def _accuracy(y: Array, s: Array) -> tuple[float, Array]:
-    return _mean(((s >= THRESHOLD) == (_binary(y) == 1.0)).astype(np.float64))
-
-
-def _precision(y: Array, s: Array) -> tuple[float, Array]:
-    called = (s >= THRESHOLD).astype(np.float64)
-    if not called.any():
-        raise CannotJudge(f"no score of {y.size:,} reaches {THRESHOLD}, so precision is 0/0", "Judge by roc_auc or f1")
-    value = float((called * _binary(y)).sum() / called.sum())
-    return value, called * (y - value) * (y.size / called.sum())
-
-
-def _recall(y: Array, s: Array) -> tuple[float, Array]:
-    called = (s >= THRESHOLD).astype(np.float64)
-    if not _binary(y).any():
-        raise _one_class("recall", y)
-    value = float((called * y).sum() / y.sum())
-    return value, y * (called - value) * (y.size / y.sum())
-
-
-def _f1(y: Array, s: Array) -> tuple[float, Array]:
-    called = (s >= THRESHOLD).astype(np.float64)
-    if not _binary(y).any():
-        raise _one_class("f1", y)
-    total = called.sum() + y.sum()
-    value = float(2.0 * (called * y).sum() / total)
-    return value, (2.0 * called * y - value * (called + y)) * (y.size / total)
-
-
-def _calibration_error(y: Array, s: Array) -> tuple[float, Array]:
-    """Expected calibration error; biased upwards by about sqrt(bins / n): compare on the same rows."""
-    bins = np.minimum((_probabilities(s) * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    gap = _binary(y) - s
-    sign = np.sign(np.bincount(bins, weights=gap, minlength=CALIBRATION_BINS))
-    return _mean(sign[bins] * gap)
-
-
-def _rmse(y: Array, s: Array) -> tuple[float, Array]:
-    squared = (y - s) ** 2
-    value = float(np.sqrt(squared.mean()))
-    return value, np.zeros_like(y) if value == 0.0 else (squared - value**2) / (2.0 * value)
-
-
-def _mae(y: Array, s: Array) -> tuple[float, Array]:
-    return _mean(np.abs(y - s))
-
-
-def _r2(y: Array, s: Array) -> tuple[float, Array]:
-    spread = (y - y.mean()) ** 2
-    variance = float(spread.mean())
-    if variance == 0.0:
-        raise CannotJudge(
-            f"all {y.size:,} labels are {y[0]:g}, and r2 is undefined on a constant", "Judge by rmse or mae"
-        )
-    squared = (y - s) ** 2
-    ratio = float(squared.mean()) / variance
-    return 1.0 - ratio, (ratio * spread - squared) / variance
-
-
-def _classes(y: Array, s: Array) -> Array:
+def _codes(y: Array, n_classes: int) -> np.ndarray:
     codes = y.astype(np.int64)
-    if np.any(codes != y) or codes.min() < 0 or codes.max() >= s.shape[1]:
+    if np.any(codes != y) or codes.min() < 0 or codes.max() >= n_classes:
         raise CannotJudge(
-            f"labels are not class codes from 0 to {s.shape[1] - 1}",
+            f"labels are not class codes from 0 to {n_classes - 1}",
             "Encode the label as the model's classes",
         )
-    return np.unique(y)
+    return codes
 
 
-def _one_vs_rest(binary: Estimator, *, of_calls: bool) -> Estimator:
-    """Mean of a binary metric over the classes that have rows (`of_calls`: of the most likely class)."""
-
-    def estimate(y: Array, s: Array) -> tuple[float, Array]:
-        present = _classes(y, s)
-        best = s.argmax(axis=1)
-        parts = [
-            binary((y == c).astype(np.float64), (best == c).astype(np.float64) if of_calls else s[:, int(c)])
-            for c in present
-        ]
-        return float(np.mean([value for value, _ in parts])), np.mean([psi for _, psi in parts], axis=0)
-
-    return estimate
-
-
-def _multi_accuracy(y: Array, s: Array) -> tuple[float, Array]:
-    _classes(y, s)
-    return _mean((s.argmax(axis=1) == y).astype(np.float64))
-
-
-def _multi_log_loss(y: Array, s: Array) -> tuple[float, Array]:
-    _classes(y, s)
-    chosen = _probabilities(s)[np.arange(y.size), y.astype(np.int64)]
-    return _mean(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0)))
-
-
-def _multi_brier(y: Array, s: Array) -> tuple[float, Array]:
-    """Brier's own form, summed over the classes: 0 to 2."""
-    _classes(y, s)
-    hit = np.zeros_like(s)
-    hit[np.arange(y.size), y.astype(np.int64)] = 1.0
-    return _mean(((hit - _probabilities(s)) ** 2).sum(axis=1))
-
-
-def _multi_calibration_error(y: Array, s: Array) -> tuple[float, Array]:
-    """Top-label calibration: the highest probability against whether it was right."""
-    _classes(y, s)
-    return _calibration_error((s.argmax(axis=1) == y).astype(np.float64), s.max(axis=1))
+def _of_classes(
+    name: str, meaning: str, formula: BinaryFormula, *, better: bool = True, calls: bool | MulticlassFormula
+) -> Metric:
+    """A metric of binary scores and of several classes: by its own formula, or one against the rest."""
+    multiclass = one_vs_rest(formula, of_calls=calls) if isinstance(calls, bool) else calls
+    return Metric(name, meaning, better, binary=formula, multiclass=multiclass)
 
 
 def _registry() -> dict[str, Metric]:
-    rows: list[tuple[str, str, bool, Mapping[Task, Estimator]]] = [
-        (
-            "roc_auc",
-            "chance that a positive scores above a negative",
-            True,
-            {"binary": _roc_auc, "multiclass": _one_vs_rest(_roc_auc, of_calls=False)},
+    f = formulas
+    found = [
+        _of_classes("roc_auc", "chance that a positive scores above a negative", f.roc_auc, calls=False),
+        _of_classes("pr_auc", "average precision", f.pr_auc, calls=False),
+        _of_classes("log_loss", "mean negative log likelihood", f.log_loss, better=False, calls=f.multi_log_loss),
+        _of_classes("brier", "mean squared error of the probability", f.brier, better=False, calls=f.multi_brier),
+        _of_classes("accuracy", "share of right calls", f.accuracy, calls=f.multi_accuracy),
+        _of_classes("precision", "share of calls that are right", f.precision, calls=True),
+        _of_classes("recall", "share of positives that are called", f.recall, calls=True),
+        _of_classes("f1", "harmonic mean of precision and recall", f.f1, calls=True),
+        _of_classes(
+            "false_positive_rate", "share of negatives that are called", f.false_positive_rate, better=False, calls=True
         ),
-        (
-            "pr_auc",
-            "average precision",
-            True,
-            {"binary": _pr_auc, "multiclass": _one_vs_rest(_pr_auc, of_calls=False)},
-        ),
-        (
-            "log_loss",
-            "mean negative log likelihood",
-            False,
-            {"binary": _log_loss, "multiclass": _multi_log_loss},
-        ),
-        (
-            "brier",
-            "mean squared error of the probability",
-            False,
-            {"binary": _brier, "multiclass": _multi_brier},
-        ),
-        (
-            "accuracy",
-            "share of right calls",
-            True,
-            {"binary": _accuracy, "multiclass": _multi_accuracy},
-        ),
-        (
-            "precision",
-            "share of calls that are right",
-            True,
-            {"binary": _precision, "multiclass": _one_vs_rest(_precision, of_calls=True)},
-        ),
-        (
-            "recall",
-            "share of positives that are called",
-            True,
-            {"binary": _recall, "multiclass": _one_vs_rest(_recall, of_calls=True)},
-        ),
-        (
-            "f1",
-            "harmonic mean of precision and recall",
-            True,
-            {"binary": _f1, "multiclass": _one_vs_rest(_f1, of_calls=True)},
-        ),
-        (
+        _of_classes(
             "calibration_error",
             "mean gap between probability and outcome",
-            False,
-            {"binary": _calibration_error, "multiclass": _multi_calibration_error},
+            f.calibration_error,
+            better=False,
+            calls=f.multi_calibration_error,
         ),
-        ("rmse", "root mean squared error, in the label's unit", False, {"regression": _rmse}),
-        ("mae", "mean absolute error, in the label's unit", False, {"regression": _mae}),
-        ("r2", "share of the label's variance explained", True, {"regression": _r2}),
+        Metric("rmse", "root mean squared error, in the label's unit", False, regression=f.rmse),
+        Metric("mae", "mean absolute error, in the label's unit", False, regression=f.mae),
+        Metric("r2", "share of the label's variance explained", True, regression=f.r2),
+        Metric(
+            "interval_coverage",
+            "share of labels inside the predicted bounds",
+            True,
+            regression=f.interval_coverage,
+            of_bounds=True,
+        ),
     ]
-    return {name: Metric(name, meaning, greater, by_task) for name, meaning, greater, by_task in rows}
+    return {m.name: m for m in found}
 
 
 METRICS: Mapping[str, Metric] = _registry()

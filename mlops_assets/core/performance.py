@@ -18,7 +18,7 @@ import pandas as pd
 
 from mlops_assets.core.gate import slice_rows
 from mlops_assets.core.judging import CannotJudge, block_interval
-from mlops_assets.core.metrics import metric
+from mlops_assets.core.metrics import Metric, metric
 from mlops_assets.core.windows import Window, local_days, maturity, utc_index
 
 
@@ -134,27 +134,34 @@ class PerformanceVerdict:
     sentence: str
 
 
-def evaluate(y: Any, s: Any, metrics: Sequence[str], blocks: Any, *, confidence: float = 0.95) -> dict[str, Estimate]:
+def as_metrics(metrics: Sequence[str | Metric]) -> list[Metric]:
+    """Names and metrics as metrics, each once, in their order."""
+    return list({m.name: m for m in map(metric, metrics)}.values())
+
+
+def evaluate(
+    y: Any, s: Any, metrics: Sequence[str | Metric], blocks: Any, *, confidence: float = 0.95
+) -> dict[str, Estimate]:
     """Each metric with its block-t interval.
 
     Args:
         y: known labels, shape (n,).
         s: scores, shape (n,) or (n, k).
-        metrics: names of the registry.
+        metrics: names of the registry, or metrics.
         blocks: the day of each row, shape (n,).
         confidence: of the two-sided interval.
 
     Returns:
         metric -> estimate; what can't be judged says why instead of raising.
     """
-    return {name: _estimate(name, y, s, blocks, confidence) for name in metrics}
+    return {m.name: _estimate(m, y, s, blocks, confidence) for m in as_metrics(metrics)}
 
 
-def _estimate(name: str, y: Any, s: Any, blocks: Any, confidence: float) -> Estimate:
+def _estimate(judge: Metric, y: Any, s: Any, blocks: Any, confidence: float) -> Estimate:
     days = np.asarray(blocks)
-    n, n_blocks = int(days.size), int(np.unique(days).size)
+    n, n_blocks, name = int(days.size), int(np.unique(days).size), judge.name
     try:
-        value, psi = metric(name).evaluate(y, s)
+        value, psi = judge.evaluate(y, s)
     except CannotJudge as why:
         return Estimate(name, None, None, None, None, n, n_blocks, str(why))
     try:
@@ -167,7 +174,7 @@ def _estimate(name: str, y: Any, s: Any, blocks: Any, confidence: float) -> Esti
 def evaluate_slices(
     y: Any,
     s: Any,
-    metrics: Sequence[str],
+    metrics: Sequence[str | Metric],
     blocks: Any,
     *,
     slices: Mapping[str, Any],
@@ -179,7 +186,7 @@ def evaluate_slices(
     Args:
         y: known labels, shape (n,).
         s: scores.
-        metrics: names of the registry.
+        metrics: names of the registry, or metrics.
         blocks: the day of each row.
         slices: column -> values, shape (n,); missing values form no slice.
         min_rows: smaller slices are left out.
@@ -203,7 +210,7 @@ def performance_report(
     labels: Any,
     scores: Any,
     label_available_at: Any,
-    metrics: Sequence[str],
+    metrics: Sequence[str | Metric],
     now: datetime,
     tz: str,
     share: float = 0.95,
@@ -220,7 +227,7 @@ def performance_report(
         labels: shape (n,), anything where the label isn't known.
         scores: shape (n,) or (n, k), of whichever version predicted.
         label_available_at: when each label became known, NaT if not yet or never.
-        metrics: names of the registry.
+        metrics: names of the registry, or metrics.
         now: the model's clock.
         tz: time zone of the day blocks and labels.
         share: see `windows.maturity`.
@@ -327,6 +334,7 @@ def _told(row: PerformanceRow, found: Estimate, limit: float, reference: float |
     return (
         f"{found.metric} {found.value:.4f} in window {row.window} ({span}{against}) "
         f"{'breaks' if broken else 'keeps'} the limit of {limit:.4f} on {row.labelled:,} labels"
+        f"{f'; {row.share_unlabelled:.1%} of the rows have none' if row.share_unlabelled else ''}"
     )
 
 

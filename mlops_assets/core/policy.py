@@ -4,9 +4,11 @@ Here: what was measured (`Evidence`), what was agreed beforehand (`RetrainPolicy
 (`History`), and the pure function `decide`. Not here: gathering evidence, starting runs, keeping the ledger
 (`defs`, `resources`).
 
-The order, first that applies wins: bad data > a person's request > paused > cannot judge > cooldown and
-budget > performance breach > consecutive drift breaches > age > wait. Cooldown and budget, and too few
-labels, hold back a retraining that something asks for; where nothing asks, the answer is a plain wait. The
+The order, first that applies wins: bad data > a person's request > paused > cannot judge > a kept version would
+have been better > a refit would have been better > age > wait. Cooldown and budget, and too few labels, hold back a
+retraining that something asks for (going back costs nothing and is not held back); where nothing asks, the answer is
+a plain wait. Where the probe has not been able to look, failed checks ask instead: a performance breach, then
+consecutive drift breaches. Where it has, they are told and ask for nothing: what they suspect, it has measured. The
 same evidence, policy, history and time give the same decision, byte for byte.
 """
 
@@ -17,13 +19,14 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
+from mlops_assets.core.probe import Candidate, Probed
 from mlops_assets.core.windows import format_duration, parse_duration
 
-Action = Literal["wait", "retrain", "quarantine", "cannot_judge"]
+Action = Literal["wait", "retrain", "revert", "quarantine", "cannot_judge"]
 Kind = Literal["performance", "drift"]
 Auto = Literal["auto"]
 
@@ -36,8 +39,9 @@ RULES = (
     "cooldown",
     "budget",
     "labels",
-    "gain",
     "first_model",
+    "revert",
+    "gain",
     "performance",
     "drift",
     "age",
@@ -109,8 +113,8 @@ class Evidence:
             it out of later evidence once a decision on it is on record.
         paused: who paused the model and why; None if it isn't.
         cannot_judge: sentences on why the newest window can't be judged (no rows, no labels, one class).
-        expected_gain: lower bound of what a retraining would gain, as a share of the champion's loss; None
-            where nothing has measured it.
+        probe: what other models would have gained on the newest matured windows (`core.probe`); None where nothing
+            could be measured yet.
     """
 
     model: str
@@ -124,7 +128,7 @@ class Evidence:
     request: str | None = None
     paused: str | None = None
     cannot_judge: tuple[str, ...] = ()
-    expected_gain: float | None = None
+    probe: Probed | None = None
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):
@@ -147,7 +151,8 @@ class Evidence:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return {**plain, "checks": [c.to_dict() for c in self.checks]}
+        probe = self.probe.to_dict() if self.probe else None
+        return {**plain, "checks": [c.to_dict() for c in self.checks], "probe": probe}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, times in UTC."""
@@ -163,6 +168,7 @@ class Evidence:
                 "checks": tuple(CheckResult.from_dict(c) for c in data.get("checks", ())),
                 "champion_since": None if since is None else _time(since),
                 "cannot_judge": tuple(data.get("cannot_judge", ())),
+                "probe": Probed.from_dict(data["probe"]) if data.get("probe") else None,
             }
         )
 
@@ -193,8 +199,8 @@ class RetrainPolicy:
         max_age: a champion older than this starts a candidate (never a promotion). `auto` (default) is the
             longer of 30 days and 6 windows; `never` switches it off.
         min_matured_labels: fewest new labels to train for, 500 by default; the first model needs as many.
-        min_gain: where evidence has an `expected_gain`, a breach or age retrains only from this share of the
-            champion's loss, 0.01 by default.
+        min_gain: the price of a retraining, as a share of the champion's loss, 0.01 by default: it starts when the
+            lower bound of the gain that the probe has measured exceeds it.
     """
 
     window: timedelta = timedelta(days=7)
@@ -342,6 +348,8 @@ class Decision:
         policy: the policy in force, plain.
         window: label of the newest closed window.
         window_end: the end of the newest window that a check has looked at.
+        candidate: what to act by, as the probe names it: `refit:<window>` or `revert:<version>`; None where it has
+            not looked.
         id: the first 16 hex digits of the SHA-256 of model, evidence, policy, action and rule. An unchanged
             tick has the same id: use it as run key.
     """
@@ -357,6 +365,7 @@ class Decision:
     policy: Mapping[str, Any]
     window: str | None
     window_end: datetime | None
+    candidate: str | None
     id: str
 
     @property
@@ -373,7 +382,8 @@ class Decision:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; keys of the ledger that are not the decision's are left out."""
-        known = {f.name: data[f.name] for f in fields(cls)}
+        # Decisions from before the probe name no candidate.
+        known = {"candidate": None, **{f.name: data[f.name] for f in fields(cls) if f.name in data}}
         end = known["window_end"]
         return cls(
             **{
@@ -421,6 +431,7 @@ def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
         policy=agreed,
         window=evidence.window,
         window_end=evidence.window_end,
+        candidate=_candidate(action, evidence),
         id=hashlib.sha256(key.encode()).hexdigest()[:16],
     )
 
@@ -461,10 +472,21 @@ def _conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: 
     if wanted is None:
         return "wait", "nothing", _calm(evidence, policy, now)
     rule, reasons = wanted
-    held = _held_back(evidence, policy, history, now, rule)
+    if rule == "revert":
+        return "revert", rule, reasons
+    held = _held_back(evidence, policy, history, now)
     if held is not None:
         return "wait", held[0], (held[1], *reasons)
     return "retrain", rule, (*reasons, f"{evidence.matured_labels:,} new labels are known.")
+
+
+def _candidate(action: Action, evidence: Evidence) -> str | None:
+    """What the action acts by."""
+    if evidence.probe is None or action not in ("retrain", "revert"):
+        return None
+    if action == "revert" and evidence.probe.revert is not None:
+        return evidence.probe.revert.candidate
+    return evidence.probe.leader
 
 
 def _unjudgeable(evidence: Evidence) -> Conclusion | None:
@@ -472,7 +494,7 @@ def _unjudgeable(evidence: Evidence) -> Conclusion | None:
         return "cannot_judge", "cannot_judge", evidence.cannot_judge
     if evidence.window is None:
         return "wait", "no_window", ("No monitoring window has closed yet.",)
-    if all(check.passed is None for check in evidence.newest):
+    if evidence.probe is None and all(check.passed is None for check in evidence.newest):
         told = tuple(c.sentence for c in evidence.newest if c.sentence)
         why = f"No check could judge window {evidence.window}; look at its reports for the remedy."
         return "cannot_judge", "cannot_judge", (why, *told)
@@ -482,16 +504,38 @@ def _unjudgeable(evidence: Evidence) -> Conclusion | None:
 def _wanted(
     evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime
 ) -> tuple[str, tuple[str, ...]] | None:
-    """The first of performance, drift and age that asks for a retraining, with its sentences."""
-    for kind in ("performance", "drift"):
-        reasons = tuple(s for run in _breaches(evidence, policy, history, kind) if (s := _tell(run, policy)))
-        if reasons:
-            return kind, reasons
+    """The first thing that asks for a change, with its sentences; see the module's docstring."""
+    if evidence.probe is not None:
+        if found := _gain(evidence.probe, policy):
+            return found
+    else:
+        for kind in ("performance", "drift"):
+            reasons = tuple(s for run in _breaches(evidence, policy, history, kind) if (s := _tell(run, policy)))
+            if reasons:
+                return kind, reasons
     limit, since = policy.age_limit, evidence.champion_since
-    if limit is not None and since is not None and now - since >= limit:
-        told = f"The champion is {_days(now - since)} old, and a candidate is due after {_days(limit)}."
-        return "age", (told,)
+    if limit is None or since is None:
+        return None
+    # A candidate that was rejected has renewed the champion's term: the next one is due after another.
+    last = max((past.at for past in history.retrains), default=since)
+    if now - max(since, last) < limit:
+        return None
+    return "age", (f"The champion is {_days(now - since)} old, and a candidate is due every {_days(limit)}.",)
+
+
+def _gain(probe: Probed, policy: RetrainPolicy) -> tuple[str, tuple[str, ...]] | None:
+    """Going back or refitting, where the lower bound of its gain exceeds the price; going back wins a tie of means."""
+    price = f"more than the price of {policy.min_gain:.1%}"
+    back, refit = probe.revert, probe.refit
+    if back is not None and back.lower > policy.min_gain and (refit is None or back.mean >= refit.mean):
+        return "revert", (f"{_upper(back.told)}, {price}.",)
+    if refit is not None and refit.lower > policy.min_gain:
+        return "gain", (f"{_upper(refit.told)}, {price}.",)
     return None
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _breaches(evidence: Evidence, policy: RetrainPolicy, history: History, kind: Kind) -> list[tuple[CheckResult, ...]]:
@@ -534,10 +578,8 @@ def _tell(run: tuple[CheckResult, ...], policy: RetrainPolicy) -> str:
     return f"{last.name} failed {where}{needed}{': ' + numbers if numbers else ''}."
 
 
-def _held_back(
-    evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime, rule: str
-) -> tuple[str, str] | None:
-    """What holds back a retraining that `rule` asks for: (rule, sentence)."""
+def _held_back(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> tuple[str, str] | None:
+    """What holds back a retraining that something asks for: (rule, sentence)."""
     past = [p.at for p in history.retrains]
     if past and now - max(past) < policy.cooldown:
         until = max(past) + policy.cooldown
@@ -550,10 +592,6 @@ def _held_back(
     if evidence.matured_labels < policy.min_matured_labels:
         told = f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
         return "labels", told
-    gain = evidence.expected_gain
-    if gain is not None and gain < policy.min_gain and rule != "first_model":
-        told = f"A retraining would gain at least {gain:.2%} of the loss, less than its price"
-        return "gain", f"{told} of {policy.min_gain:.2%}."
     return None
 
 
@@ -561,7 +599,12 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, now: datetime) -> tuple[str
     """Why nothing is asked for."""
     failed = [c for c in evidence.newest if c.passed is False]
     judged = sum(c.passed is not None for c in evidence.newest)
-    if failed:
+    if evidence.probe is not None:
+        head = evidence.probe.sentence
+        if failed:
+            names = ", ".join(sorted({c.name for c in failed}))
+            head += f" {names} failed in window {evidence.window}; nothing that was tried would have done better."
+    elif failed:
         told = "; ".join(
             f"{c.name} failed in window {c.window}, and {policy.breaches_needed(c.kind)} in a row "
             "since the last retraining are needed"
@@ -604,10 +647,7 @@ def _candidates(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactua
             f"{policy.min_matured_labels:,} new labels had been known",
             evidence={"matured_labels": policy.min_matured_labels},
         ),
-        said(
-            f"the expected gain had reached {policy.min_gain:.2%}",
-            evidence={"expected_gain": policy.min_gain},
-        ),
+        *_other_gains(evidence, policy),
         said("one failed window had been enough for drift", policy={"drift_breaches": 1}),
         said("no age limit had been agreed", policy={"max_age": "never"}),
     ]
@@ -616,6 +656,28 @@ def _candidates(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactua
         out.append(said(f"{name} had failed in every window", checks={name: False}))
     out.append(said("a person had asked for it", evidence={"request": "asked for"}))
     return out
+
+
+def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+    """What another finding of the probe, or another price, would have led to."""
+    if evidence.probe is None:
+        return []
+    found = []
+    gains = {"refit": evidence.probe.refit, "revert": evidence.probe.revert}
+    for name, gain in gains.items():
+        if gain is None:
+            continue
+        enough = gain.lower > policy.min_gain
+        wanted = 0.0 if enough else policy.min_gain + 0.0001
+        changed = replace(gain, lower=wanted, mean=max(gain.mean, wanted))
+        told = f"the gain of {Candidate.parse(gain.candidate).told} had been sure to be "
+        told += f"{'no more than' if enough else 'above'} {max(wanted - 0.0001, 0.0):.1%}"
+        probe = {**evidence.probe.to_dict(), name: asdict(changed)}
+        found.append(Counterfactual(told, "wait", evidence={"probe": probe}))
+        if gain.lower > 0.0:
+            price = f"a retraining had been priced at {gain.lower:.2%} of the loss"
+            found.append(Counterfactual(price, "wait", policy={"min_gain": gain.lower if enough else gain.lower / 2}))
+    return found
 
 
 def _past(decision: Decision) -> Past:

@@ -21,8 +21,10 @@ from pydantic.dataclasses import dataclass
 from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.drift import DriftPolicy
 from mlops_assets.core.gate import GatePolicy
+from mlops_assets.core.metrics import Metric, metric, profit
 from mlops_assets.core.performance import PerformancePolicy
 from mlops_assets.core.policy import RetrainPolicy
+from mlops_assets.core.probe import ProbePolicy
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
 
@@ -147,6 +149,11 @@ class SourceSettings(Settings):
         return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.timezone))
 
 
+ONLY_ACCEPTED = (
+    "WARNING: labels exist only for accepted cases, so this says nothing about cases that were, or would be, rejected."
+)
+
+
 class LabelSettings(Settings):
     """The label and when to stop waiting for it."""
 
@@ -154,6 +161,11 @@ class LabelSettings(Settings):
     column: str = Field(description="The label's column in it.")
     max_delay: str = Field(default="7d", description="A window is judged after this, whatever is still unlabelled.")
     mature_share: float = Field(default=0.95, gt=0, le=1, description="... or as soon as this share has a label.")
+    only_for_accepted: bool = Field(default=False, description="Whether labels exist only for accepted cases.")
+
+    def noted(self, sentence: str) -> str:
+        """A sentence on performance, with the warning that belongs to it where labels exist only for accepted cases."""
+        return f"{sentence} {ONLY_ACCEPTED}" if self.only_for_accepted else sentence
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -161,15 +173,28 @@ class TrainingSpec(TrainingSettings):
     """How a challenger is trained: the search of `TrainingSettings`, and on which rows.
 
     Attributes:
-        window: `expanding` (default): all history; `rolling: 90d`: the newest 90 days.
+        window: `auto` (default): the one that has led in the probe's looks, all history until there are any;
+            `expanding`: all history; `rolling: 90d`: the newest 90 days.
     """
 
-    window: str = "expanding"
+    window: str = "auto"
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class ProbeSpec(ProbePolicy):
+    """How other models are tried on the newest windows: the fields of `ProbePolicy`."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class DriftSpec(DriftPolicy):
-    """When a window's inputs or predictions no longer look like the reference: the fields of `DriftPolicy`."""
+    """When a window's inputs or predictions no longer look like the reference: the fields of `DriftPolicy`.
+
+    Attributes:
+        levels: `preset` (default): these limits; `calibrated`: each feature's own, from how much the reference moves
+            by itself; `auto`: calibrated where the reference holds at least 52 windows.
+    """
+
+    levels: Literal["preset", "calibrated", "auto"] = "preset"
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -183,6 +208,9 @@ class MonitoringSpec(Settings):
     window: str = Field(default="7d", description="day, week, month or a number of days such as 7d.")
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
+    costs: dict[str, float] = Field(
+        default_factory=dict, description="Cost table; with one, profit per row is reported (`core.metrics.profit`)."
+    )
     drift: DriftSpec = Field(default_factory=DriftSpec, description="Fields of `DriftPolicy`.")
     performance: PerformanceSpec = Field(default_factory=PerformanceSpec, description="Fields of `PerformancePolicy`.")
 
@@ -239,12 +267,26 @@ class ModelSettings(Settings):
     training: TrainingSpec = Field(default_factory=TrainingSpec, description="Fields of `TrainingSpec`.")
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
     retrain: Retrain = Field(default_factory=RetrainPolicy, description="Fields of `RetrainPolicy`.")
+    probe: ProbeSpec = Field(default_factory=ProbeSpec, description="Fields of `ProbePolicy`.")
     gate: GateSpec = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return SourceSettings._known_zone(value)
+
+    @model_validator(mode="after")
+    def _costs_fit_the_task(self) -> ModelSettings:
+        if self.monitoring.costs:
+            profit(self.task, self.monitoring.costs)
+        return self
+
+    @property
+    def reported_metrics(self) -> list[Metric]:
+        """What the performance report shows: the main metric, the further ones, and profit where costs are set."""
+        costs = self.monitoring.costs
+        further = [metric(name) for name in self.monitoring.metrics if name != self.metric]
+        return [metric(self.metric), *further, *([profit(self.task, costs)] if costs else [])]
 
     @property
     def retrain_policy(self) -> RetrainPolicy:

@@ -34,6 +34,7 @@ MARKS: Mapping[str, tuple[str, str]] = {
     "rejected": ("X", "bad"),
     "retrained": ("d", "muted"),
     "quarantine": ("s", "bad"),
+    "revert": ("<", "auto"),
     "cannot_judge": ("v", "faint"),
 }
 """Outcome of a decision -> marker and colour: shape says it too, for those who don't see the colour."""

@@ -274,6 +274,7 @@ class _Replay:
                 "retrains": sum(p["retrained"] for p in periods),
                 "promotions": sum(p["promoted"] is True for p in periods),
                 "rejections": sum(p["promoted"] is False for p in periods),
+                "rollbacks": sum(p["decision"] == "revert" for p in periods),
                 "always_trainings": len(periods),
                 "seconds": None,
             },
@@ -288,7 +289,8 @@ class _Replay:
         at = period.end.astimezone(UTC).isoformat()
         decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == at]
         # A retraining is followed by nothing at the same moment; without one the last word counts.
-        decision = next((d for d in decisions if d["action"] == "retrain"), decisions[-1] if decisions else None)
+        acted = (d for d in decisions if d["action"] in ("retrain", "revert"))
+        decision = next(acted, decisions[-1] if decisions else None)
         outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
         outcome = outcomes.get(decision["id"]) if decision else None
         checks: dict[str, bool | None] = {}

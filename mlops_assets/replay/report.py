@@ -24,7 +24,13 @@ LONG = 16
 """More periods than this: cells lose their numbers, and waits in a row for the same cause are told as one."""
 HEAT_STEPS = (0.05, *PSI_LEVELS, 0.5, 1.0)
 """Borders of the heat map's colours; the hue begins at 0.1, the customary first level of the PSI."""
-ACTIONS = {"retrain": "retrain", "wait": "wait", "quarantine": "quarantine", "cannot_judge": "cannot judge"}
+ACTIONS = {
+    "retrain": "retrain",
+    "wait": "wait",
+    "revert": "went back",
+    "quarantine": "quarantine",
+    "cannot_judge": "cannot judge",
+}
 _ABBREVIATIONS = frozenset({"roc", "auc", "pr", "mae", "mse", "rmse", "rmsle", "mape", "f1", "r2", "ks", "psi"})
 _EVERY = {"day": "day", "week": "week", "month": "month"}
 
@@ -108,7 +114,9 @@ def console_table(replay: Mapping[str, Any]) -> Table:
     table.add_column("failed", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("by", justify="right", no_wrap=True)
-    styles = {"promoted": "green", "rejected": "yellow", "quarantine": "red", "cannot_judge": "yellow"}
+    styles = {"promoted": "green", "quarantine": "red", "revert": "cyan"} | dict.fromkeys(
+        ("rejected", "cannot_judge"), "yellow"
+    )
     for p in periods:
         failed = [name.split("_")[0] for name, passed in p["checks"].items() if passed is False]
         told = ACTIONS.get(p["decision"], p["decision"])
@@ -336,12 +344,13 @@ def _number_row(period: Mapping[str, Any], places: int, as_share: bool) -> list[
 
 def _marks_shown(periods: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """The legend: (glyph, colour, word) of the outcomes that occur."""
-    glyphs = {"promoted": "▲", "rejected": "✖", "retrained": "◆", "quarantine": "■", "cannot_judge": "▼"}
+    glyphs = {"promoted": "▲", "rejected": "✖", "retrained": "◆", "revert": "◀", "quarantine": "■", "cannot_judge": "▼"}
     words = {
         "promoted": "retrained and promoted",
         "rejected": "retrained, the gate rejected the challenger",
         "retrained": "retrained, no verdict",
         "quarantine": "data in quarantine",
+        "revert": "went back to a kept version",
         "cannot_judge": "could not be judged",
     }
     seen = {p["outcome"] for p in periods}

@@ -7,7 +7,9 @@ deciding (`core.policy`), starting runs (`components.retrain_sensor`).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
+from mlops_assets.resources.probing import probed
 
 REPORTS = ("drift", "performance")
 OUTCOMES = ("promotion", "rejection")
@@ -43,6 +46,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         data_sentence=" ".join(bad),
         request=platform.ledger.record.open_request(model.name),
         paused=platform.ledger.record.paused(model.name),
+        probe=probed(platform, model, champion),
         cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks or champion is None else (),
     )
 
@@ -60,7 +64,11 @@ def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]
 
 def history(platform: Platform, model: str) -> History:
     """The earlier decisions on a model, without retrainings that broke before the gate: they answered nothing."""
-    entries = platform.ledger.entries(model)
+    return history_of(platform.ledger.entries(model))
+
+
+def history_of(entries: Sequence[Mapping[str, Any]]) -> History:
+    """The earlier decisions among these entries of a record, by the same rule."""
     concluded = {entry["decision"] for entry in entries if entry["kind"] in OUTCOMES}
     return History.of(
         Decision.from_dict(entry)

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.resources.chain import Checked
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record
 
@@ -44,3 +45,7 @@ class Ledger(dg.ConfigurableResource):
     def append(self, model: str, entry: dict[str, Any]) -> bool:
         """Put an entry on record unless one with the same `id` stands there; says whether it was written."""
         return self.record.append(model, entry)
+
+    def verify(self, model: str) -> Checked:
+        """Whether every entry is as it was written and at its place; see `Record.verify`."""
+        return self.record.verify(model)

@@ -244,7 +244,8 @@ class ModelData:
 
     def _training_start(self, known_by: datetime) -> date | None:
         window = self.model.training.window
-        if window == "expanding":
+        # Who trains has resolved `auto` (`probing.training_window`); without looks it means all history.
+        if window in ("expanding", "auto"):
             return None
         return self.day(known_by - parse_duration(window.removeprefix("rolling:").strip()))
 

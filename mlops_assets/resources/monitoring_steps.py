@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlops_assets.core.drift import DriftVerdict, FeatureDrift, Profile, compare, drift_verdict
@@ -26,11 +25,26 @@ from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
+from mlops_assets.resources.label_steps import (
+    PROFIT,
+    Estimates,
+    by_window_markdown,
+    estimates_markdown,
+    label_maturity,
+    labels_file,
+    maturity_markdown,
+    metric_plot,
+    put_on_record,
+    restatement,
+    settings_digest,
+    with_coverage,
+)
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import BATCH, SCORE, VERSION, read_scores
-from mlops_assets.resources.references import Reference, read_reference
+from mlops_assets.resources.references import Reference, read_reference, score_matrix
 from mlops_assets.resources.training_steps import GATE_VALUE, slice_columns
 
 SHOWN = 20
@@ -49,6 +63,7 @@ class Watched:
         plot: Markdown image.
         reason: a sentence.
         html: the report that people look at; None where there is none.
+        more: further Markdown by name.
     """
 
     windows: list[str]
@@ -57,6 +72,7 @@ class Watched:
     plot: str
     reason: str
     html: Path | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
@@ -70,7 +86,7 @@ def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -
 
 def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
     """Compare every window that closed or changed since the last time with its champion's reference."""
-    judged: list[tuple[Window, dict[str, Any], list[FeatureDrift], pd.DataFrame, Reference]] = []
+    judged: list[tuple[Window, dict[str, Any], list[FeatureDrift], pd.DataFrame, Reference, Explained]] = []
     for window in predicted_windows(platform, model, platform.now(model)):
         state = _state(platform.lake, model, window, ("predictions",))
         folder = _folder(platform.lake, model.name, "drift", window)
@@ -81,21 +97,24 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
         reference = read_reference(platform.lake, model.name, version)
         drifts = _compare(reference.features, rows)
         scores = _compare(reference.scores, rows[[SCORE]])
+        levels = levels_of(platform, model, version, [drift.feature for drift in drifts])
         verdicts = {
-            "inputs_match_reference": drift_verdict(drifts, model.monitoring.drift),
+            "inputs_match_reference": verdict_of(model, drifts, levels),
             "predictions_match_reference": _scores_verdict(scores[0], model),
         }
         checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts.items()]
         table = pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)])
         platform.lake.write(table, folder / "features.parquet")
-        summary = _summary(window, model, state, checks, version=version, rows=len(rows))
-        judged.append((window, summary, drifts, rows, reference))
+        explained = explain(platform, model, version, reference=reference, rows=rows, drifts=drifts, levels=levels)
+        summary = {**_summary(window, model, state, checks, version=version, rows=len(rows)), **explained.to_dict()}
+        judged.append((window, summary, drifts, rows, reference, explained))
     if not judged:
         return None
-    window, summary, drifts, rows, reference = judged[-1]
+    window, summary, drifts, rows, reference, explained = judged[-1]
     top = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))[:SHOWN]
     html = _folder(platform.lake, model.name, "drift", window) / "report.html"
-    write_text(html, _evidently(reference, rows, [drift for drift in top if drift.kind]))
+    page = _evidently(reference, rows, [drift for drift in top if drift.kind])
+    write_text(html, page.replace("<body>", f"<body>{explained.html()}", 1))
     # Last of all: a window with a summary is never looked at again.
     for known, told, *_ in judged:
         write_text(_folder(platform.lake, model.name, "drift", known) / "summary.json", json.dumps(told, indent=1))
@@ -110,56 +129,93 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
         plot=_drift_plot(top, model, window),
         reason=" ".join(check.sentence for check in checks),
         html=html,
+        more={"findings": explained.markdown()},
     )
 
 
 def watch_performance(platform: Platform, model: ModelSettings) -> Watched | None:
     """Judge every window whose predictions or labels changed since the last time, and those still waiting."""
     now = platform.now(model)
-    fresh: list[PerformanceRow] = []
-    for window in predicted_windows(platform, model, now):
+    windows = predicted_windows(platform, model, now)
+    waiting = []
+    for window in windows:
         final = now >= window.end + parse_duration(model.label.max_delay)
-        state = (
-            f"{_state(platform.lake, model, window, ('predictions', 'labels'))}-{'final' if final else now.isoformat()}"
-        )
-        folder = _folder(platform.lake, model.name, "performance", window)
-        if _is_known(folder, state):
-            continue
-        row, version = _performance(platform, model, window, now)
-        check = _performance_check(platform, model, row, version)
-        summary = _summary(window, model, state, [check], version=version, rows=row.rows)
-        write_text(folder / "summary.json", json.dumps({**summary, "performance": row.to_dict()}, indent=1))
-        fresh.append(row)
-    if not fresh:
+        data = _state(platform.lake, model, window, ("predictions", "labels"))
+        state = f"{data}-{settings_digest(model)}-{'final' if final else now.isoformat()}"
+        if not _is_known(_folder(platform.lake, model.name, "performance", window), state):
+            waiting.append((window, state))
+    if not waiting:
         return None
+    estimates, maturity = Estimates(platform.lake, model), label_maturity(platform, model, windows, now)
+    judged = [
+        _judge_performance(platform, model, window, now=now, state=state, estimates=estimates, maturity=maturity)
+        for window, state in waiting
+    ]
     summaries = _summaries(platform.lake, model.name, "performance")
     newest = [CheckResult.from_dict(check) for summary in summaries for check in summary["checks"]]
+    restated = [summary["restated"][-1]["reason"] for summary in judged if summary["restated_now"]]
+    more = {"estimates": estimates_markdown(model, summaries), "label_maturity": maturity_markdown(maturity)}
+    if model.monitoring.costs:
+        more[PROFIT] = metric_plot(PROFIT, summaries, title="Profit per row by window")
     return Watched(
-        windows=[row.window for row in fresh],
+        windows=[summary["window"] for summary in judged],
         newest=newest,
-        table=markdown_table(
-            [_performance_row(model, s) for s in summaries[-SHOWN:]],
-            header=[*_PERFORMANCE_HEADER, model.metric, "lower", "upper", "holds"],
-        ),
-        plot=_performance_plot(model, summaries),
-        reason=newest[-1].sentence,
+        table=by_window_markdown(model, summaries[-SHOWN:]),
+        plot=metric_plot(model.metric, summaries, title=f"{model.metric} by window"),
+        reason=" ".join([newest[-1].sentence, *restated]),
+        more=more,
     )
 
 
-_PERFORMANCE_HEADER = ["window", "version", "rows", "unlabelled share", "label mean"]
+def _judge_performance(
+    platform: Platform,
+    model: ModelSettings,
+    window: Window,
+    *,
+    now: datetime,
+    state: str,
+    estimates: Estimates,
+    maturity: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Judge one window and keep its report; returns the summary.
+
+    The labels it was judged on are written first and the summary last: it names them, and a window with a summary
+    of this state is not looked at again.
+    """
+    folder = _folder(platform.lake, model.name, "performance", window)
+    before = _known(folder)
+    row, version, rows = _performance(platform, model, window, now)
+    keys = [*platform.data(model).keys, EVENT_TIME]
+    known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
+    found = restatement(folder, before, known, keys)
+    check = _performance_check(platform, model, row, version)
+    summary = {
+        **_summary(window, model, state, [check], version=version, rows=row.rows),
+        "judged_at": now.isoformat(),
+        "performance": row.to_dict(),
+        "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
+        "label_maturity": maturity,
+        "restated": before.get("restated", []) if before else [],
+        "restated_now": bool(found),
+    }
+    if before and found:
+        summary["restated"] = [*summary["restated"], put_on_record(platform, model, found, before, summary)]
+    platform.lake.write(known, labels_file(folder, state))
+    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    _forget_other_labels(folder, state)
+    return summary
 
 
-def _performance_row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
-    row, check = summary["performance"], summary["checks"][0]
-    found = row["metrics"][model.metric]
-    holds = {True: "yes", False: "no", None: "not judged yet"}[check["passed"]]
-    return (
-        row["window"], summary["version"], row["rows"], row["share_unlabelled"], row["label_rate"],
-        found["value"], found["lower"], found["upper"], holds,
-    )  # fmt: skip
+def _forget_other_labels(folder: Path, state: str) -> None:
+    for old in folder.glob("labels-*.parquet"):
+        if old != labels_file(folder, state):
+            old.unlink()
 
 
-def _performance(platform: Platform, model: ModelSettings, window: Window, now: datetime) -> tuple[PerformanceRow, int]:
+def _performance(
+    platform: Platform, model: ModelSettings, window: Window, now: datetime
+) -> tuple[PerformanceRow, int, pd.DataFrame]:
+    """The window's report, its version, and its predictions with the labels known now."""
     data = platform.data(model)
     rows = _rows(platform, model, window)
     identity = [*data.keys, EVENT_TIME]
@@ -171,20 +227,14 @@ def _performance(platform: Platform, model: ModelSettings, window: Window, now: 
         labels=rows[LABEL],
         scores=score_matrix(rows),
         label_available_at=rows[AVAILABLE_AT],
-        metrics=list(dict.fromkeys([model.metric, *model.monitoring.metrics])),
+        metrics=model.reported_metrics,
         now=now,
         tz=model.timezone,
         share=model.label.mature_share,
         max_delay=parse_duration(model.label.max_delay),
         slices={name: rows[name] for name in slice_columns(model, rows)},
     )
-    return report.rows[0], int(rows[VERSION].mode().iloc[0])
-
-
-def score_matrix(rows: pd.DataFrame) -> np.ndarray:
-    """Scores as metrics take them: shape (n,), or (n, k) for classes."""
-    classes = [column for column in rows.columns if column.startswith(f"{SCORE}_")]
-    return rows[classes].to_numpy() if classes else rows[SCORE].to_numpy()
+    return with_coverage(report.rows[0], rows, model), int(rows[VERSION].mode().iloc[0]), rows
 
 
 def _performance_check(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> CheckResult:
@@ -199,7 +249,7 @@ def _performance_check(platform: Platform, model: ModelSettings, row: Performanc
         passed=verdict.passed,
         value=verdict.value,
         limit=verdict.limit,
-        sentence=verdict.sentence,
+        sentence=model.label.noted(verdict.sentence),
     )
 
 
@@ -261,8 +311,14 @@ def _folder(lake: Lake, model: str, report: str, window: Window) -> Path:
 
 
 def _is_known(folder: Path, state: str) -> bool:
+    known = _known(folder)
+    return known is not None and known["state"] == state
+
+
+def _known(folder: Path) -> dict[str, Any] | None:
+    """The summary of a window that was judged before."""
     path = folder / "summary.json"
-    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["state"] == state
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _state(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[str]) -> str:
@@ -296,15 +352,3 @@ def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Windo
     # Without the view's name in front: it is in the table, and the picture has little room.
     bars = [(drift.feature.split("__", 1)[-1], drift.psi or 0.0) for drift in top]
     return markdown_bars(bars, limit=model.monitoring.drift.psi, title=f"PSI in {window.label(model.timezone)}")
-
-
-def _performance_plot(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
-    from mlops_assets.core.svg import markdown_lines
-
-    found = [(s["window"], s["performance"]["metrics"][model.metric]) for s in summaries]
-    return markdown_lines(
-        [window for window, _ in found],
-        {model.metric: [value["value"] for _, value in found]},
-        bounds=([value["lower"] for _, value in found], [value["upper"] for _, value in found]),
-        title=f"{model.metric} by window",
-    )

@@ -1,7 +1,8 @@
 """The record of a model in plain files: what was decided, asked for, paused, promoted and rejected.
 
-Here: appending an entry once, reading back, and what the entries say together (an open request, a pause).
-Not here: deciding (`core.policy`), the same record as a Dagster resource (`ledger`).
+Here: appending an entry once, reading back, and what the entries say together (an open request, a pause, who was
+champion when). Not here: deciding (`core.policy`), the hashes that link the entries (`chain`), the same record as a
+Dagster resource (`ledger`).
 
 Imports nothing heavy: the commands that only read or write the record answer at once.
 """
@@ -13,15 +14,43 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlops_assets.resources.chain import HASH, Checked, Head, chained, check
+
+REIGN_BEGINS = ("promotion", "rollback")
+"""Kinds of entries by which a `version` becomes champion."""
+
+
+@dataclass(frozen=True)
+class Reign:
+    """A version's time as champion, by the model's clock.
+
+    Attributes:
+        version: the version.
+        since: when it became champion.
+        until: when another one did; None while it is.
+        kind: by a promotion or a rollback.
+        decision: the decision that led to it; None where a person did it without one.
+        reason: why.
+        followed_by: the next champion; None while it is.
+    """
+
+    version: int
+    since: datetime
+    until: datetime | None
+    kind: str
+    decision: str | None
+    reason: str
+    followed_by: int | None
+
 
 @dataclass(frozen=True)
 class Record:
-    """One append-only JSON-lines file a model.
+    """One append-only JSON-lines file a model, its entries linked by hashes.
 
     Attributes:
         folder: where the files are.
@@ -33,8 +62,16 @@ class Record:
         """The record of one model."""
         return self.folder / f"{model}.jsonl"
 
+    def head_file(self, model: str) -> Path:
+        """How many entries the record of a model has, and the hash of the last."""
+        return self.folder / f"{model}.head"
+
+    def models(self) -> list[str]:
+        """The models that have a record here, or had one."""
+        return sorted({path.stem for ending in ("jsonl", "head") for path in self.folder.glob(f"[!.]*.{ending}")})
+
     def entries(self, model: str) -> list[dict[str, Any]]:
-        """Everything on record for a model, oldest first.
+        """Everything on record for a model, oldest first. Hashes are not looked at: that is `verify`.
 
         Raises:
             ValueError: a line that is not whole JSON stands before the last one; the file was edited.
@@ -42,7 +79,7 @@ class Record:
         path = self.file(model)
         if not path.exists():
             return []
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_bytes().split(b"\n")
         # A kill in the middle of a write leaves an unfinished last line: it was never on record.
         entries = []
         for number, line in enumerate(lines[:-1], start=1):
@@ -58,12 +95,15 @@ class Record:
     def append(self, model: str, entry: dict[str, Any]) -> bool:
         """Put an entry on record unless one with the same `id` stands there; says whether it was written.
 
-        Safe with several processes, and after a kill: an unfinished last line is cut off first.
+        Safe with several processes, and after a kill: an unfinished last line is cut off first. The head is written
+        after the entry; killed between the two, it names the entry before, which is as true.
         """
         with self._locked(model) as path:
-            if any(known.get("id") == entry["id"] for known in self.entries(model)):
+            known = self.entries(model)
+            if any(other.get("id") == entry["id"] for other in known):
                 return False
-            line = (json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n").encode()
+            head, linked = Head.read(self.head_file(model)), chained(entry, known)
+            line = (json.dumps(linked, sort_keys=True, ensure_ascii=False) + "\n").encode()
             with path.open("r+b" if path.exists() else "w+b") as file:
                 content_end = file.seek(0, os.SEEK_END)
                 whole = path.read_bytes().rfind(b"\n") + 1 if content_end else 0
@@ -72,7 +112,38 @@ class Record:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            # A head that no longer fits is left as it is: what is missing stays found.
+            if head is None or head.fits([*known, linked]):
+                Head(len(known) + 1, linked[HASH]).write(self.head_file(model))
         return True
+
+    def verify(self, model: str) -> Checked:
+        """Walk the whole record of a model: is every entry as it was written, and at its place?
+
+        Raises:
+            ValueError: the head beside the record cannot be read.
+        """
+        if not self.folder.exists():
+            return check(model, self.file(model), None)
+        with self._locked(model) as path:
+            return check(model, path, Head.read(self.head_file(model)))
+
+    def reigns(self, model: str) -> list[Reign]:
+        """Who was champion from when to when, in the order of the record."""
+        found: list[Reign] = []
+        for entry in self.entries(model):
+            if entry["kind"] not in REIGN_BEGINS or (found and found[-1].version == entry["version"]):
+                continue
+            since = datetime.fromisoformat(entry["at"]).astimezone(UTC)
+            if found:
+                found[-1] = replace(found[-1], until=since, followed_by=entry["version"])
+            reason = entry.get("reason", "")
+            found.append(Reign(entry["version"], since, None, entry["kind"], entry.get("decision"), reason, None))
+        return found
+
+    def champion_at(self, model: str, moment: datetime) -> Reign | None:
+        """Who was champion at a moment (aware) of the model's clock; None before the first."""
+        return next((reign for reign in reversed(self.reigns(model)) if reign.since <= moment), None)
 
     def note(self, model: str, kind: str, *, at: datetime | None = None, **values: Any) -> dict[str, Any]:
         """Put something else than a decision on record: a request, a pause, a promotion, a rejection.

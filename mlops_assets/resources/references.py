@@ -1,11 +1,13 @@
 """What a champion was trained on, kept so that later windows can be compared with it.
 
-Here: writing and reading the reference of a model version: profile, sample, and the score of the judged twin.
+Here: writing and reading the reference of a model version: profile, sample, the score of the judged twin, and the
+labels of the gate window that its performance is estimated from.
 Not here: the statistics (`core.drift`), who compares (`monitoring_steps`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +15,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.day_counts import DayCounts
 from mlops_assets.core.drift import Grid, Kind, Profile
+from mlops_assets.core.estimation import Estimator, Outcomes
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.core.windows import local_days
+from mlops_assets.resources.atomic import write_bytes, write_text
 from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL
 
 SCORE = "score"
 SAMPLE = 5_000
 """Rows kept of a reference for the report that people look at."""
 SEED = 13
+OUTCOMES = 200_000
+"""Rows kept of a gate window: CBPE takes 0.1 s to make from as many."""
+LOSS = "expected_"
+"""Begins the columns of held-out error predictions."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Profiles of a version's training rows and of its judged twin's scores, and a sample of the rows."""
+    """Profiles of a version's training rows and of its judged twin's scores, and a sample of the rows with time."""
 
     features: Profile
     scores: Profile
@@ -60,7 +72,7 @@ def write_reference(
         write_text(folder / f"{name}.profile.json", Profile.of(grid, frame).to_json())
     sample = rows.sample(min(SAMPLE, len(rows)), random_state=SEED).sort_index()
     # The sample comes last: a reference with one is complete.
-    lake.write(sample[[column.name for column in columns]], folder / "sample.parquet")
+    lake.write(sample[[EVENT_TIME, *(column.name for column in columns)]], folder / "sample.parquet")
 
 
 def read_reference(lake: Lake, model: str, version: int) -> Reference:
@@ -80,6 +92,102 @@ def read_reference(lake: Lake, model: str, version: int) -> Reference:
         scores=_profile(folder, "scores"),
         sample=pd.read_parquet(folder / "sample.parquet"),
     )
+
+
+def write_days(
+    lake: Lake, model: ModelSettings, version: int, rows: pd.DataFrame, *, columns: Sequence[FeatureColumn]
+) -> None:
+    """Keep what each day of a version's training rows held, for levels calibrated on it."""
+    days = DayCounts.of(rows, kinds(columns), local_days(rows[EVENT_TIME], model.timezone))
+    lake.write(days.to_frame(), _folder(lake, model.name, version) / "days.parquet")
+
+
+def read_days(lake: Lake, model: str, version: int) -> DayCounts | None:
+    """What each day of a version's training rows held; None where it was promoted before days were kept."""
+    path = _folder(lake, model, version) / "days.parquet"
+    return DayCounts.from_frame(pd.read_parquet(path)) if path.exists() else None
+
+
+def write_outcomes(
+    lake: Lake,
+    model: ModelSettings,
+    version: int,
+    rows: pd.DataFrame,
+    *,
+    scores: np.ndarray,
+    columns: Sequence[FeatureColumn],
+) -> None:
+    """Keep what later windows' performance is estimated from before their labels come; or why nothing can be.
+
+    Args:
+        lake: where.
+        model: the monitored model.
+        version: of the model.
+        rows: the labelled rows of the gate window, with features.
+        scores: of the judged twin on them, shape (n,) or (n, k): it was not fitted on these rows.
+        columns: its features.
+    """
+    from mlops_assets.core.dle import fit_losses
+
+    if len(rows) > OUTCOMES:
+        kept = np.sort(np.random.default_rng(SEED).choice(len(rows), OUTCOMES, replace=False))
+        rows, scores = rows.iloc[kept], scores[kept]
+    folder, why = _folder(lake, model.name, version), None
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    frame = score_columns(scores).assign(**{LABEL: rows[LABEL].to_numpy(), "day": days})
+    if model.task == "regression":
+        try:
+            models, held_out = fit_losses(rows, columns, Outcomes(frame[LABEL].to_numpy(), scores, days))
+        except CannotJudge as found:
+            why = {"why": found.why, "remedy": found.remedy}
+        else:
+            frame = frame.assign(**{f"{LOSS}{name}": values for name, values in held_out.items()})
+            for name, fitted in models.items():
+                write_bytes(folder / f"{name}.error_model.ubj", fitted.to_bytes())
+    lake.write(frame, folder / "outcomes.parquet")
+    # The note comes last: outcomes with one are complete.
+    write_text(folder / "outcomes.json", json.dumps({"rows": len(frame), "cannot": why}, indent=1))
+
+
+def read_estimator(lake: Lake, model: ModelSettings, version: int) -> Estimator:
+    """What a version's performance is estimated by.
+
+    Raises:
+        CannotJudge: it has no outcomes, or nothing can be estimated from them.
+    """
+    from mlops_assets.core.cbpe import ConfidenceEstimator
+    from mlops_assets.core.dle import LOSSES, LossEstimator
+    from mlops_assets.core.model import Model
+
+    folder = _folder(lake, model.name, version)
+    if not (folder / "outcomes.json").exists():
+        raise CannotJudge(
+            f"version {version} has no labels and scores of its gate window beside its reference",
+            f"They are written at promotion: promote a version by materializing {model.name}/evaluation and "
+            f"{model.name}/champion",
+        )
+    if cannot := json.loads((folder / "outcomes.json").read_text(encoding="utf-8"))["cannot"]:
+        raise CannotJudge(**cannot)
+    rows = pd.read_parquet(folder / "outcomes.parquet")
+    outcomes = Outcomes(rows[LABEL].to_numpy(), score_matrix(rows), rows["day"].to_numpy())
+    if model.task != "regression":
+        return ConfidenceEstimator(outcomes)
+    held_out = {name: rows[f"{LOSS}{name}"].to_numpy() for name in LOSSES}
+    models = {name: Model.from_bytes((folder / f"{name}.error_model.ubj").read_bytes()) for name in LOSSES}
+    return LossEstimator(Outcomes(outcomes.labels, outcomes.scores, outcomes.days, held_out), models)
+
+
+def score_columns(scores: np.ndarray) -> pd.DataFrame:
+    """Scores as they stand in files: one column, or one per class."""
+    if scores.ndim == 1:
+        return pd.DataFrame({SCORE: scores.astype(np.float64)})
+    return pd.DataFrame({f"{SCORE}_{i}": scores[:, i].astype(np.float64) for i in range(scores.shape[1])})
+
+
+def score_matrix(rows: pd.DataFrame) -> np.ndarray:
+    """Scores as metrics take them: shape (n,), or (n, k) for classes."""
+    classes = [column for column in rows.columns if column.removeprefix(f"{SCORE}_").isdigit()]
+    return rows[classes].to_numpy() if classes else rows[SCORE].to_numpy()
 
 
 def _folder(lake: Lake, model: str, version: int) -> Path:

@@ -6,6 +6,7 @@ other lives with the same functions). Not here: the assets (`components`), the p
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,15 +25,19 @@ from mlops_assets.core.gate import (
     verdict,
 )
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit, tune
 from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_bytes
+from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import OUTCOMES
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
-from mlops_assets.resources.references import write_reference
+from mlops_assets.resources.probing import training_window
+from mlops_assets.resources.references import write_days, write_outcomes, write_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
+from mlops_assets.resources.reproduction import LIBRARIES, libraries
 
 GATE_VALUE = "gate_value"
 """Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
@@ -45,12 +50,14 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
         CannotJudge: there is no matured window to judge a challenger on, or too few rows before it.
     """
     now = as_of or platform.now(model)
-    data = platform.data(model)
+    window = training_window(platform, model)
+    data = _data(platform, model, window)
     champion = platform.registry.champion(model.name)
     gate = data.gate_window(as_of=now, not_before=fitted_until(champion))
     training = data.training_set(known_by=gate.start)
     record = {
         "as_of": now.isoformat(),
+        "window": window,
         "gate_start": gate.start.isoformat(),
         "gate_end": gate.end.isoformat(),
         "sha256": training.sha256,
@@ -63,6 +70,12 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     }
     platform.write_record(model.name, "training_set", record)
     return record
+
+
+def _data(platform: Platform, model: ModelSettings, window: str) -> ModelData:
+    """The model's rows, trained on in the window that was settled on."""
+    training = replace(model.training, window=window)
+    return platform.data(model.model_copy(update={"training": training}))
 
 
 def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dict[str, Any], Tuned, Model]:
@@ -133,7 +146,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "the challenger was trained on another training set than the newest one",
             f"Materialize {model.name}/challenger again.",
         )
-    data = platform.data(model)
+    data = _data(platform, model, prepared["window"])
     as_of = datetime.fromisoformat(prepared["as_of"])
     gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
     challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"]).read_bytes())
@@ -149,6 +162,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         )
         twin = twin_agrees(challenger.predict(rows), shipped.predict(rows), model.gate.twin_correlation)
         conclusion = verdict(model.gate, first.champion, slices=first.slices, baseline=first.baseline, twin=twin)
+    conclusion = replace(conclusion, reason=model.label.noted(conclusion.reason))
     version = platform.registry.register(
         model.name,
         shipped if conclusion.promote and shipped else challenger,
@@ -163,19 +177,32 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             CHALLENGED_BY: decision_id,
             **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
             "code_version": trained["code_version"],
+            LIBRARIES: json.dumps(libraries(), sort_keys=True),
             "verdict": "promote" if conclusion.promote else "reject",
             "reason": conclusion.reason[:4000],
         },
     )
     if conclusion.promote and shipped and shipped_rows:
+        columns = feature_columns(model, data)
+        write_days(platform.lake, model, version.version, shipped_rows.frame, columns=columns)
+        write_outcomes(
+            platform.lake,
+            model,
+            version.version,
+            rows,
+            scores=challenger.predict(rows),
+            columns=columns,
+        )
         write_reference(
             platform.lake,
             model.name,
             version.version,
             shipped_rows.frame,
-            columns=feature_columns(model, data),
+            columns=columns,
             scores=_one_score(challenger.predict(rows)),
         )
+    known = shipped_rows if conclusion.promote and shipped_rows else fit_rows
+    write_card(platform, model, version, rows=rows, judged=challenger, fitted=known, compared=first, verdict=conclusion)
     platform.write_record(
         model.name,
         "evaluation",
@@ -187,6 +214,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "shipped_sha256": shipped.sha256 if shipped else None,
             "fitted_until": (shipped_rows or fit_rows).known_by.isoformat(),
             "verdict": conclusion.to_dict(),
+            "promised": promise(first.champion, first.baseline),
         },
     )
     return Judged(
@@ -292,6 +320,7 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         id=f"promotion-{decision}-{version}",
         decision=decision,
         previous=before.version if before and before.version != version else previous.version if previous else None,
+        promised=record.get("promised"),
         **outcome,
     )
     return {

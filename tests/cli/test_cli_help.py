@@ -33,8 +33,9 @@ def examples(command: Any) -> list[list[str]]:
 
 
 def test_the_commands_are_all_there() -> None:
-    wanted = {"land", "status", "decisions", "decide", "retrain", "pause", "resume", "replay", "demo", "up"}
-    assert {" ".join(path) for path in COMMANDS} == wanted | {"quarantine list", "quarantine release"}
+    wanted = {"land", "status", "decisions", "decide", "retrain", "pause", "resume", "replay", "demo", "up", "drift"}
+    wanted |= {"quarantine list", "quarantine release", "ledger verify", "champion-at", "explain", "reproduce"}
+    assert {" ".join(path) for path in COMMANDS} == wanted
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -25,6 +25,7 @@ from mlops_assets.core.drift import (
     ks_p_value,
     psi,
 )
+from mlops_assets.core.drift_grid import unpacked
 from mlops_assets.core.judging import CannotJudge
 
 RNG = np.random.default_rng(5)
@@ -179,7 +180,9 @@ def test_the_grid_has_equal_mass_and_shared_values_stand_alone() -> None:
     x, y = grid.features["x"], grid.features["y"]
     assert isinstance(x, NumericGrid)
     assert isinstance(y, NumericGrid)
-    assert (x.cuts is None, y.cuts is None) == (False, True)  # the long tail is counted by sorting
+    assert (x.first, y.first > 0) == (0, True)  # the long tail is left out of the cells
+    assert x.cuts is not None
+    assert y.cuts is not None
     assert x.atoms[np.searchsorted(x.edges, 0.0, side="right") - 1]
     assert len(y.edges) > BINS * 0.9
 
@@ -246,11 +249,13 @@ def test_all_missing_is_said_for_the_reference_and_for_the_window() -> None:
 
 def test_a_constant_reference_gives_stated_values() -> None:
     same = drift(np.full(500, 3.0), np.full(200, 3.0))
-    assert (same.psi, same.ks, same.wasserstein, same.why) == (0.0, 0.0, 0.0, None)
+    assert (same.psi, same.ks, same.wasserstein) == (0.0, 0.0, 0.0)
+    assert "same value in every row" in same.why
+    assert "same value in every row" in drift(["a"] * 500, ["a"] * 200).why
     moved = drift(np.full(500, 3.0), np.r_[np.full(100, 3.0), np.full(100, 4.0)])
     assert moved.ks == pytest.approx(0.5)
     assert moved.outside_share == pytest.approx(0.5)
-    assert moved.psi > 0.3
+    assert (moved.psi > 0.3, moved.why) == (True, None)
     assert moved.wasserstein is None  # no standard deviation to scale by
 
 
@@ -310,6 +315,8 @@ def test_a_column_gone_missing_counts_as_drift_even_if_nothing_else_can_be_judge
         ("default", {"psi": 0.15}, True),
         ("default", {"psi": 0.25}, False),
         ("low_stakes", {"psi": 0.25}, True),
+        ("kl", {"psi": 9.0, "kl": 0.14}, True),
+        ("kl", {"psi": 0.0, "kl": 0.16}, False),
         ("ks", {"psi": 9.0, "ks_p": 0.06}, True),
         ("ks", {"psi": 0.0, "ks_p": 0.04}, False),
         ("default", {"new_share": 0.06}, False),
@@ -326,3 +333,33 @@ def test_a_wrong_drift_policy_names_the_remedy() -> None:
         DriftPolicy(psi=-1)
     with pytest.raises(ValueError, match="high_stakes"):
         DriftPolicy.preset("strict")
+
+
+def test_grids_and_profiles_kept_as_lists_are_still_read() -> None:
+    ref = frame(1_000)
+    grid = Grid.from_reference(ref)
+    profile = Profile.of(grid, ref)
+    old_grid = json.loads(grid.to_json())
+    for plain in old_grid.values():
+        plain.update({k: unpacked(v).tolist() for k, v in plain.items() if isinstance(v, dict)})
+    text = json.dumps(old_grid)
+    again = Grid.from_json(text)
+    old = json.loads(profile.to_json())
+    for name, feature in old["features"].items():
+        feature["counts"] = profile.counts[name].tolist()
+        feature["extra"] = feature["extra"][:6]
+    back = Profile.from_json(json.dumps({**old, "grid": again.fingerprint}), again)
+    assert [d.psi for d in compare(back, Profile.of(again, ref))] == [0.0] * len(grid.features)
+
+
+def test_a_row_beyond_the_cells_is_counted_where_its_edges_are() -> None:
+    # The long tails are left out of the cells: below, in the lower tail, core, upper tail, above.
+    ref = np.exp(1.5 * np.random.default_rng(1).standard_normal(200_000))
+    grid = Grid.from_reference(pd.DataFrame({"x": ref}))
+    x = grid.features["x"]
+    assert x.first > 0
+    values = np.r_[-1.0, ref.min(), np.quantile(ref, [0.0001, 0.3, 0.9999]), ref.max(), 2 * ref.max(), np.nan]
+    profile = Profile.of(grid, pd.DataFrame({"x": values}))
+    expected = np.histogram(values[:-1], np.r_[-np.inf, x.edges, np.inf])[0]
+    assert profile.counts["x"].tolist() == expected.tolist()
+    assert profile.extra["x"][[0, 4, 5]].tolist() == [1.0, -1.0, 2 * ref.max()]

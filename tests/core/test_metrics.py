@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from mlops_assets.core.metrics import METRICS, CannotJudge, Metric, metric, metrics_for
+from mlops_assets.core.judging import block_interval
+from mlops_assets.core.metrics import METRICS, CannotJudge, Metric, metric, metrics_for, profit
 
 RNG = np.random.default_rng(7)
 N = 400
@@ -44,6 +45,8 @@ MULTI = {
 
 
 def data(m: Metric, task: str) -> tuple[np.ndarray, np.ndarray]:
+    if m.of_bounds:
+        return T, np.column_stack([P - 2.0, P + 2.0])
     return {"binary": (Y, S), "regression": (T, P), "multiclass": (K, M)}[task]
 
 
@@ -154,3 +157,115 @@ def test_importing_the_core_pulls_in_no_heavy_library() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+# --- false-positive rate, coverage, profit, chances in place of labels -------------------------------------
+
+COSTS = {"true_positive": 50.0, "false_positive": -5.0, "false_negative": -100.0, "true_negative": 0.0}
+
+
+def test_false_positive_rate_is_one_less_specificity() -> None:
+    tn, fp, _, _ = sk.confusion_matrix(Y, CALLS).ravel()
+    assert metric("false_positive_rate").score(Y, S) == pytest.approx(fp / (fp + tn))
+    assert not metric("false_positive_rate").greater_is_better
+    with pytest.raises(CannotJudge, match="needs both classes"):
+        metric("false_positive_rate").score([1, 1], [0.2, 0.7])
+
+
+def test_interval_coverage_is_the_share_inside() -> None:
+    bounds = np.array([[0.0, 1.0], [0.0, 1.0], [2.0, 3.0], [4.0, 4.0]])
+    assert metric("interval_coverage").score([0.0, 1.5, 2.5, 4.0], bounds) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("scores", "why"),
+    [
+        ([1.0, 2.0], "needs a lower and an upper bound"),
+        ([[1.0, 2.0, 3.0]] * 2, "needs a lower and an upper bound"),
+        ([[2.0, 1.0], [1.0, 2.0]], "lower bound above the upper"),
+        ([[np.inf, 1.0], [1.0, 2.0]], "missing or infinite"),
+    ],
+)
+def test_bounds_that_are_none_are_refused(scores: list, why: str) -> None:
+    with pytest.raises(CannotJudge, match=why):
+        metric("interval_coverage").score([1.0, 2.0], scores)
+
+
+def test_profit_is_the_confusion_matrix_times_the_costs() -> None:
+    _, fp, fn, tp = sk.confusion_matrix(Y, CALLS).ravel()
+    expected = (50 * tp - 5 * fp - 100 * fn) / N
+    found = profit("binary", COSTS)
+    assert (found.name, found.greater_is_better, found.tasks) == ("profit", True, ("binary",))
+    assert found.score(Y, S) == pytest.approx(expected)
+
+
+def test_profit_of_a_regression_by_hand() -> None:
+    # One unit too low costs 3, two units too high cost 1 each: (3 + 2) / 2 a row.
+    found = profit("regression", {"under_prediction": 3.0, "over_prediction": 1.0})
+    assert found.score([5.0, 5.0], [4.0, 7.0]) == pytest.approx(-2.5)
+
+
+@pytest.mark.parametrize(("task", "y", "s"), [("binary", Y, S), ("regression", T, P)])
+def test_the_interval_of_profit_is_students_over_days(task: str, y: np.ndarray, s: np.ndarray) -> None:
+    from scipy import stats
+
+    costs = COSTS if task == "binary" else {"under_prediction": 3.0, "over_prediction": 1.0}
+    found = profit(task, costs)  # type: ignore[arg-type]
+    value, influence = found.evaluate(y, s)
+    days = np.repeat(np.arange(10), N // 10)
+    span = block_interval(value, influence, days)
+    means = (influence + value).reshape(10, -1).mean(axis=1)
+    assert (span.lower, span.upper) == pytest.approx(stats.t.interval(0.95, 9, means.mean(), stats.sem(means)))
+
+
+@pytest.mark.parametrize(
+    ("task", "costs", "why"),
+    [
+        ("binary", {"true_positive": 1.0}, "needs a finite number for each of true_positive"),
+        ("binary", {**COSTS, "extra": 1.0}, "needs a finite number"),
+        ("binary", {**COSTS, "true_negative": float("inf")}, "needs a finite number"),
+        ("regression", {"under_prediction": -1.0, "over_prediction": 1.0}, "zero or more"),
+        ("multiclass", COSTS, "no form for task multiclass"),
+    ],
+)
+def test_a_wrong_cost_table_names_the_remedy(task: str, costs: dict, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        profit(task, costs)  # type: ignore[arg-type]
+
+
+OF_CLASSES = [(n, t) for n, m in sorted(METRICS.items()) for t in m.tasks if t != "regression"]
+
+
+@pytest.mark.parametrize(("name", "task"), OF_CLASSES)
+def test_chances_of_zero_and_one_are_labels(name: str, task: str) -> None:
+    y, s = data(metric(name), task)
+    chances = (y[:, None] == np.arange(2 if task == "binary" else 3)).astype(float)
+    value, branches = metric(name).expected(chances, s)
+    known, influence = metric(name).evaluate(y, s)
+    assert value == pytest.approx(known)
+    assert branches[np.arange(N), y.astype(int)] == pytest.approx(influence)
+
+
+@pytest.mark.parametrize(("name", "task"), [pair for pair in OF_CLASSES if pair[0] != "calibration_error"])
+def test_the_expected_value_is_the_mean_over_labels_drawn_from_the_chances(name: str, task: str) -> None:
+    rng = np.random.default_rng(11)
+    s = S if task == "binary" else M
+    chances = np.column_stack([1 - S, S]) if task == "binary" else M
+    value, branches = metric(name).expected(chances, s)
+    draws = [(rng.random(N)[:, None] > chances.cumsum(axis=1)).sum(axis=1).astype(float) for _ in range(200)]
+    values = [metric(name).score(y, s) for y in draws]
+    assert value == pytest.approx(np.mean(values), abs=5 * np.std(values) / np.sqrt(200) + 1e-9)
+    # And the influence says how much the value scatters from draw to draw.
+    mean = (chances * branches).sum(axis=1)
+    spread = np.sqrt(((chances * branches**2).sum(axis=1) - mean**2).sum()) / N
+    assert spread == pytest.approx(np.std(values), rel=0.25)
+
+
+def test_a_regression_has_no_expected_value() -> None:
+    with pytest.raises(CannotJudge, match="rmse is not defined"):
+        metric("rmse").expected(np.full((2, 2), 0.5), [0.5, 0.5])
+
+
+def test_a_metric_is_handed_back() -> None:
+    found = profit("binary", COSTS)
+    assert metric(found) is found

@@ -181,3 +181,9 @@ def test_what_cannot_be_judged_yet_says_why(row: PerformanceRow, reference: floa
 def test_a_wrong_policy_names_the_remedy() -> None:
     with pytest.raises(ValueError, match="zero or more"):
         PerformancePolicy(max_drop=-0.1)
+
+
+def test_a_verdict_states_the_share_without_a_label() -> None:
+    row = replace(window(0.72, 0.70, 0.74), share_unlabelled=0.025)
+    assert performance_holds(row, "roc_auc", 0.75, PerformancePolicy()).sentence.endswith("2.5% of the rows have none")
+    assert "have none" not in performance_holds(window(0.72, 0.70, 0.74), "roc_auc", 0.75, PerformancePolicy()).sentence

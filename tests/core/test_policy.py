@@ -13,10 +13,12 @@ from mlops_assets.core.policy import (
     Decision,
     Evidence,
     History,
+    Past,
     RetrainPolicy,
     decide,
     is_news,
 )
+from mlops_assets.core.probe import Gain, Probed
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -181,9 +183,54 @@ def test_too_few_new_labels_wait() -> None:
     assert act(replace(BREACH, matured_labels=500)) == ("retrain", "drift")
 
 
-def test_a_measured_gain_under_its_price_waits_and_more_gain_never_turns_back() -> None:
-    actions = [act(replace(BREACH, expected_gain=g))[0] for g in (-0.1, 0.0, 0.0099, 0.01, 0.5)]
-    assert actions == ["wait", "wait", "wait", "retrain", "retrain"]
+def probe(lower: float, mean: float | None = None, revert: float | None = None) -> Probed:
+    """A finding of the probe: bounds of what a refit, and going back to version 2, would have gained."""
+    refit = Gain("refit:4", lower, lower + 0.05 if mean is None else mean, 1, 1000, 28)
+    back = None if revert is None else Gain("revert:2", revert, revert + 0.05, 1, 1000, 28)
+    return Probed(refit, back, "refit:4", looks=1, alpha_spent=0.01, sentence="The probe has looked.")
+
+
+def test_a_sure_gain_above_its_price_retrains_and_more_gain_never_turns_back() -> None:
+    gains = (-0.1, 0.0, 0.01, 0.0101, 0.5)
+    actions = [act(evidence(probe=probe(gain))) for gain in gains]
+    assert actions == [("wait", "nothing")] * 3 + [("retrain", "gain")] * 2
+    assert act(evidence(probe=probe(0.03)), replace(POLICY, min_gain=0.04)) == ("wait", "nothing")
+    assert decide(evidence(probe=probe(0.03)), POLICY, History(), NOW).candidate == "refit:4"
+
+
+def test_where_the_probe_has_looked_failed_checks_ask_for_nothing() -> None:
+    assert act(BREACH) == ("retrain", "drift")
+    decision = decide(replace(BREACH, probe=probe(-0.02)), POLICY, History(), NOW)
+    assert (decision.action, decision.rule, decision.candidate) == ("wait", "nothing", None)
+    assert "nothing that was tried would have done better" in decision.reason
+
+
+def test_going_back_is_not_held_back_and_needs_the_larger_gain() -> None:
+    just_before = quiet(0.1)
+    assert act(evidence(probe=probe(0.05, revert=0.05)), history=just_before) == ("revert", "revert")
+    assert act(evidence(probe=probe(0.05)), history=just_before)[0] == "wait"
+    assert act(evidence(probe=probe(0.05, mean=0.3, revert=0.05))) == ("retrain", "gain")
+    assert act(evidence(probe=probe(-0.05, revert=0.01))) == ("wait", "nothing")
+    decision = decide(evidence(probe=probe(0.0, revert=0.05)), POLICY, History(), NOW)
+    assert decision.candidate == "revert:2"
+    assert Decision.from_dict(decision.to_dict()) == decision
+
+
+def test_another_finding_of_the_probe_would_have_flipped_the_action() -> None:
+    for found in (probe(0.005), probe(0.05), probe(0.0, revert=0.05)):
+        given = evidence(probe=found)
+        decision = decide(given, POLICY, History(), NOW)
+        changes = [c for c in decision.counterfactuals if "probe" in c.evidence]
+        assert changes
+        assert all(c.replay(given, POLICY, History(), NOW) == c.action != decision.action for c in changes)
+
+
+def test_a_rejected_candidate_of_age_renews_the_term() -> None:
+    old = SINCE + timedelta(days=50)
+    earlier = History((Past(SINCE + timedelta(days=42), "retrain", "x", "age"),))
+    assert act(evidence(), now=old) == ("retrain", "age")
+    assert act(evidence(), now=old, history=earlier) == ("wait", "nothing")
+    assert act(evidence(), now=SINCE + timedelta(days=84), history=earlier) == ("retrain", "age")
 
 
 def test_age_starts_a_candidate() -> None:

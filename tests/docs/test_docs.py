@@ -37,6 +37,7 @@ SECTIONS = {
     ("models.md", "Drift"): settings.DriftSpec,
     ("models.md", "Performance"): settings.PerformanceSpec,
     ("models.md", "Retraining"): RetrainPolicy,
+    ("models.md", "Probe"): settings.ProbeSpec,
     ("models.md", "Gate"): settings.GateSpec,
 }
 REQUIRED = "required"

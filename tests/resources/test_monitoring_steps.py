@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -160,3 +161,70 @@ def test_a_reference_of_a_few_rows_is_refused_or_says_that_it_cannot_judge(
         write_reference(drifting.platform.lake, "flight_delay", 7, rows, columns=columns, scores=rows[SCORE].to_numpy())
     assert "50 rows" in str(why.value)
     assert not (drifting.home.lake / "references" / "flight_delay" / "version=7").exists()
+
+
+# --- what stands behind the drift --------------------------------------------------------------------------
+
+
+def test_each_window_says_what_moved_and_what_it_did(reading: World) -> None:
+    champion = reading.platform.registry.load("flight_delay", 1)
+    reference = read_reference(reading.platform.lake, "flight_delay", 1)
+    rows = read_scores(reading.platform, reading.model, *WEEKS[:2])
+    (first, _) = summaries(reading, "drift")
+    shift = first["prediction_shift"]
+    assert sum(shift["by_feature"].values()) == pytest.approx(shift["total"], abs=1e-6)
+    assert set(shift["by_feature"]) == set(champion.recipe.names)
+    # 500 rows a side stand for all of them: the standard error of the shift is 0.04 here.
+    means = [np.log(p / (1 - p)).mean() for p in (champion.predict(f) for f in (reference.sample, rows))]
+    assert shift["total"] == pytest.approx(means[1] - means[0], abs=0.15)
+    assert 0.5 < first["domain_classifier"]["auc"] < 1.0
+    assert {finding["source"] for finding in first["findings"]} <= {"flights", "planes"}
+    moved = [name for finding in first["findings"] for name in finding["features"]]
+    told = first["checks"][0]["sentence"]
+    assert f"{len(moved)} of {len(champion.recipe.names)} features have drifted" in told
+    assert first["levels"]["calibrated"] is False
+    page = reading.platform.lake.folder("reports", "flight_delay", "drift", "window=2013-02-25T0500", "report.html")
+    assert "What moved, and what it did" in page.read_text(encoding="utf-8")
+
+
+def judged_again(world: World, levels: str, window: str = "day"):
+    for path in world.platform.lake.folder("reports", "flight_delay", "drift").glob("*/summary.json"):
+        path.unlink()
+    drift = replace(world.model.monitoring.drift, levels=levels)
+    again = world.with_settings(monitoring={"drift": drift, "window": window})
+    watched = watch_drift(again.platform, again.model)
+    assert watched is not None
+    return watched, summaries(again, "drift")[-1]
+
+
+def test_levels_are_calibrated_where_the_reference_holds_enough_windows(drifting: World) -> None:
+    """48 days of reference are 48 windows of a day."""
+    watched, summary = judged_again(drifting, "calibrated")
+    levels = summary["levels"]
+    assert (levels["calibrated"], levels["season_seen"]) == (True, False)
+    assert levels["achievable_alpha"] == 0.05
+    assert len({round(level["psi"], 6) for level in levels["level"].values()}) > 5
+    assert watched.newest[0].limit == 0.0
+    assert "calibrated on" in watched.reason
+    assert "Season not yet seen" in watched.reason
+    assert summary["domain_classifier"]["cannot"]["why"].startswith("the window has rows of one day only")
+    assert "The window has rows of one day only" in watched.more["findings"].replace("Cannot judge, because t", "T")
+
+
+def test_auto_keeps_the_policy_where_it_does_not_and_says_so(drifting: World) -> None:
+    watched, summary = judged_again(drifting, "auto", "week")
+    assert summary["levels"]["calibrated"] is False
+    assert "of the 52 windows that calibrated levels need" in summary["levels"]["sentence"]
+    assert watched.newest[0].limit == 0.05
+    drifting.platform.lake.folder("references", "flight_delay", "version=1", "days.parquet").unlink()
+    _, without = judged_again(drifting, "calibrated", "week")
+    assert "kept without its days" in without["levels"]["sentence"]
+
+
+def test_a_reference_of_an_older_version_of_the_platform_still_works(drifting: World) -> None:
+    lake = drifting.platform.lake
+    path = lake.folder("references", "flight_delay", "version=1", "sample.parquet")
+    lake.write(pd.read_parquet(path).drop(columns="event_timestamp"), path)
+    _, summary = judged_again(drifting, "preset", "week")
+    assert summary["domain_classifier"]["cannot"]["remedy"] == "The next promotion writes one with it"
+    assert summary["prediction_shift"]["total"]

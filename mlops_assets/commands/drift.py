@@ -1,0 +1,211 @@
+"""`mlops drift`: how far two sets of files are apart, without any set-up.
+
+Here: the command, its table and its sentence. Not here: the comparison (`resources.drift_files`), the page
+(`core.drift_page`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mlops_assets.commands.console import AsJson, example, say, say_json
+
+if TYPE_CHECKING:
+    from mlops_assets.core.drift import DriftPolicy, FeatureDrift
+    from mlops_assets.resources.drift_files import FilesDrift
+
+SHOWN = 20
+"""Features in the table, the worst ones, unless all are asked for."""
+NAME_WIDTH = 12
+"""Least width of a feature's name; longer ones lose their middle."""
+
+Files = "A Parquet or CSV file, a folder of them, or a glob in quotes."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    by_month = "mlops drift 'january/*.parquet' february.parquet --html drift.html"
+    app.command(epilog=example("mlops drift old.csv new.csv", by_month))(drift)
+
+
+def drift(
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help=f"What to compare with. {Files}")],
+    current: Annotated[str, typer.Argument(metavar="CURRENT", help=f"What to judge. {Files}")],
+    preset: Annotated[
+        Literal["high_stakes", "default", "low_stakes", "ks"],
+        typer.Option(help="Limits: PSI 0.1, 0.2 or 0.3; or p < 0.05 by Kolmogorov-Smirnov and chi-squared."),
+    ] = "default",
+    kl: Annotated[bool, typer.Option("--kl", help="Kullback-Leibler too, with a limit of 0.15.")] = False,
+    columns: Annotated[str, typer.Option(metavar="A,B", help="Only these columns.", show_default="all in both")] = "",
+    ignore: Annotated[str, typer.Option(metavar="A,B", help="Leave these out.", show_default="none")] = "",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none")
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--all", help=f"All features, not the {SHOWN} worst.")] = False,
+    fail_on_drift: Annotated[
+        bool, typer.Option("--fail-on-drift", help="Exit code 1 if there is drift, or nothing could be judged.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two sets of Parquet or CSV files, column by column, with the statistics of the drift report.
+
+    Nothing has to be set up. Files of any size are read in batches. What the numbers mean: docs/drift.md.
+    """
+    from mlops_assets.core.drift import KL_LIMIT, DriftPolicy
+    from mlops_assets.resources.drift_files import compare_files
+
+    policy = DriftPolicy.preset(preset)
+    if kl:
+        policy = DriftPolicy(**{**policy.to_dict(), "kl": KL_LIMIT})
+    with _progress() as progress:
+        found = compare_files(
+            reference, current, policy=policy, columns=_names(columns), ignore=_names(ignore), progress=progress
+        )
+    if html is not None:
+        _write_page(html, found, reference, current, kl=kl)
+    if as_json:
+        say_json(_plain(found, reference, current, preset, policy))
+    else:
+        _say(found, reference, current, kl=kl, shown=None if show_all else SHOWN)
+        if html is not None:
+            say(f"Page: {html}")
+    if fail_on_drift and not found.verdict.passed:
+        raise typer.Exit(1)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], None]]:
+    """Rows so far on a person's terminal; nothing elsewhere."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("Looking at the files") as status:
+        yield lambda what, rows: status.update(f"{what}: {rows:,} rows")
+
+
+def _write_page(path: Path, found: FilesDrift, reference: str, current: str, *, kl: bool) -> None:
+    from mlops_assets.core.drift_page import drift_page
+    from mlops_assets.resources.atomic import write_text
+
+    page = drift_page(
+        names=(reference, current),
+        profiles=(found.reference, found.current),
+        drifts=found.drifts,
+        verdict=found.verdict,
+        left_out=found.left_out,
+        kl=kl,
+    )
+    write_text(path, page)
+
+
+def _plain(found: FilesDrift, reference: str, current: str, preset: str, policy: DriftPolicy) -> dict[str, Any]:
+    verdict = found.verdict
+    return {
+        "reference": {"files": reference, "rows": found.reference.rows},
+        "current": {"files": current, "rows": found.current.rows},
+        "preset": preset,
+        "policy": policy.to_dict(),
+        "drift": None if verdict.passed is None else not verdict.passed,
+        "reason": verdict.reason,
+        "share": verdict.share,
+        "drifted": list(verdict.drifted),
+        "features": [
+            {**d.to_dict(), "verdict": verdict_on(d, found), "finding": found.verdict.findings.get(d.feature)}
+            for d in found.drifts
+        ],
+        "left_out": dict(found.left_out),
+    }
+
+
+# --- the table ---------------------------------------------------------------------------------------------
+
+
+def verdict_on(drift: FeatureDrift, found: FilesDrift) -> str:
+    """One word on a feature."""
+    if drift.feature in found.verdict.findings:
+        return "drifted"
+    return "stable" if drift.why is None else "unjudged"
+
+
+def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: int | None) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    rows = [(d, _cells(d, kl=kl)) for d in found.drifts[:shown]]
+    heads = ["kind", "PSI", *(["KL"] if kl else []), "KS/χ²\np", "W\n(sd)", "JS", "miss.\nchange", "new or\nout"]
+    widths = [
+        max(len(text) for text in (*head.split("\n"), *(cells[i] for _, cells in rows))) for i, head in enumerate(heads)
+    ]
+    # Two blanks between columns; the verdict needs eight.
+    room = max(console.width - sum(widths) - 8 - 2 * (len(widths) + 1), NAME_WIDTH)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("feature", no_wrap=True)
+    for head in heads:
+        table.add_column(head, no_wrap=True, justify="left" if head == "kind" else "right", vertical="bottom")
+    table.add_column("verdict", no_wrap=True)
+    for d, cells in rows:
+        word = verdict_on(d, found)
+        style = {"drifted": "[bold red]", "stable": "", "unjudged": "[dim]"}[word]
+        table.add_row(_short(escape(d.feature), room), *cells, f"{style}{word}")
+    console.print(table)
+    rest = len(found.drifts) - len(rows)
+    if rest:
+        say(f"... and {rest} more, which moved less: --all shows them.")
+    verdict = {True: "[bold]No drift.[/bold]", False: "[bold red]Drift.[/bold red]", None: "[bold]Cannot judge.[/bold]"}
+    say(f"{verdict[found.verdict.passed]} {escape(found.verdict.reason)}")
+    say(escape(f"{found.current.rows:,} rows of {current} against {found.reference.rows:,} of {reference}."))
+    if found.left_out:
+        say(escape(_left_out(found)))
+
+
+def _left_out(found: FilesDrift) -> str:
+    told = [f"{name} ({why})" for name, why in found.left_out.items()]
+    more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    return f"Left out: {'; '.join(told[:SHOWN])}{more}."
+
+
+def _cells(d: FeatureDrift, *, kl: bool) -> Sequence[str]:
+    p = d.ks_p if d.ks_p is not None else d.chi2_p
+    new = d.new_share if d.new_share is not None else d.outside_share
+    return [
+        {"numeric": "num", "categorical": "cat", None: ""}[d.kind],
+        _number(d.psi, 3),
+        *([_number(d.kl, 3)] if kl else []),
+        "<0.001" if p is not None and p < 0.001 else _number(p, 3),
+        _number(d.wasserstein, 2),
+        _number(d.js, 3),
+        _percent(d.missing_change, sign="+"),
+        _percent(new),
+    ]
+
+
+def _percent(value: float | None, *, sign: str = "") -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:{sign}.{0 if abs(value) > 0.999 else 1}f}%" if value else "0%"
+
+
+def _number(value: float | None, places: int) -> str:
+    """In five characters."""
+    if value is None:
+        return ""
+    return f"{value:.{places}f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0e}"
+
+
+def _short(name: str, width: int) -> str:
+    """The name in this width: features of one view begin alike and those of one kind end alike."""
+    if len(name) <= width:
+        return name
+    end = width // 2
+    return f"{name[: width - 1 - end]}…{name[-end:]}"

@@ -1,0 +1,113 @@
+"""`mlops explain`: one decision as a person reads it.
+
+Here: the command and its page in the terminal. Not here: collecting and replaying (`resources.explanation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from mlops_assets.commands.console import AsJson, example, minute, say, say_json, say_table
+from mlops_assets.commands.decisions import told
+from mlops_assets.resources.home import Home
+
+if TYPE_CHECKING:
+    from mlops_assets.resources.explanation import Explanation
+
+
+SHOWN = 12
+"""Checks in the table: those of the newest windows."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=example("mlops explain b49d55db", "mlops explain b49d55dbd596def0 --json"))(explain)
+
+
+def explain(
+    decision: Annotated[str, typer.Argument(metavar="DECISION", help="Its id, or the first characters of it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Explain a decision: evidence, policy, reason, what came of it, and what would have changed it.
+
+    What would have changed it is not only said: the decision is replayed with the change made, on what was known then.
+    """
+    from mlops_assets.resources.explanation import explain as explained
+
+    found = explained(Home.from_environment(), decision)
+    if as_json:
+        say_json(found.to_dict())
+    else:
+        _say(found)
+
+
+def _say(found: Explanation) -> None:
+    entry = found.decision
+    action = entry["action"].replace("_", " ")
+    where = f"{entry['model']} at {minute(entry['at'])} UTC"
+    say(f"[bold]{action}[/bold] by the rule {entry['rule']}: {where} ({entry['id']})")
+    say_table("Because", ["reason"], [(reason,) for reason in entry["reasons"]])
+    say_table("Evidence", ["what", "value"], list(_facts(entry["evidence"])))
+    checks = entry["evidence"]["checks"]
+    if checks:
+        rows = [(c["window"], c["name"], _answer(c["passed"]), c["sentence"]) for c in checks[-SHOWN:]]
+        older = f" (the newest {len(rows)} of {len(checks)}; --json has all)" if len(checks) > len(rows) else ""
+        say_table(f"Checks{older}", ["window", "check", "answer", "what was found"], rows)
+    say_table("Policy", ["field", "value"], list(entry["policy"].items()))
+    _say_what_came(found)
+    _say_flips(found, action)
+
+
+def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What was known besides the checks; empty fields are left out."""
+    for name, value in evidence.items():
+        if name == "checks" or value in (None, "", [], ()):
+            continue
+        if name == "champion_since":
+            yield name.replace("_", " "), f"{minute(value)} UTC"
+        elif name == "probe":
+            yield name, value["sentence"]
+        elif isinstance(value, bool):
+            yield name.replace("_", " "), "yes" if value else "no"
+        else:
+            yield name.replace("_", " "), " ".join(value) if isinstance(value, list) else value
+
+
+def _say_what_came(found: Explanation) -> None:
+    rows = [(minute(entry["at"]), *_without_rule(entry)) for entry in found.came_of_it]
+    rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in found.runs]
+    if rows:
+        say_table("What came of it", ["time (UTC)", "what", "how"], rows)
+    elif found.decision["action"] in ("retrain", "revert"):
+        say("Nothing has come of it yet: no run, no promotion, no rejection.")
+    else:
+        say("Nothing came of it, and nothing had to: it asked for no run.")
+
+
+def _without_rule(entry: Mapping[str, Any]) -> tuple[str, str]:
+    what, _, why = told(entry)
+    return what, why
+
+
+def _say_flips(found: Explanation, action: str) -> None:
+    if found.replayed is None:
+        say(f"What would have changed it cannot be shown. {escape(found.not_replayed)}")
+        return
+    if found.replayed == found.decision["action"]:
+        say(f"Replayed on the same evidence, policy and history, the answer is the same: {action}.")
+    else:
+        answer = found.replayed.replace("_", " ")
+        say(f"Replayed on the same evidence, today's code answers {answer}: its rules have changed since.")
+    if found.flips:
+        rows = [(flip.sentence, flip.answer.replace("_", " ")) for flip in found.flips]
+        say_table("What would have changed it, each replayed", ["change", "answer"], rows)
+    else:
+        say("No single change of evidence or policy that is tried leads to another answer.")
+
+
+def _answer(passed: bool | None) -> str:
+    return {True: "passed", False: "failed", None: "cannot judge"}[passed]

@@ -1,0 +1,113 @@
+"""`mlops ledger verify` and `mlops champion-at`: is the record whole, and who was champion when.
+
+Here: the commands. Not here: the hashes (`resources.chain`), reading the record (`resources.record`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from mlops_assets.commands.console import AsJson, ModelName, example, known_model, minute, say, say_json
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.record import Record, Reign
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="The record of every decision, request, pause, promotion and rejection.",
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="ledger")
+    parent.command(
+        "champion-at",
+        epilog=example(
+            "mlops champion-at flight_delay 2013-06-01", "mlops champion-at flight_delay 2013-06-01T12:00+02:00"
+        ),
+    )(champion_at)
+
+
+@app.command(epilog=example("mlops ledger verify", "mlops ledger verify flight_delay --json"))
+def verify(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="One model's record.", show_default="all records")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no entry was edited, removed or moved: each holds the hash of the one before.
+
+    Exit code 1 if one does not fit. A missing file of one model is found too, by the head that stands beside it.
+    """
+    record = Record(Home.from_environment().ledger)
+    names = record.models() if model is None else [model if model in record.models() else known_model(model)]
+    found = [record.verify(name) for name in names]
+    if as_json:
+        say_json([checked.to_dict() for checked in found])
+    elif not found:
+        say("Nothing is on record in this home yet.")
+    else:
+        for checked in found:
+            end = f", head {checked.head[:16]}" if checked.whole and checked.head else ""
+            say(escape(f"{checked.model}: {checked.told}{end}"))
+    if not all(checked.whole for checked in found):
+        raise typer.Exit(1)
+
+
+def champion_at(
+    model: ModelName,
+    time: Annotated[str, typer.Argument(metavar="TIME", help="ISO date or date-time; without a zone it is UTC.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which version was champion at a moment of the model's clock, since when, why, and until when."""
+    moment = parse_moment(time)
+    record = Record(Home.from_environment().ledger)
+    reign = record.champion_at(known_model(model), moment)
+    if as_json:
+        say_json({"model": model, "at": moment, "champion": asdict(reign) if reign else None})
+    elif reign is None:
+        say(_none(model, moment, record.reigns(model)))
+    else:
+        _say(model, moment, reign)
+
+
+def parse_moment(text: str) -> datetime:
+    """An ISO date or date-time as a moment; a date is its first moment, without a zone it is UTC.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is no moment. Write an ISO date or date-time such as 2013-06-01 or 2013-06-01T12:00+02:00; "
+            "without a zone it is UTC."
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _none(model: str, moment: datetime, reigns: list[Reign]) -> str:
+    if not reigns:
+        return f"{model} had no champion at {minute(moment)} UTC: none has been promoted in this home yet."
+    first = reigns[0]
+    return (
+        f"{model} had no champion at {minute(moment)} UTC: the first, version {first.version}, was promoted at "
+        f"{minute(first.since)} UTC."
+    )
+
+
+def _say(model: str, moment: datetime, reign: Reign) -> None:
+    until = (
+        f"until {minute(reign.until)} UTC, followed by version {reign.followed_by}" if reign.until else "and still is"
+    )
+    say(f"[bold]Version {reign.version}[/bold] was champion of {model} at {minute(moment)} UTC:")
+    say(f"since  {minute(reign.since)} UTC, by a {reign.kind}, {until}")
+    say(f"by     {f'decision {reign.decision} (mlops explain {reign.decision})' if reign.decision else 'no decision'}")
+    say(f"reason {escape(reign.reason)}")

@@ -1,0 +1,424 @@
+"""The probe: would another model have done better on the newest rows, and how sure is that?
+
+Here: the candidates, the folds that no candidate was fitted on, what a look at one window found, and the gain that
+several looks add up to. Not here: fitting and scoring candidates (`resources.probing`, `life`), what follows from the
+gain (`policy`), the comparison that lets a challenger through (`gate`).
+
+A fit before the judged window has not seen a change that came with it, so a window is judged fold by fold, going
+forward in time (prequential evaluation, Dawid 1984): each fold's candidates are fitted on what was known before the
+fold begins, its older neighbours in the same window among it. No row is both fitted on and judged.
+
+One series is tested, not the best of many: in each fold it follows the candidate that had the least loss in the folds
+before (`leader`), discounted so that recent folds count more. Which one that is depends on the past alone, so the
+selection needs no correction. What is tested is what the platform would have served.
+
+The gain over the champion is pooled over the newest 1, 2 and 4 windows of the champion's life, each at a third of the
+level: a loud change shows in one window, a faint one adds up. The level is spent at every look. It bounds the rate of
+false alarms per look, as control charts do, and not their chance over a whole life: a bound on that would grow deaf
+with age, and a change may come late. `alpha_spent` says what a champion's life has cost so far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, block_sums, sums_interval
+from mlops_assets.core.metrics import metric
+from mlops_assets.core.windows import Window, midnight
+
+Action = Literal["revert", "refit"]
+
+SPANS = (1, 2, 4)
+"""Numbers of newest windows that gains are pooled over."""
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """What could serve instead of the champion.
+
+    Attributes:
+        action: `revert` to a kept version, or `refit` the champion's recipe.
+        of: the version, or the training window: `expanding`, or the number of newest monitoring windows.
+    """
+
+    action: Action
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is called on record: `refit:expanding`, `refit:2`, `revert:7`."""
+        return f"{self.action}:{self.of}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The inverse of `name`."""
+        action, _, of = name.partition(":")
+        if action not in ("revert", "refit") or not of:
+            raise ValueError(f"{name!r} is no candidate: write refit:<window> or revert:<version>")
+        return cls("revert" if action == "revert" else "refit", of)
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        if self.action == "revert":
+            return f"going back to version {self.of}"
+        if self.of == "expanding":
+            return "a refit on all history"
+        return f"a refit on the newest {'window' if self.of == '1' else f'{self.of} windows'}"
+
+
+@dataclass(frozen=True)
+class ProbePolicy:
+    """How the probe looks. Every field may be set under `probe:` in a model's YAML.
+
+    Attributes:
+        refits: training windows that are tried: `expanding`, or a number of newest monitoring windows.
+        folds: parts that the newest matured window is judged in, 4 by default. More see a change sooner and cost as
+            many more fits.
+        level: one-sided level of the lower bound of the gain at each look, 0.01 by default: about one false alarm
+            in 100 windows.
+        half_life: windows after which a fold's loss counts half when the leader is chosen, 1 by default.
+        rows: most rows that a candidate is fitted on, a seeded sample of its window, 50,000 by default; the judged
+            window is sampled to the same size.
+        rounds: most boosting rounds of a candidate, 200 by default; it takes the champion's recipe and is never
+            promoted.
+    """
+
+    refits: tuple[str, ...] = ("expanding", "4", "1")
+    folds: int = 4
+    level: float = 0.01
+    half_life: float = 1.0
+    rows: int = 50_000
+    rounds: int = 200
+
+    def __post_init__(self) -> None:
+        bad = [of for of in self.refits if of != "expanding" and not (of.isdigit() and int(of) > 0)]
+        if bad or not self.refits:
+            msg = f"probe.refits has {bad or 'nothing'}: write expanding, or numbers of windows such as 1, 2 and 4"
+            raise ValueError(msg)
+        if not 0.0 < self.level < 0.5:
+            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.01"
+            raise ValueError(msg)
+        if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
+            msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class FoldLoss:
+    """What each candidate, and the champion under the name `keep`, lost in one fold.
+
+    `loss` is the metric's distance from a faultless model (`Metric.loss`): smaller is better.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+    loss: Mapping[str, float]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, with times as text or not."""
+        start, end = (_moment(data[name]) for name in ("start", "end"))
+        return cls(start, end, int(data["rows"]), {name: float(value) for name, value in data["loss"].items()})
+
+
+@dataclass(frozen=True)
+class Series:
+    """The gain of one way of acting over the champion, in one window.
+
+    Attributes:
+        gain: in the metric's unit, positive is better.
+        sums: influence values of the gain summed by day, mean zero.
+        sizes: rows of each day.
+    """
+
+    gain: float
+    sums: tuple[float, ...]
+    sizes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the probe found in one window; plain values, kept on record.
+
+    Attributes:
+        window: the window's label.
+        end: its end.
+        at: when it was looked at, by the model's clock.
+        champion: the version that was champion.
+        champion_loss: its loss on the judged rows.
+        folds: losses by fold, of all candidates.
+        followed: the candidate that was the leader in each fold.
+        series: `leader`, and each version to go back to, against the champion.
+    """
+
+    window: str
+    end: datetime
+    at: datetime
+    champion: str
+    champion_loss: float
+    folds: tuple[FoldLoss, ...]
+    followed: tuple[str, ...]
+    series: Mapping[str, Series]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = asdict(self)
+        plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
+        for fold in plain["folds"]:
+            fold["start"], fold["end"] = fold["start"].isoformat(), fold["end"].isoformat()
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(
+            window=data["window"],
+            end=_moment(data["end"]),
+            at=_moment(data["at"]),
+            champion=data["champion"],
+            champion_loss=data["champion_loss"],
+            folds=tuple(FoldLoss.from_dict(fold) for fold in data["folds"]),
+            followed=tuple(data["followed"]),
+            series={name: Series(s["gain"], tuple(s["sums"]), tuple(s["sizes"])) for name, s in data["series"].items()},
+        )
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What acting would have gained, as a share of the champion's loss.
+
+    Attributes:
+        candidate: what to act by: `refit:<window>` or `revert:<version>`.
+        lower: one-sided lower bound at the probe's level.
+        mean: the estimate.
+        windows: over how many windows it was pooled.
+        rows: judged rows.
+        days: days they fall on.
+    """
+
+    candidate: str
+    lower: float
+    mean: float
+    windows: int
+    rows: int
+    days: int
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        over = "the newest window" if self.windows == 1 else f"the newest {self.windows} windows"
+        than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
+        sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
+        return (
+            f"{Candidate.parse(self.candidate).told} would have lost {than} in {over} "
+            f"({sure}; {self.rows:,} rows on {self.days} days)"
+        )
+
+
+@dataclass(frozen=True)
+class Probed:
+    """All looks of a champion's life, added up.
+
+    Attributes:
+        refit: the gain of refitting by the leader; None when it cannot be judged.
+        revert: the gain of the best version to go back to; None when there is none.
+        leader: the candidate that a refit should follow now.
+        looks: how often the champion has been looked at.
+        alpha_spent: false alarms to be expected from these looks.
+        sentence: what was found.
+    """
+
+    refit: Gain | None
+    revert: Gain | None
+    leader: str
+    looks: int
+    alpha_spent: float
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        gains = {name: Gain(**data[name]) if data[name] else None for name in ("refit", "revert")}
+        return cls(**{**data, **gains})
+
+
+def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
+    """The window in `folds` parts of whole days, in order; fewer where it has fewer days.
+
+    Args:
+        window: what is judged.
+        folds: how many parts.
+        timezone: of the days.
+    """
+    days = window.days(timezone)
+    parts = np.array_split(np.arange(len(days)), min(folds, len(days)))
+    cuts = [window.start, *(midnight(days[int(part[0])], timezone) for part in parts[1:]), window.end]
+    return [Window(start, end) for start, end in pairwise(cuts)]
+
+
+def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: timedelta, half_life: float) -> str:
+    """The candidate with the least discounted loss in these folds; the first named where none has been judged.
+
+    Only folds in which all candidates were judged are compared, so that none looks good by having missed a hard one.
+
+    Args:
+        folds: earlier folds, in any order.
+        candidates: names, the one to begin with first.
+        length: of a monitoring window.
+        half_life: in windows.
+    """
+    known = [fold for fold in folds if all(name in fold.loss for name in candidates)]
+    if not known:
+        return candidates[0]
+    newest = max(fold.end for fold in known)
+    weights = np.array([fold.rows * 0.5 ** ((newest - fold.end) / (length * half_life)) for fold in known])
+    losses = np.array([[fold.loss[name] for name in candidates] for fold in known])
+    return candidates[int(np.argmin(weights @ losses))]
+
+
+def look(
+    window: Window,
+    folds: Sequence[Window],
+    *,
+    label: str,
+    at: datetime,
+    champion: str,
+    y: Array,
+    times: Any,
+    days: Any,
+    kept: Array,
+    scores: Mapping[str, Array],
+    metric_name: str,
+    earlier: Sequence[FoldLoss],
+    policy: ProbePolicy,
+) -> Look:
+    """Judge one window fold by fold.
+
+    Args:
+        window: the window; its length is the unit of the half-life.
+        folds: its parts (`fold_windows`).
+        label: the window's name.
+        at: the model's clock.
+        champion: the champion's version.
+        y: labels, shape (n,), all known.
+        times: event times, shape (n,).
+        days: the local day of each row, shape (n,): the blocks.
+        kept: the champion's scores, shape (n,) or (n, k).
+        scores: candidate name -> scores of the same rows, each row by the model fitted before its fold; NaN in folds
+            where the candidate could not be fitted.
+        metric_name: what the model is judged by.
+        earlier: folds of earlier looks, which say who leads at first.
+        policy: how to look.
+
+    Raises:
+        CannotJudge: no rows, or the metric is undefined on them.
+    """
+    judge = metric(metric_name)
+    refits = [name for name in scores if Candidate.parse(name).action == "refit"]
+    seen, followed, led = list(earlier), [], np.array(kept, dtype=np.float64)
+    found: list[FoldLoss] = []
+    for fold in folds:
+        rows = np.flatnonzero(fold.contains(times))
+        able = [name for name in refits if np.isfinite(scores[name][rows]).all()]
+        if not rows.size or not able:
+            continue
+        chosen = leader(seen, able, length=window.end - window.start, half_life=policy.half_life)
+        led[rows] = scores[chosen][rows]
+        followed.append(chosen)
+        losses = {"keep": _loss(judge, y[rows], kept[rows])}
+        for name, values in scores.items():
+            if np.isfinite(values[rows]).all():
+                losses[name] = _loss(judge, y[rows], values[rows])
+        # A fold of one class has no value by which to rank, and still counts in the window as a whole.
+        if all(math.isfinite(value) for value in losses.values()):
+            found.append(FoldLoss(fold.start, fold.end, int(rows.size), losses))
+            seen.append(found[-1])
+    value, psi = judge.evaluate(y, kept)
+    ways = {"leader": led} if followed else {}
+    ways |= {name: values for name, values in scores.items() if Candidate.parse(name).action == "revert"}
+    series = {}
+    for name, values in ways.items():
+        other, psi_other = judge.evaluate(y, values)
+        direction = 1.0 if judge.greater_is_better else -1.0
+        sums, sizes = block_sums(direction * (psi_other - psi), days)
+        series[name] = Series(judge.gain(value, other), tuple(sums.tolist()), tuple(sizes.tolist()))
+    return Look(label, window.end, at, champion, judge.loss(value), tuple(found), tuple(followed), series)
+
+
+def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: datetime, length: timedelta) -> Probed:
+    """What all looks at one champion say together.
+
+    Args:
+        looks: in any order; those at another champion only help to choose the leader.
+        policy: how to look.
+        champion: the version in production.
+        since: when it came into production: what was seen before has been answered by that.
+        length: of a monitoring window.
+
+    Raises:
+        CannotJudge: there is no look at this champion yet.
+    """
+    ordered = sorted(looks, key=lambda one: one.end)
+    mine = [one for one in ordered if one.champion == champion and one.at > since]
+    if not mine:
+        raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
+    names = [f"refit:{of}" for of in policy.refits]
+    lead = leader([f for one in ordered for f in one.folds], names, length=length, half_life=policy.half_life)
+    refit = _gain("leader", lead, mine, policy)
+    versions = [name for name in mine[-1].series if name != "leader"]
+    reverts = [gain for name in versions if (gain := _gain(name, name, mine, policy, share=len(versions)))]
+    revert = max(reverts, key=lambda gain: gain.lower, default=None)
+    best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
+    sentence = (
+        f"The probe cannot say: fewer than {MIN_BLOCKS} days of labels were judged."
+        if best is None
+        else f"{best.told}."
+    )
+    return Probed(refit, revert, lead, len(mine), len(mine) * policy.level, sentence[0].upper() + sentence[1:])
+
+
+def _gain(name: str, candidate: str, looks: Sequence[Look], policy: ProbePolicy, *, share: int = 1) -> Gain | None:
+    """The best lower bound over the spans that there are; None where no span can be judged."""
+    spans = [span for span in SPANS if span <= len(looks)] or [1]
+    found = []
+    for span in spans:
+        newest = [one for one in looks[-span:] if name in one.series]
+        if len(newest) < span:
+            continue
+        parts = [one.series[name] for one in newest]
+        rows = [sum(part.sizes) for part in parts]
+        total = sum(rows)
+        mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / total
+        loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / total
+        sums = np.concatenate([np.asarray(part.sums) for part in parts])
+        sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
+        if len(sums) < MIN_BLOCKS or loss <= 0.0:
+            continue
+        level = policy.level / (len(spans) * share)
+        span_interval = sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
+        found.append(Gain(candidate, span_interval.lower / loss, mean / loss, span, int(total), len(sums)))
+    return max(found, key=lambda gain: gain.lower, default=None)
+
+
+def _loss(judge: Any, y: Array, s: Array) -> float:
+    try:
+        return float(judge.loss(judge.score(y, s)))
+    except CannotJudge:
+        return math.nan
+
+
+def _moment(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -1,0 +1,271 @@
+"""Looking at the newest matured windows with other models than the champion.
+
+Here: which windows, which rows, the candidates' fits, and the looks on file. Not here: what a look is and what looks
+add up to (`core.probe`), what is decided on them (`core.policy`), the asset (`components`).
+
+A look costs a few fits of the champion's own recipe on samples of bounded size, whatever the history holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.model import Model, Recipe, fit
+from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_windows, look
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.training import CannotTrain
+from mlops_assets.core.windows import Window, closed_windows, local_days, maturity, parse_duration
+from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
+from mlops_assets.resources.platform import Platform, fitted_until
+from mlops_assets.resources.registry import ModelVersion
+
+REVERTIBLE = 2
+"""Versions besides the champion that stay loadable, and are looked at."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the probe asset shows.
+
+    Attributes:
+        looks: those made now.
+        unjudged: why a matured window could not be looked at.
+        probed: what all looks at the champion add up to; None where there is none yet.
+    """
+
+    looks: tuple[Look, ...]
+    unjudged: tuple[str, ...]
+    probed: Probed | None
+
+
+def probe(platform: Platform, model: ModelSettings) -> Looked | None:
+    """Look at every window that has matured since the champion was fitted and was not looked at yet.
+
+    None where there is no champion, or no such window.
+    """
+    champion = platform.registry.champion(model.name)
+    if champion is None:
+        return None
+    now = platform.now(model)
+    known = read_looks(platform, model.name)
+    seen = {one.end for one in known if one.champion == str(champion.version)}
+    made: list[Look] = []
+    unjudged: list[str] = []
+    for window in closed_windows(model.start, now, model.monitoring.window, model.timezone):
+        if window.end in seen or window.end <= _since(champion):
+            continue
+        rows = _judged(platform.data(model), model, window, now=now, since=_since(champion))
+        if rows is None:
+            continue
+        try:
+            found = _look(platform, model, window, rows, at=now, champion=champion, earlier=[*known, *made])
+        except (CannotJudge, CannotTrain) as why:
+            # One class only, say: the window says nothing, and the next ones add up without it.
+            unjudged.append(f"{window.label(model.timezone)}: {why}")
+            continue
+        write_text(_file(platform, model.name, found), json.dumps(found.to_dict(), indent=1))
+        made.append(found)
+    if not made and not unjudged:
+        return None
+    return Looked(tuple(made), tuple(unjudged), probed(platform, model, champion))
+
+
+def read_looks(platform: Platform, model: str) -> list[Look]:
+    """All looks on file, oldest first."""
+    paths = platform.lake.folder("reports", model, "probe").glob("window=*/champion-*.json")
+    looks = [Look.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    return sorted(looks, key=lambda one: (one.end, int(one.champion)))
+
+
+def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | None) -> Probed | None:
+    """What the looks at the champion add up to; None where it has not been looked at."""
+    if champion is None:
+        return None
+    try:
+        return add_up(
+            read_looks(platform, model.name),
+            model.probe,
+            champion=str(champion.version),
+            since=_in_production_since(platform, model, champion),
+            length=_length(model),
+        )
+    except CannotJudge:
+        return None
+
+
+def training_window(platform: Platform, model: ModelSettings) -> str:
+    """`training.window`; where that is `auto`, the window that has led in the looks so far."""
+    if model.training.window != "auto":
+        return model.training.window
+    found = probed(platform, model, platform.registry.champion(model.name))
+    of = Candidate.parse(found.leader).of if found else "expanding"
+    if of == "expanding":
+        return of
+    return f"rolling: {(int(of) * _length(model)).days}d"
+
+
+def _in_production_since(platform: Platform, model: ModelSettings, champion: ModelVersion) -> datetime:
+    """When the champion last became champion; where that is not on record, when it was fitted."""
+    changes = [
+        datetime.fromisoformat(entry["at"])
+        for entry in platform.ledger.entries(model.name)
+        if entry["kind"] in ("promotion", "rollback") and entry["version"] == champion.version
+    ]
+    return max(changes, default=_since(champion))
+
+
+def _length(model: ModelSettings) -> timedelta:
+    return model.retrain_policy.window
+
+
+def _since(version: ModelVersion) -> datetime:
+    since = fitted_until(version)
+    if since is None:
+        raise ValueError(f"{version.uri} is no version")
+    return since
+
+
+def _judged(
+    data: ModelData, model: ModelSettings, window: Window, *, now: datetime, since: datetime
+) -> pd.DataFrame | None:
+    """The window's rows whose label the champion cannot have seen, once it is mature and they are most of it."""
+    rows = data.events(data.day(window.start), data.day(window.end), as_of=now)
+    state = maturity(
+        window,
+        rows[EVENT_TIME],
+        rows[AVAILABLE_AT],
+        now=now,
+        share=model.label.mature_share,
+        max_delay=parse_duration(model.label.max_delay),
+    )
+    if not state.mature:
+        return None
+    rows = rows[rows[LABEL].notna()]
+    unseen = rows[AVAILABLE_AT] >= pd.Timestamp(since)
+    return rows[unseen].reset_index(drop=True) if len(rows) and unseen.mean() >= model.label.mature_share else None
+
+
+def _look(
+    platform: Platform,
+    model: ModelSettings,
+    window: Window,
+    rows: pd.DataFrame,
+    *,
+    at: datetime,
+    champion: ModelVersion,
+    earlier: Sequence[Look],
+) -> Look:
+    data = platform.data(model)
+    judged = data.with_features(_sample(rows, model.probe.rows, model.training.seed))
+    kept = platform.registry.load(model.name, champion.version)
+    folds = fold_windows(window, model.probe.folds, model.timezone)
+    recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
+    scores = _refits(data, model, recipe, judged, folds)
+    for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
+        scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
+    return look(
+        window,
+        folds,
+        label=window.label(model.timezone),
+        at=at,
+        champion=str(champion.version),
+        y=judged[LABEL].to_numpy(),
+        times=pd.DatetimeIndex(judged[EVENT_TIME]),
+        days=local_days(judged[EVENT_TIME], model.timezone),
+        kept=kept.predict(judged),
+        scores=scores,
+        metric_name=model.metric,
+        earlier=[fold for one in earlier for fold in one.folds],
+        policy=model.probe,
+    )
+
+
+def _refits(
+    data: ModelData, model: ModelSettings, recipe: Recipe, judged: pd.DataFrame, folds: Sequence[Window]
+) -> dict[str, np.ndarray]:
+    """Scores of the judged rows by candidate, each row by a fit on what was known before its fold began."""
+    known = data.labelled(known_by=folds[-1].start)
+    wanted = {name: _fit_rows(known, model, name, folds) for name in model.probe.refits}
+    # One join for all candidates and folds: the same row has the same features whoever is fitted on it.
+    used = np.unique(np.concatenate([where for fits in wanted.values() for where in fits]))
+    features = data.with_features(known.iloc[used].reset_index(drop=True))
+    place = np.full(len(known), -1)
+    place[used] = np.arange(len(used))
+
+    def scored(task: tuple[str, int]) -> tuple[np.ndarray, np.ndarray] | None:
+        name, number = task
+        rows = np.flatnonzero(folds[number].contains(judged[EVENT_TIME]))
+        fit_rows = features.iloc[place[wanted[name][number]]]
+        if not rows.size:
+            return None
+        made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy())
+        return rows, made.predict(judged.iloc[rows])
+
+    tasks = [(name, number) for name in model.probe.refits for number in range(len(folds))]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = list(pool.map(scored, tasks))
+    scores: dict[str, Any] = {}
+    for (name, _), part in zip(tasks, found, strict=True):
+        if part is None:
+            continue
+        rows, values = part
+        candidate = f"refit:{name}"
+        scores.setdefault(candidate, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
+    return scores
+
+
+def _fit_rows(known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window]) -> list[np.ndarray]:
+    """Positions of the rows that a candidate is fitted on, fold by fold: known before it, a sample of its window.
+
+    Each row has one seeded rank for all folds and candidates, so that they share most of what is joined.
+    """
+    times, available = known[EVENT_TIME], known[AVAILABLE_AT]
+    rank = np.random.default_rng(model.training.seed).permutation(len(known))
+    parts = []
+    for fold in folds:
+        use = (available < pd.Timestamp(fold.start)).to_numpy()
+        if of != "expanding" and use.any():
+            use &= (times > times[use].iloc[-1] - int(of) * _length(model)).to_numpy()
+        where = np.flatnonzero(use)
+        chosen = where[np.argsort(rank[where])[: model.probe.rows]]
+        parts.append(np.sort(chosen))
+    return parts
+
+
+def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion, *, before: pd.Timestamp) -> list[int]:
+    """The newest versions that were champion once, are kept, and cannot have seen labels from `before` on."""
+    promoted = [
+        entry["version"]
+        for entry in platform.ledger.entries(model.name)
+        if entry["kind"] in ("promotion", "rollback") and entry["version"] != champion.version
+    ]
+    found = []
+    for number in list(dict.fromkeys(reversed(promoted)))[:REVERTIBLE]:
+        version = platform.registry.find(model.name, number)
+        if version is not None and _since(version) <= before:
+            found.append(number)
+    return found
+
+
+def _sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """A seeded sample of the rows, in their order."""
+    if len(rows) <= most:
+        return rows
+    return rows.sample(most, random_state=seed).sort_index().reset_index(drop=True)
+
+
+def _file(platform: Platform, model: str, found: Look) -> Path:
+    window = f"window={found.end:%Y-%m-%dT%H%M}"
+    return platform.lake.folder("reports", model, "probe", window) / f"champion-{found.champion}.json"

@@ -1,0 +1,233 @@
+"""Parquet and CSV files as one table, read batch by batch.
+
+Here: which files a path, a folder or a glob means, what their columns are, and their rows in frames of a
+bounded size. Not here: what is done with them (`drift_files`), the lake's own files (`lake`).
+
+A batch is at most 131,072 rows and about 32 MB. Parquet is read once a pass, by pyarrow; while one batch is
+worked on, the next is read. CSV is read twice more before the first pass, so that a column has one type
+however late its first text comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.drift import Kind
+
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
+"""Texts that stand for a missing value in a CSV file."""
+BATCH_ROWS, MIN_BATCH_ROWS, BATCH_BYTES = 131_072, 4_096, 32 * 2**20
+READ_BUFFER = 2**18
+"""Bytes of a Parquet column read at a time; by default pyarrow fetches whole row groups, several ahead."""
+
+ColumnKind = Kind | Literal["empty", "other"]
+_WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """Files that are read as one table.
+
+    Attributes:
+        name: what was asked for.
+        paths: the files, by name; at least one.
+        kinds: column -> numeric, categorical, `empty` (no value in any file, of any type) or `other` (times,
+            lists and the like), for columns that all files have.
+        left_out: column -> why it isn't among them.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    kinds: Mapping[str, ColumnKind]
+    left_out: Mapping[str, str]
+
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[pd.DataFrame]:
+        """The rows of these columns: numbers as numbers, the rest as categories.
+
+        Raises:
+            ValueError: a file cannot be read to its end.
+        """
+        rows = max(MIN_BATCH_ROWS, min(BATCH_ROWS, BATCH_BYTES // (8 * max(len(kinds), 1))))
+        return _ahead(_frame(batch, kinds) for path in self.paths for batch in _batches(path, list(kinds), rows))
+
+
+def open_table(name: str) -> TableFiles:
+    """The files that a path, a folder or a glob means, and their columns; no row is kept.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: one of them is neither Parquet nor CSV, or cannot be read.
+    """
+    paths = _matches(name)
+    found = {path: _columns(path) for path in paths}
+    kinds: dict[str, ColumnKind] = {}
+    left_out: dict[str, str] = {}
+    for column in dict.fromkeys(column for columns in found.values() for column in columns):
+        absent = next((path for path, columns in found.items() if column not in columns), None)
+        known = {columns[column]: path for path, columns in found.items() if columns.get(column, "empty") != "empty"}
+        if absent is not None:
+            left_out[column] = f"{absent.name} doesn't have it"
+        elif len(known) > 1:
+            left_out[column] = ", ".join(f"{_WORDS[kind]} in {path.name}" for kind, path in known.items())
+        else:
+            kinds[column] = next(iter(known), "empty")
+    return TableFiles(name, tuple(paths), kinds, left_out)
+
+
+def _matches(name: str) -> list[Path]:
+    asked = Path(name).expanduser()
+    if asked.is_file():
+        paths = [asked]
+    elif asked.is_dir():
+        paths = [path for path in sorted(asked.rglob("*")) if _is_table(path)]
+    else:
+        root = Path(asked.anchor)
+        paths = [path for path in sorted(root.glob(str(asked.relative_to(root)))) if path.is_file()]
+    if not paths:
+        raise FileNotFoundError(
+            f"No file matches {name!r}. Give a Parquet or CSV file, a folder of them, or a glob in quotes such as "
+            "'days/*.parquet'."
+        )
+    wrong = [path for path in paths if not _is_table(path)]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0]} is neither Parquet nor CSV by its name. Give files that end in "
+            f"{', '.join((*PARQUET, *CSV))}, or narrow the glob."
+        )
+    return paths
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.lower().endswith((*PARQUET, *CSV)) and not path.name.startswith(".")
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.name.lower().endswith(PARQUET)
+
+
+# --- columns -----------------------------------------------------------------------------------------------
+
+
+def _columns(path: Path) -> dict[str, ColumnKind]:
+    with _told(path):
+        if _is_parquet(path):
+            return {field.name: _kind(field.type) for field in pq.read_schema(path)}
+        with duckdb.connect() as session:
+            table = f"({_read_csv(path, dict(_csv_types(session, path)))})"
+            schema = session.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+            texts = [field.name for field in schema if _kind(field.type) == "categorical"]
+            counted = ", ".join(f"count({_quoted(name)})" for name in texts)
+            counts = session.sql(f"SELECT {counted} FROM {table}").fetchall()[0] if texts else ()
+    empty = {name for name, count in zip(texts, counts, strict=True) if count == 0}
+    return {field.name: "empty" if field.name in empty else _kind(field.type) for field in schema}
+
+
+def _kind(dtype: pa.DataType) -> ColumnKind:
+    if pa.types.is_null(dtype):
+        return "empty"
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+        return "numeric"
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
+    return "categorical" if pa.types.is_dictionary(dtype) or any(is_a(dtype) for is_a in texts) else "other"
+
+
+# --- rows --------------------------------------------------------------------------------------------------
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made while the one before is worked on."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = reader.submit(next, items, None)
+            yield item
+
+
+def _batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    with _told(path):
+        if _is_parquet(path):
+            metadata = pq.read_metadata(path)
+            options = {"read_dictionary": _repetitive(metadata), "pre_buffer": False, "buffer_size": READ_BUFFER}
+            with pq.ParquetFile(path, metadata=metadata, **options) as file:
+                yield from file.iter_batches(batch_size=rows, columns=list(columns))
+            return
+        with duckdb.connect() as session:
+            chosen = ", ".join(_quoted(column) for column in columns)
+            table = _read_csv(path, dict(_csv_types(session, path)))
+            yield from session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows)
+
+
+def _repetitive(metadata: pq.FileMetaData) -> list[str]:
+    """Text columns of few values, by their size: four bytes a row or less.
+
+    Read as dictionaries they are several times as fast; of identifiers, a dictionary would fill the memory.
+    """
+    texts = {field.name for field in metadata.schema.to_arrow_schema() if pa.types.is_string(field.type)}
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = dict.fromkeys(texts, 0)
+    for chunk in (group.column(i) for group in groups for i in range(group.num_columns)):
+        if chunk.path_in_schema in texts:
+            size[chunk.path_in_schema] += chunk.total_uncompressed_size
+    return sorted(name for name in texts if size[name] <= 4 * metadata.num_rows)
+
+
+def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    arrays = []
+    for name, kind in kinds.items():
+        array = batch.column(name)
+        plain = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+        if kind == "numeric" and not plain:
+            array = array.cast(pa.float64())
+        elif kind == "categorical" and not (pa.types.is_dictionary(array.type) or pa.types.is_boolean(array.type)):
+            array = array.cast(pa.string()).dictionary_encode()
+        arrays.append(array)
+    table = pa.RecordBatch.from_arrays(arrays, names=list(kinds))
+    return table.to_pandas(split_blocks=True, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+
+
+def _csv_types(session: duckdb.DuckDBPyConnection, path: Path) -> list[tuple[str, str]]:
+    """Columns and types by all rows of the file, not by its first ones."""
+    told = session.sql(f"DESCRIBE {_read_csv(path, None)}").fetchall()
+    return [(str(row[0]), str(row[1])) for row in told]
+
+
+def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
+    missing = ", ".join(_text(value) for value in MISSING)
+    known = "sample_size=-1"
+    if types is not None:
+        known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in types.items())}}}"
+    return f"SELECT * FROM read_csv({_text(str(path))}, header=true, nullstr=[{missing}], {known})"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the readers in words that end in the remedy."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, duckdb.Error) as error:
+        first = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ValueError(
+            f"{path} cannot be read: {first}. It may be cut short or still being written: wait, or write it again. "
+            "Nothing was changed."
+        ) from error

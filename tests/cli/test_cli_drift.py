@@ -1,0 +1,292 @@
+"""`mlops drift`: any two sets of files, what it says of them, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import Result
+
+from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, drift_verdict
+
+Mlops = Callable[..., Result]
+ROWS = 3_000
+
+
+def frame(shift: float = 0.0, seed: int = 1, rows: int = ROWS) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "age": np.where(random.random(rows) < 0.1, np.nan, random.normal(40, 10, rows) + 10 * shift),
+            "amount": np.exp(random.standard_normal(rows)),
+            "visits": random.poisson(3, rows),
+            "country": random.choice(["DE", "FR", "NO"], rows),
+            "active": pd.array(random.random(rows) < 0.5, dtype="boolean"),
+            "at": pd.date_range("2024", periods=rows, freq="min", tz="UTC"),
+        }
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    frame().to_parquet("old.parquet")
+    frame(1.0, seed=2).to_parquet("new.parquet")
+    frame(seed=3).to_parquet("like.parquet")
+    return tmp_path
+
+
+def read(result: Result) -> dict:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def features(found: dict) -> dict[str, dict]:
+    return {row["feature"]: row for row in found["features"]}
+
+
+# --- what it says ------------------------------------------------------------------------------------------
+
+
+def test_statistics_and_verdict_are_those_of_the_platform(mlops: Mlops, files: Path) -> None:
+    found = read(mlops("drift", "old.parquet", "new.parquet", "--json"))
+    old, new = frame(), frame(1.0, seed=2)
+    grid = Grid.from_reference(old)
+    expected = {d.feature: d for d in compare(Profile.of(grid, old), Profile.of(grid, new))}
+    assert set(features(found)) == set(expected)
+    for name, row in features(found).items():
+        for key, value in expected[name].to_dict().items():
+            assert row[key] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value), (name, key)
+    verdict = drift_verdict(list(expected.values()), DriftPolicy())
+    assert (found["drift"], found["reason"], found["drifted"]) == (True, verdict.reason, ["age"])
+    assert found["features"][0]["feature"] == "age"
+    assert features(found)["age"]["verdict"] == "drifted"
+    assert found["left_out"] == {"at": "a time, or another type that has no distribution here"}
+    assert found["reference"]["rows"] == found["current"]["rows"] == ROWS
+
+
+def test_the_table_fits_80_columns(mlops: Mlops, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    wide = {"age": "customers_demographics__age_at_last_birthday_years"}
+    for name in ("old", "new"):
+        data = pd.read_parquet(f"{name}.parquet").rename(columns=wide)
+        data["amount"] = data["amount"] * (1 if name == "old" else 1e6)
+        data.to_parquet(f"{name}.parquet")
+    for options in ((), ("--kl",)):
+        result = mlops("drift", "old.parquet", "new.parquet", *options)
+        table = result.output.split("features have drifted")[0].splitlines()[:-1]
+        assert len(table) == 3 + 6  # two lines of headings, a rule, six features
+        assert max(len(line.rstrip()) for line in table) <= 80
+        assert "…" in table[3] + table[4]
+        numbers = " ".join(line.split(maxsplit=1)[1] for line in table[3:])
+        assert "…" not in numbers
+        assert "drifted" in numbers
+
+
+def test_the_worst_20_are_shown_unless_all_are_asked_for(mlops: Mlops, files: Path) -> None:
+    random = np.random.default_rng(1)
+    wide = {f"x{i:02}": random.standard_normal(300) for i in range(25)}
+    pd.DataFrame(wide).to_parquet("a.parquet")
+    pd.DataFrame({**wide, "x07": wide["x07"] + 2}).to_parquet("b.parquet")
+    short = mlops("drift", "a.parquet", "b.parquet").output
+    assert short.count(" num ") == 20
+    assert "and 5 more" in short
+    assert short.splitlines()[3].startswith("x07")
+    assert mlops("drift", "a.parquet", "b.parquet", "--all").output.count(" num ") == 25
+
+
+@pytest.mark.parametrize(
+    ("current", "options", "code"),
+    [
+        ("like.parquet", (), 0),
+        ("new.parquet", (), 0),
+        ("like.parquet", ("--fail-on-drift",), 0),
+        ("new.parquet", ("--fail-on-drift",), 1),
+        ("new.parquet", ("--fail-on-drift", "--json"), 1),
+    ],
+)
+def test_drift_is_no_failure_unless_asked(
+    mlops: Mlops, files: Path, current: str, options: tuple[str, ...], code: int
+) -> None:
+    result = mlops("drift", "old.parquet", current, *options)
+    assert result.exit_code == code
+    if "--json" not in options:
+        assert ("No drift." in result.output) is (current == "like.parquet")
+
+
+def test_nothing_to_judge_does_not_pass_for_no_drift(mlops: Mlops, files: Path) -> None:
+    pd.DataFrame({"x": np.full(200, 3.0)}).to_parquet("constant.parquet")
+    result = mlops("drift", "constant.parquet", "constant.parquet", "--fail-on-drift")
+    assert (result.exit_code, "Cannot judge." in result.output) == (1, True)
+    assert "x cannot be judged: it has the same value in every row of both." in result.output
+
+
+def test_identifiers_are_refused_and_the_rows_counted_all_the_same(mlops: Mlops, files: Path) -> None:
+    pd.DataFrame({"key": [f"user-{i}" for i in range(12_000)]}).to_parquet("keys.parquet")
+    found = read(mlops("drift", "keys.parquet", "keys.parquet", "--json"))
+    assert (found["drift"], found["current"]["rows"]) == (None, 12_000)
+    assert "as identifiers do" in features(found)["key"]["why"]
+
+
+@pytest.mark.parametrize(("preset", "drifted"), [("high_stakes", True), ("default", False), ("low_stakes", False)])
+def test_presets(mlops: Mlops, files: Path, preset: str, drifted: bool) -> None:
+    frame(0.37, seed=2).to_parquet("some.parquet")
+    found = read(mlops("drift", "old.parquet", "some.parquet", "--preset", preset, "--json", "--columns", "age"))
+    assert 0.1 < features(found)["age"]["psi"] < 0.2
+    assert found["drift"] is drifted
+
+
+def test_kl_is_judged_on_request(mlops: Mlops, files: Path) -> None:
+    plain = read(mlops("drift", "old.parquet", "new.parquet", "--json"))
+    asked = read(mlops("drift", "old.parquet", "new.parquet", "--json", "--kl"))
+    assert (plain["policy"]["kl"], asked["policy"]["kl"]) == (None, 0.15)
+    assert "KL" not in features(plain)["age"]["finding"]
+    assert "KL" in features(asked)["age"]["finding"]
+    assert "KL" in mlops("drift", "old.parquet", "new.parquet", "--kl").output
+
+
+def test_the_page_is_written_whole(mlops: Mlops, files: Path) -> None:
+    result = mlops("drift", "old.parquet", "new.parquet", "--html", "page.html")
+    assert result.exit_code == 0
+    text = Path("page.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert text.endswith("</html>")
+    assert all(name in text for name in ("age", "country", "Drift"))
+    assert [path.name for path in files.glob(".*tmp")] == []
+
+
+# --- which files and columns -------------------------------------------------------------------------------
+
+
+def test_globs_folders_and_csv_are_the_same_rows(mlops: Mlops, files: Path) -> None:
+    whole = frame()
+    Path("days").mkdir()
+    for i in range(3):
+        whole.iloc[i * 1_000 : (i + 1) * 1_000].to_parquet(f"days/{i}.parquet")
+    whole.to_csv("old.csv", index=False)
+    told = [
+        read(mlops("drift", reference, "new.parquet", "--json", "--ignore", "at"))["features"]
+        for reference in ("old.parquet", "days/*.parquet", "days", "old.csv", str(files / "days" / "*"))
+    ]
+    for other in told[1:]:
+        for ours, theirs in zip(told[0], other, strict=True):
+            # The booleans of a CSV file are those of a Parquet file, and its numbers the same to the last digit.
+            assert theirs == {k: pytest.approx(v, rel=1e-9) if isinstance(v, float) else v for k, v in ours.items()}
+
+
+def test_types_of_parquet_are_understood(mlops: Mlops, files: Path) -> None:
+    data = pd.DataFrame(
+        {
+            "decimal": [Decimal(i % 7) for i in range(300)],
+            "int": pd.array([i % 5 if i % 3 else None for i in range(300)], dtype="Int64"),
+            "category": pd.Categorical([f"c{i % 4}" for i in range(300)]),
+            "none": [None] * 300,
+            "list": [[1]] * 300,
+            "small": np.arange(300, dtype=np.int8) % 9,
+        }
+    )
+    data.to_parquet("types.parquet")
+    found = read(mlops("drift", "types.parquet", "types.parquet", "--json"))
+    rows = features(found)
+    kinds = {"decimal": "numeric", "int": "numeric", "category": "categorical", "none": None, "small": "numeric"}
+    assert {name: row["kind"] for name, row in rows.items()} == kinds
+    assert rows["none"]["why"].startswith("the reference has no values")
+    assert list(found["left_out"]) == ["list"]
+    assert found["drift"] is False
+
+
+def test_a_column_that_lost_all_its_values_has_drifted(mlops: Mlops, files: Path) -> None:
+    gone = frame()
+    gone["age"] = None
+    gone.to_parquet("gone.parquet")
+    gone.to_csv("gone.csv", index=False)
+    for name in ("gone.parquet", "gone.csv"):
+        row = features(read(mlops("drift", "old.parquet", name, "--json")))["age"]
+        assert (row["verdict"], row["missing_change"] > 0.8) == ("drifted", True)
+        assert "no value of the window is known" in row["why"]
+
+
+def test_different_columns_are_named_and_the_rest_compared(mlops: Mlops, files: Path) -> None:
+    frame().drop(columns="visits").assign(extra=1.0, country=1).to_parquet("other.parquet")
+    found = read(mlops("drift", "old.parquet", "other.parquet", "--json"))
+    assert set(features(found)) == {"id", "age", "amount", "active"}
+    assert set(found["left_out"]) == {"visits", "extra", "country", "at"}
+    output = mlops("drift", "old.parquet", "other.parquet").output
+    assert "visits (only old.parquet has it)" in output
+    assert "country (text in old.parquet and a number in other.parquet: give it one type)" in output
+
+
+def test_columns_can_be_chosen(mlops: Mlops, files: Path) -> None:
+    assert set(features(read(mlops("drift", "old.parquet", "new.parquet", "--json", "--columns", "age, country")))) == {
+        "age",
+        "country",
+    }
+    assert "id" not in features(read(mlops("drift", "old.parquet", "new.parquet", "--json", "--ignore", "id")))
+
+
+def test_infinities_are_counted_and_harm_nothing(mlops: Mlops, files: Path) -> None:
+    data = frame()
+    data.loc[: ROWS // 2 - 1, "amount"] = np.inf
+    data.loc[5, "amount"] = -np.inf
+    data.to_parquet("infinite.parquet")
+    for pair in (("old.parquet", "infinite.parquet"), ("infinite.parquet", "old.parquet")):
+        row = features(read(mlops("drift", *pair, "--json")))["amount"]
+        assert abs(row["missing_change"]) == pytest.approx(0.5)
+        assert row["psi"] < 0.05
+    assert (
+        features(read(mlops("drift", "old.parquet", "infinite.parquet", "--json")))["amount"]["infinite_share"] == 0.5
+    )
+
+
+# --- what it refuses ---------------------------------------------------------------------------------------
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    for word in words:
+        assert word in result.output, result.output
+
+
+def test_files_that_cannot_be_read_are_named_with_the_remedy(mlops: Mlops, files: Path) -> None:
+    refused(mlops("drift", "none-*.parquet", "new.parquet"), "No file matches 'none-*.parquet'", "in quotes")
+    Path("notes.txt").write_text("x", encoding="utf-8")
+    refused(mlops("drift", "notes.txt", "new.parquet"), "neither Parquet nor CSV", ".parquet")
+    whole = Path("old.parquet").read_bytes()
+    Path("cut.parquet").write_bytes(whole[: len(whole) // 2])
+    refused(mlops("drift", "cut.parquet", "new.parquet"), "cut.parquet cannot be read", "write it again")
+    # The footer is there, rows are not.
+    broken = bytearray(whole)
+    broken[100 : len(whole) // 2] = os.urandom(len(whole) // 2 - 100)
+    Path("broken.parquet").write_bytes(broken)
+    refused(mlops("drift", "old.parquet", "broken.parquet"), "broken.parquet cannot be read", "write it again")
+    Path("empty.csv").write_text("", encoding="utf-8")
+    refused(mlops("drift", "old.parquet", "empty.csv"), "empty.csv")
+
+
+def test_too_few_rows_are_refused(mlops: Mlops, files: Path) -> None:
+    frame(rows=99).to_parquet("few.parquet")
+    refused(mlops("drift", "few.parquet", "new.parquet"), "few.parquet has 99 rows", "at least 100", "more files")
+    frame(rows=0).to_parquet("none.parquet")
+    refused(mlops("drift", "old.parquet", "none.parquet"), "none.parquet has no rows", "Wait until")
+    Path("head.csv").write_text("age,visits\n", encoding="utf-8")
+    refused(mlops("drift", "old.parquet", "head.csv"), "head.csv has no rows")
+
+
+def test_columns_that_do_not_match_are_refused(mlops: Mlops, files: Path) -> None:
+    refused(mlops("drift", "old.parquet", "new.parquet", "--columns", "agee"), "'agee'", "They have: id, age")
+    refused(mlops("drift", "old.parquet", "new.parquet", "--ignore", "agee"), "'agee'")
+    pd.DataFrame({"other": range(200)}).to_parquet("other.parquet")
+    refused(mlops("drift", "old.parquet", "other.parquet"), "no column that can be compared", "the second other")
+
+
+def test_no_home_is_made(mlops: Mlops, files: Path) -> None:
+    mlops("drift", "old.parquet", "new.parquet")
+    assert not (files / "home").exists()

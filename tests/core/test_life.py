@@ -1,0 +1,74 @@
+"""A life on paper: what it may see and what it does.
+
+What lives here: the rules of a life on small worlds. What doesn't: the bars (tests/scenarios).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.core.life import LifePolicy, Rows, live
+from mlops_assets.core.policy import RetrainPolicy
+from mlops_assets.core.probe import ProbePolicy
+from tests.scenarios.worlds import DAYS, FIRST, World, scenario
+
+POLICY = LifePolicy(metric="rmse", retrain=RetrainPolicy(window=timedelta(days=DAYS)))
+
+
+def world(name: str = "sudden +50 %", **changes: Any) -> World:
+    return scenario(name, labels=300, seed=1, **changes)
+
+
+def test_no_row_is_both_fitted_on_and_judged_and_none_is_used_before_its_label_is_known() -> None:
+    here = world()
+    # The row's own number is its only feature, so that a fit tells what it has seen.
+    rows = replace(here.rows, x=np.arange(len(here.rows.y), dtype=float)[:, None])
+    known = rows.known.asi8
+    judged_late: list[bool] = []
+
+    def learner(x: np.ndarray, y: np.ndarray) -> Any:
+        fitted = x[:, 0].astype(int)
+        newest = known[fitted].max()
+
+        def predict(values: np.ndarray) -> np.ndarray:
+            asked = values[:, 0].astype(int)
+            judged_late.append(bool((known[asked] > newest).all() and not set(asked) & set(fitted)))
+            return np.full(len(values), y.mean())
+
+        return predict
+
+    live(rows, here.windows[:12], learner, POLICY, first=FIRST)
+    assert judged_late
+    assert all(judged_late)
+
+
+def test_the_same_life_twice_is_the_same() -> None:
+    here = world()
+    one, two = (live(here.rows, here.windows, here.learner, POLICY, first=FIRST) for _ in range(2))
+    assert [p.decision.id for p in one.periods] == [p.decision.id for p in two.periods]
+    assert one.updates >= 1
+
+
+def test_a_quarantined_window_is_never_fitted_on_judged_or_answered() -> None:
+    here = world()
+    poisoned: Rows = replace(here.rows, x=here.rows.x.copy())
+    number = 16
+    inside = (here.rows.times >= here.windows[number].start) & (here.rows.times < here.windows[number].end)
+    poisoned.x[np.asarray(inside)] = 1e9
+    life = live(poisoned, here.windows, here.learner, POLICY, first=FIRST, healthy=lambda k: "bad" * (k == number))
+    assert life.periods[number - FIRST].decision.action == "quarantine"
+    worst = max(abs(version.model(np.zeros((1, 8)))[0]) for version in life.versions.values())
+    assert worst < 10.0
+
+
+def test_without_a_gain_nothing_but_age_asks() -> None:
+    life = live(world("no drift").rows, world().windows, world().learner, POLICY, first=FIRST)
+    assert {p.decision.rule for p in life.periods} <= {"nothing", "age"}
+    never = replace(POLICY, retrain=replace(POLICY.retrain, max_age=None), probe=ProbePolicy(refits=("expanding",)))
+    life = live(world("no drift").rows, world().windows, world().learner, never, first=FIRST)
+    assert {p.decision.rule for p in life.periods} == {"nothing"}
+    assert life.fitted_rows[1] > 0

@@ -1,0 +1,99 @@
+"""The probe on real flights: looks on file, what the evidence says, going back.
+
+What lives here: looks and rollbacks on a real home. What doesn't: what a look is worth (tests/core, tests/scenarios).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mlops_assets.core.policy import Decision
+from mlops_assets.core.probe import Gain, Probed
+from mlops_assets.resources.evidence import consider, gather, keep
+from mlops_assets.resources.probe_report import told
+from mlops_assets.resources.probing import probe, probed, read_looks, training_window
+from mlops_assets.resources.reverting import finish_revert, revert
+from mlops_assets.resources.training_steps import prepare
+from tests.real_slice import World
+
+
+@pytest.fixture
+def quick(drifting: World) -> World:
+    """The drifting world with a probe of few rows."""
+    model = drifting.model
+    return replace(drifting, model=model.model_copy(update={"probe": replace(model.probe, rows=2_000, rounds=10)}))
+
+
+def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) -> None:
+    platform, model = quick.platform, quick.model
+    assert gather(platform, model, platform.now(model)).probe is None
+    assert training_window(platform, model) == "expanding"
+    looked = probe(platform, model)
+    assert looked is not None
+    assert looked.unjudged == ()
+    # The newest week has matured: all but 2 % of its labels are known when it ends.
+    assert [one.window for one in looked.looks] == ["2013-02-18..2013-02-24", "2013-02-25..2013-03-03"]
+    assert read_looks(platform, model.name) == list(looked.looks)
+    assert probe(platform, model) is None
+    decision, evidence, _ = consider(platform, model)
+    assert evidence.probe == looked.probed
+    assert decision.rule in ("gain", "nothing")
+    report = told(platform, model, looked)
+    assert "2013-02-25..2013-03-03" in report.metadata["by_window"]
+    assert report.passed is (decision.rule == "nothing")
+
+
+def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
+    platform, model = quick.platform, quick.model
+    looked = probe(platform, model)
+    assert looked is not None
+    assert looked.probed is not None
+    wanted = {"refit:expanding": "expanding", "refit:4": "rolling: 28d", "refit:1": "rolling: 7d"}
+    assert training_window(platform, model) == wanted[looked.probed.leader]
+    assert prepare(platform, model)["window"] == wanted[looked.probed.leader]
+    fixed = model.model_copy(update={"training": replace(model.training, window="rolling: 20d")})
+    assert training_window(platform, fixed) == "rolling: 20d"
+
+
+def test_without_a_champion_nothing_is_looked_at(new_world) -> None:
+    world = new_world()
+    assert probe(world.platform, world.model) is None
+    assert probed(world.platform, world.model, None) is None
+
+
+def test_going_back_moves_the_alias_once_and_stands_on_record(drifting: World) -> None:
+    platform, model = drifting.platform, drifting.model
+    drifting.tick()
+    assert drifting.aliases() == {"champion": 2, "previous": 1}
+    decision = _to_go_back(drifting)
+    keep(platform, decision)
+    # The process died before it acted: the next tick does what was decided.
+    finish_revert(platform, model)
+    assert drifting.aliases() == {"champion": 1, "previous": 2}
+    (entry,) = drifting.ledger("rollback")
+    assert (entry["version"], entry["previous"], entry["decision"]) == (1, 2, decision.id)
+    before = drifting.ledger()
+    finish_revert(platform, model)
+    revert(platform, model, decision)
+    assert drifting.ledger() == before
+    # What was seen before it came back has been answered.
+    assert probed(platform, model, platform.registry.champion(model.name)) is None
+
+
+def test_another_decision_is_not_one_to_go_back(drifting: World) -> None:
+    decision, _, _ = consider(drifting.platform, drifting.model)
+    with pytest.raises(ValueError, match="names no version"):
+        revert(drifting.platform, drifting.model, decision)
+
+
+def _to_go_back(world: World) -> Decision:
+    """A decision as the policy takes it when version 1 would have been better."""
+    from mlops_assets.core.policy import History, decide
+
+    now = world.platform.now(world.model)
+    gain = Gain("revert:1", 0.05, 0.08, 1, 5_000, 28)
+    found = Probed(None, gain, "refit:expanding", looks=1, alpha_spent=0.01, sentence="Version 1 is better.")
+    evidence = replace(gather(world.platform, world.model, now), probe=found, window="a window", cannot_judge=())
+    return decide(evidence, world.model.retrain_policy, History(), now)

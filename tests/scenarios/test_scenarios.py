@@ -1,0 +1,71 @@
+"""A few seeds of each scenario: the platform does what it is for, with the defaults of a fresh YAML.
+
+What lives here: the bars of a few seeds. What doesn't: 100 seeds (benchmarks/decisions.py), the worlds (`worlds`).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.lives import Outcome, false_retrainings, lived, regret, served_the_change_by
+from tests.scenarios.worlds import CHANGE, FIRST, World, scenario
+
+ORACLE_ROWS = 4_000
+
+
+def live_through(name: str, task: str, seed: int = 0, labels: int = 1_000) -> tuple[World, Outcome]:
+    world = scenario(name, task=task, labels=labels, seed=seed)
+    return world, lived(world, oracle_rows=ORACLE_ROWS)
+
+
+TASKS = pytest.mark.parametrize("task", ["regression", "binary"])
+
+
+@TASKS
+@pytest.mark.parametrize("name", ["no drift", "harmless covariate shift", "loud drift, unimportant feature"])
+def test_where_nothing_is_gained_nothing_is_retrained_for_a_gain(name: str, task: str) -> None:
+    world, outcome = live_through(name, task)
+    assert false_retrainings(outcome, world, ORACLE_ROWS) == 0
+    assert outcome.life.updates <= 2
+    assert regret(outcome)[1] <= 0.02
+
+
+@TASKS
+@pytest.mark.parametrize("name", ["sudden +20 %", "sudden +50 %", "price step"])
+def test_a_changed_relation_is_answered_by_the_second_matured_window(name: str, task: str) -> None:
+    world, outcome = live_through(name, task)
+    assert served_the_change_by(outcome, world) <= 2
+    assert regret(outcome)[1] <= 0.02
+    assert outcome.life.updates <= 9
+
+
+@TASKS
+@pytest.mark.parametrize("name", ["gradual over 6 windows", "steady growth"])
+def test_a_relation_that_keeps_moving_is_followed_with_few_updates(name: str, task: str) -> None:
+    _, outcome = live_through(name, task)
+    assert regret(outcome)[1] <= 0.03
+    assert outcome.life.updates <= 12
+
+
+@TASKS
+def test_after_a_shock_of_one_window_the_old_model_is_back(task: str) -> None:
+    world, outcome = live_through("one-window shock", task)
+    after = [period for period in outcome.life.periods if period.window.start >= world.windows[CHANGE + 2].end]
+    first = outcome.life.versions[1].number
+    equal = outcome.losses["platform"][CHANGE + 3 - FIRST] <= 1.03 * outcome.losses["never"][CHANGE + 3 - FIRST]
+    assert after[0].served_by == first or equal
+    assert outcome.life.updates <= 3
+
+
+@pytest.mark.parametrize("name", ["fault: a tenth missing", "fault: unit changed"])
+def test_a_fault_in_the_data_is_never_answered_by_a_retraining(name: str) -> None:
+    _, outcome = live_through(name, "regression")
+    bad = outcome.life.periods[CHANGE - FIRST]
+    assert (bad.decision.action, bad.promoted) == ("quarantine", None)
+    assert all(p.decision.rule in ("nothing", "age", "data") for p in outcome.life.periods)
+
+
+@TASKS
+def test_labels_that_come_two_windows_late_delay_and_do_not_prevent(task: str) -> None:
+    world, outcome = live_through("labels two windows late, +20 %", task, labels=2_000)
+    assert served_the_change_by(outcome, world) <= 3
