@@ -11,7 +11,7 @@
     landing/         the demo's data, placed as if they had just arrived
     commands/        `mlops`, one thin module a topic; cli.py puts them together
 
-Read `core/policy.py` and `core/gate.py` first: they are what the rest is for. Then follow a file through
-`components/landing_source.py`, `defs/dbt_models.py`, `components/training_assets.py` and
+Read `core/probe.py`, `core/policy.py` and `core/gate.py` first: they are what the rest is for. Then follow a file
+through `components/landing_source.py`, `defs/dbt_models.py`, `components/training_assets.py` and
 `components/retrain_sensor.py`. Imports flow one way: defs, components, resources, core.
 """

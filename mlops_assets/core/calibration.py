@@ -216,8 +216,8 @@ def levels_from(
         name for (name, statistic), value in zip(columns, found, strict=True) if statistic == "psi" and value > WIDE
     }
     if wide:
-        told += f" {len(wide)} features wander so far within the reference that their PSI level is over {WIDE:g}: they"
-        told += " are hardly watched."
+        told += f" {len(wide)} of {len(level)} features wander so far within the reference that their PSI level is over"
+        told += f" {WIDE:g}: they are hardly watched."
     if n_days < season_days:
         told += f" Season not yet seen: the reference has {n_days} of {season_days} days; what it never saw may ring."
     return Levels(level, calibrated, achievable if calibrated else None, n_windows, n_days >= season_days, told)

@@ -304,6 +304,7 @@ def look(
     metric_name: str,
     earlier: Sequence[FoldLoss],
     policy: ProbePolicy,
+    twin: Array | None = None,
 ) -> Look:
     """Judge one window fold by fold.
 
@@ -322,13 +323,16 @@ def look(
         metric_name: what the model is judged by.
         earlier: folds of earlier looks, which say who leads at first.
         policy: how to look.
+        twin: what refits are held against where they are fitted on samples: scores of the champion's recipe fitted on
+            an equal sample of its own rows. Beside the champion itself all of them would look worse than they are.
 
     Raises:
         CannotJudge: no rows, or the metric is undefined on them.
     """
     judge = metric(metric_name)
     refits = [name for name in scores if Candidate.parse(name).action == "refit"]
-    seen, followed, led = list(earlier), [], np.array(kept, dtype=np.float64)
+    against = kept if twin is None else twin
+    seen, followed, led = list(earlier), [], np.array(against, dtype=np.float64)
     found: list[FoldLoss] = []
     for fold in folds:
         rows = np.flatnonzero(fold.contains(times))
@@ -346,15 +350,16 @@ def look(
         if all(math.isfinite(value) for value in losses.values()):
             found.append(FoldLoss(fold.start, fold.end, int(rows.size), losses))
             seen.append(found[-1])
-    value, psi = judge.evaluate(y, kept)
+    value = judge.score(y, kept)
     ways = {"leader": led} if followed else {}
     ways |= {name: values for name, values in scores.items() if Candidate.parse(name).action == "revert"}
     series = {}
+    direction = 1.0 if judge.greater_is_better else -1.0
     for name, values in ways.items():
+        mine, psi = judge.evaluate(y, against if name == "leader" else kept)
         other, psi_other = judge.evaluate(y, values)
-        direction = 1.0 if judge.greater_is_better else -1.0
         sums, sizes = block_sums(direction * (psi_other - psi), days)
-        series[name] = Series(judge.gain(value, other), tuple(sums.tolist()), tuple(sizes.tolist()))
+        series[name] = Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()))
     return Look(label, window.end, at, champion, judge.loss(value), tuple(found), tuple(followed), series)
 
 

@@ -31,6 +31,9 @@ from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, M
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.registry import ModelVersion
 
+TRAINING_WINDOW = "training_window"
+"""Tag of a version: the window of its training rows."""
+TWIN = "twin"
 REVERTIBLE = 2
 """Versions besides the champion that stay loadable, and are looked at."""
 
@@ -172,7 +175,9 @@ def _look(
     kept = platform.registry.load(model.name, champion.version)
     folds = fold_windows(window, model.probe.folds, model.timezone)
     recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
-    scores = _refits(data, model, recipe, judged, folds)
+    own = _own_rows(data, model, champion)
+    scores = _refits(data, model, recipe, judged, folds, own)
+    twin = scores.pop(TWIN, None)
     for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
         scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
     return look(
@@ -189,15 +194,38 @@ def _look(
         metric_name=model.metric,
         earlier=[fold for one in earlier for fold in one.folds],
         policy=model.probe,
+        twin=twin,
     )
 
 
+def _own_rows(data: ModelData, model: ModelSettings, champion: ModelVersion) -> pd.Series | None:
+    """Which of all labelled rows the champion was fitted on, by their event time; None where samples hold them all."""
+    known = data.labelled(known_by=_since(champion))
+    window = champion.tags.get(TRAINING_WINDOW, "expanding")
+    if window != "expanding":
+        start = _since(champion) - parse_duration(window.removeprefix("rolling:").strip())
+        known = known[known[EVENT_TIME] >= pd.Timestamp(start)]
+    return known[EVENT_TIME] if len(known) > model.probe.rows else None
+
+
 def _refits(
-    data: ModelData, model: ModelSettings, recipe: Recipe, judged: pd.DataFrame, folds: Sequence[Window]
+    data: ModelData,
+    model: ModelSettings,
+    recipe: Recipe,
+    judged: pd.DataFrame,
+    folds: Sequence[Window],
+    own: pd.Series | None,
 ) -> dict[str, np.ndarray]:
-    """Scores of the judged rows by candidate, each row by a fit on what was known before its fold began."""
+    """Scores of the judged rows by candidate, each row by a fit on what was known before its fold began.
+
+    Where the champion was fitted on more rows than a sample holds, its twin is among them.
+    """
     known = data.labelled(known_by=folds[-1].start)
-    wanted = {name: _fit_rows(known, model, name, folds) for name in model.probe.refits}
+    wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
+    if own is not None:
+        mine = known[EVENT_TIME].between(own.min(), own.max()).to_numpy()
+        # One fit serves all folds: the champion has seen none of them.
+        wanted[TWIN] = [_sampled(np.flatnonzero(mine), len(known), model)]
     # One join for all candidates and folds: the same row has the same features whoever is fitted on it.
     used = np.unique(np.concatenate([where for fits in wanted.values() for where in fits]))
     features = data.with_features(known.iloc[used].reset_index(drop=True))
@@ -206,14 +234,15 @@ def _refits(
 
     def scored(task: tuple[str, int]) -> tuple[np.ndarray, np.ndarray] | None:
         name, number = task
-        rows = np.flatnonzero(folds[number].contains(judged[EVENT_TIME]))
+        inside = folds[number].contains(judged[EVENT_TIME]) if name != TWIN else np.ones(len(judged), dtype=bool)
+        rows = np.flatnonzero(inside)
         fit_rows = features.iloc[place[wanted[name][number]]]
         if not rows.size:
             return None
         made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy())
         return rows, made.predict(judged.iloc[rows])
 
-    tasks = [(name, number) for name in model.probe.refits for number in range(len(folds))]
+    tasks = [(name, number) for name, fits in wanted.items() for number in range(len(fits))]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         found = list(pool.map(scored, tasks))
     scores: dict[str, Any] = {}
@@ -221,8 +250,7 @@ def _refits(
         if part is None:
             continue
         rows, values = part
-        candidate = f"refit:{name}"
-        scores.setdefault(candidate, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
+        scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
     return scores
 
 
@@ -232,16 +260,19 @@ def _fit_rows(known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequenc
     Each row has one seeded rank for all folds and candidates, so that they share most of what is joined.
     """
     times, available = known[EVENT_TIME], known[AVAILABLE_AT]
-    rank = np.random.default_rng(model.training.seed).permutation(len(known))
     parts = []
     for fold in folds:
         use = (available < pd.Timestamp(fold.start)).to_numpy()
         if of != "expanding" and use.any():
             use &= (times > times[use].iloc[-1] - int(of) * _length(model)).to_numpy()
-        where = np.flatnonzero(use)
-        chosen = where[np.argsort(rank[where])[: model.probe.rows]]
-        parts.append(np.sort(chosen))
+        parts.append(_sampled(np.flatnonzero(use), len(known), model))
     return parts
+
+
+def _sampled(where: np.ndarray, total: int, model: ModelSettings) -> np.ndarray:
+    """At most `probe.rows` of some positions among `total`, those of the lowest rank."""
+    rank = np.random.default_rng(model.training.seed).permutation(total)
+    return np.sort(where[np.argsort(rank[where])[: model.probe.rows]])
 
 
 def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion, *, before: pd.Timestamp) -> list[int]:

@@ -34,7 +34,7 @@ from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import OUTCOMES
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
-from mlops_assets.resources.probing import training_window
+from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
 from mlops_assets.resources.references import write_days, write_outcomes, write_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
@@ -178,6 +178,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
             "code_version": trained["code_version"],
             LIBRARIES: json.dumps(libraries(), sort_keys=True),
+            TRAINING_WINDOW: prepared["window"],
             "verdict": "promote" if conclusion.promote else "reject",
             "reason": conclusion.reason[:4000],
         },

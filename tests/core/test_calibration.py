@@ -203,7 +203,7 @@ def test_a_reference_that_wanders_is_told_to_be_hardly_watched() -> None:
     columns = [("x", "psi"), ("y", "psi")]
     levels = levels_from(values, columns, n_days=200, window_days=1, preset=preset_levels("xy", DriftPolicy()))
     assert levels.level["y"]["psi"] < 1.0 < levels.level["x"]["psi"]
-    assert "1 features wander so far within the reference that their PSI level is over 1" in levels.sentence
+    assert "1 of 2 features wander so far within the reference that their PSI level is over 1" in levels.sentence
     quiet = levels_from(values[:, 1:], columns[1:], n_days=200, window_days=1, preset=PRESET)
     assert "wander" not in quiet.sentence
 

@@ -1,6 +1,6 @@
 """The probe: folds, the leader, looks and what they add up to.
 
-What lives here: formulas and hand-made cases. What doesn't: whole lives (`test_life`, tests/scenarios).
+What lives here: formulas and hand-made cases. What doesn't: whole lives (`test_life_on_paper`, tests/scenarios).
 """
 
 from __future__ import annotations
