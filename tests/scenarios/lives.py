@@ -158,9 +158,10 @@ def false_retrainings(outcome: Outcome, world: World, rows: int = 20_000) -> int
         x, y = world.oracle(number, rows)
         kept = outcome.life.versions[period.served_by].model
         now, window = world.windows[number].end, Candidate.parse(period.decision.candidate or "").of
-        use = world.rows.known < now
+        use = np.asarray(world.rows.known < now)
         if window != "expanding":
-            use &= world.rows.times >= now - int(window) * (now - world.windows[number].start)
+            newest = world.rows.times[np.flatnonzero(use)[-1]]
+            use &= np.asarray(world.rows.times > newest - int(window) * (now - world.windows[number].start))
         fit = np.flatnonzero(use)
         refitted = world.learner(world.rows.x[fit], world.rows.y[fit])
         before, after = (judge.loss(judge.score(y, model(x))) for model in (kept, refitted))
