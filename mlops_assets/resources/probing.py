@@ -171,12 +171,12 @@ def _look(
     earlier: Sequence[Look],
 ) -> Look:
     data = platform.data(model)
-    judged = data.with_features(_sample(rows, model.probe.rows, model.training.seed))
+    judged = _sample(rows, model.probe.rows, model.training.seed)
     kept = platform.registry.load(model.name, champion.version)
     folds = fold_windows(window, model.probe.folds, model.timezone)
     recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
     own = _own_rows(data, model, champion)
-    scores = _refits(data, model, recipe, judged, folds, own)
+    judged, scores = _refits(data, model, recipe, judged, folds, own)
     twin = scores.pop(TWIN, None)
     for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
         scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
@@ -215,8 +215,8 @@ def _refits(
     judged: pd.DataFrame,
     folds: Sequence[Window],
     own: pd.Series | None,
-) -> dict[str, np.ndarray]:
-    """Scores of the judged rows by candidate, each row by a fit on what was known before its fold began.
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """The judged rows with features, and their scores by candidate, each by a fit on what was known before its fold.
 
     Where the champion was fitted on more rows than a sample holds, its twin is among them.
     """
@@ -226,9 +226,10 @@ def _refits(
         mine = known[EVENT_TIME].between(own.min(), own.max()).to_numpy()
         # One fit serves all folds: the champion has seen none of them.
         wanted[TWIN] = [_sampled(np.flatnonzero(mine), len(known), model)]
-    # One join for all candidates and folds: the same row has the same features whoever is fitted on it.
+    # One join for all: the same row has the same features whoever is fitted on it or judged by it.
     used = np.unique(np.concatenate([where for fits in wanted.values() for where in fits]))
-    features = data.with_features(known.iloc[used].reset_index(drop=True))
+    joined = data.with_features(pd.concat([judged, known.iloc[used]], ignore_index=True))
+    judged, features = joined.iloc[: len(judged)], joined.iloc[len(judged) :]
     place = np.full(len(known), -1)
     place[used] = np.arange(len(used))
 
@@ -251,7 +252,7 @@ def _refits(
             continue
         rows, values = part
         scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
-    return scores
+    return judged, scores
 
 
 def _fit_rows(known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window]) -> list[np.ndarray]:
