@@ -63,8 +63,8 @@ class LifePolicy:
     Attributes:
         metric: what is judged by.
         retrain: when to retrain.
-        probe: how to look; None: no probe, failed checks decide.
-        gate: what lets a challenger through; None: everything passes.
+        probe: how to look.
+        gate: what lets a challenger through.
         mature_share: a window is judged when this share of its labels is known.
         timezone: of the days.
     """

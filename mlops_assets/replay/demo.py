@@ -18,8 +18,8 @@ MODEL = "flight_delay"
 START, END = date(2013, 4, 1), date(2014, 1, 1)
 LAST_DAY = date(2013, 12, 31)
 TRIALS = 2
-"""Trials of a training in the demo, the defaults and one more; production takes the model's own 20. The demo is to
-stay under six minutes on two cores, and its AUC differs in the third decimal."""
+"""Trials of a training in the demo, the defaults and one more; production takes the model's own 20. The demo is
+meant to take minutes on two cores (benchmarks/README.md has the figure), and its AUC differs in the third decimal."""
 
 
 def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *_: None) -> Replayed:

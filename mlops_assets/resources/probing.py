@@ -175,8 +175,7 @@ def _look(
     kept = platform.registry.load(model.name, champion.version)
     folds = fold_windows(window, model.probe.folds, model.timezone)
     recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
-    own = _own_rows(data, model, champion)
-    judged, scores = _refits(data, model, recipe, judged, folds, own)
+    judged, scores = _refits(data, model, recipe, judged, folds, champion)
     twin = scores.pop(TWIN, None)
     for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
         scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
@@ -198,23 +197,13 @@ def _look(
     )
 
 
-def _own_rows(data: ModelData, model: ModelSettings, champion: ModelVersion) -> pd.Series | None:
-    """Which of all labelled rows the champion was fitted on, by their event time; None where samples hold them all."""
-    known = data.labelled(known_by=_since(champion))
-    window = champion.tags.get(TRAINING_WINDOW, "expanding")
-    if window != "expanding":
-        start = _since(champion) - parse_duration(window.removeprefix("rolling:").strip())
-        known = known[known[EVENT_TIME] >= pd.Timestamp(start)]
-    return known[EVENT_TIME] if len(known) > model.probe.rows else None
-
-
 def _refits(
     data: ModelData,
     model: ModelSettings,
     recipe: Recipe,
     judged: pd.DataFrame,
     folds: Sequence[Window],
-    own: pd.Series | None,
+    champion: ModelVersion,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """The judged rows with features, and their scores by candidate, each by a fit on what was known before its fold.
 
@@ -222,10 +211,10 @@ def _refits(
     """
     known = data.labelled(known_by=folds[-1].start)
     wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
-    if own is not None:
-        mine = known[EVENT_TIME].between(own.min(), own.max()).to_numpy()
+    own = _own_rows(known, champion)
+    if len(own) > model.probe.rows:
         # One fit serves all folds: the champion has seen none of them.
-        wanted[TWIN] = [_sampled(np.flatnonzero(mine), len(known), model)]
+        wanted[TWIN] = [_sampled(own, len(known), model)]
     # One join for all: the same row has the same features whoever is fitted on it or judged by it.
     used = np.unique(np.concatenate([where for fits in wanted.values() for where in fits]))
     joined = data.with_features(pd.concat([judged, known.iloc[used]], ignore_index=True))
@@ -253,6 +242,16 @@ def _refits(
         rows, values = part
         scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
     return judged, scores
+
+
+def _own_rows(known: pd.DataFrame, champion: ModelVersion) -> np.ndarray:
+    """Positions of the rows that the champion was fitted on."""
+    since = _since(champion)
+    use = known[AVAILABLE_AT] < pd.Timestamp(since)
+    window = champion.tags.get(TRAINING_WINDOW, "expanding")
+    if window != "expanding":
+        use &= known[EVENT_TIME] >= pd.Timestamp(since - parse_duration(window.removeprefix("rolling:").strip()))
+    return np.flatnonzero(use)
 
 
 def _fit_rows(known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window]) -> list[np.ndarray]:
