@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -102,12 +102,14 @@ class RequestedView:
         source: its FileSource.
         declared: the source's schema as the view declares it, for a source without files.
         join: how it joins; the survey in it is not taken yet.
+        types: column name (in lower case) to DuckDB type; empty until the files were looked at.
     """
 
     name: str
     source: FileSource
     declared: pa.Schema
     join: sql.AsofView
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 class EntityRows(Protocol):
@@ -281,7 +283,7 @@ class PointInTime:
             views = self._located(connection)
             timestamp = self.entities.install(connection, views)
             self._check_names(self._entity_columns(connection))
-            self._make_spine(connection, timestamp)
+            self._make_spine(connection, views, timestamp)
             oldest, newest = time_range(connection, _SPINE, "t")
             joins = []
             for view in views:
@@ -299,33 +301,11 @@ class PointInTime:
             types = sources.column_types(connection, f"SELECT * FROM {relation}")
             wanted = [*history.keys, history.event, *filter(None, [history.created]), *history.tie_break]
             sources.require_columns(list(types), wanted, f"Feature view {view.name!r}", view.source.path)
-            located.append(replace(view, join=replace(view.join, history=history)))
+            known = {name.casefold(): kind for name, kind in types.items()}
+            located.append(replace(view, join=replace(view.join, history=history), types=known))
         return located
 
-    def _key_types(self, connection: Connection, given: dict[str, str]) -> dict[str, str]:
-        """The type of each join key in the spine: the entity rows', or the source's where all are NULL."""
-        types: dict[str, str] = {}
-        for view in self._located(connection):
-            history = view.join.history
-            found = {
-                name.casefold(): kind
-                for name, kind in sources.column_types(connection, f"SELECT * FROM {history.relation}").items()
-            }
-            for mine, theirs in zip(view.join.spine_keys, history.keys, strict=True):
-                kind = given[mine]
-                if kind in ('"NULL"', "NULL"):
-                    kind = types.get(mine, found[theirs.casefold()])
-                if _is_text(kind) != _is_text(found[theirs.casefold()]):
-                    raise ValueError(
-                        f"Join key {mine!r} is {kind} in the entity rows and {found[theirs.casefold()]} in "
-                        f"the source "
-                        f"of feature view {view.name!r}: they can't match. Convert the entity column to the "
-                        "source's type. Nothing was changed."
-                    )
-                types[mine] = kind
-        return types
-
-    def _make_spine(self, connection: Connection, timestamp: str) -> None:
+    def _make_spine(self, connection: Connection, views: Sequence[RequestedView], timestamp: str) -> None:
         given = sources.column_types(connection, f"SELECT * FROM {_ENTITY}")
         wanted = list(dict.fromkeys(key for view in self.views for key in view.join.spine_keys))
         missing = [key for key in wanted if key not in given]
@@ -335,7 +315,7 @@ class PointInTime:
                 f"{', '.join(repr(name) for name in given if name != _ROW)}. Add the column, or map it with "
                 "with_join_key_map. Nothing was read."
             )
-        types = self._key_types(connection, given)
+        types = _key_types(views, given)
         keys = "".join(f", CAST({sql.identifier(key)} AS {types[key]}) AS {sql.identifier(key)}" for key in wanted)
         connection.execute(
             f"CREATE TEMP TABLE {_SPINE} AS SELECT {sql.identifier(_ROW)} AS row, "
@@ -360,6 +340,24 @@ class PointInTime:
                 f"or "
                 "rename the column of the entity rows. Nothing was read."
             )
+
+
+def _key_types(views: Sequence[RequestedView], given: Mapping[str, str]) -> dict[str, str]:
+    """The type of each join key in the spine: the entity rows', or the source's where all are NULL."""
+    types: dict[str, str] = {}
+    for view in views:
+        for mine, theirs in zip(view.join.spine_keys, view.join.history.keys, strict=True):
+            kind, found = given[mine], view.types[theirs.casefold()]
+            if kind in ('"NULL"', "NULL"):
+                kind = types.get(mine, found)
+            if _is_text(kind) != _is_text(found):
+                raise ValueError(
+                    f"Join key {mine!r} is {kind} in the entity rows and {found} in the source of feature view "
+                    f"{view.name!r}: they can't match. Convert the entity column to the source's type. Nothing was "
+                    "changed."
+                )
+            types[mine] = kind
+    return types
 
 
 def timestamp_column(columns: Sequence[str], moments: Sequence[str]) -> str:
