@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -25,15 +25,12 @@ from mlops_assets.core.performance import evaluate, evaluate_slices
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.gating import Comparison, Scored, slice_columns
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import CHALLENGED_BY, ModelVersion
 from mlops_assets.resources.reproduction import CODE_VERSION, LIBRARIES, fitted_on
-
-if TYPE_CHECKING:
-    from mlops_assets.core.training import Model
-    from mlops_assets.resources.training_steps import Comparison
 
 CARD = "model_card"
 """Tag of a version: its card as an artifact of its run; `.md` in place of `.html` is the same as Markdown."""
@@ -51,8 +48,7 @@ def write_card(
     model: ModelSettings,
     version: ModelVersion,
     *,
-    rows: pd.DataFrame,
-    judged: Model,
+    scored: Scored,
     fitted: TrainingSet,
     compared: Comparison,
     verdict: Verdict,
@@ -63,13 +59,12 @@ def write_card(
         platform: the home.
         model: the monitored model.
         version: as registered, with its tags.
-        rows: the labelled rows of the gate window, with features.
-        judged: the model that the gate judged.
+        scored: the labelled rows of the gate window, and the challenger's scores of them.
         fitted: what the registered model was fitted on.
         compared: the gate's comparisons.
         verdict: what followed.
     """
-    card = gather(platform, model, version, rows=rows, judged=judged, fitted=fitted, compared=compared, verdict=verdict)
+    card = gather(platform, model, version, scored=scored, fitted=fitted, compared=compared, verdict=verdict)
     page, text = html(card), markdown(card)
     file = card_file(platform.lake, model.name, version.version)
     write_text(file.with_suffix(".md"), text)
@@ -89,21 +84,19 @@ def gather(
     model: ModelSettings,
     version: ModelVersion,
     *,
-    rows: pd.DataFrame,
-    judged: Model,
+    scored: Scored,
     fitted: TrainingSet,
     compared: Comparison,
     verdict: Verdict,
 ) -> Card:
     """What the card of a version tells; arguments as in `write_card`."""
-    from mlops_assets.resources.training_steps import slice_columns
-
     data = platform.data(model)
     prepared = platform.record(model.name, "training_set")
     as_of = datetime.fromisoformat(prepared["as_of"])
     start, _, end = version.tags["gate_window"].partition("/")
     gate = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
-    y, scores = rows[LABEL].to_numpy(), judged.predict(rows)
+    rows, scores = scored.rows, scored.scores
+    y = rows[LABEL].to_numpy()
     days = local_days(rows[EVENT_TIME], model.timezone)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     needed = model.gate.slice_min_rows

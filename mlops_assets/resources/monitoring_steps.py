@@ -26,6 +26,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
+from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.label_steps import (
     PROFIT,
     Estimates,
@@ -45,7 +46,7 @@ from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import BATCH, SCORE, VERSION, read_scores
 from mlops_assets.resources.references import Reference, read_reference, score_matrix
-from mlops_assets.resources.training_steps import GATE_VALUE, slice_columns
+from mlops_assets.resources.training_steps import GATE_VALUE
 
 SHOWN = 20
 """Features in a table and in the report that people look at: the most drifted ones."""

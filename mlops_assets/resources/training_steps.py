@@ -15,23 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.gate import (
-    Paired,
-    Verdict,
-    against_baseline,
-    paired,
-    paired_slices,
-    twin_agrees,
-    verdict,
-)
+from mlops_assets.core.gate import Paired, Verdict, twin_agrees, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit, tune
-from mlops_assets.core.windows import Window, local_days
+from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import OUTCOMES
+from mlops_assets.resources.gating import Scored, compare, score
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
@@ -120,9 +113,9 @@ def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn
     ]
 
 
-def refit(data: ModelData, recipe: Recipe, training: TrainingSet, *, as_of: datetime) -> tuple[Model, TrainingSet]:
-    """The same recipe on all rows known at `as_of`, the training set's among them: what ships."""
-    rows = data.store(data.extended(training.frame, since=training.known_by, known_by=as_of), as_of)
+def refit(data: ModelData, recipe: Recipe, scored: Scored, *, as_of: datetime) -> tuple[Model, TrainingSet]:
+    """The same recipe on all rows known at `as_of`: what ships."""
+    rows = data.store(data.extended(scored.known, since=scored.known_by, known_by=as_of), as_of)
     return fit(recipe, rows.frame, rows.frame[LABEL].to_numpy()), rows
 
 
@@ -151,16 +144,17 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
     challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"]).read_bytes())
     fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
-    rows = gate_rows(data, gate, as_of=as_of)
-    first = compare(platform, model, rows, challenger, fit_rows.frame[LABEL])
+    scored = score(data, challenger, fit_rows, gate, as_of=as_of)
+    rows, scores = scored.rows, scored.scores
+    first = compare(platform, model, scored, fit_rows.frame[LABEL])
     conclusion, shipped, shipped_rows = first.verdict, None, None
     if first.verdict.promote:
         shipped, shipped_rows = (
-            refit(data, Recipe.from_json(trained["recipe"]), fit_rows, as_of=as_of)
+            refit(data, challenger.recipe, scored, as_of=as_of)
             if model.gate.ship == "refit"
             else (challenger, fit_rows)
         )
-        twin = twin_agrees(challenger.predict(rows), shipped.predict(rows), model.gate.twin_correlation)
+        twin = twin_agrees(scores, shipped.predict(rows), model.gate.twin_correlation)
         conclusion = verdict(model.gate, first.champion, slices=first.slices, baseline=first.baseline, twin=twin)
     conclusion = replace(conclusion, reason=model.label.noted(conclusion.reason))
     version = platform.registry.register(
@@ -191,7 +185,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             model,
             version.version,
             rows,
-            scores=challenger.predict(rows),
+            scores=scores,
             columns=columns,
         )
         write_reference(
@@ -200,10 +194,10 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             version.version,
             shipped_rows.frame,
             columns=columns,
-            scores=_one_score(challenger.predict(rows)),
+            scores=_one_score(scores),
         )
     known = shipped_rows if conclusion.promote and shipped_rows else fit_rows
-    write_card(platform, model, version, rows=rows, judged=challenger, fitted=known, compared=first, verdict=conclusion)
+    write_card(platform, model, version, scored=scored, fitted=known, compared=first, verdict=conclusion)
     platform.write_record(
         model.name,
         "evaluation",
@@ -212,6 +206,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "as_of": as_of.isoformat(),
             "version": version.version,
             "judged_sha256": challenger.sha256,
+            "judged_parts": scored.models,
             "shipped_sha256": shipped.sha256 if shipped else None,
             "fitted_until": (shipped_rows or fit_rows).known_by.isoformat(),
             "verdict": conclusion.to_dict(),
@@ -226,77 +221,6 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         judged_sha256=challenger.sha256,
         shipped_sha256=shipped.sha256 if shipped else None,
     )
-
-
-def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:
-    """The labelled rows of the gate window, with features."""
-    rows = data.events(data.day(gate.start), data.day(gate.end), as_of=as_of)
-    rows = rows[rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])].reset_index(drop=True)
-    return data.with_features(rows)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Challenger against champion and baseline on one set of rows."""
-
-    verdict: Verdict
-    champion: Paired | CannotJudge | None
-    baseline: Paired | CannotJudge | None
-    slices: dict[str, Paired | CannotJudge]
-    metrics: dict[str, float]
-
-
-def compare(
-    platform: Platform, model: ModelSettings, rows: pd.DataFrame, challenger: Model, fit_labels: pd.Series
-) -> Comparison:
-    """The gate's comparison; the policy's rules on it, without the twin's."""
-    y = rows[LABEL].to_numpy()
-    days = local_days(rows[EVENT_TIME], model.timezone)
-    scores = challenger.predict(rows)
-    known = platform.registry.champion(model.name)
-    base = against_baseline(fit_labels, len(rows), model.task)
-    baseline = _paired_or_why(model, y, base, scores, days)
-    against: Paired | CannotJudge | None = None
-    slices: dict[str, Paired | CannotJudge] = {}
-    opponent = base
-    if known is not None:
-        opponent = platform.registry.load(model.name, known.version).predict(rows)
-        against = _paired_or_why(model, y, opponent, scores, days)
-    columns = {name: rows[name] for name in slice_columns(model, rows)}
-    if columns and known is not None:
-        slices = paired_slices(y, opponent, scores, days, model.metric, slices=columns, policy=model.gate)
-    metrics = {
-        f"gate_{label}": value
-        for comparison, opponent_name in ((against, "champion"), (baseline, "baseline"))
-        if isinstance(comparison, Paired)
-        for label, value in {
-            "challenger": comparison.challenger,
-            opponent_name: comparison.champion,
-            f"gain_over_{opponent_name}": comparison.gain,
-            f"gain_over_{opponent_name}_lower": comparison.lower,
-        }.items()
-    }
-    return Comparison(
-        verdict(model.gate, against, slices=slices, baseline=baseline), against, baseline, slices, metrics
-    )
-
-
-def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
-    """The columns that hold the slices of the YAML: the label model's own, or a feature's.
-
-    Raises:
-        ValueError: a slice names no column.
-    """
-    found = []
-    for name in model.monitoring.slices:
-        matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
-        if not matches:
-            raise ValueError(
-                f"monitoring.slices names {name!r}, which is neither a column of {model.label.model} nor a feature. "
-                "Correct the name in the model's YAML."
-            )
-        found.append(matches[0])
-    return found
 
 
 def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
@@ -380,15 +304,6 @@ def _candidate_file(platform: Platform, model: ModelSettings, sha256: str) -> Pa
 def _one_score(scores: np.ndarray) -> np.ndarray:
     """One number a row: the score itself, or the largest class probability."""
     return scores if scores.ndim == 1 else scores.max(axis=1)
-
-
-def _paired_or_why(
-    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, days: Any
-) -> Paired | CannotJudge:
-    try:
-        return paired(y, champion, challenger, days, model.metric, confidence=model.gate.confidence)
-    except CannotJudge as why:
-        return why
 
 
 def _slice_row(name: str, result: Paired | CannotJudge) -> tuple[Any, ...]:

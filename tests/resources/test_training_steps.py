@@ -13,8 +13,9 @@ import pytest
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model
 from mlops_assets.core.training import CannotTrain
+from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.model_data import AVAILABLE_AT
-from mlops_assets.resources.training_steps import judge, prepare, slice_columns, train
+from mlops_assets.resources.training_steps import judge, prepare, train
 from tests.real_slice import World
 
 NewWorld = Callable[..., World]

@@ -1,0 +1,150 @@
+"""Challenger, champion and baseline on the rows of the gate window.
+
+Here: which rows, the challenger's scores of them, the comparisons that the gate's rules are applied to. Not here: the
+rules (`core.gate`), what follows from the verdict (`training_steps`).
+
+The window is judged part by part, going forward in time, as the probe judges: before each part the recipe is fitted
+again on what was known by then. A challenger fitted before the whole window would be judged as one that is a month
+old, and a change inside the window, for which the probe asked for it, would be unknown to it. What is promoted is as
+fresh as that: the recipe, fitted on all that is known now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.gate import Paired, Verdict, against_baseline, paired, paired_slices, verdict
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.model import Model, fit
+from mlops_assets.core.probe import fold_windows
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window, local_days
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
+from mlops_assets.resources.platform import Platform
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The gate window's labelled rows and what the challenger says of them.
+
+    Attributes:
+        rows: with features, oldest first.
+        scores: of the challenger's recipe, shape (n,) or (n, k); each row by a fit on what was known before its part.
+        models: hash of each part's model; the challenger is the first.
+        known: `training_rows` when the last part began.
+        known_by: that moment.
+    """
+
+    rows: pd.DataFrame
+    scores: np.ndarray
+    models: tuple[str, ...]
+    known: pd.DataFrame
+    known_by: datetime
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Challenger against champion and baseline on one set of rows."""
+
+    verdict: Verdict
+    champion: Paired | CannotJudge | None
+    baseline: Paired | CannotJudge | None
+    slices: dict[str, Paired | CannotJudge]
+    metrics: dict[str, float]
+
+
+def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:
+    """The labelled rows of the gate window, with features."""
+    rows = data.events(data.day(gate.start), data.day(gate.end), as_of=as_of)
+    rows = rows[rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])].reset_index(drop=True)
+    return data.with_features(rows)
+
+
+def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime) -> Scored:
+    """Score the gate window part by part (`probe.folds`); in one part where the judged model itself ships.
+
+    Args:
+        data: the model's rows, in the training window that was settled on.
+        challenger: fitted on `fitted`, which was known before the gate window.
+        fitted: its training set.
+        gate: the window.
+        as_of: the clock; labels known by then are judged.
+    """
+    model = data.model
+    rows = gate_rows(data, gate, as_of=as_of)
+    parts = fold_windows(gate, model.probe.folds if model.gate.ship == "refit" else 1, model.timezone)
+    known, known_by, made = fitted.frame, fitted.known_by, challenger
+    scores: list[np.ndarray] = []
+    models: list[str] = []
+    for part in parts:
+        if models:
+            known, known_by = data.extended(known, since=known_by, known_by=part.start), part.start
+            made = fit(challenger.recipe, known, known[LABEL].to_numpy())
+        scores.append(made.predict(rows[part.contains(rows[EVENT_TIME])]))
+        models.append(made.sha256)
+    return Scored(rows, np.concatenate(scores), tuple(models), known, known_by)
+
+
+def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series) -> Comparison:
+    """The gate's comparison; the policy's rules on it, without the twin's."""
+    rows, scores = scored.rows, scored.scores
+    y = rows[LABEL].to_numpy()
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    known = platform.registry.champion(model.name)
+    base = against_baseline(fit_labels, len(rows), model.task)
+    baseline = _paired_or_why(model, y, base, scores, days)
+    against: Paired | CannotJudge | None = None
+    slices: dict[str, Paired | CannotJudge] = {}
+    opponent = base
+    if known is not None:
+        opponent = platform.registry.load(model.name, known.version).predict(rows)
+        against = _paired_or_why(model, y, opponent, scores, days)
+    columns = {name: rows[name] for name in slice_columns(model, rows)}
+    if columns and known is not None:
+        slices = paired_slices(y, opponent, scores, days, model.metric, slices=columns, policy=model.gate)
+    metrics = {
+        f"gate_{label}": value
+        for comparison, opponent_name in ((against, "champion"), (baseline, "baseline"))
+        if isinstance(comparison, Paired)
+        for label, value in {
+            "challenger": comparison.challenger,
+            opponent_name: comparison.champion,
+            f"gain_over_{opponent_name}": comparison.gain,
+            f"gain_over_{opponent_name}_lower": comparison.lower,
+        }.items()
+    }
+    return Comparison(
+        verdict(model.gate, against, slices=slices, baseline=baseline), against, baseline, slices, metrics
+    )
+
+
+def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
+    """The columns that hold the slices of the YAML: the label model's own, or a feature's.
+
+    Raises:
+        ValueError: a slice names no column.
+    """
+    found = []
+    for name in model.monitoring.slices:
+        matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
+        if not matches:
+            raise ValueError(
+                f"monitoring.slices names {name!r}, which is neither a column of {model.label.model} nor a feature. "
+                "Correct the name in the model's YAML."
+            )
+        found.append(matches[0])
+    return found
+
+
+def _paired_or_why(
+    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, days: Any
+) -> Paired | CannotJudge:
+    try:
+        return paired(y, champion, challenger, days, model.metric, confidence=model.gate.confidence)
+    except CannotJudge as why:
+        return why

@@ -1,0 +1,64 @@
+"""The challenger as the gate sees it: part by part, each by a fit that has not seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.core.model import Model, fit
+from mlops_assets.core.probe import fold_windows
+from mlops_assets.core.windows import Window
+from mlops_assets.resources.gating import Scored, score
+from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.training_steps import prepare, train
+from tests.real_slice import World
+
+NewWorld = Callable[..., World]
+
+
+@pytest.fixture
+def prepared(new_world: NewWorld) -> World:
+    """A world in January with its first training set and challenger."""
+    world = new_world()
+    world.at(date(2013, 1, 28))
+    prepare(world.platform, world.model)
+    train(world.platform, world.model, run_id="none")
+    return world
+
+
+def scored(world: World) -> tuple[Scored, Model, Window]:
+    set_, challenger = (world.platform.record(world.model.name, name) for name in ("training_set", "challenger"))
+    moments = {name: datetime.fromisoformat(set_[name]) for name in ("gate_start", "gate_end", "as_of", "known_by")}
+    gate = Window(moments["gate_start"], moments["gate_end"])
+    data = world.platform.data(world.model)
+    file = world.home.lake / "models" / world.model.name / "candidates" / f"{challenger['judged_sha256']}.ubj"
+    model = Model.from_bytes(file.read_bytes())
+    return (
+        score(data, model, data.load(set_["sha256"], moments["known_by"]), gate, as_of=moments["as_of"]),
+        model,
+        gate,
+    )
+
+
+def test_each_part_is_scored_by_a_fit_on_what_was_known_before_it(prepared: World) -> None:
+    found, challenger, gate = scored(prepared)
+    data = prepared.platform.data(prepared.model)
+    first, second = fold_windows(gate, 2, prepared.model.timezone)
+    early = first.contains(found.rows[EVENT_TIME])
+    np.testing.assert_array_equal(found.scores[early], challenger.predict(found.rows[early]))
+    known = data.training_rows(known_by=second.start)
+    assert known[AVAILABLE_AT].max() < pd.Timestamp(second.start) <= found.rows[~early][EVENT_TIME].min()
+    again = fit(challenger.recipe, known, known[LABEL].to_numpy())
+    np.testing.assert_array_equal(found.scores[~early], again.predict(found.rows[~early]))
+    assert found.models == (challenger.sha256, again.sha256)
+    assert len(found.known) == len(known) > prepared.platform.record("flight_delay", "training_set")["rows"]
+
+
+def test_what_ships_as_it_was_judged_is_judged_in_one_part(prepared: World) -> None:
+    found, challenger, _ = scored(prepared.with_settings(gate={"ship": "judged"}))
+    assert found.models == (challenger.sha256,)
+    np.testing.assert_array_equal(found.scores, challenger.predict(found.rows))
