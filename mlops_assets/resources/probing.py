@@ -34,6 +34,8 @@ from mlops_assets.resources.registry import ModelVersion
 TRAINING_WINDOW = "training_window"
 """Tag of a version: the window of its training rows."""
 TWIN = "twin"
+WHOLE = -1
+"""In place of a fold's number: the whole window."""
 REVERTIBLE = 2
 """Versions besides the champion that stay loadable, and are looked at."""
 
@@ -222,25 +224,27 @@ def _refits(
     place = np.full(len(known), -1)
     place[used] = np.arange(len(used))
 
-    def scored(task: tuple[str, int]) -> tuple[np.ndarray, np.ndarray] | None:
-        name, number = task
-        inside = folds[number].contains(judged[EVENT_TIME]) if name != TWIN else np.ones(len(judged), dtype=bool)
-        rows = np.flatnonzero(inside)
-        fit_rows = features.iloc[place[wanted[name][number]]]
-        if not rows.size:
-            return None
+    inside = {number: np.flatnonzero(fold.contains(judged[EVENT_TIME])) for number, fold in enumerate(folds)}
+    # While history is short, several windows hold the same rows: they are fitted once.
+    tasks: dict[tuple[int, bytes], list[str]] = {}
+    for name, fits in wanted.items():
+        for number, where in enumerate(fits):
+            if name == TWIN or inside[number].size:
+                tasks.setdefault((WHOLE if name == TWIN else number, where.tobytes()), []).append(name)
+
+    def scored(task: tuple[int, bytes]) -> tuple[np.ndarray, np.ndarray]:
+        number, where = task
+        rows = np.arange(len(judged)) if number == WHOLE else inside[number]
+        fit_rows = features.iloc[place[np.frombuffer(where, dtype=np.int64)]]
         made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy())
         return rows, made.predict(judged.iloc[rows])
 
-    tasks = [(name, number) for name, fits in wanted.items() for number in range(len(fits))]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         found = list(pool.map(scored, tasks))
     scores: dict[str, Any] = {}
-    for (name, _), part in zip(tasks, found, strict=True):
-        if part is None:
-            continue
-        rows, values = part
-        scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
+    for names, (rows, values) in zip(tasks.values(), found, strict=True):
+        for name in names:
+            scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
     return judged, scores
 
 
