@@ -177,7 +177,7 @@ def _look(
     kept = platform.registry.load(model.name, champion.version)
     folds = fold_windows(window, model.probe.folds, model.timezone)
     recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
-    judged, scores = _refits(data, model, recipe, judged, folds, champion)
+    judged, scores = _refits(data, model, recipe, judged, folds, champion, kept)
     twin = scores.pop(TWIN, None)
     for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
         scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
@@ -206,6 +206,7 @@ def _refits(
     judged: pd.DataFrame,
     folds: Sequence[Window],
     champion: ModelVersion,
+    kept: Model,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """The judged rows with features, and their scores by candidate, each by a fit on what was known before its fold.
 
@@ -235,6 +236,9 @@ def _refits(
     def scored(task: tuple[int, bytes]) -> tuple[np.ndarray, np.ndarray]:
         number, where = task
         rows = np.arange(len(judged)) if number == WHOLE else inside[number]
+        if where == own.tobytes() and recipe == kept.recipe:
+            # Nothing has become known since the champion was fitted: its fit again would be its bytes again.
+            return rows, kept.predict(judged.iloc[rows])
         fit_rows = features.iloc[place[np.frombuffer(where, dtype=np.int64)]]
         made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy())
         return rows, made.predict(judged.iloc[rows])

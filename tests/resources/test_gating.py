@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -24,6 +25,8 @@ NewWorld = Callable[..., World]
 def prepared(new_world: NewWorld) -> World:
     """A world in January with its first training set and challenger."""
     world = new_world()
+    probe = replace(world.model.probe, folds=2)
+    world = replace(world, model=world.model.model_copy(update={"probe": probe}))
     world.at(date(2013, 1, 28))
     prepare(world.platform, world.model)
     train(world.platform, world.model, run_id="none")
@@ -59,6 +62,7 @@ def test_each_part_is_scored_by_a_fit_on_what_was_known_before_it(prepared: Worl
 
 
 def test_what_ships_as_it_was_judged_is_judged_in_one_part(prepared: World) -> None:
-    found, challenger, _ = scored(prepared.with_settings(gate={"ship": "judged"}))
+    gate = replace(prepared.model.gate, ship="judged")
+    found, challenger, _ = scored(replace(prepared, model=prepared.model.model_copy(update={"gate": gate})))
     assert found.models == (challenger.sha256,)
     np.testing.assert_array_equal(found.scores, challenger.predict(found.rows))
