@@ -216,12 +216,14 @@ class Gain:
     def told(self) -> str:
         """In words."""
         over = "the newest window" if self.windows == 1 else f"the newest {self.windows} windows"
+        judged = f"{self.rows:,} rows on {self.days} days"
+        would = f"{Candidate.parse(self.candidate).told} would have lost"
+        # Shown with one decimal: 0.0 % is neither less nor more.
+        if abs(self.mean) < 0.0005:
+            return f"{would} as much as the champion in {over} ({judged})"
         than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
         sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
-        return (
-            f"{Candidate.parse(self.candidate).told} would have lost {than} in {over} "
-            f"({sure}; {self.rows:,} rows on {self.days} days)"
-        )
+        return f"{would} {than} in {over} ({sure}; {judged})"
 
 
 @dataclass(frozen=True)
