@@ -25,6 +25,8 @@ MAX_CATEGORIES = 8
 WIDTH, HEIGHT = 320, 120
 TAIL = 0.005
 """Share of each side that a histogram may leave out at each end; how much it does is said below it."""
+SHOWN_BEYOND = 0.01
+"""Share beyond an end from which it has a bar of its own."""
 
 
 def drift_page(
@@ -99,7 +101,7 @@ def _table(drifts: Sequence[FeatureDrift], verdict: DriftVerdict, *, kl: bool) -
 def _cell(value: float | None, error: float | None = None, *, share: bool = False) -> str:
     if value is None:
         return "<td></td>"
-    text = f"{value:.1%}" if share else f"{value:.3f}" if value >= 0.0005 or value == 0 else "&lt;0.001"
+    text = f"{value:.1%}" if share else f"{value:.3f}" if value >= 0.0005 else "&lt;0.001"
     title = "" if error is None else f' title="error at most {error:.2g}"'
     return f"<td class=num{title}>{text}</td>"
 
@@ -148,20 +150,38 @@ def histogram(grid: NumericGrid, p: Array, q: Array) -> tuple[Array, Array, Arra
 def _histogram(grid: NumericGrid, p: Array, q: Array) -> str:
     borders, ref, cur = histogram(grid, p, q)
     top = max(float(ref.max()), float(cur.max())) or 1.0
-    x = np.linspace(0, WIDTH, borders.size)
+    below, above = _beyond(grid, p, q, borders)
+    # What lies beyond is one more bar at that end, as high as the drawing at most: the words say how much it is.
+    at_ends = [max(end) >= SHOWN_BEYOND for end in (below, above)]
+    bars = (borders.size - 1) + sum(at_ends)
+    x = np.linspace(0, WIDTH, bars + 1)
     steps = []
-    for side in (ref, cur):
-        y = HEIGHT * (1.0 - side / top)
+    for side, low, high in zip((ref, cur), below, above, strict=True):
+        shares = [*([low] if at_ends[0] else []), *side, *([high] if at_ends[1] else [])]
+        y = HEIGHT * (1.0 - np.minimum(np.array(shares) / top, 1.0))
         points = " ".join(f"L{a:.1f},{v:.1f}L{b:.1f},{v:.1f}" for a, b, v in zip(x[:-1], x[1:], y, strict=True))
         steps.append(f"M0,{HEIGHT}{points}L{WIDTH},{HEIGHT}")
-    beyond = [max(0.0, 1.0 - float(side.sum())) for side in (ref, cur)]
-    told = f"beyond: {beyond[0]:.1%} of the reference, {beyond[1]:.1%} of the current" if max(beyond) >= 0.001 else ""
+    told = [
+        f"{where} {border:.4g}: {end[0]:.1%} of the reference, {end[1]:.1%} of the current"
+        for where, border, end in (("below", borders[0], below), ("above", borders[-1], above))
+        if max(end) >= 0.001
+    ]
+    left, right = x[1] * at_ends[0], x[-1] - x[1] * at_ends[1]
     return (
         f'<svg class=chart viewBox="0 0 {WIDTH} {HEIGHT + 18}" role=img aria-label="Histogram of both">'
         f'<path class=ref d="{steps[0]}Z"/><path class=cur d="{steps[1]}"/>'
-        f"<line x1=0 x2={WIDTH} y1={HEIGHT} y2={HEIGHT} /><text x=0 y={HEIGHT + 15}>{borders[0]:.4g}</text>"
-        f"<text x={WIDTH} y={HEIGHT + 15} text-anchor=end>{borders[-1]:.4g}</text></svg><p class=small>{told}</p>"
+        f"<line x1=0 x2={WIDTH} y1={HEIGHT} y2={HEIGHT} /><text x={left:.1f} y={HEIGHT + 15}>{borders[0]:.4g}</text>"
+        f"<text x={right:.1f} y={HEIGHT + 15} text-anchor=end>{borders[-1]:.4g}</text></svg>"
+        f"<p class=small>{'; '.join(told)}</p>"
     )
+
+
+def _beyond(grid: NumericGrid, p: Array, q: Array, borders: Array) -> tuple[list[float], list[float]]:
+    """Shares of reference and current below the first border, and above the last."""
+    ends = [np.cumsum(side)[:-1] for side in (p, q)]
+    below = [float(np.interp(borders[0], grid.edges, end)) for end in ends]
+    above = [max(0.0, 1.0 - float(np.interp(borders[-1], grid.edges, end))) for end in ends]
+    return below, above
 
 
 def _categories(grid: CategoryGrid, p: Array, q: Array) -> str:

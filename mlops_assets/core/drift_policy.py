@@ -109,7 +109,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     head = f"{head} ({share:.0%}, at most {policy.max_share:.0%})"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
-    told = "; ".join(findings[n] for n in names[:TOLD]) + ("; …" if len(names) > TOLD else "")
+    told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")
     reason = f"{head}{': ' + told if told else ''}.{note}"
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings)
 
