@@ -192,9 +192,40 @@ class DriftSpec(DriftPolicy):
     Attributes:
         levels: `preset` (default): these limits; `calibrated`: each feature's own, from how much the reference moves
             by itself; `auto`: calibrated where the reference holds at least 52 windows.
+        reference: what inputs are compared with. `promotion` (default): the rows that the champion was trained on;
+            `season`: the same window a year ago; `2013-01-01/2013-03-31`: these days, both included.
     """
 
     levels: Literal["preset", "calibrated", "auto"] = "preset"
+    reference: str = "promotion"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reference not in ("promotion", "season"):
+            pinned_days(self.reference)
+        if self.reference != "promotion" and self.levels != "preset":
+            raise ValueError(
+                f"drift.levels is {self.levels} and drift.reference {self.reference}: levels are calibrated on the "
+                "rows that the champion was trained on. Set drift.reference to promotion, or drift.levels to preset."
+            )
+
+
+def pinned_days(days: str) -> tuple[date, date]:
+    """The first day of a pinned reference, and the first day after it.
+
+    Raises:
+        ValueError: the text names no days.
+    """
+    first, _, last = days.partition("/")
+    try:
+        start, end = date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1)
+    except ValueError as error:
+        raise ValueError(
+            f"drift.reference is {days!r}: write promotion, season, or two days such as 2013-01-01/2013-03-31."
+        ) from error
+    if end <= start:
+        raise ValueError(f"drift.reference is {days!r} and ends before it begins: write the earlier day first.")
+    return start, end
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

@@ -45,8 +45,9 @@ from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import BATCH, SCORE, VERSION, read_scores
-from mlops_assets.resources.references import Reference, read_reference, score_matrix
+from mlops_assets.resources.references import Reference, score_matrix
 from mlops_assets.resources.training_steps import GATE_VALUE
+from mlops_assets.resources.window_references import reference_of
 
 SHOWN = 20
 """Features in a table and in the report that people look at: the most drifted ones."""
@@ -95,12 +96,16 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
             continue
         rows = _rows(platform, model, window)
         version = int(rows[VERSION].mode().iloc[0])
-        reference = read_reference(platform.lake, model.name, version)
+        against = reference_of(platform, model, window, version)
+        reference = against.reference
         drifts = _compare(reference.features, rows)
         scores = _compare(reference.scores, rows[[SCORE]])
         levels = levels_of(platform, model, version, [drift.feature for drift in drifts])
+        inputs = verdict_of(model, drifts, levels)
+        if against.warming_up:
+            inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
         verdicts = {
-            "inputs_match_reference": verdict_of(model, drifts, levels),
+            "inputs_match_reference": inputs,
             "predictions_match_reference": _scores_verdict(scores[0], model),
         }
         checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts.items()]

@@ -1,0 +1,73 @@
+"""What a window's inputs are compared with: `monitoring.drift.reference`.
+
+Here: `reference_of` a window. Not here: what a champion was trained on, as kept at its promotion (`references`), the
+statistics (`core.drift`), the verdict (`drift_findings`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from mlops_assets.core.drift import Grid, Profile
+from mlops_assets.core.drift_grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.settings import ModelSettings, pinned_days
+from mlops_assets.core.windows import Window, midnight
+from mlops_assets.resources.model_data import EVENT_TIME
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import SAMPLE, SEED, Reference, kinds, read_reference
+from mlops_assets.resources.training_steps import feature_columns
+
+YEAR = timedelta(days=364)
+"""Whole weeks, so that a Monday is held against a Monday; months go by the calendar."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """A window's reference, and why its verdict has to wait, if it has."""
+
+    reference: Reference
+    warming_up: str = ""
+
+
+def reference_of(platform: Platform, model: ModelSettings, window: Window, version: int) -> Against:
+    """What the window is compared with.
+
+    The scores are always held against those of the gate window: there is no other window that the version has
+    scored and was not fitted on.
+
+    Raises:
+        FileNotFoundError: the version has no reference.
+    """
+    kept = read_reference(platform.lake, model.name, version)
+    wanted = model.monitoring.drift.reference
+    if wanted == "promotion":
+        return Against(kept)
+    start, end = _last_year(model, window) if wanted == "season" else pinned_days(wanted)
+    data = platform.data(model)
+    events = data.events(start, end, as_of=min(window.start, midnight(end, model.timezone)))
+    if len(events) < MIN_REFERENCE_ROWS:
+        told = (
+            f"Warming up: {start} to {end - timedelta(days=1)} holds {len(events):,} of the {MIN_REFERENCE_ROWS} rows "
+            "that a reference needs. What follows is against the rows that the champion was trained on, and no verdict:"
+        )
+        return Against(kept, told)
+    rows = data.with_features(events)
+    columns = feature_columns(model, data)
+    grid = Grid.from_reference(rows, kinds(columns))
+    sample = rows.sample(min(SAMPLE, len(rows)), random_state=SEED).sort_index()
+    return Against(
+        replace(
+            kept,
+            features=Profile.of(grid, rows),
+            sample=sample[[EVENT_TIME, *(column.name for column in columns)]],
+        )
+    )
+
+
+def _last_year(model: ModelSettings, window: Window) -> tuple[date, date]:
+    """The days of the same window a year ago."""
+    start, end = (moment.astimezone(model.zone).date() for moment in (window.start, window.end))
+    if model.monitoring.window == "month":
+        return start.replace(year=start.year - 1), end.replace(year=end.year - 1)
+    return start - YEAR, end - YEAR

@@ -1,0 +1,76 @@
+"""What a window's inputs are compared with, on real flights: the champion's rows, pinned days, last year's season."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from mlops_assets.core.settings import DriftSpec
+from mlops_assets.core.windows import Window, midnight
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.references import read_reference
+from mlops_assets.resources.window_references import Against, reference_of
+from tests.real_slice import WEEKS, World, working_in
+
+
+@pytest.fixture
+def reading(drifting_home: Home):
+    with working_in(drifting_home):
+        yield World.of(drifting_home)
+
+
+def found(world: World, reference: str, *, window: str = "7d") -> Against:
+    monitoring = world.model.monitoring
+    drift = replace(monitoring.drift, reference=reference)
+    monitoring = monitoring.model_copy(update={"drift": drift, "window": window})
+    model = world.model.model_copy(update={"monitoring": monitoring})
+    start, end = (midnight(day, model.timezone) for day in WEEKS[:2])
+    return reference_of(world.platform, model, Window(start, end), 1)
+
+
+def test_by_default_it_is_what_the_champion_was_trained_on(reading: World) -> None:
+    against = found(reading, "promotion")
+    assert not against.warming_up
+    assert (
+        against.reference.features.to_json()
+        == read_reference(reading.platform.lake, "flight_delay", 1).features.to_json()
+    )
+
+
+def test_pinned_days_are_all_events_of_these_days(reading: World) -> None:
+    against = found(reading, "2013-02-04/2013-02-06")
+    data = reading.platform.data(reading.model)
+    start, end = date(2013, 2, 4), date(2013, 2, 7)
+    events = data.events(start, end, as_of=midnight(end, reading.model.timezone))
+    assert not against.warming_up
+    assert against.reference.features.rows == len(events) > 1_000
+    assert set(against.reference.sample["event_timestamp"].dt.tz_convert("America/New_York").dt.day) == {4, 5, 6}
+    kept = read_reference(reading.platform.lake, "flight_delay", 1)
+    assert against.reference.scores.to_json() == kept.scores.to_json()
+
+
+@pytest.mark.parametrize("window", ["7d", "month"])
+def test_a_season_not_yet_lived_through_is_warming_up(reading: World, window: str) -> None:
+    against = found(reading, "season", window=window)
+    assert "Warming up: 2012-02-" in against.warming_up
+    assert "holds 0 of the 100 rows" in against.warming_up
+    assert against.reference.features.rows == read_reference(reading.platform.lake, "flight_delay", 1).features.rows
+
+
+def test_pinned_days_after_the_window_are_not_looked_at(reading: World) -> None:
+    assert "holds 0 of the 100 rows" in found(reading, "2013-03-01/2013-03-03").warming_up
+
+
+@pytest.mark.parametrize("days", ["last", "2013-01-01", "2013-13-01/2013-14-01"])
+def test_a_reference_that_names_no_days_says_what_to_write(days: str) -> None:
+    with pytest.raises(ValueError, match="write promotion, season, or two days such as 2013-01-01/2013-03-31"):
+        DriftSpec(reference=days)
+
+
+def test_days_in_the_wrong_order_and_levels_without_their_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="write the earlier day first"):
+        DriftSpec(reference="2013-03-01/2013-01-01")
+    with pytest.raises(ValueError, match=r"Set drift\.reference to promotion"):
+        DriftSpec(reference="season", levels="auto")
