@@ -231,7 +231,7 @@ class _Life:
         )
         folds = fold_windows(window, self.policy.probe.folds, self.policy.timezone)
         names = [f"refit:{of}" for of in self.policy.probe.refits]
-        scores = {name: self._folded(name, judged, folds) for name in names}
+        scores = {name: self._folded(name, judged, folds, now) for name in names}
         for version in self.kept:
             unseen = self.known[judged].min() >= _us(self.versions[version].fitted_until)
             if version != champion.number and unseen:
@@ -257,14 +257,14 @@ class _Life:
             return
         self.looks.append(found)
 
-    def _folded(self, name: str, judged: Any, folds: Sequence[Window]) -> Array:
-        """Scores of the judged rows, each by the candidate fitted on what was known before its fold."""
+    def _folded(self, name: str, judged: Any, folds: Sequence[Window], now: datetime) -> Array:
+        """Scores of the judged rows, each by the candidate fitted on what happened before its fold."""
         scores = None
         for fold in folds:
             inside = fold.contains(self.rows.times[judged])
             if not inside.any():
                 continue
-            fit = self._fit_rows(Candidate.parse(name).of, fold.start)
+            fit = self._fit_rows(Candidate.parse(name).of, now, before=fold.start - self.policy.probe.gap)
             if len(fit) < 2:
                 continue
             self.fitted[0] += len(fit)
@@ -274,9 +274,11 @@ class _Life:
             scores[inside] = found
         return np.full(len(judged), np.nan) if scores is None else scores
 
-    def _fit_rows(self, of: str, until: datetime) -> Any:
-        """Rows whose label was known before `until`, in the training window."""
-        use = self.usable & (self.known < _us(until))
+    def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None) -> Any:
+        """Rows whose label is known at `now`, in the training window; only events before `before`, if given."""
+        use = self.usable & (self.known < _us(now))
+        if before is not None:
+            use &= self.times < _us(before)
         if of != "expanding" and use.any():
             # Counted from the newest usable row, so that late labels don't empty a window.
             newest = self.times[np.flatnonzero(use)[-1]]
@@ -302,7 +304,7 @@ class _Life:
             (self.window_of == newest) & (self.known < _us(now)) & (self.known >= _us(champion.fitted_until))
         )
         folds = fold_windows(self.windows[newest], self.policy.probe.folds, self.policy.timezone)
-        scores = self._folded(f"refit:{of}", judged, folds)
+        scores = self._folded(f"refit:{of}", judged, folds, now)
         try:
             found: Paired | CannotJudge = paired(
                 self.rows.y[judged],

@@ -5,8 +5,10 @@ several looks add up to. Not here: fitting and scoring candidates (`resources.pr
 gain (`policy`), the comparison that lets a challenger through (`gate`).
 
 A fit before the judged window has not seen a change that came with it, so a window is judged fold by fold, going
-forward in time (prequential evaluation, Dawid 1984): each fold's candidates are fitted on what was known before the
-fold begins, its older neighbours in the same window among it. No row is both fitted on and judged.
+forward in time (prequential evaluation, Dawid 1984): each fold's candidates are fitted on events before the fold, its
+older neighbours in the same window among them. No row is both fitted on and judged. Whose label is known when the
+look is made may be fitted on, not only whose label was known when the fold began: with labels that come late, the
+latter has not seen a change until a second delay has passed, and what is decided is what to fit from now on.
 
 One series is tested, not the best of many: in each fold it follows the candidate that had the least loss in the folds
 before (`leader`), discounted so that recent folds count more. Which one that is depends on the past alone, so the
@@ -31,7 +33,7 @@ import numpy as np
 
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, block_sums, sums_interval
 from mlops_assets.core.metrics import metric
-from mlops_assets.core.windows import Window, midnight
+from mlops_assets.core.windows import Window, midnight, parse_duration
 
 Action = Literal["revert", "refit"]
 
@@ -84,6 +86,9 @@ class ProbePolicy:
             many more fits.
         level: one-sided level of the lower bound of the gain at each look, 0.01 by default: about one false alarm
             in 100 windows.
+        embargo: time between the newest event that a candidate is fitted on and the part it is judged on, 0d by
+            default. Where a label tells of a stretch of time (default within 60 days), set it to that stretch:
+            neighbours whose stretches overlap share what happened in them, and a fit on one would know of the other.
         half_life: windows after which a fold's loss counts half when the leader is chosen, 1 by default.
         rows: most rows that a candidate is fitted on, a seeded sample of its window, 50,000 by default; the judged
             window is sampled to the same size.
@@ -94,6 +99,7 @@ class ProbePolicy:
     refits: tuple[str, ...] = ("expanding", "4", "1")
     folds: int = 4
     level: float = 0.01
+    embargo: str = "0d"
     half_life: float = 1.0
     rows: int = 50_000
     rounds: int = 200
@@ -109,6 +115,15 @@ class ProbePolicy:
         if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
             msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
             raise ValueError(msg)
+        try:
+            parse_duration(self.embargo)
+        except ValueError as error:
+            raise ValueError(f"probe.embargo: {error}") from error
+
+    @property
+    def gap(self) -> timedelta:
+        """The embargo as a length of time."""
+        return parse_duration(self.embargo)
 
 
 @dataclass(frozen=True)

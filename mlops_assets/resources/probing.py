@@ -177,7 +177,7 @@ def _look(
     kept = platform.registry.load(model.name, champion.version)
     folds = fold_windows(window, model.probe.folds, model.timezone)
     recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
-    judged, scores = _refits(data, model, recipe, judged, folds, champion, kept)
+    judged, scores = _refits(data, model, recipe, judged, folds, champion, kept, at=at)
     twin = scores.pop(TWIN, None)
     for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
         scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
@@ -207,12 +207,14 @@ def _refits(
     folds: Sequence[Window],
     champion: ModelVersion,
     kept: Model,
+    *,
+    at: datetime,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """The judged rows with features, and their scores by candidate, each by a fit on what was known before its fold.
+    """The judged rows with features, and their scores by candidate, each by a fit on what happened before its fold.
 
     Where the champion was fitted on more rows than a sample holds, its twin is among them.
     """
-    known = data.labelled(known_by=folds[-1].start)
+    known = data.labelled(known_by=at)
     wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
     own = _own_rows(known, champion)
     if len(own) > model.probe.rows:
@@ -263,14 +265,14 @@ def _own_rows(known: pd.DataFrame, champion: ModelVersion) -> np.ndarray:
 
 
 def _fit_rows(known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window]) -> list[np.ndarray]:
-    """Positions of the rows that a candidate is fitted on, fold by fold: known before it, a sample of its window.
+    """Positions of the rows that a candidate is fitted on, fold by fold: events before it, a sample of its window.
 
     Each row has one seeded rank for all folds and candidates, so that they share most of what is joined.
     """
-    times, available = known[EVENT_TIME], known[AVAILABLE_AT]
+    times = known[EVENT_TIME]
     parts = []
     for fold in folds:
-        use = (available < pd.Timestamp(fold.start)).to_numpy()
+        use = (times < pd.Timestamp(fold.start - model.probe.gap)).to_numpy()
         if of != "expanding" and use.any():
             use &= (times > times[use].iloc[-1] - int(of) * _length(model)).to_numpy()
         parts.append(_sampled(np.flatnonzero(use), len(known), model))

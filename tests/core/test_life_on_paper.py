@@ -46,6 +46,33 @@ def test_no_row_is_both_fitted_on_and_judged_and_none_is_used_before_its_label_i
     assert all(judged_late)
 
 
+def test_late_labels_are_fitted_on_once_known_and_an_embargo_keeps_neighbours_out() -> None:
+    here = world("labels two windows late, +20 %")
+    rows = replace(here.rows, x=np.arange(len(here.rows.y), dtype=float)[:, None])
+    fitted: list[int] = []
+    gaps: list[float] = []
+
+    def learner(x: np.ndarray, y: np.ndarray) -> Any:
+        newest, is_champion = rows.times[int(x[:, 0].max())], not fitted
+        fitted.append(len(y))
+
+        def predict(values: np.ndarray) -> np.ndarray:
+            if not is_champion:
+                gaps.append((rows.times[int(values[0, 0])] - newest) / timedelta(days=1))
+            return np.full(len(values), y.mean())
+
+        return predict
+
+    probe = ProbePolicy(refits=("expanding",))
+    live(rows, here.windows[:12], learner, replace(POLICY, probe=probe), first=FIRST)
+    # No label came within eight weeks of its event, and none had to.
+    assert 0.0 < min(gaps) <= max(gaps) < 1.0
+    fitted.clear()
+    gaps.clear()
+    live(rows, here.windows[:12], learner, replace(POLICY, probe=replace(probe, embargo="10d")), first=FIRST)
+    assert 10.0 < min(gaps) <= max(gaps) < 11.0
+
+
 def test_the_same_life_twice_is_the_same() -> None:
     here = world()
     one, two = (live(here.rows, here.windows, here.learner, POLICY, first=FIRST) for _ in range(2))
