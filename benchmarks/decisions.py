@@ -1,7 +1,7 @@
 """What the decisions are worth in worlds with a known truth: `python benchmarks/decisions.py [--quick] [--seeds N]`.
 
-Every scenario of tests/scenarios, for a regression (RMSE, ridge) and a binary label (log loss, logistic regression), at
-several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: fresh rows of each
+Every scenario of tests/scenarios, for a regression (RMSE, ridge), a binary label and three classes (log loss, logistic
+regression), at several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: fresh rows of each
 window. The table goes to benchmarks/decisions.md; the last line is JSON.
 
 Figures of a scenario are means over its seeds: `updates` (models that came into production in 24 windows; always
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5 seeds at 500 labels, regression only")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--labels", type=int, nargs="+", default=[500, 2_000, 10_000])
-    parser.add_argument("--tasks", nargs="+", default=["regression", "binary"])
+    parser.add_argument("--tasks", nargs="+", default=["regression", "binary", "multiclass"])
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     if options.quick:

@@ -1,8 +1,8 @@
 """A life on paper: history run under a policy with the platform's own probe, decisions and gate, in memory.
 
 Here: what would have been served in each window, what would have been decided and promoted, for any learner that fits
-on arrays. Not here: the same with real assets, runs and registry (`replay`), which policies are compared
-(`resources.backtest`), the scenarios with a known truth (`tests.scenarios`).
+on arrays; and the same by a rule of thumb. Not here: the same with real assets, runs and registry (`replay`), which
+policies are compared (`backtest`), the rules (`rivals`), the scenarios with a known truth (`tests.scenarios`).
 
 A window's rows are scored by whoever is champion when it begins; at its end, when the clock stands there, labels known
 by then are used, the probe looks at windows that have matured since, and the policy decides. Nothing is tuned.
@@ -16,44 +16,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from mlops_assets.core.fits import Fits, Learner, Model, Rows
 from mlops_assets.core.gate import GatePolicy, Paired, paired, verdict
 from mlops_assets.core.judging import Array, CannotJudge
+from mlops_assets.core.matrix import CannotTrain
 from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
 from mlops_assets.core.probe import Candidate, Look, ProbePolicy, add_up, fold_windows, look
+from mlops_assets.core.rivals import Rule
 from mlops_assets.core.windows import Window
-
-Model = Callable[[Any], Array]
-"""Features of m rows -> scores, shape (m,) or (m, k)."""
-Learner = Callable[[Any, Array], Model]
-"""Features and labels of n rows -> a model."""
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Labelled events, oldest first.
-
-    Attributes:
-        x: features, an array or frame of n rows.
-        y: labels, shape (n,).
-        times: when each was predicted, shape (n,), UTC.
-        known: when its label became known, shape (n,), UTC.
-        days: its local calendar day, shape (n,): the blocks.
-    """
-
-    x: Any
-    y: Array
-    times: pd.DatetimeIndex
-    known: pd.DatetimeIndex
-    days: Any
-
-    def take(self, where: Any) -> Any:
-        """The features of some rows."""
-        return self.x[where] if isinstance(self.x, np.ndarray) else self.x.iloc[where]
 
 
 @dataclass(frozen=True)
@@ -64,7 +38,9 @@ class LifePolicy:
         metric: what is judged by.
         retrain: when to retrain.
         probe: how to look.
-        gate: what lets a challenger through.
+        gate: what lets a challenger through; None promotes whatever was trained.
+        rule: a rule of thumb that says when to train, in place of `retrain` and `probe`; only its gate, if any, has
+            parts like the probe's.
         mature_share: a window is judged when this share of its labels is known.
         timezone: of the days.
     """
@@ -72,19 +48,21 @@ class LifePolicy:
     metric: str
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
     probe: ProbePolicy = field(default_factory=ProbePolicy)
-    gate: GatePolicy = field(default_factory=GatePolicy)
+    gate: GatePolicy | None = field(default_factory=GatePolicy)
+    rule: Rule | None = None
     mature_share: float = 0.95
     timezone: str = "UTC"
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A model that was champion: itself, and what it was fitted on."""
+    """A model that was champion: itself, and what it was fitted on (`rows`: positions)."""
 
     number: int
     model: Model
     fitted_until: datetime
     window: str
+    rows: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +72,16 @@ class Period:
     Attributes:
         window: the window.
         served_by: the version that scored it.
-        decision: what was decided at its end.
+        decision: what was decided at its end; None in a life by a rule of thumb.
+        trained: whether a training was started then.
         promoted: the version that became champion then; None if none did.
         gain: the gate's comparison, where there was one.
     """
 
     window: Window
     served_by: int
-    decision: Decision
+    decision: Decision | None
+    trained: bool
     promoted: int | None
     gain: Paired | None
 
@@ -113,12 +93,19 @@ class Life:
     Attributes:
         periods: by window.
         versions: all that were champion, by number.
-        fitted_rows: rows times fits, of the probe and of what shipped: (probe, shipped).
+        fitted_rows: rows times fits, of the parts that were judged and of what shipped: (judged, shipped).
+        seconds: CPU of the same, by the clock of the fits.
     """
 
     periods: tuple[Period, ...]
     versions: dict[int, Version]
     fitted_rows: tuple[int, int]
+    seconds: tuple[float, float]
+
+    @property
+    def trainings(self) -> int:
+        """How often a training was started, promoted or not."""
+        return sum(period.trained for period in self.periods)
 
     @property
     def updates(self) -> int:
@@ -129,36 +116,40 @@ class Life:
 def live(
     rows: Rows,
     windows: Sequence[Window],
-    learner: Learner,
+    learner: Learner | Fits,
     policy: LifePolicy,
     *,
     first: int,
     healthy: Callable[[int], str] = lambda _: "",
+    progress: Callable[[], None] = lambda: None,
 ) -> Life:
     """Run a life.
 
     Args:
         rows: all labelled events.
         windows: adjacent monitoring windows.
-        learner: fits a model.
+        learner: fits a model; or the fits on these rows that several lives share.
         policy: what was agreed.
         first: how many windows the first champion is fitted on; it serves from the next one on.
         healthy: number of a window -> what is wrong with its data, or nothing; such a window is never fitted on or
-            judged.
+            judged. A rule of thumb does not ask.
+        progress: called at the end of each window.
+
+    Raises:
+        CannotTrain: the first windows allow no model.
     """
-    return _Life(rows, list(windows), learner, policy, healthy).run(first)
+    fits = learner if isinstance(learner, Fits) else Fits(rows, learner)
+    return _Life(fits, list(windows), policy, healthy).run(first, progress)
 
 
 class _Life:
     """One life on its way."""
 
-    def __init__(
-        self, rows: Rows, windows: list[Window], learner: Learner, policy: LifePolicy, healthy: Callable[[int], str]
-    ):
-        self.rows, self.windows, self.learner, self.policy = rows, windows, learner, policy
+    def __init__(self, fits: Fits, windows: list[Window], policy: LifePolicy, healthy: Callable[[int], str]):
+        self.fits, self.rows, self.windows, self.policy = fits, fits.rows, windows, policy
         self.length = windows[0].end - windows[0].start
-        self.faults = [healthy(number) for number in range(len(windows))]
-        self.times, self.known = (index.as_unit("us").asi8 for index in (rows.times, rows.known))
+        self.faults = ["" if policy.rule else healthy(number) for number in range(len(windows))]
+        self.times, self.known = (index.as_unit("us").asi8 for index in (self.rows.times, self.rows.known))
         self.window_of = np.searchsorted([_us(window.start) for window in windows], self.times, side="right") - 1
         good = np.array([not fault for fault in self.faults])
         self.usable = good[self.window_of]
@@ -167,27 +158,43 @@ class _Life:
         self.looks: list[Look] = []
         self.looked: set[int] = set()
         self.decisions: list[Decision] = []
-        self.fitted = [0, 0]
+        self.fitted, self.seconds = [0, 0], [0.0, 0.0]
         self.since = windows[0].start
 
-    def run(self, first: int) -> Life:
+    def run(self, first: int, progress: Callable[[], None]) -> Life:
         self.since = self.windows[first - 1].end
-        champion = self._ship("expanding", self.since)
+        champion = self._ship(self.policy.rule.of if self.policy.rule else "expanding", self.since)
         periods = []
         for number in range(first, len(self.windows)):
-            window = self.windows[number]
-            decision = self._decide(number, champion)
-            served_by, gain = champion.number, None
-            if decision.action == "retrain":
-                promoted, gain = self._challenge(champion, decision, window.end)
-            elif decision.action == "revert":
-                promoted = self._back(Candidate.parse(decision.candidate or "").of)
-            else:
-                promoted = None
-            if promoted is not None:
-                champion, self.since = promoted, window.end
-            periods.append(Period(window, served_by, decision, promoted.number if promoted else None, gain))
-        return Life(tuple(periods), self.versions, (self.fitted[0], self.fitted[1]))
+            rule = self.policy.rule
+            period = self._by_rule(rule, number, champion) if rule else self._by_policy(number, champion)
+            periods.append(period)
+            if period.promoted is not None:
+                champion, self.since = self.versions[period.promoted], period.window.end
+            progress()
+        return Life(
+            tuple(periods), self.versions, (self.fitted[0], self.fitted[1]), (self.seconds[0], self.seconds[1])
+        )
+
+    def _by_policy(self, number: int, champion: Version) -> Period:
+        window, decision = self.windows[number], self._decide(number, champion)
+        promoted, gain, candidate = None, None, decision.candidate
+        if decision.action == "retrain":
+            of = Candidate.parse(candidate).of if candidate else "expanding"
+            promoted, gain = self._challenge(champion, of, window.end, newest=max(self.looked, default=None))
+        elif decision.action == "revert":
+            promoted = self._back(Candidate.parse(candidate or "").of)
+        trained = decision.action == "retrain"
+        return Period(window, champion.number, decision, trained, promoted.number if promoted else None, gain)
+
+    def _by_rule(self, rule: Rule, number: int, champion: Version) -> Period:
+        window = self.windows[number]
+        due = rule.due(number, champion.rows, np.flatnonzero(self.window_of == number))
+        promoted, gain = None, None
+        if due:
+            matured = [k for k in range(number, -1, -1) if self._matured(k, window.end, champion)]
+            promoted, gain = self._challenge(champion, rule.of, window.end, newest=matured[0] if matured else None)
+        return Period(window, champion.number, None, due, promoted.number if promoted else None, gain)
 
     def _decide(self, number: int, champion: Version) -> Decision:
         now = self.windows[number].end
@@ -230,8 +237,7 @@ class _Life:
             (self.window_of == number) & (self.known < _us(now)) & (self.known >= _us(champion.fitted_until))
         )
         folds = fold_windows(window, self.policy.probe.folds, self.policy.timezone)
-        names = [f"refit:{of}" for of in self.policy.probe.refits]
-        scores = {name: self._folded(name, judged, folds, now) for name in names}
+        scores = self._folded(self.policy.probe.refits, judged, folds, now)
         for version in self.kept:
             unseen = self.known[judged].min() >= _us(self.versions[version].fitted_until)
             if version != champion.number and unseen:
@@ -257,22 +263,31 @@ class _Life:
             return
         self.looks.append(found)
 
-    def _folded(self, name: str, judged: Any, folds: Sequence[Window], now: datetime) -> Array:
-        """Scores of the judged rows, each by the candidate fitted on what happened before its fold."""
-        scores = None
-        for fold in folds:
-            inside = fold.contains(self.rows.times[judged])
-            if not inside.any():
-                continue
-            fit = self._fit_rows(Candidate.parse(name).of, now, before=fold.start - self.policy.probe.gap)
-            if len(fit) < 2:
-                continue
+    def _folded(
+        self, windows: Sequence[str], judged: Array, folds: Sequence[Window], now: datetime
+    ) -> dict[str, Array]:
+        """By training window: scores of the judged rows, each by the refit on what happened before its fold.
+
+        NaN in folds before which nothing can be fitted.
+        """
+        tasks = []
+        for of in windows:
+            for fold in folds:
+                inside = np.flatnonzero(fold.contains(self.rows.times[judged]))
+                fit = self._fit_rows(of, now, before=fold.start - self.policy.probe.gap)
+                if len(inside) and len(fit) >= 2:
+                    tasks.append((of, inside, fit))
+        found = self.fits.scores([(fit, judged[inside]) for _, inside, fit in tasks])
+        scores: dict[str, Array] = {f"refit:{of}": np.full(len(judged), np.nan) for of in windows}
+        for (of, inside, fit), (values, seconds) in zip(tasks, found, strict=True):
             self.fitted[0] += len(fit)
-            found = self.learner(self.rows.take(fit), self.rows.y[fit])(self.rows.take(judged[inside]))
-            if scores is None:
-                scores = np.full((len(judged), *found.shape[1:]), np.nan)
-            scores[inside] = found
-        return np.full(len(judged), np.nan) if scores is None else scores
+            self.seconds[0] += seconds
+            if values is None:
+                continue
+            if scores[f"refit:{of}"].shape[1:] != values.shape[1:]:
+                scores[f"refit:{of}"] = np.full((len(judged), *values.shape[1:]), np.nan)
+            scores[f"refit:{of}"][inside] = values
+        return scores
 
     def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None) -> Any:
         """Rows whose label is known at `now`, in the training window; only events before `before`, if given."""
@@ -287,38 +302,51 @@ class _Life:
 
     def _ship(self, of: str, now: datetime) -> Version:
         fit = self._fit_rows(of, now)
+        model, seconds = self.fits.model(fit)
         self.fitted[1] += len(fit)
+        self.seconds[1] += seconds
         number = len(self.versions) + 1
-        version = Version(number, self.learner(self.rows.take(fit), self.rows.y[fit]), now, of)
+        version = Version(number, model, now, of, fit)
         self.versions[number] = version
         self.kept = [*self.kept, number][-KEPT:]
         return version
 
-    def _challenge(self, champion: Version, decision: Decision, now: datetime) -> tuple[Version | None, Paired | None]:
+    def _challenge(
+        self, champion: Version, of: str, now: datetime, *, newest: int | None
+    ) -> tuple[Version | None, Paired | None]:
         """The gate on the newest matured window, fold by fold; what is promoted is refitted on all that is known."""
-        of = Candidate.parse(decision.candidate).of if decision.candidate else "expanding"
-        newest = max(self.looked, default=None)
+        found, gate = None, self.policy.gate
+        if gate is not None:
+            compared = self._compared(champion, of, now, newest, confidence=gate.confidence)
+            found = compared if isinstance(compared, Paired) else None
+            if not verdict(gate, compared).promote:
+                return None, found
+        try:
+            return self._ship(of, now), found
+        except CannotTrain:
+            # One class only, say: the champion goes on.
+            return None, found
+
+    def _compared(
+        self, champion: Version, of: str, now: datetime, newest: int | None, *, confidence: float
+    ) -> Paired | CannotJudge:
         if newest is None:
-            return None, None
+            return CannotJudge("no window has matured", "Wait for labels")
         judged = np.flatnonzero(
             (self.window_of == newest) & (self.known < _us(now)) & (self.known >= _us(champion.fitted_until))
         )
         folds = fold_windows(self.windows[newest], self.policy.probe.folds, self.policy.timezone)
-        scores = self._folded(f"refit:{of}", judged, folds, now)
         try:
-            found: Paired | CannotJudge = paired(
+            return paired(
                 self.rows.y[judged],
                 champion.model(self.rows.take(judged)),
-                scores,
+                self._folded([of], judged, folds, now)[f"refit:{of}"],
                 self.rows.days[judged],
                 self.policy.metric,
-                confidence=self.policy.gate.confidence,
+                confidence=confidence,
             )
         except CannotJudge as why:
-            found = why
-        if not verdict(self.policy.gate, found).promote:
-            return None, found if isinstance(found, Paired) else None
-        return self._ship(of, now), found if isinstance(found, Paired) else None
+            return why
 
     def _back(self, version: str) -> Version:
         """The kept version becomes champion again; it is now the newest of those that are kept."""

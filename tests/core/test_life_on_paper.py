@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.life import LifePolicy, Rows, live
+from mlops_assets.core.fits import Rows
+from mlops_assets.core.life import LifePolicy, live
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe import ProbePolicy
 from tests.scenarios.worlds import DAYS, FIRST, World, scenario

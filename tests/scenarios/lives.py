@@ -6,19 +6,18 @@ What lives here: running lives and rivals, and the figures of one run. What does
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mlops_assets.core.drift import FeatureDrift, Grid, Profile, compare
+from mlops_assets.core.fits import Fits
 from mlops_assets.core.life import Life, LifePolicy, live
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe import Candidate
+from mlops_assets.core.rivals import KS_LEVEL, PSI_LIMIT, Rule, every, ks_under, never, psi_over
 from tests.scenarios.worlds import CHANGE, COUNT, DAYS, FIRST, World
 
 
@@ -37,14 +36,14 @@ class Outcome:
     updates: dict[str, int]
 
 
-RIVALS: dict[str, tuple[str, int]] = {
-    "never": ("expanding", 0),
-    "expanding": ("expanding", 1),
-    "expanding, every second": ("expanding", 2),
-    "rolling": ("4", 1),
-    "rolling, every second": ("4", 2),
+RIVALS: dict[str, Rule] = {
+    "never": never(),
+    "expanding": every(1, first=FIRST),
+    "expanding, every second": every(2, first=FIRST),
+    "rolling": every(1, first=FIRST, of="4"),
+    "rolling, every second": every(2, first=FIRST, of="4"),
 }
-"""Training window, and how many windows pass between two retrainings (0: never)."""
+"""What the platform is held against: never, and by the calendar, on all history and on the newest four windows."""
 
 
 def health(world: World) -> Any:
@@ -70,65 +69,30 @@ def health(world: World) -> Any:
 def lived(world: World, policy: LifePolicy | None = None, *, oracle_rows: int = 20_000) -> Outcome:
     """Run the platform's life and its rivals', and score all by the truth."""
     policy = policy or LifePolicy(metric=world.metric, retrain=RetrainPolicy(window=timedelta(days=DAYS)))
-    life = live(world.rows, world.windows, world.learner, policy, first=FIRST, healthy=health(world))
-    judge = metric(world.metric)
+    judge, fits = metric(world.metric), Fits(world.rows, world.learner)
     oracle = {k: world.oracle(k, oracle_rows) for k in range(FIRST, COUNT)}
 
     def loss(model: Any, k: int) -> float:
         x, y = oracle[k]
         return judge.loss(judge.score(y, model(x)))
 
-    cache: dict[tuple[int, int], float] = {}
+    def losses(life: Life) -> np.ndarray:
+        served = enumerate(life.periods, start=FIRST)
+        return np.array([loss(life.versions[period.served_by].model, k) for k, period in served])
 
-    def of_version(number: int, k: int) -> float:
-        if (number, k) not in cache:
-            cache[number, k] = loss(life.versions[number].model, k)
-        return cache[number, k]
-
-    losses = {"platform": np.array([of_version(p.served_by, FIRST + i) for i, p in enumerate(life.periods)])}
-    updates = {"platform": life.updates}
-    for name, (window, every) in RIVALS.items():
-        due = lambda k, every=every: bool(every) and (k - FIRST) % every == 0  # noqa: E731
-        losses[name], updates[name] = _rival(world, window, due, loss)
-    for name, due in peers(world).items():
-        losses[name], updates[name] = _rival(world, "expanding", due, loss)
-    return Outcome(life, losses, updates)
+    lives = {"platform": live(world.rows, world.windows, fits, policy, first=FIRST, healthy=health(world))}
+    for name, rule in (RIVALS | peers(world)).items():
+        lives[name] = live(world.rows, world.windows, fits, replace(policy, rule=rule, gate=None), first=FIRST)
+    return Outcome(
+        lives["platform"],
+        {name: losses(life) for name, life in lives.items()},
+        {name: life.updates for name, life in lives.items()},
+    )
 
 
-def peers(world: World) -> dict[str, Callable[[int], bool]]:
+def peers(world: World) -> dict[str, Rule]:
     """Rules of thumb: retrain on all history, without a gate, when an input of the window before has drifted."""
-    rows, windows = world.rows, world.windows
-    of = np.searchsorted([w.start.timestamp() for w in windows], rows.times.as_unit("us").asi8 / 1e6, side="right") - 1
-    reference = pd.DataFrame(rows.x[of < FIRST])
-    grid = Grid.from_reference(reference.rename(columns=str))
-    known = Profile.of(grid, reference.rename(columns=str))
-
-    def drifted(k: int) -> list[FeatureDrift]:
-        return compare(known, Profile.of(grid, pd.DataFrame(rows.x[of == k - 1]).rename(columns=str)))
-
-    found = {k: drifted(k) for k in range(FIRST + 1, COUNT)}
-    return {
-        "PSI over 0.2": lambda k: any((one.psi or 0.0) > 0.2 for one in found.get(k, ())),
-        "KS p < 0.05": lambda k: any((one.ks_p or 1.0) < 0.05 for one in found.get(k, ())),
-    }
-
-
-def _rival(
-    world: World, window: str, due: Callable[[int], bool], loss: Callable[[Any, int], float]
-) -> tuple[np.ndarray, int]:
-    rows, windows = world.rows, world.windows
-    out, model, updates = [], None, 0
-    for k in range(FIRST, COUNT):
-        if model is None or due(k):
-            use = rows.known < windows[k].start
-            if window != "expanding":
-                use &= rows.times >= windows[k].start - int(window) * (windows[0].end - windows[0].start)
-            fit = np.flatnonzero(use)
-            if len(fit) > 50:
-                updates += model is not None
-                model = world.learner(rows.x[fit], rows.y[fit])
-        out.append(loss(model, k))
-    return np.array(out), updates
+    return {"PSI over 0.2": psi_over(PSI_LIMIT, world.rows), "KS p < 0.05": ks_under(KS_LEVEL, world.rows)}
 
 
 def regret(outcome: Outcome) -> tuple[str, float]:

@@ -57,6 +57,17 @@ def test_after_a_shock_of_one_window_the_old_model_is_back(task: str) -> None:
     assert outcome.life.updates <= 3
 
 
+@pytest.mark.parametrize("name", ["sudden +50 %", "no drift", "one-window shock"])
+def test_classes_are_lived_with_as_two_are(name: str) -> None:
+    world, outcome = live_through(name, "multiclass")
+    assert set(world.rows.y) == {0.0, 1.0, 2.0}
+    assert false_retrainings(outcome, world, ORACLE_ROWS) == 0
+    # A shock that passes costs a window at its size, 2 % of 24, and what the fit of a window is worse by.
+    assert regret(outcome)[1] <= (0.03 if "shock" in name else 0.02)
+    if name.startswith("sudden"):
+        assert served_the_change_by(outcome, world) <= 2
+
+
 @pytest.mark.parametrize("name", ["fault: a tenth missing", "fault: unit changed"])
 def test_a_fault_in_the_data_is_never_answered_by_a_retraining(name: str) -> None:
     _, outcome = live_through(name, "regression")

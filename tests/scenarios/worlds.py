@@ -4,8 +4,8 @@ What lives here: the generator, its scenarios, and the loss of any model by the 
 (`lives`), bars (the tests, benchmarks/decisions.py).
 
 A label is linear in eight features plus an effect of the day and noise; days are autocorrelated (AR(1), 0.6). In a
-regression the noise has standard deviation 1; in a binary world the same sum is a log-odds. The oracle draws fresh
-rows and fresh days from a window's own truth.
+regression the noise has standard deviation 1; in a binary world the same sum is a log-odds; in a multiclass one there
+are three such sums, one of each class. The oracle draws fresh rows and fresh days from a window's own truth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.life import Rows
+from mlops_assets.core.fits import Rows
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.windows import Window
 
@@ -28,6 +28,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY_EFFECT = 0.15
 """Standard deviation of what all labels of a day share; the features' days have twice as much."""
 PERSISTENCE = 0.6
+CLASSES = 3
 LATE = timedelta(hours=2)
 """When a label is known, after its event."""
 
@@ -37,8 +38,8 @@ class Truth:
     """What holds in one window.
 
     Attributes:
-        beta: coefficients, shape (8,).
-        intercept: of the label.
+        beta: coefficients, shape (8,); of each class, (8, 3).
+        intercept: of the label; of the first class.
         shift: of the features' means, shape (8,).
         label_scale: factor on the whole label (a price step).
     """
@@ -54,7 +55,7 @@ class World:
     """A scenario with a seed.
 
     Attributes:
-        task: `regression` (judged by RMSE) or `binary` (by log loss).
+        task: `regression` (judged by RMSE), `binary` or `multiclass` (both by log loss).
         labels: rows of a window.
         seed: of everything.
         truths: by window.
@@ -86,7 +87,8 @@ class World:
         rng = np.random.default_rng([self.seed, 1])
         n, count = self.labels, len(self.truths)
         total = DAYS * count
-        day_x, day_y = _autocorrelated(rng, total, FEATURES) * 2 * DAY_EFFECT, _autocorrelated(rng, total, 1)[:, 0]
+        day_x = _autocorrelated(rng, total, FEATURES) * 2 * DAY_EFFECT
+        day_y = self._own(_autocorrelated(rng, total, self._sums))
         xs, ys, seconds = [], [], []
         for k, truth in enumerate(self.truths):
             at = np.sort(rng.uniform(0, DAYS * 86400, n))
@@ -106,17 +108,29 @@ class World:
         truth, days = self.truths[window], max(400, rows // 200)
         day = rng.integers(0, days, rows)
         x = _features(rng, rows, rng.normal(size=(days, FEATURES))[day] * 2 * DAY_EFFECT) + truth.shift
-        y = self._labels(rng, truth, x, rng.normal(size=days)[day] * DAY_EFFECT)
+        y = self._labels(rng, truth, x, self._own(rng.normal(size=(days, self._sums)))[day] * DAY_EFFECT)
         return self.spoil(window, x), y
 
+    @property
+    def _sums(self) -> int:
+        return CLASSES if self.task == "multiclass" else 1
+
+    def _own(self, effects: np.ndarray) -> np.ndarray:
+        """Effects as labels take them: (n,), or (n, 3) with classes."""
+        return effects if self.task == "multiclass" else effects[:, 0]
+
     def _labels(self, rng: np.random.Generator, truth: Truth, x: np.ndarray, day: np.ndarray) -> np.ndarray:
-        score = truth.intercept + x @ truth.beta + day
+        score = x @ truth.beta + day
+        if self.task == "multiclass":
+            score[:, 0] += truth.intercept
+            return _drawn(rng.random(len(x)), softmax(score))
+        score = score + truth.intercept
         if self.task == "regression":
             return truth.label_scale * (score + rng.normal(size=len(x)))
         return (rng.random(len(x)) < 1 / (1 + np.exp(-score))).astype(float)
 
     def learner(self, x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Ridge or logistic regression; its missing values are the column's mean."""
+        """Ridge or logistic regression, of one or several classes; its missing values are the column's mean."""
         center, spread = np.nanmean(x, axis=0), np.nanstd(x, axis=0) + 1e-9
 
         def design(values: np.ndarray) -> np.ndarray:
@@ -127,12 +141,39 @@ class World:
         if self.task == "regression":
             beta = np.linalg.solve(a.T @ a + penalty, a.T @ y)
             return lambda values: design(values) @ beta
-        weights = np.zeros(a.shape[1])
-        for _ in range(6):
-            p = 1 / (1 + np.exp(-np.clip(a @ weights, -30, 30)))
-            hessian = (a * (p * (1 - p) + 1e-6)[:, None]).T @ a + penalty
-            weights = weights + np.linalg.solve(hessian, a.T @ (y - p) - penalty @ weights)
-        return lambda values: 1 / (1 + np.exp(-np.clip(design(values) @ weights, -30, 30)))
+        if self.task == "multiclass":
+            weights = _logistic(a, y[:, None] == np.arange(CLASSES), penalty)
+            return lambda values: softmax(np.clip(design(values) @ weights, -30, 30))
+        weights = _logistic(a, y[:, None] == np.arange(2), penalty)
+        return lambda values: softmax(np.clip(design(values) @ weights, -30, 30))[:, 1]
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Log-odds of each class as probabilities."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _drawn(uniform: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Class codes with these chances."""
+    return (uniform[:, None] > np.cumsum(chances, axis=1)[:, :-1]).sum(axis=1).astype(float)
+
+
+def _logistic(a: np.ndarray, classes: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Ridge-penalised logistic regression by six Newton steps; the first class's weights are 0."""
+    columns, free = a.shape[1], classes.shape[1] - 1
+    weights = np.zeros((columns, free + 1))
+    for _ in range(6):
+        p = softmax(np.clip(a @ weights, -30, 30))
+        slope = np.concatenate([a.T @ (classes - p)[:, c] - penalty @ weights[:, c] for c in range(1, free + 1)])
+        curve = np.kron(np.eye(free), penalty)
+        for i in range(free):
+            for j in range(free):
+                share = p[:, i + 1] * ((i == j) - p[:, j + 1]) + (1e-6 if i == j else 0.0)
+                block = (slice(i * columns, (i + 1) * columns), slice(j * columns, (j + 1) * columns))
+                curve[block] += (a * share[:, None]).T @ a
+        weights[:, 1:] += np.linalg.solve(curve, slope).reshape(free, columns).T
+    return weights
 
 
 def _autocorrelated(rng: np.random.Generator, days: int, columns: int) -> np.ndarray:
@@ -158,10 +199,10 @@ FIRST, COUNT, CHANGE = 6, 30, 14
 def scenario(name: str, *, task: str = "regression", labels: int = 2_000, seed: int = 0) -> World:
     """A world by its scenario's name; see `SCENARIOS`."""
     rng = np.random.default_rng([seed, 3])
-    beta = rng.normal(size=FEATURES)
+    beta = rng.normal(size=(FEATURES, CLASSES) if task == "multiclass" else FEATURES)
     # The last feature does not matter; the others explain as much as half of a regression's variance.
     beta[-1] = 0.0
-    beta *= (1.0 if task == "regression" else 1.5) / np.linalg.norm(beta)
+    beta *= (1.0 if task == "regression" else 1.5) / np.linalg.norm(beta, axis=0)
     return SCENARIOS[name](World(task, labels, seed, tuple(Truth(beta) for _ in range(COUNT))), rng)
 
 
@@ -174,22 +215,28 @@ def _from(world: World, change: Callable[[int, Truth], Truth], first: int = CHAN
 def turned(world: World, truth: Truth, loss: float, rng: np.random.Generator) -> np.ndarray:
     """Coefficients so far from the old ones that whoever knows only those loses `loss` more.
 
-    A regression's are moved in a random direction, which is exact. Those of a binary world are turned towards one, so
-    that the new relation is as hard to know as the old one; the angle is found on a large sample.
+    A regression's are moved in a random direction, which is exact. Those of classes are turned towards one, so that
+    the new relation is as hard to know as the old one; the angle is found on a large sample.
     """
-    direction = rng.normal(size=FEATURES)
+    direction = rng.normal(size=truth.beta.shape)
     if world.task == "regression":
         direction /= np.linalg.norm(direction)
         return truth.beta + direction * np.sqrt((1.0 + DAY_EFFECT**2) * ((1 + loss) ** 2 - 1))
-    direction -= truth.beta * (direction @ truth.beta) / (truth.beta @ truth.beta)
-    direction *= np.linalg.norm(truth.beta) / np.linalg.norm(direction)
+    size = np.linalg.norm(truth.beta, axis=0)
+    direction -= truth.beta * ((direction * truth.beta).sum(axis=0) / size**2)
+    direction *= size / np.linalg.norm(direction, axis=0)
     x, judge = rng.normal(size=(40_000, FEATURES)), metric("log_loss")
-    old, u = 1 / (1 + np.exp(-(x @ truth.beta))), rng.random(len(x))
-    base, low, high = judge.score((u < old).astype(float), old), 0.0, np.pi
+    u = rng.random(len(x))
+
+    def chances(beta: np.ndarray) -> np.ndarray:
+        return softmax(x @ beta if world.task == "multiclass" else np.outer(x @ beta, [0.0, 1.0]))
+
+    old = chances(truth.beta)
+    base, low, high = judge.score(_drawn(u, old), old), 0.0, np.pi
     for _ in range(20):
         angle = (low + high) / 2
-        new = 1 / (1 + np.exp(-(x @ (np.cos(angle) * truth.beta + np.sin(angle) * direction))))
-        worse = judge.score((u < new).astype(float), old) / base - 1
+        new = chances(np.cos(angle) * truth.beta + np.sin(angle) * direction)
+        worse = judge.score(_drawn(u, new), old) / base - 1
         low, high = (angle, high) if worse < loss else (low, angle)
     return np.cos(low) * truth.beta + np.sin(low) * direction
 
