@@ -14,12 +14,14 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    backtest,
     control,
     decisions,
     drift,
     explain,
     land,
     ledger,
+    power,
     quarantine,
     replay,
     reproduce,
@@ -71,6 +73,6 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, up):
+for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, up):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

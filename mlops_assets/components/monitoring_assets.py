@@ -143,6 +143,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.monitoring_steps import watch_performance
         from mlops_assets.resources.outcomes import record_outcomes
+        from mlops_assets.resources.power import told
 
         record_outcomes(platform, model)
         watched = watch_performance(platform, model)
@@ -153,6 +154,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             metadata={
                 "windows": ", ".join(watched.windows),
+                "power": told(platform, model),
                 "by_window": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},

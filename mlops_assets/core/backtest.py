@@ -122,9 +122,7 @@ def rivals(rows: Rows, windows: Sequence[Window], own: LifePolicy, *, first: int
         name: LifePolicy(own.metric, probe=bare, gate=None, rule=rule, timezone=own.timezone)
         for name, rule in rules.items()
     }
-    gated = LifePolicy(
-        own.metric, probe=bare, gate=TWO_PERCENT, rule=rules["every window"], timezone=own.timezone
-    )
+    gated = LifePolicy(own.metric, probe=bare, gate=TWO_PERCENT, rule=rules["every window"], timezone=own.timezone)
     return {**found, "+2 % gate": gated}
 
 
@@ -174,9 +172,7 @@ def backtest(
     )
 
 
-def _tried(
-    name: str, life: Life, fits: Fits, inside: Sequence[Any], *, judge: Metric, money: Metric | None
-) -> Tried:
+def _tried(name: str, life: Life, fits: Fits, inside: Sequence[Any], *, judge: Metric, money: Metric | None) -> Tried:
     values: list[float | None] = []
     earned: list[float | None] = []
     for period, where in zip(life.periods, inside, strict=True):

@@ -172,9 +172,7 @@ class _Life:
             if period.promoted is not None:
                 champion, self.since = self.versions[period.promoted], period.window.end
             progress()
-        return Life(
-            tuple(periods), self.versions, (self.fitted[0], self.fitted[1]), (self.seconds[0], self.seconds[1])
-        )
+        return Life(tuple(periods), self.versions, (self.fitted[0], self.fitted[1]), (self.seconds[0], self.seconds[1]))
 
     def _by_policy(self, number: int, champion: Version) -> Period:
         window, decision = self.windows[number], self._decide(number, champion)

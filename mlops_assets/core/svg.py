@@ -8,6 +8,7 @@ here: interactive plots (`figures`).
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -166,6 +167,20 @@ def svg_text(figure: Figure, *, salt: str = "mlops") -> str:
                   rf'style="font-family: {font}"', text, count=1)  # fmt: skip
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{salt}-", text)
     return re.sub(r"\n\s*", "\n", text)
+
+
+def inline(svg: str, description: str, titles: Sequence[str]) -> str:
+    """The drawing for use inside a page: colours become variables, bands get their tooltips."""
+    for role, colour in LIGHT.items():
+        svg = svg.replace(f": {colour}", f": var(--{role})")
+    # The page's own paper and font hold here; the text scales with the drawing.
+    svg = re.sub(r'width="\d+" height="\d+" style="[^"]*"', 'class="chart" role="img"', svg, count=1)
+    svg = svg.replace(">", f' aria-label="{html.escape(description)}">', 1)
+
+    def told(found: re.Match[str]) -> str:
+        return f'<g class="band"><title>{html.escape(titles[int(found.group(1))])}</title>'
+
+    return re.sub(r'<g id="[a-z]+-band-(\d+)">', told, svg)
 
 
 def numbers(values: Sequence[float | None]) -> list[float]:

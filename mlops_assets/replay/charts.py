@@ -7,14 +7,12 @@ is right in light, in dark and on paper. Not here: the tables of the page (its t
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.figures import LIGHT
-from mlops_assets.core.svg import blank, numbers, place, plain, svg_text
+from mlops_assets.core.svg import blank, inline, numbers, place, plain, svg_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,20 +114,6 @@ def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: 
         f"{p['label']}: {p.get('rows') or 0:,} rows, {p.get('labelled_rows') or 0:,} with a label" for p in periods
     ]
     return inline(svg_text(figure, salt="volume"), f"{label} and rows by period", titles)
-
-
-def inline(svg: str, description: str, titles: Sequence[str]) -> str:
-    """The drawing for use inside a page: colours become variables, bands get their tooltips."""
-    for role, colour in LIGHT.items():
-        svg = svg.replace(f": {colour}", f": var(--{role})")
-    # The page's own paper and font hold here; the text scales with the drawing.
-    svg = re.sub(r'width="\d+" height="\d+" style="[^"]*"', 'class="chart" role="img"', svg, count=1)
-    svg = svg.replace(">", f' aria-label="{html.escape(description)}">', 1)
-
-    def told(found: re.Match[str]) -> str:
-        return f'<g class="band"><title>{html.escape(titles[int(found.group(1))])}</title>'
-
-    return re.sub(r'<g id="[a-z]+-band-(\d+)">', told, svg)
 
 
 def ticks(periods: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,0 +1,64 @@
+"""`mlops power`: the smallest decay that would be seen.
+
+Here: the command and its table. Not here: the formula (`core.power`), reading recent windows (`resources.power`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+
+from mlops_assets.commands.console import AsJson, ModelName, example, known_model, say, say_json, say_table
+from mlops_assets.resources.home import Home
+
+if TYPE_CHECKING:
+    from mlops_assets.core.power import Seen
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=example("mlops power flight_delay"))(power)
+
+
+def power(model: ModelName, as_json: AsJson = False) -> None:
+    """Show the smallest decay of a model that would be seen with 95 % probability, per number of windows and slice.
+
+    At today's label rate, by the performance check and by the probe. What no alarm means: docs/performance.md.
+    """
+    home = Home.from_environment()
+    known_model(model)
+    from mlops_assets.core.power import sentence
+    from mlops_assets.resources.platform import Platform
+    from mlops_assets.resources.power import power as seen_today
+
+    platform = Platform.of(home)
+    settings = platform.models()[model]
+    found = seen_today(platform, settings)
+    if as_json:
+        told = sentence(found, settings.metric)
+        say_json({"model": model, "metric": settings.metric, "told": told, "seen": [one.to_dict() for one in found]})
+        return
+    spans = sorted({one.windows for one in found})
+    over = [f"over {span} window{'' if span == 1 else 's'}" for span in spans]
+    title = f"{model}: decay of {settings.metric} that is seen with 95 % probability"
+    names = list(dict.fromkeys(one.what for one in found))
+    say_table(title, ["by", "labels a window", *over], [_cells(name, found, spans) for name in names])
+    for one in found:
+        if one.why and one.windows == spans[0]:
+            say(escape(f"{one.what}: {one.why}."))
+    say(sentence(found, settings.metric))
+
+
+def _cells(name: str, found: Sequence[Seen], spans: Sequence[int]) -> list[object]:
+    mine = {one.windows: one for one in found if one.what == name}
+    shown = [_cell(mine[span]) if span in mine else "" for span in spans]
+    return [name, f"{mine[spans[0]].labels:,}", *shown]
+
+
+def _cell(one: Seen) -> str:
+    if one.drop is None:
+        return "cannot say"
+    return f"{one.drop:.4g}" + ("" if one.share is None else f" ({one.share:.1%})")
