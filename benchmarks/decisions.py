@@ -1,8 +1,8 @@
 """What the decisions are worth in worlds with a known truth: `python benchmarks/decisions.py [--quick] [--seeds N]`.
 
 Every scenario of tests/scenarios, for a regression (RMSE, ridge), a binary label and three classes (log loss, logistic
-regression), at several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: fresh rows of each
-window. The table goes to benchmarks/decisions.md; the last line is JSON.
+regression), at several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: fresh
+rows of each window. The table goes to benchmarks/decisions.md; the last line is JSON.
 
 Figures of a scenario are means over its seeds: `updates` (models that came into production in 24 windows; always
 brings 23), `regret` (loss over that of the best of never, expanding, rolling over four windows, each also every second

@@ -113,7 +113,7 @@ def rivals(rows: Rows, windows: Sequence[Window], own: LifePolicy, *, first: int
         "KS p < 0.05": ks_under(KS_LEVEL, rows),
     }
     by_month = monthly(windows, own.timezone)
-    nothing = np.zeros(0)
+    nothing = np.zeros(0, dtype=np.int64)
     if not all(by_month.due(number, nothing, nothing) for number in range(first, len(windows))):
         rules["monthly"] = by_month
     # Their gate has one part: a challenger fitted before the window, as is commonly done.

@@ -71,8 +71,7 @@ def frontier_chart(found: Backtest, *, x: str, y: str) -> str:
                   zorder=3, clip_on=False)  # fmt: skip
     most, values = max(at for at, _ in points), [value for _, value in points]
     room = (max(values) - min(values)) / 8 or abs(values[0]) / 20 or 1.0
-    # Names stand to the right of their points.
-    axes.set_xlim(-0.03 * (most or 1.0), 1.6 * (most or 1.0))
+    axes.set_xlim(-0.03 * (most or 1.0), 1.03 * (most or 1.0))
     axes.set_ylim(min(values) - room, max(values) + room)
     _names(axes, points, found)
     axes.set_xlabel("trainings" if x == "trainings" else "CPU seconds of fits", color=LIGHT["muted"], size=12)
@@ -90,17 +89,20 @@ def _role(them: Sequence[Tried], found: Backtest) -> str:
 
 
 def _names(axes: Axes, points: dict[tuple[float, float], list[Tried]], found: Backtest) -> None:
-    """The names of a point's policies beside it, pushed apart where they would overlap."""
+    """The names of a point's policies on the side of it that has more room, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
+    middle = sum(axes.get_xlim()) / 2
     pixels = axes.get_position().height * HEIGHT
     below = -1e9
     for (at, value), them in sorted(points.items(), key=lambda item: item[0][1]):
         wanted = (value - low) / (high - low) * pixels
         below = max(wanted, below + LINE)
         role = _role(them, found)
+        right = at < middle
         axes.annotate(
-            plain(", ".join(one.name for one in them)), (at, value), (10, below - wanted), textcoords="offset points",
-            va="center", size=11, color=LIGHT["muted" if role == "static" else role], annotation_clip=False,
+            plain(", ".join(one.name for one in them)), (at, value), (10 if right else -10, below - wanted),
+            textcoords="offset points", va="center", ha="left" if right else "right", size=11,
+            color=LIGHT["muted" if role == "static" else role], annotation_clip=False,
             weight="bold" if role == "auto" else "normal",
         )  # fmt: skip
 

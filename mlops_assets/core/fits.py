@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mlops_assets.core.judging import Array
 from mlops_assets.core.matrix import CannotTrain
 
+Positions = NDArray[np.integer[Any]]
+"""Rows by their number, shape (n,)."""
 Model = Callable[[Any], Array]
 """Features of m rows -> scores, shape (m,) or (m, k)."""
 Learner = Callable[[Any, Array], Model]
@@ -66,7 +69,7 @@ class Fits:
         self._models: dict[bytes, tuple[Model, float]] = {}
         self._scores: dict[tuple[bytes, bytes], tuple[Array | None, float]] = {}
 
-    def model(self, where: Array) -> tuple[Model, float]:
+    def model(self, where: Positions) -> tuple[Model, float]:
         """The model fitted on the rows at these positions, and what it cost; it is kept.
 
         Raises:
@@ -77,7 +80,7 @@ class Fits:
             self._models[key] = self._fit(where)
         return self._models[key]
 
-    def scores(self, tasks: Sequence[tuple[Array, Array]]) -> list[tuple[Array | None, float]]:
+    def scores(self, tasks: Sequence[tuple[Positions, Positions]]) -> list[tuple[Array | None, float]]:
         """For each task, rows to fit on and rows to score: the scores (None where nothing can be fitted), the cost.
 
         Models are not kept, only what they say.
@@ -92,7 +95,7 @@ class Fits:
         self._scores.update(zip(new, found, strict=True))
         return [self._scores[key] for key in keys]
 
-    def _score(self, key: tuple[bytes, bytes], task: tuple[Array, Array]) -> tuple[Array | None, float]:
+    def _score(self, key: tuple[bytes, bytes], task: tuple[Positions, Positions]) -> tuple[Array | None, float]:
         where, judged = task
         try:
             model, cost = self._models[key[0]] if key[0] in self._models else self._fit(where)
@@ -100,12 +103,12 @@ class Fits:
             return None, 0.0
         return model(self.rows.take(judged)), cost
 
-    def _fit(self, where: Array) -> tuple[Model, float]:
+    def _fit(self, where: Positions) -> tuple[Model, float]:
         begun = self.clock()
         model = self.learner(self.rows.take(where), self.rows.y[where])
         self.made += 1
         return model, self.clock() - begun
 
 
-def _digest(where: Array) -> bytes:
+def _digest(where: Positions) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(where, dtype=np.int64).tobytes(), digest_size=16).digest()

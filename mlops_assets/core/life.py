@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.fits import Fits, Learner, Model, Rows
+from mlops_assets.core.fits import Fits, Learner, Model, Positions, Rows
 from mlops_assets.core.gate import GatePolicy, Paired, paired, verdict
 from mlops_assets.core.judging import Array, CannotJudge
 from mlops_assets.core.matrix import CannotTrain
@@ -62,7 +62,7 @@ class Version:
     model: Model
     fitted_until: datetime
     window: str
-    rows: Array
+    rows: Positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +262,7 @@ class _Life:
         self.looks.append(found)
 
     def _folded(
-        self, windows: Sequence[str], judged: Array, folds: Sequence[Window], now: datetime
+        self, windows: Sequence[str], judged: Positions, folds: Sequence[Window], now: datetime
     ) -> dict[str, Array]:
         """By training window: scores of the judged rows, each by the refit on what happened before its fold.
 

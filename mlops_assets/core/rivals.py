@@ -18,11 +18,10 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.drift import FeatureDrift, Grid, Profile, compare
-from mlops_assets.core.fits import Rows
-from mlops_assets.core.judging import Array
+from mlops_assets.core.fits import Positions, Rows
 from mlops_assets.core.windows import Window
 
-Due = Callable[[int, Array, Array], bool]
+Due = Callable[[int, Positions, Positions], bool]
 """Number of the window that has closed, positions of the rows the model was fitted on, and of the window's rows."""
 
 PSI_LIMIT = 0.2
@@ -82,7 +81,7 @@ def ks_under(level: float, rows: Rows) -> Rule:
 def _drifted(rows: Rows, alarms: Callable[[FeatureDrift], bool]) -> Rule:
     known: dict[bytes, tuple[Grid, Profile]] = {}
 
-    def due(number: int, fitted: Array, newest: Array) -> bool:
+    def due(number: int, fitted: Positions, newest: Positions) -> bool:
         if not len(newest):
             return False
         key = np.ascontiguousarray(fitted).tobytes()

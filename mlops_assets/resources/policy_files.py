@@ -107,5 +107,7 @@ def _made(kind: Any, section: str, own: Any, given: Mapping[str, Any]) -> Any:
         return TypeAdapter(kind).validate_python({**asdict(own), **given})
     except ValidationError as error:
         first = error.errors()[0]
+        told = first["msg"].removeprefix("Value error, ")
         where = ".".join(str(part) for part in (section, *first["loc"]))
-        raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        # A rule of the policy's own names its field itself.
+        raise ValueError(f"{where}: {told}" if first["loc"] else told) from error

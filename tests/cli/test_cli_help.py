@@ -34,7 +34,16 @@ def examples(command: Any) -> list[list[str]]:
 
 def test_the_commands_are_all_there() -> None:
     wanted = {"land", "status", "decisions", "decide", "retrain", "pause", "resume", "replay", "demo", "up", "drift"}
-    wanted |= {"quarantine list", "quarantine release", "ledger verify", "champion-at", "explain", "reproduce"}
+    wanted |= {
+        "quarantine list",
+        "quarantine release",
+        "ledger verify",
+        "champion-at",
+        "explain",
+        "reproduce",
+        "backtest",
+        "power",
+    }
     assert {" ".join(path) for path in COMMANDS} == wanted
 
 

@@ -39,7 +39,9 @@ def test_monthly_is_due_when_a_month_has_ended_where_the_model_lives() -> None:
 
 @pytest.mark.parametrize(("rule", "limit"), [(psi_over, 0.2), (ks_under, 0.05)])
 @pytest.mark.parametrize(("shift", "due"), [(0.0, False), (1.0, True), (50.0, True)])
-def test_drift_rules_ring_for_a_shift_against_what_the_model_was_fitted_on(rule, limit, shift: float, due: bool) -> None:
+def test_drift_rules_ring_for_a_shift_against_what_the_model_was_fitted_on(
+    rule, limit, shift: float, due: bool
+) -> None:
     rng = np.random.default_rng(5)
     rows = rows_of(np.concatenate([rng.normal(size=2_000), rng.normal(size=2_000) + shift]))
     fitted, newest = np.arange(2_000), np.arange(2_000, 4_000)
