@@ -42,7 +42,7 @@ def power(model: ModelName, as_json: AsJson = False) -> None:
         say_json({"model": model, "metric": settings.metric, "told": told, "seen": [one.to_dict() for one in found]})
         return
     spans = sorted({one.windows for one in found})
-    over = [f"over {span} window{'' if span == 1 else 's'}" for span in spans]
+    over = [f"{span} window{'' if span == 1 else 's'}" for span in spans]
     title = f"{model}: decay of {settings.metric} that is seen with 95 % probability"
     names = list(dict.fromkeys(one.what for one in found))
     say_table(title, ["by", "labels a window", *over], [_cells(name, found, spans) for name in names])
@@ -61,4 +61,4 @@ def _cells(name: str, found: Sequence[Seen], spans: Sequence[int]) -> list[objec
 def _cell(one: Seen) -> str:
     if one.drop is None:
         return "cannot say"
-    return f"{one.drop:.4g}" + ("" if one.share is None else f" ({one.share:.1%})")
+    return f"{one.drop:.3g}" + ("" if one.share is None else f" ({one.share:.0%})")

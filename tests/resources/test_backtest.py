@@ -45,7 +45,7 @@ def on_disk(world: World) -> dict[str, bytes]:
 def test_the_past_is_read_once_and_nothing_is_written(here: World) -> None:
     before = on_disk(here)
     history = past(here.platform, here.model, rows=3_000)
-    assert (len(history.rows.y), len(history.windows)) == (3_000, 9)
+    assert (len(history.rows.y), len(history.windows)) == (3_000, 8)
     assert history.known > 50_000
     assert history.first == 3
     assert history.recipe_of == "version 1, the champion"
@@ -57,12 +57,12 @@ def test_the_past_is_read_once_and_nothing_is_written(here: World) -> None:
     policies = tried_policies(here.model, history, {})
     seen: list[str] = []
     found = run(here.model, history, policies, progress=seen.append)
-    assert len(seen) == 6 * len(policies)
+    assert len(seen) == 5 * len(policies)
     assert found.tried[0].name == PRESENT
     assert {"never", "every window", "monthly", "PSI > 0.2", "KS p < 0.05", "+2 % gate"} <= set(policies)
     assert all(0.5 < one.metric < 1.0 for one in found.tried)
     assert next(one.seconds for one in found.tried if one.name == "every window") > 0.0
-    assert "Cannot judge: 6 windows" in found.recommendation.sentence
+    assert "Cannot judge: 5 windows" in found.recommendation.sentence
     assert on_disk(here) == before
     with pytest.raises(ValueError, match="rule of thumb"):
         tried_policies(here.model, history, {"never": policies[PRESENT]})
@@ -70,7 +70,7 @@ def test_the_past_is_read_once_and_nothing_is_written(here: World) -> None:
 
 def test_too_little_past_says_what_to_do(here: World) -> None:
     with pytest.raises(CannotJudge, match="shorten monitoring"):
-        past(here.platform, here.model, rows=3_000, first=9)
+        past(here.platform, here.model, rows=3_000, first=8)
     long = here.model.model_copy(update={"monitoring": here.model.monitoring.model_copy(update={"window": "80d"})})
     with pytest.raises(CannotJudge, match="no monitoring window with labels has closed"):
         past(here.platform, long, rows=3_000)
@@ -91,7 +91,7 @@ def test_the_command_shows_a_table_json_and_a_page(here: World, mlops: Callable[
     shown = mlops(*arguments, "--html", str(page))
     assert shown.exit_code == 0, shown.stdout
     assert "bold" in shown.stdout
-    assert "Cannot judge: 6 windows" in shown.stdout
+    assert "Cannot judge: 5 windows" in shown.stdout
     assert "a sample of" in shown.stdout
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     found = json.loads(mlops(*arguments, "--json").stdout)
