@@ -45,7 +45,7 @@ def power(model: ModelName, as_json: AsJson = False) -> None:
     over = [f"{span} window{'' if span == 1 else 's'}" for span in spans]
     title = f"{model}: decay of {settings.metric} that is seen with 95 % probability"
     names = list(dict.fromkeys(one.what for one in found))
-    say_table(title, ["by", "labels a window", *over], [_cells(name, found, spans) for name in names])
+    say_table(title, ["by", "labels", *over], [_cells(name, found, spans) for name in names])
     for one in found:
         if one.why and one.windows == spans[0]:
             say(escape(f"{one.what}: {one.why}."))

@@ -17,13 +17,14 @@ from mlops_assets.core.metrics import metric
 from mlops_assets.core.power import Noise, Part, Seen, performance_power, probe_power, sentence
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days, maturity, parse_duration
+from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.monitoring_steps import predicted_windows
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import read_scores
 from mlops_assets.resources.probing import read_looks
 from mlops_assets.resources.references import score_matrix
-from mlops_assets.resources.training_steps import GATE_VALUE, slice_columns
+from mlops_assets.resources.training_steps import GATE_VALUE
 
 RECENT_DAYS = 28
 """Noise is that of the newest matured windows that make up so many days, or of the newest alone if it is longer."""
