@@ -39,6 +39,8 @@ Action = Literal["revert", "refit"]
 
 SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
+NEW_SHARE = 0.01
+"""Share of new rows below which a model stands for its own refit."""
 
 
 @dataclass(frozen=True, order=True)
@@ -284,6 +286,18 @@ def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
     parts = np.array_split(np.arange(len(days)), min(folds, len(days)))
     cuts = [window.start, *(midnight(days[int(part[0])], timezone) for part in parts[1:]), window.end]
     return [Window(start, end) for start, end in pairwise(cuts)]
+
+
+def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether a fit on `rows` would tell nothing new of one on `seen`: another seed would make more difference.
+
+    Args:
+        rows: positions that would be fitted on.
+        seen: positions that were.
+    """
+    new = np.setdiff1d(rows, seen, assume_unique=True).size
+    gone = np.setdiff1d(seen, rows, assume_unique=True).size
+    return bool(new + gone <= NEW_SHARE * seen.size)
 
 
 def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: timedelta, half_life: float) -> str:

@@ -3,10 +3,10 @@
 Here: which rows, the challenger's scores of them, the comparisons that the gate's rules are applied to. Not here: the
 rules (`core.gate`), what follows from the verdict (`training_steps`).
 
-The window is judged part by part, going forward in time, as the probe judges: before each part the recipe is fitted
-again on what was known by then. A challenger fitted before the whole window would be judged as one that is a month
-old, and a change inside the window, for which the probe asked for it, would be unknown to it. What is promoted is as
-fresh as that: the recipe, fitted on all that is known now.
+The window is judged part by part, going forward in time, as the probe judges: each part by the recipe fitted on the
+events before it. A challenger fitted before the whole window would be judged as one that is a month old, and a change
+inside the window, for which the probe asked for it, would be unknown to it. What is promoted is as fresh as that: the
+recipe, fitted on all that is known now.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import pandas as pd
 from mlops_assets.core.gate import Paired, Verdict, against_baseline, paired, paired_slices, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model, fit
-from mlops_assets.core.probe import fold_windows
+from mlops_assets.core.probe import fold_windows, hardly_more
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import Window, local_days
-from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
+from mlops_assets.core.windows import Window, local_days, midnight
+from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import Platform
 
 
@@ -34,17 +34,15 @@ class Scored:
 
     Attributes:
         rows: with features, oldest first.
-        scores: of the challenger's recipe, shape (n,) or (n, k); each row by a fit on what was known before its part.
-        models: hash of each part's model; the challenger is the first.
-        known: `training_rows` when the last part began.
-        known_by: that moment.
+        scores: of the challenger's recipe, shape (n,) or (n, k); each row by a fit on events before its part.
+        models: hash of each part's model.
+        known: `training_rows` by the clock: what ships is fitted on them.
     """
 
     rows: pd.DataFrame
     scores: np.ndarray
     models: tuple[str, ...]
     known: pd.DataFrame
-    known_by: datetime
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,8 @@ def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame
 def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime) -> Scored:
     """Score the gate window part by part (`probe.folds`); in one part where the judged model itself ships.
 
+    The first part is the challenger's own where hardly a label has come in late since its training set was made.
+
     Args:
         data: the model's rows, in the training window that was settled on.
         challenger: fitted on `fitted`, which was known before the gate window.
@@ -77,17 +77,31 @@ def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window,
     """
     model = data.model
     rows = gate_rows(data, gate, as_of=as_of)
-    parts = fold_windows(gate, model.probe.folds if model.gate.ship == "refit" else 1, model.timezone)
-    known, known_by, made = fitted.frame, fitted.known_by, challenger
-    scores: list[np.ndarray] = []
-    models: list[str] = []
-    for part in parts:
-        if models:
-            known, known_by = data.extended(known, since=known_by, known_by=part.start), part.start
-            made = fit(challenger.recipe, known, known[LABEL].to_numpy())
+    if model.gate.ship == "judged":
+        return Scored(rows, challenger.predict(rows), (challenger.sha256,), fitted.frame)
+    known = data.extended(fitted.frame, since=fitted.known_by, known_by=as_of)
+    # A rolling window that ends now begins later than one that ended before the gate.
+    older = fitted.frame[fitted.frame[EVENT_TIME] < known[EVENT_TIME].iloc[0]]
+    all_rows = pd.concat([older, known], ignore_index=True)
+    seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
+    made, scores, models = challenger, list[np.ndarray](), list[str]()
+    for part in fold_windows(gate, model.probe.folds, model.timezone):
+        before = np.flatnonzero(_trained_on(all_rows, data, part.start - model.probe.gap))
+        if not hardly_more(before, seen):
+            fit_rows = all_rows.iloc[before]
+            made, seen = fit(challenger.recipe, fit_rows, fit_rows[LABEL].to_numpy()), before
         scores.append(made.predict(rows[part.contains(rows[EVENT_TIME])]))
         models.append(made.sha256)
-    return Scored(rows, np.concatenate(scores), tuple(models), known, known_by)
+    return Scored(rows, np.concatenate(scores), tuple(models), known)
+
+
+def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndarray:
+    """Which rows happened before a moment, inside the training window that ends there."""
+    start = data.training_start(until)
+    use = rows[EVENT_TIME] < pd.Timestamp(until)
+    if start is not None:
+        use &= rows[EVENT_TIME] >= pd.Timestamp(midnight(start, data.model.timezone))
+    return use.to_numpy()
 
 
 def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series) -> Comparison:

@@ -156,7 +156,7 @@ class ModelData:
         Raises:
             CannotJudge: fewer rows than `training.min_rows`.
         """
-        rows = self.events(self._training_start(known_by), as_of=known_by)
+        rows = self.events(self.training_start(known_by), as_of=known_by)
         rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))].reset_index(drop=True)
         if len(rows) < self.model.training.min_rows:
             raise CannotJudge(
@@ -242,7 +242,8 @@ class ModelData:
     def _file(self, sha256: str) -> Path:
         return self.lake.folder("training_sets", f"{sha256}.parquet")
 
-    def _training_start(self, known_by: datetime) -> date | None:
+    def training_start(self, known_by: datetime) -> date | None:
+        """The first day of the training window that ends at a moment; None where it holds all history."""
         window = self.model.training.window
         # Who trains has resolved `auto` (`probing.training_window`); without looks it means all history.
         if window in ("expanding", "auto"):

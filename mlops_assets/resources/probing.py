@@ -22,7 +22,7 @@ import pandas as pd
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model, Recipe, fit
-from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_windows, look
+from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_windows, hardly_more, look
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
 from mlops_assets.core.windows import Window, closed_windows, local_days, maturity, parse_duration
@@ -238,10 +238,10 @@ def _refits(
     def scored(task: tuple[int, bytes]) -> tuple[np.ndarray, np.ndarray]:
         number, where = task
         rows = np.arange(len(judged)) if number == WHOLE else inside[number]
-        if where == own.tobytes() and recipe == kept.recipe:
-            # Nothing has become known since the champion was fitted: its fit again would be its bytes again.
+        fitted_on = np.frombuffer(where, dtype=np.int64)
+        if recipe == kept.recipe and hardly_more(fitted_on, own):
             return rows, kept.predict(judged.iloc[rows])
-        fit_rows = features.iloc[place[np.frombuffer(where, dtype=np.int64)]]
+        fit_rows = features.iloc[place[fitted_on]]
         made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy())
         return rows, made.predict(judged.iloc[rows])
 

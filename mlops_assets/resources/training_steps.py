@@ -115,7 +115,7 @@ def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn
 
 def refit(data: ModelData, recipe: Recipe, scored: Scored, *, as_of: datetime) -> tuple[Model, TrainingSet]:
     """The same recipe on all rows known at `as_of`: what ships."""
-    rows = data.store(data.extended(scored.known, since=scored.known_by, known_by=as_of), as_of)
+    rows = data.store(scored.known, as_of)
     return fit(recipe, rows.frame, rows.frame[LABEL].to_numpy()), rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probe import fold_windows
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.gating import Scored, score
-from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL, TrainingSet
 from mlops_assets.resources.training_steps import prepare, train
 from tests.real_slice import World
 
@@ -33,7 +33,7 @@ def prepared(new_world: NewWorld) -> World:
     return world
 
 
-def scored(world: World) -> tuple[Scored, Model, Window]:
+def scored(world: World, fitted: TrainingSet | None = None) -> tuple[Scored, Model, Window]:
     set_, challenger = (world.platform.record(world.model.name, name) for name in ("training_set", "challenger"))
     moments = {name: datetime.fromisoformat(set_[name]) for name in ("gate_start", "gate_end", "as_of", "known_by")}
     gate = Window(moments["gate_start"], moments["gate_end"])
@@ -41,24 +41,37 @@ def scored(world: World) -> tuple[Scored, Model, Window]:
     file = world.home.lake / "models" / world.model.name / "candidates" / f"{challenger['judged_sha256']}.ubj"
     model = Model.from_bytes(file.read_bytes())
     return (
-        score(data, model, data.load(set_["sha256"], moments["known_by"]), gate, as_of=moments["as_of"]),
+        score(data, model, fitted or data.load(set_["sha256"], moments["known_by"]), gate, as_of=moments["as_of"]),
         model,
         gate,
     )
 
 
-def test_each_part_is_scored_by_a_fit_on_what_was_known_before_it(prepared: World) -> None:
+def test_each_part_is_scored_by_a_fit_on_the_events_before_it(prepared: World) -> None:
     found, challenger, gate = scored(prepared)
     data = prepared.platform.data(prepared.model)
     first, second = fold_windows(gate, 2, prepared.model.timezone)
     early = first.contains(found.rows[EVENT_TIME])
     np.testing.assert_array_equal(found.scores[early], challenger.predict(found.rows[early]))
-    known = data.training_rows(known_by=second.start)
-    assert known[AVAILABLE_AT].max() < pd.Timestamp(second.start) <= found.rows[~early][EVENT_TIME].min()
+    as_of = prepared.platform.now(prepared.model)
+    known = data.training_rows(known_by=as_of)
+    known = known[known[EVENT_TIME] < pd.Timestamp(second.start)]
+    assert known[EVENT_TIME].max() < pd.Timestamp(second.start) <= found.rows[~early][EVENT_TIME].min()
     again = fit(challenger.recipe, known, known[LABEL].to_numpy())
     np.testing.assert_array_equal(found.scores[~early], again.predict(found.rows[~early]))
     assert found.models == (challenger.sha256, again.sha256)
-    assert len(found.known) == len(known) > prepared.platform.record("flight_delay", "training_set")["rows"]
+    assert len(found.known) == len(data.labelled(known_by=as_of)) > len(known)
+
+
+def test_what_has_come_in_since_the_training_set_is_known_to_the_first_part_too(prepared: World) -> None:
+    gate_start = datetime.fromisoformat(prepared.platform.record(prepared.model.name, "training_set")["gate_start"])
+    data = prepared.platform.data(prepared.model)
+    late = data.training_set(known_by=gate_start - timedelta(days=3))
+    found, challenger, gate = scored(prepared, fitted=late)
+    known = data.training_rows(known_by=prepared.platform.now(prepared.model))
+    known = known[known[EVENT_TIME] < pd.Timestamp(gate.start)]
+    again = fit(challenger.recipe, known, known[LABEL].to_numpy())
+    assert found.models[0] == again.sha256 != challenger.sha256
 
 
 def test_what_ships_as_it_was_judged_is_judged_in_one_part(prepared: World) -> None:
