@@ -1,9 +1,7 @@
 """The gate: is the challenger better than the champion, by how much, and how sure is that.
 
-Here: the paired comparison on the same rows, the policy with its presets, the verdict with every rule's
-number, the baseline a first model must beat, and the sanity check of a refit against its judged twin. Not
-here: choosing the rows (`windows`, and the caller: rows neither model was fitted on), loading models, moving
-aliases (`resources`).
+Here: the policy with its presets, and the verdict with every rule's number. Not here: the comparison of two models
+on the same rows (`comparison`), moving aliases (`resources`).
 """
 
 from __future__ import annotations
@@ -12,34 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-import numpy as np
-import pandas as pd
-
-from mlops_assets.core.judging import Array, CannotJudge, block_interval, t_cdf
-from mlops_assets.core.metrics import Task, metric
+from mlops_assets.core.comparison import Paired, TwinCheck
+from mlops_assets.core.judging import CannotJudge, t_cdf
 
 Rule = Literal["better", "relative", "absolute"]
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two models on the same rows. `gain` is oriented: positive means that the challenger is better.
-
-    `lower` and `upper` bound the gain at `confidence` (two-sided); `se` is its standard error by blocks, `df`
-    the degrees of freedom behind it; `champion` and `challenger` are the metric's values.
-    """
-
-    metric: str
-    gain: float
-    lower: float
-    upper: float
-    se: float
-    df: float
-    n: int
-    n_blocks: int
-    champion: float
-    challenger: float
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -122,19 +96,6 @@ class RuleResult:
 
 
 @dataclass(frozen=True)
-class TwinCheck:
-    """Whether the refit that ships scores like the model that was judged.
-
-    `correlation` is Pearson's, of the two models' scores on the same rows.
-    """
-
-    agrees: bool
-    correlation: float
-    n: int
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What the gate says; if it could not judge, `judged` and `promote` are False and nothing changes."""
 
@@ -146,177 +107,6 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the ledger, tags and check metadata."""
         return asdict(self)
-
-
-def paired(
-    y: Any,
-    s_champion: Any,
-    s_challenger: Any,
-    blocks: Any,
-    metric_name: str,
-    *,
-    confidence: float = 0.95,
-) -> Paired:
-    """Compare two models on the same rows, with a block-t interval of the gain.
-
-    The difference of the two models' influence values is summed by block (day), so both the pairing and the
-    dependence of a day's rows are in the interval; a row-wise interval promotes by luck up to 46 % of the
-    time.
-
-    Args:
-        y: labels, shape (n,), all known.
-        s_champion: scores of the champion, shape (n,) or (n, k).
-        s_challenger: scores of the challenger, same shape.
-        blocks: shape (n,), the local calendar day of each row (`windows.local_days`).
-        metric_name: a name of the registry.
-        confidence: two-sided, 0.95 by default.
-
-    Returns:
-        The gain and all that it rests on.
-
-    Raises:
-        CannotJudge: the metric is undefined on these rows, or there are fewer than eight blocks.
-    """
-    judge = metric(metric_name)
-    champion, psi_champion = judge.evaluate(y, s_champion)
-    challenger, psi_challenger = judge.evaluate(y, s_challenger)
-    direction = 1.0 if judge.greater_is_better else -1.0
-    gain = judge.gain(champion, challenger)
-    span = block_interval(gain, direction * (psi_challenger - psi_champion), blocks, confidence=confidence)
-    return Paired(
-        metric=judge.name,
-        gain=gain,
-        lower=span.lower,
-        upper=span.upper,
-        se=span.se,
-        df=span.df,
-        n=span.n,
-        n_blocks=span.n_blocks,
-        champion=champion,
-        challenger=challenger,
-        confidence=confidence,
-    )
-
-
-def paired_slices(
-    y: Any,
-    s_champion: Any,
-    s_challenger: Any,
-    blocks: Any,
-    metric_name: str,
-    *,
-    slices: Mapping[str, Any],
-    policy: GatePolicy,
-) -> dict[str, Paired | CannotJudge]:
-    """`paired` within each value of each slice column.
-
-    Args:
-        y: labels, shape (n,).
-        s_champion: scores of the champion.
-        s_challenger: scores of the challenger.
-        blocks: the day of each row.
-        metric_name: a name of the registry.
-        slices: column name -> values, shape (n,); missing values form no slice.
-        policy: gives the confidence and the fewest rows of a slice.
-
-    Returns:
-        `column=value` -> comparison, or why there is none; in sorted order.
-    """
-    labels, old, new, days = (np.asarray(a) for a in (y, s_champion, s_challenger, blocks))
-    out: dict[str, Paired | CannotJudge] = {}
-    for name, rows in slice_rows(slices):
-        if rows.size < policy.slice_min_rows:
-            out[name] = CannotJudge(
-                f"slice {name} has {rows.size:,} rows and {policy.slice_min_rows:,} are needed",
-                "Judge it on a longer window, or lower gate.slice_min_rows",
-            )
-            continue
-        try:
-            out[name] = paired(
-                labels[rows], old[rows], new[rows], days[rows], metric_name, confidence=policy.confidence
-            )
-        except CannotJudge as why:
-            out[name] = why
-    return out
-
-
-def slice_rows(slices: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
-    """(`column=value`, row positions) of every slice, sorted; missing values form none."""
-    found: list[tuple[str, np.ndarray]] = []
-    for column in sorted(slices):
-        codes, values = pd.factorize(np.asarray(slices[column], dtype=object), sort=False)
-        order = np.argsort(codes, kind="stable")
-        edges = np.searchsorted(codes[order], np.arange(len(values) + 1))
-        parts = [(f"{column}={v}", order[edges[i] : edges[i + 1]]) for i, v in enumerate(values)]
-        found.extend(sorted(parts, key=lambda part: part[0]))
-    return found
-
-
-def against_baseline(y_fit: Any, n: int, task: Task, *, n_classes: int | None = None) -> Array:
-    """Scores of the model that knows only the fit period's labels: the bar for a first model.
-
-    Args:
-        y_fit: labels of the fit period, shape (m,), unknown ones as NaN.
-        n: rows to score.
-        task: `binary`: the base rate; `regression`: the mean; `multiclass`: the class shares.
-        n_classes: number of classes, for multiclass; by default the highest code plus one.
-
-    Returns:
-        Shape (n,), or (n, n_classes) for multiclass; every row the same, so that ROC AUC is 0.5.
-
-    Raises:
-        CannotJudge: no label of the fit period is known.
-    """
-    labels = np.asarray(y_fit, dtype=np.float64)
-    labels = labels[np.isfinite(labels)]
-    if labels.size == 0:
-        raise CannotJudge("the fit period has no known label", "Wait until labels arrive; nothing was changed")
-    if task == "multiclass":
-        counts = np.bincount(labels.astype(np.int64), minlength=n_classes or 0)
-        return np.tile(counts / counts.sum(), (n, 1))
-    return np.full(n, labels.mean())
-
-
-def twin_agrees(judged_scores: Any, shipped_scores: Any, correlation: float = 0.5) -> TwinCheck:
-    """Whether the refit scores the same rows like its judged twin.
-
-    The refit has seen more rows, these among them, so its scores spread further; the order of the rows stays much
-    the same. A broken refit (wrong columns, labels or order) has a correlation near zero.
-
-    Args:
-        judged_scores: scores of the model the gate judged, shape (n,) or (n, k).
-        shipped_scores: scores of the refit on the same rows.
-        correlation: smallest Pearson correlation of the two.
-
-    Raises:
-        CannotJudge: no rows, or judged scores that aren't finite.
-    """
-    judged = np.asarray(judged_scores, dtype=np.float64)
-    shipped = np.asarray(shipped_scores, dtype=np.float64)
-    if judged.shape != shipped.shape:
-        msg = f"judged scores {judged.shape} and shipped scores {shipped.shape} differ: score the same rows by both"
-        raise ValueError(msg)
-    if judged.size == 0 or not np.isfinite(judged).all():
-        raise CannotJudge("the judged twin has no finite scores", "Score the gate window with it again")
-    n = judged.shape[0]
-    if not np.isfinite(shipped).all():
-        return TwinCheck(False, float("nan"), n, "the refit returns missing or infinite scores")
-    found = _correlation(judged, shipped)
-    agrees = found >= correlation
-    sentence = (
-        f"on {n:,} rows the refit's scores have a correlation of {found:.3f} with its judged twin's "
-        f"({'at least' if agrees else 'under'} the agreed {correlation:g})"
-    )
-    return TwinCheck(agrees, found, n, sentence)
-
-
-def _correlation(one: Array, other: Array) -> float:
-    """Pearson's, over all columns, each about its own mean; two constants agree, a constant and another don't."""
-    a, b = one - one.mean(axis=0), other - other.mean(axis=0)
-    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    if scale == 0.0:
-        return 1.0 if np.allclose(one, other) else 0.0
-    return float((a * b).sum() / scale)
 
 
 def verdict(

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.fits import Fits, Learner, Model, Positions, Rows
-from mlops_assets.core.gate import GatePolicy, Paired, paired, verdict
+from mlops_assets.core.gate import GatePolicy, verdict
 from mlops_assets.core.judging import Array, CannotJudge
 from mlops_assets.core.matrix import CannotTrain
 from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide

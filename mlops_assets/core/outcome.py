@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from mlops_assets.core.gate import Paired
+from mlops_assets.core.comparison import Paired
 from mlops_assets.core.judging import CannotJudge
 
 Result = Literal["kept", "worse", "cannot_judge"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.gate import slice_rows
+from mlops_assets.core.comparison import slice_rows
 from mlops_assets.core.judging import CannotJudge, block_interval
 from mlops_assets.core.metrics import Metric, metric
 from mlops_assets.core.windows import Window, local_days, maturity, utc_index

@@ -17,7 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_assets.core.gate import Paired, Verdict, slice_rows
+from mlops_assets.core.comparison import Paired, slice_rows
+from mlops_assets.core.gate import Verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model_card import Card, FeatureLine, html, limits, markdown
 from mlops_assets.core.outcome import Gain

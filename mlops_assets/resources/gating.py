@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.gate import Paired, Verdict, against_baseline, paired, paired_slices, verdict
+from mlops_assets.core.comparison import Paired, against_baseline, paired, paired_slices
+from mlops_assets.core.gate import Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probe import fold_windows, hardly_more
@@ -120,7 +121,16 @@ def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels
         against = _paired_or_why(model, y, opponent, scores, days)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and known is not None:
-        slices = paired_slices(y, opponent, scores, days, model.metric, slices=columns, policy=model.gate)
+        slices = paired_slices(
+            y,
+            opponent,
+            scores,
+            days,
+            model.metric,
+            slices=columns,
+            confidence=model.gate.confidence,
+            min_rows=model.gate.slice_min_rows,
+        )
     metrics = {
         f"gate_{label}": value
         for comparison, opponent_name in ((against, "champion"), (baseline, "baseline"))

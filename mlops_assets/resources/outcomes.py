@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.gate import Paired, against_baseline, paired
+from mlops_assets.core.comparison import Paired, against_baseline, paired
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import Gain, outcome
 from mlops_assets.core.settings import ModelSettings

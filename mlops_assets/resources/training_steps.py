@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.gate import Paired, Verdict, twin_agrees, verdict
+from mlops_assets.core.comparison import Paired, twin_agrees
+from mlops_assets.core.gate import Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops_assets.core.gate import Paired, paired
+from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import Gain, outcome, promise
 
