@@ -19,6 +19,7 @@ from mlops_assets.commands import (
     decisions,
     drift,
     explain,
+    golden,
     land,
     ledger,
     power,
@@ -73,6 +74,6 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, up):
+for topic in (land, status, decisions, explain, ledger, reproduce, golden, control, replay, drift, backtest, power, up):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

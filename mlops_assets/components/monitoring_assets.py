@@ -26,6 +26,7 @@ DRIFT_CHECKS = {
 }
 PROBE_CHECKS = {"champion_is_best": "No refit and no kept version would have been better by more than its price."}
 PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
+FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
 
 
 def build_monitoring_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
@@ -139,7 +140,9 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
         "arrived, with its interval by days, and the share still unlabelled.",
     )
 
-    @_report_asset(f"{model.name}_performance_report", spec, PERFORMANCE_CHECKS)
+    checks = {**PERFORMANCE_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
+
+    @_report_asset(f"{model.name}_performance_report", spec, checks)
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.monitoring_steps import watch_performance
         from mlops_assets.resources.outcomes import record_outcomes
@@ -161,7 +164,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "reason": watched.reason,
             },
         )
-        yield from _evaluations(PERFORMANCE_CHECKS, watched.newest, spec.key)
+        yield from _evaluations(checks, watched.newest, spec.key)
 
     return performance_report
 

@@ -27,9 +27,8 @@ class GatePolicy:
         min_gain: for `relative` and `absolute`; 0 by default. With `better` it must stay 0.
         significant: for `relative` and `absolute`: also ask for a lower bound above zero. True by default; a
             point estimate alone promotes noise.
-        confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better
-        passes in
-            at most 2.5 % of trials.
+        confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better passes
+            in about 2.5 % of trials.
         min_rows: fewest labelled rows of the gate window, 200 by default.
         slice_margin: a slice may be worse by this share of the champion's value in it, 0.02 by default. A
             slice fails when it is worse by more than that with confidence, Holm-corrected over the slices, so
@@ -39,6 +38,16 @@ class GatePolicy:
             Without a champion the baseline is what it must beat.
         twin_correlation: smallest correlation between the refit's scores and its judged twin's on the same rows,
             0.5 by default (a refit on shuffled labels or columns has about 0).
+        max_calibration_error: largest calibration error of the challenger on the gate's rows, off by default.
+        calibration_margin: largest rise of the calibration error over the champion's; it fails when the rise is
+            above that with confidence. Off by default; 0 means: not surely worse.
+        max_size_mb: largest file of the model that ships, in megabytes (10^6 bytes), off by default.
+        max_latency_ms: largest 99th percentile of the time that a single prediction takes in process, off by default.
+            It is measured, so two runs differ.
+        same_season: also compare on the same days of the week a year (52 weeks) before, by models that are fitted
+            without those rows; worse by more than `slice_margin` with confidence fails. Off by default.
+        golden_set: file with rows whose predictions are agreed (`core.golden`), beside the model's YAML or in the
+            home's `golden/`. None by default.
     """
 
     rule: Rule = "better"
@@ -50,6 +59,12 @@ class GatePolicy:
     slice_min_rows: int = 200
     beat_baseline: bool = True
     twin_correlation: float = 0.5
+    max_calibration_error: float | None = None
+    calibration_margin: float | None = None
+    max_size_mb: float | None = None
+    max_latency_ms: float | None = None
+    same_season: bool = False
+    golden_set: str | None = None
 
     def __post_init__(self) -> None:
         if self.rule not in ("better", "relative", "absolute"):
@@ -61,7 +76,18 @@ class GatePolicy:
         if not 0.5 < self.confidence < 1.0:
             msg = f"gate.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
             raise ValueError(msg)
-        if min(self.min_gain, self.slice_margin, self.twin_correlation, self.min_rows, self.slice_min_rows) < 0:
+        limits = (
+            self.min_gain,
+            self.slice_margin,
+            self.twin_correlation,
+            self.min_rows,
+            self.slice_min_rows,
+            self.max_calibration_error,
+            self.calibration_margin,
+            self.max_size_mb,
+            self.max_latency_ms,
+        )
+        if any(limit is not None and limit < 0 for limit in limits):
             msg = "a limit of the gate is negative: set all limits of `gate:` to zero or more"
             raise ValueError(msg)
 
@@ -115,6 +141,7 @@ def verdict(
     *,
     slices: Mapping[str, Paired | CannotJudge] | None = None,
     baseline: Paired | CannotJudge | None = None,
+    further: Sequence[RuleResult] = (),
     twin: TwinCheck | None = None,
 ) -> Verdict:
     """Promote or not, with every rule's number.
@@ -125,6 +152,7 @@ def verdict(
         slices: the same by slice (`paired_slices`).
         baseline: the challenger against the baseline; required for a first model, which must beat it by the
             same rule.
+        further: results of further rules (`limits`, `golden`).
         twin: the refit against its judged twin, if a refit ships.
 
     Returns:
@@ -150,6 +178,7 @@ def verdict(
     rules = [_beats(name, comparison, policy) for name, comparison in mains if isinstance(comparison, Paired)]
     if slices:
         rules.append(_slices_hold(slices, policy))
+    rules.extend(further)
     if twin is not None:
         rules.append(RuleResult("twin_agrees", twin.agrees, twin.correlation, policy.twin_correlation, twin.sentence))
     failed = [rule for rule in rules if not rule.passed]
@@ -193,7 +222,7 @@ def _slices_hold(slices: Mapping[str, Paired | CannotJudge], policy: GatePolicy)
     if not judged:
         return RuleResult("slices_hold", True, None, None, f"no slice could be judged{note}")
     names = list(judged)
-    p_values = [_p_worse(judged[name], policy.slice_margin) for name in names]
+    p_values = [p_worse(judged[name], policy.slice_margin) for name in names]
     bad = [name for name, worse in zip(names, holm(p_values, 1.0 - policy.confidence), strict=True) if worse]
     worst = min(names, key=lambda name: _relative(judged[name]))
     value = _relative(judged[worst])
@@ -212,8 +241,8 @@ def _relative(result: Paired) -> float:
     return result.gain / abs(result.champion) if result.champion else result.gain
 
 
-def _p_worse(result: Paired, margin: float) -> float:
-    """One-sided p-value of `the slice is not worse by more than the margin`."""
+def p_worse(result: Paired, margin: float) -> float:
+    """One-sided p-value of `the challenger is not worse by more than this share of the champion's value`."""
     distance = result.gain + margin * abs(result.champion)
     if result.se == 0.0:
         return 0.0 if distance < 0.0 else 1.0

@@ -1,13 +1,11 @@
 """How well a model did: metrics with intervals by window and slice, on labels that come late.
 
-Here: evaluation of scores against the labels known so far, the report's rows, and the rule that says whether
-performance holds. Not here: the metrics (`metrics`), the comparison of two models (`gate`), reading
-predictions.
+Here: evaluation of scores against the labels known so far, and the report's rows. Not here: the metrics (`metrics`),
+whether performance holds (`performance_policy`), the comparison of two models (`comparison`), reading predictions.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -96,42 +94,6 @@ class PerformanceReport:
     def to_frame(self) -> pd.DataFrame:
         """One row per window; each metric as `<metric>`, `<metric>_lower` and `<metric>_upper`."""
         return pd.DataFrame([_flat(row) for row in self.rows])
-
-
-@dataclass(frozen=True)
-class PerformancePolicy:
-    """When performance no longer holds. Every field may be set under `monitoring:`.
-
-    Attributes:
-        max_drop: largest relative worsening against the reference value, 0.05 by default: recall or AUC under
-        95 %
-            of it, RMSE over 105 %.
-        sure: also ask that the whole interval is on the worse side of the reference, True by default, so that
-        noise
-            doesn't ring. Where there is no interval the value alone decides, and the sentence says so.
-        min_rows: fewest labelled rows, 200 by default.
-        floor: an absolute limit in the metric's unit (accuracy 0.9, RMSE 20), off by default.
-    """
-
-    max_drop: float = 0.05
-    sure: bool = True
-    min_rows: int = 200
-    floor: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_drop < 0 or self.min_rows < 0:
-            msg = "monitoring.max_drop and min_rows must not be negative: set them to zero or more"
-            raise ValueError(msg)
-
-
-@dataclass(frozen=True)
-class PerformanceVerdict:
-    """`passed` is None if it cannot be judged yet; the sentence says why and what to do."""
-
-    passed: bool | None
-    value: float | None
-    limit: float | None
-    sentence: str
 
 
 def as_metrics(metrics: Sequence[str | Metric]) -> list[Metric]:
@@ -274,68 +236,6 @@ def performance_report(
             )
         )
     return PerformanceReport(tuple(rows))
-
-
-def performance_holds(
-    row: PerformanceRow, metric_name: str, reference: float | None, policy: PerformancePolicy
-) -> PerformanceVerdict:
-    """Whether a window's metric is within the agreed distance of its reference.
-
-    Args:
-        row: the window.
-        metric_name: the metric to hold.
-        reference: the champion's value when it was promoted; None if there is none to compare with.
-        policy: the limits.
-    """
-    found = row.metrics[metric_name]
-    if not row.mature:
-        return PerformanceVerdict(None, found.value, None, f"Window {row.window} is not mature: {row.reason}.")
-    if row.labelled < policy.min_rows:
-        told = f"Window {row.window} has {row.labelled:,} labels and {policy.min_rows:,} are needed"
-        return PerformanceVerdict(None, found.value, None, f"{told}: use longer windows.")
-    if found.value is None:
-        return PerformanceVerdict(None, None, None, f"Window {row.window}: {found.why}.")
-    limits = _limits(metric_name, reference, policy)
-    if not limits:
-        return PerformanceVerdict(None, found.value, None, f"There is nothing to hold {metric_name} against yet.")
-    broken = [limit for name, limit in limits.items() if _breaks(name, found, limit, reference, policy)]
-    limit = broken[0] if broken else next(iter(limits.values()))
-    return PerformanceVerdict(not broken, found.value, limit, _told(row, found, limit, reference, bool(broken)))
-
-
-def _limits(name: str, reference: float | None, policy: PerformancePolicy) -> dict[str, float]:
-    """The limits in force, in the metric's unit; the sign of the reference decides what 5 % worse means."""
-    limits: dict[str, float] = {}
-    if reference is not None and math.isfinite(reference):
-        step = policy.max_drop * abs(reference)
-        limits["relative"] = reference - step if metric(name).greater_is_better else reference + step
-    if policy.floor is not None:
-        limits["floor"] = policy.floor
-    return limits
-
-
-def _breaks(kind: str, found: Estimate, limit: float, reference: float | None, policy: PerformancePolicy) -> bool:
-    judge = metric(found.metric)
-    if found.value is None or judge.gain(limit, found.value) >= 0.0:
-        return False
-    best = found.upper if judge.greater_is_better else found.lower
-    if not policy.sure or best is None:
-        return True
-    return judge.gain(reference if kind == "relative" and reference is not None else limit, best) < 0.0
-
-
-def _told(row: PerformanceRow, found: Estimate, limit: float, reference: float | None, broken: bool) -> str:
-    span = (
-        f"interval {found.lower:.4f} to {found.upper:.4f}"
-        if found.lower is not None
-        else "without an interval: fewer than 8 days"
-    )
-    against = "" if reference is None else f", reference {reference:.4f}"
-    return (
-        f"{found.metric} {found.value:.4f} in window {row.window} ({span}{against}) "
-        f"{'breaks' if broken else 'keeps'} the limit of {limit:.4f} on {row.labelled:,} labels"
-        f"{f'; {row.share_unlabelled:.1%} of the rows have none' if row.share_unlabelled else ''}"
-    )
 
 
 def _flat(row: PerformanceRow) -> dict[str, Any]:

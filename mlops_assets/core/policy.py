@@ -27,7 +27,7 @@ from mlops_assets.core.probe import Candidate, Probed
 from mlops_assets.core.windows import format_duration, parse_duration
 
 Action = Literal["wait", "retrain", "revert", "quarantine", "cannot_judge"]
-Kind = Literal["performance", "drift"]
+Kind = Literal["performance", "drift", "fairness"]
 Auto = Literal["auto"]
 
 RULES = (
@@ -56,7 +56,8 @@ class CheckResult:
 
     Attributes:
         name: the check's name, for example `inputs_match_reference`.
-        kind: `performance` or `drift` (inputs and predictions); says how many breaches in a row are needed.
+        kind: `performance` or `drift` (inputs and predictions); says how many breaches in a row are needed. A
+            `fairness` check is for people: it is no evidence and starts nothing.
         window: the window's label.
         window_end: the end of the window, aware; orders the results.
         passed: None if the check could not judge.

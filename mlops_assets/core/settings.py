@@ -20,9 +20,10 @@ from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.drift import DriftPolicy
+from mlops_assets.core.fairness import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.metrics import Metric, metric, profit
-from mlops_assets.core.performance import PerformancePolicy
+from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe import ProbePolicy
 from mlops_assets.core.tuning import TrainingSettings
@@ -233,6 +234,11 @@ class PerformanceSpec(PerformancePolicy):
     """When performance no longer holds: the fields of `PerformancePolicy`."""
 
 
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class FairnessSpec(FairnessPolicy):
+    """How far groups may differ: the fields of `FairnessPolicy`."""
+
+
 class MonitoringSpec(Settings):
     """What is watched, by which windows."""
 
@@ -244,6 +250,7 @@ class MonitoringSpec(Settings):
     )
     drift: DriftSpec = Field(default_factory=DriftSpec, description="Fields of `DriftPolicy`.")
     performance: PerformanceSpec = Field(default_factory=PerformanceSpec, description="Fields of `PerformancePolicy`.")
+    fairness: FairnessSpec = Field(default_factory=FairnessSpec, description="Fields of `FairnessPolicy`.")
 
     @field_validator("window")
     @classmethod
@@ -312,6 +319,14 @@ class ModelSettings(Settings):
             profit(self.task, self.monitoring.costs)
         return self
 
+    @model_validator(mode="after")
+    def _limits_fit_the_task(self) -> ModelSettings:
+        self.monitoring.fairness.check(self.task)
+        gate = self.gate
+        if self.task == "regression" and (gate.max_calibration_error, gate.calibration_margin) != (None, None):
+            raise ValueError("gate.max_calibration_error and calibration_margin need probabilities: remove them.")
+        return self
+
     @property
     def reported_metrics(self) -> list[Metric]:
         """What the performance report shows: the main metric, the further ones, and profit where costs are set."""
@@ -352,6 +367,18 @@ def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsT
             raise ValueError(f"{path}: the name {settings.name!r} is taken by another file; names are unique.")
         found[settings.name] = settings
     return found
+
+
+def settings_file(folder: Path, name: str) -> Path:
+    """The file under a folder that declares the model of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for path, document in _documents(folder):
+        if str(document.get("type", "")).endswith("MonitoredModel") and document["attributes"]["name"] == name:
+            return path
+    raise ValueError(f"No file under {folder} declares a monitored model {name!r}. Add it, or correct the name.")
 
 
 def _documents(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:

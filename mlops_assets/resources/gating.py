@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.comparison import Paired, against_baseline, paired, paired_slices
-from mlops_assets.core.gate import Verdict, verdict
+from mlops_assets.core.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probe import fold_windows, hardly_more
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days, midnight
+from mlops_assets.resources.gate_limits import columns_named, rules_on_rows
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import Platform
 
@@ -55,6 +56,7 @@ class Comparison:
     baseline: Paired | CannotJudge | None
     slices: dict[str, Paired | CannotJudge]
     metrics: dict[str, float]
+    further: tuple[RuleResult, ...] = ()
 
 
 def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:
@@ -106,7 +108,7 @@ def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndar
 
 
 def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series) -> Comparison:
-    """The gate's comparison; the policy's rules on it, without the twin's."""
+    """The gate's comparison; the policy's rules on it, without those of what ships."""
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
     days = local_days(rows[EVENT_TIME], model.timezone)
@@ -142,9 +144,9 @@ def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels
             f"gain_over_{opponent_name}_lower": comparison.lower,
         }.items()
     }
-    return Comparison(
-        verdict(model.gate, against, slices=slices, baseline=baseline), against, baseline, slices, metrics
-    )
+    further = tuple(rules_on_rows(model, rows, scores, opponent if known is not None else None))
+    judged = verdict(model.gate, against, slices=slices, baseline=baseline, further=further)
+    return Comparison(judged, against, baseline, slices, metrics, further)
 
 
 def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
@@ -153,16 +155,7 @@ def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
     Raises:
         ValueError: a slice names no column.
     """
-    found = []
-    for name in model.monitoring.slices:
-        matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
-        if not matches:
-            raise ValueError(
-                f"monitoring.slices names {name!r}, which is neither a column of {model.label.model} nor a feature. "
-                "Correct the name in the model's YAML."
-            )
-        found.append(matches[0])
-    return found
+    return columns_named(model, rows, model.monitoring.slices, by="monitoring.slices")
 
 
 def _paired_or_why(

@@ -258,5 +258,7 @@ def with_coverage(row: PerformanceRow, rows: pd.DataFrame, model: ModelSettings)
 def settings_digest(model: ModelSettings) -> str:
     """What identifies the settings that a report is made by: with others its windows are judged again."""
     watched = model.monitoring
-    told = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
+    told: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
+    # Only where groups are named: without them nothing has to be judged again.
+    told += [asdict(watched.fairness)] if watched.fairness.by else []
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]

@@ -19,13 +19,14 @@ from typing import Any
 import pandas as pd
 
 from mlops_assets.core.drift import DriftVerdict, FeatureDrift, Profile, compare, drift_verdict
-from mlops_assets.core.performance import PerformanceRow, performance_holds, performance_report
+from mlops_assets.core.performance import PerformanceRow, performance_report
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
+from mlops_assets.resources.fairness_report import fairness_markdown, fairness_of
 from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.label_steps import (
     PROFIT,
@@ -43,10 +44,10 @@ from mlops_assets.resources.label_steps import (
 )
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.performance_check import performance_check
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import BATCH, SCORE, VERSION, read_scores
 from mlops_assets.resources.references import Reference, score_matrix
-from mlops_assets.resources.training_steps import GATE_VALUE
 from mlops_assets.resources.window_references import reference_of
 
 SHOWN = 20
@@ -163,12 +164,15 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     more = {"estimates": estimates_markdown(model, summaries), "label_maturity": maturity_markdown(maturity)}
     if model.monitoring.costs:
         more[PROFIT] = metric_plot(PROFIT, summaries, title="Profit per row by window")
+    if model.monitoring.fairness.by:
+        more["fairness"] = fairness_markdown(judged[-1])
+    told = [check.sentence for check in newest if check.window_end == newest[-1].window_end]
     return Watched(
         windows=[summary["window"] for summary in judged],
         newest=newest,
         table=by_window_markdown(model, summaries[-SHOWN:]),
         plot=metric_plot(model.metric, summaries, title=f"{model.metric} by window"),
-        reason=" ".join([newest[-1].sentence, *restated]),
+        reason=" ".join([*told, *restated]),
         more=more,
     )
 
@@ -194,11 +198,13 @@ def _judge_performance(
     keys = [*platform.data(model).keys, EVENT_TIME]
     known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
     found = restatement(folder, before, known, keys)
-    check = _performance_check(platform, model, row, version)
+    check = performance_check(platform, model, row, version, _summaries(platform.lake, model.name, "performance"))
+    groups, fairness = fairness_of(platform, model, window, row, now)
     summary = {
-        **_summary(window, model, state, [check], version=version, rows=row.rows),
+        **_summary(window, model, state, [check, *fairness], version=version, rows=row.rows),
         "judged_at": now.isoformat(),
         "performance": row.to_dict(),
+        "fairness": groups,
         "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
         "label_maturity": maturity,
         "restated": before.get("restated", []) if before else [],
@@ -241,22 +247,6 @@ def _performance(
         slices={name: rows[name] for name in slice_columns(model, rows)},
     )
     return with_coverage(report.rows[0], rows, model), int(rows[VERSION].mode().iloc[0]), rows
-
-
-def _performance_check(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> CheckResult:
-    found = platform.registry.find(model.name, version)
-    reference = float(found.tags[GATE_VALUE]) if found and GATE_VALUE in found.tags else None
-    verdict = performance_holds(row, model.metric, reference, model.monitoring.performance)
-    return CheckResult(
-        name="performance_holds",
-        kind="performance",
-        window=row.window,
-        window_end=row.end,
-        passed=verdict.passed,
-        value=verdict.value,
-        limit=verdict.limit,
-        sentence=model.label.noted(verdict.sentence),
-    )
 
 
 def _rows(platform: Platform, model: ModelSettings, window: Window) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.catalogue import Catalogue
-from mlops_assets.core.settings import ModelSettings, SourceSettings, read_settings
+from mlops_assets.core.settings import ModelSettings, SourceSettings, read_settings, settings_file
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.clock import Clock
@@ -72,7 +72,15 @@ class Platform(dg.ConfigurableResource):
 
     def models(self) -> dict[str, ModelSettings]:
         """The monitored models declared in YAML, by name."""
-        return read_settings(Path(self.sources.folder) if self.sources.folder else DEFS, ModelSettings)
+        return read_settings(self._declarations, ModelSettings)
+
+    def settings_file(self, model: ModelSettings) -> Path:
+        """The YAML file that declares a model."""
+        return settings_file(self._declarations, model.name)
+
+    @property
+    def _declarations(self) -> Path:
+        return Path(self.sources.folder) if self.sources.folder else DEFS
 
     def data(self, model: ModelSettings) -> ModelData:
         """The rows of a model."""

@@ -25,16 +25,21 @@ from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import OUTCOMES
+from mlops_assets.resources.gate_limits import rules_of_what_ships
 from mlops_assets.resources.gating import Scored, compare, score
+from mlops_assets.resources.golden import golden_file
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
 from mlops_assets.resources.references import write_days, write_outcomes, write_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
+from mlops_assets.resources.season import season_rules
 
 GATE_VALUE = "gate_value"
 """Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
+GATE_PREVIOUS = "gate_previous"
+"""Tag of a version: what the champion before it reached on the same rows."""
 
 
 def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None = None) -> dict[str, Any]:
@@ -42,7 +47,9 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
 
     Raises:
         CannotJudge: there is no matured window to judge a challenger on, or too few rows before it.
+        FileNotFoundError: a golden set is agreed and not there.
     """
+    golden_file(platform, model)
     now = as_of or platform.now(model)
     window = training_window(platform, model)
     data = _data(platform, model, window)
@@ -148,7 +155,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     scored = score(data, challenger, fit_rows, gate, as_of=as_of)
     rows, scores = scored.rows, scored.scores
     first = compare(platform, model, scored, fit_rows.frame[LABEL])
-    conclusion, shipped, shipped_rows = first.verdict, None, None
+    shipped, shipped_rows, twin = None, None, None
     if first.verdict.promote:
         shipped, shipped_rows = (
             refit(data, challenger.recipe, scored, as_of=as_of)
@@ -156,7 +163,13 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             else (challenger, fit_rows)
         )
         twin = twin_agrees(scores, shipped.predict(rows), model.gate.twin_correlation)
-        conclusion = verdict(model.gate, first.champion, slices=first.slices, baseline=first.baseline, twin=twin)
+    further = list(first.further)
+    if first.verdict.judged:
+        further += season_rules(platform, data, challenger, scored, gate, as_of=as_of)
+        further += rules_of_what_ships(platform, model, shipped or challenger, rows, as_of)
+    conclusion = verdict(
+        model.gate, first.champion, slices=first.slices, baseline=first.baseline, further=further, twin=twin
+    )
     conclusion = replace(conclusion, reason=model.label.noted(conclusion.reason))
     version = platform.registry.register(
         model.name,
@@ -171,6 +184,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
             CHALLENGED_BY: decision_id,
             **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
+            **({GATE_PREVIOUS: first.metrics["gate_champion"]} if "gate_champion" in first.metrics else {}),
             "code_version": trained["code_version"],
             LIBRARIES: json.dumps(libraries(), sort_keys=True),
             TRAINING_WINDOW: prepared["window"],

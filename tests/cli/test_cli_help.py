@@ -43,6 +43,7 @@ def test_the_commands_are_all_there() -> None:
         "reproduce",
         "backtest",
         "power",
+        "golden",
     }
     assert {" ".join(path) for path in COMMANDS} == wanted
 

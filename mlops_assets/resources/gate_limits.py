@@ -1,0 +1,112 @@
+"""The figures of the gate's limits: groups, calibration, the file and the speed of what ships.
+
+Here: measuring what `core.limits` judges. Not here: those rules, the comparison with the champion (`gating`), last
+year's season (`season`), golden sets (`golden`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.fairness import Difference, difference
+from mlops_assets.core.gate import RuleResult
+from mlops_assets.core.limits import calibration_rules, fairness_rule, latency_rule, size_rule
+from mlops_assets.core.model import Model
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import local_days
+from mlops_assets.resources.golden import golden_rules
+from mlops_assets.resources.model_data import EVENT_TIME, LABEL
+from mlops_assets.resources.platform import Platform
+
+TIMED, WARM_UP = 300, 20
+"""Predictions that are timed, and those before them that are not."""
+
+
+def columns_named(model: ModelSettings, rows: pd.DataFrame, names: Sequence[str], *, by: str) -> list[str]:
+    """The columns that names of the YAML stand for: the label model's own, or a feature's.
+
+    Raises:
+        ValueError: a name is no column; `by` is the field that names it.
+    """
+    found = []
+    for name in names:
+        matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
+        if not matches:
+            raise ValueError(
+                f"{by} names {name!r}, which is neither a column of {model.label.model} nor a feature. "
+                "Correct the name in the model's YAML."
+            )
+        found.append(matches[0])
+    return found
+
+
+def differences(model: ModelSettings, rows: pd.DataFrame, scores: Any, measure: str | None = None) -> list[Difference]:
+    """The difference of the fairness measure, one a column of `monitoring.fairness.by`.
+
+    Args:
+        model: the monitored model.
+        rows: with the label, NaN where unknown, the event time and the columns.
+        scores: shape (n,) or (n, k).
+        measure: by default the one that is agreed.
+    """
+    policy = model.monitoring.fairness
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    return [
+        difference(
+            rows[LABEL],
+            scores,
+            days,
+            rows[column],
+            by=name,
+            measure=measure or policy.measure_of(model.task),
+            min_rows=policy.min_rows,
+            confidence=policy.confidence,
+        )
+        for name, column in zip(
+            policy.by, columns_named(model, rows, policy.by, by="monitoring.fairness.by"), strict=True
+        )
+    ]
+
+
+def rules_on_rows(model: ModelSettings, rows: pd.DataFrame, challenger: Any, champion: Any) -> list[RuleResult]:
+    """Fairness and calibration on the gate's rows; `champion` are its scores, None without one."""
+    new = differences(model, rows, challenger)
+    old = differences(model, rows, champion) if champion is not None else None
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    return [
+        *(fairness_rule(new, old, model.monitoring.fairness.limit(model.task)) if new else []),
+        *calibration_rules(model.gate, rows[LABEL].to_numpy(), challenger, champion, days),
+    ]
+
+
+def rules_of_what_ships(
+    platform: Platform, model: ModelSettings, shipped: Model, rows: pd.DataFrame, as_of: datetime
+) -> list[RuleResult]:
+    """Size, latency and the golden set, of the very model that would go into production."""
+    timed = single_predictions(shipped, rows) if model.gate.max_latency_ms is not None and len(rows) else None
+    return [
+        *size_rule(model.gate, len(shipped.content)),
+        *(latency_rule(model.gate, float(np.quantile(timed, 0.99)), len(timed)) if timed is not None else []),
+        *golden_rules(platform, model, shipped, platform.data(model).day(as_of)),
+    ]
+
+
+def single_predictions(model: Model, rows: pd.DataFrame) -> np.ndarray:
+    """Milliseconds of single predictions, in process: from one row of a frame to its score.
+
+    Feature look-ups and the network are not in it.
+    """
+    places = np.linspace(0, len(rows) - 1, TIMED + WARM_UP).round().astype(int)
+    took = []
+    for place in np.random.default_rng(0).permutation(places).tolist():
+        row = rows.iloc[[place]]
+        start = time.perf_counter()
+        model.predict(row)
+        took.append(1000.0 * (time.perf_counter() - start))
+    return np.array(took[WARM_UP:])
