@@ -38,8 +38,8 @@ def golden(
 ) -> None:
     """Write rows with what the champion says of them, for you to review: a golden set.
 
-    Correct the expectations, keep the rows that matter, and name the file in the model's YAML under gate.golden_set. From
-    then on every model that is to ship must predict these rows as agreed, until they expire.
+    Correct the expectations, keep the rows that matter, and name the file under gate.golden_set in the model's YAML.
+    From then on every model that is to ship must predict these rows as agreed, until they expire.
     """
     known_model(model)
     from mlops_assets.resources.golden import write_golden

@@ -198,7 +198,10 @@ def _judge_performance(
     keys = [*platform.data(model).keys, EVENT_TIME]
     known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
     found = restatement(folder, before, known, keys)
-    check = performance_check(platform, model, row, version, _summaries(platform.lake, model.name, "performance"))
+    # Other windows are looked at only where several in a row must break a floor.
+    in_a_row = model.monitoring.performance.floor_windows > 1
+    earlier = _summaries(platform.lake, model.name, "performance") if in_a_row else []
+    check = performance_check(platform, model, row, version, earlier)
     groups, fairness = fairness_of(platform, model, window, row, now)
     summary = {
         **_summary(window, model, state, [check, *fairness], version=version, rows=row.rows),

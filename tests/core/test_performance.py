@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -10,13 +9,9 @@ import pytest
 from scipy import stats
 
 from mlops_assets.core.performance import (
-    Estimate,
-    PerformancePolicy,
     PerformanceReport,
-    PerformanceRow,
     evaluate,
     evaluate_slices,
-    performance_holds,
     performance_report,
 )
 from mlops_assets.core.windows import closed_windows
@@ -121,69 +116,3 @@ def test_multiclass_scores_have_no_label_rate() -> None:
     row = report(scores=probabilities, metrics=["log_loss"]).rows[0]
     assert row.label_rate is None
     assert row.metrics["log_loss"].value is not None
-
-
-# --- performance holds -------------------------------------------------------------------------------------
-
-
-def window(value: float | None, lower: float | None, upper: float | None, name: str = "roc_auc") -> PerformanceRow:
-    found = Estimate(name, value, lower, upper, 0.01, 900, 30, None if value is not None else "one class")
-    base = report().rows[0]
-    return replace(base, labelled=900, metrics={name: found})
-
-
-@pytest.mark.parametrize(
-    ("row", "reference", "passed"),
-    [
-        (window(0.72, 0.70, 0.74), 0.75, True),  # 4 % under is within 5 %
-        (window(0.70, 0.68, 0.72), 0.75, False),  # 6.7 % under and surely under
-        (window(0.70, 0.62, 0.78), 0.75, True),  # 6.7 % under, but may be noise
-        (window(0.70, None, None), 0.75, False),  # no interval: the value decides
-        (window(10.4, 10.2, 10.6, "rmse"), 10.0, True),
-        (window(10.6, 10.4, 10.8, "rmse"), 10.0, False),
-        (window(10.6, 9.4, 11.8, "rmse"), 10.0, True),
-        (window(-0.2, -0.25, -0.15, "r2"), -0.1, False),
-    ],
-)
-def test_relative_limits(row: PerformanceRow, reference: float, passed: bool) -> None:
-    name = next(iter(row.metrics))
-    verdict = performance_holds(row, name, reference, PerformancePolicy())
-    assert verdict.passed is passed
-    assert ("keeps" if passed else "breaks") in verdict.sentence
-
-
-def test_without_sureness_the_value_alone_decides() -> None:
-    row = window(0.70, 0.62, 0.78)
-    assert performance_holds(row, "roc_auc", 0.75, PerformancePolicy(sure=False)).passed is False
-
-
-def test_a_floor_is_absolute() -> None:
-    policy = PerformancePolicy(floor=0.9)
-    assert performance_holds(window(0.88, 0.87, 0.89, "accuracy"), "accuracy", None, policy).passed is False
-    assert performance_holds(window(0.91, 0.90, 0.92, "accuracy"), "accuracy", None, policy).passed is True
-
-
-@pytest.mark.parametrize(
-    ("row", "reference", "why"),
-    [
-        (replace(window(0.7, 0.6, 0.8), mature=False, reason="too early"), 0.75, "not mature: too early"),
-        (replace(window(0.7, 0.6, 0.8), labelled=199), 0.75, "199 labels and 200 are needed"),
-        (window(None, None, None), 0.75, "one class"),
-        (window(0.7, 0.6, 0.8), None, "nothing to hold"),
-    ],
-)
-def test_what_cannot_be_judged_yet_says_why(row: PerformanceRow, reference: float | None, why: str) -> None:
-    verdict = performance_holds(row, "roc_auc", reference, PerformancePolicy())
-    assert verdict.passed is None
-    assert why in verdict.sentence
-
-
-def test_a_wrong_policy_names_the_remedy() -> None:
-    with pytest.raises(ValueError, match="zero or more"):
-        PerformancePolicy(max_drop=-0.1)
-
-
-def test_a_verdict_states_the_share_without_a_label() -> None:
-    row = replace(window(0.72, 0.70, 0.74), share_unlabelled=0.025)
-    assert performance_holds(row, "roc_auc", 0.75, PerformancePolicy()).sentence.endswith("2.5% of the rows have none")
-    assert "have none" not in performance_holds(window(0.72, 0.70, 0.74), "roc_auc", 0.75, PerformancePolicy()).sentence
