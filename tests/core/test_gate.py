@@ -10,6 +10,7 @@ from mlops_assets.core.comparison import Paired, against_baseline, paired, twin_
 from mlops_assets.core.gate import GatePolicy, holm, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import metric
+from tests.equal_models import lucky
 
 RNG = np.random.default_rng(11)
 N, DAYS = 3_000, 30
@@ -150,6 +151,17 @@ def test_odd_twins() -> None:
         twin_agrees([], [])
     with pytest.raises(ValueError, match="same rows"):
         twin_agrees([1.0], [1.0, 2.0])
+
+
+# --- equal models ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", ["rmse", "accuracy"])
+def test_equal_models_are_promoted_by_luck_as_often_as_agreed(metric: str) -> None:
+    """A smoke run of benchmarks/aa_gate.py: 2.5 % are allowed, and 300 worlds have a standard error of 0.9 %."""
+    by_day, by_row = lucky(metric, 10_000, 300)
+    assert by_day <= 0.052  # three standard errors
+    assert by_row > by_day
 
 
 # --- the policy --------------------------------------------------------------------------------------------

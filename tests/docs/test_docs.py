@@ -36,6 +36,7 @@ SECTIONS = {
     ("models.md", "Monitoring"): settings.MonitoringSpec,
     ("models.md", "Drift"): settings.DriftSpec,
     ("models.md", "Performance"): settings.PerformanceSpec,
+    ("models.md", "Fairness"): settings.FairnessSpec,
     ("models.md", "Retraining"): RetrainPolicy,
     ("models.md", "Probe"): settings.ProbeSpec,
     ("models.md", "Gate"): settings.GateSpec,
