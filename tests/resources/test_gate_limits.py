@@ -42,7 +42,7 @@ def test_every_limit_is_in_the_verdict_on_the_materialization_and_on_the_card(dr
     assert all(rules[name]["passed"] and rules[name]["value"] > 0 for name in wanted if name != "calibration_not_worse")
     assert rules["same_season_holds"]["passed"]
     assert "has 0 labelled rows and 200 are needed" in rules["same_season_holds"]["sentence"]
-    version = world.platform.registry.versions("flight_delay")[-1].version
+    version = world.platform.record("flight_delay", "evaluation")["version"]
     card = card_file(world.platform.lake, "flight_delay", version).with_suffix(".md").read_text()
     (event,) = world.instance.fetch_materializations(dg.AssetKey(["flight_delay", "evaluation"]), limit=1).records
     shown = str(event.asset_materialization.metadata["rules"].value)
