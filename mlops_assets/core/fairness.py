@@ -1,7 +1,7 @@
 """Whether groups are treated alike: differences of a rate between groups, with an interval by days.
 
-Here: the policy, the measures of each task, their values by group (fairlearn's `MetricFrame`), how sure a difference
-is, and the sentences. Not here: which columns hold the groups (`resources`), the gate's other rules (`limits`).
+Here: a measure's values by group (fairlearn's `MetricFrame`), how sure a difference is, and the sentences. Not here:
+the measures and limits (`fairness_policy`), which columns hold the groups (`resources`), the gate's rule (`limits`).
 
 The difference of a measure is that of its highest and its lowest group. A largest difference of many noisy groups is
 large by chance, so its interval holds for all pairs of groups at once (Bonferroni): the lower bound is the largest of
@@ -21,95 +21,13 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.comparison import slice_rows
+from mlops_assets.core.fairness_policy import RATES, parts_of
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile
-from mlops_assets.core.metrics import THRESHOLD, Task, metric, metrics_for
+from mlops_assets.core.metrics import THRESHOLD, metric
 from mlops_assets.core.performance_policy import PerformanceVerdict
-from mlops_assets.core.windows import parse_duration
 
 MIN_OF_A_RATE = 30
 """Fewest rows that a rate is of: positives of a true positive rate, negatives of a false positive rate."""
-DEFAULT_SHARE = 0.1
-"""The limit where none is set and the measure is a share."""
-RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy")
-"""Parts of measures that are shares of rows."""
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "demographic_parity": ("selection_rate",),
-    "equal_opportunity": ("true_positive_rate",),
-    "equalized_odds": ("true_positive_rate", "false_positive_rate"),
-}
-"""What a measure is the largest difference of; any other measure is the difference of that one number."""
-
-
-def measures_for(task: Task) -> tuple[str, ...]:
-    """The measures that `monitoring.fairness.measure` may name; the first is what `auto` means."""
-    if task == "binary":
-        return ("equalized_odds", "demographic_parity", "equal_opportunity", *metrics_for(task))
-    return ("accuracy",) if task == "multiclass" else ("mean_error", "mae", "rmse", "r2")
-
-
-@dataclass(frozen=True)
-class FairnessPolicy:
-    """How far groups may differ. Off until `by` names a column.
-
-    Attributes:
-        by: columns of the label model, or features, whose values are the groups; none by default. Each column is
-            judged by itself; for their combinations make a column of both.
-        measure: `auto` (default): `equalized_odds` for a binary task (the larger of the differences of true and of
-            false positive rate), `accuracy` for classes, `mean_error` for a regression (prediction less label, in its
-            unit). Binary may also have `demographic_parity` (difference of the share that is called, labels or not)
-            or `equal_opportunity` (true positive rate only), and any task a metric of its own.
-        max_difference: largest difference between two groups, in the measure's unit. By default 0.1 where the measure
-            is a share; else it must be set.
-        min_rows: smaller groups are named and not judged, 200 by default.
-        window: the performance report compares groups on the rows of so many days up to a window's end, `28d` by
-            default, whichever versions have scored them; eight days at least are needed.
-        confidence: two-sided, of the interval, 0.95 by default. The limit is broken when the lower bound is above it.
-    """
-
-    by: tuple[str, ...] = ()
-    measure: str = "auto"
-    max_difference: float | None = None
-    min_rows: int = 200
-    window: str = "28d"
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        if not 0.5 < self.confidence < 1.0:
-            msg = f"monitoring.fairness.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
-            raise ValueError(msg)
-        parse_duration(self.window)
-        if self.min_rows < 0 or (self.max_difference is not None and self.max_difference < 0):
-            msg = "monitoring.fairness.min_rows and max_difference must not be negative: set them to zero or more"
-            raise ValueError(msg)
-
-    def check(self, task: Task) -> None:
-        """Refuse a measure that the task does not have, or a limit that nobody has set.
-
-        Raises:
-            ValueError: with the field to change.
-        """
-        if self.by and self.measure_of(task) not in measures_for(task):
-            msg = f"monitoring.fairness.measure is {self.measure!r}: set one of {', '.join(measures_for(task))}"
-            raise ValueError(msg)
-        if self.by:
-            self.limit(task)
-
-    def measure_of(self, task: Task) -> str:
-        """The measure in force."""
-        return measures_for(task)[0] if self.measure == "auto" else self.measure
-
-    def limit(self, task: Task) -> float:
-        """The limit in force.
-
-        Raises:
-            ValueError: none is set and the measure is no share.
-        """
-        if self.max_difference is not None:
-            return self.max_difference
-        if not set(_parts(self.measure_of(task))) <= set(RATES):
-            msg = f"monitoring.fairness.max_difference has no default for {self.measure_of(task)}: set it in its unit"
-            raise ValueError(msg)
-        return DEFAULT_SHARE
 
 
 @dataclass(frozen=True)
@@ -192,26 +110,27 @@ def difference(
     members = dict(slice_rows({by: np.asarray(groups, dtype=object)}))
     judged = {name: rows for name, rows in members.items() if rows.size >= min_rows}
     small = {name: int(rows.size) for name, rows in members.items() if rows.size < min_rows}
-    empty = Difference(by, measure, small=small)
     try:
-        found = [_part(part, labels, scores, blocks, judged) for part in _parts(measure)]
+        found = [_part(part, labels, scores, blocks, judged) for part in parts_of(measure)]
     except CannotJudge as why:
-        return replace(empty, why=str(why))
+        return Difference(by, measure, small=small, why=str(why))
     groups_of = {
-        name: {"rows": float(rows.size)} | {one.name: one.values[name] for one in found if name in one.values}
+        name: {"rows": float(rows.size)} | values
         for name, rows in judged.items()
+        if (values := {one.name: one.values[name] for one in found if name in one.values})
     }
+    small |= {name: int(rows.size) for name, rows in judged.items() if name not in groups_of}
+    empty = Difference(by, measure, groups=groups_of, small=small)
     if all(len(one.values) < 2 for one in found):
         return replace(
             empty,
-            groups=groups_of,
             why=f"fewer than two groups of {by} have {min_rows:,} rows and {MIN_OF_A_RATE} of each label. Judge on a "
             "longer window, or lower monitoring.fairness.min_rows.",
         )
     widest = max((one for one in found if len(one.values) > 1), key=lambda one: one.difference)
     highest = max(widest.values, key=widest.values.__getitem__)
     lowest = min(widest.values, key=widest.values.__getitem__)
-    known = replace(empty, value=widest.difference, part=widest.name, highest=highest, lowest=lowest, groups=groups_of)
+    known = replace(empty, value=widest.difference, part=widest.name, highest=highest, lowest=lowest)
     try:
         lower, upper = _joint_interval(found, confidence)
     except CannotJudge as why:
@@ -234,10 +153,6 @@ def fairness_holds(found: Sequence[Difference], limit: float) -> PerformanceVerd
     told = "; ".join(one.sentence for one in (broken or [worst]))
     said = "breaks" if broken else "keeps, or does not surely break,"
     return PerformanceVerdict(not broken, (broken or [worst])[0].value, limit, f"{told}: {said} the limit of {limit:g}")
-
-
-def _parts(measure: str) -> tuple[str, ...]:
-    return PARTS.get(measure, (measure,))
 
 
 @dataclass(frozen=True)

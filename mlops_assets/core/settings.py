@@ -1,26 +1,22 @@
 """What a source and a monitored model look like in YAML: every field, its default and its meaning.
 
-Here: the settings as strict pydantic models, and reading them from `defs/**/defs.yaml` without Dagster.
-Not here: what is built from them (`components`), the rules that read them (`core.policy`, `core.gate`, ...).
+Here: the settings as strict pydantic models. Not here: reading them from files (`resources.settings_files`), what is
+built from them (`components`), the rules that read them (`core.policy`, `core.gate`, ...).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.drift import DriftPolicy
-from mlops_assets.core.fairness import FairnessPolicy
+from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.metrics import Metric, metric, profit
 from mlops_assets.core.performance_policy import PerformancePolicy
@@ -345,51 +341,4 @@ class ModelSettings(Settings):
         return ZoneInfo(self.timezone)
 
 
-SettingsType = TypeVar("SettingsType", SourceSettings, ModelSettings)
 COMPONENTS: dict[str, type[Settings]] = {"LandingSource": SourceSettings, "MonitoredModel": ModelSettings}
-
-
-def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsType]:
-    """All settings of one kind under a folder, by name; quick, because Dagster is not loaded.
-
-    Raises:
-        ValueError: a file is broken; the message names file and field (`dg check yaml` adds the line).
-    """
-    found: dict[str, SettingsType] = {}
-    for path, document in _documents(folder):
-        if COMPONENTS.get(str(document.get("type", "")).rsplit(".", 1)[-1]) is not kind:
-            continue
-        try:
-            settings = kind.model_validate(document.get("attributes") or {})
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}\nRun `make check` to see the line.") from error
-        if settings.name in found:
-            raise ValueError(f"{path}: the name {settings.name!r} is taken by another file; names are unique.")
-        found[settings.name] = settings
-    return found
-
-
-def settings_file(folder: Path, name: str) -> Path:
-    """The file under a folder that declares the model of this name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for path, document in _documents(folder):
-        if str(document.get("type", "")).endswith("MonitoredModel") and document["attributes"]["name"] == name:
-            return path
-    raise ValueError(f"No file under {folder} declares a monitored model {name!r}. Add it, or correct the name.")
-
-
-def _documents(folder: Path) -> Iterable[tuple[Path, dict[str, Any]]]:
-    for path in sorted(folder.rglob("defs.yaml")):
-        for document in _parsed(path, path.stat().st_mtime_ns):
-            if isinstance(document, dict):
-                yield path, document
-
-
-@lru_cache(maxsize=1024)
-def _parsed(path: Path, stamp: int) -> list[Any]:
-    """A file's documents; every tick of every sensor asks for them, and they change when a person edits them."""
-    del stamp
-    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))

@@ -4,7 +4,7 @@ Here: gathering what a card tells, writing it into the lake's reports and beside
 itself (`core.model_card`).
 
 A card is made from the same values each time, without times or ids of a single run, so a run that was killed and
-started again leaves the same bytes.
+started again leaves the same bytes; only a latency, where `gate.max_latency_ms` asks for one, is measured anew.
 """
 
 from __future__ import annotations

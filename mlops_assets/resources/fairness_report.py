@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_assets.core.fairness import Difference, fairness_holds, measures_for
+from mlops_assets.core.fairness import Difference, fairness_holds
+from mlops_assets.core.fairness_policy import measures_for
 from mlops_assets.core.performance import PerformanceRow
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.reporting import markdown_table

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.catalogue import Catalogue
-from mlops_assets.core.settings import ModelSettings, SourceSettings, read_settings, settings_file
+from mlops_assets.core.settings import ModelSettings, SourceSettings
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.clock import Clock
@@ -24,6 +24,7 @@ from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.ledger import Ledger
 from mlops_assets.resources.model_data import ModelData
 from mlops_assets.resources.registry import ModelVersion, Registry
+from mlops_assets.resources.settings_files import read_settings, settings_file
 from mlops_assets.resources.sources import DEFS, Sources
 
 FITTED_UNTIL = "fitted_until"

@@ -18,12 +18,13 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.core.settings import Grain, SourceSettings, read_settings
+from mlops_assets.core.settings import Grain, SourceSettings
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Taken
 from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.settings_files import read_settings
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
 

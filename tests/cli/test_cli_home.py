@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.settings import SourceSettings, read_settings
+from mlops_assets.core.settings import SourceSettings
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.intake import Intake
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.record import Record
+from mlops_assets.resources.settings_files import read_settings
 from mlops_assets.resources.sources import DEFS
 from mlops_assets.resources.taken import Taken
 

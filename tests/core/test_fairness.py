@@ -9,7 +9,8 @@ import pytest
 from fairlearn import metrics as fairlearn
 from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
 
-from mlops_assets.core.fairness import Difference, FairnessPolicy, difference, fairness_holds, measures_for
+from mlops_assets.core.fairness import Difference, difference, fairness_holds
+from mlops_assets.core.fairness_policy import FairnessPolicy, measures_for
 from mlops_assets.core.judging import block_interval
 
 RNG = np.random.default_rng(7)

@@ -57,7 +57,6 @@ OUTSIDE = {
 }
 OUTSIDE |= {"subprocess", "socket", "tempfile", "sqlite3", "urllib", "requests", "http", "fcntl", "pathlib"}
 IN_CORE = {
-    "core/settings.py": {"pathlib"},  # reads the YAML that people write: the one file core knows
     "core/svg.py": {"io"},  # a buffer in memory
     "core/tuning.py": {"os"},  # the number of cores
 }

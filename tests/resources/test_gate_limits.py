@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.fairness import FairnessPolicy
+from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.model import fit
 from mlops_assets.core.windows import Window, midnight
