@@ -26,7 +26,7 @@ import numpy as np
 
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile
 from mlops_assets.core.metrics import Metric
-from mlops_assets.core.performance import PerformancePolicy
+from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe import SPANS, Look, ProbePolicy
 
 POWER = 0.95
@@ -159,9 +159,9 @@ def performance_power(
         reference: the value decay is measured from.
         spans: numbers of windows judged as one.
     """
-    step = policy.max_drop * abs(reference)
-    rules = [(step, 0.0)]
-    if policy.floor is not None:
+    # A floor over several windows is another rule; the previous version's limit is the wider one.
+    rules = [] if policy.max_drop is None else [(policy.max_drop * abs(reference), 0.0)]
+    if policy.floor is not None and policy.floor_windows == 1:
         distance = judge.gain(policy.floor, reference)
         rules.append((distance, distance))
     found = []
@@ -170,6 +170,10 @@ def performance_power(
         labels, days = round(noise.rows * windows), round(noise.days * windows)
         if labels < policy.min_rows:
             why = f"{labels:,} labels, and {policy.min_rows:,} are needed: use longer windows"
+            found.append(Seen(what, windows, labels, days, None, None, why))
+            continue
+        if not rules:
+            why = "neither max_drop nor a floor of one window is set: set one under monitoring.performance"
             found.append(Seen(what, windows, labels, days, None, None, why))
             continue
         drop = min(

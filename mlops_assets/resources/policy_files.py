@@ -24,10 +24,13 @@ from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
 WITHOUT_EFFECT = {
     "retrain": ("window", "performance_breaches", "drift_breaches"),
     "probe": ("rows",),
-    "gate": ("window", "ship", "slice_margin", "slice_min_rows", "beat_baseline", "twin_correlation"),
-}
-"""Fields that change nothing on paper: there are no checks, slices, baselines or twins there, and rows are sampled
-once for all."""
+    "gate": (
+        "window", "ship", "slice_margin", "slice_min_rows", "beat_baseline", "twin_correlation",
+        "max_calibration_error", "calibration_margin", "max_size_mb", "max_latency_ms", "same_season", "golden_set",
+    ),
+}  # fmt: skip
+"""Fields that change nothing on paper: there are no checks, slices, baselines, twins or further limits there, and rows
+are sampled once for all."""
 ALLOWED = {
     section: tuple(f.name for f in fields(kind) if f.name not in WITHOUT_EFFECT[section])
     for section, kind in (("retrain", RetrainPolicy), ("probe", ProbePolicy), ("gate", GatePolicy))

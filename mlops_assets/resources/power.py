@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.gate import slice_rows
+from mlops_assets.core.comparison import slice_rows
 from mlops_assets.core.judging import CannotJudge, block_sums
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.power import Noise, Part, Seen, performance_power, probe_power, sentence

@@ -14,7 +14,8 @@ from scipy.stats import nct, norm
 
 from mlops_assets.core.judging import CannotJudge, block_sums, t_quantile
 from mlops_assets.core.metrics import metric
-from mlops_assets.core.performance import PerformancePolicy, PerformanceRow, evaluate, performance_holds
+from mlops_assets.core.performance import PerformanceRow, evaluate
+from mlops_assets.core.performance_policy import PerformancePolicy, performance_holds
 from mlops_assets.core.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
 from mlops_assets.core.probe import FoldLoss, Look, ProbePolicy, Series, add_up
 
@@ -77,6 +78,13 @@ def test_at_the_stated_decay_the_check_fires_in_95_percent(days: int, per_day: i
     assert (one.labels, one.days) == (days * per_day, days)
     assert fired(REFERENCE + one.drop, days, per_day, policy) == pytest.approx(0.95, abs=0.025)
     assert fired(REFERENCE + one.drop / 2, days, per_day, policy) < 0.75
+
+
+def test_without_a_limit_of_one_window_nothing_would_be_seen() -> None:
+    three = PerformancePolicy(max_drop=None, floor=10.1, floor_windows=3)
+    (one,) = performance_power("performance_holds", noise_of(14, 20), metric("mae"), three, reference=10.0, spans=[1])
+    assert one.drop is None
+    assert "set one under monitoring.performance" in str(one.why)
 
 
 def test_longer_windows_see_more_and_an_absolute_floor_counts_too() -> None:
