@@ -40,7 +40,7 @@ def season_rules(
         platform: the home.
         data: the model's rows.
         challenger: for its recipe.
-        scored: for the rows that it was last fitted on.
+        scored: for the rows that what ships is fitted on.
         gate: the gate window.
         as_of: the clock.
     """

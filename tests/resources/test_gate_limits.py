@@ -93,11 +93,11 @@ def season(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, dict]:
     data, zone = held.platform.data(held.model), held.model.timezone
     gate = Window(midnight(date(2013, 2, 25), zone), midnight(date(2013, 3, 11), zone))
     then = Window(midnight(date(2013, 1, 28), zone), midnight(date(2013, 2, 11), zone))
-    known_by = midnight(COLD_START, zone)
-    known = data.training_rows(known_by=known_by)
+
+    known = data.training_rows(known_by=midnight(COLD_START, zone))
     recipe = replace(held.platform.registry.load("flight_delay", 1).recipe, rounds=15)
     challenger = fit(recipe, known, known[LABEL].to_numpy())
-    scored = Scored(known.head(0), np.empty(0), (), known, known_by)
+    scored = Scored(known.head(0), np.empty(0), (), known)
     return held, {"data": data, "gate": gate, "then": then, "challenger": challenger, "scored": scored}
 
 
