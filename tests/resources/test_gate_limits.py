@@ -93,7 +93,6 @@ def season(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, dict]:
     data, zone = held.platform.data(held.model), held.model.timezone
     gate = Window(midnight(date(2013, 2, 25), zone), midnight(date(2013, 3, 11), zone))
     then = Window(midnight(date(2013, 1, 28), zone), midnight(date(2013, 2, 11), zone))
-
     known = data.training_rows(known_by=midnight(COLD_START, zone))
     recipe = replace(held.platform.registry.load("flight_delay", 1).recipe, rounds=15)
     challenger = fit(recipe, known, known[LABEL].to_numpy())
