@@ -14,11 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    approval,
     backtest,
     control,
     decisions,
     drift,
     explain,
+    hold,
     land,
     ledger,
     power,
@@ -73,6 +75,21 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, up):
+for topic in (
+    land,
+    status,
+    decisions,
+    explain,
+    ledger,
+    reproduce,
+    control,
+    hold,
+    approval,
+    replay,
+    drift,
+    backtest,
+    power,
+    up,
+):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

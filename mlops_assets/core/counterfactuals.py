@@ -17,8 +17,12 @@ from typing import Any
 from mlops_assets.core.decision import Counterfactual
 from mlops_assets.core.evidence import Evidence
 from mlops_assets.core.history import Action, History
-from mlops_assets.core.probe import Candidate
+from mlops_assets.core.looks import Candidate
+from mlops_assets.core.plain import plain
+from mlops_assets.core.price import worth
 from mlops_assets.core.retrain_policy import RetrainPolicy
+
+_FOR_EVER = {"by": "a person", "reason": "a person's word", "until": "9999-01-01T00:00:00+00:00"}
 
 
 def small_changes(
@@ -43,14 +47,20 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
     out = [
         said("the data had kept its contract", evidence={"data_ok": True}),
         said("nobody had asked for it", evidence={"request": None}),
+        said("the model had not been frozen", evidence={"frozen": None}),
         said("the model had not been paused", evidence={"paused": None}),
+        said("trainings had not been snoozed", evidence={"snoozed": None}),
         said("no cooldown had been agreed", policy={"cooldown": "0d"}),
         said("no budget had been agreed", policy={"budget": 10**6}),
         said(
             f"{policy.min_matured_labels:,} new labels had been known",
             evidence={"matured_labels": policy.min_matured_labels},
         ),
+        said("it had not been quiet hours", policy={"quiet_hours": []}),
+        said("no approval had been needed", policy={"mode": "act"}),
+        *_other_answers(evidence),
         *_other_gains(evidence, policy),
+        *_other_prices(evidence, policy),
         said("one failed window had been enough for drift", policy={"drift_breaches": 1}),
         said("no age limit had been agreed", policy={"max_age": "never"}),
     ]
@@ -80,6 +90,32 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
         if gain.lower > 0.0:
             price = f"a retraining had been priced at {gain.lower:.2%} of the loss"
             found.append(Counterfactual(price, "wait", policy={"min_gain": gain.lower if enough else gain.lower / 2}))
+    return found
+
+
+def _other_answers(evidence: Evidence) -> list[Counterfactual]:
+    """What another word of a person would have led to."""
+    found = []
+    if (answer := evidence.answer) is not None:
+        other = {**plain(asdict(answer)), "approved": not answer.approved}
+        told = f"{answer.by} had {'rejected' if answer.approved else 'approved'} it"
+        found.append(Counterfactual(told, "wait", evidence={"answer": other}))
+    if evidence.request is not None and evidence.frozen is not None:
+        told = "whoever asked for it had insisted" if not evidence.request_forced else "nobody had insisted on it"
+        found.append(Counterfactual(told, "wait", evidence={"request_forced": not evidence.request_forced}))
+    return found
+
+
+def _other_prices(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+    """What no price in money, or another one, would have led to."""
+    refit = evidence.probe.refit if evidence.probe else None
+    if policy.price_money is None or refit is None:
+        return []
+    found = [Counterfactual("no price in money had been agreed", "wait", policy={"price_money": None})]
+    if refit.profit is not None and (lower := worth(refit, policy.price_horizon).lower) > 0.0:
+        price = lower if lower > policy.price_money else lower / 2
+        told = f"a training had been priced at {price:,.2f}"
+        found.append(Counterfactual(told, "wait", policy={"price_money": price}))
     return found
 
 
@@ -129,6 +165,7 @@ def _large(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
             policy={"cooldown": "0d", "budget": 10**6, "drift_breaches": 1, "performance_breaches": 1},
         ),
         said("the model had been paused", evidence={"paused": "a person's word"}),
+        said("the model had been frozen", evidence={"frozen": _FOR_EVER}),
         said("the newest data had broken its contract", evidence={"data_ok": False}),
     ]
     return out

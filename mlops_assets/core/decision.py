@@ -62,6 +62,7 @@ class Decision:
         window_end: the end of the newest window that a check has looked at.
         candidate: what to act by, as the probe names it: `refit:<window>` or `revert:<version>`; None where it has
             not looked.
+        question: what a proposal asks (`words.question`); None where nothing is proposed.
         id: the first 16 hex digits of the SHA-256 of model, evidence, policy, action and rule. An unchanged
             tick has the same id: use it as run key.
     """
@@ -78,6 +79,7 @@ class Decision:
     window: str | None
     window_end: datetime | None
     candidate: str | None
+    question: str | None
     id: str
 
     @property
@@ -94,8 +96,8 @@ class Decision:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; keys of the ledger that are not the decision's are left out."""
-        # Decisions from before the probe name no candidate.
-        known = {"candidate": None, **{f.name: data[f.name] for f in fields(cls) if f.name in data}}
+        # Decisions from before the probe name no candidate, and from before proposals no question.
+        known = {"candidate": None, "question": None, **{f.name: data[f.name] for f in fields(cls) if f.name in data}}
         end = known["window_end"]
         return cls(
             **{

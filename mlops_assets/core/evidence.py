@@ -10,14 +10,18 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from mlops_assets.core.looks import Probed
 from mlops_assets.core.plain import canonical_json, moment, plain
-from mlops_assets.core.probe import Probed
+from mlops_assets.core.words import Answer, Hold
 
 Kind = Literal["performance", "drift"]
+
+_WORDS: Mapping[str, type[Hold] | type[Answer]] = {"frozen": Hold, "snoozed": Hold, "answer": Answer}
+_LATER = {*_WORDS, "request_forced", "events"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ class Evidence:
         cannot_judge: sentences on why the newest window can't be judged (no rows, no labels, one class).
         probe: what other models would have gained on the newest matured windows (`core.probe`); None where nothing
             could be measured yet.
+        request_forced: whether the person who asked insists on it while the model is frozen.
+        frozen: the newest freeze that nobody has lifted; whether it holds follows from the clock.
+        snoozed: the same for a snooze.
+        answer: what a person said to the newest proposal, until a training or a way back follows.
+        events: declared events that the newest windows fall into, a sentence each.
     """
 
     model: str
@@ -99,6 +108,11 @@ class Evidence:
     paused: str | None = None
     cannot_judge: tuple[str, ...] = ()
     probe: Probed | None = None
+    request_forced: bool = False
+    frozen: Hold | None = None
+    snoozed: Hold | None = None
+    answer: Answer | None = None
+    events: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):
@@ -122,7 +136,10 @@ class Evidence:
         """Plain values."""
         values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         probe = self.probe.to_dict() if self.probe else None
-        return {**values, "checks": [c.to_dict() for c in self.checks], "probe": probe}
+        words = {name: plain(asdict(word)) if (word := getattr(self, name)) else None for name in _WORDS}
+        values |= {"checks": [c.to_dict() for c in self.checks], "probe": probe, **words}
+        # Left out where there is nothing, so that evidence without them keeps its fingerprint.
+        return {name: value for name, value in values.items() if value or name not in _LATER}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, times in UTC."""
@@ -138,7 +155,9 @@ class Evidence:
                 "checks": tuple(CheckResult.from_dict(c) for c in data.get("checks", ())),
                 "champion_since": None if since is None else moment(since),
                 "cannot_judge": tuple(data.get("cannot_judge", ())),
+                "events": tuple(data.get("events", ())),
                 "probe": Probed.from_dict(data["probe"]) if data.get("probe") else None,
+                **{name: kind.from_dict(data[name]) if data.get(name) else None for name, kind in _WORDS.items()},
             }
         )
 

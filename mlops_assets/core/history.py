@@ -16,7 +16,12 @@ from mlops_assets.core.plain import moment
 if TYPE_CHECKING:
     from mlops_assets.core.decision import Decision
 
-Action = Literal["wait", "retrain", "revert", "quarantine", "cannot_judge"]
+Action = Literal["wait", "retrain", "revert", "propose_retrain", "propose_revert", "quarantine", "cannot_judge"]
+
+PROPOSALS = ("propose_retrain", "propose_revert")
+"""What waits for a person's approval."""
+_PUT_OFF = ("quiet_hours",)
+"""Rules by which what is asked for is done later, unless the evidence has changed by then."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,12 @@ class History:
         return tuple(p for p in self.decisions if p.action == "retrain")
 
     def judged_until(self, check: str) -> datetime | None:
-        """The end of the newest window that any earlier decision knew this check's answer on."""
-        return max((p.judged[check] for p in self.decisions if check in p.judged), default=None)
+        """The end of the newest window that any earlier decision knew this check's answer on.
+
+        Where what it asked for was proposed or put off, it has not been answered.
+        """
+        seen = (p for p in self.decisions if p.action not in PROPOSALS and p.rule not in _PUT_OFF)
+        return max((p.judged[check] for p in seen if check in p.judged), default=None)
 
     @property
     def answered_until(self) -> datetime | None:

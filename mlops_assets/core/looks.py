@@ -7,7 +7,7 @@ to (`Gain`, `Probed`), in plain values and in words. Not here: how windows are l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -96,6 +96,9 @@ class Look:
         folds: losses by fold, of all candidates.
         followed: the candidate that was the leader in each fold.
         series: `leader`, and each version to go back to, against the champion.
+        profit: the same in profit per row, where there is a cost table.
+        costs: that table.
+        labelled: labelled rows of the window, of which a sample may have been judged; None where it was not noted.
     """
 
     window: str
@@ -106,6 +109,9 @@ class Look:
     folds: tuple[FoldLoss, ...]
     followed: tuple[str, ...]
     series: Mapping[str, Series]
+    profit: Mapping[str, Series] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    labelled: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -126,8 +132,26 @@ class Look:
             champion_loss=data["champion_loss"],
             folds=tuple(FoldLoss.from_dict(fold) for fold in data["folds"]),
             followed=tuple(data["followed"]),
-            series={name: Series(s["gain"], tuple(s["sums"]), tuple(s["sizes"])) for name, s in data["series"].items()},
+            series=_series(data["series"]),
+            profit=_series(data.get("profit", {})),
+            costs=data.get("costs", {}),
+            labelled=data.get("labelled"),
         )
+
+
+@dataclass(frozen=True)
+class ProfitGain:
+    """What acting would have gained in money.
+
+    Attributes:
+        lower: one-sided lower bound at the probe's level, in profit per row.
+        mean: the estimate.
+        rows_per_day: labelled rows a day in the windows it was measured on.
+    """
+
+    lower: float
+    mean: float
+    rows_per_day: float
 
 
 @dataclass(frozen=True)
@@ -141,6 +165,7 @@ class Gain:
         windows: over how many windows it was pooled.
         rows: judged rows.
         days: days they fall on.
+        profit: the same in money, where there is a cost table.
     """
 
     candidate: str
@@ -149,6 +174,7 @@ class Gain:
     windows: int
     rows: int
     days: int
+    profit: ProfitGain | None = None
 
     @property
     def told(self) -> str:
@@ -162,6 +188,11 @@ class Gain:
         than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
         sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
         return f"{would} {than} in {over} ({sure}; {judged})"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`; gains from before there was one in money have none."""
+        return cls(**{**data, "profit": ProfitGain(**data["profit"]) if data.get("profit") else None})
 
 
 @dataclass(frozen=True)
@@ -191,8 +222,12 @@ class Probed:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        gains = {name: Gain(**data[name]) if data[name] else None for name in ("refit", "revert")}
+        gains = {name: Gain.from_dict(data[name]) if data[name] else None for name in ("refit", "revert")}
         return cls(**{**data, **gains})
+
+
+def _series(data: Mapping[str, Any]) -> dict[str, Series]:
+    return {name: Series(one["gain"], tuple(one["sums"]), tuple(one["sizes"])) for name, one in data.items()}
 
 
 def _moment(value: str | datetime) -> datetime:

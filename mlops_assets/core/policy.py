@@ -4,12 +4,17 @@ Here: what was measured (`Evidence`), what was agreed beforehand (`RetrainPolicy
 (`History`), and the pure function `decide`. Not here: gathering evidence, starting runs, keeping the ledger
 (`defs`, `resources`).
 
-The order, first that applies wins: bad data > a person's request > paused > cannot judge > a kept version would
-have been better > a refit would have been better > age > wait. Cooldown and budget, and too few labels, hold back a
-retraining that something asks for (going back costs nothing and is not held back); where nothing asks, the answer is
-a plain wait. Where the probe has not been able to look, failed checks ask instead: a performance breach, then
-consecutive drift breaches. Where it has, they are told and ask for nothing: what they suspect, it has measured. The
-same evidence, policy, history and time give the same decision, byte for byte.
+The order, first that applies wins: bad data > frozen > a person's request > paused > cannot judge > a kept version
+would have been better > a refit would have been better > age > wait. A snooze, cooldown, budget and too few labels hold
+back a training that something asks for (going back costs nothing and is not held back); where nothing asks, the answer
+is a plain wait. What is left is proposed where a person has to approve it, and a training waits for the end of quiet
+hours. Where the probe has not been able to look, failed checks ask instead: a performance breach, then consecutive
+drift breaches. Where it has, they are told and ask for nothing: what they suspect, it has measured. The same evidence,
+policy, history and time give the same decision, byte for byte.
+
+The parts, in the order of the work: `evidence` and `words` (what is known), `retrain_policy` and `quiet_hours` (what
+was agreed), `history` (what was decided before), `rules` with `breaches`, `price` and `holding` (what follows),
+`decision` (what is put on record), `counterfactuals` (what would have changed it).
 """
 
 from __future__ import annotations
@@ -20,10 +25,10 @@ from datetime import UTC, datetime
 from mlops_assets.core.counterfactuals import small_changes
 from mlops_assets.core.decision import Counterfactual, Decision
 from mlops_assets.core.evidence import CheckResult, Evidence, Kind
-from mlops_assets.core.history import Action, History, Past
+from mlops_assets.core.history import PROPOSALS, Action, History, Past
 from mlops_assets.core.plain import canonical_json
 from mlops_assets.core.retrain_policy import RetrainPolicy
-from mlops_assets.core.rules import RULES, candidate_of, conclude
+from mlops_assets.core.rules import RULES, asked, candidate_of, conclude
 
 __all__ = [
     "RULES",
@@ -43,7 +48,7 @@ __all__ = [
 
 
 def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Decision:
-    """Wait, retrain, quarantine, or say that it can't be judged.
+    """Wait, retrain, go back, propose one of these, quarantine, or say that it can't be judged.
 
     A check counts as breached when it failed in enough windows in a row (`RetrainPolicy.breaches_needed`),
     and the run either lasts until its newest result or ended in a window that no earlier decision has seen:
@@ -63,6 +68,7 @@ def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
         msg = f"{now} has no time zone: pass the model's clock as an aware datetime"
         raise ValueError(msg)
     action, rule, reasons = conclude(evidence, policy, history, now)
+    reasons = (*reasons, *evidence.events)
     fingerprint, agreed = evidence.fingerprint(), policy.to_dict()
     key = canonical_json([evidence.model, fingerprint, agreed, action, rule])
     return Decision(
@@ -78,6 +84,7 @@ def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
         window=evidence.window,
         window_end=evidence.window_end,
         candidate=candidate_of(action, evidence),
+        question=asked(evidence, action, rule) if action in PROPOSALS else None,
         id=hashlib.sha256(key.encode()).hexdigest()[:16],
     )
 

@@ -24,16 +24,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, block_sums, sums_interval
-from mlops_assets.core.looks import Candidate, FoldLoss, Gain, Look, Probed, Series
-from mlops_assets.core.metrics import metric
+from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, Interval, block_sums, sums_interval
+from mlops_assets.core.looks import Candidate, FoldLoss, Gain, Look, Probed, ProfitGain, Series
+from mlops_assets.core.metrics import Metric, metric
 from mlops_assets.core.windows import Window, midnight, parse_duration
 
 __all__ = [
@@ -169,6 +169,9 @@ def look(
     earlier: Sequence[FoldLoss],
     policy: ProbePolicy,
     twin: Array | None = None,
+    profit: Metric | None = None,
+    costs: Mapping[str, float] | None = None,
+    labelled: int | None = None,
 ) -> Look:
     """Judge one window fold by fold.
 
@@ -189,6 +192,9 @@ def look(
         policy: how to look.
         twin: what refits are held against where they are fitted on samples: scores of the champion's recipe fitted on
             an equal sample of its own rows. Beside the champion itself all of them would look worse than they are.
+        profit: by which gains are measured in money too, and `costs`, its table.
+        costs: see `profit`.
+        labelled: labelled rows of the window, of which these may be a sample.
 
     Raises:
         CannotJudge: no rows, or the metric is undefined on them.
@@ -217,17 +223,33 @@ def look(
     value = judge.score(y, kept)
     ways = {"leader": led} if followed else {}
     ways |= {name: values for name, values in scores.items() if Candidate.parse(name).action == "revert"}
-    series = {}
-    direction = 1.0 if judge.greater_is_better else -1.0
-    for name, values in ways.items():
-        mine, psi = judge.evaluate(y, against if name == "leader" else kept)
-        other, psi_other = judge.evaluate(y, values)
-        sums, sizes = block_sums(direction * (psi_other - psi), days)
-        series[name] = Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()))
-    return Look(label, window.end, at, champion, judge.loss(value), tuple(found), tuple(followed), series)
+    pairs = {name: (against if name == "leader" else kept, values) for name, values in ways.items()}
+    series = {name: _series(judge, y, *pair, days) for name, pair in pairs.items()}
+    profits = {name: _series(profit, y, *pair, days) for name, pair in pairs.items()} if profit else {}
+    return Look(
+        label,
+        window.end,
+        at,
+        champion,
+        judge.loss(value),
+        tuple(found),
+        tuple(followed),
+        series,
+        profit=profits,
+        costs=dict(costs or {}),
+        labelled=labelled,
+    )
 
 
-def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: datetime, length: timedelta) -> Probed:
+def add_up(
+    looks: Sequence[Look],
+    policy: ProbePolicy,
+    *,
+    champion: str,
+    since: datetime,
+    length: timedelta,
+    costs: Mapping[str, float] | None = None,
+) -> Probed:
     """What all looks at one champion say together.
 
     Args:
@@ -236,6 +258,7 @@ def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: 
         champion: the version in production.
         since: when it came into production: what was seen before has been answered by that.
         length: of a monitoring window.
+        costs: today's cost table; with one, gains are told in money too.
 
     Raises:
         CannotJudge: there is no look at this champion yet.
@@ -246,9 +269,10 @@ def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: 
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
     names = [f"refit:{of}" for of in policy.refits]
     lead = leader([f for one in ordered for f in one.folds], names, length=length, half_life=policy.half_life)
-    refit = _gain("leader", lead, mine, policy)
+    money: Any = {"length": length, "costs": costs or {}}
+    refit = _gain("leader", lead, mine, policy, **money)
     versions = [name for name in mine[-1].series if name != "leader"]
-    reverts = [gain for name in versions if (gain := _gain(name, name, mine, policy, share=len(versions)))]
+    reverts = [gain for name in versions if (gain := _gain(name, name, mine, policy, share=len(versions), **money))]
     revert = max(reverts, key=lambda gain: gain.lower, default=None)
     best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
     sentence = (
@@ -259,27 +283,74 @@ def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: 
     return Probed(refit, revert, lead, len(mine), len(mine) * policy.level, sentence[0].upper() + sentence[1:])
 
 
-def _gain(name: str, candidate: str, looks: Sequence[Look], policy: ProbePolicy, *, share: int = 1) -> Gain | None:
+def _gain(
+    name: str,
+    candidate: str,
+    looks: Sequence[Look],
+    policy: ProbePolicy,
+    *,
+    length: timedelta,
+    costs: Mapping[str, float],
+    share: int = 1,
+) -> Gain | None:
     """The best lower bound over the spans that there are; None where no span can be judged."""
     spans = [span for span in SPANS if span <= len(looks)] or [1]
+    level = policy.level / (len(spans) * share)
     found = []
     for span in spans:
         newest = [one for one in looks[-span:] if name in one.series]
-        if len(newest) < span:
+        pooled = _pooled([one.series[name] for one in newest], level) if len(newest) == span else None
+        if pooled is None:
             continue
-        parts = [one.series[name] for one in newest]
-        rows = [sum(part.sizes) for part in parts]
-        total = sum(rows)
-        mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / total
-        loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / total
-        sums = np.concatenate([np.asarray(part.sums) for part in parts])
-        sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
-        if len(sums) < MIN_BLOCKS or loss <= 0.0:
-            continue
-        level = policy.level / (len(spans) * share)
-        span_interval = sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
-        found.append(Gain(candidate, span_interval.lower / loss, mean / loss, span, int(total), len(sums)))
-    return max(found, key=lambda gain: gain.lower, default=None)
+        mean, interval = pooled
+        rows = [sum(one.series[name].sizes) for one in newest]
+        loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / sum(rows)
+        if loss > 0.0:
+            found.append(Gain(candidate, interval.lower / loss, mean / loss, span, interval.n, interval.n_blocks))
+    best = max(found, key=lambda gain: gain.lower, default=None)
+    if best is None or not costs:
+        return best
+    return replace(best, profit=_profit_gain(name, looks, spans, level, length=length, costs=costs))
+
+
+def _profit_gain(
+    name: str,
+    looks: Sequence[Look],
+    spans: Sequence[int],
+    level: float,
+    *,
+    length: timedelta,
+    costs: Mapping[str, float],
+) -> ProfitGain | None:
+    """The same in money; only looks that were made with this cost table count."""
+    found = []
+    for span in spans:
+        newest = [one for one in looks[-span:] if name in one.profit and one.labelled and one.costs == costs]
+        pooled = _pooled([one.profit[name] for one in newest], level) if len(newest) == span else None
+        if pooled is not None:
+            rows = sum(one.labelled or 0 for one in newest) / (span * length / timedelta(days=1))
+            found.append(ProfitGain(pooled[1].lower, pooled[0], rows))
+    return max(found, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
+
+
+def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | None:
+    """The mean gain of several windows, and its interval at a one-sided level; None on too few days."""
+    rows = [sum(part.sizes) for part in parts]
+    mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
+    sums = np.concatenate([np.asarray(part.sums) for part in parts])
+    sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
+    if len(sums) < MIN_BLOCKS:
+        return None
+    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
+
+
+def _series(judge: Metric, y: Array, before: Array, after: Array, days: Any) -> Series:
+    """The gain of one way of acting over what there is, by a metric."""
+    direction = 1.0 if judge.greater_is_better else -1.0
+    mine, psi = judge.evaluate(y, before)
+    other, psi_other = judge.evaluate(y, after)
+    sums, sizes = block_sums(direction * (psi_other - psi), days)
+    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()))
 
 
 def _loss(judge: Any, y: Array, s: Array) -> float:

@@ -6,17 +6,24 @@ them (`rules`), other sections of the YAML (`settings`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from mlops_assets.core.evidence import Kind
 from mlops_assets.core.plain import plain
-from mlops_assets.core.windows import parse_duration
+from mlops_assets.core.quiet_hours import parse_all
+from mlops_assets.core.windows import format_duration, parse_duration
 
 Auto = Literal["auto"]
+Mode = Literal["act", "propose"]
+
+SET_BY_PLATFORM = {"window": "monitoring.window", "timezone": "timezone"}
+"""Fields that follow from another one of the model's YAML."""
+_DURATIONS = ("window", "cooldown", "budget_period", "max_age", "price_horizon")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,13 @@ class RetrainPolicy:
         min_matured_labels: fewest new labels to train for, 500 by default; the first model needs as many.
         min_gain: the price of a retraining, as a share of the champion's loss, 0.01 by default: it starts when the
             lower bound of the gain that the probe has measured exceeds it.
+        price_money: the price in the money of `monitoring.costs`, none by default. Both prices must be exceeded: this
+            one by the lower bound of the gain in profit over `price_horizon`.
+        price_horizon: how long a gain is expected to last and pay, 30d by default.
+        mode: `act` (default), or `propose`: what would be done is recorded, and done once a person has approved it.
+        quiet_hours: local hours in which no training starts by itself, none by default. In YAML a list such as
+            `["mon-fri 08:00-18:00"]`.
+        timezone: of the quiet hours, set from the model's `timezone`; UTC by default.
     """
 
     window: timedelta = timedelta(days=7)
@@ -49,6 +63,11 @@ class RetrainPolicy:
     max_age: timedelta | Auto | None = "auto"
     min_matured_labels: int = 500
     min_gain: float = 0.01
+    price_money: float | None = None
+    price_horizon: timedelta = timedelta(days=30)
+    mode: Mode = "act"
+    quiet_hours: tuple[str, ...] = ()
+    timezone: str = "UTC"
 
     def __post_init__(self) -> None:
         if min(self.performance_breaches, self.drift_breaches) < 1:
@@ -58,6 +77,16 @@ class RetrainPolicy:
         if negative or self.cooldown < timedelta(0):
             msg = f"retrain.{(negative or ['cooldown'])[0]} is negative: set it to zero or more"
             raise ValueError(msg)
+        if self.price_money is not None and not 0.0 <= self.price_money < math.inf:
+            msg = f"retrain.price_money is {self.price_money}: set it to zero or more, or leave it out"
+            raise ValueError(msg)
+        if self.price_horizon <= timedelta(0):
+            msg = f"retrain.price_horizon is {format_duration(self.price_horizon)}: set it above zero, for example 30d"
+            raise ValueError(msg)
+        if self.mode not in get_args(Mode):
+            msg = f"retrain.mode is {self.mode!r}: set act, or propose to have a person approve what is done"
+            raise ValueError(msg)
+        parse_all(self.quiet_hours)
 
     @property
     def age_limit(self) -> timedelta | None:
@@ -92,7 +121,15 @@ class RetrainPolicy:
                 msg = f"retrain.budget is {budget!r}: write a number and a period, for example 4 per 30d"
                 raise ValueError(msg)
             values |= {"budget": int(found.group(1)), "budget_period": found.group(2)}
-        for name in ("window", "cooldown", "budget_period", "max_age"):
+        if "quiet_hours" in values:
+            if not isinstance(values["quiet_hours"], list | tuple):
+                msg = f'retrain.quiet_hours is {values["quiet_hours"]!r}: write a list, for example ["08:00-18:00"]'
+                raise ValueError(msg)
+            values["quiet_hours"] = tuple(str(text) for text in values["quiet_hours"])
+        if isinstance(price := values.get("price_money"), str | bool):
+            msg = f"retrain.price_money is {price!r}: write a number, in the money of monitoring.costs"
+            raise ValueError(msg)
+        for name in _DURATIONS:
             if name in values and values[name] not in ("auto", "never", None):
                 values[name] = parse_duration(values[name])
         if values.get("max_age") == "never":

@@ -60,7 +60,7 @@ def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame
     """The labelled rows of the gate window, with features."""
     rows = data.events(data.day(gate.start), data.day(gate.end), as_of=as_of)
     rows = rows[rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])].reset_index(drop=True)
-    return data.with_features(rows)
+    return data.with_features(data.usual(rows))
 
 
 def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime) -> Scored:
