@@ -55,7 +55,8 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     if not evidence.data_ok:
         told = evidence.data_sentence or "The newest data broke its contract."
         return "quarantine", "data", (told, "Nothing is trained on it and the champion stays.")
-    if evidence.frozen is not None and evidence.frozen.holds(now) and not evidence.request_forced:
+    insisted = evidence.request is not None and evidence.request_forced
+    if evidence.frozen is not None and evidence.frozen.holds(now) and not insisted:
         return "wait", "frozen", _frozen(evidence)
     if evidence.request is not None:
         return "retrain", "request", (f"A person asked for it: {evidence.request}",)
@@ -161,25 +162,28 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
 
 
 def _gain(probe: Probed, policy: RetrainPolicy) -> Conclusion | None:
-    """Going back or refitting, where the lower bound of its gain exceeds the price; going back wins a tie of means."""
+    """Going back or refitting, where the lower bound of its gain exceeds the price; going back wins a tie of means.
+
+    It wins, too, over a refit that is not surely worth its price in money: going back has none.
+    """
     price = f"more than the price of {policy.min_gain:.1%}"
     back, refit = probe.revert, probe.refit
-    if back is not None and exceeds_price(back, policy) and (refit is None or back.mean >= refit.mean):
-        return "revert", "revert", (f"{_upper(back.told)}, {price}.",)
+    if back is not None and not exceeds_price(back, policy):
+        back = None
+    to_go_back: Conclusion | None = ("revert", "revert", (f"{_upper(back.told)}, {price}.",)) if back else None
+    if back is not None and (refit is None or back.mean >= refit.mean):
+        return to_go_back
     if refit is None or refit.lower <= policy.min_gain:
         return None
     told = f"{_upper(refit.told)}, {price}."
-    if policy.price_money is None:
-        return "retrain", "gain", (told,)
     try:
-        pays, money = exceeds_price(refit, policy), _worth(refit, policy)
+        pays = exceeds_price(refit, policy)
     except CannotJudge as why:
-        return (
-            "cannot_judge",
-            "price",
-            (f"Whether a training is worth its price of {policy.price_money:,.2f}: {why}", told),
-        )
-    return ("retrain", "gain", (told, money)) if pays else None
+        unknown = f"Whether a training is worth its price of {policy.price_money:,.2f}: {why}"
+        return to_go_back or ("cannot_judge", "price", (unknown, told))
+    if not pays:
+        return to_go_back
+    return "retrain", "gain", (told,) if policy.price_money is None else (told, _worth(refit, policy))
 
 
 def _worth(refit: Gain, policy: RetrainPolicy) -> str:

@@ -44,4 +44,4 @@ def start_held(platform: Platform, model: ModelSettings, decision: Mapping[str, 
 
 
 def _forced(decision: Mapping[str, Any]) -> bool:
-    return bool(decision["evidence"].get("request_forced"))
+    return decision["rule"] == "request" and bool(decision["evidence"].get("request_forced"))

@@ -44,6 +44,7 @@ def test_the_commands_are_all_there() -> None:
         "backtest",
         "power",
     }
+    wanted |= {"freeze", "unfreeze", "snooze", "wake", "approve", "reject"}
     assert {" ".join(path) for path in COMMANDS} == wanted
 
 
