@@ -60,7 +60,7 @@ def freeze(model: ModelName, until: Until, reason: Reason, by: By = None) -> Non
 
 
 def unfreeze(model: ModelName, reason: Reason, by: By = None) -> None:
-    """End a freeze before its time."""
+    """End a freeze before its time; the reason stands on record."""
     _end("freeze", model, reason, by)
     say(f"{model} is no longer frozen: it is retrained and goes back by itself again.")
 
@@ -76,7 +76,7 @@ def snooze(model: ModelName, duration: For, reason: Reason, by: By = None) -> No
 
 
 def wake(model: ModelName, reason: Reason, by: By = None) -> None:
-    """End a snooze before its time."""
+    """End a snooze before its time; the reason stands on record."""
     _end("snooze", model, reason, by)
     say(f"{model} is retrained by itself again when the evidence says so.")
 
