@@ -57,9 +57,8 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
         finish_promotion(platform, model)
         finish_revert(platform, model)
-        if unanswered := _without_run(context.instance, platform, model.name):
-            if held := start_held(platform, model, unanswered):
-                return dg.SkipReason(f"Decision {unanswered['id']} waits: {held}")
+        unanswered = _without_run(context.instance, platform, model.name)
+        if unanswered and not start_held(platform, model, unanswered):
             return dg.SensorResult(run_requests=[_request(unanswered)])
         try:
             decision, _, news = consider(platform, model)

@@ -35,7 +35,7 @@ class Hold:
     @property
     def told(self) -> str:
         """In words."""
-        return f"until {self.until:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason}"
+        return f"until {self.until:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason.rstrip('.')}."
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -67,7 +67,8 @@ class Answer:
     def told(self) -> str:
         """In words."""
         what = "approved" if self.approved else "rejected"
-        return f"{self.by} {what} it (decision {self.decision}){f': {self.reason}' if self.reason else ''}."
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        return f"{self.by} {what} it (decision {self.decision}){why}."
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

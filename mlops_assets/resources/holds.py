@@ -31,16 +31,14 @@ def frozen_against(platform: Platform, model: ModelSettings, decision: str) -> s
     return None if insisted else f"The model is frozen {found.told}"
 
 
-def start_held(platform: Platform, model: ModelSettings, decision: Mapping[str, Any]) -> str | None:
-    """Why the run of a decision on record does not start now; a person's request is held by a freeze alone."""
-    if told := frozen_against(platform, model, decision["id"]):
-        return told
+def start_held(platform: Platform, model: ModelSettings, decision: Mapping[str, Any]) -> bool:
+    """Whether the run of a decision on record may not start now; a person's request is held by a freeze alone."""
+    if frozen_against(platform, model, decision["id"]):
+        return True
     if decision["rule"] == "request":
-        return None
+        return False
     now, snoozed = platform.now(model), hold(platform, model.name, "snooze")
-    if snoozed is not None and snoozed.holds(now):
-        return f"Trainings are snoozed {snoozed.told}"
-    return quiet(model.retrain_policy, now)
+    return (snoozed is not None and snoozed.holds(now)) or quiet(model.retrain_policy, now) is not None
 
 
 def _forced(decision: Mapping[str, Any]) -> bool:

@@ -236,7 +236,7 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     is_champion = before is not None and before.version == version
     frozen = frozen_against(platform, model, decision) if verdict_["promote"] and not is_champion else None
     if frozen:
-        outcome["reason"] = f"{frozen}. The gate had let it through: {outcome['reason']}"
+        outcome["reason"] = f"{frozen} The gate had let it through: {outcome['reason']}"
     if frozen or not verdict_["promote"]:
         platform.ledger.record.note(
             model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome

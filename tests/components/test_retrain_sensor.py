@@ -125,7 +125,8 @@ def test_what_was_decided_before_a_freeze_or_quiet_hours_starts_after_them(drift
     record = drifting.platform.ledger.record
     until = "2013-03-05T05:00:00+00:00"
     record.note("flight_delay", "freeze", reason="year-end.", by="ada", until=until)
-    assert "waits: The model is frozen until 2013-03-05 05:00 UTC by ada" in drifting.tick().skipped
+    assert "wait (frozen): The model is frozen until 2013-03-05 05:00 UTC by ada" in drifting.tick().skipped
+    assert drifting.tick().runs == ()
     record.note("flight_delay", "unfreeze", reason="done", by="ada")
     # The clock stands at midnight in New York.
     quiet = drifting.with_settings(retrain={"quiet_hours": ("22:00-06:00",)})

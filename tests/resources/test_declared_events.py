@@ -70,8 +70,10 @@ def test_where_too_few_days_are_left_the_gate_cannot_judge(reading: World) -> No
 
 def test_the_probe_passes_it_over_and_tells_gains_in_money(drifting: World) -> None:
     costs = {"true_positive": 3.0, "false_positive": -1.0, "false_negative": -2.0, "true_negative": 0.0}
-    model = declared(drifting, windows="exclude", monitoring={"costs": costs}).model
-    model = model.model_copy(update={"probe": replace(model.probe, rows=1_000, rounds=5, folds=2)})
+    model = declared(drifting, windows="exclude").model
+    watched = model.monitoring.model_copy(update={"costs": costs})
+    quick = replace(model.probe, rows=1_000, rounds=5, folds=2)
+    model = model.model_copy(update={"probe": quick, "monitoring": watched})
     looked = probe(drifting.platform, model)
     assert looked is not None
     (look,) = looked.looks
