@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.model import Model
 from mlops_assets.core.settings import EventSpec
+from mlops_assets.core.windows import Window
 from mlops_assets.resources.evidence import gather
-from mlops_assets.resources.gating import gate_rows
+from mlops_assets.resources.gating import gate_rows, score
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.probing import probe
+from mlops_assets.resources.training_steps import prepare, train
 from tests.real_slice import World, working_in
 
 STORM = {"name": "storm", "start": date(2013, 2, 26), "end": date(2013, 2, 27), "kind": "outage"}
@@ -60,6 +63,26 @@ def test_its_rows_are_not_judged_and_trained_on_unless_told(reading: World) -> N
     apart = declared(reading, train=False)
     data = apart.platform.data(apart.model)
     assert not data.labelled(known_by=NOW)[EVENT_TIME].map(data.day).isin([STORM["start"], STORM["end"]]).any()
+
+
+def test_a_part_of_the_gate_without_a_day_left_is_passed_over(drifting: World) -> None:
+    world = declared(drifting, windows="exclude", start=date(2013, 2, 18), end=date(2013, 2, 21))
+    platform, model = world.platform, world.model.model_copy(update={"gate": replace(world.model.gate, window="14d")})
+    model = model.model_copy(update={"probe": replace(model.probe, folds=7)})
+    prepare(platform, model)
+    train(platform, model, run_id="none")
+    prepared, trained = (platform.record(model.name, name) for name in ("training_set", "challenger"))
+    data = platform.data(model)
+    challenger = Model.from_bytes(
+        platform.lake.folder("models", model.name, "candidates", f"{trained['judged_sha256']}.ubj").read_bytes()
+    )
+    fitted = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
+    gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
+    scored = score(data, challenger, fitted, gate, as_of=NOW)
+    # Seven parts of two days, of which two lie in the event.
+    assert len(scored.models) == 5
+    assert len(scored.scores) == len(scored.rows)
+    assert len({data.day(time) for time in scored.rows[EVENT_TIME]}) == 10
 
 
 def test_where_too_few_days_are_left_the_gate_cannot_judge(reading: World) -> None:
