@@ -14,12 +14,14 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    approval,
     backtest,
     control,
     decisions,
     drift,
     explain,
     golden,
+    hold,
     land,
     ledger,
     power,
@@ -74,6 +76,22 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, explain, ledger, reproduce, golden, control, replay, drift, backtest, power, up):
+for topic in (
+    land,
+    status,
+    decisions,
+    explain,
+    ledger,
+    reproduce,
+    golden,
+    control,
+    hold,
+    approval,
+    replay,
+    drift,
+    backtest,
+    power,
+    up,
+):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

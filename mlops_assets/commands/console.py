@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +29,7 @@ EXPECTED = (ValueError, FileNotFoundError, PermissionError)
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A monitored model, as its YAML names it.")]
 Reason = Annotated[str, typer.Option(help="Why: it stands on record with your name.", show_default=False)]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="Who says so.", show_default="who is logged in")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -135,6 +136,27 @@ def chatter_to(log: Path) -> Iterator[Console]:
 def person() -> str:
     """Who is at the keyboard."""
     return os.environ.get("USER") or getpass.getuser()
+
+
+def given(reason: str) -> str:
+    """The reason, which must say something.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not reason.strip():
+        raise ValueError("The reason is empty. Say why in a few words; it stands on record. Nothing was written.")
+    return reason.strip()
+
+
+def model_clock(home: Home, model: str) -> datetime:
+    """The present moment for a model; with the data clock it takes the platform's modules to say."""
+    if home.settings.clock == "wall":
+        return datetime.now(UTC)
+    from mlops_assets.resources.platform import Platform
+
+    platform = Platform.of(home)
+    return platform.now(platform.models()[model])
 
 
 def minute(moment: str | datetime | None) -> str:

@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, Reason, chatter_to, example, known_model, person, say
+from mlops_assets.commands.console import (
+    ModelName,
+    Reason,
+    chatter_to,
+    example,
+    given,
+    known_model,
+    minute,
+    model_clock,
+    person,
+    say,
+)
+from mlops_assets.commands.ledger import parse_moment
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record
 
@@ -26,15 +38,18 @@ def retrain(
     model: ModelName,
     reason: Reason,
     now: Annotated[bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Insist on it while the model is frozen.")] = False,
 ) -> None:
     """Ask for a training: the gate still judges the challenger, and only a better one is promoted.
 
-    The request goes on record and the model's retrain sensor starts the run. It ignores pause, cooldown and
-    budget, but never trains on data in quarantine.
+    The request goes on record and the model's retrain sensor starts the run. It ignores pause, snooze, cooldown,
+    budget and quiet hours, but never trains on data in quarantine, and not on a frozen model without --force.
     """
     home = Home.from_environment()
     record = Record(home.ledger)
-    record.note(known_model(model), "request", reason=_given(reason), by=person())
+    if not force:
+        _refuse_if_frozen(home, record, known_model(model))
+    record.note(known_model(model), "request", reason=given(reason), by=person(), force=force)
     say(f"On record: a request to retrain {model}.")
     up = running.of(home)
     if up:
@@ -51,7 +66,7 @@ def retrain(
 
 def pause(model: ModelName, reason: Reason) -> None:
     """Keep the platform from retraining a model by itself; predictions and monitors go on."""
-    Record(Home.from_environment().ledger).note(known_model(model), "pause", reason=_given(reason), by=person())
+    Record(Home.from_environment().ledger).note(known_model(model), "pause", reason=given(reason), by=person())
     say(f"{model} is paused: it is not retrained by itself until `mlops resume {model} --reason '...'`.")
 
 
@@ -60,19 +75,24 @@ def resume(model: ModelName, reason: Reason) -> None:
     record = Record(Home.from_environment().ledger)
     if record.paused(known_model(model)) is None:
         raise ValueError(f"{model} is not paused; nothing was written.")
-    record.note(model, "resume", reason=_given(reason), by=person())
+    record.note(model, "resume", reason=given(reason), by=person())
     say(f"{model} is retrained by itself again when the evidence says so.")
 
 
-def _given(reason: str) -> str:
-    """The reason, which must say something.
+def _refuse_if_frozen(home: Home, record: Record, model: str) -> None:
+    """Nothing where it isn't.
 
     Raises:
-        ValueError: it is empty.
+        ValueError: it is, by the model's clock.
     """
-    if not reason.strip():
-        raise ValueError("The reason is empty. Say why in a few words; it stands on record. Nothing was written.")
-    return reason.strip()
+    frozen = record.standing(model, "freeze")
+    if frozen is None or parse_moment(frozen["until"]) <= model_clock(home, model):
+        return
+    raise ValueError(
+        f"{model} is frozen until {minute(frozen['until'])} UTC by {frozen['by']}: {frozen['reason']} Lift it (mlops "
+        f"unfreeze {model} --reason '...'), or insist: mlops retrain {model} --reason '...' --force. Nothing was "
+        "written."
+    )
 
 
 def _run_here(home: Home, model: str) -> None:

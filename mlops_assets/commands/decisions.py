@@ -24,7 +24,7 @@ from mlops_assets.commands.console import (
     say_table,
 )
 from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record
+from mlops_assets.resources.record import APPROVAL, REFUSAL, Record
 
 if TYPE_CHECKING:
     from mlops_assets.core.policy import Decision, RetrainPolicy
@@ -45,7 +45,7 @@ def decisions(
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was decided about a model and why, the newest last; requests, pauses, promotions and outcomes too.
+    """Show what was decided about a model and why, the newest last; also what people said and what came of it.
 
     With --json each entry has its evidence, policy and counterfactuals.
     """
@@ -66,6 +66,8 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
         return entry["action"].replace("_", " "), entry["rule"], " ".join(entry["reasons"])
     what = f"{kind} of version {entry['version']}" if "version" in entry else kind
     what += f": {entry['result'].replace('_', ' ')}" if "result" in entry else ""
+    what += f" until {minute(entry['until'])}" if "until" in entry else ""
+    what += f" of decision {entry['decision']}" if kind in (APPROVAL, REFUSAL) else ""
     by = f" ({entry['by']})" if "by" in entry else ""
     return what, "", f"{entry.get('reason', '')}{by}"
 
@@ -128,7 +130,7 @@ def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
     Raises:
         ValueError: the file is not there, or cannot be read as fields of a policy; the message names it.
     """
-    from mlops_assets.core.policy import RetrainPolicy
+    from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 
     if not file.is_file():
         raise ValueError(f"There is no file {file}. Name a YAML file with fields of `retrain:`. Nothing was written.")
@@ -138,8 +140,9 @@ def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
             values = values["retrain"]
         if not isinstance(values, dict):
             raise ValueError("it holds no fields: write fields of `retrain:`, for example cooldown: 3d")
-        if "window" in values:
-            raise ValueError("window follows monitoring.window of the model: remove it")
+        for name, other in SET_BY_PLATFORM.items():
+            if name in values:
+                raise ValueError(f"{name} follows {other} of the model: remove it")
         return RetrainPolicy.from_dict({**own.to_dict(), **values})
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{file} is no policy: {error}. Nothing was written.") from error

@@ -71,6 +71,11 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield name.replace("_", " "), f"{minute(value)} UTC"
         elif name == "probe":
             yield name, value["sentence"]
+        elif name in ("frozen", "snoozed"):
+            yield name, f"until {minute(value['until'])} UTC by {value['by']}: {value['reason']}"
+        elif name == "answer":
+            said = "approved" if value["approved"] else "rejected"
+            yield name, f"{value['by']} {said} decision {value['decision']} {value['reason']}".strip()
         elif isinstance(value, bool):
             yield name.replace("_", " "), "yes" if value else "no"
         else:
@@ -82,6 +87,8 @@ def _say_what_came(found: Explanation) -> None:
     rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in found.runs]
     if rows:
         say_table("What came of it", ["time (UTC)", "what", "how"], rows)
+    elif found.decision["action"].startswith("propose_"):
+        say(f"It waits for a person: mlops approve|reject {found.decision['model']} {found.decision['id']}")
     elif found.decision["action"] in ("retrain", "revert"):
         say("Nothing has come of it yet: no run, no promotion, no rejection.")
     else:

@@ -107,8 +107,27 @@ def _model(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         "newest_window": _newest_window(platform, model),
         "last_decision": {key: last[key] for key in ("id", "at", "action", "rule", "reasons")} if last else None,
         "paused": platform.ledger.record.paused(model.name),
+        "frozen": _standing(platform, model, "freeze", now),
+        "snoozed": _standing(platform, model, "snooze", now),
+        "proposed": _proposed(platform, model),
         "open_request": platform.ledger.record.open_request(model.name),
     }
+
+
+def _standing(platform: Platform, model: ModelSettings, kind: str, now: datetime | None) -> dict[str, Any] | None:
+    """A freeze or a snooze that is not over by the model's clock."""
+    entry = platform.ledger.record.standing(model.name, kind)
+    if entry is None or (now is not None and datetime.fromisoformat(entry["until"]) <= now):
+        return None
+    return {name: entry[name] for name in ("until", "by", "reason")}
+
+
+def _proposed(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
+    """What was proposed and is not answered yet."""
+    from mlops_assets.resources.proposals import proposal_of
+
+    found = proposal_of(platform.ledger.record, model.name)
+    return {name: found[name] for name in ("id", "at", "action", "rule", "reasons")} if found else None
 
 
 def _champion(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any] | None:
@@ -186,7 +205,7 @@ def _say(found: Mapping[str, Any]) -> None:
     )
     say_table(
         "Models",
-        ["model", "champion", "newest window", "checks", "last decision", "paused"],
+        ["model", "champion", "newest window", "checks", "last decision", "held back", "waits for a person"],
         [_model_row(name, model) for name, model in found["models"].items()],
     )
     if found["alerts"]:
@@ -213,8 +232,25 @@ def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
         window["window"] if window else "none yet",
         "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
         f"{last['action'].replace('_', ' ')}: {last['rule'].replace('_', ' ')}" if last else "none yet",
-        model["paused"] or "no",
+        _held_back(model),
+        _waits(name, model["proposed"]),
     )
+
+
+def _held_back(model: Mapping[str, Any]) -> str:
+    """By whom, until when and why."""
+    told = [f"paused: {model['paused']}"] if model["paused"] else []
+    for name in ("frozen", "snoozed"):
+        if held := model[name]:
+            told.append(f"{name} until {minute(held['until'])} UTC: {held['reason']} ({held['by']})")
+    return "\n".join(told) or "no"
+
+
+def _waits(name: str, proposed: Mapping[str, Any] | None) -> str:
+    if proposed is None:
+        return "nothing"
+    what = proposed["action"].removeprefix("propose_")
+    return f"{what}: {proposed['rule'].replace('_', ' ')}. mlops approve|reject {name} {proposed['id'][:8]}"
 
 
 def _answer(passed: bool | None) -> str:

@@ -1,20 +1,122 @@
-"""What would have changed a decision, where no small single change would have.
+"""What would have changed a decision: other evidence or another policy, each replayed through the rules.
 
-Here: larger changes, each replayed through the policy. Not here: the small ones, which stand with every decision
-(`policy`), finding a decision on record (`resources.explanation`).
+Here: the small changes, one at a time, which stand with every decision, and larger ones for where no small one would
+have led to another action. Not here: the rules (`rules`), finding a decision on record (`resources.explanation`).
 
 A decision by several checks at once is not changed by one of them; but by all of them, by other terms, or by a
-person's word. Each change here is a `Counterfactual` like the policy's own, so `replay` proves it.
+person's word. Each change here is a `Counterfactual`, so `replay` proves it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from mlops_assets.core.policy import Counterfactual, Evidence, History, RetrainPolicy
+from mlops_assets.core.decision import Counterfactual
+from mlops_assets.core.evidence import Evidence
+from mlops_assets.core.history import Action, History
+from mlops_assets.core.looks import Candidate
+from mlops_assets.core.plain import plain
+from mlops_assets.core.price import worth
+from mlops_assets.core.retrain_policy import RetrainPolicy
+
+_FOR_EVER = {"by": "a person", "reason": "a person's word", "until": "9999-01-01T00:00:00+00:00"}
+
+
+def small_changes(
+    action: Action, evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime
+) -> tuple[Counterfactual, ...]:
+    """The small changes, one at a time, that lead to another action; each was replayed."""
+    out: list[Counterfactual] = []
+    for candidate in _small(evidence, policy):
+        other = candidate.replay(evidence, policy, history, now)
+        if other != action:
+            sentence = f"If {candidate.sentence}, the answer would have been {other.replace('_', ' ')}."
+            out.append(replace(candidate, action=other, sentence=sentence))
+    return tuple(out)
+
+
+def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+    """Changes worth trying, the likeliest first; `action` is filled in by the replay."""
+
+    def said(sentence: str, **changes: Mapping[str, Any]) -> Counterfactual:
+        return Counterfactual(sentence, "wait", **changes)
+
+    out = [
+        said("the data had kept its contract", evidence={"data_ok": True}),
+        said("nobody had asked for it", evidence={"request": None}),
+        said("the model had not been frozen", evidence={"frozen": None}),
+        said("the model had not been paused", evidence={"paused": None}),
+        said("trainings had not been snoozed", evidence={"snoozed": None}),
+        said("no cooldown had been agreed", policy={"cooldown": "0d"}),
+        said("no budget had been agreed", policy={"budget": 10**6}),
+        said(
+            f"{policy.min_matured_labels:,} new labels had been known",
+            evidence={"matured_labels": policy.min_matured_labels},
+        ),
+        said("it had not been quiet hours", policy={"quiet_hours": []}),
+        said("no approval had been needed", policy={"mode": "act"}),
+        *_other_answers(evidence),
+        *_other_gains(evidence, policy),
+        *_other_prices(evidence, policy),
+        said("one failed window had been enough for drift", policy={"drift_breaches": 1}),
+        said("no age limit had been agreed", policy={"max_age": "never"}),
+    ]
+    for name in sorted({c.name for c in evidence.checks}):
+        out.append(said(f"{name} had passed in every window", checks={name: True}))
+        out.append(said(f"{name} had failed in every window", checks={name: False}))
+    out.append(said("a person had asked for it", evidence={"request": "asked for"}))
+    return out
+
+
+def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+    """What another finding of the probe, or another price, would have led to."""
+    if evidence.probe is None:
+        return []
+    found = []
+    gains = {"refit": evidence.probe.refit, "revert": evidence.probe.revert}
+    for name, gain in gains.items():
+        if gain is None:
+            continue
+        enough = gain.lower > policy.min_gain
+        wanted = 0.0 if enough else policy.min_gain + 0.0001
+        changed = replace(gain, lower=wanted, mean=max(gain.mean, wanted))
+        told = f"the gain of {Candidate.parse(gain.candidate).told} had been sure to be "
+        told += f"{'no more than' if enough else 'above'} {max(wanted - 0.0001, 0.0):.1%}"
+        probe = {**evidence.probe.to_dict(), name: asdict(changed)}
+        found.append(Counterfactual(told, "wait", evidence={"probe": probe}))
+        if gain.lower > 0.0:
+            price = f"a retraining had been priced at {gain.lower:.2%} of the loss"
+            found.append(Counterfactual(price, "wait", policy={"min_gain": gain.lower if enough else gain.lower / 2}))
+    return found
+
+
+def _other_answers(evidence: Evidence) -> list[Counterfactual]:
+    """What another word of a person would have led to."""
+    found = []
+    if (answer := evidence.answer) is not None:
+        other = {**plain(asdict(answer)), "approved": not answer.approved}
+        told = f"{answer.by} had {'rejected' if answer.approved else 'approved'} it"
+        found.append(Counterfactual(told, "wait", evidence={"answer": other}))
+    if evidence.request is not None and evidence.frozen is not None:
+        told = "whoever asked for it had insisted" if not evidence.request_forced else "nobody had insisted on it"
+        found.append(Counterfactual(told, "wait", evidence={"request_forced": not evidence.request_forced}))
+    return found
+
+
+def _other_prices(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+    """What no price in money, or another one, would have led to."""
+    refit = evidence.probe.refit if evidence.probe else None
+    if policy.price_money is None or refit is None:
+        return []
+    found = [Counterfactual("no price in money had been agreed", "wait", policy={"price_money": None})]
+    if refit.profit is not None and (lower := worth(refit, policy.price_horizon).lower) > 0.0:
+        price = lower if lower > policy.price_money else lower / 2
+        told = f"a training had been priced at {price:,.2f}"
+        found.append(Counterfactual(told, "wait", policy={"price_money": price}))
+    return found
 
 
 def larger_changes(
@@ -30,7 +132,7 @@ def larger_changes(
         action: what was decided.
     """
     found = []
-    for change in _candidates(evidence, policy):
+    for change in _large(evidence, policy):
         answer = change.replay(evidence, policy, history, now)
         if answer != action:
             told = f"If {change.sentence}, the answer would have been {answer.replace('_', ' ')}."
@@ -38,7 +140,7 @@ def larger_changes(
     return found
 
 
-def _candidates(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+def _large(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
     def said(sentence: str, **changes: Mapping[str, Any]) -> Counterfactual:
         return Counterfactual(sentence, "wait", **changes)
 
@@ -63,6 +165,7 @@ def _candidates(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactua
             policy={"cooldown": "0d", "budget": 10**6, "drift_breaches": 1, "performance_breaches": 1},
         ),
         said("the model had been paused", evidence={"paused": "a person's word"}),
+        said("the model had been frozen", evidence={"frozen": _FOR_EVER}),
         said("the newest data had broken its contract", evidence={"data_ok": False}),
     ]
     return out

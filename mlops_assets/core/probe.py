@@ -1,8 +1,8 @@
 """The probe: would another model have done better on the newest rows, and how sure is that?
 
-Here: the candidates, the folds that no candidate was fitted on, what a look at one window found, and the gain that
-several looks add up to. Not here: fitting and scoring candidates (`resources.probing`, `life`), what follows from the
-gain (`policy`), the comparison that lets a challenger through (`gate`).
+Here: how to look, the folds that no candidate was fitted on, looking at one window, and adding several looks up. Not
+here: what a look and a gain are on record (`looks`), fitting and scoring candidates (`resources.probing`, `life`),
+what follows from the gain (`policy`), the comparison that lets a challenger through (`gate`).
 
 A fit before the judged window has not seen a change that came with it, so a window is judged fold by fold, going
 forward in time (prequential evaluation, Dawid 1984): each fold's candidates are fitted on events before the fold, its
@@ -24,58 +24,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, block_sums, sums_interval
-from mlops_assets.core.metrics import metric
+from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, Interval, block_sums, sums_interval
+from mlops_assets.core.looks import Candidate, FoldLoss, Gain, Look, Probed, ProfitGain, Series
+from mlops_assets.core.metrics import Metric, metric
 from mlops_assets.core.windows import Window, midnight, parse_duration
 
-Action = Literal["revert", "refit"]
+__all__ = [
+    "SPANS",
+    "Candidate",
+    "FoldLoss",
+    "Gain",
+    "Look",
+    "ProbePolicy",
+    "Probed",
+    "Series",
+    "add_up",
+    "fold_windows",
+    "leader",
+    "look",
+]
 
 SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
 NEW_SHARE = 0.01
 """Share of new rows below which a model stands for its own refit."""
-
-
-@dataclass(frozen=True, order=True)
-class Candidate:
-    """What could serve instead of the champion.
-
-    Attributes:
-        action: `revert` to a kept version, or `refit` the champion's recipe.
-        of: the version, or the training window: `expanding`, or the number of newest monitoring windows.
-    """
-
-    action: Action
-    of: str = ""
-
-    @property
-    def name(self) -> str:
-        """How it is called on record: `refit:expanding`, `refit:2`, `revert:7`."""
-        return f"{self.action}:{self.of}"
-
-    @classmethod
-    def parse(cls, name: str) -> Self:
-        """The inverse of `name`."""
-        action, _, of = name.partition(":")
-        if action not in ("revert", "refit") or not of:
-            raise ValueError(f"{name!r} is no candidate: write refit:<window> or revert:<version>")
-        return cls("revert" if action == "revert" else "refit", of)
-
-    @property
-    def told(self) -> str:
-        """In words."""
-        if self.action == "revert":
-            return f"going back to version {self.of}"
-        if self.of == "expanding":
-            return "a refit on all history"
-        return f"a refit on the newest {'window' if self.of == '1' else f'{self.of} windows'}"
 
 
 @dataclass(frozen=True)
@@ -126,152 +105,6 @@ class ProbePolicy:
     def gap(self) -> timedelta:
         """The embargo as a length of time."""
         return parse_duration(self.embargo)
-
-
-@dataclass(frozen=True)
-class FoldLoss:
-    """What each candidate, and the champion under the name `keep`, lost in one fold.
-
-    `loss` is the metric's distance from a faultless model (`Metric.loss`): smaller is better.
-    """
-
-    start: datetime
-    end: datetime
-    rows: int
-    loss: Mapping[str, float]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`, with times as text or not."""
-        start, end = (_moment(data[name]) for name in ("start", "end"))
-        return cls(start, end, int(data["rows"]), {name: float(value) for name, value in data["loss"].items()})
-
-
-@dataclass(frozen=True)
-class Series:
-    """The gain of one way of acting over the champion, in one window.
-
-    Attributes:
-        gain: in the metric's unit, positive is better.
-        sums: influence values of the gain summed by day, mean zero.
-        sizes: rows of each day.
-    """
-
-    gain: float
-    sums: tuple[float, ...]
-    sizes: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the probe found in one window; plain values, kept on record.
-
-    Attributes:
-        window: the window's label.
-        end: its end.
-        at: when it was looked at, by the model's clock.
-        champion: the version that was champion.
-        champion_loss: its loss on the judged rows.
-        folds: losses by fold, of all candidates.
-        followed: the candidate that was the leader in each fold.
-        series: `leader`, and each version to go back to, against the champion.
-    """
-
-    window: str
-    end: datetime
-    at: datetime
-    champion: str
-    champion_loss: float
-    folds: tuple[FoldLoss, ...]
-    followed: tuple[str, ...]
-    series: Mapping[str, Series]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = asdict(self)
-        plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
-        for fold in plain["folds"]:
-            fold["start"], fold["end"] = fold["start"].isoformat(), fold["end"].isoformat()
-        return plain
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(
-            window=data["window"],
-            end=_moment(data["end"]),
-            at=_moment(data["at"]),
-            champion=data["champion"],
-            champion_loss=data["champion_loss"],
-            folds=tuple(FoldLoss.from_dict(fold) for fold in data["folds"]),
-            followed=tuple(data["followed"]),
-            series={name: Series(s["gain"], tuple(s["sums"]), tuple(s["sizes"])) for name, s in data["series"].items()},
-        )
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What acting would have gained, as a share of the champion's loss.
-
-    Attributes:
-        candidate: what to act by: `refit:<window>` or `revert:<version>`.
-        lower: one-sided lower bound at the probe's level.
-        mean: the estimate.
-        windows: over how many windows it was pooled.
-        rows: judged rows.
-        days: days they fall on.
-    """
-
-    candidate: str
-    lower: float
-    mean: float
-    windows: int
-    rows: int
-    days: int
-
-    @property
-    def told(self) -> str:
-        """In words."""
-        over = "the newest window" if self.windows == 1 else f"the newest {self.windows} windows"
-        judged = f"{self.rows:,} rows on {self.days} days"
-        would = f"{Candidate.parse(self.candidate).told} would have lost"
-        # Shown with one decimal: 0.0 % is neither less nor more.
-        if abs(self.mean) < 0.0005:
-            return f"{would} as much as the champion in {over} ({judged})"
-        than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
-        sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
-        return f"{would} {than} in {over} ({sure}; {judged})"
-
-
-@dataclass(frozen=True)
-class Probed:
-    """All looks of a champion's life, added up.
-
-    Attributes:
-        refit: the gain of refitting by the leader; None when it cannot be judged.
-        revert: the gain of the best version to go back to; None when there is none.
-        leader: the candidate that a refit should follow now.
-        looks: how often the champion has been looked at.
-        alpha_spent: false alarms to be expected from these looks.
-        sentence: what was found.
-    """
-
-    refit: Gain | None
-    revert: Gain | None
-    leader: str
-    looks: int
-    alpha_spent: float
-    sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        gains = {name: Gain(**data[name]) if data[name] else None for name in ("refit", "revert")}
-        return cls(**{**data, **gains})
 
 
 def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
@@ -336,6 +169,9 @@ def look(
     earlier: Sequence[FoldLoss],
     policy: ProbePolicy,
     twin: Array | None = None,
+    profit: Metric | None = None,
+    costs: Mapping[str, float] | None = None,
+    labelled: int | None = None,
 ) -> Look:
     """Judge one window fold by fold.
 
@@ -356,6 +192,9 @@ def look(
         policy: how to look.
         twin: what refits are held against where they are fitted on samples: scores of the champion's recipe fitted on
             an equal sample of its own rows. Beside the champion itself all of them would look worse than they are.
+        profit: by which gains are measured in money too, and `costs`, its table.
+        costs: see `profit`.
+        labelled: labelled rows of the window, of which these may be a sample.
 
     Raises:
         CannotJudge: no rows, or the metric is undefined on them.
@@ -384,17 +223,33 @@ def look(
     value = judge.score(y, kept)
     ways = {"leader": led} if followed else {}
     ways |= {name: values for name, values in scores.items() if Candidate.parse(name).action == "revert"}
-    series = {}
-    direction = 1.0 if judge.greater_is_better else -1.0
-    for name, values in ways.items():
-        mine, psi = judge.evaluate(y, against if name == "leader" else kept)
-        other, psi_other = judge.evaluate(y, values)
-        sums, sizes = block_sums(direction * (psi_other - psi), days)
-        series[name] = Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()))
-    return Look(label, window.end, at, champion, judge.loss(value), tuple(found), tuple(followed), series)
+    pairs = {name: (against if name == "leader" else kept, values) for name, values in ways.items()}
+    series = {name: _series(judge, y, *pair, days) for name, pair in pairs.items()}
+    profits = {name: _series(profit, y, *pair, days) for name, pair in pairs.items()} if profit else {}
+    return Look(
+        label,
+        window.end,
+        at,
+        champion,
+        judge.loss(value),
+        tuple(found),
+        tuple(followed),
+        series,
+        profit=profits,
+        costs=dict(costs or {}),
+        labelled=labelled,
+    )
 
 
-def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: datetime, length: timedelta) -> Probed:
+def add_up(
+    looks: Sequence[Look],
+    policy: ProbePolicy,
+    *,
+    champion: str,
+    since: datetime,
+    length: timedelta,
+    costs: Mapping[str, float] | None = None,
+) -> Probed:
     """What all looks at one champion say together.
 
     Args:
@@ -403,6 +258,7 @@ def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: 
         champion: the version in production.
         since: when it came into production: what was seen before has been answered by that.
         length: of a monitoring window.
+        costs: today's cost table; with one, gains are told in money too.
 
     Raises:
         CannotJudge: there is no look at this champion yet.
@@ -413,9 +269,10 @@ def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: 
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
     names = [f"refit:{of}" for of in policy.refits]
     lead = leader([f for one in ordered for f in one.folds], names, length=length, half_life=policy.half_life)
-    refit = _gain("leader", lead, mine, policy)
+    money: Any = {"length": length, "costs": costs or {}}
+    refit = _gain("leader", lead, mine, policy, **money)
     versions = [name for name in mine[-1].series if name != "leader"]
-    reverts = [gain for name in versions if (gain := _gain(name, name, mine, policy, share=len(versions)))]
+    reverts = [gain for name in versions if (gain := _gain(name, name, mine, policy, share=len(versions), **money))]
     revert = max(reverts, key=lambda gain: gain.lower, default=None)
     best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
     sentence = (
@@ -426,27 +283,74 @@ def add_up(looks: Sequence[Look], policy: ProbePolicy, *, champion: str, since: 
     return Probed(refit, revert, lead, len(mine), len(mine) * policy.level, sentence[0].upper() + sentence[1:])
 
 
-def _gain(name: str, candidate: str, looks: Sequence[Look], policy: ProbePolicy, *, share: int = 1) -> Gain | None:
+def _gain(
+    name: str,
+    candidate: str,
+    looks: Sequence[Look],
+    policy: ProbePolicy,
+    *,
+    length: timedelta,
+    costs: Mapping[str, float],
+    share: int = 1,
+) -> Gain | None:
     """The best lower bound over the spans that there are; None where no span can be judged."""
     spans = [span for span in SPANS if span <= len(looks)] or [1]
+    level = policy.level / (len(spans) * share)
     found = []
     for span in spans:
         newest = [one for one in looks[-span:] if name in one.series]
-        if len(newest) < span:
+        pooled = _pooled([one.series[name] for one in newest], level) if len(newest) == span else None
+        if pooled is None:
             continue
-        parts = [one.series[name] for one in newest]
-        rows = [sum(part.sizes) for part in parts]
-        total = sum(rows)
-        mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / total
-        loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / total
-        sums = np.concatenate([np.asarray(part.sums) for part in parts])
-        sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
-        if len(sums) < MIN_BLOCKS or loss <= 0.0:
-            continue
-        level = policy.level / (len(spans) * share)
-        span_interval = sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
-        found.append(Gain(candidate, span_interval.lower / loss, mean / loss, span, int(total), len(sums)))
-    return max(found, key=lambda gain: gain.lower, default=None)
+        mean, interval = pooled
+        rows = [sum(one.series[name].sizes) for one in newest]
+        loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / sum(rows)
+        if loss > 0.0:
+            found.append(Gain(candidate, interval.lower / loss, mean / loss, span, interval.n, interval.n_blocks))
+    best = max(found, key=lambda gain: gain.lower, default=None)
+    if best is None or not costs:
+        return best
+    return replace(best, profit=_profit_gain(name, looks, spans, level, length=length, costs=costs))
+
+
+def _profit_gain(
+    name: str,
+    looks: Sequence[Look],
+    spans: Sequence[int],
+    level: float,
+    *,
+    length: timedelta,
+    costs: Mapping[str, float],
+) -> ProfitGain | None:
+    """The same in money; only looks that were made with this cost table count."""
+    found = []
+    for span in spans:
+        newest = [one for one in looks[-span:] if name in one.profit and one.labelled and one.costs == costs]
+        pooled = _pooled([one.profit[name] for one in newest], level) if len(newest) == span else None
+        if pooled is not None:
+            rows = sum(one.labelled or 0 for one in newest) / (span * length / timedelta(days=1))
+            found.append(ProfitGain(pooled[1].lower, pooled[0], rows))
+    return max(found, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
+
+
+def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | None:
+    """The mean gain of several windows, and its interval at a one-sided level; None on too few days."""
+    rows = [sum(part.sizes) for part in parts]
+    mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
+    sums = np.concatenate([np.asarray(part.sums) for part in parts])
+    sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
+    if len(sums) < MIN_BLOCKS:
+        return None
+    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
+
+
+def _series(judge: Metric, y: Array, before: Array, after: Array, days: Any) -> Series:
+    """The gain of one way of acting over what there is, by a metric."""
+    direction = 1.0 if judge.greater_is_better else -1.0
+    mine, psi = judge.evaluate(y, before)
+    other, psi_other = judge.evaluate(y, after)
+    sums, sizes = block_sums(direction * (psi_other - psi), days)
+    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()))
 
 
 def _loss(judge: Any, y: Array, s: Array) -> float:
@@ -454,7 +358,3 @@ def _loss(judge: Any, y: Array, s: Array) -> float:
         return float(judge.loss(judge.score(y, s)))
     except CannotJudge:
         return math.nan
-
-
-def _moment(value: str | datetime) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -16,12 +16,13 @@ from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.drift import DriftPolicy
+from mlops_assets.core.events import DeclaredEvent
 from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.metrics import Metric, metric, profit
 from mlops_assets.core.performance_policy import PerformancePolicy
-from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe import ProbePolicy
+from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
 
@@ -226,6 +227,11 @@ def pinned_days(days: str) -> tuple[date, date]:
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class EventSpec(DeclaredEvent):
+    """Days that are not like others: the fields of `DeclaredEvent`."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class PerformanceSpec(PerformancePolicy):
     """When performance no longer holds: the fields of `PerformancePolicy`."""
 
@@ -277,8 +283,9 @@ def _retrain_policy(value: Any) -> Any:
     """
     if not isinstance(value, dict):
         return value
-    if "window" in value:
-        raise ValueError("retrain.window follows monitoring.window: remove it and set that.")
+    for name, other in SET_BY_PLATFORM.items():
+        if name in value:
+            raise ValueError(f"retrain.{name} follows {other}: remove it and set that.")
     return RetrainPolicy.from_dict(value)
 
 
@@ -303,6 +310,7 @@ class ModelSettings(Settings):
     retrain: Retrain = Field(default_factory=RetrainPolicy, description="Fields of `RetrainPolicy`.")
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="Fields of `ProbePolicy`.")
     gate: GateSpec = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
+    events: list[EventSpec] = Field(default_factory=list, description="Holidays, outages, price changes: `EventSpec`.")
 
     @field_validator("timezone")
     @classmethod
@@ -313,6 +321,8 @@ class ModelSettings(Settings):
     def _costs_fit_the_task(self) -> ModelSettings:
         if self.monitoring.costs:
             profit(self.task, self.monitoring.costs)
+        elif self.retrain.price_money is not None:
+            raise ValueError("retrain.price_money needs a cost table: set monitoring.costs, or remove it.")
         return self
 
     @model_validator(mode="after")
@@ -332,8 +342,8 @@ class ModelSettings(Settings):
 
     @property
     def retrain_policy(self) -> RetrainPolicy:
-        """The policy, told how long a monitoring window is."""
-        return replace(self.retrain, window=parse_every(self.monitoring.window).approximately)
+        """The policy, told how long a monitoring window is and where its hours are."""
+        return replace(self.retrain, window=parse_every(self.monitoring.window).approximately, timezone=self.timezone)
 
     @property
     def zone(self) -> ZoneInfo:

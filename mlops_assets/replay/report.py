@@ -28,6 +28,8 @@ ACTIONS = {
     "retrain": "retrain",
     "wait": "wait",
     "revert": "went back",
+    "propose_retrain": "proposed to retrain",
+    "propose_revert": "proposed to go back",
     "quarantine": "quarantine",
     "cannot_judge": "cannot judge",
 }

@@ -1,6 +1,6 @@
 """Gathering what is known about a model at this moment, for the policy to decide on.
 
-Here: reading reports, quarantine, requests and pauses into one `Evidence`; keeping the decision. Not here:
+Here: reading reports, quarantine and what people have said into one `Evidence`; keeping the decision. Not here:
 deciding (`core.policy`), starting runs (`components.retrain_sensor`).
 """
 
@@ -13,13 +13,18 @@ from typing import Any
 
 import pandas as pd
 
+from mlops_assets.core.events import is_evidence, named
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide, is_news
+from mlops_assets.core.probe import SPANS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
+from mlops_assets.core.words import Answer
+from mlops_assets.resources.holds import hold
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
-from mlops_assets.resources.probing import probed
+from mlops_assets.resources.probing import ending_at, probed
+from mlops_assets.resources.record import APPROVAL
 
 REPORTS = ("drift", "performance")
 OUTCOMES = ("promotion", "rejection")
@@ -34,12 +39,17 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
     # Fairness is for people: more of the same rows seldom mends it, so it asks for no training.
-    checks = tuple(
+    known = [
         check
         for check in window_checks(platform, model)
         if check.kind != "fairness" and (since is None or check.window_end > since)
-    )
+    ]
+    windows = {check.window_end: ending_at(model, check.window_end) for check in known}
+    checks = tuple(c for c in known if is_evidence(model.events, windows[c.window_end], model.timezone))
+    newest = [windows[end] for end in sorted(windows)[-max(SPANS) :]]
     bad = _bad_data(platform, model)
+    record = platform.ledger.record
+    answer = record.answer(model.name)
     return Evidence(
         model=model.name,
         window=checks[-1].window if checks else None,
@@ -49,11 +59,21 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         champion_since=since,
         data_ok=not bad,
         data_sentence=" ".join(bad),
-        request=platform.ledger.record.open_request(model.name),
-        paused=platform.ledger.record.paused(model.name),
+        request=record.open_request(model.name),
+        request_forced=record.request_is_forced(model.name),
+        paused=record.paused(model.name),
+        frozen=hold(platform, model.name, "freeze"),
+        snoozed=hold(platform, model.name, "snooze"),
+        answer=_answer(answer) if answer else None,
+        events=named(model.events, newest, model.timezone),
         probe=probed(platform, model, champion),
         cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks or champion is None else (),
     )
+
+
+def _answer(entry: Mapping[str, Any]) -> Answer:
+    at = datetime.fromisoformat(entry["at"])
+    return Answer(entry["decision"], entry["question"], entry["kind"] == APPROVAL, entry["by"], at, entry["reason"])
 
 
 def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]:

@@ -14,12 +14,12 @@ from mlops_assets.core.counterfactuals import larger_changes
 from mlops_assets.core.policy import Counterfactual, Decision, Evidence, RetrainPolicy, decide
 from mlops_assets.resources.evidence import OUTCOMES, history_of
 from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record
+from mlops_assets.resources.record import ACTED, APPROVAL, REFUSAL, Record
 
 if TYPE_CHECKING:
     import dagster as dg
 
-FOLLOWED = (*OUTCOMES, "rollback", "outcome")
+FOLLOWED = (*OUTCOMES, "rollback", "outcome", APPROVAL, REFUSAL)
 """Kinds of entries that may name the decision they came of."""
 RUN_TAG = "mlops/decision"
 
@@ -102,9 +102,17 @@ def explain(home: Home, prefix: str) -> Explanation:
         replayed=replayed,
         not_replayed=why_not,
         flips=flips,
-        came_of_it=[e for e in entries[place:] if e["kind"] in FOLLOWED and e.get("decision") == entry["id"]],
+        came_of_it=[e for e in entries[place + 1 :] if _came_of(e, entry["id"])],
         runs=_runs(home, entry["id"]) if entry["action"] != "wait" else [],
     )
+
+
+def _came_of(entry: Mapping[str, Any], decision: str) -> bool:
+    """Whether an entry names the decision, or is a decision to do what that one proposed."""
+    if entry["kind"] == "decision":
+        answer = entry["evidence"].get("answer")
+        return bool(entry["action"] in ACTED and answer and answer["decision"] == decision)
+    return entry["kind"] in FOLLOWED and entry.get("decision") == decision
 
 
 def _replay(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tuple[str | None, str, list[Flip]]:

@@ -63,7 +63,7 @@ def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame
     """The labelled rows of the gate window, with features."""
     rows = data.events(data.day(gate.start), data.day(gate.end), as_of=as_of)
     rows = rows[rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])].reset_index(drop=True)
-    return data.with_features(rows)
+    return data.with_features(data.usual(rows))
 
 
 def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime) -> Scored:
@@ -89,11 +89,15 @@ def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window,
     seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
     made, scores, models = challenger, list[np.ndarray](), list[str]()
     for part in fold_windows(gate, model.probe.folds, model.timezone):
+        judged = rows[part.contains(rows[EVENT_TIME])]
+        if judged.empty:
+            # All its days lie in an excluded event.
+            continue
         before = np.flatnonzero(_trained_on(all_rows, data, part.start - model.probe.gap))
         if not hardly_more(before, seen):
             fit_rows = all_rows.iloc[before]
             made, seen = fit(challenger.recipe, fit_rows, fit_rows[LABEL].to_numpy()), before
-        scores.append(made.predict(rows[part.contains(rows[EVENT_TIME])]))
+        scores.append(made.predict(judged))
         models.append(made.sha256)
     return Scored(rows, np.concatenate(scores), tuple(models), known)
 

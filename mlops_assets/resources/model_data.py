@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.catalogue import Catalogue, LabelModel
+from mlops_assets.core.events import trained, usual
 from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import Window, maturity, midnight, parse_duration
+from mlops_assets.core.windows import Window, local_days, maturity, midnight, parse_duration
 from mlops_assets.resources.features import Features
 from mlops_assets.resources.lake import Lake, content_hash
 
@@ -101,6 +102,11 @@ class ModelData:
         """The same rows in the same order, with each view's features as known at `event_timestamp`."""
         return self.features.historical(rows, self.model.features)
 
+    def usual(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows outside excluded events: those that may be judged or referred to."""
+        kept = usual(self.model.events, rows[EVENT_TIME], self.model.timezone)
+        return rows if kept.all() else rows[kept].reset_index(drop=True)
+
     def day(self, moment: datetime) -> date:
         """The local calendar day of a moment."""
         return moment.astimezone(self.model.zone).date()
@@ -123,7 +129,9 @@ class ModelData:
             window = self._window(last, length, not_before)
             if window is None:
                 break
-            rows = self.events(self.day(window.start), last, as_of=as_of)
+            rows = self.usual(self.events(self.day(window.start), last, as_of=as_of))
+            if self.model.events and len(np.unique(local_days(rows[EVENT_TIME], self.model.timezone))) < MIN_BLOCKS:
+                continue
             state = maturity(
                 window,
                 rows[EVENT_TIME],
@@ -157,7 +165,8 @@ class ModelData:
             CannotJudge: fewer rows than `training.min_rows`.
         """
         rows = self.events(self.training_start(known_by), as_of=known_by)
-        rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))].reset_index(drop=True)
+        rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))]
+        rows = rows[trained(self.model.events, rows[EVENT_TIME], self.model.timezone)].reset_index(drop=True)
         if len(rows) < self.model.training.min_rows:
             raise CannotJudge(
                 f"{len(rows):,} labelled rows are known before {known_by:%Y-%m-%d %H:%M} UTC, "

@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from mlops_assets.core.drift import DriftVerdict, FeatureDrift, Profile, compare, drift_verdict
+from mlops_assets.core.events import named
 from mlops_assets.core.performance import PerformanceRow, performance_report
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.reporting import markdown_table
@@ -134,7 +135,7 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
             header=["feature", "PSI", "KS", "missing share, change", "mean, change in sd"],
         ),
         plot=_drift_plot(top, model, window),
-        reason=" ".join(check.sentence for check in checks),
+        reason=" ".join([*(check.sentence for check in checks), *named(model.events, [window], model.timezone)]),
         html=html,
         more={"findings": explained.markdown()},
     )
@@ -172,7 +173,7 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         newest=newest,
         table=by_window_markdown(model, summaries[-SHOWN:]),
         plot=metric_plot(model.metric, summaries, title=f"{model.metric} by window"),
-        reason=" ".join([*told, *restated]),
+        reason=" ".join([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
     )
 

@@ -105,7 +105,7 @@ def _realised(
     platform: Platform, model: ModelSettings, promotion: Mapping[str, Any], rows: pd.DataFrame
 ) -> Paired | CannotJudge:
     """The promoted version against the one that it replaced; a first one against the baseline, as in the gate."""
-    known = rows[rows[LABEL].notna()].reset_index(drop=True)
+    known = platform.data(model).usual(rows[rows[LABEL].notna()].reset_index(drop=True))
     if known.empty:
         return CannotJudge("no row of these days has a label", "Nothing depends on it.")
     try:

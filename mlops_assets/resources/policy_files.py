@@ -19,10 +19,14 @@ from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.life import LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe import ProbePolicy
+from mlops_assets.core.retrain_policy import SET_BY_PLATFORM
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
 
+NOT_ON_PAPER = ("mode", "quiet_hours", "price_money", "price_horizon")
+"""Fields that a life on paper leaves at their defaults: nobody is there to approve, its clock knows ends of windows and
+no hours, and its rows are a sample, which says nothing about money."""
 WITHOUT_EFFECT = {
-    "retrain": ("window", "performance_breaches", "drift_breaches"),
+    "retrain": (*SET_BY_PLATFORM, "performance_breaches", "drift_breaches", *NOT_ON_PAPER),
     "probe": ("rows",),
     "gate": (
         "window", "ship", "slice_margin", "slice_min_rows", "beat_baseline", "twin_correlation",
@@ -30,7 +34,7 @@ WITHOUT_EFFECT = {
     ),
 }  # fmt: skip
 """Fields that change nothing on paper: there are no checks, slices, baselines, twins or further limits there, and rows
-are sampled once for all."""
+are sampled once for all (see also `NOT_ON_PAPER`)."""
 ALLOWED = {
     section: tuple(f.name for f in fields(kind) if f.name not in WITHOUT_EFFECT[section])
     for section, kind in (("retrain", RetrainPolicy), ("probe", ProbePolicy), ("gate", GatePolicy))
@@ -42,7 +46,7 @@ def own_policy(model: ModelSettings) -> LifePolicy:
     """What the model's YAML says, as a life on paper takes it."""
     return LifePolicy(
         metric=model.metric,
-        retrain=model.retrain_policy,
+        retrain=replace(model.retrain_policy, **{name: getattr(RetrainPolicy(), name) for name in NOT_ON_PAPER}),
         probe=model.probe,
         gate=model.gate,
         mature_share=model.label.mature_share,

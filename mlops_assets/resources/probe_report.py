@@ -5,10 +5,14 @@ Here: a table, a plot and a sentence for the asset's materialization. Not here: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlops_assets.core.probe import Candidate, FoldLoss, Look
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.price import exceeds_price
+from mlops_assets.core.probe import Candidate, FoldLoss, Gain, Look
 from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.retrain_policy import RetrainPolicy
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.svg import markdown_bars
 from mlops_assets.resources.platform import Platform
@@ -57,8 +61,15 @@ def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeRepor
         )
     if looked.unjudged:
         metadata["not_judged"] = "; ".join(looked.unjudged)
-    passed = all(gain.lower <= model.retrain.min_gain for gain in gains) if gains else None
-    return ProbeReport(metadata, passed, sentence)
+    return ProbeReport(metadata, _is_best(gains, model.retrain), sentence)
+
+
+def _is_best(gains: Sequence[Gain], policy: RetrainPolicy) -> bool | None:
+    try:
+        return not any(exceeds_price(gain, policy) for gain in gains) if gains else None
+    except CannotJudge:
+        # The price is in money, and the gain is not; the decision says why.
+        return None
 
 
 def _has_gain(one: Look) -> bool:

@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.events import is_evidence
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.metrics import profit
 from mlops_assets.core.model import Model, Recipe, fit
 from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_windows, hardly_more, look
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
-from mlops_assets.core.windows import Window, closed_windows, local_days, maturity, parse_duration
+from mlops_assets.core.windows import Window, closed_windows, local_days, maturity, parse_duration, window_at
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
 from mlops_assets.resources.platform import Platform, fitted_until
@@ -71,6 +73,8 @@ def probe(platform: Platform, model: ModelSettings) -> Looked | None:
     for window in closed_windows(model.start, now, model.monitoring.window, model.timezone):
         if window.end in seen or window.end <= _since(champion):
             continue
+        if not is_evidence(model.events, window, model.timezone):
+            continue
         rows = _judged(platform.data(model), model, window, now=now, since=_since(champion))
         if rows is None:
             continue
@@ -100,11 +104,12 @@ def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | No
         return None
     try:
         return add_up(
-            read_looks(platform, model.name),
+            [one for one in read_looks(platform, model.name) if _counts(model, one)],
             model.probe,
             champion=str(champion.version),
             since=_in_production_since(platform, model, champion),
             length=_length(model),
+            costs=model.monitoring.costs,
         )
     except CannotJudge:
         return None
@@ -129,6 +134,16 @@ def _in_production_since(platform: Platform, model: ModelSettings, champion: Mod
         if entry["kind"] in ("promotion", "rollback") and entry["version"] == champion.version
     ]
     return max(changes, default=_since(champion))
+
+
+def ending_at(model: ModelSettings, end: datetime) -> Window:
+    """The monitoring window that ends then."""
+    return window_at(end - timedelta(microseconds=1), model.monitoring.window, model.timezone)
+
+
+def _counts(model: ModelSettings, one: Look) -> bool:
+    """Whether a look is evidence: an event may have been declared after it."""
+    return is_evidence(model.events, ending_at(model, one.end), model.timezone)
 
 
 def _length(model: ModelSettings) -> timedelta:
@@ -196,6 +211,9 @@ def _look(
         earlier=[fold for one in earlier for fold in one.folds],
         policy=model.probe,
         twin=twin,
+        profit=profit(model.task, model.monitoring.costs) if model.monitoring.costs else None,
+        costs=model.monitoring.costs,
+        labelled=len(rows),
     )
 
 

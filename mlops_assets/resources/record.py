@@ -21,6 +21,12 @@ from typing import Any
 
 from mlops_assets.resources.chain import HASH, Checked, Head, chained, check
 
+ENDED_BY = {"pause": "resume", "freeze": "unfreeze", "snooze": "wake"}
+"""Kinds of entries by which a person holds a model back, and those that end it."""
+APPROVAL, REFUSAL = "approval", "refusal"
+"""Kinds of entries by which a person answers a proposal."""
+ACTED = ("retrain", "revert")
+"""Actions of a decision that is carried out."""
 REIGN_BEGINS = ("promotion", "rollback")
 """Kinds of entries by which a `version` becomes champion."""
 
@@ -158,23 +164,47 @@ class Record:
 
     def open_request(self, model: str) -> str | None:
         """A person's reason to retrain that no decision has answered yet."""
-        reason = None
+        entry = self._request(model)
+        return f"{entry['reason']} [{entry['id']}]" if entry else None
+
+    def request_is_forced(self, model: str) -> bool:
+        """Whether whoever made the open request insists on it while the model is frozen."""
+        return bool((self._request(model) or {}).get("force"))
+
+    def answer(self, model: str) -> dict[str, Any] | None:
+        """The newest approval or refusal that no later decision has acted on, and no other proposal has followed."""
+        found: dict[str, Any] | None = None
         for entry in self.entries(model):
-            if entry["kind"] == "request":
-                reason = f"{entry['reason']} [{entry['id']}]"
-            elif entry["kind"] == "decision" and entry["action"] == "retrain":
-                reason = None
-        return reason
+            if entry["kind"] in (APPROVAL, REFUSAL):
+                found = entry
+            elif found and entry["kind"] == "decision":
+                is_over = entry["action"] in ACTED or entry.get("question") not in (None, found["question"])
+                found = None if is_over else found
+        return found
+
+    def standing(self, model: str, kind: str) -> dict[str, Any] | None:
+        """The newest pause, freeze or snooze (`kind`) that nobody has ended; its time may be over by the clock."""
+        found = None
+        for entry in self.entries(model):
+            if entry["kind"] == kind:
+                found = entry
+            elif entry["kind"] == ENDED_BY[kind]:
+                found = None
+        return found
 
     def paused(self, model: str) -> str | None:
         """Why the model is paused and who said so; None if it isn't."""
-        state = None
+        entry = self.standing(model, "pause")
+        return f"{entry['reason']} ({entry['by']})" if entry else None
+
+    def _request(self, model: str) -> dict[str, Any] | None:
+        found = None
         for entry in self.entries(model):
-            if entry["kind"] == "pause":
-                state = f"{entry['reason']} ({entry['by']})"
-            elif entry["kind"] == "resume":
-                state = None
-        return state
+            if entry["kind"] == "request":
+                found = entry
+            elif entry["kind"] == "decision" and entry["action"] == "retrain":
+                found = None
+        return found
 
     @contextmanager
     def _locked(self, model: str) -> Iterator[Path]:

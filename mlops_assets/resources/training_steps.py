@@ -28,6 +28,7 @@ from mlops_assets.resources.evidence import OUTCOMES
 from mlops_assets.resources.gate_limits import rules_of_what_ships
 from mlops_assets.resources.gating import Scored, compare, score
 from mlops_assets.resources.golden import golden_file
+from mlops_assets.resources.holds import frozen_against
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
@@ -194,7 +195,8 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     )
     if conclusion.promote and shipped and shipped_rows:
         columns = feature_columns(model, data)
-        write_days(platform.lake, model, version.version, shipped_rows.frame, columns=columns)
+        like = data.usual(shipped_rows.frame)
+        write_days(platform.lake, model, version.version, like, columns=columns)
         write_outcomes(
             platform.lake,
             model,
@@ -207,7 +209,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             platform.lake,
             model.name,
             version.version,
-            shipped_rows.frame,
+            like,
             columns=columns,
             scores=_one_score(scores),
         )
@@ -245,12 +247,16 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     decision, version = record["decision"], record["version"]
     at = datetime.fromisoformat(record["as_of"])
     outcome = {"version": version, "reason": verdict_["reason"], "fitted_until": record["fitted_until"]}
-    if not verdict_["promote"]:
+    before = platform.registry.champion(model.name)
+    is_champion = before is not None and before.version == version
+    frozen = frozen_against(platform, model, decision) if verdict_["promote"] and not is_champion else None
+    if frozen:
+        outcome["reason"] = f"{frozen} The gate had let it through: {outcome['reason']}"
+    if frozen or not verdict_["promote"]:
         platform.ledger.record.note(
             model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome
         )
         return {**outcome, "promoted": False}
-    before = platform.registry.champion(model.name)
     platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"], at=at)
     previous = platform.registry.previous(model.name)
     platform.ledger.record.note(

@@ -45,6 +45,7 @@ def test_the_commands_are_all_there() -> None:
         "power",
         "golden",
     }
+    wanted |= {"freeze", "unfreeze", "snooze", "wake", "approve", "reject"}
     assert {" ".join(path) for path in COMMANDS} == wanted
 
 

@@ -92,3 +92,64 @@ def test_a_retraining_that_broke_holds_nothing_back(drifting: World) -> None:
     (request,) = asked(drifting)
     assert request.tags["mlops/rule"] == "request"
     assert request.run_key != decision.id
+
+
+def test_a_proposal_starts_nothing_before_a_person_agrees_and_one_run_after(drifting: World) -> None:
+    world = drifting.with_settings(retrain={"mode": "propose"})
+    assert world.tick().skipped.startswith("propose_retrain (drift)")
+    assert world.tick().runs == ()
+    (proposal,) = [e for e in world.ledger("decision") if e["action"] == "propose_retrain"]
+    said = {"decision": proposal["id"], "question": proposal["question"], "by": "ada", "reason": ""}
+    world.platform.ledger.record.note("flight_delay", "approval", **said)
+    (first,), (second,) = asked(world), asked(world)
+    assert first.run_key == second.run_key
+    done = world.ledger("decision")[-1]
+    assert (done["action"], done["rule"], done["evidence"]["answer"]["by"]) == ("retrain", "drift", "ada")
+
+
+def test_a_rejected_proposal_starts_nothing(drifting: World) -> None:
+    world = drifting.with_settings(retrain={"mode": "propose"})
+    world.tick()
+    proposal = world.ledger("decision")[-1]
+    said = {"decision": proposal["id"], "question": proposal["question"], "by": "ada", "reason": "a storm."}
+    world.platform.ledger.record.note("flight_delay", "refusal", **said)
+    assert world.tick().skipped.startswith("wait (rejected): ada rejected it")
+    told = world.ledger()
+    assert world.tick().runs == ()
+    assert world.ledger() == told
+
+
+def test_what_was_decided_before_a_freeze_or_quiet_hours_starts_after_them(drifting: World) -> None:
+    """The process died between the decision and its run, and a person froze the model."""
+    (first,) = asked(drifting)
+    record = drifting.platform.ledger.record
+    until = "2013-03-05T05:00:00+00:00"
+    record.note("flight_delay", "freeze", reason="year-end.", by="ada", until=until)
+    assert "wait (frozen): The model is frozen until 2013-03-05 05:00 UTC by ada" in drifting.tick().skipped
+    assert drifting.tick().runs == ()
+    record.note("flight_delay", "unfreeze", reason="done", by="ada")
+    # The clock stands at midnight in New York.
+    quiet = drifting.with_settings(retrain={"quiet_hours": ("22:00-06:00",)})
+    assert "it can start at 2013-03-04 11:00 UTC" in quiet.tick().skipped
+    assert asked(drifting)[0].run_key == first.run_key
+
+
+def test_a_champion_stays_where_the_model_was_frozen_while_its_challenger_was_trained(drifting: World) -> None:
+    from mlops_assets.resources.training_steps import conclude
+
+    platform, model = drifting.platform, drifting.model
+    decision, _, _ = consider(platform, model)
+    keep(platform, decision)
+    platform.ledger.record.note(model.name, "freeze", reason="year-end.", by="ada", until="2013-03-05T05:00:00+00:00")
+    evaluation = {
+        "decision": decision.id,
+        "as_of": platform.now(model).isoformat(),
+        "version": 7,
+        "fitted_until": platform.now(model).isoformat(),
+        "verdict": {"promote": True, "reason": "It is better."},
+    }
+    platform.write_record(model.name, "evaluation", evaluation)
+    assert conclude(platform, model)["promoted"] is False
+    assert drifting.aliases()["champion"] == 1
+    (entry,) = drifting.ledger("rejection")[-1:]
+    assert entry["reason"].startswith("The model is frozen until 2013-03-05 05:00 UTC by ada: year-end.")

@@ -40,6 +40,7 @@ SECTIONS = {
     ("models.md", "Retraining"): RetrainPolicy,
     ("models.md", "Probe"): settings.ProbeSpec,
     ("models.md", "Gate"): settings.GateSpec,
+    ("models.md", "Events"): settings.EventSpec,
 }
 REQUIRED = "required"
 ALL_DEFAULTS = "all defaults"

@@ -170,6 +170,9 @@ def test_commands_on_the_record_load_nothing_heavy(tmp_path: Path) -> None:
         "pause flight_delay --reason test",
         "resume flight_delay --reason test",
         "retrain flight_delay --reason test",
+        "freeze flight_delay --until 2999-12-31 --reason test",
+        "unfreeze flight_delay --reason test",
+        "approve --help",
         "quarantine list --json",
     )
     code = (

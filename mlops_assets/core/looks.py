@@ -1,0 +1,234 @@
+"""What the probe found, as it is kept on record.
+
+Here: what could serve instead of the champion (`Candidate`), a look at one window (`Look`), the gain that looks add up
+to (`Gain`, `Probed`), in plain values and in words. Not here: how windows are looked at and gains added up (`probe`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Self
+
+Action = Literal["revert", "refit"]
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """What could serve instead of the champion.
+
+    Attributes:
+        action: `revert` to a kept version, or `refit` the champion's recipe.
+        of: the version, or the training window: `expanding`, or the number of newest monitoring windows.
+    """
+
+    action: Action
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is called on record: `refit:expanding`, `refit:2`, `revert:7`."""
+        return f"{self.action}:{self.of}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The inverse of `name`."""
+        action, _, of = name.partition(":")
+        if action not in ("revert", "refit") or not of:
+            raise ValueError(f"{name!r} is no candidate: write refit:<window> or revert:<version>")
+        return cls("revert" if action == "revert" else "refit", of)
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        if self.action == "revert":
+            return f"going back to version {self.of}"
+        if self.of == "expanding":
+            return "a refit on all history"
+        return f"a refit on the newest {'window' if self.of == '1' else f'{self.of} windows'}"
+
+
+@dataclass(frozen=True)
+class FoldLoss:
+    """What each candidate, and the champion under the name `keep`, lost in one fold.
+
+    `loss` is the metric's distance from a faultless model (`Metric.loss`): smaller is better.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+    loss: Mapping[str, float]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, with times as text or not."""
+        start, end = (_moment(data[name]) for name in ("start", "end"))
+        return cls(start, end, int(data["rows"]), {name: float(value) for name, value in data["loss"].items()})
+
+
+@dataclass(frozen=True)
+class Series:
+    """The gain of one way of acting over the champion, in one window.
+
+    Attributes:
+        gain: in the metric's unit, positive is better.
+        sums: influence values of the gain summed by day, mean zero.
+        sizes: rows of each day.
+    """
+
+    gain: float
+    sums: tuple[float, ...]
+    sizes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the probe found in one window; plain values, kept on record.
+
+    Attributes:
+        window: the window's label.
+        end: its end.
+        at: when it was looked at, by the model's clock.
+        champion: the version that was champion.
+        champion_loss: its loss on the judged rows.
+        folds: losses by fold, of all candidates.
+        followed: the candidate that was the leader in each fold.
+        series: `leader`, and each version to go back to, against the champion.
+        profit: the same in profit per row, where there is a cost table.
+        costs: that table.
+        labelled: labelled rows of the window, of which a sample may have been judged; None where it was not noted.
+    """
+
+    window: str
+    end: datetime
+    at: datetime
+    champion: str
+    champion_loss: float
+    folds: tuple[FoldLoss, ...]
+    followed: tuple[str, ...]
+    series: Mapping[str, Series]
+    profit: Mapping[str, Series] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    labelled: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = asdict(self)
+        plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
+        for fold in plain["folds"]:
+            fold["start"], fold["end"] = fold["start"].isoformat(), fold["end"].isoformat()
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(
+            window=data["window"],
+            end=_moment(data["end"]),
+            at=_moment(data["at"]),
+            champion=data["champion"],
+            champion_loss=data["champion_loss"],
+            folds=tuple(FoldLoss.from_dict(fold) for fold in data["folds"]),
+            followed=tuple(data["followed"]),
+            series=_series(data["series"]),
+            profit=_series(data.get("profit", {})),
+            costs=data.get("costs", {}),
+            labelled=data.get("labelled"),
+        )
+
+
+@dataclass(frozen=True)
+class ProfitGain:
+    """What acting would have gained in money.
+
+    Attributes:
+        lower: one-sided lower bound at the probe's level, in profit per row.
+        mean: the estimate.
+        rows_per_day: labelled rows a day in the windows it was measured on.
+    """
+
+    lower: float
+    mean: float
+    rows_per_day: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What acting would have gained, as a share of the champion's loss.
+
+    Attributes:
+        candidate: what to act by: `refit:<window>` or `revert:<version>`.
+        lower: one-sided lower bound at the probe's level.
+        mean: the estimate.
+        windows: over how many windows it was pooled.
+        rows: judged rows.
+        days: days they fall on.
+        profit: the same in money, where there is a cost table.
+    """
+
+    candidate: str
+    lower: float
+    mean: float
+    windows: int
+    rows: int
+    days: int
+    profit: ProfitGain | None = None
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        over = "the newest window" if self.windows == 1 else f"the newest {self.windows} windows"
+        judged = f"{self.rows:,} rows on {self.days} days"
+        would = f"{Candidate.parse(self.candidate).told} would have lost"
+        # Shown with one decimal: 0.0 % is neither less nor more.
+        if abs(self.mean) < 0.0005:
+            return f"{would} as much as the champion in {over} ({judged})"
+        than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
+        sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
+        return f"{would} {than} in {over} ({sure}; {judged})"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`; gains from before there was one in money have none."""
+        return cls(**{**data, "profit": ProfitGain(**data["profit"]) if data.get("profit") else None})
+
+
+@dataclass(frozen=True)
+class Probed:
+    """All looks of a champion's life, added up.
+
+    Attributes:
+        refit: the gain of refitting by the leader; None when it cannot be judged.
+        revert: the gain of the best version to go back to; None when there is none.
+        leader: the candidate that a refit should follow now.
+        looks: how often the champion has been looked at.
+        alpha_spent: false alarms to be expected from these looks.
+        sentence: what was found.
+    """
+
+    refit: Gain | None
+    revert: Gain | None
+    leader: str
+    looks: int
+    alpha_spent: float
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        gains = {name: Gain.from_dict(data[name]) if data[name] else None for name in ("refit", "revert")}
+        return cls(**{**data, **gains})
+
+
+def _series(data: Mapping[str, Any]) -> dict[str, Series]:
+    return {name: Series(one["gain"], tuple(one["sums"]), tuple(one["sizes"])) for name, one in data.items()}
+
+
+def _moment(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -1,0 +1,50 @@
+"""Plain values: what evidence, policies and decisions are on record.
+
+Here: canonical JSON, values and times as plain ones and back, lengths of time in words. Not here: what is recorded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mlops_assets.core.windows import format_duration
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, refusing NaN: equal values have equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: times in UTC as ISO 8601, lengths of time as `7d`, tuples as lists."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value
+
+
+def moment(value: str | datetime) -> datetime:
+    """A moment in UTC, from text or not.
+
+    Raises:
+        ValueError: it has no time zone.
+    """
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        msg = f"{value} has no time zone: write times with an offset, for example 2013-05-01T00:00:00+00:00"
+        raise ValueError(msg)
+    return found.astimezone(UTC)
+
+
+def days_of(length: timedelta) -> str:
+    """A length of time in words: `7 days`, `36.0 hours`."""
+    days = length.total_seconds() / 86400
+    return f"{days:.0f} days" if days >= 2 else f"{days * 24:.1f} hours"

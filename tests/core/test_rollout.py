@@ -1,0 +1,140 @@
+"""The rollout's moves: each guardrail passes, fails, and says nothing where nothing was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mlops_assets.core.comparison import Paired
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen, advance, begin, guardrails
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+POLICY = RolloutPolicy()
+DAY = timedelta(days=1)
+FINE = Seen(rows=1_000)
+
+
+def rollout(state: str = "shadow", step: int = 0) -> Rollout:
+    return Rollout(version=7, champion=6, state=state, step=step, since=NOW, decision="d1")  # type: ignore[arg-type]
+
+
+def paired(gain: float, *, half: float) -> Paired:
+    return Paired("roc_auc", gain, gain - half, gain + half, half / 2, 20.0, 5_000, 20, 0.8, 0.8 + gain, 0.95)
+
+
+def test_a_good_candidate_goes_all_the_way() -> None:
+    now, at, seen = NOW, begin(7, 6, POLICY, decision="d1", now=NOW), []
+    for _ in range(40):
+        seen.append((at.state, at.step, at.share(POLICY)))
+        now += timedelta(hours=12)
+        at = advance(at, FINE, POLICY, now).rollout
+    steps = list(dict.fromkeys(seen))
+    assert steps == [
+        ("shadow", 0, 0.0), ("canary", 0, 0.05), ("canary", 1, 0.25), ("watch", 1, 1.0), ("champion", 1, 1.0),
+    ]  # fmt: skip
+    assert not advance(at, FINE, POLICY, now + DAY).moved
+
+
+def test_a_first_model_answers_at_once() -> None:
+    assert begin(1, None, POLICY, decision="d", now=NOW).state == "champion"
+
+
+@pytest.mark.parametrize(
+    ("policy", "states"),
+    [
+        (RolloutPolicy.preset("direct"), ["champion"]),
+        (RolloutPolicy(shadow=0), ["canary", "canary", "watch", "champion"]),
+        (RolloutPolicy(canary=()), ["shadow", "watch", "champion"]),
+        (RolloutPolicy(watch=0, canary=(10,)), ["shadow", "canary", "champion"]),
+    ],
+)
+def test_steps_that_are_left_out_are_skipped(policy: RolloutPolicy, states: list[str]) -> None:
+    at, found, now = begin(7, 6, policy, decision="d", now=NOW), [], NOW
+    while True:
+        found.append(at.state)
+        if not at.is_open:
+            break
+        now += 8 * DAY
+        at = advance(at, FINE, policy, now).rollout
+    assert found == states
+
+
+def test_time_alone_does_not_move_a_candidate_that_scored_too_little() -> None:
+    move = advance(rollout(), Seen(rows=199), POLICY, NOW + 5 * DAY)
+    assert not move.moved
+    assert "199 of 200 rows were scored" in move.reason
+    assert advance(rollout(), Seen(rows=200), POLICY, NOW + 5 * DAY).moved
+
+
+def test_rows_alone_do_not_move_it_before_its_time() -> None:
+    move = advance(rollout(), FINE, POLICY, NOW + timedelta(hours=23))
+    assert not move.moved
+    assert "until 2026-01-06 00:00 UTC" in move.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "name"),
+    [
+        (Seen(rows=10, loaded=False), "loads"),
+        (Seen(rows=10, gain=paired(-0.06, half=0.02)), "metric"),
+        (Seen(rows=90, errors=10), "errors"),
+        (Seen(rows=10, p99_ms=201.0), "p99"),
+        (Seen(rows=10, psi=0.51), "scores"),
+    ],
+)
+def test_each_guardrail_stops_it_at_once(seen: Seen, name: str) -> None:
+    for state, ends in (("shadow", "rejected"), ("canary", "rolled_back"), ("watch", "rolled_back")):
+        move = advance(rollout(state), seen, POLICY, NOW + timedelta(minutes=1))
+        assert (move.moved, move.rollout.state) == (True, ends)
+        assert [rail.name for rail in move.guardrails if not rail.holds] == [name]
+        assert move.rollout.share(POLICY) == 0.0
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Seen(rows=500, gain=paired(-0.06, half=0.07)),
+        Seen(rows=500, gain=paired(-0.03, half=0.01)),
+        Seen(rows=500, gain=CannotJudge("no labels yet", "wait")),
+        Seen(rows=9, errors=1),
+        Seen(rows=500, p99_ms=200.0, psi=0.5, calibration_error=0.9),
+    ],
+)
+def test_what_is_not_surely_worse_stops_nothing(seen: Seen) -> None:
+    assert advance(rollout("canary"), seen, POLICY, NOW + timedelta(hours=1)).rollout.state == "canary"
+
+
+def test_in_the_watch_being_surely_worse_is_enough_to_go_back() -> None:
+    seen = Seen(rows=500, gain=paired(-0.03, half=0.01))
+    assert advance(rollout("watch"), seen, POLICY, NOW + DAY).rollout.state == "rolled_back"
+    assert "of the version before" in advance(rollout("watch"), seen, POLICY, NOW + DAY).reason
+
+
+def test_the_bound_of_the_error_rate_is_clopper_and_pearsons() -> None:
+    """Their table: 10 of 100 has 4.9005 % as its lower 97.5 % bound."""
+    (rail,) = guardrails(rollout(), Seen(rows=90, errors=10), replace(POLICY, max_error_rate=0.04901))
+    assert rail.holds
+    (rail,) = guardrails(rollout(), Seen(rows=90, errors=10), replace(POLICY, max_error_rate=0.04900))
+    assert not rail.holds
+
+
+def test_a_limit_on_calibration_is_held_where_it_is_set() -> None:
+    policy = replace(POLICY, max_calibration_error=0.05)
+    assert advance(rollout(), Seen(rows=500, calibration_error=0.06), policy, NOW).rollout.state == "rejected"
+    assert advance(rollout(), Seen(rows=500, calibration_error=0.04), policy, NOW).rollout.state == "shadow"
+
+
+def test_a_rollout_reads_back() -> None:
+    assert Rollout.from_dict(rollout("canary", 1).to_dict()) == rollout("canary", 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [({"canary": (25, 5)}, "growing percentages"), ({"canary": (0,)}, "between 0 and 100"), ({"watch": -1}, "watch")],
+)
+def test_a_policy_that_makes_no_sense_says_what_to_write(fields: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        RolloutPolicy(**fields)
