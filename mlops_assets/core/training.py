@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.families import Rows, family_called
 from mlops_assets.core.matrix import (
     CannotTrain,
     FeatureColumn,
-    FloatMatrix,
     WrongColumns,
     all_constant,
     categories_of,
@@ -25,12 +25,11 @@ from mlops_assets.core.matrix import (
     check_labels,
     constant_columns,
     encode,
-    types_of,
 )
-from mlops_assets.core.metrics import Metric, Task
+from mlops_assets.core.metrics import Task
 from mlops_assets.core.metrics import metric as metric_called
-from mlops_assets.core.model import MAX_BIN, Model, Recipe, fit, fit_threads
-from mlops_assets.core.tuning import Problem, TrainingSettings, search
+from mlops_assets.core.model import Model, Recipe, fit
+from mlops_assets.core.tuning import TrainingSettings, Wanted, search
 
 __all__ = [
     "CannotTrain",
@@ -121,13 +120,14 @@ def tune(
     template = Recipe(
         family=settings.family,
         task=task,
-        params=_fixed_params(task, metric, labels),
+        params=family_called(settings.family).fixed(task, metric, labels),
         rounds=settings.max_rounds,
         columns=kept,
         categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
         seed=settings.seed,
     )
-    found = search(_problem(template, judge, matrix, labels, split), settings)
+    fit_side, validation = (Rows(matrix[rows], labels[rows]) for rows in _two_classes(split, labels, task))
+    found = search(Wanted(template, judge, fit_side, validation), settings)
     return Tuned(
         recipe=found.recipe,
         trials=found.trials,
@@ -183,32 +183,16 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
     return _Split(fit_rows, validation_rows, pd.Timestamp(first, tz="UTC"))
 
 
-def _fixed_params(task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]:
-    if task == "binary":
-        return {"objective": "binary:logistic"}
-    if task == "multiclass":
-        return {"objective": "multi:softprob", "num_class": int(labels.max()) + 1}
-    # The mean absolute error is least at the median, which squared error does not estimate.
-    return {"objective": "reg:absoluteerror" if metric == "mae" else "reg:squarederror"}
+def _two_classes(split: _Split, labels: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of the split.
 
-
-def _problem(recipe: Recipe, judge: Metric, matrix: FloatMatrix, labels: np.ndarray, split: _Split) -> Problem:
-    """Both sides binned, once for all trials."""
-    import xgboost
-
+    Raises:
+        CannotTrain: one of them has one class only.
+    """
     for name, rows in (("fitted on", split.fit), ("validated on", split.validation)):
-        if recipe.task != "regression" and len(np.unique(labels[rows])) < 2:
+        if task != "regression" and len(np.unique(labels[rows])) < 2:
             raise CannotTrain(
                 f"the rows to be {name} (split at {split.first_day:%Y-%m-%d}) have one class only",
                 "Widen training.window or change training.validation_share until both sides have two.",
             )
-    shared = {
-        "feature_names": list(recipe.names),
-        "feature_types": types_of(recipe.columns),
-        "enable_categorical": True,
-        "max_bin": MAX_BIN,
-        "nthread": fit_threads(matrix),
-    }
-    fit_side = xgboost.QuantileDMatrix(matrix[split.fit], labels[split.fit], **shared)
-    validation = xgboost.QuantileDMatrix(matrix[split.validation], labels[split.validation], ref=fit_side, **shared)
-    return Problem(recipe, judge, fit_side, validation, labels[split.validation])
+    return split.fit, split.validation

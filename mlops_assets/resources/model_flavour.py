@@ -28,7 +28,7 @@ class Predictor:
 
     def get_raw_model(self) -> Any:
         """The `xgboost.Booster` inside."""
-        return self.model.booster
+        return self.model.fitted.native
 
 
 def _load_pyfunc(path: str) -> Predictor:

@@ -392,7 +392,7 @@ def _write_folder(
 
     description = Description(run_id=run_id, model_id=model_id)
     mlflow.xgboost.save_model(
-        model.booster,
+        model.fitted.native,
         str(folder),
         mlflow_model=description,
         signature=_signature(model, signature_frame) if signature_frame is not None else None,
