@@ -22,6 +22,7 @@ from mlops_assets.core.families import Fitted, Rows, family_called
 from mlops_assets.core.matrix import (
     MIN_ROWS,
     FloatMatrix,
+    WrongColumns,
     all_constant,
     categories_of,
     check_finite,
@@ -29,7 +30,11 @@ from mlops_assets.core.matrix import (
     constant_columns,
     encode,
 )
-from mlops_assets.core.recipe import Recipe
+from mlops_assets.core.recipe import Base, Recipe
+from mlops_assets.core.weights import row_weights
+
+AVAILABLE_AT = "label_available_at"
+"""The column that says when a label became known."""
 
 __all__ = ["Model", "Recipe", "fit"]
 
@@ -85,7 +90,8 @@ class Model:
         if not len(matrix):
             shape = (0, int(self.recipe.params["num_class"])) if self.recipe.task == "multiclass" else (0,)
             return np.empty(shape, dtype=np.float32)
-        return self.fitted.predict(matrix)
+        scores = self.fitted.predict(matrix)
+        return self.recipe.calibration.apply(scores) if self.recipe.calibration else scores
 
     def importance(self) -> dict[str, float]:
         """Share of each feature in the fit, the largest first; they sum to 1.
@@ -98,7 +104,7 @@ class Model:
         return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """What each feature adds to a row's raw score (log-odds; in a regression the label's unit).
+        """What each feature adds to a row's raw score (log-odds before calibration; in a regression the label's unit).
 
         Trees: TreeSHAP. Linear: the coefficient times the distance from the mean.
 
@@ -119,14 +125,16 @@ class Model:
         return matrix
 
 
-def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS) -> Model:
+def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS, base: Model | None = None) -> Model:
     """Fit the recipe on rows, in their order.
 
     Args:
         recipe: what to make.
-        frame: the features, at least the recipe's columns; n rows.
+        frame: the features, at least the recipe's columns, and `event_timestamp` where rows count less with age; n
+            rows.
         y: labels, shape (n,): 0 or 1, finite numbers, or class codes 0..k-1.
         min_rows: fewer rows are not trained on.
+        base: the model that the recipe goes on from, or one that went on from it; where the recipe says so.
 
     Raises:
         CannotTrain: too few rows, one class only, constant features, labels or features that are not finite.
@@ -139,5 +147,27 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS
     check_finite(matrix, complete.columns)
     if constant_columns(matrix, complete.columns) == complete.names:
         raise all_constant(complete.names)
-    content = family_called(complete.family).fit(complete, Rows(matrix, labels))
+    rows, start = Rows(matrix, labels, row_weights(complete, frame, labels)), None
+    if complete.base is not None:
+        rows, start = rows.take(_new_to(complete.base, frame)), _found(complete.base, base)
+    content = family_called(complete.family).fit(complete, rows, start)
     return Model(recipe=complete, content=content)
+
+
+def _new_to(base: Base, frame: pd.DataFrame) -> np.ndarray:
+    """Positions of the rows whose label was not known when the base was fitted."""
+    if AVAILABLE_AT not in frame.columns:
+        raise WrongColumns(
+            f"the frame lacks {AVAILABLE_AT!r}, which says what is new to the model that this recipe goes on from. "
+            "Pass the rows as the training set has them."
+        )
+    known = pd.DatetimeIndex(pd.to_datetime(frame[AVAILABLE_AT], utc=True))
+    return np.flatnonzero(known >= pd.Timestamp(base.until))
+
+
+def _found(base: Base, given: Model | None) -> bytes | None:
+    """The base's file: the given model's, or the one inside it."""
+    if given is None or given.sha256 == base.sha256:
+        return given.content if given else None
+    inside = given.fitted.base
+    return inside if inside is not None and hashlib.sha256(inside).hexdigest() == base.sha256 else None

@@ -8,7 +8,7 @@ logged and kept (`resources.tracking`, `resources.registry`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ from mlops_assets.core.matrix import (
 from mlops_assets.core.metrics import Task
 from mlops_assets.core.metrics import metric as metric_called
 from mlops_assets.core.model import Model, Recipe, fit
+from mlops_assets.core.probabilities import Calibration
 from mlops_assets.core.tuning import TrainingSettings, Wanted, search
+from mlops_assets.core.weights import EVENT_TIME, is_imbalanced, row_weights
 
 __all__ = [
     "CannotTrain",
@@ -56,7 +58,7 @@ class Tuned:
         curve: a row per trial and round: `trial`, `round` (from 1), `value` of `curve_metric` on the
             validation days.
         best_trial: number of the best trial.
-        curve_metric: XGBoost's metric that stopped the trials.
+        curve_metric: what stopped the trials: XGBoost's own metric, or the metric itself.
         dropped: constant columns that were left out.
         validation_from: first validation day (UTC midnight).
         fit_rows: rows the trials were fitted on.
@@ -83,6 +85,10 @@ def tune(
     task: Task,
     metric: str,
     settings: TrainingSettings | None = None,
+    *,
+    family: str | None = None,
+    half_life_days: float | None = None,
+    champion: Recipe | None = None,
 ) -> Tuned:
     """Search for the recipe that scores best on the newest days.
 
@@ -94,6 +100,9 @@ def tune(
         task: `binary`, `regression` or `multiclass`.
         metric: name in `core.metrics` that trials are ranked by.
         settings: see `TrainingSettings`.
+        family: kind of model; the first of the settings' by default.
+        half_life_days: rows count half with each so many days of age; None: all the same.
+        champion: its parameters are tried first, where it is of this family.
 
     Raises:
         CannotTrain: too few rows or days, one class only, nothing but constant features, infinities.
@@ -101,6 +110,7 @@ def tune(
         ValueError: unknown metric, or not for this task.
     """
     settings = settings or TrainingSettings()
+    settings.check_task(task, metric)
     judge = metric_called(metric)
     if task not in judge.tasks:
         raise ValueError(f"metric {metric!r} is not for task {task!r} but for {judge.tasks}: change `metric`")
@@ -117,19 +127,30 @@ def tune(
         raise all_constant(dropped)
     if dropped:
         matrix = matrix[:, [column.name not in dropped for column in columns]]
+    kind = family_called(family or settings.families[0])
     template = Recipe(
-        family=settings.family,
+        family=family or settings.families[0],
         task=task,
-        params=family_called(settings.family).fixed(task, metric, labels),
-        rounds=settings.max_rounds,
+        params=kind.fixed(task, metric, labels),
+        rounds=kind.most_rounds(settings.max_rounds),
         columns=kept,
         categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
         seed=settings.seed,
+        half_life_days=half_life_days,
+        balanced=settings.imbalance == "weights" or (settings.imbalance == "auto" and is_imbalanced(labels)),
     )
-    fit_side, validation = (Rows(matrix[rows], labels[rows]) for rows in _two_classes(split, labels, task))
-    found = search(Wanted(template, judge, fit_side, validation), settings)
+    _check_classes(split, labels, task)
+    times = pd.DataFrame({EVENT_TIME: pd.Series(event_time).to_numpy()})
+    weights = row_weights(template, times.iloc[split.fit], labels[split.fit])
+    fit_side = Rows(matrix[split.fit], labels[split.fit], weights)
+    validation = Rows(matrix[split.validation], labels[split.validation])
+    first = champion.params if champion is not None and champion.family == template.family else None
+    found = search(Wanted(template, judge, fit_side, validation), settings, first=first)
+    # Weighted classes push every score up or down, so that no score is a chance any more.
+    method = "platt" if template.balanced and settings.calibration == "none" else settings.calibration
+    calibration = Calibration.fit(method, found.scores, validation.y) if method != "none" else None
     return Tuned(
-        recipe=found.recipe,
+        recipe=replace(found.recipe, calibration=calibration),
         trials=found.trials,
         validation_score=found.score,
         curve=found.curve,
@@ -151,8 +172,12 @@ class _Split:
     first_day: pd.Timestamp
 
 
-def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
-    """The newest whole UTC days with at least the wanted share of rows; at least one day stays to fit on."""
+def days_of(event_time: Any, rows: int) -> np.ndarray:
+    """The UTC day of each row, datetime64[D] of shape (n,).
+
+    Raises:
+        CannotTrain: a row has no event time.
+    """
     times = pd.DatetimeIndex(pd.to_datetime(pd.Series(event_time), utc=True)).tz_localize(None)
     if len(times) != rows:
         raise ValueError(f"{len(times):,} event times for {rows:,} rows: pass one a row")
@@ -161,7 +186,15 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
             f"{int(np.isnat(times.to_numpy()).sum()):,} rows have no event time",
             "Fill event_timestamp in the label model.",
         )
-    day = times.to_numpy().astype("datetime64[D]")
+    return times.to_numpy().astype("datetime64[D]")
+
+
+def newest_days(day: np.ndarray, share: float) -> np.datetime64:
+    """The first of the newest whole days that hold at least this share of the rows; never the very first day.
+
+    Raises:
+        CannotTrain: all rows are of one day.
+    """
     days, counts = np.unique(day, return_counts=True)
     if len(days) < 2:
         raise CannotTrain(
@@ -169,8 +202,14 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
             "Wait for another day of labels, or widen training.window.",
         )
     newest = np.cumsum(counts[::-1])[::-1]
-    enough = int(np.flatnonzero(newest >= settings.validation_share * rows)[-1])
-    first = days[max(enough, 1)]
+    enough = int(np.flatnonzero(newest >= share * len(day))[-1])
+    return np.datetime64(days[max(enough, 1)])
+
+
+def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
+    """The newest whole UTC days with at least the wanted share of rows; at least one day stays to fit on."""
+    day = days_of(event_time, rows)
+    first = newest_days(day, settings.validation_share)
     late = day >= first
     fit_rows, validation_rows = np.flatnonzero(~late), np.flatnonzero(late)
     if settings.trial_rows is not None and rows > settings.trial_rows:
@@ -183,11 +222,11 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
     return _Split(fit_rows, validation_rows, pd.Timestamp(first, tz="UTC"))
 
 
-def _two_classes(split: _Split, labels: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of the split.
+def _check_classes(split: _Split, labels: np.ndarray, task: Task) -> None:
+    """Refuse a side with one class only.
 
     Raises:
-        CannotTrain: one of them has one class only.
+        CannotTrain: saying which.
     """
     for name, rows in (("fitted on", split.fit), ("validated on", split.validation)):
         if task != "regression" and len(np.unique(labels[rows])) < 2:
@@ -195,4 +234,3 @@ def _two_classes(split: _Split, labels: np.ndarray, task: Task) -> tuple[np.ndar
                 f"the rows to be {name} (split at {split.first_day:%Y-%m-%d}) have one class only",
                 "Widen training.window or change training.validation_share until both sides have two.",
             )
-    return split.fit, split.validation

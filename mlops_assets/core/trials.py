@@ -35,6 +35,7 @@ class Trial:
         state: `complete` or `pruned`.
         best: the round with the best value, from 0.
         score: the metric on the validation rows; NaN when pruned.
+        scores: the validation rows' scores by the best round.
         seconds: how long it took.
     """
 
@@ -49,6 +50,7 @@ class Trial:
     state: str = "complete"
     best: int = 0
     score: float = float("nan")
+    scores: Any = None
     seconds: float = 0.0
 
     def goes_on(self, value: float) -> bool:

@@ -27,7 +27,7 @@ class Predictor:
         return self.model.predict(frame)
 
     def get_raw_model(self) -> Any:
-        """The `xgboost.Booster` inside."""
+        """The library's own object inside: an `xgboost.Booster` or a scikit-learn pipeline."""
         return self.model.fitted.native
 
 

@@ -16,11 +16,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlops_assets.core.families.skops_file import is_skops
 from mlops_assets.core.matrix import FloatMatrix
 from mlops_assets.core.metrics import Metric, Task
 from mlops_assets.core.recipe import Recipe
 
-_MODULES = {"xgboost": "xgboost"}
+_MODULES = {
+    "xgboost": "xgboost",
+    "random_forest": "xgboost",
+    "linear": "linear",
+    "sgd": "incremental",
+    "xgboost_continued": "incremental",
+}
 """Name of a family -> module in this package."""
 FAMILIES: tuple[str, ...] = tuple(_MODULES)
 
@@ -39,6 +46,10 @@ class Rows:
     y: np.ndarray
     weights: np.ndarray | None = None
 
+    def take(self, where: np.ndarray) -> Rows:
+        """Some of the rows, by position."""
+        return Rows(self.matrix[where], self.y[where], None if self.weights is None else self.weights[where])
+
 
 class Fitted(Protocol):
     """A model read from its file. Predicting is safe from several threads at once."""
@@ -48,6 +59,10 @@ class Fitted(Protocol):
     @property
     def native(self) -> Any:
         """The library's own object."""
+
+    @property
+    def base(self) -> bytes | None:
+        """The file of the model that this one went on from; None where it was made from nothing."""
 
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """Scores, float32, shape (n,) or (n, classes), n > 0."""
@@ -86,11 +101,16 @@ class Family(Protocol):
     """Parameters of the first trial, so that a short search is never worse than none."""
     ending: str
     """Of its file's name."""
+    most_trials: int
+    """More of them find nothing better: it has few parameters."""
     libraries: tuple[str, ...]
     """Packages that the bytes of a model depend on, besides numpy and pandas."""
 
     def suggest(self, trial: Any) -> dict[str, Any]:
         """Parameters that an `optuna.Trial` is asked for."""
+
+    def most_rounds(self, settings_rounds: int) -> int:
+        """Most rounds of a trial, of those that the settings allow."""
 
     def fixed(self, task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]:
         """Parameters that are not searched for; multiclass: `num_class` among them."""
@@ -98,8 +118,11 @@ class Family(Protocol):
     def problem(self, template: Recipe, judge: Metric, fit_side: Rows, validation: Rows) -> Problem:
         """Get both sides ready for trials of the template with other parameters."""
 
-    def fit(self, recipe: Recipe, rows: Rows) -> bytes:
-        """The model's file; the same rows and recipe give the same bytes on any number of cores."""
+    def fit(self, recipe: Recipe, rows: Rows, base: bytes | None) -> bytes:
+        """The model's file; the same rows, recipe and base give the same bytes on any number of cores.
+
+        `base` is the file that the recipe goes on from, `rows` then only what is new to it.
+        """
 
     def read(self, content: bytes) -> Fitted:
         """A model from its file.
@@ -126,4 +149,4 @@ def read(content: bytes) -> Fitted:
     Raises:
         ValueError: the bytes are no model of this platform.
     """
-    return family_called("xgboost").read(content)
+    return family_called("linear" if is_skops(content) else "xgboost").read(content)
