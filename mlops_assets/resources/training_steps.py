@@ -22,7 +22,7 @@ from mlops_assets.core.gate import Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.training import FeatureColumn, Model, Tuned, fit
+from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
@@ -177,9 +177,8 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     data = _data(platform, model, prepared["window"])
     as_of = datetime.fromisoformat(prepared["as_of"])
     gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
-    challenger = Model.from_bytes(
-        _candidate_file(platform, model, trained["judged_sha256"], trained["family"]).read_bytes()
-    )
+    family = Recipe.from_json(trained["recipe"]).family
+    challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"], family).read_bytes())
     fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
     scored = score(data, challenger, fit_rows, gate, as_of=as_of)
     rows, scores = scored.rows, scored.scores

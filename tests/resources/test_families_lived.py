@@ -51,7 +51,9 @@ def test_a_linear_champion_on_decaying_rows(new_world: NewWorld) -> None:
         stock = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     finally:
         mlflow.set_tracking_uri(None)
-    assert np.array_equal(stock.predict(rows.head(50)[list(model.recipe.names)]), model.predict(rows.head(50)))
+    # The oldest rows have no history yet: whole numbers are missing in them.
+    recent = rows.tail(50)
+    assert np.array_equal(stock.predict(recent[list(model.recipe.names)]), model.predict(recent))
     logged = platform.registry.client.get_run(kept.run_id)
     assert logged.data.params["family"] == "linear"
     assert logged.data.params["window"] == "decay: 20d"
