@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mlops_assets.core.model import Model
@@ -25,8 +24,6 @@ def newest(world: World) -> tuple[int, Model]:
 
 
 def test_a_linear_champion_on_decaying_rows(new_world: NewWorld) -> None:
-    import mlflow
-
     world = new_world(training={"families": ("linear",), "window": "decay: 20d", "calibration": "isotonic"})
     world.at(COLD_START)
     world.tick()
@@ -46,14 +43,6 @@ def test_a_linear_champion_on_decaying_rows(new_world: NewWorld) -> None:
     folder = Path(kept.source.removeprefix("file://"))
     assert {path.name for path in folder.iterdir()} >= {"MLmodel", "model.skops"}
     assert not list(folder.rglob("*.pkl"))
-    mlflow.set_tracking_uri(world.home.mlflow_uri)
-    try:
-        stock = mlflow.pyfunc.load_model(f"models:/{name}@champion")
-    finally:
-        mlflow.set_tracking_uri(None)
-    # The oldest rows have no history yet: whole numbers are missing in them.
-    recent = rows.tail(50)
-    assert np.array_equal(stock.predict(recent[list(model.recipe.names)]), model.predict(recent))
     logged = platform.registry.client.get_run(kept.run_id)
     assert logged.data.params["family"] == "linear"
     assert logged.data.params["window"] == "decay: 20d"
