@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    alerts,
     backtest,
     control,
     decisions,
@@ -76,3 +77,4 @@ def main(
 for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, up):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")
