@@ -22,6 +22,7 @@ from mlops_assets.commands import (
     explain,
     land,
     ledger,
+    metrics,
     power,
     quarantine,
     replay,
@@ -74,7 +75,7 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, up):
+for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, metrics, up):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
