@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 from mlops_assets.core.decay import Age, Decay, decay_per_week
 from mlops_assets.core.incidents import SEVERITIES
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.metrics import metric
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.clock import NoDataYet
@@ -55,12 +55,10 @@ def models(platform: Platform) -> Iterator[Sample]:
         until = fitted_until(champion)
         if now is not None and until is not None:
             yield Sample("champion_age_seconds", (name,), (now - until).total_seconds())
-        for measure in model.reported_metrics:
-            decay = _decay(platform, model, measure)
-            if decay is not None:
-                yield Sample("performance_decay_per_week", (name, measure), decay.per_week)
-                if decay.se is not None:
-                    yield Sample("performance_decay_per_week_error", (name, measure), decay.se)
+        for measure, decay in _decays(platform, model):
+            yield Sample("performance_decay_per_week", (name, measure), decay.per_week)
+            if decay.se is not None:
+                yield Sample("performance_decay_per_week_error", (name, measure), decay.se)
 
 
 def record(platform: Platform) -> Iterator[Sample]:
@@ -72,10 +70,10 @@ def record(platform: Platform) -> Iterator[Sample]:
         for (action, rule), count in sorted(decided.items()):
             yield Sample("decisions_total", (name, action, rule), count)
         kinds = Counter(e["kind"] for e in entries)
-        for kind in ("promotion", "rejection", "rollback"):
-            yield Sample("outcomes_total", (name, kind), kinds[kind])
-        for result, count in sorted(Counter(e["result"] for e in entries if e["kind"] == "outcome").items()):
-            yield Sample("outcomes_total", (name, result), count)
+        results = Counter(e["result"] for e in entries if e["kind"] == "outcome")
+        # From zero on: Prometheus sees no increase in a counter that begins at one.
+        for result in sorted({"promotion", "rejection", "rollback", "kept", "worse", *results}):
+            yield Sample("outcomes_total", (name, result), kinds[result] + results[result])
 
 
 def reports(platform: Platform) -> Iterator[Sample]:
@@ -198,24 +196,32 @@ def _features(platform: Platform, model: str) -> Iterator[Sample]:
         yield Sample("feature_psi", (model, str(feature)), float(psi))
 
 
-def _decay(platform: Platform, model: ModelSettings, measure: str) -> Decay | None:
-    """The decay of a metric over all mature windows; None while no champion has two."""
+def _decays(platform: Platform, model: ModelSettings) -> Iterator[tuple[str, Decay]]:
+    """The decay of each metric over all mature windows; of none while no champion has two."""
     fitted = {
-        version.version: datetime.fromisoformat(version.tags[FITTED_UNTIL])
+        version.version: _time(version.tags[FITTED_UNTIL])
         for version in platform.registry.versions(model.name)
         if FITTED_UNTIL in version.tags
     }
-    ages = []
-    for summary in _summaries(platform, model.name, "performance"):
-        value = summary["performance"]["metrics"].get(measure, {}).get("value")
-        if value is None or not summary["performance"]["mature"] or summary["version"] not in fitted:
-            continue
-        middle = _time(summary["start"]) + (_time(summary["end"]) - _time(summary["start"])) / 2
-        ages.append(Age(summary["version"], (middle - fitted[summary["version"]]) / WEEK, value))
-    try:
-        return decay_per_week(ages, greater_is_better=metric(measure).greater_is_better)
-    except CannotJudge:
-        return None
+    windows = [
+        summary
+        for summary in _summaries(platform, model.name, "performance")
+        if summary["performance"]["mature"] and summary["version"] in fitted
+    ]
+    for measure in model.reported_metrics:
+        ages = [
+            Age(summary["version"], _weeks(summary, fitted[summary["version"]]), value)
+            for summary in windows
+            if (value := summary["performance"]["metrics"].get(measure.name, {}).get("value")) is not None
+        ]
+        with suppress(CannotJudge):  # nothing yet: the figure is absent
+            yield measure.name, decay_per_week(ages, greater_is_better=measure.greater_is_better)
+
+
+def _weeks(summary: Mapping[str, Any], fitted: datetime) -> float:
+    """From when a version was fitted to the middle of a window."""
+    start, end = _time(summary["start"]), _time(summary["end"])
+    return (start + (end - start) / 2 - fitted) / WEEK
 
 
 def evidence_written_at(platform: Platform, model: str, window: str | None) -> datetime | None:

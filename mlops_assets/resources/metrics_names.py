@@ -1,7 +1,7 @@
 """Every metric of the platform: its name, kind, labels and meaning, in one place.
 
 Here: the names, for the exporter (`metrics`), the online service, the rules and the dashboard. Not here: their values.
-Times are in seconds, sizes in bytes, shares from 0 to 1, as Prometheus has it; a moment is in seconds since 1970, UTC.
+No label is called `job` or `instance`: those are Prometheus' own. Times are in seconds, sizes in bytes, shares from 0 to 1, as Prometheus has it; a moment is in seconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ METRICS: tuple[Spec, ...] = (
     _gauge("source_newest_timestamp_seconds", "source", "End of its newest good partition."),
     _gauge("source_partitions", "source state", "Partitions that are good, pending or quarantined."),
     # --- runs
-    _gauge("runs", "job status", "Runs in the instance."),
+    _gauge("runs", "job_name status", "Runs in the instance."),
     _gauge("run_queue", "", "Runs that wait to be started."),
-    _gauge("run_seconds", "job", "Duration of the job's last finished run."),
-    _gauge("run_failed", "job", "Whether the job's last finished run failed."),
-    _gauge("run_end_timestamp_seconds", "job", "End of it."),
+    _gauge("run_seconds", "job_name", "Duration of the job's last finished run."),
+    _gauge("run_failed", "job_name", "Whether the job's last finished run failed."),
+    _gauge("run_end_timestamp_seconds", "job_name", "End of it."),
     _gauge("daemon_heartbeat_timestamp_seconds", "daemon", "Last sign of life of each of Dagster's daemons."),
     # --- steps
     _gauge("asset_seconds", "asset", "Duration of its last step."),
