@@ -75,7 +75,21 @@ def main(
     use_home(home)
 
 
-for topic in (land, status, decisions, explain, ledger, reproduce, control, replay, drift, backtest, power, metrics, up):
+for topic in (
+    land,
+    status,
+    decisions,
+    explain,
+    ledger,
+    reproduce,
+    control,
+    replay,
+    drift,
+    backtest,
+    power,
+    metrics,
+    up,
+):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")

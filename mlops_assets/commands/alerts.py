@@ -39,8 +39,8 @@ def test(
             say(escape(f"{route}: {where} {'took it' if taken else 'did not take it'}"))
     if not sent:
         raise ValueError(
-            f"No channel is set{f' for {severity}' if severity else ''}: alerts stand in $MLOPS_HOME/alerts.jsonl and in "
-            f"the log alone. Set {URLS} (docs/monitoring.md), for example {URLS}='mailtos://user:pass@example.com'."
+            f"No channel is set{f' for {severity}' if severity else ''}: alerts stand in $MLOPS_HOME/alerts.jsonl and "
+            f"in the log alone. Set {URLS} (docs/monitoring.md), for example {URLS}='mailtos://user:pass@example.com'."
         )
     if refused:
         raise ValueError(f"{refused} of {sent} did not arrive. Check address and key; docs/monitoring.md has examples.")

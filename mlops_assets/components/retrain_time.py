@@ -13,9 +13,7 @@ from mlops_assets.resources.metric_values import evidence_written_at
 from mlops_assets.resources.platform import Platform
 
 
-def time_to_retrain(
-    context: dg.AssetExecutionContext, platform: Platform, model: ModelSettings, version: int
-) -> float:
+def time_to_retrain(context: dg.AssetExecutionContext, platform: Platform, model: ModelSettings, version: int) -> float:
     """Seconds from the newest report that the decision rests on until now, put on record.
 
     A retraining without such a report (the first model, a run by hand) counts from its run's creation.

@@ -70,8 +70,8 @@ class Channels:
             # Not the URL itself in the message: it holds the secret.
             if not channels.add(url):
                 raise ValueError(
-                    f"URL {number} of severity {severity} ({url.partition('://')[0]}://...) is none that Apprise knows. "
-                    f"Correct {URLS} or {URLS}_{severity.upper()} and try `mlops alerts test`; the alert waits."
+                    f"URL {number} of severity {severity} ({url.partition('://')[0]}://...) is none that Apprise "
+                    f"knows. Correct {URLS} or {URLS}_{severity.upper()} and try `mlops alerts test`; the alert waits."
                 )
         return {hashlib.sha256(c.url(privacy=False).encode()).hexdigest()[:12]: c for c in channels}
 

@@ -93,7 +93,9 @@ class Costs:
 
     def step(self, cost: Cost, *, run: str, job: str, step: str, assets: list[str], outcome: str) -> None:
         """Put the cost of a step on record."""
-        self.append("step", {**asdict(cost), "run": run, "job": job, "step": step, "assets": assets, "outcome": outcome})
+        self.append(
+            "step", {**asdict(cost), "run": run, "job": job, "step": step, "assets": assets, "outcome": outcome}
+        )
 
     def lines(self) -> list[dict[str, Any]]:
         """All lines, oldest first."""

@@ -55,7 +55,7 @@ class Incidents:
             return State.from_dict(json.loads(self.file.read_text(encoding="utf-8")))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{self.file} cannot be read ({error!r}). Move it aside: incidents that last are opened and told again; "
+                f"{self.file} cannot be read ({error!r}). Move it aside: what lasts is opened and told again; "
                 "what was told stands in alerts.jsonl."
             ) from error
 

@@ -1,7 +1,8 @@
 """Every metric of the platform: its name, kind, labels and meaning, in one place.
 
 Here: the names, for the exporter (`metrics`), the online service, the rules and the dashboard. Not here: their values.
-No label is called `job` or `instance`: those are Prometheus' own. Times are in seconds, sizes in bytes, shares from 0 to 1, as Prometheus has it; a moment is in seconds since 1970, UTC.
+Times are in seconds, sizes in bytes, shares from 0 to 1, as Prometheus has it; a moment is in seconds since 1970, UTC.
+No label is called `job` or `instance`: those are Prometheus' own.
 """
 
 from __future__ import annotations
@@ -50,7 +51,11 @@ REQUEST_SECONDS = Spec(
     "mlops_request_seconds", "histogram", tuple(SERVED.split()), "From a request's arrival to its answer.", "service"
 )
 FEATURE_AGE = Spec(
-    "mlops_feature_age_seconds", "gauge", ("model", "view"), "Age of the newest value of a view that was served.", "service"
+    "mlops_feature_age_seconds",
+    "gauge",
+    ("model", "view"),
+    "Age of the newest value of a view that was served.",
+    "service",
 )
 FEATURE_MISSES = Spec(
     "mlops_feature_misses_total", "counter", ("model", "view"), "Requests for which a view had no value.", "service"
@@ -79,7 +84,11 @@ METRICS: tuple[Spec, ...] = (
     _gauge("estimated_performance", "model metric", "Estimated without labels, newest window."),
     _gauge("estimated_performance_lower", "model metric", "Lower end of the estimate's interval."),
     _gauge("estimated_performance_upper", "model metric", "Upper end of the estimate's interval."),
-    _gauge("performance_decay_per_week", "model metric", "What a champion loses a week, pooled over all; positive is worse."),
+    _gauge(
+        "performance_decay_per_week",
+        "model metric",
+        "What a champion loses a week, pooled over all; positive is worse.",
+    ),
     _gauge("performance_decay_per_week_error", "model metric", "Standard error of that."),
     # --- record
     _counter("decisions", "model action rule", "Decisions on record."),
