@@ -35,7 +35,7 @@ def test(
         for channel in channels.routes(route).values():
             taken = channels.send(_trial(route), channel)
             sent, refused = sent + 1, refused + (not taken)
-            where = channel.url(privacy=True).partition("?")[0]
+            where = channel.url(privacy=True).partition("?")[0] if channel else "a URL that Apprise does not know"
             say(escape(f"{route}: {where} {'took it' if taken else 'did not take it'}"))
     if not sent:
         raise ValueError(

@@ -40,7 +40,7 @@ def metrics(
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry()
-        registry.register(Collector(platform))  # type: ignore[arg-type]
+        registry.register(Collector(platform))
         typer.echo(generate_latest(registry).decode(), nl=False)
         return
     try:

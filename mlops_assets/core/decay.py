@@ -62,7 +62,7 @@ def decay_per_week(ages: Sequence[Age], *, greater_is_better: bool) -> Decay:
         CannotJudge: no version has been seen at two ages.
     """
     versions = np.array([age.version for age in ages])
-    x, y = np.array([age.weeks for age in ages]), np.array([age.value for age in ages])
+    x, y = (np.array(column, dtype=np.float64) for column in ([a.weeks for a in ages], [a.value for a in ages]))
     known = np.unique(versions)
     for version in known:
         own = versions == version

@@ -55,28 +55,27 @@ class Channels:
         """Whether a message of this severity has somewhere to go."""
         return bool(self.urls.get(severity))
 
-    def routes(self, severity: Severity) -> dict[str, NotifyBase]:
+    def routes(self, severity: Severity) -> dict[str, NotifyBase | None]:
         """The channels of a severity, by the name under which the state knows them.
 
-        Raises:
-            ValueError: a URL that Apprise does not know.
+        A URL that Apprise does not know is None: it keeps no message from the others.
         """
         if not self.takes(severity):
             return {}
-        import apprise
+        from apprise.utils.parse import parse_urls
 
-        channels = apprise.Apprise()
-        for number, url in enumerate(apprise.utils.parse.parse_urls(self.urls[severity]), start=1):
-            # Not the URL itself in the message: it holds the secret.
-            if not channels.add(url):
-                raise ValueError(
-                    f"URL {number} of severity {severity} ({url.partition('://')[0]}://...) is none that Apprise "
-                    f"knows. Correct {URLS} or {URLS}_{severity.upper()} and try `mlops alerts test`; the alert waits."
-                )
-        return {hashlib.sha256(c.url(privacy=False).encode()).hexdigest()[:12]: c for c in channels}
+        found = {url: _channel(url) for url in parse_urls(self.urls[severity])}
+        return {hashlib.sha256(url.encode()).hexdigest()[:12]: channel for url, channel in found.items()}
 
-    def send(self, message: Message, channel: NotifyBase, *, note: str = "") -> bool:
+    def send(self, message: Message, channel: NotifyBase | None, *, note: str = "") -> bool:
         """Send a message to one of its channels, `note` before its text; whether that took it."""
+        if channel is None:
+            logger.error(
+                "A URL in %s or %s_%s is none that Apprise knows. Correct it and try `mlops alerts test`; "
+                "%s waits for a day.",
+                *(URLS, URLS, message.severity.upper(), message.title),
+            )
+            return False
         taken = bool(
             channel.notify(
                 title=f"[mlops {message.severity}] {message.title}",
@@ -104,6 +103,19 @@ class Channels:
                 runbook,
             ]
         )
+
+
+def _channel(url: str) -> NotifyBase | None:
+    """The channel of a URL. Apprise's own log is kept quiet: it would quote a URL that is wrong, with its secret."""
+    from apprise import Apprise
+
+    log = logging.getLogger("apprise")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        return Apprise.instantiate(url)
+    finally:
+        log.setLevel(before)
 
 
 def _apprise_type(kind: Kind, severity: Severity) -> Any:

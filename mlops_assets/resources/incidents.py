@@ -81,13 +81,14 @@ class Incidents:
 
     def _deliver(self, message: Message, channels: Channels) -> bool:
         routes = channels.routes(message.severity)
-        for name in sorted(set(routes) - set(message.delivered)):
+        # What a kill interrupted goes first: it is the one that may be a repetition.
+        for name in sorted(set(routes) - set(message.delivered), key=lambda each: (each != message.sending, each)):
             note = REPEATED if message.sending == name else ""
             message = replace(message, sending=name)
-            self.change(lambda state, sending=message: marked(state, sending))
+            self._mark(message)
             taken = channels.send(message, routes[name], note=note)
             message = replace(message, sending=None, delivered=(*message.delivered, *([name] if taken else [])))
-            self.change(lambda state, sent=message: marked(state, sent))
+            self._mark(message)
         if set(routes) <= set(message.delivered):
             self.change(lambda state: removed(state, message.number))
             return bool(routes)
@@ -95,6 +96,9 @@ class Incidents:
             logger.error("Given up after a day, no channel took it: %s. Try `mlops alerts test`.", message.title)
             self.change(lambda state: removed(state, message.number, undelivered=True))
         return False
+
+    def _mark(self, message: Message) -> None:
+        self.change(lambda state: marked(state, message))
 
     @contextmanager
     def _locked(self, name: str, *, wait: bool = True) -> Iterator[bool]:

@@ -110,7 +110,7 @@ def make_metrics_server(platform: Platform, *, host: str, port: int) -> WSGIServ
     from prometheus_client import CollectorRegistry, make_wsgi_app
 
     registry = CollectorRegistry()
-    registry.register(Collector(platform, keep_seconds=KEEP_SECONDS))  # type: ignore[arg-type]
+    registry.register(Collector(platform, keep_seconds=KEEP_SECONDS))
     metrics = make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

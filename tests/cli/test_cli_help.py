@@ -43,6 +43,10 @@ def test_the_commands_are_all_there() -> None:
         "reproduce",
         "backtest",
         "power",
+        "metrics",
+        "alerts test",
+        "alerts list",
+        "alerts digest",
     }
     assert {" ".join(path) for path in COMMANDS} == wanted
 

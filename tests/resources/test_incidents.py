@@ -171,13 +171,17 @@ def test_without_urls_the_log_is_all_there_is(alerts: Alerts, monkeypatch: pytes
     assert len(alerts.file.read_text().splitlines()) == 1
 
 
-def test_a_url_that_is_none_is_named_without_its_secret(alerts: Alerts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLOPS_ALERT_URLS", "slakc://secret/token")
-    send(alerts)
-    with pytest.raises(ValueError, match=r"URL 1 of severity notify \(slakc://\.\.\.\).*the alert waits") as told:
-        deliver(alerts)
-    assert "secret" not in str(told.value)
-    assert len(alerts.incidents.state().outbox) == 1
+def test_a_url_that_is_none_keeps_no_message_from_the_others(
+    receiver: Receiver, alerts: Alerts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLOPS_ALERT_URLS_PAGE", "slakc://secret/token")
+    send(alerts, severity="page")
+    for _ in range(2):
+        assert deliver(alerts) == 0
+    assert receiver.titles() == ["[mlops page] stale-source/orders"]
+    assert len(alerts.incidents.state().outbox) == 1, "it waits for the correction"
+    assert "MLOPS_ALERT_URLS_PAGE is none that Apprise knows" in caplog.text
+    assert "secret" not in caplog.text + alerts.incidents.file.read_text()
 
 
 def test_a_damaged_state_is_told_with_the_remedy(alerts: Alerts) -> None:
