@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    alerts,
     approval,
     backtest,
     control,
@@ -24,6 +25,7 @@ from mlops_assets.commands import (
     hold,
     land,
     ledger,
+    metrics,
     power,
     quarantine,
     replay,
@@ -91,7 +93,9 @@ for topic in (
     drift,
     backtest,
     power,
+    metrics,
     up,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.measured import measured
 from mlops_assets.core.families import family_called
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.catalogue import tests_of
@@ -62,6 +63,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_training_set", specs=[spec], check_specs=[check], retry_policy=OUTSIDE_RETRY)
+    @measured
     def training_set(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         failing = failing_tests(context, upstream)
         yield dg.AssetCheckResult(
@@ -128,6 +130,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec])
+    @measured
     def challenger(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
         from mlops_assets.core.figures import importance_figure, validation_figure
         from mlops_assets.resources.training_steps import train
@@ -223,6 +226,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
+    @measured
     def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import judge
@@ -280,7 +284,9 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_champion", specs=[spec], retry_policy=OUTSIDE_RETRY)
+    @measured
     def champion(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.components.retrain_time import time_to_retrain
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import conclude
 
@@ -296,6 +302,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
                 "previous": outcome["previous"] or "none",
                 "reason": outcome["reason"],
                 "fitted_on_labels_until": outcome["fitted_until"],
+                "seconds_from_evidence": time_to_retrain(context, platform, model, outcome["version"]),
                 "model_card": dg.MetadataValue.path(str(card_file(platform.lake, model.name, outcome["version"]))),
             },
         )
