@@ -27,6 +27,7 @@ from mlops_assets.commands import (
     quarantine,
     replay,
     reproduce,
+    serve,
     status,
     up,
 )
@@ -90,6 +91,7 @@ for topic in (
     backtest,
     power,
     up,
+    serve,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

@@ -174,10 +174,11 @@ def _not_of_kind(what: str, series: pd.Series, wanted: str) -> WrongColumns:
 def _factorize(series: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Codes (-1: missing) and the distinct values as texts; 1, 1.0 and "1" are one category."""
     codes, values = pd.factorize(series)
-    return codes, [_text(value) for value in values]
+    return codes, [category_text(value) for value in values]
 
 
-def _text(value: Any) -> str:
+def category_text(value: Any) -> str:
+    """A category as the text that names it: 1, 1.0 and "1" are one."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
