@@ -91,7 +91,7 @@ class RowScorer:
         with np.errstate(over="ignore"):
             matrix = np.array(values, dtype=np.float32).reshape(len(rows), len(self._codes))
         matrix[np.isinf(matrix)] = np.nan
-        return cast(FloatMatrix, matrix)
+        return matrix
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Scores of the rows, of the shape and type that `Model.predict` gives."""

@@ -6,7 +6,7 @@ Here: `build` and running it. Not here: any of its parts.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -18,14 +18,15 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.platform import Platform
-from mlops_assets.serving import admin_api, oip_api, predict_api
-from mlops_assets.serving.arms import CannotServe, Contract
+from mlops_assets.serving import admin_api, drift_api, oip_api, predict_api
+from mlops_assets.serving.arms import Arms, CannotServe, Contract
 from mlops_assets.serving.drain import Drain
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.http import add_handlers, add_schema
 from mlops_assets.serving.keys import FILE_VARIABLE, VARIABLE, Keys
 from mlops_assets.serving.limits import Guard, Limits
 from mlops_assets.serving.lookup import Lookup
+from mlops_assets.serving.profiles import Profiles
 from mlops_assets.serving.scoring import Service, record_types
 from mlops_assets.serving.spool import Spool
 from mlops_assets.serving.watch import Watcher
@@ -43,12 +44,17 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
     contracts = {name: Contract.of(model, catalogue) for name, model in sorted(platform.models().items())}
     health = Health(Alerts(root=str(home.root)))
     spool = Spool(home.root / "serving" / "spool")
+
+    def declare(snapshot: Mapping[str, Arms]) -> None:
+        for name, arms in snapshot.items():
+            spool.declare(name, record_types(arms))
+
     watcher = Watcher(
         home,
         platform.registry,
         contracts,
         health,
-        on_change=lambda snapshot: [spool.declare(name, record_types(arms)) for name, arms in snapshot.items()],
+        on_change=declare,
     )
     lookup = Lookup(platform.features, health)
     service = Service(contracts, watcher, lookup, spool, health, now=_clock(platform))
@@ -76,9 +82,14 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
     )
     app.include_router(predict_api.router(service, limits))
     app.include_router(oip_api.router(service, limits))
+    app.include_router(drift_api.router(Profiles(home, platform.lake), contracts, limits))
     app.include_router(admin_api.router(service, drain))
     add_handlers(app)
-    add_schema(app, [predict_api.PredictRequest, oip_api.InferRequest], keyed=bool(keys.keys))
+    add_schema(
+        app,
+        [predict_api.PredictRequest, oip_api.InferRequest, drift_api.ProfileRequest, drift_api.BatchRequest],
+        keyed=bool(keys.keys),
+    )
     app.add_middleware(Guard, keys=keys, limits=limits)
     if not keys.keys:
         # Without keys only this machine may call, and no web page through a name that points to it.
@@ -96,8 +107,8 @@ def check_keys(keys: Keys, host: str) -> str | None:
         return None
     if host != "localhost" and not _is_loopback(host):
         raise ValueError(
-            f"Without API keys the service listens on this machine only. Set {VARIABLE} or "
-            f"{FILE_VARIABLE} (`mlops api-key NAME --scope predict` makes one), or leave --host out. Nothing was started."
+            f"Without API keys only this machine may be listened on: set {VARIABLE} or "
+            f"{FILE_VARIABLE} (`mlops api-key NAME --scope predict` makes one), or leave --host out."
         )
     return f"API keys are off: whoever works on this machine may call. Set {VARIABLE} to turn them on."
 

@@ -138,5 +138,4 @@ def _merge(connection: duckdb.DuckDBPyConnection, day: date, model: str, lake: L
         before = connection.execute("select count(*) from read_parquet($file)", {"file": str(path)}).fetchall()[0][0]
     else:
         table, before = connection.execute(new, {"day": day}).to_arrow_table(), 0
-    lake.write(table, path)
-    return table.num_rows - int(before)
+    return lake.write(table, path) - int(before)

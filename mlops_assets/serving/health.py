@@ -45,7 +45,7 @@ class Health:
                 self._told.discard(part)
 
     def bad(self, part: str, why: str, *, did: str, do: str, runbook: str, tell: bool = True) -> None:
-        """Say that a part doesn't work; once an outage, and for each new reason, a person is told (unless not `tell`)."""
+        """Say that a part doesn't work; a person is told once an outage and reason, unless not `tell`."""
         with self._lock:
             known = self._parts.get(part)
             if known and not known.ok and known.why == why and (part in self._told or not tell):

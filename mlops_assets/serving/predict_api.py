@@ -208,7 +208,6 @@ def explained(answers: list[Answer]) -> list[dict[str, Any] | None]:
         several = found.columns.nlevels > 1
         for place, index in enumerate(mine):
             row = found.iloc[place]
-            told[index] = (
-                {str(k): row[k].to_dict() for k in row.index.get_level_values(0).unique()} if several else row.to_dict()
-            )
+            parts = {str(k): row[k] for k in row.index.get_level_values(0).unique()} if several else row
+            told[index] = {str(k): part.to_dict() if several else float(part) for k, part in parts.items()}
     return told

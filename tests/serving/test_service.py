@@ -139,3 +139,25 @@ def test_without_mlflow_it_goes_on_and_starts_again(serve: Callable[..., Running
     assert service.predict(row())[0] == 200
     shutil.move(away, home.mlflow / "mlflow.db")
     wait_for(lambda: service.call("/readyz")[1]["status"] == "ready")
+
+
+def test_features_come_from_the_online_store(serve: Callable[..., Running], home: Home) -> None:
+    service = serve()
+    status, answer = service.predict({"entities": {"flight_id": "f0", "carrier": "UA"}})
+    assert status == 200, answer
+    (first,) = answer["predictions"]
+    assert set(first["feature_times"]) == {"feat_flight", "feat_carrier_history"}
+    assert all(first["feature_times"].values())
+    # An entity that the store doesn't know is scored as one without features, and says so.
+    _, answer = service.predict({"entities": {"flight_id": "nobody", "carrier": None}})
+    assert answer["predictions"][0]["feature_times"] == {"feat_flight": None, "feat_carrier_history": None}
+    assert service.predict({"entities": {"carrier": "UA"}})[1]["detail"][0]["msg"].startswith("is missing: send it")
+
+    shutil.move(home.feast / "online.db", home.root / "online.away")
+    status, answer = service.predict({"entities": {"flight_id": "f0", "carrier": "UA"}})
+    assert (status, "materialize feast/online_store" in answer["error"]) == (503, True)
+    assert service.predict(row())[0] == 200
+    assert service.call("/readyz")[1]["parts"]["features"]["ok"] is False
+    shutil.move(home.root / "online.away", home.feast / "online.db")
+    assert service.predict({"entities": {"flight_id": "f0", "carrier": "UA"}})[0] == 200
+    assert service.call("/readyz")[1]["status"] == "ready"
