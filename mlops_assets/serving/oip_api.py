@@ -10,6 +10,7 @@ column of shape [n] or [n, 1]: a feature, an entity key, or `event_timestamp` (B
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from pydantic import Field, WithJsonSchema
 
 from mlops_assets.core.rows import FLOAT32_MAX
 from mlops_assets.resources.model_data import EVENT_TIME
-from mlops_assets.serving.arms import Arms
+from mlops_assets.serving.arms import Arms, Contract
 from mlops_assets.serving.http import PROBLEMS, Strict, body_of, problem, reply, takes
 from mlops_assets.serving.limits import Limits
 from mlops_assets.serving.predict_api import ModelName, answered, check_rows
@@ -98,12 +99,16 @@ class ModelMetadata(Strict):
     outputs: list[TensorMetadata]
 
 
-EXAMPLES = {
-    "two rows": {
-        "id": "42",
-        "inputs": [{"name": "some_view__some_feature", "shape": [2], "datatype": "FP64", "data": [1.5, None]}],
-    }
-}
+def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
+    """Two rows by their keys, in the words of the first model."""
+    contract = next(iter(contracts.values()))
+    columns = [
+        {"name": key, "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}
+        if dtype == "string"
+        else {"name": key, "shape": [2], "datatype": "INT64", "data": [1, 2]}
+        for key, dtype in contract.keys.items()
+    ]
+    return {"two rows": {"id": "42", "inputs": columns}}
 
 
 def router(service: Service, limits: Limits) -> APIRouter:
@@ -150,7 +155,11 @@ def router(service: Service, limits: Limits) -> APIRouter:
         _require(service.arms(model), version)
         return reply({"name": model, "ready": True})
 
-    @api.post("/models/{model}/infer", response_model=InferAnswer, openapi_extra=takes(InferRequest, EXAMPLES))
+    @api.post(
+        "/models/{model}/infer",
+        response_model=InferAnswer,
+        openapi_extra=takes(InferRequest, examples(service.contracts)),
+    )
     async def infer(model: ModelName, request: Request) -> Response:
         """Score rows; the version of each is in the output `model_version`."""
         return await _infer(model, None, request)
@@ -158,7 +167,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     @api.post(
         "/models/{model}/versions/{version}/infer",
         response_model=InferAnswer,
-        openapi_extra=takes(InferRequest, EXAMPLES),
+        openapi_extra=takes(InferRequest, examples(service.contracts)),
     )
     async def infer_version(model: ModelName, version: VersionNumber, request: Request) -> Response:
         """Score rows with one version that is in service."""

@@ -5,6 +5,7 @@ Here: the paths, their bodies and answers. Not here: how a row is scored (`scori
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from pydantic import AwareDatetime, Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from mlops_assets.core.rows import LONGEST_TEXT
+from mlops_assets.serving.arms import Contract
 from mlops_assets.serving.http import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
 from mlops_assets.serving.limits import Limits
 from mlops_assets.serving.scoring import Answer, Row, Service
@@ -99,24 +101,27 @@ class LoadedModel(Strict):
     versions: list[LoadedVersion]
 
 
-EXAMPLES = {
-    "by entity": {"rows": [{"entities": {"carrier": "UA", "flight_id": "UA-1545-EWR-20130101-0515"}}]},
-    "with features": {
-        "rows": [
-            {
-                "features": {"some_view__some_feature": 1.5, "some_view__other": None},
-                "event_timestamp": "2013-01-01T10:15:00Z",
-            }
-        ]
-    },
-}
+EXAMPLE_VALUES = {"numeric": 1.5, "categorical": "a", "boolean": True}
+
+
+def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
+    """A request by keys and one with a feature, in the words of the first model."""
+    contract = next(iter(contracts.values()))
+    keys = {key: "a" if dtype == "string" else 1 for key, dtype in contract.keys.items()}
+    name, kind = next(iter(contract.kinds.items()))
+    brought = {"entities": keys, "features": {name: EXAMPLE_VALUES[kind]}, "event_timestamp": "2013-01-01T10:15:00Z"}
+    return {"by entity": {"rows": [{"entities": keys}]}, "with a feature": {"rows": [brought]}}
 
 
 def router(service: Service, limits: Limits) -> APIRouter:
     """The paths."""
     api = APIRouter(tags=["predictions"], responses=PROBLEMS)
 
-    @api.post("/predict/{model}", response_model=PredictAnswer, openapi_extra=takes(PredictRequest, EXAMPLES))
+    @api.post(
+        "/predict/{model}",
+        response_model=PredictAnswer,
+        openapi_extra=takes(PredictRequest, examples(service.contracts)),
+    )
     async def predict(model: ModelName, request: Request, options: Annotated[Options, Query()]) -> Response:
         """Score rows with the version that is in production (or on trial, for its share of the entities)."""
         service.arms(model)

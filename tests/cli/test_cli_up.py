@@ -132,6 +132,8 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         str(free_port()),
         "--mlflow-port",
         str(free_port()),
+        "--serve-port",
+        str(free_port()),
     ]
     process = subprocess.Popen(
         [*command, *options],
@@ -163,14 +165,17 @@ def lines_until(stream: IO[str], wanted: str) -> list[str]:
 def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None
     said = lines_until(up.stdout, "Ctrl-C stops everything")
-    addresses = dict(line.split(maxsplit=1) for line in said if line.startswith(("Dagster", "Lineage", "MLflow")))
-    assert set(addresses) == {"Dagster", "Lineage", "MLflow"}
+    names = ("Dagster", "Lineage", "MLflow", "Serving")
+    addresses = dict(line.split(maxsplit=1) for line in said if line.startswith(names))
+    assert set(addresses) == set(names)
+    # A new home has no champion, so the service says that it is not ready; that it answers is seen at /livez.
+    addresses["Serving"] = addresses["Serving"].replace("readyz", "livez")
     for address in addresses.values():
         with urllib.request.urlopen(address, timeout=30) as reply:
             assert reply.status == 200
     home = Home(tmp_path / "home")
     assert running.of(home) == running.Up(up.pid, addresses["Dagster"], addresses["MLflow"])
-    assert {path.name for path in (home.root / "logs").iterdir()} == {"dagster.log", "mlflow.log"}
+    assert {path.name for path in (home.root / "logs").iterdir()} == {"dagster.log", "mlflow.log", "serving.log"}
     children = psutil.Process(up.pid).children(recursive=True)
     assert len(children) >= 4  # dagster dev, code server, webserver, daemon, MLflow
 

@@ -26,6 +26,8 @@ from tests.serving.conftest import MODEL, features
 
 Client = TestClient
 KEY, LINE = new_key("shop", ["predict"])
+FEATURES = ("rows", 0, "features")
+WIND = "feat_origin_weather__wind_gust_mph"
 DRIFT_KEY, DRIFT_LINE = new_key("science", ["drift", "admin"])
 
 
@@ -127,12 +129,12 @@ def test_a_wrong_tensor_is_named(client: Client, change: dict[str, Any], place: 
     ("text", "place"),
     [
         ('{"rows": [{"features": {"nobody": 1}}]}', ["rows", 0, "features", "nobody"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": "7"}}]}', ["rows", 0, "features", "feat_flight__distance_miles"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": NaN}}]}', ["rows", 0, "features", "feat_flight__distance_miles"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": -Infinity}}]}', ["rows", 0, "features", "feat_flight__distance_miles"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": 1e999}}]}', ["rows", 0, "features", "feat_flight__distance_miles"]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": "7"}}]}', [*FEATURES, "feat_flight__distance_miles"]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": NaN}}]}', [*FEATURES, "feat_flight__distance_miles"]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": -Infinity}}]}', [*FEATURES, "feat_flight__distance_miles"]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": 1e999}}]}', [*FEATURES, "feat_flight__distance_miles"]),
         # A feature that no version is trained on is held to its kind too.
-        ('{"rows": [{"features": {"feat_route_history__route_flights_28d": {}}}]}', ["rows", 0, "features", "feat_route_history__route_flights_28d"]),
+        ('{"rows": [{"features": {"feat_origin_weather__wind_gust_mph": {}}}]}', [*FEATURES, WIND]),
         ('{"rows": [{"entities": {"carrier": 7}}]}', ["rows", 0, "entities", "carrier"]),
         ('{"rows": [{"entities": {"\'; drop table x; --": "a"}}]}', ["rows", 0, "entities", "'; drop table x; --"]),
         ('{"rows": [{"event_timestamp": "2013-01-01T00:00:00"}]}', ["rows", 0, "event_timestamp"]),

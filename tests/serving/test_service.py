@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import threading
 import time
@@ -14,7 +16,7 @@ import pandas as pd
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
-from tests.serving.conftest import EVENT, MODEL, Running, features, move_store_away, promote
+from tests.serving.conftest import EVENT, MODEL, ROOT, Running, features, move_store_away, promote
 
 KEYS = {"flight_id": "a", "carrier": "UA", "origin": "EWR", "route": "EWR-IAH", "tailnum": None, "dest": "IAH"}
 
@@ -161,3 +163,15 @@ def test_features_come_from_the_online_store(serve: Callable[..., Running], home
     shutil.move(home.root / "online.away", home.feast / "online.db")
     assert service.predict({"entities": {"flight_id": "f0", "carrier": "UA"}})[0] == 200
     assert service.call("/readyz")[1]["status"] == "ready"
+
+
+def test_the_lines_of_the_readme_are_answered(serve: Callable[..., Running]) -> None:
+    service = serve()
+    lines = re.findall(r"(?m)^curl (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(lines) >= 4
+    for line in lines:
+        words = shlex.split(line)
+        address = next(word for word in words if word.startswith("localhost:8080"))
+        body = words[words.index("-d") + 1] if "-d" in words else None
+        status, answer = service.call(address.removeprefix("localhost:8080"), raw=body.encode() if body else None)
+        assert status == 200, answer
