@@ -30,6 +30,7 @@ from mlops_assets.commands import (
     quarantine,
     replay,
     reproduce,
+    serve,
     status,
     up,
 )
@@ -95,6 +96,7 @@ for topic in (
     power,
     metrics,
     up,
+    serve,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

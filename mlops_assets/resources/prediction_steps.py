@@ -22,6 +22,10 @@ SCORE = "score"
 VERSION = "model_version"
 BATCH = "batch"
 """The writer of these files; another writer of the same partition has a file of its own."""
+ONLINE = "online"
+"""The online service's files of the same partitions: what was answered, one row per prediction."""
+ARM = "arm"
+CHAMPION_ARM = "champion"
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,45 @@ def midnight_after(model: ModelSettings, day: date) -> pd.Timestamp:
     return pd.Timestamp(midnight(date.fromordinal(day.toordinal() + 1), model.timezone))
 
 
-def read_scores(platform: Platform, model: ModelSettings, start: date, end: date) -> pd.DataFrame:
-    """Predictions of the days [start, end) with the features they were made from; empty when there are none."""
-    return platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+def read_scores(
+    platform: Platform, model: ModelSettings, start: date, end: date, *, arm: str = CHAMPION_ARM
+) -> pd.DataFrame:
+    """Predictions of the days [start, end) with the features they were made from; empty when there are none.
+
+    One row per entity, event time and arm. What was answered online wins over the batch, for it is what somebody acted
+    on, and of several answers the newest. Answers that name no entity belong to no event and are left out.
+    The batch is the champion's.
+    """
+    batch = platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+    online = platform.lake.read(
+        "predictions",
+        model.name,
+        start=start,
+        end=end,
+        name=ONLINE,
+        where="arm = $arm and is_identified",
+        parameters={"arm": arm},
+        order_by=["predicted_at", "prediction_id"],
+    )
+    if arm != CHAMPION_ARM:
+        batch = batch.head(0)
+    if online.empty:
+        return batch
+    online = online.drop(columns=["prediction_id", "predicted_at", "is_identified", ARM])
+    identity = [*platform.data(model).keys, EVENT_TIME]
+    online = online.drop_duplicates(identity, keep="last", ignore_index=True)
+    if batch.empty:
+        return online
+    # Columns that only the batch has, such as slices of the label model, are the event's and not the writer's.
+    of_event = [name for name in batch.columns if name not in online.columns]
+    online = online.merge(batch[[*identity, *of_event]], on=identity, how="left", validate="one_to_one")
+    both = pd.concat([batch, online[batch.columns]], ignore_index=True)
+    return both.drop_duplicates(identity, keep="last", ignore_index=True)
+
+
+def predicted_days(lake: Lake, model: str) -> list[date]:
+    """The days that have predictions, of whichever writer."""
+    return sorted({day for name in (BATCH, ONLINE) for day in lake.partitions("predictions", model, name=name)})
 
 
 def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from mlops_assets.commands.up import HOST, Service, ServiceDied, require_free, s
 from mlops_assets.resources.home import Home
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("Dagster", "Lineage", "MLflow", "Metrics")
+KINDS = ("Dagster", "Lineage", "MLflow", "Metrics", "Serving")
 
 
 def free_port() -> int:
@@ -135,6 +135,8 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         str(free_port()),
         "--metrics-port",
         str(free_port()),
+        "--serve-port",
+        str(free_port()),
     ]
     process = subprocess.Popen(
         [*command, *options],
@@ -173,7 +175,8 @@ def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_p
             assert reply.status == 200
     home = Home(tmp_path / "home")
     assert running.of(home) == running.Up(up.pid, addresses["Dagster"], addresses["MLflow"])
-    assert {path.name for path in (home.root / "logs").iterdir()} == {"dagster.log", "mlflow.log", "metrics.log"}
+    logs = {path.name for path in (home.root / "logs").iterdir()}
+    assert logs == {"dagster.log", "mlflow.log", "metrics.log", "serving.log"}
     children = psutil.Process(up.pid).children(recursive=True)
     assert len(children) >= 5  # dagster dev, code server, webserver, daemon, MLflow, metrics
 
