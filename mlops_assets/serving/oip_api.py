@@ -114,6 +114,7 @@ def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
 def router(service: Service, limits: Limits) -> APIRouter:
     """The paths."""
     api = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=PROBLEMS)
+    shown = examples(service.contracts)
 
     @api.get("")
     async def server_metadata() -> Response:
@@ -158,7 +159,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     @api.post(
         "/models/{model}/infer",
         response_model=InferAnswer,
-        openapi_extra=takes(InferRequest, examples(service.contracts)),
+        openapi_extra=takes(InferRequest, shown),
     )
     async def infer(model: ModelName, request: Request) -> Response:
         """Score rows; the version of each is in the output `model_version`."""
@@ -167,7 +168,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     @api.post(
         "/models/{model}/versions/{version}/infer",
         response_model=InferAnswer,
-        openapi_extra=takes(InferRequest, examples(service.contracts)),
+        openapi_extra=takes(InferRequest, shown),
     )
     async def infer_version(model: ModelName, version: VersionNumber, request: Request) -> Response:
         """Score rows with one version that is in service."""

@@ -116,11 +116,12 @@ def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
 def router(service: Service, limits: Limits) -> APIRouter:
     """The paths."""
     api = APIRouter(tags=["predictions"], responses=PROBLEMS)
+    shown = examples(service.contracts)
 
     @api.post(
         "/predict/{model}",
         response_model=PredictAnswer,
-        openapi_extra=takes(PredictRequest, examples(service.contracts)),
+        openapi_extra=takes(PredictRequest, shown),
     )
     async def predict(model: ModelName, request: Request, options: Annotated[Options, Query()]) -> Response:
         """Score rows with the version that is in production (or on trial, for its share of the entities)."""

@@ -27,6 +27,7 @@ from tests.serving.conftest import MODEL, features
 Client = TestClient
 KEY, LINE = new_key("shop", ["predict"])
 FEATURES = ("rows", 0, "features")
+MILES = "feat_flight__distance_miles"
 WIND = "feat_origin_weather__wind_gust_mph"
 DRIFT_KEY, DRIFT_LINE = new_key("science", ["drift", "admin"])
 
@@ -129,10 +130,10 @@ def test_a_wrong_tensor_is_named(client: Client, change: dict[str, Any], place: 
     ("text", "place"),
     [
         ('{"rows": [{"features": {"nobody": 1}}]}', ["rows", 0, "features", "nobody"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": "7"}}]}', [*FEATURES, "feat_flight__distance_miles"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": NaN}}]}', [*FEATURES, "feat_flight__distance_miles"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": -Infinity}}]}', [*FEATURES, "feat_flight__distance_miles"]),
-        ('{"rows": [{"features": {"feat_flight__distance_miles": 1e999}}]}', [*FEATURES, "feat_flight__distance_miles"]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": "7"}}]}', [*FEATURES, MILES]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": NaN}}]}', [*FEATURES, MILES]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": -Infinity}}]}', [*FEATURES, MILES]),
+        ('{"rows": [{"features": {"feat_flight__distance_miles": 1e999}}]}', [*FEATURES, MILES]),
         # A feature that no version is trained on is held to its kind too.
         ('{"rows": [{"features": {"feat_origin_weather__wind_gust_mph": {}}}]}', [*FEATURES, WIND]),
         ('{"rows": [{"entities": {"carrier": 7}}]}', ["rows", 0, "entities", "carrier"]),
