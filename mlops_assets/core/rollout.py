@@ -73,7 +73,7 @@ class RolloutPolicy:
             raise ValueError(msg)
 
     @classmethod
-    def preset(cls, name: str) -> Self:
+    def of_preset(cls, name: str) -> Self:
         """`careful` (the default), `quick` (an hour each), `direct` (no shadow, no canary, no watch)."""
         presets: dict[str, dict[str, Any]] = {
             "careful": {},
@@ -208,9 +208,7 @@ def advance(
     rails = tuple(guardrails(rollout, seen, policy))
     broken = [rail for rail in rails if not rail.holds]
     if broken:
-        state: State = "rejected" if rollout.state == "shadow" else "rolled_back"
-        reason = " ".join(rail.sentence for rail in broken)
-        return Move(replace(rollout, state=state, since=now), True, reason, rails)
+        return Move(stopped(rollout, now), True, " ".join(rail.sentence for rail in broken), rails)
     lasts = duration(rollout, policy)
     if now - rollout.since < lasts:
         left = f"until {rollout.since + lasts:%Y-%m-%d %H:%M} UTC"
@@ -225,6 +223,11 @@ def advance(
         following = replace(following, since=min(now, rollout.since + lasts))
     held = " ".join(rail.sentence for rail in rails) or "Nothing was measured that could stop it."
     return Move(following, True, f"{where(rollout, policy).capitalize()} is over. {held}", rails)
+
+
+def stopped(rollout: Rollout, now: datetime) -> Rollout:
+    """The end of a candidate that goes no further: rejected before it has answered anything, rolled back after."""
+    return replace(rollout, state="rejected" if rollout.state == "shadow" else "rolled_back", since=now)
 
 
 def guardrails(rollout: Rollout, seen: Seen, policy: RolloutPolicy) -> Iterator[Guardrail]:

@@ -295,7 +295,7 @@ def _rollout_policy(value: Any) -> Any:
     """A rollout from its YAML: its preset's fields where others are not given; lengths in hours, or as 1d."""
     if not isinstance(value, dict):
         return value
-    preset = RolloutPolicy.preset(str(value.get("preset", "careful")))
+    preset = RolloutPolicy.of_preset(str(value.get("preset", "careful")))
     given = {
         name: parse_duration(field) / timedelta(hours=1) if name in _HOURS and isinstance(field, str) else field
         for name, field in value.items()

@@ -45,7 +45,7 @@ def test_a_first_model_answers_at_once() -> None:
 @pytest.mark.parametrize(
     ("policy", "states"),
     [
-        (RolloutPolicy.preset("direct"), ["champion"]),
+        (RolloutPolicy.of_preset("direct"), ["champion"]),
         (RolloutPolicy(shadow=0), ["canary", "canary", "watch", "champion"]),
         (RolloutPolicy(canary=()), ["shadow", "watch", "champion"]),
         (RolloutPolicy(watch=0, canary=(10,)), ["shadow", "canary", "champion"]),
