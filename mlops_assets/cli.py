@@ -28,6 +28,7 @@ from mlops_assets.commands import (
     quarantine,
     replay,
     reproduce,
+    rollout,
     status,
     up,
 )
@@ -88,6 +89,7 @@ for topic in (
     hold,
     approval,
     replay,
+    rollout,
     drift,
     backtest,
     power,

@@ -90,7 +90,8 @@ def go_back(
         ModelDamaged: its file is gone or has changed; the champion stays.
     """
     if platform.record_file(model.name, ROLLBACK).exists() and platform.record(model.name, ROLLBACK)["id"] == id:
-        return finish_going_back(platform, model)
+        finish_going_back(platform, model)
+        return
     platform.registry.verify(model.name, version)
     before = platform.registry.champion(model.name)
     values = {

@@ -15,7 +15,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.comparison import Paired
-from mlops_assets.core.rollout import Guardrail, Move, Rollout, RolloutPolicy, Seen, advance, begin, duration, stopped, where
+from mlops_assets.core.rollout import (
+    Guardrail,
+    Move,
+    Rollout,
+    RolloutPolicy,
+    Seen,
+    advance,
+    begin,
+    duration,
+    stopped,
+    where,
+)
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.holds import hold
 from mlops_assets.resources.mlflow_store import locked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.rollout import Rollout
 from mlops_assets.core.settings import RolloutSpec
 from mlops_assets.resources.casting import ARM, SHADOW, VERSION
 from mlops_assets.resources.prediction_steps import read_scores, score_days
-from mlops_assets.resources.rolling_out import look, move_on, moves
+from mlops_assets.resources.rolling_out import look, move_on, moves, start
 from tests.real_slice import WEEKS, World
 
 START = WEEKS[-1]
@@ -44,6 +45,19 @@ def arms(world: World, day: date) -> dict[tuple[str, int], int]:
     return rows.groupby([ARM, VERSION]).size().to_dict()
 
 
+def candidate(world: World) -> Rollout:
+    """A candidate without a training: the champion's own model, registered once more."""
+    registry, name = world.platform.registry, world.model.name
+    champion = registry.version(name, 1)
+    made = registry.register(
+        name, registry.load(name, 1), run_id=champion.run_id, tags={**champion.tags, "challenged_by": "d2"}
+    )
+    assert made.version == 2
+    told = {"promised": None, "fitted_until": champion.tags["fitted_until"]}
+    now = world.platform.now(world.model)
+    return start(world.platform, world.model, 2, decision="d2", reason="better", at=now, told=told)
+
+
 def spoil(world: World, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on a version says the opposite of what it knows."""
     from mlops_assets.resources.registry import Registry
@@ -70,8 +84,9 @@ def test_a_good_candidate_goes_all_the_way(drifting: World) -> None:
     world.tick()
     assert world.aliases() == {"champion": 1, "candidate": 2}
     assert states(world) == [("shadow", 0)]
-    assert "Version 2 is in shadow" in world.tick().skipped
-    assert world.ledger("decision")[-1]["rule"] in ("rollout_open", "no_window")
+    world.platform.ledger.record.note(world.model.name, "request", reason="a new feature", by="ana")
+    assert "Version 2 is in shadow since 2013-03-04 05:00 UTC" in world.tick().skipped
+    assert world.ledger("decision")[-1]["rule"] == "rollout_open"
 
     # March 4: in shadow it scores every event and answers none.
     assert live(world, START) == ["canary 0", "canary 0"]
@@ -113,3 +128,102 @@ def test_a_good_candidate_goes_all_the_way(drifting: World) -> None:
     files = world.files()
     score_days(world.platform, world.model, [START + n * DAY for n in range(7)])
     assert world.files() == files
+
+
+def test_a_worse_candidate_is_stopped_in_shadow(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = rolled(drifting, shadow=24.0 * 30)
+    world.at(START - 4 * DAY)
+    begun = candidate(world)
+    spoil(world, 2, monkeypatch)
+    world.at(START + 3 * DAY)
+    score_days(world.platform, world.model, [START + n * DAY for n in range(-4, 3)])
+    (looked,) = move_on(world.platform, world.model)
+    # Six or seven days of matured labels are no ground to judge on.
+    assert isinstance(looked.seen.gain, CannotJudge)
+    assert not looked.move.moved
+    world.at(START + 6 * DAY)
+    score_days(world.platform, world.model, [START + n * DAY for n in range(3, 6)])
+    (looked,) = move_on(world.platform, world.model)
+    assert looked.move.moved
+    (broken,) = [rail for rail in looked.move.guardrails if not rail.holds]
+    assert broken.name == "metric"
+    assert states(world) == [("shadow", 0), ("rejected", 0)]
+    assert world.aliases() == {"champion": 1}
+    rejection, ended = world.ledger()[-2:]
+    assert (rejection["kind"], rejection["version"], rejection["decision"]) == ("rejection", 2, begun.decision)
+    assert rejection["reason"].startswith("Stopped in shadow: On matured labels roc_auc is")
+    assert ended["seen"]["gain"]["upper"] < 0
+    assert move_on(world.platform, world.model) == []
+
+
+def test_a_champion_that_turns_bad_in_the_watch_goes_back(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = rolled(drifting, shadow=0.0, canary=(), watch=24.0 * 30, max_drop=None, max_psi=0.5)
+    world.tick()
+    assert states(world) == [("watch", 0)]
+    assert world.aliases() == {"champion": 2, "previous": 1}
+    spoil(world, 2, monkeypatch)
+    world.at(START + DAY)
+    score_days(world.platform, world.model, [START])
+    (looked,) = move_on(world.platform, world.model)
+    assert [rail.name for rail in looked.move.guardrails if not rail.holds] == ["scores"]
+    assert world.aliases() == {"champion": 1, "previous": 2}
+    assert states(world) == [("watch", 0), ("rolled_back", 0)]
+    rollback, snooze, ended = world.ledger()[-3:]
+    assert (rollback["kind"], rollback["version"], rollback["previous"]) == ("rollback", 1, 2)
+    assert "PSI" in rollback["reason"]
+    assert (snooze["kind"], snooze["by"]) == ("snooze", "the platform")
+    assert (ended["kind"], ended["state"]) == ("rollout", "rolled_back")
+    assert move_on(world.platform, world.model) == []
+    assert world.platform.registry.rollout(world.model.name) is None
+
+
+def test_a_person_goes_back_at_once(drifting: World, mlops: Any) -> None:
+    import json
+
+    world = drifting
+    world.tick()
+    assert world.aliases() == {"champion": 2, "previous": 1}
+    said = mlops("rollback", world.model.name, "--reason", "complaints", "--by", "ana", "--json")
+    assert said.exit_code == 0, said.output
+    done = json.loads(said.output)
+    assert (done["champion"], done["before"]) == (1, 2)
+    assert done["seconds"] < 5.0
+    assert world.aliases() == {"champion": 1, "previous": 2}
+    rollback, snooze = world.ledger()[-2:]
+    assert (rollback["kind"], rollback["version"], rollback["by"]) == ("rollback", 1, "ana")
+    assert (snooze["kind"], snooze["by"]) == ("snooze", "ana")
+    again = mlops("rollback", world.model.name, "--reason", "and again")
+    assert again.exit_code == 1
+    assert "no version to go back to that was not left before" in again.output
+    assert mlops("rollback", world.model.name, "--to", "2", "--reason", "it was not the model").exit_code == 0
+    assert world.aliases() == {"champion": 2, "previous": 1}
+
+
+@pytest.mark.parametrize("moment", ["registry", "record"])
+def test_killed_between_alias_and_record_it_heals(
+    drifting: World, monkeypatch: pytest.MonkeyPatch, moment: str = "record"
+) -> None:
+    from mlops_assets.resources.record import Record
+    from mlops_assets.resources.registry import Registry
+
+    world = rolled(drifting, shadow=0.0, canary=())
+    owner, name = {"registry": (Registry, "tag"), "record": (Record, "append")}[moment]
+
+    class Killed(BaseException):
+        """As kill -9: nothing catches it."""
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    world.tick()
+    world.at(START + 4 * DAY)
+    score_days(world.platform, world.model, [START])
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dies)
+        with pytest.raises(Killed):
+            move_on(world.platform, world.model)
+    assert states(world) == [("watch", 0)]
+    move_on(world.platform, world.model)
+    assert states(world) == [("watch", 0), ("champion", 0)]
+    assert len(world.ledger("promotion")) == 2
+    assert move_on(world.platform, world.model) == []
