@@ -54,8 +54,8 @@ def rollback(
     """Go back at once, and let trainings wait until someone wakes them or the agreed time is over.
 
     Without --to: a candidate in a canary stops answering and the champion stays; otherwise the version before the
-    champion answers again, never one that was left before. A candidate in shadow ends with it, for its opponent is gone.
-    The version's file is verified first. Freeze and pause do not stop this.
+    champion answers again, never one that was left before. A candidate in shadow ends with it, for its opponent is
+    gone. The version's file is verified first. Freeze and pause do not stop this.
     """
     from mlops_assets.resources.platform import Platform
 

@@ -1,7 +1,7 @@
 """What holds back a training that something asks for.
 
-Here: an open rollout, a snooze, cooldown, budget, too few labels, quiet hours. Not here: what asks (`rules`), what stops every change by
-itself (a freeze, a pause: `rules` too).
+Here: an open rollout, a snooze, cooldown, budget, too few labels, quiet hours. Not here: what asks (`rules`), what
+stops every change by itself (a freeze, a pause: `rules` too).
 """
 
 from __future__ import annotations

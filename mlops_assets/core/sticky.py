@@ -15,8 +15,8 @@ from typing import Any
 def place(version: int, entity: Mapping[str, Any]) -> float:
     """Where an entity lies in [0, 1) for the rollout of a version; a candidate answers below its share.
 
-    A larger share keeps the entities of the smaller one. The version goes into the hash (BLAKE2b, RFC 7693), so that two
-    rollouts try on others; the order of the keys does not matter. The same on every machine and in every process.
+    A larger share keeps the entities of the smaller one. The version goes into the hash (BLAKE2b, RFC 7693), so that
+    two rollouts try on others; the order of the keys does not matter. The same on every machine and in every process.
 
     Args:
         version: the candidate.

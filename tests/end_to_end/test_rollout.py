@@ -201,7 +201,7 @@ def test_a_person_goes_back_at_once(drifting: World, mlops: Any) -> None:
 
 @pytest.mark.parametrize("moment", ["registry", "record"])
 def test_killed_between_alias_and_record_it_heals(
-    drifting: World, monkeypatch: pytest.MonkeyPatch, moment: str = "record"
+    drifting: World, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     from mlops_assets.resources.record import Record
     from mlops_assets.resources.registry import Registry
