@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.components.monitoring_assets import build_monitoring_assets
+from mlops_assets.components.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
+from mlops_assets.components.training_assets import build_training_assets
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.rollout import Rollout
 from mlops_assets.core.settings import RolloutSpec
 from mlops_assets.resources.casting import ARM, SHADOW, VERSION
 from mlops_assets.resources.prediction_steps import read_scores, score_days
+from mlops_assets.resources.registry import _cache
 from mlops_assets.resources.rolling_out import look, move_on, moves, start
+from mlops_assets.resources.tracking import Tracking
 from tests.real_slice import WEEKS, World
 
 START = WEEKS[-1]
@@ -49,9 +56,9 @@ def candidate(world: World) -> Rollout:
     """A candidate without a training: the champion's own model, registered once more."""
     registry, name = world.platform.registry, world.model.name
     champion = registry.version(name, 1)
-    made = registry.register(
-        name, registry.load(name, 1), run_id=champion.run_id, tags={**champion.tags, "challenged_by": "d2"}
-    )
+    run = registry.client.create_run(registry.client.get_run(champion.run_id).info.experiment_id)
+    tags = {**champion.tags, "challenged_by": "d2"}
+    made = registry.register(name, registry.load(name, 1), run_id=run.info.run_id, tags=tags)
     assert made.version == 2
     told = {"promised": None, "fitted_until": champion.tags["fitted_until"]}
     now = world.platform.now(world.model)
@@ -227,3 +234,118 @@ def test_killed_between_alias_and_record_it_heals(
     assert states(world) == [("watch", 0), ("champion", 0)]
     assert len(world.ledger("promotion")) == 2
     assert move_on(world.platform, world.model) == []
+
+
+def test_a_week_at_once_passes_shadow_and_canaries_in_one_look(drifting: World) -> None:
+    """As in a replay: the clock leaps, and every row of the week was scored by both."""
+    world = rolled(drifting)
+    world.at(START)
+    candidate(world)
+    world.at(START + 7 * DAY)
+    score_days(world.platform, world.model, [START + n * DAY for n in range(7)])
+    found = move_on(world.platform, world.model)
+    assert [look.move.moved for look in found] == [True, True, True, False]
+    assert states(world) == [("shadow", 0), ("canary", 0), ("canary", 1), ("watch", 1)]
+    first, second = (date.fromisoformat(m["since"][:10]) for m in moves(world.platform, world.model)[1:3])
+    assert (first, second) == (START + DAY, START + 2 * DAY)
+    # On record they all happened now, and the watch begins now.
+    assert {m["at"] for m in moves(world.platform, world.model)[1:]} == {world.platform.now(world.model).isoformat()}
+    assert moves(world.platform, world.model)[-1]["since"] == world.platform.now(world.model).isoformat()
+
+
+def test_frozen_nothing_goes_forward_and_guardrails_stop_all_the_same(
+    drifting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = rolled(drifting, max_psi=0.5)
+    world.at(START)
+    candidate(world)
+    record = world.platform.ledger.record
+    record.note(world.model.name, "freeze", until="2014-01-01T00:00:00+00:00", by="ana", reason="the fair")
+    world.at(START + 2 * DAY)
+    score_days(world.platform, world.model, [START])
+    (looked,) = move_on(world.platform, world.model)
+    assert "frozen until 2014-01-01" in looked.move.reason
+    assert states(world) == [("shadow", 0)]
+    spoil(world, 2, monkeypatch)
+    score_days(world.platform, world.model, [START])
+    move_on(world.platform, world.model)
+    assert states(world) == [("shadow", 0), ("rejected", 0)]
+
+
+def test_a_candidate_that_cannot_be_loaded_keeps_nobody_from_answering(drifting: World) -> None:
+    from urllib.parse import urlsplit
+
+    world = rolled(drifting)
+    world.at(START)
+    candidate(world)
+    file = Path(urlsplit(world.platform.registry.version(world.model.name, 2).source).path) / "model.ubj"
+    file.unlink()
+    _cache.clear()
+    world.at(START + DAY)
+    scored = score_days(world.platform, world.model, [START])
+    assert scored is not None
+    assert "is gone" in scored.unscored or scored.shadows  # the champion's own bytes may still be in memory
+    assert set(scored.versions) == {"1"}
+    move_on(world.platform, world.model)
+    assert states(world) == [("shadow", 0), ("rejected", 0)]
+    assert "It cannot be loaded" in moves(world.platform, world.model)[-1]["reason"]
+
+
+def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: World, mlops: Any) -> None:
+    world = rolled(drifting)
+    world.at(START)
+    candidate(world)
+    vars(world)["definitions"] = dg.Definitions(
+        assets=[
+            *build_training_assets(world.model),
+            *build_monitoring_assets(world.model),
+            *build_rollout_assets(world.model),
+        ],
+        jobs=[*build_rollout_jobs(world.model)],
+        sensors=[*build_rollout_sensors(world.model)],
+        resources={"platform": world.platform, "tracking": Tracking(home=str(world.home.root))},
+    )
+    sensor = f"{world.model.name}_rollout_sensor"
+    world.at(START + DAY)
+    score_days(world.platform, world.model, [START])
+    (run,) = world.engine.tick(sensor).runs
+    assert states(world) == [("shadow", 0), ("canary", 0)]
+    (shown,) = run.asset_materializations_for_node(f"{world.model.name}_rollout")
+    assert shown.metadata["state"].value == "canary 5 %"
+    assert "| version 2" in shown.metadata["moves"].value
+    assert shown.metadata["plot"].value.startswith("![flight_delay who answers](data:image/svg+xml;base64,")
+    (check,) = run.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("guardrails_hold", True)
+    # What the look has moved is looked at once more, and then there is nothing new.
+    world.engine.tick(sensor)
+    before, told = world.runs(), world.ledger()
+    assert "Nothing new was scored" in world.engine.tick(sensor).skipped
+    assert (world.runs(), world.ledger()) == (before, told)
+    said = mlops("rollout", world.model.name)
+    assert said.exit_code == 0, said.output
+    assert "Version 2 is in canary with 5 % of the entities" in " ".join(said.output.split())
+
+
+def test_a_person_stops_a_canary_and_the_champion_stays(drifting: World, mlops: Any) -> None:
+    world = rolled(drifting, shadow=0.0)
+    world.at(START)
+    candidate(world)
+    assert states(world) == [("canary", 0)]
+    said = mlops("rollback", world.model.name, "--reason", "complaints")
+    assert said.exit_code == 0, said.output
+    assert "Version 2 answers nothing more" in said.output
+    assert world.aliases() == {"champion": 1}
+    assert states(world) == [("canary", 0), ("rolled_back", 0)]
+    assert world.ledger("rejection")[-1]["reason"] == "Stopped in canary: complaints"
+    assert world.ledger("rollback", "snooze") == []
+
+
+def test_a_training_under_way_when_it_goes_back_is_not_promoted(drifting: World) -> None:
+    world = drifting
+    (request,), _ = world.engine.requests(world.sensor)
+    record = world.platform.ledger.record
+    record.note(world.model.name, "rollback", version=1, decision=None, reason="complaints", id="r")
+    world.engine.execute(request)
+    assert world.aliases() == {"champion": 1}
+    rejection = world.ledger("rejection")[-1]
+    assert rejection["reason"].startswith("While it was in training the model went back to version 1. The gate had let")
