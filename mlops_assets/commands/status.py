@@ -104,6 +104,7 @@ def _model(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     return {
         "now": now,
         "champion": _champion(platform, model, now),
+        "rollout": _rollout(platform, model),
         "newest_window": _newest_window(platform, model),
         "last_decision": {key: last[key] for key in ("id", "at", "action", "rule", "reasons")} if last else None,
         "paused": platform.ledger.record.paused(model.name),
@@ -143,6 +144,13 @@ def _champion(platform: Platform, model: ModelSettings, now: datetime | None) ->
         "fitted_until": until,
         "age_days": None if age is None else round(age, 1),
     }
+
+
+def _rollout(platform: Platform, model: ModelSettings) -> str | None:
+    """The open rollout of a candidate, in words."""
+    from mlops_assets.resources.rolling_out import told
+
+    return told(platform, model) or None
 
 
 def _newest_window(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
@@ -228,7 +236,7 @@ def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
     checks = window["checks"] if window else {}
     return (
         name,
-        f"version {champion['version']}{age}" if champion else "none yet",
+        "\n".join(filter(None, (f"version {champion['version']}{age}" if champion else "none yet", model["rollout"]))),
         window["window"] if window else "none yet",
         "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
         f"{last['action'].replace('_', ' ')}: {last['rule'].replace('_', ' ')}" if last else "none yet",

@@ -6,6 +6,7 @@ A run has one grain: Dagster cannot mix them in a job.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -23,6 +24,13 @@ LANDING_JOB = "landing_{grain}"
 MODEL_GRAIN: Grain = "day"
 """Predictions are partitioned by day; windows of any length are sums of days."""
 MONITORING_CHAIN = ("predictions", "drift_report", "performance_report", "probe")
+ROLLOUT = "rollout"
+
+
+def watching(model: ModelSettings) -> list[dg.AssetKey]:
+    """What a landing run does for a model: predict, report, and look at its candidate where a rollout is agreed."""
+    steps = (*MONITORING_CHAIN, *([ROLLOUT] if model.rollout is not None else []))
+    return [dg.AssetKey([model.name, step]) for step in steps]
 
 
 def landing_jobs() -> list[AssetJob]:
@@ -32,7 +40,7 @@ def landing_jobs() -> list[AssetJob]:
     return [
         dg.define_asset_job(
             LANDING_JOB.format(grain=grain),
-            selection=_selection(grain, [s.name for s in sources if s.grain in (grain, "none")], list(models)),
+            selection=_selection(grain, [s.name for s in sources if s.grain in (grain, "none")], models),
             description=f"From the files of a closed {grain} to the reports of the models that read them."
             if grain != "none"
             else "From changed unpartitioned files to features, rebuilt over everything.",
@@ -42,13 +50,13 @@ def landing_jobs() -> list[AssetJob]:
     ]
 
 
-def _selection(grain: Grain, sources: list[str], models: list[str]) -> dg.AssetSelection:
+def _selection(grain: Grain, sources: list[str], models: Mapping[str, ModelSettings]) -> dg.AssetSelection:
     raw = dg.AssetSelection.assets(*(dg.AssetKey(["raw", name]) for name in sources))
     shared = dg.AssetSelection.all() - dg.AssetSelection.groups("raw", *models)
     if grain != MODEL_GRAIN or not models:
         return raw | shared
-    watching = (dg.AssetKey([name, step]) for name in models for step in MONITORING_CHAIN)
-    return raw | shared | dg.AssetSelection.assets(*watching)
+    watched = (key for model in models.values() for key in watching(model))
+    return raw | shared | dg.AssetSelection.assets(*watched)
 
 
 def landing_keys(graph: BaseAssetGraph, grain: Grain, *, take_in: tuple[str, ...]) -> list[dg.AssetKey]:
@@ -58,7 +66,7 @@ def landing_keys(graph: BaseAssetGraph, grain: Grain, *, take_in: tuple[str, ...
         group = graph.get(key).group_name
         if group == "raw":
             wanted = key.path[-1] in take_in
-        elif key.path[-1] in MONITORING_CHAIN:
+        elif key.path[-1] in (*MONITORING_CHAIN, ROLLOUT):
             wanted = grain == MODEL_GRAIN
         else:
             wanted = len(key.path) == 1 or key.path[0] == "feast"

@@ -1,7 +1,7 @@
 """`MonitoredModel`: one YAML file becomes the assets, checks, job and sensor of a model in production.
 
 Here: the component and what belongs to the model as a whole. Not here: the bodies of the assets
-(`training_assets`, `monitoring_assets`) and of the sensor (`retrain_sensor`).
+(`training_assets`, `monitoring_assets`, `rollout_assets`) and of the sensor (`retrain_sensor`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from mlops_assets.components.monitoring_assets import build_monitoring_assets
 from mlops_assets.components.retrain_sensor import build_retrain_job, build_retrain_sensor
+from mlops_assets.components.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
 from mlops_assets.components.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
 
@@ -34,9 +35,13 @@ class MonitoredModel(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Eight assets, one job, one sensor."""
+        """Eight assets, one job, one sensor; with a rollout one more of each."""
         return dg.Definitions(
-            assets=[*build_training_assets(self.settings), *build_monitoring_assets(self.settings)],
-            jobs=[build_retrain_job(self.settings)],
-            sensors=[build_retrain_sensor(self.settings)],
+            assets=[
+                *build_training_assets(self.settings),
+                *build_monitoring_assets(self.settings),
+                *build_rollout_assets(self.settings),
+            ],
+            jobs=[build_retrain_job(self.settings), *build_rollout_jobs(self.settings)],
+            sensors=[build_retrain_sensor(self.settings), *build_rollout_sensors(self.settings)],
         )

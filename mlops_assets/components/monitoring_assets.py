@@ -76,6 +76,8 @@ def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
                 "days": len(scored.rows),
                 "model_versions": dg.MetadataValue.json(scored.versions),
                 "mean_score": scored.mean,
+                **({"shadow_versions": dg.MetadataValue.json(scored.shadows)} if scored.shadows else {}),
+                **({"not_scored_in_shadow": scored.unscored} if scored.unscored else {}),
             },
         )
 

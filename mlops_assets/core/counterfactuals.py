@@ -49,6 +49,7 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
         said("nobody had asked for it", evidence={"request": None}),
         said("the model had not been frozen", evidence={"frozen": None}),
         said("the model had not been paused", evidence={"paused": None}),
+        said("no rollout had been open", evidence={"rollout": ""}),
         said("trainings had not been snoozed", evidence={"snoozed": None}),
         said("no cooldown had been agreed", policy={"cooldown": "0d"}),
         said("no budget had been agreed", policy={"budget": 10**6}),

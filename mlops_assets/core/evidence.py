@@ -21,7 +21,7 @@ from mlops_assets.core.words import Answer, Hold
 Kind = Literal["performance", "drift", "fairness"]
 
 _WORDS: Mapping[str, type[Hold] | type[Answer]] = {"frozen": Hold, "snoozed": Hold, "answer": Answer}
-_LATER = {*_WORDS, "request_forced", "events"}
+_LATER = {*_WORDS, "request_forced", "events", "rollout"}
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ class Evidence:
         snoozed: the same for a snooze.
         answer: what a person said to the newest proposal, until a training or a way back follows.
         events: declared events that the newest windows fall into, a sentence each.
+        rollout: the open rollout of a candidate, in words; empty where none is open.
     """
 
     model: str
@@ -114,6 +115,7 @@ class Evidence:
     snoozed: Hold | None = None
     answer: Answer | None = None
     events: tuple[str, ...] = ()
+    rollout: str = ""
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):

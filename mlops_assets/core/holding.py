@@ -1,7 +1,7 @@
 """What holds back a training that something asks for.
 
-Here: a snooze, cooldown, budget, too few labels, quiet hours. Not here: what asks (`rules`), what stops every change by
-itself (a freeze, a pause: `rules` too).
+Here: an open rollout, a snooze, cooldown, budget, too few labels, quiet hours. Not here: what asks (`rules`), what
+stops every change by itself (a freeze, a pause: `rules` too).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from mlops_assets.core.retrain_policy import RetrainPolicy
 
 def held_back(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> tuple[str, str] | None:
     """What holds a training back: (rule, sentence)."""
+    if evidence.rollout:
+        return "rollout_open", f"{evidence.rollout} Its end comes first."
     if evidence.snoozed is not None and evidence.snoozed.holds(now):
         return "snoozed", f"Trainings are snoozed {evidence.snoozed.told}"
     past = [p.at for p in history.retrains]

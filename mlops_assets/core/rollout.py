@@ -47,6 +47,7 @@ class RolloutPolicy:
         max_psi: largest distance of its scores from the champion's on the same rows, 0.5 by default: another model may
             well score otherwise, and half a unit is another world.
         max_calibration_error: largest calibration error on matured labels, off by default.
+        pause: how long no training starts by itself after the platform went back, in hours, 168 by default; 0 for none.
     """
 
     shadow: float = 24.0
@@ -59,19 +60,20 @@ class RolloutPolicy:
     max_p99_ms: float | None = 200.0
     max_psi: float | None = 0.5
     max_calibration_error: float | None = None
+    pause: float = 168.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "canary", tuple(float(share) for share in self.canary))
         if any(not 0.0 < share < 100.0 for share in self.canary) or list(self.canary) != sorted(set(self.canary)):
             msg = f"rollout.canary is {list(self.canary)}: write growing percentages between 0 and 100, such as [5, 25]"
             raise ValueError(msg)
-        limits = {name: value for name, value in asdict(self).items() if name != "canary" and value is not None}
+        limits = {name: value for name, value in asdict(self).items() if isinstance(value, int | float)}
         if bad := [name for name, value in limits.items() if value < 0]:
             msg = f"rollout.{bad[0]} is {limits[bad[0]]}: set it to zero or more, or leave it out"
             raise ValueError(msg)
 
     @classmethod
-    def preset(cls, name: str) -> Self:
+    def of_preset(cls, name: str) -> Self:
         """`careful` (the default), `quick` (an hour each), `direct` (no shadow, no canary, no watch)."""
         presets: dict[str, dict[str, Any]] = {
             "careful": {},
@@ -112,8 +114,14 @@ class Rollout:
     def share(self, policy: RolloutPolicy) -> float:
         """Share of the entities that the candidate answers, 0 to 1."""
         if self.state == "canary":
-            return policy.canary[self.step] / 100.0
+            # A canary that has been taken out of the policy meanwhile answers nothing more.
+            return policy.canary[self.step] / 100.0 if self.step < len(policy.canary) else 0.0
         return 1.0 if self.state in ("watch", "champion") else 0.0
+
+    @property
+    def answers(self) -> bool:
+        """Whether the candidate is champion."""
+        return self.state in ("watch", "champion")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -178,7 +186,9 @@ def begin(version: int, champion: int | None, policy: RolloutPolicy, *, decision
     return start if policy.shadow > 0 else _next(start, policy, now)
 
 
-def advance(rollout: Rollout, seen: Seen, policy: RolloutPolicy, now: datetime) -> Move:
+def advance(
+    rollout: Rollout, seen: Seen, policy: RolloutPolicy, now: datetime, *, in_leaps: bool = False, frozen: str = ""
+) -> Move:
     """The next move.
 
     The same rollout, measurements and time give the same move; an ended rollout stays as it is.
@@ -188,25 +198,36 @@ def advance(rollout: Rollout, seen: Seen, policy: RolloutPolicy, now: datetime) 
         seen: what was measured since it entered this step.
         policy: what was agreed.
         now: the model's clock.
+        in_leaps: whether the clock leaps from the end of one batch to that of the next, as a data clock does. A canary
+            then begins when the step before it was over, so that a month of data is passed in one look; the watch
+            always begins now, because nobody was served by the candidate before.
+        frozen: why nothing goes forward, if so. What stops a candidate does so all the same.
     """
     if not rollout.is_open:
         return Move(rollout, False, f"The rollout of version {rollout.version} has ended: {_told(rollout.state)}.", ())
     rails = tuple(guardrails(rollout, seen, policy))
     broken = [rail for rail in rails if not rail.holds]
     if broken:
-        state: State = "rejected" if rollout.state == "shadow" else "rolled_back"
-        reason = " ".join(rail.sentence for rail in broken)
-        return Move(replace(rollout, state=state, since=now), True, reason, rails)
-    lasts = timedelta(hours=_hours(rollout, policy))
+        return Move(stopped(rollout, now), True, " ".join(rail.sentence for rail in broken), rails)
+    lasts = duration(rollout, policy)
     if now - rollout.since < lasts:
         left = f"until {rollout.since + lasts:%Y-%m-%d %H:%M} UTC"
-        return Move(rollout, False, f"Version {rollout.version} is in {_where(rollout, policy)} {left}.", rails)
+        return Move(rollout, False, f"Version {rollout.version} is in {where(rollout, policy)} {left}.", rails)
     if seen.rows < policy.min_rows and rollout.state != "watch":
         told = f"{seen.rows:,} of {policy.min_rows:,} rows were scored"
-        return Move(rollout, False, f"Version {rollout.version} is in {_where(rollout, policy)}: {told}.", rails)
+        return Move(rollout, False, f"Version {rollout.version} is in {where(rollout, policy)}: {told}.", rails)
+    if frozen:
+        return Move(rollout, False, frozen, rails)
     following = _next(rollout, policy, now)
+    if in_leaps and following.state == "canary":
+        following = replace(following, since=min(now, rollout.since + lasts))
     held = " ".join(rail.sentence for rail in rails) or "Nothing was measured that could stop it."
-    return Move(following, True, f"{_where(rollout, policy).capitalize()} is over. {held}", rails)
+    return Move(following, True, f"{where(rollout, policy).capitalize()} is over. {held}", rails)
+
+
+def stopped(rollout: Rollout, now: datetime) -> Rollout:
+    """The end of a candidate that goes no further: rejected before it has answered anything, rolled back after."""
+    return replace(rollout, state="rejected" if rollout.state == "shadow" else "rolled_back", since=now)
 
 
 def guardrails(rollout: Rollout, seen: Seen, policy: RolloutPolicy) -> Iterator[Guardrail]:
@@ -260,14 +281,16 @@ def _next(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:
     return replace(rollout, state="champion", since=now)
 
 
-def _hours(rollout: Rollout, policy: RolloutPolicy) -> float:
-    return {"shadow": policy.shadow, "canary": policy.step, "watch": policy.watch}[rollout.state]
+def duration(rollout: Rollout, policy: RolloutPolicy) -> timedelta:
+    """How long a step lasts at least."""
+    return timedelta(hours={"shadow": policy.shadow, "canary": policy.step, "watch": policy.watch}[rollout.state])
 
 
-def _where(rollout: Rollout, policy: RolloutPolicy) -> str:
+def where(rollout: Rollout, policy: RolloutPolicy) -> str:
+    """An open rollout's step in words."""
     if rollout.state == "canary":
-        return f"canary with {policy.canary[rollout.step]:g} % of the entities"
-    return {"shadow": "shadow", "watch": "watch"}[rollout.state]
+        return f"canary with {100.0 * rollout.share(policy):g} % of the entities"
+    return rollout.state
 
 
 def _told(state: State) -> str:

@@ -24,6 +24,7 @@ from mlops_assets.core.words import question
 RULES = (
     "data",
     "frozen",
+    "rollout_open",
     "request",
     "paused",
     "no_window",
@@ -58,6 +59,9 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     insisted = evidence.request is not None and evidence.request_forced
     if evidence.frozen is not None and evidence.frozen.holds(now) and not insisted:
         return "wait", "frozen", _frozen(evidence)
+    if evidence.request is not None and evidence.rollout:
+        told = f"A person asked for a training: {evidence.request}. It starts after the rollout."
+        return "wait", "rollout_open", (evidence.rollout, told)
     if evidence.request is not None:
         return "retrain", "request", (f"A person asked for it: {evidence.request}",)
     if evidence.paused is not None:

@@ -6,7 +6,7 @@ built from them (`components`), the rules that read them (`core.policy`, `core.g
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from mlops_assets.core.metrics import Metric, metric, profit
 from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
+from mlops_assets.core.rollout import RolloutPolicy
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
@@ -281,6 +282,36 @@ class GateSpec(GatePolicy):
     ship: Literal["refit", "judged"] = "refit"
 
 
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class RolloutSpec(RolloutPolicy):
+    """How a version that passed the gate becomes champion: the fields of `RolloutPolicy`.
+
+    Attributes:
+        preset: what the fields that are left out are: `careful` (default), `quick` (an hour each, a day of watch), or
+            `direct` (no shadow, no canary, no watch).
+    """
+
+    preset: Literal["careful", "quick", "direct"] = "careful"
+
+
+_HOURS = ("shadow", "step", "watch", "pause")
+
+
+def _rollout_policy(value: Any) -> Any:
+    """A rollout from its YAML: its preset's fields where others are not given; lengths in hours, or as 1d."""
+    if not isinstance(value, dict):
+        return value
+    preset = RolloutPolicy.of_preset(str(value.get("preset", "careful")))
+    given = {
+        name: parse_duration(field) / timedelta(hours=1) if name in _HOURS and isinstance(field, str) else field
+        for name, field in value.items()
+    }
+    return {**asdict(preset), **given}
+
+
+Rollout = Annotated[RolloutSpec | None, BeforeValidator(_rollout_policy)]
+
+
 def _retrain_policy(value: Any) -> Any:
     """A policy from its YAML.
 
@@ -316,6 +347,7 @@ class ModelSettings(Settings):
     retrain: Retrain = Field(default_factory=RetrainPolicy, description="Fields of `RetrainPolicy`.")
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="Fields of `ProbePolicy`.")
     gate: GateSpec = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
+    rollout: Rollout = Field(default=None, description="Fields of `RolloutSpec`; without it champions change at once.")
     events: list[EventSpec] = Field(default_factory=list, description="Holidays, outages, price changes: `EventSpec`.")
 
     @field_validator("timezone")

@@ -21,7 +21,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.jobs import LANDING_JOB, MONITORING_CHAIN
+from mlops_assets.components.jobs import LANDING_JOB, watching
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.spans import Span
@@ -180,9 +180,9 @@ class _Replay:
     def _build(self, until: datetime) -> None:
         """Take in everything that landed until then, and build features and labels over it in one pass."""
         self._at(until)
-        watching = {dg.AssetKey([model, step]) for model in self.platform.models() for step in MONITORING_CHAIN}
+        watched = {key for model in self.platform.models().values() for key in watching(model)}
         for request in self.engine.requests("landing_sensor")[0]:
-            wanted = [key for key in request.asset_selection or () if key not in watching and key != ONLINE]
+            wanted = [key for key in request.asset_selection or () if key not in watched and key != ONLINE]
             self.engine.execute(request, only=wanted)
         if not self.platform.lake.partitions("labels", self.model.label.model):
             raise CannotReplay(
@@ -221,7 +221,7 @@ class _Replay:
     def _watch(self, period: Window) -> None:
         """What a landing run does after the features: predict and report (online values are brought in at the end)."""
         days = period.days(self.model.timezone)
-        keys = [dg.AssetKey([self.model.name, step]) for step in MONITORING_CHAIN]
+        keys = watching(self.model)
         first, last = days[0], days[-1]
         tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
         request = dg.RunRequest(
@@ -274,11 +274,17 @@ class _Replay:
                 "retrains": sum(p["retrained"] for p in periods),
                 "promotions": sum(p["promoted"] is True for p in periods),
                 "rejections": sum(p["promoted"] is False for p in periods),
-                "rollbacks": sum(p["decision"] == "revert" for p in periods),
+                "rollbacks": self._rollbacks(),
                 "always_trainings": len(periods),
                 "seconds": None,
             },
         }
+
+    def _rollbacks(self) -> int:
+        """How often it went back: to a version from before, or from a canary."""
+        entries = self.platform.ledger.entries(self.model.name)
+        stopped = (e["kind"] == "rollout" and (e["state"], e["before"]) == ("rolled_back", "canary") for e in entries)
+        return sum(e["kind"] == "rollback" for e in entries) + sum(stopped)
 
     def _known_by(self) -> datetime:
         """When labels are read for scoring: late enough for the last period's, which is after the last tick."""

@@ -25,10 +25,13 @@ from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.probing import ending_at, probed
 from mlops_assets.resources.record import APPROVAL
+from mlops_assets.resources.rolling_out import told
 
 REPORTS = ("drift", "performance")
 OUTCOMES = ("promotion", "rejection")
 """What a retraining ends in."""
+ANSWERS = (*OUTCOMES, "rollout")
+"""What says that a retraining has been through the gate."""
 
 
 def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
@@ -66,6 +69,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         snoozed=hold(platform, model.name, "snooze"),
         answer=_answer(answer) if answer else None,
         events=named(model.events, newest, model.timezone),
+        rollout=told(platform, model),
         probe=probed(platform, model, champion),
         cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks or champion is None else (),
     )
@@ -94,7 +98,7 @@ def history(platform: Platform, model: str) -> History:
 
 def history_of(entries: Sequence[Mapping[str, Any]]) -> History:
     """The earlier decisions among these entries of a record, by the same rule."""
-    concluded = {entry["decision"] for entry in entries if entry["kind"] in OUTCOMES}
+    concluded = {entry["decision"] for entry in entries if entry["kind"] in ANSWERS}
     return History.of(
         Decision.from_dict(entry)
         for entry in entries

@@ -19,7 +19,7 @@ from mlops_assets.resources.record import ACTED, APPROVAL, REFUSAL, Record
 if TYPE_CHECKING:
     import dagster as dg
 
-FOLLOWED = (*OUTCOMES, "rollback", "outcome", APPROVAL, REFUSAL)
+FOLLOWED = (*OUTCOMES, "rollout", "rollback", "outcome", APPROVAL, REFUSAL)
 """Kinds of entries that may name the decision they came of."""
 RUN_TAG = "mlops/decision"
 

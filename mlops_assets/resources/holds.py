@@ -31,9 +31,22 @@ def frozen_against(platform: Platform, model: ModelSettings, decision: str) -> s
     return None if insisted else f"The model is frozen {found.told}"
 
 
+def overtaken(platform: Platform, model: ModelSettings, decision: str) -> str | None:
+    """Why a training that this decision started no longer counts: the model went back, or another rollout began."""
+    entries = platform.ledger.entries(model.name)
+    taken = next((n for n, e in enumerate(entries) if e["kind"] == "decision" and e["id"] == decision), len(entries))
+    back = [entry for entry in entries[taken:] if entry["kind"] == "rollback"]
+    if back:
+        return f"While it was in training the model went back to version {back[-1]['version']}."
+    rollout = platform.registry.rollout(model.name)
+    if rollout is not None and rollout.decision != decision:
+        return f"A rollout of version {rollout.version} is open ({rollout.state}); its end comes first."
+    return None
+
+
 def start_held(platform: Platform, model: ModelSettings, decision: Mapping[str, Any]) -> bool:
     """Whether the run of a decision on record may not start now; a person's request is held by a freeze alone."""
-    if frozen_against(platform, model, decision["id"]):
+    if frozen_against(platform, model, decision["id"]) or platform.registry.rollout(model.name):
         return True
     if decision["rule"] == "request":
         return False

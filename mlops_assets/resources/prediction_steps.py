@@ -1,31 +1,32 @@
 """Scoring the events of days, and reading the scores back.
 
-Here: what the predictions asset does between reading and reporting. Not here: the asset (`components`), what is
-made of the scores (`monitoring_steps`).
+Here: what the predictions asset does between reading and reporting. Not here: the asset (`components`), who scores a
+day (`casting`), what is made of the scores (`monitoring_steps`, `rollout_seen`).
+
+While a rollout is open each event is scored twice: by the version that answers it, in the file of the batch, and by
+the other one in the file of the shadow, which nobody acts on. A day's files are replaced one by one, each whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.training import WrongColumns
 from mlops_assets.core.windows import local_days, midnight
+from mlops_assets.resources.casting import ARM, BATCH, SCORE, SHADOW, VERSION, Cast, cast_of, cast_today, score_names
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
 
-SCORE = "score"
-VERSION = "model_version"
-BATCH = "batch"
-"""The writer of these files; another writer of the same partition has a file of its own."""
 ONLINE = "online"
 """The online service's files of the same partitions: what was answered, one row per prediction."""
-ARM = "arm"
-CHAMPION_ARM = "champion"
 
 
 @dataclass(frozen=True)
@@ -34,49 +35,61 @@ class Scored:
 
     Attributes:
         rows: predictions by day.
-        versions: predictions by model version.
+        versions: predictions by the model version that answered.
         mean: of the scores.
+        shadows: scores beside them, by model version.
+        unscored: why nothing was scored beside, where something should have been.
     """
 
     rows: dict[date, int]
     versions: dict[str, int]
     mean: float
+    shadows: dict[str, int]
+    unscored: str = ""
 
 
 def score_days(platform: Platform, model: ModelSettings, days: list[date]) -> Scored | None:
     """Score every event of the days and replace their partitions; None while there is no champion.
 
-    A day that was scored before is scored by the version that did it (a correction of its data does not rewrite
-    who was in production), as long as that version is kept; else by the champion.
+    A day that was scored before is scored by the versions that did it (a correction of its data does not rewrite
+    who was in production), as long as they are kept; else by those of today.
     """
-    champion = platform.registry.champion(model.name)
-    if champion is None:
+    today = cast_today(platform, model)
+    if today is None:
         return None
     data = platform.data(model)
     end = max(days)
     events = data.events(min(days), date.fromordinal(end.toordinal() + 1), as_of=midnight_after(model, end))
     if events.empty:
-        return Scored({}, {}, float("nan"))
+        return Scored({}, {}, float("nan"), {})
     rows = data.with_features(events.drop(columns=[LABEL, AVAILABLE_AT]))
     rows["_day"] = local_days(rows[EVENT_TIME], model.timezone)
     before = platform.lake.partitions("predictions", model.name, name=BATCH)
-    by_version: dict[int, list[date]] = {}
+    by_cast: dict[Cast, list[date]] = {}
     for day in days:
-        version = _version_of(platform, model.name, before[day]) if day in before else None
-        by_version.setdefault(version or champion.version, []).append(day)
+        known = cast_of(platform, model, day) if day in before else None
+        by_cast.setdefault(known or today, []).append(day)
     written: dict[date, int] = {}
-    total = 0.0
-    versions: dict[str, int] = {}
-    for version, its_days in by_version.items():
-        scored = _score(platform, model, version, rows[rows["_day"].isin(pd.to_datetime(its_days))])
-        total += float(scored[SCORE].sum())
-        versions[str(version)] = len(scored)
+    answered, shadowed = list[pd.DataFrame](), list[pd.DataFrame]()
+    unscored = ""
+    for cast, its_days in by_cast.items():
+        part = rows[rows["_day"].isin(pd.to_datetime(its_days))].reset_index(drop=True)
+        if part.empty:
+            continue
+        batch, shadow, why = _score_cast(platform, model, cast, part, data.keys)
+        unscored = unscored or why
+        answered.append(batch)
         for day in sorted(its_days):
-            part = scored[scored["_day"] == pd.Timestamp(day)]
-            if not part.empty:
-                _write_day(platform.lake, model.name, day, part.drop(columns="_day"))
-                written[day] = len(part)
-    return Scored(dict(sorted(written.items())), versions, total / max(1, sum(written.values())))
+            if beside := _of_day(shadow, day):
+                _write_day(platform.lake, model.name, day, beside[0], SHADOW)
+                shadowed.append(beside[0])
+            if of_day := _of_day(batch, day):
+                _write_day(platform.lake, model.name, day, of_day[0], BATCH)
+                written[day] = len(of_day[0])
+    scores = pd.concat([frame[SCORE] for frame in answered]) if answered else pd.Series(dtype=float)
+    return Scored(
+        dict(sorted(written.items())), _by_version(answered), float(scores.mean()), _by_version(shadowed), unscored
+    )
 
 
 def midnight_after(model: ModelSettings, day: date) -> pd.Timestamp:
@@ -85,30 +98,31 @@ def midnight_after(model: ModelSettings, day: date) -> pd.Timestamp:
 
 
 def read_scores(
-    platform: Platform, model: ModelSettings, start: date, end: date, *, arm: str = CHAMPION_ARM
+    platform: Platform, model: ModelSettings, start: date, end: date, *, arm: str | None = None
 ) -> pd.DataFrame:
     """Predictions of the days [start, end) with the features they were made from; empty when there are none.
 
-    One row per entity, event time and arm. What was answered online wins over the batch, for it is what somebody acted
-    on, and of several answers the newest. Answers that name no entity belong to no event and are left out.
-    The batch is the champion's.
+    One row per entity and event time: what was answered online wins over the batch, for it is what somebody acted on,
+    and of several answers the newest. Answers that name no entity belong to no event and are left out. Without an `arm`
+    it is all that was answered, by whichever version; with one, what that arm said.
     """
     batch = platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+    if arm is not None:
+        said_by = batch[ARM] if ARM in batch else pd.Series("champion", index=batch.index)
+        batch = batch[said_by == arm].reset_index(drop=True)
     online = platform.lake.read(
         "predictions",
         model.name,
         start=start,
         end=end,
         name=ONLINE,
-        where="arm = $arm and is_identified",
-        parameters={"arm": arm},
+        where="is_identified and " + ("arm = $arm" if arm else "arm <> 'shadow'"),
+        parameters={"arm": arm} if arm else {},
         order_by=["predicted_at", "prediction_id"],
     )
-    if arm != CHAMPION_ARM:
-        batch = batch.head(0)
     if online.empty:
         return batch
-    online = online.drop(columns=["prediction_id", "predicted_at", "is_identified", ARM])
+    online = online.drop(columns=["prediction_id", "predicted_at", "is_identified", *([] if ARM in batch else [ARM])])
     identity = [*platform.data(model).keys, EVENT_TIME]
     online = online.drop_duplicates(identity, keep="last", ignore_index=True)
     if batch.empty:
@@ -125,6 +139,28 @@ def predicted_days(lake: Lake, model: str) -> list[date]:
     return sorted({day for name in (BATCH, ONLINE) for day in lake.partitions("predictions", model, name=name)})
 
 
+def _score_cast(
+    platform: Platform, model: ModelSettings, cast: Cast, rows: pd.DataFrame, keys: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame | None, str]:
+    """What was answered; what was said beside it; why nothing was.
+
+    A second version that cannot score never keeps the champion from answering.
+    """
+    if cast.other is None:
+        return _score(platform, model, cast.champion, rows), None, ""
+    try:
+        theirs = _score(platform, model, cast.other, rows)
+    except (ModelDamaged, NoSuchVersion, WrongColumns) as why:
+        return _score(platform, model, cast.champion, rows), None, str(why)
+    ours = _score(platform, model, cast.champion, rows)
+    canary = cast.answered_by_other(rows[list(keys)])
+    batch, beside = ours.copy(), theirs.copy()
+    batch.loc[canary], beside.loc[canary] = theirs.loc[canary], ours.loc[canary]
+    batch[ARM] = np.where(canary, "canary", "champion")
+    beside = beside[[*keys, EVENT_TIME, *score_names(beside), VERSION, "_day"]].assign(**{ARM: "shadow"})
+    return batch, beside, ""
+
+
 def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame) -> pd.DataFrame:
     scores = platform.registry.load(model.name, version).predict(rows)
     scored = rows.copy()
@@ -137,11 +173,20 @@ def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.Data
     return scored
 
 
-def _write_day(lake: Lake, model: str, day: date, rows: pd.DataFrame) -> None:
-    lake.write(rows, lake.file("predictions", model, partition=day, name=BATCH))
+def _of_day(scored: pd.DataFrame | None, day: date) -> list[pd.DataFrame]:
+    """The rows of a day, if there are any."""
+    if scored is None:
+        return []
+    part = scored[scored["_day"] == pd.Timestamp(day)].drop(columns="_day")
+    return [] if part.empty else [part]
 
 
-def _version_of(platform: Platform, name: str, file: Path) -> int | None:
-    """The version that wrote a day's predictions, if it is still there."""
-    version = int(pd.read_parquet(file, columns=[VERSION])[VERSION].iloc[0])
-    return version if any(kept.version == version for kept in platform.registry.versions(name)) else None
+def _write_day(lake: Lake, model: str, day: date, rows: pd.DataFrame, writer: str) -> None:
+    lake.write(rows, lake.file("predictions", model, partition=day, name=writer))
+
+
+def _by_version(scored: Sequence[pd.DataFrame]) -> dict[str, int]:
+    if not scored:
+        return {}
+    counts = pd.concat([frame[VERSION] for frame in scored]).value_counts(sort=False)
+    return {str(version): int(count) for version, count in counts.items()}

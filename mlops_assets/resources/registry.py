@@ -11,6 +11,7 @@ A version is one file (UBJSON for trees, skops for scikit-learn) beside MLflow's
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from mlops_assets.core.model import Model
+    from mlops_assets.core.rollout import Rollout
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
+CANDIDATE = "candidate"
+"""Alias of the version that a rollout is trying out, until it is champion or has been stopped."""
 
 SHA256 = "sha256"
 """Tag of a version: hash of its model file."""
@@ -47,6 +51,10 @@ DECISION = "decision"
 REASON = "reason"
 PROMOTED_AT = "promoted_at"
 REPLACED_BY = "replaced_by"
+ROLLOUT = "rollout"
+"""Tag of a version: where its rollout stands, as JSON (`core.rollout.Rollout`)."""
+ROLLOUT_STATE, ROLLOUT_SHARE = "rollout_state", "rollout_share"
+"""Tags of a version, for whoever serves it: the state, and the share of the entities that it answers, 0 to 1."""
 
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _CACHED_MODELS = 8
@@ -233,10 +241,11 @@ class Registry(dg.ConfigurableResource):
         """Point an alias (e.g. `challenger`) to a version; None removes it.
 
         Raises:
-            ValueError: for `champion` and `previous`, which only `promote` moves.
+            ValueError: for `champion`, `previous` and `candidate`, which only `promote` and `roll` move.
         """
-        if alias in (CHAMPION, PREVIOUS):
-            raise ValueError(f"only promote() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
+        if alias in (CHAMPION, PREVIOUS, CANDIDATE):
+            who = "roll" if alias == CANDIDATE else "promote"
+            raise ValueError(f"only {who}() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
         if version is None:
             self.client.delete_registered_model_alias(name, alias)
         else:
@@ -268,7 +277,7 @@ class Registry(dg.ConfigurableResource):
             NoSuchVersion: there is no such version.
             ModelDamaged: its file is gone or has changed; the champion stays.
         """
-        self.load(name, version)
+        self.verify(name, version)
         client = self.client
         with locked(self._home, "registry"):
             champion = self.champion(name)
@@ -286,13 +295,70 @@ class Registry(dg.ConfigurableResource):
                 self.tag(name, previous.version, {REPLACED_BY: version})
         return self.version(name, version)
 
+    def roll(self, name: str, rollout: Rollout, *, share: float, reason: str, at: datetime) -> None:
+        """Make aliases and tags say where a rollout stands. The only place that does; a second call changes nothing.
+
+        In shadow and canary the version is `candidate`; in the watch and after it, champion. Going back from the watch
+        is a `promote` of the version before. The tags are there before the alias is: whoever sees a candidate sees how
+        far it is.
+
+        Args:
+            name: the registered model.
+            rollout: where it stands.
+            share: of the entities that it answers, 0 to 1.
+            reason: of the move, for people.
+            at: when, by the home's clock.
+
+        Raises:
+            NoSuchVersion: there is no such version.
+            ModelDamaged: the file of a version that is to answer is gone or has changed; nothing was moved.
+        """
+        if rollout.answers:
+            self.promote(name, rollout.version, decision_id=rollout.decision, reason=reason, at=at)
+        elif rollout.is_open:
+            self.verify(name, rollout.version)
+        client = self.client
+        with locked(self._home, "registry"):
+            state = json.dumps(rollout.to_dict(), sort_keys=True)
+            self.tag(name, rollout.version, {ROLLOUT_SHARE: share, ROLLOUT_STATE: rollout.state, ROLLOUT: state})
+            candidate = self.find(name, CANDIDATE)
+            if rollout.state in ("shadow", "canary"):
+                if candidate is None or candidate.version != rollout.version:
+                    client.set_registered_model_alias(name, CANDIDATE, str(rollout.version))
+            elif candidate is not None and candidate.version == rollout.version:
+                client.delete_registered_model_alias(name, CANDIDATE)
+
+    def rollout(self, name: str) -> Rollout | None:
+        """The open rollout of a model: of its candidate, of a champion that is still watched, or of one just left."""
+        from mlops_assets.core.rollout import Rollout
+
+        for alias in (CANDIDATE, CHAMPION, PREVIOUS):
+            found = self.find(name, alias)
+            if found is not None and ROLLOUT in found.tags:
+                rollout = Rollout.from_dict(json.loads(found.tags[ROLLOUT]))
+                if rollout.is_open:
+                    return rollout
+        return None
+
     @property
     def _home(self) -> Home:
         return Home(Path(self.home)) if self.home else Home.from_environment()
 
+    def verify(self, name: str, version: int | str) -> None:
+        """Read a version's file and compare its hash; cheaper than loading it.
+
+        Raises:
+            NoSuchVersion: there is none.
+            ModelDamaged: its file is gone or has changed.
+        """
+        self._content(self.version(name, version))
+
     def _read(self, found: ModelVersion) -> Model:
         from mlops_assets.core.model import Model
 
+        return Model.from_bytes(self._content(found))
+
+    def _content(self, found: ModelVersion) -> bytes:
         content = _download(found, self.client.tracking_uri)
         if content is None:
             raise ModelDamaged(
@@ -306,7 +372,7 @@ class Registry(dg.ConfigurableResource):
                 f"{found.source} has {digest[:12]}. It was changed or is damaged: restore it from a backup, "
                 f"or point the alias {CHAMPION!r} of {found.name} to another version in MLflow; no alias was moved."
             )
-        return Model.from_bytes(content)
+        return content
 
 
 def _is_same(known: ModelVersion, run_id: str, tags: Mapping[str, Any]) -> bool:

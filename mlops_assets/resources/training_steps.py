@@ -27,17 +27,18 @@ from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
-from mlops_assets.resources.evidence import OUTCOMES
+from mlops_assets.resources.evidence import ANSWERS
 from mlops_assets.resources.gate_limits import rules_of_what_ships
 from mlops_assets.resources.gating import Scored, compare, score
 from mlops_assets.resources.golden import golden_file
-from mlops_assets.resources.holds import frozen_against
+from mlops_assets.resources.holds import frozen_against, overtaken
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
 from mlops_assets.resources.references import write_days, write_outcomes, write_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
+from mlops_assets.resources.rolling_out import finish, start, starts
 from mlops_assets.resources.season import season_rules
 
 GATE_VALUE = "gate_value"
@@ -266,7 +267,8 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
 
 
 def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
-    """Promote what the gate let through, or record the rejection; the same evaluation twice changes nothing."""
+    """Promote what the gate let through, begin its rollout, or record the rejection; twice changes nothing."""
+    finish(platform, model)
     record = platform.record(model.name, "evaluation")
     verdict_ = record["verdict"]
     decision, version = record["decision"], record["version"]
@@ -274,14 +276,22 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     outcome = {"version": version, "reason": verdict_["reason"], "fitted_until": record["fitted_until"]}
     before = platform.registry.champion(model.name)
     is_champion = before is not None and before.version == version
-    frozen = frozen_against(platform, model, decision) if verdict_["promote"] and not is_champion else None
-    if frozen:
-        outcome["reason"] = f"{frozen} The gate had let it through: {outcome['reason']}"
-    if frozen or not verdict_["promote"]:
+    is_new = verdict_["promote"] and not is_champion and not is_answered(platform, model, decision)
+    held = (frozen_against(platform, model, decision) or overtaken(platform, model, decision)) if is_new else None
+    if held:
+        outcome["reason"] = f"{held} The gate had let it through: {outcome['reason']}"
+    if held or not verdict_["promote"]:
         platform.ledger.record.note(
             model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome
         )
         return {**outcome, "promoted": False}
+    if starts(platform, model) and not is_champion:
+        told = {"promised": record.get("promised"), "fitted_until": record["fitted_until"]}
+        begun = start(platform, model, version, decision=decision, reason=verdict_["reason"], at=at, told=told)
+        outcome["reason"] = f"It is in {begun.state} now. {outcome['reason']}"
+        if not begun.answers:
+            return {**outcome, "promoted": False}
+        return {**outcome, "promoted": True, "sha256": record["shipped_sha256"], "previous": begun.champion}
     platform.registry.promote(model.name, version, decision_id=decision, reason=verdict_["reason"], at=at)
     previous = platform.registry.previous(model.name)
     platform.ledger.record.note(
@@ -303,10 +313,11 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
 
 
 def finish_promotion(platform: Platform, model: ModelSettings) -> None:
-    """Put a promotion on record whose run was killed after the alias had moved; nothing to do otherwise.
+    """Put a promotion, or a move of a rollout, on record whose run was killed half-way; nothing to do otherwise.
 
     Only while no run of the model is at work.
     """
+    finish(platform, model)
     if not platform.record_file(model.name, "evaluation").exists():
         return
     evaluation = platform.record(model.name, "evaluation")
@@ -318,9 +329,9 @@ def finish_promotion(platform: Platform, model: ModelSettings) -> None:
 
 
 def is_answered(platform: Platform, model: ModelSettings, decision: str) -> bool:
-    """Whether a decision to retrain has ended in a promotion or a rejection."""
+    """Whether a decision to retrain has ended in a promotion, a rollout or a rejection."""
     entries = platform.ledger.entries(model.name)
-    return any(entry["kind"] in OUTCOMES and entry["decision"] == decision for entry in entries)
+    return any(entry["kind"] in ANSWERS and entry["decision"] == decision for entry in entries)
 
 
 def code_version() -> str:

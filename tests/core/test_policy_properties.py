@@ -69,6 +69,7 @@ def case(seed: int) -> Case:
         request_forced=maybe(0.3),
         frozen=_hold(rng, now) if maybe(0.15) else None,
         snoozed=_hold(rng, now) if maybe(0.15) else None,
+        rollout="Version 4 is in canary." if maybe(0.1) else "",
     )
     if maybe(0.4):
         change = str(rng.choice(CHANGES))
@@ -153,12 +154,15 @@ def test_broken_or_unjudgeable_data_never_change_a_champion_by_themselves(cases:
 
 
 def test_nothing_starts_by_itself_while_a_person_or_an_hour_forbids_it(cases: list[Case]) -> None:
-    met = dict.fromkeys(("frozen", "snoozed", "quiet", "propose", "paused"), 0)
+    met = dict.fromkeys(("frozen", "rollout", "snoozed", "quiet", "propose", "paused"), 0)
     for evidence, policy, history, now in cases:
         action, rule = answer((evidence, policy, history, now))
         if evidence.frozen and evidence.frozen.holds(now):
             assert action not in CHANGES or (rule == "request" and evidence.request_forced)
             met["frozen"] += 1
+        if evidence.rollout:
+            assert action not in ("retrain", "propose_retrain")
+            met["rollout"] += 1
         if rule == "request":
             continue
         if evidence.snoozed and evidence.snoozed.holds(now):

@@ -45,7 +45,7 @@ def test_a_first_model_answers_at_once() -> None:
 @pytest.mark.parametrize(
     ("policy", "states"),
     [
-        (RolloutPolicy.preset("direct"), ["champion"]),
+        (RolloutPolicy.of_preset("direct"), ["champion"]),
         (RolloutPolicy(shadow=0), ["canary", "canary", "watch", "champion"]),
         (RolloutPolicy(canary=()), ["shadow", "watch", "champion"]),
         (RolloutPolicy(watch=0, canary=(10,)), ["shadow", "canary", "champion"]),
@@ -129,6 +129,30 @@ def test_a_limit_on_calibration_is_held_where_it_is_set() -> None:
 
 def test_a_rollout_reads_back() -> None:
     assert Rollout.from_dict(rollout("canary", 1).to_dict()) == rollout("canary", 1)
+
+
+def test_a_clock_that_leaps_begins_canaries_when_they_were_due_and_the_watch_now() -> None:
+    now, at, seen = NOW + 30 * DAY, rollout(), []
+    while (move := advance(at, FINE, POLICY, now, in_leaps=True)).moved:
+        at = move.rollout
+        seen.append((at.state, at.since))
+    assert seen == [("canary", NOW + DAY), ("canary", NOW + 2 * DAY), ("watch", now)]
+    # A clock that runs on moves one step at a look: nobody was served by a canary that nobody had begun.
+    at = advance(rollout(), FINE, POLICY, now).rollout
+    assert (at.state, at.since) == ("canary", now)
+    assert not advance(at, FINE, POLICY, now).moved
+
+
+def test_frozen_it_waits_but_a_guardrail_stops_it() -> None:
+    move = advance(rollout(), FINE, POLICY, NOW + DAY, frozen="The model is frozen.")
+    assert (move.moved, move.reason, move.rollout.state) == (False, "The model is frozen.", "shadow")
+    broken = Seen(rows=10, loaded=False)
+    assert advance(rollout("canary"), broken, POLICY, NOW, frozen="frozen").rollout.state == "rolled_back"
+
+
+def test_a_canary_that_was_taken_out_of_the_policy_answers_nothing() -> None:
+    assert rollout("canary", 1).share(replace(POLICY, canary=(5.0,))) == 0.0
+    assert advance(rollout("canary", 1), FINE, replace(POLICY, canary=()), NOW + DAY).rollout.state == "watch"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ SECTIONS = {
     ("models.md", "Retraining"): RetrainPolicy,
     ("models.md", "Probe"): settings.ProbeSpec,
     ("models.md", "Gate"): settings.GateSpec,
+    ("models.md", "Rollout"): settings.RolloutSpec,
     ("models.md", "Events"): settings.EventSpec,
 }
 REQUIRED = "required"
@@ -277,8 +278,8 @@ def test_commands_exist(page: Path) -> None:
 def test_the_check_of_commands_notices() -> None:
     check("mlops quarantine list|release")
     check("mlops --home /tmp/home decisions flight_delay --limit 5")
-    for wrong in ("mlops rollback flight_delay", "mlops status --yaml"):
-        with pytest.raises(AssertionError, match=r"no command rollback|no option --yaml"):
+    for wrong in ("mlops undo flight_delay", "mlops status --yaml"):
+        with pytest.raises(AssertionError, match=r"no command undo|no option --yaml"):
             check(wrong)
     for wrong in ("mlops decisions flight_delay --limit x", "mlops land flights"):
         with pytest.raises(typer.BadParameter):

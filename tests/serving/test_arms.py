@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlops_assets.core.rows import RowScorer
+from mlops_assets.core.sticky import place
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
@@ -22,7 +23,7 @@ from mlops_assets.serving.arms import CANARY, CHAMPION, SHADOW, Arm, Arms, Canno
 from mlops_assets.serving.drain import move
 from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.limits import Limits
-from mlops_assets.serving.routing import choose, place
+from mlops_assets.serving.routing import choose
 from mlops_assets.serving.scoring import Answer, Row, record, record_types
 from mlops_assets.serving.spool import Spool, closed_segments
 from tests.serving.conftest import EVENT, MODEL, contract, features, make_model

@@ -1,0 +1,63 @@
+"""A rollout's history as people look at it: who answered how much from when on, and the moves as a table.
+
+Here: the picture and the table, from the entries on record. Not here: the moves (`rollout`), reading the record
+(`resources.rolling_out`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mlops_assets.core.figures import LIGHT
+from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.svg import WIDTH, blank, markdown_image, place, plain, svg_text
+
+ENDED = ("rejected", "rolled_back")
+SHOWN = 12
+"""Moves in the picture and the table: the newest."""
+
+
+def moves_table(moves: Sequence[Mapping[str, Any]]) -> str:
+    """One row a move, oldest first, as Markdown; newest `SHOWN` only."""
+    rows = [(_minute(move["at"]), f"version {move['version']}", state_of(move), move["reason"]) for move in moves]
+    return markdown_table(rows[-SHOWN:], header=["time (UTC)", "candidate", "state", "why"])
+
+
+def moves_plot(moves: Sequence[Mapping[str, Any]], *, title: str) -> str:
+    """The candidates' share of the entities, move by move, as a Markdown image.
+
+    Args:
+        moves: entries of the record, oldest first; the newest `SHOWN` are drawn.
+        title: above the picture, and its alternative text.
+    """
+    shown = list(moves)[-SHOWN:]
+    figure = blank(WIDTH, 220)
+    axes = place(figure, left=48, right=40, top=44, bottom=48)
+    shares = [100.0 * float(move["share"]) for move in shown]
+    at = range(len(shown))
+    axes.step([*at, len(shown)], [*shares, shares[-1]], where="post", color=LIGHT["auto"], linewidth=2)
+    for number, (move, share) in enumerate(zip(shown, shares, strict=True)):
+        role = "bad" if move["state"] in ENDED else "auto"
+        axes.plot([number], [share], marker="o", markersize=6, color=LIGHT[role])
+        axes.annotate(
+            plain(state_of(move)), (number, share), (0, 8), textcoords="offset points", size=10, color=LIGHT[role]
+        )
+    axes.set_xticks(list(at), [f"{_minute(move['at'])[5:10]}\nv{move['version']}" for move in shown])
+    axes.set_xlim(-0.3, len(shown))
+    axes.set_ylim(-5, 118)
+    axes.set_yticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    figure.text(8 / WIDTH, 200 / 220, plain(title), size=13, color=LIGHT["ink"], weight="bold")
+    return markdown_image(svg_text(figure), title)
+
+
+def state_of(move: Mapping[str, Any]) -> str:
+    """The state in words, with the share of a canary."""
+    if move["state"] == "canary":
+        return f"canary {100.0 * float(move['share']):g} %"
+    return str(move["state"]).replace("_", " ")
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}"

@@ -1,0 +1,31 @@
+"""Looks at a candidate: their levels, and pairs of scores by event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from mlops_assets.core.rollout import Rollout
+from mlops_assets.resources.rollout_seen import confidence_of_look, pairs_of
+
+
+def test_all_looks_together_err_as_seldom_as_one() -> None:
+    levels = [1.0 - confidence_of_look(0.95, number) for number in range(1, 10_001)]
+    assert levels[0] == pytest.approx(0.025)
+    # The sum of 1 / (n (n + 1)) up to N is N / (N + 1).
+    assert sum(levels) == pytest.approx(0.05 * 10_000 / 10_001)
+
+
+def test_an_event_counts_when_both_have_scored_it_whoever_answered() -> None:
+    now = datetime(2013, 3, 4, tzinfo=UTC)
+    said = pd.DataFrame(
+        [("a", 0.1, 1), ("a", 0.2, 2), ("b", 0.3, 2), ("b", 0.4, 1), ("c", 0.5, 1), ("d", 0.6, 2), ("a", 0.9, 3)],
+        columns=["key", "score", "model_version"],
+    ).assign(event_timestamp=now)
+    rollout = Rollout(version=2, champion=1, state="canary", step=0, since=now, decision="d")
+    found = pairs_of(said, ["key"], rollout)
+    assert found.events["key"].tolist() == ["a", "b"]
+    assert found.candidate.tolist() == [0.2, 0.3]
+    assert found.other.tolist() == [0.1, 0.4]
