@@ -12,6 +12,7 @@ import pytest
 
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.resources import model_alarms as module
+from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.ledger import Ledger
 from mlops_assets.resources.model_alarms import model_alarms
@@ -88,6 +89,7 @@ def test_only_what_a_person_can_take_away_is_a_page(
     floor.decided(action, rule)
     (alarm,) = floor.alarms()
     assert (alarm["severity"], alarm["runbook"]) == (severity, runbook)
+    assert f"\n## {runbook}\n" in (PROJECT_ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 
 
 def test_a_rejection_is_an_update_of_the_same_incident(floor: Floor) -> None:
