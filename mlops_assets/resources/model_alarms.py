@@ -19,13 +19,14 @@ from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.evidence import OUTCOMES, window_checks
 from mlops_assets.resources.platform import Platform, fitted_until
+from mlops_assets.resources.proposals import PROPOSED, proposal_of
 
-HELD_BACK = ("data", "paused", "cannot_judge", "budget")
+HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 """Rules of a decision that a person can do something about."""
 
 Alarm = dict[str, Any]
 """Arguments of `Alerts.send`."""
-PREFIXES = ("performance/", "drift/", "worse-champion/", "broken-record/")
+PREFIXES = ("performance/", "drift/", "worse-champion/", "broken-record/", "approval/")
 """How the keys of these alarms begin."""
 
 
@@ -38,7 +39,7 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
     since = fitted_until(platform.registry.champion(model.name))
     newest = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
     alarms = [_failed(model.name, check, entries) for check in newest.values() if check.passed is False]
-    return [alarm for alarm in [*alarms, _worse(model.name, entries)] if alarm]
+    return [alarm for alarm in [*alarms, _worse(model.name, entries), _proposal(platform, model.name)] if alarm]
 
 
 def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
@@ -80,6 +81,8 @@ def _consequence(decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any
         if "rejection" in results:
             return "It trained a challenger and rejected it", "notify", "rejected-challenger"
         return "It retrains", "notify", "performance"
+    if decision["action"] in PROPOSED:
+        return "It waits for a person's approval", "page", "approval"
     if decision["rule"] in HELD_BACK:
         return f"It is held back ({decision['rule'].replace('_', ' ')})", "page", "not-retrained"
     return f"It waits ({decision['rule']})", "notify", "not-retrained"
@@ -100,6 +103,22 @@ def _worse(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
         "did": "It put that on record; a kept version that is better takes over with the next look.",
         "do": f"Compare the versions: `mlops explain {model}`, `mlops decisions {model}`.",
         "runbook": "worse-champion",
+    }
+
+
+def _proposal(platform: Platform, model: str) -> Alarm | None:
+    """What waits for a person's approval; one alert a question, however often it is decided anew."""
+    proposal = proposal_of(platform.ledger.record, model)
+    if proposal is None:
+        return None
+    return {
+        "key": f"approval/{model}",
+        "incident": f"approval-{model}-{proposal['question']}",
+        "severity": "notify",
+        "happened": f"{model}: {proposal['action'].replace('_', ' ')}. {' '.join(proposal['reasons'])}"[:1000],
+        "did": "It put the proposal on record and does nothing until a person agrees.",
+        "do": f"`mlops approve {model}`, or `mlops reject {model} --reason '...'`.",
+        "runbook": "approval",
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.resources import model_alarms as module
+from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.ledger import Ledger
 from mlops_assets.resources.model_alarms import model_alarms
@@ -75,6 +76,8 @@ def test_an_alarm_waits_for_the_decision_on_it(floor: Floor) -> None:
         ("quarantine", "data", "page", "not-retrained"),
         ("cannot_judge", "cannot_judge", "page", "not-retrained"),
         ("wait", "budget", "page", "not-retrained"),
+        ("wait", "frozen", "page", "not-retrained"),
+        ("wait", "snoozed", "notify", "not-retrained"),
         ("wait", "cooldown", "notify", "not-retrained"),
         ("wait", "nothing", "notify", "not-retrained"),
         ("retrain", "gain", "notify", "performance"),
@@ -88,6 +91,38 @@ def test_only_what_a_person_can_take_away_is_a_page(
     floor.decided(action, rule)
     (alarm,) = floor.alarms()
     assert (alarm["severity"], alarm["runbook"]) == (severity, runbook)
+    assert f"\n## {runbook}\n" in (PROJECT_ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+
+
+def test_a_proposal_is_told_until_it_is_answered(floor: Floor) -> None:
+    evidence = {"model": "orders", "window": "w", "champion_version": "2"}
+    values = {"action": "propose_retrain", "rule": "gain", "reasons": ["A refit is better."], "question": "q1"}
+    for number in (1, 2):
+        floor.ledger.record.note(MODEL.name, "decision", at=END, id=f"d{number}", evidence=evidence, **values)
+        (alarm,) = floor.alarms()
+        assert (alarm["key"], alarm["incident"], alarm["severity"]) == (
+            "approval/orders",
+            "approval-orders-q1",
+            "notify",
+        )
+    assert "mlops approve orders" in alarm["do"]
+    floor.ledger.record.note(MODEL.name, "refusal", question="q1", decision="d2", by="ada", reason="not now")
+    assert floor.alarms() == []
+
+
+def test_performance_that_waits_for_an_approval_is_a_page(floor: Floor) -> None:
+    floor.judged("performance", "performance_holds", passed=False)
+    values = {
+        "reasons": ["A refit is better."],
+        "question": "q1",
+        "window_end": END.isoformat(),
+        "evidence": {"model": "orders"},
+    }
+    floor.ledger.record.note(MODEL.name, "decision", at=END, id="d1", action="propose_retrain", rule="gain", **values)
+    assert {alarm["key"]: alarm["severity"] for alarm in floor.alarms()} == {
+        "performance/orders": "page",
+        "approval/orders": "notify",
+    }
 
 
 def test_a_rejection_is_an_update_of_the_same_incident(floor: Floor) -> None:
