@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    alerts,
     approval,
     backtest,
     control,
@@ -24,11 +25,13 @@ from mlops_assets.commands import (
     hold,
     land,
     ledger,
+    metrics,
     power,
     quarantine,
     replay,
     reproduce,
     rollout,
+    serve,
     status,
     up,
 )
@@ -93,7 +96,10 @@ for topic in (
     drift,
     backtest,
     power,
+    metrics,
     up,
+    serve,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")

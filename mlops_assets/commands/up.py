@@ -1,4 +1,4 @@
-"""`mlops up`: Dagster's webserver and daemon and the MLflow UI from one command, stopped together.
+"""`mlops up`: Dagster's webserver and daemon, the MLflow UI, the metrics and the online service, stopped together.
 
 Here: starting, watching and stopping the processes. Not here: what they run (`definitions`), where they keep
 things (`resources.home`).
@@ -59,8 +59,12 @@ def up(
     home: Annotated[Path | None, typer.Option(file_okay=False, help="The home to show, as the global option.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the metrics; 0 for none.")] = 9100,
+    serve_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the online service; 0 for none.")] = 8080,
 ) -> None:
-    """Start Dagster's webserver and daemon (with all sensors on) and the MLflow UI; Ctrl-C stops them.
+    """Start Dagster's webserver and daemon (with all sensors on), the MLflow UI, the metrics and the online service.
+
+    Ctrl-C stops them.
 
     What they say goes to logs/ in the home.
     """
@@ -71,6 +75,8 @@ def up(
         mlflow = outside
     # Materializations link to the MLflow UI that was started with them.
     os.environ["MLFLOW_UI_URL"] = mlflow
+    # Alerts link to the run.
+    os.environ.setdefault("MLOPS_DAGSTER_URL", dagster)
     with stop_signals() as stop, running.claimed(place, dagster=dagster, mlflow=mlflow):
         place.prepare()
         require_free(port, option="--port")
@@ -78,12 +84,27 @@ def up(
         if mlflow != outside:
             require_free(mlflow_port, option="--mlflow-port")
             services.append(_mlflow(place, mlflow_port))
+        if metrics_port:
+            require_free(metrics_port, option="--metrics-port")
+            services.append(_metrics(place, metrics_port))
+        if serve_port:
+            require_free(serve_port, option="--serve-port")
+            services.append(_serving(place, serve_port))
         say(f"Starting in {place.root} …")
         try:
             for service in services:
                 service.start()
             if wait_until_up(services, dagster, stop):
-                _say_addresses(place, dagster, mlflow)
+                _say_addresses(
+                    place,
+                    {
+                        "Dagster": dagster,
+                        "Lineage": f"{dagster}/asset-groups",
+                        "MLflow": mlflow,
+                        "Metrics": f"http://{HOST}:{metrics_port}/metrics" if metrics_port else "none",
+                        "Serving": f"http://{HOST}:{serve_port}/docs" if serve_port else "none",
+                    },
+                )
                 _watch(services, stop)
         finally:
             say("Stopping …")
@@ -198,6 +219,30 @@ def _mlflow(home: Home, port: int) -> Service:
     )
 
 
+def _metrics(home: Home, port: int) -> Service:
+    command = [sys.executable, "-c", "from mlops_assets.cli import app; app()", "metrics", "--port", str(port)]
+    return Service(
+        name="The exporter of metrics",
+        command=command,
+        folder=PROJECT_ROOT,
+        address=f"http://{HOST}:{port}/health",
+        log=home.root / "logs" / "metrics.log",
+        leader_first=False,
+    )
+
+
+def _serving(home: Home, port: int) -> Service:
+    command = [sys.executable, "-c", "from mlops_assets.cli import app; app()", "serve"]
+    return Service(
+        name="The online service",
+        command=[*command, "--host", HOST, "--port", str(port)],
+        folder=PROJECT_ROOT,
+        address=f"http://{HOST}:{port}/livez",
+        log=home.root / "logs" / "serving.log",
+        leader_first=True,
+    )
+
+
 def require_free(port: int, *, option: str) -> None:
     """Do nothing if a port can be had.
 
@@ -284,10 +329,9 @@ def _is_healthy(dagster: str) -> bool:
     )
 
 
-def _say_addresses(home: Home, dagster: str, mlflow: str) -> None:
-    say(f"Dagster   {dagster}")
-    say(f"Lineage   {dagster}/asset-groups")
-    say(f"MLflow    {mlflow}")
+def _say_addresses(home: Home, addresses: dict[str, str]) -> None:
+    for name, address in addresses.items():
+        say(f"{name:<9} {address}")
     say(f"The daemon runs, all sensors are on. Logs: {home.root / 'logs'}. Ctrl-C stops everything.")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 from pydantic import BaseModel
 
+from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import (
     is_partitioned_run,
     keys_of_run,
@@ -95,6 +96,7 @@ def build_raw_asset(source: SourceSettings) -> dg.AssetsDefinition:
         retry_policy=OUTSIDE_RETRY,
         pool=f"raw_{source.name}",
     )
+    @measured
     def raw(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[Any]:
         partitions = keys_of_run(context, source.end_of) if spec.partitions_def else [WHOLE]
         intake = Intake(lake=lake, source=source)

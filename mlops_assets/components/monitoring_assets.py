@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import is_partitioned_run, keys_of_run, partitions_of, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.platform import Platform
@@ -57,6 +58,7 @@ def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
         retry_policy=OUTSIDE_RETRY,
         pool=f"{model.name}_predictions",
     )
+    @measured
     def predictions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.prediction_steps import score_days
 
@@ -111,6 +113,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @_report_asset(f"{model.name}_drift_report", spec, DRIFT_CHECKS)
+    @measured
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.monitoring_steps import watch_drift
 
@@ -145,6 +148,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
     checks = {**PERFORMANCE_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
 
     @_report_asset(f"{model.name}_performance_report", spec, checks)
+    @measured
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.monitoring_steps import watch_performance
         from mlops_assets.resources.outcomes import record_outcomes
@@ -180,6 +184,7 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @_report_asset(f"{model.name}_probe", spec, PROBE_CHECKS)
+    @measured
     def probe(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.probe_report import told
         from mlops_assets.resources.probing import probe as look

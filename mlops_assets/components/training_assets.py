@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.measured import measured
+from mlops_assets.core.families import family_called
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.catalogue import tests_of
 from mlops_assets.resources.platform import DBT_PROJECT, Platform
@@ -61,6 +63,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_training_set", specs=[spec], check_specs=[check], retry_policy=OUTSIDE_RETRY)
+    @measured
     def training_set(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         failing = failing_tests(context, upstream)
         yield dg.AssetCheckResult(
@@ -120,12 +123,14 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
     spec = _spec(
         model,
         "challenger",
-        f"A model ({model.training.family}) for {model.name}, tuned in the order of time on the training set alone.",
+        f"A model ({' or '.join(model.training.families)}) for {model.name}, tuned in the order of time on the "
+        "training set alone.",
         deps=[dg.AssetKey([model.name, "training_set"])],
-        kinds={"xgboost", "mlflow"},
+        kinds={*_libraries(model), "mlflow"},
     )
 
     @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec])
+    @measured
     def challenger(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
         from mlops_assets.core.figures import importance_figure, validation_figure
         from mlops_assets.resources.training_steps import train
@@ -143,12 +148,18 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
                 "rounds": tuned.recipe.rounds,
                 "params": dg.MetadataValue.json(dict(tuned.recipe.params)),
                 "importance": dg.MetadataValue.md(_importance_table(trained)),
+                **_families_metadata(record),
                 **tracking.metadata,
                 "training_set": record["training_set"],
             },
         )
 
     return challenger
+
+
+def _libraries(model: ModelSettings) -> set[str]:
+    """What the families are made by, in Dagster's words."""
+    return {family_called(name).libraries[0].replace("-", "") for name in model.training.families}
 
 
 def _log_training(
@@ -161,6 +172,7 @@ def _log_training(
             "seed": tuned.recipe.seed,
             "family": tuned.recipe.family,
             "trials": len(tuned.trials),
+            "window": record["window"],
             "training_set": record["training_set"],
             "code_version": record["code_version"],
             "dagster_run_id": context.run.run_id,
@@ -172,6 +184,8 @@ def _log_training(
         "training_set", digest=record["training_set"], source=str(record["dataset"]), rows=record["rows"]
     )
     tracking.log_dict(tuned.trials.to_dict("records"), "trials.json")
+    if record["families"]:
+        tracking.log_dict(record["families"], "families.json")
     tracking.log_artifact(record["model_file"], "judged")
 
 
@@ -182,7 +196,17 @@ def _best_curve(tuned: "Tuned") -> list[float]:
 def _importance_table(trained: "Model", top: int = 15) -> str:
     from mlops_assets.core.reporting import markdown_table
 
-    return markdown_table(list(trained.importance().items())[:top], header=["feature", "share of gain"])
+    return markdown_table(list(trained.importance().items())[:top], header=["feature", "share"])
+
+
+def _families_metadata(record: dict[str, Any]) -> dict[str, Any]:
+    """How each family did on the newest days of the training set, where there was a choice."""
+    from mlops_assets.core.reporting import markdown_table
+
+    rows = [(one["family"], one["score"], str(one["parts"]), one["why_not"]) for one in record["families"]]
+    if not rows:
+        return {}
+    return {"families": dg.MetadataValue.md(markdown_table(rows, header=["family", "score", "by part", "why not"]))}
 
 
 def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
@@ -202,6 +226,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
+    @measured
     def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import judge
@@ -259,7 +284,9 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_champion", specs=[spec], retry_policy=OUTSIDE_RETRY)
+    @measured
     def champion(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.components.retrain_time import time_to_retrain
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import conclude
 
@@ -275,6 +302,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
                 "previous": outcome["previous"] or "none",
                 "reason": outcome["reason"],
                 "fitted_on_labels_until": outcome["fitted_until"],
+                "seconds_from_evidence": time_to_retrain(context, platform, model, outcome["version"]),
                 "model_card": dg.MetadataValue.path(str(card_file(platform.lake, model.name, outcome["version"]))),
             },
         )

@@ -24,6 +24,7 @@ from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.rollout import RolloutPolicy
+from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
 
@@ -173,10 +174,15 @@ class TrainingSpec(TrainingSettings):
 
     Attributes:
         window: `auto` (default): the one that has led in the probe's looks, all history until there are any;
-            `expanding`: all history; `rolling: 90d`: the newest 90 days.
+            `expanding`: all history; `rolling: 90d`: the newest 90 days; `decay: 60d`: all history, each row counting
+            half with every 60 days of age.
     """
 
     window: str = "auto"
+
+    def __post_init__(self) -> None:
+        TrainingSettings.__post_init__(self)
+        TrainingWindow.parse(self.window)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -363,6 +369,11 @@ class ModelSettings(Settings):
         gate = self.gate
         if self.task == "regression" and (gate.max_calibration_error, gate.calibration_margin) != (None, None):
             raise ValueError("gate.max_calibration_error and calibration_margin need probabilities: remove them.")
+        return self
+
+    @model_validator(mode="after")
+    def _training_fits_the_task(self) -> ModelSettings:
+        self.training.check_task(self.task, self.metric)
         return self
 
     @property

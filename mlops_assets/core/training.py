@@ -8,16 +8,16 @@ logged and kept (`resources.tracking`, `resources.registry`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.families import Rows, family_called
 from mlops_assets.core.matrix import (
     CannotTrain,
     FeatureColumn,
-    FloatMatrix,
     WrongColumns,
     all_constant,
     categories_of,
@@ -25,12 +25,13 @@ from mlops_assets.core.matrix import (
     check_labels,
     constant_columns,
     encode,
-    types_of,
 )
-from mlops_assets.core.metrics import Metric, Task
+from mlops_assets.core.metrics import Task
 from mlops_assets.core.metrics import metric as metric_called
-from mlops_assets.core.model import MAX_BIN, Model, Recipe, fit, fit_threads
-from mlops_assets.core.tuning import Problem, TrainingSettings, search
+from mlops_assets.core.model import Model, Recipe, fit
+from mlops_assets.core.probabilities import Calibration
+from mlops_assets.core.tuning import TrainingSettings, Wanted, search
+from mlops_assets.core.weights import EVENT_TIME, is_imbalanced, row_weights
 
 __all__ = [
     "CannotTrain",
@@ -57,7 +58,7 @@ class Tuned:
         curve: a row per trial and round: `trial`, `round` (from 1), `value` of `curve_metric` on the
             validation days.
         best_trial: number of the best trial.
-        curve_metric: XGBoost's metric that stopped the trials.
+        curve_metric: what stopped the trials: XGBoost's own metric, or the metric itself.
         dropped: constant columns that were left out.
         validation_from: first validation day (UTC midnight).
         fit_rows: rows the trials were fitted on.
@@ -84,6 +85,10 @@ def tune(
     task: Task,
     metric: str,
     settings: TrainingSettings | None = None,
+    *,
+    family: str | None = None,
+    half_life_days: float | None = None,
+    champion: Recipe | None = None,
 ) -> Tuned:
     """Search for the recipe that scores best on the newest days.
 
@@ -95,6 +100,9 @@ def tune(
         task: `binary`, `regression` or `multiclass`.
         metric: name in `core.metrics` that trials are ranked by.
         settings: see `TrainingSettings`.
+        family: kind of model; the first of the settings' by default.
+        half_life_days: rows count half with each so many days of age; None: all the same.
+        champion: its parameters are tried first, where it is of this family.
 
     Raises:
         CannotTrain: too few rows or days, one class only, nothing but constant features, infinities.
@@ -102,6 +110,7 @@ def tune(
         ValueError: unknown metric, or not for this task.
     """
     settings = settings or TrainingSettings()
+    settings.check_task(task, metric)
     judge = metric_called(metric)
     if task not in judge.tasks:
         raise ValueError(f"metric {metric!r} is not for task {task!r} but for {judge.tasks}: change `metric`")
@@ -118,18 +127,30 @@ def tune(
         raise all_constant(dropped)
     if dropped:
         matrix = matrix[:, [column.name not in dropped for column in columns]]
+    kind = family_called(family or settings.families[0])
     template = Recipe(
-        family=settings.family,
+        family=family or settings.families[0],
         task=task,
-        params=_fixed_params(task, metric, labels),
-        rounds=settings.max_rounds,
+        params=kind.fixed(task, metric, labels),
+        rounds=kind.most_rounds(settings.max_rounds),
         columns=kept,
         categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
         seed=settings.seed,
+        half_life_days=half_life_days,
+        balanced=settings.imbalance == "weights" or (settings.imbalance == "auto" and is_imbalanced(labels)),
     )
-    found = search(_problem(template, judge, matrix, labels, split), settings)
+    _check_classes(split, labels, task)
+    times = pd.DataFrame({EVENT_TIME: pd.Series(event_time).to_numpy()})
+    weights = row_weights(template, times.iloc[split.fit], labels[split.fit])
+    fit_side = Rows(matrix[split.fit], labels[split.fit], weights)
+    validation = Rows(matrix[split.validation], labels[split.validation])
+    first = champion.params if champion is not None and champion.family == template.family else None
+    found = search(Wanted(template, judge, fit_side, validation), settings, first=first)
+    # Weighted classes push every score up or down, so that no score is a chance any more.
+    method = "platt" if template.balanced and settings.calibration == "none" else settings.calibration
+    calibration = Calibration.fit(method, found.scores, validation.y) if method != "none" else None
     return Tuned(
-        recipe=found.recipe,
+        recipe=replace(found.recipe, calibration=calibration),
         trials=found.trials,
         validation_score=found.score,
         curve=found.curve,
@@ -151,8 +172,12 @@ class _Split:
     first_day: pd.Timestamp
 
 
-def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
-    """The newest whole UTC days with at least the wanted share of rows; at least one day stays to fit on."""
+def days_of(event_time: Any, rows: int) -> np.ndarray:
+    """The UTC day of each row, datetime64[D] of shape (n,).
+
+    Raises:
+        CannotTrain: a row has no event time.
+    """
     times = pd.DatetimeIndex(pd.to_datetime(pd.Series(event_time), utc=True)).tz_localize(None)
     if len(times) != rows:
         raise ValueError(f"{len(times):,} event times for {rows:,} rows: pass one a row")
@@ -161,7 +186,15 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
             f"{int(np.isnat(times.to_numpy()).sum()):,} rows have no event time",
             "Fill event_timestamp in the label model.",
         )
-    day = times.to_numpy().astype("datetime64[D]")
+    return times.to_numpy().astype("datetime64[D]")
+
+
+def newest_days(day: np.ndarray, share: float) -> np.datetime64:
+    """The first of the newest whole days that hold at least this share of the rows; never the very first day.
+
+    Raises:
+        CannotTrain: all rows are of one day.
+    """
     days, counts = np.unique(day, return_counts=True)
     if len(days) < 2:
         raise CannotTrain(
@@ -169,8 +202,14 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
             "Wait for another day of labels, or widen training.window.",
         )
     newest = np.cumsum(counts[::-1])[::-1]
-    enough = int(np.flatnonzero(newest >= settings.validation_share * rows)[-1])
-    first = days[max(enough, 1)]
+    enough = int(np.flatnonzero(newest >= share * len(day))[-1])
+    return np.datetime64(days[max(enough, 1)])
+
+
+def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
+    """The newest whole UTC days with at least the wanted share of rows; at least one day stays to fit on."""
+    day = days_of(event_time, rows)
+    first = newest_days(day, settings.validation_share)
     late = day >= first
     fit_rows, validation_rows = np.flatnonzero(~late), np.flatnonzero(late)
     if settings.trial_rows is not None and rows > settings.trial_rows:
@@ -183,32 +222,15 @@ def _split(event_time: Any, rows: int, settings: TrainingSettings) -> _Split:
     return _Split(fit_rows, validation_rows, pd.Timestamp(first, tz="UTC"))
 
 
-def _fixed_params(task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]:
-    if task == "binary":
-        return {"objective": "binary:logistic"}
-    if task == "multiclass":
-        return {"objective": "multi:softprob", "num_class": int(labels.max()) + 1}
-    # The mean absolute error is least at the median, which squared error does not estimate.
-    return {"objective": "reg:absoluteerror" if metric == "mae" else "reg:squarederror"}
+def _check_classes(split: _Split, labels: np.ndarray, task: Task) -> None:
+    """Refuse a side with one class only.
 
-
-def _problem(recipe: Recipe, judge: Metric, matrix: FloatMatrix, labels: np.ndarray, split: _Split) -> Problem:
-    """Both sides binned, once for all trials."""
-    import xgboost
-
+    Raises:
+        CannotTrain: saying which.
+    """
     for name, rows in (("fitted on", split.fit), ("validated on", split.validation)):
-        if recipe.task != "regression" and len(np.unique(labels[rows])) < 2:
+        if task != "regression" and len(np.unique(labels[rows])) < 2:
             raise CannotTrain(
                 f"the rows to be {name} (split at {split.first_day:%Y-%m-%d}) have one class only",
                 "Widen training.window or change training.validation_share until both sides have two.",
             )
-    shared = {
-        "feature_names": list(recipe.names),
-        "feature_types": types_of(recipe.columns),
-        "enable_categorical": True,
-        "max_bin": MAX_BIN,
-        "nthread": fit_threads(matrix),
-    }
-    fit_side = xgboost.QuantileDMatrix(matrix[split.fit], labels[split.fit], **shared)
-    validation = xgboost.QuantileDMatrix(matrix[split.validation], labels[split.validation], ref=fit_side, **shared)
-    return Problem(recipe, judge, fit_side, validation, labels[split.validation])

@@ -1,53 +1,36 @@
 """The search behind `training.tune`: batches of trials, pruning, and the tables of what was tried.
 
-Here: the settings, asking Optuna, running a batch in parallel, telling it. Not here: the split by time and
-the binned matrices (`training`), how a recipe becomes a model (`model`).
+Here: the settings, asking Optuna, running a batch in parallel, telling it. Not here: the split by time (`training`),
+a trial and the rule that prunes it (`trials`), how a family fits one (`families`).
 
 Trials are asked and told in batches of a fixed size and run in parallel inside a batch. A trial sees finished
 batches only (also for pruning), has one thread, and its sampling is seeded; so the result depends on rows and
-settings, and not on the number of cores. All trials share one binned matrix, which they only read.
+settings, and not on the number of cores. All trials share what the family made of the rows, and only read it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.families import FAMILIES, Rows, family_called
 from mlops_assets.core.matrix import MIN_ROWS
-from mlops_assets.core.metrics import Metric
-from mlops_assets.core.model import Recipe, booster_params
+from mlops_assets.core.metrics import Metric, Task
+from mlops_assets.core.probabilities import Method
+from mlops_assets.core.recipe import Recipe
+from mlops_assets.core.trials import Trial, bar_of, curves, table
+from mlops_assets.core.windows import parse_duration
 
-DEFAULTS: Mapping[str, Any] = {
-    "learning_rate": 0.1,
-    "max_depth": 6,
-    "min_child_weight": 10.0,
-    "subsample": 0.8,
-    "colsample_bytree": 0.8,
-    "reg_lambda": 1.0,
-}
-"""The first trial, so that a short search is never worse than none."""
-
-_EVAL_METRIC = {
-    ("roc_auc", "binary"): "auc",
-    ("pr_auc", "binary"): "aucpr",
-    # On probabilities, the root of the mean squared error is the root of the Brier score.
-    ("brier", "binary"): "rmse",
-    ("mae", "regression"): "mae",
-}
-_EVAL_DEFAULT = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
-_GREATER = {"auc", "aucpr"}
-
-_PRUNE_AFTER = 4
-"""Complete trials of earlier batches that must exist before any trial is pruned."""
-_PRUNE_FROM = 3
-"""No trial is pruned before this much learning (rounds x learning rate): 30 rounds of the defaults."""
+FLOORS: Mapping[str, float] = {"roc_auc": 0.85}
+"""What `training.floor: preset` stands for, by metric."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +38,12 @@ class TrainingSettings:
     """How a recipe is searched for.
 
     Attributes:
-        family: kind of model; only `xgboost`.
-        trials: Optuna trials; the first one is the defaults.
+        families: kinds of models that are tried, of `core.families.FAMILIES`. Of several, the challenger is of the one
+            that did best on the newest days of the training set, judged part by part (`family_choice`).
+        floor: the metric's value that the first family must reach there; if it does, no other is tried. `preset`: 0.85,
+            for roc_auc. None: all are tried.
+        trials: Optuna trials; the first ones are the champion's parameters and the defaults.
+        budget: no batch of trials is begun after this long, as 10min; None: no limit. How many were tried is on record.
         batch: trials that are asked and told together, and run in parallel. It changes the path of
             the search, so the result; at least the number of cores is fastest.
         seed: seeds search and fits; equal rows and settings give equal bytes.
@@ -65,19 +52,26 @@ class TrainingSettings:
         max_rounds: upper bound of boosting rounds.
         min_rows: fewer labelled rows than this are not trained on.
         trial_rows: with more rows, trials see a seeded sample of this size (both sides of the split alike);
-            the recipe is fitted on all rows later. None: all.
+            the recipe is fitted on all rows later. So many tell recipes apart. None: all.
+        imbalance: `none`; `weights`: every class counts the same in total; `auto`: that, where the rarest class has
+            less than 5 % of the rows. Weighted models are calibrated in any case.
+        calibration: `none`, `platt` or `isotonic`: fitted on the validation days, applied to every score.
         threads: trials at work at a time; None: the cores this process may use. Never changes the result.
     """
 
-    family: str = "xgboost"
+    families: tuple[str, ...] = ("xgboost",)
+    floor: float | Literal["preset"] | None = None
     trials: int = 20
+    budget: str | None = None
     batch: int = 4
     seed: int = 13
     validation_share: float = 0.2
     early_stopping_rounds: int = 20
     max_rounds: int = 400
     min_rows: int = MIN_ROWS
-    trial_rows: int | None = None
+    trial_rows: int | None = 100_000
+    imbalance: Literal["none", "weights", "auto"] = "none"
+    calibration: Method = "none"
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -86,39 +80,56 @@ class TrainingSettings:
                 raise ValueError(f"training.{name} is {getattr(self, name)}: set it to 1 or more")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"training.validation_share is {self.validation_share}: set it between 0 and 1")
-        if self.family != "xgboost":
-            raise ValueError(f"there is no family {self.family!r}: set training.family to xgboost")
+        unknown = [name for name in self.families if name not in FAMILIES]
+        if unknown or not self.families or len(set(self.families)) < len(self.families):
+            raise ValueError(
+                f"training.families has {unknown or list(self.families)}: name some of {', '.join(FAMILIES)}, each once"
+            )
+        if self.budget is not None:
+            parse_duration(self.budget)
 
     @property
     def workers(self) -> int:
         """Trials at work at a time on this machine."""
         return max(1, min(self.batch, self.threads or len(os.sched_getaffinity(0))))
 
+    def check_task(self, task: Task, metric: str) -> None:
+        """Whether these settings make sense for a model.
 
-@dataclass(frozen=True)
-class Problem:
-    """What all trials share: both sides of the split, binned once, and what is asked of them.
+        Raises:
+            ValueError: they don't; the message says what to change.
+        """
+        if task == "regression" and (self.imbalance, self.calibration) != ("none", "none"):
+            raise ValueError(
+                "training.imbalance and training.calibration are for classes: leave them out of a regression"
+            )
+        if self.floor == "preset" and metric not in FLOORS:
+            raise ValueError(f"training.floor: preset is for {', '.join(FLOORS)}: give a value of {metric}")
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What is searched for.
 
     Attributes:
         template: the recipe without the parameters that are searched.
         judge: the metric that ranks trials.
-        fit_side: `xgboost.QuantileDMatrix` that trials are fitted on.
-        validation: the one they are scored on, binned like `fit_side`.
-        y: labels of `validation`.
+        fit_side: rows that trials are fitted on.
+        validation: rows that they are scored on.
     """
 
     template: Recipe
     judge: Metric
-    fit_side: Any
-    validation: Any
-    y: np.ndarray
+    fit_side: Rows
+    validation: Rows
 
 
 @dataclass(frozen=True)
 class Found:
-    """The best trial and the record of all; the fields are those of `training.Tuned`."""
+    """The best trial and the record of all; the fields are those of `training.Tuned`, `scores` its own."""
 
     recipe: Recipe
+    scores: np.ndarray
     score: float
     best_trial: int
     trials: pd.DataFrame
@@ -126,64 +137,59 @@ class Found:
     curve_metric: str
 
 
-def search(problem: Problem, settings: TrainingSettings) -> Found:
-    """Run all trials and give the best; equal scores: the earlier trial."""
-    return _Search(problem, settings).run()
+def search(wanted: Wanted, settings: TrainingSettings, *, first: Mapping[str, Any] | None = None) -> Found:
+    """Run all trials and give the best; equal scores: the earlier trial.
 
+    Args:
+        wanted: what is searched for.
+        settings: how.
+        first: parameters that are tried before the defaults, e.g. the champion's.
 
-@dataclass
-class _Run:
-    """One trial on its way."""
-
-    number: int
-    batch: int
-    params: dict[str, Any]
-    trial: Any
-    values: list[float] = field(default_factory=list)
-    state: str = "complete"
-    best: int = 0
-    score: float = float("nan")
-    seconds: float = 0.0
+    Raises:
+        CannotTrain: no trial could be fitted.
+    """
+    return _Search(wanted, settings, first).run()
 
 
 class _Search:
     """Ask a batch, run it in parallel, tell it in order; again until the trials are used up."""
 
-    def __init__(self, problem: Problem, settings: TrainingSettings) -> None:
-        self.problem = problem
-        self.judge = problem.judge
-        self.settings = settings
-        task = problem.template.task
-        self.eval_metric = _EVAL_METRIC.get((self.judge.name, task), _EVAL_DEFAULT[task])
-        self.greater = self.eval_metric in _GREATER
+    def __init__(self, wanted: Wanted, settings: TrainingSettings, first: Mapping[str, Any] | None) -> None:
+        self.template, self.judge, self.y = wanted.template, wanted.judge, wanted.validation.y
+        self.settings, self.first = settings, first or {}
+        self.family = family_called(wanted.template.family)
+        self.problem = self.family.problem(wanted.template, wanted.judge, wanted.fit_side, wanted.validation)
 
     def run(self) -> Found:
         done = self._all_batches()
         sign = 1.0 if self.judge.greater_is_better else -1.0
-        complete = [run for run in done if run.state == "complete"]
-        best = max(complete, key=lambda run: (sign * run.score, -run.number))
-        template = self.problem.template
+        complete = [trial for trial in done if trial.state == "complete"]
+        best = max(complete, key=lambda trial: (sign * trial.score, -trial.number))
         return Found(
-            recipe=replace(template, params={**template.params, **best.params}, rounds=best.best + 1),
+            scores=best.scores,
+            recipe=replace(self.template, params={**self.template.params, **best.params}, rounds=best.best + 1),
             score=best.score,
             best_trial=best.number,
-            trials=_table(done),
-            curve=_curve(done),
-            curve_metric=self.eval_metric,
+            trials=table(done),
+            curve=curves(done),
+            curve_metric=self.problem.watched,
         )
 
-    def _all_batches(self) -> list[_Run]:
+    def _all_batches(self) -> list[Trial]:
         study = self._study()
-        done: list[_Run] = []
+        done: list[Trial] = []
+        wanted = min(self.settings.trials, self.family.most_trials)
+        budget = parse_duration(self.settings.budget).total_seconds() if self.settings.budget else math.inf
+        started = time.perf_counter()
         with ThreadPoolExecutor(max_workers=self.settings.workers) as pool:
-            while len(done) < self.settings.trials:
-                size = min(self.settings.batch, self.settings.trials - len(done))
+            while len(done) < wanted and (not done or time.perf_counter() - started < budget):
+                size = min(self.settings.batch, wanted - len(done))
                 batch = done[-1].batch + 1 if done else 0
-                bar = self._bar(done)
-                asked = [self._ask(study, len(done) + place, batch) for place in range(size)]
-                for run in list(pool.map(lambda run, bar=bar: self._run_trial(run, bar), asked)):
-                    self._tell(study, run)
-                    done.append(run)
+                bar = bar_of(done)
+                asked = [self._ask(study, len(done) + place, batch, bar) for place in range(size)]
+                for trial in list(pool.map(self._run_trial, asked)):
+                    self._tell(study, trial)
+                    done.append(trial)
         return done
 
     def _study(self) -> Any:
@@ -195,124 +201,42 @@ class _Search:
             sampler=optuna.samplers.TPESampler(seed=self.settings.seed, n_startup_trials=8),
             pruner=optuna.pruners.NopPruner(),
         )
-        study.enqueue_trial(dict(DEFAULTS))
+        defaults = dict(self.family.defaults)
+        champions = {name: self.first[name] for name in defaults if name in self.first}
+        if len(champions) == len(defaults) and champions != defaults:
+            study.enqueue_trial(champions)
+        study.enqueue_trial(defaults)
         return study
 
-    def _ask(self, study: Any, number: int, batch: int) -> _Run:
-        trial = study.ask()
-        params = {
-            "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
-            "max_depth": trial.suggest_int("max_depth", 3, 10),
-            "min_child_weight": trial.suggest_float("min_child_weight", 1.0, 200.0, log=True),
-            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
-            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.4, 1.0),
-            "reg_lambda": trial.suggest_float("reg_lambda", 0.1, 50.0, log=True),
-        }
-        return _Run(number=number, batch=batch, params=params, trial=trial)
+    def _ask(self, study: Any, number: int, batch: int, bar: np.ndarray | None) -> Trial:
+        asked = study.ask()
+        return Trial(
+            number=number,
+            batch=batch,
+            params=self.family.suggest(asked),
+            asked=asked,
+            bar=bar,
+            greater=self.problem.greater,
+            patience=self.settings.early_stopping_rounds,
+        )
 
-    def _tell(self, study: Any, run: _Run) -> None:
+    def _tell(self, study: Any, trial: Trial) -> None:
         import optuna
 
-        if run.state == "complete":
-            study.tell(run.trial, run.score)
+        if trial.state == "complete":
+            study.tell(trial.asked, trial.score)
             return
         # TPE ranks pruned trials by how far they came and their last value, in the study's direction.
-        aligned = self.greater == self.judge.greater_is_better
-        run.trial.report(run.values[-1] if aligned else -run.values[-1], step=len(run.values))
-        study.tell(run.trial, state=optuna.trial.TrialState.PRUNED)
+        aligned = self.problem.greater == self.judge.greater_is_better
+        trial.asked.report(trial.values[-1] if aligned else -trial.values[-1], step=len(trial.values))
+        study.tell(trial.asked, state=optuna.trial.TrialState.PRUNED)
 
-    def _run_trial(self, run: _Run, bar: np.ndarray | None) -> _Run:
-        """Fit one trial with one thread; the binned matrices are shared with other trials and only read."""
-        import xgboost
-
+    def _run_trial(self, trial: Trial) -> Trial:
+        """Fit one trial with one thread; what it shares with other trials is only read."""
         started = time.perf_counter()
-        recipe = replace(self.problem.template, params={**self.problem.template.params, **run.params})
-        watch = _watch(run, bar, patience=self.settings.early_stopping_rounds, greater=self.greater)
-        booster = xgboost.train(
-            {**booster_params(recipe, threads=1), "eval_metric": self.eval_metric},
-            self.problem.fit_side,
-            num_boost_round=recipe.rounds,
-            evals=[(self.problem.validation, "validation")],
-            callbacks=[watch],
-            verbose_eval=False,
-        )
-        if run.state == "complete":
-            scores = booster.predict(self.problem.validation, iteration_range=(0, run.best + 1))
-            run.score = self.judge.score(self.problem.y, scores)
-        run.seconds = time.perf_counter() - started
-        return run
-
-    def _bar(self, done: Sequence[_Run]) -> np.ndarray | None:
-        """What a trial must reach: the median of the finished trials' best values by amount of learning."""
-        paths = [_by_learning(run, greater=self.greater) for run in done if run.state == "complete"]
-        if len(paths) < _PRUNE_AFTER:
-            return None
-        length = max(len(path) for path in paths)
-        return np.median([np.pad(path, (0, length - len(path)), mode="edge") for path in paths], axis=0)
-
-
-def _by_learning(run: _Run, *, greater: bool) -> np.ndarray:
-    """The best value so far when rounds x learning rate passed 1, 2, 3, ...: rounds alone don't compare."""
-    values = np.asarray(run.values)
-    best = np.maximum.accumulate(values) if greater else np.minimum.accumulate(values)
-    learnt = _learnt(np.arange(1, len(best) + 1), run)
-    steps = np.arange(1, max(int(learnt[-1]), 1) + 1)
-    return best[np.minimum(np.searchsorted(learnt, steps), len(best) - 1)]
-
-
-def _learnt(rounds: Any, run: _Run) -> Any:
-    # Rounded, because 10 x 0.1 must pass 1 on every machine.
-    return np.round(rounds * run.params["learning_rate"], 9)
-
-
-def _watch(run: _Run, bar: np.ndarray | None, *, patience: int, greater: bool) -> Any:
-    """The callback that records the curve, stops early, and prunes what is behind the bar."""
-    import xgboost
-
-    class Watch(xgboost.callback.TrainingCallback):
-        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            ((values,),) = (log.values() for log in evals_log.values())
-            run.values.append(float(values[-1]))
-            if (run.values[-1] > run.values[run.best]) if greater else (run.values[-1] < run.values[run.best]):
-                run.best = epoch
-            if bar is not None and self._is_behind(epoch + 1):
-                run.state = "pruned"
-                return True
-            return epoch - run.best >= patience
-
-        def _is_behind(self, rounds: int) -> bool:
-            step = int(_learnt(rounds, run))
-            if step < _PRUNE_FROM or step == int(_learnt(rounds - 1, run)) or bar is None:
-                return False
-            level, best = bar[min(step, len(bar)) - 1], run.values[run.best]
-            return bool(best < level if greater else best > level)
-
-    return Watch()
-
-
-def _table(runs: Sequence[_Run]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "trial": run.number,
-                "batch": run.batch,
-                "state": run.state,
-                "score": run.score,
-                "rounds": run.best + 1,
-                "seconds": run.seconds,
-                **run.params,
-            }
-            for run in runs
-        ]
-    )
-
-
-def _curve(runs: Sequence[_Run]) -> pd.DataFrame:
-    lengths = [len(run.values) for run in runs]
-    return pd.DataFrame(
-        {
-            "trial": np.repeat([run.number for run in runs], lengths),
-            "round": np.concatenate([np.arange(1, length + 1) for length in lengths]),
-            "value": np.concatenate([np.asarray(run.values) for run in runs]),
-        }
-    )
+        recipe = replace(self.template, params={**self.template.params, **trial.params})
+        scores = self.problem.attempt(recipe, trial)
+        if scores is not None:
+            trial.score, trial.scores = self.judge.score(self.y, scores), scores
+        trial.seconds = time.perf_counter() - started
+        return trial

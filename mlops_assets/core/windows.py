@@ -23,8 +23,8 @@ file."""
 
 Unit = Literal["day", "month"]
 
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)\s*$")
+_SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @dataclass(frozen=True, order=True)
@@ -97,7 +97,7 @@ class Maturity:
 
 
 def parse_duration(text: str | timedelta) -> timedelta:
-    """`30m`, `36h`, `7d`, `2w` as a timedelta.
+    """`30m` (or `30min`), `36h`, `7d`, `2w` as a timedelta.
 
     Raises:
         ValueError: anything else.

@@ -15,6 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import span_of_run
 from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue
 from mlops_assets.resources.home import PROJECT_ROOT
@@ -45,6 +46,7 @@ class Translator(DagsterDbtTranslator):
     retry_policy=OUTSIDE_RETRY,
     pool="warehouse",
 )
+@measured
 def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, sources: Sources) -> Iterator[Any]:
     """Build the selected models over the days of this run, or over everything."""
     good = sources.good()

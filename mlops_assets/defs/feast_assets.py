@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.measured import measured
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.platform import DBT_PROJECT, Platform
 
@@ -41,6 +42,7 @@ VIEWS = [view.name for view in load_catalogue(DBT_PROJECT).views if view.online]
     retry_policy=OUTSIDE_RETRY,
     pool="feast_online_store",
 )
+@measured
 def online_store(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
     """Materialize what became known since the last time, then compare a sample with the offline join."""
     from mlops_assets.resources.online_steps import compare_online, materialize_online

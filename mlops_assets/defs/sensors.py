@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -35,6 +35,7 @@ WILL_RETRY = "dagster/will_retry"
 TRIES = 3
 """How often the same content is asked for again."""
 SETTLING = timedelta(minutes=10)
+STALE_VIEWS = "stale-feature-view/views"
 
 
 @dg.sensor(
@@ -98,7 +99,7 @@ def has_crashed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
 
 
-def misnamed_files(platform: Platform) -> list[dict[str, str]]:
+def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     """An alert for each landing folder with files that no partition claims: nobody else mentions them.
 
     Files younger than `SETTLING` may still be on their way to their final name.
@@ -115,6 +116,8 @@ def misnamed_files(platform: Platform) -> list[dict[str, str]]:
         found.append(
             {
                 "incident": f"misnamed-{name}-{identity}",
+                "key": f"misnamed-file/{name}",
+                "severity": "digest",
                 "happened": f"In {intake.folder} {len(files)} files match no partition: {', '.join(files[:5])}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
@@ -145,6 +148,7 @@ def freshness_sensor(
             did="It goes on with the data it has; models that need this source wait.",
             do=f"Find out why no file of {name} arrives, or land it: {platform.home.landing / name}.",
             runbook="stale-source",
+            key=f"stale-source/{name}",
         )
     told = [sentence for _, sentence in stale.values()]
     if views := stale_views(platform):
@@ -183,6 +187,8 @@ def tell_stale_views(instance: dg.DagsterInstance, alerts: Alerts, views: Mappin
         do=f"Look at run {run.run_id[:8]} and at what these dbt models select for {first}; an upstream model "
         "that drops the day's rows is the usual cause. After the correction materialize them.",
         runbook="stale-feature-view",
+        key=STALE_VIEWS,
+        run=run.run_id,
     )
     return sentence
 
@@ -246,6 +252,8 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
         did="It stopped there; champion and data are as they were.",
         do=_remedy(bool(failed), is_contract=is_contract),
         runbook="quarantine" if is_contract else "failed-run",
+        key=f"failed-run/{run.job_name}",
+        run=run.run_id,
     )
     # A run that was killed could not end its MLflow run itself.
     settle(context.instance, run)

@@ -141,7 +141,7 @@ class Lives:
         try:
             recipe, rows, known_by = self._searched(data, plan) if "searched" in plan else self._search(data, plan)
             rows = data.extended(rows, since=known_by, known_by=now)
-            return fit(recipe, rows, rows[LABEL].to_numpy()).to_bytes()
+            return fit(recipe.from_nothing, rows, rows[LABEL].to_numpy()).to_bytes()
         except (CannotJudge, CannotTrain):
             return None
 
@@ -158,7 +158,7 @@ class Lives:
             as_of=datetime.fromisoformat(plan["at"]), not_before=datetime.fromisoformat(since) if since else None
         )
         rows = data.training_rows(known_by=gate.start)
-        return search(self.model, data, rows).recipe, rows, gate.start
+        return search(data, rows)[0].recipe, rows, gate.start
 
     def _note(self, period: Window, **values: Any) -> None:
         record = self._record()

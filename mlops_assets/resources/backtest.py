@@ -110,16 +110,18 @@ def _first(labelled: pd.DataFrame, known: int, windows: list[Window], model: Mod
 def _recipe(platform: Platform, model: ModelSettings, joined: pd.DataFrame, *, before: Window) -> tuple[Recipe, str]:
     champion = platform.registry.champion(model.name)
     if champion is not None:
-        return platform.registry.load(model.name, champion.version).recipe, f"version {champion.version}, the champion"
+        recipe = platform.registry.load(model.name, champion.version).recipe
+        return recipe.from_nothing, f"version {champion.version}, the champion"
     known = joined[joined[AVAILABLE_AT] < pd.Timestamp(before.end)]
-    tuned = search(model, platform.data(model), known)
+    tuned, _ = search(platform.data(model), known)
     return tuned.recipe, f"a search on the {len(known):,} rows before {before.end:%Y-%m-%d}, for want of a champion"
 
 
 def _rows(joined: pd.DataFrame, recipe: Recipe, model: ModelSettings) -> Rows:
     times = pd.DatetimeIndex(joined[EVENT_TIME])
+    ages = [EVENT_TIME] if recipe.half_life_days else []
     return Rows(
-        x=joined[list(recipe.names)],
+        x=joined[[*recipe.names, *ages]],
         y=joined[LABEL].to_numpy(dtype=np.float64),
         times=times,
         known=pd.DatetimeIndex(joined[AVAILABLE_AT]),

@@ -96,7 +96,7 @@ def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window,
         before = np.flatnonzero(_trained_on(all_rows, data, part.start - model.probe.gap))
         if not hardly_more(before, seen):
             fit_rows = all_rows.iloc[before]
-            made, seen = fit(challenger.recipe, fit_rows, fit_rows[LABEL].to_numpy()), before
+            made, seen = fit(challenger.recipe, fit_rows, fit_rows[LABEL].to_numpy(), base=challenger), before
         scores.append(made.predict(judged))
         models.append(made.sha256)
     return Scored(rows, np.concatenate(scores), tuple(models), known)

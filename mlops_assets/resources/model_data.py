@@ -18,6 +18,7 @@ from mlops_assets.core.catalogue import Catalogue, LabelModel
 from mlops_assets.core.events import trained, usual
 from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window, local_days, maturity, midnight, parse_duration
 from mlops_assets.resources.features import Features
 from mlops_assets.resources.lake import Lake, content_hash
@@ -253,11 +254,9 @@ class ModelData:
 
     def training_start(self, known_by: datetime) -> date | None:
         """The first day of the training window that ends at a moment; None where it holds all history."""
-        window = self.model.training.window
         # Who trains has resolved `auto` (`probing.training_window`); without looks it means all history.
-        if window in ("expanding", "auto"):
-            return None
-        return self.day(known_by - parse_duration(window.removeprefix("rolling:").strip()))
+        oldest = TrainingWindow.parse(self.model.training.window).oldest
+        return self.day(known_by - oldest) if oldest else None
 
 
 def _same_events(left: pd.DataFrame, right: pd.DataFrame) -> bool:

@@ -27,8 +27,8 @@ class Predictor:
         return self.model.predict(frame)
 
     def get_raw_model(self) -> Any:
-        """The `xgboost.Booster` inside."""
-        return self.model.booster
+        """The library's own object inside: an `xgboost.Booster` or a scikit-learn pipeline."""
+        return self.model.fitted.native
 
 
 def _load_pyfunc(path: str) -> Predictor:

@@ -47,7 +47,7 @@ from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.performance_check import performance_check
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.prediction_steps import BATCH, SCORE, VERSION, read_scores
+from mlops_assets.resources.prediction_steps import BATCH, ONLINE, SCORE, VERSION, predicted_days, read_scores
 from mlops_assets.resources.references import Reference, score_matrix
 from mlops_assets.resources.window_references import reference_of
 
@@ -81,7 +81,7 @@ class Watched:
 
 def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
     """Closed windows that have predictions, oldest first."""
-    days = list(platform.lake.partitions("predictions", model.name, name=BATCH))
+    days = predicted_days(platform.lake, model.name)
     if not days:
         return []
     windows = closed_windows(model.start, now, model.monitoring.window, model.timezone)
@@ -325,8 +325,8 @@ def _state(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[st
     """What identifies the data of a window: its files' sizes and times."""
     start, end = _days(model, window)
     digest = hashlib.sha256()
-    for layer in layers:
-        name, writer = (model.name, BATCH) if layer == "predictions" else (model.label.model, "data")
+    files = {"predictions": [(model.name, BATCH), (model.name, ONLINE)], "labels": [(model.label.model, "data")]}
+    for layer, name, writer in [(each, *file) for each in layers for file in files[each]]:
         for day, path in lake.partitions(layer, name, name=writer).items():
             if start <= day < end:
                 stat = path.stat()

@@ -19,7 +19,21 @@ import pandas as pd
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import WrongColumns
 from mlops_assets.core.windows import local_days, midnight
-from mlops_assets.resources.casting import ARM, BATCH, SCORE, SHADOW, VERSION, Cast, cast_of, cast_today, score_names
+from mlops_assets.resources.casting import (
+    ARM,
+    BATCH,
+    CANARY_ARM,
+    CHAMPION_ARM,
+    ONLINE,
+    SCORE,
+    SHADOW,
+    SHADOW_ARM,
+    VERSION,
+    Cast,
+    cast_of,
+    cast_today,
+    score_names,
+)
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
@@ -94,9 +108,45 @@ def midnight_after(model: ModelSettings, day: date) -> pd.Timestamp:
     return pd.Timestamp(midnight(date.fromordinal(day.toordinal() + 1), model.timezone))
 
 
-def read_scores(platform: Platform, model: ModelSettings, start: date, end: date) -> pd.DataFrame:
-    """Predictions of the days [start, end) with the features they were made from; empty when there are none."""
-    return platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+def read_scores(
+    platform: Platform, model: ModelSettings, start: date, end: date, *, arm: str = CHAMPION_ARM
+) -> pd.DataFrame:
+    """Predictions of the days [start, end) with the features they were made from; empty when there are none.
+
+    One row per entity, event time and arm. What was answered online wins over the batch, for it is what somebody acted
+    on, and of several answers the newest. Answers that name no entity belong to no event and are left out.
+    The batch is there whole, whichever version answered; what was said in shadow is `rollout_seen`'s.
+    """
+    batch = platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+    online = platform.lake.read(
+        "predictions",
+        model.name,
+        start=start,
+        end=end,
+        name=ONLINE,
+        where="arm = $arm and is_identified",
+        parameters={"arm": arm},
+        order_by=["predicted_at", "prediction_id"],
+    )
+    if arm != CHAMPION_ARM:
+        batch = batch.head(0)
+    if online.empty:
+        return batch
+    online = online.drop(columns=["prediction_id", "predicted_at", "is_identified", ARM])
+    identity = [*platform.data(model).keys, EVENT_TIME]
+    online = online.drop_duplicates(identity, keep="last", ignore_index=True)
+    if batch.empty:
+        return online
+    # Columns that only the batch has, such as slices of the label model, are the event's and not the writer's.
+    of_event = [name for name in batch.columns if name not in online.columns]
+    online = online.merge(batch[[*identity, *of_event]], on=identity, how="left", validate="one_to_one")
+    both = pd.concat([batch, online[batch.columns]], ignore_index=True)
+    return both.drop_duplicates(identity, keep="last", ignore_index=True)
+
+
+def predicted_days(lake: Lake, model: str) -> list[date]:
+    """The days that have predictions, of whichever writer."""
+    return sorted({day for name in (BATCH, ONLINE) for day in lake.partitions("predictions", model, name=name)})
 
 
 def _score_cast(
@@ -116,8 +166,8 @@ def _score_cast(
     canary = cast.answered_by_other(rows[list(keys)])
     batch, beside = ours.copy(), theirs.copy()
     batch.loc[canary], beside.loc[canary] = theirs.loc[canary], ours.loc[canary]
-    batch[ARM] = np.where(canary, "canary", "champion")
-    beside = beside[[*keys, EVENT_TIME, *score_names(beside), VERSION, "_day"]].assign(**{ARM: "shadow"})
+    batch[ARM] = np.where(canary, CANARY_ARM, CHAMPION_ARM)
+    beside = beside[[*keys, EVENT_TIME, *score_names(beside), VERSION, "_day"]].assign(**{ARM: SHADOW_ARM})
     return batch, beside, ""
 
 

@@ -27,6 +27,7 @@ from mlops_assets.core.model import Model, Recipe, fit
 from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_windows, hardly_more, look
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
+from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window, closed_windows, local_days, maturity, parse_duration, window_at
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
@@ -260,7 +261,7 @@ def _refits(
         if recipe == kept.recipe and hardly_more(fitted_on, own):
             return rows, kept.predict(judged.iloc[rows])
         fit_rows = features.iloc[place[fitted_on]]
-        made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy())
+        made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy(), base=kept)
         return rows, made.predict(judged.iloc[rows])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -276,9 +277,9 @@ def _own_rows(known: pd.DataFrame, champion: ModelVersion) -> np.ndarray:
     """Positions of the rows that the champion was fitted on."""
     since = _since(champion)
     use = known[AVAILABLE_AT] < pd.Timestamp(since)
-    window = champion.tags.get(TRAINING_WINDOW, "expanding")
-    if window != "expanding":
-        use &= known[EVENT_TIME] >= pd.Timestamp(since - parse_duration(window.removeprefix("rolling:").strip()))
+    oldest = TrainingWindow.parse(champion.tags.get(TRAINING_WINDOW, "expanding")).oldest
+    if oldest:
+        use &= known[EVENT_TIME] >= pd.Timestamp(since - oldest)
     return np.flatnonzero(use)
 
 

@@ -4,9 +4,8 @@ Here: `Registry` over MLflow's client with explicit run ids, loading verified by
 model was trained in (`tracking`), who decides on a promotion (`core.policy`, `core.gate`), the store
 (`mlflow_store`).
 
-A version is one UBJSON file beside MLflow's own description of it (MLmodel, requirements, signature), so that
-`mlflow.pyfunc.load_model("models:/NAME@champion")` works with stock MLflow. Nothing is ever deleted here:
-every version stays loadable, so the last three do.
+A version is one file (UBJSON for trees, skops for scikit-learn) beside MLflow's own description of it
+(`model_folder`). Nothing is ever deleted here: every version stays loadable, so the last three do.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import hashlib
 import json
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from pydantic import Field
 
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import locked, open_client
+from mlops_assets.resources.model_folder import model_file, write_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,6 @@ ROLLOUT_STATE, ROLLOUT_SHARE = "rollout_state", "rollout_share"
 """Tags of a version, for whoever serves it: the state, and the share of the entities that it answers, 0 to 1."""
 
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
-_MODEL_FILE = "model.ubj"
 _CACHED_MODELS = 8
 
 _cache: OrderedDict[str, Model] = OrderedDict()
@@ -242,11 +241,10 @@ class Registry(dg.ConfigurableResource):
         """Point an alias (e.g. `challenger`) to a version; None removes it.
 
         Raises:
-            ValueError: for `champion`, `previous` and `candidate`, which only `promote` and `roll` move.
+            ValueError: for `champion` and `previous`, which only `promote` moves.
         """
-        if alias in (CHAMPION, PREVIOUS, CANDIDATE):
-            who = "roll" if alias == CANDIDATE else "promote"
-            raise ValueError(f"only {who}() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
+        if alias in (CHAMPION, PREVIOUS):
+            raise ValueError(f"only promote() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
         if version is None:
             self.client.delete_registered_model_alias(name, alias)
         else:
@@ -439,80 +437,27 @@ def _upload(
         name=name,
         source_run_id=run_id,
         tags={SHA256: model.sha256},
-        model_type="xgboost",
+        model_type=model.recipe.family,
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        _write_folder(folder, model, run_id=run_id, model_id=logged.model_id, signature_frame=signature_frame)
+        write_folder(folder, model, run_id=run_id, model_id=logged.model_id, signature_frame=signature_frame)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model_id=logged.model_id, step=0)])
     return logged.artifact_location, logged.model_id
 
 
-def _write_folder(
-    folder: Path, model: Model, *, run_id: str, model_id: str, signature_frame: pd.DataFrame | None
-) -> None:
-    import mlflow.xgboost
-    from mlflow.models import Model as Description
-
-    description = Description(run_id=run_id, model_id=model_id)
-    mlflow.xgboost.save_model(
-        model.booster,
-        str(folder),
-        mlflow_model=description,
-        signature=_signature(model, signature_frame) if signature_frame is not None else None,
-        # Without them MLflow runs the model to find out: 10 s instead of 0.1 s.
-        pip_requirements=_requirements(),
-        model_format="ubj",
-    )
-    # The very bytes that the hash is of, and a loader that takes texts as well as codes.
-    (folder / _MODEL_FILE).write_bytes(model.to_bytes())
-    description.flavors["python_function"]["loader_module"] = "mlops_assets.resources.model_flavour"
-    description.save(str(folder / "MLmodel"))
-
-
-def _requirements() -> list[str]:
-    from importlib.metadata import version
-
-    return [f"{package}=={version(package)}" for package in ("mlops-assets", "numpy", "pandas", "xgboost")]
-
-
-def _signature(model: Model, frame: pd.DataFrame) -> Any:
-    """Input and output types in MLflow's words; every input may be missing in a row, none in the frame."""
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-
-    kinds = {"categorical": DataType.string, "boolean": DataType.boolean}
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(kinds.get(column.kind) or _number_type(frame[column.name]), column.name)
-        for column in model.recipe.columns
-    ]
-    shape: Sequence[int] = (-1,)
-    if model.recipe.task == "multiclass":
-        shape = (-1, int(model.recipe.params["num_class"]))
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.float32), tuple(shape))]))
-
-
-def _number_type(series: pd.Series) -> Any:
-    from mlflow.types import DataType
-
-    return DataType.long if series.dtype.kind in "iu" and not series.isna().any() else DataType.double
-
-
 def _download(found: ModelVersion, tracking_uri: str) -> bytes | None:
     """The bytes of a version's model file, None when it is not there."""
     from mlflow.artifacts import download_artifacts
 
-    address = urlsplit(found.source)
+    name, address = model_file(found.tags.get("family", "xgboost")), urlsplit(found.source)
     if address.scheme in ("", "file"):
-        path = Path(url2pathname(address.path)) / _MODEL_FILE
+        path = Path(url2pathname(address.path)) / name
         return path.read_bytes() if path.is_file() else None
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(
-            download_artifacts(
-                artifact_uri=f"{found.source}/{_MODEL_FILE}", dst_path=scratch, tracking_uri=tracking_uri
-            )
+            download_artifacts(artifact_uri=f"{found.source}/{name}", dst_path=scratch, tracking_uri=tracking_uri)
         )
         return path.read_bytes()

@@ -17,6 +17,7 @@ from datetime import datetime
 from importlib.metadata import version as installed
 from typing import Any
 
+from mlops_assets.core.families import family_called
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform
@@ -25,7 +26,7 @@ from mlops_assets.resources.registry import SHA256
 LIBRARIES = "libraries"
 """Tag of a version: the libraries that the bytes of a model depend on, JSON."""
 CODE_VERSION = "code_version"
-_DECISIVE = ("numpy", "pandas", "xgboost")
+_DECISIVE = ("numpy", "pandas")
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class Reproduction:
         return asdict(self)
 
 
-def libraries() -> dict[str, str]:
-    """Python, the machine's architecture, and the libraries that the bytes of a model depend on."""
-    versions = {name: installed(name) for name in _DECISIVE}
+def libraries(family: str = "xgboost") -> dict[str, str]:
+    """Python, the machine's architecture, and the libraries that the bytes of a family's models depend on."""
+    versions = {name: installed(name) for name in (*_DECISIVE, *family_called(family).libraries)}
     return {"machine": machine.machine(), "python": machine.python_version(), **versions}
 
 
@@ -102,7 +103,7 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
         known_by = datetime.fromisoformat(registered.tags[FITTED_UNTIL])
         fitted = platform.data(model).load(trained_on, known_by)
         rows = len(fitted.frame)
-        found = fit(kept.recipe, fitted.frame, fitted.frame[LABEL].to_numpy()).sha256
+        found = fit(kept.recipe, fitted.frame, fitted.frame[LABEL].to_numpy(), base=kept).sha256
         differences = _differences(registered.tags)
         remedy = "" if found == registered.sha256 else _remedy(registered.tags, differences)
     except FileNotFoundError:
@@ -141,7 +142,7 @@ def _differences(tags: Mapping[str, str]) -> list[str]:
         told.append("It was trained in a checkout with changes that no commit holds.")
     if LIBRARIES not in tags:
         return [*told, "The libraries that it was trained with are not on record."]
-    before, present = json.loads(tags[LIBRARIES]), libraries()
+    before, present = json.loads(tags[LIBRARIES]), libraries(tags.get("family", "xgboost"))
     changed = [name for name in sorted({*before, *present}) if before.get(name) != present.get(name)]
     return [
         *told,

@@ -101,4 +101,5 @@ def _without(model: Model, known: pd.DataFrame, season: Window) -> tuple[Model, 
     if not inside.any():
         return model, "as it is, not fitted on these rows"
     rest = known[~inside]
-    return fit(model.recipe, rest, rest[LABEL].to_numpy()), "fitted again without these rows"
+    # Where it went on from another model, that one may have seen these rows.
+    return fit(model.recipe.from_nothing, rest, rest[LABEL].to_numpy()), "fitted again without these rows"

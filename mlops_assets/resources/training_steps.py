@@ -7,7 +7,7 @@ other lives with the same functions). Not here: the assets (`components`), the p
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.comparison import Paired, twin_agrees
+from mlops_assets.core.families import family_called
+from mlops_assets.core.family_choice import Champion, Chosen, find
 from mlops_assets.core.gate import Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit, tune
+from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit
+from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
@@ -84,11 +87,14 @@ def _data(platform: Platform, model: ModelSettings, window: str) -> ModelData:
 def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dict[str, Any], Tuned, Model]:
     """Tune on the recorded training set and fit the model that the gate will judge."""
     prepared = platform.record(model.name, "training_set")
-    data = platform.data(model)
+    data = _data(platform, model, prepared["window"])
     training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
-    tuned = search(model, data, training.frame)
-    judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy())
-    file = _candidate_file(platform, model, judged.sha256)
+    champion = platform.registry.champion(model.name)
+    since = fitted_until(champion)
+    known = Champion(platform.registry.load(model.name, champion.version), since) if champion and since else None
+    tuned, chosen = search(data, training.frame, champion=known)
+    judged = fit(tuned.recipe, training.frame, training.frame[LABEL].to_numpy(), base=known.model if known else None)
+    file = _candidate_file(platform, model, judged.sha256, tuned.recipe.family)
     write_bytes(file, judged.to_bytes())
     record = {
         "training_set": training.sha256,
@@ -99,17 +105,37 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
         "rows": len(training.frame),
         "code_version": code_version(),
         "as_of": prepared["as_of"],
+        "window": prepared["window"],
+        "family": tuned.recipe.family,
+        "families": [asdict(one) for one in chosen.tried],
     }
     platform.write_record(model.name, "challenger", record)
     return {**record, "dataset": training.path, "model_file": file}, tuned, judged
 
 
-def search(model: ModelSettings, data: ModelData, frame: pd.DataFrame) -> Tuned:
-    """The search for hyperparameters on training rows; the same rows and settings give the same recipe."""
-    trials = data.lake.home.settings.trials
+def search(data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = None) -> tuple[Tuned, Chosen]:
+    """The choice of a family and the search for hyperparameters on training rows.
+
+    The same rows, settings and champion give the same recipe (without `training.budget`).
+
+    Args:
+        data: the model's rows, in the training window that was settled on.
+        frame: a training set.
+        champion: its parameters are tried first, and some families go on from it.
+    """
+    model, trials = data.model, data.lake.home.settings.trials
     settings = replace(model.training, trials=trials) if trials else model.training
-    columns = feature_columns(model, data)
-    return tune(frame, frame[LABEL].to_numpy(), frame[EVENT_TIME], columns, model.task, model.metric, settings)
+    return find(
+        frame,
+        frame[LABEL].to_numpy(),
+        frame[EVENT_TIME],
+        feature_columns(model, data),
+        model.task,
+        model.metric,
+        settings,
+        half_life_days=TrainingWindow.parse(model.training.window).half_life_days,
+        champion=champion,
+    )
 
 
 def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn]:
@@ -123,10 +149,10 @@ def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn
     ]
 
 
-def refit(data: ModelData, recipe: Recipe, scored: Scored, *, as_of: datetime) -> tuple[Model, TrainingSet]:
+def refit(data: ModelData, challenger: Model, scored: Scored, *, as_of: datetime) -> tuple[Model, TrainingSet]:
     """The same recipe on all rows known at `as_of`: what ships."""
     rows = data.store(scored.known, as_of)
-    return fit(recipe, rows.frame, rows.frame[LABEL].to_numpy()), rows
+    return fit(challenger.recipe, rows.frame, rows.frame[LABEL].to_numpy(), base=challenger), rows
 
 
 @dataclass(frozen=True)
@@ -152,7 +178,8 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     data = _data(platform, model, prepared["window"])
     as_of = datetime.fromisoformat(prepared["as_of"])
     gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
-    challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"]).read_bytes())
+    family = Recipe.from_json(trained["recipe"]).family
+    challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"], family).read_bytes())
     fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
     scored = score(data, challenger, fit_rows, gate, as_of=as_of)
     rows, scores = scored.rows, scored.scores
@@ -160,9 +187,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     shipped, shipped_rows, twin = None, None, None
     if first.verdict.promote:
         shipped, shipped_rows = (
-            refit(data, challenger.recipe, scored, as_of=as_of)
-            if model.gate.ship == "refit"
-            else (challenger, fit_rows)
+            refit(data, challenger, scored, as_of=as_of) if model.gate.ship == "refit" else (challenger, fit_rows)
         )
         twin = twin_agrees(scores, shipped.predict(rows), model.gate.twin_correlation)
     further = list(first.further)
@@ -188,7 +213,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
             **({GATE_PREVIOUS: first.metrics["gate_champion"]} if "gate_champion" in first.metrics else {}),
             "code_version": trained["code_version"],
-            LIBRARIES: json.dumps(libraries(), sort_keys=True),
+            LIBRARIES: json.dumps(libraries(challenger.recipe.family), sort_keys=True),
             TRAINING_WINDOW: prepared["window"],
             "verdict": "promote" if conclusion.promote else "reject",
             "reason": conclusion.reason[:4000],
@@ -329,8 +354,8 @@ def code_version() -> str:
     return described.stdout.strip()
 
 
-def _candidate_file(platform: Platform, model: ModelSettings, sha256: str) -> Path:
-    return platform.lake.folder("models", model.name, "candidates", f"{sha256}.ubj")
+def _candidate_file(platform: Platform, model: ModelSettings, sha256: str, family: str) -> Path:
+    return platform.lake.folder("models", model.name, "candidates", f"{sha256}.{family_called(family).ending}")
 
 
 def _one_score(scores: np.ndarray) -> np.ndarray:

@@ -44,6 +44,10 @@ def test_the_commands_are_all_there() -> None:
         "backtest",
         "power",
         "golden",
+        "metrics",
+        "alerts test",
+        "alerts list",
+        "alerts digest",
     }
     wanted |= {"freeze", "unfreeze", "snooze", "wake", "approve", "reject"}
     assert {" ".join(path) for path in COMMANDS} == wanted

@@ -22,6 +22,7 @@ from mlops_assets.commands.up import HOST, Service, ServiceDied, require_free, s
 from mlops_assets.resources.home import Home
 
 ROOT = Path(__file__).parents[2]
+KINDS = ("Dagster", "Lineage", "MLflow", "Metrics", "Serving")
 
 
 def free_port() -> int:
@@ -132,6 +133,10 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         str(free_port()),
         "--mlflow-port",
         str(free_port()),
+        "--metrics-port",
+        str(free_port()),
+        "--serve-port",
+        str(free_port()),
     ]
     process = subprocess.Popen(
         [*command, *options],
@@ -163,16 +168,17 @@ def lines_until(stream: IO[str], wanted: str) -> list[str]:
 def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None
     said = lines_until(up.stdout, "Ctrl-C stops everything")
-    addresses = dict(line.split(maxsplit=1) for line in said if line.startswith(("Dagster", "Lineage", "MLflow")))
-    assert set(addresses) == {"Dagster", "Lineage", "MLflow"}
+    addresses = dict(line.split(maxsplit=1) for line in said if line.startswith(KINDS))
+    assert set(addresses) == set(KINDS)
     for address in addresses.values():
         with urllib.request.urlopen(address, timeout=30) as reply:
             assert reply.status == 200
     home = Home(tmp_path / "home")
     assert running.of(home) == running.Up(up.pid, addresses["Dagster"], addresses["MLflow"])
-    assert {path.name for path in (home.root / "logs").iterdir()} == {"dagster.log", "mlflow.log"}
+    logs = {path.name for path in (home.root / "logs").iterdir()}
+    assert logs == {"dagster.log", "mlflow.log", "metrics.log", "serving.log"}
     children = psutil.Process(up.pid).children(recursive=True)
-    assert len(children) >= 4  # dagster dev, code server, webserver, daemon, MLflow
+    assert len(children) >= 5  # dagster dev, code server, webserver, daemon, MLflow, metrics
 
     up.send_signal(signal.SIGINT)
     rest = lines_until(up.stdout, "All stopped.")
@@ -180,5 +186,5 @@ def test_up_answers_and_stops_cleanly_on_ctrl_c(up: subprocess.Popen[str], tmp_p
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
     assert running.of(home) is None
-    for address in (addresses["Dagster"], addresses["MLflow"]):
+    for address in (addresses["Dagster"], addresses["MLflow"], addresses["Metrics"].removesuffix("/metrics")):
         require_free(int(address.rsplit(":", 1)[1]), option="--port")

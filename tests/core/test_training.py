@@ -1,11 +1,13 @@
 """Recipe, fit and search: same bytes on any number of cores, the order of time, errors with a remedy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from mlops_assets.core import matrix as matrix_module
-from mlops_assets.core import tuning
+from mlops_assets.core.families import family_called
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.training import (
     CannotTrain,
@@ -17,7 +19,9 @@ from mlops_assets.core.training import (
     fit,
     tune,
 )
+from mlops_assets.core.trials import Trial
 
+DEFAULTS = family_called("xgboost").defaults
 COLUMNS = (
     *(FeatureColumn(f"x{k}") for k in range(5)),
     FeatureColumn("carrier", "categorical"),
@@ -97,7 +101,7 @@ def test_trials_on_a_shared_matrix_give_the_curves_of_lonely_ones(rows):
         shared = {"feature_types": kinds, "enable_categorical": True, "max_bin": 256}
         fit_side = xgboost.QuantileDMatrix(matrix[~late], y[~late], **shared)
         validation = xgboost.QuantileDMatrix(matrix[late], y[late], ref=fit_side, **shared)
-        params = together.trials.loc[trial, list(tuning.DEFAULTS)].to_dict()
+        params = together.trials.loc[trial, list(DEFAULTS)].to_dict()
         params["max_depth"] = int(params["max_depth"])
         history = {}
         xgboost.train(
@@ -136,7 +140,7 @@ def test_the_order_of_the_rows_does_not_move_the_split(rows, tuned):
 
 def test_the_first_trial_is_the_defaults_and_the_best_is_no_worse(tuned):
     first = tuned.trials.iloc[0]
-    assert {name: first[name] for name in tuning.DEFAULTS} == dict(tuning.DEFAULTS)
+    assert {name: first[name] for name in DEFAULTS} == dict(DEFAULTS)
     assert tuned.validation_score >= first["score"]
     assert tuned.validation_score == tuned.trials["score"].max()
 
@@ -173,10 +177,10 @@ def test_bad_trials_are_pruned_against_finished_batches_only(rows):
 
 
 def test_the_bar_compares_by_learning_and_not_by_rounds():
-    slow = tuning._Run(0, 0, {"learning_rate": 0.5}, None, values=[0.5, 0.6, 0.55, 0.7])
+    slow = Trial(0, 0, {"learning_rate": 0.5}, values=[0.5, 0.6, 0.55, 0.7])
     # 0.5 a round: learning reaches 1 after round 2 and 2 after round 4; the best so far counts.
-    assert tuning._by_learning(slow, greater=True).tolist() == [0.6, 0.7]
-    assert tuning._by_learning(slow, greater=False).tolist() == [0.5, 0.5]
+    assert slow.by_learning().tolist() == [0.6, 0.7]
+    assert replace(slow, greater=False).by_learning().tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +331,7 @@ def test_wrong_frames_and_settings_are_named(rows, model):
         model.predict(frame.assign(x2="a"))
     with pytest.raises(ValueError, match="is not for task"):
         tune(frame, y, times, COLUMNS, "binary", "rmse", QUICK)
-    with pytest.raises(ValueError, match=r"training\.family"):
+    with pytest.raises(ValueError, match=r"training\.families"):
         fit(Recipe("forest", "binary", PARAMS, 5, COLUMNS), frame, y)
     with pytest.raises(ValueError, match="validation_share"):
         TrainingSettings(validation_share=1.5)

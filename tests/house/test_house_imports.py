@@ -58,6 +58,7 @@ OUTSIDE = {
 OUTSIDE |= {"subprocess", "socket", "tempfile", "sqlite3", "urllib", "requests", "http", "fcntl", "pathlib"}
 IN_CORE = {
     "core/svg.py": {"io"},  # a buffer in memory
+    "core/families/skops_file.py": {"io"},  # the same
     "core/tuning.py": {"os"},  # the number of cores
 }
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.families import family_called
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, fit
 from mlops_assets.resources import registry as registry_module
 from mlops_assets.resources.mlflow_store import MlflowUnavailable, artifact_location, open_client
@@ -89,6 +90,30 @@ def test_stock_mlflow_loads_the_champion_and_scores_texts(registry, run_id, mode
     assert native.num_boosted_rounds() == models[0].recipe.rounds
     types = {column["name"]: column["type"] for column in stock.metadata.signature.inputs.to_dict()}
     assert types == {"x": "double", "n": "long", "c": "string", "b": "boolean"}
+
+
+@pytest.mark.parametrize("family", ["random_forest", "linear", "sgd"])
+def test_stock_mlflow_loads_every_family(registry, run_id, home, family):
+    import mlflow
+
+    kind, frame = family_called(family), rows()
+    y = ((frame.x + (frame.c == "JFK")) > 0.3).astype(int).to_numpy()
+    recipe = Recipe(family, "binary", {**kind.defaults, **kind.fixed("binary", "roc_auc", y)}, 1, COLUMNS)
+    model = fit(recipe, frame, y)
+    made = registry.register("late", model, run_id=run_id, signature_frame=frame)
+    promote(registry, 1, "d1")
+    assert registry.load("late").to_bytes() == model.to_bytes()
+    assert made.tags["family"] == family
+    mlflow.set_tracking_uri(home.mlflow_uri)
+    try:
+        stock = mlflow.pyfunc.load_model("models:/late@champion")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert np.array_equal(stock.predict(frame), model.predict(frame))
+    names = {path.name for path in Path(made.source.removeprefix("file://")).rglob("*") if path.is_file()}
+    # The last one is written by loading.
+    own = {"MLmodel", f"model.{kind.ending}", "conda.yaml", "python_env.yaml", "requirements.txt"}
+    assert names == {*own, "registered_model_meta"}
 
 
 def test_what_is_stored_holds_no_pickle(registry, run_id, models):

@@ -64,7 +64,7 @@ def test_other_bytes_come_with_what_is_different_now(world: World, monkeypatch: 
     from mlops_assets.core import training
 
     fit = training.fit
-    monkeypatch.setattr(training, "fit", lambda recipe, frame, y: fit(recipe, frame.iloc[:-1], y[:-1]))
+    monkeypatch.setattr(training, "fit", lambda recipe, frame, y, **base: fit(recipe, frame.iloc[:-1], y[:-1], **base))
     monkeypatch.setattr(training_steps, "code_version", lambda: "9f9f9f9f9f9f")
     old = {**libraries(), "xgboost": "2.1.0"}
     world.platform.registry.tag("flight_delay", 1, {LIBRARIES: json.dumps(old), "code_version": "1a1a1a1a1a1a"})
@@ -82,7 +82,7 @@ def test_other_bytes_without_a_cause_say_so(world: World, monkeypatch: pytest.Mo
     from mlops_assets.core import training
 
     fit = training.fit
-    monkeypatch.setattr(training, "fit", lambda recipe, frame, y: fit(recipe, frame.iloc[:-1], y[:-1]))
+    monkeypatch.setattr(training, "fit", lambda recipe, frame, y, **base: fit(recipe, frame.iloc[:-1], y[:-1], **base))
     monkeypatch.setattr(training_steps, "code_version", lambda: "1a1a1a1a1a1a")
     world.platform.registry.tag("flight_delay", 1, {"code_version": "1a1a1a1a1a1a"})
     found = again(world)

@@ -1,0 +1,51 @@
+"""A wrapper around the body of an asset that measures what it costs.
+
+Here: putting the cost on each materialization and on record. Not here: measuring (`resources.costs`).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.resources.costs import Cost, Costs, Meter
+
+MIB = 2**20
+
+
+def measured(body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Measure a body that yields results and takes the resource `platform` or `lake`, which knows the home.
+
+    A materialization carries the cost up to it; the record has the whole step, also of one that failed.
+    """
+
+    @wraps(body)
+    def counted(context: dg.AssetExecutionContext, **resources: Any) -> Iterator[Any]:
+        meter, outcome = Meter.start(), "failed"
+        try:
+            for event in body(context, **resources):
+                if isinstance(event, dg.MaterializeResult):
+                    context.add_asset_metadata(_metadata(meter.read()), asset_key=event.asset_key)
+                yield event
+            outcome = "succeeded"
+        finally:
+            home = (resources.get("platform") or resources["lake"]).home
+            Costs(home.root).step(
+                meter.read(),
+                run=context.run.run_id,
+                job=context.run.job_name,
+                step=context.op_execution_context.op.name,
+                assets=sorted(key.to_user_string() for key in context.selected_asset_keys),
+                outcome=outcome,
+            )
+
+    return counted
+
+
+def _metadata(cost: Cost) -> dict[str, Any]:
+    return {
+        "step_seconds": round(cost.seconds, 3),
+        "step_cpu_seconds": round(cost.cpu_seconds, 3),
+        "step_peak_memory_mib": round(cost.peak_bytes / MIB, 1),
+    }

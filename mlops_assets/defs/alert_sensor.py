@@ -1,0 +1,68 @@
+"""The sensor that tells people: alarms of the models, the all-clear, the digest, and sending.
+
+Here: one tick. Not here: what is wrong with a model (`resources.model_alarms`), the other alarms (`defs.sensors`),
+the state of incidents (`resources.incidents`).
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from mlops_assets.core.incidents import Incident, digested
+from mlops_assets.defs.sensors import ON, STALE_VIEWS, misnamed_files, stale_sources, stale_views
+from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.channels import Channels
+from mlops_assets.resources.model_alarms import PREFIXES, model_alarms
+from mlops_assets.resources.platform import Platform
+
+DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
+STATES = ("stale-source/", "misnamed-file/", STALE_VIEWS, *PREFIXES)
+"""How the keys of incidents begin that last as long as something can be seen."""
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=ON,
+    description="Tells people: alarms of the models, updates and the all-clear of incidents, the daily digest.",
+)
+def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts) -> dg.SkipReason:
+    """Tells people: alarms of the models, updates and the all-clear of incidents, the daily digest."""
+    if platform.home.settings.landing:
+        return dg.SkipReason("A replay pages nobody: its alerts stand in its own log.")
+    alarms = [alarm for model in platform.models().values() for alarm in model_alarms(platform, model)]
+    for alarm in alarms:
+        alerts.send(**alarm)
+    lasting = {alarm["key"] for alarm in alarms} | set(_lasting(platform))
+    for incident in alerts.incidents.state().open:
+        if why := _over(incident, lasting, context.instance):
+            alerts.end(incident.key, why)
+    hour = int(os.environ.get(DIGEST_HOUR) or 7)
+    state = alerts.incidents.change(lambda known: digested(known, datetime.now(UTC), hour=hour))
+    sent = alerts.incidents.deliver(Channels.from_environment())
+    return dg.SkipReason(f"{len(state.open)} open incidents; {sent} of {len(state.outbox)} messages sent.")
+
+
+def _lasting(platform: Platform) -> Iterator[str]:
+    """The keys of what lasts about sources and views."""
+    for name in stale_sources(platform):
+        yield f"stale-source/{name}"
+    for alarm in misnamed_files(platform):
+        yield alarm["key"]
+    if stale_views(platform):
+        yield STALE_VIEWS
+
+
+def _over(incident: Incident, lasting: set[str], instance: dg.DagsterInstance) -> str:
+    """Why an incident is over; empty while it lasts. What nothing shows the end of stays until a person looks."""
+    if incident.key.startswith(STATES):
+        return "" if incident.key in lasting else "it cannot be seen any more."
+    run = instance.get_run_by_id(incident.report.run) if incident.report.run else None
+    if run is None:
+        return ""
+    later = dg.RunsFilter(
+        job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=incident.updated_at
+    )
+    done = instance.get_runs(filters=later, limit=1)
+    return f"run {done[0].run_id[:8]} of {run.job_name} went through." if done else ""

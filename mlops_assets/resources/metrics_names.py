@@ -1,0 +1,127 @@
+"""Every metric of the platform: its name, kind, labels and meaning, in one place.
+
+Here: the names, for the exporter (`metrics`), the online service, the rules and the dashboard. Not here: their values.
+Times are in seconds, sizes in bytes, shares from 0 to 1, as Prometheus has it; a moment is in seconds since 1970, UTC.
+No label is called `job` or `instance`: those are Prometheus' own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One metric.
+
+    Attributes:
+        name: as it is exposed; counters end in `_total`.
+        kind: of metric.
+        labels: in order.
+        help: what it says.
+        by: who exposes it.
+    """
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    by: Literal["exporter", "service"] = "exporter"
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names that a query may use."""
+        if self.kind == "histogram":
+            return tuple(f"{self.name}_{end}" for end in ("bucket", "sum", "count"))
+        return (self.name,)
+
+
+def _gauge(name: str, labels: str, text: str) -> Spec:
+    return Spec(f"mlops_{name}", "gauge", tuple(labels.split()), text)
+
+
+def _counter(name: str, labels: str, text: str) -> Spec:
+    return Spec(f"mlops_{name}_total", "counter", tuple(labels.split()), text)
+
+
+SERVED = "model version arm"
+REQUESTS = Spec("mlops_requests_total", "counter", (*SERVED.split(), "code"), "Requests answered.", "service")
+REQUEST_SECONDS = Spec(
+    "mlops_request_seconds", "histogram", tuple(SERVED.split()), "From a request's arrival to its answer.", "service"
+)
+FEATURE_AGE = Spec(
+    "mlops_feature_age_seconds",
+    "gauge",
+    ("model", "view"),
+    "Age of the newest value of a view that was served.",
+    "service",
+)
+FEATURE_MISSES = Spec(
+    "mlops_feature_misses_total", "counter", ("model", "view"), "Requests for which a view had no value.", "service"
+)
+
+METRICS: tuple[Spec, ...] = (
+    # --- models
+    _gauge("model_declared", "model task", "1 for each model declared in YAML."),
+    _gauge("model_paused", "model", "Whether a person has paused retraining."),
+    _gauge("model_clock_timestamp_seconds", "model", "The present moment by the model's clock."),
+    _gauge("champion_version", "model", "Version in production; absent without a champion."),
+    _gauge("champion_age_seconds", "model", "Model's clock less the moment until which the champion knew labels."),
+    _gauge("champion_age_limit_seconds", "model", "Age that starts a candidate (retrain.max_age); absent if never."),
+    # --- reports
+    _gauge("window_end_timestamp_seconds", "model report", "End of the newest window that was judged."),
+    _gauge("window_rows", "model", "Predictions in the newest window of the performance report."),
+    _gauge("labels_missing_share", "model", "Share of them without a label yet."),
+    _gauge("check_passed", "model check", "A monitor's newest answer: 1 passed, 0 failed; absent if it cannot judge."),
+    _gauge("check_value", "model check", "The number that it held against its limit."),
+    _gauge("check_limit", "model check", "That limit."),
+    _gauge("drift_share", "model", "Share of features over their level in the newest window."),
+    _gauge("feature_psi", "model feature", "Population stability index of the most drifted features."),
+    _gauge("performance", "model metric", "Measured on the labels of the newest window that has any."),
+    _gauge("performance_lower", "model metric", "Lower end of its interval by days."),
+    _gauge("performance_upper", "model metric", "Upper end of its interval by days."),
+    _gauge("estimated_performance", "model metric", "Estimated without labels, newest window."),
+    _gauge("estimated_performance_lower", "model metric", "Lower end of the estimate's interval."),
+    _gauge("estimated_performance_upper", "model metric", "Upper end of the estimate's interval."),
+    _gauge(
+        "performance_decay_per_week",
+        "model metric",
+        "What a champion loses a week, pooled over all; positive is worse.",
+    ),
+    _gauge("performance_decay_per_week_error", "model metric", "Standard error of that."),
+    # --- record
+    _counter("decisions", "model action rule", "Decisions on record."),
+    _counter("outcomes", "model result", "Promotions, rejections, rollbacks; what promotions turned out as."),
+    _gauge("time_to_retrain_seconds", "model", "The last promotion: from the report it rests on to the alias moved."),
+    # --- sources
+    _gauge("source_fresh", "source", "Whether its newest good partition is as new as agreed."),
+    _gauge("source_newest_timestamp_seconds", "source", "End of its newest good partition."),
+    _gauge("source_partitions", "source state", "Partitions that are good, pending or quarantined."),
+    # --- runs
+    _gauge("runs", "job_name status", "Runs in the instance."),
+    _gauge("run_queue", "", "Runs that wait to be started."),
+    _gauge("run_seconds", "job_name", "Duration of the job's last finished run."),
+    _gauge("run_failed", "job_name", "Whether the job's last finished run failed."),
+    _gauge("run_end_timestamp_seconds", "job_name", "End of it."),
+    _gauge("daemon_heartbeat_timestamp_seconds", "daemon", "Last sign of life of each of Dagster's daemons."),
+    # --- steps
+    _gauge("asset_seconds", "asset", "Duration of its last step."),
+    _gauge("asset_cpu_seconds", "asset", "CPU of its last step, children included."),
+    _gauge("asset_peak_memory_bytes", "asset", "Most memory its last step held at once."),
+    _counter("asset_cpu_seconds", "asset", "CPU of all its steps on record."),
+    _counter("asset_steps", "asset outcome", "Its steps on record."),
+    # --- alerts
+    _gauge("incidents_open", "severity", "Incidents that last."),
+    _gauge("alerts_waiting", "", "Messages that wait to be sent."),
+    _counter("alerts_undelivered", "", "Messages that no channel took for a day."),
+    # --- the exporter itself
+    _gauge("collector_up", "collector", "Whether this part of the exporter could read what it reports."),
+    _gauge("collector_seconds", "collector", "What reading it took."),
+    # --- service
+    REQUESTS,
+    REQUEST_SECONDS,
+    FEATURE_AGE,
+    FEATURE_MISSES,
+)
+BY_NAME = {spec.name: spec for spec in METRICS}

@@ -1,0 +1,115 @@
+"""What is wrong with the models right now, each with its consequence: from the reports and the record.
+
+Here: which alarms last, and how much each hurries. Not here: sending (`alerts`), the alarms of sources and runs
+(`defs.sensors`), deciding (`core.policy`).
+
+An alarm is told with what the platform made of it, so it waits until a decision has seen its window. Drift by itself
+has no consequence: it is a line of the digest. Performance below the agreed limit is told at once; it is a page only
+where something holds the platform back that a person can take away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mlops_assets.core.incidents import Severity
+from mlops_assets.core.policy import CheckResult
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.evidence import OUTCOMES, window_checks
+from mlops_assets.resources.platform import Platform, fitted_until
+
+HELD_BACK = ("data", "paused", "cannot_judge", "budget")
+"""Rules of a decision that a person can do something about."""
+
+Alarm = dict[str, Any]
+"""Arguments of `Alerts.send`."""
+PREFIXES = ("performance/", "drift/", "worse-champion/", "broken-record/")
+"""How the keys of these alarms begin."""
+
+
+def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
+    """The alarms that last for a model now; the same state gives the same alarms."""
+    try:
+        entries = platform.ledger.entries(model.name)
+    except ValueError as error:
+        return [_broken_record(model.name, str(error))]
+    since = fitted_until(platform.registry.champion(model.name))
+    newest = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
+    alarms = [_failed(model.name, check, entries) for check in newest.values() if check.passed is False]
+    return [alarm for alarm in [*alarms, _worse(model.name, entries)] if alarm]
+
+
+def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
+    decision = _decision_on(check.window_end, entries)
+    if decision is None:
+        return None  # the retrain sensor has its say first
+    did, hurry, runbook = _consequence(decision, entries)
+    drift = check.kind == "drift"
+    return {
+        "key": f"{check.kind}/{model}" if not drift else f"drift/{model}.{check.name}",
+        # Drift is told once a window, performance whenever what follows from it has changed.
+        "incident": f"{model}-{check.name}-{check.window}" + ("" if drift else f"-{decision['id']}-{did}"),
+        "severity": "digest" if drift else hurry,
+        "happened": f"{model}: {check.sentence}",
+        "did": f"{did}: {' '.join(decision['reasons'])}"[:1000],
+        "do": f"Read `mlops decisions {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
+        "runbook": "drift" if drift else runbook,
+    }
+
+
+def _decision_on(window_end: datetime, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The newest decision that knew a window's answer."""
+    known = [
+        entry
+        for entry in entries
+        if entry["kind"] == "decision"
+        and entry.get("window_end")
+        and datetime.fromisoformat(entry["window_end"]) >= window_end
+    ]
+    return known[-1] if known else None
+
+
+def _consequence(decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> tuple[str, Severity, str]:
+    """What the platform did, how much that leaves to hurry, and the section of the runbook."""
+    if decision["action"] == "revert":
+        return "It goes back to a kept version", "notify", "worse-champion"
+    if decision["action"] == "retrain":
+        results = [e["kind"] for e in entries if e["kind"] in OUTCOMES and e["decision"] == decision["id"]]
+        if "rejection" in results:
+            return "It trained a challenger and rejected it", "notify", "rejected-challenger"
+        return "It retrains", "notify", "performance"
+    if decision["rule"] in HELD_BACK:
+        return f"It is held back ({decision['rule'].replace('_', ' ')})", "page", "not-retrained"
+    return f"It waits ({decision['rule']})", "notify", "not-retrained"
+
+
+def _worse(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
+    """The last promotion's outcome, where it came out worse and that version still reigns."""
+    outcomes = [entry for entry in entries if entry["kind"] == "outcome"]
+    reigns = [entry for entry in entries if entry["kind"] in ("promotion", "rollback")]
+    if not outcomes or outcomes[-1]["result"] != "worse" or reigns[-1]["version"] != outcomes[-1]["version"]:
+        return None
+    worse = outcomes[-1]
+    return {
+        "key": f"worse-champion/{model}",
+        "incident": worse["id"],
+        "severity": "notify",
+        "happened": f"{model}: version {worse['version']} turned out worse than promised. {worse['reason']}",
+        "did": "It put that on record; a kept version that is better takes over with the next look.",
+        "do": f"Compare the versions: `mlops explain {model}`, `mlops decisions {model}`.",
+        "runbook": "worse-champion",
+    }
+
+
+def _broken_record(model: str, error: str) -> Alarm:
+    return {
+        "key": f"broken-record/{model}",
+        "incident": f"broken-record-{model}-{error}"[:200],
+        "severity": "page",
+        "happened": f"The record of {model} cannot be read.",
+        "did": "It makes no decision for this model until it can; the champion stays, other models go on.",
+        "do": error,
+        "runbook": "broken-record",
+    }

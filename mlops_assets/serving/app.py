@@ -1,0 +1,155 @@
+"""Putting the online service of a home together.
+
+Here: `build` and running it. Not here: any of its parts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.clock import NoDataYet
+from mlops_assets.resources.platform import Platform
+from mlops_assets.serving import admin_api, drift_api, oip_api, predict_api
+from mlops_assets.serving.arms import Arms, CannotServe, Contract
+from mlops_assets.serving.drain import Drain
+from mlops_assets.serving.health import Health
+from mlops_assets.serving.http import add_handlers, add_schema
+from mlops_assets.serving.keys import FILE_VARIABLE, VARIABLE, Keys
+from mlops_assets.serving.limits import Guard, Limits
+from mlops_assets.serving.lookup import Lookup
+from mlops_assets.serving.profiles import Profiles
+from mlops_assets.serving.scoring import Service, record_types
+from mlops_assets.serving.spool import Spool
+from mlops_assets.serving.watch import Watcher
+
+logger = logging.getLogger("mlops.serving")
+
+CONNECTIONS = 512
+"""At once; more are told to come back."""
+CLOCK_SECONDS = timedelta(seconds=5)
+
+
+def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: float = 10.0) -> FastAPI:
+    """The service of a home, with its threads started and stopped by the application's lifespan."""
+    catalogue, home = platform.catalogue, platform.home
+    contracts = {name: Contract.of(model, catalogue) for name, model in sorted(platform.models().items())}
+    health = Health(Alerts(root=str(home.root)))
+    spool = Spool(home.root / "serving" / "spool")
+
+    def declare(snapshot: Mapping[str, Arms]) -> None:
+        for name, arms in snapshot.items():
+            spool.declare(name, record_types(arms))
+
+    watcher = Watcher(
+        home,
+        platform.registry,
+        contracts,
+        health,
+        on_change=declare,
+    )
+    lookup = Lookup(platform.features, health)
+    service = Service(contracts, watcher, lookup, spool, health, now=_clock(platform))
+    drain = Drain(spool, platform.lake, health, seconds=flush_seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watcher.start()
+        lookup.check()
+        service.start()
+        drain.start()
+        yield
+        watcher.stop()
+        service.stop()
+        drain.stop()
+
+    app = FastAPI(
+        title="mlops serve",
+        version="1",
+        description="Predictions of the models in production, and drift as a service. docs/serving.md says more.",
+        lifespan=lifespan,
+        # They load scripts from a public network.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(predict_api.router(service, limits))
+    app.include_router(oip_api.router(service, limits))
+    app.include_router(drift_api.router(Profiles(home, platform.lake), contracts, limits))
+    app.include_router(admin_api.router(service, drain))
+    add_handlers(app)
+    add_schema(
+        app,
+        [predict_api.PredictRequest, oip_api.InferRequest, drift_api.ProfileRequest, drift_api.BatchRequest],
+        keyed=bool(keys.keys),
+    )
+    app.add_middleware(Guard, keys=keys, limits=limits)
+    if not keys.keys:
+        # Without keys only this machine may call, and no web page through a name that points to it.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", "testserver"])
+    return app
+
+
+def check_keys(keys: Keys, host: str) -> str | None:
+    """The warning to give where keys are off.
+
+    Raises:
+        ValueError: they are off and others than this machine could call.
+    """
+    if keys.keys:
+        return None
+    if host != "localhost" and not _is_loopback(host):
+        raise ValueError(
+            f"Without API keys only this machine may be listened on: set {VARIABLE} or "
+            f"{FILE_VARIABLE} (`mlops api-key NAME --scope predict` makes one), or leave --host out."
+        )
+    return f"API keys are off: whoever works on this machine may call. Set {VARIABLE} to turn them on."
+
+
+def run(app: FastAPI, *, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered first."""
+    import uvicorn
+
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=30,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _clock(platform: Platform) -> Callable[[ModelSettings], datetime]:
+    """The home's clock; the data clock looks at files, so its answer is kept for some seconds."""
+    if platform.home.settings.clock == "wall":
+        return lambda model: datetime.now(UTC)
+    known: dict[str, tuple[datetime, datetime]] = {}
+
+    def now(model: ModelSettings) -> datetime:
+        wall = datetime.now(UTC)
+        if model.name not in known or wall - known[model.name][0] > CLOCK_SECONDS:
+            try:
+                known[model.name] = (wall, platform.now(model))
+            except NoDataYet as error:
+                raise CannotServe(f"the data clock stands: {error} Or send event_timestamp.") from error
+        return known[model.name][1]
+
+    return now

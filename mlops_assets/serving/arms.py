@@ -1,0 +1,169 @@
+"""Who answers: the loaded versions of each model as one value that never changes.
+
+Here: `Arm`, `Arms` of a model, what a model expects of a row, loading with verification and warming.
+Not here: noticing that an alias moved (`watch`), the choice for one request (`routing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.catalogue import Catalogue
+from mlops_assets.core.matrix import FeatureColumn, Kind
+from mlops_assets.core.rows import RowScorer
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.registry import ModelVersion, Registry
+
+CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
+CANDIDATE = "candidate"
+"""Alias of the version that a rollout leads on; its tags say how far."""
+STATE, SHARE = "rollout_state", "rollout_share"
+"""Tags of the candidate: `shadow` or `canary`, and the share of entities it answers for, from 0 to 1."""
+
+
+class CannotServe(RuntimeError):
+    """A version that can be loaded does not score as it should, or its rollout tags make no sense."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the platform knows of a model's rows, whatever version answers.
+
+    Attributes:
+        settings: the model's YAML.
+        keys: entity keys of a row and their types, as the label model has them.
+        views: join keys of each feature view that the model reads.
+        kinds: kind of each feature in the catalogue, `<view>__<feature>`.
+    """
+
+    settings: ModelSettings
+    keys: Mapping[str, str]
+    views: Mapping[str, tuple[str, ...]]
+    kinds: Mapping[str, Kind]
+
+    @classmethod
+    def of(cls, settings: ModelSettings, catalogue: Catalogue) -> Contract:
+        """The contract of a model."""
+        views = [catalogue.view(name) for name in settings.features]
+        keys = dict(catalogue.label_model(settings.label.model).entities)
+        for view in views:
+            keys |= {key: dtype for key, dtype in view.entities.items() if key not in keys}
+        return cls(
+            settings=settings,
+            keys=keys,
+            views={view.name: tuple(view.entities) for view in views},
+            kinds={
+                f"{view.name}__{feature.name}": "boolean" if feature.dtype == "bool" else feature.kind
+                for view in views
+                for feature in view.features
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One version that scores.
+
+    Attributes:
+        name: `champion`, `canary` or `shadow`.
+        version: its number in the registry.
+        sha256: of its file, as verified.
+        scorer: the model.
+        since: when it was loaded.
+    """
+
+    name: str
+    version: int
+    sha256: str
+    scorer: RowScorer
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @cached_property
+    def views(self) -> dict[str, tuple[str, ...]]:
+        """Feature view -> the columns of it that the model reads."""
+        found: dict[str, list[str]] = {}
+        for name in self.scorer.columns:
+            found.setdefault(name.partition("__")[0], []).append(name)
+        return {view: tuple(names) for view, names in found.items()}
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Who answers for one model; swapped whole.
+
+    Attributes:
+        contract: of the model.
+        champion: the version in production.
+        candidate: the version on trial, None without one.
+        share: of the entities that the candidate answers for, 0 to 1.
+    """
+
+    contract: Contract
+    champion: Arm
+    candidate: Arm | None = None
+    share: float = 0.0
+
+    @cached_property
+    def columns(self) -> dict[str, FeatureColumn]:
+        """Every feature that a request may name: those of both arms, and of the views that neither is trained on."""
+        served = {name: FeatureColumn(name, kind) for name, kind in self.contract.kinds.items()}
+        other = self.candidate.scorer.columns if self.candidate else {}
+        return {**served, **other, **self.champion.scorer.columns}
+
+    @property
+    def loaded(self) -> dict[int, Arm]:
+        """The arms by version."""
+        arms = [self.champion, *([self.candidate] if self.candidate else [])]
+        return {arm.version: arm for arm in arms}
+
+
+def load_arm(registry: Registry, found: ModelVersion, name: str, contract: Contract) -> Arm:
+    """Load a version, verified by its hash, and warm it.
+
+    Raises:
+        ModelDamaged: its file is gone or is another one.
+        CannotServe: it scores a row otherwise than the batch does, or is of another task.
+    """
+    model = registry.load(found.name, found.version)
+    if model.recipe.task != contract.settings.task:
+        raise CannotServe(
+            f"{found.uri} was made for {model.recipe.task}, the model's YAML says {contract.settings.task}. "
+            "Point the alias to a version of that task; the arm in service stays."
+        )
+    scorer = RowScorer(model)
+    # The first call builds what later calls use, and shows that row and frame are scored alike.
+    empty = dict.fromkeys(scorer.columns)
+    first = {name: model.recipe.categories[name][0] for name in scorer.columns if model.recipe.categories.get(name)}
+    rows = [empty, {**empty, **first}]
+    if not np.array_equal(scorer.predict(rows), model.predict(pd.DataFrame(rows, columns=list(scorer.columns)))):
+        raise CannotServe(f"{found.uri} scores a row otherwise than a frame. Report this; the arm in service stays.")
+    return Arm(name, found.version, found.sha256, scorer)
+
+
+def rollout_of(candidate: ModelVersion | None) -> tuple[str | None, float]:
+    """The candidate's arm, None for none, and its share of the entities.
+
+    Raises:
+        CannotServe: its tags make no sense.
+    """
+    state = candidate.tags.get(STATE) if candidate else None
+    if candidate is None or state not in (SHADOW, CANARY):
+        return None, 0.0
+    if state == SHADOW:
+        return SHADOW, 0.0
+    try:
+        share = float(candidate.tags.get(SHARE, "0"))
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise CannotServe(
+            f"{candidate.uri} has the tag {SHARE} = {candidate.tags.get(SHARE)!r}: write a share from 0 to 1. Until "
+            "then the champion answers alone."
+        )
+    return CANARY, share

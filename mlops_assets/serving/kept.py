@@ -1,0 +1,42 @@
+"""The champions last served, kept beside the log so that a start needs no MLflow.
+
+Here: writing them down, reading them back, verified. Not here: MLflow's registry, which leads whenever it answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from mlops_assets.core.model import Model
+from mlops_assets.core.rows import RowScorer
+from mlops_assets.resources.atomic import write_bytes, write_text
+from mlops_assets.resources.home import Home
+from mlops_assets.serving.arms import CHAMPION, Arm, Arms, Contract
+
+
+def keep(home: Home, arms: Arms) -> None:
+    """Write the champion down; the model's file first, so that what the note names is there."""
+    champion = arms.champion
+    note = _note(home, arms.contract.settings.name)
+    write_bytes(note.with_suffix(".ubj"), champion.scorer.model.content)
+    write_text(note, json.dumps({"version": champion.version, "sha256": champion.sha256}))
+
+
+def kept(home: Home, contract: Contract) -> Arms | None:
+    """The champion last served; None when none was kept, or a kill came between its two files."""
+    note = _note(home, contract.settings.name)
+    if not note.exists():
+        return None
+    told = json.loads(note.read_text(encoding="utf-8"))
+    content = note.with_suffix(".ubj").read_bytes()
+    if hashlib.sha256(content).hexdigest() != told["sha256"]:
+        return None
+    scorer = RowScorer(Model.from_bytes(content))
+    scorer.predict([{}])
+    return Arms(contract, Arm(CHAMPION, int(told["version"]), told["sha256"], scorer))
+
+
+def _note(home: Home, model: str) -> Path:
+    return home.root / "serving" / "kept" / f"{model}.json"

@@ -1,0 +1,171 @@
+"""What stands before every request: key and scope, rate, size, time.
+
+Here: `Guard`, an ASGI middleware, and its numbers. Not here: the keys (`keys`), what a path answers (`app`).
+
+The key is looked at before the body is read, so that nobody without one makes the service hold a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlops_assets.serving.keys import ADMIN, DRIFT, PREDICT, Key, Keys
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OPEN = ("/livez", "/readyz", "/openapi.json", "/v2", "/v2/", "/v2/health/live", "/v2/health/ready")
+"""Answered without a key: they say how the service is, and nothing about data."""
+CALLERS = 10_000
+"""Callers whose rate is remembered; the longest silent one is forgotten first."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request, and one caller, may take.
+
+    Attributes:
+        body: bytes of a request.
+        drift_body: bytes of a request under /drift, which carries batches.
+        rows: rows of a prediction request.
+        drift_rows: rows of a batch or reference.
+        rate: requests a second of one key (of one address where keys are off); twice as many at once.
+        seconds: for a request to arrive and to be answered.
+    """
+
+    body: int = 2**20
+    drift_body: int = 32 * 2**20
+    rows: int = 1_000
+    drift_rows: int = 200_000
+    rate: float = 5_000.0
+    seconds: float = 30.0
+
+
+def scope_of(path: str) -> str | None:
+    """The scope that a path wants; None where no key is wanted. What is not known wants `admin`."""
+    if path in OPEN:
+        return None
+    if path.startswith(("/predict/", "/v2/models/")) or path == "/models":
+        return PREDICT
+    if path.startswith("/drift/"):
+        return DRIFT
+    return ADMIN
+
+
+class Rates:
+    """A bucket of requests for each caller, filled at the rate."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def allows(self, caller: str, now: float | None = None) -> bool:
+        """Take one request out of a caller's bucket; whether there was one."""
+        now = time.monotonic() if now is None else now
+        most = max(1.0, 2.0 * self._rate)
+        left, at = self._left.pop(caller, (most, now))
+        left = min(most, left + (now - at) * self._rate)
+        allowed = left >= 1.0
+        self._left[caller] = (left - 1.0 if allowed else left, now)
+        while len(self._left) > CALLERS:
+            self._left.popitem(last=False)
+        return allowed
+
+
+class Guard:
+    """Lets a request through to the application, whole, or answers it at once."""
+
+    def __init__(self, app: App, *, keys: Keys, limits: Limits) -> None:
+        self._app, self._keys, self._limits = app, keys, limits
+        self._rates = Rates(limits.rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                refusal = await self._admit(scope, receive, noting)
+        except TimeoutError:
+            refusal = (503, f"not answered within {self._limits.seconds:g} s; send fewer rows, or try again", {})
+        if refusal is not None and not started:
+            await _answer(send, *refusal)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, str, dict[str, str]] | None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        wanted = scope_of(scope["path"])
+        caller = (scope.get("client") or ("?",))[0]
+        if self._keys.keys and wanted is not None:
+            key = self._keys.find(_presented(headers))
+            if key is None:
+                return 401, "send an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
+            if wanted not in key.scopes:
+                return 403, f"the key {key.name} lacks the scope {wanted}", {}
+            caller = _name(key)
+        if not self._rates.allows(caller):
+            return 429, f"more than {self._limits.rate:g} requests a second; slow down", {"Retry-After": "1"}
+        most = self._limits.drift_body if scope["path"].startswith("/drift/") else self._limits.body
+        length = headers.get(b"content-length", "0")
+        too_long = (413, f"a body may have {most:,} bytes; split the request", {"Connection": "close"})
+        if length.isdigit() and int(length) > most:
+            return too_long
+        body = bytearray()
+        more = scope["method"] in ("POST", "PUT", "PATCH", "DELETE")
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > most:
+                return too_long
+            more = message.get("more_body", False)
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self._app(scope, replay, send)
+        return None
+
+
+def _presented(headers: dict[bytes, str]) -> str:
+    kind, _, token = headers.get(b"authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else headers.get(b"x-api-key", "")
+
+
+def _name(key: Key) -> str:
+    return f"key {key.name}"
+
+
+async def _answer(send: Send, status: int, why: str, headers: dict[str, str]) -> None:
+    body = json.dumps({"error": why, "detail": []}).encode()
+    fixed = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(k.encode(), v.encode()) for k, v in fixed.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

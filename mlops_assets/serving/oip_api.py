@@ -1,0 +1,298 @@
+"""The Open Inference Protocol, version 2, so that existing clients work.
+
+Here: its paths under /v2, tensors to rows and back. Not here: how a row is scored (`scoring`).
+
+Source: https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md). Each input is one
+column of shape [n] or [n, 1]: a feature, an entity key, or `event_timestamp` (BYTES, ISO 8601 with a zone). `null` in
+`data` is a missing value, as in MLServer's column codec.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field, WithJsonSchema
+
+from mlops_assets.core.rows import FLOAT32_MAX
+from mlops_assets.resources.model_data import EVENT_TIME
+from mlops_assets.serving.arms import Arms, Contract
+from mlops_assets.serving.http import PROBLEMS, Strict, body_of, problem, reply, takes
+from mlops_assets.serving.limits import Limits
+from mlops_assets.serving.predict_api import ModelName, answered, check_rows
+from mlops_assets.serving.scoring import Answer, NoModel, Refused, Row, Service
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]
+_ELEMENT = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]}
+Data = Annotated[list[Any], WithJsonSchema({"type": "array", "items": _ELEMENT})]
+Parameters = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _ELEMENT})]
+Size = Annotated[int, Field(ge=0)]
+SCORE, ARM, VERSION, ID = "score", "arm", "model_version", "prediction_id"
+VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="A version in service.")]
+
+
+class InferInput(Strict):
+    """One column."""
+
+    name: str = Field(description="A feature, an entity key, or `event_timestamp`.")
+    shape: list[Size] = Field(min_length=1, max_length=2, description="[n] or [n, 1].")
+    datatype: Datatype
+    data: Data = Field(description="The n values; null is missing.")
+    parameters: Parameters = Field(default_factory=dict, description="Taken and not used.")
+
+
+class InferOutput(Strict):
+    """An output that is asked for."""
+
+    name: str = Field(description="score, scores, arm, model_version or prediction_id.")
+    parameters: Parameters = Field(default_factory=dict, description="Taken and not used.")
+
+
+class InferRequest(Strict):
+    """Columns to predict from."""
+
+    id: str | None = Field(default=None, max_length=200, description="Comes back with the answer.")
+    inputs: list[InferInput] = Field(min_length=1)
+    outputs: list[InferOutput] = Field(default_factory=list, description="By default all.")
+    parameters: Parameters = Field(default_factory=dict, description="Taken and not used.")
+
+
+class Tensor(Strict):
+    """One output."""
+
+    name: str
+    shape: list[int]
+    datatype: Datatype
+    data: list[Any]
+
+
+class InferAnswer(Strict):
+    """Outputs by row."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    parameters: dict[str, Any] = Field(description="`feature_times`: as in /predict, one object a row.")
+    outputs: list[Tensor]
+
+
+class TensorMetadata(Strict):
+    """Name, type and shape of a tensor; -1 stands for the rows."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class ModelMetadata(Strict):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
+    """Two rows by their keys, in the words of the first model."""
+    contract = next(iter(contracts.values()))
+    columns = [
+        {"name": key, "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}
+        if dtype == "string"
+        else {"name": key, "shape": [2], "datatype": "INT64", "data": [1, 2]}
+        for key, dtype in contract.keys.items()
+    ]
+    return {"two rows": {"id": "42", "inputs": columns}}
+
+
+def router(service: Service, limits: Limits) -> APIRouter:
+    """The paths."""
+    api = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=PROBLEMS)
+    shown = examples(service.contracts)
+
+    @api.get("")
+    async def server_metadata() -> Response:
+        """Who serves."""
+        return reply({"name": "mlops-assets", "version": "2", "extensions": []})
+
+    @api.get("/health/live")
+    async def live() -> Response:
+        """Whether the process answers."""
+        return reply({"live": True})
+
+    @api.get("/health/ready")
+    async def ready() -> Response:
+        """Whether any model can be asked; /readyz says more."""
+        is_ready = bool(service.watcher.snapshot)
+        return reply({"ready": True}) if is_ready else problem(503, "no model is in service; see /readyz")
+
+    @api.get("/models/{model}", response_model=ModelMetadata)
+    async def metadata(model: ModelName) -> Response:
+        """What a model takes and gives."""
+        return reply(_metadata(service.arms(model)))
+
+    @api.get("/models/{model}/ready")
+    async def model_ready(model: ModelName) -> Response:
+        """Whether a model can be asked."""
+        service.arms(model)
+        return reply({"name": model, "ready": True})
+
+    @api.get("/models/{model}/versions/{version}", response_model=ModelMetadata)
+    async def version_metadata(model: ModelName, version: VersionNumber) -> Response:
+        """What a version takes and gives."""
+        arms = service.arms(model)
+        _require(arms, version)
+        return reply(_metadata(arms))
+
+    @api.get("/models/{model}/versions/{version}/ready")
+    async def version_ready(model: ModelName, version: VersionNumber) -> Response:
+        """Whether a version is in service."""
+        _require(service.arms(model), version)
+        return reply({"name": model, "ready": True})
+
+    @api.post(
+        "/models/{model}/infer",
+        response_model=InferAnswer,
+        openapi_extra=takes(InferRequest, shown),
+    )
+    async def infer(model: ModelName, request: Request) -> Response:
+        """Score rows; the version of each is in the output `model_version`."""
+        return await _infer(model, None, request)
+
+    @api.post(
+        "/models/{model}/versions/{version}/infer",
+        response_model=InferAnswer,
+        openapi_extra=takes(InferRequest, shown),
+    )
+    async def infer_version(model: ModelName, version: VersionNumber, request: Request) -> Response:
+        """Score rows with one version that is in service."""
+        return await _infer(model, version, request)
+
+    async def _infer(model: str, version: int | None, request: Request) -> Response:
+        arms = service.arms(model)
+        body = await body_of(request, InferRequest)
+        rows = rows_of(body, arms, limits.rows)
+        answers = await answered(service, model, rows, version)
+        versions = {answer.arm.version for answer in answers}
+        return reply(
+            {
+                "model_name": model,
+                "model_version": str(versions.pop() if len(versions) == 1 else arms.champion.version),
+                **({"id": body.id} if body.id is not None else {}),
+                "parameters": {"feature_times": [answer.feature_times for answer in answers]},
+                "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
+            }
+        )
+
+    return api
+
+
+def _require(arms: Arms, version: int) -> None:
+    if version not in arms.loaded:
+        raise NoModel(f"version {version} of {arms.contract.settings.name} is not in service")
+
+
+def _metadata(arms: Arms) -> ModelMetadata:
+    types: dict[str, Datatype] = {"numeric": "FP64", "categorical": "BYTES", "boolean": "BOOL"}
+    inputs = [(name, types[column.kind]) for name, column in arms.champion.scorer.columns.items()]
+    keys: list[tuple[str, Datatype]] = [
+        (key, "BYTES" if dtype == "string" else "INT64") for key, dtype in arms.contract.keys.items()
+    ]
+    outputs: list[tuple[str, Datatype]] = [(SCORE, "FP64"), (ARM, "BYTES"), (VERSION, "INT64"), (ID, "BYTES")]
+    return ModelMetadata(
+        name=arms.contract.settings.name,
+        versions=[str(version) for version in sorted(arms.loaded)],
+        platform="xgboost",
+        inputs=[TensorMetadata(name=n, datatype=t, shape=[-1]) for n, t in [*keys, (EVENT_TIME, "BYTES"), *inputs]],
+        outputs=[TensorMetadata(name=n, datatype=t, shape=[-1]) for n, t in outputs],
+    )
+
+
+def rows_of(body: InferRequest, arms: Arms, most: int) -> list[Row]:
+    """The rows that the columns make.
+
+    Raises:
+        Refused: a shape, a name or a value is wrong.
+        WrongBody: there are too many rows.
+    """
+    n = body.inputs[0].shape[0]
+    check_rows(n, most)
+    if n == 0:
+        raise Refused(("inputs", 0, "shape"), "has no rows; send one at least")
+    columns: dict[str, list[Any]] = {}
+    for place, tensor in enumerate(body.inputs):
+        if tensor.name in columns:
+            raise Refused(("inputs", place, "name"), "is there twice")
+        columns[tensor.name] = _values(tensor, place, n)
+    times = [_time(value, index) for index, value in enumerate(columns.pop(EVENT_TIME, [None] * n))]
+    keys = [name for name in columns if name in arms.contract.keys]
+    brought = [name for name in columns if name not in arms.contract.keys]
+    return [
+        Row({key: columns[key][i] for key in keys}, {name: columns[name][i] for name in brought}, times[i])
+        for i in range(n)
+    ]
+
+
+def _values(tensor: InferInput, place: int, n: int) -> list[Any]:
+    if tensor.shape[0] != n or tensor.shape[1:] not in ([], [1]):
+        raise Refused(("inputs", place, "shape"), f"must be [{n}] or [{n}, 1], as the first input has {n} rows")
+    values = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in tensor.data]
+    if len(values) != n:
+        raise Refused(("inputs", place, "data"), f"has {len(values):,} values, its shape says {n:,}")
+    for index, value in enumerate(values):
+        if value is not None and not _is_of(tensor.datatype, value):
+            raise Refused(("inputs", place, "data", index), f"is no {tensor.datatype}")
+    return values
+
+
+def _is_of(datatype: str, value: Any) -> bool:
+    if datatype == "BYTES":
+        return type(value) is str
+    if datatype == "BOOL":
+        return type(value) is bool
+    if datatype.startswith("FP"):
+        return type(value) in (int, float) and -FLOAT32_MAX <= value <= FLOAT32_MAX and not math.isnan(value)
+    bits = int(datatype.removeprefix("U").removeprefix("INT"))
+    low, high = (0, 2**bits) if datatype.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+    return type(value) is int and low <= value < high
+
+
+def _time(value: Any, index: int) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refused(("rows", index, EVENT_TIME), "must be a time in ISO 8601 with a zone, as BYTES")
+    return moment
+
+
+def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]:
+    """The output tensors.
+
+    Raises:
+        Refused: one is asked for that there isn't.
+    """
+    n = len(answers)
+    made: dict[str, dict[str, Any]] = {
+        SCORE: {"shape": [n], "datatype": "FP64", "data": [answer.score for answer in answers]},
+        ARM: {"shape": [n], "datatype": "BYTES", "data": [answer.arm.name for answer in answers]},
+        VERSION: {"shape": [n], "datatype": "INT64", "data": [answer.arm.version for answer in answers]},
+        ID: {"shape": [n], "datatype": "BYTES", "data": [answer.id for answer in answers]},
+    }
+    if answers[0].scores:
+        k = len(answers[0].scores)
+        flat = [score for answer in answers for score in answer.scores]
+        made["scores"] = {"shape": [n, k], "datatype": "FP64", "data": flat}
+    for place, name in enumerate(wanted):
+        if name not in made:
+            raise Refused(("outputs", place, "name"), f"is none of {', '.join(made)}")
+    return [{"name": name, **made[name]} for name in (wanted or made)]

@@ -1,0 +1,219 @@
+"""Predictions for people: `/predict/{model}`, and which models there are.
+
+Here: the paths, their bodies and answers. Not here: how a row is scored (`scoring`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime, Field, WithJsonSchema
+from starlette.concurrency import run_in_threadpool
+
+from mlops_assets.core.rows import LONGEST_TEXT
+from mlops_assets.serving.arms import Contract
+from mlops_assets.serving.http import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
+from mlops_assets.serving.limits import Limits
+from mlops_assets.serving.scoring import Answer, Row, Service
+
+_SCALAR = {
+    "anyOf": [{"type": "number"}, {"type": "string", "maxLength": LONGEST_TEXT}, {"type": "boolean"}, {"type": "null"}]
+}
+_KEY = {"anyOf": [{"type": "string", "maxLength": LONGEST_TEXT}, {"type": "integer"}, {"type": "null"}]}
+Values = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
+EntityKeys = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _KEY})]
+ModelName = Annotated[str, Path(pattern=MODEL_NAME, description="A monitored model.")]
+
+
+class PredictRow(Strict):
+    """One row: whom it is about, and the features that the caller brings; the rest comes from the online store."""
+
+    entities: EntityKeys = Field(default_factory=dict, description="Entity keys, as the label model names them.")
+    features: Values = Field(
+        default_factory=dict,
+        description="`<view>__<feature>` to value; null is missing. They win over the online store's.",
+    )
+    event_timestamp: AwareDatetime | None = Field(
+        default=None, description="When the event is, ISO 8601 with a zone; by default now, by the home's clock."
+    )
+
+
+class PredictRequest(Strict):
+    """Rows to predict."""
+
+    rows: list[PredictRow] = Field(min_length=1, description="One prediction each.")
+
+
+class Prediction(Strict):
+    """One prediction."""
+
+    id: str = Field(description="Under which it is logged.")
+    score: float = Field(
+        description="Binary: probability of class 1. Regression: the value. Else: the largest probability."
+    )
+    scores: list[float] | None = Field(default=None, description="Multiclass: the probability of each class.")
+    model_version: int = Field(description="Who answered.")
+    arm: str = Field(description="champion or canary.")
+    event_timestamp: datetime = Field(description="The event's time that it is logged under.")
+    feature_times: dict[str, datetime | None] = Field(
+        description="Event time of what the online store had, by view; null where it had nothing within the ttl."
+    )
+    contributions: dict[str, Any] | None = Field(
+        default=None,
+        description="With explain: what each feature adds to the raw score (TreeSHAP), and `bias`.",
+    )
+
+
+class PredictAnswer(Strict):
+    """Predictions in the order of the rows."""
+
+    model: str
+    predictions: list[Prediction]
+
+
+class Options(Strict):
+    """What a prediction may be asked for besides."""
+
+    explain: Annotated[bool, Field(strict=False, description="Say what each feature contributed.")] = False
+
+
+class LoadedVersion(Strict):
+    """One version in service."""
+
+    version: int
+    arm: str
+    sha256: str
+    since: datetime
+    share: float = Field(description="Of the entities that it answers for.")
+
+
+class LoadedModel(Strict):
+    """One model and who answers for it."""
+
+    name: str
+    description: str
+    task: str
+    keys: dict[str, str] = Field(description="Entity keys and their types.")
+    features: dict[str, str] = Field(description="Features and their kinds; those the champion reads.")
+    versions: list[LoadedVersion]
+
+
+EXAMPLE_VALUES = {"numeric": 1.5, "categorical": "a", "boolean": True}
+
+
+def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
+    """A request by keys and one with a feature, in the words of the first model."""
+    contract = next(iter(contracts.values()))
+    keys = {key: "a" if dtype == "string" else 1 for key, dtype in contract.keys.items()}
+    name, kind = next(iter(contract.kinds.items()))
+    brought = {"entities": keys, "features": {name: EXAMPLE_VALUES[kind]}, "event_timestamp": "2013-01-01T10:15:00Z"}
+    return {"by entity": {"rows": [{"entities": keys}]}, "with a feature": {"rows": [brought]}}
+
+
+def router(service: Service, limits: Limits) -> APIRouter:
+    """The paths."""
+    api = APIRouter(tags=["predictions"], responses=PROBLEMS)
+    shown = examples(service.contracts)
+
+    @api.post(
+        "/predict/{model}",
+        response_model=PredictAnswer,
+        openapi_extra=takes(PredictRequest, shown),
+    )
+    async def predict(model: ModelName, request: Request, options: Annotated[Options, Query()]) -> Response:
+        """Score rows with the version that is in production (or on trial, for its share of the entities)."""
+        service.arms(model)
+        body = await body_of(request, PredictRequest)
+        check_rows(len(body.rows), limits.rows)
+        rows = [Row(row.entities, row.features, row.event_timestamp) for row in body.rows]
+        answers = await answered(service, model, rows)
+        told: list[dict[str, Any] | None] = [None] * len(answers)
+        if options.explain:
+            told = await run_in_threadpool(explained, answers)
+        return reply({"model": model, "predictions": [plain(a, c) for a, c in zip(answers, told, strict=True)]})
+
+    @api.get("/models", response_model=list[LoadedModel])
+    async def models() -> Response:
+        """The models in service, their features and versions."""
+        found = []
+        for name, arms in service.watcher.snapshot.items():
+            settings = arms.contract.settings
+            versions = [
+                LoadedVersion(
+                    version=arm.version,
+                    arm=arm.name,
+                    sha256=arm.sha256,
+                    since=arm.since,
+                    share=arms.share if arm is arms.candidate else 1.0 - arms.share,
+                )
+                for arm in arms.loaded.values()
+            ]
+            kinds = {column.name: column.kind for column in arms.champion.scorer.columns.values()}
+            found.append(
+                LoadedModel(
+                    name=name,
+                    description=settings.description,
+                    task=settings.task,
+                    keys=dict(arms.contract.keys),
+                    features=dict(kinds),
+                    versions=versions,
+                )
+            )
+        return reply(found)
+
+    return api
+
+
+def check_rows(rows: int, most: int) -> None:
+    """Refuse too many rows.
+
+    Raises:
+        WrongBody: there are.
+    """
+    if rows > most:
+        raise WrongBody(422, f"a request may have {most:,} rows, this one has {rows:,}; split it")
+
+
+async def answered(service: Service, model: str, rows: list[Row], version: int | None = None) -> list[Answer]:
+    """Answers, made on the event loop where that takes less than handing over."""
+    if service.looks_up(model, rows):
+        return await run_in_threadpool(service.answer, model, rows, version=version)
+    return service.answer(model, rows, version=version)
+
+
+def plain(answer: Answer, contributions: dict[str, Any] | None) -> dict[str, Any]:
+    """An answer as `Prediction` describes it."""
+    told: dict[str, Any] = {
+        "id": answer.id,
+        "score": answer.score,
+        "model_version": answer.arm.version,
+        "arm": answer.arm.name,
+        "event_timestamp": answer.event_time,
+        "feature_times": answer.feature_times,
+    }
+    if answer.scores:
+        told["scores"] = answer.scores
+    if contributions is not None:
+        told["contributions"] = contributions
+    return told
+
+
+def explained(answers: list[Answer]) -> list[dict[str, Any] | None]:
+    """What each feature contributed to each answer."""
+    import pandas as pd
+
+    told: list[dict[str, Any] | None] = [None] * len(answers)
+    for arm in {id(answer.arm): answer.arm for answer in answers}.values():
+        mine = [i for i, answer in enumerate(answers) if answer.arm is arm]
+        names = list(arm.scorer.columns)
+        rows = pd.DataFrame([[answers[i].values.get(n) for n in names] for i in mine], columns=names, dtype=object)
+        found = arm.scorer.model.contributions(rows)
+        several = found.columns.nlevels > 1
+        for place, index in enumerate(mine):
+            row = found.iloc[place]
+            parts = {str(k): row[k] for k in row.index.get_level_values(0).unique()} if several else row
+            told[index] = {str(k): part.to_dict() if several else float(part) for k, part in parts.items()}
+    return told

@@ -1,0 +1,158 @@
+"""The spool: every answer on disk before it is sent.
+
+Here: appending records, closing files, finding those that a killed process left. Not here: what a record says
+(`scoring`), moving records into the lake (`drain`).
+
+A record is one JSON line, written with one system call: what was written outlives a kill of the process at once, and a
+loss of power after the next `sync`. A file belongs to the process that holds its lock (`flock`), which the system
+takes from a dead one; whoever drains may then have it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from pydantic_core import to_json
+
+from mlops_assets.resources.atomic import write_text
+
+
+class LogUnavailable(RuntimeError):
+    """An answer cannot be written down, so it is not given."""
+
+
+class Segment:
+    """One open file of one model, and the SQL types of its columns in a file beside it."""
+
+    def __init__(self, folder: Path, types: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.types = dict(types)
+        self.path = folder / f"{uuid.uuid4().hex}.jsonl"
+        write_text(types_file(self.path), json.dumps(self.types))
+        hidden = self.path.with_suffix(".new")
+        self._file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        # Locked before it can be found.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        hidden.rename(self.path)
+        self.size = 0
+
+    def write(self, content: bytes) -> None:
+        """Append whole lines, or nothing.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(self._file, content[written:])
+        except OSError:
+            os.ftruncate(self._file, self.size)
+            raise
+        self.size += written
+
+    def sync(self) -> None:
+        """Let the disk have it."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Hand the file over to whoever drains."""
+        os.close(self._file)
+
+
+class Spool:
+    """The open files of this process, one a model. Safe between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._types: dict[str, dict[str, str]] = {}
+        self._open: dict[str, Segment] = {}
+        self._lock = Lock()
+
+    def declare(self, model: str, types: Mapping[str, str]) -> None:
+        """Say what columns a model's records have from now on, with their SQL types."""
+        with self._lock:
+            if self._types.get(model) != dict(types):
+                self._types[model] = dict(types)
+                if model in self._open:
+                    self._open.pop(model).close()
+
+    def append(self, model: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write records down.
+
+        Raises:
+            LogUnavailable: the disk is full or gone; nothing of them was kept.
+        """
+        content = b"".join(to_json(record, inf_nan_mode="null") + b"\n" for record in records)
+        with self._lock:
+            try:
+                if model not in self._open:
+                    self._open[model] = Segment(self.folder / model, self._types[model])
+                self._open[model].write(content)
+            except OSError as error:
+                raise LogUnavailable(
+                    f"the prediction can't be logged ({error.strerror}), so it is not given: make room in {self.folder}"
+                ) from error
+
+    def rotate(self) -> None:
+        """Close the files that hold something; the next record opens a new one."""
+        with self._lock:
+            for model in [name for name, segment in self._open.items() if segment.size]:
+                segment = self._open.pop(model)
+                segment.sync()
+                segment.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        with self._lock:
+            for segment in self._open.values():
+                segment.close()
+            self._open.clear()
+
+
+def types_file(segment: Path) -> Path:
+    """Where the SQL types of a segment's columns stand."""
+    return segment.with_suffix(".types.json")
+
+
+def closed_segments(folder: Path) -> dict[str, list[Path]]:
+    """Files that nobody writes any more, by model, oldest first."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
+        with _taken(path) as mine:
+            if mine:
+                found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def waiting(folder: Path) -> int:
+    """Bytes that are not in the lake yet, those of open files included."""
+    total = 0
+    for path in folder.glob("*/*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+@contextmanager
+def _taken(path: Path) -> Iterator[bool]:
+    """Whether the file can be had; an unfinished last line, never answered, is cut off."""
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        content = file.read()
+        if not content.endswith(b"\n"):
+            file.truncate(content.rfind(b"\n") + 1)
+        yield True

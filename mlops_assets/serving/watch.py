@@ -1,0 +1,211 @@
+"""Noticing that an alias moved, and putting the new version in service.
+
+Here: the cheap look at MLflow's store, the thread that takes it, loading the new arms beside the old ones and
+swapping them. Not here: what an arm is (`arms`), the choice for a request (`routing`).
+
+SQLite counts the commits of other connections (`PRAGMA data_version`, a few microseconds), so the embedded store
+is asked for aliases only after somebody has written to it. A tracking server has no such signal and is asked each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.mlflow_store import MlflowUnavailable, sqlite_path
+from mlops_assets.resources.registry import ModelVersion, NoSuchVersion, Registry
+from mlops_assets.serving.arms import CANDIDATE, CHAMPION, Arm, Arms, Contract, load_arm, rollout_of
+from mlops_assets.serving.health import Health
+from mlops_assets.serving.kept import keep, kept
+
+logger = logging.getLogger("mlops.serving")
+
+EVERY_SECONDS = 0.2
+"""Between two looks at the embedded store; a server is asked as often as it answers in `SERVER_SECONDS`."""
+SERVER_SECONDS = 0.5
+RETRY_SECONDS = 10.0
+"""After an arm could not be loaded it is tried again, also without a change of the store."""
+
+
+class Signal:
+    """Says whether MLflow's store may have changed since the last time."""
+
+    def __init__(self, uri: str) -> None:
+        self.file = sqlite_path(uri)
+        self.seconds = EVERY_SECONDS if self.file else SERVER_SECONDS
+        self._connection: sqlite3.Connection | None = None
+        self._seen: tuple[int, int] | None = None
+
+    def changed(self) -> bool:
+        """Whether to ask the registry.
+
+        Raises:
+            MlflowUnavailable: the embedded store's file is gone or cannot be read.
+        """
+        if self.file is None:
+            return True
+        try:
+            inode = self.file.stat().st_ino
+            if self._connection is None or self._seen is None or self._seen[0] != inode:
+                self.close()
+                self._connection = sqlite3.connect(
+                    f"{self.file.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
+                )
+            seen = (inode, int(self._connection.execute("pragma data_version").fetchone()[0]))
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise MlflowUnavailable(_gone(self.file, error)) from error
+        before, self._seen = self._seen, seen
+        return seen != before
+
+    def close(self) -> None:
+        """Let go of the file; the next look counts as a change."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._seen = None, None
+
+
+def _gone(file: Path, error: Exception) -> str:
+    return f"MLflow's store {file} cannot be read ({error}). Restore it; models in service are as they were."
+
+
+class Watcher:
+    """The arms in service, kept equal to the registry's aliases by a thread.
+
+    Attributes:
+        snapshot: the arms of each model that has a champion; replaced, never changed.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        registry: Registry,
+        contracts: Mapping[str, Contract],
+        health: Health,
+        *,
+        on_change: Callable[[Mapping[str, Arms]], None] = lambda snapshot: None,
+    ) -> None:
+        self.snapshot: Mapping[str, Arms] = {}
+        self._home, self._registry, self._contracts, self._health = home, registry, contracts, health
+        self._on_change = on_change
+        self._signal = Signal(registry.tracking_uri or home.mlflow_uri)
+        self._stop = threading.Event()
+        self._look = threading.Lock()
+        self._retry_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="watch-aliases", daemon=True)
+
+    def start(self) -> None:
+        """Load what there is, then watch."""
+        self.look()
+        missing = {name: arms for name in self._contracts.keys() - self.snapshot if (arms := self._kept(name))}
+        if missing and not self._health.parts["registry"].ok:
+            self._swap({**self.snapshot, **missing})
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._signal.close()
+
+    def look(self, *, anyway: bool = False) -> None:
+        """Ask the registry if its store has changed (or anyway), and put in service what it names."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        with self._look:
+            try:
+                changed = self._signal.changed()
+                if not (changed or anyway or 0.0 < self._retry_at < time.monotonic()):
+                    return
+                self._retry_at = 0.0
+                found = {name: self._arms(contract) for name, contract in self._contracts.items()}
+            except (MlflowUnavailable, MlflowException, SQLAlchemyError, OSError) as error:
+                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._signal.close()
+                self._health.bad(
+                    "registry",
+                    str(error),
+                    did="It answers with the models it has loaded.",
+                    do="Restore MLflow's database, or start its server; the service goes on by itself then.",
+                    runbook="serving-degraded",
+                )
+                return
+            self._health.good("registry")
+            self._swap({name: arms for name, arms in found.items() if arms is not None})
+
+    def _swap(self, snapshot: Mapping[str, Arms]) -> None:
+        before = self.snapshot
+        if snapshot == before:
+            return
+        self._on_change(snapshot)
+        self.snapshot = snapshot
+        for name, arms in snapshot.items():
+            old = before.get(name)
+            if old is None or old.champion.version != arms.champion.version:
+                keep(self._home, arms)
+                logger.info("%s: version %s answers as champion", name, arms.champion.version)
+
+    def _kept(self, name: str) -> Arms | None:
+        return kept(self._home, self._contracts[name])
+
+    def _arms(self, contract: Contract) -> Arms | None:
+        """What the registry names, as far as it can be loaded; the arm in service where it can't."""
+        name = contract.settings.name
+        old = self.snapshot.get(name)
+        champion = self._arm(contract, CHAMPION, CHAMPION, self._registry.champion(name), old.champion if old else None)
+        if champion is None:
+            # An alias that was removed leaves the model in service: nothing says what else should answer.
+            return old
+        named = self._registry.find(name, CANDIDATE)
+        try:
+            state, share = rollout_of(named)
+        except RuntimeError as error:
+            self._bad(name, CANDIDATE, str(error))
+            state, share = None, 0.0
+        if state is None or named is None or named.version == champion.version:
+            return Arms(contract, champion)
+        candidate = self._arm(contract, CANDIDATE, state, named, None if old is None else old.candidate)
+        if candidate is None or candidate.version != named.version or candidate.name != state:
+            return Arms(contract, champion)
+        return Arms(contract, champion, candidate, share)
+
+    def _arm(self, contract: Contract, alias: str, arm: str, named: ModelVersion | None, old: Arm | None) -> Arm | None:
+        if named is None:
+            return old
+        if old is not None and (old.version, old.name, old.sha256) == (named.version, arm, named.sha256):
+            return old
+        part = f"{contract.settings.name}@{alias}"
+        try:
+            made = load_arm(self._registry, named, arm, contract)
+        except (RuntimeError, ValueError, NoSuchVersion) as error:
+            if isinstance(error, MlflowUnavailable):
+                raise
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._bad(contract.settings.name, alias, str(error))
+            return old
+        self._health.good(part)
+        return made
+
+    def _bad(self, model: str, alias: str, why: str) -> None:
+        self._health.bad(
+            f"{model}@{alias}",
+            why,
+            did="The version that was in service goes on answering.",
+            do="Restore the version's file, or move the alias back.",
+            runbook="model-not-loaded",
+        )
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._signal.seconds):
+            try:
+                self.look()
+            except Exception:
+                # The thread must outlive whatever a look meets; what is in service stays.
+                logger.exception("looking at the registry failed")

@@ -1,0 +1,85 @@
+"""The alert sensor: what is wrong is told through a channel, once, with its update and its all-clear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.defs import sensors
+from mlops_assets.defs.alert_sensor import alert_sensor
+from mlops_assets.resources.home import HomeSettings
+from tests.defs.test_sensors import DAYS, Floor, carry, failed
+from tests.landing_home import rows
+from tests.receiver import Receiver, receiving
+
+
+@pytest.fixture
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
+    return Floor(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving() as found:
+        monkeypatch.setenv("MLOPS_ALERT_URLS", found.url())
+        yield found
+
+
+def test_a_stale_source_is_told_and_cleared(floor: Floor, receiver: Receiver) -> None:
+    carry(floor, DAYS)
+    floor.tick(sensors.freshness_sensor)
+    for _ in range(2):
+        floor.tick(alert_sensor)
+    assert receiver.titles() == ["[mlops notify] stale-source/orders"]
+    assert "docs/runbook.md#stale-source" in receiver.posts[0]["message"]
+    today = datetime.now(UTC).date()
+    carry(floor, [today - timedelta(days=1)])
+    for _ in range(2):
+        floor.tick(alert_sensor)
+    assert receiver.titles()[1:] == ["[mlops notify] All clear: stale-source/orders"]
+
+
+def test_failures_of_a_job_are_one_incident_until_it_goes_through(floor: Floor, receiver: Receiver) -> None:
+    floor.feature_fails = True
+    floor.landing.land_days(DAYS[:1])
+    first = floor.execute(floor.tick(sensors.landing_sensor)[0][0])
+    floor.landing.land(rows(DAYS[0], n=4), f"orders_{DAYS[0]}_2.csv")
+    second = floor.execute(floor.tick(sensors.landing_sensor)[0][0])
+    assert first and second
+    for result in (first, first, second):
+        failed(floor, result)
+        floor.tick(alert_sensor)
+    assert receiver.titles() == [
+        "[mlops notify] failed-run/landing_day",
+        "[mlops notify] Update: failed-run/landing_day",
+    ]
+    assert f"/runs/{second.run_id}" in receiver.posts[1]["message"]
+    floor.feature_fails = False
+    floor.landing.land(rows(DAYS[0], n=5), f"orders_{DAYS[0]}_3.csv")
+    done = floor.execute(floor.tick(sensors.landing_sensor)[0][0])
+    assert done and done.success
+    for _ in range(2):
+        floor.tick(alert_sensor)
+    assert receiver.titles()[2:] == ["[mlops notify] All clear: failed-run/landing_day"]
+    assert f"run {done.run_id[:8]} of landing_day went through" in receiver.posts[2]["message"]
+
+
+def test_misnamed_files_wait_for_the_digest(floor: Floor, receiver: Receiver) -> None:
+    file = floor.landing.land(rows(DAYS[0]), "order_2024-03-01.csv")
+    os.utime(file, (0, 0))
+    floor.tick(sensors.landing_sensor)
+    floor.tick(alert_sensor)
+    assert receiver.posts == []
+    (line,) = floor.alerts.incidents.state().digest
+    assert line.startswith("misnamed-file/orders: ")
+
+
+def test_a_replay_pages_nobody(floor: Floor, receiver: Receiver) -> None:
+    floor.alerts.send(incident="1", happened="a.", did="b.", do="c.", runbook="failed-run", severity="page")
+    floor.landing.home.configure(HomeSettings(landing=str(floor.landing.home.root / "landing")))
+    assert "replay" in floor.tick(alert_sensor)[1]
+    assert receiver.posts == []
