@@ -137,5 +137,6 @@ def rollout(model: ModelName, as_json: AsJson = False) -> None:
         held = [(rail.name, "holds" if rail.holds else "broken", rail.sentence) for rail in rails]
         say_table("Guardrails", ["guardrail", "result", "what was found"], held)
     if history:
-        rows = [(minute(m["at"]), f"version {m['version']}", state_of(m), m["reason"]) for m in history[-20:]]
-        say_table("Moves", ["time (UTC)", "candidate", "state", "why"], rows)
+        columns = ["time (UTC)", "candidate", "state", "why"]
+        told_moves = [(minute(m["at"]), f"version {m['version']}", state_of(m), m["reason"]) for m in history[-20:]]
+        say_table("Moves", columns, told_moves)

@@ -28,6 +28,9 @@ BATCH = "batch"
 """The writer of answers in a partition; another writer of the same partition has a file of its own."""
 SHADOW = "shadow"
 """The writer of scores that nobody was answered with."""
+ONLINE = "online"
+"""The online service's files of the same partitions: what was answered, one row per prediction."""
+CHAMPION_ARM, CANARY_ARM, SHADOW_ARM = "champion", "canary", "shadow"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def cast_of(platform: Platform, model: ModelSettings, day: date) -> Cast | None:
 def _from_files(batch: pd.DataFrame, beside: pd.DataFrame | None, platform: Platform, model: ModelSettings) -> Cast:
     if beside is None:
         return Cast(int(batch[VERSION].iloc[0]))
-    by_other = batch[ARM] == "canary"
+    by_other = batch[ARM] == CANARY_ARM
     versions = {int(v) for frame in (batch, beside) for v in frame[VERSION].unique()}
     if by_other.all():
         (other,) = batch[VERSION].unique()

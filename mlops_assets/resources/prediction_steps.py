@@ -19,14 +19,25 @@ import pandas as pd
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import WrongColumns
 from mlops_assets.core.windows import local_days, midnight
-from mlops_assets.resources.casting import ARM, BATCH, SCORE, SHADOW, VERSION, Cast, cast_of, cast_today, score_names
+from mlops_assets.resources.casting import (
+    ARM,
+    BATCH,
+    CANARY_ARM,
+    CHAMPION_ARM,
+    ONLINE,
+    SCORE,
+    SHADOW,
+    SHADOW_ARM,
+    VERSION,
+    Cast,
+    cast_of,
+    cast_today,
+    score_names,
+)
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
-
-ONLINE = "online"
-"""The online service's files of the same partitions: what was answered, one row per prediction."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +167,8 @@ def _score_cast(
     canary = cast.answered_by_other(rows[list(keys)])
     batch, beside = ours.copy(), theirs.copy()
     batch.loc[canary], beside.loc[canary] = theirs.loc[canary], ours.loc[canary]
-    batch[ARM] = np.where(canary, "canary", "champion")
-    beside = beside[[*keys, EVENT_TIME, *score_names(beside), VERSION, "_day"]].assign(**{ARM: "shadow"})
+    batch[ARM] = np.where(canary, CANARY_ARM, CHAMPION_ARM)
+    beside = beside[[*keys, EVENT_TIME, *score_names(beside), VERSION, "_day"]].assign(**{ARM: SHADOW_ARM})
     return batch, beside, ""
 
 

@@ -241,11 +241,10 @@ class Registry(dg.ConfigurableResource):
         """Point an alias (e.g. `challenger`) to a version; None removes it.
 
         Raises:
-            ValueError: for `champion`, `previous` and `candidate`, which only `promote` and `roll` move.
+            ValueError: for `champion` and `previous`, which only `promote` moves.
         """
-        if alias in (CHAMPION, PREVIOUS, CANDIDATE):
-            who = "roll" if alias == CANDIDATE else "promote"
-            raise ValueError(f"only {who}() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
+        if alias in (CHAMPION, PREVIOUS):
+            raise ValueError(f"only promote() moves {alias!r}: it keeps `previous` and the record in step. Call that.")
         if version is None:
             self.client.delete_registered_model_alias(name, alias)
         else:

@@ -22,14 +22,12 @@ from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days, midnight, parse_duration
-from mlops_assets.resources.casting import ARM, BATCH, SHADOW, VERSION, score_names
+from mlops_assets.resources.casting import ARM, BATCH, CANARY_ARM, CHAMPION_ARM, ONLINE, SHADOW, VERSION, score_names
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
 
-ONLINE = "online"
-"""The writer of the online service's answers."""
 WRITERS = (BATCH, SHADOW, ONLINE)
 TENTHS = np.linspace(0.1, 0.9, 9)
 
@@ -75,7 +73,7 @@ def measure(
         return Seen(rows=0)
     own = said[(said[VERSION] == rollout.version) & (said[EVENT_TIME] >= pd.Timestamp(rollout.since))]
     if rollout.state == "canary" and not in_leaps:
-        own = own[own[ARM] == "canary"]
+        own = own[own[ARM] == CANARY_ARM]
     pairs = pairs_of(said, platform.data(model).keys, rollout)
     if not len(pairs.events):
         return Seen(rows=len(own))
@@ -130,7 +128,7 @@ def _said(platform: Platform, model: ModelSettings, began: datetime) -> pd.DataF
             parameters={"began": began},
         )
         if not rows.empty:
-            rows = rows.assign(**({} if ARM in rows else {ARM: "champion"}))
+            rows = rows.assign(**({} if ARM in rows else {ARM: CHAMPION_ARM}))
             frames.append(rows[[*data.keys, EVENT_TIME, *score_names(rows), VERSION, ARM]])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

@@ -138,8 +138,13 @@ def test_a_good_candidate_goes_all_the_way(drifting: World) -> None:
 
 
 def test_a_worse_candidate_is_stopped_in_shadow(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = rolled(drifting, shadow=24.0 * 30)
+    # Cancelled flights never get a label: with a longer delay the stormy days would mature a week later.
+    spec = RolloutSpec(**{**BASE, "shadow": 24.0 * 30})
+    world = drifting.with_settings(rollout=spec, label={"max_delay": "1d"})
     world.at(START - 4 * DAY)
+    for n in range(-4, 0):
+        # They were scored by the champion alone, and would stay so.
+        world.platform.lake.file("predictions", world.model.name, partition=START + n * DAY, name="batch").unlink()
     begun = candidate(world)
     spoil(world, 2, monkeypatch)
     world.at(START + 3 * DAY)
@@ -303,7 +308,10 @@ def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: Wo
         ],
         jobs=[*build_rollout_jobs(world.model)],
         sensors=[*build_rollout_sensors(world.model)],
-        resources={"platform": world.platform, "tracking": Tracking(home=str(world.home.root))},
+        resources={
+            "platform": world.platform,
+            "tracking": Tracking(experiment_name="mlops", home=str(world.home.root)),
+        },
     )
     sensor = f"{world.model.name}_rollout_sensor"
     world.at(START + DAY)
