@@ -102,7 +102,7 @@ def up(
                         "Lineage": f"{dagster}/asset-groups",
                         "MLflow": mlflow,
                         "Metrics": f"http://{HOST}:{metrics_port}/metrics" if metrics_port else "none",
-                        "Serving": f"http://{HOST}:{serve_port}/docs" if serve_port else "none",
+                        "Serving": f"http://{HOST}:{serve_port}/readyz" if serve_port else "none",
                     },
                 )
                 _watch(services, stop)
