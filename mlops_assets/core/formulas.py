@@ -57,7 +57,7 @@ def roc_auc(p: Array, s: Array) -> tuple[float, Array, Array]:
     zeros = np.bincount(codes) - ones
     below = ((np.cumsum(zeros) - 0.5 * zeros) / n0)[codes]
     above = ((n1 - np.cumsum(ones) + 0.5 * ones) / n1)[codes]
-    value = float(p @ below) / n1
+    value = _dot(p, below) / n1
     return value, (above - value) * (n / n0), (below - value) * (n / n1)
 
 
@@ -70,7 +70,7 @@ def pr_auc(p: Array, s: Array) -> tuple[float, Array, Array]:
     ones = np.bincount(codes, weights=p)
     called = np.cumsum(np.bincount(codes)).astype(np.float64)
     precision = np.cumsum(ones) / called
-    value = float(ones @ precision) / n1
+    value = _dot(ones, precision) / n1
     # A row moves the precision at every positive that scores no higher than itself.
     reach = np.cumsum((ones / called)[::-1])[::-1][codes]
     paid = np.cumsum((ones * precision / called)[::-1])[::-1][codes]
@@ -271,3 +271,8 @@ def regression_profit(under_prediction: float, over_prediction: float) -> Regres
 def _mean(rows: Array) -> tuple[float, Array]:
     value = float(rows.mean())
     return value, rows - value
+
+
+def _dot(a: Array, b: Array) -> float:
+    """Without BLAS, whose threads sum in another order from process to process: a figure on record has one value."""
+    return float((a * b).sum())

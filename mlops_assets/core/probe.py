@@ -150,7 +150,7 @@ def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: time
     newest = max(fold.end for fold in known)
     weights = np.array([fold.rows * 0.5 ** ((newest - fold.end) / (length * half_life)) for fold in known])
     losses = np.array([[fold.loss[name] for name in candidates] for fold in known])
-    return candidates[int(np.argmin(weights @ losses))]
+    return candidates[int(np.argmin((weights[:, None] * losses).sum(axis=0)))]
 
 
 def look(
