@@ -63,6 +63,7 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
         *_other_gains(evidence, policy),
         *_other_prices(evidence, policy),
         said("one failed window had been enough for drift", policy={"drift_breaches": 1}),
+        said("no growth had been agreed", policy={"growth": "never"}),
         said("no age limit had been agreed", policy={"max_age": "never"}),
     ]
     for name in sorted({c.name for c in evidence.checks}):

@@ -21,7 +21,7 @@ from mlops_assets.core.words import Answer, Hold
 Kind = Literal["performance", "drift", "fairness"]
 
 _WORDS: Mapping[str, type[Hold] | type[Answer]] = {"frozen": Hold, "snoozed": Hold, "answer": Answer}
-_LATER = {*_WORDS, "request_forced", "events", "rollout"}
+_LATER = {*_WORDS, "request_forced", "events", "rollout", "labels_at_fit"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Evidence:
         checks: results of the last windows, all that have closed since the last tick among them, in any
             order.
         matured_labels: labels known now that the champion was not fitted on (all, without a champion).
+        labels_at_fit: labels that were known when the champion was trained; 0 without one, or where nobody counted.
         champion_version: None if there is no champion yet.
         champion_since: when the champion was trained, by the model's clock; its age follows from it.
         data_ok: False if the newest data broke its contract.
@@ -116,6 +117,7 @@ class Evidence:
     answer: Answer | None = None
     events: tuple[str, ...] = ()
     rollout: str = ""
+    labels_at_fit: int = 0
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):
@@ -123,6 +125,11 @@ class Evidence:
             raise ValueError(msg)
         ordered = tuple(sorted(self.checks, key=lambda c: (c.window_end, c.name)))
         object.__setattr__(self, "checks", ordered)
+
+    @property
+    def labels(self) -> int:
+        """Labels known now, those that the champion was trained with among them; 0 where nobody counted these."""
+        return self.labels_at_fit + self.matured_labels if self.labels_at_fit else 0
 
     @property
     def newest(self) -> tuple[CheckResult, ...]:

@@ -28,7 +28,7 @@ _PUT_OFF = ("quiet_hours",)
 class Past:
     """An earlier decision, as far as the next one must know it.
 
-    `judged` holds for each check the end of the newest window it had looked at.
+    `judged` holds for each check the end of the newest window it had looked at; `labels`: how many were known.
     """
 
     at: datetime
@@ -36,6 +36,7 @@ class Past:
     evidence_fingerprint: str
     rule: str = ""
     judged: Mapping[str, datetime] = field(default_factory=dict)
+    labels: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,6 @@ def _past(decision: Decision) -> Past:
     for check in (c for c in decision.evidence["checks"] if c["passed"] is not None):
         end = moment(check["window_end"])
         judged[check["name"]] = max(end, judged.get(check["name"], end))
-    return Past(decision.at, decision.action, decision.evidence_fingerprint, decision.rule, judged)
+    at_fit = decision.evidence.get("labels_at_fit", 0)
+    labels = at_fit + decision.evidence["matured_labels"] if at_fit else 0
+    return Past(decision.at, decision.action, decision.evidence_fingerprint, decision.rule, judged, labels)

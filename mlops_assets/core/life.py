@@ -212,6 +212,7 @@ class _Life:
             model="life",
             window=self.windows[number].label(self.policy.timezone) if probed else None,
             matured_labels=int((fresh & self.usable).sum()),
+            labels_at_fit=int(((self.known < _us(champion.fitted_until)) & self.usable).sum()),
             champion_version=str(champion.number),
             champion_since=champion.fitted_until,
             data_ok=not self.faults[number],

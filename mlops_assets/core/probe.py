@@ -10,9 +10,9 @@ older neighbours in the same window among them. No row is both fitted on and jud
 look is made may be fitted on, not only whose label was known when the fold began: with labels that come late, the
 latter has not seen a change until a second delay has passed, and what is decided is what to fit from now on.
 
-One series is tested, not the best of many: in each fold it follows the candidate that had the least loss in the folds
-before (`leader`), discounted so that recent folds count more. Which one that is depends on the past alone, so the
-selection needs no correction. What is tested is what the platform would have served.
+One series is tested, not the best of many: in each fold it follows the first candidate, or one that had clearly less
+loss in the folds before (`leader`), discounted so that recent folds count more. Which one that is depends on the past
+alone, so the selection needs no correction. What is tested is what the platform would have served.
 
 The gain over the champion is pooled over the newest 1, 2 and 4 windows of the champion's life, each at a third of the
 level: a loud change shows in one window, a faint one adds up. The level is spent at every look. It bounds the rate of
@@ -71,6 +71,8 @@ class ProbePolicy:
             default. Where a label tells of a stretch of time (default within 60 days), set it to that stretch:
             neighbours whose stretches overlap share what happened in them, and a fit on one would know of the other.
         half_life: windows after which a fold's loss counts half when the leader is chosen, 1 by default.
+        lead: share of the loss that another refit must have lost less than the first to lead in its place, 0.01 by
+            default: whoever follows the least of two equal losses follows noise, and changes sides each window.
         rows: most rows that a candidate is fitted on, a seeded sample of its window, 50,000 by default; the judged
             window is sampled to the same size.
         rounds: most boosting rounds of a candidate, 200 by default; it takes the champion's recipe and is never
@@ -82,6 +84,7 @@ class ProbePolicy:
     level: float = 0.01
     embargo: str = "0d"
     half_life: float = 1.0
+    lead: float = 0.01
     rows: int = 50_000
     rounds: int = 200
 
@@ -95,6 +98,9 @@ class ProbePolicy:
             raise ValueError(msg)
         if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
             msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
+            raise ValueError(msg)
+        if not 0.0 <= self.lead < 1.0:
+            msg = f"probe.lead is {self.lead}: set it between 0 and 1, for example 0.01"
             raise ValueError(msg)
         try:
             parse_duration(self.embargo)
@@ -133,8 +139,8 @@ def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
     return bool(new + gone <= NEW_SHARE * seen.size)
 
 
-def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: timedelta, half_life: float) -> str:
-    """The candidate with the least discounted loss in these folds; the first named where none has been judged.
+def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: timedelta, policy: ProbePolicy) -> str:
+    """The candidate with the least discounted loss in these folds; the first named unless that is clearly less.
 
     Only folds in which all candidates were judged are compared, so that none looks good by having missed a hard one.
 
@@ -142,15 +148,17 @@ def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: time
         folds: earlier folds, in any order.
         candidates: names, the one to begin with first.
         length: of a monitoring window.
-        half_life: in windows.
+        policy: its `half_life` and `lead` say how fast losses are forgotten, and what is clearly less.
     """
     known = [fold for fold in folds if all(name in fold.loss for name in candidates)]
     if not known:
         return candidates[0]
     newest = max(fold.end for fold in known)
-    weights = np.array([fold.rows * 0.5 ** ((newest - fold.end) / (length * half_life)) for fold in known])
+    weights = np.array([fold.rows * 0.5 ** ((newest - fold.end) / (length * policy.half_life)) for fold in known])
     losses = np.array([[fold.loss[name] for name in candidates] for fold in known])
-    return candidates[int(np.argmin((weights[:, None] * losses).sum(axis=0)))]
+    lost = (weights[:, None] * losses).sum(axis=0)
+    best = int(np.argmin(lost))
+    return candidates[best if lost[best] < (1.0 - policy.lead) * lost[0] else 0]
 
 
 def look(
@@ -209,7 +217,7 @@ def look(
         able = [name for name in refits if np.isfinite(scores[name][rows]).all()]
         if not rows.size or not able:
             continue
-        chosen = leader(seen, able, length=window.end - window.start, half_life=policy.half_life)
+        chosen = leader(seen, able, length=window.end - window.start, policy=policy)
         led[rows] = scores[chosen][rows]
         followed.append(chosen)
         losses = {"keep": _loss(judge, y[rows], kept[rows])}
@@ -268,7 +276,7 @@ def add_up(
     if not mine:
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
     names = [f"refit:{of}" for of in policy.refits]
-    lead = leader([f for one in ordered for f in one.folds], names, length=length, half_life=policy.half_life)
+    lead = leader([f for one in ordered for f in one.folds], names, length=length, policy=policy)
     money: Any = {"length": length, "costs": costs or {}}
     refit = _gain("leader", lead, mine, policy, **money)
     versions = [name for name in mine[-1].series if name != "leader"]

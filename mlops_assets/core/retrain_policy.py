@@ -23,6 +23,8 @@ Mode = Literal["act", "propose"]
 
 SET_BY_PLATFORM = {"window": "monitoring.window", "timezone": "timezone"}
 """Fields that follow from another one of the model's YAML."""
+_NEVER = ("max_age", "growth")
+"""Fields that `never` switches off."""
 _DURATIONS = ("window", "cooldown", "budget_period", "max_age", "price_horizon")
 
 
@@ -42,6 +44,8 @@ class RetrainPolicy:
         drift_breaches: the same for drift checks, 2 by default: inputs move harmlessly all the time.
         max_age: a champion older than this starts a candidate (never a promotion). `auto` (default) is the
             longer of 30 days and 6 windows; `never` switches it off.
+        growth: new labels, as a share of those known when the champion was trained, that start a candidate (never a
+            promotion), 0.5 by default: what more rows are worth goes with their logarithm. `never` switches it off.
         min_matured_labels: fewest new labels to train for, 500 by default; the first model needs as many.
         min_gain: the price of a retraining, as a share of the champion's loss, 0.01 by default: it starts when the
             lower bound of the gain that the probe has measured exceeds it.
@@ -61,6 +65,7 @@ class RetrainPolicy:
     performance_breaches: int = 1
     drift_breaches: int = 2
     max_age: timedelta | Auto | None = "auto"
+    growth: float | None = 0.5
     min_matured_labels: int = 500
     min_gain: float = 0.01
     price_money: float | None = None
@@ -79,6 +84,9 @@ class RetrainPolicy:
             raise ValueError(msg)
         if self.price_money is not None and not 0.0 <= self.price_money < math.inf:
             msg = f"retrain.price_money is {self.price_money}: set it to zero or more, or leave it out"
+            raise ValueError(msg)
+        if self.growth is not None and not 0.0 < self.growth < math.inf:
+            msg = f"retrain.growth is {self.growth}: set a share above zero, for example 0.5, or never"
             raise ValueError(msg)
         if self.price_horizon <= timedelta(0):
             msg = f"retrain.price_horizon is {format_duration(self.price_horizon)}: set it above zero, for example 30d"
@@ -100,7 +108,7 @@ class RetrainPolicy:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, durations as text; `from_dict` reads them back."""
         values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
-        return {**values, "max_age": "never" if self.max_age is None else values["max_age"]}
+        return values | {name: "never" for name in _NEVER if values[name] is None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -132,6 +140,8 @@ class RetrainPolicy:
         for name in _DURATIONS:
             if name in values and values[name] not in ("auto", "never", None):
                 values[name] = parse_duration(values[name])
-        if values.get("max_age") == "never":
-            values["max_age"] = None
+        if isinstance(growth := values.get("growth"), str | bool) and growth != "never":
+            msg = f"retrain.growth is {growth!r}: write a share such as 0.5, or never"
+            raise ValueError(msg)
+        values |= {name: None for name in _NEVER if values.get(name) == "never"}
         return cls(**values)

@@ -41,6 +41,7 @@ RULES = (
     "gain",
     "performance",
     "drift",
+    "growth",
     "age",
     "nothing",
 )
@@ -154,6 +155,22 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
             reasons = tuple(tell(run, policy) for run in breaches(evidence, policy, history, kind))
             if reasons:
                 return "retrain", kind, reasons
+    return _grown(evidence, policy, history) or _aged(evidence, policy, history, now)
+
+
+def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:
+    """A candidate, where there are so many more labels than when the last one was trained, rejected or not."""
+    before = max((past.labels for past in history.retrains), default=0)
+    before = max(before, evidence.labels_at_fit)
+    if policy.growth is None or not before or evidence.labels < (1.0 + policy.growth) * before:
+        return None
+    more = evidence.labels / before - 1.0
+    told = f"{evidence.labels:,} labels are known, {more:.0%} more than when a model was last trained"
+    return "retrain", "growth", (f"{told}; a candidate is due at {policy.growth:.0%}.",)
+
+
+def _aged(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion | None:
+    """A candidate, where the champion is old."""
     limit, since = policy.age_limit, evidence.champion_since
     if limit is None or since is None:
         return None

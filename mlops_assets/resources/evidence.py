@@ -58,6 +58,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         window=checks[-1].window if checks else None,
         checks=checks,
         matured_labels=_new_labels(platform, model, now=now, since=since),
+        labels_at_fit=platform.data(model).known_labels(before=since) if since else 0,
         champion_version=str(champion.version) if champion else None,
         champion_since=since,
         data_ok=not bad,

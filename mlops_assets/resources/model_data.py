@@ -99,6 +99,18 @@ class ModelData:
         rows[AVAILABLE_AT] = rows[AVAILABLE_AT].where(known)
         return rows
 
+    def known_labels(self, *, before: datetime) -> int:
+        """How many labels were known before a moment, in all of history."""
+        label = self.model.label
+        rows = self.lake.read(
+            "labels",
+            label.model,
+            columns=[label.column],
+            where=f"{AVAILABLE_AT} < $before",
+            parameters={"before": before},
+        )
+        return int(rows[label.column].notna().sum()) if len(rows) else 0
+
     def with_features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The same rows in the same order, with each view's features as known at `event_timestamp`."""
         return self.features.historical(rows, self.model.features)

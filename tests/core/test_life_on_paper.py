@@ -93,10 +93,11 @@ def test_a_quarantined_window_is_never_fitted_on_judged_or_answered() -> None:
     assert worst < 10.0
 
 
-def test_without_a_gain_nothing_but_age_asks() -> None:
+def test_without_a_gain_nothing_but_growth_and_age_ask() -> None:
     life = live(world("no drift").rows, world().windows, world().learner, POLICY, first=FIRST)
-    assert {p.decision.rule for p in life.periods} <= {"nothing", "age"}
-    never = replace(POLICY, retrain=replace(POLICY.retrain, max_age=None), probe=ProbePolicy(refits=("expanding",)))
+    assert {p.decision.rule for p in life.periods} == {"nothing", "growth", "age"}
+    fixed = replace(POLICY.retrain, max_age=None, growth=None)
+    never = replace(POLICY, retrain=fixed, probe=ProbePolicy(refits=("expanding",)))
     life = live(world("no drift").rows, world().windows, world().learner, never, first=FIRST)
     assert {p.decision.rule for p in life.periods} == {"nothing"}
     assert life.fitted_rows[1] > 0

@@ -242,6 +242,20 @@ def test_age_starts_a_candidate() -> None:
     assert act(evidence(), replace(POLICY, max_age=timedelta(days=5)))[1] == "age"
 
 
+def test_growth_of_the_labels_starts_a_candidate_once() -> None:
+    grown = evidence(labels_at_fit=40_000, matured_labels=20_000)
+    decision = decide(grown, POLICY, NONE, NOW)
+    assert (decision.action, decision.rule) == ("retrain", "growth")
+    assert "60,000 labels are known, 50% more" in decision.reasons[0]
+    assert act(evidence(labels_at_fit=40_000, matured_labels=19_999)) == ("wait", "nothing")
+    assert act(evidence(matured_labels=19_999_999)) == ("wait", "nothing")  # nobody counted the champion's
+    assert act(grown, replace(POLICY, growth=None)) == ("wait", "nothing")
+    # Rejected, it is due again at half as many labels as there were then.
+    rejected = History.of([decide(grown, POLICY, NONE, NOW - timedelta(days=8))])
+    assert act(replace(grown, matured_labels=49_999), history=rejected) == ("wait", "nothing")
+    assert act(replace(grown, matured_labels=50_000), history=rejected) == ("retrain", "growth")
+
+
 def test_the_first_model_comes_as_soon_as_there_are_labels() -> None:
     new = Evidence(model="m", window=None, matured_labels=499)
     assert act(new) == ("wait", "labels")
@@ -327,12 +341,12 @@ def test_numpy_answers_are_taken_as_plain_ones() -> None:
 
 def test_the_policy_reads_yaml_and_survives_the_round_trip() -> None:
     policy = RetrainPolicy.from_dict(
-        {"min_gain": 0.01, "cooldown": "36h", "budget": "2 per 14d", "max_age": "auto", "window": "28d"}
+        {"min_gain": 0.01, "cooldown": "36h", "budget": "2 per 14d", "max_age": "auto", "window": "28d", "growth": 0.3}
     )
     assert policy.cooldown == timedelta(hours=36)
     assert (policy.budget, policy.budget_period) == (2, timedelta(days=14))
     assert policy.age_limit == timedelta(days=168)
-    for one in (policy, POLICY, replace(POLICY, max_age=None), replace(POLICY, max_age=timedelta(days=9))):
+    for one in (policy, POLICY, replace(POLICY, max_age=None, growth=None), replace(POLICY, max_age=timedelta(days=9))):
         assert RetrainPolicy.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
@@ -344,6 +358,8 @@ def test_the_policy_reads_yaml_and_survives_the_round_trip() -> None:
         ({"cooldown": "soon"}, "for example 7d"),
         ({"drift_breaches": 0}, "1 or more"),
         ({"min_gain": -1}, "zero or more"),
+        ({"growth": 0}, "a share above zero"),
+        ({"growth": "often"}, "or never"),
     ],
 )
 def test_a_wrong_policy_names_the_remedy(fields: dict, remedy: str) -> None:

@@ -70,6 +70,7 @@ def case(seed: int) -> Case:
         frozen=_hold(rng, now) if maybe(0.15) else None,
         snoozed=_hold(rng, now) if maybe(0.15) else None,
         rollout="Version 4 is in canary." if maybe(0.1) else "",
+        labels_at_fit=int(rng.choice([0, 10_000, 50_000])) if champion else 0,
     )
     if maybe(0.4):
         change = str(rng.choice(CHANGES))

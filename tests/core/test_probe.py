@@ -36,7 +36,7 @@ LENGTH = WINDOW.end - WINDOW.start
 
 
 def fold(week: int, **loss: float) -> FoldLoss:
-    names = {"keep": "keep", "all": "refit:expanding", "one": "refit:1", "back": "revert:1"}
+    names = {"keep": "keep", "all": "refit:expanding", "four": "refit:4", "one": "refit:1", "back": "revert:1"}
     return FoldLoss(START + week * WEEK, START + (week + 1) * WEEK, 100, {names[n]: v for n, v in loss.items()})
 
 
@@ -69,6 +69,7 @@ def test_a_candidate_is_read_back_from_its_name() -> None:
         ({"level": 0.5}, "between 0 and 0.5"),
         ({"folds": 0}, "above zero"),
         ({"half_life": 0.0}, "above zero"),
+        ({"lead": 1.0}, "for example 0.01"),
     ],
 )
 def test_a_policy_that_means_nothing_is_refused(changes: dict, told: str) -> None:
@@ -90,8 +91,17 @@ def test_folds_are_whole_days_that_tile_the_window_across_a_change_of_clocks() -
 
 def test_the_first_named_leads_until_something_was_judged() -> None:
     names = ["refit:expanding", "refit:1"]
-    assert leader([], names, length=LENGTH, half_life=1.0) == "refit:expanding"
-    assert leader([fold(0, keep=1.0, all=0.9, one=0.8)], names, length=LENGTH, half_life=1.0) == "refit:1"
+    assert leader([], names, length=LENGTH, policy=ProbePolicy()) == "refit:expanding"
+    assert leader([fold(0, keep=1.0, all=0.9, one=0.8)], names, length=LENGTH, policy=ProbePolicy()) == "refit:1"
+
+
+def test_another_leads_only_where_it_has_clearly_lost_less() -> None:
+    names = ["refit:expanding", "refit:4", "refit:1"]
+    even = [fold(0, all=0.5, four=0.497, one=0.496), fold(1, all=0.5, four=0.496, one=0.497)]
+    assert leader(even, names, length=LENGTH, policy=ProbePolicy()) == "refit:expanding"
+    assert leader(even, names, length=LENGTH, policy=ProbePolicy(lead=0.0)) == "refit:4"
+    ahead = [fold(0, all=0.5, four=0.49, one=0.494)]
+    assert leader(ahead, names, length=LENGTH, policy=ProbePolicy()) == "refit:4"
 
 
 def test_recent_folds_weigh_more_by_their_half_life() -> None:
@@ -99,14 +109,14 @@ def test_recent_folds_weigh_more_by_their_half_life() -> None:
     # Old: all history better by 0.3; four weeks later, the newest window by 0.2. At a half-life of one window the
     # old fold weighs half: 0.15 against 0.2.
     folds = [fold(0, all=0.5, one=0.8), fold(4, all=0.8, one=0.6)]
-    assert leader(folds, names, length=LENGTH, half_life=1.0) == "refit:1"
-    assert leader(folds, names, length=LENGTH, half_life=10.0) == "refit:expanding"
+    assert leader(folds, names, length=LENGTH, policy=ProbePolicy()) == "refit:1"
+    assert leader(folds, names, length=LENGTH, policy=ProbePolicy(half_life=10.0)) == "refit:expanding"
 
 
 def test_a_fold_that_one_of_them_missed_is_not_compared() -> None:
     names = ["refit:expanding", "refit:1"]
     folds = [fold(0, all=0.5, one=0.6), fold(1, one=0.0)]
-    assert leader(folds, names, length=LENGTH, half_life=1.0) == "refit:expanding"
+    assert leader(folds, names, length=LENGTH, policy=ProbePolicy()) == "refit:expanding"
 
 
 # ---------------------------------------- a look
