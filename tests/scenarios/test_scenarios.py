@@ -73,7 +73,7 @@ def test_a_fault_in_the_data_is_never_answered_by_a_retraining(name: str) -> Non
     _, outcome = live_through(name, "regression")
     bad = outcome.life.periods[CHANGE - FIRST]
     assert (bad.decision.action, bad.promoted) == ("quarantine", None)
-    assert all(p.decision.rule in ("nothing", "age", "data") for p in outcome.life.periods)
+    assert all(p.decision.rule in ("nothing", "growth", "age", "data") for p in outcome.life.periods)
 
 
 @TASKS
