@@ -1,7 +1,8 @@
 """Drift that matters: what a window's drift does to the champion, and where it comes from.
 
 Here: the shift of the mean prediction divided among the features, and drifted features grouped by their source.
-Not here: the statistics (`drift`) and their levels (`calibration`), how the champion performs (`performance`).
+Not here: how the features' weights changed (`importance_drift`), the statistics (`drift`) and their levels
+(`calibration`), how the champion performs (`performance`).
 
 The division is exact. TreeSHAP (Lundberg et al. 2020) writes each raw score as the bias plus one contribution per
 feature, so the difference of the mean contributions of window and reference adds up to the shift of the mean raw
@@ -24,6 +25,7 @@ import pandas as pd
 
 from mlops_assets.core.calibration import Breach, Levels, breaches
 from mlops_assets.core.drift import FeatureDrift
+from mlops_assets.core.importance_drift import ImportanceDrift, importance_drift
 from mlops_assets.core.side_by_side import sampled
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class PredictionShift:
         target: the class whose score moved most, in a multiclass model.
         n_reference: rows explained.
         n_current: rows explained.
+        weights: how far the weights of the features have changed; None where no feature has any.
     """
 
     total: float
@@ -55,6 +58,7 @@ class PredictionShift:
     target: int | None
     n_reference: int
     n_current: int
+    weights: ImportanceDrift | None = None
 
     @property
     def sentence(self) -> str:
@@ -138,6 +142,7 @@ def prediction_shift(
         target=target,
         n_reference=len(explained[0]),
         n_current=len(explained[1]),
+        weights=importance_drift(names, *explained),
     )
 
 

@@ -65,6 +65,8 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
         said("one failed window had been enough for drift", policy={"drift_breaches": 1}),
         said("no growth had been agreed", policy={"growth": "never"}),
         said("no age limit had been agreed", policy={"max_age": "never"}),
+        said("the definition had not changed", evidence={"definition": ""}),
+        *_other_novelty(evidence, policy),
     ]
     for name in sorted({c.name for c in evidence.checks}):
         out.append(said(f"{name} had passed in every window", checks={name: True}))
@@ -93,6 +95,17 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
             price = f"a retraining had been priced at {gain.lower:.2%} of the loss"
             found.append(Counterfactual(price, "wait", policy={"min_gain": gain.lower if enough else gain.lower / 2}))
     return found
+
+
+def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
+    """What another limit of new kinds of rows would have led to."""
+    if evidence.novelty is None:
+        return []
+    share = evidence.novelty.share
+    if policy.max_novelty is not None and share > policy.max_novelty:
+        return [Counterfactual("no limit of novelty had been agreed", "wait", policy={"max_novelty": None})]
+    told = f"the limit of novelty had been {share / 2.0:.2%}"
+    return [Counterfactual(told, "wait", policy={"max_novelty": share / 2.0})]
 
 
 def _other_answers(evidence: Evidence) -> list[Counterfactual]:

@@ -1,7 +1,7 @@
 """What is known about a model when it is decided on.
 
-Here: one monitor's answer (`CheckResult`), and all that is known at one moment (`Evidence`). Not here: gathering it
-(`resources.evidence`), what follows from it (`policy`).
+Here: one monitor's answer (`CheckResult`), new kinds of rows (`Novelty`), and all that is known at one moment
+(`Evidence`). Not here: gathering it (`resources.evidence`), what follows from it (`policy`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from mlops_assets.core.words import Answer, Hold
 
 Kind = Literal["performance", "drift", "fairness"]
 
-_WORDS: Mapping[str, type[Hold] | type[Answer]] = {"frozen": Hold, "snoozed": Hold, "answer": Answer}
-_LATER = {*_WORDS, "request_forced", "events", "rollout", "labels_at_fit"}
+_LATER = {
+    "frozen", "snoozed", "answer", "novelty", "request_forced", "events", "rollout", "labels_at_fit", "definition",
+    "notes",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,36 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class Novelty:
+    """Rows unlike those that the champion was trained on.
+
+    Attributes:
+        share: of the window's rows outside the joint support of the reference (`multivariate.Support`); 0.01 is usual.
+        window: the window's label.
+        window_end: its end, aware.
+    """
+
+    share: float
+    window: str
+    window_end: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "share", float(self.share))
+        object.__setattr__(self, "window_end", moment(self.window_end))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """From plain values."""
+        return cls(**data)
+
+
+_WORDS: Mapping[str, type[Hold] | type[Answer] | type[Novelty]] = {
+    "frozen": Hold, "snoozed": Hold, "answer": Answer, "novelty": Novelty,
+}  # fmt: skip
+"""Fields that hold a dataclass."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is known about a model at one moment. Nothing in it moves with the clock alone.
 
@@ -97,6 +129,9 @@ class Evidence:
         answer: what a person said to the newest proposal, until a training or a way back follows.
         events: declared events that the newest windows fall into, a sentence each.
         rollout: the open rollout of a candidate, in words; empty where none is open.
+        definition: how the model's definition has changed since its newest version was trained; empty if it hasn't.
+        novelty: rows unlike the champion's in the newest window; None where that is not known.
+        notes: what reports say and no rule reads: the estimate before labels, the finding that matters most.
     """
 
     model: str
@@ -118,6 +153,9 @@ class Evidence:
     events: tuple[str, ...] = ()
     rollout: str = ""
     labels_at_fit: int = 0
+    definition: str = ""
+    novelty: Novelty | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):
@@ -166,6 +204,7 @@ class Evidence:
                 "champion_since": None if since is None else moment(since),
                 "cannot_judge": tuple(data.get("cannot_judge", ())),
                 "events": tuple(data.get("events", ())),
+                "notes": tuple(data.get("notes", ())),
                 "probe": Probed.from_dict(data["probe"]) if data.get("probe") else None,
                 **{name: kind.from_dict(data[name]) if data.get(name) else None for name, kind in _WORDS.items()},
             }

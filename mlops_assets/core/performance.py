@@ -178,6 +178,7 @@ def performance_report(
     share: float = 0.95,
     max_delay: timedelta | None = None,
     slices: Mapping[str, Any] | None = None,
+    blocks: Any = None,
     min_slice_rows: int = 200,
     confidence: float = 0.95,
 ) -> PerformanceReport:
@@ -191,10 +192,11 @@ def performance_report(
         label_available_at: when each label became known, NaT if not yet or never.
         metrics: names of the registry, or metrics.
         now: the model's clock.
-        tz: time zone of the day blocks and labels.
+        tz: time zone of the days and of the windows' names.
         share: see `windows.maturity`.
         max_delay: see `windows.maturity`.
         slices: column -> values, shape (n,).
+        blocks: the block of each row, shape (n,); its local day by default.
         min_slice_rows: smaller slices are left out.
         confidence: of the intervals.
 
@@ -203,7 +205,8 @@ def performance_report(
     """
     times, known_at = utc_index(event_times), utc_index(label_available_at)
     y = pd.to_numeric(pd.Series(np.asarray(labels)), errors="coerce").to_numpy(dtype=np.float64)
-    s, days = np.asarray(scores), local_days(times, tz)
+    s = np.asarray(scores)
+    days = local_days(times, tz) if blocks is None else np.asarray(blocks)
     known = np.asarray(known_at <= pd.Timestamp(now)) & np.isfinite(y)
     columns = {name: np.asarray(values, dtype=object) for name, values in (slices or {}).items()}
     rows = []

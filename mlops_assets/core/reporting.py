@@ -1,14 +1,18 @@
 """Numbers as text that people read: Markdown tables and short figures.
 
-Here: pure formatting. Not here: plots (`figures`), what the numbers mean.
+Here: pure formatting; an answer that could not be given is told like one that was. Not here: plots (`figures`), what
+the numbers mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
+
+from mlops_assets.core.judging import CannotJudge
 
 
 def markdown_table(rows: Iterable[Sequence[Any]], *, header: Sequence[str]) -> str:
@@ -29,3 +33,16 @@ def figure(value: Any) -> str:
     if value != value:
         return "n/a"
     return f"{value:,.4f}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
+
+
+def answered(answer: Any) -> dict[str, Any]:
+    """An answer (a dataclass with a `sentence`), or why there is none, as plain values."""
+    if isinstance(answer, CannotJudge):
+        return {"cannot": {"why": answer.why, "remedy": answer.remedy}}
+    return {**asdict(answer), "sentence": answer.sentence}
+
+
+def told(answer: Any) -> str:
+    """The same as a sentence."""
+    text = str(answer) if isinstance(answer, CannotJudge) else str(answer.sentence)
+    return text[:1].upper() + text[1:]

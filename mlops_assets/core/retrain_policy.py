@@ -46,6 +46,10 @@ class RetrainPolicy:
             longer of 30 days and 6 windows; `never` switches it off.
         growth: new labels, as a share of those known when the champion was trained, that start a candidate (never a
             promotion), 0.5 by default: what more rows are worth goes with their logarithm. `never` switches it off.
+        definition_change: whether a changed definition (features added, gone or of another kind, another task) starts a
+            candidate, true by default; once for each definition.
+        max_novelty: share of rows unlike those the champion was trained on (outside their joint support; 0.01 is
+            usual) above which a candidate is started, off by default: what new rows are worth, the probe measures.
         min_matured_labels: fewest new labels to train for, 500 by default; the first model needs as many.
         min_gain: the price of a retraining, as a share of the champion's loss, 0.01 by default: it starts when the
             lower bound of the gain that the probe has measured exceeds it.
@@ -66,6 +70,8 @@ class RetrainPolicy:
     drift_breaches: int = 2
     max_age: timedelta | Auto | None = "auto"
     growth: float | None = 0.5
+    definition_change: bool = True
+    max_novelty: float | None = None
     min_matured_labels: int = 500
     min_gain: float = 0.01
     price_money: float | None = None
@@ -87,6 +93,12 @@ class RetrainPolicy:
             raise ValueError(msg)
         if self.growth is not None and not 0.0 < self.growth < math.inf:
             msg = f"retrain.growth is {self.growth}: set a share above zero, for example 0.5, or never"
+            raise ValueError(msg)
+        if self.max_novelty is not None and not 0.0 <= self.max_novelty < 1.0:
+            msg = f"retrain.max_novelty is {self.max_novelty}: set a share such as 0.1, or leave it out"
+            raise ValueError(msg)
+        if not isinstance(self.definition_change, bool):
+            msg = f"retrain.definition_change is {self.definition_change!r}: set true or false"
             raise ValueError(msg)
         if self.price_horizon <= timedelta(0):
             msg = f"retrain.price_horizon is {format_duration(self.price_horizon)}: set it above zero, for example 30d"
@@ -134,6 +146,9 @@ class RetrainPolicy:
                 msg = f'retrain.quiet_hours is {values["quiet_hours"]!r}: write a list, for example ["08:00-18:00"]'
                 raise ValueError(msg)
             values["quiet_hours"] = tuple(str(text) for text in values["quiet_hours"])
+        if isinstance(novelty := values.get("max_novelty"), str | bool):
+            msg = f"retrain.max_novelty is {novelty!r}: write a share such as 0.1"
+            raise ValueError(msg)
         if isinstance(price := values.get("price_money"), str | bool):
             msg = f"retrain.price_money is {price!r}: write a number, in the money of monitoring.costs"
             raise ValueError(msg)

@@ -41,8 +41,10 @@ RULES = (
     "gain",
     "performance",
     "drift",
+    "definition",
     "growth",
     "age",
+    "novelty",
     "nothing",
 )
 """The names a decision's `rule` can have."""
@@ -155,7 +157,11 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
             reasons = tuple(tell(run, policy) for run in breaches(evidence, policy, history, kind))
             if reasons:
                 return "retrain", kind, reasons
-    return _grown(evidence, policy, history) or _aged(evidence, policy, history, now)
+    if evidence.definition and policy.definition_change:
+        return "retrain", "definition", (evidence.definition,)
+    if asked_for := _grown(evidence, policy, history) or _aged(evidence, policy, history, now):
+        return asked_for
+    return _novel(evidence, policy, history)
 
 
 def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:
@@ -180,6 +186,17 @@ def _aged(evidence: Evidence, policy: RetrainPolicy, history: History, now: date
         return None
     told = f"The champion is {days_of(now - since)} old, and a candidate is due every {days_of(limit)}."
     return "retrain", "age", (told,)
+
+
+def _novel(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:
+    """Rows unlike any the champion has seen, in a window that the last training has not answered."""
+    found, limit, answered = evidence.novelty, policy.max_novelty, history.answered_until
+    if found is None or limit is None or found.share <= limit:
+        return None
+    if answered is not None and found.window_end <= answered:
+        return None
+    told = f"{found.share:.1%} of the rows of window {found.window} are unlike those that the champion was trained on"
+    return "retrain", "novelty", (f"{told} (limit {limit:.1%}, 1.0% is usual).",)
 
 
 def _gain(probe: Probed, policy: RetrainPolicy) -> Conclusion | None:

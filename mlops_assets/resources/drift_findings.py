@@ -1,7 +1,8 @@
 """What stands behind a window's drift: levels, findings by source, and what they did to the champion's scores.
 
 Here: `levels_of` and `verdict_of` a window, `explain`, and how its answers are shown. Not here: the statistics
-(`core.calibration`, `core.attribution`, `core.multivariate`), which windows are watched (`monitoring_steps`).
+(`core.calibration`, `core.attribution`), what rows show together (`drift_rows`), which windows are watched
+(`monitoring_steps`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,14 @@ from mlops_assets.core.attribution import Finding, PredictionShift, findings, pr
 from mlops_assets.core.calibration import FULL_WINDOWS, Levels, calibrate, calibrated_verdict, preset_levels
 from mlops_assets.core.drift import DriftVerdict, FeatureDrift, drift_verdict
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.multivariate import DomainShift, domain_classifier
-from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.reporting import answered, markdown_table, told
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import local_days, parse_every
-from mlops_assets.resources.model_data import EVENT_TIME
+from mlops_assets.core.windows import parse_every
+from mlops_assets.resources.drift_rows import RowsDrift, rows_drift
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import Reference, read_days
+from mlops_assets.resources.references import read_days
+from mlops_assets.resources.window_references import Against
 
-CLASSIFIED = 8_000
-"""Rows that the classifier sees: 1 s with 75 features, and its interval hangs on the number of days."""
 _HEADER = ("source", "features moved", "worst", "statistic", "value", "level", "share of gain", "raw score moved")
 
 
@@ -38,13 +37,13 @@ class Explained:
         levels: by which the features were judged.
         findings: one per source, what matters most first.
         shift: of the champion's mean raw score, or why it is unknown.
-        classifier: how well the window is told from the reference, or why nobody knows.
+        together: what the rows show that single features do not.
     """
 
     levels: Levels
     findings: Sequence[Finding]
     shift: PredictionShift | CannotJudge
-    classifier: DomainShift | CannotJudge
+    together: RowsDrift
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the window's summary."""
@@ -55,25 +54,27 @@ class Explained:
         return {
             "levels": levels,
             "findings": [finding.to_dict() for finding in self.findings],
-            "prediction_shift": _plain(self.shift),
-            "domain_classifier": _plain(self.classifier),
+            "prediction_shift": answered(self.shift),
+            **self.together.to_dict(),
         }
 
     @property
     def sentences(self) -> list[str]:
         """All of it for people, without the findings."""
-        told = [str(each) if isinstance(each, CannotJudge) else each.sentence for each in (self.shift, self.classifier)]
-        return [*(sentence[0].upper() + sentence[1:] for sentence in told), self.levels.sentence]
+        weights = None if isinstance(self.shift, CannotJudge) else self.shift.weights
+        shifts = [told(self.shift), *([weights.sentence] if weights else [])]
+        return [*shifts, *self.together.sentences, self.levels.sentence]
 
     def markdown(self) -> str:
         """Table of the findings, and the sentences."""
         table = markdown_table([_row(finding) for finding in self.findings], header=_HEADER)
-        return "\n\n".join([table if self.findings else "No feature is beyond its level.", *self.sentences])
+        head = table if self.findings else "No feature is beyond its level."
+        return "\n\n".join([head, *self.sentences, *([local] if (local := self.together.markdown()) else [])])
 
     def html(self) -> str:
         """The same for the page, as its first section."""
-        told = [finding.sentence for finding in self.findings] or ["No feature is beyond its level."]
-        items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in told)
+        moved = [finding.sentence for finding in self.findings] or ["No feature is beyond its level."]
+        items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in moved)
         notes = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences)
         style = "font:14px/1.5 sans-serif;color:#1f2933;max-width:70em;margin:16px 24px"
         return f'<section style="{style}"><h2>What moved, and what it did</h2><ol>{items}</ol>{notes}</section>'
@@ -107,7 +108,7 @@ def explain(
     model: ModelSettings,
     version: int,
     *,
-    reference: Reference,
+    against: Against,
     rows: pd.DataFrame,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
@@ -118,13 +119,14 @@ def explain(
         platform: where the champion is.
         model: the monitored model.
         version: that scored the window.
-        reference: of the version.
+        against: what the window is compared with.
         rows: the window's predictions with their features.
         drifts: of the features.
         levels: by which they are judged.
     """
     champion = platform.registry.load(model.name, version)
-    shift = _shift(champion, reference.sample, rows)
+    importance = champion.importance()
+    shift = _shift(champion, against.reference.sample, rows)
     sources = {
         f"{view}__{feature.name}": platform.catalogue.view(view).sources
         for view in model.features
@@ -133,11 +135,20 @@ def explain(
     found = findings(
         drifts,
         levels,
-        importance=champion.importance(),
+        importance=importance,
         sources=sources,
         shift=None if isinstance(shift, CannotJudge) else shift,
     )
-    return Explained(levels, found, shift, _classifier(champion, model, reference.sample, rows))
+    together = rows_drift(
+        model,
+        champion.recipe.columns,
+        against=against,
+        rows=rows,
+        drifts=drifts,
+        levels=levels,
+        importance=importance,
+    )
+    return Explained(levels, found, shift, together)
 
 
 def _shift(champion: Any, sample: pd.DataFrame, rows: pd.DataFrame) -> PredictionShift | CannotJudge:
@@ -145,28 +156,6 @@ def _shift(champion: Any, sample: pd.DataFrame, rows: pd.DataFrame) -> Predictio
         return prediction_shift(champion, sample, rows)
     except CannotJudge as why:
         return why
-
-
-def _classifier(
-    champion: Any, model: ModelSettings, sample: pd.DataFrame, rows: pd.DataFrame
-) -> DomainShift | CannotJudge:
-    if EVENT_TIME not in sample.columns:
-        return CannotJudge(
-            "the reference's sample was kept without the time of its rows", "The next promotion writes one with it"
-        )
-    days = [local_days(frame[EVENT_TIME], model.timezone) for frame in (sample, rows)]
-    try:
-        return domain_classifier(
-            sample, rows, champion.recipe.columns, reference_days=days[0], current_days=days[1], sample=CLASSIFIED
-        )
-    except CannotJudge as why:
-        return why
-
-
-def _plain(answer: PredictionShift | DomainShift | CannotJudge) -> dict[str, Any]:
-    if isinstance(answer, CannotJudge):
-        return {"cannot": {"why": answer.why, "remedy": answer.remedy}}
-    return {**asdict(answer), "sentence": answer.sentence}
 
 
 def _row(finding: Finding) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from mlops_assets.core.probe import SPANS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.core.words import Answer
+from mlops_assets.resources.findings import changed_definition, notes, novelty
 from mlops_assets.resources.holds import hold
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
@@ -71,6 +72,9 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         answer=_answer(answer) if answer else None,
         events=named(model.events, newest, model.timezone),
         rollout=told(platform, model),
+        definition=changed_definition(platform, model),
+        novelty=novelty(platform, model, since),
+        notes=notes(platform, model, since),
         probe=probed(platform, model, champion),
         cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks or champion is None else (),
     )

@@ -21,19 +21,24 @@ import pandas as pd
 
 from mlops_assets.core.estimation import Estimated, Estimator, Held, estimate_held
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.label_drift import label_drift
 from mlops_assets.core.maturity import MILESTONES, Restated, early_labels, maturity_curve, restated
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days, parse_duration
+from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import read_estimator, score_matrix
+from mlops_assets.resources.references import read_estimator, read_labels, score_matrix
 
 CURVE_WINDOWS = 4
 """Windows whose events make the label-maturity curve, besides what came after them."""
 PROFIT = "profit"
+SHOWN = 20
+"""Windows in a table."""
+_MOVED = {True: "yes", False: "no", None: "not mature"}
 BOUNDS = ("score_lower", "score_upper")
 """Columns of predictions with the bounds of an interval, where a model writes them."""
 
@@ -111,6 +116,44 @@ def put_on_record(
 def _holds(verdict: Mapping[str, Any]) -> str:
     said = {True: "held", False: "did not hold", None: "could not be judged"}[verdict["passed"]]
     return said if verdict["value"] is None else f"{said} ({verdict['value']:.4f})"
+
+
+# --- label drift -------------------------------------------------------------------------------------------
+
+
+def label_shift(platform: Platform, model: ModelSettings, version: int, rows: pd.DataFrame, row: PerformanceRow) -> Any:
+    """How far a window's labels are from those its version was trained on; or why nobody knows."""
+    known = rows[rows[LABEL].notna()]
+    try:
+        reference, mean = read_labels(platform.lake, model, version)
+        return label_drift(
+            reference,
+            mean,
+            known[LABEL],
+            local_days(known[EVENT_TIME], model.timezone),
+            task=model.task,
+            limit=model.monitoring.drift.psi,
+            share_unlabelled=row.share_unlabelled or 0.0,
+            mature=row.mature,
+        )
+    except CannotJudge as why:
+        return why
+
+
+def label_drift_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
+    """The newest judged window's sentence, and what the labels were by window."""
+    known = [s for s in summaries if s.get("label_drift", {}).get("sentence")]
+    if not known:
+        cannot = summaries[-1].get("label_drift", {}).get("cannot", {})
+        return f"Cannot judge, because {cannot['why']}. {cannot['remedy']}." if cannot else "No window was judged yet."
+    header = ["window", "of", "value", "lower", "upper", "in the reference", "PSI", "moved"]
+    rows = [
+        (s["window"], d["what"], d["value"], d["lower"], d["upper"], d["reference"], d["psi"], _MOVED[d["moved"]])
+        for s in known[-SHOWN:]
+        for d in (s["label_drift"],)
+    ]
+    told = model.label.noted(known[-1]["label_drift"]["sentence"])
+    return "\n\n".join([f"Window {known[-1]['window']}. {told}", markdown_table(rows, header=header)])
 
 
 # --- maturity ----------------------------------------------------------------------------------------------
@@ -250,8 +293,9 @@ def with_coverage(row: PerformanceRow, rows: pd.DataFrame, model: ModelSettings)
     if not set(BOUNDS) <= set(rows.columns):
         return row
     known = rows[rows[LABEL].notna()]
-    days = local_days(known[EVENT_TIME], model.timezone)
-    found = evaluate(known[LABEL].to_numpy(), known[[*BOUNDS]].to_numpy(), ["interval_coverage"], days)
+    found = evaluate(
+        known[LABEL].to_numpy(), known[[*BOUNDS]].to_numpy(), ["interval_coverage"], blocks_of(model, known)
+    )
     return replace(row, metrics={**row.metrics, **found})
 
 
@@ -259,6 +303,7 @@ def settings_digest(model: ModelSettings) -> str:
     """What identifies the settings that a report is made by: with others its windows are judged again."""
     watched = model.monitoring
     told: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
-    # Only where groups are named: without them nothing has to be judged again.
+    # Only where they are set: without them nothing has to be judged again.
     told += [asdict(watched.fairness)] if watched.fairness.by else []
+    told += [watched.performance.blocks] if watched.performance.blocks != "day" else []
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]

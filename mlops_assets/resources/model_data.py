@@ -17,6 +17,7 @@ import pandas as pd
 from mlops_assets.core.catalogue import Catalogue, LabelModel
 from mlops_assets.core.events import trained, usual
 from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window, local_days, maturity, midnight, parse_duration
@@ -73,6 +74,17 @@ class ModelData:
             for view in self.model.features
             for feature in self.catalogue.view(view).trained_features
             if feature.name not in self.model.exclude and (name := f"{view}__{feature.name}") not in self.model.exclude
+        ]
+
+    @property
+    def columns(self) -> list[FeatureColumn]:
+        """The schema of the trained features, from the catalogue."""
+        wanted = set(self.feature_columns)
+        return [
+            FeatureColumn(name, feature.kind)
+            for view in self.model.features
+            for feature in self.catalogue.view(view).features
+            if (name := f"{view}__{feature.name}") in wanted
         ]
 
     def events(self, start: date | None = None, end: date | None = None, *, as_of: datetime) -> pd.DataFrame:

@@ -22,10 +22,11 @@ from mlops_assets.core.drift import DriftVerdict, FeatureDrift, Profile, compare
 from mlops_assets.core.events import named
 from mlops_assets.core.performance import PerformanceRow, performance_report
 from mlops_assets.core.policy import CheckResult
-from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.reporting import answered, markdown_table
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
 from mlops_assets.resources.fairness_report import fairness_markdown, fairness_of
 from mlops_assets.resources.gating import slice_columns
@@ -34,7 +35,9 @@ from mlops_assets.resources.label_steps import (
     Estimates,
     by_window_markdown,
     estimates_markdown,
+    label_drift_markdown,
     label_maturity,
+    label_shift,
     labels_file,
     maturity_markdown,
     metric_plot,
@@ -113,7 +116,7 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
         checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts.items()]
         table = pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)])
         platform.lake.write(table, folder / "features.parquet")
-        explained = explain(platform, model, version, reference=reference, rows=rows, drifts=drifts, levels=levels)
+        explained = explain(platform, model, version, against=against, rows=rows, drifts=drifts, levels=levels)
         summary = {**_summary(window, model, state, checks, version=version, rows=len(rows)), **explained.to_dict()}
         judged.append((window, summary, drifts, rows, reference, explained))
     if not judged:
@@ -162,7 +165,11 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     summaries = _summaries(platform.lake, model.name, "performance")
     newest = [CheckResult.from_dict(check) for summary in summaries for check in summary["checks"]]
     restated = [summary["restated"][-1]["reason"] for summary in judged if summary["restated_now"]]
-    more = {"estimates": estimates_markdown(model, summaries), "label_maturity": maturity_markdown(maturity)}
+    more = {
+        "estimates": estimates_markdown(model, summaries),
+        "label_maturity": maturity_markdown(maturity),
+        "label_drift": label_drift_markdown(model, summaries),
+    }
     if model.monitoring.costs:
         more[PROFIT] = metric_plot(PROFIT, summaries, title="Profit per row by window")
     if model.monitoring.fairness.by:
@@ -211,6 +218,7 @@ def _judge_performance(
         "fairness": groups,
         "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
         "label_maturity": maturity,
+        "label_drift": answered(label_shift(platform, model, version, rows, row)),
         "restated": before.get("restated", []) if before else [],
         "restated_now": bool(found),
     }
@@ -249,6 +257,7 @@ def _performance(
         share=model.label.mature_share,
         max_delay=parse_duration(model.label.max_delay),
         slices={name: rows[name] for name in slice_columns(model, rows)},
+        blocks=blocks_of(model, rows),
     )
     return with_coverage(report.rows[0], rows, model), int(rows[VERSION].mode().iloc[0]), rows
 

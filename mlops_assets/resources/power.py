@@ -16,7 +16,8 @@ from mlops_assets.core.judging import CannotJudge, block_sums
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.power import Noise, Part, Seen, performance_power, probe_power, sentence
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import local_days, maturity, parse_duration
+from mlops_assets.core.windows import maturity, parse_duration
+from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.monitoring_steps import predicted_windows
@@ -101,7 +102,7 @@ def _performance(what: str, model: ModelSettings, rows: list[pd.DataFrame], refe
         except CannotJudge:
             # A window of one class, or in which the slice does not occur: the others say what the noise is.
             continue
-        parts.append(Part(value, *block_sums(psi, local_days(part[EVENT_TIME], model.timezone))))
+        parts.append(Part(value, *block_sums(psi, blocks_of(model, part))))
     noise = Noise.of(parts)
     own = noise.value if reference is None else reference
     return performance_power(what, noise, judge, model.monitoring.performance, reference=own)

@@ -19,6 +19,7 @@ from mlops_assets.core.day_counts import DayCounts
 from mlops_assets.core.drift import Grid, Kind, Profile
 from mlops_assets.core.estimation import Estimator, Outcomes
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.label_drift import label_profile
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn
 from mlops_assets.core.windows import local_days
@@ -63,7 +64,7 @@ def write_reference(
         columns: its features.
         scores: of the judged twin on the gate window: scores on rows a model was fitted on are too sure of themselves.
     """
-    folder = _folder(lake, model, version)
+    folder = reference_folder(lake, model, version)
     scored = pd.DataFrame({SCORE: np.asarray(scores, dtype=np.float64)})
     numeric: dict[str, Kind] = {SCORE: "numeric"}
     for name, frame, schema in (("features", rows, kinds(columns)), ("scores", scored, numeric)):
@@ -81,7 +82,7 @@ def read_reference(lake: Lake, model: str, version: int) -> Reference:
     Raises:
         FileNotFoundError: it has none.
     """
-    folder = _folder(lake, model, version)
+    folder = reference_folder(lake, model, version)
     if not (folder / "sample.parquet").exists():
         raise FileNotFoundError(
             f"{folder} has no reference, so version {version} of {model} cannot be compared. It is written "
@@ -99,13 +100,35 @@ def write_days(
 ) -> None:
     """Keep what each day of a version's training rows held, for levels calibrated on it."""
     days = DayCounts.of(rows, kinds(columns), local_days(rows[EVENT_TIME], model.timezone))
-    lake.write(days.to_frame(), _folder(lake, model.name, version) / "days.parquet")
+    lake.write(days.to_frame(), reference_folder(lake, model.name, version) / "days.parquet")
 
 
 def read_days(lake: Lake, model: str, version: int) -> DayCounts | None:
     """What each day of a version's training rows held; None where it was promoted before days were kept."""
-    path = _folder(lake, model, version) / "days.parquet"
+    path = reference_folder(lake, model, version) / "days.parquet"
     return DayCounts.from_frame(pd.read_parquet(path)) if path.exists() else None
+
+
+def write_labels(lake: Lake, model: ModelSettings, version: int, labels: pd.Series) -> None:
+    """Keep how the labels of a version's training rows are distributed; all of them are known."""
+    folder, profile = reference_folder(lake, model.name, version), label_profile(labels, model.task)
+    write_text(folder / "labels.grid.json", profile.grid.to_json())
+    write_text(folder / "labels.mean.json", json.dumps(float(labels.mean())))
+    write_text(folder / "labels.profile.json", profile.to_json())
+
+
+def read_labels(lake: Lake, model: ModelSettings, version: int) -> tuple[Profile, float]:
+    """The profile of a version's training labels, and their mean.
+
+    Raises:
+        CannotJudge: the version has none.
+    """
+    folder = reference_folder(lake, model.name, version)
+    if not (folder / "labels.profile.json").exists():
+        raise CannotJudge(
+            f"version {version} was promoted without the distribution of its labels", "The next promotion keeps it"
+        )
+    return _profile(folder, "labels"), float(json.loads((folder / "labels.mean.json").read_text(encoding="utf-8")))
 
 
 def write_outcomes(
@@ -132,7 +155,7 @@ def write_outcomes(
     if len(rows) > OUTCOMES:
         kept = np.sort(np.random.default_rng(SEED).choice(len(rows), OUTCOMES, replace=False))
         rows, scores = rows.iloc[kept], scores[kept]
-    folder, why = _folder(lake, model.name, version), None
+    folder, why = reference_folder(lake, model.name, version), None
     days = local_days(rows[EVENT_TIME], model.timezone)
     frame = score_columns(scores).assign(**{LABEL: rows[LABEL].to_numpy(), "day": days})
     if model.task == "regression":
@@ -159,7 +182,7 @@ def read_estimator(lake: Lake, model: ModelSettings, version: int) -> Estimator:
     from mlops_assets.core.dle import LOSSES, LossEstimator
     from mlops_assets.core.model import Model
 
-    folder = _folder(lake, model.name, version)
+    folder = reference_folder(lake, model.name, version)
     if not (folder / "outcomes.json").exists():
         raise CannotJudge(
             f"version {version} has no labels and scores of its gate window beside its reference",
@@ -190,7 +213,8 @@ def score_matrix(rows: pd.DataFrame) -> np.ndarray:
     return rows[classes].to_numpy() if classes else rows[SCORE].to_numpy()
 
 
-def _folder(lake: Lake, model: str, version: int) -> Path:
+def reference_folder(lake: Lake, model: str, version: int) -> Path:
+    """Where the reference of a version is kept."""
     return lake.folder("references", model, f"version={version}")
 
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlops_assets.core.comparison import Paired, twin_agrees
@@ -22,7 +21,7 @@ from mlops_assets.core.gate import Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.training import FeatureColumn, Model, Recipe, Tuned, fit
+from mlops_assets.core.training import Model, Recipe, Tuned, fit
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
@@ -35,7 +34,7 @@ from mlops_assets.resources.holds import frozen_against, overtaken
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
-from mlops_assets.resources.references import write_days, write_outcomes, write_reference
+from mlops_assets.resources.reference_steps import keep_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
 from mlops_assets.resources.rolling_out import finish, start, starts
@@ -129,24 +128,13 @@ def search(data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = 
         frame,
         frame[LABEL].to_numpy(),
         frame[EVENT_TIME],
-        feature_columns(model, data),
+        data.columns,
         model.task,
         model.metric,
         settings,
         half_life_days=TrainingWindow.parse(model.training.window).half_life_days,
         champion=champion,
     )
-
-
-def feature_columns(model: ModelSettings, data: ModelData) -> list[FeatureColumn]:
-    """The schema of the trained features, from the catalogue."""
-    wanted = set(data.feature_columns)
-    return [
-        FeatureColumn(name, feature.kind)
-        for view in model.features
-        for feature in data.catalogue.view(view).features
-        if (name := f"{view}__{feature.name}") in wanted
-    ]
 
 
 def refit(data: ModelData, challenger: Model, scored: Scored, *, as_of: datetime) -> tuple[Model, TrainingSet]:
@@ -220,25 +208,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         },
     )
     if conclusion.promote and shipped and shipped_rows:
-        columns = feature_columns(model, data)
-        like = data.usual(shipped_rows.frame)
-        write_days(platform.lake, model, version.version, like, columns=columns)
-        write_outcomes(
-            platform.lake,
-            model,
-            version.version,
-            rows,
-            scores=scores,
-            columns=columns,
-        )
-        write_reference(
-            platform.lake,
-            model.name,
-            version.version,
-            like,
-            columns=columns,
-            scores=_one_score(scores),
-        )
+        keep_reference(platform, data, version.version, fitted=shipped_rows, gate_rows=rows, scores=scores)
     known = shipped_rows if conclusion.promote and shipped_rows else fit_rows
     write_card(platform, model, version, scored=scored, fitted=known, compared=first, verdict=conclusion)
     platform.write_record(
@@ -356,11 +326,6 @@ def code_version() -> str:
 
 def _candidate_file(platform: Platform, model: ModelSettings, sha256: str, family: str) -> Path:
     return platform.lake.folder("models", model.name, "candidates", f"{sha256}.{family_called(family).ending}")
-
-
-def _one_score(scores: np.ndarray) -> np.ndarray:
-    """One number a row: the score itself, or the largest class probability."""
-    return scores if scores.ndim == 1 else scores.max(axis=1)
 
 
 def _slice_row(name: str, result: Paired | CannotJudge) -> tuple[Any, ...]:

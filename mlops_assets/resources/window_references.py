@@ -11,12 +11,13 @@ from datetime import date, timedelta
 
 from mlops_assets.core.drift import Grid, Profile
 from mlops_assets.core.drift_grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.settings import ModelSettings, pinned_days
 from mlops_assets.core.windows import Window, midnight
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import SAMPLE, SEED, Reference, kinds, read_reference
-from mlops_assets.resources.training_steps import feature_columns
+from mlops_assets.resources.slice_references import Slices, profiled, read_slices
 
 YEAR = timedelta(days=364)
 """Whole weeks, so that a Monday is held against a Monday; months go by the calendar."""
@@ -24,9 +25,16 @@ YEAR = timedelta(days=364)
 
 @dataclass(frozen=True)
 class Against:
-    """A window's reference, and why its verdict has to wait, if it has."""
+    """What a window is compared with.
+
+    Attributes:
+        reference: all rows of it.
+        slices: the grid of its slices and the profile of each; None where the YAML names none, or why there are none.
+        warming_up: why the verdict has to wait, if it has.
+    """
 
     reference: Reference
+    slices: Slices | CannotJudge | None = None
     warming_up: str = ""
 
 
@@ -42,7 +50,7 @@ def reference_of(platform: Platform, model: ModelSettings, window: Window, versi
     kept = read_reference(platform.lake, model.name, version)
     wanted = model.monitoring.drift.reference
     if wanted == "promotion":
-        return Against(kept)
+        return Against(kept, _kept_slices(platform, model, version))
     start, end = _last_year(model, window) if wanted == "season" else pinned_days(wanted)
     data = platform.data(model)
     events = data.events(start, end, as_of=min(window.start, midnight(end, model.timezone)))
@@ -51,18 +59,24 @@ def reference_of(platform: Platform, model: ModelSettings, window: Window, versi
             f"Warming up: {start} to {end - timedelta(days=1)} holds {len(events):,} of the {MIN_REFERENCE_ROWS} rows "
             "that a reference needs. What follows is against the rows that the champion was trained on, and no verdict:"
         )
-        return Against(kept, told)
+        return Against(kept, _kept_slices(platform, model, version), told)
     rows = data.with_features(events)
-    columns = feature_columns(model, data)
+    columns = data.columns
     grid = Grid.from_reference(rows, kinds(columns))
     sample = rows.sample(min(SAMPLE, len(rows)), random_state=SEED).sort_index()
-    return Against(
-        replace(
-            kept,
-            features=Profile.of(grid, rows),
-            sample=sample[[EVENT_TIME, *(column.name for column in columns)]],
-        )
+    reference = replace(
+        kept, features=Profile.of(grid, rows), sample=sample[[EVENT_TIME, *(column.name for column in columns)]]
     )
+    return Against(reference, profiled(data, rows, columns=columns, as_of=platform.now(model)))
+
+
+def _kept_slices(platform: Platform, model: ModelSettings, version: int) -> Slices | CannotJudge | None:
+    if not model.monitoring.slices:
+        return None
+    try:
+        return read_slices(platform.lake, model.name, version)
+    except CannotJudge as why:
+        return why
 
 
 def _last_year(model: ModelSettings, window: Window) -> tuple[date, date]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from mlops_assets.core.evidence import Novelty
 from mlops_assets.core.policy import (
     RULES,
     CheckResult,
@@ -231,6 +232,48 @@ def test_a_rejected_candidate_of_age_renews_the_term() -> None:
     assert act(evidence(), now=old) == ("retrain", "age")
     assert act(evidence(), now=old, history=earlier) == ("wait", "nothing")
     assert act(evidence(), now=SINCE + timedelta(days=84), history=earlier) == ("retrain", "age")
+
+
+def test_a_changed_definition_starts_a_candidate_and_is_held_back_like_any_other() -> None:
+    told = "The definition has changed since version 3 was trained: 1 new (a)."
+    decision = decide(evidence(definition=told), POLICY, NONE, NOW)
+    assert (decision.action, decision.rule, decision.reasons[0]) == ("retrain", "definition", told)
+    assert any("the definition had not changed" in c.sentence for c in decision.counterfactuals)
+    assert act(evidence(definition=told), replace(POLICY, definition_change=False)) == ("wait", "nothing")
+    assert act(evidence(definition=told, matured_labels=3)) == ("wait", "labels")
+    assert act(evidence(definition=told, paused="ana: audit")) == ("wait", "paused")
+
+
+def test_rows_of_a_new_kind_start_a_candidate_where_that_is_agreed() -> None:
+    wary, new = replace(POLICY, max_novelty=0.1), Novelty(0.12, "week 6", START + 6 * WEEK)
+    assert act(evidence(novelty=new)) == ("wait", "nothing")
+    assert act(evidence(), wary) == ("wait", "nothing")
+    assert act(evidence(novelty=replace(new, share=0.1)), wary) == ("wait", "nothing")
+    decision = decide(evidence(novelty=new), wary, NONE, NOW)
+    assert (decision.action, decision.rule) == ("retrain", "novelty")
+    assert decision.reasons[0] == (
+        "12.0% of the rows of window week 6 are unlike those that the champion was trained on "
+        "(limit 10.0%, 1.0% is usual)."
+    )
+    for change in decision.counterfactuals:
+        assert change.replay(evidence(novelty=new), wary, NONE, NOW) == change.action != "retrain"
+    answered = History((Past(NOW - 2 * WEEK, "retrain", "x", "novelty", {"inputs_match_reference": new.window_end}),))
+    assert act(evidence(novelty=new), wary, answered) == ("wait", "nothing")
+
+
+def test_notes_are_kept_and_change_nothing() -> None:
+    found = evidence(notes=("Estimated, not measured: roc_auc 0.7.",), novelty=Novelty(0.02, "week 6", START))
+    assert Evidence.from_json(found.to_json()) == found
+    assert act(found) == act(evidence())
+    assert decide(found, POLICY, NONE, NOW).evidence["notes"] == ["Estimated, not measured: roc_auc 0.7."]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("max_novelty", 1.5), ("max_novelty", "much"), ("definition_change", "maybe")]
+)
+def test_a_field_that_cannot_be_read_is_named(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"retrain.{field} is "):
+        RetrainPolicy.from_dict({field: value})
 
 
 def test_age_starts_a_candidate() -> None:

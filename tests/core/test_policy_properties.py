@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from mlops_assets.core.evidence import Novelty
 from mlops_assets.core.looks import ProfitGain
 from mlops_assets.core.policy import (
     RULES,
@@ -49,6 +50,7 @@ def case(seed: int) -> Case:
         cooldown=int(rng.integers(0, 9)) * DAY,
         budget=int(rng.integers(0, 5)),
         max_age=None if maybe(0.5) else "auto",
+        max_novelty=0.1 if maybe(0.5) else None,
         price_money=float(rng.uniform(0, 60)) if maybe(0.3) else None,
         mode="propose" if maybe(0.3) else "act",
         quiet_hours=("mon-fri 08:00-18:00",) if maybe(0.3) else (),
@@ -71,6 +73,8 @@ def case(seed: int) -> Case:
         snoozed=_hold(rng, now) if maybe(0.15) else None,
         rollout="Version 4 is in canary." if maybe(0.1) else "",
         labels_at_fit=int(rng.choice([0, 10_000, 50_000])) if champion else 0,
+        definition="The definition has changed." if maybe(0.1) else "",
+        novelty=Novelty(float(rng.uniform(0, 0.2)), "w", now) if maybe(0.5) else None,
     )
     if maybe(0.4):
         change = str(rng.choice(CHANGES))

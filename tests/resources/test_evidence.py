@@ -11,6 +11,7 @@ import pytest
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.windows import midnight
 from mlops_assets.resources.evidence import consider, gather, history, keep
+from mlops_assets.resources.findings import changed_definition
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import MlflowUnavailable
 from mlops_assets.resources.training_steps import finish_promotion, prepare
@@ -36,10 +37,29 @@ def test_what_is_known_of_a_champion_on_its_second_monday(reading: World) -> Non
     assert (evidence.data_ok, evidence.request, evidence.paused, evidence.cannot_judge) == (True, None, None, ())
 
 
-def test_windows_before_the_champion_speak_of_another_model(drifting: World) -> None:
-    drifting.tick()
-    evidence = gather(drifting.platform, drifting.model, drifting.platform.now(drifting.model))
+def test_what_reports_say_besides_their_checks_is_part_of_it(reading: World) -> None:
+    evidence = gather(reading.platform, reading.model, reading.platform.now(reading.model))
+    assert evidence.definition == ""
+    assert evidence.novelty is not None
+    assert (evidence.novelty.window, 0.0 <= evidence.novelty.share < 0.1) == ("2013-02-25..2013-03-03", True)
+    matters, novel = evidence.notes
+    assert matters.startswith("Drift that matters most in 2013-02-25..2013-03-03: flights: 12 of its 28 features")
+    assert "lie outside its joint support (expected 1%)" in novel
+
+
+def test_a_changed_definition_is_evidence_until_a_version_was_trained_by_it(drifting: World) -> None:
+    changed = drifting.with_settings(exclude=["distance_miles"])
+    evidence = gather(changed.platform, changed.model, changed.platform.now(changed.model))
+    assert evidence.definition == (
+        "The definition has changed since version 1 was trained: 1 gone (feat_flight__distance_miles)."
+    )
+    # The tick is held back by nothing: drift asks first where the probe has not looked.
+    changed.tick()
+    # Windows before the new champion speak of another model.
+    evidence = gather(changed.platform, changed.model, changed.platform.now(changed.model))
     assert (evidence.champion_version, evidence.checks, evidence.matured_labels) == ("2", (), 0)
+    assert (evidence.definition, evidence.novelty, evidence.notes) == ("", None, ())
+    assert changed_definition(drifting.platform, drifting.model).endswith("1 new (feat_flight__distance_miles).")
 
 
 def test_considering_writes_nothing_and_another_policy_may_be_asked(reading: World) -> None:

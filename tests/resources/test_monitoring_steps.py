@@ -12,12 +12,14 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.drift import compare
+from mlops_assets.core.multivariate import outside_support
+from mlops_assets.core.windows import midnight
 from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.monitoring_steps import watch_drift, watch_performance
 from mlops_assets.resources.prediction_steps import SCORE, read_scores, score_days
 from mlops_assets.resources.references import read_reference, write_reference
-from mlops_assets.resources.training_steps import feature_columns
+from mlops_assets.resources.slice_references import slices_of
 from tests.real_slice import WEEKS, World, working_in
 
 FIRST = "2013-02-18..2013-02-24"
@@ -155,7 +157,7 @@ def test_a_reference_of_a_few_rows_is_refused_or_says_that_it_cannot_judge(
 ) -> None:
     from mlops_assets.core.judging import CannotJudge
 
-    columns = feature_columns(drifting.model, drifting.platform.data(drifting.model))
+    columns = drifting.platform.data(drifting.model).columns
     rows = read_scores(drifting.platform, drifting.model, *WEEKS[:2]).head(50)
     with pytest.raises(CannotJudge) as why:
         write_reference(drifting.platform.lake, "flight_delay", 7, rows, columns=columns, scores=rows[SCORE].to_numpy())
@@ -185,6 +187,81 @@ def test_each_window_says_what_moved_and_what_it_did(reading: World) -> None:
     assert first["levels"]["calibrated"] is False
     page = reading.platform.lake.folder("reports", "flight_delay", "drift", "window=2013-02-25T0500", "report.html")
     assert "What moved, and what it did" in page.read_text(encoding="utf-8")
+
+
+def test_each_window_says_what_its_rows_show_together(reading: World) -> None:
+    reference = read_reference(reading.platform.lake, "flight_delay", 1)
+    rows = read_scores(reading.platform, reading.model, *WEEKS[:2])
+    (first, _) = summaries(reading, "drift")
+    assert first["reconstruction_error"]["cannot"]["why"].startswith("the reference has 6 blocks of 7 days")
+    support, columns = first["outside_support"], reading.platform.data(reading.model).columns
+    assert support["outside_joint"] == outside_support(reference.sample, rows, columns, sample=8_000).outside_joint
+    assert first["local_drift"]["judged"] == 3
+    weights = first["prediction_shift"]["weights"]
+    assert sum(weights["current"].values()) == pytest.approx(1.0)
+    page = reading.platform.lake.folder("reports", "flight_delay", "drift", "window=2013-02-25T0500", "report.html")
+    told = page.read_text(encoding="utf-8")
+    for part in ("joint support", "their order kept", "A classifier", "of 3 slices features moved"):
+        assert part in told
+
+
+def test_drift_in_one_airport_is_found_where_the_whole_does_not_show_it(drifting: World) -> None:
+    """A feed that loses the route's distance for one airport in three; the whole is under the missing share's limit."""
+    lake = drifting.platform.lake
+    for path in lake.partitions("predictions", "flight_delay", name="batch").values():
+        rows = pd.read_parquet(path)
+        lost = (rows["origin"] == "LGA") & (np.arange(len(rows)) % 4 == 0)
+        lake.write(rows.assign(feat_flight__distance_miles=rows["feat_flight__distance_miles"].mask(lost)), path)
+    watched = watch_drift(drifting.platform, drifting.model)
+    assert watched is not None
+    found = [f for f in summaries(drifting, "drift")[-1]["local_drift"]["findings"] if f["feature"].endswith("_miles")]
+    assert [(f["slice"], f["statistic"]) for f in found] == [("origin=LGA", "missing_change")]
+    assert found[0]["whole"] < 0.1 < found[0]["value"]
+    assert "| origin=LGA |" in watched.more["findings"]
+
+
+def test_slices_may_be_columns_that_training_sets_do_not_hold(drifting: World) -> None:
+    data = drifting.with_settings(monitoring={"slices": ["outcome", "origin"]}).platform.data
+    model = drifting.with_settings(monitoring={"slices": ["outcome", "origin"]}).model
+    now = drifting.platform.now(drifting.model)
+    events = data(model).events(WEEKS[0], WEEKS[1], as_of=now)
+    bare = events[[*data(model).keys, "event_timestamp"]].iloc[::-1].reset_index(drop=True)
+    found = slices_of(data(model), bare, as_of=now)
+    assert list(found["outcome"]) == list(events["outcome"].iloc[::-1])
+    assert list(found["origin"]) == list(events["origin"].iloc[::-1])
+
+
+def test_labels_are_held_against_those_the_champion_was_trained_on(drifting: World) -> None:
+    (first, _) = summaries(drifting, "performance")
+    found = first["label_drift"]
+    training = drifting.platform.data(drifting.model).labelled(known_by=midnight(WEEKS[0], "America/New_York"))
+    assert found["reference"] == pytest.approx(training["label"].mean())
+    assert found["value"] == pytest.approx(first["performance"]["label_rate"])
+    assert found["moved"] is False
+    for path in drifting.home.lake.glob("references/flight_delay/version=1/labels.*"):
+        path.unlink()
+    for path in drifting.platform.lake.folder("reports", "flight_delay", "performance").glob("*/summary.json"):
+        path.unlink()
+    watched = watch_performance(drifting.platform, drifting.model)
+    assert watched is not None
+    assert watched.more["label_drift"].endswith("The next promotion keeps it.")
+
+
+def test_intervals_may_be_by_entity(drifting: World) -> None:
+    by = replace(drifting.model.monitoring.performance, blocks="carrier")
+    world = drifting.with_settings(monitoring={"performance": by})
+    (before, _) = summaries(drifting, "performance")
+    assert watch_performance(world.platform, world.model) is not None  # judged again: its intervals are others
+    (after, _) = summaries(world, "performance")
+    rows = read_scores(world.platform, world.model, *WEEKS[:2])
+    old, new = (one["performance"]["metrics"]["roc_auc"] for one in (before, after))
+    assert (old["n_blocks"], old["lower"]) == (7, None)
+    assert new["n_blocks"] == rows["carrier"].nunique() >= 8
+    assert new["value"] == old["value"]
+    assert new["lower"] < new["value"] < new["upper"]
+    wrong = drifting.with_settings(monitoring={"performance": replace(by, blocks="customer")})
+    with pytest.raises(ValueError, match=r"monitoring.performance.blocks names 'customer'.* Correct the name"):
+        watch_performance(wrong.platform, wrong.model)
 
 
 def judged_again(world: World, levels: str, window: str = "day"):
@@ -217,8 +294,10 @@ def test_auto_keeps_the_policy_where_it_does_not_and_says_so(drifting: World) ->
     assert "of the 52 windows that calibrated levels need" in summary["levels"]["sentence"]
     assert watched.newest[0].limit == 0.05
     drifting.platform.lake.folder("references", "flight_delay", "version=1", "days.parquet").unlink()
+    drifting.platform.lake.folder("references", "flight_delay", "version=1", "slices.json").unlink()
     _, without = judged_again(drifting, "calibrated", "week")
     assert "kept without its days" in without["levels"]["sentence"]
+    assert without["local_drift"]["cannot"]["remedy"] == "The next promotion keeps them"
 
 
 def test_a_reference_of_an_older_version_of_the_platform_still_works(drifting: World) -> None:

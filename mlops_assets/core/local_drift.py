@@ -1,0 +1,194 @@
+"""Drift inside one slice that the whole does not show.
+
+Here: profiles of slices on one coarse grid, and the features that moved in a slice but not in all rows. Not here: the
+statistics (`drift_compare`), which columns are slices (`monitoring.slices` of a model's YAML), drift of all rows
+(`drift_findings`).
+
+A carrier with a tenth of the rows may lose a feature altogether and move its PSI over all rows by next to nothing. A
+slice has few rows, though, and many slices times many features are many chances: a PSI must be above the policy's level
+by what sampling alone adds on average, (groups - 1) (1 / n + 1 / m), and twice as large as that of all rows. What then
+still rings by chance is days that are not alike; nothing follows from it but a line in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.calibration import Breach, Levels, breaches
+from mlops_assets.core.comparison import slice_rows
+from mlops_assets.core.drift import PSI_BINS, FeatureDrift, Grid, Profile, compare
+
+BINS = 128
+"""Of equal mass for a number: a PSI needs ten, and its borders are off by one of these at most."""
+MIN_ROWS = 500
+"""Smaller slices are named, not compared: of 500 rows a side, sampling adds 0.04 to a PSI of ten groups."""
+MAX_SLICES = 100
+"""The largest ones are kept."""
+TIMES = 2.0
+"""A slice's value must be so many times that of all rows."""
+TOLD = 3
+
+
+@dataclass(frozen=True)
+class LocalFinding:
+    """One feature that moved in one slice.
+
+    Attributes:
+        slice: `column=value`.
+        feature: its name.
+        statistic: the worst breach ...
+        value: ... with this value in the slice ...
+        level: ... where this was allowed.
+        whole: the statistic over all rows; None where it is not defined there.
+        n_reference: rows of the slice in the reference.
+        n_current: rows of it in the window.
+        matters: importance of the feature times excess (value / level); findings are sorted by it.
+        sentence: for people.
+    """
+
+    slice: str
+    feature: str
+    statistic: str
+    value: float
+    level: float
+    whole: float | None
+    n_reference: int
+    n_current: int
+    matters: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class LocalDrift:
+    """What moved in slices only.
+
+    Attributes:
+        findings: what matters most first.
+        judged: slices that were compared.
+        too_small: slices that were not, for want of rows on either side.
+        sentence: for people.
+    """
+
+    findings: tuple[LocalFinding, ...]
+    judged: int
+    too_small: tuple[str, ...]
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def slice_profiles(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any]) -> dict[str, Profile]:
+    """The profile of every slice, the largest ones where there are over a hundred.
+
+    Args:
+        grid: of the reference's features.
+        frame: n rows with them.
+        slices: column -> values, shape (n,); missing values form no slice.
+
+    Returns:
+        `column=value` -> profile, in the order of names.
+    """
+    found = sorted(slice_rows(slices), key=lambda part: (-part[1].size, part[0]))[:MAX_SLICES]
+    return {name: Profile.of(grid, frame.iloc[rows]) for name, rows in sorted(found)}
+
+
+def local_drift(
+    reference: Mapping[str, Profile],
+    current: Mapping[str, Profile],
+    *,
+    whole: Sequence[FeatureDrift],
+    levels: Levels,
+    importance: Mapping[str, float],
+) -> LocalDrift:
+    """The features that moved in a slice and not in all rows.
+
+    Args:
+        reference: `slice_profiles` of the reference.
+        current: of the window, on the same grid.
+        whole: the drift of all rows, as `compare` returned it.
+        levels: of its statistics; the slices' are wider by what their size adds.
+        importance: feature -> share of the champion's gain.
+    """
+    everywhere = {drift.feature: drift for drift in whole}
+    moved = {drift.feature for drift in whole if breaches(drift, levels)}
+    large = [name for name in current if name in reference and _is_large(reference[name], current[name])]
+    found = [
+        _finding(name, breach, everywhere[breach.feature], reference[name], current[name], importance)
+        for name in large
+        for drift in compare(reference[name], current[name])
+        if drift.feature in everywhere and drift.feature not in moved
+        for breach in _own(drift, everywhere[drift.feature], levels, _groups(drift, reference[name], current[name]))[:1]
+    ]
+    found.sort(key=lambda finding: (-finding.matters, -finding.value / max(finding.level, 1e-9), finding.slice))
+    small = tuple(sorted({*reference, *current} - set(large)))
+    return LocalDrift(tuple(found), len(large), small, _sentence(found, len(large), small))
+
+
+def _is_large(reference: Profile, current: Profile) -> bool:
+    return min(reference.rows, current.rows) >= MIN_ROWS
+
+
+def _groups(drift: FeatureDrift, reference: Profile, current: Profile) -> int:
+    """Groups that a PSI sums over: ten of a number, the categories that either side has."""
+    if drift.kind != "categorical":
+        return PSI_BINS
+    return int(np.count_nonzero(reference.counts[drift.feature] + current.counts[drift.feature]))
+
+
+def _own(drift: FeatureDrift, whole: FeatureDrift, levels: Levels, groups: int) -> list[Breach]:
+    """What is beyond the levels of a slice of this size, and well beyond what all rows show; the worst first."""
+    agreed = levels.level.get(drift.feature, {})
+    level = {name: _level(name, value, drift, whole, groups) for name, value in agreed.items()}
+    return breaches(drift, replace(levels, level={drift.feature: level}))
+
+
+def _level(statistic: str, level: float, drift: FeatureDrift, whole: FeatureDrift, groups: int) -> float:
+    if statistic.endswith("_p"):
+        # A p-value knows how many rows there are; that of all rows is above its level, or nobody would ask.
+        return level
+    if statistic == "psi" and drift.n_reference and drift.n_current:
+        level += (groups - 1) * (1.0 / drift.n_reference + 1.0 / drift.n_current)
+    return max(level, TIMES * abs(getattr(whole, statistic) or 0.0))
+
+
+def _finding(
+    name: str,
+    breach: Breach,
+    whole: FeatureDrift,
+    reference: Profile,
+    current: Profile,
+    importance: Mapping[str, float],
+) -> LocalFinding:
+    over_all = getattr(whole, breach.statistic)
+    told = f"{name}: {breach.feature} has moved ({breach.statistic} {breach.value:.3g}, level {breach.level:.3g}"
+    told += f"; over all rows {over_all:.3g})" if over_all is not None else ")"
+    return LocalFinding(
+        slice=name,
+        feature=breach.feature,
+        statistic=breach.statistic,
+        value=breach.value,
+        level=breach.level,
+        whole=over_all,
+        n_reference=reference.rows,
+        n_current=current.rows,
+        matters=importance.get(breach.feature, 0.0) * breach.excess,
+        sentence=f"{told}, in {current.rows:,} rows.",
+    )
+
+
+def _sentence(found: Sequence[LocalFinding], judged: int, small: Sequence[str]) -> str:
+    slices = len({finding.slice for finding in found})
+    told = f"Of {judged} slices, none shows drift that all rows together do not"
+    if found:
+        told = f"In {slices} of {judged} slices features moved that did not move over all rows: "
+        told += "; ".join(finding.sentence.rstrip(".") for finding in found[:TOLD])
+        told += f"; {len(found) - TOLD} more" if len(found) > TOLD else ""
+    note = f" {len(small)} have fewer than {MIN_ROWS} rows on a side and were not compared." if small else ""
+    return f"{told}.{note}"

@@ -1,0 +1,91 @@
+"""What else is known of a model besides its checks: its definition, rows of a new kind, and what its reports say.
+
+Here: reading these for the evidence. Not here: the checks and all other evidence (`evidence`), what follows
+(`core.rules`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.core.evidence import Novelty
+from mlops_assets.core.matrix import FeatureColumn
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.label_steps import estimate_in
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.registry import ModelDamaged
+
+NAMED = 5
+"""Features named in a sentence."""
+
+
+def changed_definition(platform: Platform, model: ModelSettings) -> str:
+    """How the definition differs from that of the newest version, promoted or not; empty where it does not.
+
+    The newest and not the champion: a candidate that the gate rejected has answered its definition.
+    """
+    versions = platform.registry.versions(model.name)
+    if not versions:
+        return ""
+    newest = max(version.version for version in versions)
+    try:
+        recipe = platform.registry.load(model.name, newest).recipe
+    except ModelDamaged:
+        # Whoever predicts with it fails, and says what to do; a definition is no reason to.
+        return ""
+    told = _differences(recipe.columns, platform.data(model).columns)
+    if recipe.task != model.task:
+        told.append(f"the task was {recipe.task} and is {model.task}")
+    return f"The definition has changed since version {newest} was trained: {'; '.join(told)}." if told else ""
+
+
+def _differences(before: Any, now: list[FeatureColumn]) -> list[str]:
+    old, new = ({column.name: column.kind for column in columns} for columns in (before, now))
+    changes = {
+        "new": [name for name in new if name not in old],
+        "gone": [name for name in old if name not in new],
+        "of another kind": [name for name in new if name in old and new[name] != old[name]],
+    }
+    return [f"{len(names)} {what} ({_named(names)})" for what, names in changes.items() if names]
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
+    """Rows unlike the champion's in the newest window that ended after it was fitted."""
+    summary = _newest(platform, model, "drift", since)
+    found = (summary or {}).get("outside_support", {}).get("outside_joint")
+    if summary is None or found is None:
+        return None
+    return Novelty(found, summary["window"], datetime.fromisoformat(summary["end"]))
+
+
+def notes(platform: Platform, model: ModelSettings, since: datetime | None) -> tuple[str, ...]:
+    """What the newest reports say and no rule reads."""
+    told = []
+    if drift := _newest(platform, model, "drift", since):
+        support = drift.get("outside_support", {}).get("sentence")
+        told += [
+            f"Drift that matters most in {drift['window']}: {f['sentence']}" for f in drift.get("findings", [])[:1]
+        ]
+        told += [f"Novelty in {drift['window']}: {support}"] if support else []
+    performance = _newest(platform, model, "performance", since)
+    if performance and not performance["performance"]["mature"]:
+        estimate = estimate_in(performance, model.metric)
+        told += [f"{performance['window']} has not matured. {model.label.noted(estimate.sentence)}"]
+    return tuple(told)
+
+
+def _newest(platform: Platform, model: ModelSettings, report: str, since: datetime | None) -> Mapping[str, Any] | None:
+    """The summary of the newest window, unless the champion was fitted on it."""
+    paths: list[Path] = sorted(platform.lake.folder("reports", model.name, report).glob("window=*/summary.json"))
+    if not paths:
+        return None
+    summary: Mapping[str, Any] = json.loads(paths[-1].read_text(encoding="utf-8"))
+    return summary if since is None or datetime.fromisoformat(summary["end"]) > since else None
