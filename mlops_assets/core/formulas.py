@@ -67,7 +67,7 @@ def pr_auc(p: Array, s: Array) -> tuple[float, Array, Array]:
     if n1 <= 0.0 or n1 >= n:
         raise _one_class("pr_auc", p)
     _, codes = np.unique(-s, return_inverse=True)
-    ones = np.bincount(codes, weights=p)
+    ones = np.bincount(codes, weights=p).astype(np.float64)
     called = np.cumsum(np.bincount(codes)).astype(np.float64)
     precision = np.cumsum(ones) / called
     value = _dot(ones, precision) / n1
