@@ -18,7 +18,7 @@ import yaml
 
 from mlops_assets.components.landing_source import CONTRACT_CHECK, build_raw_asset
 from mlops_assets.components.partitions import span_tags
-from mlops_assets.core.settings import SourceSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.core.spans import Span
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.intake import Intake

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.core.settings import Grain, ModelSettings, SourceSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.resources.settings_files import read_settings
 from mlops_assets.resources.sources import DEFS
 

@@ -21,7 +21,7 @@ from mlops_assets.components.partitions import (
     partitions_of_source,
     report_partitions,
 )
-from mlops_assets.core.settings import SourceSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Read, Taken, Verdict, read_file
 from mlops_assets.resources.lake import Lake
 

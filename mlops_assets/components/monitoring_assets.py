@@ -48,7 +48,12 @@ def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
         owners=model.owners,
         kinds={"parquet", "xgboost"},
         skippable=True,
-        partitions_def=partitions_of("day", start=model.start, timezone=model.timezone),
+        partitions_def=partitions_of(
+            "day",
+            start=model.start,
+            timezone=model.timezone,
+            after=model.end and model.end + timedelta(days=1),
+        ),
     )
 
     @dg.multi_asset(

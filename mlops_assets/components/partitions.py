@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from typing import Any
 
 import dagster as dg
 
-from mlops_assets.core.settings import Grain, SourceSettings
+from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.core.spans import Span
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -21,15 +22,24 @@ SPAN = "mlops/days"
 """First day and the day after the last, for partitions that are longer than a day."""
 
 
-def partitions_of(grain: Grain, *, start: date, timezone: str) -> dg.PartitionsDefinition | None:
-    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None for `none`."""
-    text = start.isoformat()
+def partitions_of(grain: Grain, *, start: date, timezone: str, after: date | None) -> dg.PartitionsDefinition | None:
+    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None for `none`.
+
+    Args:
+        grain: length of a partition.
+        start: first day.
+        timezone: whose calendar it is.
+        after: the first day after the last partition; None while data come.
+    """
+    span: dict[str, Any] = {
+        "start_date": start.isoformat(), "end_date": after and after.isoformat(), "timezone": timezone
+    }  # fmt: skip
     if grain == "day":
-        return dg.DailyPartitionsDefinition(start_date=text, timezone=timezone)
+        return dg.DailyPartitionsDefinition(**span)
     if grain == "week":
-        return dg.WeeklyPartitionsDefinition(start_date=text, timezone=timezone, day_offset=1)
+        return dg.WeeklyPartitionsDefinition(**span, day_offset=1)
     if grain == "month":
-        return dg.MonthlyPartitionsDefinition(start_date=text, timezone=timezone)
+        return dg.MonthlyPartitionsDefinition(**span)
     return None
 
 
@@ -37,7 +47,8 @@ def partitions_of_source(source: SourceSettings) -> dg.PartitionsDefinition | No
     """The partitions of `raw/<source>`."""
     if source.grain == "none":
         return None
-    return partitions_of(source.grain, start=source.start_date, timezone=source.timezone)
+    after = source.end and source.end_of(source.partition_of(source.end))
+    return partitions_of(source.grain, start=source.start_date, timezone=source.timezone, after=after)
 
 
 def span_tags(span: Span) -> dict[str, str]:

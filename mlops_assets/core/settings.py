@@ -1,20 +1,20 @@
-"""What a source and a monitored model look like in YAML: every field, its default and its meaning.
+"""What a monitored model looks like in YAML: every field, its default and its meaning.
 
-Here: the settings as strict pydantic models. Not here: reading them from files (`resources.settings_files`), what is
-built from them (`components`), the rules that read them (`core.policy`, `core.gate`, ...).
+Here: the settings as strict pydantic models. Not here: sources (`core.source_settings`), reading files
+(`resources.settings_files`), what is built from them (`components`), the rules that read them (`core.policy`,
+`core.gate`, ...).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.drift import DriftPolicy
 from mlops_assets.core.events import DeclaredEvent
 from mlops_assets.core.fairness_policy import FairnessPolicy
@@ -24,129 +24,12 @@ from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.rollout import RolloutPolicy
+from mlops_assets.core.source_settings import Settings, SourceSettings, known_zone, refuse_end_before_start
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
 
-Grain = Literal["day", "week", "month", "none"]
 Task = Literal["binary", "regression", "multiclass"]
-
-
-class Settings(BaseModel):
-    """Strict: an unknown field is an error that names it, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class ColumnSpec(Column):
-    """The fields of `Column`; no missing value is allowed unless `max_null_share` says so."""
-
-    max_null_share: float | None = 0.0
-
-
-class RowsContract(Settings):
-    """How many rows a partition may have."""
-
-    min: int = Field(default=1, ge=0)
-    max: int | None = Field(default=None, ge=1)
-
-
-class ContractSettings(Settings):
-    """What a partition must satisfy before it is written to the lake."""
-
-    columns: dict[str, ColumnSpec] = Field(description="Name and rule of each column.")
-    extra: Literal["forbid", "ignore"] = Field(default="forbid", description="What happens to undeclared columns.")
-    unique: list[str] = Field(default_factory=list, description="Columns that together identify a row.")
-    rows: RowsContract = Field(default_factory=RowsContract)
-    no_future: bool = Field(default=True, description="Whether an event time later than now is a violation.")
-
-
-class SourceSettings(Settings):
-    """A raw table that lands as files, partitioned by event time."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The asset is raw/<name>, the folder landing/<name>/.")
-    description: str = Field(description="Begins with what one row is.")
-    files: str = Field(
-        description="File name pattern, e.g. orders_{partition}*.csv; {partition} stands for the first day, as "
-        "2013-01-31. Of several files for one partition the newest holds it whole."
-    )
-    grain: Grain = Field(default="day", description="Length of a partition; none: one table, replaced whole.")
-    event_time: str | None = Field(default=None, description="The column with the time of the event.")
-    timezone: str = Field(default="UTC", description="Calendar days, weeks and months are those of this zone.")
-    start: date | None = Field(default=None, description="First partition, as 2013-01-01; needed with a grain.")
-    required: bool = Field(default=True, description="Whether models wait for this source (the data clock).")
-    freshness: str = Field(default="36h", description="Stale when the newest good partition ended longer ago.")
-    null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
-    owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
-    contract: ContractSettings
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is no time zone. Write an IANA name such as America/New_York.") from error
-        return value
-
-    @field_validator("freshness")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
-
-    @model_validator(mode="after")
-    def _partitioned_sources_are_complete(self) -> SourceSettings:
-        if self.grain == "none":
-            return self
-        if not self.event_time or not self.start or "{partition}" not in self.files:
-            raise ValueError(
-                f"source {self.name}: grain {self.grain} needs `event_time`, `start` and a {{partition}} in `files`."
-            )
-        if self.event_time not in self.contract.columns:
-            raise ValueError(f"source {self.name}: event_time {self.event_time!r} is not in contract.columns; add it.")
-        return self
-
-    @property
-    def rules(self) -> SourceContract:
-        """The contract, told the source's event time and time zone."""
-        contract = self.contract
-        return SourceContract(
-            columns=contract.columns,
-            unique=tuple(contract.unique),
-            min_rows=contract.rows.min,
-            max_rows=contract.rows.max,
-            event_time=self.event_time,
-            tz=self.timezone,
-            no_future=contract.no_future,
-            extra=contract.extra,
-        )
-
-    @property
-    def start_date(self) -> date:
-        """First partition of a partitioned source."""
-        if self.start is None:
-            raise ValueError(f"source {self.name} has no partitions")
-        return self.start
-
-    def partition_of(self, day: date) -> date:
-        """The first day of the partition that holds a calendar day (weeks begin on Monday)."""
-        if self.grain == "week":
-            return day - timedelta(days=day.weekday())
-        return day.replace(day=1) if self.grain == "month" else day
-
-    def end_of(self, partition: date) -> date:
-        """The first day after a partition."""
-        if self.grain == "week":
-            return partition + timedelta(days=7)
-        if self.grain == "month":
-            return (partition.replace(day=1) + timedelta(days=32)).replace(day=1)
-        return partition + timedelta(days=1)
-
-    def midnight(self, day: date) -> datetime:
-        """Local midnight of a day, as a moment."""
-        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.timezone))
 
 
 ONLY_ACCEPTED = (
@@ -341,6 +224,7 @@ class ModelSettings(Settings):
     metric: str = Field(description="What gate and monitors judge by, e.g. roc_auc, log_loss, rmse.")
     timezone: str = Field(default="UTC", description="Days and windows are those of this zone.")
     start: date = Field(description="First day of predictions' partitions, as 2013-01-01.")
+    end: date | None = Field(default=None, description="Last day of predictions, where the sources are over.")
     owners: list[str] = Field(default_factory=list)
     training: TrainingSpec = Field(default_factory=TrainingSpec, description="Fields of `TrainingSpec`.")
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
@@ -353,7 +237,12 @@ class ModelSettings(Settings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        return SourceSettings._known_zone(value)
+        return known_zone(value)
+
+    @model_validator(mode="after")
+    def _it_ends_after_it_starts(self) -> ModelSettings:
+        refuse_end_before_start(self.start, self.end)
+        return self
 
     @model_validator(mode="after")
     def _costs_fit_the_task(self) -> ModelSettings:

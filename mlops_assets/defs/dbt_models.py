@@ -7,7 +7,7 @@ variables, and the lake materialization replaces exactly these partitions.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -17,6 +17,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import span_of_run
+from mlops_assets.core.spans import Span
 from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue
 from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
@@ -58,11 +59,28 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lak
     # Unit tests judge the SQL, not the day's data: `make test` runs them, a landing run need not.
     build = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
     try:
-        yield from dbt.cli(build, context=context).stream()
+        invocation = dbt.cli(build, context=context)
+        for event in invocation.stream():
+            yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
     except DagsterDbtCliRuntimeError as error:
         raise _told(error) from error
     if not context.is_subset:
         sources.mark_built(good, span)
+
+
+def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, span: Span | None) -> dg.Output[Any]:
+    """A model's event with the rows that the lake has of it for these days; views have none there."""
+    node = manifest["nodes"][event.metadata["unique_id"].value]
+    layer = node["config"].get("lake_folder")
+    if layer is None:
+        return event
+    rows = lake.row_counts(layer, node["name"], start=span and span.start, end=span and span.end)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": sum(rows.values()),
+        "days": f"{min(rows)} to {max(rows)}" if rows else "none",
+        "path": dg.MetadataValue.path(str(lake.folder(layer, node["name"]))),
+    }
+    return event.with_metadata({**event.metadata, **metadata})
 
 
 def _told(error: DagsterDbtCliRuntimeError) -> dg.Failure:

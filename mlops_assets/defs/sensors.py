@@ -121,7 +121,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "happened": f"In {intake.folder} {len(files)} files match no partition: {', '.join(files[:5])}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
-                "2013-01-31, not before the source's `start`), or remove them.",
+                "2013-01-31, not before the source's `start` or after its `end`), or remove them.",
                 "runbook": "misnamed-file",
             }
         )
@@ -196,7 +196,8 @@ def tell_stale_views(instance: dg.DagsterInstance, alerts: Alerts, views: Mappin
 def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
     """Sources whose newest good partition ended too long ago, by this home's clock.
 
-    With the data clock a source is stale against the others: a year that is over is not stale.
+    With the data clock a source is stale against the others: a year that is over is not stale. Neither is a source
+    whose last day, by its `end`, is in the lake.
     """
     intakes = {n: i for n, i in platform.sources.intakes().items() if i.source.grain != "none"}
     ends = {name: intake.newest_end() for name, intake in intakes.items()}
@@ -206,14 +207,16 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
     now = datetime.now(UTC) if platform.home.settings.clock == "wall" else max(known)
     found: dict[str, tuple[date | None, str]] = {}
     for name, end in ends.items():
-        allowed = parse_duration(intakes[name].source.freshness)
+        source = intakes[name].source
+        if source.is_over(end):
+            continue
+        allowed = parse_duration(source.freshness)
         if end is None or now - end > allowed:
             since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
             newest = end.date() if end else None
             found[name] = (
                 newest,
-                f"Source {name} is stale: its newest good partition {since}, "
-                f"allowed are {intakes[name].source.freshness}.",
+                f"Source {name} is stale: its newest good partition {since}, allowed are {source.freshness}.",
             )
     return found
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.core.settings import SourceSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.intake import Intake
 from mlops_assets.resources.lake import Lake
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.settings import SourceSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.atomic import replacing, write_text
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.taken import Taken, TakenRecord
@@ -299,7 +299,7 @@ class Intake:
             day = date.fromisoformat(match["partition"])
         except ValueError:
             return None
-        return match["partition"] if self.source.partition_of(day) == day >= self.source.start_date else None
+        return match["partition"] if self.source.has_partition(day) else None
 
 
 def read_file(file: LandedFile) -> Read:

@@ -60,6 +60,14 @@ class Lake(dg.ConfigurableResource):
         }
         return dict(sorted(found.items()))
 
+    def row_counts(self, *parts: str, start: date | None = None, end: date | None = None) -> dict[date, int]:
+        """Rows of each partition in [start, end), oldest first, as the files' footers say."""
+        return {
+            day: pq.read_metadata(path).num_rows
+            for day, path in self.partitions(*parts).items()
+            if (start is None or day >= start) and (end is None or day < end)
+        }
+
     def write(
         self, frame: pd.DataFrame | pa.Table, path: Path, *, fingerprint: str = "", schema: pa.Schema | None = None
     ) -> int:

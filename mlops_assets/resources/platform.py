@@ -14,7 +14,8 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.catalogue import Catalogue
-from mlops_assets.core.settings import ModelSettings, SourceSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.clock import Clock

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from mlops_assets.core.settings import COMPONENTS, ModelSettings, SourceSettings
+from mlops_assets.core.settings import COMPONENTS, ModelSettings
+from mlops_assets.core.source_settings import SourceSettings
 
 SettingsType = TypeVar("SettingsType", SourceSettings, ModelSettings)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.core.settings import Grain, SourceSettings
+from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import PROJECT_ROOT

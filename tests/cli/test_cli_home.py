@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.settings import SourceSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.intake import Intake

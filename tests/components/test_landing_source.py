@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.components import landing_source
+from mlops_assets.components.partitions import partitions_of_source
 from mlops_assets.resources.intake import read_file
 from tests.landing_home import DAY, HEADER, LandingHome, rows, source, verdict
 
@@ -70,6 +71,20 @@ def test_longer_partitions_begin_on_monday_or_the_first(tmp_path: Path, grain: s
     home.land(f"{HEADER}\n1,{first}T00:00:00Z,north,1\n2,{last}T23:59:59Z,north,1\n", f"orders_{first}.csv")
     assert verdict(home.run(first))[0]
     assert len(home.frame(first)) == 2
+
+
+@pytest.mark.parametrize(
+    ("grain", "last", "keys"),
+    [("day", "2024-03-01", 1), ("week", "2024-03-05", 1), ("month", "2024-12-31", 10), ("day", "2024-03-03", 3)],
+)
+def test_the_calendar_of_a_source_that_is_over_ends(grain: str, last: str, keys: int) -> None:
+    over = source(grain=grain, start="2024-03-04" if grain == "week" else "2024-03-01", end=last)
+    partitions = partitions_of_source(over)
+    assert partitions is not None
+    found = partitions.get_partition_keys()
+    assert len(found) == keys
+    assert over.has_partition(date.fromisoformat(found[-1]))
+    assert not over.has_partition(over.end_of(date.fromisoformat(found[-1])))
 
 
 def test_parquet_lands_with_its_own_types_and_a_column_added_later_is_null_in_old_files(tmp_path: Path) -> None:

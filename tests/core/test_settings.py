@@ -44,6 +44,7 @@ def test_fairness_and_limits_are_read_from_yaml() -> None:
         ("{task: regression, metric: mae, monitoring: {fairness: {by: [a]}}}", "set it in its unit"),
         ("{task: regression, metric: mae, gate: {calibration_margin: 0}}", "need probabilities: remove them"),
         ("gate: {max_size_mb: -1}", "zero or more"),
+        ("end: 2012-12-31", r"end \(2012-12-31\) is before start"),
     ],
 )
 def test_what_does_not_fit_names_the_remedy(text: str, remedy: str) -> None:

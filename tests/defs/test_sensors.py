@@ -220,6 +220,14 @@ def test_with_the_wall_clock_a_source_that_ended_long_ago_rings_once(floor: Floo
     assert str(floor.landing.home.landing / "orders") in alert.do
 
 
+def test_a_source_that_is_over_is_stale_until_its_last_day_is_there(floor: Floor) -> None:
+    floor.landing.sources = [source(end=str(DAYS[-1]))]
+    floor.platform = floor.platform.model_copy(update={"sources": floor.landing.all_sources()})
+    for days, is_stale in ((DAYS[:-1], True), (DAYS, False)):
+        carry(floor, days)
+        assert (list(sensors.stale_sources(floor.platform)) == ["orders"]) == is_stale
+
+
 def test_with_the_data_clock_a_source_is_stale_against_the_others(floor: Floor) -> None:
     floor.landing.home.configure(HomeSettings(clock="data"))
     carry(floor, DAYS)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mlops_assets.cli import app
-from mlops_assets.core import settings
+from mlops_assets.core import settings, source_settings
 from mlops_assets.core.metrics import metrics_for
 from mlops_assets.core.policy import RetrainPolicy
 
@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 SECTIONS = {
-    ("sources.md", "Source"): settings.SourceSettings,
-    ("sources.md", "Contract"): settings.ContractSettings,
-    ("sources.md", "Rows"): settings.RowsContract,
-    ("sources.md", "Columns"): settings.ColumnSpec,
+    ("sources.md", "Source"): source_settings.SourceSettings,
+    ("sources.md", "Contract"): source_settings.ContractSettings,
+    ("sources.md", "Rows"): source_settings.RowsContract,
+    ("sources.md", "Columns"): source_settings.ColumnSpec,
     ("models.md", "Model"): settings.ModelSettings,
     ("models.md", "Label"): settings.LabelSettings,
     ("models.md", "Training"): settings.TrainingSpec,
@@ -87,7 +87,7 @@ def defaults(kind: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    if isinstance(value, settings.RowsContract):
+    if isinstance(value, source_settings.RowsContract):
         return value.model_dump()
     if isinstance(value, BaseModel) or is_dataclass(value):
         return ALL_DEFAULTS
@@ -136,8 +136,8 @@ def test_the_metrics_of_each_task_are_listed() -> None:
 @pytest.mark.parametrize(
     ("page", "kind"),
     [
-        ("README.md", settings.SourceSettings),
-        ("docs/sources.md", settings.SourceSettings),
+        ("README.md", source_settings.SourceSettings),
+        ("docs/sources.md", source_settings.SourceSettings),
         ("docs/models.md", settings.ModelSettings),
     ],
 )

@@ -79,6 +79,13 @@ def test_misnamed_files_belong_to_no_partition(landing: LandingHome) -> None:
     assert landing.intake().unmatched() == sorted(bad), "one is before the source's start"
 
 
+def test_after_the_end_of_a_source_nothing_belongs_to_it(tmp_path: Path) -> None:
+    landing = LandingHome.at(tmp_path / "home", source(end=str(DAYS[1])))
+    landing.land_days(DAYS)
+    assert list(landing.intake().landed()) == [str(DAYS[0]), str(DAYS[1])]
+    assert landing.intake().unmatched() == [f"orders_{day}.csv" for day in DAYS[2:]]
+
+
 def test_weeks_and_months_begin_where_the_calendar_says(tmp_path: Path) -> None:
     for grain, right, wrong in (("week", "2024-03-04", "2024-03-05"), ("month", "2024-04-01", "2024-04-02")):
         landing = LandingHome.at(tmp_path / grain, source(grain=grain))

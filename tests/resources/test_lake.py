@@ -48,6 +48,7 @@ def test_a_range_is_read_without_its_hive_key_and_an_empty_one_is_empty(lake: La
     assert rows.to_dict("list") == {"day": [2]}
     assert lake.read("raw", "orders", start=date(2025, 1, 1)).empty
     assert list(lake.partitions("raw", "orders")) == [date(2024, 3, day) for day in (1, 2, 3)]
+    assert lake.row_counts("raw", "orders", end=date(2024, 3, 2)) == {DAY: 1}
 
 
 def test_the_content_hash_sees_values_types_and_order() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_assets.core.settings import ModelSettings, SourceSettings
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.settings_files import read_settings, settings_file
 
 SOURCE = """type: mlops_assets.components.LandingSource
@@ -81,7 +82,7 @@ def test_a_mistake_is_told_with_file_line_and_field(
 ) -> None:
     assert old in text
     file = declared(tmp_path, text.replace(old, new))
-    with pytest.raises(ValueError, match="defs.yaml") as error:
+    with pytest.raises(ValueError, match=r"defs\.yaml") as error:
         read_settings(tmp_path, kind)
     assert f"{file}:{told}" in str(error.value)
 

@@ -1,0 +1,165 @@
+"""What a source looks like in YAML: every field, its default and its meaning.
+
+Here: the settings as strict pydantic models. Not here: monitored models (`core.settings`), reading files
+(`resources.settings_files`), judging rows (`core.contract`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.dataclasses import dataclass
+
+from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.windows import parse_duration
+
+Grain = Literal["day", "week", "month", "none"]
+
+
+class Settings(BaseModel):
+    """Strict: an unknown field is an error that names it, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def known_zone(value: str) -> str:
+    """The name of a time zone.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{value!r} is no time zone. Write an IANA name such as America/New_York.") from error
+    return value
+
+
+def refuse_end_before_start(start: date, end: date | None) -> None:
+    """Hold the last day against the first.
+
+    Raises:
+        ValueError: the last one is earlier.
+    """
+    if end is not None and end < start:
+        raise ValueError(f"end ({end}) is before start ({start}): write the last day, or leave it out while data come.")
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class ColumnSpec(Column):
+    """The fields of `Column`; no missing value is allowed unless `max_null_share` says so."""
+
+    max_null_share: float | None = 0.0
+
+
+class RowsContract(Settings):
+    """How many rows a partition may have."""
+
+    min: int = Field(default=1, ge=0)
+    max: int | None = Field(default=None, ge=1)
+
+
+class ContractSettings(Settings):
+    """What a partition must satisfy before it is written to the lake."""
+
+    columns: dict[str, ColumnSpec] = Field(description="Name and rule of each column.")
+    extra: Literal["forbid", "ignore"] = Field(default="forbid", description="What happens to undeclared columns.")
+    unique: list[str] = Field(default_factory=list, description="Columns that together identify a row.")
+    rows: RowsContract = Field(default_factory=RowsContract)
+    no_future: bool = Field(default=True, description="Whether an event time later than now is a violation.")
+
+
+class SourceSettings(Settings):
+    """A raw table that lands as files, partitioned by event time."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The asset is raw/<name>, the folder landing/<name>/.")
+    description: str = Field(description="Begins with what one row is.")
+    files: str = Field(
+        description="File name pattern, e.g. orders_{partition}*.csv; {partition} stands for the first day, as "
+        "2013-01-31. Of several files for one partition the newest holds it whole."
+    )
+    grain: Grain = Field(default="day", description="Length of a partition; none: one table, replaced whole.")
+    event_time: str | None = Field(default=None, description="The column with the time of the event.")
+    timezone: str = Field(default="UTC", description="Calendar days, weeks and months are those of this zone.")
+    start: date | None = Field(default=None, description="First partition, as 2013-01-01; needed with a grain.")
+    end: date | None = Field(default=None, description="Last day of a source that is over: its partitions end there.")
+    required: bool = Field(default=True, description="Whether models wait for this source (the data clock).")
+    freshness: str = Field(default="36h", description="Stale when the newest good partition ended longer ago.")
+    null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
+    owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
+    contract: ContractSettings
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return known_zone(value)
+
+    @field_validator("freshness")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+    @model_validator(mode="after")
+    def _partitioned_sources_are_complete(self) -> SourceSettings:
+        if self.grain == "none":
+            return self
+        if not self.event_time or not self.start or "{partition}" not in self.files:
+            raise ValueError(
+                f"source {self.name}: grain {self.grain} needs `event_time`, `start` and a {{partition}} in `files`."
+            )
+        if self.event_time not in self.contract.columns:
+            raise ValueError(f"source {self.name}: event_time {self.event_time!r} is not in contract.columns; add it.")
+        refuse_end_before_start(self.start, self.end)
+        return self
+
+    @property
+    def rules(self) -> SourceContract:
+        """The contract, told the source's event time and time zone."""
+        contract = self.contract
+        return SourceContract(
+            columns=contract.columns,
+            unique=tuple(contract.unique),
+            min_rows=contract.rows.min,
+            max_rows=contract.rows.max,
+            event_time=self.event_time,
+            tz=self.timezone,
+            no_future=contract.no_future,
+            extra=contract.extra,
+        )
+
+    @property
+    def start_date(self) -> date:
+        """First partition of a partitioned source."""
+        if self.start is None:
+            raise ValueError(f"source {self.name} has no partitions")
+        return self.start
+
+    def has_partition(self, day: date) -> bool:
+        """Whether a partition begins on this day."""
+        return self.partition_of(day) == day >= self.start_date and (self.end is None or day <= self.end)
+
+    def is_over(self, newest_end: datetime | None) -> bool:
+        """Whether nothing more is to come: the newest partition, which ends then, holds the last day."""
+        return self.end is not None and newest_end is not None and newest_end > self.midnight(self.end)
+
+    def partition_of(self, day: date) -> date:
+        """The first day of the partition that holds a calendar day (weeks begin on Monday)."""
+        if self.grain == "week":
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self.grain == "month" else day
+
+    def end_of(self, partition: date) -> date:
+        """The first day after a partition."""
+        if self.grain == "week":
+            return partition + timedelta(days=7)
+        if self.grain == "month":
+            return (partition.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return partition + timedelta(days=1)
+
+    def midnight(self, day: date) -> datetime:
+        """Local midnight of a day, as a moment."""
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.timezone))

@@ -1,0 +1,31 @@
+"""What dbt's models show of themselves in Dagster: rows, days and place of what a run built."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.platform import Platform
+from tests.real_slice import LAST_DAY
+
+
+@pytest.mark.parametrize(("layer", "model"), [("features", "feat_carrier_history"), ("labels", "lbl_flight_delay")])
+def test_a_model_shows_the_rows_it_built(slice_home: Home, layer: str, model: str) -> None:
+    lake = Platform.of(slice_home).lake
+    with dg.DagsterInstance.from_config(str(slice_home.dagster)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(model))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = event.asset_materialization.metadata
+    assert shown["dagster/row_count"].value == len(lake.read(layer, model))
+    assert shown["days"].value == f"2013-01-01 to {LAST_DAY}"
+    assert shown["path"].value == str(lake.folder(layer, model))
+
+
+def test_a_view_shows_no_rows(slice_home: Home) -> None:
+    with dg.DagsterInstance.from_config(str(slice_home.dagster)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("stg_flights"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert "dagster/row_count" not in event.asset_materialization.metadata
