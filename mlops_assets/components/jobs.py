@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.components.partitions import MODEL_GRAIN
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.resources.settings_files import read_settings
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 AssetJob = Any
 """What `define_asset_job` returns; Dagster does not export its type."""
 LANDING_JOB = "landing_{grain}"
-MODEL_GRAIN: Grain = "day"
-"""Predictions are partitioned by day; windows of any length are sums of days."""
 MONITORING_CHAIN = ("predictions", "drift_report", "performance_report", "probe")
 ROLLOUT = "rollout"
 

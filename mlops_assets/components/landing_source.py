@@ -7,7 +7,7 @@ Here: the component and the body of its asset. Not here: matching files (`resour
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +16,10 @@ from pydantic import BaseModel
 
 from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import (
+    Calendar,
+    declared_calendar,
     is_partitioned_run,
     keys_of_run,
-    partitions_of_source,
     report_partitions,
 )
 from mlops_assets.core.source_settings import SourceSettings
@@ -65,11 +66,20 @@ class LandingSource(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The one asset of a source."""
-        return dg.Definitions(assets=[build_raw_asset(self.settings)])
+        grain = self.settings.grain
+        calendar = declared_calendar(grain) if grain != "none" else None
+        return dg.Definitions(assets=[build_raw_asset(self.settings, calendar)])
 
 
-def build_raw_asset(source: SourceSettings) -> dg.AssetsDefinition:
-    """The asset raw/<source>."""
+def build_raw_asset(source: SourceSettings, calendar: Calendar | None = None) -> dg.AssetsDefinition:
+    """The asset raw/<source>.
+
+    Args:
+        source: its settings.
+        calendar: that it shares with the other sources of its job; default its own.
+    """
+    if calendar is None and source.grain != "none":
+        calendar = Calendar.of_source(source)
     key = dg.AssetKey(["raw", source.name])
     spec = dg.AssetSpec(
         key,
@@ -78,7 +88,7 @@ def build_raw_asset(source: SourceSettings) -> dg.AssetsDefinition:
         kinds={"parquet"},
         owners=source.owners,
         skippable=True,
-        partitions_def=partitions_of_source(source),
+        partitions_def=calendar.partitions() if calendar else None,
         metadata={"landing": f"landing/{source.name}/{source.files}", "freshness": source.freshness},
     )
     check = dg.AssetCheckSpec(
@@ -140,7 +150,10 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
     for partition in partitions:
         if partition in landed:
             continue
-        if partition in good or not intake.source.required:
+        awaited = intake.source.required and (
+            partition == WHOLE or intake.source.has_partition(date.fromisoformat(partition))
+        )
+        if partition in good or not awaited:
             outcome.without_file.append(partition)
         else:
             outcome.bad[partition] = [_missing(intake, partition)]

@@ -14,7 +14,7 @@ import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.components.measured import measured
-from mlops_assets.components.partitions import is_partitioned_run, keys_of_run, partitions_of, report_partitions
+from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.platform import Platform
 
@@ -30,16 +30,26 @@ PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as
 FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
 
 
-def build_monitoring_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
-    """The four monitoring assets of one model."""
-    return [_predictions(model), _drift_report(model), _performance_report(model), _probe(model)]
+def build_monitoring_assets(model: ModelSettings, calendar: Calendar | None = None) -> list[dg.AssetsDefinition]:
+    """The four monitoring assets of one model.
+
+    Args:
+        model: its settings.
+        calendar: that its predictions share with the sources of their job; default the model's own.
+    """
+    return [
+        _predictions(model, calendar or Calendar.of_predictions(model)),
+        _drift_report(model),
+        _performance_report(model),
+        _probe(model),
+    ]
 
 
 def _checks(names: dict[str, str], key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name, asset=key, blocking=False, description=text) for name, text in names.items()]
 
 
-def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
+def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         dg.AssetKey([model.name, "predictions"]),
         description=f"One row per event: {model.description} With the features it was made from and the model version.",
@@ -48,12 +58,7 @@ def _predictions(model: ModelSettings) -> dg.AssetsDefinition:
         owners=model.owners,
         kinds={"parquet", "xgboost"},
         skippable=True,
-        partitions_def=partitions_of(
-            "day",
-            start=model.start,
-            timezone=model.timezone,
-            after=model.end and model.end + timedelta(days=1),
-        ),
+        partitions_def=calendar.partitions(),
     )
 
     @dg.multi_asset(

@@ -6,49 +6,91 @@ Here: grain to partitions definition, the span of a run. Not here: which partiti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.core.spans import Span
+from mlops_assets.resources.settings_files import read_settings
+from mlops_assets.resources.sources import DEFS
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+MODEL_GRAIN: Grain = "day"
+"""Predictions are partitioned by day; windows of any length are sums of days."""
 SPAN = "mlops/days"
 """First day and the day after the last, for partitions that are longer than a day."""
 
 
-def partitions_of(grain: Grain, *, start: date, timezone: str, after: date | None) -> dg.PartitionsDefinition | None:
-    """Dagster's partitions for a grain (keys are first days, weeks begin on Monday); None for `none`.
+@dataclass(frozen=True)
+class Calendar:
+    """The partitions of one or several assets of a grain.
 
-    Args:
-        grain: length of a partition.
+    Attributes:
+        grain: length of a partition; keys are first days, weeks begin on Monday.
         start: first day.
-        timezone: whose calendar it is.
         after: the first day after the last partition; None while data come.
+        timezone: whose midnights close a partition; None where the assets have several zones.
     """
-    span: dict[str, Any] = {
-        "start_date": start.isoformat(), "end_date": after and after.isoformat(), "timezone": timezone
-    }  # fmt: skip
-    if grain == "day":
+
+    grain: Grain
+    start: date
+    after: date | None
+    timezone: str | None
+
+    @classmethod
+    def of_source(cls, source: SourceSettings) -> Calendar:
+        """A partitioned source's own."""
+        after = source.end and source.end_of(source.partition_of(source.end))
+        return cls(source.grain, source.start_date, after, source.timezone)
+
+    @classmethod
+    def of_predictions(cls, model: ModelSettings) -> Calendar:
+        """That of a model's predictions."""
+        return cls(MODEL_GRAIN, model.start, model.end and model.end + timedelta(days=1), model.timezone)
+
+    @classmethod
+    def shared(cls, calendars: Sequence[Calendar]) -> Calendar:
+        """From the first day of any to the last of any: Dagster takes only one set of partitions into a job."""
+        zones = {calendar.timezone for calendar in calendars}
+        ends = [calendar.after for calendar in calendars]
+        known = [end for end in ends if end is not None]
+        return cls(
+            calendars[0].grain,
+            min(calendar.start for calendar in calendars),
+            max(known) if len(known) == len(ends) else None,
+            zones.pop() if len(zones) == 1 else None,
+        )
+
+    def partitions(self) -> dg.PartitionsDefinition:
+        """In Dagster's words. With several zones, the days of UTC, each there from its beginning on."""
+        span: dict[str, Any] = {
+            "start_date": self.start.isoformat(),
+            "end_date": self.after and self.after.isoformat(),
+            "timezone": self.timezone or "UTC",
+            "end_offset": 1 if self.timezone is None and self.after is None else 0,
+        }
+        if self.grain == "week":
+            return dg.WeeklyPartitionsDefinition(**span, day_offset=1)
+        if self.grain == "month":
+            return dg.MonthlyPartitionsDefinition(**span)
         return dg.DailyPartitionsDefinition(**span)
-    if grain == "week":
-        return dg.WeeklyPartitionsDefinition(**span, day_offset=1)
-    if grain == "month":
-        return dg.MonthlyPartitionsDefinition(**span)
-    return None
 
 
-def partitions_of_source(source: SourceSettings) -> dg.PartitionsDefinition | None:
-    """The partitions of `raw/<source>`."""
-    if source.grain == "none":
-        return None
-    after = source.end and source.end_of(source.partition_of(source.end))
-    return partitions_of(source.grain, start=source.start_date, timezone=source.timezone, after=after)
+def declared_calendar(grain: Grain, folder: Path = DEFS) -> Calendar:
+    """The calendar that all sources and models of a grain share, as declared in the YAML under a folder."""
+    sources = [source for source in read_settings(folder, SourceSettings).values() if source.grain == grain]
+    calendars = [Calendar.of_source(source) for source in sources]
+    if grain == MODEL_GRAIN:
+        calendars += [Calendar.of_predictions(model) for model in read_settings(folder, ModelSettings).values()]
+    return Calendar.shared(calendars)
 
 
 def span_tags(span: Span) -> dict[str, str]:

@@ -196,6 +196,10 @@ class _Look:
         """An unpartitioned table that everything waits for: it never came, or only a bad one did."""
         return self.grain == "none" and self.source.required and not self.have
 
+    def awaits(self, key: str) -> bool:
+        """Whether others wait for this partition: it is one of a required source that has begun and is not over."""
+        return self.source.required and self.source.has_partition(date.fromisoformat(key))
+
     @property
     def takes_in(self) -> bool:
         return any(what == "take in" for what, _ in self.work.values())
@@ -244,7 +248,7 @@ def _open(sources: Mapping[str, _Look]) -> tuple[set[date], list[str]]:
     keys = {key for look in sources.values() for key in look.work}
     closed, held = set(keys), []
     for look in sources.values():
-        if look.source.required and (missing := sorted(keys - look.have)):
+        if missing := sorted(key for key in keys - look.have if look.awaits(key)):
             closed -= set(missing)
             held.append(_held(look, missing))
     return {date.fromisoformat(key) for key in closed}, held

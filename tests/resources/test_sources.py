@@ -9,7 +9,7 @@ from mlops_assets.core.spans import Span
 from mlops_assets.resources.home import HomeSettings
 from mlops_assets.resources.intake import WHOLE
 from mlops_assets.resources.sources import Period, Sources
-from tests.landing_home import DAY, HEADER, LandingHome, rows, source
+from tests.landing_home import DAY, HEADER, LandingHome, rows, source, verdict
 
 DAYS = [DAY + timedelta(days=i) for i in range(5)]
 SHOPS = source(name="shops", grain="none", files="orders*.csv", start=None, event_time=None)
@@ -127,6 +127,18 @@ def test_a_day_waits_for_required_sources_and_not_for_others(tmp_path: Path) -> 
     outlook = sources.outlook()
     assert told(outlook.periods) == [(DAYS[0], DAYS[1], ("orders", "refunds"))]
     assert outlook.waiting == [f"{DAYS[2]} waits for files of refunds in {landing.home.landing / 'refunds'}."]
+
+
+def test_days_before_a_source_begins_and_after_its_end_do_not_wait_for_it(tmp_path: Path) -> None:
+    late = source(name="refunds", start=str(DAYS[1]), end=str(DAYS[1]))
+    landing, sources = home(tmp_path, source(), late)
+    landing.land_days(DAYS[:3])
+    outlook = sources.outlook()
+    assert told(outlook.periods) == [(DAYS[0], DAYS[0], ("orders",)), (DAYS[2], DAYS[2], ("orders",))]
+    landing.land(rows(DAYS[1]), f"orders_{DAYS[1]}.csv", source="refunds")
+    assert told(sources.pending()) == [(DAYS[0], DAYS[2], ("orders", "refunds"))]
+    result = landing.run(DAYS[0], DAYS[2], take_in=["refunds"])
+    assert verdict(result)[0], "days on which it has no partitions are not missed"
 
 
 def test_a_bad_day_of_an_optional_source_stops_nobody_twice(tmp_path: Path) -> None:
