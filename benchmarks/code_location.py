@@ -26,11 +26,14 @@ LOAD = (
 )
 
 
-def seconds(code: str, home: str) -> float:
+def seconds(code: str, home: str, *, root: Path = ROOT) -> float:
     """Wall seconds of a fresh interpreter that runs the code."""
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], check=True, cwd=ROOT, env={**os.environ, "MLOPS_HOME": home}
+        [sys.executable, "-W", "ignore", "-c", code],
+        check=True,
+        cwd=root,
+        env={**os.environ, "MLOPS_HOME": home, "PYTHONPATH": str(root)},
     )
     return time.perf_counter() - began
 

@@ -9,6 +9,7 @@
     feast_store/     Feast's offline store (ASOF join) and online store (ttl), usable without the rest
     replay/          history through the same assets and sensors, and its report
     landing/         the demo's data, placed as if they had just arrived
+    onboarding/      a person's table becomes source, dbt models and monitored model
     commands/        `mlops`, one thin module a topic; cli.py puts them together
 
 Read `core/probe.py`, `core/policy.py` and `core/gate.py` first: they are what the rest is for. Then follow a file

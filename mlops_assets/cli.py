@@ -19,6 +19,7 @@ from mlops_assets.commands import (
     backtest,
     control,
     decisions,
+    doctor,
     drift,
     explain,
     golden,
@@ -26,6 +27,7 @@ from mlops_assets.commands import (
     land,
     ledger,
     metrics,
+    new_model,
     power,
     quarantine,
     replay,
@@ -83,6 +85,7 @@ def main(
 for topic in (
     land,
     status,
+    doctor,
     decisions,
     explain,
     ledger,
@@ -97,6 +100,7 @@ for topic in (
     backtest,
     power,
     metrics,
+    new_model,
     up,
     serve,
 ):

@@ -1,6 +1,7 @@
-"""`mlops land`: real data placed in the landing folder as if it had just arrived.
+"""`mlops land`: rows placed in the landing folder, the demo's or a person's own.
 
-Here: the command. Not here: cutting the tables into files (`landing`), taking them in (the landing sensor).
+Here: the command. Not here: cutting tables into files (`landing`, `onboarding.landing`), taking them in (the landing
+sensor).
 """
 
 from __future__ import annotations
@@ -10,32 +11,42 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.commands.console import example, say
+from mlops_assets.commands.console import example, known_source, say
 from mlops_assets.resources.home import Home, HomeSettings
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=example("mlops land flights --through 2013-03-31"))(land)
+    own = "mlops land churn --files 'exports/*.csv'"
+    app.command(epilog=example("mlops land flights --through 2013-03-31", own))(land)
 
 
 def land(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="What to land: flights.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="flights, the demo's; or a source, with --files.")],
     through: Annotated[
-        datetime,
-        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Last day to land.", show_default=False),
-    ],
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Last day of the flights.", show_default=False),
+    ] = None,
     start: Annotated[
         datetime | None,
         typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="First day.", show_default="the data's first"),
     ] = None,
+    files: Annotated[
+        str | None,
+        typer.Option(metavar="FILES", help="Rows of the source: CSV or Parquet, a folder, a glob.", show_default=False),
+    ] = None,
 ) -> None:
-    """Place real files in the landing folder: New York's flights of 2013, and the tables around them.
+    """Place files in the landing folder: the demo's flights of 2013, or a table of your own cut into partitions.
 
-    Landing the same days twice changes nothing. The landing sensor carries new files from there.
+    Landing the same rows twice changes nothing. The landing sensor carries new files from there.
     """
+    if files is not None:
+        _land_own(known_source(data), files)
+        return
     if data != "flights":
-        raise ValueError(f"There is no data set {data!r} to land. Known: flights.")
+        raise ValueError(f"There is no data set {data!r} to land. Known: flights; or give --files for a source.")
+    if through is None:
+        raise ValueError("Until which day? Give --through, such as mlops land flights --through 2013-03-31.")
     from mlops_assets.landing import nycflights13
 
     home = Home.from_environment()
@@ -51,3 +62,21 @@ def land(
         say(f"{source}: {rows:,} rows, {new[source]} new or changed files in {landing / source}")
     if summary.unchanged:
         say(f"{summary.unchanged} files were there already and were not touched.")
+
+
+def _land_own(name: str, files: str) -> None:
+    """Cut a person's table into the files of a source."""
+    from mlops_assets.onboarding.landing import land as cut
+    from mlops_assets.onboarding.table import read_table
+    from mlops_assets.onboarding.times import time_column
+    from mlops_assets.resources.platform import Platform
+
+    home = Home.from_environment()
+    source = Platform.of(home).sources.settings()[name]
+    if source.event_time is None:
+        raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
+    table = read_table(files)
+    landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing)
+    say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
+    if landed.written:
+        say(f"Each holds its {source.grain} whole, from {landed.written[0]} to {landed.written[-1]}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,10 +36,22 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     model: ModelName,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="First day replayed.")],
-    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The day after the last.")],
-    report: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Where the report goes.")],
-    every: Annotated[Literal["day", "week", "month"], typer.Option(help="Length of a period.")] = "month",
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="First day replayed.", show_default="after a third"),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The day after the last.", show_default="the newest"),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Where the report goes.", show_default="reports/MODEL"),
+    ] = None,
+    every: Annotated[
+        Literal["day", "week", "month"] | None,
+        typer.Option(help="Length of a period.", show_default="by the length of history"),
+    ] = None,
     faithful: Annotated[
         bool, typer.Option("--faithful", help="dbt goes period by period too; slower, the same rows.")
     ] = False,
@@ -54,14 +66,31 @@ def replay(
     known_model(model)
     from mlops_assets.replay import driver
 
-    settings = driver.ReplaySettings(
-        model=model, start=start.date(), end=end.date(), every=every, faithful=faithful, trials=trials
-    )
-    home = driver.replay_home(Home.from_environment(), settings, resume=resume)
+    parent = Home.from_environment()
+    first, last, period = _period(parent, model, start, end, every)
+    settings = driver.ReplaySettings(model=model, start=first, end=last, every=period, faithful=faithful, trials=trials)
+    home = driver.replay_home(parent, settings, resume=resume)
+    report = report or parent.root / "reports" / model
     say(f"In {home.root}. If it is stopped, the same command with --resume {home.root.name} goes on.")
     with shown_progress(home) as progress:
         replayed = driver.replay(settings, home=home, report=report, progress=progress)
     _say_result(replayed)
+
+
+def _period(
+    home: Home, model: str, start: datetime | None, end: datetime | None, every: str | None
+) -> tuple[date, date, str]:
+    """What was asked for; where nothing was, what suits the data."""
+    if start and end:
+        return start.date(), end.date(), every or "month"
+    from mlops_assets.replay.usual import usual_period
+    from mlops_assets.resources.platform import Platform
+
+    platform = Platform.of(home)
+    first, last, period = usual_period(platform, platform.models()[model], every)
+    first, last = start.date() if start else first, end.date() if end else last
+    say(f"Replaying {model} from {first} to {last}, by {period} (--start, --end, --every).")
+    return first, last, period
 
 
 def demo(trials: Trials = None) -> None:

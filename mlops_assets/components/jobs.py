@@ -1,19 +1,21 @@
-"""The jobs that carry landed periods from raw to reports, one a partition grain.
+"""The jobs that carry landed periods from raw to reports, one for each group of sources and grain.
 
-Here: which assets they hold. Not here: when they run (`defs.sensors`), a model's retraining job (`retrain_sensor`).
-A run has one grain: Dagster cannot mix them in a job.
+Here: which assets they hold. Not here: which sources are a group (`core.groups`), when they run (`defs.sensors`), a
+model's retraining job (`retrain_sensor`). A run has one grain: Dagster cannot mix partitions in a job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.components.partitions import MODEL_GRAIN
+from mlops_assets.core.groups import Group, landing_job, source_groups
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import Grain, SourceSettings
+from mlops_assets.resources.catalogue import load_catalogue
+from mlops_assets.resources.features import DBT_PROJECT
 from mlops_assets.resources.settings_files import read_settings
 from mlops_assets.resources.sources import DEFS
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 AssetJob = Any
 """What `define_asset_job` returns; Dagster does not export its type."""
-LANDING_JOB = "landing_{grain}"
 MONITORING_CHAIN = ("predictions", "drift_report", "performance_report", "probe")
 ROLLOUT = "rollout"
 
@@ -34,42 +35,57 @@ def watching(model: ModelSettings) -> list[dg.AssetKey]:
 
 
 def landing_jobs() -> list[AssetJob]:
-    """One job for each grain that a source has, and one for unpartitioned sources alone."""
-    sources = read_settings(DEFS, SourceSettings).values()
+    """One job for each group of sources and grain in it."""
+    sources = read_settings(DEFS, SourceSettings)
     models = read_settings(DEFS, ModelSettings)
-    return [
-        dg.define_asset_job(
-            LANDING_JOB.format(grain=grain),
-            selection=_selection(grain, [s.name for s in sources if s.grain in (grain, "none")], models),
-            description=f"From the files of a closed {grain} to the reports of the models that read them."
-            if grain != "none"
-            else "From changed unpartitioned files to features, rebuilt over everything.",
-            executor_def=dg.in_process_executor,
-        )
-        for grain in sorted({source.grain for source in sources})
-    ]
+    jobs: dict[str, AssetJob] = {}
+    for group in source_groups(load_catalogue(DBT_PROJECT), sources, models.values()):
+        for grain in sorted({sources[name].grain for name in group}, key=lambda grain: grain == "none"):
+            name = landing_job(sources, group, grain)
+            if name not in jobs:
+                jobs[name] = dg.define_asset_job(
+                    name,
+                    selection=_selection(group, grain, sources, models),
+                    description=f"From the files of a closed {grain} to the reports of the models that read them: "
+                    f"{', '.join(sorted(group))}.",
+                    executor_def=dg.in_process_executor,
+                )
+    return list(jobs.values())
 
 
-def _selection(grain: Grain, sources: list[str], models: Mapping[str, ModelSettings]) -> dg.AssetSelection:
-    raw = dg.AssetSelection.assets(*(dg.AssetKey(["raw", name]) for name in sources))
+def _selection(
+    group: Group, grain: Grain, sources: Mapping[str, SourceSettings], models: Mapping[str, ModelSettings]
+) -> dg.AssetSelection:
+    """The group's sources of the grain, all unpartitioned ones, dbt, Feast, and the models that predict by it."""
+    taken = [name for name, s in sources.items() if s.grain == "none" or (name in group and s.grain == grain)]
+    raw = dg.AssetSelection.assets(*(dg.AssetKey(["raw", name]) for name in taken))
     shared = dg.AssetSelection.all() - dg.AssetSelection.groups("raw", *models)
-    if grain != MODEL_GRAIN or not models:
-        return raw | shared
-    watched = (key for model in models.values() for key in watching(model))
-    return raw | shared | dg.AssetSelection.assets(*watched)
+    read = load_catalogue(DBT_PROJECT).sources_of
+    watched = [
+        key
+        for model in models.values()
+        if model.grain == grain and group & read([*model.features, model.label.model])
+        for key in watching(model)
+    ]
+    return raw | shared | dg.AssetSelection.assets(*watched) if watched else raw | shared
 
 
-def landing_keys(graph: BaseAssetGraph, grain: Grain, *, take_in: tuple[str, ...]) -> list[dg.AssetKey]:
-    """The assets of one landing run: only the sources that have something to take in, and all downstream of any."""
-    keys = []
-    for key in graph.materializable_asset_keys:
-        group = graph.get(key).group_name
-        if group == "raw":
-            wanted = key.path[-1] in take_in
-        elif key.path[-1] in (*MONITORING_CHAIN, ROLLOUT):
-            wanted = grain == MODEL_GRAIN
-        else:
-            wanted = len(key.path) == 1 or key.path[0] == "feast"
-        if wanted:
-            keys.append(key)
-    return sorted(keys)
+def landing_keys(
+    graph: BaseAssetGraph, *, sources: Collection[str], take_in: Collection[str], watched: Collection[dg.AssetKey]
+) -> list[dg.AssetKey]:
+    """The assets of one landing run: the sources that have something to take in, and what is built from the group.
+
+    Args:
+        graph: all assets.
+        sources: the group; what is downstream of one of them is built.
+        take_in: those with files to take in.
+        watched: what models do in such a run, of whichever group (`watching`).
+    """
+    taken = {dg.AssetKey(["raw", name]) for name in take_in}
+    built, above = set[dg.AssetKey](), [dg.AssetKey(["raw", name]) for name in sources]
+    while above:
+        for key in graph.get(above.pop()).child_keys - built:
+            built.add(key)
+            above.append(key)
+    wanted = {key for key in built if len(key.path) == 1 or key.path[0] == "feast" or key in watched}
+    return sorted(taken | wanted)

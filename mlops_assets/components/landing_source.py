@@ -89,7 +89,7 @@ def build_raw_asset(source: SourceSettings, calendar: Calendar | None = None) ->
         owners=source.owners,
         skippable=True,
         partitions_def=calendar.partitions() if calendar else None,
-        metadata={"landing": f"landing/{source.name}/{source.files}", "freshness": source.freshness},
+        metadata={"landing": f"landing/{source.name}/{source.files}", "freshness": source.fresh_for},
     )
     check = dg.AssetCheckSpec(
         CONTRACT_CHECK,

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mlops_assets.components.monitoring_assets import build_monitoring_assets
-from mlops_assets.components.partitions import MODEL_GRAIN, declared_calendar
+from mlops_assets.components.partitions import declared_calendar
 from mlops_assets.components.retrain_sensor import build_retrain_job, build_retrain_sensor
 from mlops_assets.components.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
 from mlops_assets.components.training_assets import build_training_assets
@@ -40,7 +40,7 @@ class MonitoredModel(dg.Component):
         return dg.Definitions(
             assets=[
                 *build_training_assets(self.settings),
-                *build_monitoring_assets(self.settings, declared_calendar(MODEL_GRAIN)),
+                *build_monitoring_assets(self.settings, declared_calendar(self.settings.grain)),
                 *build_rollout_assets(self.settings),
             ],
             jobs=[build_retrain_job(self.settings), *build_rollout_jobs(self.settings)],

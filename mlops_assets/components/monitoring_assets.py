@@ -6,7 +6,8 @@ Here: the four assets and their checks; each reads, calls a step, reports. Not h
 The checks are WARN and not blocking: they are evidence for the retrain sensor and stop nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
 from mlops_assets.resources.platform import Platform
 
 if TYPE_CHECKING:
@@ -72,13 +74,13 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
     def predictions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.prediction_steps import score_days
 
-        keys = keys_of_run(context, lambda day: day + timedelta(days=1))
-        scored = score_days(platform, model, [date.fromisoformat(key) for key in keys])
+        keys = keys_of_run(context, lambda day: partition_end(day, model.grain))
+        scored = score_days(platform, model, _days(keys, model.grain))
         if scored is None:
             context.log.info(f"{model.name} has no champion yet: nothing is predicted.")
             return
         if not is_partitioned_run(context):
-            report_partitions(context, spec.key, {day.isoformat(): count for day, count in scored.rows.items()})
+            report_partitions(context, spec.key, _by_partition(scored.rows, model.grain))
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
@@ -92,6 +94,20 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
         )
 
     return predictions
+
+
+def _days(keys: Sequence[str], grain: ModelGrain) -> list[date]:
+    """The calendar days of partitions."""
+    firsts = [date.fromisoformat(key) for key in keys]
+    return [first + timedelta(days=n) for first in firsts for n in range((partition_end(first, grain) - first).days)]
+
+
+def _by_partition(rows: Mapping[date, int], grain: ModelGrain) -> dict[str, int]:
+    """Rows of days, added up by partition."""
+    total = Counter[str]()
+    for day, count in rows.items():
+        total[partition_of(day, grain).isoformat()] += count
+    return dict(total)
 
 
 def _report_spec(model: ModelSettings, name: str, description: str) -> dg.AssetSpec:

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.source_settings import Grain, SourceSettings
+from mlops_assets.core.source_settings import Grain, SourceSettings, partition_end, partition_of
 from mlops_assets.core.spans import Span
 from mlops_assets.resources.settings_files import read_settings
 from mlops_assets.resources.sources import DEFS
@@ -23,8 +23,6 @@ from mlops_assets.resources.sources import DEFS
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
-MODEL_GRAIN: Grain = "day"
-"""Predictions are partitioned by day; windows of any length are sums of days."""
 SPAN = "mlops/days"
 """First day and the day after the last, for partitions that are longer than a day."""
 
@@ -54,7 +52,8 @@ class Calendar:
     @classmethod
     def of_predictions(cls, model: ModelSettings) -> Calendar:
         """That of a model's predictions."""
-        return cls(MODEL_GRAIN, model.start, model.end and model.end + timedelta(days=1), model.timezone)
+        after = model.end and partition_end(partition_of(model.end, model.grain), model.grain)
+        return cls(model.grain, model.start, after, model.timezone)
 
     @classmethod
     def shared(cls, calendars: Sequence[Calendar]) -> Calendar:
@@ -88,8 +87,8 @@ def declared_calendar(grain: Grain, folder: Path = DEFS) -> Calendar:
     """The calendar that all sources and models of a grain share, as declared in the YAML under a folder."""
     sources = [source for source in read_settings(folder, SourceSettings).values() if source.grain == grain]
     calendars = [Calendar.of_source(source) for source in sources]
-    if grain == MODEL_GRAIN:
-        calendars += [Calendar.of_predictions(model) for model in read_settings(folder, ModelSettings).values()]
+    models = read_settings(folder, ModelSettings).values()
+    calendars += [Calendar.of_predictions(model) for model in models if model.grain == grain]
     return Calendar.shared(calendars)
 
 

@@ -3,12 +3,12 @@
 Here: one tick. Not here: gathering evidence (`resources.evidence`), the policy (`core.policy`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.jobs import LANDING_JOB, AssetJob
+from mlops_assets.components.jobs import AssetJob
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.evidence import consider, keep
@@ -53,7 +53,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
 
         if running := _in_progress(context.instance, model.name):
             return dg.SkipReason(f"A retraining is under way ({running}); its outcome comes first.")
-        if landing := _landing(context.instance):
+        if landing := _landing(context.instance, platform.landing_jobs(model)):
             return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
         finish_promotion(platform, model)
         finish_revert(platform, model)
@@ -102,12 +102,10 @@ def _in_progress(instance: dg.DagsterInstance, model: str) -> str | None:
     return runs[0].run_id if runs else None
 
 
-def _landing(instance: dg.DagsterInstance) -> str | None:
-    """The run that carries landed files to the features right now, if there is one."""
-    for grain in ("day", "week", "month", "none"):
-        runs = instance.get_runs(
-            filters=dg.RunsFilter(job_name=LANDING_JOB.format(grain=grain), statuses=UNDER_WAY), limit=1
-        )
+def _landing(instance: dg.DagsterInstance, jobs: Sequence[str]) -> str | None:
+    """The run that carries landed files to this model's features right now, if there is one."""
+    for job in jobs:
+        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1)
         if runs:
             return runs[0].run_id
     return None

@@ -11,7 +11,8 @@ The convention, under `config.meta` of a dbt model:
     label: {entities: [flight_id, carrier], timestamp: event_timestamp, available_at: label_available_at,
             label: is_late, owner: ml-engineering}
 
-`entities: [a, b]` stands in for `entity: a` when a view has several keys. Every column of a feature view that
+`timestamp`, `created` and `available_at` may be left out where the columns are called as above. `entities: [a, b]`
+stands in for `entity: a` when a view has several keys. Every column of a feature view that
 is neither key nor timestamp is a feature, named here once for everybody. Its `data_type` decides whether it
 is numeric or categorical. A column's own `config.meta` may say `kind: categorical`, `feature: false` (in the
 file, not a feature) or `trained: false` (served, not trained on).
@@ -46,9 +47,10 @@ _DTYPES = {
     "timestamp with time zone": "timestamp",
     "date": "date",
 }
-_VIEW_REQUIRED = {"timestamp", "created", "ttl", "owner", "lookback_days"}
-_VIEW_KNOWN = _VIEW_REQUIRED | {"entity", "entities", "online"}
-_LABEL_REQUIRED = {"entities", "timestamp", "available_at", "label", "owner"}
+_VIEW_REQUIRED = {"ttl", "owner", "lookback_days"}
+_VIEW_USUAL = {"timestamp": "event_timestamp", "created": "created_timestamp"}
+_LABEL_REQUIRED = {"entities", "label", "owner"}
+_LABEL_USUAL = {"timestamp": "event_timestamp", "available_at": "label_available_at"}
 _COLUMN_KNOWN = {"kind", "feature", "trained"}
 
 
@@ -182,6 +184,10 @@ class Catalogue:
         """The longest look back of any view: a corrected day changes at most that many days after it."""
         return max((view.lookback_days for view in self.views), default=0)
 
+    def readers(self, source: str) -> frozenset[str]:
+        """Return the names of the feature views and label models that are built from a raw source."""
+        return frozenset(entry.name for entry in (*self.views, *self.labels) if source in entry.sources)
+
     def sources_of(self, models: Iterable[str]) -> frozenset[str]:
         """Return the names of the raw sources that these feature views and label models are built from.
 
@@ -281,7 +287,9 @@ def from_json(text: str) -> Catalogue:
 
 def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]) -> FeatureView:
     """Read one feature model."""
-    _check_fields(node, "feature_view", meta, required=_VIEW_REQUIRED, known=_VIEW_KNOWN)
+    known = _VIEW_REQUIRED | _VIEW_USUAL.keys() | {"entity", "entities", "online"}
+    _check_fields(node, "feature_view", meta, required=_VIEW_REQUIRED, known=known)
+    meta = {**_VIEW_USUAL, **meta}
     keys = meta.get("entities") or ([meta["entity"]] if meta.get("entity") else [])
     if not keys:
         raise _error(node, "has a `feature_view` without entity", "add `entity: <key column>` to it")
@@ -312,7 +320,8 @@ def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any
 
 def _label_model(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]) -> LabelModel:
     """Read one label model."""
-    _check_fields(node, "label", meta, required=_LABEL_REQUIRED, known=_LABEL_REQUIRED)
+    _check_fields(node, "label", meta, required=_LABEL_REQUIRED, known=_LABEL_REQUIRED | _LABEL_USUAL.keys())
+    meta = {**_LABEL_USUAL, **meta}
     named = [*meta["entities"], meta["timestamp"], meta["available_at"], meta["label"]]
     types = _column_types(node, named)
     for name in (meta["timestamp"], meta["available_at"]):

@@ -24,7 +24,13 @@ from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.rollout import RolloutPolicy
-from mlops_assets.core.source_settings import Settings, SourceSettings, known_zone, refuse_end_before_start
+from mlops_assets.core.source_settings import (
+    ModelGrain,
+    Settings,
+    SourceSettings,
+    known_zone,
+    refuse_end_before_start,
+)
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
@@ -222,6 +228,7 @@ class ModelSettings(Settings):
     features: list[str] = Field(min_length=1, description="Feature views (dbt models) it reads.")
     exclude: list[str] = Field(default_factory=list, description="Features of these views that are not trained on.")
     metric: str = Field(description="What gate and monitors judge by, e.g. roc_auc, log_loss, rmse.")
+    grain: ModelGrain = Field(default="day", description="How often its sources land: length of a landing run.")
     timezone: str = Field(default="UTC", description="Days and windows are those of this zone.")
     start: date = Field(description="First day of predictions' partitions, as 2013-01-01.")
     end: date | None = Field(default=None, description="Last day of predictions, where the sources are over.")

@@ -17,6 +17,23 @@ from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.windows import parse_duration
 
 Grain = Literal["day", "week", "month", "none"]
+ModelGrain = Literal["day", "week", "month"]
+
+
+def partition_of(day: date, grain: Grain) -> date:
+    """The first day of the partition that holds a calendar day (weeks begin on Monday)."""
+    if grain == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if grain == "month" else day
+
+
+def partition_end(partition: date, grain: Grain) -> date:
+    """The first day after a partition, which is given by its first day."""
+    if grain == "week":
+        return partition + timedelta(days=7)
+    if grain == "month":
+        return (partition.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return partition + timedelta(days=1)
 
 
 class Settings(BaseModel):
@@ -87,7 +104,9 @@ class SourceSettings(Settings):
     start: date | None = Field(default=None, description="First partition, as 2013-01-01; needed with a grain.")
     end: date | None = Field(default=None, description="Last day of a source that is over: its partitions end there.")
     required: bool = Field(default=True, description="Whether models wait for this source (the data clock).")
-    freshness: str = Field(default="36h", description="Stale when the newest good partition ended longer ago.")
+    freshness: str | None = Field(
+        default=None, description="Stale when the newest good partition ended longer ago; None: by the grain."
+    )
     null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
     contract: ContractSettings
@@ -99,8 +118,9 @@ class SourceSettings(Settings):
 
     @field_validator("freshness")
     @classmethod
-    def _is_duration(cls, value: str) -> str:
-        parse_duration(value)
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_duration(value)
         return value
 
     @model_validator(mode="after")
@@ -115,6 +135,11 @@ class SourceSettings(Settings):
             raise ValueError(f"source {self.name}: event_time {self.event_time!r} is not in contract.columns; add it.")
         refuse_end_before_start(self.start, self.end)
         return self
+
+    @property
+    def fresh_for(self) -> str:
+        """How long ago the newest good partition may have ended: as declared, else a partition and some slack."""
+        return self.freshness or {"week": "9d", "month": "35d"}.get(self.grain, "36h")
 
     @property
     def rules(self) -> SourceContract:
@@ -147,18 +172,12 @@ class SourceSettings(Settings):
         return self.end is not None and newest_end is not None and newest_end > self.midnight(self.end)
 
     def partition_of(self, day: date) -> date:
-        """The first day of the partition that holds a calendar day (weeks begin on Monday)."""
-        if self.grain == "week":
-            return day - timedelta(days=day.weekday())
-        return day.replace(day=1) if self.grain == "month" else day
+        """The first day of the partition that holds a calendar day."""
+        return partition_of(day, self.grain)
 
     def end_of(self, partition: date) -> date:
         """The first day after a partition."""
-        if self.grain == "week":
-            return partition + timedelta(days=7)
-        if self.grain == "month":
-            return (partition.replace(day=1) + timedelta(days=32)).replace(day=1)
-        return partition + timedelta(days=1)
+        return partition_end(partition, self.grain)
 
     def midnight(self, day: date) -> datetime:
         """Local midnight of a day, as a moment."""

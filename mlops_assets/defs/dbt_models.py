@@ -64,8 +64,9 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lak
             yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
     except DagsterDbtCliRuntimeError as error:
         raise _told(error) from error
-    if not context.is_subset:
-        sources.mark_built(good, span)
+    built = {key.path[-1] for key in context.selected_asset_keys}
+    readers = load_catalogue(DBT_PROJECT).readers
+    sources.mark_built({name: of for name, of in good.items() if readers(name) <= built}, span)
 
 
 def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, span: Span | None) -> dg.Output[Any]:

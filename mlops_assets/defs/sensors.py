@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.components.jobs import LANDING_JOB, landing_jobs, landing_keys
+from mlops_assets.components.jobs import landing_jobs, landing_keys, watching
 from mlops_assets.components.landing_source import CONTRACT_CHECK
 from mlops_assets.components.partitions import span_tags
+from mlops_assets.core.groups import Group, landing_job
+from mlops_assets.core.source_settings import partition_end
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.alerts import Alerts
@@ -50,7 +52,7 @@ def landing_sensor(
     """Carries each closed period of new or corrected files from raw to the reports, in one run."""
     for alert in misnamed_files(platform):
         alerts.send(**alert)
-    outlook = platform.sources.outlook()
+    outlook = platform.sources.outlook(platform.groups())
     if outlook.periods:
         return dg.SensorResult(run_requests=[landing_request(context, platform, p) for p in outlook.periods])
     quiet = "No new file: all that landed is in the lake and in the features, or in quarantine."
@@ -61,12 +63,16 @@ def landing_request(context: dg.SensorEvaluationContext, platform: Platform, per
     """The run that carries one period."""
     tags = {}
     if period.first and period.last:
-        source = next(s for s in platform.sources.settings().values() if s.grain == period.grain)
-        tags = span_tags(Span(period.first, source.end_of(period.last)))
+        tags = span_tags(Span(period.first, partition_end(period.last, period.grain)))
     return dg.RunRequest(
         run_key=run_key(context.instance, period.key),
-        job_name=LANDING_JOB.format(grain=period.grain),
-        asset_selection=landing_keys(_graph(context), period.grain, take_in=period.take_in),
+        job_name=landing_job(platform.sources.settings(), period.sources, period.grain),
+        asset_selection=landing_keys(
+            _graph(context),
+            sources=period.sources,
+            take_in=period.take_in,
+            watched=[key for m in platform.models().values() if m.grain == period.grain for key in watching(m)],
+        ),
         tags={**tags, "mlops/period": f"{period.first}..{period.last}", CONTENT_TAG: period.key},
     )
 
@@ -138,7 +144,7 @@ def freshness_sensor(
     context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
     """Builds stale feature views again, and says so when that cannot help or a source is stale."""
-    if platform.sources.pending():
+    if platform.sources.pending(platform.groups()):
         return dg.SkipReason("Files are pending: the landing sensor carries them first.")
     stale = stale_sources(platform)
     for name, (newest, sentence) in stale.items():
@@ -151,23 +157,41 @@ def freshness_sensor(
             key=f"stale-source/{name}",
         )
     told = [sentence for _, sentence in stale.values()]
-    if views := stale_views(platform):
-        request = freshness_request(context, views)
+    requests = []
+    for group, views in _by_group(platform, stale_views(platform)):
+        request = freshness_request(context, platform, group, views)
         if not context.instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: str(request.run_key)}), limit=1):
-            return dg.SensorResult(run_requests=[request])
-        told.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
+            requests.append(request)
+        else:
+            told.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
+    if requests:
+        return dg.SensorResult(run_requests=requests)
     return dg.SkipReason(" ".join(told) or "Every source and feature view is fresh.")
 
 
-def freshness_request(context: dg.SensorEvaluationContext, views: Mapping[str, Span]) -> dg.RunRequest:
-    """One run over the days that any view lacks; its key is the state that it is to end."""
+def _by_group(platform: Platform, views: Mapping[str, Span]) -> list[tuple[Group, dict[str, Span]]]:
+    """The views of each group of sources that has any."""
+    read = platform.catalogue.sources_of
+    parts = [(group, {v: span for v, span in views.items() if group & read([v])}) for group in platform.groups()]
+    return [(group, mine) for group, mine in parts if mine]
+
+
+def freshness_request(
+    context: dg.SensorEvaluationContext, platform: Platform, group: Group, views: Mapping[str, Span]
+) -> dg.RunRequest:
+    """One run over the days that any view of a group lacks; its key is the state that it is to end."""
     state = json.dumps({view: [str(day) for day in span] for view, span in sorted(views.items())})
     key = f"freshness-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
     behind = Span(min(span.start for span in views.values()), max(span.end for span in views.values()))
     return dg.RunRequest(
         run_key=key,
-        job_name=LANDING_JOB.format(grain="day"),
-        asset_selection=landing_keys(_graph(context), "day", take_in=()),
+        job_name=landing_job(platform.sources.settings(), group, "day"),
+        asset_selection=landing_keys(
+            _graph(context),
+            sources=group,
+            take_in=(),
+            watched=[key for m in platform.models().values() if m.grain == "day" for key in watching(m)],
+        ),
         tags={**span_tags(behind), CONTENT_TAG: key},
     )
 
@@ -201,22 +225,21 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
     """
     intakes = {n: i for n, i in platform.sources.intakes().items() if i.source.grain != "none"}
     ends = {name: intake.newest_end() for name, intake in intakes.items()}
-    known = [end for end in ends.values() if end]
-    if not known:
-        return {}
-    now = datetime.now(UTC) if platform.home.settings.clock == "wall" else max(known)
     found: dict[str, tuple[date | None, str]] = {}
     for name, end in ends.items():
         source = intakes[name].source
-        if source.is_over(end):
+        # A group that nothing has ever come for is not in use.
+        known = [e for group in platform.groups() if name in group for n in group if (e := ends.get(n))]
+        if source.is_over(end) or not known:
             continue
-        allowed = parse_duration(source.freshness)
+        now = datetime.now(UTC) if platform.home.settings.clock == "wall" else max(known)
+        allowed = parse_duration(source.fresh_for)
         if end is None or now - end > allowed:
             since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
             newest = end.date() if end else None
             found[name] = (
                 newest,
-                f"Source {name} is stale: its newest good partition {since}, allowed are {source.freshness}.",
+                f"Source {name} is stale: its newest good partition {since}, allowed are {source.fresh_for}.",
             )
     return found
 

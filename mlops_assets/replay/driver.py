@@ -21,7 +21,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.jobs import LANDING_JOB, watching
+from mlops_assets.components.jobs import watching
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.spans import Span
@@ -181,7 +181,10 @@ class _Replay:
         """Take in everything that landed until then, and build features and labels over it in one pass."""
         self._at(until)
         watched = {key for model in self.platform.models().values() for key in watching(model)}
+        jobs = self.platform.landing_jobs(self.model)
         for request in self.engine.requests("landing_sensor")[0]:
+            if request.job_name not in jobs:
+                continue  # Sources that this model does not read.
             wanted = [key for key in request.asset_selection or () if key not in watched and key != ONLINE]
             self.engine.execute(request, only=wanted)
         if not self.platform.lake.partitions("labels", self.model.label.model):
@@ -226,7 +229,7 @@ class _Replay:
         tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
         request = dg.RunRequest(
             run_key=f"replay-{self.model.name}-{first}-{last}",
-            job_name=LANDING_JOB.format(grain="day"),
+            job_name=self.platform.watching_job(self.model),
             asset_selection=keys,
             tags=tags,
         )
@@ -235,7 +238,7 @@ class _Replay:
     def _serve(self) -> None:
         """Bring the newest values into the online store, once: during a replay nobody asks it."""
         name = f"replay-online-{self.periods[-1].end:%Y%m%d}"
-        job = LANDING_JOB.format(grain="day")
+        job = self.platform.watching_job(self.model)
         self.engine.execute(dg.RunRequest(run_key=name, job_name=job, asset_selection=[ONLINE]))
 
     def _retrain(self) -> None:

@@ -112,8 +112,8 @@ class Lake(dg.ConfigurableResource):
         ]
         if not files:
             return pd.DataFrame()
-        selected = ", ".join(_quoted(column) for column in columns) if columns else "* exclude (partition)"
-        order = f"order by {', '.join(_quoted(column) for column in order_by)}" if order_by else ""
+        selected = ", ".join(quoted(column) for column in columns) if columns else "* exclude (partition)"
+        order = f"order by {', '.join(quoted(column) for column in order_by)}" if order_by else ""
         with self.connect() as connection:
             return connection.execute(
                 f"select {selected} from read_parquet($files, hive_partitioning = true, "
@@ -135,7 +135,7 @@ class Lake(dg.ConfigurableResource):
         return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
 
 
-def _quoted(column: str) -> str:
+def quoted(column: str) -> str:
     """A column name as an SQL identifier."""
     return '"' + column.replace('"', '""') + '"'
 

@@ -94,7 +94,7 @@ def reports(platform: Platform) -> Iterator[Sample]:
 def sources(platform: Platform) -> Iterator[Sample]:
     """Partitions of the sources, and whether the newest is as new as agreed."""
     ends = {name: i.newest_end() for name, i in platform.sources.intakes().items() if i.source.grain != "none"}
-    known = [end for end in ends.values() if end is not None]
+    groups = platform.groups()
     wall = platform.home.settings.clock == "wall"
     for name, intake in platform.sources.intakes().items():
         state = intake.state()
@@ -102,10 +102,11 @@ def sources(platform: Platform) -> Iterator[Sample]:
         counts = {"good": len(state.good), "pending": len(state.pending), "quarantined": bad}
         for kind, count in counts.items():
             yield Sample("source_partitions", (name, kind), count)
+        known = [end for group in groups if name in group for n in group if (end := ends.get(n)) is not None]
         if not known or name not in ends:
             continue
         end, now = ends[name], datetime.now(UTC) if wall else max(known)
-        fresh = end is not None and now - end <= parse_duration(intake.source.freshness)
+        fresh = end is not None and now - end <= parse_duration(intake.source.fresh_for)
         yield Sample("source_fresh", (name,), fresh)
         if end is not None:
             yield Sample("source_newest_timestamp_seconds", (name,), end.timestamp())

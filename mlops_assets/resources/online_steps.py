@@ -6,6 +6,7 @@ Here: what the online-store asset does between reading and reporting. Not here: 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,11 +41,20 @@ class Agreement:
 
 def materialize_online(platform: Platform) -> Online | None:
     """Materialize every online view up to the home's clock; None while there is no data."""
-    try:
-        now = Clock(lake=platform.lake).now(platform.sources.settings().values())
-    except NoDataYet:
+    now = max(_moments(platform), default=None)
+    if now is None:
         return None
     return Online(platform.features.materialize(now), now)
+
+
+def _moments(platform: Platform) -> Iterator[datetime]:
+    """The present moment of each group of sources that has data."""
+    sources = platform.sources.settings()
+    for group in platform.groups():
+        try:
+            yield Clock(lake=platform.lake).now(sources[name] for name in group)
+        except NoDataYet:
+            continue
 
 
 def compare_online(platform: Platform, now: datetime) -> Agreement:

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.catalogue import Catalogue
+from mlops_assets.core.groups import Group, landing_job, source_groups
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.atomic import write_text
@@ -83,6 +84,25 @@ class Platform(dg.ConfigurableResource):
     @property
     def _declarations(self) -> Path:
         return Path(self.sources.folder) if self.sources.folder else DEFS
+
+    def groups(self) -> list[Group]:
+        """The sources that belong together: each group is carried, waits and fails by itself."""
+        return source_groups(self.catalogue, self.sources.settings(), self.models().values())
+
+    def group_of(self, model: ModelSettings) -> Group:
+        """The group of a model's sources."""
+        read = self.catalogue.sources_of([*model.features, model.label.model])
+        return next(group for group in self.groups() if group & read)
+
+    def landing_jobs(self, model: ModelSettings | None = None) -> list[str]:
+        """The jobs that carry a model's data from files to reports; without a model, those of all sources."""
+        sources = self.sources.settings()
+        groups = self.groups() if model is None else [self.group_of(model)]
+        return sorted({landing_job(sources, group, sources[name].grain) for group in groups for name in group})
+
+    def watching_job(self, model: ModelSettings) -> str:
+        """The job in which a model predicts."""
+        return landing_job(self.sources.settings(), self.group_of(model), model.grain)
 
     def data(self, model: ModelSettings) -> ModelData:
         """The rows of a model."""

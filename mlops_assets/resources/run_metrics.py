@@ -19,8 +19,7 @@ WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 def jobs_of(platform: Platform) -> list[str]:
     """The jobs that the platform runs by itself."""
-    grains = sorted({source.grain for source in platform.sources.settings().values()})
-    return [*(f"landing_{grain}" for grain in grains), *(f"{model}_retrain" for model in platform.models())]
+    return [*platform.landing_jobs(), *(f"{model}_retrain" for model in platform.models())]
 
 
 def runs(platform: Platform) -> Iterator[Sample]:

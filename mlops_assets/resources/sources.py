@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -18,6 +18,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.core.groups import Group
 from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
@@ -43,6 +44,7 @@ class Period:
         first: first partition (None with grain `none`).
         last: last partition, included.
         take_in: sources whose files have to be taken in, the others are in the lake already.
+        sources: the group of sources that it is about; what is built from them is built.
         key: changes with the content, so that the same tick twice asks for the same run.
     """
 
@@ -50,6 +52,7 @@ class Period:
     first: date | None
     last: date | None
     take_in: tuple[str, ...]
+    sources: tuple[str, ...]
     key: str
 
 
@@ -118,35 +121,70 @@ class Sources(dg.ConfigurableResource):
                         entries[partition] = sha
             write_text(self._built_file, json.dumps(built, indent=1, sort_keys=True))
 
-    def pending(self) -> list[Period]:
+    def pending(self, groups: Sequence[Group] | None = None) -> list[Period]:
         """What has to be carried from landing to the reports, oldest first; empty when all is done."""
-        return self.outlook().periods
+        return self.outlook(groups).periods
 
-    def outlook(self) -> Outlook:
+    def outlook(self, groups: Sequence[Group] | None = None) -> Outlook:
         """What has to be carried now, and what can't be yet and why.
 
         A changed unpartitioned table changes the features of every day: it gets a run over everything. Before
         the first build there is nothing to build again, and it goes with the first partitions.
+
+        Args:
+            groups: sources that belong together (`core.groups`): one group waits for none of the others. None: all do.
         """
         built = self.built()
         looks = {name: _look(intake, built.get(name, {})) for name, intake in self.intakes().items()}
-        waiting = [_absent(look) for look in looks.values() if look.is_awaited_whole]
-        if waiting:
-            # Features are joined from all of them: to build without one would publish half of a feature.
-            return Outlook([], waiting)
-        whole = {name: look.work for name, look in looks.items() if look.grain == "none" and look.work}
+        together = [{n: look for n, look in looks.items() if n in group} for group in groups or [frozenset(looks)]]
+        # Tables that no partition belongs to wait for nobody: the first time they go with whatever goes first.
+        guests = {
+            name: look.work
+            for of in together
+            if all(look.grain == "none" for look in of.values()) and not any(built.get(name) for name in of)
+            for name, look in of.items()
+            if look.work
+        }
         periods: list[Period] = []
-        if whole and any(built.values()):
-            periods.append(_period("none", None, None, whole))
-            whole = {}
-        for grain in GRAINS:
-            sources = {name: look for name, look in looks.items() if look.grain == grain}
-            keys, held = _open(sources)
-            waiting += held
-            for first, last in _ranges(keys, sources):
-                changed = {name: look.between(first, last) for name, look in sources.items()}
-                periods.append(_period(grain, first, last, {**changed, **whole}))
+        waiting: list[str] = []
+        for mine in together:
+            outlook = _outlook(mine, guests, is_built=any(built.get(name) for name in mine))
+            guests = {} if outlook.periods else guests
+            periods += outlook.periods
+            waiting += outlook.waiting
+        if guests and any(built.values()):
+            periods.append(_period("none", None, None, guests, tuple(sorted(guests))))
         return Outlook(periods, waiting)
+
+
+def _outlook(looks: Mapping[str, _Look], guests: Mapping[str, _Work], *, is_built: bool) -> Outlook:
+    """What one group of sources has to carry.
+
+    Args:
+        looks: its sources.
+        guests: work on other, unpartitioned tables, that its first run takes along.
+        is_built: whether something was built from the group before.
+    """
+    is_partitioned = any(look.grain != "none" for look in looks.values())
+    waiting = [_absent(look) for look in looks.values() if look.is_awaited_whole and is_partitioned]
+    if waiting:
+        # Features are joined from all of them: to build without one would publish half of a feature.
+        return Outlook([], waiting)
+    group = tuple(sorted(looks))
+    whole = {name: look.work for name, look in looks.items() if look.grain == "none" and look.work}
+    periods: list[Period] = []
+    if whole and is_built:
+        periods.append(_period("none", None, None, whole, group))
+        whole = {}
+    for grain in GRAINS:
+        sources = {name: look for name, look in looks.items() if look.grain == grain}
+        keys, held = _open(sources)
+        waiting += held
+        for first, last in _ranges(keys, sources):
+            changed = {name: look.between(first, last) for name, look in sources.items()}
+            periods.append(_period(grain, first, last, {**changed, **whole, **guests}, (*group, *guests)))
+            guests = {}
+    return Outlook(periods, waiting)
 
 
 def _is_covered(partition: str, span: Span | None, *, known: bool) -> bool:
@@ -160,6 +198,10 @@ def _is_covered(partition: str, span: Span | None, *, known: bool) -> bool:
     if partition == WHOLE:
         return not known
     return span.start <= date.fromisoformat(partition) < span.end
+
+
+_Work = Mapping[str, tuple[str, str]]
+"""Partition -> (`take in` or `build`, its content's identity)."""
 
 
 @cache
@@ -179,7 +221,7 @@ class _Look:
     """
 
     intake: Intake
-    work: Mapping[str, tuple[str, str]]
+    work: _Work
     have: frozenset[str]
     quarantined: frozenset[str]
 
@@ -292,11 +334,15 @@ def _named(keys: list[str]) -> str:
 
 
 def _period(
-    grain: Grain, first: date | None, last: date | None, changed: Mapping[str, Mapping[str, tuple[str, str]]]
+    grain: Grain,
+    first: date | None,
+    last: date | None,
+    changed: Mapping[str, _Work],
+    group: tuple[str, ...],
 ) -> Period:
     take_in = tuple(
         sorted(name for name, todo in changed.items() if any(what == "take in" for what, _ in todo.values()))
     )
     content = {name: {key: what for key, (_, what) in todo.items()} for name, todo in changed.items() if todo}
     told = json.dumps([grain, str(first), str(last), content], sort_keys=True)
-    return Period(grain, first, last, take_in, hashlib.sha256(told.encode()).hexdigest()[:16])
+    return Period(grain, first, last, take_in, group, hashlib.sha256(told.encode()).hexdigest()[:16])

@@ -71,7 +71,7 @@ def open_table(name: str) -> TableFiles:
         FileNotFoundError: there are none.
         ValueError: one of them is neither Parquet nor CSV, or cannot be read.
     """
-    paths = _matches(name)
+    paths = matches(name)
     found = {path: _columns(path) for path in paths}
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
@@ -87,7 +87,13 @@ def open_table(name: str) -> TableFiles:
     return TableFiles(name, tuple(paths), kinds, left_out)
 
 
-def _matches(name: str) -> list[Path]:
+def matches(name: str) -> list[Path]:
+    """The files that a path, a folder or a glob means.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: one of them is neither Parquet nor CSV by its name.
+    """
     asked = Path(name).expanduser()
     if asked.is_file():
         paths = [asked]
@@ -114,7 +120,8 @@ def _is_table(path: Path) -> bool:
     return path.name.lower().endswith((*PARQUET, *CSV)) and not path.name.startswith(".")
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet by its name."""
     return path.name.lower().endswith(PARQUET)
 
 
@@ -123,7 +130,7 @@ def _is_parquet(path: Path) -> bool:
 
 def _columns(path: Path) -> dict[str, ColumnKind]:
     with _told(path):
-        if _is_parquet(path):
+        if is_parquet(path):
             return {field.name: _kind(field.type) for field in pq.read_schema(path)}
         with duckdb.connect() as session:
             table = f"({_read_csv(path, dict(_csv_types(session, path)))})"
@@ -158,7 +165,7 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
 
 def _batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
     with _told(path):
-        if _is_parquet(path):
+        if is_parquet(path):
             metadata = pq.read_metadata(path)
             options = {"read_dictionary": _repetitive(metadata), "pre_buffer": False, "buffer_size": READ_BUFFER}
             with pq.ParquetFile(path, metadata=metadata, **options) as file:

@@ -49,7 +49,20 @@ def test_the_commands_are_all_there() -> None:
         "alerts list",
         "alerts digest",
     }
-    wanted |= {"freeze", "unfreeze", "snooze", "wake", "approve", "reject", "rollback", "rollout", "serve", "api-key"}
+    wanted |= {
+        "new-model",
+        "doctor",
+        "freeze",
+        "unfreeze",
+        "snooze",
+        "wake",
+        "approve",
+        "reject",
+        "rollback",
+        "rollout",
+        "serve",
+        "api-key",
+    }
     assert {" ".join(path) for path in COMMANDS} == wanted
 
 

@@ -57,7 +57,7 @@ def test_land_says_what_landed_and_twice_is_once(mlops: Mlops, home: Home) -> No
 
 def test_land_tells_what_it_cannot(mlops: Mlops) -> None:
     assert "the data run from 2013-01-01" in mlops("land", "flights", "--through", "2014-01-02").stderr
-    assert "Known: flights." in mlops("land", "trains", "--through", "2013-01-02").stderr
+    assert "Known: flights;" in mlops("land", "trains", "--through", "2013-01-02").stderr
 
 
 def test_quarantine_is_listed_and_released(mlops: Mlops, home: Home) -> None:

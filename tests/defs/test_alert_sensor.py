@@ -54,8 +54,8 @@ def test_failures_of_a_job_are_one_incident_until_it_goes_through(floor: Floor, 
         failed(floor, result)
         floor.tick(alert_sensor)
     assert receiver.titles() == [
-        "[mlops notify] failed-run/landing_day",
-        "[mlops notify] Update: failed-run/landing_day",
+        "[mlops notify] failed-run/landing_orders",
+        "[mlops notify] Update: failed-run/landing_orders",
     ]
     assert f"/runs/{second.run_id}" in receiver.posts[1]["message"]
     floor.feature_fails = False
@@ -64,8 +64,8 @@ def test_failures_of_a_job_are_one_incident_until_it_goes_through(floor: Floor, 
     assert done and done.success
     for _ in range(2):
         floor.tick(alert_sensor)
-    assert receiver.titles()[2:] == ["[mlops notify] All clear: failed-run/landing_day"]
-    assert f"run {done.run_id[:8]} of landing_day went through" in receiver.posts[2]["message"]
+    assert receiver.titles()[2:] == ["[mlops notify] All clear: failed-run/landing_orders"]
+    assert f"run {done.run_id[:8]} of landing_orders went through" in receiver.posts[2]["message"]
 
 
 def test_misnamed_files_wait_for_the_digest(floor: Floor, receiver: Receiver) -> None:

@@ -36,13 +36,18 @@ class Floor:
         sources = self.landing.all_sources()
         platform = Platform.of(self.landing.home)
         self.platform = platform.model_copy(update={"sources": sources})
-        catalogue = SimpleNamespace(views=[SimpleNamespace(name=VIEW)], sources_of=lambda names: frozenset({"orders"}))
-        monkeypatch.setattr(Platform, "catalogue", property(lambda _: catalogue))
+        monkeypatch.setattr(Platform, "catalogue", property(lambda _: self.catalogue()))
         self.definitions = dg.Definitions(
             assets=[build_raw_asset(source()), self.features()],
-            jobs=[dg.define_asset_job("landing_day", selection="*", executor_def=dg.in_process_executor)],
+            jobs=[dg.define_asset_job("landing_orders", selection="*", executor_def=dg.in_process_executor)],
             resources={"lake": self.landing.lake},
         )
+
+    def catalogue(self) -> SimpleNamespace:
+        """One view over all sources."""
+        read = tuple(one.name for one in self.landing.sources)
+        view = SimpleNamespace(name=VIEW, sources=read)
+        return SimpleNamespace(views=[view], labels=[], sources_of=lambda names: frozenset(read))
 
     def features(self) -> dg.AssetsDefinition:
         """What dbt is to the platform: builds the view for the days of the run, and marks them as built."""
@@ -80,7 +85,7 @@ class Floor:
         known = dg.RunsFilter(tags={"dagster/run_key": str(request.run_key)})
         if self.instance.get_runs(filters=known):
             return None
-        return self.definitions.resolve_job_def("landing_day").execute_in_process(
+        return self.definitions.resolve_job_def("landing_orders").execute_in_process(
             instance=self.instance,
             asset_selection=list(request.asset_selection or ()),
             tags=tags,
@@ -159,7 +164,7 @@ def test_a_crashed_run_is_asked_for_again_but_not_forever(floor: Floor) -> None:
         if floor.instance.get_runs(filters=known):
             continue
         run = floor.instance.create_run_for_job(
-            floor.definitions.resolve_job_def("landing_day"),
+            floor.definitions.resolve_job_def("landing_orders"),
             tags={**request.tags, "dagster/run_key": str(request.run_key)},
         )
         unanswered, _ = floor.tick(sensors.landing_sensor)
@@ -273,9 +278,13 @@ def test_a_view_that_stays_behind_rings_once(floor: Floor) -> None:
 def test_several_stale_views_are_one_run(floor: Floor) -> None:
     context: Any = SimpleNamespace(repository_def=floor.definitions.get_repository_def())
     views = {"b": Span(DAYS[1], DAYS[2]), "a": Span(DAYS[0], DAYS[1])}
-    request = sensors.freshness_request(context, views)
+    (group,) = floor.platform.groups()
+    request = sensors.freshness_request(context, floor.platform, group, views)
     assert request.tags[SPAN] == f"{DAYS[0]}/{DAYS[2]}"
-    assert request.run_key == sensors.freshness_request(context, dict(reversed(views.items()))).run_key
+    assert (
+        request.run_key
+        == sensors.freshness_request(context, floor.platform, group, dict(reversed(views.items()))).run_key
+    )
 
 
 def test_pending_files_come_first(floor: Floor) -> None:
@@ -308,7 +317,7 @@ def test_a_failed_run_rings_once_with_the_step_and_its_error(floor: Floor) -> No
         failed(floor, result)
     (alert,) = floor.sent()
     assert alert.happened == (
-        f"Run {result.run_id[:8]} of landing_day failed in {VIEW}: "
+        f"Run {result.run_id[:8]} of landing_orders failed in {VIEW}: "
         "RuntimeError: Binder Error: no column price. Correct feat_orders.sql."
     )
     assert "re-execute it from failure" in alert.do

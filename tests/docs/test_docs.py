@@ -281,7 +281,7 @@ def test_the_check_of_commands_notices() -> None:
     for wrong in ("mlops undo flight_delay", "mlops status --yaml"):
         with pytest.raises(AssertionError, match=r"no command undo|no option --yaml"):
             check(wrong)
-    for wrong in ("mlops decisions flight_delay --limit x", "mlops land flights"):
+    for wrong in ("mlops decisions flight_delay --limit x", "mlops retrain flight_delay"):
         with pytest.raises(typer.BadParameter):
             check(wrong)
 

@@ -69,7 +69,7 @@ def test_a_landed_file_becomes_predictions(home: Home, daemon: subprocess.Popen[
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
 
         def landings() -> list[dg.DagsterRun]:
-            runs = instance.get_runs(filters=dg.RunsFilter(job_name="landing_day"))
+            runs = instance.get_runs(filters=dg.RunsFilter(job_name="landing_flights"))
             return [run for run in runs if run.tags.get("mlops/period") == f"{NEW_DAY}..{NEW_DAY}"]
 
         wait_for(lambda: "SENSOR" in instance.get_daemon_heartbeats(), daemon, home)

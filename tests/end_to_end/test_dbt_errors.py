@@ -54,7 +54,7 @@ def test_a_broken_model_and_a_failing_test(drifting: World, broken_project: Path
     lake = drifting.home.lake
     weather = {path: path.read_bytes() for path in (lake / "features" / "feat_origin_weather").rglob("*.parquet")}
     built = (lake / "_built.json").read_bytes()
-    request = dg.RunRequest(job_name="landing_day", tags=span_tags(Span(LAST_DAY, LAST_DAY + timedelta(days=1))))
+    request = dg.RunRequest(job_name="landing_flights", tags=span_tags(Span(LAST_DAY, LAST_DAY + timedelta(days=1))))
     with pytest.raises(RunFailed, match="failed in dbt_models") as why:
         engine.execute(request, only=[dg.AssetKey(model) for model in MODELS])
     assert "no_such_column" in str(why.value)

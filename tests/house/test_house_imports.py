@@ -18,6 +18,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 MAY_IMPORT = {
     "core": set(),
     "landing": set(),
+    "onboarding": {"core", "resources"},
     "dbt_plugin": set(),
     "feast_store": {"core", "resources"},
     "resources": {"core", "feast_store"},
@@ -27,7 +28,17 @@ MAY_IMPORT = {
     "serving": {"core", "resources"},
     # A replay runs the real sensors and jobs.
     "replay": {"core", "resources", "components", "definitions", "landing"},
-    "commands": {"core", "resources", "components", "defs", "definitions", "replay", "serving", "landing"},
+    "commands": {
+        "core",
+        "resources",
+        "components",
+        "defs",
+        "definitions",
+        "replay",
+        "serving",
+        "landing",
+        "onboarding",
+    },
     "cli": {"commands"},
     "__init__": set(),
 }

@@ -266,3 +266,34 @@ def test_a_build_of_some_days_counts_for_an_unpartitioned_table_once(tmp_path: P
         sources.mark_built({"shops": {WHOLE: "old"}}, None)
     sources.mark_built({"shops": {WHOLE: "new"}}, Span(DAY, DAYS[1]))
     assert sources.built()["shops"][WHOLE] == ("old" if known else "new")
+
+
+# --- groups ------------------------------------------------------------------------------------------------
+
+
+def test_one_group_waits_for_none_of_the_others(tmp_path: Path) -> None:
+    refunds = source(name="refunds")
+    landing, sources = home(tmp_path, source(), refunds, SHOPS)
+    landing.land_days(DAYS[:1])
+    alone, other = frozenset({"orders"}), frozenset({"refunds", "shops"})
+    assert sources.outlook().periods == [], "as one group, orders waits for the others"
+    outlook = sources.outlook([alone, other])
+    assert [(p.sources, p.take_in) for p in outlook.periods] == [(("orders",), ("orders",))]
+    assert outlook.waiting == [f"Everything waits for shops. Put orders*.csv into {landing.home.landing / 'shops'}."]
+
+
+def test_a_table_that_nothing_reads_goes_with_the_first_run_and_later_by_itself(tmp_path: Path) -> None:
+    landing, sources = home(tmp_path, source(), SHOPS)
+    groups = [frozenset({"orders"}), frozenset({"shops"})]
+    landing.land(HEADER + "\n1,2024-03-01T00:00:00Z,north,1\n2,2024-03-01T00:00:00Z,north,1\n", source="shops")
+    assert sources.outlook(groups).periods == [], "alone it is no reason for a run before anything is built"
+    landing.land_days(DAYS[:1])
+    (first,) = sources.pending(groups)
+    assert (first.take_in, first.sources) == (("orders", "shops"), ("orders", "shops"))
+    landing.run(DAYS[0], take_in=["orders"])
+    landing.run(None, take_in=["shops"])
+    assert [p.key for p in sources.pending(groups)] == [first.key], "a tick in the middle asks for the run under way"
+    built(sources, DAYS[0], DAYS[0])
+    assert sources.pending(groups) == []
+    landing.land(HEADER + "\n1,2024-03-01T00:00:00Z,south,1\n2,2024-03-01T00:00:00Z,north,1\n", source="shops")
+    assert [(p.grain, p.sources) for p in sources.pending(groups)] == [("none", ("shops",))]

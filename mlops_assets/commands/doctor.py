@@ -1,0 +1,43 @@
+"""`mlops doctor`: whether everything is sound, and what to mend.
+
+Here: the command. Not here: the checks (`resources.doctor`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlops_assets.commands.console import AsJson, example, known_model, say, say_json, say_table
+from mlops_assets.resources.home import Home
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=example("mlops doctor", "mlops doctor flight_delay --json"))(doctor)
+
+
+def doctor(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Look at this model only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the installation and every model from YAML to the sensors; what is broken ends it with exit code 1.
+
+    It looks at Python and dbt, the disk, the YAML, the dbt project, each model's sources, calendar and champion,
+    landing, Feast and the sensors, and says what to mend.
+    """
+    from dataclasses import asdict
+
+    from mlops_assets.resources.doctor import examine
+
+    findings = examine(Home.from_environment(), [known_model(model)] if model else [])
+    if as_json:
+        say_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(f.about, f.state, f.what, f.mend) for f in findings]
+        say_table("What was looked at", ["part", "state", "found", "to mend it"], rows)
+        count = {state: sum(f.state == state for f in findings) for state in ("good", "look", "broken")}
+        say(f"{count['good']} good, {count['look']} to look at, {count['broken']} broken.")
+    if any(f.state == "broken" for f in findings):
+        raise typer.Exit(1)

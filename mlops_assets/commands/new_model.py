@@ -1,0 +1,97 @@
+"""`mlops new-model`: a table becomes a source, dbt models and a monitored model, written as files.
+
+Here: the command and what it says. Not here: how it decides and what it writes (`onboarding/`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlops_assets.commands.console import example, say, say_table
+from mlops_assets.resources.home import PROJECT_ROOT, Home
+
+if TYPE_CHECKING:
+    from mlops_assets.onboarding.plan import Plan
+
+Column = Annotated[str | None, typer.Option(metavar="COL")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "new-model",
+        epilog=example(
+            "mlops new-model churn --from customers.csv --time signed_up --label churned --label-delay 30d",
+            "mlops new-model demand --from 'hours/*.parquet' --task regression --grain day",
+        ),
+    )(new_model)
+
+
+def new_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the model is called: small letters, digits, _.")],
+    files: Annotated[
+        str, typer.Option("--from", metavar="FILES", help="CSV or Parquet: a file, a folder, or a glob in quotes.")
+    ],
+    time: Annotated[
+        str | None, typer.Option(metavar="COL", help="When a row is about.", show_default="the likeliest")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COL", help="What is predicted.", show_default="one named so, or the last")
+    ] = None,
+    entity: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Whom a row is about: its history is added.", show_default="rows stand alone"),
+    ] = None,
+    task: Annotated[
+        Literal["binary", "regression", "multiclass"] | None,
+        typer.Option(help="What kind of label.", show_default="by its values"),
+    ] = None,
+    label_delay: Annotated[
+        str, typer.Option("--label-delay", metavar="LENGTH", help="From a row to its label, such as 12h or 30d.")
+    ] = "0d",
+    grain: Annotated[
+        Literal["day", "week", "month"] | None,
+        typer.Option(help="How often files land.", show_default="by how the rows lie in time"),
+    ] = None,
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="Whose days are counted, such as Europe/Berlin.")
+    ] = "UTC",
+    force: Annotated[bool, typer.Option("--force", help="Write over files of that name.")] = False,
+) -> None:
+    """Look at a table, and write the source, the dbt models and the monitored model that make of it a model.
+
+    It lands the rows too, so `mlops replay NAME` works at once. The files are yours: read and change them.
+    """
+    from mlops_assets.core.source_settings import SourceSettings
+    from mlops_assets.onboarding.files import lines_beyond_columns, render, write
+    from mlops_assets.onboarding.landing import land
+    from mlops_assets.onboarding.plan import Asked, make_plan
+    from mlops_assets.resources.settings_files import read_settings
+
+    plan = make_plan(Asked(name, files, time, label, task, entity, label_delay, grain, timezone))
+    _say_plan(plan)
+    texts = render(plan)
+    paths = write(texts, force=force)
+    say(f"\nWritten, {lines_beyond_columns(texts)} lines beyond the lists of columns:")
+    for path in paths:
+        say(f"  {path.relative_to(PROJECT_ROOT)}")
+    home = Home.from_environment()
+    source = read_settings(paths[0].parent, SourceSettings)[name]
+    landed = land(plan.table, plan.time, source, home.landing)
+    say(f"Landed {landed.rows:,} rows as {len(landed.written):,} new files in {landed.folder}.")
+    say(f"\nNext: mlops replay {name}")
+
+
+def _say_plan(plan: Plan) -> None:
+    """What was seen, what was assumed, what to look at."""
+    rows = [(c.facts.name, c.facts.dtype.lower(), f"{c.role}: {c.why}" if c.why else c.role) for c in plan.columns]
+    say_table(f"{plan.table.rows:,} rows of {plan.asked.pattern}", ["column", "type", "becomes"], rows)
+    say("Assumed:")
+    for note in plan.notes:
+        say(f"  - {note}")
+    if plan.warnings:
+        say("Look at this:")
+        for warning in plan.warnings:
+            say(f"  - {warning}")

@@ -1,0 +1,108 @@
+"""What each column of a table is to a model, judged by its facts alone.
+
+Here: roles (key, time, label, feature, left out) and plain names for SQL. Not here: counting (`table`), columns that
+give the label away (`suspects`), the files that follow (`files`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_assets.onboarding.table import Facts
+
+Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
+
+LABEL_NAMES = ("label", "target", "y", "class", "outcome", "response")
+USUAL_TIME = re.compile(r"(event_?|record_?)?(time|timestamp|datetime|date|at|ts|dt|when)", re.IGNORECASE)
+TIME_NAMES = re.compile(r"(^|_)(when|time|timestamp|date|datetime|at|ts|dt|day|month|year)($|_)", re.IGNORECASE)
+ID_NAMES = re.compile(r"(^|_)(id|ids|key|uuid|guid|index|no|nr|number|rowid)$|^(id|unnamed)", re.IGNORECASE)
+MAX_CATEGORIES = 255
+"""With more values the rarest are read as missing (`core.matrix`)."""
+RESERVED = frozenset(
+    {"partition", "landed", "file_row_number", "event_timestamp", "created_timestamp", "label_available_at"}
+    | {"event_hour", "event_weekday"}
+)
+"""Names that the generated models use themselves."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table and what becomes of it.
+
+    Attributes:
+        facts: what is in it.
+        name: its plain name from staging on.
+        role: how a model takes it; `left out`: it is landed and checked, and no feature is made of it.
+        why: the reason, where it is left out.
+    """
+
+    facts: Facts
+    name: str
+    role: Role
+    why: str = ""
+
+
+def role_of(facts: Facts) -> tuple[Role, str]:
+    """How a model takes a column, and why not at all."""
+    known = facts.rows - facts.missing
+    if facts.distinct == 0:
+        return "left out", "it has no value in any row"
+    if facts.distinct == 1 and not facts.missing:
+        return "left out", f"it is {facts.low} in all rows"
+    if facts.is_time:
+        return "moment", ""
+    if facts.dtype == "BOOLEAN":
+        return "boolean", ""
+    if is_identifier(facts):
+        return "left out", f"an identifier: {facts.distinct:,} different values in {known:,} rows"
+    if facts.is_number:
+        return "numeric", ""
+    if facts.distinct > MAX_CATEGORIES and facts.distinct > 0.5 * known:
+        return "left out", f"free text: {facts.distinct:,} different values in {known:,} rows"
+    return "categorical", ""
+
+
+def is_identifier(facts: Facts) -> bool:
+    """Whether a column names rows: (nearly) every value once, and whole numbers without gaps or a name like id."""
+    known = facts.rows - facts.missing
+    if facts.distinct < max(20, 0.95 * known) or facts.dtype not in ("BIGINT", "VARCHAR"):
+        return False
+    if facts.dtype == "VARCHAR":
+        return True
+    span = int(facts.high or 0) - int(facts.low or 0) + 1
+    return bool(ID_NAMES.search(facts.name)) or span <= 1.2 * facts.distinct
+
+
+def is_key(facts: Facts) -> bool:
+    """Whether a column identifies each row."""
+    return facts.distinct == facts.rows and is_identifier(facts)
+
+
+def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:
+    """A name for each column that SQL takes without quotes: small letters, digits, underscores; never a keyword."""
+    found: dict[str, str] = {}
+    used = {*RESERVED, *taken}
+    for name in names:
+        plain = re.sub(r"[^a-z0-9]+", "_", _latin(name).lower()).strip("_") or "column"
+        if plain[0].isdigit():
+            plain = f"n_{plain}"
+        if plain in keywords or plain in used:
+            plain = f"{plain}_value"
+        number = 2
+        while plain in used:
+            plain, number = f"{plain.rstrip('0123456789_')}_{number}", number + 1
+        used.add(plain)
+        found[name] = plain
+    return found
+
+
+def _latin(name: str) -> str:
+    """Without accents, as far as Unicode can take them apart; between two words of camelCase an underscore."""
+    import unicodedata
+
+    apart = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    without = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", without)

@@ -1,0 +1,122 @@
+"""A table's rows cut into the files that the landing sensor takes in, one a partition.
+
+Here: cutting, converting times, writing Parquet into the landing folder. Not here: taking them in (`resources.intake`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.onboarding.table import TABLE, Table
+from mlops_assets.onboarding.times import TimeColumn
+from mlops_assets.resources.atomic import replacing
+from mlops_assets.resources.lake import file_hash, quoted
+
+PART = "the partition"
+"""A name that no column of a CSV file has."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What was put into the landing folder.
+
+    Attributes:
+        folder: where.
+        written: partitions whose file is new or has changed.
+        unchanged: partitions whose file was there already.
+        rows: of all.
+    """
+
+    folder: Path
+    written: tuple[date, ...]
+    unchanged: tuple[date, ...]
+    rows: int
+
+
+def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) -> Landed:
+    """Write the rows of each partition as one Parquet file, in the order of time.
+
+    A file that is there already with the same content is not touched, so landing twice is no news.
+
+    Args:
+        table: the rows.
+        time: how their time is read.
+        source: whose partitions.
+        landing: the landing folder of the home.
+
+    Raises:
+        ValueError: a partition would lose rows that have landed.
+    """
+    folder = landing / source.name
+    day = f"timezone('{source.timezone}', {time.sql})"
+    table.connection.execute(
+        f"create or replace temp table cut as select {_columns(table, time, source.timezone)}, "
+        f"date_trunc('{source.grain}', {day})::date as {quoted(PART)} from {TABLE} "
+        f"order by {quoted(PART)}, {quoted(time.name)}"
+    )
+    _refuse_less(table, source, folder)
+    parts = table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1 order by 1").fetchall()
+    written, unchanged = [], []
+    for part, _ in parts:
+        rows = table.connection.sql(
+            f"select * exclude ({quoted(PART)}) from cut where {quoted(PART)} = date '{part}'"
+        ).to_arrow_table()
+        path = folder / f"{source.name}_{part}.parquet"
+        (written if _write(rows, path) else unchanged).append(part)
+    table.connection.execute("drop table cut")
+    return Landed(folder, tuple(written), tuple(unchanged), sum(count for _, count in parts))
+
+
+def _refuse_less(table: Table, source: SourceSettings, folder: Path) -> None:
+    """Refuse to replace a partition by a part of it.
+
+    Raises:
+        ValueError: a partition that has landed has more rows than it would have.
+    """
+    for part, count in table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1").fetchall():
+        path = folder / f"{source.name}_{part}.parquet"
+        if path.exists() and (before := pq.read_metadata(path).num_rows) > count:
+            raise ValueError(
+                f"{path.name} has {before:,} rows, and the {source.grain} of {part} would have {count:,}: a file "
+                f"holds its {source.grain} whole. Give all rows of that {source.grain}, or remove the file first. "
+                "Nothing was landed."
+            )
+
+
+def _columns(table: Table, time: TimeColumn, zone: str) -> str:
+    """The columns as they are, the event time as a moment, other times in the source's zone."""
+    read = []
+    for name, facts in table.facts.items():
+        column = quoted(name)
+        if name == time.name:
+            read.append(f"{time.sql} as {column}")
+        elif facts.dtype == "TIMESTAMP":
+            read.append(f"timezone('{zone}', {column}) as {column}")
+        else:
+            read.append(column)
+    return ", ".join(read)
+
+
+def _write(rows: pa.Table, path: Path) -> bool:
+    """Whether the file is new or has changed."""
+    before = file_hash(path) if path.exists() else None
+    with replacing(path) as temporary:
+        pq.write_table(rows, temporary, compression="zstd")
+        if before is not None and file_hash(temporary) == before:
+            return _keep(path, temporary)
+    return True
+
+
+def _keep(path: Path, temporary: Path) -> bool:
+    """Give the new file the time of the old: to the landing sensor nothing has happened."""
+    import os
+
+    times = path.stat()
+    os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return False

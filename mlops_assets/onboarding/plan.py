@@ -1,0 +1,334 @@
+"""Everything that was decided about a table, and what was assumed in doing so.
+
+Here: putting time, label, key and columns together; settings that suit the number of rows. Not here: how each is
+found (`times`, `labels`, `columns`, `suspects`), the files (`files`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from mlops_assets.core.settings import Task
+from mlops_assets.core.source_settings import ModelGrain
+from mlops_assets.core.windows import format_duration, parse_duration
+from mlops_assets.onboarding.columns import Column, is_key, plain_names, role_of
+from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
+from mlops_assets.onboarding.suspects import SAMPLE, suspects
+from mlops_assets.onboarding.table import TABLE, Table, read_table
+from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, time_column
+from mlops_assets.resources.lake import quoted
+
+GATE_DAYS = 10
+"""Days with rows that a gate window should hold; the interval needs eight."""
+GATE_ROWS = 500
+MIN_PARTS = 4
+
+
+class CannotOnboard(ValueError):
+    """The table cannot become a model as it is asked for; the message ends in the remedy."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person said about the table; None is for the platform to find out.
+
+    Attributes:
+        name: of the model, its source and its dbt models.
+        pattern: files, as a path or glob.
+        time: the column that says when a row is about.
+        label: the column that is predicted.
+        task: binary, regression or multiclass.
+        entity: the column that says whom a row is about; None for rows that stand for themselves.
+        delay: how long after the event the label is known.
+        grain: how often files land.
+        timezone: whose days are counted, and in which times without an offset are read.
+    """
+
+    name: str
+    pattern: str
+    time: str | None = None
+    label: str | None = None
+    task: Task | None = None
+    entity: str | None = None
+    delay: str = "0d"
+    grain: ModelGrain | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be written.
+
+    Attributes:
+        asked: what a person said.
+        table: the rows.
+        time: the time column.
+        calendar: how the rows lie in time.
+        label: the label.
+        key: the column that identifies each row; None where rows are numbered.
+        columns: all columns but the time, in the file's order.
+        null_shares: largest share of missing values in a partition, of columns that miss any.
+        notes: what was assumed, in sentences.
+        warnings: what to look at, in sentences.
+    """
+
+    asked: Asked
+    table: Table
+    time: TimeColumn
+    calendar: Calendar
+    label: Label
+    key: str | None
+    columns: tuple[Column, ...]
+    null_shares: dict[str, float]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the model, and of its source."""
+        return self.asked.name
+
+    @property
+    def delay(self) -> timedelta:
+        """From the event to its label."""
+        return parse_duration(self.asked.delay)
+
+    @property
+    def first(self) -> date:
+        """The first partition."""
+        return min(self.calendar.rows)
+
+    @property
+    def entity(self) -> Column | None:
+        """Whom a row is about."""
+        return next((column for column in self.columns if column.facts.name == self.asked.entity), None)
+
+    @property
+    def history_windows(self) -> tuple[int, ...]:
+        """Days over which an entity's history is counted: short ones where it has many events."""
+        if self.calendar.span / self.calendar.days > 5:
+            return (90, 365)
+        return (7, 30) if self.calendar.span > 120 else (1, 7)
+
+    @property
+    def features(self) -> list[Column]:
+        """Columns that features are made of."""
+        return [column for column in self.columns if column.role != "left out"]
+
+    @property
+    def labelled(self) -> int:
+        """Rows with a label."""
+        return round(self.table.rows * (1 - self.label.missing_share))
+
+    @property
+    def min_rows(self) -> int:
+        """Fewest rows to train on: 500, less where there is little history."""
+        return max(50, min(500, self.labelled // 8))
+
+    @property
+    def gate_rows(self) -> int:
+        """Fewest rows to judge on: 200, less where there is little history."""
+        return max(30, min(200, self.labelled // 20))
+
+    @property
+    def monitoring_window(self) -> str:
+        """A month, week or day: the longest of which there are many."""
+        return "month" if self.calendar.span > 180 else "week" if self.calendar.span > 28 else "day"
+
+    @property
+    def gate_window(self) -> str:
+        """Long enough for `GATE_DAYS` days with rows and `GATE_ROWS` rows, at most a quarter of the history."""
+        by_days = GATE_DAYS * self.calendar.span / self.calendar.days
+        by_rows = min(GATE_ROWS, self.labelled / 6) * self.calendar.span / max(self.labelled, 1)
+        wanted = max(by_days, by_rows, 28)
+        return f"{max(8, math.ceil(min(wanted, max(self.calendar.span / 4, by_days))))}d"
+
+    @property
+    def max_delay(self) -> str:
+        """How long a window waits for labels: their delay, and a partition in which they may land."""
+        landing = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
+        return format_duration(self.delay + landing[self.calendar.grain])
+
+
+def make_plan(asked: Asked) -> Plan:
+    """Look at the files and decide.
+
+    Raises:
+        CannotOnboard: what was asked for does not fit.
+        UnreadableTable: the files are no table.
+        NoTime: nothing says when a row is about.
+        NoLabel: there is nothing to predict.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", asked.name):
+        raise CannotOnboard(
+            f"{asked.name!r} cannot be a model's name: small letters, digits and underscores, a letter first, such as "
+            "churn or late_payment. Nothing was written."
+        )
+    table = read_table(asked.pattern)
+    time = time_column(table, asked.time, asked.timezone)
+    days = calendar(table, time, asked.timezone, asked.grain)
+    label = label_of(table, time, asked.label, asked.task)
+    if len(days.rows) < MIN_PARTS:
+        raise CannotOnboard(
+            f"All rows of {asked.pattern} lie in {len(days.rows)} {days.grain}s ({days.first} to {days.last}): too "
+            "short a history to train on its first part and live through the rest. Give more history, or a shorter "
+            "--grain. Nothing was written."
+        )
+    key = next(
+        (name for name, facts in table.facts.items() if is_key(facts) and name not in (time.name, label.name)), None
+    )
+    _refuse_entity(table, asked, (time.name, label.name))
+    columns, warnings = _columns(table, time, label, asked)
+    if all(column.role == "left out" for column in columns):
+        raise CannotOnboard(
+            f"No column of {asked.pattern} can be a feature of {label.name}: "
+            f"{'; '.join(f'{c.facts.name}: {c.why}' for c in columns)}. Give a file with more columns. Nothing was "
+            "written."
+        )
+    constant = constant_stretches(table, label, time, asked.timezone)
+    return Plan(
+        asked=asked,
+        table=table,
+        time=time,
+        calendar=days,
+        label=label,
+        key=key,
+        columns=columns,
+        null_shares=_null_shares(table, time, days),
+        notes=(*_notes(asked, time, days, key), *label.notes),
+        warnings=(
+            *label.warnings,
+            *(
+                f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
+                for a, b in constant
+            ),
+            *_gaps(days),
+            *warnings,
+        ),
+    )
+
+
+def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:
+    if asked.entity is None:
+        return
+    if asked.entity not in table.facts or asked.entity in others:
+        known = ", ".join(name for name in table.facts if name not in others)
+        raise CannotOnboard(f"--entity {asked.entity}: name one of {known}. Nothing was written.")
+    facts = table.facts[asked.entity]
+    if facts.missing:
+        raise CannotOnboard(
+            f"{facts.missing:,} of {facts.rows:,} rows have no {asked.entity}: they are about nobody. Remove them, or "
+            "leave --entity out. Nothing was written."
+        )
+
+
+def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tuple[tuple[Column, ...], list[str]]:
+    """What becomes of each column but the time; and what to look at."""
+    keywords = {
+        str(word)
+        for (word,) in table.connection.execute(
+            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+        ).fetchall()
+    }
+    names = plain_names([n for n in table.facts if n != time.name], keywords, taken=(f"{asked.name}_id",))
+    doubted = _doubted(table, time, label)
+    columns, warnings = [], []
+    for name, plain in names.items():
+        facts = table.facts[name]
+        role, why = role_of(facts)
+        if name == label.name:
+            role, why = "left out", "it is the label"
+        elif name == asked.entity:
+            role, why = "left out", "it is the entity; its history is a feature view of its own"
+        elif role != "left out" and name in doubted:
+            role, why = "left out", doubted[name]
+            warnings.append(
+                f"{name} looks like leakage: {why}. It is left out of the features; if it was known in time, add it "
+                f"to feat_{asked.name}."
+            )
+        columns.append(Column(facts, plain, role, why))
+    return tuple(columns), warnings
+
+
+def _doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
+    """Columns that were not known at the event, by what they hold: why."""
+    found: dict[str, str] = {}
+    rows = table.rows
+    for name, facts in table.facts.items():
+        if name in (time.name, label.name) or facts.missing == rows:
+            continue
+        column = quoted(name)
+        if facts.is_time:
+            later = _count(
+                table, f"{column}::timestamptz > {time.sql}" + (" + interval '1 day'" if facts.dtype == "DATE" else "")
+            )
+            if later > 0.01 * (rows - facts.missing):
+                found[name] = f"it lies after {time.name} in {later / (rows - facts.missing):.0%} of its rows"
+        elif 0.01 < facts.missing_share < 0.99 and 0.01 < label.missing_share < 0.99:
+            apart = _count(table, f"({column} is null) <> ({quoted(label.name)} is null)")
+            if apart < 0.001 * rows:
+                found[name] = "it is there exactly where the label is"
+    sql = label.sql.format(column=quoted(label.name))
+    sample = table.connection.execute(
+        f'select *, {sql} as "the label" from {TABLE} using sample {SAMPLE} rows (reservoir, 13)'
+    ).df()
+    judged = [
+        n
+        for n, f in table.facts.items()
+        if n not in (time.name, label.name) and role_of(f)[0] != "left out" and not f.is_time
+    ]
+    return {**suspects(sample[judged], sample["the label"], label.task), **found}
+
+
+def _count(table: Table, condition: str) -> int:
+    return int(table.connection.execute(f"select count(*) from {TABLE} where {condition}").fetchall()[0][0])
+
+
+def _null_shares(table: Table, time: TimeColumn, days: Calendar) -> dict[str, float]:
+    missing = [name for name, facts in table.facts.items() if facts.missing]
+    if not missing:
+        return {}
+    shares = ", ".join(f"max(share_{i})" for i in range(len(missing)))
+    each = ", ".join(f"1 - count({quoted(name)}) / count(*) as share_{i}" for i, name in enumerate(missing))
+    found = table.connection.execute(
+        f"select {shares} from (select {each} from {TABLE} group by date_trunc('{days.grain}', {time.sql}))"
+    ).fetchall()[0]
+    return dict(zip(missing, (float(share) for share in found), strict=True))
+
+
+def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None) -> list[str]:
+    """What was assumed about time and rows."""
+    notes = []
+    if asked.time is None:
+        others = f"; {', '.join(time.others)} would do, too" if time.others else ""
+        notes.append(f"A row is about the moment in {time.name} (--time names another column{others}).")
+    if time.how:
+        notes.append(
+            f"{time.name} holds {time.how}; it is landed as a timestamp (`mlops land` converts new files alike)."
+        )
+    if asked.timezone == "UTC":
+        notes.append("Times without an offset, and days, are those of UTC (--timezone).")
+    if asked.grain is None:
+        notes.append(
+            f"Files land by {days.grain}: {len(days.rows):,} of them from {days.first} to {days.last} (--grain)."
+        )
+    notes.append(
+        f"Each row is identified by {key}." if key else "No column identifies a row: rows of a day are numbered."
+    )
+    if asked.delay == "0d":
+        notes.append("The label is known together with its row (--label-delay 7d says that it comes a week later).")
+    return notes
+
+
+def _gaps(days: Calendar) -> list[str]:
+    gaps = days.gaps
+    if not gaps:
+        return []
+    longest = max(gaps, key=lambda gap: gap[1] - gap[0])
+    many = "1 gap" if len(gaps) == 1 else f"{len(gaps)} gaps"
+    return [
+        f"{many} in time, the longest from {longest[0]} to {longest[1]}: no row, no prediction, no report there.",
+    ]

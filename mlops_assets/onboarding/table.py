@@ -1,0 +1,223 @@
+"""A person's files as one DuckDB table, and what can be counted in it.
+
+Here: reading CSV and Parquet, the errors of unreadable files, facts about columns. Not here: what follows from them
+(`columns`, `plan`).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from mlops_assets.resources.lake import quoted
+from mlops_assets.resources.table_files import is_parquet, matches
+
+TABLE = "landed"
+NULLS = ("", "NA")
+"""Texts that mean missing; the default of `LandingSource.null_values`."""
+MAX_VALUES = 50
+"""So many distinct values are listed of a column."""
+
+
+class UnreadableTable(ValueError):
+    """The files are no table that can be landed; the message ends in the remedy."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is in one column.
+
+    Attributes:
+        name: as in the file.
+        dtype: DuckDB's type, such as BIGINT, DOUBLE, VARCHAR, BOOLEAN, DATE, TIMESTAMP.
+        rows: of the table.
+        missing: rows without a value; infinities and NaN count as missing.
+        distinct: different values (counted exactly).
+        low: smallest value as text; None without any.
+        high: largest.
+        values: all values as text, the most frequent first, if there are at most `MAX_VALUES`.
+        odd: whether some numbers are infinite or NaN.
+    """
+
+    name: str
+    dtype: str
+    rows: int
+    missing: int
+    distinct: int
+    low: str | None
+    high: str | None
+    values: tuple[str, ...]
+    odd: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers."""
+        return self.dtype in ("BIGINT", "DOUBLE")
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds days or moments."""
+        return self.dtype in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+
+    @property
+    def missing_share(self) -> float:
+        """Share of rows without a value."""
+        return self.missing / self.rows
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of some files, read once.
+
+    Attributes:
+        connection: holds them as the table `landed`.
+        files: what was read.
+        facts: of each column, in the file's order.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    files: tuple[Path, ...]
+    facts: dict[str, Facts]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return next(iter(self.facts.values())).rows
+
+
+def read_table(pattern: str) -> Table:
+    """Read the files that a path, a folder or a glob names.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnreadableTable: one cannot be read, or its columns have no names of their own.
+    """
+    files = tuple(matches(pattern))
+    kinds = {is_parquet(file) for file in files}
+    if len(kinds) > 1:
+        raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    if kinds.pop():
+        read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
+        _load(connection, read, {"files": [str(file) for file in files]}, pattern)
+    else:
+        names, delimiter = header(files[0])
+        refuse_names(names, files[0])
+        read = (
+            "read_csv($files, header = true, delim = $delimiter, sample_size = -1, nullstr = $nulls, "
+            "union_by_name = true, hive_partitioning = false)"
+        )
+        given = {"files": [str(file) for file in files], "delimiter": delimiter, "nulls": list(NULLS)}
+        _load(connection, read, given, pattern)
+    table = Table(connection, files, {name: _facts(connection, name, dtype) for name, dtype in _columns(connection)})
+    if not table.rows:
+        raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
+    refuse_names(list(table.facts), files[0])
+    return table
+
+
+def header(file: Path) -> tuple[list[str], str]:
+    """The column names of a CSV file as they stand in it (readers rename the second of two equal ones), and its comma.
+
+    Raises:
+        UnreadableTable: the file is empty or its first line is not UTF-8.
+    """
+    is_packed = file.suffix == ".gz"
+    try:
+        with gzip.open(file, "rt", encoding="utf-8-sig") if is_packed else file.open(encoding="utf-8-sig") as lines:
+            first = lines.readline()
+    except UnicodeDecodeError as error:
+        raise _not_utf8(str(file), f"{error.reason} at byte {error.start:,}") from error
+    if not first.strip():
+        raise UnreadableTable(f"{file} begins with an empty line: the first line must hold the names of the columns.")
+    # What stands between most names; a file of one column has none.
+    delimiter = max(",;\t|", key=first.count)
+    return next(csv.reader([first], delimiter=delimiter)), delimiter
+
+
+def refuse_names(names: Sequence[str], file: Path) -> None:
+    """Refuse names that a table cannot have.
+
+    Raises:
+        UnreadableTable: naming them.
+    """
+    twice = sorted(name for name, count in Counter(name.casefold() for name in names).items() if count > 1)
+    if twice:
+        raise UnreadableTable(
+            f"{file} has the column {', '.join(twice)} twice (names that differ in capitals are the same in SQL). "
+            "Rename or remove one. Nothing was written."
+        )
+    if "partition" in {name.casefold() for name in names}:
+        raise UnreadableTable(f"{file} has a column `partition`, which the lake needs for itself. Rename it.")
+
+
+def _load(connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], pattern: str) -> None:
+    try:
+        connection.execute(f"create table {TABLE} as select * from {read}", dict(given))
+    except duckdb.Error as error:
+        said = [line for line in str(error).strip().splitlines() if line.strip()]
+        if any("unicode" in line.lower() for line in said):
+            raise _not_utf8(pattern, said[0]) from error
+        raise UnreadableTable(
+            f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
+            "file anew with a header and one row a line. Nothing was written."
+        ) from error
+    _settle_types(connection)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {TABLE}").fetchall()]
+
+
+_KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
+
+
+def _settle_types(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring each column to one of few types."""
+    for name, dtype in _columns(connection):
+        if dtype in _KEPT:
+            continue
+        if dtype in _INTEGERS:
+            kept = "bigint"
+        elif dtype.startswith("TIMESTAMP"):
+            kept = "timestamp"
+        elif dtype.startswith(("DECIMAL", "FLOAT", "HUGEINT", "UBIGINT", "UHUGEINT")):
+            kept = "double"
+        else:
+            kept = "varchar"
+        connection.execute(f"alter table {TABLE} alter {quoted(name)} type {kept}")
+
+
+def _facts(connection: duckdb.DuckDBPyConnection, name: str, dtype: str) -> Facts:
+    """Count one column."""
+    column = quoted(name)
+    finite = f"case when isfinite({column}) then {column} end" if dtype == "DOUBLE" else column
+    row = connection.execute(
+        f"select count(*), count({finite}), count(distinct {finite}), min({finite})::varchar, max({finite})::varchar, "
+        f"count({column}) from {TABLE}"
+    ).fetchall()[0]
+    rows, known, distinct, low, high, present = row
+    values: tuple[str, ...] = ()
+    if 0 < distinct <= MAX_VALUES:
+        found = connection.execute(
+            f"select {finite}::varchar as value from {TABLE} where {finite} is not null group by all "
+            "order by count(*) desc, value"
+        ).fetchall()
+        values = tuple(str(value) for (value,) in found)
+    return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known)
+
+
+def _not_utf8(where: str, why: str) -> UnreadableTable:
+    return UnreadableTable(
+        f"{where} is not UTF-8 throughout ({why}). Find out how it was written and convert it, such as "
+        "iconv -f windows-1252 -t utf-8 OLD > NEW. Nothing was written."
+    )

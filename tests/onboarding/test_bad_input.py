@@ -1,0 +1,181 @@
+"""What people bring that is not as it should be: a clear error with a remedy, or a stated way of going on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.core.contract import conform
+from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.onboarding.files import NothingOverwritten, render, write
+from mlops_assets.onboarding.labels import NoLabel
+from mlops_assets.onboarding.landing import land
+from mlops_assets.onboarding.plan import Asked, CannotOnboard, Plan, make_plan
+from mlops_assets.onboarding.table import UnreadableTable
+from mlops_assets.onboarding.times import NoTime
+from tests.onboarding.tables import churn
+
+
+def plan_of(table: pd.DataFrame | bytes, folder: Path, **asked: str) -> Plan:
+    file = folder / "table.csv"
+    if isinstance(table, bytes):
+        file.write_bytes(table)
+    else:
+        table.to_csv(file, index=False)
+    return make_plan(Asked("churn", str(file), **asked))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "empty line"),
+        (b"at,x,y\n", "a header and no rows"),
+        (b"at,x,y\n2024-01-01,1,0\n2024-01-02,1,0,7\n2024-01-03,1,0\n", "cannot be read as a table.*line"),
+        (b"\x1f\x8b\x08 cut short", "not UTF-8|cannot be read"),
+    ],
+)
+def test_an_unreadable_file(content: bytes, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableTable, match=told):
+        plan_of(content, tmp_path)
+
+
+def test_a_damaged_parquet_file_and_none_at_all(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1....")
+    with pytest.raises(UnreadableTable, match="cannot be read as a table"):
+        make_plan(Asked("churn", str(tmp_path / "x.parquet")))
+    with pytest.raises(FileNotFoundError, match="Give a Parquet or CSV file"):
+        make_plan(Asked("churn", str(tmp_path / "nothing*.csv")))
+
+
+def test_mixed_encodings(tmp_path: Path) -> None:
+    lines = churn(300).assign(plan="caf\u00e9").to_csv(index=False).encode()
+    mixed = lines + "2023-07-01 00:00:00,1,caf\u00e9,30,5,yes\n".encode("windows-1252")
+    with pytest.raises(UnreadableTable, match=r"not UTF-8 throughout.*iconv"):
+        plan_of(mixed, tmp_path)
+    with pytest.raises(UnreadableTable, match=r"not UTF-8 throughout.*iconv"):
+        plan_of("at,pr\u00e9nom\n2024-01-01,1\n".encode("windows-1252"), tmp_path)
+
+
+def test_duplicate_column_names(tmp_path: Path) -> None:
+    text = churn(300).rename(columns={"age": "usage"}).to_csv(index=False)
+    with pytest.raises(UnreadableTable, match="column usage twice"):
+        plan_of(text.encode(), tmp_path)
+    with pytest.raises(UnreadableTable, match="differ in capitals"):
+        plan_of(churn(300).rename(columns={"age": "Usage"}), tmp_path)
+    with pytest.raises(UnreadableTable, match="`partition`"):
+        plan_of(churn(300).rename(columns={"age": "partition"}), tmp_path)
+
+
+def test_no_time_column(tmp_path: Path) -> None:
+    with pytest.raises(NoTime, match=r"No column says when.*--time"):
+        plan_of(churn(300).drop(columns="signed_up"), tmp_path)
+    with pytest.raises(NoTime, match="no times that can be read"):
+        plan_of(churn(300), tmp_path, time="plan")
+    with pytest.raises(NoTime, match="There is no column 'when'"):
+        plan_of(churn(300), tmp_path, time="when")
+    holes = churn(300)
+    holes.loc[:9, "signed_up"] = None
+    with pytest.raises(NoTime, match="10 of 300 rows have no time"):
+        plan_of(holes, tmp_path)
+
+
+def test_time_out_of_order_lands_as_in_order(tmp_path: Path) -> None:
+    rows = churn(300)
+    shuffled = rows.sample(frac=1, random_state=1)
+    landed = []
+    for name, table in (("a", rows), ("b", shuffled)):
+        plan = plan_of(table, tmp_path)
+        source = settings(plan)
+        land(plan.table, plan.time, source, tmp_path / name)
+        landed.append(pd.concat(pd.read_parquet(p) for p in sorted((tmp_path / name / "churn").glob("*.parquet"))))
+    pd.testing.assert_frame_equal(landed[0].reset_index(drop=True), landed[1].reset_index(drop=True))
+    assert landed[0]["signed_up"].is_monotonic_increasing
+
+
+def settings(plan: Plan) -> SourceSettings:
+    import yaml
+
+    text = next(text for path, text in render(plan).items() if path.name == "defs.yaml")
+    return SourceSettings.model_validate(next(yaml.safe_load_all(text))["attributes"])
+
+
+def test_names_that_need_quotes_or_are_words_of_sql(tmp_path: Path) -> None:
+    odd = {"usage": "Usage (GB/day)", "plan": "select", "age": "Gr\u00f6\u00dfe", "spend": "order"}
+    plan = plan_of(churn(600).rename(columns=odd).assign(**{'say "x"': 1.5, "2nd": np.arange(600) % 7}), tmp_path)
+    assert [column.name for column in plan.columns] == [
+        "usage_gb_day", "select_value", "grosse", "order_value", "churned", "say_x", "n_2nd",
+    ]  # fmt: skip
+    files = {path.name: text for path, text in render(plan).items()}
+    assert '"Usage (GB/day)" as usage_gb_day' in files["stg_churn.sql"]
+    assert '"say ""x""" as say_x' in files["stg_churn.sql"]
+    source = settings(plan)
+    rows = pd.read_csv(tmp_path / "table.csv")
+    assert not conform(source.rules, rows).failures, "the contract holds for the table that it was proposed from"
+
+
+def test_half_of_the_labels_are_missing(tmp_path: Path) -> None:
+    rows = churn(600)
+    rows.loc[rows.index % 2 == 0, "churned"] = None
+    plan = plan_of(rows, tmp_path)
+    assert any("50% of the rows have no churned" in warning for warning in plan.warnings)
+    defs = next(text for path, text in render(plan).items() if path.name == "defs.yaml")
+    assert "mature_share: 0.45" in defs, "a window does not wait for labels that never come"
+    assert plan.labelled == 300
+
+
+def test_a_target_that_is_constant_for_months_and_one_that_always_is(tmp_path: Path) -> None:
+    rows = churn(900)
+    rows.loc[rows["signed_up"] < "2023-03-01", "churned"] = "no"
+    plan = plan_of(rows, tmp_path)
+    assert any("one value only from 2023-01 to 2023-02" in warning for warning in plan.warnings)
+    with pytest.raises(NoLabel, match="is false in all rows"):
+        plan_of(churn(300).assign(churned="no"), tmp_path)
+    with pytest.raises(NoLabel, match="no column 'gone'"):
+        plan_of(churn(300), tmp_path, label="gone")
+    with pytest.raises(NoLabel, match="different values, and a binary label has 2"):
+        plan_of(churn(300), tmp_path, label="usage", task="binary")
+
+
+def test_leakage_ids_and_what_comes_after_are_named_and_left_out(tmp_path: Path) -> None:
+    rows = churn(1_000)
+    later = pd.to_datetime(rows["signed_up"]) + pd.to_timedelta(40, unit="D")
+    rows = rows.assign(
+        refund=np.where(rows["churned"] == "yes", 10, 0),
+        left_at=later.where(rows["churned"] == "yes").astype(str).replace("NaT", ""),
+        customer_id=np.random.default_rng(1).permutation(100_000)[:1_000],
+    )
+    plan = plan_of(rows, tmp_path, label="churned")
+    why = {column.facts.name: column.why for column in plan.columns if column.role == "left out"}
+    assert set(why) == {"refund", "left_at", "customer_id", "churned"}
+    assert "AUC of 1.000" in why["refund"]
+    assert "lies after signed_up" in why["left_at"]
+    assert "identifier" in why["customer_id"]
+    assert plan.key == "customer_id"
+    assert len([w for w in plan.warnings if "leakage" in w]) == 2
+
+
+def test_gaps_in_time_are_told(tmp_path: Path) -> None:
+    rows = churn(900)
+    rows = rows[(rows["signed_up"] < "2023-02-01") | (rows["signed_up"] >= "2023-03-01")]
+    plan = plan_of(rows, tmp_path)
+    assert any("the longest from 2023-02-01 to 2023-03-01" in warning for warning in plan.warnings)
+
+
+def test_too_short_a_history_and_a_name_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(CannotOnboard, match="too short a history"):
+        plan_of(churn(300, days=2), tmp_path)
+    with pytest.raises(CannotOnboard, match="cannot be a model's name"):
+        make_plan(Asked("My Model", "x.csv"))
+
+
+def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
+    files = render(plan_of(churn(300), tmp_path))
+    first = next(iter(files))
+    (tmp_path / first).parent.mkdir(parents=True)
+    (tmp_path / first).write_text("mine")
+    with pytest.raises(NothingOverwritten, match=r"exists already.*--force"):
+        write(files, root=tmp_path)
+    assert (tmp_path / first).read_text() == "mine"
