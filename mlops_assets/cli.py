@@ -17,6 +17,7 @@ from mlops_assets.commands import (
     alerts,
     approval,
     backtest,
+    clean,
     control,
     decisions,
     doctor,
@@ -103,6 +104,7 @@ for topic in (
     new_model,
     up,
     serve,
+    clean,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

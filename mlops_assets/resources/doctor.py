@@ -132,11 +132,9 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
         grains = ", ".join(sorted({source.grain for source in read}))
         yield Finding(name, "broken", f"its grain is {model.grain}, and its sources land by {grains}", "Set `grain`.")
     for source in partitioned:
-        if (source.start, source.timezone) != (model.start, model.timezone):
-            told = (
-                f"{source.name} starts on {source.start} in {source.timezone}, it on {model.start} in {model.timezone}"
-            )
-            yield Finding(name, "broken", told, "Give both the same `start` and `timezone`.")
+        if source.timezone != model.timezone:
+            told = f"its days are those of {model.timezone}, those of {source.name} are of {source.timezone}"
+            yield Finding(name, "look", told, "Give both the same `timezone`, unless it is meant so.")
     if not platform.lake.partitions("labels", model.label.model):
         yield Finding(name, "look", "nothing has been built for it yet", "Land its files, and let mlops up run.")
         return

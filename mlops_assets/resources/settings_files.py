@@ -63,7 +63,7 @@ def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsT
         try:
             settings = kind.model_validate(document.values.get("attributes") or {})
         except ValidationError as error:
-            raise ValueError("\n".join(_mistakes(document, error))) from error
+            raise ValueError("\n".join(_mistakes(document, kind, error))) from error
         if settings.name in found:
             line = document.line(["attributes", "name"])
             raise ValueError(
@@ -103,11 +103,22 @@ def _parsed(path: Path, stamp: int) -> list[Any]:
         raise ValueError(f"{path}:{line}: this is no YAML ({error.problem}). Correct the line.") from error
 
 
-def _mistakes(document: _Document, error: ValidationError) -> Iterator[str]:
+def _mistakes(document: _Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
     """A line of text for each mistake: `file:line: field: what is wrong`."""
     for one in error.errors():
         fields = ["attributes", *one["loc"]]
         field = ".".join(str(part) for part in fields)
         # A rule of our own ends in the remedy; pydantic's name what they expect.
         told = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            told = f"there is no such field; there are {', '.join(_fields(kind, one['loc'][:-1]))}"
         yield f"{document.path}:{document.line(fields)}: {field}: {told}"
+
+
+def _fields(kind: Any, place: Sequence[str | int]) -> list[str]:
+    """The fields that there are at a place in the settings."""
+    for part in place:
+        known = getattr(kind, "__pydantic_fields__", {})
+        if part in known:
+            kind = known[str(part)].annotation
+    return sorted(getattr(kind, "__pydantic_fields__", {}))

@@ -251,7 +251,7 @@ def test_a_replays_time_hides_what_came_later(tmp_path: Path) -> None:
 
 def test_settings_are_read_again_when_the_yaml_changes(tmp_path: Path) -> None:
     landing, sources = home(tmp_path)
-    assert sources.settings()["orders"].freshness == "36h"
+    assert sources.settings()["orders"].fresh_for == "36h"
     landing.sources = [source(freshness="100h")]
     landing.all_sources()
     assert sources.settings()["orders"].freshness == "100h"
