@@ -1,149 +1,133 @@
 """What the decisions are worth in worlds with a known truth: `python benchmarks/decisions.py [--quick] [--seeds N]`.
 
 Every scenario of tests/scenarios, for a regression (RMSE, ridge), a binary label and three classes (log loss, logistic
-regression), at several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: fresh
-rows of each window. The table goes to benchmarks/decisions.md; the last line is JSON.
+regression), at several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: the
+expectation over fresh features of each window.
 
-Figures of a scenario are means over its seeds: `updates` (models that came into production in 24 windows; always
-brings 23), `regret` (loss over that of the best of never, expanding, rolling over four windows, each also every second
-window), `closed` (share of the gap between never and the best rival), `in time` (share of the seeds in which a model
-that has seen changed rows serves by the end of the second matured changed window), `false` (retrainings for a gain
-that by the truth is under its price, per 100 windows).
+Each world's figures are kept in a file, in a folder of the code they were taken with: a run that was stopped goes on where
+it was, seed by seed, so that all scenarios have as many. The tables go to benchmarks/decisions.md; the last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # One world a process: threads inside one only wait for each other.
+    os.environ.setdefault(name, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mlops_assets.core.reporting import markdown_table
+from benchmarks import decision_bars as bars
+from benchmarks.decision_tables import document
 from mlops_assets.resources.atomic import write_text
-from tests.scenarios.lives import RIVALS, false_retrainings, lived, regret, served_the_change_by
-from tests.scenarios.worlds import COUNT, FIRST, SCENARIOS, scenario
+from tests.scenarios.figures import facts
+from tests.scenarios.lives import lived
+from tests.scenarios.worlds import SCENARIOS, scenario
 
 HERE = Path(__file__).resolve().parent
-WINDOWS = COUNT - FIRST
+KEPT = HERE / ".decisions"
+World = tuple[int, int, str, str]
+"""Labels, seed, task and scenario, in the order in which worlds are lived through."""
 
 
-def one(name: str, task: str, labels: int, seed: int) -> dict[str, Any]:
-    """One world lived through."""
-    world = scenario(name, task=task, labels=labels, seed=seed)
-    outcome = lived(world, oracle_rows=10_000)
-    best, extra = regret(outcome)
-    return {
-        "updates": outcome.updates["platform"],
-        "retrainings": sum(p.decision.action == "retrain" for p in outcome.life.periods),
-        "best": best,
-        "regret": extra,
-        "in_time": served_the_change_by(outcome, world) <= 2,
-        "false": false_retrainings(outcome, world, 10_000),
-        "losses": {rival: float(values.mean()) for rival, values in outcome.losses.items()},
-        "peer_updates": {rival: outcome.updates[rival] for rival in outcome.updates if rival not in RIVALS},
-        "probe_rows": outcome.life.fitted_rows[0],
-    }
+def code() -> str:
+    """A digest of the code that the figures depend on."""
+    files = {Path(str(module.__file__)) for name, module in list(sys.modules.items()) if _counts(name)}
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
-def summary(name: str, task: str, labels: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds of a scenario."""
-    losses = {rival: float(np.mean([run["losses"][rival] for run in runs])) for rival in runs[0]["losses"]}
-    best = min(losses[rival] for rival in RIVALS)
-    gap = losses["never"] / best - 1
-    return {
-        "scenario": name,
-        "task": task,
-        "labels": labels,
-        "seeds": len(runs),
-        "updates": float(np.mean([run["updates"] for run in runs])),
-        "retrainings": float(np.mean([run["retrainings"] for run in runs])),
-        "regret": float(np.mean([run["regret"] for run in runs])),
-        "worst_regret": float(np.max([run["regret"] for run in runs])),
-        "never": gap,
-        "closed": 1 - (losses["platform"] - best) / (losses["never"] - best) if gap >= 0.1 else None,
-        "in_time": float(np.mean([run["in_time"] for run in runs])),
-        "false_per_100": 100 * float(np.mean([run["false"] for run in runs])) / WINDOWS,
-        **{f"peer {rival}": losses[rival] / best - 1 for rival in ("PSI over 0.2", "KS p < 0.05", "expanding")},
-        "peer_updates": {
-            rival: float(np.mean([run["peer_updates"][rival] for run in runs])) for rival in runs[0]["peer_updates"]
-        },
-    }
+def _counts(name: str) -> bool:
+    return name.startswith(("mlops_assets.core.", "tests.scenarios."))
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """The results as Markdown."""
-    header = ["scenario", "updates", "regret", "never loses", "gap closed", "in time", "false per 100 windows"]
-    header += ["PSI > 0.2", "KS p < 0.05", "every window"]
-    parts = ["# Decisions in worlds with a known truth\n", f"{__doc__.split(chr(10), 2)[2].strip()}\n"]
-    parts.append(
-        "The last three columns are rules of thumb without a gate, by the loss over the best rival: retrain on all "
-        "history when any input's PSI is over 0.2, when any KS test has p < 0.05, at every window.\n"
-    )
-    for task, labels in dict.fromkeys((row["task"], row["labels"]) for row in found):
-        mine = [row for row in found if (row["task"], row["labels"]) == (task, labels)]
-        parts.append(f"## {task}, {labels:,} labels a window, {mine[0]['seeds']} seeds\n")
-        rows = [
-            (
-                row["scenario"],
-                f"{row['updates']:.1f}",
-                f"{row['regret']:+.1%}",
-                f"{row['never']:+.0%}",
-                "" if row["closed"] is None else f"{row['closed']:.0%}",
-                f"{row['in_time']:.0%}" if _changes(row["scenario"]) else "",
-                f"{row['false_per_100']:.2f}",
-                *(f"{row[f'peer {rival}']:+.1%}" for rival in ("PSI over 0.2", "KS p < 0.05", "expanding")),
-            )
-            for row in mine
-        ]
-        parts.append(markdown_table(rows, header=header) + "\n")
-    return "\n".join(parts)
+def kept(folder: Path, world: World) -> Path:
+    """The file of a world's figures."""
+    labels, seed, task, name = world
+    return folder / f"{task}-{labels}" / f"{seed:03}" / f"{list(SCENARIOS).index(name):02}.json"
 
 
-def _changes(name: str) -> bool:
-    return name.startswith(("sudden", "label-rate", "price", "labels two"))
+def one(folder: Path, world: World) -> None:
+    """One world lived through, and its figures kept."""
+    labels, seed, task, name = world
+    found = facts(lived(scenario(name, task=task, labels=labels, seed=seed)))
+    write_text(kept(folder, world), json.dumps(found))
+
+
+def collected(folder: Path, worlds: list[World]) -> dict[tuple[int, str], bars.Runs]:
+    """By labels and task: the runs of those seeds that all scenarios have."""
+    found: dict[tuple[int, str], dict[str, list[bars.Run]]] = {}
+    for (_, seed, _), some in groupby(worlds, key=lambda world: world[:3]):
+        same = list(some)
+        if not all(kept(folder, world).exists() for world in same):
+            continue
+        for world in same:
+            labels, seed, task, name = world
+            run = bars.Run(name, seed, json.loads(kept(folder, world).read_text(encoding="utf-8")))
+            found.setdefault((labels, task), {}).setdefault(name, []).append(run)
+    return found
+
+
+def run(folder: Path, worlds: list[World], *, workers: int, until: float) -> None:
+    """Live through what has not been; worlds that have not begun by `until` (a monotonic clock) are left."""
+    open_ones = [world for world in worlds if not kept(folder, world).exists()]
+
+    def in_time() -> Iterator[World]:
+        return (world for world in open_ones if time.monotonic() < until)
+
+    if workers == 1:
+        for world in in_time():
+            one(folder, world)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        for batch in range(0, len(open_ones), 4 * workers):
+            if time.monotonic() < until:
+                list(pool.map(one, *zip(*((folder, world) for world in open_ones[batch : batch + 4 * workers]), strict=True)))
 
 
 def main() -> None:
-    """Run scenario by scenario; the table is written anew after each."""
+    """Run, and write the tables of all that there is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="5 seeds at 500 labels, regression only")
+    parser.add_argument("--quick", action="store_true", help="5 seeds at 500 labels, regression only; no table")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--labels", type=int, nargs="+", default=[500, 2_000, 10_000])
     parser.add_argument("--tasks", nargs="+", default=["regression", "binary", "multiclass"])
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no world after so long")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="folder of the figures")
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.labels, options.tasks = 5, [500], ["regression"]
-    found: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(options.workers) as pool:
-        for labels in options.labels:
-            for task in options.tasks:
-                for name in SCENARIOS:
-                    seeds = range(options.seeds)
-                    runs = list(pool.map(one, [name] * len(seeds), [task] * len(seeds), [labels] * len(seeds), seeds))
-                    found.append(summary(name, task, labels, runs))
-                    print(json.dumps(found[-1]), flush=True)
-                    if not options.quick:
-                        write_text(HERE / "decisions.md", table(found))
-    rows = WINDOWS * sum(row["seeds"] for row in found)
-    result = {
+    worlds: list[World] = list(product(options.labels, range(options.seeds), options.tasks, SCENARIOS))
+    folder = options.kept / code()
+    run(folder, worlds, workers=options.workers, until=time.monotonic() + 60 * options.minutes)
+    found = collected(folder, worlds)
+    if not options.quick:
+        write_text(HERE / "decisions.md", document(found))
+    print(json.dumps(result(found)))
+
+
+def result(found: dict[tuple[int, str], bars.Runs]) -> dict[str, Any]:
+    """The bars, for benchmarks/results.md."""
+    measured = {f"{task}, {labels} labels": bars.rows(runs) for (labels, task), runs in found.items()}
+    return {
         "benchmark": "decisions",
         "target": "see decisions.md",
-        "false_per_100_windows": sum(row["false_per_100"] * row["seeds"] * WINDOWS for row in found) / rows,
-        "windows": rows,
-        "in_time_from_20_percent": min(
-            (row["in_time"] for row in found if row["scenario"] in ("sudden +20 %", "sudden +50 %")), default=None
-        ),
-        "worst_mean_regret": max(row["regret"] for row in found),
+        "seeds": {name: min(map(len, runs.values())) for name, runs in zip(measured, found.values(), strict=True)},
+        "bars_met": {name: f"{sum(row[3] == 'yes' for row in rows)} of {len(rows)}" for name, rows in measured.items()},
     }
-    print(json.dumps(result))
 
 
 if __name__ == "__main__":

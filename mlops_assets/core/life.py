@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,9 @@ class _Life:
         self.faults = ["" if policy.rule else healthy(number) for number in range(len(windows))]
         self.times, self.known = (index.as_unit("us").asi8 for index in (self.rows.times, self.rows.known))
         self.window_of = np.searchsorted([_us(window.start) for window in windows], self.times, side="right") - 1
+        # Rows are oldest first, so each window's are neighbours.
+        edges = np.searchsorted(self.window_of, np.arange(len(windows) + 1))
+        self.inside = [slice(int(start), int(end)) for start, end in pairwise(edges)]
         good = np.array([not fault for fault in self.faults])
         self.usable = good[self.window_of]
         self.versions: dict[int, Version] = {}
@@ -188,11 +192,11 @@ class _Life:
 
     def _by_rule(self, rule: Rule, number: int, champion: Version) -> Period:
         window = self.windows[number]
-        due = rule.due(number, champion.rows, np.flatnonzero(self.window_of == number))
+        due = rule.due(number, champion.rows, np.arange(self.inside[number].start, self.inside[number].stop))
         promoted, gain = None, None
         if due:
-            matured = [k for k in range(number, -1, -1) if self._matured(k, window.end, champion)]
-            promoted, gain = self._challenge(champion, rule.of, window.end, newest=matured[0] if matured else None)
+            newest = next((k for k in range(number, -1, -1) if self._matured(k, window.end, champion)), None)
+            promoted, gain = self._challenge(champion, rule.of, window.end, newest=newest)
         return Period(window, champion.number, None, due, promoted.number if promoted else None, gain)
 
     def _decide(self, number: int, champion: Version) -> Decision:
@@ -225,17 +229,20 @@ class _Life:
 
     def _matured(self, number: int, now: datetime, champion: Version) -> bool:
         """Whether enough labels are known, and enough of them were not known when the champion was fitted."""
-        inside = self.window_of == number
-        labelled = inside & (self.known < _us(now))
-        fresh = labelled & (self.known >= _us(champion.fitted_until))
-        enough = self.policy.mature_share * inside.sum()
-        return bool(inside.any() and labelled.sum() >= enough and fresh.sum() >= enough)
+        known = self.known[self.inside[number]]
+        labelled = known < _us(now)
+        fresh = labelled & (known >= _us(champion.fitted_until))
+        enough = self.policy.mature_share * len(known)
+        return bool(len(known) and labelled.sum() >= enough and fresh.sum() >= enough)
+
+    def _judged(self, number: int, now: datetime, champion: Version) -> Positions:
+        """A window's rows whose label is known, and was not when the champion was fitted."""
+        known = self.known[self.inside[number]]
+        fresh = (known < _us(now)) & (known >= _us(champion.fitted_until))
+        return np.flatnonzero(fresh) + self.inside[number].start
 
     def _look(self, number: int, champion: Version, now: datetime) -> None:
-        window = self.windows[number]
-        judged = np.flatnonzero(
-            (self.window_of == number) & (self.known < _us(now)) & (self.known >= _us(champion.fitted_until))
-        )
+        window, judged = self.windows[number], self._judged(number, now, champion)
         folds = fold_windows(window, self.policy.probe.folds, self.policy.timezone)
         scores = self._folded(self.policy.probe.refits, judged, folds, now)
         for version in self.kept:
@@ -332,9 +339,7 @@ class _Life:
     ) -> Paired | CannotJudge:
         if newest is None:
             return CannotJudge("no window has matured", "Wait for labels")
-        judged = np.flatnonzero(
-            (self.window_of == newest) & (self.known < _us(now)) & (self.known >= _us(champion.fitted_until))
-        )
+        judged = self._judged(newest, now, champion)
         folds = fold_windows(self.windows[newest], self.policy.probe.folds, self.policy.timezone)
         try:
             return paired(

@@ -1,62 +1,69 @@
-"""The platform's life in a world, its rivals', and what they lost by the truth.
+"""The platform's life in a world, its rivals' and those by rules of thumb, and what each lost by the truth.
 
-What lives here: running lives and rivals, and the figures of one run. What does not: worlds (`worlds`), bars.
+What lives here: running lives. What does not: worlds (`worlds`), the truth (`oracle`), figures of a run (`figures`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.backtest import TWO_PERCENT
 from mlops_assets.core.fits import Fits
 from mlops_assets.core.life import Life, LifePolicy, live
-from mlops_assets.core.metrics import metric
 from mlops_assets.core.policy import RetrainPolicy
-from mlops_assets.core.probe import Candidate
-from mlops_assets.core.rivals import KS_LEVEL, PSI_LIMIT, Rule, every, ks_under, never, psi_over
-from tests.scenarios.worlds import CHANGE, COUNT, DAYS, FIRST, World
+from mlops_assets.core.rivals import Rule, every, never
+from tests.scenarios.oracle import Oracle
+from tests.scenarios.peers import ks_on_any_feature, psi_on_any_feature
+from tests.scenarios.worlds import COUNT, DAYS, FIRST, World
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """One world lived through.
-
-    Attributes:
-        life: what the platform did.
-        losses: strategy -> true loss in each lived window (`platform` among them).
-        updates: strategy -> how often it brought another model into production.
-    """
-
-    life: Life
-    losses: dict[str, np.ndarray]
-    updates: dict[str, int]
-
-
+PLATFORM, NEVER, ALWAYS = "platform", "never", "expanding"
 RIVALS: dict[str, Rule] = {
-    "never": never(),
-    "expanding": every(1, first=FIRST),
+    NEVER: never(),
+    ALWAYS: every(1, first=FIRST),
     "expanding, every second": every(2, first=FIRST),
     "rolling": every(1, first=FIRST, of="4"),
     "rolling, every second": every(2, first=FIRST, of="4"),
 }
 """What the platform is held against: never, and by the calendar, on all history and on the newest four windows."""
+PEERS = ("PSI over 0.2", "KS p < 0.05", "every fourth window", "+2 % gate")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One world lived through.
+
+    Attributes:
+        world: the world.
+        oracle: its truth.
+        fits: what was fitted.
+        lives: by strategy, `platform` first, then rivals, then peers.
+        losses: strategy -> true loss in each lived window.
+    """
+
+    world: World
+    oracle: Oracle
+    fits: Fits
+    lives: dict[str, Life]
+    losses: dict[str, np.ndarray]
+
+    @property
+    def life(self) -> Life:
+        """The platform's."""
+        return self.lives[PLATFORM]
 
 
 def health(world: World) -> Any:
     """A contract as it is proposed from the first windows: the range of each column, doubled, and its missing share."""
-    rows, windows = world.rows, world.windows
-    starts = np.array([window.start.timestamp() for window in windows])
-    of = np.searchsorted(starts, rows.times.as_unit("us").asi8 / 1e6, side="right") - 1
-    known = rows.x[of < FIRST]
+    known = world.rows.x[: FIRST * world.labels]
     low, high = known.min(axis=0), known.max(axis=0)
     low, high = low - (high - low), high + (high - low)
 
     def check(number: int) -> str:
-        x = rows.x[of == number]
+        x = world.rows.x[number * world.labels : (number + 1) * world.labels]
         missing = np.isnan(x).mean(axis=0).max()
         outside = ((x < low) | (x > high)).mean(axis=0).max()
         if missing > 0.01:
@@ -66,68 +73,34 @@ def health(world: World) -> Any:
     return check
 
 
-def lived(world: World, policy: LifePolicy | None = None, *, oracle_rows: int = 20_000) -> Outcome:
-    """Run the platform's life and its rivals', and score all by the truth."""
+def lived(world: World, policy: LifePolicy | None = None, *, oracle_rows: int = 10_000, all_peers: bool = True) -> Outcome:
+    """Run the platform's life, its rivals' and its peers', and score all by the truth."""
     policy = policy or LifePolicy(metric=world.metric, retrain=RetrainPolicy(window=timedelta(days=DAYS)))
-    judge, fits = metric(world.metric), Fits(world.rows, world.learner)
-    oracle = {k: world.oracle(k, oracle_rows) for k in range(FIRST, COUNT)}
-
-    def loss(model: Any, k: int) -> float:
-        x, y = oracle[k]
-        return judge.loss(judge.score(y, model(x)))
-
-    def losses(life: Life) -> np.ndarray:
-        served = enumerate(life.periods, start=FIRST)
-        return np.array([loss(life.versions[period.served_by].model, k) for k, period in served])
-
-    lives = {"platform": live(world.rows, world.windows, fits, policy, first=FIRST, healthy=health(world))}
-    for name, rule in (RIVALS | peers(world)).items():
-        lives[name] = live(world.rows, world.windows, fits, replace(policy, rule=rule, gate=None), first=FIRST)
-    return Outcome(
-        lives["platform"],
-        {name: losses(life) for name, life in lives.items()},
-        {name: life.updates for name, life in lives.items()},
-    )
+    fits, oracle = Fits(world.rows, world.learner), Oracle(world, oracle_rows)
+    agreed = {name: replace(policy, rule=rule, gate=None) for name, rule in RIVALS.items()}
+    if all_peers:
+        agreed |= peers(world, policy)
+    lives = {PLATFORM: live(world.rows, world.windows, fits, policy, first=FIRST, healthy=health(world))}
+    for name, other in agreed.items():
+        lives[name] = live(world.rows, world.windows, fits, other, first=FIRST)
+    losses = {name: served(oracle, life) for name, life in lives.items()}
+    return Outcome(world, oracle, fits, lives, losses)
 
 
-def peers(world: World) -> dict[str, Rule]:
-    """Rules of thumb: retrain on all history, without a gate, when an input of the window before has drifted."""
-    return {"PSI over 0.2": psi_over(PSI_LIMIT, world.rows), "KS p < 0.05": ks_under(KS_LEVEL, world.rows)}
+def served(oracle: Oracle, life: Life) -> np.ndarray:
+    """True loss of whoever served, by window."""
+    by = [life.versions[period.served_by].model for period in life.periods]
+    return np.array([oracle.loss(model, k) for k, model in zip(range(FIRST, COUNT), by, strict=True)])
 
 
-def regret(outcome: Outcome) -> tuple[str, float]:
-    """The best of the rivals that retrain by the calendar or never, and how much more the platform lost, as a share."""
-    best = min(RIVALS, key=lambda name: outcome.losses[name].mean())
-    return best, float(outcome.losses["platform"].mean() / outcome.losses[best].mean() - 1)
+def peers(world: World, policy: LifePolicy) -> dict[str, LifePolicy]:
+    """Rules of thumb, all on all history.
 
-
-def served_the_change_by(outcome: Outcome, world: World) -> float:
-    """In which matured changed window (1: the first) a model that had seen changed rows became champion."""
-    change = world.windows[CHANGE].start
-    length = world.windows[0].end - world.windows[0].start
-    for number, period in enumerate(outcome.life.periods, start=FIRST):
-        if period.promoted is None:
-            continue
-        if outcome.life.versions[period.promoted].fitted_until > change + world.delay:
-            return number - CHANGE + 1 - round(world.delay / length)
-    return math.inf
-
-
-def false_retrainings(outcome: Outcome, world: World, rows: int = 20_000) -> int:
-    """Retrainings for a gain whose true gain, by the oracle of the window in which they began, is under the price."""
-    judge, found = metric(world.metric), 0
-    for number, period in enumerate(outcome.life.periods, start=FIRST):
-        if period.decision.rule != "gain":
-            continue
-        x, y = world.oracle(number, rows)
-        kept = outcome.life.versions[period.served_by].model
-        now, window = world.windows[number].end, Candidate.parse(period.decision.candidate or "").of
-        use = np.asarray(world.rows.known < now)
-        if window != "expanding":
-            newest = world.rows.times[np.flatnonzero(use)[-1]]
-            use &= np.asarray(world.rows.times > newest - int(window) * (now - world.windows[number].start))
-        fit = np.flatnonzero(use)
-        refitted = world.learner(world.rows.x[fit], world.rows.y[fit])
-        before, after = (judge.loss(judge.score(y, model(x))) for model in (kept, refitted))
-        found += (before - after) / before < 0.01
-    return found
+    Two ring when an input of the window before has drifted, one goes by the calendar (a month, were a window a week),
+    one trains at every window behind a gate of two percent by the point estimate, on a challenger fitted before the
+    window that is judged.
+    """
+    rules = (psi_on_any_feature(world.rows), ks_on_any_feature(world.rows), every(4, first=FIRST))
+    found = {name: replace(policy, rule=rule, gate=None) for name, rule in zip(PEERS, rules, strict=False)}
+    gated = replace(policy, rule=RIVALS[ALWAYS], gate=TWO_PERCENT, probe=replace(policy.probe, folds=1))
+    return {**found, PEERS[-1]: gated}

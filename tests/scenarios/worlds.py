@@ -1,11 +1,11 @@
 """Worlds with a known truth: labelled events, window by window, whose relation changes as a scenario says.
 
-What lives here: the generator, its scenarios, and the loss of any model by the truth. What does not: lives and rivals
-(`lives`), bars (the tests, benchmarks/decisions.py).
+What lives here: the generator and its scenarios. What does not: models (`learners`), the loss by the truth (`oracle`),
+lives and rivals (`lives`), bars (the tests, benchmarks/decisions.py).
 
 A label is linear in eight features plus an effect of the day and noise; days are autocorrelated (AR(1), 0.6). In a
 regression the noise has standard deviation 1; in a binary world the same sum is a log-odds; in a multiclass one there
-are three such sums, one of each class. The oracle draws fresh rows and fresh days from a window's own truth.
+are three such sums, one of each class.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pandas as pd
 from mlops_assets.core.fits import Rows
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.windows import Window
+from tests.scenarios.learners import logistic, ridge, softmax
 
 FEATURES = 8
 DAYS = 28
@@ -88,12 +89,12 @@ class World:
         n, count = self.labels, len(self.truths)
         total = DAYS * count
         day_x = _autocorrelated(rng, total, FEATURES) * 2 * DAY_EFFECT
-        day_y = self._own(_autocorrelated(rng, total, self._sums))
+        day_y = _autocorrelated(rng, total, self.sums)
         xs, ys, seconds = [], [], []
         for k, truth in enumerate(self.truths):
             at = np.sort(rng.uniform(0, DAYS * 86400, n))
             day = k * DAYS + (at // 86400).astype(int)
-            x = _features(rng, n, day_x[day]) + truth.shift
+            x = features(rng, n, day_x[day]) + truth.shift
             ys.append(self._labels(rng, truth, x, day_y[day] * DAY_EFFECT))
             xs.append(self.spoil(k, x))
             seconds.append(at + k * DAYS * 86400)
@@ -102,78 +103,39 @@ class World:
         days = np.asarray((times - pd.Timestamp(START)).days)
         return Rows(np.concatenate(xs), np.concatenate(ys), times, times + self.delay, days)
 
-    def oracle(self, window: int, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-        """Fresh features and labels of a window, with fresh days."""
-        rng = np.random.default_rng([self.seed, 2, window])
-        truth, days = self.truths[window], max(400, rows // 200)
-        day = rng.integers(0, days, rows)
-        x = _features(rng, rows, rng.normal(size=(days, FEATURES))[day] * 2 * DAY_EFFECT) + truth.shift
-        y = self._labels(rng, truth, x, self._own(rng.normal(size=(days, self._sums)))[day] * DAY_EFFECT)
-        return self.spoil(window, x), y
-
     @property
-    def _sums(self) -> int:
+    def sums(self) -> int:
+        """Linear sums behind a label: one, or one of each class."""
         return CLASSES if self.task == "multiclass" else 1
 
-    def _own(self, effects: np.ndarray) -> np.ndarray:
-        """Effects as labels take them: (n,), or (n, 3) with classes."""
-        return effects if self.task == "multiclass" else effects[:, 0]
+    def expected(self, truth: Truth, x: np.ndarray, day: np.ndarray) -> np.ndarray:
+        """What labels are in the mean: their value, shape (n,), or the chances of the classes, shape (n, k).
+
+        Args:
+            truth: of the window.
+            x: features, shape (n, 8).
+            day: what labels of a row's day share, shape (n, `sums`).
+        """
+        score = x @ truth.beta.reshape(FEATURES, self.sums) + day
+        score[:, 0] += truth.intercept
+        if self.task == "regression":
+            return truth.label_scale * score[:, 0]
+        return softmax(score if self.task == "multiclass" else np.column_stack([np.zeros(len(x)), score]))
 
     def _labels(self, rng: np.random.Generator, truth: Truth, x: np.ndarray, day: np.ndarray) -> np.ndarray:
-        score = x @ truth.beta + day
-        if self.task == "multiclass":
-            score[:, 0] += truth.intercept
-            return _drawn(rng.random(len(x)), softmax(score))
-        score = score + truth.intercept
+        expected = self.expected(truth, x, day)
         if self.task == "regression":
-            return truth.label_scale * (score + rng.normal(size=len(x)))
-        return (rng.random(len(x)) < 1 / (1 + np.exp(-score))).astype(float)
+            return expected + truth.label_scale * rng.normal(size=len(x))
+        return _drawn(rng.random(len(x)), expected)
 
     def learner(self, x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Ridge or logistic regression, of one or several classes; its missing values are the column's mean."""
-        center, spread = np.nanmean(x, axis=0), np.nanstd(x, axis=0) + 1e-9
-
-        def design(values: np.ndarray) -> np.ndarray:
-            scaled = np.nan_to_num((values - center) / spread)
-            return np.hstack([np.ones((len(values), 1)), scaled])
-
-        a, penalty = design(x), np.diag([1e-6, *[1.0] * x.shape[1]])
-        if self.task == "regression":
-            beta = np.linalg.solve(a.T @ a + penalty, a.T @ y)
-            return lambda values: design(values) @ beta
-        if self.task == "multiclass":
-            weights = _logistic(a, y[:, None] == np.arange(CLASSES), penalty)
-            return lambda values: softmax(np.clip(design(values) @ weights, -30, 30))
-        weights = _logistic(a, y[:, None] == np.arange(2), penalty)
-        return lambda values: softmax(np.clip(design(values) @ weights, -30, 30))[:, 1]
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Log-odds of each class as probabilities."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+        """Ridge, or logistic regression of two or three classes."""
+        return ridge(x, y) if self.task == "regression" else logistic(x, y, 2 if self.task == "binary" else CLASSES)
 
 
 def _drawn(uniform: np.ndarray, chances: np.ndarray) -> np.ndarray:
     """Class codes with these chances."""
     return (uniform[:, None] > np.cumsum(chances, axis=1)[:, :-1]).sum(axis=1).astype(float)
-
-
-def _logistic(a: np.ndarray, classes: np.ndarray, penalty: np.ndarray) -> np.ndarray:
-    """Ridge-penalised logistic regression by six Newton steps; the first class's weights are 0."""
-    columns, free = a.shape[1], classes.shape[1] - 1
-    weights = np.zeros((columns, free + 1))
-    for _ in range(6):
-        p = softmax(np.clip(a @ weights, -30, 30))
-        slope = np.concatenate([a.T @ (classes - p)[:, c] - penalty @ weights[:, c] for c in range(1, free + 1)])
-        curve = np.kron(np.eye(free), penalty)
-        for i in range(free):
-            for j in range(free):
-                share = p[:, i + 1] * ((i == j) - p[:, j + 1]) + (1e-6 if i == j else 0.0)
-                block = (slice(i * columns, (i + 1) * columns), slice(j * columns, (j + 1) * columns))
-                curve[block] += (a * share[:, None]).T @ a
-        weights[:, 1:] += np.linalg.solve(curve, slope).reshape(free, columns).T
-    return weights
 
 
 def _autocorrelated(rng: np.random.Generator, days: int, columns: int) -> np.ndarray:
@@ -185,8 +147,8 @@ def _autocorrelated(rng: np.random.Generator, days: int, columns: int) -> np.nda
     return values
 
 
-def _features(rng: np.random.Generator, rows: int, day: np.ndarray) -> np.ndarray:
-    """Unit variance in all: the day's part and the row's own."""
+def features(rng: np.random.Generator, rows: int, day: np.ndarray) -> np.ndarray:
+    """Features of mean zero and variance one: the part of their day, shape (n, 8), and their own."""
     return day + rng.normal(size=(rows, FEATURES)) * np.sqrt(1 - (2 * DAY_EFFECT) ** 2)
 
 
