@@ -1,7 +1,7 @@
 """Each bar that decisions are held against, as one row: what is asked, what was measured, whether it is met.
 
-What lives here: from the figures of many runs (`tests.scenarios.figures.facts`) to one row a bar. What does not: running
-(`decisions`), the bar on equal models in the gate (`aa_gate`).
+What lives here: from the figures of many runs (`tests.scenarios.figures.facts`) to one row a bar. What does not:
+running (`decisions`), the bar on equal models in the gate (`aa_gate`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.judging import MIN_BLOCKS, sums_interval
 from tests.scenarios.figures import best_rival, regret, regret_interval
 from tests.scenarios.lives import ALWAYS, NEVER, PEERS, PLATFORM, RIVALS
 from tests.scenarios.worlds import CHANGE, COUNT, FIRST
@@ -25,7 +26,7 @@ LOUD = 0.195
 """A step counts as one of 20 % where the first model's mean loss rises by so much."""
 PAYS = 0.1
 CALENDAR = ("every fourth window", ALWAYS)
-"""Train by the calendar: as by age, no gain is promised."""
+"""Train by the calendar, which promises no gain, as age does."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def rows(runs: Runs) -> list[tuple[str, ...]]:
         if mine is None:
             continue
         others = (bar.measure(runs, name) for name in PEERS)
-        found.append((bar.what, bar.asked, mine[0], "yes" if mine[1] else "**no**", *(one[0] if one else "" for one in others)))
+        found.append(
+            (bar.what, bar.asked, mine[0], "yes" if mine[1] else "**no**", *(one[0] if one else "" for one in others))
+        )
     return found
 
 
@@ -96,7 +99,9 @@ def closed(runs: Sequence[Run], name: str = PLATFORM) -> float:
 
 def of(runs: Sequence[Run], name: str, figure: str) -> np.ndarray:
     """One figure of a strategy, by seed; what never came is infinite."""
-    return np.array([np.inf if run.facts[name][figure] is None else run.facts[name][figure] for run in runs], dtype=float)
+    return np.array(
+        [np.inf if run.facts[name][figure] is None else run.facts[name][figure] for run in runs], dtype=float
+    )
 
 
 def update_share(runs: Sequence[Run], name: str = PLATFORM) -> float:
@@ -137,7 +142,18 @@ def _false(runs: Runs, name: str) -> tuple[str, bool] | None:
 
 def _regret(runs: Runs, name: str) -> tuple[str, bool] | None:
     means = {k: float(np.mean([regret(run.losses, name) for run in some])) for k, some in runs.items()}
-    return _worst(means, max, lambda share: share <= 0.02, sign="+.1%")
+    surely = {k: mean for k, mean in means.items() if not _by_chance([regret(run.losses, name) for run in runs[k]])}
+    worst = max(means, key=lambda k: means[k])
+    told = f"{means[worst]:+.1%} ({worst}{'' if worst in surely else ', which may be chance'})"
+    return told, max(surely.values(), default=0.0) <= 0.02
+
+
+def _by_chance(regrets: Sequence[float]) -> bool:
+    """Whether the 95 % interval of the mean over seeds reaches zero."""
+    values = np.asarray(regrets)
+    if len(values) < MIN_BLOCKS:
+        return False
+    return sums_interval(float(values.mean()), values - values.mean(), np.ones(len(values))).lower <= 0.0
 
 
 def _regret_of_runs(runs: Runs, name: str) -> tuple[str, bool] | None:
@@ -169,15 +185,18 @@ def _updates_where_it_does_not_pay(runs: Runs, name: str) -> tuple[str, bool] | 
 
 
 def _cost(runs: Runs, name: str) -> tuple[str, bool] | None:
-    shares = {k: float(of(some, name, "rows").sum() / of(some, ALWAYS, "rows").sum()) for k, some in runs.items()}
-    return _worst(shares, max, lambda share: share <= 0.5)
+    mine, always = ({k: of(some, who, "rows").sum() for k, some in runs.items()} for who in (name, ALWAYS))
+    share = float(sum(mine.values()) / sum(always.values()))
+    worst = max(runs, key=lambda k: mine[k] / always[k])
+    return f"{share:.0%}; most {mine[worst] / always[worst]:.0%} ({worst})", share <= 0.5
 
 
 def _shock_retrainings(runs: Runs, name: str) -> tuple[str, bool] | None:
     if SHOCK not in runs:
         return None
-    share = float((of(runs[SHOCK], name, "trainings") <= 2).mean())
-    return f"{share:.0%} (mean {of(runs[SHOCK], name, 'trainings').mean():.1f})", share >= 0.95
+    begun = np.array([sum(k >= CHANGE for k in run.facts[name]["trained_for_a_gain"]) for run in runs[SHOCK]])
+    share = float((begun <= 2).mean())
+    return f"{share:.0%} (mean {begun.mean():.1f})", share >= 0.95
 
 
 def _shock_back(runs: Runs, name: str) -> tuple[str, bool] | None:
@@ -228,19 +247,23 @@ BARS = (
     Bar("sudden change of 20 % or more answered by the end of the 2nd matured window", "95 % of runs", _in_time),
     Bar("gradual change answered within 3 windows of the loss being 10 % up", "95 % of runs", _gradual),
     Bar("false retrainings per 100 windows, pooled", "at most 1", _false),
-    Bar("regret against the best rival, mean of a scenario", "at most 2 %", _regret),
+    Bar("regret against the best rival, mean of a scenario over its seeds", "at most 2 %, or chance", _regret),
     Bar("runs with regret of at most 2 %, or inside the paired interval", "95 % of runs", _regret_of_runs),
     Bar("gap closed where never loses 10 % or more", "at least 90 %", _closed),
     Bar("updates there, beside always", "at most 40 %", _updates_where_it_pays),
     Bar("updates in steady growth, beside always", "at most 50 %", _updates_in_growth),
     Bar("updates where retraining does not pay, beside always", "at most 10 %", _updates_where_it_does_not_pay),
-    Bar("rows fitted in trainings and looks, beside always", "at most 50 %", _cost),
-    Bar("shock of one window: at most 2 retrainings", "95 % of runs", _shock_retrainings),
+    Bar("rows fitted in trainings and looks, beside always, pooled", "at most 50 %", _cost),
+    Bar(
+        "shock of one window: at most 2 retrainings after it (age and growth apart)",
+        "95 % of runs",
+        _shock_retrainings,
+    ),
     Bar("shock: on the old or an equal model within 2 windows of its end", "95 % of runs", _shock_back),
     Bar("shock: loss of the life over never's", "at most 3 %", _shock_life),
     Bar("promotions surely worse in the next window", "at most 5 %", _promotions("surely_worse", 0.05)),
     Bar("promotions truly worse in the next window", "at most 10 %", _promotions("truly_worse", 0.10)),
-    Bar("retrainings on a data fault (age apart)", "none", _fault),
+    Bar("retrainings on a data fault (age and growth apart)", "none", _fault),
 )
 """In the order of the brief."""
 

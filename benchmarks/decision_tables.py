@@ -17,25 +17,28 @@ from tests.scenarios.lives import ALWAYS, PEERS, PLATFORM
 
 INTRODUCTION = f"""# Decisions in worlds with a known truth
 
-Written by `python benchmarks/decisions.py` (`make bench BENCH=decisions`). Every scenario of tests/scenarios, for a regression
-(RMSE, ridge), a binary label and three classes (log loss, logistic regression), with the defaults of a fresh YAML and no tuning per
-scenario. Six windows are fitted on first, {bars.WINDOWS} are lived through, and what changes does so in the ninth of these. Losses are
-the truth's: expectations over 10,000 fresh rows of features of each window, with less chance in them than 100,000 labels have.
+Written by `python benchmarks/decisions.py` (`make bench BENCH=decisions`). Every scenario of tests/scenarios, for a
+regression (RMSE, ridge), a binary label and three classes (log loss, logistic regression), with the defaults of a
+fresh YAML and no tuning per scenario. Six windows are fitted on first, {bars.WINDOWS} are lived through, and what
+changes does so in the ninth of these. Losses are the truth's: expectations over 10,000 fresh rows of features of each
+window, with less chance in them than 100,000 labels have.
 
 ## How to read it
 
-- *Rivals* are never, and by the calendar: on all history and on the newest four windows, each at every and at every second
-  window. *Regret* is the loss over that of the rival that is best in the end, which nobody knows beforehand.
-- The *paired interval* is the 95 % interval of that difference over the windows of a life.
-- *In time*: a champion that has trained on changed rows serves from the end of the second window of changed rows whose labels have
-  matured, or before. A step counts where the first model's loss rises by a fifth or more.
-- *False*: a training that began for a gain (by age apart), and whose true gain at that moment is under 1 % of the loss, let through by
-  the gate or not.
+- *Rivals* are never, and by the calendar: on all history and on the newest four windows, each at every and at every
+  second window. *Regret* is the loss over that of the rival that is best in the end, which nobody knows beforehand.
+- The *paired interval* is the 95 % interval of that difference over the windows of a life, which are its blocks. Over
+  the seeds of a scenario, a mean whose 95 % interval reaches zero may be chance.
+- *In time*: a champion that has trained on changed rows serves from the end of the second window of changed rows
+  whose labels have matured, or before. A step counts where the first model's loss rises by a fifth or more.
+- *False*: a training that began for a gain (age and growth of the labels start candidates and promise none), and
+  whose true gain at that moment is under 1 % of the loss, let through by the gate or not.
 - *Updates*: models that came into production, going back included; always brings one at each window.
-- *Rows fitted*: rows times fits of looks, gates and trainings. A training counts as the default search, 20 trials on 80 % of
-  the rows and the final fit. Linear models of eight columns fit in no time, so seconds would say nothing.
-- Peers: any feature's PSI over 0.2 (ten bins), any feature's KS test with p < 0.05, every fourth window, and a training at every window
-  behind a gate of +2 % by the point estimate. The bars are the platform's; beside them stands what each peer would have had.
+- *Rows fitted*: rows times fits of looks, gates and trainings. A training counts as the default search, 20 trials on
+  80 % of the rows and the final fit. Linear models of eight columns fit in no time, so seconds would say nothing.
+- Peers: any feature's PSI over 0.2 (ten bins), any feature's KS test with p < 0.05, every fourth window, and a
+  training at every window behind a gate of +2 % by the point estimate. The bars are the platform's; beside them
+  stands what each peer would have had.
 - Lucky promotions of equal models: [README.md](README.md#equal-models-in-the-gate).
 """
 

@@ -4,8 +4,9 @@ Every scenario of tests/scenarios, for a regression (RMSE, ridge), a binary labe
 regression), at several numbers of labels a window, with the defaults of a fresh YAML. The loss is the truth's: the
 expectation over fresh features of each window.
 
-Each world's figures are kept in a file, in a folder of the code they were taken with: a run that was stopped goes on where
-it was, seed by seed, so that all scenarios have as many. The tables go to benchmarks/decisions.md; the last line is JSON.
+Each world's figures are kept in a file, in a folder of the code they were taken with: a run that was stopped goes on
+where it was, seed by seed, so that all scenarios have as many. The tables go to benchmarks/decisions.md; the last line
+is JSON.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    # One world a process: threads inside one only wait for each other.
-    os.environ.setdefault(name, "1")
+# One world a process: threads inside one would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import decision_bars as bars
@@ -84,17 +84,16 @@ def run(folder: Path, worlds: list[World], *, workers: int, until: float) -> Non
     """Live through what has not been; worlds that have not begun by `until` (a monotonic clock) are left."""
     open_ones = [world for world in worlds if not kept(folder, world).exists()]
 
-    def in_time() -> Iterator[World]:
-        return (world for world in open_ones if time.monotonic() < until)
-
     if workers == 1:
-        for world in in_time():
-            one(folder, world)
+        for world in open_ones:
+            if time.monotonic() < until:
+                one(folder, world)
         return
     with ProcessPoolExecutor(workers) as pool:
-        for batch in range(0, len(open_ones), 4 * workers):
+        for begin in range(0, len(open_ones), 4 * workers):
+            batch = open_ones[begin : begin + 4 * workers]
             if time.monotonic() < until:
-                list(pool.map(one, *zip(*((folder, world) for world in open_ones[batch : batch + 4 * workers]), strict=True)))
+                list(pool.map(one, [folder] * len(batch), batch))
 
 
 def main() -> None:

@@ -82,7 +82,9 @@ def training_rows(world: World, number: int, of: str, *, usable: np.ndarray | No
     if usable is not None:
         use &= np.repeat(usable, world.labels)
     if of != "expanding" and use.any():
-        use &= np.asarray(world.rows.times > world.rows.times[np.flatnonzero(use)[-1]] - int(of) * (now.end - now.start))
+        use &= np.asarray(
+            world.rows.times > world.rows.times[np.flatnonzero(use)[-1]] - int(of) * (now.end - now.start)
+        )
     return np.flatnonzero(use)
 
 

@@ -73,7 +73,9 @@ def health(world: World) -> Any:
     return check
 
 
-def lived(world: World, policy: LifePolicy | None = None, *, oracle_rows: int = 10_000, all_peers: bool = True) -> Outcome:
+def lived(
+    world: World, policy: LifePolicy | None = None, *, oracle_rows: int = 10_000, all_peers: bool = True
+) -> Outcome:
     """Run the platform's life, its rivals' and its peers', and score all by the truth."""
     policy = policy or LifePolicy(metric=world.metric, retrain=RetrainPolicy(window=timedelta(days=DAYS)))
     fits, oracle = Fits(world.rows, world.learner), Oracle(world, oracle_rows)

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.scenarios.worlds import DAY_EFFECT, FEATURES, Truth, World, features
-
-ROWS_A_DAY = 50
+from tests.scenarios.worlds import DAY_EFFECT, FEATURES, Truth, World
 
 
 class Oracle:
@@ -28,10 +26,9 @@ class Oracle:
     def __init__(self, world: World, rows: int = 10_000) -> None:
         self.world = world
         rng = np.random.default_rng([world.seed, 2])
-        day = np.arange(rows) // ROWS_A_DAY
-        days = int(day[-1]) + 1
-        self._x = features(rng, rows, rng.normal(size=(days, FEATURES))[day] * 2 * DAY_EFFECT)
-        self._day = (rng.normal(size=(days, world.sums)) * DAY_EFFECT)[day]
+        # Each row is of a day of its own: the same expectations, with less chance in them.
+        self._x = rng.normal(size=(rows, FEATURES))
+        self._day = rng.normal(size=(rows, world.sums)) * DAY_EFFECT
         self._true: dict[bytes, np.ndarray] = {}
         # With the model itself, so that its id stays its own.
         self._said: dict[tuple[int, bytes], tuple[Any, np.ndarray]] = {}
@@ -50,7 +47,9 @@ class Oracle:
 
     def _expected(self, truth: Truth) -> np.ndarray:
         """Mean of each row's label; chances of its classes."""
-        key = b"".join(np.asarray(part).tobytes() for part in (truth.beta, truth.intercept, truth.shift, truth.label_scale))
+        key = b"".join(
+            np.asarray(part).tobytes() for part in (truth.beta, truth.intercept, truth.shift, truth.label_scale)
+        )
         if key not in self._true:
             days = np.zeros_like(self._day) if self.world.task == "regression" else self._day
             self._true[key] = self.world.expected(truth, self._x + truth.shift, days)

@@ -32,7 +32,9 @@ def ks_on_any_feature(rows: Rows) -> Rule:
 def psi(reference: np.ndarray, newest: np.ndarray) -> float:
     """From sorted values of both sides."""
     edges = reference[(np.arange(1, BINS) * len(reference)) // BINS]
-    before, now = (np.diff(np.searchsorted(side, edges), prepend=0, append=len(side)) / len(side) for side in (reference, newest))
+    before, now = (
+        np.diff(np.searchsorted(side, edges), prepend=0, append=len(side)) / len(side) for side in (reference, newest)
+    )
     before, now = np.maximum(before, EMPTY), np.maximum(now, EMPTY)
     return float(((now - before) * np.log(now / before)).sum())
 
