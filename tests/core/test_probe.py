@@ -189,7 +189,7 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_levels_share() -> None:
 def test_a_faint_gain_adds_up_over_windows_at_a_share_of_the_level() -> None:
     one = [seen(0.012, noise=0.03)]
     four = [seen(0.012, noise=0.03, week=k) for k in range(4)]
-    policy = ProbePolicy()
+    policy = ProbePolicy(level=0.01)
     alone, together = (add_up(looks, policy, champion="2", since=START, length=LENGTH).refit for looks in (one, four))
     assert alone is not None
     assert together is not None
