@@ -59,7 +59,7 @@ def document(found: Mapping[tuple[int, str], Runs]) -> str:
 
 
 HEADER = (
-    "scenario", "updates", "trainings for a gain", "regret", "worst seed", "never loses", "gap closed", "in time",
+    "scenario", "updates", "trainings", "for a gain", "regret", "worst seed", "never loses", "gap closed", "in time",
     "false per 100 windows", *(f"regret: {name}" for name in (*PEERS, ALWAYS)),
 )  # fmt: skip
 
@@ -77,6 +77,7 @@ def _row(name: str, some: Sequence[Run]) -> tuple[str, ...]:
     return (
         name,
         f"{bars.of(some, PLATFORM, 'updates').mean():.1f}",
+        f"{bars.of(some, PLATFORM, 'trainings').mean():.1f}",
         f"{np.mean([len(run.facts[PLATFORM]['trained_for_a_gain']) for run in some]):.1f}",
         f"{regrets(PLATFORM).mean():+.1%}",
         f"{regrets(PLATFORM).max():+.1%}",

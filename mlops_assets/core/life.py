@@ -223,7 +223,7 @@ class _Life:
             data_sentence=self.faults[number],
             probe=probed,
         )
-        decision = decide(evidence, self.policy.retrain, History.of(self.decisions), now)
+        decision = decide(evidence, self.policy.retrain, History.of(self.decisions), now, explained=False)
         self.decisions.append(decision)
         return decision
 
@@ -277,10 +277,10 @@ class _Life:
 
         NaN in folds before which nothing can be fitted.
         """
-        tasks = []
+        tasks, times = [], self.times[judged]
         for of in windows:
             for fold in folds:
-                inside = np.flatnonzero(fold.contains(self.rows.times[judged]))
+                inside = np.flatnonzero((times >= _us(fold.start)) & (times < _us(fold.end)))
                 fit = self._fit_rows(of, now, before=fold.start - self.policy.probe.gap)
                 if len(inside) and len(fit) >= 2:
                     tasks.append((of, inside, fit))

@@ -48,7 +48,9 @@ __all__ = [
 ]
 
 
-def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Decision:
+def decide(
+    evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime, *, explained: bool = True
+) -> Decision:
     """Wait, retrain, go back, propose one of these, quarantine, or say that it can't be judged.
 
     A check counts as breached when it failed in enough windows in a row (`RetrainPolicy.breaches_needed`),
@@ -61,6 +63,7 @@ def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
         policy: what was agreed.
         history: earlier decisions on the model.
         now: the model's clock, aware.
+        explained: whether to look for counterfactuals, which takes longer than deciding.
 
     Returns:
         The decision with reasons and counterfactuals; the same for the same arguments.
@@ -78,7 +81,7 @@ def decide(evidence: Evidence, policy: RetrainPolicy, history: History, now: dat
         at=now.astimezone(UTC),
         rule=rule,
         reasons=reasons,
-        counterfactuals=small_changes(action, evidence, policy, history, now),
+        counterfactuals=small_changes(action, evidence, policy, history, now) if explained else (),
         evidence=evidence.to_dict(),
         evidence_fingerprint=fingerprint,
         policy=agreed,

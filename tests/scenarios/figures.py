@@ -104,7 +104,7 @@ def trained_rows(outcome: Outcome, name: str, number: int, period: Period) -> np
 def false_retrainings(outcome: Outcome, name: str = PLATFORM) -> int:
     """Trainings whose true gain, by the truth of the window in which they began, is under the price.
 
-    The platform's by age and growth apart: they start a candidate and promise no gain.
+    The platform's by age, growth, a definition or a request apart: they start a candidate and promise no gain.
     """
     found = 0
     for number, period in enumerate(outcome.lives[name].periods, start=FIRST):
@@ -171,12 +171,12 @@ def back_after(outcome: Outcome, name: str = PLATFORM, *, equal: float = 0.01) -
 
 
 def trained_for_a_gain(life: Life) -> list[int]:
-    """Numbers of the windows at whose end a training began, unless by age or growth."""
+    """Numbers of the windows at whose end a training began for a gain, or because a check failed."""
     return [k for k, one in enumerate(life.periods, start=FIRST) if one.trained and _for_a_gain(one)]
 
 
 def _for_a_gain(period: Period) -> bool:
-    return period.decision is None or period.decision.rule not in ("age", "growth")
+    return period.decision is None or period.decision.rule in ("gain", "performance", "drift")
 
 
 def facts(outcome: Outcome) -> dict[str, dict[str, object]]:
