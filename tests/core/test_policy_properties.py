@@ -128,6 +128,7 @@ def test_deciding_is_deterministic_and_survives_the_record(cases: list[Case]) ->
         plain = json.loads(json.dumps(one.to_dict()))
         again = decide(Evidence.from_dict(plain["evidence"]), RetrainPolicy.from_dict(plain["policy"]), history, now)
         assert json.dumps(again.to_dict()) == json.dumps(one.to_dict())
+        assert decide(evidence, policy, history, now, explained=False) == replace(one, counterfactuals=())
         assert Decision.from_dict(plain) == one
         assert all(c.replay(evidence, policy, history, now) == c.action != one.action for c in one.counterfactuals)
 
