@@ -12,8 +12,8 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -34,6 +34,7 @@ from mlops_assets.landing.nycflights13 import land
 from mlops_assets.replay.engine import Engine, Tick
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.resources.home import working_in as home_alone
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sent_alerts import SentAlert, sent_alerts
 from mlops_assets.resources.tracking import Tracking
@@ -62,19 +63,9 @@ def build_once(folder: Path, build: Any) -> Home:
     return Home(folder)
 
 
-@contextmanager
-def working_in(home: Home) -> Iterator[Home]:
-    """The environment that a home's processes have."""
-    before = {name: os.environ.get(name) for name in (*home.environment(), "MLFLOW_TRACKING_URI")}
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    os.environ.update(home.environment())
-    try:
-        yield home
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+def working_in(home: Home) -> AbstractContextManager[Home]:
+    """The environment that a home's processes have; MLflow is its own."""
+    return home_alone(home, own_store=True)
 
 
 def build_slice(home: Home) -> None:

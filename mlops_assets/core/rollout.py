@@ -43,7 +43,8 @@ class RolloutPolicy:
         max_drop: largest share by which its metric may lie under the champion's on matured labels, 0.05 by default; it
             stops when it does and is surely worse.
         max_error_rate: largest share of failed requests, 0.01 by default; it stops when it is surely above.
-        max_p99_ms: largest 99th percentile of the answering time, 200 by default.
+        max_p99_ms: largest 99th percentile of the answering time in milliseconds, 200 by default; it stops when surely
+            more than one answer in a hundred took longer.
         max_psi: largest distance of its scores from the champion's on the same rows, 0.5 by default: another model may
             well score otherwise, and half a unit is another world.
         max_calibration_error: largest calibration error on matured labels, off by default.
@@ -138,8 +139,10 @@ class Seen:
     """What was measured of a candidate since it entered its step. None is what nobody measured; it stops nothing.
 
     Attributes:
-        rows: rows that it scored, or requests that it answered.
+        rows: rows that it scored.
+        answers: requests that it answered online.
         errors: requests that failed by its fault.
+        slow: answers that took longer than the policy's `max_p99_ms`.
         loaded: whether it could be loaded and its hash agrees.
         gain: it against the other version (the champion; in the watch the one before) on matured labels of the same
             rows since the rollout began; positive is better.
@@ -149,7 +152,9 @@ class Seen:
     """
 
     rows: int
+    answers: int = 0
     errors: int = 0
+    slow: int = 0
     loaded: bool = True
     gain: Paired | CannotJudge | None = None
     p99_ms: float | None = None
@@ -236,10 +241,11 @@ def guardrails(rollout: Rollout, seen: Seen, policy: RolloutPolicy) -> Iterator[
         yield Guardrail("loads", False, None, None, "It cannot be loaded, or its file is not the one registered.")
     if isinstance(seen.gain, Paired) and policy.max_drop is not None:
         yield _metric(rollout, seen.gain, policy.max_drop)
-    if seen.errors and policy.max_error_rate is not None:
+    if seen.answers + seen.errors and policy.max_error_rate is not None:
         yield _errors(seen, policy.max_error_rate)
+    if seen.p99_ms is not None and policy.max_p99_ms is not None:
+        yield _times(seen, seen.p99_ms, policy.max_p99_ms)
     for name, told, value, limit in (
-        ("p99", "99 % of its answers took at most {:.0f} ms (limit {:.0f})", seen.p99_ms, policy.max_p99_ms),
         ("scores", "Its scores lie a PSI of {:.3g} from the other's (limit {:g})", seen.psi, policy.max_psi),
         ("calibration", "Its calibration error is {:.3g} (limit {:g})", seen.calibration_error,
          policy.max_calibration_error),
@@ -261,13 +267,28 @@ def _metric(rollout: Rollout, gain: Paired, max_drop: float) -> Guardrail:
 
 
 def _errors(seen: Seen, limit: float) -> Guardrail:
-    """Above the limit with 97.5 % confidence (Clopper and Pearson 1934): one error in ten requests is chance."""
-    from scipy.stats import binomtest
-
-    asked = seen.rows + seen.errors
-    surely = float(binomtest(seen.errors, asked).proportion_ci(0.95, method="exact").low)
+    """Above the limit with 97.5 % confidence: one error in ten requests is chance."""
+    asked = seen.answers + seen.errors
+    surely = _surely(seen.errors, asked)
     told = f"{seen.errors:,} of {asked:,} requests failed, surely more than {surely:.2%} (limit {limit:.2%})."
     return Guardrail("errors", surely <= limit, seen.errors / asked, limit, told)
+
+
+def _times(seen: Seen, p99_ms: float, limit: float) -> Guardrail:
+    """The percentile of few answers is the slowest of them, so it is the share of slow ones that must be sure."""
+    surely = _surely(seen.slow, seen.answers)
+    told = (
+        f"99 % of its {seen.answers:,} answers took at most {p99_ms:.0f} ms (limit {limit:.0f}); surely more than "
+        f"{surely:.2%} took longer than the limit (1 % may)."
+    )
+    return Guardrail("p99", surely <= 0.01, p99_ms, limit, told)
+
+
+def _surely(count: int, of: int) -> float:
+    """Lower end of a share's 95 % interval (Clopper and Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(count, of).proportion_ci(0.95, method="exact").low)
 
 
 def _next(rollout: Rollout, policy: RolloutPolicy, now: datetime) -> Rollout:

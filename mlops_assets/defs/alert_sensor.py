@@ -5,7 +5,7 @@ the state of incidents (`resources.incidents`).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -33,7 +33,8 @@ def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts
         return dg.SkipReason("A replay pages nobody: its alerts stand in its own log.")
     alarms = [alarm for model in platform.models().values() for alarm in model_alarms(platform, model)]
     for alarm in alarms:
-        alerts.send(**alarm)
+        asset = alarm.pop("asset", None)
+        alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
     lasting = {alarm["key"] for alarm in alarms} | set(_lasting(platform))
     for incident in alerts.incidents.state().open:
         if why := _over(incident, lasting, context.instance):
@@ -52,6 +53,12 @@ def _lasting(platform: Platform) -> Iterator[str]:
         yield alarm["key"]
     if stale_views(platform):
         yield STALE_VIEWS
+
+
+def _run_of(instance: dg.DagsterInstance, asset: Sequence[str]) -> str | None:
+    """The run that made an asset last; None where it was made outside of Dagster."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    return event.run_id if event else None
 
 
 def _over(incident: Incident, lasting: set[str], instance: dg.DagsterInstance) -> str:

@@ -10,10 +10,9 @@ decide holds from the next period on.
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,7 +29,7 @@ from mlops_assets.replay.engine import Engine
 from mlops_assets.replay.lives import Lives
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.evidence import OUTCOMES, window_checks
-from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.resources.home import Home, HomeSettings, working_in
 from mlops_assets.resources.platform import Platform
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
@@ -88,7 +87,7 @@ def replay(settings: ReplaySettings, *, home: Home, report: Path, progress: Prog
         RunFailed: a run failed; mend what it names and resume.
     """
     began = time.monotonic()
-    with _working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         from mlops_assets.definitions import build_definitions
 
         engine = Engine(build_definitions(home), instance)
@@ -348,21 +347,6 @@ class _Replay:
                 for version in reversed(self.platform.registry.versions(self.model.name))
             },
         }
-
-
-@contextmanager
-def _working_in(home: Home) -> Iterator[None]:
-    """Child processes (dbt) and Feast find the home in the environment."""
-    before = {name: os.environ.get(name) for name in home.environment()}
-    os.environ.update(home.environment())
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _spent(home: Home, seconds: float) -> float:

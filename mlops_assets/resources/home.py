@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -161,6 +163,28 @@ class Home:
             # XGBoost's threads sleep when they wait: on a busy machine spinning ones take the cores from the others.
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         }
+
+
+@contextmanager
+def working_in(home: Home, *, own_store: bool = False) -> Iterator[Home]:
+    """Let this process and its children find a home in the environment, as long as the block lasts.
+
+    Args:
+        home: where to work.
+        own_store: whether MLflow is the home's own, whatever `$MLFLOW_TRACKING_URI` says outside.
+    """
+    inside = home.environment()
+    before = {name: os.environ.get(name) for name in (*inside, *(["MLFLOW_TRACKING_URI"] if own_store else []))}
+    for name in before:
+        os.environ.pop(name, None)
+    os.environ.update(inside)
+    try:
+        yield home
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 INSTANCE_YAML = """\

@@ -25,8 +25,8 @@ HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 """Rules of a decision that a person can do something about."""
 
 Alarm = dict[str, Any]
-"""Arguments of `Alerts.send`."""
-PREFIXES = ("performance/", "drift/", "worse-champion/", "broken-record/", "approval/")
+"""Arguments of `Alerts.send`; `asset` in place of `run`: the run that made that asset last."""
+PREFIXES = ("performance/", "drift/", "worse-champion/", "broken-record/", "approval/", "rollout/")
 """How the keys of these alarms begin."""
 
 
@@ -39,7 +39,8 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
     since = fitted_until(platform.registry.champion(model.name))
     newest = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
     alarms = [_failed(model.name, check, entries) for check in newest.values() if check.passed is False]
-    return [alarm for alarm in [*alarms, _worse(model.name, entries), _proposal(platform, model.name)] if alarm]
+    alarms += [_worse(model.name, entries), _stopped(model.name, entries), _proposal(platform, model.name)]
+    return [alarm for alarm in alarms if alarm]
 
 
 def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
@@ -57,6 +58,7 @@ def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]
         "did": f"{did}: {' '.join(decision['reasons'])}"[:1000],
         "do": f"Read `mlops decisions {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
+        "asset": (model, f"{check.kind}_report"),
     }
 
 
@@ -104,6 +106,44 @@ def _worse(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
         "do": f"Compare the versions: `mlops explain {model}`, `mlops decisions {model}`.",
         "runbook": "worse-champion",
     }
+
+
+def _stopped(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
+    """The newest rollout, where a guardrail has stopped it and neither a person nor the policy has gone on since.
+
+    Where nobody was served by the candidate it can wait; what a person stopped, the person knows.
+    """
+    numbers = [number for number, entry in enumerate(entries) if entry["kind"] == "rollout"]
+    if not numbers or any(_goes_on(entry) for entry in entries[numbers[-1] :]):
+        return None
+    last = entries[numbers[-1]]
+    broken = [rail["sentence"] for rail in last["guardrails"] if not rail["holds"]]
+    if last["state"] not in ("rejected", "rolled_back") or not broken:
+        return None
+    version, other = last["version"], last["champion"]
+    did = {
+        "shadow": f"It rejected it; version {other} answers everything, as before.",
+        "canary": f"It took it out of service; version {other} answers everything.",
+        "watch": f"It made version {other} champion again, and lets trainings wait.",
+    }[last["before"]]
+    return {
+        "key": f"rollout/{model}",
+        "incident": last["id"],
+        "severity": "digest" if last["before"] == "shadow" else "notify",
+        "happened": f"{model}: version {version} was stopped in {last['before']}. {' '.join(broken)}"[:1000],
+        "did": did,
+        "do": f"See what was measured: `mlops rollout {model}`. When the cause is gone: `mlops wake {model} --reason "
+        f"'...'`, or `mlops retrain {model} --reason '...'`.",
+        "runbook": "rollback" if last["before"] == "watch" else "stopped-candidate",
+        "asset": (model, "rollout"),
+    }
+
+
+def _goes_on(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry says that trainings go on."""
+    return entry["kind"] in ("wake", "request", "promotion") or (
+        entry["kind"] == "decision" and entry["action"] in ("retrain", "revert")
+    )
 
 
 def _proposal(platform: Platform, model: str) -> Alarm | None:

@@ -186,7 +186,7 @@ def state_of(platform: Platform, model: ModelSettings) -> str | None:
     over = now - rollout.since >= duration(rollout, policy_of(model))
     parts = [rollout.version, rollout.state, rollout.step, rollout.since.isoformat(), over, policy_of(model)]
     parts += [bool(frozen and frozen.holds(now)), bool(_lost(platform, model, rollout))]
-    return f"{parts} {files_state(platform, model, _began(platform, model, rollout))}"
+    return f"{parts} {files_state(platform, model, _began(platform, model, rollout), rollout)}"
 
 
 def _finish(platform: Platform, model: ModelSettings) -> None:

@@ -3,7 +3,8 @@
 Here: reading what both said of each event, and measuring it. Not here: which version scores what (`casting`), what
 follows (`core.rollout`, `rolling_out`).
 
-Online answers count too where their files stand in the same partitions.
+What the online service answered counts with the batch's rows: its files stand in the same partitions. Its requests have
+times and failures besides (`answer_counts`); a batch has none.
 """
 
 from __future__ import annotations
@@ -19,16 +20,29 @@ import pandas as pd
 from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.drift_statistics import psi
 from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
-from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen
+from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen, guardrails
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days, midnight, parse_duration
-from mlops_assets.resources.casting import ARM, BATCH, CANARY_ARM, CHAMPION_ARM, ONLINE, SHADOW, VERSION, score_names
+from mlops_assets.resources.answer_counts import answering
+from mlops_assets.resources.casting import (
+    ARM,
+    BATCH,
+    CANARY_ARM,
+    CHAMPION_ARM,
+    ONLINE,
+    SHADOW,
+    SHADOW_ARM,
+    VERSION,
+    score_names,
+)
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
 
 WRITERS = (BATCH, SHADOW, ONLINE)
+ONLINE_SECONDS = 300
+"""So often the online service's answers are looked at anew."""
 TENTHS = np.linspace(0.1, 0.9, 9)
 
 
@@ -52,8 +66,8 @@ def measure(
 ) -> Seen:
     """What was seen of a candidate by now.
 
-    The metric is judged on all rows since the rollout began, the number of rows on those since its step did. Failed
-    requests and answering times are the online service's to tell; a batch has none.
+    The metric is judged on all rows since the rollout began; the number of rows, failed requests and answering times
+    on those since its step did.
 
     Args:
         platform: the home.
@@ -68,19 +82,21 @@ def measure(
     except (ModelDamaged, NoSuchVersion):
         return Seen(rows=0, loaded=False)
     policy = model.rollout or RolloutPolicy()
+    asked = _asked(platform, model, rollout, policy)
     said = _said(platform, model, began)
     if said.empty:
-        return Seen(rows=0)
+        return Seen(rows=0, **asked)
     own = said[(said[VERSION] == rollout.version) & (said[EVENT_TIME] >= pd.Timestamp(rollout.since))]
     if rollout.state == "canary" and not in_leaps:
         own = own[own[ARM] == CANARY_ARM]
     pairs = pairs_of(said, platform.data(model).keys, rollout)
     if not len(pairs.events):
-        return Seen(rows=len(own))
+        return Seen(rows=len(own), **asked)
     gain, error = _on_labels(platform, model, pairs, now=now)
     enough = len(pairs.events) >= max(policy.min_rows, 1)
     return Seen(
         rows=len(own),
+        **asked,
         gain=gain,
         psi=_psi(pairs) if enough else None,
         calibration_error=error if model.task == "binary" and policy.max_calibration_error is not None else None,
@@ -101,8 +117,12 @@ def pairs_of(said: pd.DataFrame, keys: list[str], rollout: Rollout) -> Pairs:
     return Pairs(both[identity], score_matrix(both[scores]), score_matrix(other))
 
 
-def files_state(platform: Platform, model: ModelSettings, began: datetime) -> str:
-    """What identifies all that `measure` reads: the files' sizes and times."""
+def files_state(platform: Platform, model: ModelSettings, began: datetime, rollout: Rollout) -> str:
+    """What identifies all that `measure` reads: the files' sizes and times.
+
+    The online service writes every few seconds; its files count once in `ONLINE_SECONDS`, and at once where failures or
+    answering times have broken a limit.
+    """
     digest = hashlib.sha256()
     first = platform.data(model).day(began)
     tables = [("predictions", model.name, writer) for writer in WRITERS] + [("labels", model.label.model, "data")]
@@ -110,8 +130,34 @@ def files_state(platform: Platform, model: ModelSettings, began: datetime) -> st
         for day, path in platform.lake.partitions(layer, name, name=writer).items():
             if day >= first:
                 stat = path.stat()
-                digest.update(f"{layer}/{writer}/{day}/{stat.st_size}/{stat.st_mtime_ns};".encode())
+                state = f"{stat.st_size}/{stat.st_mtime_ns}"
+                if writer == ONLINE:
+                    state = str(int(stat.st_mtime // ONLINE_SECONDS))
+                digest.update(f"{layer}/{writer}/{day}/{state};".encode())
+    policy = model.rollout or RolloutPolicy()
+    asked = Seen(rows=0, **_asked(platform, model, rollout, policy))
+    digest.update(str([rail.name for rail in guardrails(rollout, asked, policy) if not rail.holds]).encode())
     return digest.hexdigest()[:16]
+
+
+def _asked(platform: Platform, model: ModelSettings, rollout: Rollout, policy: RolloutPolicy) -> dict[str, Any]:
+    """The fields of `Seen` about requests. In shadow nobody waits for the candidate: only its failures count."""
+    arm = {"shadow": SHADOW_ARM, "canary": CANARY_ARM}.get(rollout.state, CHAMPION_ARM)
+    found = answering(
+        platform.lake,
+        model.name,
+        rollout.version,
+        [arm],
+        since=rollout.since,
+        day=platform.data(model).day(rollout.since),
+    )
+    limit = None if rollout.state == "shadow" else policy.max_p99_ms
+    return {
+        "answers": found.answers,
+        "errors": found.errors,
+        "slow": found.slower_than(limit) if limit is not None else 0,
+        "p99_ms": found.percentile_ms() if limit is not None else None,
+    }
 
 
 def _said(platform: Platform, model: ModelSettings, began: datetime) -> pd.DataFrame:
@@ -124,7 +170,7 @@ def _said(platform: Platform, model: ModelSettings, began: datetime) -> pd.DataF
             model.name,
             start=data.day(began),
             name=writer,
-            where="event_timestamp >= $began",
+            where="event_timestamp >= $began" + (" and is_identified" if writer == ONLINE else ""),
             parameters={"began": began},
         )
         if not rows.empty:

@@ -33,6 +33,9 @@ class Readiness(Strict):
         description="degraded: it answers with what it has. not ready: no model is in service (HTTP 503)."
     )
     models: dict[str, dict[str, int]] = Field(description="Model -> arm -> version.")
+    ready_versions: dict[str, list[int]] = Field(
+        description="Model -> versions in memory, the last champions: going back to one loads nothing."
+    )
     without_champion: list[str] = Field(description="Declared models that nothing can be served for.")
     parts: dict[str, PartState]
     log_bytes_waiting: int = Field(description="Logged predictions that are not in the lake yet.")
@@ -76,6 +79,7 @@ def readiness(service: Service) -> Readiness:
     return Readiness(
         status="not ready" if not snapshot else "ready" if good else "degraded",
         models={name: {arm.name: arm.version for arm in arms.loaded.values()} for name, arms in snapshot.items()},
+        ready_versions=service.watcher.ready,
         without_champion=sorted(service.contracts.keys() - snapshot),
         parts={name: PartState(ok=p.ok, since=p.since, why=p.why) for name, p in parts.items()},
         log_bytes_waiting=waiting(service.spool.folder),

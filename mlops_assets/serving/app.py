@@ -19,7 +19,7 @@ from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.platform import Platform
 from mlops_assets.serving import admin_api, drift_api, oip_api, predict_api
-from mlops_assets.serving.arms import Arms, CannotServe, Contract
+from mlops_assets.serving.arms import Arms, CannotServe, Contract, Load, load_arm
 from mlops_assets.serving.drain import Drain
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.http import add_handlers, add_schema
@@ -29,6 +29,7 @@ from mlops_assets.serving.lookup import Lookup
 from mlops_assets.serving.profiles import Profiles
 from mlops_assets.serving.scoring import Service, record_types
 from mlops_assets.serving.spool import Spool
+from mlops_assets.serving.tally import Tally
 from mlops_assets.serving.watch import Watcher
 
 logger = logging.getLogger("mlops.serving")
@@ -38,8 +39,18 @@ CONNECTIONS = 512
 CLOCK_SECONDS = timedelta(seconds=5)
 
 
-def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: float = 10.0) -> FastAPI:
-    """The service of a home, with its threads started and stopped by the application's lifespan."""
+def build(
+    platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: float = 10.0, load: Load = load_arm
+) -> FastAPI:
+    """The service of a home, with its threads started and stopped by the application's lifespan.
+
+    Args:
+        platform: the home.
+        keys: who may call.
+        limits: what a request may take.
+        flush_seconds: between two moves of the log into the lake.
+        load: makes an arm of a version; a rehearsal injects a fault here.
+    """
     catalogue, home = platform.catalogue, platform.home
     contracts = {name: Contract.of(model, catalogue) for name, model in sorted(platform.models().items())}
     health = Health(Alerts(root=str(home.root)))
@@ -55,10 +66,13 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         contracts,
         health,
         on_change=declare,
+        load=load,
     )
     lookup = Lookup(platform.features, health)
-    service = Service(contracts, watcher, lookup, spool, health, now=_clock(platform))
-    drain = Drain(spool, platform.lake, health, seconds=flush_seconds)
+    clock = _clock(platform)
+    tally = Tally(contracts, clock)
+    service = Service(contracts, watcher, lookup, spool, health, tally, now=clock)
+    drain = Drain(spool, platform.lake, health, tally=tally, seconds=flush_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -6,8 +6,8 @@ Not here: noticing that an alias moved (`watch`), the choice for one request (`r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -23,6 +23,8 @@ from mlops_assets.resources.registry import ModelVersion, Registry
 CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
 CANDIDATE = "candidate"
 """Alias of the version that a rollout leads on; its tags say how far."""
+WATCH = "watch"
+"""State of a champion after its rollout: the version before it goes on scoring in shadow."""
 STATE, SHARE = "rollout_state", "rollout_share"
 """Tags of the candidate: `shadow` or `canary`, and the share of entities it answers for, from 0 to 1."""
 
@@ -100,7 +102,7 @@ class Arms:
     Attributes:
         contract: of the model.
         champion: the version in production.
-        candidate: the version on trial, None without one.
+        candidate: the version on trial, or in its watch the one before; None without one.
         share: of the entities that the candidate answers for, 0 to 1.
     """
 
@@ -115,6 +117,12 @@ class Arms:
         served = {name: FeatureColumn(name, kind) for name, kind in self.contract.kinds.items()}
         other = self.candidate.scorer.columns if self.candidate else {}
         return {**served, **other, **self.champion.scorer.columns}
+
+    def beside(self, answered: Arm) -> Arm | None:
+        """Who says beside an answer what it would have said, to nobody: in a canary the other one of the two."""
+        if self.candidate is None or self.candidate.name == SHADOW:
+            return None if answered is self.candidate else self.candidate
+        return replace(self.champion if answered.version == self.candidate.version else self.candidate, name=SHADOW)
 
     @property
     def loaded(self) -> dict[int, Arm]:
@@ -144,6 +152,10 @@ def load_arm(registry: Registry, found: ModelVersion, name: str, contract: Contr
     if not np.array_equal(scorer.predict(rows), model.predict(pd.DataFrame(rows, columns=list(scorer.columns)))):
         raise CannotServe(f"{found.uri} scores a row otherwise than a frame. Report this; the arm in service stays.")
     return Arm(name, found.version, found.sha256, scorer)
+
+
+Load = Callable[[Registry, ModelVersion, str, Contract], Arm]
+"""What `load_arm` does."""
 
 
 def rollout_of(candidate: ModelVersion | None) -> tuple[str | None, float]:

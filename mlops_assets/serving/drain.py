@@ -1,7 +1,7 @@
 """From the spool into the lake: the online file of each partition that the monitors read.
 
-Here: the thread that does it every few seconds, and one round of it. Not here: the spool (`spool`), who reads the
-files (`resources.prediction_steps`).
+Here: the thread that does it every few seconds, and one round of it; the counts of requests go along. Not here: the
+spool (`spool`), counting (`tally`), who reads the files (`resources.prediction_steps`).
 
 A record has an id. A round merges by id, replaces the partition's file, and only then removes the spooled one: killed
 in between it is done again, and each record is in the lake once. DuckDB reads and merges outside Python's lock, so
@@ -25,6 +25,7 @@ from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.prediction_steps import ONLINE
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.spool import Spool, closed_segments, types_file
+from mlops_assets.serving.tally import Tally
 
 logger = logging.getLogger("mlops.serving")
 
@@ -36,8 +37,11 @@ PART = "log"
 class Drain:
     """Moves what was spooled into the lake."""
 
-    def __init__(self, spool: Spool, lake: Lake, health: Health, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, spool: Spool, lake: Lake, health: Health, *, tally: Tally | None = None, seconds: float = SECONDS
+    ) -> None:
         self._spool, self._lake, self._health, self._seconds = spool, lake, health, seconds
+        self._tally = tally
         self._stop = threading.Event()
         self._round = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="drain-log", daemon=True)
@@ -60,6 +64,8 @@ class Drain:
             try:
                 self._spool.rotate()
                 moved, refused = move(self._spool.folder, self._lake)
+                if self._tally is not None:
+                    self._tally.write(self._lake)
                 if refused:
                     raise duckdb.ConversionException(f"put aside, because it cannot be read: {refused[0]}")
             except (OSError, duckdb.Error, pa.ArrowException) as error:

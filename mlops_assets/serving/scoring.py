@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from mlops_assets.core.rows import LONGEST_TEXT, why_not
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.prediction_steps import ARM, SCORE, VERSION
-from mlops_assets.serving.arms import SHADOW, Arm, Arms, CannotServe, Contract
+from mlops_assets.serving.arms import Arm, Arms, CannotServe, Contract
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.lookup import Lookup
 from mlops_assets.serving.routing import choose
 from mlops_assets.serving.spool import Spool
+from mlops_assets.serving.tally import Tally
 from mlops_assets.serving.watch import Watcher
 
 logger = logging.getLogger("mlops.serving")
@@ -33,6 +35,10 @@ INLINE_ROWS = 16
 """So many rows are scored on the event loop; a thread would cost more than it frees."""
 EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 TYPES: dict[str, str] = {"numeric": "DOUBLE", "categorical": "VARCHAR", "boolean": "BOOLEAN"}
+
+
+Completed = tuple[Mapping[str, Any], Mapping[str, datetime | None]]
+"""Every feature of a row's arm, and the event times of those that were looked up."""
 
 
 class Refused(ValueError):
@@ -101,11 +107,13 @@ class Service:
         lookup: Lookup,
         spool: Spool,
         health: Health,
+        tally: Tally,
         *,
         now: Callable[[ModelSettings], datetime] = lambda model: datetime.now(UTC),
     ) -> None:
         self._now = now
         self.contracts, self.watcher, self.lookup, self.spool, self.health = contracts, watcher, lookup, spool, health
+        self.tally = tally
         self.shadow_dropped = 0
         self._shadow: queue.Queue[tuple[Arms, Row, Answer] | None] = queue.Queue(SHADOW_QUEUE)
         self._thread = threading.Thread(target=self._score_shadows, name="shadow", daemon=True)
@@ -155,20 +163,23 @@ class Service:
             FeaturesUnavailable: features are wanted of an online store that is gone.
             LogUnavailable: the answers could not be written down.
         """
-        arms = self.arms(model)
+        arms, began = self.arms(model), time.perf_counter()
         for index, row in enumerate(rows):
             check(arms, row, index)
         chosen = [self._arm(arms, row, version) for row in rows]
         completed = self._completed(arms, rows, chosen)
+        looked = time.perf_counter() - began
         answers: list[Answer | None] = [None] * len(rows)
         for arm in {id(arm): arm for arm in chosen}.values():
             mine = [index for index, each in enumerate(chosen) if each is arm]
-            made = self._scored(arms, arm, [rows[i] for i in mine], [completed[i] for i in mine])
+            instead = None if version is not None or arm is arms.champion else arms.champion
+            of_arm = [rows[i] for i in mine], [completed[i] for i in mine]
+            made = self._counted(arms, arm, *of_arm, looked=looked, instead=instead)
             for index, answer in zip(mine, made, strict=True):
                 answers[index] = answer
         done = [answer for answer in answers if answer is not None]
         self.spool.append(model, [record(arms, r, a) for r, a in zip(rows, done, strict=True)])
-        if arms.candidate is not None and arms.candidate.name == SHADOW:
+        if arms.candidate is not None:
             self._cast_shadows(arms, rows, done)
         return done
 
@@ -181,9 +192,7 @@ class Service:
             raise NoModel(f"version {version} of {arms.contract.settings.name} is not in service; {known} is")
         return arms.loaded[version]
 
-    def _completed(
-        self, arms: Arms, rows: Sequence[Row], chosen: Sequence[Arm]
-    ) -> list[tuple[Mapping[str, Any], Mapping[str, datetime | None]]]:
+    def _completed(self, arms: Arms, rows: Sequence[Row], chosen: Sequence[Arm]) -> list[Completed]:
         """Every feature of each row's arm, and the event times of those that were looked up."""
         found: list[tuple[dict[str, Any], dict[str, datetime | None]]] = [(dict(row.features), {}) for row in rows]
         wanted: dict[tuple[str, ...], dict[str, list[int]]] = {}
@@ -208,13 +217,41 @@ class Service:
                     found[index][1].update(looked.times)
         return list(found)
 
-    def _scored(
+    def _counted(
         self,
         arms: Arms,
         arm: Arm,
         rows: Sequence[Row],
-        completed: Sequence[tuple[Mapping[str, Any], Mapping[str, datetime | None]]],
+        completed: Sequence[Completed],
+        *,
+        looked: float,
+        instead: Arm | None,
     ) -> list[Answer]:
+        """Answers of an arm, on its count; where it fails those of another arm, if one may answer instead.
+
+        Args:
+            arms: of the model.
+            arm: who is asked.
+            rows: n rows.
+            completed: their features.
+            looked: seconds that these took.
+            instead: who answers when it fails: a version on trial keeps nobody from an answer.
+        """
+        model, began = arms.contract.settings.name, time.perf_counter()
+        try:
+            made = self._scored(arms, arm, rows, completed)
+        except Exception:  # whatever a version fails with is its own fault: its rows were checked
+            self.tally.note(model, arm, looked + time.perf_counter() - began, failed=True)
+            if instead is None:
+                raise
+            logger.exception("version %s of %s failed; version %s answers", arm.version, model, instead.version)
+            again = self._completed(arms, rows, [instead] * len(rows))
+            waited = looked + time.perf_counter() - began
+            return self._counted(arms, instead, rows, again, looked=waited, instead=None)
+        self.tally.note(model, arm, looked + time.perf_counter() - began)
+        return made
+
+    def _scored(self, arms: Arms, arm: Arm, rows: Sequence[Row], completed: Sequence[Completed]) -> list[Answer]:
         scores = arm.scorer.predict([values for values, _ in completed])
         several = scores.ndim == 2
         now = self._now(arms.contract.settings)
@@ -243,16 +280,16 @@ class Service:
     def _score_shadows(self) -> None:
         while (waiting := self._shadow.get()) is not None:
             arms, row, given = waiting
-            shadow = arms.candidate
+            shadow = arms.beside(given.arm)
             if shadow is None:
                 continue
             try:
                 # At the time and with the features of the answer; what only the shadow reads is looked up.
                 like = Row(row.entities, {k: v for k, v in given.values.items() if k in shadow.scorer.columns})
                 (completed,) = self._completed(arms, [like], [shadow])
-                (made,) = self._scored(
-                    arms, shadow, [Row(row.entities, {}, given.event_time)], [(completed[0], given.feature_times)]
-                )
+                at_the_time = [Row(row.entities, {}, given.event_time)]
+                features = [(completed[0], given.feature_times)]
+                (made,) = self._counted(arms, shadow, at_the_time, features, looked=0.0, instead=None)
                 self.spool.append(arms.contract.settings.name, [record(arms, row, made)])
             except Exception:
                 self.shadow_dropped += 1

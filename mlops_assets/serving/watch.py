@@ -19,9 +19,22 @@ from pathlib import Path
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import MlflowUnavailable, sqlite_path
 from mlops_assets.resources.registry import ModelVersion, NoSuchVersion, Registry
-from mlops_assets.serving.arms import CANDIDATE, CHAMPION, Arm, Arms, Contract, load_arm, rollout_of
+from mlops_assets.serving.arms import (
+    CANDIDATE,
+    CHAMPION,
+    SHADOW,
+    STATE,
+    WATCH,
+    Arm,
+    Arms,
+    Contract,
+    Load,
+    load_arm,
+    rollout_of,
+)
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.kept import keep, kept
+from mlops_assets.serving.standby import Standby
 
 logger = logging.getLogger("mlops.serving")
 
@@ -89,11 +102,14 @@ class Watcher:
         health: Health,
         *,
         on_change: Callable[[Mapping[str, Arms]], None] = lambda snapshot: None,
+        load: Load = load_arm,
     ) -> None:
         self.snapshot: Mapping[str, Arms] = {}
         self._home, self._registry, self._contracts, self._health = home, registry, contracts, health
         self._on_change = on_change
         self._signal = Signal(registry.tracking_uri or home.mlflow_uri)
+        self._load = load
+        self._standby = Standby(load)
         self._stop = threading.Event()
         self._look = threading.Lock()
         self._retry_at = 0.0
@@ -113,6 +129,11 @@ class Watcher:
         if self._thread.is_alive():
             self._thread.join()
         self._signal.close()
+
+    @property
+    def ready(self) -> dict[str, list[int]]:
+        """Versions of each model that are in memory, to be gone back to without loading."""
+        return {name: self._standby.versions(name) for name in self.snapshot}
 
     def look(self, *, anyway: bool = False) -> None:
         """Ask the registry if its store has changed (or anyway), and put in service what it names."""
@@ -152,6 +173,15 @@ class Watcher:
                 keep(self._home, arms)
                 logger.info("%s: version %s answers as champion", name, arms.champion.version)
 
+    def _is_watched(self, name: str, version: int) -> bool:
+        found = self._registry.find(name, version)
+        return found is not None and found.tags.get(STATE) == WATCH
+
+    def _prepare(self) -> None:
+        """Load what could be gone back to, after everything else: nobody waits for it."""
+        for arms in self.snapshot.values():
+            self._standby.prepare(self._registry, arms)
+
     def _kept(self, name: str) -> Arms | None:
         return kept(self._home, self._contracts[name])
 
@@ -166,6 +196,8 @@ class Watcher:
         named = self._registry.find(name, CANDIDATE)
         try:
             state, share = rollout_of(named)
+            if named is None and self._is_watched(name, champion.version):
+                named, state = self._registry.previous(name), SHADOW
         except RuntimeError as error:
             self._bad(name, CANDIDATE, str(error))
             state, share = None, 0.0
@@ -183,7 +215,7 @@ class Watcher:
             return old
         part = f"{contract.settings.name}@{alias}"
         try:
-            made = load_arm(self._registry, named, arm, contract)
+            made = self._standby.take(named, arm) or self._load(self._registry, named, arm, contract)
         except (RuntimeError, ValueError, NoSuchVersion) as error:
             if isinstance(error, MlflowUnavailable):
                 raise
@@ -203,9 +235,13 @@ class Watcher:
         )
 
     def _run(self) -> None:
+        prepared: Mapping[str, Arms] | None = None
         while not self._stop.wait(self._signal.seconds):
             try:
                 self.look()
+                if self.snapshot is not prepared:
+                    prepared = self.snapshot
+                    self._prepare()
             except Exception:
                 # The thread must outlive whatever a look meets; what is in service stays.
                 logger.exception("looking at the registry failed")

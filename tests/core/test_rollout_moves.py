@@ -80,8 +80,8 @@ def test_rows_alone_do_not_move_it_before_its_time() -> None:
     [
         (Seen(rows=10, loaded=False), "loads"),
         (Seen(rows=10, gain=paired(-0.06, half=0.02)), "metric"),
-        (Seen(rows=90, errors=10), "errors"),
-        (Seen(rows=10, p99_ms=201.0), "p99"),
+        (Seen(rows=0, answers=90, errors=10), "errors"),
+        (Seen(rows=0, answers=10, slow=3, p99_ms=201.0), "p99"),
         (Seen(rows=10, psi=0.51), "scores"),
     ],
 )
@@ -99,8 +99,9 @@ def test_each_guardrail_stops_it_at_once(seen: Seen, name: str) -> None:
         Seen(rows=500, gain=paired(-0.06, half=0.07)),
         Seen(rows=500, gain=paired(-0.03, half=0.01)),
         Seen(rows=500, gain=CannotJudge("no labels yet", "wait")),
-        Seen(rows=9, errors=1),
-        Seen(rows=500, p99_ms=200.0, psi=0.5, calibration_error=0.9),
+        Seen(rows=9, answers=9, errors=1),
+        Seen(rows=500, answers=100, slow=1, p99_ms=900.0),
+        Seen(rows=500, answers=500, p99_ms=200.0, psi=0.5, calibration_error=0.9),
     ],
 )
 def test_what_is_not_surely_worse_stops_nothing(seen: Seen) -> None:
@@ -115,10 +116,20 @@ def test_in_the_watch_being_surely_worse_is_enough_to_go_back() -> None:
 
 def test_the_bound_of_the_error_rate_is_clopper_and_pearsons() -> None:
     """Their table: 10 of 100 has 4.9005 % as its lower 97.5 % bound."""
-    (rail,) = guardrails(rollout(), Seen(rows=90, errors=10), replace(POLICY, max_error_rate=0.04901))
+    seen = Seen(rows=0, answers=90, errors=10)
+    (rail,) = guardrails(rollout(), seen, replace(POLICY, max_error_rate=0.04901))
     assert rail.holds
-    (rail,) = guardrails(rollout(), Seen(rows=90, errors=10), replace(POLICY, max_error_rate=0.04900))
+    (rail,) = guardrails(rollout(), seen, replace(POLICY, max_error_rate=0.04900))
     assert not rail.holds
+
+
+def test_a_limit_of_p99_is_broken_where_one_in_a_hundred_is_surely_exceeded() -> None:
+    """Their table once more: 1 of 3 has 0.8404 % as its lower 97.5 % bound, 1 of 2 has 1.2579 %."""
+    for answers, holds in ((3, True), (2, False)):
+        seen = Seen(rows=0, answers=answers, slow=1, p99_ms=250.0)
+        rails = {rail.name: rail for rail in guardrails(rollout("canary"), seen, POLICY)}
+        assert (rails["p99"].holds, rails["p99"].value, rails["p99"].limit) == (holds, 250.0, 200.0)
+    assert [rail.name for rail in guardrails(rollout(), Seen(rows=500), POLICY)] == []
 
 
 def test_a_limit_on_calibration_is_held_where_it_is_set() -> None:

@@ -1,0 +1,62 @@
+"""Requests of the online service in the lake: how many, how long they took and how many failed, by version and arm.
+
+Here: the files, `requests/<model>/partition=<day>/<writer>.parquet`, and reading them. Not here: counting
+(`serving.tally`), what follows (`core.rollout`).
+
+One row per minute, version, arm, outcome and bucket of time (`core.answering`). The minute is the model's clock's, as
+all that a rollout is judged by; each service process has a file of its own, which it replaces whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from mlops_assets.core.answering import Answering
+from mlops_assets.resources.lake import Lake
+
+LAYER = "requests"
+COLUMNS = ("minute", "model_version", "arm", "is_failed", "bucket", "requests")
+
+Row = tuple[datetime, int, str, bool, int, int]
+"""Values of `COLUMNS`."""
+
+
+def write(lake: Lake, model: str, day: date, writer: str, rows: Iterable[Row]) -> None:
+    """Replace a writer's file of a day."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    lake.write(frame, lake.file(LAYER, model, partition=day, name=writer))
+
+
+def files(lake: Lake, model: str, since: date) -> list[Path]:
+    """Every writer's files from a day on."""
+    found = lake.folder(LAYER, model).glob("partition=*/*.parquet")
+    return sorted(path for path in found if path.parent.name >= f"partition={since}" and path.name[0] != ".")
+
+
+def answering(lake: Lake, model: str, version: int, arms: Iterable[str], *, since: datetime, day: date) -> Answering:
+    """What a version did in some arms since a moment.
+
+    Args:
+        lake: of the home.
+        model: the monitored model.
+        version: whose requests.
+        arms: in which it was asked.
+        since: the minute that this lies in counts whole.
+        day: the partition of `since`.
+    """
+    paths = files(lake, model, day)
+    if not paths:
+        return Answering({})
+    with lake.connect() as connection:
+        found = connection.execute(
+            "select is_failed, bucket, sum(requests)::bigint from read_parquet($files, hive_partitioning = false) "
+            "where model_version = $version and list_contains($arms, arm) and minute >= date_trunc('minute', "
+            "$since::timestamptz) group by all",
+            {"files": [str(path) for path in paths], "version": version, "arms": list(arms), "since": since},
+        ).fetchall()
+    times = {int(bucket): int(count) for is_failed, bucket, count in found if not is_failed}
+    return Answering(times, sum(int(count) for is_failed, _, count in found if is_failed))

@@ -1,0 +1,93 @@
+"""Requests counted in the service and read by the rollout: by version, arm, outcome and time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.core.rows import RowScorer
+from mlops_assets.resources.answer_counts import answering, files
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.lake import Lake
+from mlops_assets.serving.arms import CANARY, CHAMPION, Arm, CannotServe
+from mlops_assets.serving.tally import Tally
+from tests.serving.conftest import MODEL, contract, make_model
+
+NOW = datetime(2013, 3, 4, 17, 0, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(root=str(Home(tmp_path).root))
+
+
+@pytest.fixture(scope="module")
+def canary() -> Arm:
+    return Arm(CANARY, 2, "b", RowScorer(make_model(2)))
+
+
+def read(lake: Lake, version: int = 2, arm: str = CANARY, since: datetime = NOW) -> tuple[dict[int, int], int]:
+    found = answering(lake, MODEL, version, [arm], since=since, day=since.date())
+    return dict(found.times), found.errors
+
+
+def test_nothing_yet(lake: Lake) -> None:
+    assert read(lake) == ({}, 0)
+
+
+def test_counts_add_up_over_processes_and_minutes(lake: Lake, canary: Arm) -> None:
+    moments = [NOW]
+    services = [Tally({MODEL: contract()}, lambda settings: moments[-1]) for _ in range(2)]
+    for service in services:
+        service.note(MODEL, canary, 0.00009)
+        service.note(MODEL, canary, 0.00009)
+        service.note(MODEL, canary, 0.2, failed=True)
+        service.note(MODEL, Arm(CHAMPION, 1, "a", canary.scorer), 0.00009)
+        service.write(lake)
+        service.write(lake)
+    assert read(lake) == ({0: 4}, 2)
+    assert read(lake, version=1, arm=CHAMPION) == ({0: 2}, 0)
+    assert read(lake, version=1) == ({}, 0)
+    moments.append(NOW + timedelta(minutes=1))
+    services[0].note(MODEL, canary, 0.00009)
+    services[0].write(lake)
+    assert read(lake) == ({0: 5}, 2)
+    assert read(lake, since=moments[-1]) == ({0: 1}, 0)
+    moments.append(NOW + timedelta(days=1))
+    services[0].note(MODEL, canary, 0.00009)
+    services[0].write(lake)
+    assert read(lake) == ({0: 6}, 2)
+    assert len(files(lake, MODEL, NOW.date())) == 3
+
+
+def test_what_cannot_be_written_is_kept(lake: Lake, canary: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    service = Tally({MODEL: contract()}, lambda settings: NOW)
+    service.note(MODEL, canary, 0.00009)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlops_assets.resources.answer_counts.write", full)
+        with pytest.raises(OSError, match="No space"):
+            service.write(lake)
+    service.write(lake)
+    assert read(lake) == ({0: 1}, 0)
+
+
+def test_without_a_clock_it_waits(lake: Lake, canary: Arm) -> None:
+    moments: list[datetime] = []
+
+    def clock(settings: object) -> datetime:
+        if not moments:
+            raise CannotServe("the data clock stands")
+        return moments[-1]
+
+    service = Tally({MODEL: contract()}, clock)
+    service.note(MODEL, canary, 0.00009)
+    service.write(lake)
+    assert read(lake) == ({}, 0)
+    moments.append(NOW)
+    service.write(lake)
+    assert read(lake) == ({0: 1}, 0)
