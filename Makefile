@@ -14,6 +14,7 @@ PORT ?= 3000
 MLFLOW_PORT ?= 5000
 METRICS_PORT ?= 9100
 SERVE_PORT ?= 8080
+TRAFFIC ?= 0
 TESTS ?=
 BENCH ?=
 
@@ -34,8 +35,9 @@ $(READY): requirements.lock pyproject.toml .ci/setup .ci/uv.txt $(if $(PYTHON),F
 demo: setup ## The main job: a year of flights through the platform, and the report (TRIALS=5 is quicker).
 	$(BIN)/mlops demo $(if $(TRIALS),--trials $(TRIALS))
 
-up: setup ## Dagster, its daemon, MLflow, metrics, the online service (PORT= MLFLOW_PORT= METRICS_PORT= SERVE_PORT=).
-	@$(BIN)/mlops up --port $(PORT) --mlflow-port $(MLFLOW_PORT) --metrics-port $(METRICS_PORT) --serve-port $(SERVE_PORT)
+up: setup ## Dagster, daemon, MLflow, metrics, the online service (PORT= MLFLOW_PORT= METRICS_PORT= SERVE_PORT= TRAFFIC=5).
+	@$(BIN)/mlops up --port $(PORT) --mlflow-port $(MLFLOW_PORT) --metrics-port $(METRICS_PORT) \
+	  --serve-port $(SERVE_PORT) --traffic $(TRAFFIC)
 
 # A part runs in one process, which starts sooner; the whole suite on all cores, file by file.
 test: setup ## The whole suite (TESTS="tests/core -k gate" runs a part).

@@ -7,6 +7,7 @@
     resources/       how the world is touched: home, lake, clock, MLflow, Feast, the record of decisions, alerts
     dbt_plugin.py    how dbt's models become Parquet, partition by partition, whole or not at all
     feast_store/     Feast's offline store (ASOF join) and online store (ttl), usable without the rest
+    serving/         the online service, traffic for it, and the rehearsal of going back
     replay/          history through the same assets and sensors, and its report
     landing/         the demo's data, placed as if they had just arrived
     onboarding/      a person's table becomes source, dbt models and monitored model

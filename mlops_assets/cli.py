@@ -22,6 +22,7 @@ from mlops_assets.commands import (
     decisions,
     doctor,
     drift,
+    drill,
     explain,
     golden,
     hold,
@@ -36,6 +37,7 @@ from mlops_assets.commands import (
     rollout,
     serve,
     status,
+    traffic,
     up,
 )
 from mlops_assets.commands.console import example, is_expected, say_error, use_home
@@ -105,7 +107,9 @@ for topic in (
     up,
     serve,
     clean,
+    traffic,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(drill.app, name="drill")

@@ -11,8 +11,11 @@ import fnmatch
 import multiprocessing
 import os
 import signal
+import socket
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
@@ -25,7 +28,8 @@ import xgboost  # noqa: F401
 
 import mlops_assets.core.figures
 import mlops_assets.definitions
-import mlops_assets.feast_store.materialize  # noqa: F401
+import mlops_assets.feast_store.materialize
+import mlops_assets.serving.app  # noqa: F401
 from mlops_assets.resources.home import Home
 from tests.real_slice import World, working_in
 
@@ -78,6 +82,55 @@ def killed(home: Home, moment: Moment, work: Callable[..., Any], *arguments: Any
     assert process.exitcode == -signal.SIGKILL, f"the process ended ({process.exitcode}) before {moment}"
 
 
+@dataclass
+class Online:
+    """The online service as a process that can be killed; `slow`: a version, and how many seconds later it answers."""
+
+    home: Home
+    slow: tuple[int, float] | None = None
+    port: int = 0
+    process: Any = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, on the same port each time, and wait until it answers."""
+        if not self.port:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+        self.process = _FORKING.Process(target=_online, args=(self.home.root, self.port, self.slow), daemon=True)
+        self.process.start()
+        deadline = time.monotonic() + 120
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/livez", timeout=5):
+                return
+            assert self.process.is_alive(), "the service ended"
+            assert time.monotonic() < deadline, "the service does not answer"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self.process.kill()
+        self.process.join()
+
+
+def _online(root: Path, port: int, slow: tuple[int, float] | None) -> None:
+    from mlops_assets.resources.platform import Platform
+    from mlops_assets.serving.app import build, run
+    from mlops_assets.serving.arms import load_arm
+    from mlops_assets.serving.drill import slowed
+    from mlops_assets.serving.keys import Keys
+    from mlops_assets.serving.limits import Limits
+
+    with working_in(Home(root)) as home:
+        load = slowed(*slow) if slow else load_arm
+        app = build(Platform.of(home), keys=Keys(), limits=Limits(), flush_seconds=0.2, load=load)
+        run(app, host="127.0.0.1", port=port)
+
+
 @contextmanager
 def forking() -> Iterator[None]:
     """The process that the others are forked from; Dagster's own forks must not meet it, nor it them."""
@@ -102,6 +155,14 @@ def retrain(home: Home, tags: dict[str, str], model: str, changes: dict[str, Any
 
     world = World.of(home, model, **changes)
     world.engine.execute(dg.RunRequest(job_name=f"{model}_retrain", tags=tags))
+
+
+def move_on(home: Home, changes: dict[str, Any]) -> None:
+    """A look at a rollout, and the move."""
+    from mlops_assets.resources import rolling_out
+
+    world = World.of(home, **changes)
+    rolling_out.move_on(world.platform, world.model)
 
 
 def watch(home: Home, first: Any, end: Any) -> None:

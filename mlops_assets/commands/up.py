@@ -61,6 +61,9 @@ def up(
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the metrics; 0 for none.")] = 9100,
     serve_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the online service; 0 for none.")] = 8080,
+    traffic: Annotated[
+        float, typer.Option(min=0.0, max=200.0, help="Requests a second to each model in service, as `mlops traffic`.")
+    ] = 0.0,
 ) -> None:
     """Start Dagster's webserver and daemon (with all sensors on), the MLflow UI, the metrics and the online service.
 
@@ -90,6 +93,10 @@ def up(
         if serve_port:
             require_free(serve_port, option="--serve-port")
             services.append(_serving(place, serve_port))
+        if traffic:
+            if not serve_port:
+                raise ValueError("--traffic needs the online service: leave --serve-port 0 out. Nothing was started.")
+            services.append(_traffic(place, serve_port, traffic))
         say(f"Starting in {place.root} …")
         try:
             for service in services:
@@ -103,6 +110,7 @@ def up(
                         "MLflow": mlflow,
                         "Metrics": f"http://{HOST}:{metrics_port}/metrics" if metrics_port else "none",
                         "Serving": f"http://{HOST}:{serve_port}/readyz" if serve_port else "none",
+                        "Traffic": f"{traffic:g} requests a second to each model" if traffic else "none (--traffic 5)",
                     },
                 )
                 _watch(services, stop)
@@ -239,6 +247,19 @@ def _serving(home: Home, port: int) -> Service:
         folder=PROJECT_ROOT,
         address=f"http://{HOST}:{port}/livez",
         log=home.root / "logs" / "serving.log",
+        leader_first=True,
+    )
+
+
+def _traffic(home: Home, port: int, rate: float) -> Service:
+    command = [sys.executable, "-c", "from mlops_assets.cli import app; app()", "traffic", "--rate", str(rate)]
+    return Service(
+        name="The traffic",
+        command=[*command, "--url", f"http://{HOST}:{port}"],
+        folder=PROJECT_ROOT,
+        # It has no address of its own: it is up when the one it talks to is.
+        address=f"http://{HOST}:{port}/livez",
+        log=home.root / "logs" / "traffic.log",
         leader_first=True,
     )
 

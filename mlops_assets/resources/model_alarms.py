@@ -120,7 +120,7 @@ def _stopped(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
     broken = [rail["sentence"] for rail in last["guardrails"] if not rail["holds"]]
     if last["state"] not in ("rejected", "rolled_back") or not broken:
         return None
-    version, other = last["version"], last["champion"]
+    version, other, was_champion = last["version"], last["champion"], last["before"] == "watch"
     did = {
         "shadow": f"It rejected it; version {other} answers everything, as before.",
         "canary": f"It took it out of service; version {other} answers everything.",
@@ -134,7 +134,7 @@ def _stopped(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
         "did": did,
         "do": f"See what was measured: `mlops rollout {model}`. When the cause is gone: `mlops wake {model} --reason "
         f"'...'`, or `mlops retrain {model} --reason '...'`.",
-        "runbook": "rollback" if last["before"] == "watch" else "stopped-candidate",
+        "runbook": "rollback" if was_champion else "stopped-candidate",
         "asset": (model, "rollout"),
     }
 

@@ -69,9 +69,9 @@ def build(
         load=load,
     )
     lookup = Lookup(platform.features, health)
-    clock = _clock(platform)
-    tally = Tally(contracts, clock)
-    service = Service(contracts, watcher, lookup, spool, health, tally, now=clock)
+    # Not the clock whose answers are kept: a count of the wrong side of a step's beginning would be lost to it.
+    tally = Tally(contracts, platform.now)
+    service = Service(contracts, watcher, lookup, spool, health, tally, now=_clock(platform))
     drain = Drain(spool, platform.lake, health, tally=tally, seconds=flush_seconds)
 
     @asynccontextmanager

@@ -18,8 +18,9 @@ from threading import Lock
 from mlops_assets.core.answering import bucket_of
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources import answer_counts
+from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.lake import Lake
-from mlops_assets.serving.arms import Arm, CannotServe, Contract
+from mlops_assets.serving.arms import Arm, Contract
 
 KEPT_DAYS = 7
 Place = tuple[str, date]
@@ -58,7 +59,7 @@ class Tally:
             contract = self._contracts[model]
             try:
                 at = self._clock(contract.settings).astimezone(UTC).replace(second=0, microsecond=0)
-            except CannotServe:  # its data clock stands: what has no time yet waits for one
+            except NoDataYet:  # its data clock stands: what has no time yet waits for one
                 with self._lock:
                     self._new[key] += count
                 continue

@@ -63,6 +63,8 @@ def test_the_commands_are_all_there() -> None:
         "rollout",
         "serve",
         "api-key",
+        "traffic",
+        "drill rollback",
     }
     assert {" ".join(path) for path in COMMANDS} == wanted
 

@@ -166,3 +166,39 @@ def test_a_record_that_cannot_be_read_is_a_page(floor: Floor) -> None:
     (alarm,) = floor.alarms()
     assert (alarm["severity"], alarm["runbook"]) == ("page", "broken-record")
     assert "Restore the file" in alarm["do"]
+
+
+def rolled(floor: Floor, state: str, before: str, *, holds: bool, number: int = 1) -> None:
+    rail = {"name": "p99", "holds": holds, "value": 300.0, "limit": 200.0, "sentence": "99 % took 300 ms."}
+    values = {"version": 3, "champion": 2, "state": state, "before": before, "guardrails": [rail], "reason": "r"}
+    floor.ledger.record.note(MODEL.name, "rollout", at=END, id=f"rollout-{number}", **values)
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "severity", "runbook", "did"),
+    [
+        ("shadow", "rejected", "digest", "stopped-candidate", "version 2 answers everything, as before"),
+        ("canary", "rolled_back", "notify", "stopped-candidate", "took it out of service"),
+        ("watch", "rolled_back", "notify", "rollback", "made version 2 champion again"),
+    ],
+)
+def test_a_candidate_that_a_guardrail_stopped_is_told_until_somebody_goes_on(
+    floor: Floor, before: str, state: str, severity: str, runbook: str, did: str
+) -> None:
+    rolled(floor, before, "shadow", holds=True)
+    assert floor.alarms() == [], "what goes on is no alarm"
+    rolled(floor, state, before, holds=False, number=2)
+    (alarm,) = floor.alarms()
+    assert (alarm["key"], alarm["severity"], alarm["runbook"]) == ("rollout/orders", severity, runbook)
+    assert alarm["happened"] == f"orders: version 3 was stopped in {before}. 99 % took 300 ms."
+    assert did in alarm["did"]
+    assert alarm["asset"] == ("orders", "rollout")
+    floor.decided("wait", "snoozed")
+    assert floor.alarms() == [alarm]
+    floor.ledger.record.note(MODEL.name, "wake", by="ada", reason="mended")
+    assert floor.alarms() == []
+
+
+def test_what_a_person_stopped_is_no_alarm(floor: Floor) -> None:
+    rolled(floor, "rolled_back", "canary", holds=True)
+    assert floor.alarms() == []

@@ -9,9 +9,10 @@ import pytest
 
 from mlops_assets.core.rows import RowScorer
 from mlops_assets.resources.answer_counts import answering, files
+from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.lake import Lake
-from mlops_assets.serving.arms import CANARY, CHAMPION, Arm, CannotServe
+from mlops_assets.serving.arms import CANARY, CHAMPION, Arm
 from mlops_assets.serving.tally import Tally
 from tests.serving.conftest import MODEL, contract, make_model
 
@@ -81,7 +82,7 @@ def test_without_a_clock_it_waits(lake: Lake, canary: Arm) -> None:
 
     def clock(settings: object) -> datetime:
         if not moments:
-            raise CannotServe("the data clock stands")
+            raise NoDataYet("the data clock stands")
         return moments[-1]
 
     service = Tally({MODEL: contract()}, clock)
