@@ -141,7 +141,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
     @_report_asset(f"{model.name}_drift_report", spec, DRIFT_CHECKS)
     @measured
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
-        from mlops_assets.resources.monitoring_steps import watch_drift
+        from mlops_assets.resources.drift_steps import watch_drift
 
         watched = watch_drift(platform, model)
         if watched is None:
@@ -153,7 +153,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "windows": ", ".join(watched.windows),
                 "top_features": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
-                "report": dg.MetadataValue.path(str(watched.html)),
+                **({"report": dg.MetadataValue.path(str(watched.html))} if watched.html else {}),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
                 "reason": watched.reason,
             },
@@ -176,8 +176,8 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
     @_report_asset(f"{model.name}_performance_report", spec, checks)
     @measured
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
-        from mlops_assets.resources.monitoring_steps import watch_performance
         from mlops_assets.resources.outcomes import record_outcomes
+        from mlops_assets.resources.performance_steps import watch_performance
         from mlops_assets.resources.power import told
 
         record_outcomes(platform, model)

@@ -27,9 +27,9 @@ from mlops_assets.core.training import CannotTrain, Model, Recipe, fit
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes, write_text
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData
-from mlops_assets.resources.monitoring_steps import score_matrix
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.prediction_steps import read_scores
+from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.training_steps import search
 
 

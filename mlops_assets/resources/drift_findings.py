@@ -2,7 +2,7 @@
 
 Here: `levels_of` and `verdict_of` a window, `explain`, and how its answers are shown. Not here: the statistics
 (`core.calibration`, `core.attribution`), what rows show together (`drift_rows`), which windows are watched
-(`monitoring_steps`).
+(`drift_steps`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How groups were treated up to a window's end: the report's part on fairness, and its check.
 
 Here: the rows it is made of, the check, the table. Not here: the measures and how sure they are (`core.fairness`), the
-rest of the performance report (`monitoring_steps`).
+rest of the performance report (`performance_steps`).
 """
 
 from __future__ import annotations

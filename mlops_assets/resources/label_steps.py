@@ -1,7 +1,7 @@
 """What a performance report says besides the metric: estimates before labels, late labels, restated labels, profit.
 
 Here: the estimates of a model's windows, the comparison with the labels a window was judged on last, and the tables
-and plots of both. Not here: which windows are judged, and the verdict (`monitoring_steps`), the formulas
+and plots of both. Not here: which windows are judged, and the verdict (`performance_steps`), the formulas
 (`core.estimation`, `core.maturity`).
 
 No estimate is part of a verdict.
@@ -75,6 +75,13 @@ class Estimates:
 def labels_file(folder: Path, state: str) -> Path:
     """The labels that a window was judged on in this state of its data."""
     return folder / f"labels-{state[:16]}.parquet"
+
+
+def forget_other_labels(folder: Path, state: str) -> None:
+    """Remove the labels of earlier states of a window's data."""
+    for old in folder.glob("labels-*.parquet"):
+        if old != labels_file(folder, state):
+            old.unlink()
 
 
 def restatement(folder: Path, before: Mapping[str, Any] | None, known: pd.DataFrame, keys: Sequence[str]) -> Restated:

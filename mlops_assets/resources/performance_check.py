@@ -1,7 +1,7 @@
 """Whether a window's performance holds against what the gate saw of its version.
 
 Here: the references on the version's tags, the windows before, the check. Not here: the limits
-(`core.performance_policy`), the report (`monitoring_steps`).
+(`core.performance_policy`), the report (`performance_steps`).
 """
 
 from __future__ import annotations

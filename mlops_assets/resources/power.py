@@ -20,12 +20,12 @@ from mlops_assets.core.windows import maturity, parse_duration
 from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
-from mlops_assets.resources.monitoring_steps import predicted_windows
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import read_scores
 from mlops_assets.resources.probing import read_looks
 from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.training_steps import GATE_VALUE
+from mlops_assets.resources.window_reports import predicted_windows
 
 RECENT_DAYS = 28
 """Noise is that of the newest matured windows that make up so many days, or of the newest alone if it is longer."""

@@ -1,7 +1,7 @@
 """Scoring the events of days, and reading the scores back.
 
 Here: what the predictions asset does between reading and reporting. Not here: the asset (`components`), who scores a
-day (`casting`), what is made of the scores (`monitoring_steps`, `rollout_seen`).
+day (`casting`), what is made of the scores (`drift_steps`, `performance_steps`, `rollout_seen`).
 
 While a rollout is open each event is scored twice: by the version that answers it, in the file of the batch, and by
 the other one in the file of the shadow, which nobody acts on. A day's files are replaced one by one, each whole.

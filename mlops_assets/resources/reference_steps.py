@@ -1,6 +1,6 @@
 """What is kept of a version at its promotion, for every later window to be compared with.
 
-Here: all of it in one call. Not here: each file (`references`, `slice_references`), who compares (`monitoring_steps`).
+Here: all of it in one call. Not here: each file (`references`, `slice_references`), who compares (`drift_steps`).
 """
 
 from __future__ import annotations

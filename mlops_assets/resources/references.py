@@ -2,7 +2,7 @@
 
 Here: writing and reading the reference of a model version: profile, sample, the score of the judged twin, and the
 labels of the gate window that its performance is estimated from.
-Not here: the statistics (`core.drift`), who compares (`monitoring_steps`).
+Not here: the statistics (`core.drift`), who compares (`drift_steps`).
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def test_the_performance_report_says_how_groups_fare(drifting: World) -> None:
     from fairlearn.metrics import MetricFrame, selection_rate
 
     from mlops_assets.resources.evidence import gather
-    from mlops_assets.resources.monitoring_steps import watch_performance
+    from mlops_assets.resources.performance_steps import watch_performance
     from mlops_assets.resources.prediction_steps import SCORE, read_scores
 
     groups = FairnessPolicy(by=("origin",), measure="demographic_parity", max_difference=0.000_001, window="14d")

@@ -14,8 +14,9 @@ from sklearn.metrics import confusion_matrix
 from mlops_assets.core.settings import ONLY_ACCEPTED, ModelSettings
 from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.home import Home
-from mlops_assets.resources.monitoring_steps import Watched, watch_performance
+from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import BATCH, SCORE, read_scores
+from mlops_assets.resources.window_reports import Watched
 from tests.real_slice import WEEKS, World, working_in
 
 COSTS = {"true_positive": 50.0, "false_positive": -5.0, "false_negative": -100.0, "true_negative": 0.0}
@@ -148,7 +149,7 @@ def test_labels_that_were_withdrawn_are_told_and_a_rewritten_file_is_not(driftin
 
 
 def test_a_run_killed_after_the_record_says_it_once(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlops_assets.resources import monitoring_steps
+    from mlops_assets.resources import performance_steps
 
     change_labels(drifting, date(2013, 2, 20), lambda rows: rows.assign(is_late=1 - rows["is_late"]))
 
@@ -156,7 +157,7 @@ def test_a_run_killed_after_the_record_says_it_once(drifting: World, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(monitoring_steps, "write_text", killed)
+        patch.setattr(performance_steps, "write_text", killed)
         with pytest.raises(KeyboardInterrupt):
             watch_performance(drifting.platform, drifting.model)
     assert summaries(drifting)[0]["restated"] == []

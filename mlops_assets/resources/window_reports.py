@@ -1,0 +1,157 @@
+"""The files of a model's window reports: which windows there are, where each stands, and in which state of its data.
+
+Here: finding, reading and naming them. Not here: what stands in them (`drift_steps`, `performance_steps`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.policy import CheckResult, Kind
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window, closed_windows, parse_duration
+from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.prediction_steps import BATCH, ONLINE, VERSION, predicted_days, read_scores
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a report asset shows.
+
+    Attributes:
+        windows: those that were judged now.
+        newest: the checks of the newest of them.
+        table: Markdown.
+        plot: Markdown image.
+        reason: a sentence.
+        html: the report that people look at; None where there is none.
+        more: further Markdown by name.
+    """
+
+    windows: list[str]
+    newest: list[CheckResult]
+    table: str
+    plot: str
+    reason: str
+    html: Path | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
+    """Closed windows that have predictions, oldest first."""
+    days = predicted_days(platform.lake, model.name)
+    if not days:
+        return []
+    windows = closed_windows(model.start, now, model.monitoring.window, model.timezone)
+    return [window for window in windows if not set(window.days(model.timezone)).isdisjoint(days)]
+
+
+def silent_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
+    """Closed windows after the first prediction that have none and whose labels' longest delay has passed.
+
+    Before that the rows may be on their way: with a clock of the wall, a window ends before its data land.
+    """
+    days = predicted_days(platform.lake, model.name)
+    if not days:
+        return []
+    late = now - parse_duration(model.label.max_delay)
+    windows = closed_windows(model.start, late, model.monitoring.window, model.timezone)
+    return [
+        window for window in windows if (of := window.days(model.timezone))[0] > days[0] and set(of).isdisjoint(days)
+    ]
+
+
+def days_of(model: ModelSettings, window: Window) -> tuple[Any, Any]:
+    """The local days [start, end) of a window."""
+    return window.start.astimezone(model.zone).date(), window.end.astimezone(model.zone).date()
+
+
+def judged_rows(platform: Platform, model: ModelSettings, window: Window) -> tuple[pd.DataFrame, int, str]:
+    """A window's predictions by versions that the registry knows, the version of most, and what was left out.
+
+    Raises:
+        CannotJudge: it has none.
+    """
+    rows = read_scores(platform, model, *days_of(model, window))
+    if rows.empty:
+        raise CannotJudge(
+            "the window has no rows",
+            f"Look whether its data has landed and {model.name}/predictions was materialized for its days",
+        )
+    known = rows[VERSION].isin([version.version for version in platform.registry.versions(model.name)])
+    unknown = int((~known).sum())
+    if unknown == len(rows):
+        raise CannotJudge(
+            f"none of its {unknown:,} predictions names a version of {model.name} that the registry knows",
+            "Write model_version with each prediction, or register the version that made them",
+        )
+    told = f"{unknown:,} predictions without a known version were left out." if unknown else ""
+    rows = rows if known.all() else rows[known].reset_index(drop=True)
+    return rows, int(rows[VERSION].mode().iloc[0]), told
+
+
+def summary_of(
+    window: Window, model: ModelSettings, state: str, checks: Sequence[CheckResult], *, version: int, rows: int
+) -> dict[str, Any]:
+    """What every summary begins with."""
+    return {
+        "window": window.label(model.timezone),
+        "start": window.start.isoformat(),
+        "end": window.end.isoformat(),
+        "state": state,
+        "version": version,
+        "rows": rows,
+        "checks": [check.to_dict() for check in checks],
+    }
+
+
+def summaries(lake: Lake, model: str, report: str) -> list[dict[str, Any]]:
+    """The summaries of a report, oldest window first."""
+    paths = sorted(lake.folder("reports", model, report).glob("window=*/summary.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def folder_of(lake: Lake, model: str, report: str, window: Window) -> Path:
+    """Where a window's report stands."""
+    return lake.folder("reports", model, report, f"window={window.start:%Y-%m-%dT%H%M}")
+
+
+def is_known(folder: Path, state: str) -> bool:
+    """Whether the window was judged in this state of its data."""
+    known = known_summary(folder)
+    return known is not None and known["state"] == state
+
+
+def known_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a window that was judged before."""
+    path = folder / "summary.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[str]) -> str:
+    """What identifies the data of a window: its files' sizes and times."""
+    start, end = days_of(model, window)
+    digest = hashlib.sha256()
+    files = {"predictions": [(model.name, BATCH), (model.name, ONLINE)], "labels": [(model.label.model, "data")]}
+    for layer, name, writer in [(each, *file) for each in layers for file in files[each]]:
+        for day, path in lake.partitions(layer, name, name=writer).items():
+            if start <= day < end:
+                stat = path.stat()
+                digest.update(f"{layer}/{day}/{stat.st_size}/{stat.st_mtime_ns};".encode())
+    return digest.hexdigest()[:32]
+
+
+def cannot(name: str, kind: Kind, window: Window, model: ModelSettings, why: CannotJudge) -> CheckResult:
+    """A check that gives no answer."""
+    sentence = f"{window.label(model.timezone)}: {why}."
+    return CheckResult(name, kind, window.label(model.timezone), window.end, passed=None, sentence=sentence)
