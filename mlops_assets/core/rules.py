@@ -139,7 +139,7 @@ def _unjudgeable(evidence: Evidence) -> Conclusion | None:
     if evidence.cannot_judge:
         return "cannot_judge", "cannot_judge", evidence.cannot_judge
     if evidence.window is None:
-        return "wait", "no_window", ("No monitoring window has closed yet.",)
+        return "wait", "no_window", ("No monitoring window has closed since the champion was trained.",)
     if evidence.probe is None and all(check.passed is None for check in evidence.newest):
         told = tuple(c.sentence for c in evidence.newest if c.sentence)
         why = f"No check could judge window {evidence.window}; look at its reports for the remedy."

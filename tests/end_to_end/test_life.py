@@ -47,7 +47,7 @@ def test_the_first_model_is_promoted_against_the_base_rate(champion_home: Home) 
 
 def test_after_the_promotion_one_word_is_said_and_then_none(world: World) -> None:
     before = world.runs()
-    assert "No monitoring window has closed yet" in world.tick().skipped
+    assert "No monitoring window has closed since the champion was trained" in world.tick().skipped
     told = world.ledger()
     assert [e["action"] for e in told if e["kind"] == "decision"] == ["retrain", "wait"]
     world.tick()
