@@ -21,9 +21,10 @@ import numpy as np
 from mlops_assets.core.fits import Fits, Rows
 from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge, sums_interval
-from mlops_assets.core.life import Life, LifePolicy, live
+from mlops_assets.core.life import live
+from mlops_assets.core.life_story import Life, LifePolicy
 from mlops_assets.core.metrics import Metric
-from mlops_assets.core.probe import ProbePolicy
+from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.rivals import KS_LEVEL, PSI_LIMIT, every, ks_under, monthly, never, psi_over
 from mlops_assets.core.windows import Window
 

@@ -2,7 +2,8 @@
 
 Here: what would have been served in each window, what would have been decided and promoted, for any learner that fits
 on arrays; and the same by a rule of thumb. Not here: the same with real assets, runs and registry (`replay`), which
-policies are compared (`backtest`), the rules (`rivals`), the scenarios with a known truth (`tests.scenarios`).
+policies are compared (`backtest`), what a life leaves (`life_story`), the rules (`rivals`), the scenarios with a known
+truth (`tests.scenarios`).
 
 A window's rows are scored by whoever is champion when it begins; at its end, when the clock stands there, labels known
 by then are used, the probe looks at windows that have matured since, and the policy decides. Nothing is tuned.
@@ -11,7 +12,6 @@ by then are used, the probe looks at windows that have matured since, and the po
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -19,100 +19,18 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.comparison import Paired, paired
-from mlops_assets.core.fits import Fits, Learner, Model, Positions, Rows
-from mlops_assets.core.gate import GatePolicy, verdict
+from mlops_assets.core.fits import Fits, Learner, Positions, Rows
+from mlops_assets.core.gate import verdict
 from mlops_assets.core.judging import Array, CannotJudge
+from mlops_assets.core.life_story import Life, LifePolicy, Period, Version
 from mlops_assets.core.matrix import CannotTrain
-from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
-from mlops_assets.core.probe import Candidate, Look, ProbePolicy, add_up, fold_windows, look
+from mlops_assets.core.policy import Decision, Evidence, History, decide
+from mlops_assets.core.probe import Candidate, Look, add_up, fold_windows, look
 from mlops_assets.core.rivals import Rule
 from mlops_assets.core.windows import Window
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
-
-
-@dataclass(frozen=True)
-class LifePolicy:
-    """What was agreed beforehand.
-
-    Attributes:
-        metric: what is judged by.
-        retrain: when to retrain.
-        probe: how to look.
-        gate: what lets a challenger through; None promotes whatever was trained.
-        rule: a rule of thumb that says when to train, in place of `retrain` and `probe`; only its gate, if any, has
-            parts like the probe's.
-        mature_share: a window is judged when this share of its labels is known.
-        timezone: of the days.
-    """
-
-    metric: str
-    retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
-    probe: ProbePolicy = field(default_factory=ProbePolicy)
-    gate: GatePolicy | None = field(default_factory=GatePolicy)
-    rule: Rule | None = None
-    mature_share: float = 0.95
-    timezone: str = "UTC"
-
-
-@dataclass(frozen=True, eq=False)
-class Version:
-    """A model that was champion: itself, and what it was fitted on (`rows`: positions)."""
-
-    number: int
-    model: Model
-    fitted_until: datetime
-    window: str
-    rows: Positions
-
-
-@dataclass(frozen=True, eq=False)
-class Period:
-    """One window of a life.
-
-    Attributes:
-        window: the window.
-        served_by: the version that scored it.
-        decision: what was decided at its end; None in a life by a rule of thumb.
-        trained: whether a training was started then.
-        promoted: the version that became champion then; None if none did.
-        gain: the gate's comparison, where there was one.
-    """
-
-    window: Window
-    served_by: int
-    decision: Decision | None
-    trained: bool
-    promoted: int | None
-    gain: Paired | None
-
-
-@dataclass(frozen=True, eq=False)
-class Life:
-    """What would have happened.
-
-    Attributes:
-        periods: by window.
-        versions: all that were champion, by number.
-        fitted_rows: rows times fits, of the parts that were judged and of what shipped: (judged, shipped).
-        seconds: CPU of the same, by the clock of the fits.
-    """
-
-    periods: tuple[Period, ...]
-    versions: dict[int, Version]
-    fitted_rows: tuple[int, int]
-    seconds: tuple[float, float]
-
-    @property
-    def trainings(self) -> int:
-        """How often a training was started, promoted or not."""
-        return sum(period.trained for period in self.periods)
-
-    @property
-    def updates(self) -> int:
-        """How often another model came into production."""
-        return sum(period.promoted is not None for period in self.periods)
 
 
 def live(

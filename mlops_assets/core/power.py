@@ -27,7 +27,8 @@ import numpy as np
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile
 from mlops_assets.core.metrics import Metric
 from mlops_assets.core.performance_policy import PerformancePolicy
-from mlops_assets.core.probe import SPANS, Look, ProbePolicy
+from mlops_assets.core.probe import SPANS, Look
+from mlops_assets.core.probe_policy import ProbePolicy
 
 POWER = 0.95
 """With which probability a decay must be seen."""

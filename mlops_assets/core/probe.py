@@ -1,8 +1,9 @@
 """The probe: would another model have done better on the newest rows, and how sure is that?
 
-Here: how to look, the folds that no candidate was fitted on, looking at one window, and adding several looks up. Not
-here: what a look and a gain are on record (`looks`), fitting and scoring candidates (`resources.probing`, `life`),
-what follows from the gain (`policy`), the comparison that lets a challenger through (`gate`).
+Here: the folds that no candidate was fitted on, looking at one window, and adding several looks up. Not here: how to
+look (`probe_policy`), what a look and a gain are on record (`looks`), fitting and scoring candidates
+(`resources.probing`, `life`), what follows from the gain (`policy`), the comparison that lets a challenger through
+(`gate`).
 
 A fit before the judged window has not seen a change that came with it, so a window is judged fold by fold, going
 forward in time (prequential evaluation, Dawid 1984): each fold's candidates are fitted on events before the fold, its
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -34,7 +35,8 @@ import numpy as np
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, Interval, block_sums, sums_interval
 from mlops_assets.core.looks import Candidate, FoldLoss, Gain, Look, Probed, ProfitGain, Series
 from mlops_assets.core.metrics import Metric, metric
-from mlops_assets.core.windows import Window, midnight, parse_duration
+from mlops_assets.core.probe_policy import ProbePolicy
+from mlops_assets.core.windows import Window, midnight
 
 __all__ = [
     "SPANS",
@@ -42,7 +44,6 @@ __all__ = [
     "FoldLoss",
     "Gain",
     "Look",
-    "ProbePolicy",
     "Probed",
     "Series",
     "add_up",
@@ -55,63 +56,6 @@ SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
 NEW_SHARE = 0.01
 """Share of new rows below which a model stands for its own refit."""
-
-
-@dataclass(frozen=True)
-class ProbePolicy:
-    """How the probe looks. Every field may be set under `probe:` in a model's YAML.
-
-    Attributes:
-        refits: training windows that are tried: `expanding`, or a number of newest monitoring windows.
-        folds: parts that the newest matured window is judged in, 4 by default. More see a change sooner and cost as
-            many more fits.
-        level: one-sided level of the lower bound of the gain at each look, 0.025 by default, as the gate's: at most
-            one false alarm in 40 looks. There are far fewer, since the bound must exceed the price, and a refit
-            that has nothing to gain loses a little.
-        embargo: time between the newest event that a candidate is fitted on and the part it is judged on, 0d by
-            default. Where a label tells of a stretch of time (default within 60 days), set it to that stretch:
-            neighbours whose stretches overlap share what happened in them, and a fit on one would know of the other.
-        half_life: windows after which a fold's loss counts half when the leader is chosen, 1 by default.
-        lead: share of the loss that another refit must have lost less than the first to lead in its place, 0.01 by
-            default: whoever follows the least of two equal losses follows noise, and changes sides each window.
-        rows: most rows that a candidate is fitted on, a seeded sample of its window, 50,000 by default; the judged
-            window is sampled to the same size.
-        rounds: most boosting rounds of a candidate, 200 by default; it takes the champion's recipe and is never
-            promoted.
-    """
-
-    refits: tuple[str, ...] = ("expanding", "4", "1")
-    folds: int = 4
-    level: float = 0.025
-    embargo: str = "0d"
-    half_life: float = 1.0
-    lead: float = 0.01
-    rows: int = 50_000
-    rounds: int = 200
-
-    def __post_init__(self) -> None:
-        bad = [of for of in self.refits if of != "expanding" and not (of.isdigit() and int(of) > 0)]
-        if bad or not self.refits:
-            msg = f"probe.refits has {bad or 'nothing'}: write expanding, or numbers of windows such as 1, 2 and 4"
-            raise ValueError(msg)
-        if not 0.0 < self.level < 0.5:
-            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.025"
-            raise ValueError(msg)
-        if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
-            msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
-            raise ValueError(msg)
-        if not 0.0 <= self.lead < 1.0:
-            msg = f"probe.lead is {self.lead}: set it between 0 and 1, for example 0.01"
-            raise ValueError(msg)
-        try:
-            parse_duration(self.embargo)
-        except ValueError as error:
-            raise ValueError(f"probe.embargo: {error}") from error
-
-    @property
-    def gap(self) -> timedelta:
-        """The embargo as a length of time."""
-        return parse_duration(self.embargo)
 
 
 def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:

@@ -21,7 +21,7 @@ from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.metrics import Metric, metric, profit
 from mlops_assets.core.performance_policy import PerformancePolicy
-from mlops_assets.core.probe import ProbePolicy
+from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.rollout import RolloutPolicy
 from mlops_assets.core.source_settings import (

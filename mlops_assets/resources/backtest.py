@@ -20,7 +20,7 @@ import pandas as pd
 from mlops_assets.core.backtest import PRESENT, Backtest, backtest, rivals
 from mlops_assets.core.fits import Fits, Model, Rows
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.life import LifePolicy
+from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.metrics import metric, profit
 from mlops_assets.core.model import Recipe, fit
 from mlops_assets.core.settings import ModelSettings

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from mlops_assets.core.backtest import PRESENT
 from mlops_assets.core.gate import GatePolicy
-from mlops_assets.core.life import LifePolicy
+from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
-from mlops_assets.core.probe import ProbePolicy
+from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
 

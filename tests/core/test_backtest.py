@@ -14,7 +14,7 @@ import pytest
 from mlops_assets.core.backtest import PRESENT, Against, Backtest, Tried, backtest, recommend, rivals
 from mlops_assets.core.backtest_page import backtest_page
 from mlops_assets.core.fits import Fits
-from mlops_assets.core.life import LifePolicy
+from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.policy import RetrainPolicy
 from tests.scenarios.worlds import CHANGE, DAYS, FIRST, World, scenario

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.fits import Rows
-from mlops_assets.core.life import LifePolicy, live
+from mlops_assets.core.life import live
+from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
-from mlops_assets.core.probe import ProbePolicy
+from mlops_assets.core.probe_policy import ProbePolicy
 from tests.scenarios.worlds import DAYS, FIRST, World, scenario
 
 POLICY = LifePolicy(metric="rmse", retrain=RetrainPolicy(window=timedelta(days=DAYS)))

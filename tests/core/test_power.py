@@ -17,7 +17,8 @@ from mlops_assets.core.metrics import metric
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.performance_policy import PerformancePolicy, performance_holds
 from mlops_assets.core.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
-from mlops_assets.core.probe import FoldLoss, Look, ProbePolicy, Series, add_up
+from mlops_assets.core.probe import FoldLoss, Look, Series, add_up
+from mlops_assets.core.probe_policy import ProbePolicy
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 RUNS = 1_500

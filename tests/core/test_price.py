@@ -14,7 +14,8 @@ from mlops_assets.core.looks import Gain, Look, Probed, ProfitGain
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.policy import Evidence, History, RetrainPolicy, decide
 from mlops_assets.core.price import exceeds_price, worth
-from mlops_assets.core.probe import ProbePolicy, add_up, fold_windows, look
+from mlops_assets.core.probe import add_up, fold_windows, look
+from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.windows import Window, local_days
 
 COSTS = {"true_positive": 3.0, "false_positive": -1.0, "false_negative": -2.0, "true_negative": 0.0}

@@ -20,13 +20,13 @@ from mlops_assets.core.probe import (
     Candidate,
     FoldLoss,
     Look,
-    ProbePolicy,
     Series,
     add_up,
     fold_windows,
     leader,
     look,
 )
+from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.windows import Window
 
 START = datetime(2024, 3, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.life import LifePolicy
+from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
 from mlops_assets.resources.policy_files import own_policy, read_policies
 from mlops_assets.resources.settings_files import read_settings

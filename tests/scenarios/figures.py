@@ -13,7 +13,7 @@ import numpy as np
 
 from mlops_assets.core.comparison import paired
 from mlops_assets.core.judging import Interval, sums_interval
-from mlops_assets.core.life import Life, Period
+from mlops_assets.core.life_story import Life, Period
 from mlops_assets.core.probe import Candidate
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import Window

@@ -13,7 +13,8 @@ import numpy as np
 
 from mlops_assets.core.backtest import TWO_PERCENT
 from mlops_assets.core.fits import Fits
-from mlops_assets.core.life import Life, LifePolicy, live
+from mlops_assets.core.life import live
+from mlops_assets.core.life_story import Life, LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.rivals import Rule, every, never
 from tests.scenarios.oracle import Oracle

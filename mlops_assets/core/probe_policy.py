@@ -1,0 +1,69 @@
+"""How the probe looks: what was agreed beforehand.
+
+Here: the fields under `probe:` in a model's YAML, their defaults and checks. Not here: looking (`probe`), other
+sections of the YAML (`settings`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mlops_assets.core.windows import parse_duration
+
+
+@dataclass(frozen=True)
+class ProbePolicy:
+    """How the probe looks. Every field may be set under `probe:` in a model's YAML.
+
+    Attributes:
+        refits: training windows that are tried: `expanding`, or a number of newest monitoring windows.
+        folds: parts that the newest matured window is judged in, 4 by default. More see a change sooner and cost as
+            many more fits.
+        level: one-sided level of the lower bound of the gain at each look, 0.025 by default, as the gate's: at most
+            one false alarm in 40 looks. There are far fewer, since the bound must exceed the price, and a refit
+            that has nothing to gain loses a little.
+        embargo: time between the newest event that a candidate is fitted on and the part it is judged on, 0d by
+            default. Where a label tells of a stretch of time (default within 60 days), set it to that stretch:
+            neighbours whose stretches overlap share what happened in them, and a fit on one would know of the other.
+        half_life: windows after which a fold's loss counts half when the leader is chosen, 1 by default.
+        lead: share of the loss that another refit must have lost less than the first to lead in its place, 0.01 by
+            default: whoever follows the least of two equal losses follows noise, and changes sides each window.
+        rows: most rows that a candidate is fitted on, a seeded sample of its window, 50,000 by default; the judged
+            window is sampled to the same size.
+        rounds: most boosting rounds of a candidate, 200 by default; it takes the champion's recipe and is never
+            promoted.
+    """
+
+    refits: tuple[str, ...] = ("expanding", "4", "1")
+    folds: int = 4
+    level: float = 0.025
+    embargo: str = "0d"
+    half_life: float = 1.0
+    lead: float = 0.01
+    rows: int = 50_000
+    rounds: int = 200
+
+    def __post_init__(self) -> None:
+        bad = [of for of in self.refits if of != "expanding" and not (of.isdigit() and int(of) > 0)]
+        if bad or not self.refits:
+            msg = f"probe.refits has {bad or 'nothing'}: write expanding, or numbers of windows such as 1, 2 and 4"
+            raise ValueError(msg)
+        if not 0.0 < self.level < 0.5:
+            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.025"
+            raise ValueError(msg)
+        if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
+            msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
+            raise ValueError(msg)
+        if not 0.0 <= self.lead < 1.0:
+            msg = f"probe.lead is {self.lead}: set it between 0 and 1, for example 0.01"
+            raise ValueError(msg)
+        try:
+            parse_duration(self.embargo)
+        except ValueError as error:
+            raise ValueError(f"probe.embargo: {error}") from error
+
+    @property
+    def gap(self) -> timedelta:
+        """The embargo as a length of time."""
+        return parse_duration(self.embargo)
