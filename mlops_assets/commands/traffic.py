@@ -62,18 +62,21 @@ def traffic(
                 rate=rate,
                 key=os.environ.get(KEY),
             )
-            for each in _served(url, name, stop)
+            for each in _served(url, name, stop, seconds)
         }
         threads = [threading.Thread(target=stream.run, args=(stop, seconds)) for stream in streams.values()]
         newest = {each: _newest_day(platform, each) for each in streams}
         for thread in threads:
             thread.start()
-        while _alive(threads, TOLD_SECONDS):
-            for each, stream in streams.items():
-                say(_told(each, stream.load))
-                if (day := _newest_day(platform, each)) != newest[each]:
-                    newest[each] = day
-                    stream.rows = newest_events(platform, platform.models()[each], days=days)
+        try:
+            while _alive(threads, TOLD_SECONDS):
+                for each, stream in streams.items():
+                    say(_told(each, stream.load))
+                    if (day := _newest_day(platform, each)) != newest[each]:
+                        newest[each] = day
+                        stream.rows = newest_events(platform, platform.models()[each], days=days)
+        finally:
+            stop.set()
     for each, stream in streams.items():
         say(f"In all, {_told(each, stream.load)}")
 
@@ -90,14 +93,18 @@ def _newest_day(platform: Platform, model: str) -> date | None:
     return max(platform.lake.partitions("labels", platform.models()[model].label.model), default=None)
 
 
-def _served(url: str, wanted: str | None, stop: threading.Event) -> list[str]:
-    """The models to send to, once the service has any of them; waits for it."""
+def _served(url: str, wanted: str | None, stop: threading.Event, seconds: float | None) -> list[str]:
+    """The models to send to, once the service has any of them; waits for it, as long as traffic may last.
+
+    Raises:
+        ValueError: it refuses, or none is in service after that time.
+    """
     import urllib.error
     import urllib.request
 
     from pydantic_core import from_json
 
-    told = False
+    told, ends = False, None if seconds is None else time.monotonic() + seconds
     request = urllib.request.Request(f"{url}/models", headers=_headers())
     while not stop.is_set():
         try:
@@ -111,6 +118,9 @@ def _served(url: str, wanted: str | None, stop: threading.Event) -> list[str]:
             names = []
         if found := [name for name in names if wanted in (None, name)]:
             return found
+        if ends is not None and time.monotonic() > ends:
+            what = f"{wanted} is not" if wanted else "No model is"
+            raise ValueError(f"{what} in service at {url} yet. Start it (mlops serve), or name another: --url.")
         if not told:
             say(f"Waiting until {wanted or 'a model'} is in service at {url} …")
             told = True

@@ -71,6 +71,8 @@ def up(
 
     What they say goes to logs/ in the home.
     """
+    if traffic and not serve_port:
+        raise ValueError("--traffic needs the online service: leave --serve-port 0 out. Nothing was started.")
     place = use_home(home)
     dagster, mlflow = f"http://{HOST}:{port}", f"http://{HOST}:{mlflow_port}"
     outside = os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -94,8 +96,6 @@ def up(
             require_free(serve_port, option="--serve-port")
             services.append(_serving(place, serve_port))
         if traffic:
-            if not serve_port:
-                raise ValueError("--traffic needs the online service: leave --serve-port 0 out. Nothing was started.")
             services.append(_traffic(place, serve_port, traffic))
         say(f"Starting in {place.root} …")
         try:

@@ -15,6 +15,7 @@ from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.svg import WIDTH, blank, markdown_image, place, plain, svg_text
 
 ENDED = ("rejected", "rolled_back")
+ANSWERING = ("watch", "champion")
 SHOWN = 12
 """Moves in the picture and the table: the newest."""
 
@@ -26,7 +27,7 @@ def moves_table(moves: Sequence[Mapping[str, Any]]) -> str:
 
 
 def moves_plot(moves: Sequence[Mapping[str, Any]], *, title: str) -> str:
-    """The candidates' share of the entities, move by move, as a Markdown image.
+    """Each candidate's share of the entities, move by move, as a Markdown image; a champion's until the next one's.
 
     Args:
         moves: entries of the record, oldest first; the newest `SHOWN` are drawn.
@@ -37,19 +38,38 @@ def moves_plot(moves: Sequence[Mapping[str, Any]], *, title: str) -> str:
     axes = place(figure, left=48, right=40, top=44, bottom=48)
     shares = [100.0 * float(move["share"]) for move in shown]
     at = range(len(shown))
-    axes.step([*at, len(shown)], [*shares, shares[-1]], where="post", color=LIGHT["auto"], linewidth=2)
+    for version in dict.fromkeys(move["version"] for move in shown):
+        own = [number for number in at if shown[number]["version"] == version]
+        end = _answers_until(shown, own[-1])
+        axes.step(
+            [*own, end], [*(shares[n] for n in own), shares[own[-1]]], where="post", color=LIGHT["auto"], linewidth=2
+        )
     for number, (move, share) in enumerate(zip(shown, shares, strict=True)):
         role = "bad" if move["state"] in ENDED else "auto"
         axes.plot([number], [share], marker="o", markersize=6, color=LIGHT[role])
         axes.annotate(
-            plain(state_of(move)), (number, share), (0, 8), textcoords="offset points", size=10, color=LIGHT[role]
+            plain(state_of(move).replace(" ", "\n", 1)),
+            (number, share),
+            (-3, 8),
+            textcoords="offset points",
+            size=10,
+            color=LIGHT[role],
+            bbox={"facecolor": LIGHT["paper"], "edgecolor": "none", "pad": 1.0},
         )
     axes.set_xticks(list(at), [f"{_minute(move['at'])[5:10]}\nv{move['version']}" for move in shown])
     axes.set_xlim(-0.3, len(shown))
-    axes.set_ylim(-5, 118)
+    axes.set_ylim(-5, 125)
     axes.set_yticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
     figure.text(8 / WIDTH, 200 / 220, plain(title), size=13, color=LIGHT["ink"], weight="bold")
     return markdown_image(svg_text(figure), title)
+
+
+def _answers_until(moves: Sequence[Mapping[str, Any]], last: int) -> float:
+    """Where the line of a version ends, whose last move is the one at `last`."""
+    if moves[last]["state"] not in ANSWERING:
+        return last if moves[last]["state"] in ENDED else last + 0.6
+    later = (n for n in range(last + 1, len(moves)) if moves[n]["state"] in ANSWERING)
+    return next(later, len(moves))
 
 
 def state_of(move: Mapping[str, Any]) -> str:

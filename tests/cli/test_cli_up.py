@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 import psutil
 import pytest
+from typer.testing import Result
 
 from mlops_assets.commands import running
 from mlops_assets.commands.up import HOST, Service, ServiceDied, require_free, stop_all, wait_until_up
@@ -49,6 +50,12 @@ def test_a_taken_port_is_told_with_the_way_out() -> None:
         port = other.getsockname()[1]
         with pytest.raises(ValueError, match=rf"Port {port} cannot be had.*mlops up --port {port + 1}"):
             require_free(port, option="--port")
+
+
+def test_traffic_without_a_service_is_told(mlops: Callable[..., Result]) -> None:
+    done = mlops("up", "--serve-port", "0", "--traffic", "5")
+    assert done.exit_code == 1
+    assert "--traffic needs the online service" in done.stderr
 
 
 def test_one_up_a_home(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`mlops drill rollback` on real flights: it goes back, nobody notices, and production is as it was."""
+"""`mlops drill rollback` and `mlops traffic` on real flights: it goes back, nobody notices, production is as it was."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.serving.app import build
+from mlops_assets.serving.in_process import serving
+from mlops_assets.serving.keys import Keys
+from mlops_assets.serving.limits import Limits
 from tests.real_slice import World
 
 
@@ -27,3 +31,26 @@ def test_a_rehearsal_prints_its_seconds_and_leaves_nothing_behind(drifting: Worl
     assert content() == before
     assert list((drifting.home.root / "drills").iterdir()) == []
     assert drifting.aliases() == {"champion": 1}
+
+
+@pytest.mark.slow
+def test_traffic_is_made_of_landed_events_and_reaches_the_lake(drifting: World, mlops: Any) -> None:
+    app = build(drifting.platform, keys=Keys(), limits=Limits())
+    with serving(app) as address:
+        done = mlops("traffic", "--rate", "20", "--seconds", "1", "--url", address)
+    assert done.exit_code == 0, done.output
+    assert "In all, flight_delay: 20 requests, 0 failed, 99 % within" in done.stdout
+    assert "answered by champion v1 20" in done.stdout
+    platform, model = drifting.platform, drifting.model
+    logged = platform.lake.read("predictions", model.name, name="online")
+    events = platform.lake.read("labels", model.label.model)
+    identity = [*platform.data(model).keys, "event_timestamp"]
+    assert len(logged.merge(events[identity], on=identity)) == len(logged) == 20
+    # Features come with the request as they were known then, so the answer is the batch's.
+    batch = platform.lake.read("predictions", model.name, name="batch")
+    both = logged.merge(batch, on=identity, suffixes=("", "|batch"))
+    assert both["score"].tolist() == both["score|batch"].tolist()
+    assert len(both) == 20
+    gone = mlops("traffic", "--seconds", "0.1", "--url", address)
+    assert gone.exit_code == 1
+    assert "is in service at" in gone.stderr

@@ -88,6 +88,19 @@ def test_each_severity_has_its_route(receiver: Receiver, alerts: Alerts, monkeyp
     assert receiver.posts[0]["type"] == "failure"
 
 
+def test_what_becomes_worse_escalates_and_its_all_clear_goes_the_same_way(
+    receiver: Receiver, alerts: Alerts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_ALERT_URLS_PAGE", receiver.url("pager"))
+    send(alerts, "slow", key="a", severity="notify")
+    assert deliver(alerts) == 1
+    assert receiver.titles("pager") == []
+    send(alerts, "stands", key="a", severity="page")
+    alerts.end("a", "it runs.")
+    assert deliver(alerts) == 2
+    assert receiver.titles("pager") == ["[mlops page] Update: a", "[mlops page] All clear: a"]
+
+
 def test_what_has_no_consequence_is_a_line_in_the_digest(receiver: Receiver, alerts: Alerts) -> None:
     send(alerts, "cold", key="drift/orders", severity="digest")
     send(alerts, "warm")
