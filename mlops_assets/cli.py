@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlops_assets.commands import (
+    adopt,
     alerts,
     approval,
     backtest,
@@ -104,6 +105,7 @@ for topic in (
     power,
     metrics,
     new_model,
+    adopt,
     up,
     serve,
     clean,

@@ -43,13 +43,13 @@ class Finding:
     mend: str = ""
 
 
-def examine(home: Home, models: Iterable[str] = ()) -> list[Finding]:
+def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None = None) -> list[Finding]:
     """Look at everything; at these models only, if any are named.
 
     A part that cannot be looked at because one before it is broken is left out.
     """
     findings = [*_installation(), *_home(home)]
-    platform = Platform.of(home)
+    platform = platform or Platform.of(home)
     declared = list(_tried("YAML", lambda: _yaml(platform), "Correct the file that is named."))
     findings += declared
     if any(f.state == "broken" for f in declared):
@@ -144,7 +144,7 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
         told = f"no champion yet{': ' + str(why[0].get('reason', '')) if why else ''}"
         yield Finding(name, "look", told, f"mlops decide {name} --dry-run says what it waits for.")
         return
-    platform.registry.load(name)
+    platform.registry.verify(name, champion.version)
     yield Finding(name, "good", f"version {champion.version} in production, its file is as it was registered")
 
 

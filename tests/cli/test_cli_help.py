@@ -52,6 +52,7 @@ def test_the_commands_are_all_there() -> None:
     wanted |= {
         "new-model",
         "doctor",
+        "adopt",
         "clean",
         "freeze",
         "unfreeze",

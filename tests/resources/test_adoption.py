@@ -1,0 +1,117 @@
+"""Models from elsewhere become first champions, and are then watched like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlops_assets.core.adopting import CannotAdopt, adopted_booster, adopted_estimator, matched
+from mlops_assets.core.matrix import FeatureColumn
+from mlops_assets.resources.adoption import adopt
+from mlops_assets.resources.model_data import LABEL
+from mlops_assets.resources.platform import fitted_until
+from tests.real_slice import COLD_START, WEEKS, World
+
+NUMBERS = ["scheduled_hour", "distance_miles", "origin_flights_1d"]
+SAID = {"by": "me", "reason": "it was in production"}
+
+
+def rows_of(world: World) -> tuple[Any, Any]:
+    """Features under their bare names, and labels, known before the gate window."""
+    data = world.platform.data(world.model)
+    gate = data.gate_window(as_of=world.platform.now(world.model), not_before=None)
+    frame = data.training_rows(known_by=gate.start)
+    named = {name: next(c.name for c in data.columns if c.name.endswith(f"__{name}")) for name in NUMBERS}
+    return frame[list(named.values())].set_axis(NUMBERS, axis=1).astype("float64"), frame[LABEL].to_numpy()
+
+
+@pytest.mark.parametrize("kind", ["xgboost", "skops"])
+def test_a_model_from_elsewhere_is_champion_and_watched(
+    new_world: Callable[..., World], tmp_path: Path, kind: str
+) -> None:
+    world = new_world()
+    world.at(COLD_START)
+    features, labels = rows_of(world)
+    if kind == "xgboost":
+        import xgboost
+
+        native = xgboost.train(
+            {"objective": "binary:logistic", "max_depth": 3}, xgboost.DMatrix(features, labels), num_boost_round=5
+        )
+        expected = native.predict(xgboost.DMatrix(features.head(50)))
+        native.save_model(tmp_path / "model.ubj")
+        file = tmp_path / "model.ubj"
+    else:
+        import skops.io
+        from sklearn.impute import SimpleImputer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        native = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(features, labels)
+        expected = native.predict_proba(features.head(50))[:, 1]
+        file = tmp_path / "model.skops"
+        skops.io.dump(native, file)
+    adopted = adopt(world.platform, world.model, str(file), **SAID)
+    assert world.aliases() == {"champion": 1}
+    assert adopted.in_sample, "nobody said until when it has seen labels"
+    assert fitted_until(world.platform.registry.champion(world.model.name)) == world.platform.now(world.model)
+    columns = world.platform.registry.load(world.model.name).recipe.names
+    scores = world.platform.registry.load(world.model.name).predict(features.head(50).set_axis(columns, axis=1))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    (entry,) = world.ledger("promotion")
+    assert entry["by"] == "me"
+    assert "adopted from" in entry["reason"]
+    world.live(WEEKS[0], WEEKS[1])
+    assert (world.home.lake / "reports" / "flight_delay" / "drift").exists()
+    with pytest.raises(CannotAdopt, match="has a champion, version 1"):
+        adopt(world.platform, world.model, str(file), **SAID)
+
+
+def test_what_cannot_be_adopted_is_told_and_changes_nothing(new_world: Callable[..., World], tmp_path: Path) -> None:
+    world = new_world()
+    world.at(COLD_START + timedelta(days=1))
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04K\x01.")
+    with pytest.raises(CannotAdopt, match=r"A pickle can run code and is never opened.*skops"):
+        adopt(world.platform, world.model, str(tmp_path / "model.pkl"), **SAID)
+    (tmp_path / "model.ubj").write_bytes(b"{}")
+    with pytest.raises(CannotAdopt, match="no XGBoost model"):
+        adopt(world.platform, world.model, str(tmp_path / "model.ubj"), **SAID)
+    with pytest.raises(CannotAdopt, match=r"models:/gone/1 cannot be fetched"):
+        adopt(world.platform, world.model, "models:/gone/1", **SAID)
+    assert world.platform.registry.champion(world.model.name) is None
+    assert world.ledger() == []
+
+
+COLUMNS = [FeatureColumn("a__x"), FeatureColumn("a__y"), FeatureColumn("b__y"), FeatureColumn("a__c", "categorical")]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(["z"], "no feature is called so"), (["y"], "there are a__y, b__y"), (["c"], "a category"), ([], "does not say")],
+)
+def test_columns_that_do_not_fit(names: list[str], told: str) -> None:
+    with pytest.raises(CannotAdopt, match=told):
+        matched(names, COLUMNS)
+    assert matched(["b__y", "x"], COLUMNS) == [COLUMNS[2], COLUMNS[0]]
+
+
+def test_scores_that_do_not_fit_the_task() -> None:
+    import pandas as pd
+    import xgboost
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    x, y = pd.DataFrame({"x": np.arange(20.0)}), np.arange(20) % 2
+    booster = xgboost.train({"objective": "binary:hinge"}, xgboost.DMatrix(x, y), num_boost_round=1)
+    with pytest.raises(CannotAdopt, match=r"binary:hinge.*binary:logistic"):
+        adopted_booster(booster, COLUMNS, "binary")
+    with pytest.raises(CannotAdopt, match="no predict_proba"):
+        adopted_estimator(LinearSVC().fit(x, y), COLUMNS, "binary")
+    with pytest.raises(CannotAdopt, match=r"Its classes are .*no"):
+        adopted_estimator(LogisticRegression().fit(x, np.where(y == 1, "yes", "no")), COLUMNS, "binary")

@@ -1,0 +1,83 @@
+"""What the doctor finds in a sound home, and in homes and models that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources import doctor
+from mlops_assets.resources.doctor import Finding, examine
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.sources import Sources
+from tests.real_slice import World
+
+
+def of(findings: list[Finding], about: str) -> list[tuple[str, str]]:
+    return [(finding.state, finding.what) for finding in findings if finding.about == about]
+
+
+def test_a_sound_home_has_nothing_to_mend_but_what_is_switched_off(world: World) -> None:
+    findings = examine(world.home)
+    assert [finding for finding in findings if finding.state == "broken"] == []
+    assert of(findings, "flight_delay") == [("good", "version 1 in production, its file is as it was registered")]
+    assert of(findings, "arrival_delay")[0][1].startswith("no champion yet")
+    assert of(findings, "Feast")[0][0] == "good"
+    assert of(findings, "sensors") == [("look", "no daemon is at work, so nothing starts by itself")]
+    assert all(finding.mend for finding in findings if finding.state != "good"), "each ends in a remedy"
+
+
+def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (world.home.mlflow / "artifacts").rglob("*.ubj"):
+        content = file.read_bytes()
+        file.unlink()
+        file.write_bytes(content[:-1] + b"?")
+    monkeypatch.setattr(doctor, "LEAST_FREE", 2**80)
+    findings = examine(world.home, ["flight_delay"])
+    ((state, what),) = of(findings, "flight_delay")
+    assert state == "broken"
+    assert "changed or is damaged" in what
+    assert of(findings, "arrival_delay") == []
+    assert [(f.state, f.mend) for f in findings if f.about == "disk"] == [
+        ("broken", "Make room: mlops clean --dry-run says what may go.")
+    ]
+
+
+def test_broken_yaml_ends_the_look_with_file_and_line(world: World, tmp_path: Path) -> None:
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "orders" / "defs.yaml").write_text(
+        "type: mlops_assets.components.LandingSource\nattributes:\n  name: orders\n  grain: fortnight\n"
+    )
+    broken = Platform.of(world.home).model_copy(
+        update={"sources": Sources(lake=world.platform.lake, folder=str(tmp_path))}
+    )
+    findings = examine(world.home, platform=broken)
+    assert findings[-1].about == "YAML"
+    assert findings[-1].state == "broken"
+    assert "defs.yaml:4: attributes.grain" in findings[-1].what
+
+
+def _label(model: ModelSettings) -> ModelSettings:
+    return model.model_copy(update={"label": model.label.model_copy(update={"column": "is_later"})})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_label, "its label is is_later, and lbl_flight_delay has is_late"),
+        (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
+        (lambda m: m.model_copy(update={"timezone": "UTC"}), "its days are those of UTC, those of flights"),
+        (lambda m: m.model_copy(update={"features": ["feat_gone"]}), "There is no feature view 'feat_gone'"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: Callable[[ModelSettings], Any], told: str
+) -> None:
+    changed = change(Platform.of(world.home).models()["flight_delay"])
+    monkeypatch.setattr(Platform, "models", lambda _: {"flight_delay": changed})
+    monkeypatch.setattr(doctor, "_feast", lambda _: iter(()))
+    found = of(examine(world.home), "flight_delay")
+    assert any(told in what for _, what in found), found
