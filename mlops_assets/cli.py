@@ -40,6 +40,7 @@ from mlops_assets.commands import (
     status,
     traffic,
     up,
+    upkeep,
 )
 from mlops_assets.commands.console import example, is_expected, say_error, use_home
 
@@ -110,6 +111,7 @@ for topic in (
     serve,
     clean,
     traffic,
+    upkeep,
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")

@@ -52,6 +52,8 @@ def test_the_commands_are_all_there() -> None:
     wanted |= {
         "new-model",
         "doctor",
+        "backup",
+        "migrate",
         "adopt",
         "clean",
         "freeze",

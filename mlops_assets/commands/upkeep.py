@@ -1,0 +1,49 @@
+"""`mlops backup` and `mlops migrate`: a copy of a home, and a home in the formats of newer tools.
+
+Here: the commands. Not here: how (`resources.upkeep`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlops_assets.commands import running
+from mlops_assets.commands.console import example, say
+from mlops_assets.resources.home import Home
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=example("mlops backup /srv/copies/monday"))(backup)
+    app.command(epilog=example("mlops migrate", "mlops --home /srv/mlops migrate"))(migrate)
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside the home.")],
+) -> None:
+    """Copy the home, whole or not at all, also while it is at work.
+
+    To go back, stop `mlops up` and put the copy in the home's place. Replays and what is rebuilt at need are left out.
+    """
+    from mlops_assets.resources.upkeep import backup as copy
+
+    home = Home.from_environment()
+    count = copy(home, folder.expanduser())
+    say(f"{count:,} files of {home.root} are in {folder}. To go back, put it in the place of the home.")
+
+
+def migrate() -> None:
+    """Bring the home's databases to the installed Dagster and MLflow, after an update of the platform.
+
+    They are copied first, into the home's backups/. A second call changes nothing.
+    """
+    home = Home.from_environment()
+    if up := running.of(home):
+        raise ValueError(f"mlops up runs in {home.root}: stop it first (kill {up.pid}). Nothing was changed.")
+    from mlops_assets.resources.upkeep import migrate as bring
+
+    for told in bring(home):
+        say(told)
