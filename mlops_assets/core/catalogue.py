@@ -186,7 +186,8 @@ class Catalogue:
 
     def readers(self, source: str) -> frozenset[str]:
         """Return the names of the feature views and label models that are built from a raw source."""
-        return frozenset(entry.name for entry in (*self.views, *self.labels) if source in entry.sources)
+        entries: list[FeatureView | LabelModel] = [*self.views, *self.labels]
+        return frozenset(entry.name for entry in entries if source in entry.sources)
 
     def sources_of(self, models: Iterable[str]) -> frozenset[str]:
         """Return the names of the raw sources that these feature views and label models are built from.

@@ -26,7 +26,7 @@ def source_groups(
 
     Unpartitioned sources that nothing reads (`loose`) are one group, the last; a partitioned one is a group of its own.
     """
-    read = [frozenset(entry.sources) for entry in (*catalogue.views, *catalogue.labels)]
+    read = [frozenset(view.sources) for view in catalogue.views] + [frozenset(of.sources) for of in catalogue.labels]
     read += [catalogue.sources_of([*model.features, model.label.model]) for model in models]
     unread = sorted(sources.keys() - frozenset[str]().union(*read))
     alone = [frozenset({name}) for name in unread if sources[name].grain != "none"]

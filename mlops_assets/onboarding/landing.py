@@ -62,7 +62,7 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) 
     )
     _refuse_less(table, source, folder)
     parts = table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1 order by 1").fetchall()
-    written, unchanged = [], []
+    written, unchanged = list[date](), list[date]()
     for part, _ in parts:
         rows = table.connection.sql(
             f"select * exclude ({quoted(PART)}) from cut where {quoted(PART)} = date '{part}'"

@@ -81,5 +81,5 @@ def _groups(column: pd.Series) -> np.ndarray:
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
         codes = np.searchsorted(edges, values)
         return np.where(np.isnan(values), len(edges) + 1, codes)
-    codes, values = pd.factorize(column)
-    return np.where(codes < 0, len(values), codes)
+    codes, found = pd.factorize(column)
+    return np.where(codes < 0, len(found), codes)
