@@ -52,5 +52,19 @@ def test_a_second_time_nothing_is_overwritten(project: Project) -> None:
     assert "--force" in again.stderr
 
 
+@pytest.mark.slow
+def test_removing_the_model_leaves_no_trace_and_keeps_its_history(project: Project) -> None:
+    assert "nothing has been built for it yet" in project.mlops("doctor", "churn").stdout
+    for file in [*project.root.rglob("*_churn.sql"), *project.root.rglob("*_churn.yml")]:
+        file.unlink()
+    shutil.rmtree(project.root / "mlops_assets" / "defs" / "churn")
+    told = json.loads(project.mlops("doctor", "--json").stdout)
+    assert [finding for finding in told if finding["state"] == "broken"] == []
+    assert "churn" not in json.dumps(told)
+    (replay,) = (project.home / "replays").iterdir()
+    assert (replay / "ledger" / "churn.jsonl").stat().st_size > 0
+    assert (project.home / "reports" / "churn" / "replay.html").exists()
+
+
 def test_the_example_is_small() -> None:
     assert sum(path.stat().st_size for path in Path(PROJECT_ROOT / "docs" / "examples").iterdir()) < 2**20
