@@ -58,6 +58,17 @@ def new_model(
     timezone: Annotated[
         str, typer.Option(metavar="ZONE", help="Whose days are counted, such as Europe/Berlin.")
     ] = "UTC",
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILES", help="Labels that land by themselves.", show_default="they are in the rows"),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="COL", help="What rows and labels share.", show_default="the only one")
+    ] = None,
+    label_time: Annotated[
+        str | None,
+        typer.Option("--label-time", metavar="COL", help="When a label became known.", show_default="the likeliest"),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files of that name.")] = False,
 ) -> None:
     """Look at a table, and write the source, the dbt models and the monitored model that make of it a model.
@@ -70,7 +81,9 @@ def new_model(
     from mlops_assets.onboarding.plan import Asked, make_plan
     from mlops_assets.resources.settings_files import read_settings
 
-    plan = make_plan(Asked(name, files, time, label, task, entity, label_delay, grain, timezone))
+    plan = make_plan(
+        Asked(name, files, time, label, task, entity, label_delay, grain, timezone, labels, key, label_time)
+    )
     _say_plan(plan)
     texts = render(plan)
     paths = write(texts, force=force)
@@ -78,9 +91,13 @@ def new_model(
     for path in paths:
         say(f"  {path.relative_to(PROJECT_ROOT)}")
     home = Home.from_environment()
-    source = read_settings(paths[0].parent, SourceSettings)[name]
-    landed = land(plan.table, plan.time, source, home.landing)
-    say(f"Landed {landed.rows:,} rows as {len(landed.written):,} new files in {landed.folder}.")
+    sources = read_settings(paths[0].parent, SourceSettings)
+    parts = [(sources[name], plan.table, plan.time)]
+    if plan.late is not None:
+        parts.append((sources[f"{name}_labels"], plan.late.table, plan.late.time))
+    for source, table, at in parts:
+        landed = land(table, at, source, home.landing)
+        say(f"Landed {landed.rows:,} rows as {len(landed.written):,} new files in {landed.folder}.")
     say(f"\nNext: mlops replay {name}")
 
 

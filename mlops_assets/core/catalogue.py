@@ -11,7 +11,8 @@ The convention, under `config.meta` of a dbt model:
     label: {entities: [flight_id, carrier], timestamp: event_timestamp, available_at: label_available_at,
             label: is_late, owner: ml-engineering}
 
-`timestamp`, `created` and `available_at` may be left out where the columns are called as above. `entities: [a, b]`
+`waits_days: 60` says that labels land up to so many days after their events, in files of their own. `timestamp`,
+`created` and `available_at` may be left out where the columns are called as above. `entities: [a, b]`
 stands in for `entity: a` when a view has several keys. Every column of a feature view that
 is neither key nor timestamp is a feature, named here once for everybody. Its `data_type` decides whether it
 is numeric or categorical. A column's own `config.meta` may say `kind: categorical`, `feature: false` (in the
@@ -51,6 +52,7 @@ _VIEW_REQUIRED = {"ttl", "owner", "lookback_days"}
 _VIEW_USUAL = {"timestamp": "event_timestamp", "created": "created_timestamp"}
 _LABEL_REQUIRED = {"entities", "label", "owner"}
 _LABEL_USUAL = {"timestamp": "event_timestamp", "available_at": "label_available_at"}
+WAITS = "waits_days"
 _COLUMN_KNOWN = {"kind", "feature", "trained"}
 
 
@@ -131,6 +133,8 @@ class LabelModel:
         label_dtype: Its dtype.
         owner: Who answers for it.
         columns: The other columns, such as slices, with their dtypes.
+        waits_days: How many days after its event a label may land, where labels are a source of their own: what
+            lands on a day changes the partitions of that many days before it.
         path_glob: Its Parquet files, relative to the lake.
         description: The dbt description; begins with the grain.
         tags: dbt tags.
@@ -149,6 +153,7 @@ class LabelModel:
     description: str
     tags: tuple[str, ...]
     sources: tuple[str, ...]
+    waits_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,10 +184,15 @@ class Catalogue:
         """Every join key of the feature views with its dtype."""
         return {key: dtype for view in self.views for key, dtype in view.entities.items()}
 
-    @property
-    def lookback_days(self) -> int:
-        """The longest look back of any view: a corrected day changes at most that many days after it."""
-        return max((view.lookback_days for view in self.views), default=0)
+    def lookback_of(self, models: Iterable[str]) -> int:
+        """The longest look back of these views: a corrected day changes at most that many days after it."""
+        named = set(models)
+        return max((view.lookback_days for view in self.views if view.name in named), default=0)
+
+    def waits_of(self, models: Iterable[str]) -> int:
+        """The longest wait of these label models: what lands on a day changes at most that many days before it."""
+        named = set(models)
+        return max((label.waits_days for label in self.labels if label.name in named), default=0)
 
     def readers(self, source: str) -> frozenset[str]:
         """Return the names of the feature views and label models that are built from a raw source."""
@@ -313,7 +323,7 @@ def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any
         ttl=_ttl(node, meta["ttl"]),
         owner=str(meta["owner"]),
         online=bool(meta.get("online", True)),
-        lookback_days=_whole_days(node, meta["lookback_days"]),
+        lookback_days=_whole_days(node, "lookback_days", meta["lookback_days"]),
         features=features,
         **_common(node, manifest),
     )
@@ -321,7 +331,7 @@ def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any
 
 def _label_model(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]) -> LabelModel:
     """Read one label model."""
-    _check_fields(node, "label", meta, required=_LABEL_REQUIRED, known=_LABEL_REQUIRED | _LABEL_USUAL.keys())
+    _check_fields(node, "label", meta, required=_LABEL_REQUIRED, known=_LABEL_REQUIRED | _LABEL_USUAL.keys() | {WAITS})
     meta = {**_LABEL_USUAL, **meta}
     named = [*meta["entities"], meta["timestamp"], meta["available_at"], meta["label"]]
     types = _column_types(node, named)
@@ -336,6 +346,7 @@ def _label_model(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]
         label_dtype=types[meta["label"]],
         owner=str(meta["owner"]),
         columns={name: dtype for name, dtype in types.items() if name not in {*named, PARTITION}},
+        waits_days=_whole_days(node, WAITS, meta.get(WAITS, 0)),
         **_common(node, manifest),
     )
 
@@ -466,12 +477,12 @@ def _ttl(node: Mapping[str, Any], value: Any) -> timedelta:
         raise _error(node, f"has the ttl {value!r}", "write a number and a unit, such as 6h, 7d or 4w") from error
 
 
-def _whole_days(node: Mapping[str, Any], value: Any) -> int:
-    """Read lookback_days."""
+def _whole_days(node: Mapping[str, Any], name: str, value: Any) -> int:
+    """Read lookback_days or waits_days."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _error(
             node,
-            f"has lookback_days {value!r}",
+            f"has {name} {value!r}",
             "write a whole number of days, 0 if it reads its own day only",
         )
     return value

@@ -17,14 +17,17 @@ class Span(NamedTuple):
     start: date
     end: date
 
-    def widened(self, *, lookback_days: int, newest_end: date | None) -> Span:
-        """The days whose features change when rows of this span do: windows look back `lookback_days`.
+    def widened(self, *, lookback_days: int, newest_end: date | None, waits_days: int = 0) -> Span:
+        """The days whose features and labels change when rows of this span do.
 
-        For the newest day that is the day itself, so one more day costs the work of a day.
+        Windows look back `lookback_days`, so days after it change; labels land up to `waits_days` after their events,
+        so days before it do. For the newest day without late labels that is the day itself: one more day costs the
+        work of a day.
         """
+        start = self.start - timedelta(days=waits_days)
         if newest_end is None or newest_end <= self.end:
-            return self
-        return Span(self.start, min(newest_end, self.end + timedelta(days=lookback_days)))
+            return Span(start, self.end)
+        return Span(start, min(newest_end, self.end + timedelta(days=lookback_days)))
 
 
 def contiguous(keys: Iterable[date], following: Callable[[date], date]) -> list[tuple[date, date]]:

@@ -50,11 +50,15 @@ class Translator(DagsterDbtTranslator):
 @measured
 def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, sources: Sources) -> Iterator[Any]:
     """Build the selected models over the days of this run, or over everything."""
-    good = sources.good()
+    good, catalogue = sources.good(), load_catalogue(DBT_PROJECT)
+    selected = {key.path[-1] for key in context.selected_asset_keys}
     span = span_of_run(dict(context.run.tags))
     if span is not None:
-        lookback = load_catalogue(DBT_PROJECT).lookback_days
-        span = span.widened(lookback_days=lookback, newest_end=sources.newest_end())
+        span = span.widened(
+            lookback_days=catalogue.lookback_of(selected),
+            waits_days=catalogue.waits_of(selected),
+            newest_end=sources.newest_end(),
+        )
     variables = {"start": span.start.isoformat(), "end": span.end.isoformat()} if span else {}
     # Unit tests judge the SQL, not the day's data: `make test` runs them, a landing run need not.
     build = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
@@ -64,9 +68,7 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lak
             yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
     except DagsterDbtCliRuntimeError as error:
         raise _told(error) from error
-    built = {key.path[-1] for key in context.selected_asset_keys}
-    readers = load_catalogue(DBT_PROJECT).readers
-    sources.mark_built({name: of for name, of in good.items() if readers(name) <= built}, span)
+    sources.mark_built({name: of for name, of in good.items() if catalogue.readers(name) <= selected}, span)
 
 
 def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, span: Span | None) -> dg.Output[Any]:

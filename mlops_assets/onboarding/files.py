@@ -19,6 +19,7 @@ from mlops_assets.core.settings import COMPONENTS
 from mlops_assets.onboarding.columns import Column
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.table import Facts
+from mlops_assets.onboarding.times import calendar
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.home import PROJECT_ROOT
@@ -181,12 +182,17 @@ def _values(plan: Plan) -> dict[str, Any]:
         if plan.key
         else "strftime(partition, '%Y%m%d') || '-' || file_row_number",
         "quoted_time": quoted(plan.time.name),
-        "staged": [_staged(column, is_entity=column is plan.entity) for column in plan.columns],
-        "raw": [{"name": f.name, "data_type": _dbt_type(f, plan)} for f in plan.table.facts.values()],
+        "staged": [
+            _staged(column, is_entity=column is plan.entity)
+            for column in plan.columns
+            if column.facts.name in plan.table.facts
+        ],
+        "late": _late(plan),
+        "raw": [{"name": f.name, "data_type": _dbt_type(f, plan.time.name)} for f in plan.table.facts.values()],
         "features": features,
         "longest": _LONGEST[grain],
         "label_column": label.name,
-        "label_sql": plan.label.sql.format(column=label.name),
+        "label_sql": plan.label.sql.format(column=f"labels.{quoted(label.facts.name)}" if plan.late else label.name),
         "label_description": _label_description(plan),
         "claims": _claims(plan, label),
         "entity": _history(plan),
@@ -222,12 +228,35 @@ def _contract(plan: Plan) -> list[dict[str, str]]:
     return [
         {"name": facts.name, "rule": rule, "note": note}
         for facts in plan.table.facts.values()
-        for rule, note in [_rule(facts, plan)]
+        for rule, note in [_rule(facts, plan, plan.time.name)]
     ]
 
 
-def _rule(facts: Facts, plan: Plan) -> tuple[str, str]:
-    is_event_time = facts.name == plan.time.name
+def _late(plan: Plan) -> dict[str, Any] | None:
+    """The source of labels that come by themselves, and how the label model reads it."""
+    if plan.late is None:
+        return None
+    late, facts = plan.late, plan.late.table.facts.values()
+    first = calendar(late.table, late.time, plan.asked.timezone, plan.calendar.grain).rows
+    return {
+        "name": f"{plan.name}_labels",
+        "time": late.time.name,
+        "start": min(first),
+        "key": late.key,
+        "quoted_key": quoted(late.key),
+        "quoted_time": quoted(late.time.name),
+        "waits_days": late.waits_days,
+        "contract": [
+            {"name": f.name, "rule": rule, "note": note}
+            for f in facts
+            for rule, note in [_rule(f, plan, late.time.name)]
+        ],
+        "raw": [{"name": f.name, "data_type": _dbt_type(f, late.time.name)} for f in facts],
+    }
+
+
+def _rule(facts: Facts, plan: Plan, time: str) -> tuple[str, str]:
+    is_event_time = facts.name == time
     kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
     rules, notes = [f"type: {kind}"], []
     if facts.is_number and not is_event_time:
@@ -251,8 +280,8 @@ def _short(value: str | None) -> str:
     return "nothing" if value is None else f"{float(value):.6g}"
 
 
-def _dbt_type(facts: Facts, plan: Plan) -> str:
-    if facts.name == plan.time.name or facts.dtype.startswith("TIMESTAMP"):
+def _dbt_type(facts: Facts, time: str) -> str:
+    if facts.name == time or facts.dtype.startswith("TIMESTAMP"):
         return "timestamptz"
     return _DBT[facts.dtype]
 

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from mlops_assets.core.settings import Task
 from mlops_assets.onboarding.columns import LABEL_NAMES
-from mlops_assets.onboarding.table import TABLE, Facts, Table
+from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.resources.lake import quoted
 
@@ -82,7 +82,7 @@ def constant_stretches(table: Table, label: Label, time: TimeColumn, zone: str) 
     column = quoted(label.name)
     found = table.connection.execute(
         f"select date_trunc('month', timezone('{zone}', {time.sql}))::date as month, count(distinct {column}), "
-        f"min({column})::varchar from {TABLE} where {column} is not null group by 1 order by 1"
+        f"min({column})::varchar from {table.relation} where {column} is not null group by 1 order by 1"
     ).fetchall()
     stretches = [list(of) for value, of in groupby(found, lambda row: row[2] if row[1] == 1 else None) if value]
     return [(of[0][0], of[-1][0]) for of in stretches if len(of) > 1]
@@ -146,9 +146,9 @@ def _positive(facts: Facts) -> tuple[str, bool]:
 
 def _binary_metric(table: Table, facts: Facts, positive: str) -> str:
     """The area under the ROC curve; that of precision and recall where positives are rarer than 5 %."""
-    count = table.connection.execute(
-        f"select count(*) from {TABLE} where {quoted(facts.name)}::varchar = $value", {"value": positive}
-    ).fetchall()[0][0]
+    count = table.first(
+        f"select count(*) from {table.relation} where {quoted(facts.name)}::varchar = $value", {"value": positive}
+    )[0]
     return "pr_auc" if count < 0.05 * (facts.rows - facts.missing) else "roc_auc"
 
 
@@ -161,7 +161,7 @@ def _regression(table: Table, facts: Facts, task: Task) -> _Made:
     sql = "case when isfinite({column}) then {column} end::double" if facts.odd else "{column}::double"
     column = quoted(facts.name)
     finite = f"isfinite({column}::double)"
-    skew = table.connection.execute(f"select skewness({column}::double) from {TABLE} where {finite}").fetchall()[0][0]
+    skew = table.first(f"select skewness({column}::double) from {table.relation} where {finite}")[0]
     if skew is not None and abs(skew) >= SKEWED:
         return (
             sql,

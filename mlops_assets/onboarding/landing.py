@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.onboarding.table import TABLE, Table
+from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.lake import file_hash, quoted
@@ -57,7 +57,7 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) 
     day = f"timezone('{source.timezone}', {time.sql})"
     table.connection.execute(
         f"create or replace temp table cut as select {_columns(table, time, source.timezone)}, "
-        f"date_trunc('{source.grain}', {day})::date as {quoted(PART)} from {TABLE} "
+        f"date_trunc('{source.grain}', {day})::date as {quoted(PART)} from {table.relation} "
         f"order by {quoted(PART)}, {quoted(time.name)}"
     )
     _refuse_less(table, source, folder)

@@ -16,8 +16,9 @@ from mlops_assets.core.source_settings import ModelGrain
 from mlops_assets.core.windows import format_duration, parse_duration
 from mlops_assets.onboarding.columns import Column, is_key, plain_names, role_of
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
+from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.suspects import SAMPLE, suspects
-from mlops_assets.onboarding.table import TABLE, Table, read_table
+from mlops_assets.onboarding.table import Table, read_table
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, time_column
 from mlops_assets.resources.lake import quoted
 
@@ -42,7 +43,10 @@ class Asked:
         label: the column that is predicted.
         task: binary, regression or multiclass.
         entity: the column that says whom a row is about; None for rows that stand for themselves.
-        delay: how long after the event the label is known.
+        delay: how long after the event the label is known, where it comes with the row.
+        labels: files of the labels, where they come by themselves.
+        key: the column that rows and labels share.
+        label_time: the column that says when a label became known.
         grain: how often files land.
         timezone: whose days are counted, and in which times without an offset are read.
     """
@@ -56,6 +60,9 @@ class Asked:
     delay: str = "0d"
     grain: ModelGrain | None = None
     timezone: str = "UTC"
+    labels: str | None = None
+    key: str | None = None
+    label_time: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Plan:
         time: the time column.
         calendar: how the rows lie in time.
         label: the label.
+        late: the table of the labels; None where they are in the rows.
         key: the column that identifies each row; None where rows are numbered.
         columns: all columns but the time, in the file's order.
         null_shares: largest share of missing values in a partition, of columns that miss any.
@@ -80,6 +88,7 @@ class Plan:
     time: TimeColumn
     calendar: Calendar
     label: Label
+    late: LateLabels | None
     key: str | None
     columns: tuple[Column, ...]
     null_shares: dict[str, float]
@@ -150,7 +159,8 @@ class Plan:
     def max_delay(self) -> str:
         """How long a window waits for labels: their delay, and a partition in which they may land."""
         landing = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
-        return format_duration(self.delay + landing[self.calendar.grain])
+        delay = timedelta(days=self.late.waits_days) if self.late else self.delay
+        return format_duration(delay + landing[self.calendar.grain])
 
 
 def make_plan(asked: Asked) -> Plan:
@@ -170,35 +180,46 @@ def make_plan(asked: Asked) -> Plan:
     table = read_table(asked.pattern)
     time = time_column(table, asked.time, asked.timezone)
     days = calendar(table, time, asked.timezone, asked.grain)
-    label = label_of(table, time, asked.label, asked.task)
+    whole, late = table, None
+    if asked.labels is not None:
+        whole, late = with_labels(
+            table, time, asked.labels,
+            key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone,
+        )  # fmt: skip
+    label = label_of(whole, time, late.column if late else asked.label, asked.task)
     if len(days.rows) < MIN_PARTS:
         raise CannotOnboard(
             f"All rows of {asked.pattern} lie in {len(days.rows)} {days.grain}s ({days.first} to {days.last}): too "
             "short a history to train on its first part and live through the rest. Give more history, or a shorter "
             "--grain. Nothing was written."
         )
-    key = next(
-        (name for name, facts in table.facts.items() if is_key(facts) and name not in (time.name, label.name)), None
+    key = (
+        late.key
+        if late
+        else next(
+            (name for name, facts in table.facts.items() if is_key(facts) and name not in (time.name, label.name)), None
+        )
     )
     _refuse_entity(table, asked, (time.name, label.name))
-    columns, warnings = _columns(table, time, label, asked)
+    columns, warnings = _columns(whole, time, label, asked)
     if all(column.role == "left out" for column in columns):
         raise CannotOnboard(
             f"No column of {asked.pattern} can be a feature of {label.name}: "
             f"{'; '.join(f'{c.facts.name}: {c.why}' for c in columns)}. Give a file with more columns. Nothing was "
             "written."
         )
-    constant = constant_stretches(table, label, time, asked.timezone)
+    constant = constant_stretches(whole, label, time, asked.timezone)
     return Plan(
         asked=asked,
         table=table,
         time=time,
         calendar=days,
         label=label,
+        late=late,
         key=key,
         columns=columns,
         null_shares=_null_shares(table, time, days),
-        notes=(*_notes(asked, time, days, key), *label.notes),
+        notes=(*_notes(asked, time, days, key, late), *label.notes),
         warnings=(
             *label.warnings,
             *(
@@ -273,7 +294,7 @@ def _doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
                 found[name] = "it is there exactly where the label is"
     sql = label.sql.format(column=quoted(label.name))
     sample = table.connection.execute(
-        f'select *, {sql} as "the label" from {TABLE} using sample {SAMPLE} rows (reservoir, 13)'
+        f'select *, {sql} as "the label" from {table.relation} using sample {SAMPLE} rows (reservoir, 13)'
     ).df()
     judged = [
         n
@@ -284,7 +305,7 @@ def _doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
 
 
 def _count(table: Table, condition: str) -> int:
-    return int(table.connection.execute(f"select count(*) from {TABLE} where {condition}").fetchall()[0][0])
+    return int(table.first(f"select count(*) from {table.relation} where {condition}")[0])
 
 
 def _null_shares(table: Table, time: TimeColumn, days: Calendar) -> dict[str, float]:
@@ -294,12 +315,12 @@ def _null_shares(table: Table, time: TimeColumn, days: Calendar) -> dict[str, fl
     shares = ", ".join(f"max(share_{i})" for i in range(len(missing)))
     each = ", ".join(f"1 - count({quoted(name)}) / count(*) as share_{i}" for i, name in enumerate(missing))
     found = table.connection.execute(
-        f"select {shares} from (select {each} from {TABLE} group by date_trunc('{days.grain}', {time.sql}))"
+        f"select {shares} from (select {each} from {table.relation} group by date_trunc('{days.grain}', {time.sql}))"
     ).fetchall()[0]
     return dict(zip(missing, (float(share) for share in found), strict=True))
 
 
-def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None) -> list[str]:
+def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None) -> list[str]:
     """What was assumed about time and rows."""
     notes = []
     if asked.time is None:
@@ -318,7 +339,14 @@ def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None) -> l
     notes.append(
         f"Each row is identified by {key}." if key else "No column identifies a row: rows of a day are numbered."
     )
-    if asked.delay == "0d":
+    if late is not None:
+        notes.append(
+            f"A label is known at {late.time.name} (--label-time), at most {late.waits_days} days after its row; it "
+            f"belongs to the row with the same {late.key} (--key)."
+        )
+        if late.unknown:
+            notes.append(f"{late.unknown:,} labels belong to no row and are landed all the same.")
+    elif asked.delay == "0d":
         notes.append("The label is known together with its row (--label-delay 7d says that it comes a week later).")
     return notes
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -76,14 +77,20 @@ class Table:
     """The rows of some files, read once.
 
     Attributes:
-        connection: holds them as the table `landed`.
+        connection: holds them as a table.
         files: what was read.
         facts: of each column, in the file's order.
+        relation: the table's name.
     """
 
     connection: duckdb.DuckDBPyConnection
     files: tuple[Path, ...]
     facts: dict[str, Facts]
+    relation: str = TABLE
+
+    def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
+        """The first row of a query over it, with values for its `$name` parameters."""
+        return self.connection.execute(query, dict(given or {})).fetchall()[0]
 
     @property
     def rows(self) -> int:
@@ -91,8 +98,13 @@ class Table:
         return next(iter(self.facts.values())).rows
 
 
-def read_table(pattern: str) -> Table:
+def read_table(pattern: str, *, beside: Table | None = None, relation: str = TABLE) -> Table:
     """Read the files that a path, a folder or a glob names.
+
+    Args:
+        pattern: the files.
+        beside: a table in whose connection they are read, so that both can be joined.
+        relation: the table's name in it.
 
     Raises:
         FileNotFoundError: there is none.
@@ -102,12 +114,10 @@ def read_table(pattern: str) -> Table:
     kinds = {is_parquet(file) for file in files}
     if len(kinds) > 1:
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
-    connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
-    connection.execute("set enable_progress_bar = false")
+    connection = beside.connection if beside else _connected()
     if kinds.pop():
         read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
-        _load(connection, read, {"files": [str(file) for file in files]}, pattern)
+        _load(connection, relation, read, {"files": [str(file) for file in files]}, pattern)
     else:
         names, delimiter = header(files[0])
         refuse_names(names, files[0])
@@ -116,8 +126,8 @@ def read_table(pattern: str) -> Table:
             "union_by_name = true, hive_partitioning = false)"
         )
         given = {"files": [str(file) for file in files], "delimiter": delimiter, "nulls": list(NULLS)}
-        _load(connection, read, given, pattern)
-    table = Table(connection, files, {name: _facts(connection, name, dtype) for name, dtype in _columns(connection)})
+        _load(connection, relation, read, given, pattern)
+    table = Table(connection, files, facts_of(connection, relation), relation)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
@@ -159,9 +169,23 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
         raise UnreadableTable(f"{file} has a column `partition`, which the lake needs for itself. Rename it.")
 
 
-def _load(connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], pattern: str) -> None:
+def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:
+    """What is in each column of a table."""
+    return {name: _facts(connection, relation, name, dtype) for name, dtype in _columns(connection, relation)}
+
+
+def _connected() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    return connection
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
+) -> None:
     try:
-        connection.execute(f"create table {TABLE} as select * from {read}", dict(given))
+        connection.execute(f"create table {relation} as select * from {read}", dict(given))
     except duckdb.Error as error:
         said = [line for line in str(error).strip().splitlines() if line.strip()]
         if any("unicode" in line.lower() for line in said):
@@ -170,20 +194,20 @@ def _load(connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, 
             f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
             "file anew with a header and one row a line. Nothing was written."
         ) from error
-    _settle_types(connection)
+    _settle_types(connection, relation)
 
 
-def _columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {TABLE}").fetchall()]
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
 
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
 
 
-def _settle_types(connection: duckdb.DuckDBPyConnection) -> None:
+def _settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     """Bring each column to one of few types."""
-    for name, dtype in _columns(connection):
+    for name, dtype in _columns(connection, relation):
         if dtype in _KEPT:
             continue
         if dtype in _INTEGERS:
@@ -194,22 +218,22 @@ def _settle_types(connection: duckdb.DuckDBPyConnection) -> None:
             kept = "double"
         else:
             kept = "varchar"
-        connection.execute(f"alter table {TABLE} alter {quoted(name)} type {kept}")
+        connection.execute(f"alter table {relation} alter {quoted(name)} type {kept}")
 
 
-def _facts(connection: duckdb.DuckDBPyConnection, name: str, dtype: str) -> Facts:
+def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> Facts:
     """Count one column."""
     column = quoted(name)
     finite = f"case when isfinite({column}) then {column} end" if dtype == "DOUBLE" else column
     row = connection.execute(
         f"select count(*), count({finite}), count(distinct {finite}), min({finite})::varchar, max({finite})::varchar, "
-        f"count({column}) from {TABLE}"
+        f"count({column}) from {relation}"
     ).fetchall()[0]
     rows, known, distinct, low, high, present = row
     values: tuple[str, ...] = ()
     if 0 < distinct <= MAX_VALUES:
         found = connection.execute(
-            f"select {finite}::varchar as value from {TABLE} where {finite} is not null group by all "
+            f"select {finite}::varchar as value from {relation} where {finite} is not null group by all "
             "order by count(*) desc, value"
         ).fetchall()
         values = tuple(str(value) for (value,) in found)

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
-from mlops_assets.onboarding.table import TABLE, Facts, Table
+from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.resources.lake import quoted
 
 LONG = 400
@@ -113,7 +113,7 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
 def calendar(table: Table, time: TimeColumn, zone: str, asked: ModelGrain | None) -> Calendar:
     """How the rows lie in time, in days of a zone; the grain that was asked for, or one that suits them."""
     found = table.connection.execute(
-        f"select (timezone('{zone}', {time.sql}))::date as day, count(*) from {TABLE} group by 1 order by 1"
+        f"select (timezone('{zone}', {time.sql}))::date as day, count(*) from {table.relation} group by 1 order by 1"
     ).fetchall()
     days = {day: int(count) for day, count in found}
     first, last = min(days), max(days)
@@ -144,7 +144,7 @@ def _candidates(table: Table) -> list[str]:
 
 
 def _missing(table: Table, time: TimeColumn) -> int:
-    return int(table.connection.execute(f"select count(*) from {TABLE} where {time.sql} is null").fetchall()[0][0])
+    return int(table.first(f"select count(*) from {table.relation} where {time.sql} is null")[0])
 
 
 def _read(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
@@ -187,4 +187,4 @@ def _from_number(facts: Facts, column: str, zone: str) -> TimeColumn | None:
 
 
 def _any(table: Table, condition: str) -> bool:
-    return bool(table.connection.execute(f"select exists(select 1 from {TABLE} where {condition})").fetchall()[0][0])
+    return bool(table.first(f"select exists(select 1 from {table.relation} where {condition})")[0])

@@ -113,7 +113,8 @@ def test_a_feature_view_is_read_from_its_meta(manifest: dict[str, Any]) -> None:
     assert [feature.name for feature in view.trained_features] == ["visits_7d", "region"]
     assert view.path_glob == "features/feat_shop/*/data.parquet"
     assert view.description == "One row per shop and day."
-    assert catalogue.lookback_days == 7
+    assert catalogue.lookback_of([view.name]) == 7
+    assert catalogue.lookback_of([]) == 0
 
 
 def test_a_label_model_is_read_from_its_meta(manifest: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=200)
 
 def test_only_what_nobody_needs_goes(world: World) -> None:
     lake, home = world.home.lake, world.home
-    (needed,) = lake.glob("training_sets/*.parquet")
+    champion = world.platform.registry.version("flight_delay", "champion")
+    needed = lake / "training_sets" / f"{champion.tags['refit_set']}.parquet"
     unneeded = lake / "training_sets" / f"{'0' * 64}.parquet"
     young = lake / "training_sets" / f"{'1' * 64}.parquet"
     candidate = lake / "models" / "flight_delay" / "candidates" / f"{'2' * 64}.ubj"

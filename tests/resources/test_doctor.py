@@ -70,7 +70,10 @@ def _label(model: ModelSettings) -> ModelSettings:
         (_label, "its label is is_later, and lbl_flight_delay has is_late"),
         (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
         (lambda m: m.model_copy(update={"timezone": "UTC"}), "its days are those of UTC, those of flights"),
-        (lambda m: m.model_copy(update={"features": ["feat_gone"]}), "There is no feature view 'feat_gone'"),
+        (
+            lambda m: m.model_copy(update={"features": ["feat_gone"]}),
+            "no feature view or label model 'feat_gone'",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_told(

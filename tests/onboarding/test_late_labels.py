@@ -1,0 +1,68 @@
+"""Labels in a table of their own: joined by a key, known later, some never."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from mlops_assets.core.spans import Span
+from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.late import CannotJoin
+from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from tests.onboarding.tables import churn
+
+DELAY = 40
+"""Days that the slowest label takes, less one."""
+
+
+def brought(folder: Path, **changes: object) -> Plan:
+    """Accounts and, for four in five of them, an outcome up to 39 days later."""
+    rng = np.random.default_rng(0)
+    rows = churn(1_000, days=150)
+    rows.insert(0, "account", [f"A{number:05}" for number in rng.permutation(len(rows))])
+    known = pd.to_datetime(rows["signed_up"]) + pd.to_timedelta(rng.integers(0, DELAY, len(rows)), unit="D")
+    labels = pd.DataFrame({"account": rows["account"], "settled": known, "churned": rows.pop("churned")})
+    labels = labels.sample(frac=0.8, random_state=1).assign(**changes)
+    rows.to_csv(folder / "accounts.csv", index=False)
+    labels.to_csv(folder / "outcomes.csv", index=False)
+    return make_plan(Asked("acc", str(folder / "accounts.csv"), labels=str(folder / "outcomes.csv")))
+
+
+def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
+    plan = brought(tmp_path)
+    assert plan.late is not None
+    assert (plan.late.key, plan.late.column, plan.late.time.name) == ("account", "churned", "settled")
+    assert plan.late.waits_days == DELAY - 1
+    assert (plan.labelled, plan.max_delay, plan.label.task) == (800, f"{DELAY}d", "binary")
+    files = {path.name: text for path, text in render(plan).items()}
+    rows, labels, model = (one["attributes"] for one in yaml.safe_load_all(files["defs.yaml"]))
+    assert (labels["name"], labels["required"], labels["event_time"]) == ("acc_labels", False, "settled")
+    assert "churned" not in rows["contract"]["columns"]
+    assert model["label"]["max_delay"] == f"{DELAY}d"
+    assert "left join {{ raw('acc_labels') }}" in files["lbl_acc.sql"]
+    assert f"waits_days: {DELAY - 1}" in files["lbl_acc.yml"]
+    assert "churned" not in files["stg_acc.sql"]
+
+
+def test_labels_that_do_not_belong_to_the_rows(tmp_path: Path) -> None:
+    with pytest.raises(CannotJoin, match=r"800 labels are known before their row.*--label-time"):
+        brought(tmp_path, settled="2022-01-01")
+    with pytest.raises(CannotJoin, match=r"does not name one row each.*--key"):
+        brought(tmp_path, account="A00001")
+    with pytest.raises(CannotJoin, match=r"one label among its columns, and there are 2: churned, more"):
+        brought(tmp_path, more=1)
+
+
+def test_a_day_of_labels_changes_the_days_before_it() -> None:
+    day = Span(date(2024, 3, 10), date(2024, 3, 11))
+    newest = date(2024, 3, 11)
+    assert day.widened(lookback_days=7, newest_end=newest) == day
+    assert day.widened(lookback_days=7, newest_end=newest, waits_days=3) == Span(date(2024, 3, 7), day.end)
+    assert day.widened(lookback_days=7, newest_end=date(2024, 3, 14), waits_days=3) == Span(
+        date(2024, 3, 7), date(2024, 3, 14)
+    )
