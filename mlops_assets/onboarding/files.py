@@ -6,24 +6,17 @@ Here: which file goes where, what stands in it, the refusal to overwrite. Not he
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import yaml
 
 from mlops_assets.core.settings import COMPONENTS
-from mlops_assets.onboarding.columns import Column
 from mlops_assets.onboarding.plan import Plan
-from mlops_assets.onboarding.table import Facts
-from mlops_assets.onboarding.times import calendar
+from mlops_assets.onboarding.values import plain_yaml, values_of
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.home import PROJECT_ROOT
-from mlops_assets.resources.lake import quoted
 
 PLACES = {
     "defs.yaml": "mlops_assets/defs/{name}/defs.yaml",
@@ -36,28 +29,10 @@ PLACES = {
     "lbl.sql": "dbt_project/models/labels/lbl_{name}.sql",
     "lbl.yml": "dbt_project/models/labels/lbl_{name}.yml",
 }
-MEANS = 3
-"""Numbers of a row whose mean over an entity's history becomes a feature."""
-ALLOWED = 12
-"""Texts of so few values are listed in the contract."""
-_CONTRACT = {"BIGINT": "integer", "DOUBLE": "number", "BOOLEAN": "boolean", "DATE": "date", "VARCHAR": "string"}
-_DBT = {"BIGINT": "bigint", "DOUBLE": "double", "BOOLEAN": "boolean", "DATE": "date", "VARCHAR": "varchar"}
-_LONGEST = {"day": 0, "week": 6, "month": 31}
-"""Days by which a partition's first day may lie before one of its own."""
 
 
 class NothingOverwritten(ValueError):
     """Files of that name exist; the message says how to go on."""
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A feature: its SQL over staging, and what the YAML says of it."""
-
-    name: str
-    sql: str
-    data_type: str
-    description: str
 
 
 def render(plan: Plan) -> dict[Path, str]:
@@ -75,8 +50,8 @@ def render(plan: Plan) -> dict[Path, str]:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters["yaml"] = _yaml
-    values = _values(plan)
+    environment.filters["yaml"] = plain_yaml
+    values = values_of(plan)
     entity = plan.entity.name if plan.entity else ""
     return {
         Path(place.format(name=plan.name, entity=entity)): environment.get_template(f"{template}.j2").render(values)
@@ -149,209 +124,3 @@ def _yaml_lines(text: str) -> int:
         depth = indent if line.strip() == "columns:" else None
         count += 1
     return count
-
-
-def _values(plan: Plan) -> dict[str, Any]:
-    """What the templates name."""
-    label = next(column for column in plan.columns if column.facts.name == plan.label.name)
-    grain = plan.calendar.grain
-    features = _features(plan)
-    sizes = sorted(plan.calendar.rows.values())
-    return {
-        "name": plan.name,
-        "files": plan.asked.pattern.rsplit("/", 1)[-1],
-        "rows": f"{plan.table.rows:,}",
-        "grain": grain,
-        "time": plan.time.name,
-        "timezone": plan.asked.timezone,
-        "start": plan.first,
-        "key": plan.key,
-        "rows_min": max(1, sizes[0] // 2),
-        "contract": _contract(plan),
-        "description": f"{_prediction(plan)}, as known when it happens.",
-        "task": plan.label.task,
-        "label": label.name,
-        "max_delay": plan.max_delay,
-        "mature_share": round(min(0.95, 0.9 * (1 - plan.label.missing_share)), 2),
-        "metric": plan.label.metric,
-        "min_rows": plan.min_rows,
-        "gate_rows": plan.gate_rows,
-        "gate_window": plan.gate_window,
-        "monitoring_window": plan.monitoring_window,
-        "row_id": f"{quoted(plan.key)}::varchar"
-        if plan.key
-        else "strftime(partition, '%Y%m%d') || '-' || file_row_number",
-        "quoted_time": quoted(plan.time.name),
-        "staged": [
-            _staged(column, is_entity=column is plan.entity)
-            for column in plan.columns
-            if column.facts.name in plan.table.facts
-        ],
-        "late": _late(plan),
-        "raw": [{"name": f.name, "data_type": _dbt_type(f, plan.time.name)} for f in plan.table.facts.values()],
-        "features": features,
-        "longest": _LONGEST[grain],
-        "label_column": label.name,
-        "label_sql": plan.label.sql.format(column=f"labels.{quoted(label.facts.name)}" if plan.late else label.name),
-        "label_description": _label_description(plan),
-        "claims": _claims(plan, label),
-        "entity": _history(plan),
-        "entities": [plan.entity.name] if plan.entity else [],
-        "views": [f"feat_{plan.name}", *([f"feat_{plan.name}_{plan.entity.name}"] if plan.entity else [])],
-        "delay": f" + interval {int(plan.delay.total_seconds())} second" if plan.delay else "",
-    }
-
-
-def _prediction(plan: Plan) -> str:
-    """What one prediction is."""
-    if plan.label.task == "regression":
-        return f"The {plan.label.name} of an event of {plan.name}"
-    if plan.label.task == "multiclass":
-        return f"The chance of each {plan.label.name} of an event of {plan.name}"
-    return f"The probability that {plan.label.name} is {plan.label.classes[1]} for an event of {plan.name}"
-
-
-def _label_description(plan: Plan) -> str:
-    classes = ", ".join(f"{code} is {value}" for code, value in enumerate(plan.label.classes))
-    return f"{plan.label.name} as a number{': ' + classes if classes else ''}; missing while it is not known."
-
-
-def _claims(plan: Plan, label: Column) -> list[str]:
-    claims = ["label_available_at >= event_timestamp"]
-    if plan.label.task != "regression":
-        claims.append(f"{label.name} in ({', '.join(str(code) for code in range(len(plan.label.classes)))})")
-    return [json.dumps(claim) for claim in claims]
-
-
-def _contract(plan: Plan) -> list[dict[str, str]]:
-    """Name, rule and comment of each column, proposed from what was seen."""
-    return [
-        {"name": facts.name, "rule": rule, "note": note}
-        for facts in plan.table.facts.values()
-        for rule, note in [_rule(facts, plan, plan.time.name)]
-    ]
-
-
-def _late(plan: Plan) -> dict[str, Any] | None:
-    """The source of labels that come by themselves, and how the label model reads it."""
-    if plan.late is None:
-        return None
-    late, facts = plan.late, plan.late.table.facts.values()
-    first = calendar(late.table, late.time, plan.asked.timezone, plan.calendar.grain).rows
-    return {
-        "name": f"{plan.name}_labels",
-        "time": late.time.name,
-        "start": min(first),
-        "key": late.key,
-        "quoted_key": quoted(late.key),
-        "quoted_time": quoted(late.time.name),
-        "waits_days": late.waits_days,
-        "contract": [
-            {"name": f.name, "rule": rule, "note": note}
-            for f in facts
-            for rule, note in [_rule(f, plan, late.time.name)]
-        ],
-        "raw": [{"name": f.name, "data_type": _dbt_type(f, late.time.name)} for f in facts],
-    }
-
-
-def _rule(facts: Facts, plan: Plan, time: str) -> tuple[str, str]:
-    is_event_time = facts.name == time
-    kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
-    rules, notes = [f"type: {kind}"], []
-    if facts.is_number and not is_event_time:
-        if facts.low is not None and float(facts.low) >= 0:
-            rules.append("min: 0")
-        notes.append(f"seen {_short(facts.low)} to {_short(facts.high)}")
-    elif facts.dtype == "VARCHAR" and not is_event_time and facts.distinct <= ALLOWED:
-        rules += [f"allowed: [{', '.join(_yaml(value) for value in sorted(facts.values))}]", "new_category_share: 0.05"]
-    elif not is_event_time and facts.dtype == "VARCHAR":
-        notes.append(f"{facts.distinct:,} values seen")
-    if facts.name in plan.null_shares:
-        share = plan.null_shares[facts.name]
-        rules.append(f"max_null_share: {min(1.0, math.ceil((1.5 * share + 0.02) * 100) / 100):g}")
-        notes.append(f"at most {share:.0%} missing in a {plan.calendar.grain}")
-    if facts.name == plan.label.name and plan.delay:
-        rules.append(f"known_at: {plan.asked.delay} later")
-    return ", ".join(rules), "; ".join(notes)
-
-
-def _short(value: str | None) -> str:
-    return "nothing" if value is None else f"{float(value):.6g}"
-
-
-def _dbt_type(facts: Facts, time: str) -> str:
-    if facts.name == time or facts.dtype.startswith("TIMESTAMP"):
-        return "timestamptz"
-    return _DBT[facts.dtype]
-
-
-def _sql(name: str, plain: str) -> str:
-    """A raw column in SQL: as it is if that is a plain name, else in quotes."""
-    return name if name == plain else quoted(name)
-
-
-def _staged(column: Column, *, is_entity: bool) -> str:
-    raw = _sql(column.facts.name, column.name)
-    if is_entity and column.facts.dtype not in ("BIGINT", "VARCHAR"):
-        return f"{raw}::varchar as {column.name}"
-    return raw if raw == column.name else f"{raw} as {column.name}"
-
-
-def _features(plan: Plan) -> list[Feature]:
-    """The features of a row: its columns, and the hour and weekday of its time where they vary."""
-    found = [_feature(column) for column in plan.features]
-    local = f"event_timestamp at time zone '{plan.asked.timezone}'"
-    if plan.time.has_hours:
-        found.append(Feature("event_hour", f"hour({local}) as event_hour", "bigint", "Hour of the event, local time."))
-    if plan.calendar.days > 2 * len(plan.calendar.rows) or (plan.calendar.grain == "day" and plan.calendar.days > 7):
-        found.append(
-            Feature("event_weekday", f"isodow({local}) as event_weekday", "bigint", "Day of the week, 1 is Monday.")
-        )
-    return found
-
-
-def _history(plan: Plan) -> dict[str, Any] | None:
-    """What the history of an entity holds: its events, and the means of up to `MEANS` numbers, over each window."""
-    if plan.entity is None:
-        return None
-    entity, means = plan.entity.name, [c.name for c in plan.features if c.role == "numeric"][:MEANS]
-    found = []
-    for days in plan.history_windows:
-        found.append(Feature(f"{entity}_events_{days}d", "", "bigint", f"Its events in {days} days."))
-        for mean in means:
-            told = f"Mean of {mean} over its events in {days} days."
-            found.append(Feature(f"{entity}_{mean}_mean_{days}d", "", "double", told))
-    return {
-        "name": entity,
-        "data_type": _key_type(plan.entity.facts),
-        "means": means,
-        "windows": list(plan.history_windows),
-        "ttl": f"{max(plan.history_windows)}d",
-        "features": found,
-    }
-
-
-def _key_type(facts: Facts) -> str:
-    """The type of an entity key: Feast takes whole numbers and texts."""
-    return "bigint" if facts.dtype == "BIGINT" else "varchar"
-
-
-def _feature(column: Column) -> Feature:
-    facts, name = column.facts, column.name
-    raw = f"Column {facts.name} of the raw table"
-    if column.role == "moment":
-        cast = "::timestamptz" if facts.dtype == "DATE" else ""
-        sql = f"date_diff('second', {name}{cast}, event_timestamp) / 3600 as hours_since_{name}"
-        return Feature(f"hours_since_{name}", sql, "double", f"Hours from {facts.name} to the event.")
-    if facts.odd:
-        return Feature(name, f"case when isfinite({name}) then {name} end as {name}", "double", f"{raw}; finite.")
-    return Feature(name, name, _DBT[facts.dtype], f"{raw}.")
-
-
-def _yaml(value: Any) -> str:
-    """A value as it may stand in YAML: plain where that is safe, else in quotes."""
-    text = str(value)
-    plain = text.replace("_", "").replace("-", "")
-    is_safe = plain.isalnum() and plain.isascii() and yaml.safe_load(text) == text and not text.startswith("-")
-    return text if is_safe else json.dumps(text, ensure_ascii=False)

@@ -15,9 +15,9 @@ from mlops_assets.core.settings import Task
 from mlops_assets.core.source_settings import ModelGrain
 from mlops_assets.core.windows import format_duration, parse_duration
 from mlops_assets.onboarding.columns import Column, is_key, plain_names, role_of
+from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
-from mlops_assets.onboarding.suspects import SAMPLE, suspects
 from mlops_assets.onboarding.table import Table, read_table
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, time_column
 from mlops_assets.resources.lake import quoted
@@ -255,7 +255,7 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
         ).fetchall()
     }
     names = plain_names([n for n in table.facts if n != time.name], keywords, taken=(f"{asked.name}_id",))
-    doubted = _doubted(table, time, label)
+    suspected = doubted(table, time, label)
     columns, warnings = [], []
     for name, plain in names.items():
         facts = table.facts[name]
@@ -264,48 +264,14 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
             role, why = "left out", "it is the label"
         elif name == asked.entity:
             role, why = "left out", "it is the entity; its history is a feature view of its own"
-        elif role != "left out" and name in doubted:
-            role, why = "left out", doubted[name]
+        elif role != "left out" and name in suspected:
+            role, why = "left out", suspected[name]
             warnings.append(
                 f"{name} looks like leakage: {why}. It is left out of the features; if it was known in time, add it "
                 f"to feat_{asked.name}."
             )
         columns.append(Column(facts, plain, role, why))
     return tuple(columns), warnings
-
-
-def _doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
-    """Columns that were not known at the event, by what they hold: why."""
-    found: dict[str, str] = {}
-    rows = table.rows
-    for name, facts in table.facts.items():
-        if name in (time.name, label.name) or facts.missing == rows:
-            continue
-        column = quoted(name)
-        if facts.is_time:
-            later = _count(
-                table, f"{column}::timestamptz > {time.sql}" + (" + interval '1 day'" if facts.dtype == "DATE" else "")
-            )
-            if later > 0.01 * (rows - facts.missing):
-                found[name] = f"it lies after {time.name} in {later / (rows - facts.missing):.0%} of its rows"
-        elif 0.01 < facts.missing_share < 0.99 and 0.01 < label.missing_share < 0.99:
-            apart = _count(table, f"({column} is null) <> ({quoted(label.name)} is null)")
-            if apart < 0.001 * rows:
-                found[name] = "it is there exactly where the label is"
-    sql = label.sql.format(column=quoted(label.name))
-    sample = table.connection.execute(
-        f'select *, {sql} as "the label" from {table.relation} using sample {SAMPLE} rows (reservoir, 13)'
-    ).df()
-    judged = [
-        n
-        for n, f in table.facts.items()
-        if n not in (time.name, label.name) and role_of(f)[0] != "left out" and not f.is_time
-    ]
-    return {**suspects(sample[judged], sample["the label"], label.task), **found}
-
-
-def _count(table: Table, condition: str) -> int:
-    return int(table.first(f"select count(*) from {table.relation} where {condition}")[0])
 
 
 def _null_shares(table: Table, time: TimeColumn, days: Calendar) -> dict[str, float]:
