@@ -115,3 +115,22 @@ def test_scores_that_do_not_fit_the_task() -> None:
         adopted_estimator(LinearSVC().fit(x, y), COLUMNS, "binary")
     with pytest.raises(CannotAdopt, match=r"Its classes are .*no"):
         adopted_estimator(LogisticRegression().fit(x, np.where(y == 1, "yes", "no")), COLUMNS, "binary")
+
+
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
+def test_what_is_said_of_a_foreign_models_features_adds_up(task: str) -> None:
+    import pandas as pd
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    rng = np.random.default_rng(3)
+    x = pd.DataFrame(rng.normal(size=(200, 2)), columns=["x", "a__y"])
+    y = {"binary": (x["x"] > 0).astype(int), "regression": 3 * x["x"], "multiclass": np.digitize(x["x"], [-0.5, 0.5])}
+    kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
+    model = adopted_estimator(kind(20, random_state=1).fit(x, y[task]), COLUMNS, task)  # type: ignore[arg-type]
+    rows = x.set_axis(["a__x", "a__y"], axis=1)
+    scores = model.predict(rows)
+    assert scores.shape == ((200, 3) if task == "multiclass" else (200,))
+    told = model.contributions(rows)
+    raw = told.T.groupby(level=0).sum().T.to_numpy() if task == "multiclass" else told.sum(axis=1).to_numpy()
+    np.testing.assert_allclose(raw, model.fitted._raw(rows.to_numpy(dtype=np.float32)), atol=1e-6)  # type: ignore[attr-defined]
+    assert next(iter(model.importance())) == "a__x", "only x matters"

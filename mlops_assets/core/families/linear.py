@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.families import Attempt, Rows
+from mlops_assets.core.families import Attempt, Fitted, Rows
 from mlops_assets.core.families.skops_file import dumps, loads
 from mlops_assets.core.matrix import FloatMatrix
 from mlops_assets.core.metrics import Metric, Task
@@ -62,10 +62,12 @@ class Linear:
             estimator = _estimator(recipe).fit(numbers.matrix, numbers.y, sample_weight=numbers.weights)
         return dumps(piped(columns, estimator), recipe)
 
-    def read(self, content: bytes) -> FittedLinear:
+    def read(self, content: bytes) -> Fitted:
         """See `Family`."""
+        from mlops_assets.core.families.foreign import FittedForeign, is_foreign
+
         native, recipe = loads(content)
-        return FittedLinear(recipe, native)
+        return FittedForeign(recipe, native) if is_foreign(native) else FittedLinear(recipe, native)
 
 
 def _estimator(recipe: Recipe) -> Any:
