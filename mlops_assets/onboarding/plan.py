@@ -248,13 +248,7 @@ def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:
 
 def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tuple[tuple[Column, ...], list[str]]:
     """What becomes of each column but the time; and what to look at."""
-    keywords = {
-        str(word)
-        for (word,) in table.connection.execute(
-            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
-        ).fetchall()
-    }
-    names = plain_names([n for n in table.facts if n != time.name], keywords, taken=(f"{asked.name}_id",))
+    names = plain_names([n for n in table.facts if n != time.name], table.keywords, taken=(f"{asked.name}_id",))
     suspected = doubted(table, time, label)
     columns, warnings = [], []
     for name, plain in names.items():

@@ -93,6 +93,14 @@ class Table:
         return self.connection.execute(query, dict(given or {})).fetchall()[0]
 
     @property
+    def keywords(self) -> frozenset[str]:
+        """Words of SQL that no column may be called without quotes."""
+        found = self.connection.execute(
+            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+        ).fetchall()
+        return frozenset(str(word) for (word,) in found)
+
+    @property
     def rows(self) -> int:
         """Rows in all."""
         return next(iter(self.facts.values())).rows

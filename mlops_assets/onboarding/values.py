@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from mlops_assets.onboarding.columns import Column
+from mlops_assets.onboarding.columns import Column, plain_names
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.table import Facts
 from mlops_assets.onboarding.times import calendar
@@ -43,7 +44,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
     """What the templates name."""
     label = next(column for column in plan.columns if column.facts.name == plan.label.name)
     grain = plan.calendar.grain
-    features = _features(plan)
+    features, words = _features(plan), plan.table.keywords
     sizes = sorted(plan.calendar.rows.values())
     return {
         "name": plan.name,
@@ -66,10 +67,10 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "gate_rows": plan.gate_rows,
         "gate_window": plan.gate_window,
         "monitoring_window": plan.monitoring_window,
-        "row_id": f"{quoted(plan.key)}::varchar"
+        "row_id": f"{_sql(plan.key, words)}::varchar"
         if plan.key
         else "strftime(partition, '%Y%m%d') || '-' || file_row_number",
-        "quoted_time": quoted(plan.time.name),
+        "raw_time": _sql(plan.time.name, words),
         "staged": [
             _staged(column, is_entity=column is plan.entity)
             for column in plan.columns
@@ -80,7 +81,9 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "features": features,
         "longest": _LONGEST[grain],
         "label_column": label.name,
-        "label_sql": plan.label.sql.format(column=f"labels.{quoted(label.facts.name)}" if plan.late else label.name),
+        "label_sql": plan.label.sql.format(
+            column=f"labels.{_sql(label.facts.name, words)}" if plan.late else label.name
+        ),
         "label_description": _label_description(plan),
         "claims": _claims(plan, label),
         "entity": _history(plan),
@@ -124,15 +127,15 @@ def _late(plan: Plan) -> dict[str, Any] | None:
     """The source of labels that come by themselves, and how the label model reads it."""
     if plan.late is None:
         return None
-    late, facts = plan.late, plan.late.table.facts.values()
+    late, facts, words = plan.late, plan.late.table.facts.values(), plan.table.keywords
     first = calendar(late.table, late.time, plan.asked.timezone, plan.calendar.grain).rows
     return {
         "name": f"{plan.name}_labels",
         "time": late.time.name,
         "start": min(first),
         "key": late.key,
-        "quoted_key": quoted(late.key),
-        "quoted_time": quoted(late.time.name),
+        "raw_key": _sql(late.key, words),
+        "raw_time": _sql(late.time.name, words),
         "waits_days": late.waits_days,
         "contract": [
             {"name": f.name, "rule": rule, "note": note}
@@ -177,13 +180,13 @@ def _dbt_type(facts: Facts, time: str) -> str:
     return _DBT[facts.dtype]
 
 
-def _sql(name: str, plain: str) -> str:
+def _sql(name: str, keywords: Collection[str]) -> str:
     """A raw column in SQL: as it is if that is a plain name, else in quotes."""
-    return name if name == plain else quoted(name)
+    return name if plain_names([name], keywords)[name] == name else quoted(name)
 
 
 def _staged(column: Column, *, is_entity: bool) -> str:
-    raw = _sql(column.facts.name, column.name)
+    raw = column.name if column.facts.name == column.name else quoted(column.facts.name)
     if is_entity and column.facts.dtype not in ("BIGINT", "VARCHAR"):
         return f"{raw}::varchar as {column.name}"
     return raw if raw == column.name else f"{raw} as {column.name}"

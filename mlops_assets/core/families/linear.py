@@ -15,15 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.core.families import Attempt, Fitted, Rows
+from mlops_assets.core.families import Attempt, Rows
 from mlops_assets.core.families.skops_file import dumps, loads
 from mlops_assets.core.matrix import FloatMatrix
 from mlops_assets.core.metrics import Metric, Task
 from mlops_assets.core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mlops_assets.core.families.foreign import FittedForeign
 
 MAX_CATEGORIES = 32
 """Columns of one categorical feature: the most frequent values, and the rest as one. A rarer value has too few rows for
@@ -62,7 +65,7 @@ class Linear:
             estimator = _estimator(recipe).fit(numbers.matrix, numbers.y, sample_weight=numbers.weights)
         return dumps(piped(columns, estimator), recipe)
 
-    def read(self, content: bytes) -> Fitted:
+    def read(self, content: bytes) -> FittedLinear | FittedForeign:
         """See `Family`."""
         from mlops_assets.core.families.foreign import FittedForeign, is_foreign
 
