@@ -18,7 +18,7 @@ from mlops_assets.resources.home import Home
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=example("mlops backup /srv/copies/monday"))(backup)
-    app.command(epilog=example("mlops migrate", "mlops --home /srv/mlops migrate"))(migrate)
+    app.command(epilog=example("mlops migrate"))(migrate)
 
 
 def backup(

@@ -9,6 +9,7 @@ import dagster as dg
 import yaml
 
 from mlops_assets.components.landing_source import build_raw_asset
+from mlops_assets.components.monitoring_assets import _by_partition, _days
 from mlops_assets.components.partitions import Calendar, declared_calendar
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.home import PROJECT_ROOT
@@ -56,3 +57,11 @@ def test_a_source_of_another_start_and_zone_goes_into_the_same_job(tmp_path: Pat
     assert {key.path[-1] for key in found.asset_layer.executable_asset_keys} == {"flights", "orders"}
     assert calendar.start == date(2013, 1, 1)
     assert ORDERS["name"] == declared[0]["name"]
+
+
+def test_a_months_predictions_are_those_of_its_days() -> None:
+    assert len(_days(["2024-02-01"], "month")) == 29
+    assert _days(["2024-01-29"], "week") == [date(2024, 1, 29 + n) if n < 3 else date(2024, 2, n - 2) for n in range(7)]
+    rows = {date(2024, 2, 1): 3, date(2024, 2, 29): 4, date(2024, 3, 1): 5}
+    assert _by_partition(rows, "month") == {"2024-02-01": 7, "2024-03-01": 5}
+    assert _by_partition(rows, "day") == {"2024-02-01": 3, "2024-02-29": 4, "2024-03-01": 5}
