@@ -104,7 +104,7 @@ def test_a_stop_before_all_is_up_ends_the_waiting(tmp_path: Path) -> None:
     assert wait_until_up([part], part.address, stop) is False
     stop_all([part])
     assert part.process is not None
-    assert part.process.returncode == -signal.SIGTERM
+    assert part.process.returncode in (-signal.SIGTERM, -signal.SIGKILL)  # killed where it is slow to end
 
 
 def test_stopping_leaves_no_grandchild(tmp_path: Path) -> None:

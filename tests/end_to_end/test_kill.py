@@ -57,7 +57,8 @@ def content(world: World) -> dict[str, Any]:
         if name.endswith(".json"):
             # Sums in linear algebra may differ in the last digits from one process to the next; hashes may not.
             values = json.loads(content, parse_float=lambda text: float(f"{float(text):.12g}"))
-            found[name] = {key: v for key, v in values.items() if key not in ("mlflow_run", "path", "state")}
+            of_one_run = ("mlflow_run", "path", "state") if isinstance(values, dict) else ()
+            found[name] = {key: values[key] for key in values if key not in of_one_run} if of_one_run else values
         else:
             # Evidently gives each plot of its page a random name.
             found[name] = "a page" if name.endswith(".html") else content
