@@ -57,7 +57,8 @@ class FeaturesByKey:
         asked = frame[["row_id"]].reset_index(drop=True).rename_axis("place").reset_index()
         with self.lake.connect() as connection:
             found = connection.execute(
-                "select file.* exclude (row_id) from asked join read_parquet($file) as file using (row_id) order by place",
+                "select file.* exclude (row_id) from asked join read_parquet($file) as file using (row_id) "
+                "order by place",
                 {"file": str(self.file)},
             ).df()
         assert len(found) == len(asked)
