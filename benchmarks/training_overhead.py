@@ -1,7 +1,8 @@
 """What a retraining run costs around its XGBoost fits: `python benchmarks/training_overhead.py [--quick]`.
 
 Seeded synthetic rows, 20 trials, the refit, figures, logging to MLflow, registering and promoting, in a
-temporary home; 100,000 x 50 and, without --quick, 1,000,000 x 50. The last line is JSON.
+temporary home; 100,000 x 50 and, without --quick, 1,000,000 x 50. The whole of it is to take less than five minutes on
+two cores at 1,000,000 rows, of which a search sees a sample of 100,000 (`training.trial_rows`). The last line is JSON.
 
 A fit is the time inside `Booster.update` (growing trees and nothing else). Trials run side by side, so the
 fits of the search count as their sum divided by the workers; everything else of the wall time is overhead:
@@ -34,6 +35,8 @@ from mlops_assets.resources.registry import Registry
 FEATURES = 50
 DAYS = 120
 TRIALS = 20
+TARGET_SECONDS = 300.0
+"""Of everything, at 1,000,000 rows."""
 
 
 def rows(n: int) -> tuple[pd.DataFrame, np.ndarray, pd.DatetimeIndex]:
@@ -141,7 +144,9 @@ def main() -> None:
         results = [measure(size, home) for size in sizes]
     for result in results:
         print(", ".join(f"{name} {value:,}" for name, value in result.items()))
-    print(json.dumps({"benchmark": "training_overhead", "target": "ratio < 1", "results": results}))
+    target = f"ratio < 1; total < {TARGET_SECONDS:g} s at 1,000,000 rows"
+    met = all(result["ratio"] < 1.0 and result["total"] < TARGET_SECONDS for result in results)
+    print(json.dumps({"benchmark": "training_overhead", "target": target, "met": met, "results": results}))
 
 
 if __name__ == "__main__":
