@@ -155,6 +155,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "plot": dg.MetadataValue.md(watched.plot),
                 **({"report": dg.MetadataValue.path(str(watched.html))} if watched.html else {}),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
+                **watched.numbers,
                 "reason": watched.reason,
             },
         )
@@ -193,6 +194,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "by_window": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
+                **watched.numbers,
                 "reason": watched.reason,
             },
         )

@@ -5,15 +5,17 @@ statistics (`drift_compare`), which columns are slices (`monitoring.slices` of a
 (`drift_findings`).
 
 A carrier with a tenth of the rows may lose a feature altogether and move its PSI over all rows by next to nothing. A
-slice has few rows, though, and many slices times many features are many chances: a PSI must be above the policy's level
-by what sampling alone adds on average, (groups - 1) (1 / n + 1 / m), and twice as large as that of all rows. What then
-still rings by chance is days that are not alike; nothing follows from it but a line in the report.
+slice has few rows, though, and many slices times many features are many chances: a PSI must be above the policy's
+level by what sampling alone adds on average, (groups - 1) (1 / n + 1 / m), twice as large as that of all rows, and
+larger than what the older and the newer half of the slice's own reference differ by, so that a mean over four weeks,
+which takes few values in a slice, does not ring each month. What then still rings by chance is days that are not
+alike; nothing follows from it but a line in the report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,22 @@ MAX_SLICES = 100
 """The largest ones are kept."""
 TIMES = 2.0
 """A slice's value must be so many times that of all rows."""
+STATISTICS = ("psi", "kl", "js", "wasserstein", "new_share", "missing_change")
+"""Those whose size within the reference is looked at."""
 TOLD = 3
+
+
+@dataclass(frozen=True)
+class SliceReference:
+    """What a slice was like.
+
+    Attributes:
+        profile: of its rows.
+        usual: feature -> statistic -> how far the newer half of its rows is from the older; absent where unknown.
+    """
+
+    profile: Profile
+    usual: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,8 +116,33 @@ def slice_profiles(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any]) -
     return {name: Profile.of(grid, frame.iloc[rows]) for name, rows in sorted(found)}
 
 
+def slice_references(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any]) -> dict[str, SliceReference]:
+    """The slices of a reference that are large enough to be compared with, and what is usual in them.
+
+    Args:
+        grid: of the reference's features.
+        frame: its rows, in the order of time.
+        slices: column -> values, shape (n,).
+    """
+    found = {}
+    for name, rows in slice_rows(slices):
+        if rows.size < MIN_ROWS:
+            continue
+        halves = [Profile.of(grid, frame.iloc[half]) for half in np.array_split(np.sort(rows), 2)]
+        found[name] = SliceReference(halves[0] + halves[1], _between(*halves))
+    kept = sorted(found, key=lambda name: (-found[name].profile.rows, name))[:MAX_SLICES]
+    return {name: found[name] for name in sorted(kept)}
+
+
+def _between(older: Profile, newer: Profile) -> dict[str, dict[str, float]]:
+    return {
+        drift.feature: {name: abs(value) for name in STATISTICS if (value := getattr(drift, name)) is not None}
+        for drift in compare(older, newer)
+    }
+
+
 def local_drift(
-    reference: Mapping[str, Profile],
+    reference: Mapping[str, SliceReference],
     current: Mapping[str, Profile],
     *,
     whole: Sequence[FeatureDrift],
@@ -110,29 +152,25 @@ def local_drift(
     """The features that moved in a slice and not in all rows.
 
     Args:
-        reference: `slice_profiles` of the reference.
-        current: of the window, on the same grid.
+        reference: `slice_references` of the reference.
+        current: `slice_profiles` of the window, on the same grid.
         whole: the drift of all rows, as `compare` returned it.
         levels: of its statistics; the slices' are wider by what their size adds.
         importance: feature -> share of the champion's gain.
     """
     everywhere = {drift.feature: drift for drift in whole}
     moved = {drift.feature for drift in whole if breaches(drift, levels)}
-    large = [name for name in current if name in reference and _is_large(reference[name], current[name])]
+    large = [name for name in current if name in reference and current[name].rows >= MIN_ROWS]
     found = [
-        _finding(name, breach, everywhere[breach.feature], reference[name], current[name], importance)
+        _finding(name, breach, everywhere[breach.feature], reference[name].profile, current[name], importance)
         for name in large
-        for drift in compare(reference[name], current[name])
+        for drift in compare(reference[name].profile, current[name])
         if drift.feature in everywhere and drift.feature not in moved
-        for breach in _own(drift, everywhere[drift.feature], levels, _groups(drift, reference[name], current[name]))[:1]
+        for breach in _own(drift, everywhere[drift.feature], levels, reference[name], current[name])[:1]
     ]
     found.sort(key=lambda finding: (-finding.matters, -finding.value / max(finding.level, 1e-9), finding.slice))
     small = tuple(sorted({*reference, *current} - set(large)))
     return LocalDrift(tuple(found), len(large), small, _sentence(found, len(large), small))
-
-
-def _is_large(reference: Profile, current: Profile) -> bool:
-    return min(reference.rows, current.rows) >= MIN_ROWS
 
 
 def _groups(drift: FeatureDrift, reference: Profile, current: Profile) -> int:
@@ -142,20 +180,22 @@ def _groups(drift: FeatureDrift, reference: Profile, current: Profile) -> int:
     return int(np.count_nonzero(reference.counts[drift.feature] + current.counts[drift.feature]))
 
 
-def _own(drift: FeatureDrift, whole: FeatureDrift, levels: Levels, groups: int) -> list[Breach]:
-    """What is beyond the levels of a slice of this size, and well beyond what all rows show; the worst first."""
-    agreed = levels.level.get(drift.feature, {})
-    level = {name: _level(name, value, drift, whole, groups) for name, value in agreed.items()}
-    return breaches(drift, replace(levels, level={drift.feature: level}))
-
-
-def _level(statistic: str, level: float, drift: FeatureDrift, whole: FeatureDrift, groups: int) -> float:
-    if statistic.endswith("_p"):
+def _own(
+    drift: FeatureDrift, whole: FeatureDrift, levels: Levels, reference: SliceReference, current: Profile
+) -> list[Breach]:
+    """What is beyond the levels of such a slice, its own past, and well beyond what all rows show; the worst first."""
+    level = dict(levels.level.get(drift.feature, {}))
+    usual = reference.usual.get(drift.feature, {})
+    for statistic in level:
         # A p-value knows how many rows there are; that of all rows is above its level, or nobody would ask.
-        return level
-    if statistic == "psi" and drift.n_reference and drift.n_current:
-        level += (groups - 1) * (1.0 / drift.n_reference + 1.0 / drift.n_current)
-    return max(level, TIMES * abs(getattr(whole, statistic) or 0.0))
+        if statistic.endswith("_p"):
+            continue
+        if statistic == "psi" and drift.n_reference and drift.n_current:
+            groups = _groups(drift, reference.profile, current)
+            level[statistic] += (groups - 1) * (1.0 / drift.n_reference + 1.0 / drift.n_current)
+        over_all = TIMES * abs(getattr(whole, statistic) or 0.0)
+        level[statistic] = max(level[statistic], over_all, usual.get(statistic, 0.0))
+    return breaches(drift, replace(levels, level={drift.feature: level}))
 
 
 def _finding(

@@ -44,5 +44,4 @@ def answered(answer: Any) -> dict[str, Any]:
 
 def told(answer: Any) -> str:
     """The same as a sentence."""
-    text = str(answer) if isinstance(answer, CannotJudge) else str(answer.sentence)
-    return text[:1].upper() + text[1:]
+    return f"{answer}." if isinstance(answer, CannotJudge) else str(answer.sentence)

@@ -62,7 +62,7 @@ class Explained:
     def sentences(self) -> list[str]:
         """All of it for people, without the findings."""
         weights = None if isinstance(self.shift, CannotJudge) else self.shift.weights
-        shifts = [told(self.shift), *([weights.sentence] if weights else [])]
+        shifts = [f"Scores: {told(self.shift)}", *([f"Weights: {weights.sentence}"] if weights else [])]
         return [*shifts, *self.together.sentences, self.levels.sentence]
 
     def markdown(self) -> str:

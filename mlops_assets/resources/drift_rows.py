@@ -71,8 +71,13 @@ class RowsDrift:
     @property
     def sentences(self) -> list[str]:
         """For people."""
-        answers = (self.classifier, self.reconstruction, self.support, self.local)
-        return [told(answer) for answer in answers if answer is not None]
+        answers = {
+            "Classifier": self.classifier,
+            "Reconstruction": self.reconstruction,
+            "Support": self.support,
+            "Slices": self.local,
+        }
+        return [f"{what}: {told(answer)}" for what, answer in answers.items() if answer is not None]
 
     def markdown(self) -> str:
         """The slices' findings as a table; empty where there are none."""
@@ -137,7 +142,7 @@ def _local(
         return slices
     values = {name: rows[name].to_numpy() for name in slice_columns(model, rows)}
     current = slice_profiles(slices.grid, rows, values)
-    return local_drift(slices.profiles, current, whole=drifts, levels=levels, importance=importance)
+    return local_drift(slices.references, current, whole=drifts, levels=levels, importance=importance)
 
 
 def _or_why(look: Callable[[], T]) -> T | CannotJudge:

@@ -9,7 +9,7 @@ A window is judged once for each state of its data: a corrected day judges it ag
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,21 @@ def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -
         reason=reason,
         html=html,
         more={"findings": newest.explained.markdown()},
+        numbers=_numbers(newest.summary, top),
     )
+
+
+def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[str, float]:
+    inputs, scores = summary["checks"]
+    found = {
+        "drifted_share": inputs["value"],
+        "largest_psi": top[0].psi if top else None,
+        "scores_drifted": scores["value"],
+        "classifier_auc": summary["domain_classifier"].get("auc"),
+        "outside_joint_support": summary["outside_support"].get("outside_joint"),
+        "rows": summary["rows"],
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _compare(reference: Profile, rows: pd.DataFrame) -> list[FeatureDrift]:

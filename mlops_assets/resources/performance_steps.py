@@ -9,7 +9,7 @@ A window is judged once for each state of its data: a corrected day or a restate
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -107,7 +107,25 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         plot=metric_plot(model.metric, found, title=f"{model.metric} by window"),
         reason=" ".join([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
+        numbers=_numbers(model, found),
     )
+
+
+def _numbers(model: ModelSettings, found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of the newest window with labels, and what is estimated of the newest."""
+    labelled = [summary["performance"] for summary in found if summary["performance"]["labelled"]]
+    newest = found[-1]
+    measured = labelled[-1]["metrics"] if labelled else {}
+    numbers = {
+        # `profit` is the plot's name.
+        **{"profit_per_row" if name == PROFIT else name: estimate["value"] for name, estimate in measured.items()},
+        f"{model.metric}_lower": measured.get(model.metric, {}).get("lower"),
+        f"{model.metric}_upper": measured.get(model.metric, {}).get("upper"),
+        f"{model.metric}_estimated": newest["estimated"].get(model.metric, {}).get("value"),
+        "unlabelled_share": newest["performance"]["share_unlabelled"],
+        "rows": newest["rows"],
+    }
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _judge_performance(

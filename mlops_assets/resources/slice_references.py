@@ -16,7 +16,7 @@ import pandas as pd
 
 from mlops_assets.core.drift import Grid, Profile
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.local_drift import BINS, MIN_ROWS, slice_profiles
+from mlops_assets.core.local_drift import BINS, SliceReference, slice_references
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.gating import slice_columns
@@ -29,10 +29,10 @@ FILE = "slices.json"
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of a reference: the grid of their features, and `column=value` -> profile."""
+    """Slices of a reference: the grid of their features, and `column=value` -> what the slice was like."""
 
     grid: Grid
-    profiles: Mapping[str, Profile]
+    references: Mapping[str, SliceReference]
 
 
 def slices_of(data: ModelData, rows: pd.DataFrame, *, as_of: datetime) -> dict[str, Any]:
@@ -61,22 +61,21 @@ def profiled(
 
     Args:
         data: of the monitored model.
-        rows: of the reference.
+        rows: of the reference, in the order of time.
         columns: the features.
         as_of: by when the rows were known.
     """
     if not data.model.monitoring.slices:
         return None
     grid = Grid.from_reference(rows, kinds(columns), bins=BINS)
-    found = slice_profiles(grid, rows, slices_of(data, rows, as_of=as_of))
-    return Slices(grid, {name: profile for name, profile in found.items() if profile.rows >= MIN_ROWS})
+    return Slices(grid, slice_references(grid, rows, slices_of(data, rows, as_of=as_of)))
 
 
 def write_slices(lake: Lake, model: str, version: int, slices: Slices | None) -> None:
     """Keep the slices of what a version was fitted on."""
     if slices is not None:
-        kept = {name: profile.to_json() for name, profile in slices.profiles.items()}
-        text = json.dumps({"grid": slices.grid.to_json(), "profiles": kept})
+        kept = {name: {"profile": one.profile.to_json(), "usual": one.usual} for name, one in slices.references.items()}
+        text = json.dumps({"grid": slices.grid.to_json(), "slices": kept})
         write_text(reference_folder(lake, model, version) / FILE, text)
 
 
@@ -93,4 +92,5 @@ def read_slices(lake: Lake, model: str, version: int) -> Slices:
         )
     kept = json.loads(path.read_text(encoding="utf-8"))
     grid = Grid.from_json(kept["grid"])
-    return Slices(grid, {name: Profile.from_json(text, grid) for name, text in kept["profiles"].items()})
+    found = {name: (Profile.from_json(one["profile"], grid), one["usual"]) for name, one in kept["slices"].items()}
+    return Slices(grid, {name: SliceReference(profile, usual) for name, (profile, usual) in found.items()})

@@ -36,6 +36,8 @@ class Watched:
         reason: a sentence.
         html: the report that people look at; None where there is none.
         more: further Markdown by name.
+        numbers: of the newest window, by name: Dagster draws them over the materializations. What is not known is
+            left out.
     """
 
     windows: list[str]
@@ -45,6 +47,7 @@ class Watched:
     reason: str
     html: Path | None = None
     more: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:

@@ -57,6 +57,11 @@ def test_a_closed_window_is_reported_with_table_plot_and_page(drifting: World) -
     assert told["drift_report"]["windows"].value == "2013-02-18..2013-02-24, 2013-02-25..2013-03-03"
     assert told["drift_report"]["report"].value.endswith("report.html")
     assert told["performance_report"]["by_window"].value.startswith("|")
+    # Numbers, which Dagster draws over the materializations.
+    assert told["drift_report"]["drifted_share"].value == checks["inputs_match_reference"].metadata["value"].value
+    assert told["drift_report"]["largest_psi"].value > 0.2
+    assert told["performance_report"]["roc_auc"].value == checks["performance_holds"].metadata["value"].value
+    assert "roc_auc_lower" not in told["performance_report"]  # a week has no interval, and no made-up one
 
 
 def test_partitions_that_a_person_chose_are_scored(world: World) -> None:

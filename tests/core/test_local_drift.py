@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.core.calibration import preset_levels
 from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, psi
-from mlops_assets.core.local_drift import BINS, LocalDrift, local_drift, slice_profiles
+from mlops_assets.core.local_drift import BINS, LocalDrift, local_drift, slice_profiles, slice_references
 
 KINDS = {"x": "numeric", "c": "categorical", "calm": "numeric"}
 
@@ -32,10 +32,11 @@ GRID = Grid.from_reference(REFERENCE, KINDS, bins=BINS)  # type: ignore[arg-type
 
 
 def look(current: pd.DataFrame, policy: DriftPolicy | None = None, **importance: float) -> LocalDrift:
-    profiles = [slice_profiles(GRID, frame, {"carrier": frame["carrier"].to_numpy()}) for frame in (REFERENCE, current)]
+    before = slice_references(GRID, REFERENCE, {"carrier": REFERENCE["carrier"].to_numpy()})
+    now = slice_profiles(GRID, current, {"carrier": current["carrier"].to_numpy()})
     whole = compare(Profile.of(GRID, REFERENCE), Profile.of(GRID, current))
     levels = preset_levels(list(KINDS), policy or DriftPolicy())
-    return local_drift(*profiles, whole=whole, levels=levels, importance=importance)
+    return local_drift(before, now, whole=whole, levels=levels, importance=importance)
 
 
 def in_slice(frame: pd.DataFrame, carrier: str, **changes: object) -> pd.DataFrame:
@@ -90,6 +91,23 @@ def test_values_that_go_missing_and_new_categories_in_one_slice_are_findings() -
     new = look(SAME.assign(c=SAME["c"].where((SAME["carrier"] != "EV") | ~third, "never seen")))
     ((name, feature),) = {(f.slice, f.feature) for f in new.findings}
     assert (name, feature) == ("carrier=EV", "c")
+
+
+def test_what_moved_as_far_within_the_reference_is_usual() -> None:
+    """The airline's `x` went up by 1 half-way through the reference: as far in the window is nothing new."""
+    wandering = REFERENCE.copy()
+    wandering.loc[(wandering["carrier"] == "B6") & (wandering.index >= len(wandering) / 2), "x"] += 1.0
+    grid = Grid.from_reference(wandering, KINDS, bins=BINS)  # type: ignore[arg-type]
+    before = slice_references(grid, wandering, {"carrier": wandering["carrier"].to_numpy()})
+    assert before["carrier=B6"].usual["x"]["psi"] > 0.5
+    assert before["carrier=B6"].profile.rows == (wandering["carrier"] == "B6").sum()
+    for shift, found in ((1.0, 0), (3.0, 1)):
+        moved = SAME.copy()
+        moved.loc[moved["carrier"] == "B6", "x"] += shift
+        now = slice_profiles(grid, moved, {"carrier": moved["carrier"].to_numpy()})
+        whole = compare(Profile.of(grid, wandering), Profile.of(grid, moved))
+        levels = preset_levels(list(KINDS), DriftPolicy())
+        assert len(local_drift(before, now, whole=whole, levels=levels, importance={}).findings) == found
 
 
 def test_a_p_value_is_a_level_too() -> None:
