@@ -31,6 +31,8 @@ class DriftPolicy:
         wasserstein: in standard deviations, off by default.
         new_category_share: largest share of unseen categories, 0.05 by default.
         missing_change: largest rise of the missing share, 0.1 by default.
+        outside_share: largest share of numbers outside the reference's range, off by default: the range of a small
+            reference is set by two rows.
         max_share: largest share of drifted features among those judged, 0.05 by default.
     """
 
@@ -42,6 +44,7 @@ class DriftPolicy:
     wasserstein: float | None = None
     new_category_share: float | None = 0.05
     missing_change: float | None = 0.1
+    outside_share: float | None = None
     max_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -123,6 +126,7 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
         ("Wasserstein", drift.wasserstein, policy.wasserstein),
         ("new categories", drift.new_share, policy.new_category_share),
         ("missing share up by", drift.missing_change, policy.missing_change),
+        ("outside the range", drift.outside_share, policy.outside_share),
     )
     below = (("KS p", drift.ks_p, policy.ks_p), ("chi-squared p", drift.chi2_p, policy.chi2_p))
     told = [f"{name} {v:.3g} over {lim:g}" for name, v, lim in above if v is not None and lim is not None and v > lim]

@@ -33,7 +33,7 @@ MAX_SLICES = 100
 """The largest ones are kept."""
 TIMES = 2.0
 """A slice's value must be so many times that of all rows."""
-STATISTICS = ("psi", "kl", "js", "wasserstein", "new_share", "missing_change")
+STATISTICS = ("psi", "kl", "js", "wasserstein", "new_share", "missing_change", "outside_share")
 """Those whose size within the reference is looked at."""
 TOLD = 3
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from mlops_assets.core.calibration import preset_levels
 from mlops_assets.core.drift import (
     BINS,
     DriftPolicy,
@@ -326,6 +327,15 @@ def test_a_column_gone_missing_counts_as_drift_even_if_nothing_else_can_be_judge
 )
 def test_presets(preset: str, numbers: dict, passed: bool) -> None:
     assert drift_verdict([found("x", **numbers)], DriftPolicy.preset(preset)).passed is passed
+
+
+def test_the_range_is_a_limit_where_it_is_agreed() -> None:
+    beyond = [found("x", outside_share=0.02)]
+    assert drift_verdict(beyond, DriftPolicy()).passed is True
+    assert drift_verdict(beyond, DriftPolicy(outside_share=0.05)).passed is True
+    broken = drift_verdict(beyond, DriftPolicy(outside_share=0.01))
+    assert (broken.passed, broken.findings["x"]) == (False, "x outside the range 0.02 over 0.01")
+    assert preset_levels(["x"], DriftPolicy(outside_share=0.01)).level["x"]["outside_share"] == 0.01
 
 
 def test_a_wrong_drift_policy_names_the_remedy() -> None:
