@@ -14,7 +14,7 @@ from mlops_assets.core.incidents import Incident, digested
 from mlops_assets.defs.sensors import ON, STALE_VIEWS, misnamed_files, stale_sources, stale_views
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.channels import Channels
-from mlops_assets.resources.model_alarms import PREFIXES, model_alarms
+from mlops_assets.resources.model_alarms import PREFIXES, Alarm, model_alarms
 from mlops_assets.resources.platform import Platform
 
 DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
@@ -31,7 +31,7 @@ def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts
     """Tells people: alarms of the models, updates and the all-clear of incidents, the daily digest."""
     if platform.home.settings.landing:
         return dg.SkipReason("A replay pages nobody: its alerts stand in its own log.")
-    alarms = [alarm for model in platform.models().values() for alarm in model_alarms(platform, model)]
+    alarms = _of_models(platform)
     for alarm in alarms:
         asset = alarm.pop("asset", None)
         alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
@@ -43,6 +43,10 @@ def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts
     state = alerts.incidents.change(lambda known: digested(known, datetime.now(UTC), hour=hour))
     sent = alerts.incidents.deliver(Channels.from_environment())
     return dg.SkipReason(f"{len(state.open)} open incidents; {sent} of {len(state.outbox)} messages sent.")
+
+
+def _of_models(platform: Platform) -> list[Alarm]:
+    return [alarm for model in platform.models().values() for alarm in model_alarms(platform, model)]
 
 
 def _lasting(platform: Platform) -> Iterator[str]:

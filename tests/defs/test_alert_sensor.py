@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from mlops_assets.defs import alert_sensor as module
 from mlops_assets.defs import sensors
 from mlops_assets.defs.alert_sensor import alert_sensor
 from mlops_assets.resources.home import HomeSettings
@@ -83,3 +85,20 @@ def test_a_replay_pages_nobody(floor: Floor, receiver: Receiver) -> None:
     floor.landing.home.configure(HomeSettings(landing=str(floor.landing.home.root / "landing")))
     assert "replay" in floor.tick(alert_sensor)[1]
     assert receiver.posts == []
+
+
+def test_an_alarm_of_a_model_links_to_the_run_that_saw_it(
+    floor: Floor, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.asset(key=["orders", "rollout"])
+    def rollout() -> None:
+        """The asset that the alarm is about."""
+
+    told = {"happened": "a.", "did": "b.", "do": "c.", "runbook": "stopped-candidate", "severity": "notify"}
+    alarm = {"key": "rollout/orders", "incident": "r1", "asset": ("orders", "rollout"), **told}
+    monkeypatch.setattr(module, "_of_models", lambda platform: [dict(alarm)])
+    done = dg.materialize([rollout], instance=floor.instance)
+    for _ in range(2):
+        floor.tick(alert_sensor)
+    assert receiver.titles() == ["[mlops notify] rollout/orders"]
+    assert f"Run: http://127.0.0.1:3000/runs/{done.run_id}\nRunbook: " in receiver.posts[0]["message"]
