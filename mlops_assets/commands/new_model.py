@@ -52,7 +52,7 @@ def new_model(
         str, typer.Option("--label-delay", metavar="LENGTH", help="From a row to its label, such as 12h or 30d.")
     ] = "0d",
     grain: Annotated[
-        Literal["day", "week", "month"] | None,
+        Literal["hour", "day", "week", "month"] | None,
         typer.Option(help="How often files land.", show_default="by how the rows lie in time"),
     ] = None,
     timezone: Annotated[
@@ -81,10 +81,13 @@ def new_model(
     from mlops_assets.onboarding.plan import Asked, make_plan
     from mlops_assets.resources.settings_files import read_settings
 
+    length = "day" if grain == "hour" else grain
     plan = make_plan(
-        Asked(name, files, time, label, task, entity, label_delay, grain, timezone, labels, key, label_time)
+        Asked(name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time)
     )
     _say_plan(plan)
+    if grain == "hour":
+        say("  - Hourly files hold their day so far, and a newer one replaces it: partitions are days.")
     texts = render(plan)
     paths = write(texts, force=force)
     say(f"\nWritten, {lines_beyond_columns(texts)} lines beyond the lists of columns:")
