@@ -12,6 +12,7 @@ they also hold on a grid that was laid over a sample.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -100,12 +101,13 @@ class FeatureDrift:
         return asdict(self)
 
 
-def compare(reference: Profile, current: Profile) -> list[FeatureDrift]:
+def compare(reference: Profile, current: Profile, *, features: Collection[str] | None = None) -> list[FeatureDrift]:
     """All statistics of every feature, in the order of the grid.
 
     Args:
         reference: profile of the reference.
         current: profile of the current window, on the same grid.
+        features: only these; all by default.
 
     Raises:
         CannotJudge: the window has no rows, or the reference fewer than 100.
@@ -114,7 +116,11 @@ def compare(reference: Profile, current: Profile) -> list[FeatureDrift]:
     require_rows(reference.rows)
     if current.rows == 0:
         raise CannotJudge("the window has no rows", "Wait until its data has landed, or look at the source")
-    return [_feature(name, grid, reference, current) for name, grid in reference.grid.features.items()]
+    return [
+        _feature(name, grid, reference, current)
+        for name, grid in reference.grid.features.items()
+        if features is None or name in features
+    ]
 
 
 def _feature(name: str, grid: FeatureGrid, reference: Profile, current: Profile) -> FeatureDrift:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from mlops_assets.core.calibration import Breach, Levels, breaches
 from mlops_assets.core.comparison import slice_rows
-from mlops_assets.core.drift import PSI_BINS, FeatureDrift, Grid, Profile, compare
+from mlops_assets.core.drift import PSI_BINS, FeatureDrift, Grid, Kind, NumericGrid, Profile, compare
 
 BINS = 128
 """Of equal mass for a number: a PSI needs ten, and its borders are off by one of these at most."""
@@ -101,6 +101,20 @@ class LocalDrift:
         return asdict(self)
 
 
+def slice_grid(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Grid:
+    """A coarse grid over a reference, counted by sorting: cells pay from some ten thousand rows on.
+
+    Args:
+        frame: the reference's rows.
+        kinds: its features.
+
+    Raises:
+        CannotJudge: fewer than 100 rows.
+    """
+    laid = Grid.from_reference(frame, kinds, bins=BINS).features
+    return Grid.of({n: replace(grid, cuts=None) if isinstance(grid, NumericGrid) else grid for n, grid in laid.items()})
+
+
 def slice_profiles(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any]) -> dict[str, Profile]:
     """The profile of every slice, the largest ones where there are over a hundred.
 
@@ -159,13 +173,12 @@ def local_drift(
         importance: feature -> share of the champion's gain.
     """
     everywhere = {drift.feature: drift for drift in whole}
-    moved = {drift.feature for drift in whole if breaches(drift, levels)}
+    left = {drift.feature for drift in whole if not breaches(drift, levels)}
     large = [name for name in current if name in reference and current[name].rows >= MIN_ROWS]
     found = [
         _finding(name, breach, everywhere[breach.feature], reference[name].profile, current[name], importance)
         for name in large
-        for drift in compare(reference[name].profile, current[name])
-        if drift.feature in everywhere and drift.feature not in moved
+        for drift in compare(reference[name].profile, current[name], features=left)
         for breach in _own(drift, everywhere[drift.feature], levels, reference[name], current[name])[:1]
     ]
     found.sort(key=lambda finding: (-finding.matters, -finding.value / max(finding.level, 1e-9), finding.slice))

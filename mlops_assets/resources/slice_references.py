@@ -16,7 +16,7 @@ import pandas as pd
 
 from mlops_assets.core.drift import Grid, Profile
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.local_drift import BINS, SliceReference, slice_references
+from mlops_assets.core.local_drift import SliceReference, slice_grid, slice_references
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.gating import slice_columns
@@ -67,7 +67,7 @@ def profiled(
     """
     if not data.model.monitoring.slices:
         return None
-    grid = Grid.from_reference(rows, kinds(columns), bins=BINS)
+    grid = slice_grid(rows, kinds(columns))
     return Slices(grid, slice_references(grid, rows, slices_of(data, rows, as_of=as_of)))
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.calibration import preset_levels
-from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, psi
-from mlops_assets.core.local_drift import BINS, LocalDrift, local_drift, slice_profiles, slice_references
+from mlops_assets.core.drift import DriftPolicy, Profile, compare, psi
+from mlops_assets.core.local_drift import LocalDrift, local_drift, slice_grid, slice_profiles, slice_references
 
 KINDS = {"x": "numeric", "c": "categorical", "calm": "numeric"}
 
@@ -28,7 +28,7 @@ def rows(n: int, seed: int) -> pd.DataFrame:
 
 
 REFERENCE, SAME = rows(20_000, 1), rows(20_000, 2)
-GRID = Grid.from_reference(REFERENCE, KINDS, bins=BINS)  # type: ignore[arg-type]
+GRID = slice_grid(REFERENCE, KINDS)  # type: ignore[arg-type]
 
 
 def look(current: pd.DataFrame, policy: DriftPolicy | None = None, **importance: float) -> LocalDrift:
@@ -97,7 +97,7 @@ def test_what_moved_as_far_within_the_reference_is_usual() -> None:
     """The airline's `x` went up by 1 half-way through the reference: as far in the window is nothing new."""
     wandering = REFERENCE.copy()
     wandering.loc[(wandering["carrier"] == "B6") & (wandering.index >= len(wandering) / 2), "x"] += 1.0
-    grid = Grid.from_reference(wandering, KINDS, bins=BINS)  # type: ignore[arg-type]
+    grid = slice_grid(wandering, KINDS)  # type: ignore[arg-type]
     before = slice_references(grid, wandering, {"carrier": wandering["carrier"].to_numpy()})
     assert before["carrier=B6"].usual["x"]["psi"] > 0.5
     assert before["carrier=B6"].profile.rows == (wandering["carrier"] == "B6").sum()
