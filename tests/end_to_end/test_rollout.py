@@ -1,4 +1,7 @@
-"""A candidate's way on real flights: all the way, stopped in shadow, back from the watch, killed in between."""
+"""A candidate's way on real flights, in batches: all the way, stopped in shadow, stopped by a person, frozen.
+
+With the service answering, back from the watch, and killed in between: `test_rollout_online`.
+"""
 
 from __future__ import annotations
 
@@ -168,27 +171,6 @@ def test_a_worse_candidate_is_stopped_in_shadow(drifting: World, monkeypatch: py
     assert move_on(world.platform, world.model) == []
 
 
-def test_a_champion_that_turns_bad_in_the_watch_goes_back(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = rolled(drifting, shadow=0.0, canary=(), watch=24.0 * 30, max_drop=None, max_psi=0.5)
-    world.tick()
-    assert states(world) == [("watch", 0)]
-    assert world.aliases() == {"champion": 2, "previous": 1}
-    spoil(world, 2, monkeypatch)
-    world.at(START + DAY)
-    score_days(world.platform, world.model, [START])
-    (looked,) = move_on(world.platform, world.model)
-    assert [rail.name for rail in looked.move.guardrails if not rail.holds] == ["scores"]
-    assert world.aliases() == {"champion": 1, "previous": 2}
-    assert states(world) == [("watch", 0), ("rolled_back", 0)]
-    rollback, snooze, ended = world.ledger()[-3:]
-    assert (rollback["kind"], rollback["version"], rollback["previous"]) == ("rollback", 1, 2)
-    assert "PSI" in rollback["reason"]
-    assert (snooze["kind"], snooze["by"]) == ("snooze", "the platform")
-    assert (ended["kind"], ended["state"]) == ("rollout", "rolled_back")
-    assert move_on(world.platform, world.model) == []
-    assert world.platform.registry.rollout(world.model.name) is None
-
-
 def test_a_person_goes_back_at_once(drifting: World, mlops: Any) -> None:
     import json
 
@@ -209,36 +191,6 @@ def test_a_person_goes_back_at_once(drifting: World, mlops: Any) -> None:
     assert "no version to go back to that was not left before" in again.output
     assert mlops("rollback", world.model.name, "--to", "2", "--reason", "it was not the model").exit_code == 0
     assert world.aliases() == {"champion": 2, "previous": 1}
-
-
-@pytest.mark.parametrize("moment", ["registry", "record"])
-def test_killed_between_alias_and_record_it_heals(
-    drifting: World, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    from mlops_assets.resources.record import Record
-    from mlops_assets.resources.registry import Registry
-
-    world = rolled(drifting, shadow=0.0, canary=())
-    owner, name = {"registry": (Registry, "tag"), "record": (Record, "append")}[moment]
-
-    class Killed(BaseException):
-        """As kill -9: nothing catches it."""
-
-    def dies(*_: Any, **__: Any) -> None:
-        raise Killed
-
-    world.tick()
-    world.at(START + 4 * DAY)
-    score_days(world.platform, world.model, [START])
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, dies)
-        with pytest.raises(Killed):
-            move_on(world.platform, world.model)
-    assert states(world) == [("watch", 0)]
-    move_on(world.platform, world.model)
-    assert states(world) == [("watch", 0), ("champion", 0)]
-    assert len(world.ledger("promotion")) == 2
-    assert move_on(world.platform, world.model) == []
 
 
 def test_a_week_at_once_passes_shadow_and_canaries_in_one_look(drifting: World) -> None:

@@ -224,6 +224,8 @@ def test_one_that_turns_bad_after_its_promotion_is_rolled_back(drifting: World) 
     found = alarm(world)
     assert found is not None
     assert (found["severity"], found["runbook"]) == ("notify", "rollback")
+    assert move_on(world.platform, world.model) == []
+    assert world.platform.registry.rollout(world.model.name) is None
 
 
 def test_killed_at_each_stage_the_outcome_is_the_same(drifting: World) -> None:
