@@ -26,7 +26,6 @@ def build_resources(home: Home) -> dict[str, object]:
         "clock": Clock(lake=platform.lake),
         "alerts": Alerts(root=str(home.root)),
         "tracking": Tracking(
-            experiment_name="mlops",
             home=str(home.root),
             ui_url=os.environ.get("MLFLOW_UI_URL", "http://127.0.0.1:5000"),
         ),

@@ -21,6 +21,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+import dagster_mlflow  # noqa: F401
+
 # Loaded by the process that the others are forked from.
 import mlflow.xgboost  # noqa: F401
 import optuna  # noqa: F401
@@ -31,7 +33,7 @@ import mlops_assets.definitions
 import mlops_assets.feast_store.materialize
 import mlops_assets.serving.app  # noqa: F401
 from mlops_assets.resources.home import Home
-from tests.real_slice import World, working_in
+from tests.real_slice import World, drawing, working_in
 
 _FORKING = multiprocessing.get_context("forkserver")
 
@@ -182,4 +184,5 @@ def replay(home: Home, settings: Any, report: Path) -> None:
     """A replay in a home that is prepared for it."""
     from mlops_assets.replay.driver import replay as run
 
-    run(settings, home=home, report=report)
+    with drawing(is_on=False):
+        run(settings, home=home, report=report)

@@ -24,6 +24,8 @@ from rich.table import Table
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
+_NAME_WIDTH = 24
+"""Up to how many characters the first column of a table is kept whole."""
 EXPECTED = (ValueError, FileNotFoundError, PermissionError)
 """Errors whose message ends in the remedy; so do all exceptions that this package defines."""
 
@@ -104,12 +106,14 @@ def say_json(value: Any) -> None:
 
 
 def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; cells are text as it is, not markup."""
+    """A table; cells are text as it is, not markup. Names in the first column are not broken where others can be."""
+    cells = [[escape("" if cell is None else str(cell)) for cell in row] for row in rows]
     table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    longest = max((len(row[0]) for row in cells), default=0)
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", min_width=min(longest, _NAME_WIDTH) if number == 0 else None)
+    for row in cells:
+        table.add_row(*row)
     Console().print(table)
 
 

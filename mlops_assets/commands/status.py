@@ -5,7 +5,7 @@ Here: gathering what the parts say about themselves, and laying it out. Not here
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -213,9 +213,12 @@ def _say(found: Mapping[str, Any]) -> None:
     )
     say_table(
         "Models",
-        ["model", "champion", "newest window", "checks", "last decision", "held back", "waits for a person"],
+        ["model", "champion", "newest window", "checks", "last decision"],
         [_model_row(name, model) for name, model in found["models"].items()],
     )
+    for name, model in found["models"].items():
+        for sentence in (*_held_back(model), *_waits(name, model["proposed"])):
+            say(f"{name} {sentence}")
     if found["alerts"]:
         rows = [(minute(a["at"]), a["happened"], a["do"], a["runbook"]) for a in found["alerts"]]
         say_table("Open alerts", ["since (UTC)", "what happened", "what to do", "runbook"], rows)
@@ -240,25 +243,24 @@ def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
         window["window"] if window else "none yet",
         "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
         f"{last['action'].replace('_', ' ')}: {last['rule'].replace('_', ' ')}" if last else "none yet",
-        _held_back(model),
-        _waits(name, model["proposed"]),
     )
 
 
-def _held_back(model: Mapping[str, Any]) -> str:
+def _held_back(model: Mapping[str, Any]) -> Iterator[str]:
     """By whom, until when and why."""
-    told = [f"paused: {model['paused']}"] if model["paused"] else []
+    if model["paused"]:
+        yield f"is paused: {model['paused']}"
     for name in ("frozen", "snoozed"):
         if held := model[name]:
-            told.append(f"{name} until {minute(held['until'])} UTC: {held['reason']} ({held['by']})")
-    return "\n".join(told) or "no"
+            yield f"is {name} until {minute(held['until'])} UTC: {held['reason']} ({held['by']})"
 
 
-def _waits(name: str, proposed: Mapping[str, Any] | None) -> str:
-    if proposed is None:
-        return "nothing"
-    what = proposed["action"].removeprefix("propose_")
-    return f"{what}: {proposed['rule'].replace('_', ' ')}. mlops approve|reject {name} {proposed['id'][:8]}"
+def _waits(name: str, proposed: Mapping[str, Any] | None) -> Iterator[str]:
+    """What a person is asked for."""
+    if proposed is not None:
+        what = proposed["action"].removeprefix("propose_")
+        why = proposed["rule"].replace("_", " ")
+        yield f"waits for approval, {what}: {why}. mlops approve|reject {name} {proposed['id'][:8]}"
 
 
 def _answer(passed: bool | None) -> str:

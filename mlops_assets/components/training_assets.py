@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 UPSTREAM_CHECK = "data_tests_pass"
 GATE_CHECK = "challenger_beats_champion"
+_LOOKED_BACK = 20
+"""Evaluations of a check that are looked through for one that has an answer."""
 
 
 def build_training_assets(model: ModelSettings) -> list[dg.AssetsDefinition]:
@@ -110,13 +112,18 @@ def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> lis
         for model, tests in tests_of(DBT_PROJECT, upstream).items()
         for test in tests
     ]
-    records = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     failed = []
-    for key, record in records.items():
-        evaluation = record.evaluation if record else None
+    for key in keys:
+        evaluation = _newest_answer(context.instance, key)
         if evaluation and not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             failed.append(f"{key.asset_key.to_user_string()}.{key.name}")
     return sorted(failed)
+
+
+def _newest_answer(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    """A check's newest evaluation; runs that are under way, or were killed before it, have only planned theirs."""
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_LOOKED_BACK)
+    return next((record.evaluation for record in records if record.status.value != "PLANNED"), None)
 
 
 def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
@@ -135,6 +142,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
         from mlops_assets.core.figures import importance_figure, validation_figure
         from mlops_assets.resources.training_steps import train
 
+        tracking.open(model.name)
         record, tuned, trained = train(platform, model, run_id=tracking.run_id)
         _log_training(tracking, context, record, tuned, trained)
         tracking.log_figure(validation_figure(tuned.curve, tuned.curve_metric), "validation_curve.html")
@@ -231,6 +239,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import judge
 
+        tracking.open(model.name)
         judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict

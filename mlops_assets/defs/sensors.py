@@ -34,6 +34,8 @@ CONTENT_TAG = "mlops/content"
 RUN_KEY = "dagster/run_key"
 WILL_RETRY = "dagster/will_retry"
 """Set by Dagster on a crashed run that it runs again by itself."""
+WRAPPINGS = ("Dagster", "RetryRequested")
+"""Errors of Dagster's own around the one that a step raised: that it failed, or that its tries are used up."""
 TRIES = 3
 """How often the same content is asked for again."""
 SETTLING = timedelta(minutes=10)
@@ -293,8 +295,8 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
     # Without a failed step (a resource could not be opened) the run's own event has the error.
     data = (steps[0] if steps else context.failure_event).event_specific_data
     error = getattr(data, "error", None)
-    while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
-        error = error.cause  # Dagster's own is only the wrapping
+    while error is not None and error.cause is not None and str(error.cls_name).startswith(WRAPPINGS):
+        error = error.cause
     message = (error.message if error is not None else context.failure_event.message) or "no message"
     return where, message.strip()
 

@@ -37,6 +37,10 @@ RUN_TAG = "mlops/mlflow_run_id"
 DAGSTER_RUN = "dagster_run_id"
 """Tag on the MLflow run: the Dagster run that it belongs to."""
 
+_NOT_ENTERED = (
+    "no MLflow run is open: let the asset require this resource and call `open(experiment)`, or enter it with "
+    "`with Tracking(...).yield_for_execution(build_init_resource_context())`."
+)
 _PARAMS_PER_CALL = 100
 _METRICS_PER_CALL = 1000
 _INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
@@ -49,6 +53,7 @@ class _Open:
     client: MlflowClient
     mlflow: Any
     run_id: str
+    experiment: str
     experiment_id: str
     environment: dict[str, str]
 
@@ -56,11 +61,10 @@ class _Open:
 class Tracking(dg.ConfigurableResource):
     """The MLflow run of this Dagster run.
 
-    Required by an asset it opens (or resumes) the run before the asset and ends it after the last one. All
+    An asset that requires it says with `open` whose run it is, and the teardown ends the run after the last asset. All
     logging names the run explicitly; `mlflow` is dagster-mlflow's object, whose active run is the same.
     """
 
-    experiment_name: str = Field(description="MLflow experiment; one a monitored model.")
     mlflow_tracking_uri: str | None = Field(
         default=None, description="MLflow's store; default: $MLFLOW_TRACKING_URI, else SQLite in the home."
     )
@@ -72,20 +76,35 @@ class Tracking(dg.ConfigurableResource):
     extra_tags: dict[str, str] = Field(default_factory=dict, description="Further tags on every run.")
 
     _open: _Open | None = PrivateAttr(default=None)
+    _context: dg.InitResourceContext | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Tracking]:
-        """Open or resume the run, give the resource, end the run.
-
-        Raises:
-            MlflowUnavailable: the store is gone or silent.
-        """
-        self._open = self._start(context)
+        """Give the resource; end the run that was opened in the meantime."""
+        self._context = context
         try:
             yield self
         finally:
-            self._end(context, self._open)
-            self._open = None
+            if self._open is not None:
+                self._end(context, self._open)
+            self._open = self._context = None
+
+    def open(self, experiment: str) -> None:
+        """Open the run of this Dagster run, or resume it; a second call changes nothing.
+
+        Args:
+            experiment: the MLflow experiment, one a monitored model, so that its runs stand beside each other.
+
+        Raises:
+            MlflowUnavailable: the store is gone or silent.
+            RuntimeError: the run was opened for another model, or the resource was not entered.
+        """
+        if self._context is None:
+            raise RuntimeError(_NOT_ENTERED)
+        if self._open is None:
+            self._open = self._start(self._context, experiment)
+        elif self._open.experiment != experiment:
+            raise RuntimeError(_other_model(experiment, self._open.experiment))
 
     @property
     def run_id(self) -> str:
@@ -195,10 +214,7 @@ class Tracking(dg.ConfigurableResource):
     @property
     def _now(self) -> _Open:
         if self._open is None:
-            raise RuntimeError(
-                "no MLflow run is open: let the asset require this resource, or enter it with "
-                "`with Tracking(...).yield_for_execution(build_init_resource_context())`."
-            )
+            raise RuntimeError(_NOT_ENTERED)
         return self._open
 
     @property
@@ -219,36 +235,37 @@ class Tracking(dg.ConfigurableResource):
         for chunk in _chunks(entries, _METRICS_PER_CALL):
             self.client.log_batch(self.run_id, metrics=chunk)
 
-    def _start(self, context: dg.InitResourceContext) -> _Open:
+    def _start(self, context: dg.InitResourceContext, experiment: str) -> _Open:
         _refuse_foreign_run()
         environment = _mlflow_environment()
         home, uri = self._home, self._uri
         client = open_client(home, uri)
         with locked(home, "tracking"):
-            experiment_id = _experiment(
-                client, self.experiment_name, artifact_location(home, uri, self.experiment_name)
-            )
-            run_id = self._resume_or_create(context, client, experiment_id)
-        return _Open(client, self._attach(context, uri, run_id), run_id, experiment_id, environment)
+            experiment_id = _experiment(client, experiment, artifact_location(home, uri, experiment))
+            run_id = self._resume_or_create(context, client, experiment, experiment_id)
+        attached = self._attach(context, uri, experiment, run_id)
+        return _Open(client, attached, run_id, experiment, experiment_id, environment)
 
-    def _resume_or_create(self, context: dg.InitResourceContext, client: MlflowClient, experiment_id: str) -> str:
+    def _resume_or_create(
+        self, context: dg.InitResourceContext, client: MlflowClient, experiment: str, experiment_id: str
+    ) -> str:
         run, instance = context.run, context.instance
         record = instance.get_run_by_id(run.run_id) if run and instance else None
         if run and record and RUN_TAG in record.tags:
             known = client.get_run(str(record.tags[RUN_TAG]))
             # A run that is executed again inherits its parent's tags, but logs its own parameters.
             if known.data.tags.get(DAGSTER_RUN) == run.run_id:
+                if known.info.experiment_id != experiment_id:
+                    other = client.get_experiment(known.info.experiment_id).name
+                    raise RuntimeError(_other_model(experiment, other))
                 return str(known.info.run_id)
         tags = {DAGSTER_RUN: run.run_id} if run else {}
-        created = client.create_run(experiment_id, run_name=self._run_name(context), tags=tags).info.run_id
+        created = client.create_run(experiment_id, run_name=_run_name(context, experiment), tags=tags).info.run_id
         if record and instance:
             instance.add_run_tags(record.run_id, {RUN_TAG: created})
         return str(created)
 
-    def _run_name(self, context: dg.InitResourceContext) -> str:
-        return f"{self.experiment_name} {context.run.run_id[:8]}" if context.run else self.experiment_name
-
-    def _attach(self, context: dg.InitResourceContext, uri: str, run_id: str) -> Any:
+    def _attach(self, context: dg.InitResourceContext, uri: str, experiment: str, run_id: str) -> Any:
         """Let dagster-mlflow make the run this thread's active one."""
         from dagster_mlflow.resources import MlFlow
 
@@ -258,10 +275,10 @@ class Tracking(dg.ConfigurableResource):
             MlFlow,
             SimpleNamespace(
                 log=context.log or logging.getLogger(__name__),
-                dagster_run=SimpleNamespace(job_name=self._run_name(context)),
+                dagster_run=SimpleNamespace(job_name=_run_name(context, experiment)),
                 run_id=run.run_id if run else "none",
                 resource_config={
-                    "experiment_name": self.experiment_name,
+                    "experiment_name": experiment,
                     "mlflow_tracking_uri": uri,
                     "mlflow_run_id": run_id,
                     "extra_tags": {**own_tags, **self.extra_tags},
@@ -305,6 +322,17 @@ def settle(
         return None
     client.set_terminated(run_id, wanted)
     return wanted
+
+
+def _run_name(context: dg.InitResourceContext, experiment: str) -> str:
+    return f"{experiment} {context.run.run_id[:8]}" if context.run else experiment
+
+
+def _other_model(wanted: str, opened: str) -> str:
+    return (
+        f"this Dagster run has opened an MLflow run of {opened}, and now {wanted} wants one. One run trains one model: "
+        f"materialize the assets of {wanted} in a run of their own. Nothing was logged for it."
+    )
 
 
 def _experiment(client: MlflowClient, name: str, location: str | None) -> str:

@@ -52,7 +52,12 @@ class Floor:
     def features(self) -> dg.AssetsDefinition:
         """What dbt is to the platform: builds the view for the days of the run, and marks them as built."""
 
-        @dg.asset(name=VIEW, deps=[dg.AssetKey(["raw", "orders"])], group_name="features")
+        @dg.asset(
+            name=VIEW,
+            retry_policy=dg.RetryPolicy(max_retries=1, delay=0),
+            deps=[dg.AssetKey(["raw", "orders"])],
+            group_name="features",
+        )
         def build(context: dg.AssetExecutionContext) -> None:
             if self.feature_fails:
                 raise RuntimeError("Binder Error: no column price. Correct feat_orders.sql.")

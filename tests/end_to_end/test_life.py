@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.components.retrain_sensor import DECISION_TAG
+from mlops_assets.definitions import build_definitions
 from mlops_assets.resources.evidence import consider, keep
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.references import read_reference
@@ -174,7 +175,11 @@ def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> No
     with pytest.raises(RunFailed):
         world.tick()
     assert (world.files(), world.aliases()) == (before, aliases)
-    (alert,) = world.alerts()
+    # While dbt is at work, what it said last holds.
+    world.instance.create_run_for_job(build_definitions(world.home).resolve_job_def("landing_day"))
+    with pytest.raises(RunFailed):
+        world.engine.execute(dg.RunRequest(job_name="flight_delay_retrain"))
+    alert, _ = world.alerts()
     assert "flight_delay_retrain failed in flight_delay_training_set" in alert.happened
     assert "flight_delay/training_set.data_tests_pass failed. Failing: feat_flight.feat_flight_keys_are_unique" in (
         alert.happened
@@ -183,6 +188,14 @@ def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> No
     assert "re-execute" in alert.do
     # The decision stands: what asks again asks under its key, so the daemon starts no second run.
     assert {r.run_key for r in world.engine.requests(world.sensor)[0]} <= {world.ledger("decision")[-1]["id"]}
+
+
+def test_a_model_is_trained_while_dbt_is_at_work(drifting: World) -> None:
+    """A landing run that has begun has planned its checks, and not one is answered yet."""
+    drifting.instance.create_run_for_job(build_definitions(drifting.home).resolve_job_def("landing_day"))
+    request = dg.RunRequest(job_name="flight_delay_retrain")
+    run = drifting.engine.execute(request, only=[dg.AssetKey(["flight_delay", "training_set"])])
+    assert [check.passed for check in run.get_asset_check_evaluations()] == [True]
 
 
 def test_nothing_is_decided_before_there_is_data(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from tests import killing
 from tests.killing import Moment
-from tests.real_slice import build_once, copy_tree
+from tests.real_slice import build_once, copy_tree, drawing
 
 MODEL = "arrival_delay"
 START, END = date(2013, 2, 11), date(2013, 2, 25)
@@ -117,7 +117,8 @@ def test_the_parents_landing_folder_is_only_read(parent: Home, replayed: Home) -
 def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Home, tmp_path: Path) -> None:
     faithful = replace(SETTINGS, end=FAITHFUL_END, faithful=True)
     home, one_pass = replay_home(parent, faithful), home_of(parent, replayed)
-    replay(faithful, home=home, report=tmp_path / "report")
+    with drawing(is_on=False):
+        replay(faithful, home=home, report=tmp_path / "report")
     for layer in ("features", "labels", f"predictions/{MODEL}"):
         ours, theirs = (
             {
@@ -147,7 +148,8 @@ def test_a_killed_replay_resumes_to_the_same_report(
     assert not (tmp_path / "report").exists()
     assert len(json.loads((home.root / "replay_state.json").read_text())["done"]) == 1
     again = replay_home(parent, SETTINGS, resume=home.root.name)
-    replay(SETTINGS, home=again, report=tmp_path / "report")
+    with drawing(is_on=False):
+        replay(SETTINGS, home=again, report=tmp_path / "report")
     assert without_seconds(tmp_path / "report") == without_seconds(replayed.root / "report")
 
 

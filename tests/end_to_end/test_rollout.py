@@ -262,7 +262,7 @@ def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: Wo
         sensors=[*build_rollout_sensors(world.model)],
         resources={
             "platform": world.platform,
-            "tracking": Tracking(experiment_name="mlops", home=str(world.home.root)),
+            "tracking": Tracking(home=str(world.home.root)),
         },
     )
     sensor = f"{world.model.name}_rollout_sensor"

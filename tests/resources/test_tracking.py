@@ -17,19 +17,21 @@ from mlops_assets.resources.tracking import RUN_TAG, Tracking, settle
 
 @dg.asset
 def good(tracking: Tracking) -> dg.MaterializeResult:
+    tracking.open("flights")
     tracking.log_metrics({"auc": 0.7})
     return dg.MaterializeResult(metadata=tracking.metadata)
 
 
 @dg.asset
 def bad(tracking: Tracking) -> None:
+    tracking.open("flights")
     raise RuntimeError("no data")
 
 
 def run(assets, *, instance=None, **fields):
     return dg.materialize(
         assets,
-        resources={"tracking": Tracking(experiment_name="flights", **fields)},
+        resources={"tracking": Tracking(**fields)},
         instance=instance,
         raise_on_error=False,
     )
@@ -45,7 +47,7 @@ def runs(home, experiment="flights"):
 def test_three_runs_in_one_process_are_three_mlflow_runs_with_their_statuses(home):
     jobs = dg.Definitions(
         assets=[good, bad],
-        resources={"tracking": Tracking(experiment_name="flights")},
+        resources={"tracking": Tracking()},
         jobs=[dg.define_asset_job("fine", ["good"]), dg.define_asset_job("fails", ["bad"])],
     )
     results = [
@@ -62,10 +64,12 @@ def test_the_run_stays_open_until_the_last_step_in_process(home):
 
     @dg.asset
     def one(tracking: Tracking):
+        tracking.open("flights")
         seen["one"] = tracking.run_id
 
     @dg.asset(deps=[one])
     def two(tracking: Tracking):
+        tracking.open("flights")
         seen["two"] = tracking.run_id
         seen["status"] = tracking.client.get_run(tracking.run_id).info.status
 
@@ -73,6 +77,27 @@ def test_the_run_stays_open_until_the_last_step_in_process(home):
     assert seen["one"] == seen["two"]
     assert seen["status"] == "RUNNING"
     assert [entry.info.status for entry in runs(home)] == ["FINISHED"]
+
+
+def test_each_model_has_an_experiment_of_its_own_and_a_run_trains_one(home):
+    @dg.asset
+    def weather(tracking: Tracking):
+        tracking.open("weather")
+
+    assert run([good]).success
+    assert run([weather]).success
+    assert [len(runs(home, name)) for name in ("flights", "weather")] == [1, 1]
+    with pytest.raises(RuntimeError, match="One run trains one model: materialize the assets of"):
+        dg.materialize([good, weather], resources={"tracking": Tracking()})
+
+
+def test_a_step_that_logs_nothing_leaves_no_run(home):
+    @dg.asset
+    def quiet(tracking: Tracking):
+        return None
+
+    assert run([quiet]).success
+    assert open_client(home).get_experiment_by_name("flights") is None
 
 
 def test_a_failure_of_an_untracked_step_in_process_counts(home):
@@ -89,6 +114,7 @@ def test_a_step_that_succeeds_at_the_second_try_is_no_failure(home):
 
     @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
     def flaky(tracking: Tracking):
+        tracking.open("flights")
         tries.append(tracking.run_id)
         if len(tries) == 1:
             raise RuntimeError("once")
@@ -101,6 +127,7 @@ def test_a_step_that_succeeds_at_the_second_try_is_no_failure(home):
 def test_an_interrupted_run_is_killed(home):
     @dg.asset
     def stopped(tracking: Tracking):
+        tracking.open("flights")
         raise KeyboardInterrupt
 
     assert not run([stopped]).success
@@ -143,7 +170,8 @@ def test_a_step_that_resumes_reopens_and_ends_the_run_again(home):
             resource_config={}, resources=None, resource_def=None, all_resource_defs={}, instance=instance,
             dagster_run=dagster_run,
         )  # fmt: skip
-        with Tracking(experiment_name="flights").yield_for_execution(context) as tracking:
+        with Tracking().yield_for_execution(context) as tracking:
+            tracking.open("flights")
             assert tracking.run_id == dagster_run.tags[RUN_TAG]
             assert tracking.client.get_run(tracking.run_id).info.status == "RUNNING"
     assert [entry.info.status for entry in runs(home)] == ["FINISHED"]
@@ -193,9 +221,8 @@ def test_an_open_run_of_someone_else_is_left_alone(home):
     mlflow.set_experiment("notebook")
     foreign = mlflow.start_run()
     try:
-        with pytest.raises(dg.DagsterResourceFunctionError) as caught:
-            dg.materialize([good], resources={"tracking": Tracking(experiment_name="flights")})
-        assert "mlflow.end_run()" in str(caught.value.__cause__)
+        with pytest.raises(RuntimeError, match=r"mlflow\.end_run\(\)"):
+            dg.materialize([good], resources={"tracking": Tracking()})
         assert mlflow.active_run().info.run_id == foreign.info.run_id
     finally:
         mlflow.end_run()
@@ -208,6 +235,7 @@ def test_everything_logged_is_found_again(home, tmp_path):
 
     @dg.asset
     def logs(tracking: Tracking):
+        tracking.open("flights")
         tracking.log_params({f"p{k}": k for k in range(150)})
         tracking.log_metrics({"auc": 0.71, "rows": 1000})
         tracking.log_curve("valid_auc", [0.5, 0.6, 0.65])
@@ -252,12 +280,10 @@ def test_a_lost_store_fails_the_run_with_the_remedy(home):
     with_artifacts = home.mlflow / "artifacts" / "flights"
     with_artifacts.mkdir(parents=True, exist_ok=True)
     (home.mlflow / "mlflow.db").unlink()
-    with pytest.raises(dg.DagsterResourceFunctionError) as caught:
-        dg.materialize([good], resources={"tracking": Tracking(experiment_name="flights")})
-    assert isinstance(caught.value.__cause__, MlflowUnavailable)
-    assert "Restore the file from a backup" in str(caught.value.__cause__)
+    with pytest.raises(MlflowUnavailable, match="Restore the file from a backup"):
+        dg.materialize([good], resources={"tracking": Tracking()})
 
 
 def test_outside_a_run_the_error_says_how_to_open_one(home):
     with pytest.raises(RuntimeError, match="yield_for_execution"):
-        Tracking(experiment_name="flights").run_id  # noqa: B018
+        Tracking().run_id  # noqa: B018

@@ -7,11 +7,13 @@ from mlops_assets.resources.tracking import Tracking
 
 @dg.asset
 def first(tracking: Tracking) -> None:
+    tracking.open("flights")
     tracking.log_params({"step": "first"})
 
 
 @dg.asset(deps=[first])
 def broken(tracking: Tracking) -> None:
+    tracking.open("flights")
     tracking.log_metrics({"steps_seen": float(len(tracking.client.get_run(tracking.run_id).data.params))})
     raise RuntimeError("no data")
 
@@ -25,6 +27,6 @@ FORKS = dg.multiprocess_executor.configured(
 def two_processes_job() -> dg.JobDefinition:
     return dg.Definitions(
         assets=[first, broken],
-        resources={"tracking": Tracking(experiment_name="flights")},
+        resources={"tracking": Tracking()},
         jobs=[dg.define_asset_job("train", executor_def=FORKS)],
     ).resolve_job_def("train")
