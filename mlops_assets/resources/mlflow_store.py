@@ -28,6 +28,7 @@ from mlops_assets.resources.home import Home
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+SERVER = ("http://", "https://")
 PROBE_SECONDS = 5.0
 """How long a tracking server may take to answer before it counts as down (MLflow retries for minutes)."""
 
@@ -59,8 +60,8 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def artifact_location(home: Home, uri: str, experiment: str) -> str | None:
-    """Where an experiment of the embedded store keeps its files; None: the server decides."""
-    if sqlite_path(uri) is None:
+    """Where an experiment keeps its files, in the home where no server stands before the store; else it decides."""
+    if uri.startswith(SERVER):
         return None
     return (home.mlflow / "artifacts" / experiment).resolve().as_uri()
 
@@ -78,10 +79,12 @@ def locked(home: Home, name: str) -> Iterator[None]:
 def _client(uri: str) -> MlflowClient:
     # Read at import; MLflow would report usage over the network.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    if uri.startswith(("http://", "https://")):
+    if uri.startswith(SERVER):
         _probe_server(uri)
     elif (path := sqlite_path(uri)) is not None:
         _probe_file(path)
+    elif "://" in uri:
+        _probe_database(uri)
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -133,4 +136,21 @@ def _probe_server(uri: str) -> None:
         raise MlflowUnavailable(
             f"The MLflow server {uri} does not answer ({error}). Start it, or correct MLFLOW_TRACKING_URI; "
             "nothing was written, champion and data are as they were."
+        ) from error
+
+
+def _probe_database(uri: str) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        engine = create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        shown = make_url(uri).render_as_string(hide_password=True)
+        raise MlflowUnavailable(
+            f"MLflow's database {shown} cannot be reached ({error}). Start it, install its driver, or correct "
+            "MLFLOW_TRACKING_URI; nothing was written, champion and data are as they were."
         ) from error
