@@ -98,6 +98,7 @@ def up(
         if traffic:
             services.append(_traffic(place, serve_port, traffic))
         say(f"Starting in {place.root} …")
+        _end_left_over_runs(place)
         try:
             for service in services:
                 service.start()
@@ -118,6 +119,17 @@ def up(
             say("Stopping …")
             stop_all(services)
             say("All stopped.")
+
+
+def _end_left_over_runs(home: Home) -> None:
+    """Runs that stopped with the last `mlops up`: they are run again, and nothing waits for them."""
+    import dagster as dg
+
+    from mlops_assets.resources.left_over import bury
+
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        for run_id in bury(instance):
+            say(f"Run {run_id[:8]} stopped with the last mlops up: it is run again.")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import dagster as dg
 import psutil
 import pytest
 from typer.testing import Result
@@ -21,6 +22,7 @@ from typer.testing import Result
 from mlops_assets.commands import running
 from mlops_assets.commands.up import HOST, Service, ServiceDied, require_free, stop_all, wait_until_up
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.left_over import LAUNCHED, bury
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("Dagster", "Lineage", "MLflow", "Metrics", "Serving")
@@ -126,6 +128,33 @@ def wait_for_text(path: Path) -> str:
     while not path.exists() or not path.read_text():
         time.sleep(0.05)
     return path.read_text()
+
+
+def test_runs_that_stopped_with_the_last_up_are_ended_and_no_others(tmp_path: Path) -> None:
+    @dg.asset
+    def anything() -> None: ...
+
+    job = dg.Definitions(assets=[anything], jobs=[dg.define_asset_job("job")]).resolve_job_def("job")
+    home = Home(tmp_path / "home").prepare()
+    by_daemon = {LAUNCHED: "{}"}
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        started, waiting, in_process, over = (
+            instance.create_run_for_job(job, status=status, tags=tags).run_id
+            for status, tags in (
+                (dg.DagsterRunStatus.STARTED, by_daemon),
+                (dg.DagsterRunStatus.NOT_STARTED, by_daemon),
+                (dg.DagsterRunStatus.STARTED, {}),
+                (dg.DagsterRunStatus.SUCCESS, by_daemon),
+            )
+        )
+        assert bury(instance) == [started]
+        ended = instance.get_run_by_id(started)
+        assert ended is not None
+        assert ended.status == dg.DagsterRunStatus.FAILURE
+        assert ended.tags["dagster/will_retry"] == "true", "the daemon runs it again"
+        statuses = {run.run_id: run.status.value for run in instance.get_runs()}
+        assert [statuses[run] for run in (waiting, in_process, over)] == ["NOT_STARTED", "STARTED", "SUCCESS"]
+        assert bury(instance) == []
 
 
 @pytest.fixture
