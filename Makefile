@@ -41,7 +41,7 @@ up: setup ## Dagster, daemon, MLflow, metrics, the online service (PORT= MLFLOW_
 
 # A part runs in one process, which starts sooner; the whole suite on all cores, file by file.
 test: setup ## The whole suite (TESTS="tests/core -k gate" runs a part).
-	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
+	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile --no-loadscope-reorder)
 
 check: check-format check-lint check-types check-dg check-dbt check-sql ## Format, lint, types, Dagster, dbt, SQL.
 

@@ -12,6 +12,12 @@ from mlops_assets.resources.home import Home
 from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, watch_until_drift, working_in
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: `make test` gives whole files to cores, and a long one at the end keeps one busy."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder that all workers of a session share."""

@@ -49,7 +49,7 @@ def daemon(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     process.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs(family, timeout=30)
+    _, alive = psutil.wait_procs(family, timeout=10)
     for member in alive:
         member.kill()
 

@@ -27,6 +27,8 @@ from mlops_assets.resources.rolling_out import look, move_on, moves, start
 from mlops_assets.resources.tracking import Tracking
 from tests.real_slice import WEEKS, World
 
+pytestmark = pytest.mark.slow
+
 START = WEEKS[-1]
 """March 4, when the drift of two weeks asks for a training."""
 DAY = timedelta(days=1)

@@ -26,6 +26,8 @@ from mlops_assets.resources.power import CHECK, PROBE, power, told
 from mlops_assets.resources.prediction_steps import SCORE, read_scores
 from tests.real_slice import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def here(drifting: World, monkeypatch: pytest.MonkeyPatch) -> World:

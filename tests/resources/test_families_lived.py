@@ -15,6 +15,8 @@ from mlops_assets.resources.probing import probe
 from mlops_assets.resources.reproduction import LIBRARIES, reproduce
 from tests.real_slice import COLD_START, World
 
+pytestmark = pytest.mark.slow
+
 NewWorld = Callable[..., World]
 
 

@@ -22,6 +22,8 @@ from mlops_assets.resources.model_data import EVENT_TIME, LABEL
 from mlops_assets.resources.season import YEAR, season_rules
 from tests.real_slice import COLD_START, World
 
+pytestmark = pytest.mark.slow
+
 ON = {"max_calibration_error": 0.5, "calibration_margin": 0.5, "max_size_mb": 50.0, "max_latency_ms": 10_000.0}
 GROUPS = FairnessPolicy(by=("origin",), measure="demographic_parity", max_difference=0.9)
 

@@ -18,6 +18,8 @@ from mlops_assets.resources.reverting import finish_revert, revert
 from mlops_assets.resources.training_steps import prepare
 from tests.real_slice import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick(drifting: World) -> World:

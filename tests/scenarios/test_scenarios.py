@@ -11,6 +11,8 @@ from tests.scenarios.figures import false_retrainings, in_how_many_windows, regr
 from tests.scenarios.lives import Outcome, lived
 from tests.scenarios.worlds import CHANGE, FIRST, World, scenario
 
+pytestmark = pytest.mark.slow
+
 ORACLE_ROWS = 4_000
 
 
