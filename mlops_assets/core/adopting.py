@@ -99,7 +99,7 @@ def adopted_estimator(estimator: Any, columns: Sequence[FeatureColumn], task: Ta
     """A fitted scikit-learn estimator or pipeline as a model.
 
     Raises:
-        CannotAdopt: it gives no chances where they are needed, or its columns are not there.
+        CannotAdopt: it gives no chances where they are needed, its columns are not there, or skops trusts it not.
     """
     if task != "regression" and not hasattr(estimator, "predict_proba"):
         raise CannotAdopt(
@@ -114,4 +114,10 @@ def adopted_estimator(estimator: Any, columns: Sequence[FeatureColumn], task: Ta
     params: dict[str, Any] = {"C": 1.0}
     if task == "multiclass":
         params["num_class"] = len(estimator.classes_)
-    return Model.from_bytes(dumps(estimator, Recipe("linear", task, params, 1, tuple(mine))))
+    try:
+        return Model.from_bytes(dumps(estimator, Recipe("linear", task, params, 1, tuple(mine))))
+    except ValueError as error:
+        raise CannotAdopt(
+            f"{type(estimator).__name__} holds types that could run code or read beyond its memory, such as "
+            "scikit-learn's trees. Take a linear model, or boosted trees by XGBoost."
+        ) from error

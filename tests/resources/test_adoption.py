@@ -106,6 +106,7 @@ def test_scores_that_do_not_fit_the_task() -> None:
     import xgboost
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
+    from sklearn.tree import DecisionTreeClassifier
 
     x, y = pd.DataFrame({"x": np.arange(20.0)}), np.arange(20) % 2
     booster = xgboost.train({"objective": "binary:hinge"}, xgboost.DMatrix(x, y), num_boost_round=1)
@@ -113,6 +114,8 @@ def test_scores_that_do_not_fit_the_task() -> None:
         adopted_booster(booster, COLUMNS, "binary")
     with pytest.raises(CannotAdopt, match="no predict_proba"):
         adopted_estimator(LinearSVC().fit(x, y), COLUMNS, "binary")
+    with pytest.raises(CannotAdopt, match="could run code or read beyond its memory"):
+        adopted_estimator(DecisionTreeClassifier().fit(x, y), COLUMNS, "binary")
     with pytest.raises(CannotAdopt, match=r"Its classes are .*no"):
         adopted_estimator(LogisticRegression().fit(x, np.where(y == 1, "yes", "no")), COLUMNS, "binary")
 
@@ -120,13 +123,13 @@ def test_scores_that_do_not_fit_the_task() -> None:
 @pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
 def test_what_is_said_of_a_foreign_models_features_adds_up(task: str) -> None:
     import pandas as pd
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.linear_model import LinearRegression, LogisticRegression
 
     rng = np.random.default_rng(3)
     x = pd.DataFrame(rng.normal(size=(200, 2)), columns=["x", "a__y"])
     y = {"binary": (x["x"] > 0).astype(int), "regression": 3 * x["x"], "multiclass": np.digitize(x["x"], [-0.5, 0.5])}
-    kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
-    model = adopted_estimator(kind(20, random_state=1).fit(x, y[task]), COLUMNS, task)  # type: ignore[arg-type]
+    kind = LinearRegression if task == "regression" else LogisticRegression
+    model = adopted_estimator(kind().fit(x, y[task]), COLUMNS, task)  # type: ignore[arg-type]
     rows = x.set_axis(["a__x", "a__y"], axis=1)
     scores = model.predict(rows)
     assert scores.shape == ((200, 3) if task == "multiclass" else (200,))
