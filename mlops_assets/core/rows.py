@@ -8,11 +8,10 @@ A frame of one row and 50 columns costs 10 ms to make and encode; this takes som
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -58,9 +57,11 @@ class RowScorer:
 
     Attributes:
         model: whose scores these are, equal to `model.predict`'s.
+        quick: by what the family has for a few rows; else by what scores frames.
     """
 
     model: Model
+    quick: bool = True
 
     @cached_property
     def columns(self) -> dict[str, FeatureColumn]:
@@ -68,37 +69,48 @@ class RowScorer:
         return {column.name: column for column in self.model.recipe.columns}
 
     @cached_property
-    def _codes(self) -> list[tuple[str, dict[str, float] | None]]:
+    def _codes(self) -> list[tuple[int, dict[str, float]]]:
+        """Position of each categorical column, and the code of each of its values."""
         known = self.model.recipe.categories
         return [
-            (name, {v: float(code) for code, v in enumerate(known.get(name, ()))} if c.kind == "categorical" else None)
-            for name, c in self.columns.items()
+            (position, {value: float(code) for code, value in enumerate(known.get(column.name, ()))})
+            for position, column in enumerate(self.model.recipe.columns)
+            if column.kind == "categorical"
         ]
 
     @cached_property
-    def _booster(self) -> Any:
-        import xgboost
-
-        # One thread: waking others takes longer than a row does.
-        return xgboost.Booster({"nthread": 1}, model_file=bytearray(self.model.content))
+    def _scores(self) -> Callable[[FloatMatrix], np.ndarray]:
+        return self.model.fitted.for_few_rows() if self.quick else self.model.fitted.predict
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> FloatMatrix:
         """The matrix that `core.matrix.encode` makes of a frame with these rows; a name left out is missing.
 
         Infinite values are read as missing, as `Model.predict` does.
         """
-        values = [[_number(row.get(name), codes) for name, codes in self._codes] for row in rows]
         with np.errstate(over="ignore"):
-            matrix = np.array(values, dtype=np.float32).reshape(len(rows), len(self._codes))
+            matrix = self.encode_values([[row.get(name) for name in self.columns] for row in rows])
         matrix[np.isinf(matrix)] = np.nan
         return matrix
 
+    def encode_values(self, rows: Sequence[Sequence[Any]]) -> FloatMatrix:
+        """The matrix of values that come in the order of `columns` and are none beyond float32's (`why_not`)."""
+        numbers = [self._numbers(list(values)) for values in rows]
+        return np.array(numbers, dtype=np.float32).reshape(len(rows), len(self.columns))
+
+    def _numbers(self, values: list[Any]) -> list[Any]:
+        """Codes in place of categories; numpy reads None as NaN."""
+        for position, codes in self._codes:
+            value = values[position]
+            if value is not None:
+                values[position] = codes.get(value if type(value) is str else category(value))
+        return values
+
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Scores of the rows, of the shape and type that `Model.predict` gives."""
-        return cast(np.ndarray, self._booster.inplace_predict(self.encode(rows), validate_features=False))
+        return self.score(self.encode(rows))
 
-
-def _number(value: Any, codes: Mapping[str, float] | None) -> float:
-    if value is None:
-        return math.nan
-    return float(value) if codes is None else codes.get(category(value), math.nan)
+    def score(self, matrix: FloatMatrix) -> np.ndarray:
+        """Scores of encoded rows, n > 0."""
+        scores = self._scores(matrix)
+        calibration = self.model.recipe.calibration
+        return calibration.apply(scores) if calibration else scores

@@ -1,9 +1,9 @@
 """A Feast plug-in: an ASOF offline store on DuckDB and an online store that holds the ttl.
 
 What lives here: `offline` (the OfflineStore that `feature_store.yaml` names), `online` (a subclass of Feast's
-SQLite store), `materialize` (the fast way from Parquet to the online store), `sources` (which files a
-`FileSource` means, and the DuckDB session that reads them) and `sql` (the text of every statement, with its
-proof). It is usable on its own: nothing here knows Dagster, dbt or the lake.
+SQLite store), `materialize` (the fast way from Parquet to the online store), `reader` (the fast way out of it),
+`sources` (which files a `FileSource` means, and the DuckDB session that reads them) and `sql` (the text of every
+statement, with its proof). It is usable on its own: nothing here knows Dagster, dbt or the lake.
 
 What doesn't: feature definitions (feature_repo/), and the decision when to materialize (defs/).
 

@@ -26,6 +26,8 @@ from mlops_assets.resources.lake import Lake
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+    from mlops_assets.feast_store.reader import OnlineReader
+
 FEATURE_REPO = PROJECT_ROOT / "feature_repo"
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 
@@ -83,6 +85,12 @@ class Features(dg.ConfigurableResource):
             clock.unlink(missing_ok=True)
         done = materialize_latest(self.store(), None, None, now, rebuild=rebuild)
         return {view.view: view.entities for view in done}
+
+    def online_reader(self) -> OnlineReader:
+        """What reads a few entities of the online store, with a connection of its own."""
+        from mlops_assets.feast_store.reader import OnlineReader
+
+        return OnlineReader(self.store())
 
     def online(self, view: str, entities: pd.DataFrame) -> pd.DataFrame:
         """What the online store serves of a view for some entities (its join keys), in their order."""

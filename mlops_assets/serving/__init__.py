@@ -1,7 +1,8 @@
 """The online service: predictions and drift over HTTP.
 
 Here: what answers a request and what keeps it honest: arms and their change (`arms`, `watch`), which of them
-answers (`routing`), one request from row to answer (`scoring`), the log of answers (`spool`, `drain`), keys and limits
-(`keys`, `limits`), the HTTP surface (`app`, `predict_api`, `oip_api`, `drift_api`, `admin_api`). Not here: training,
+answers (`routing`), one request from row to answer (`scoring`, `completing`, `shadow`), the log of answers (`records`,
+`spool`, `drain`), counts (`seen`), keys and limits (`keys`, `limits`), the HTTP surface: the way of most requests
+(`hot_path`, `forms`) and all of it (`app`, `predict_api`, `oip_api`, `drift_api`, `admin_api`). Not here: training,
 promotion, monitors; this room knows only `core` and `resources`.
 """

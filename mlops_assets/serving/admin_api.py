@@ -1,6 +1,7 @@
 """How the service is, and what an operator may ask of it.
 
-Here: `/livez`, `/readyz`, `/admin/reload`, `/admin/flush`. Not here: finding out (`watch`, `lookup`, `drain`).
+Here: `/livez`, `/readyz`, `/metrics`, `/admin/reload`, `/admin/flush`. Not here: finding out (`watch`, `lookup`,
+`drain`, `seen`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from mlops_assets.serving.drain import Drain
 from mlops_assets.serving.http import PROBLEMS, Strict, reply
 from mlops_assets.serving.scoring import Service
+from mlops_assets.serving.seen import CONTENT_TYPE, exposition
 from mlops_assets.serving.spool import waiting
 
 
@@ -58,6 +60,11 @@ def router(service: Service, drain: Drain) -> APIRouter:
         found = readiness(service)
         return reply(found, 503 if found.status == "not ready" else 200)
 
+    @api.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
+    async def metrics() -> Response:
+        """What was answered since the start, for Prometheus."""
+        return Response(exposition(service.seen), media_type=CONTENT_TYPE)
+
     @api.post("/admin/reload", response_model=Readiness)
     async def reload() -> Response:
         """Ask the registry for its aliases now."""
@@ -83,5 +90,5 @@ def readiness(service: Service) -> Readiness:
         without_champion=sorted(service.contracts.keys() - snapshot),
         parts={name: PartState(ok=p.ok, since=p.since, why=p.why) for name, p in parts.items()},
         log_bytes_waiting=waiting(service.spool.folder),
-        shadow_dropped=service.shadow_dropped,
+        shadow_dropped=service.shadow.dropped,
     )

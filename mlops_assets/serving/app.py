@@ -5,14 +5,15 @@ Here: `build` and running it. Not here: any of its parts.
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.alerts import Alerts
@@ -22,12 +23,14 @@ from mlops_assets.serving import admin_api, drift_api, oip_api, predict_api
 from mlops_assets.serving.arms import Arms, CannotServe, Contract, Load, load_arm
 from mlops_assets.serving.drain import Drain
 from mlops_assets.serving.health import Health
+from mlops_assets.serving.hot_path import HotPath
 from mlops_assets.serving.http import add_handlers, add_schema
 from mlops_assets.serving.keys import FILE_VARIABLE, VARIABLE, Keys
-from mlops_assets.serving.limits import Guard, Limits
+from mlops_assets.serving.limits import App, Guard, Limits
 from mlops_assets.serving.lookup import Lookup
 from mlops_assets.serving.profiles import Profiles
-from mlops_assets.serving.scoring import Service, record_types
+from mlops_assets.serving.records import record_types
+from mlops_assets.serving.scoring import Service
 from mlops_assets.serving.spool import Spool
 from mlops_assets.serving.tally import Tally
 from mlops_assets.serving.watch import Watcher
@@ -36,12 +39,11 @@ logger = logging.getLogger("mlops.serving")
 
 CONNECTIONS = 512
 """At once; more are told to come back."""
+THIS_MACHINE = frozenset(("127.0.0.1", "localhost", "[::1]", "testserver"))
 CLOCK_SECONDS = timedelta(seconds=5)
 
 
-def build(
-    platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: float = 10.0, load: Load = load_arm
-) -> FastAPI:
+def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: float = 10.0, load: Load = load_arm) -> App:
     """The service of a home, with its threads started and stopped by the application's lifespan.
 
     Args:
@@ -78,11 +80,12 @@ def build(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watcher.start()
         lookup.check()
-        service.start()
+        service.shadow.start()
         drain.start()
-        yield
+        with short_pauses():
+            yield
         watcher.stop()
-        service.stop()
+        service.shadow.stop()
         drain.stop()
 
     app = FastAPI(
@@ -104,11 +107,26 @@ def build(
         [predict_api.PredictRequest, oip_api.InferRequest, drift_api.ProfileRequest, drift_api.BatchRequest],
         keyed=bool(keys.keys),
     )
-    app.add_middleware(Guard, keys=keys, limits=limits)
-    if not keys.keys:
-        # Without keys only this machine may call, and no web page through a name that points to it.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", "testserver"])
-    return app
+    # Around FastAPI and not among its middlewares: what it does for each request takes longer than both.
+    # Without keys only this machine may call, and no web page through a name that points to it.
+    hot = HotPath(app, service=service, limits=limits)
+    return Guard(hot, keys=keys, limits=limits, hosts=None if keys.keys else THIS_MACHINE)
+
+
+@contextmanager
+def short_pauses() -> Iterator[None]:
+    """Keep what else runs in the process from holding up requests."""
+    # Libraries and models make a million objects that stay: to look through them took 0.3 s, time and again.
+    gc.collect()
+    gc.freeze()
+    # A thread that moves the log or scores a shadow gives the interpreter back after so long, and not after 5 ms.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+        gc.unfreeze()
 
 
 def check_keys(keys: Keys, host: str) -> str | None:
@@ -127,7 +145,7 @@ def check_keys(keys: Keys, host: str) -> str | None:
     return f"API keys are off: whoever works on this machine may call. Set {VARIABLE} to turn them on."
 
 
-def run(app: FastAPI, *, host: str, port: int) -> None:
+def run(app: App, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first."""
     import uvicorn
 

@@ -6,19 +6,26 @@ Not here: noticing that an alias moved (`watch`), the choice for one request (`r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from mlops_assets.core.catalogue import Catalogue
 from mlops_assets.core.matrix import FeatureColumn, Kind
+from mlops_assets.core.model import Model
 from mlops_assets.core.rows import RowScorer
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.registry import ModelVersion, Registry
+from mlops_assets.serving.forms import Form
+
+logger = logging.getLogger("mlops.serving")
 
 CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
 CANDIDATE = "candidate"
@@ -27,6 +34,10 @@ WATCH = "watch"
 """State of a champion after its rollout: the version before it goes on scoring in shadow."""
 STATE, SHARE = "rollout_state", "rollout_share"
 """Tags of the candidate: `shadow` or `canary`, and the share of entities it answers for, from 0 to 1."""
+
+
+SAMPLES = 32
+"""Rows that a new version must score as the batch does before it takes traffic."""
 
 
 class CannotServe(RuntimeError):
@@ -48,6 +59,11 @@ class Contract:
     keys: Mapping[str, str]
     views: Mapping[str, tuple[str, ...]]
     kinds: Mapping[str, Kind]
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone that the model's days are counted in."""
+        return self.settings.zone
 
     @classmethod
     def of(cls, settings: ModelSettings, catalogue: Catalogue) -> Contract:
@@ -124,6 +140,21 @@ class Arms:
             return None if answered is self.candidate else self.candidate
         return replace(self.champion if answered.version == self.candidate.version else self.candidate, name=SHADOW)
 
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """The features that a row must have, sent or looked up, whichever arm answers."""
+        return frozenset(name for arm in self._answering for name in arm.scorer.columns)
+
+    @cached_property
+    def form(self) -> Form | None:
+        """What a row looks like that brings every feature; None where the arms that answer read different ones."""
+        read = [arm.scorer.columns for arm in self._answering]
+        return Form(read[0]) if all(columns == read[0] for columns in read) else None
+
+    @property
+    def _answering(self) -> list[Arm]:
+        return [self.champion, *([self.candidate] if self.candidate and self.candidate.name == CANARY else [])]
+
     @property
     def loaded(self) -> dict[int, Arm]:
         """The arms by version."""
@@ -144,14 +175,51 @@ def load_arm(registry: Registry, found: ModelVersion, name: str, contract: Contr
             f"{found.uri} was made for {model.recipe.task}, the model's YAML says {contract.settings.task}. "
             "Point the alias to a version of that task; the arm in service stays."
         )
-    scorer = RowScorer(model)
-    # The first call builds what later calls use, and shows that row and frame are scored alike.
-    empty = dict.fromkeys(scorer.columns)
-    first = {name: model.recipe.categories[name][0] for name in scorer.columns if model.recipe.categories.get(name)}
-    rows = [empty, {**empty, **first}]
-    if not np.array_equal(scorer.predict(rows), model.predict(pd.DataFrame(rows, columns=list(scorer.columns)))):
-        raise CannotServe(f"{found.uri} scores a row otherwise than a frame. Report this; the arm in service stays.")
-    return Arm(name, found.version, found.sha256, scorer)
+    return Arm(name, found.version, found.sha256, verified(model, found.uri))
+
+
+def verified(model: Model, uri: str) -> RowScorer:
+    """What scores a model's rows, after it has scored a sample as the batch does; which also warms it.
+
+    Raises:
+        CannotServe: nothing does.
+    """
+    rows = sample_rows(model)
+    expected = model.predict(pd.DataFrame(rows, columns=list(model.recipe.names)))
+    why = ""
+    for quick in (True, False):
+        scorer = RowScorer(model, quick)
+        try:
+            # One by one, as requests come, and all at once.
+            alone, together = np.concatenate([scorer.predict([row]) for row in rows]), scorer.predict(rows)
+        except (ValueError, OSError) as error:
+            why = str(error)
+        else:
+            if np.array_equal(alone, expected) and np.array_equal(together, expected):
+                return scorer
+            why = f"{int(np.sum(alone != expected))} of {len(rows)} rows get another score"
+        logger.warning("%s: rows are not scored by %s (%s)", uri, "the quick form" if quick else "the batch's", why)
+    raise CannotServe(f"{uri} scores rows otherwise than frames ({why}). Report this; the arm in service stays.")
+
+
+def sample_rows(model: Model) -> list[dict[str, Any]]:
+    """Rows of every kind of value that a model may meet: nothing, each end of its categories, numbers of all sizes."""
+    rng = np.random.default_rng(model.recipe.seed)
+    rows: list[dict[str, Any]] = [dict.fromkeys(model.recipe.names)]
+    for _ in range(SAMPLES):
+        row: dict[str, Any] = {}
+        for column in model.recipe.columns:
+            known = model.recipe.categories.get(column.name, ())
+            if rng.random() < 0.1:
+                row[column.name] = None
+            elif column.kind == "categorical":
+                row[column.name] = known[rng.integers(len(known))] if known and rng.random() < 0.9 else "never seen"
+            elif column.kind == "boolean":
+                row[column.name] = bool(rng.random() < 0.5)
+            else:
+                row[column.name] = float(rng.normal() * 10.0 ** rng.integers(-2, 5))
+        rows.append(row)
+    return rows
 
 
 Load = Callable[[Registry, ModelVersion, str, Contract], Arm]

@@ -7,12 +7,13 @@ Here: the rehearsals and what they measure. Not here: the home that they happen 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from mlops_assets.core.matrix import FloatMatrix
 from mlops_assets.core.model import Model
 from mlops_assets.core.rollout import RolloutPolicy
 from mlops_assets.core.rows import RowScorer
@@ -166,7 +167,7 @@ def slowed(version: int, seconds: float) -> Load:
 
     def load(registry: Registry, found: ModelVersion, name: str, contract: Contract) -> Arm:
         arm = load_arm(registry, found, name, contract)
-        return replace(arm, scorer=_Slow(arm.scorer.model, seconds)) if found.version == version else arm
+        return replace(arm, scorer=_Slow(arm.scorer.model, seconds=seconds)) if found.version == version else arm
 
     return load
 
@@ -177,10 +178,10 @@ class _Slow(RowScorer):
 
     seconds: float = 0.0
 
-    def predict(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def score(self, matrix: FloatMatrix) -> np.ndarray:
         """Scores, late."""
         time.sleep(self.seconds)
-        return super().predict(rows)
+        return super().score(matrix)
 
 
 def _wait(condition: Callable[[], bool], what: str) -> None:

@@ -21,9 +21,9 @@ from pydantic_core import to_json
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.serving.arms import CannotServe
+from mlops_assets.serving.errors import NoModel, Refused
 from mlops_assets.serving.limits import scope_of
 from mlops_assets.serving.lookup import FeaturesUnavailable
-from mlops_assets.serving.scoring import NoModel, Refused
 from mlops_assets.serving.spool import LogUnavailable
 
 logger = logging.getLogger("mlops.serving")
@@ -53,6 +53,9 @@ class Problem(Strict):
     detail: list[Detail] = Field(default_factory=list, description="Each place, where there are places to name.")
 
 
+UNAVAILABLE = (CannotServe, FeaturesUnavailable, LogUnavailable)
+"""What keeps a right request from being answered for a while."""
+OURS = "an error of the service; its log has it"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body is no JSON.", "model": Problem},
     401: {"description": "No key, or no such key.", "model": Problem},
@@ -74,26 +77,45 @@ class WrongBody(Exception):
         self.status, self.error, self.detail = status, error, list(detail)
 
 
-async def body_of(request: Request, model: type[M]) -> M:
+def is_json(kind: str) -> bool:
+    """Whether a content type is JSON's."""
+    return kind.partition(";")[0].strip().lower() == "application/json"
+
+
+def is_unnamed(headers: Mapping[str, str]) -> bool:
+    """Whether a program sends a body without its type; what a web page sends has an origin."""
+    return "content-type" not in headers and "origin" not in headers
+
+
+async def body_of(request: Request, model: type[M], *, unnamed: bool = False) -> M:
     """The body of a request as a value.
+
+    Args:
+        request: with the body.
+        model: what it should be.
+        unnamed: programs may leave the content type out.
 
     Raises:
         WrongBody: it is of another type, no JSON, or not what the model says.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     # Also keeps web pages out where keys are off: this type is not sent across sites without asking first.
-    if kind != "application/json":
+    if not is_json(request.headers.get("content-type", "")) and not (unnamed and is_unnamed(request.headers)):
         raise WrongBody(415, "send the body as Content-Type: application/json")
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
-        places = [
-            {"loc": [part if isinstance(part, int) else str(part)[:100] for part in e["loc"]], "msg": _told(e)}
-            for e in error.errors(include_url=False, include_context=False, include_input=False)[:20]
-        ]
-        if places and error.errors()[0]["type"] == "json_invalid":
-            raise WrongBody(400, f"the body is no JSON: {places[0]['msg']}") from error
-        raise WrongBody(422, "the body is not what is expected", places) from error
+        raise wrong(error) from error
+
+
+def wrong(error: ValidationError) -> WrongBody:
+    """What is wrong with a body, place by place."""
+    places = [
+        {"loc": [part if isinstance(part, int) else str(part)[:100] for part in e["loc"]], "msg": _told(e)}
+        for e in error.errors(include_url=False, include_context=False, include_input=False)[:20]
+    ]
+    if places and error.errors()[0]["type"] == "json_invalid":
+        return WrongBody(400, f"the body is no JSON: {places[0]['msg']}")
+    return WrongBody(422, "the body is not what is expected", places)
 
 
 def _told(error: Any) -> str:
@@ -123,7 +145,7 @@ def add_handlers(app: FastAPI) -> None:
     on(Refused, lambda e: problem(422, str(e), [{"loc": e.place, "msg": e.why}]))
     on(NoModel, lambda e: problem(404, str(e)))
     on(CannotJudge, lambda e: problem(422, str(e)))
-    for unavailable in (CannotServe, FeaturesUnavailable, LogUnavailable):
+    for unavailable in UNAVAILABLE:
         on(unavailable, lambda e: problem(503, str(e)))
     on(
         RequestValidationError,
@@ -146,7 +168,7 @@ def add_handlers(app: FastAPI) -> None:
 
     async def unknown(request: Request, error: Exception) -> Response:
         # Starlette logs the traceback; the caller is not shown it.
-        return problem(500, "an error of the service; its log has it")
+        return problem(500, OURS)
 
     app.add_exception_handler(Exception, unknown)
 

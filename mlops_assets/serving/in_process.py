@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from mlops_assets.serving.limits import App
 
 START_SECONDS = 60.0
 
@@ -22,7 +22,7 @@ class DidNotStart(RuntimeError):
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: App) -> Iterator[str]:
     """Serve as long as the block lasts; its address.
 
     Raises:

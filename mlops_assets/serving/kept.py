@@ -10,10 +10,9 @@ import json
 from pathlib import Path
 
 from mlops_assets.core.model import Model
-from mlops_assets.core.rows import RowScorer
 from mlops_assets.resources.atomic import write_bytes, write_text
 from mlops_assets.resources.home import Home
-from mlops_assets.serving.arms import CHAMPION, Arm, Arms, Contract
+from mlops_assets.serving.arms import CHAMPION, Arm, Arms, Contract, verified
 
 
 def keep(home: Home, arms: Arms) -> None:
@@ -33,8 +32,7 @@ def kept(home: Home, contract: Contract) -> Arms | None:
     content = note.with_suffix(".ubj").read_bytes()
     if hashlib.sha256(content).hexdigest() != told["sha256"]:
         return None
-    scorer = RowScorer(Model.from_bytes(content))
-    scorer.predict([{}])
+    scorer = verified(Model.from_bytes(content), f"{note.stem} version {told['version']}, kept")
     return Arms(contract, Arm(CHAMPION, int(told["version"]), told["sha256"], scorer))
 
 

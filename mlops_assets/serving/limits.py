@@ -13,9 +13,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from mlops_assets.serving.keys import ADMIN, DRIFT, PREDICT, Key, Keys
+from mlops_assets.serving.keys import ADMIN, DRIFT, PREDICT, Keys
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,8 +24,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN = ("/livez", "/readyz", "/openapi.json", "/v2", "/v2/", "/v2/health/live", "/v2/health/ready")
+OPEN = frozenset(
+    ("/livez", "/readyz", "/metrics", "/openapi.json", "/v2", "/v2/", "/v2/health/live", "/v2/health/ready")
+)
 """Answered without a key: they say how the service is, and nothing about data."""
+OF_INTEREST = frozenset((b"host", b"authorization", b"x-api-key", b"content-length"))
 CALLERS = 10_000
 """Callers whose rate is remembered; the longest silent one is forgotten first."""
 
@@ -84,8 +88,16 @@ class Rates:
 class Guard:
     """Lets a request through to the application, whole, or answers it at once."""
 
-    def __init__(self, app: App, *, keys: Keys, limits: Limits) -> None:
-        self._app, self._keys, self._limits = app, keys, limits
+    def __init__(self, app: App, *, keys: Keys, limits: Limits, hosts: frozenset[str] | None = None) -> None:
+        """Stand before an application.
+
+        Args:
+            app: what is let through to.
+            keys: who may call.
+            limits: how much.
+            hosts: names that this service may be called by; None for any.
+        """
+        self._app, self._keys, self._limits, self._hosts = app, keys, limits, hosts
         self._rates = Rates(limits.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +121,9 @@ class Guard:
             await _answer(send, *refusal)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, str, dict[str, str]] | None:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {name: value for name, value in scope["headers"] if name in OF_INTEREST}
+        if self._hosts is not None and _name_of(headers.get(b"host", b"")) not in self._hosts:
+            return 400, f"without API keys only {', '.join(sorted(self._hosts))} may be asked for", {}
         wanted = scope_of(scope["path"])
         caller = (scope.get("client") or ("?",))[0]
         if self._keys.keys and wanted is not None:
@@ -118,24 +132,21 @@ class Guard:
                 return 401, "send an API key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
             if wanted not in key.scopes:
                 return 403, f"the key {key.name} lacks the scope {wanted}", {}
-            caller = _name(key)
+            caller = f"key {key.name}"
         if not self._rates.allows(caller):
             return 429, f"more than {self._limits.rate:g} requests a second; slow down", {"Retry-After": "1"}
         most = self._limits.drift_body if scope["path"].startswith("/drift/") else self._limits.body
-        length = headers.get(b"content-length", "0")
-        too_long = (413, f"a body may have {most:,} bytes; split the request", {"Connection": "close"})
+        length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > most:
-            return too_long
-        body = bytearray()
-        more = scope["method"] in ("POST", "PUT", "PATCH", "DELETE")
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
+            return _too_long(most)
+        body = b""
+        if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
+            found = await _body(receive, most)
+            if found is None:
                 return None
-            body += message.get("body", b"")
-            if len(body) > most:
-                return too_long
-            more = message.get("more_body", False)
+            if len(found) > most:
+                return _too_long(most)
+            body = found
         given = False
 
         async def replay() -> Message:
@@ -143,19 +154,45 @@ class Guard:
             if given:
                 return await receive()
             given = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
         return None
 
 
-def _presented(headers: dict[bytes, str]) -> str:
-    kind, _, token = headers.get(b"authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else headers.get(b"x-api-key", "")
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """The whole body, or a part that is too long already; None if the caller has gone."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    parts = bytearray(body)
+    while len(parts) <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return bytes(parts)
 
 
-def _name(key: Key) -> str:
-    return f"key {key.name}"
+def _too_long(most: int) -> tuple[int, str, dict[str, str]]:
+    return 413, f"a body may have {most:,} bytes; split the request", {"Connection": "close"}
+
+
+@lru_cache(maxsize=64)
+def _name_of(host: bytes) -> str:
+    """The name in a Host header, without the port."""
+    name = host.decode("latin-1").lower()
+    return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+
+
+def _presented(headers: dict[bytes, bytes]) -> str:
+    kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
 
 
 async def _answer(send: Send, status: int, why: str, headers: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from mlops_assets.resources.features import Features
 from mlops_assets.serving.health import Health
 
 if TYPE_CHECKING:
-    from feast import FeatureStore
+    from mlops_assets.feast_store.reader import OnlineReader
 
 PART = "features"
 
@@ -45,9 +45,17 @@ class Lookup:
     def __init__(self, features: Features, health: Health) -> None:
         self._features, self._health = features, health
         self._file = features.lake.home.feast / "online.db"
-        self._store: FeatureStore | None = None
+        self._store: OnlineReader | None = None
         self._inode = 0
         self._lock = Lock()
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a look is only a read of the open file. To open one imports Feast, which takes seconds."""
+        try:
+            return self._store is not None and self._file.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def check(self) -> None:
         """Open the store if it is there, and say how it stands."""
@@ -68,41 +76,32 @@ class Lookup:
         Raises:
             FeaturesUnavailable: the store is gone or fails.
         """
-        wanted = [f"{view}:{name.partition('__')[2]}" for view, names in columns.items() for name in names]
+        n = len(next(iter(keys.values())))
+        values: list[dict[str, Any]] = [{} for _ in range(n)]
+        times: list[dict[str, datetime | None]] = [{} for _ in range(n)]
         with self._lock:
             store = self._open()
             try:
-                answer = store.get_online_features(
-                    features=wanted,
-                    entity_rows={key: list(values) for key, values in keys.items()},
-                    full_feature_names=True,
-                ).to_dict(include_event_timestamps=True)
+                for view, names in columns.items():
+                    for row, (moment, found) in enumerate(store.read(view, names, keys)):
+                        values[row].update(found)
+                        times[row][view] = moment
             except (sqlite3.Error, OSError, ValueError, KeyError) as error:
                 self._store = None
                 raise self._gone(str(error)) from error
         self._health.good(PART)
-        n = len(next(iter(keys.values())))
-        return [
-            Looked(
-                {name: answer[name][i] for names in columns.values() for name in names},
-                {view: _newest(answer, names, i) for view, names in columns.items()},
-            )
-            for i in range(n)
-        ]
+        return [Looked(*each) for each in zip(values, times, strict=True)]
 
-    def _open(self, *, tell: bool = True) -> FeatureStore:
-        """The client; a file that was replaced is opened anew, one that is gone is never made."""
+    def _open(self, *, tell: bool = True) -> OnlineReader:
+        """The reader; a file that was replaced is opened anew, one that is gone is never made."""
         try:
             inode = self._file.stat().st_ino
         except OSError as error:
             self._store = None
             raise self._gone(f"{self._file} is not there", tell=tell) from error
         if self._store is None or inode != self._inode:
-            from feast import FeatureStore
-
-            # Its own client: the one of `Features` may hold the file that was replaced.
-            applied = self._features.store()
-            self._store, self._inode = FeatureStore(config=applied.config), inode
+            # Its own reader: the client of `Features` may hold the file that was replaced.
+            self._store, self._inode = self._features.online_reader(), inode
         self._health.good(PART)
         return self._store
 
@@ -119,14 +118,3 @@ class Lookup:
             f"Feast's online store cannot be read ({why}). Send the features in the request, or materialize "
             "feast/online_store."
         )
-
-
-def _newest(answer: Mapping[str, Any], names: Sequence[str], row: int) -> datetime | None:
-    """The event time of a view's row; None where the store has no value for it."""
-    seconds = [answer[f"{name}__ts"][row] for name in names if answer[name][row] is not None]
-    known = [_moment(second) for second in seconds if second]
-    return max(known, default=None)
-
-
-def _moment(value: Any) -> datetime:
-    return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(int(value), tz=UTC)

@@ -4,7 +4,7 @@ Here: its paths under /v2, tensors to rows and back. Not here: how a row is scor
 
 Source: https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md). Each input is one
 column of shape [n] or [n, 1]: a feature, an entity key, or `event_timestamp` (BYTES, ISO 8601 with a zone). `null` in
-`data` is a missing value, as in MLServer's column codec.
+`data` is a missing value, as in MLServer's column codec. Tensors may come and go as bytes (`binary_tensors`).
 """
 
 from __future__ import annotations
@@ -12,27 +12,41 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, ValidationError, WithJsonSchema
 
+from mlops_assets.core.families import family_called
 from mlops_assets.core.rows import FLOAT32_MAX
 from mlops_assets.resources.model_data import EVENT_TIME
+from mlops_assets.serving import binary_tensors
 from mlops_assets.serving.arms import Arms, Contract
-from mlops_assets.serving.http import PROBLEMS, Strict, body_of, problem, reply, takes
+from mlops_assets.serving.errors import NoModel, Refused
+from mlops_assets.serving.forms import Datatype
+from mlops_assets.serving.http import (
+    PROBLEMS,
+    Strict,
+    WrongBody,
+    body_of,
+    is_json,
+    is_unnamed,
+    problem,
+    reply,
+    takes,
+    wrong,
+)
 from mlops_assets.serving.limits import Limits
-from mlops_assets.serving.predict_api import ModelName, answered, check_rows
-from mlops_assets.serving.scoring import Answer, NoModel, Refused, Row, Service
+from mlops_assets.serving.predict_api import ModelName, answered, check_rows, note
+from mlops_assets.serving.records import Answer, Row
+from mlops_assets.serving.scoring import Service
 
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
-]
 _ELEMENT = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]}
 Data = Annotated[list[Any], WithJsonSchema({"type": "array", "items": _ELEMENT})]
 Parameters = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _ELEMENT})]
 Size = Annotated[int, Field(ge=0)]
-SCORE, ARM, VERSION, ID = "score", "arm", "model_version", "prediction_id"
+SCORE, SCORES, ARM, VERSION, ID = "score", "scores", "arm", "model_version", "prediction_id"
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="A version in service.")]
 
 
@@ -59,7 +73,7 @@ class InferRequest(Strict):
     id: str | None = Field(default=None, max_length=200, description="Comes back with the answer.")
     inputs: list[InferInput] = Field(min_length=1)
     outputs: list[InferOutput] = Field(default_factory=list, description="By default all.")
-    parameters: Parameters = Field(default_factory=dict, description="Taken and not used.")
+    parameters: Parameters = Field(default_factory=dict, description="`binary_data_output`; others are not used.")
 
 
 class Tensor(Strict):
@@ -119,7 +133,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     @api.get("")
     async def server_metadata() -> Response:
         """Who serves."""
-        return reply({"name": "mlops-assets", "version": "2", "extensions": []})
+        return reply({"name": "mlops-assets", "version": "2", "extensions": ["binary_tensor_data"]})
 
     @api.get("/health/live")
     async def live() -> Response:
@@ -176,21 +190,46 @@ def router(service: Service, limits: Limits) -> APIRouter:
 
     async def _infer(model: str, version: int | None, request: Request) -> Response:
         arms = service.arms(model)
-        body = await body_of(request, InferRequest)
+        body = await _asked(request)
         rows = rows_of(body, arms, limits.rows)
+        check_outputs(body, arms)
         answers = await answered(service, model, rows, version)
-        versions = {answer.arm.version for answer in answers}
-        return reply(
-            {
-                "model_name": model,
-                "model_version": str(versions.pop() if len(versions) == 1 else arms.champion.version),
-                **({"id": body.id} if body.id is not None else {}),
-                "parameters": {"feature_times": [answer.feature_times for answer in answers]},
-                "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
-            }
-        )
+        note(request, answers)
+        as_bytes = binary_tensors.wanted(body.parameters, body.outputs)
+        if as_bytes == set():
+            return reply(plain(body, arms, answers))
+        content, length = binary_tensors.split(plain(body, arms, answers), as_bytes)
+        return Response(content, media_type="application/octet-stream", headers={binary_tensors.HEADER: str(length)})
 
     return api
+
+
+async def _asked(request: Request) -> InferRequest:
+    """The request; Triton's clients name no content type, and may send tensors as bytes."""
+    length = request.headers.get(binary_tensors.HEADER)
+    if length is None:
+        return await body_of(request, InferRequest, unnamed=True)
+    kind = request.headers.get("content-type", "")
+    if not (is_unnamed(request.headers) or is_json(kind) or kind == "application/octet-stream"):
+        raise WrongBody(415, f"with {binary_tensors.HEADER}, send the body as application/octet-stream")
+    try:
+        return InferRequest.model_validate(binary_tensors.joined(await request.body(), length))
+    except msgspec.DecodeError as error:
+        raise WrongBody(400, f"the first {length} bytes of the body are no JSON: {error}") from error
+    except ValidationError as error:
+        raise wrong(error) from error
+
+
+def plain(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[str, Any]:
+    """Answers as `InferAnswer` describes them."""
+    versions = {answer.arm.version for answer in answers}
+    return {
+        "model_name": arms.contract.settings.name,
+        "model_version": str(versions.pop() if len(versions) == 1 else arms.champion.version),
+        **({"id": body.id} if body.id is not None else {}),
+        "parameters": {"feature_times": [answer.feature_times for answer in answers]},
+        "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
+    }
 
 
 def _require(arms: Arms, version: int) -> None:
@@ -204,13 +243,21 @@ def _metadata(arms: Arms) -> ModelMetadata:
     keys: list[tuple[str, Datatype]] = [
         (key, "BYTES" if dtype == "string" else "INT64") for key, dtype in arms.contract.keys.items()
     ]
-    outputs: list[tuple[str, Datatype]] = [(SCORE, "FP64"), (ARM, "BYTES"), (VERSION, "INT64"), (ID, "BYTES")]
+    outputs: list[tuple[str, Datatype, list[int]]] = [
+        (SCORE, "FP64", [-1]),
+        (ARM, "BYTES", [-1]),
+        (VERSION, "INT64", [-1]),
+        (ID, "BYTES", [-1]),
+    ]
+    recipe = arms.champion.scorer.model.recipe
+    if recipe.task == "multiclass":
+        outputs.append((SCORES, "FP64", [-1, int(recipe.params["num_class"])]))
     return ModelMetadata(
         name=arms.contract.settings.name,
         versions=[str(version) for version in sorted(arms.loaded)],
-        platform="xgboost",
+        platform=family_called(recipe.family).libraries[0],
         inputs=[TensorMetadata(name=n, datatype=t, shape=[-1]) for n, t in [*keys, (EVENT_TIME, "BYTES"), *inputs]],
-        outputs=[TensorMetadata(name=n, datatype=t, shape=[-1]) for n, t in outputs],
+        outputs=[TensorMetadata(name=n, datatype=t, shape=s) for n, t, s in outputs],
     )
 
 
@@ -275,12 +322,21 @@ def _time(value: Any, index: int) -> datetime | None:
     return moment
 
 
-def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]:
-    """The output tensors.
+def check_outputs(body: InferRequest, arms: Arms) -> None:
+    """Refuse outputs that there aren't, before anything is scored.
 
     Raises:
-        Refused: one is asked for that there isn't.
+        Refused: one is asked for.
     """
+    several = arms.champion.scorer.model.recipe.task == "multiclass"
+    known = (SCORE, ARM, VERSION, ID, *((SCORES,) if several else ()))
+    for place, wanted in enumerate(body.outputs):
+        if wanted.name not in known:
+            raise Refused(("outputs", place, "name"), f"is none of {', '.join(known)}")
+
+
+def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]:
+    """The output tensors of these names; all without any."""
     n = len(answers)
     made: dict[str, dict[str, Any]] = {
         SCORE: {"shape": [n], "datatype": "FP64", "data": [answer.score for answer in answers]},
@@ -291,8 +347,5 @@ def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]
     if answers[0].scores:
         k = len(answers[0].scores)
         flat = [score for answer in answers for score in answer.scores]
-        made["scores"] = {"shape": [n, k], "datatype": "FP64", "data": flat}
-    for place, name in enumerate(wanted):
-        if name not in made:
-            raise Refused(("outputs", place, "name"), f"is none of {', '.join(made)}")
+        made[SCORES] = {"shape": [n, k], "datatype": "FP64", "data": flat}
     return [{"name": name, **made[name]} for name in (wanted or made)]

@@ -5,7 +5,7 @@ Here: the paths, their bodies and answers. Not here: how a row is scored (`scori
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,7 +17,8 @@ from mlops_assets.core.rows import LONGEST_TEXT
 from mlops_assets.serving.arms import Contract
 from mlops_assets.serving.http import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
 from mlops_assets.serving.limits import Limits
-from mlops_assets.serving.scoring import Answer, Row, Service
+from mlops_assets.serving.records import Answer, Row
+from mlops_assets.serving.scoring import Service
 
 _SCALAR = {
     "anyOf": [{"type": "number"}, {"type": "string", "maxLength": LONGEST_TEXT}, {"type": "boolean"}, {"type": "null"}]
@@ -25,6 +26,8 @@ _SCALAR = {
 _KEY = {"anyOf": [{"type": "string", "maxLength": LONGEST_TEXT}, {"type": "integer"}, {"type": "null"}]}
 Values = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
 EntityKeys = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _KEY})]
+ANSWERED_BY = "mlops.answered_by"
+"""Where a request's scope keeps the arms that answered it."""
 ModelName = Annotated[str, Path(pattern=MODEL_NAME, description="A monitored model.")]
 
 
@@ -130,10 +133,11 @@ def router(service: Service, limits: Limits) -> APIRouter:
         check_rows(len(body.rows), limits.rows)
         rows = [Row(row.entities, row.features, row.event_timestamp) for row in body.rows]
         answers = await answered(service, model, rows)
+        note(request, answers)
         told: list[dict[str, Any] | None] = [None] * len(answers)
         if options.explain:
             told = await run_in_threadpool(explained, answers)
-        return reply({"model": model, "predictions": [plain(a, c) for a, c in zip(answers, told, strict=True)]})
+        return reply(plain_all(model, answers, told))
 
     @api.get("/models", response_model=list[LoadedModel])
     async def models() -> Response:
@@ -179,9 +183,20 @@ def check_rows(rows: int, most: int) -> None:
 
 async def answered(service: Service, model: str, rows: list[Row], version: int | None = None) -> list[Answer]:
     """Answers, made on the event loop where that takes less than handing over."""
-    if service.looks_up(model, rows):
+    if service.is_long(service.arms(model), rows):
         return await run_in_threadpool(service.answer, model, rows, version=version)
     return service.answer(model, rows, version=version)
+
+
+def note(request: Request, answers: Sequence[Answer]) -> None:
+    """Tell `hot_path`, which counts requests, who answered."""
+    request.scope.setdefault(ANSWERED_BY, []).extend({id(answer.arm): answer.arm for answer in answers}.values())
+
+
+def plain_all(model: str, answers: Sequence[Answer], told: Sequence[dict[str, Any] | None] = ()) -> dict[str, Any]:
+    """Answers as `PredictAnswer` describes them; with contributions where they were asked for."""
+    each = zip(answers, told or [None] * len(answers), strict=True)
+    return {"model": model, "predictions": [plain(*one) for one in each]}
 
 
 def plain(answer: Answer, contributions: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The spool: every answer on disk before it is sent.
 
 Here: appending records, closing files, finding those that a killed process left. Not here: what a record says
-(`scoring`), moving records into the lake (`drain`).
+(`records`), moving them into the lake (`drain`).
 
 A record is one JSON line, written with one system call: what was written outlives a kill of the process at once, and a
 loss of power after the next `sync`. A file belongs to the process that holds its lock (`flock`), which the system
@@ -15,13 +15,10 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
-
-from pydantic_core import to_json
 
 from mlops_assets.resources.atomic import write_text
 
@@ -86,18 +83,22 @@ class Spool:
                 if model in self._open:
                     self._open.pop(model).close()
 
-    def append(self, model: str, records: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, model: str, lines: bytes) -> None:
         """Write records down.
+
+        Args:
+            model: whose.
+            lines: JSON objects, each ended by a line break.
 
         Raises:
             LogUnavailable: the disk is full or gone; nothing of them was kept.
         """
-        content = b"".join(to_json(record, inf_nan_mode="null") + b"\n" for record in records)
         with self._lock:
             try:
-                if model not in self._open:
-                    self._open[model] = Segment(self.folder / model, self._types[model])
-                self._open[model].write(content)
+                segment = self._open.get(model)
+                if segment is None:
+                    segment = self._open[model] = Segment(self.folder / model, self._types[model])
+                segment.write(lines)
             except OSError as error:
                 raise LogUnavailable(
                     f"the prediction can't be logged ({error.strerror}), so it is not given: make room in {self.folder}"

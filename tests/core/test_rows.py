@@ -1,11 +1,17 @@
 """A row and a frame are scored alike, and what is no value is told."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.families.one_row import FewRows
 from mlops_assets.core.matrix import FeatureColumn, encode
 from mlops_assets.core.model import Model, Recipe, fit
+from mlops_assets.core.probabilities import Calibration, Method
 from mlops_assets.core.rows import RowScorer, why_not
 
 COLUMNS = (
@@ -55,6 +61,49 @@ def test_rows_are_scored_as_frames_are(task: str) -> None:
     np.testing.assert_array_equal(scores, made.predict(rows))
     assert scores.dtype == np.float32
     np.testing.assert_array_equal(scorer.predict(plain[:1]), made.predict(rows.head(1)))
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "params"),
+    [
+        ("random_forest", "binary", {"objective": "binary:logistic", "num_parallel_tree": 5, "max_depth": 3}),
+        ("linear", "binary", {"C": 1.0}),
+        ("linear", "multiclass", {"C": 1.0, "num_class": 3}),
+    ],
+)
+@pytest.mark.parametrize("calibration", ["none", "platt"])
+def test_every_family_scores_rows_as_it_scores_frames(
+    family: str, task: str, params: dict[str, Any], calibration: Method
+) -> None:
+    rows = frame(900, 0)
+    y = rows["x"].fillna(0).astype(float) + (rows["c"] == "JFK")
+    labels = np.asarray(y > 0.3 if task == "binary" else pd.qcut(y, 3, labels=False)).astype(int)
+    made = fit(Recipe(family, task, params, 1, COLUMNS), rows, labels)
+    if calibration != "none":
+        fitted = Calibration.fit(calibration, made.predict(rows), labels)
+        made = fit(replace(made.recipe, calibration=fitted), rows, labels)
+    some = rows.head(50)
+    for quick in (True, False):
+        scores = RowScorer(made, quick).predict(some.to_dict(orient="records"))
+        np.testing.assert_array_equal(scores, made.predict(some))
+
+
+def test_threads_do_not_take_each_others_scores() -> None:
+    made = model("multiclass")
+    rows = frame(64, 2)
+    scorer, expected = RowScorer(made), made.predict(rows)
+    plain = rows.to_dict(orient="records")
+    # Some alone, some more at once than are scored while other threads wait.
+    parts = [[index] for index in range(40)] + [list(range(40, 64))]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            found = pool.map(lambda part: scorer.predict([plain[index] for index in part]), parts)
+            np.testing.assert_array_equal(np.concatenate(list(found)), expected)
+
+
+def test_what_is_no_booster_is_told() -> None:
+    with pytest.raises(ValueError, match="XGBoost"):
+        FewRows(b"none")
 
 
 def test_infinite_and_left_out_are_missing() -> None:

@@ -18,13 +18,14 @@ from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import predicted_days, read_scores
 from mlops_assets.resources.registry import ModelVersion, Registry
+from mlops_assets.serving import drain
 from mlops_assets.serving.app import build
 from mlops_assets.serving.arms import CANARY, CHAMPION, SHADOW, Arm, Arms, CannotServe, rollout_of
 from mlops_assets.serving.drain import move
 from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.limits import Limits
+from mlops_assets.serving.records import Answer, Row, line, record, record_types
 from mlops_assets.serving.routing import choose
-from mlops_assets.serving.scoring import Answer, Row, record, record_types
 from mlops_assets.serving.spool import Spool, closed_segments
 from tests.serving.conftest import EVENT, MODEL, contract, features, make_model
 
@@ -138,21 +139,30 @@ def spooled(folder: Path, arms: Arms, rows: list[Row], scores: list[float], ids:
         Answer(id=i, score=s, scores=(), arm=arms.champion, event_time=EVENT, feature_times={}, values=r.features)
         for r, s, i in zip(rows, scores, ids, strict=True)
     ]
-    spool.append(MODEL, [record(arms, r, a) for r, a in zip(rows, answers, strict=True)])
+    spool.append(MODEL, b"".join(line(record(arms, r, a)) for r, a in zip(rows, answers, strict=True)))
     spool.close()
 
 
-def test_each_record_is_in_the_lake_once(tmp_path: Path, arms: Arms) -> None:
+def killed(segment: Path) -> None:
+    raise KeyboardInterrupt
+
+
+def test_each_record_is_in_the_lake_once(tmp_path: Path, arms: Arms, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, folder = Platform.of(Home(tmp_path)).lake, tmp_path / "spool"
     row = Row(features=features())
-    spooled(folder, arms, [row, row], [0.1, 0.2], ["a", "b"])
-    assert move(folder, lake) == (2, [])
-    # A kill between the file in the lake and the end of the spooled one does the same again.
-    spooled(folder, arms, [row, row], [0.2, 0.3], ["b", "c"])
-    (segment,) = closed_segments(folder)[MODEL]
+    spooled(folder, arms, [row], [0.1], ["a"])
+    # A kill between the file in the lake and the end of the spooled ones: two of the next round's three were moved.
+    spooled(folder, arms, [row], [0.2], ["b"])
+    with monkeypatch.context() as patched:
+        patched.setattr(drain, "_forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            move(folder, lake)
+    spooled(folder, arms, [row], [0.3], ["c"])
+    (*_, segment) = closed_segments(folder)[MODEL]
     with segment.open("ab") as file:
         file.write(b'{"prediction_id": "never answ')
     assert move(folder, lake) == (1, [])
+    assert move(folder, lake) == (0, [])
     kept = lake.read("predictions", MODEL, name="online", order_by=["prediction_id"])
     assert kept[["prediction_id", "score"]].to_numpy().tolist() == [["a", 0.1], ["b", 0.2], ["c", 0.3]]
     assert kept["feat_flight__distance_miles"].tolist() == [row.features["feat_flight__distance_miles"]] * 3
@@ -173,7 +183,7 @@ def test_a_file_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path, 
 def test_files_in_use_are_left_alone(tmp_path: Path, arms: Arms) -> None:
     spool = Spool(tmp_path / "spool")
     spool.declare(MODEL, record_types(arms))
-    spool.append(MODEL, [{"prediction_id": "a"}])
+    spool.append(MODEL, line({"prediction_id": "a"}))
     assert closed_segments(spool.folder) == {}
     spool.rotate()
     assert len(closed_segments(spool.folder)[MODEL]) == 1

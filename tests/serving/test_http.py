@@ -66,7 +66,7 @@ def predict(client: Client, **row: Any) -> Any:
 
 
 def test_metadata_and_readiness_of_the_open_inference_protocol(client: Client) -> None:
-    assert client.get("/v2").json() == {"name": "mlops-assets", "version": "2", "extensions": []}
+    assert client.get("/v2").json() == {"name": "mlops-assets", "version": "2", "extensions": ["binary_tensor_data"]}
     assert client.get("/v2/health/live").status_code == client.get("/v2/health/ready").status_code == 200
     assert client.get(f"/v2/models/{MODEL}/ready").status_code == 200
     assert client.get(f"/v2/models/{MODEL}/versions/1/ready").status_code == 200

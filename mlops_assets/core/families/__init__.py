@@ -9,7 +9,7 @@ and never asks why. Its file is its library's own format with the recipe inside,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -66,6 +66,9 @@ class Fitted(Protocol):
 
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """Scores, float32, shape (n,) or (n, classes), n > 0."""
+
+    def for_few_rows(self) -> Callable[[FloatMatrix], np.ndarray]:
+        """What gives the scores of `predict`, bit by bit, and soonest for a few rows at a time."""
 
     def importance(self) -> Mapping[str, float]:
         """How much each feature counts in the fit, in no particular unit; features may be absent."""

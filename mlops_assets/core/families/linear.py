@@ -10,7 +10,7 @@ mean, and the intercept is the score of the mean row.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,6 +125,10 @@ class FittedLinear:
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """See `Fitted`."""
         return scored(self.native, matrix, self.recipe)
+
+    def for_few_rows(self) -> Callable[[FloatMatrix], np.ndarray]:
+        """See `Fitted`."""
+        return self.predict
 
     def importance(self) -> Mapping[str, float]:
         """Coefficients in standard deviations of their columns, added up by feature (classes: their mean)."""

@@ -7,13 +7,14 @@ Not here: the loop over trials (`tuning`), which rows are used (`training`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from mlops_assets.core.families import Attempt, Rows
+from mlops_assets.core.families.one_row import FewRows
 from mlops_assets.core.matrix import FloatMatrix, types_of
 from mlops_assets.core.metrics import Metric, Task
 from mlops_assets.core.recipe import Recipe
@@ -218,6 +219,10 @@ class Trees:
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """See `Fitted`."""
         return cast(np.ndarray, self.native.inplace_predict(matrix, validate_features=False))
+
+    def for_few_rows(self) -> Callable[[FloatMatrix], np.ndarray]:
+        """See `Fitted`."""
+        return FewRows(bytes(self.native.save_raw("ubj")))
 
     def importance(self) -> Mapping[str, float]:
         """Total gain of all splits, and not XGBoost's `gain`, their mean, which flatters features used once."""
