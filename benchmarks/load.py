@@ -1,7 +1,7 @@
-"""A load generator for HTTP on this machine: keep-alive connections, one thread, as little work a request as Python can.
+"""A load generator for HTTP on this machine: keep-alive connections, one thread, as little work a request as can be.
 
-`closed` asks again as soon as it is answered: what a server can do. `paced` asks at set moments, whether answered or not,
-and counts an answer's time from its moment on: what a caller waits. Both run in a process of their own (`apart`), and
+`closed` asks again as soon as it is answered: what a server can do. `paced` asks at set moments, answered or not, and
+counts an answer's time from its moment on: what a caller waits. Both run in a process of their own (`apart`), and
 `floor` is what they measure of a server that does nothing.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-REPLY = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
+REPLY = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 
 
 class NotAnswered(RuntimeError):
@@ -33,7 +33,7 @@ def request_of(path: str, body: bytes, headers: Sequence[str] = ()) -> bytes:
 
 def apart(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         return pool.submit(function, *arguments).result()
 
 
@@ -74,13 +74,15 @@ def paced(port: int, requests: Sequence[bytes], connections: int, seconds: float
                     took.append(time.perf_counter() - each.since)
                     idle.append(each)
             if time.perf_counter() - began > 3 * seconds + 10:
-                raise NotAnswered(f"{total - len(took):,} of {total:,} requests were not answered in three times the time")
+                raise NotAnswered(
+                    f"{total - len(took):,} of {total:,} requests were not answered in three times the time"
+                )
         return np.array(took)
 
 
 def floor(connections: int, seconds: float, request: bytes) -> float:
     """Answers a second of a server that does nothing, by `closed`: what the generator itself can do."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe()
     server = context.Process(target=_nothing, args=(theirs, len(request)), daemon=True)
     server.start()

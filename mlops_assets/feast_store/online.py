@@ -258,6 +258,11 @@ class _Read(NamedTuple):
 class TtlSqliteOnlineStore(SqliteOnlineStore):
     """SQLite online store that holds the ttl; see the module for what it changes."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # A column that a table has stays; to ask for them takes as long as to read an entity.
+        self._with_microseconds: set[str] = set()
+
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         fresh = self._conn is None
         if fresh:
@@ -383,18 +388,22 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
         keys = [serialize_entity_key(key, config.entity_key_serialization_version) for key in entity_keys]
         oldest = _oldest_alive(config, view)
         stored = self._stored(config, view, list(dict.fromkeys(keys)))
+        wanted = None if requested is None else set(requested)
         result = []
         for key in keys:
-            entity = _Read(None, {}, set())
+            values: dict[str, Value] = {}
+            expired: set[str] = set()
+            newest: datetime | None = None
             for feature, value, moment in stored.get(key, []):
-                if requested is not None and feature not in requested:
+                if wanted is not None and feature not in wanted:
                     continue
-                entity = entity._replace(moment=max(filter(None, (entity.moment, moment)), default=None))
+                if moment is not None and (newest is None or moment > newest):
+                    newest = moment
                 if oldest is not None and moment is not None and moment < oldest:
-                    entity.expired.add(feature)
+                    expired.add(feature)
                 else:
-                    entity.values[feature] = Value.FromString(value)
-            result.append(entity)
+                    values[feature] = Value.FromString(value)
+            result.append(_Read(newest, values, expired))
         return result
 
     def _stored(
@@ -403,7 +412,11 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
         """Feature, serialised value and event time of each stored row, by entity key."""
         connection, table = self._get_conn(config), table_name(config, view)
         # A table that only Feast's own client has written so far has whole seconds.
-        within = "event_us" if "event_us" in _columns(connection, table) else "0"
+        if table not in self._with_microseconds and "event_us" in _columns(connection, table):
+            self._with_microseconds.add(table)
+        within = "event_us" if table in self._with_microseconds else "0"
+        # The features of an entity were mostly written together.
+        moments: dict[tuple[datetime, int | None], datetime] = {}
         stored: dict[bytes, list[tuple[str, bytes, datetime | None]]] = defaultdict(list)
         for first in range(0, len(keys), _KEYS_PER_QUERY):
             some = keys[first : first + _KEYS_PER_QUERY]
@@ -413,9 +426,10 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
                 some,
             )
             for key, feature, value, seconds, microseconds in cursor:
-                moment = None
-                if seconds is not None:
+                moment = moments.get((seconds, microseconds))
+                if moment is None and seconds is not None:
                     moment = utils.make_tzaware(seconds) + timedelta(microseconds=microseconds or 0)
+                    moments[seconds, microseconds] = moment
                 stored[key].append((feature, value, moment))
         return stored
 

@@ -16,8 +16,15 @@ from typing import Any
 from feast import FeatureStore, ValueType
 from feast.infra.provider import get_provider
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
+_FIELDS: Mapping[ValueType, tuple[str, type]] = {
+    ValueType.STRING: ("string_val", str),
+    ValueType.INT64: ("int64_val", int),
+    ValueType.INT32: ("int32_val", int),
+}
+_SCALARS = frozenset(("string_val", "int64_val", "int32_val", "double_val", "float_val", "bool_val"))
 Found = tuple[datetime | None, dict[str, Any]]
 """Event time of an entity's values, None where it has none; and the values, None where one is missing."""
 
@@ -54,15 +61,27 @@ class OnlineReader:
 
     def _entities(self, view: str, keys: Mapping[str, Sequence[Any]]) -> list[EntityKey]:
         types: dict[str, ValueType] = self._types[view]
-        columns = [python_values_to_proto_values(list(keys[key]), kind) for key, kind in types.items()]
+        columns = [_protos(keys[key], kind) for key, kind in types.items()]
         return [EntityKey(join_keys=list(types), entity_values=values) for values in zip(*columns, strict=True)]
 
 
+def _protos(values: Sequence[Any], kind: ValueType) -> list[Value]:
+    """Feast's own conversion, without its search for the type where that is plain."""
+    if kind not in _FIELDS:
+        return python_values_to_proto_values(list(values), kind)
+    field, python = _FIELDS[kind]
+    if any(type(value) is not python for value in values):
+        raise ValueError(f"an entity key must be {python.__name__}; Feast has it as {kind.name}")
+    return [Value(**{field: value}) for value in values]
+
+
+def _plain(value: Value) -> Any:
+    field = value.WhichOneof("val")
+    return getattr(value, field) if field in _SCALARS else feast_value_type_to_python_type(value)
+
+
 def _found(moment: datetime | None, values: Mapping[str, Any], names: Mapping[str, str]) -> Found:
-    found = {
-        column: feast_value_type_to_python_type(values[name]) if name in values else None
-        for name, column in names.items()
-    }
+    found = {column: _plain(values[name]) if name in values else None for name, column in names.items()}
     if moment is None or all(value is None for value in found.values()):
         return None, found
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), found
