@@ -3,7 +3,7 @@
 Here: such a request as the value that its JSON alone would be, and an answer with outputs as bytes. Not here: what the
 value must be (`oip_api`).
 
-Source: docs/protocol/extension_binary_data.md of https://github.com/triton-inference-server/server. Little endian; an
+Source: the binary tensor data extension, https://github.com/triton-inference-server/server. Little endian; an
 element of BYTES is its length in four bytes and itself. Bytes have no word for a missing number, so there NaN is one.
 """
 

@@ -28,6 +28,7 @@ from mlops_assets.serving.http import OURS, UNAVAILABLE, WrongBody, is_json, pro
 from mlops_assets.serving.limits import App, Limits, Message, Receive, Scope, Send
 from mlops_assets.serving.records import Answer, Row
 from mlops_assets.serving.scoring import Service
+from mlops_assets.serving.tensors import rows_of
 
 logger = logging.getLogger("mlops.serving")
 
@@ -101,7 +102,7 @@ class HotPath:
         body = message.get("body", b"")
         if target.is_protocol:
             asked = read_inference(body)
-            rows = oip_api.rows_of(asked, arms, self._limits.rows)
+            rows = rows_of(asked.inputs, arms, self._limits.rows)
             oip_api.check_outputs(asked, arms)
             if binary_tensors.wanted(asked.parameters, asked.outputs) != set():
                 raise Misfit

@@ -1,6 +1,7 @@
 """The Open Inference Protocol, version 2, so that existing clients work.
 
-Here: its paths under /v2, tensors to rows and back. Not here: how a row is scored (`scoring`).
+Here: its paths under /v2, its bodies and answers. Not here: tensors to rows (`tensors`), how a row is scored
+(`scoring`).
 
 Source: https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md). Each input is one
 column of shape [n] or [n, 1]: a feature, an entity key, or `event_timestamp` (BYTES, ISO 8601 with a zone). `null` in
@@ -9,9 +10,7 @@ column of shape [n] or [n, 1]: a feature, an entity key, or `event_timestamp` (B
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -19,7 +18,6 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, ValidationError, WithJsonSchema
 
 from mlops_assets.core.families import family_called
-from mlops_assets.core.rows import FLOAT32_MAX
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.serving import binary_tensors
 from mlops_assets.serving.arms import Arms, Contract
@@ -38,9 +36,10 @@ from mlops_assets.serving.http import (
     wrong,
 )
 from mlops_assets.serving.limits import Limits
-from mlops_assets.serving.predict_api import ModelName, answered, check_rows, note
-from mlops_assets.serving.records import Answer, Row
+from mlops_assets.serving.predict_api import ModelName, answered, note
+from mlops_assets.serving.records import Answer
 from mlops_assets.serving.scoring import Service
+from mlops_assets.serving.tensors import rows_of
 
 _ELEMENT = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]}
 Data = Annotated[list[Any], WithJsonSchema({"type": "array", "items": _ELEMENT})]
@@ -191,7 +190,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     async def _infer(model: str, version: int | None, request: Request) -> Response:
         arms = service.arms(model)
         body = await _asked(request)
-        rows = rows_of(body, arms, limits.rows)
+        rows = rows_of(body.inputs, arms, limits.rows)
         check_outputs(body, arms)
         answers = await answered(service, model, rows, version)
         note(request, answers)
@@ -259,67 +258,6 @@ def _metadata(arms: Arms) -> ModelMetadata:
         inputs=[TensorMetadata(name=n, datatype=t, shape=[-1]) for n, t in [*keys, (EVENT_TIME, "BYTES"), *inputs]],
         outputs=[TensorMetadata(name=n, datatype=t, shape=s) for n, t, s in outputs],
     )
-
-
-def rows_of(body: InferRequest, arms: Arms, most: int) -> list[Row]:
-    """The rows that the columns make.
-
-    Raises:
-        Refused: a shape, a name or a value is wrong.
-        WrongBody: there are too many rows.
-    """
-    n = body.inputs[0].shape[0]
-    check_rows(n, most)
-    if n == 0:
-        raise Refused(("inputs", 0, "shape"), "has no rows; send one at least")
-    columns: dict[str, list[Any]] = {}
-    for place, tensor in enumerate(body.inputs):
-        if tensor.name in columns:
-            raise Refused(("inputs", place, "name"), "is there twice")
-        columns[tensor.name] = _values(tensor, place, n)
-    times = [_time(value, index) for index, value in enumerate(columns.pop(EVENT_TIME, [None] * n))]
-    keys = [name for name in columns if name in arms.contract.keys]
-    brought = [name for name in columns if name not in arms.contract.keys]
-    return [
-        Row({key: columns[key][i] for key in keys}, {name: columns[name][i] for name in brought}, times[i])
-        for i in range(n)
-    ]
-
-
-def _values(tensor: InferInput, place: int, n: int) -> list[Any]:
-    if tensor.shape[0] != n or tensor.shape[1:] not in ([], [1]):
-        raise Refused(("inputs", place, "shape"), f"must be [{n}] or [{n}, 1], as the first input has {n} rows")
-    values = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in tensor.data]
-    if len(values) != n:
-        raise Refused(("inputs", place, "data"), f"has {len(values):,} values, its shape says {n:,}")
-    for index, value in enumerate(values):
-        if value is not None and not _is_of(tensor.datatype, value):
-            raise Refused(("inputs", place, "data", index), f"is no {tensor.datatype}")
-    return values
-
-
-def _is_of(datatype: str, value: Any) -> bool:
-    if datatype == "BYTES":
-        return type(value) is str
-    if datatype == "BOOL":
-        return type(value) is bool
-    if datatype.startswith("FP"):
-        return type(value) in (int, float) and -FLOAT32_MAX <= value <= FLOAT32_MAX and not math.isnan(value)
-    bits = int(datatype.removeprefix("U").removeprefix("INT"))
-    low, high = (0, 2**bits) if datatype.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
-    return type(value) is int and low <= value < high
-
-
-def _time(value: Any, index: int) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refused(("rows", index, EVENT_TIME), "must be a time in ISO 8601 with a zone, as BYTES")
-    return moment
 
 
 def check_outputs(body: InferRequest, arms: Arms) -> None:
