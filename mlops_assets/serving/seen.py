@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlops_assets.resources.metrics_names import FEATURE_AGE, FEATURE_MISSES, REQUEST_SECONDS, REQUESTS
-from mlops_assets.serving.arms import Arm
+from mlops_assets.serving.arms import Arm, CannotServe
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -90,8 +90,12 @@ class Seen:
                 times.add_metric([*map(str, served)], _cumulated(found.counts), found.total)
             for key, count in self._misses.items():
                 misses.add_metric(key, count)
-            for key, newest in self._newest.items():
-                age.add_metric(key, (self._now(key[0]) - newest).total_seconds())
+            newest = dict(self._newest)
+        for key, moment in newest.items():
+            try:
+                age.add_metric(key, (self._now(key[0]) - moment).total_seconds())
+            except CannotServe:  # a data clock that stands: nothing has an age by it
+                continue
         yield from (requests, times, age, misses)
 
 
