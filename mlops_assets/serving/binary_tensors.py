@@ -68,7 +68,8 @@ def _values(content: bytes, datatype: Any, place: int) -> list[Any]:
 
 
 def _texts(content: bytes, place: int) -> list[str]:
-    found, at = [], 0
+    found: list[str] = []
+    at = 0
     while at < len(content):
         end = at + 4 + int.from_bytes(content[at : at + 4], "little")
         try:

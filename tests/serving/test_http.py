@@ -49,7 +49,7 @@ def client(shared: Home) -> Iterator[Client]:
 def guarded(shared: Home) -> Iterator[Client]:
     keys = Keys.read({"MLOPS_API_KEYS": f"{LINE};{DRIFT_LINE}"})
     with TestClient(
-        build(Platform.of(shared), keys=keys, limits=Limits(rate=50)), raise_server_exceptions=False
+        build(Platform.of(shared), keys=keys, limits=Limits(rate=10)), raise_server_exceptions=False
     ) as made:
         yield made
 
