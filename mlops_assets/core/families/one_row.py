@@ -50,7 +50,7 @@ class FewRows:
         self._held, self._free = _library(held=True), _library(held=False)
         self._booster = ctypes.c_void_p()
         _done(self._free.XGBoosterCreate(None, ctypes.c_uint64(0), ctypes.byref(self._booster)), self._free)
-        weakref.finalize(self, self._free.XGBoosterFree, self._booster).atexit = False
+        weakref.finalize(self, self._free.XGBoosterFree, self._booster)
         held = (ctypes.c_char * len(content)).from_buffer_copy(content)
         size = ctypes.c_uint64(len(content))
         _done(self._free.XGBoosterLoadModelFromBuffer(self._booster, held, size), self._free)
@@ -96,9 +96,8 @@ def _library(*, held: bool) -> Any:
 
     library = (ctypes.PyDLL if held else ctypes.CDLL)(libpath.find_lib_path()[0])
     library.XGBGetLastError.restype = ctypes.c_char_p
-    library.XGBoosterPredictFromDense.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p] + [
-        ctypes.c_void_p
-    ] * 4
+    texts: list[Any] = [ctypes.c_char_p] * 2
+    library.XGBoosterPredictFromDense.argtypes = [ctypes.c_void_p, *texts, *[ctypes.c_void_p] * 4]
     return library
 
 
