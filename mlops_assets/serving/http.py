@@ -84,7 +84,7 @@ def is_json(kind: str) -> bool:
 
 def is_unnamed(headers: Mapping[str, str]) -> bool:
     """Whether a program sends a body without its type; what a web page sends has an origin."""
-    return "content-type" not in headers and "origin" not in headers
+    return "content-type" not in headers and "Origin" not in headers
 
 
 async def body_of(request: Request, model: type[M], *, unnamed: bool = False) -> M:

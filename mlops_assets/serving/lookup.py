@@ -17,7 +17,7 @@ from mlops_assets.resources.features import Features
 from mlops_assets.serving.health import Health
 
 if TYPE_CHECKING:
-    from mlops_assets.feast_store.reader import OnlineReader
+    from mlops_assets.resources.features import OnlineReader
 
 PART = "features"
 

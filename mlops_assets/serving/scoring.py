@@ -202,19 +202,24 @@ class Service:
             values=values,
         )
 
-    def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> None:
-        """At the time and with the features of the answer; what only the shadow reads is looked up."""
-        like = [
-            Row(row.entities, {k: v for k, v in given.values.items() if k in shadow.scorer.columns})
-            for _, row, given in asked
-        ]
-        began = time.perf_counter()
-        found = completed(self.lookup, None, arms, like, [shadow] * len(like))
-        whole = [(values, dict(given.feature_times)) for (values, _), (_, _, given) in zip(found, asked, strict=True)]
-        at_the_time = [Row(row.entities, {}, given.event_time) for _, row, given in asked]
-        made = self._counted(arms, shadow, at_the_time, whole, began=began, instead=None)
-        lines = [line(record(arms, row, answer)) for (_, row, _), answer in zip(asked, made, strict=True)]
+    def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> int:
+        """Score rows at the time and with the features of their answers; the number that failed."""
+        lines = []
+        for _, row, given in asked:
+            began = time.perf_counter()
+            like = Row(
+                row.entities, {k: v for k, v in given.values.items() if k in shadow.scorer.columns}, given.event_time
+            )
+            try:
+                ((values, _),) = completed(self.lookup, None, arms, [like], [shadow])
+                whole = [(values, dict(given.feature_times))]
+                (answer,) = self._counted(arms, shadow, [like], whole, began=began, instead=None)
+            except Exception:
+                logger.exception("a row was not scored by the shadow")
+            else:
+                lines.append(line(record(arms, row, answer)))
         self.spool.append(arms.contract.settings.name, b"".join(lines))
+        return len(asked) - len(lines)
 
 
 def check(arms: Arms, row: Row, index: int) -> None:

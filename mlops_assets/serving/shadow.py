@@ -25,7 +25,7 @@ AT_ONCE = 64
 """Rows scored at once; between two such portions the requests have their turn."""
 
 Asked = tuple[Arms, Row, Answer]
-Score = Callable[[Arms, Arm, Sequence[Asked]], None]
+Score = Callable[[Arms, Arm, Sequence[Asked]], int]
 
 
 class Shadow:
@@ -35,7 +35,7 @@ class Shadow:
         """Prepare, without starting.
 
         Args:
-            score: scores rows of one model by an arm and writes them down.
+            score: scores rows of one model by an arm, writes them down, and gives the number that failed.
         """
         self.dropped = 0
         self._score = score
@@ -82,7 +82,7 @@ class Shadow:
         if beside is None:
             return
         try:
-            self._score(arms, beside, portion)
+            self.dropped += self._score(arms, beside, portion)
         except Exception:
             # The thread must outlive whatever a version does; it is counted, told and answers nobody.
             self.dropped += len(portion)
