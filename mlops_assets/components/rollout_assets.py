@@ -106,6 +106,8 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         "reason": now.move.reason if now else last["reason"],
         "guardrails": dg.MetadataValue.md(
             markdown_table(rows, header=["guardrail", "result", "value", "limit", "what was found"])
+            if rows
+            else "Nothing was measured yet that could stop it."
         ),
         "moves": dg.MetadataValue.md(moves_table(history)),
         "plot": dg.MetadataValue.md(moves_plot(history, title=f"{model.name}: who answers")),
