@@ -19,7 +19,8 @@ MOST_PERIODS = 24
 def usual_period(platform: Platform, model: ModelSettings, every: str | None) -> tuple[date, date, str]:
     """Start, end and length of a period that suit what has landed for a model.
 
-    The first third, or twice the gate's window if that is longer, trains the first champion.
+    The first third trains the first champion; or twice the gate's window and the longest wait for a label, if that is
+    longer: labels must have come both for what is trained on and for what is judged.
 
     Raises:
         CannotReplay: nothing has landed, or too little.
@@ -27,7 +28,8 @@ def usual_period(platform: Platform, model: ModelSettings, every: str | None) ->
     first, end = _landed(platform, model)
     days = (end - first).days
     chosen = every or ("month" if days > 180 else "week" if days > 28 else "day")
-    start = first + timedelta(days=max(days // 3, min(2 * parse_duration(model.gate.window).days, 2 * days // 3)))
+    needed = 2 * (parse_duration(model.gate.window) + parse_duration(model.label.max_delay)).days
+    start = first + timedelta(days=max(days // 3, min(needed, 2 * days // 3)))
     step = {"month": 31, "week": 7, "day": 1}[chosen]
     start = max(start, end - timedelta(days=MOST_PERIODS * step))
     # From the next whole period on.
