@@ -10,11 +10,12 @@ is judged on what comes after, and nothing before can speak for or against it.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -29,6 +30,9 @@ from mlops_assets.resources.model_data import LABEL, ModelData
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform
 from mlops_assets.resources.reference_steps import keep_reference
 from mlops_assets.resources.registry import ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 BOOSTERS = (".ubj", ".json", ".xgb", ".model")
 EXPERIMENT = "mlops"
@@ -125,10 +129,11 @@ def fetched(uri: str, data: ModelData, platform: Platform) -> Model:
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    client = platform.registry.client
     with TemporaryDirectory() as folder:
         try:
             where = mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=folder, tracking_uri=platform.registry.client.tracking_uri
+                artifact_uri=_located(uri, client), dst_path=folder, tracking_uri=client.tracking_uri
             )
         except (MlflowException, OSError) as error:
             raise CannotAdopt(
@@ -136,6 +141,20 @@ def fetched(uri: str, data: ModelData, platform: Platform) -> Model:
                 "models:/churn/3; MLFLOW_TRACKING_URI says which MLflow."
             ) from error
         return _read(Path(where), data)
+
+
+def _located(uri: str, client: MlflowClient) -> str:
+    """Where a registered version's files are, by this registry.
+
+    MLflow itself asks the registry of its process for `models:/` addresses (3.17), whatever it is told, and makes an
+    empty one in the working directory.
+    """
+    found = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if found is None:
+        return uri
+    name, number, alias = found.groups()
+    version = number or client.get_model_version_by_alias(name, alias).version
+    return str(client.get_model_version_download_uri(name, str(version)))
 
 
 def _read(place: Path, data: ModelData) -> Model:

@@ -30,22 +30,26 @@ def rows_of(world: World) -> tuple[Any, Any]:
     return frame[list(named.values())].set_axis(NUMBERS, axis=1).astype("float64"), frame[LABEL].to_numpy()
 
 
-@pytest.mark.parametrize("kind", ["xgboost", "skops"])
+@pytest.mark.parametrize("kind", ["registered", "skops"])
 def test_a_model_from_elsewhere_is_champion_and_watched(
     new_world: Callable[..., World], tmp_path: Path, kind: str
 ) -> None:
     world = new_world()
     world.at(COLD_START)
     features, labels = rows_of(world)
-    if kind == "xgboost":
+    if kind == "registered":
+        import mlflow.xgboost
         import xgboost
 
         native = xgboost.train(
             {"objective": "binary:logistic", "max_depth": 3}, xgboost.DMatrix(features, labels), num_boost_round=5
         )
         expected = native.predict(xgboost.DMatrix(features.head(50)))
-        native.save_model(tmp_path / "model.ubj")
-        file = tmp_path / "model.ubj"
+        mlflow.xgboost.save_model(native, tmp_path / "saved", model_format="ubj", pip_requirements=["xgboost"])
+        client = world.platform.registry.client
+        client.create_registered_model("elsewhere")
+        client.create_model_version("elsewhere", source=(tmp_path / "saved").as_uri())
+        place = "models:/elsewhere/1"
     else:
         import skops.io
         from sklearn.impute import SimpleImputer
@@ -55,9 +59,9 @@ def test_a_model_from_elsewhere_is_champion_and_watched(
 
         native = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(features, labels)
         expected = native.predict_proba(features.head(50))[:, 1]
-        file = tmp_path / "model.skops"
-        skops.io.dump(native, file)
-    adopted = adopt(world.platform, world.model, str(file), **SAID)
+        place = str(tmp_path / "model.skops")
+        skops.io.dump(native, place)
+    adopted = adopt(world.platform, world.model, place, **SAID)
     assert world.aliases() == {"champion": 1}
     assert adopted.in_sample, "nobody said until when it has seen labels"
     assert fitted_until(world.platform.registry.champion(world.model.name)) == world.platform.now(world.model)
@@ -70,7 +74,7 @@ def test_a_model_from_elsewhere_is_champion_and_watched(
     world.live(WEEKS[0], WEEKS[1])
     assert (world.home.lake / "reports" / "flight_delay" / "drift").exists()
     with pytest.raises(CannotAdopt, match="has a champion, version 1"):
-        adopt(world.platform, world.model, str(file), **SAID)
+        adopt(world.platform, world.model, place, **SAID)
 
 
 def test_what_cannot_be_adopted_is_told_and_changes_nothing(new_world: Callable[..., World], tmp_path: Path) -> None:
