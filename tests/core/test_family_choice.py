@@ -60,7 +60,7 @@ def test_above_the_floor_no_other_is_tried(floor: Any, n: int) -> None:
 
 def test_below_the_floor_all_others_are_tried_where_one_is_named() -> None:
     found = chosen("linear", families=("random_forest",), floor=0.99)
-    assert [one.family for one in found.tried] == ["random_forest", "xgboost", "linear", "sgd"]
+    assert [one.family for one in found.tried] == ["random_forest", "xgboost", "linear", "sgd", "river"]
 
 
 def test_the_floor_of_a_loss_is_a_ceiling() -> None:

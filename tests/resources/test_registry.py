@@ -92,7 +92,7 @@ def test_stock_mlflow_loads_the_champion_and_scores_texts(registry, run_id, mode
     assert types == {"x": "double", "n": "long", "c": "string", "b": "boolean"}
 
 
-@pytest.mark.parametrize("family", ["random_forest", "linear", "sgd"])
+@pytest.mark.parametrize("family", ["random_forest", "linear", "sgd", "river"])
 def test_stock_mlflow_loads_every_family(registry, run_id, home, family):
     import mlflow
 

@@ -26,6 +26,7 @@ _MODULES = {
     "random_forest": "xgboost",
     "linear": "linear",
     "sgd": "incremental",
+    "river": "river",
     "xgboost_continued": "incremental",
 }
 """Name of a family -> module in this package."""

@@ -1,8 +1,8 @@
 """Models that go on learning: stochastic gradient descent row by row, and more trees upon a champion's.
 
 Here: `sgd`, scikit-learn's `partial_fit` in passes over the rows; `xgboost_continued`, a few rounds of boosting on what
-became known since the base was fitted. Not here: numbers from the matrix (`linear`), trees (`xgboost`), when a champion
-can be gone on from (`family_choice`).
+became known since the base was fitted. Not here: mini-batches by another library (`river`), numbers from the matrix
+(`linear`), trees (`xgboost`), when a champion can be gone on from (`family_choice`).
 
 `sgd` takes the rows in their order, which is that of time, with a constant step: what was learnt last weighs most, and
 old rows fade without having to be left out. A continued model holds its base, byte for byte, in its first rounds: it
@@ -12,9 +12,9 @@ can be made again, and gone on from, without keeping another file.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,17 @@ from mlops_assets.core.recipe import Recipe
 
 MOST_PASSES = 20
 """Passes over the rows of a trial at most."""
+
+
+class Learner(Protocol):
+    """A linear model on its way."""
+
+    @property
+    def estimator(self) -> Any:
+        """What it has learnt so far, as a linear model of scikit-learn."""
+
+    def learn(self, rows: Rows) -> None:
+        """One pass over rows of numbers, in their order."""
 
 
 class Sgd(Linear):
@@ -55,22 +66,27 @@ class Sgd(Linear):
 
     def problem(self, template: Recipe, judge: Metric, fit_side: Rows, validation: Rows) -> _Passes:  # type: ignore[override]
         """Both sides as numbers, once for all trials."""
-        return _Passes(judge, *numbers_of(template, fit_side, validation))
+        return _Passes(self.learner, judge, *numbers_of(template, fit_side, validation))
 
     def fit(self, recipe: Recipe, rows: Rows, base: bytes | None) -> bytes:
         """See `Family`."""
         columns, numbers, _ = numbers_of(recipe, rows, None)
-        estimator = _estimator(recipe)
         with one_thread():
+            learner = self.learner(recipe, numbers.y)
             for _ in range(recipe.rounds):
-                _learn(estimator, numbers)
-        return dumps(piped(columns, estimator), recipe)
+                learner.learn(numbers)
+        return dumps(piped(columns, learner.estimator), recipe)
+
+    def learner(self, recipe: Recipe, labels: np.ndarray) -> Learner:
+        """What learns these labels, and has not learnt anything yet."""
+        return _Stochastic(_estimator(recipe))
 
 
 @dataclass(frozen=True, eq=False)
 class _Passes:
-    """Both sides of the split, and the columns that were made of them."""
+    """Both sides of the split, the columns that were made of them, and what learns from them."""
 
+    learner: Callable[[Recipe, np.ndarray], Learner]
     judge: Metric
     columns: Any
     fit_side: Rows
@@ -88,11 +104,11 @@ class _Passes:
 
     def attempt(self, recipe: Recipe, trial: Attempt) -> np.ndarray | None:
         """See `Problem`."""
-        estimator, best = _estimator(recipe), None
+        learner, best = self.learner(recipe, self.fit_side.y), None
         with one_thread():
             for round_ in range(recipe.rounds):
-                _learn(estimator, self.fit_side)
-                scores = scored(estimator, self.validation.matrix, recipe)
+                learner.learn(self.fit_side)
+                scores = scored(learner.estimator, self.validation.matrix, recipe)
                 goes_on = trial.goes_on(self.judge.score(self.validation.y, scores))
                 if trial.best == round_:
                     best = scores
@@ -117,12 +133,19 @@ def _estimator(recipe: Recipe) -> Any:
     return SGDRegressor(epsilon=0.0, **shared) if recipe.task == "regression" else SGDClassifier(**shared)
 
 
-def _learn(estimator: Any, rows: Rows) -> None:
-    """One pass over the rows, in their order."""
-    from sklearn.base import is_classifier
+@dataclass(frozen=True, eq=False)
+class _Stochastic:
+    """Row by row; see `Learner`."""
 
-    known = {"classes": np.unique(rows.y)} if is_classifier(estimator) and not hasattr(estimator, "coef_") else {}
-    estimator.partial_fit(rows.matrix, rows.y, sample_weight=rows.weights, **known)
+    estimator: Any
+
+    def learn(self, rows: Rows) -> None:
+        """See `Learner`."""
+        from sklearn.base import is_classifier
+
+        first = is_classifier(self.estimator) and not hasattr(self.estimator, "coef_")
+        known = {"classes": np.unique(rows.y)} if first else {}
+        self.estimator.partial_fit(rows.matrix, rows.y, sample_weight=rows.weights, **known)
 
 
 class Continued(Boosting):
