@@ -19,13 +19,14 @@ from mlops_assets.resources.training_steps import prepare
 from tests.real_slice import World
 
 pytestmark = pytest.mark.slow
+QUICK = {"rows": 2_000, "rounds": 10, "refits": ("expanding", "4")}
 
 
 @pytest.fixture
 def quick(drifting: World) -> World:
     """The drifting world with a probe of few rows."""
     model = drifting.model
-    return replace(drifting, model=model.model_copy(update={"probe": replace(model.probe, rows=2_000, rounds=10)}))
+    return replace(drifting, model=model.model_copy(update={"probe": replace(model.probe, **QUICK)}))
 
 
 def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) -> None:
