@@ -263,7 +263,9 @@ def local_days(times: Any, tz: str) -> NDArray[np.datetime64]:
 
 def utc_index(times: Any) -> pd.DatetimeIndex:
     """Any times (aware, or naive meaning UTC) as a UTC DatetimeIndex."""
-    index = times if isinstance(times, pd.DatetimeIndex) else pd.DatetimeIndex(pd.to_datetime(times, utc=True))
+    # to_datetime looks for repetitions first, which costs more than all the rest where nothing is to be parsed.
+    parsed = times if pd.api.types.is_datetime64_any_dtype(times) else pd.to_datetime(times, utc=True)
+    index = pd.DatetimeIndex(parsed)
     return index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
 
 

@@ -37,7 +37,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import _parse_feature_ref, compute_non_entity_date_range
 
-from mlops_assets.feast_store import retrieval, sources, sql
+from mlops_assets.feast_store import entity_rows, retrieval, sources, sql
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):
@@ -96,7 +96,7 @@ def view_history(view: FeatureView, features: Iterable[str], *, cutoff: bool) ->
 
 def _requested(
     views: list[FeatureView], refs: list[str], *, full_feature_names: bool, settings: AsofOfflineStoreConfig
-) -> list[retrieval.RequestedView]:
+) -> list[entity_rows.RequestedView]:
     """The views that `refs` ask for, features in the order asked; on-demand views are left out."""
     requested = []
     for view in views:
@@ -115,7 +115,7 @@ def _requested(
             event_time=f"{name}__event_timestamp" if settings.event_times else None,
         )
         source = sources.as_file_source(view.batch_source, f"Feature view {view.name!r}")
-        requested.append(retrieval.RequestedView(name, source, sources.declared_schema(view), join))
+        requested.append(entity_rows.RequestedView(name, source, sources.declared_schema(view), join))
     return requested
 
 
@@ -175,14 +175,14 @@ class AsofOfflineStore(OfflineStore):
         if filter_by_created_timestamp:
             settings = settings.model_copy(update={"known_at_cutoff": True})
         views = _requested(feature_views, feature_refs, full_feature_names=full_feature_names, settings=settings)
-        entities: retrieval.EntityRows
+        entities: entity_rows.EntityRows
         if entity_df is None:
             start, end = compute_non_entity_date_range(feature_views, start_date=start_date, end_date=end_date)
-            entities = retrieval.Snapshot(start, end)
+            entities = entity_rows.Snapshot(start, end)
         elif isinstance(entity_df, str):
-            entities = retrieval.Statement(entity_df)
+            entities = entity_rows.Statement(entity_df)
         else:
-            entities = retrieval.Frame.from_pandas(entity_df)
+            entities = entity_rows.Frame.from_pandas(entity_df)
         plan = retrieval.PointInTime(lambda: open_session(config), config, entities, views, feature_refs)
         return retrieval.AsofRetrievalJob(
             plan,

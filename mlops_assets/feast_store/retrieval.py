@@ -1,12 +1,12 @@
 """Retrieval jobs: running the statements of `sql` in a session, to Arrow or straight to Parquet.
 
 What doesn't live here: Feast's OfflineStore interface (`offline`), the statements (`sql`), the files
-(`sources`).
+(`sources`), the left side (`entity_rows`).
 
-Each feature view is joined to a narrow *spine* (row number, time, keys) on its own and comes back in the
-order of the spine, so results are set side by side without another join, and the entity frame's columns never
-pass through the joins. To Parquet, each view's part is spilled to a file first: memory stays at the session's
-limit however many rows there are.
+Each feature view is joined to a narrow *spine* (row number, time, keys) on its own. The join finds only which row
+of the history counts; the columns are taken by that number (`gather`) and come back in the order of the spine, so
+results are set side by side without another join, and the entity frame's columns never pass through the joins. To
+Parquet, the columns are spilled to files first: memory stays bounded however many rows there are.
 """
 
 from __future__ import annotations
@@ -15,29 +15,28 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from feast.errors import EntityTimestampInferenceException, SavedDatasetLocationAlreadyExists
+from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import FileSource, SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
-from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 
 from mlops_assets.feast_store import sources, sql
+from mlops_assets.feast_store.entity_rows import ENTITY, ROW, Connection, EntityRows, Frame, RequestedView
+from mlops_assets.feast_store.gather import gather
 
-Connection = duckdb.DuckDBPyConnection
 OpenSession = Callable[[], AbstractContextManager[Connection]]
 
-_ENTITY, _SPINE, _ROW = "entity_frame", "spine", "__row"
+_SPINE = "spine"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -94,122 +93,18 @@ class Query:
 
 
 @dataclass(frozen=True)
-class RequestedView:
-    """A feature view as requested, before its files were looked at.
+class Join:
+    """One view's part of a point-in-time join.
 
     Attributes:
-        name: what the request calls it.
-        source: its FileSource.
-        declared: the source's schema as the view declares it, for a source without files.
-        join: how it joins; the survey in it is not taken yet.
-        types: column name (in lower case) to DuckDB type; empty until the files were looked at.
+        places: SQL: which row of the history each spine row's value is in.
+        values: SQL: what is returned of each row of the history.
+        rows: how many rows the history has.
     """
 
-    name: str
-    source: FileSource
-    declared: pa.Schema
-    join: sql.AsofView
-    types: Mapping[str, str] = field(default_factory=dict)
-
-
-class EntityRows(Protocol):
-    """The left side of a point-in-time join."""
-
-    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
-        """Make `_ENTITY` on the connection (with a column `row` in order) and return its timestamp column."""
-        ...
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Entity rows from pandas. Columns come back as they went in, whatever their types."""
-
-    table: pa.Table
-    timestamp: str
-
-    @classmethod
-    def from_pandas(cls, frame: pd.DataFrame) -> Frame:
-        """Take a frame; naive times are UTC.
-
-        Raises:
-            EntityTimestampInferenceException: no column `event_timestamp`, and not exactly one datetime
-                column.
-        """
-        moments = [str(name) for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
-        timestamp = timestamp_column([str(name) for name in frame.columns], moments)
-        frame = frame.assign(**{timestamp: pd.to_datetime(frame[timestamp], utc=True)})
-        return cls(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), timestamp)
-
-    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
-        """See `EntityRows`. Only what the joins need is handed over."""
-        del views
-        connection.register(_ENTITY, self.table.append_column(_ROW, pa.array(range(self.table.num_rows), pa.int64())))
-        return self.timestamp
-
-
-@dataclass(frozen=True)
-class Statement:
-    """Entity rows from a person's SELECT, for example over a Parquet file of labels."""
-
-    text: str
-
-    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
-        """See `EntityRows`.
-
-        Raises:
-            ValueError: the text is not one SELECT.
-        """
-        del views
-        parsed = connection.extract_statements(self.text)
-        if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
-            raise ValueError(
-                "entity_df as SQL must be one SELECT statement in DuckDB's dialect, for example "
-                "\"SELECT * FROM '/data/labels.parquet'\". Nothing was run."
-            )
-        select = parsed[0].query.strip().rstrip(";")
-        # A line of its own closes the parenthesis: the text may end in a comment.
-        numbered = f"SELECT *, row_number() OVER () - 1 AS {sql.identifier(_ROW)} FROM ({select}\n)"
-        connection.execute(f"CREATE TEMP TABLE {_ENTITY} AS {numbered}")
-        types = sources.column_types(connection, f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}")
-        return timestamp_column(list(types), [name for name, kind in types.items() if kind.startswith("TIMESTAMP")])
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """No entity frame: one row at `end` for each entity that has a row in [start, end] in any view."""
-
-    start: datetime
-    end: datetime
-
-    def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
-        """See `EntityRows`.
-
-        Raises:
-            ValueError: the views have different join keys, so there is no one set of entities.
-        """
-        keys = views[0].join.spine_keys
-        if any(set(view.join.spine_keys) != set(keys) for view in views):
-            raise ValueError(
-                "Retrieval without an entity_df needs views with the same join keys; got "
-                + ", ".join(f"{view.name}: {list(view.join.spine_keys)}" for view in views)
-                + ". Pass an entity_df, or ask for these views one by one. Nothing was read."
-            )
-        bounds = sql.Bounds(oldest_event=self.start, newest_known=self.end)
-        parts = []
-        for view in views:
-            names = {mine: f"k{i}" for i, mine in enumerate(view.join.spine_keys)}
-            select = ", ".join(f"{names[key]} AS {sql.identifier(key)}" for key in keys) or "1"
-            parts.append(f"SELECT {select} FROM ({sql.rows(view.join.history, bounds)})")
-        columns = "".join(f"{sql.identifier(key)}, " for key in keys)
-        order = f"ORDER BY {columns.removesuffix(', ')}" if keys else ""
-        entities = f"SELECT DISTINCT * FROM ({' UNION '.join(parts)})" if keys else "SELECT 1"
-        connection.execute(
-            f"CREATE TEMP TABLE {_ENTITY} AS SELECT {columns}{sql.instant(self.end)} AS "
-            f"{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL}, row_number() OVER ({order}) - 1 AS "
-            f"{sql.identifier(_ROW)} "
-            f"FROM ({entities}) {order}"
-        )
-        return DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
+    places: str
+    values: str
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -232,42 +127,49 @@ class PointInTime:
 
     def to_arrow(self) -> pa.Table:
         """See `Plan`."""
-        with self._prepared() as (connection, joins, _):
+        with self._prepared() as (connection, joins):
             result = self._entity_table(connection)
-            for statement in joins:
-                part = connection.sql(statement).to_arrow_table()
-                for name in part.column_names:
-                    result = result.append_column(name, part[name])
+            for join in joins:
+                places = connection.sql(join.places).to_arrow_table()["n"]
+                for schema, batches in gather(connection, join.values, places, rows=join.rows):
+                    part = pa.Table.from_batches(list(batches), schema)
+                    for name in part.column_names:
+                        result = result.append_column(name, part[name])
             return result
 
     def write(self, path: Path) -> int:
         """See `Plan`."""
-        with self._prepared() as (connection, joins, _):
+        with self._prepared() as (connection, joins):
             if isinstance(self.entities, Frame):
                 connection.register("in_microseconds", _in_microseconds(self.entities.table))
                 connection.execute("CREATE TEMP TABLE given AS SELECT * FROM in_microseconds")
                 left = "SELECT * FROM given"
             else:
-                left = f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}"
+                left = f"SELECT * EXCLUDE ({sql.identifier(ROW)}) FROM {ENTITY}"
             spill = Path(str(connection.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]))
             spill.mkdir(parents=True, exist_ok=True)
-            parts = [spill / f"part-{i}.parquet" for i in range(len(joins))]
-            for statement, part in zip(joins, parts, strict=True):
-                connection.execute(f"COPY ({statement}) TO {sql.literal(str(part))} (FORMAT parquet, COMPRESSION lz4)")
+            parts: list[Path] = []
+            for join in joins:
+                places = connection.sql(join.places).to_arrow_table()["n"]
+                for schema, batches in gather(connection, join.values, places, rows=join.rows):
+                    parts.append(spill / f"part-{len(parts)}.parquet")
+                    with pq.ParquetWriter(parts[-1], schema, compression="lz4", use_dictionary=False) as writer:
+                        for batch in batches:
+                            writer.write_batch(batch)
             side_by_side = "".join(f" POSITIONAL JOIN read_parquet({sql.literal(str(part))})" for part in parts)
             return copy_to_parquet(connection, f"SELECT * FROM ({left}){side_by_side}", path)
 
     def statements(self) -> list[str]:
         """See `Plan`."""
-        with self._prepared() as (_, joins, _):
-            return joins
+        with self._prepared() as (_, joins):
+            return [statement for join in joins for statement in (join.places, join.values)]
 
     def metadata(self) -> RetrievalMetadata:
         """Features, entity columns and the range of entity times. Reads the entity rows once."""
         with self.open_session() as connection:
             views = self._located(connection)
             timestamp = self.entities.install(connection, views)
-            oldest, newest = time_range(connection, _ENTITY, sql.identifier(timestamp))
+            oldest, newest = time_range(connection, ENTITY, sql.identifier(timestamp))
             keys = [name for name in self._entity_columns(connection) if name != timestamp]
         return RetrievalMetadata(
             features=list(self.feature_refs),
@@ -277,8 +179,8 @@ class PointInTime:
         )
 
     @contextmanager
-    def _prepared(self) -> Iterator[tuple[Connection, list[str], str]]:
-        """A session with the spine in it, and one statement for each view."""
+    def _prepared(self) -> Iterator[tuple[Connection, list[Join]]]:
+        """A session with the spine in it, and one join for each view."""
         with self.open_session() as connection:
             views = self._located(connection)
             timestamp = self.entities.install(connection, views)
@@ -288,9 +190,11 @@ class PointInTime:
             joins = []
             for view in views:
                 bounds = sql.Bounds(_before(oldest, view.join.ttl), newest)
-                found = take_survey(connection, view.join.history, bounds)
-                joins.append(sql.asof(replace(view.join, survey=found), _SPINE, bounds))
-            yield connection, joins, timestamp
+                history = self._reachable(view, bounds)
+                found = take_survey(connection, history, bounds)
+                join = replace(view.join, history=history, survey=found)
+                joins.append(Join(sql.places(join, _SPINE, bounds), sql.values(join, bounds), found.rows))
+            yield connection, joins
 
     def _located(self, connection: Connection) -> list[RequestedView]:
         """The views with their relations, their columns checked."""
@@ -305,30 +209,47 @@ class PointInTime:
             located.append(replace(view, join=replace(view.join, history=history), types=known))
         return located
 
+    def _reachable(self, view: RequestedView, bounds: sql.Bounds) -> sql.History:
+        """The view's history, read only from the files that can have rows within the bounds."""
+        history = view.join.history
+        path = sources.location(view.source, self.config)
+        files = [] if sources.is_remote(path) else sources.files_of(path)
+        if len(files) < 2:
+            return history
+        wanted = [*history.keys, history.event, *filter(None, [history.created])]
+        reached = sources.within(
+            files,
+            column=history.event,
+            columns=[*wanted, *history.features, *history.tie_break],
+            oldest=bounds.oldest_event,
+            newest=bounds.newest_known,
+        )
+        return replace(history, relation=sources.read_files(reached))
+
     def _make_spine(self, connection: Connection, views: Sequence[RequestedView], timestamp: str) -> None:
-        given = sources.column_types(connection, f"SELECT * FROM {_ENTITY}")
+        given = sources.column_types(connection, f"SELECT * FROM {ENTITY}")
         wanted = list(dict.fromkeys(key for view in self.views for key in view.join.spine_keys))
         missing = [key for key in wanted if key not in given]
         if missing:
             raise ValueError(
                 f"The entity rows lack the join key {', '.join(map(repr, missing))}; they have "
-                f"{', '.join(repr(name) for name in given if name != _ROW)}. Add the column, or map it with "
+                f"{', '.join(repr(name) for name in given if name != ROW)}. Add the column, or map it with "
                 "with_join_key_map. Nothing was read."
             )
         types = _key_types(views, given)
         keys = "".join(f", CAST({sql.identifier(key)} AS {types[key]}) AS {sql.identifier(key)}" for key in wanted)
         connection.execute(
-            f"CREATE TEMP TABLE {_SPINE} AS SELECT {sql.identifier(_ROW)} AS row, "
-            f"CAST({sql.identifier(timestamp)} AS TIMESTAMPTZ) AS t{keys} FROM {_ENTITY}"
+            f"CREATE TEMP TABLE {_SPINE} AS SELECT {sql.identifier(ROW)} AS row, "
+            f"CAST({sql.identifier(timestamp)} AS TIMESTAMPTZ) AS t{keys} FROM {ENTITY}"
         )
 
     def _entity_columns(self, connection: Connection) -> list[str]:
-        return [name for name in connection.sql(f"SELECT * FROM {_ENTITY}").columns if name != _ROW]
+        return [name for name in connection.sql(f"SELECT * FROM {ENTITY}").columns if name != ROW]
 
     def _entity_table(self, connection: Connection) -> pa.Table:
         if isinstance(self.entities, Frame):
             return self.entities.table
-        return connection.sql(f"SELECT * EXCLUDE ({sql.identifier(_ROW)}) FROM {_ENTITY}").to_arrow_table()
+        return connection.sql(f"SELECT * EXCLUDE ({sql.identifier(ROW)}) FROM {ENTITY}").to_arrow_table()
 
     def _check_names(self, entity_columns: Sequence[str]) -> None:
         names = [*entity_columns, *(name for view in self.views for name in view.join.outputs)]
@@ -360,20 +281,11 @@ def _key_types(views: Sequence[RequestedView], given: Mapping[str, str]) -> dict
     return types
 
 
-def timestamp_column(columns: Sequence[str], moments: Sequence[str]) -> str:
-    """Feast's rule: `event_timestamp`, else the only column that holds times."""
-    if DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL in columns:
-        return DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
-    if len(moments) != 1:
-        raise EntityTimestampInferenceException(DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL)
-    return moments[0]
-
-
 def take_survey(connection: Connection, history: sql.History, bounds: sql.Bounds) -> sql.Survey:
     """Find out how much of the general case the history needs (see `sql`)."""
-    late, repeated = connection.sql(sql.survey(history, bounds)).fetchall()[0]
+    late, repeated, rows = connection.sql(sql.survey(history, bounds)).fetchall()[0]
     tied = bool(repeated) and bool(connection.sql(sql.survey_ties(history, bounds)).fetchall()[0][0])
-    return sql.Survey(late=bool(late), repeated=bool(repeated), tied=tied)
+    return sql.Survey(late=bool(late), repeated=bool(repeated), tied=tied, rows=int(rows))
 
 
 def copy_to_parquet(connection: Connection, statement: str, path: Path) -> int:
@@ -466,7 +378,7 @@ class AsofRetrievalJob(RetrievalJob):
         return self._plan.to_arrow()
 
     def to_sql(self) -> str:
-        """The SELECTs that run, one for each feature view, to be read by people."""
+        """The SELECTs that run, two for each feature view (which row counts, what is in it), to be read by people."""
         return ";\n".join(self._plan.statements())
 
     def to_parquet(self, path: Path | str) -> int:

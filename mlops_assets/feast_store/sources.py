@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,8 @@ def session(
         try:
             # Naive timestamps are UTC, as everywhere in Feast.
             connection.execute("SET TimeZone = 'UTC'")
+            # A file is looked at several times: for its columns, for the survey, for the join, for the values.
+            connection.execute("SET parquet_metadata_cache = true")
             yield connection
         finally:
             connection.close()
@@ -120,6 +125,71 @@ def _remote_dataset(source: FileSource, path: str) -> ds.Dataset:
     return ds.dataset(place, filesystem=filesystem, format="parquet")
 
 
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file's footer says.
+
+    Attributes:
+        types: column name (in lower case) to its Arrow type.
+        oldest: the least value of the column that was asked for; None where the footer doesn't say.
+        newest: the greatest.
+    """
+
+    types: Mapping[str, str]
+    oldest: datetime | None
+    newest: datetime | None
+
+
+def within(
+    files: Sequence[str], *, column: str, columns: Sequence[str], oldest: datetime | None, newest: datetime | None
+) -> list[str]:
+    """The files that can have rows with `column` in [oldest, newest], as their footers say.
+
+    Opening a file costs more than the rows of a day in it, so a join of one week does not open a year of files. All
+    files come back where the chosen ones would give one of `columns` another type than all of them do.
+    """
+    footers = {file: _footer_now(file, column) for file in files}
+    kept = [
+        file
+        for file, footer in footers.items()
+        if not (oldest and footer.newest and footer.newest < oldest)
+        and not (newest and footer.oldest and footer.oldest > newest)
+    ] or list(files[:1])
+
+    def types(some: Sequence[str]) -> list[set[str | None]]:
+        return [{footers[file].types.get(name.casefold()) for file in some} - {None} for name in columns]
+
+    return kept if types(kept) == types(files) else list(files)
+
+
+def _footer_now(file: str, column: str) -> Footer:
+    state = Path(file).stat()
+    return _footer(file, column, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=100_000)
+def _footer(file: str, column: str, modified: int, size: int) -> Footer:
+    """A file's footer, read once for each state of the file."""
+    del modified, size
+    metadata = pq.read_metadata(file)
+    types = {field.name.casefold(): str(field.type) for field in metadata.schema.to_arrow_schema()}
+    found: list[tuple[Any, Any] | None] = []
+    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+        for chunk in (group.column(i) for i in range(group.num_columns)):
+            if chunk.path_in_schema.casefold() == column.casefold():
+                known = chunk.statistics is not None and chunk.statistics.has_min_max
+                found.append((chunk.statistics.min, chunk.statistics.max) if known else None)
+    if not found or not all(pair is not None and isinstance(pair[0], datetime) for pair in found):
+        return Footer(types, None, None)
+    pairs = [pair for pair in found if pair is not None]
+    return Footer(types, _utc(min(pair[0] for pair in pairs)), _utc(max(pair[1] for pair in pairs)))
+
+
+def _utc(moment: datetime) -> datetime:
+    """Naive timestamps are UTC, as everywhere in Feast."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def relation(
     connection: duckdb.DuckDBPyConnection,
     source: FileSource,
@@ -146,10 +216,7 @@ def relation(
         return identifier(name)
     files = files_of(path)
     if files:
-        # union_by_name reads every footer, which one file does not need.
-        union = ", union_by_name = true" if len(files) > 1 else ""
-        listed = ", ".join(literal(file) for file in files)
-        return f"read_parquet([{listed}], hive_partitioning = false{union})"
+        return read_files(files)
     if empty is None:
         raise FileNotFoundError(
             f"No Parquet file matches {path}, the path of source {source.name!r}. Write the data first, or "
@@ -157,6 +224,13 @@ def relation(
         )
     connection.register(name, empty.empty_table())
     return identifier(name)
+
+
+def read_files(files: Sequence[str]) -> str:
+    """SQL that reads Parquet files: to be pasted after FROM."""
+    # union_by_name reads every footer, which one file does not need.
+    union = ", union_by_name = true" if len(files) > 1 else ""
+    return f"read_parquet([{', '.join(literal(file) for file in files)}], hive_partitioning = false{union})"
 
 
 def source_name(view: FeatureView, name: str) -> str:

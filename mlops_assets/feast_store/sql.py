@@ -23,6 +23,9 @@ If p had the greater created timestamp then `known(p) >= known(r)`, so the two a
 itself puts p after r: a contradiction. The steps of an entity have distinct, rising `known`, and between two
 of them the value doesn't change: an ASOF join on `known` is exact.
 
+The join carries no feature: it finds the *place* of each value among the history's rows, and the columns are
+taken by place afterwards (`gather`). What is sorted is narrow, whatever the width of the view.
+
 Where each (entity, event timestamp) is unique and nothing is created after its event, every row is a step,
 and the window is skipped. `survey` finds that out in one aggregation of the narrow columns.
 
@@ -92,11 +95,13 @@ class Survey:
         late: some row was created after its event.
         repeated: some (entity, event timestamp) occurs more than once.
         tied: some (entity, event timestamp, created timestamp) occurs more than once.
+        rows: how many rows can count.
     """
 
     late: bool = True
     repeated: bool = True
     tied: bool = True
+    rows: int = 0
 
     @property
     def plain(self) -> bool:
@@ -154,11 +159,11 @@ def rows(history: History, bounds: Bounds, columns: Sequence[str] = ()) -> str:
 
 
 def survey(history: History, bounds: Bounds) -> str:
-    """One row: is any row late; is any (entity, event) repeated."""
+    """One row: is any row late; is any (entity, event) repeated; how many rows there are."""
     late = "bool_or(c > e)" if history.cutoff and history.created else "false"
     by = ", ".join([*_keys(history), "e"])
     return (
-        "SELECT coalesce(bool_or(late), false), coalesce(max(n) > 1, false) FROM "
+        "SELECT coalesce(bool_or(late), false), coalesce(max(n) > 1, false), coalesce(sum(n), 0)::BIGINT FROM "
         f"(SELECT {late} AS late, count(*) AS n FROM ({rows(history, bounds)}) GROUP BY {by})"
     )
 
@@ -171,47 +176,51 @@ def survey_ties(history: History, bounds: Bounds) -> str:
     )
 
 
+def _numbered(history: History, bounds: Bounds, columns: Sequence[str] = ()) -> str:
+    """`rows`, each with its place n among them (from 0), in the order in which the source is read."""
+    return f"SELECT *, row_number() OVER () - 1 AS n FROM ({rows(history, bounds, columns)})"
+
+
 def steps(history: History, found: Survey, bounds: Bounds) -> str:
-    """The history's steps (see the module's docstring): k0…, e, known, f0…."""
+    """The history's steps (see the module's docstring): k0…, e, known, n."""
     if found.plain:
-        return f"SELECT *, e AS known FROM ({rows(history, bounds, history.features)})"
-    wanted = list(history.features)
-    if found.tied:
-        wanted += [column for column in history.tie_break if column not in wanted]
-    order = ["known", "e", "c NULLS FIRST"]
-    if found.tied:
-        order += [f"f{wanted.index(column)} NULLS FIRST" for column in history.tie_break]
+        return f"SELECT *, e AS known FROM ({_numbered(history, bounds)})"
+    tie = history.tie_break if found.tied else ()
+    order = ["known", "e", "c NULLS FIRST", *(f"f{i} NULLS FIRST" for i in range(len(tie)))]
     partition = f"PARTITION BY {', '.join(_keys(history))} " if history.keys else ""
     window = f"{partition}ORDER BY {', '.join(order)}"
     return (
-        f"SELECT * FROM (SELECT *, {_known(history)} AS known FROM ({rows(history, bounds, wanted)})) "
+        f"SELECT * FROM (SELECT *, {_known(history)} AS known FROM ({_numbered(history, bounds, tie)})) "
         f"QUALIFY lead(known) OVER ({window}) IS DISTINCT FROM known "
         f"AND e = max(e) OVER ({window} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
     )
 
 
-def asof(view: AsofView, spine: str, bounds: Bounds) -> str:
-    """The view's features for each row of the spine, in the order of the spine's `row`.
+def places(view: AsofView, spine: str, bounds: Bounds) -> str:
+    """Where each spine row's value stands among the history's rows, in the order of the spine's `row`.
 
-    The spine has `row` (BIGINT, unique), `t` (TIMESTAMPTZ) and the view's key columns.
+    The spine has `row` (BIGINT, unique), `t` (TIMESTAMPTZ) and the view's key columns. The result has one column, the
+    n of the row in `values`; NULL where nothing is known or the value has expired.
     """
-    # The sum is over the joined row, once for all of the view's features.
-    alive = f"h.e + to_microseconds({view.ttl // timedelta(microseconds=1)}) >= s.t" if view.ttl else None
-    wanted = [(f"h.f{i}", name) for i, name in enumerate(view.outputs)]
-    if view.event_time:
-        wanted.append(("h.e", view.event_time))
-    features = [
-        f"CASE WHEN {alive} THEN {value} END AS {identifier(name)}" if alive else f"{value} AS {identifier(name)}"
-        for value, name in wanted
-    ]
+    place = "h.n"
+    if view.ttl:
+        place = f"CASE WHEN h.e + to_microseconds({view.ttl // timedelta(microseconds=1)}) >= s.t THEN h.n END"
     on = [
         f"s.{identifier(mine)} = h.{theirs}" for mine, theirs in zip(view.spine_keys, _keys(view.history), strict=True)
     ]
     on.append("s.t >= h.known")
     return (
-        f"SELECT {', '.join(features)} FROM {identifier(spine)} s "
+        f"SELECT {place} AS n FROM {identifier(spine)} s "
         f"ASOF LEFT JOIN ({steps(view.history, view.survey, bounds)}) h ON {' AND '.join(on)} ORDER BY s.row"
     )
+
+
+def values(view: AsofView, bounds: Bounds) -> str:
+    """What the view returns of each row of its history, in the order in which `places` counts them."""
+    wanted = [f"f{i} AS {identifier(name)}" for i, name in enumerate(view.outputs)]
+    if view.event_time:
+        wanted.append(f"e AS {identifier(view.event_time)}")
+    return f"SELECT {', '.join(wanted)} FROM ({rows(view.history, bounds, view.history.features)})"
 
 
 def _since(

@@ -144,7 +144,8 @@ def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
 def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None) -> int:
     data = platform.data(model)
     # From earlier on: some of the events before the cut got their label after it.
-    rows = data.events(data.day(since - parse_duration(model.label.max_delay)) if since else None, as_of=now)
+    first = data.day(since - parse_duration(model.label.max_delay)) if since else None
+    rows = data.events(first, as_of=now, only_times=True)
     known = rows[LABEL].notna()
     return int((known & (rows[AVAILABLE_AT] > pd.Timestamp(since))).sum() if since else known.sum())
 
@@ -155,7 +156,7 @@ def _cannot_judge(
     """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
     data = platform.data(model)
     try:
-        data.labelled(known_by=data.gate_window(as_of=now, not_before=since).start)
+        data.labelled(known_by=data.gate_window(as_of=now, not_before=since).start, only_times=True)
     except CannotJudge as why:
         return (str(why),)
     return ()

@@ -61,18 +61,20 @@ class Features(dg.ConfigurableResource):
         references = [f"{view.name}:{field.name}" for view in objects for field in view.features]
         joined = store.get_historical_features(
             entity_df=rows[[*keys, "event_timestamp"]], features=references, full_feature_names=True
-        ).to_df()
-        if len(joined) != len(rows):
+        ).to_arrow()
+        if joined.num_rows != len(rows):
             raise RuntimeError(
-                f"The point-in-time join returned {len(joined):,} rows for {len(rows):,}. Check that the offline store "
-                "in feature_repo/feature_store.yaml is AsofOfflineStore; nothing was written."
+                f"The point-in-time join returned {joined.num_rows:,} rows for {len(rows):,}. Check that the offline "
+                "store in feature_repo/feature_store.yaml is AsofOfflineStore; nothing was written."
             )
         columns = [
             f"{view.name}__{name}"
             for view in objects
             for name in (*(field.name for field in view.features), "event_timestamp")
         ]
-        return pd.concat([rows.reset_index(drop=True), joined[columns].reset_index(drop=True)], axis=1)
+        numbered = rows.set_axis(pd.RangeIndex(len(rows)), axis=0)
+        # The joined values are nobody else's: a copy of them would be the dearest step of a wide join.
+        return pd.concat([numbered, joined.select(columns).to_pandas()], axis=1, copy=False)  # type: ignore[call-overload]
 
     def materialize(self, now: datetime, *, rebuild: bool = False) -> dict[str, int]:
         """Bring the newest values known at `now` into the online store; entities written by view."""

@@ -175,7 +175,7 @@ def label_maturity(
         `sentence`, and where there are labels `curve` (hours, share) and `early`.
     """
     since = windows[-CURVE_WINDOWS:][0].start
-    events = platform.data(model).events(since.astimezone(model.zone).date(), as_of=now)
+    events = platform.data(model).events(since.astimezone(model.zone).date(), as_of=now, only_times=True)
     try:
         curve = maturity_curve(events[EVENT_TIME], events[AVAILABLE_AT], now=now)
     except CannotJudge as why:

@@ -68,6 +68,14 @@ class Lake(dg.ConfigurableResource):
             if (start is None or day >= start) and (end is None or day < end)
         }
 
+    def columns(self, *parts: str, start: date | None = None, end: date | None = None, name: str = "data") -> list[str]:
+        """The columns that the partitions in [start, end) have between them, as the files' footers say."""
+        found: dict[str, None] = {}
+        for day, path in self.partitions(*parts, name=name).items():
+            if (start is None or day >= start) and (end is None or day < end):
+                found.update(dict.fromkeys(pq.read_schema(path).names))
+        return list(found)
+
     def write(
         self, frame: pd.DataFrame | pa.Table, path: Path, *, fingerprint: str = "", schema: pa.Schema | None = None
     ) -> int:

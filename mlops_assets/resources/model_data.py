@@ -87,21 +87,25 @@ class ModelData:
             if (name := f"{view}__{feature.name}") in wanted
         ]
 
-    def events(self, start: date | None = None, end: date | None = None, *, as_of: datetime) -> pd.DataFrame:
+    def events(
+        self, start: date | None = None, end: date | None = None, *, as_of: datetime, only_times: bool = False
+    ) -> pd.DataFrame:
         """One row per event whose day lies in [start, end) and which happened before `as_of`.
 
         Columns: entity keys, `event_timestamp`, `label` (missing unless it was known by `as_of`),
         `label_available_at` (NaT unless known), and the label model's other columns. Cancelled events are rows
-        too: their label never comes.
+        too: their label never comes. With `only_times` just `event_timestamp`, `label` and `label_available_at`, in no
+        stated order: several times faster, where rows are only counted.
         """
         rows = self.lake.read(
             "labels",
             self.model.label.model,
             start=start,
             end=end,
+            columns=[EVENT_TIME, AVAILABLE_AT, self.model.label.column] if only_times else None,
             where="event_timestamp < $as_of",
             parameters={"as_of": as_of},
-            order_by=[EVENT_TIME, *self.keys],
+            order_by=[] if only_times else [EVENT_TIME, *self.keys],
         )
         if rows.empty:
             return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
@@ -154,7 +158,7 @@ class ModelData:
             window = self._window(last, length, not_before)
             if window is None:
                 break
-            rows = self.usual(self.events(self.day(window.start), last, as_of=as_of))
+            rows = self.usual(self.events(self.day(window.start), last, as_of=as_of, only_times=True))
             if self.model.events and len(np.unique(local_days(rows[EVENT_TIME], self.model.timezone))) < MIN_BLOCKS:
                 continue
             state = maturity(
@@ -183,13 +187,15 @@ class ModelData:
             return None
         return Window(midnight(first, self.model.timezone), midnight(last, self.model.timezone))
 
-    def labelled(self, *, known_by: datetime) -> pd.DataFrame:
+    def labelled(self, *, known_by: datetime, only_times: bool = False) -> pd.DataFrame:
         """The rows to train on, without features: their label was known before `known_by`, inside the window.
+
+        `only_times` as in `events`.
 
         Raises:
             CannotJudge: fewer rows than `training.min_rows`.
         """
-        rows = self.events(self.training_start(known_by), as_of=known_by)
+        rows = self.events(self.training_start(known_by), as_of=known_by, only_times=only_times)
         rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))]
         rows = rows[trained(self.model.events, rows[EVENT_TIME], self.model.timezone)].reset_index(drop=True)
         if len(rows) < self.model.training.min_rows:

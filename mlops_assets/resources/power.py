@@ -43,7 +43,7 @@ def power(platform: Platform, model: ModelSettings, *, slices: bool = True) -> l
         model: which one.
         slices: whether to look at slices too.
     """
-    rows = _recent(platform, model)
+    rows = _recent(platform, model, features=slices)
     champion = platform.registry.champion(model.name)
     reference = float(champion.tags[GATE_VALUE]) if champion and GATE_VALUE in champion.tags else None
     if reference is None:
@@ -70,14 +70,15 @@ def told(platform: Platform, model: ModelSettings) -> str:
     return sentence(power(platform, model, slices=False), model.metric)
 
 
-def _recent(platform: Platform, model: ModelSettings) -> list[pd.DataFrame]:
-    """Labelled predictions of the newest matured windows, the newest first."""
+def _recent(platform: Platform, model: ModelSettings, *, features: bool) -> list[pd.DataFrame]:
+    """Labelled predictions of the newest matured windows, the newest first, with their features where asked for."""
     now, data, found, days = platform.now(model), platform.data(model), [], 0
     identity = [*data.keys, EVENT_TIME]
     for window in reversed(predicted_windows(platform, model, now)):
         start, end = data.day(window.start), data.day(window.end)
         labels = data.events(start, end, as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
-        rows = read_scores(platform, model, start, end).merge(labels, on=identity, how="left", validate="one_to_one")
+        rows = read_scores(platform, model, start, end, features=features)
+        rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
         state = maturity(
             window,
             rows[EVENT_TIME],

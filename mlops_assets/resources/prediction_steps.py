@@ -109,15 +109,24 @@ def midnight_after(model: ModelSettings, day: date) -> pd.Timestamp:
 
 
 def read_scores(
-    platform: Platform, model: ModelSettings, start: date, end: date, *, arm: str | None = None
+    platform: Platform, model: ModelSettings, start: date, end: date, *, arm: str | None = None, features: bool = True
 ) -> pd.DataFrame:
     """Predictions of the days [start, end) with the features they were made from; empty when there are none.
 
     One row per entity and event time: what was answered online wins over the batch, for it is what somebody acted on,
     and of several answers the newest. Answers that name no entity belong to no event and are left out. Without an `arm`
-    it is all that was answered, by whichever version; with one, what that arm said.
+    it is all that was answered, by whichever version; with one, what that arm said. Without `features` the views'
+    columns, which are most of a prediction, are not read.
     """
-    batch = platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH)
+
+    def wanted(name: str) -> list[str] | None:
+        if features:
+            return None
+        found = platform.lake.columns("predictions", model.name, start=start, end=end, name=name)
+        of_views = tuple(f"{view}__" for view in model.features)
+        return [column for column in found if not column.startswith(of_views)]
+
+    batch = platform.lake.read("predictions", model.name, start=start, end=end, name=BATCH, columns=wanted(BATCH))
     if arm is not None:
         said_by = batch[ARM] if ARM in batch else pd.Series("champion", index=batch.index)
         batch = batch[said_by == arm].reset_index(drop=True)
@@ -127,6 +136,7 @@ def read_scores(
         start=start,
         end=end,
         name=ONLINE,
+        columns=wanted(ONLINE),
         where="is_identified and " + ("arm = $arm" if arm else "arm <> 'shadow'"),
         parameters={"arm": arm} if arm else {},
         order_by=["predicted_at", "prediction_id"],

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from feast import FeatureView, Field, FileSource
+from feast.types import Float64, Int64, String
+
+from mlops_assets.feast_store import gather, sources
 
 # Few keys and few distinct hours: ties on event, on created, and on both are the rule, not the exception.
 KEYS, HOURS = 4, 12
@@ -108,3 +112,66 @@ def test_a_spill_gives_the_same_rows(repo):
     spilled = pd.read_parquet(repo.directory / "out.parquet")
     pd.testing.assert_frame_equal(spilled, large.get_historical_features(asked, refs).to_df(), check_dtype=False)
     assert list(spilled.columns) == ["driver_id", "event_timestamp", "rate", "trips"]
+
+
+def test_columns_taken_a_few_at_a_time_and_in_batches_are_the_same(repo, monkeypatch):
+    """From a history in several files, of which a ttl leaves out some; text too; to Arrow and to Parquet."""
+    rng = np.random.default_rng(11)
+    history: list[tuple[Any, ...]] = []
+    for day in range(5):
+        rows = [
+            (key, event + 24 * day, None if created is None else created + 24 * day, rate, trips)
+            for key, event, created, rate, trips in random_history(rng, 60)
+        ]
+        history += rows
+        path = repo.stats(rows, f"days/{day}.parquet")
+        frame = pd.read_parquet(path)
+        repo.write(frame.assign(name=frame["rate"].map(lambda rate: f"rate {rate}")), f"days/{day}.parquet")
+    view = FeatureView(
+        name="stats",
+        entities=[repo.driver],
+        ttl=timedelta(hours=20),
+        schema=[
+            Field(name=n, dtype=t)
+            for n, t in (("driver_id", Int64), ("rate", Float64), ("trips", Int64), ("name", String))
+        ],
+        source=FileSource(
+            path=str(repo.directory / "days"), timestamp_field="event_timestamp", created_timestamp_column="created"
+        ),
+    )
+    store = repo.store(view)
+    asked = [(key, hour) for key in range(KEYS) for hour in range(50, 110, 3)]
+    refs = ["stats:rate", "stats:name", "stats:trips"]
+    whole = store.get_historical_features(repo.drivers(asked), refs).to_arrow()
+    expected = [value_at(history, key, hour, 20, cutoff=True) for key, hour in asked]
+    assert list(zip(whole["rate"].to_pylist(), whole["trips"].to_pylist(), strict=True)) == expected
+    monkeypatch.setattr(gather, "CELLS", 1)
+    monkeypatch.setattr(gather, "BATCH_ROWS", 7)
+    job = store.get_historical_features(repo.drivers(asked), refs)
+    assert job.to_arrow().equals(whole)
+    job.to_parquet(repo.directory / "out.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(repo.directory / "out.parquet"), whole.to_pandas(), check_dtype=False)
+
+
+def test_files_are_opened_only_where_their_rows_can_count(repo):
+    for day in range(4):
+        moment = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(days=day)
+        frame = pd.DataFrame({"driver_id": [1], "event_timestamp": [moment], "rate": [float(day)]})
+        repo.write(frame.assign(late=[1.0]) if day == 3 else frame, f"days/{day}.parquet")
+    files = sources.files_of(str(repo.directory / "days"))
+
+    def chosen(columns: list[str], oldest: str | None, newest: str | None) -> list[int]:
+        bounds = [None if text is None else pd.Timestamp(text, tz="UTC").to_pydatetime() for text in (oldest, newest)]
+        found = sources.within(files, column="EVENT_timestamp", columns=columns, oldest=bounds[0], newest=bounds[1])
+        return [files.index(file) for file in found]
+
+    assert chosen(["rate"], "2026-01-02", "2026-01-03") == [1, 2]
+    assert chosen(["rate"], None, "2026-01-01 23:00") == [0]
+    assert chosen(["rate"], "2026-01-02 00:00:01", None) == [2, 3]
+    assert chosen(["rate"], "2027-01-01", None) == [0], "one file stays, for its columns"
+    assert chosen(["rate", "late"], None, "2026-01-02") == [0, 1, 2, 3], "a column that only other files have"
+    assert chosen(["rate"], None, None) == [0, 1, 2, 3]
+    # A file that changes is looked at again.
+    later = pd.DataFrame({"driver_id": [1], "event_timestamp": [pd.Timestamp("2026-01-02", tz="UTC")], "rate": [9.0]})
+    repo.write(later, "days/0.parquet")
+    assert chosen(["rate"], "2026-01-02", "2026-01-02") == [0, 1]

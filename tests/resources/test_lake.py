@@ -51,6 +51,14 @@ def test_a_range_is_read_without_its_hive_key_and_an_empty_one_is_empty(lake: La
     assert lake.row_counts("raw", "orders", end=date(2024, 3, 2)) == {DAY: 1}
 
 
+def test_columns_are_those_of_all_files_of_a_range(lake: Lake) -> None:
+    lake.write(pd.DataFrame({"id": [1]}), lake.file("raw", "orders", partition=date(2024, 3, 1)))
+    lake.write(pd.DataFrame({"id": [1], "price": [2.0]}), lake.file("raw", "orders", partition=date(2024, 3, 2)))
+    assert lake.columns("raw", "orders") == ["id", "price"]
+    assert lake.columns("raw", "orders", end=date(2024, 3, 2)) == ["id"]
+    assert lake.columns("raw", "orders", name="online") == []
+
+
 def test_the_content_hash_sees_values_types_and_order() -> None:
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
     others = [frame[::-1], frame[["b", "a"]], frame.astype({"a": "float64"}), frame.fillna("y")]
