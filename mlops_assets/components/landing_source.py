@@ -185,7 +185,7 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
 
 def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
     """Verdicts on a batch. A person's release overrules the contract's findings on values."""
-    from mlops_assets.core.contract import check_frames
+    from mlops_assets.core.contract_check import check_frames
     from mlops_assets.core.windows import Window
 
     source = intake.source

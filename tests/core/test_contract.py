@@ -8,7 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mlops_assets.core.contract import ContractResult, SourceContract, arrow_schema, check_frame, conform
+from mlops_assets.core.contract import ContractResult, SourceContract, arrow_schema
+from mlops_assets.core.contract_cast import conform
+from mlops_assets.core.contract_check import check_frame
 from mlops_assets.core.windows import window_at
 
 NY = "America/New_York"

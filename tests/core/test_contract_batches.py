@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from mlops_assets.core import contract as module
-from mlops_assets.core.contract import ContractResult, SourceContract, check_frame, check_frames
+from mlops_assets.core import contract_check as module
+from mlops_assets.core.contract import ContractResult, SourceContract
+from mlops_assets.core.contract_check import check_frame, check_frames
 from mlops_assets.core.windows import Window, window_at
 
 NOW = datetime(2024, 3, 20, tzinfo=UTC)

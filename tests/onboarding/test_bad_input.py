@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.contract import conform
+from mlops_assets.core.contract_cast import conform
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.onboarding.files import NothingOverwritten, render, write
 from mlops_assets.onboarding.labels import NoLabel

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mlops_assets.components.landing_source import parse
-from mlops_assets.core.contract import check_frames
+from mlops_assets.core.contract_check import check_frames
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.onboarding.files import lines_beyond_columns, render
