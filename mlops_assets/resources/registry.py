@@ -1,8 +1,8 @@
 """Registered models: versions, aliases, and the one function that changes what is in production.
 
 Here: `Registry` over MLflow's client with explicit run ids, loading verified by hash. Not here: the run a
-model was trained in (`tracking`), who decides on a promotion (`core.policy`, `core.gate`), the store
-(`mlflow_store`).
+model was trained in (`tracking`), its files (`logged_models`), who decides on a promotion (`core.policy`,
+`core.gate`), the store (`mlflow_store`).
 
 A version is one file (UBJSON for trees, skops for scikit-learn) beside MLflow's own description of it
 (`model_folder`). Nothing is ever deleted here: every version stays loadable, so the last three do.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,15 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import dagster as dg
 from pydantic import Field
 
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.logged_models import SHA256, log_model, read_model_file
 from mlops_assets.resources.mlflow_store import locked, open_client
-from mlops_assets.resources.model_folder import model_file, write_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +40,6 @@ CHALLENGER = "challenger"
 CANDIDATE = "candidate"
 """Alias of the version that a rollout is trying out, until it is champion or has been stopped."""
 
-SHA256 = "sha256"
-"""Tag of a version: hash of its model file."""
 CHALLENGED_BY = "challenged_by"
 """Tag of a version: the decision (or run) that it was trained for."""
 DECISION = "decision"
@@ -149,7 +144,7 @@ class Registry(dg.ConfigurableResource):
                 if known.sha256 == model.sha256 and _is_same(known, run_id, tags or {}):
                     self.tag(name, known.version, tags or {})
                     return self.version(name, known.version)
-            source, model_id = _upload(client, name, model, run_id=run_id, signature_frame=signature_frame)
+            source, model_id = log_model(client, name, model, run_id=run_id, signature_frame=signature_frame)
             created = client.create_model_version(
                 name,
                 source,
@@ -358,7 +353,7 @@ class Registry(dg.ConfigurableResource):
         return Model.from_bytes(self._content(found))
 
     def _content(self, found: ModelVersion) -> bytes:
-        content = _download(found, self.client.tracking_uri)
+        content = read_model_file(found.source, found.tags.get("family", "xgboost"), self.client.tracking_uri)
         if content is None:
             raise ModelDamaged(
                 f"the file of {found.uri} in {found.source} is gone. Restore it from a backup, or point "
@@ -423,41 +418,3 @@ def _version(entry: Any, aliases: Mapping[str, Any]) -> ModelVersion:
         created_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, tz=UTC),
         source=entry.source,
     )
-
-
-def _upload(
-    client: MlflowClient, name: str, model: Model, *, run_id: str, signature_frame: pd.DataFrame | None
-) -> tuple[str, str]:
-    """Write MLflow's folder of the model and log it under the run; gives its address and model id."""
-    from mlflow.entities import LoggedModelOutput
-
-    run = client.get_run(run_id)
-    logged = client.create_logged_model(
-        run.info.experiment_id,
-        name=name,
-        source_run_id=run_id,
-        tags={SHA256: model.sha256},
-        model_type=model.recipe.family,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "model"
-        write_folder(folder, model, run_id=run_id, model_id=logged.model_id, signature_frame=signature_frame)
-        client.log_model_artifacts(logged.model_id, str(folder))
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model_id=logged.model_id, step=0)])
-    return logged.artifact_location, logged.model_id
-
-
-def _download(found: ModelVersion, tracking_uri: str) -> bytes | None:
-    """The bytes of a version's model file, None when it is not there."""
-    from mlflow.artifacts import download_artifacts
-
-    name, address = model_file(found.tags.get("family", "xgboost")), urlsplit(found.source)
-    if address.scheme in ("", "file"):
-        path = Path(url2pathname(address.path)) / name
-        return path.read_bytes() if path.is_file() else None
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(
-            download_artifacts(artifact_uri=f"{found.source}/{name}", dst_path=scratch, tracking_uri=tracking_uri)
-        )
-        return path.read_bytes()

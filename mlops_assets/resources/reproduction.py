@@ -19,9 +19,9 @@ from typing import Any
 
 from mlops_assets.core.families import family_called
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.logged_models import SHA256
 from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform
-from mlops_assets.resources.registry import SHA256
 
 LIBRARIES = "libraries"
 """Tag of a version: the libraries that the bytes of a model depend on, JSON."""

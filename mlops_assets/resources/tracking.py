@@ -26,6 +26,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.logged_models import discard_unregistered
 from mlops_assets.resources.mlflow_store import artifact_location, locked, open_client
 
 if TYPE_CHECKING:
@@ -303,7 +304,8 @@ def settle(
 ) -> str | None:
     """End the MLflow run of a Dagster run that could not do so itself (kill -9, failure of a later step).
 
-    For run-status sensors; a second call changes nothing.
+    What a failed run logged as a model and did not register is removed: nothing refers to it. For run-status sensors;
+    a second call changes nothing.
 
     Returns:
         The status it was given, or None when there was nothing to do.
@@ -317,7 +319,11 @@ def settle(
     run_id = record.tags.get(RUN_TAG)
     if run_id is None or wanted is None:
         return None
-    client = open_client(home or Home.from_environment(), uri)
+    home = home or Home.from_environment()
+    client = open_client(home, uri)
+    if wanted != "FINISHED":
+        with locked(home, "registry"):
+            discard_unregistered(client, run_id)
     if client.get_run(run_id).info.status == wanted:
         return None
     client.set_terminated(run_id, wanted)

@@ -20,6 +20,7 @@ import pytest
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.online_steps import compare_online, materialize_online
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.tracking import settle
 from tests import killing
 from tests.killing import Moment, killed
 from tests.real_slice import LAST_DAY, WEEKS, World, copy_home, working_in
@@ -65,6 +66,14 @@ def content(world: World) -> dict[str, Any]:
     return found
 
 
+def nothing_is_left_over(world: World) -> None:
+    """Every model that MLflow keeps is a version's."""
+    client = world.platform.registry.client
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    kept = {model.artifact_location for model in client.search_logged_models(experiments)}
+    assert kept == {version.source for version in world.platform.registry.versions("flight_delay")}
+
+
 def record(world: World) -> list[dict[str, Any]]:
     return world.ledger()
 
@@ -89,8 +98,11 @@ def test_a_retraining_killed_at_every_step(drifting: World, undisturbed: World) 
     for moment in (*BEFORE_PROMOTION, BEFORE_THE_RECORD):
         killed(drifting.home, moment, killing.retrain, tags, "flight_delay", {})
         (left,) = drifting.engine.bury()
-        tags = dict(drifting.instance.get_run_by_id(left).tags)  # what runs again inherits them
+        run = drifting.instance.get_run_by_id(left)
+        tags = dict(run.tags)  # what runs again inherits them
         is_whole(drifting)
+        settle(drifting.instance, run, home=drifting.home)
+        nothing_is_left_over(drifting)
         promoted = 2 if moment is BEFORE_THE_RECORD else 1
         assert drifting.aliases()["champion"] == promoted, moment
         assert drifting.ledger("promotion", "rejection") == drifting.ledger("promotion")[:1]

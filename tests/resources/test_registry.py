@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from mlops_assets.core.families import family_called
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, fit
 from mlops_assets.resources import registry as registry_module
+from mlops_assets.resources.logged_models import discard_unregistered
 from mlops_assets.resources.mlflow_store import MlflowUnavailable, artifact_location, open_client
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion, Registry
 
@@ -72,6 +74,40 @@ def test_a_registered_model_comes_back_byte_for_byte_with_its_tags(registry, run
     loaded = registry.load("late", 1)
     assert loaded.to_bytes() == models[0].to_bytes()
     assert loaded.recipe == models[0].recipe
+
+
+def logged(registry, run_id):
+    experiment = registry.client.get_run(run_id).info.experiment_id
+    return {model.model_id: model for model in registry.client.search_logged_models([experiment])}
+
+
+def dying(monkeypatch, method):
+    """The registry dies at this call, once."""
+
+    def killed(*_, **__):
+        monkeypatch.undo()
+        raise SystemExit("killed")
+
+    monkeypatch.setattr(MlflowClient, method, killed)
+
+
+@pytest.mark.parametrize(("at", "is_adopted"), [("log_model_artifacts", False), ("create_model_version", True)])
+def test_a_kill_between_logging_and_registering_leaves_no_file_for_ever(
+    registry, run_id, models, home, monkeypatch, at, is_adopted
+):
+    dying(monkeypatch, at)
+    with pytest.raises(SystemExit):
+        registry.register("late", models[0], run_id=run_id)
+    (left,) = logged(registry, run_id)
+    made = registry.register("late", models[0], run_id=run_id)
+    assert (left in made.source) is is_adopted, "what was complete is used"
+    assert registry.load("late", 1).sha256 == models[0].sha256
+    discarded = discard_unregistered(registry.client, run_id)
+    assert discarded == ([] if is_adopted else [left])
+    assert [model.artifact_location for model in logged(registry, run_id).values()] == [made.source]
+    assert discard_unregistered(registry.client, run_id) == []
+    assert [path.parts[-3] for path in home.mlflow.rglob("MLmodel")] == [made.source.split("/")[-2]]
+    registry.verify("late", 1)
 
 
 def test_stock_mlflow_loads_the_champion_and_scores_texts(registry, run_id, models, home):

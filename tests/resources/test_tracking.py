@@ -183,10 +183,13 @@ def test_the_run_of_a_killed_dagster_run_is_settled_once(home):
         dagster_run = instance.get_run_by_id(result.run_id)
         client, run_id = open_client(home), dagster_run.tags[RUN_TAG]
         client.update_run(run_id, status="RUNNING")
+        experiment = client.get_run(run_id).info.experiment_id
+        client.create_logged_model(experiment, name="flights", source_run_id=run_id)
         instance.report_run_failed(dagster_run)
         assert settle(instance, dagster_run, home=home) == "FAILED"
         assert settle(instance, dagster_run, home=home) is None
         assert client.get_run(run_id).info.status == "FAILED"
+        assert list(client.search_logged_models([experiment])) == [], "what was logged and not registered is gone"
 
 
 def test_a_dagster_run_without_tracking_has_nothing_to_settle(home):
