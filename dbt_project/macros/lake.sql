@@ -23,7 +23,7 @@
 
 {% macro nothing_landed(name) -%}
     {%- set folder = lake_root() ~ '/raw/' ~ name -%}
-    {{ return(lake_is_empty(folder ~ '/data.parquet') and lake_is_empty(folder ~ '/*/data.parquet')) }}
+    {{ return(lake_is_empty(folder ~ '/data.parquet') and lake_is_empty(folder ~ '/*/data*.parquet')) }}
 {%- endmacro %}
 
 {# Zero rows with names and types; columns carry `name` and `data_type`. #}

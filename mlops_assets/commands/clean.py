@@ -43,6 +43,6 @@ def clean(
     if not rows:
         say(f"Nothing in {home.root} is older than {older_than} and needed by nobody.")
         return
-    say_table("Would be removed" if dry_run else "Removed", ["what", "how many", "MB"], rows)
     if not dry_run:
         remove(home, found)
+    say_table("Would be removed" if dry_run else "Removed", ["what", "how many", "MB"], rows)

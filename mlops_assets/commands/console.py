@@ -117,6 +117,16 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object
     Console().print(table)
 
 
+def say_entry(head: str, text: str) -> None:
+    """A line and what belongs to it, wrapped and set in below it; the text is as it is, not markup."""
+    from rich.padding import Padding
+
+    console = Console()
+    console.print(head, soft_wrap=True)
+    if text:
+        console.print(Padding(escape(text), (0, 0, 0, 4)))
+
+
 @contextmanager
 def chatter_to(log: Path) -> Iterator[Console]:
     """Send standard output and error to a file, those of children too; give a console to the person."""

@@ -43,7 +43,8 @@ def retrain(
     """Ask for a training: the gate still judges the challenger, and only a better one is promoted.
 
     The request goes on record and the model's retrain sensor starts the run. It ignores pause, snooze, cooldown,
-    budget and quiet hours, but never trains on data in quarantine, and not on a frozen model without --force.
+    budget and quiet hours, but never trains on data in quarantine, and not on a frozen model without --force. It waits
+    until enough labels have come since the champion was fitted to judge a challenger on.
     """
     home = Home.from_environment()
     record = Record(home.ledger)
@@ -53,7 +54,7 @@ def retrain(
     say(f"On record: a request to retrain {model}.")
     up = running.of(home)
     if up:
-        say(f"The retrain sensor starts it within a minute: {up.dagster}")
+        say(f"The retrain sensor starts it within a minute, or says what it waits for: {up.dagster}")
     elif now:
         _run_here(home, model)
     else:

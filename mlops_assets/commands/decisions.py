@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
+from rich.markup import escape
 
 from mlops_assets.commands.console import (
     AsJson,
@@ -20,8 +21,8 @@ from mlops_assets.commands.console import (
     known_model,
     minute,
     say,
+    say_entry,
     say_json,
-    say_table,
 )
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import APPROVAL, REFUSAL, Record
@@ -55,8 +56,12 @@ def decisions(
     elif not entries:
         say(f"Nothing has been decided about {model} in this home yet.")
     else:
-        rows = [(minute(entry["at"]), *told(entry)) for entry in entries]
-        say_table(f"{model}: the newest {len(rows)}", ["time (UTC)", "what", "rule", "reason"], rows)
+        say(f"{model}: the newest {len(entries)}, times in UTC. mlops explain ID says more of a decision.")
+        for entry in entries:
+            what, rule, reason = told(entry)
+            by = f" by the rule {escape(rule)}" if rule else ""
+            one = f", {entry['id'][:8]}" if entry["kind"] == "decision" else ""
+            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{by}{one}", reason)
 
 
 def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -150,10 +155,6 @@ def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
 
 def _say_decision(decision: Decision) -> None:
     say(f"[bold]{decision.action.replace('_', ' ')}[/bold] by the rule {decision.rule}, at {minute(decision.at)} UTC")
-    say_table("Because", ["reason"], [(reason,) for reason in decision.reasons])
+    say_entry("Because", "\n".join(decision.reasons))
     if decision.counterfactuals:
-        say_table(
-            "What would have changed it",
-            ["counterfactual"],
-            [(c.sentence,) for c in decision.counterfactuals],
-        )
+        say_entry("What would have changed it", "\n".join(c.sentence for c in decision.counterfactuals))

@@ -79,4 +79,5 @@ def _land_own(name: str, files: str) -> None:
     landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing)
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:
-        say(f"Each holds its {source.grain} whole, from {landed.written[0]} to {landed.written[-1]}.")
+        length = "hour" if source.is_hourly else source.grain
+        say(f"Each holds its {length} whole, from {landed.written[0]} to {landed.written[-1]}.")

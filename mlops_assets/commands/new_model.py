@@ -83,11 +83,12 @@ def new_model(
 
     length = "day" if grain == "hour" else grain
     plan = make_plan(
-        Asked(name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time)
-    )
+        Asked(
+            name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
+            is_hourly=grain == "hour",
+        )
+    )  # fmt: skip
     _say_plan(plan)
-    if grain == "hour":
-        say("  - Hourly files hold their day so far, and a newer one replaces it: partitions are days.")
     texts = render(plan)
     paths = write(texts, force=force)
     say(f"\nWritten, {lines_beyond_columns(texts)} lines beyond the lists of columns:")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import AsJson, example, minute, say, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.resources.home import Home
 
 if TYPE_CHECKING:
@@ -213,15 +213,20 @@ def _say(found: Mapping[str, Any]) -> None:
     )
     say_table(
         "Models",
-        ["model", "champion", "newest window", "checks", "last decision"],
+        ["model", "champion", "newest window", "last decision"],
         [_model_row(name, model) for name, model in found["models"].items()],
     )
     for name, model in found["models"].items():
+        if window := model["newest_window"]:
+            answers = "; ".join(f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
+            say(f"{name}, window {window['window']}: {answers}.")
         for sentence in (*_held_back(model), *_waits(name, model["proposed"])):
             say(f"{name} {sentence}")
     if found["alerts"]:
-        rows = [(minute(a["at"]), a["happened"], a["do"], a["runbook"]) for a in found["alerts"]]
-        say_table("Open alerts", ["since (UTC)", "what happened", "what to do", "runbook"], rows)
+        say("[bold]Open alerts[/bold]")
+        for alert in found["alerts"]:
+            say_entry(f"since {minute(alert['at'])} UTC, {alert['runbook']}", alert["happened"])
+            say_entry("  what to do", alert["do"])
     else:
         say("No open alert.")
 
@@ -236,12 +241,10 @@ def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:
 def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
     champion, window, last = model["champion"], model["newest_window"], model["last_decision"]
     age = f", {champion['age_days']:.0f} days old" if champion and champion["age_days"] is not None else ""
-    checks = window["checks"] if window else {}
     return (
         name,
         "\n".join(filter(None, (f"version {champion['version']}{age}" if champion else "none yet", model["rollout"]))),
         window["window"] if window else "none yet",
-        "\n".join(f"{check}: {_answer(result['passed'])}" for check, result in checks.items()),
         f"{last['action'].replace('_', ' ')}: {last['rule'].replace('_', ' ')}" if last else "none yet",
     )
 

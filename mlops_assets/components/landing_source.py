@@ -7,7 +7,7 @@ Here: the component and the body of its asset. Not here: matching files (`resour
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,8 +22,8 @@ from mlops_assets.components.partitions import (
     keys_of_run,
     report_partitions,
 )
-from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Read, Taken, Verdict, read_file
+from mlops_assets.core.source_settings import SourceSettings, day_of
+from mlops_assets.resources.intake import WHOLE, Intake, IntakeState, LandedFile, Read, Taken, Verdict, read_file
 from mlops_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -147,12 +147,13 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
 
     landed, taken, good = intake.landed_files(), intake.taken(), intake.good()
     outcome = Outcome()
+    if intake.source.is_hourly:
+        partitions = _hours(intake.state(), partitions)
+        good = {key: entry for hour, entry in good.items() for key in (hour, hour[:10])}
     for partition in partitions:
         if partition in landed:
             continue
-        awaited = intake.source.required and (
-            partition == WHOLE or intake.source.has_partition(date.fromisoformat(partition))
-        )
+        awaited = intake.source.required and (partition == WHOLE or intake.source.has_partition(day_of(partition)))
         if partition in good or not awaited:
             outcome.without_file.append(partition)
         else:
@@ -167,6 +168,24 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
             elif verdict.frame is not None:
                 outcome.rows[verdict.partition] = len(verdict.frame)
     return outcome
+
+
+def _hours(state: IntakeState, days: Sequence[str]) -> list[str]:
+    """What a run over some days takes in of each: its new hours, else all but the known bad, else all that landed.
+
+    So a bad hour stops the run that meets it, and not those of the hours after it. A day of which nothing landed stands
+    for itself.
+    """
+    pending = set(state.pending)
+    landed: dict[str, list[str]] = {day: [] for day in days}
+    for key in state.landed:
+        landed.get(key[:10], []).append(key)
+    taken = []
+    for day, hours in landed.items():
+        new = [key for key in hours if key in pending]
+        sound = [key for key in hours if key not in pending and state.taken[key].status != "quarantined"]
+        taken += new or sound or hours or [day]
+    return taken
 
 
 def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]]:
@@ -257,20 +276,21 @@ def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey,
     """One check for the whole range; a materialization of each partition that was written."""
     told = {"partitions": len(outcome.rows), "rows": sum(outcome.rows.values())}
     is_whole = intake.source.grain == "none"
+    rows = _of_days(intake, outcome.rows) if intake.source.is_hourly else outcome.rows
     if not outcome.bad:
         yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, asset_key=key, passed=True, metadata=told)
         if is_whole or not is_partitioned_run(context):
             if not is_whole:
-                report_partitions(context, key, outcome.rows)
+                report_partitions(context, key, rows)
             context.add_asset_metadata({"dagster/row_count": told["rows"]}, asset_key=key)
         else:
-            for partition, rows in outcome.rows.items():
-                context.add_asset_metadata({"dagster/row_count": rows}, asset_key=key, partition_key=partition)
+            for partition, count in rows.items():
+                context.add_asset_metadata({"dagster/row_count": count}, asset_key=key, partition_key=partition)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(intake, outcome))
         return
     if not is_whole:
         # The good partitions are in the lake: say so, although the asset as a whole is not materialized.
-        report_partitions(context, key, outcome.rows)
+        report_partitions(context, key, rows)
     yield dg.AssetCheckResult(
         check_name=CONTRACT_CHECK,
         asset_key=key,
@@ -279,6 +299,15 @@ def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey,
         description=_summary(intake, outcome.bad, good=len(outcome.rows)),
         metadata={**told, "bad_partitions": dg.MetadataValue.json(outcome.bad)},
     )
+
+
+def _of_days(intake: Intake, hours: Mapping[str, int]) -> dict[str, int]:
+    """Rows of the days that these hours belong to, as far as the days have come."""
+    days = dict.fromkeys((hour[:10] for hour in hours), 0)
+    for hour, entry in intake.good().items():
+        if hour[:10] in days:
+            days[hour[:10]] += entry.rows
+    return days
 
 
 def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
@@ -292,7 +321,7 @@ def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
 
 
 def _missing(intake: Intake, partition: str) -> str:
-    wanted = intake.source.files.replace("{partition}", partition)
+    wanted = intake.source.files.replace("{partition}", partition).replace("{hour}", "00")
     return f"No file has landed. Put {wanted} into {intake.folder}; the lake holds nothing of it."
 
 

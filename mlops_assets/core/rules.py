@@ -65,6 +65,9 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     if evidence.request is not None and evidence.rollout:
         told = f"A person asked for a training: {evidence.request}. It starts after the rollout."
         return "wait", "rollout_open", (evidence.rollout, told)
+    if evidence.request is not None and evidence.cannot_judge:
+        told = f"A person asked for a training: {evidence.request}. It starts as soon as it can be judged."
+        return "cannot_judge", "cannot_judge", (told, *evidence.cannot_judge)
     if evidence.request is not None:
         return "retrain", "request", (f"A person asked for it: {evidence.request}",)
     if evidence.paused is not None:
@@ -245,7 +248,7 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, now: datetime) -> tuple[str
             head += f" {_worth(refit, policy)}"
         elif failed:
             names = ", ".join(sorted({c.name for c in failed}))
-            head += f" {names} failed in window {evidence.window}; nothing that was tried would have done better."
+            head += f" {names} failed in window {evidence.window}; nothing that was tried is surely worth its price."
     elif failed:
         told = "; ".join(
             f"{c.name} failed in window {c.window}, and {policy.breaches_needed(c.kind)} in a row "
@@ -256,5 +259,5 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, now: datetime) -> tuple[str
     else:
         head = f"All {judged} checks that could judge passed, up to window {evidence.window}."
     age, limit = now - (evidence.champion_since or now), policy.age_limit
-    tail = f"The champion is {days_of(age)} old" + (f" of {days_of(limit)}." if limit is not None else ".")
+    tail = f"The champion is {days_of(age)} old" + (f", {days_of(limit)} at most." if limit is not None else ".")
     return head, tail

@@ -6,7 +6,7 @@ Here: the settings as strict pydantic models. Not here: monitored models (`core.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -34,6 +34,11 @@ def partition_end(partition: date, grain: Grain) -> date:
     if grain == "month":
         return (partition.replace(day=1) + timedelta(days=32)).replace(day=1)
     return partition + timedelta(days=1)
+
+
+def day_of(key: str) -> date:
+    """The first day of a partition, by its key: `2013-01-31`, or `2013-01-31T13` for an hour of that day."""
+    return date.fromisoformat(key[:10])
 
 
 class Settings(BaseModel):
@@ -96,7 +101,8 @@ class SourceSettings(Settings):
     description: str = Field(description="Begins with what one row is.")
     files: str = Field(
         description="File name pattern, e.g. orders_{partition}*.csv; {partition} stands for the first day, as "
-        "2013-01-31. Of several files for one partition the newest holds it whole."
+        "2013-01-31. Of several files for one partition the newest holds it whole. With {hour} too, as in "
+        "orders_{partition}T{hour}*.csv, a file holds one hour of its day, 00 to 23."
     )
     grain: Grain = Field(default="day", description="Length of a partition; none: one table, replaced whole.")
     event_time: str | None = Field(default=None, description="The column with the time of the event.")
@@ -133,13 +139,22 @@ class SourceSettings(Settings):
             )
         if self.event_time not in self.contract.columns:
             raise ValueError(f"source {self.name}: event_time {self.event_time!r} is not in contract.columns; add it.")
+        if self.is_hourly and self.grain != "day":
+            raise ValueError(
+                f"source {self.name}: {{hour}} in `files` needs grain day, not {self.grain}: hours are parts of days."
+            )
         refuse_end_before_start(self.start, self.end)
         return self
 
     @property
+    def is_hourly(self) -> bool:
+        """Whether a file holds an hour of its day, so that a day is known as far as its hours have come."""
+        return "{hour}" in self.files
+
+    @property
     def fresh_for(self) -> str:
         """How long ago the newest good partition may have ended: as declared, else a partition and some slack."""
-        return self.freshness or {"week": "9d", "month": "35d"}.get(self.grain, "36h")
+        return self.freshness or ("3h" if self.is_hourly else {"week": "9d", "month": "35d"}.get(self.grain, "36h"))
 
     @property
     def rules(self) -> SourceContract:
@@ -178,6 +193,23 @@ class SourceSettings(Settings):
     def end_of(self, partition: date) -> date:
         """The first day after a partition."""
         return partition_end(partition, self.grain)
+
+    def begins(self, key: str) -> datetime:
+        """The moment a partition, or an hour, begins, in UTC."""
+        midnight = self.midnight(day_of(key))
+        return (midnight.replace(hour=int(key[11:])) if len(key) > 10 else midnight).astimezone(UTC)
+
+    def ends(self, key: str) -> datetime:
+        """The moment a partition, or an hour, ends, in UTC.
+
+        An hour that the clocks have twice is one of two hours; one that they leave out ends when it begins.
+        """
+        day = day_of(key)
+        if len(key) == 10:
+            return self.midnight(self.end_of(day)).astimezone(UTC)
+        hour = int(key[11:])
+        end = self.midnight(day).replace(hour=hour + 1) if hour < 23 else self.midnight(day + timedelta(days=1))
+        return end.astimezone(UTC)
 
     def midnight(self, day: date) -> datetime:
         """Local midnight of a day, as a moment."""

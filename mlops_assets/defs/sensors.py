@@ -16,7 +16,7 @@ from mlops_assets.components.jobs import landing_jobs, landing_keys, watching
 from mlops_assets.components.landing_source import CONTRACT_CHECK
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.groups import Group, landing_job
-from mlops_assets.core.source_settings import partition_end
+from mlops_assets.core.source_settings import day_of, partition_end
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.alerts import Alerts
@@ -256,7 +256,7 @@ def stale_views(platform: Platform) -> dict[str, Span]:
         required = [s for s in sources if s.grain == "day" and s.required and good.get(s.name)]
         if not required:
             continue
-        newest = min(date.fromisoformat(max(good[source.name])) for source in required)
+        newest = min(day_of(max(good[source.name])) for source in required)
         built = max(platform.lake.partitions("features", view.name), default=None)
         if built is None or built < newest:
             found[view.name] = Span(

@@ -113,7 +113,7 @@ def _sql_lines(text: str) -> int:
 
 
 def _yaml_lines(text: str) -> int:
-    """All lines but those below `columns:`."""
+    """All lines but the lists of columns with their headings."""
     count, depth = 0, None
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
@@ -122,5 +122,5 @@ def _yaml_lines(text: str) -> int:
         if depth is not None and indent > depth:
             continue
         depth = indent if line.strip() == "columns:" else None
-        count += 1
+        count += depth is None
     return count

@@ -1,4 +1,4 @@
-"""A table's rows cut into the files that the landing sensor takes in, one a partition.
+"""A table's rows cut into the files that the landing sensor takes in, one a partition or an hour of it.
 
 Here: cutting, converting times, writing Parquet into the landing folder. Not here: taking them in (`resources.intake`).
 """
@@ -6,7 +6,6 @@ Here: cutting, converting times, writing Parquet into the landing folder. Not he
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,14 +27,14 @@ class Landed:
 
     Attributes:
         folder: where.
-        written: partitions whose file is new or has changed.
-        unchanged: partitions whose file was there already.
+        written: partitions, or hours, whose file is new or has changed.
+        unchanged: those whose file was there already.
         rows: of all.
     """
 
     folder: Path
-    written: tuple[date, ...]
-    unchanged: tuple[date, ...]
+    written: tuple[str, ...]
+    unchanged: tuple[str, ...]
     rows: int
 
 
@@ -54,18 +53,19 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) 
         ValueError: a partition would lose rows that have landed.
     """
     folder = landing / source.name
-    day = f"timezone('{source.timezone}', {time.sql})"
+    local = f"timezone('{source.timezone}', {time.sql})"
+    length, form = ("hour", "%Y-%m-%dT%H") if source.is_hourly else (source.grain, "%Y-%m-%d")
     table.connection.execute(
         f"create or replace temp table cut as select {_columns(table, time, source.timezone)}, "
-        f"date_trunc('{source.grain}', {day})::date as {quoted(PART)} from {table.relation} "
+        f"strftime(date_trunc('{length}', {local}), '{form}') as {quoted(PART)} from {table.relation} "
         f"order by {quoted(PART)}, {quoted(time.name)}"
     )
     _refuse_less(table, source, folder)
     parts = table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1 order by 1").fetchall()
-    written, unchanged = list[date](), list[date]()
+    written, unchanged = list[str](), list[str]()
     for part, _ in parts:
         rows = table.connection.sql(
-            f"select * exclude ({quoted(PART)}) from cut where {quoted(PART)} = date '{part}'"
+            f"select * exclude ({quoted(PART)}) from cut where {quoted(PART)} = '{part}'"
         ).to_arrow_table()
         path = folder / f"{source.name}_{part}.parquet"
         (written if _write(rows, path) else unchanged).append(part)
@@ -79,12 +79,13 @@ def _refuse_less(table: Table, source: SourceSettings, folder: Path) -> None:
     Raises:
         ValueError: a partition that has landed has more rows than it would have.
     """
+    length = "hour" if source.is_hourly else source.grain
     for part, count in table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1").fetchall():
         path = folder / f"{source.name}_{part}.parquet"
         if path.exists() and (before := pq.read_metadata(path).num_rows) > count:
             raise ValueError(
-                f"{path.name} has {before:,} rows, and the {source.grain} of {part} would have {count:,}: a file "
-                f"holds its {source.grain} whole. Give all rows of that {source.grain}, or remove the file first. "
+                f"{path.name} has {before:,} rows, and the {length} of {part} would have {count:,}: a file "
+                f"holds its {length} whole. Give all rows of that {length}, or remove the file first. "
                 "Nothing was landed."
             )
 

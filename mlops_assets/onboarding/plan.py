@@ -47,7 +47,8 @@ class Asked:
         labels: files of the labels, where they come by themselves.
         key: the column that rows and labels share.
         label_time: the column that says when a label became known.
-        grain: how often files land.
+        grain: length of a partition.
+        is_hourly: whether the files of a day come by the hour.
         timezone: whose days are counted, and in which times without an offset are read.
     """
 
@@ -63,6 +64,7 @@ class Asked:
     labels: str | None = None
     key: str | None = None
     label_time: str | None = None
+    is_hourly: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Plan:
     def name(self) -> str:
         """Of the model, and of its source."""
         return self.asked.name
+
+    @property
+    def lands_by(self) -> str:
+        """How much a file holds: an hour, day, week or month."""
+        return "hour" if self.asked.is_hourly else self.calendar.grain
 
     @property
     def delay(self) -> timedelta:
@@ -160,7 +167,7 @@ class Plan:
         """How long a window waits for labels: their delay, and a partition in which they may land."""
         landing = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
         delay = timedelta(days=self.late.waits_days) if self.late else self.delay
-        return format_duration(delay + landing[self.calendar.grain])
+        return format_duration(delay + (timedelta(hours=1) if self.asked.is_hourly else landing[self.calendar.grain]))
 
 
 def make_plan(asked: Asked) -> Plan:
@@ -218,7 +225,7 @@ def make_plan(asked: Asked) -> Plan:
         late=late,
         key=key,
         columns=columns,
-        null_shares=_null_shares(table, time, days),
+        null_shares=_null_shares(table, time, "hour" if asked.is_hourly else days.grain),
         notes=(*_notes(asked, time, days, key, late), *label.notes),
         warnings=(
             *label.warnings,
@@ -268,14 +275,15 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
     return tuple(columns), warnings
 
 
-def _null_shares(table: Table, time: TimeColumn, days: Calendar) -> dict[str, float]:
+def _null_shares(table: Table, time: TimeColumn, length: str) -> dict[str, float]:
+    """The largest share of missing values in a file of this length, of each column that misses any."""
     missing = [name for name, facts in table.facts.items() if facts.missing]
     if not missing:
         return {}
     shares = ", ".join(f"max(share_{i})" for i in range(len(missing)))
     each = ", ".join(f"1 - count({quoted(name)}) / count(*) as share_{i}" for i, name in enumerate(missing))
     found = table.connection.execute(
-        f"select {shares} from (select {each} from {table.relation} group by date_trunc('{days.grain}', {time.sql}))"
+        f"select {shares} from (select {each} from {table.relation} group by date_trunc('{length}', {time.sql}))"
     ).fetchall()[0]
     return dict(zip(missing, (float(share) for share in found), strict=True))
 
@@ -292,12 +300,14 @@ def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late
         )
     if asked.timezone == "UTC":
         notes.append("Times without an offset, and days, are those of UTC (--timezone).")
-    if asked.grain is None:
+    if asked.is_hourly:
+        notes.append("Files land by the hour, and a day is known as far as its hours have come: partitions are days.")
+    elif asked.grain is None:
         notes.append(
             f"Files land by {days.grain}: {len(days.rows):,} of them from {days.first} to {days.last} (--grain)."
         )
     notes.append(
-        f"Each row is identified by {key}." if key else "No column identifies a row: rows of a day are numbered."
+        f"Each row is identified by {key}." if key else "No column identifies a row: rows of a file are numbered."
     )
     if late is not None:
         notes.append(

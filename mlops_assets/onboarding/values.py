@@ -45,7 +45,6 @@ def values_of(plan: Plan) -> dict[str, Any]:
     label = next(column for column in plan.columns if column.facts.name == plan.label.name)
     grain = plan.calendar.grain
     features, words = _features(plan), plan.table.keywords
-    sizes = sorted(plan.calendar.rows.values())
     return {
         "name": plan.name,
         "files": plan.asked.pattern.rsplit("/", 1)[-1],
@@ -55,7 +54,8 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "timezone": plan.asked.timezone,
         "start": plan.first,
         "key": plan.key,
-        "rows_min": max(1, sizes[0] // 2),
+        "lands_by": plan.lands_by,
+        "rows_min": max(1, _fewest(plan) // 2),
         "contract": _contract(plan),
         "description": f"{_prediction(plan)}, as known when it happens.",
         "task": plan.label.task,
@@ -67,9 +67,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "gate_rows": plan.gate_rows,
         "gate_window": plan.gate_window,
         "monitoring_window": plan.monitoring_window,
-        "row_id": f"{_sql(plan.key, words)}::varchar"
-        if plan.key
-        else "strftime(partition, '%Y%m%d') || '-' || file_row_number",
+        "row_id": _row_id(plan),
         "raw_time": _sql(plan.time.name, words),
         "staged": [
             _staged(column, is_entity=column is plan.entity)
@@ -91,6 +89,24 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "views": [f"feat_{plan.name}", *([f"feat_{plan.name}_{plan.entity.name}"] if plan.entity else [])],
         "delay": f" + interval {int(plan.delay.total_seconds())} second" if plan.delay else "",
     }
+
+
+def _fewest(plan: Plan) -> int:
+    """Rows of the smallest file."""
+    if not plan.asked.is_hourly:
+        return min(plan.calendar.rows.values())
+    hours = f"select count(*) as n from {plan.table.relation} group by date_trunc('hour', {plan.time.sql})"
+    return int(plan.table.first(f"select min(n) from ({hours})")[0])
+
+
+def _row_id(plan: Plan) -> str:
+    """What identifies a row: its key, else its file and its place in it."""
+    if plan.key:
+        return f"{_sql(plan.key, plan.table.keywords)}::varchar"
+    if not plan.asked.is_hourly:
+        return "strftime(partition, '%Y%m%d') || '-' || file_row_number"
+    moment = f"{_sql(plan.time.name, plan.table.keywords)} at time zone '{plan.asked.timezone}'"
+    return f"strftime({moment}, '%Y%m%dT%H') || '-' || file_row_number"
 
 
 def _prediction(plan: Plan) -> str:
@@ -164,7 +180,7 @@ def _rule(facts: Facts, plan: Plan, time: str) -> tuple[str, str]:
     if facts.name in plan.null_shares:
         share = plan.null_shares[facts.name]
         rules.append(f"max_null_share: {min(1.0, math.ceil((1.5 * share + 0.02) * 100) / 100):g}")
-        notes.append(f"at most {share:.0%} missing in a {plan.calendar.grain}")
+        notes.append(f"at most {share:.0%} missing in a {plan.lands_by}")
     if facts.name == plan.label.name and plan.delay:
         rules.append(f"known_at: {plan.asked.delay} later")
     return ", ".join(rules), "; ".join(notes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_settings import day_of
 from mlops_assets.core.windows import midnight, parse_duration, window_at
 from mlops_assets.replay.driver import CannotReplay
 from mlops_assets.resources.platform import Platform
@@ -50,7 +51,7 @@ def _landed(platform: Platform, model: ModelSettings) -> tuple[date, date]:
     for name, intake in platform.sources.intakes().items():
         if name not in platform.group_of(model) or intake.source.grain == "none" or not intake.source.required:
             continue
-        keys = [date.fromisoformat(key) for key in intake.landed_files()]
+        keys = [day_of(key) for key in intake.landed_files()]
         if not keys:
             raise CannotReplay(f"nothing has landed of {name}: put {intake.source.files} into {intake.folder} first.")
         firsts.append(min(keys))

@@ -53,7 +53,9 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     newest = [windows[end] for end in sorted(windows)[-max(SPANS) :]]
     bad = _bad_data(platform, model)
     record = platform.ledger.record
-    answer = record.answer(model.name)
+    answer, request = record.answer(model.name), record.open_request(model.name)
+    # Nothing has to be judged while nothing asks for a training.
+    is_asked = bool(checks) or champion is None or request is not None
     return Evidence(
         model=model.name,
         window=checks[-1].window if checks else None,
@@ -64,7 +66,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         champion_since=since,
         data_ok=not bad,
         data_sentence=" ".join(bad),
-        request=record.open_request(model.name),
+        request=request,
         request_forced=record.request_is_forced(model.name),
         paused=record.paused(model.name),
         frozen=hold(platform, model.name, "freeze"),
@@ -76,7 +78,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         novelty=novelty(platform, model, since),
         notes=notes(platform, model, since),
         probe=probed(platform, model, champion),
-        cannot_judge=_cannot_judge(platform, model, now=now, since=since) if checks or champion is None else (),
+        cannot_judge=_cannot_judge(platform, model, now=now, since=since) if is_asked else (),
     )
 
 

@@ -1,7 +1,7 @@
 """The way of a source's files into the lake: what landed, what was taken in, what is in quarantine.
 
-Here: matching file names to partitions, reading files, writing good partitions into the lake, moving bad ones
-to quarantine. Not here: the record of what each partition was made of (`taken`), judging one
+Here: matching file names to partitions (or to hours of days), reading files, writing good partitions into the lake,
+moving bad ones to quarantine. Not here: the record of what each partition was made of (`taken`), judging one
 (`core.contract`), the asset (`components`).
 
 The lake is written first and the record last. A kill in between leaves a record that knows less than the
@@ -131,8 +131,10 @@ class Intake:
         return self.record.quarantine(partition)
 
     def raw_file(self, partition: str) -> Path:
-        """The Parquet file of a partition."""
-        return self.lake.file("raw", self.source.name, partition=None if partition == WHOLE else partition)
+        """The Parquet file of a partition; the hours of a day stand beside each other."""
+        day, _, hour = partition.partition("T")
+        name = f"data.{hour}" if hour else "data"
+        return self.lake.file("raw", self.source.name, partition=None if partition == WHOLE else day, name=name)
 
     # --- looking
 
@@ -187,11 +189,11 @@ class Intake:
 
     def end(self, partition: str) -> datetime:
         """The moment a partition ends."""
-        return self.source.midnight(self.source.end_of(date.fromisoformat(partition))).astimezone(UTC)
+        return self.source.ends(partition)
 
     def start(self, partition: str) -> datetime:
         """The moment a partition begins."""
-        return self.source.midnight(date.fromisoformat(partition)).astimezone(UTC)
+        return self.source.begins(partition)
 
     def is_visible(self, partition: str, until: datetime | None) -> bool:
         """Whether a home whose time stands at `until` knows of a partition: it has ended by then."""
@@ -261,6 +263,9 @@ class Intake:
             return {key: entry for key, entry in taken.items() if self.raw_file(key).exists()}
         with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
             folders = {entry.name.removeprefix("partition=") for entry in entries}
+        if self.source.is_hourly:
+            parts = ((day, file) for day in folders for file in (folder / f"partition={day}").glob("data.*.parquet"))
+            folders = {f"{day}T{file.name.split('.')[1]}" for day, file in parts}
         return {
             key: entry
             for key, entry in taken.items()
@@ -299,7 +304,13 @@ class Intake:
             day = date.fromisoformat(match["partition"])
         except ValueError:
             return None
-        return match["partition"] if self.source.has_partition(day) else None
+        if not self.source.has_partition(day):
+            return None
+        if not self.source.is_hourly:
+            return match["partition"]
+        key = f"{match['partition']}T{match['hour']}"
+        # An hour that the clocks leave out has no rows: its file is misnamed.
+        return key if int(match["hour"]) < 24 and self.source.begins(key) < self.source.ends(key) else None
 
 
 def read_file(file: LandedFile) -> Read:
@@ -315,8 +326,9 @@ def read_file(file: LandedFile) -> Read:
 @cache
 def _expression(pattern: str) -> re.Pattern[str]:
     """A source's file pattern as a regular expression with the group `partition`."""
-    translated = fnmatch.translate(pattern.replace("{partition}", "\0"))
-    return re.compile(translated.replace("\0", r"(?P<partition>\d{4}-\d{2}-\d{2})"))
+    translated = fnmatch.translate(pattern.replace("{partition}", "\0").replace("{hour}", "\1"))
+    day, hour = r"(?P<partition>\d{4}-\d{2}-\d{2})", r"(?P<hour>\d{2})"
+    return re.compile(translated.replace("\0", day).replace("\1", hour))
 
 
 def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:

@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.core.groups import Group
-from mlops_assets.core.source_settings import Grain, SourceSettings
+from mlops_assets.core.source_settings import Grain, SourceSettings, day_of
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import PROJECT_ROOT
@@ -95,7 +95,7 @@ class Sources(dg.ConfigurableResource):
     def newest_end(self) -> date | None:
         """The first day after the newest good partition of any source."""
         ends = [
-            intake.source.end_of(date.fromisoformat(max(good)))
+            intake.source.end_of(day_of(max(good)))
             for intake in self.intakes().values()
             if intake.source.grain != "none" and (good := intake.good())
         ]
@@ -197,7 +197,7 @@ def _is_covered(partition: str, span: Span | None, *, known: bool) -> bool:
         return True
     if partition == WHOLE:
         return not known
-    return span.start <= date.fromisoformat(partition) < span.end
+    return span.start <= day_of(partition) < span.end
 
 
 _Work = Mapping[str, tuple[str, str]]
@@ -238,16 +238,16 @@ class _Look:
         """An unpartitioned table that everything waits for: it never came, or only a bad one did."""
         return self.grain == "none" and self.source.required and not self.have
 
-    def awaits(self, key: str) -> bool:
+    def awaits(self, partition: date) -> bool:
         """Whether others wait for this partition: it is one of a required source that has begun and is not over."""
-        return self.source.required and self.source.has_partition(date.fromisoformat(key))
+        return self.source.required and self.source.has_partition(partition)
 
     @property
     def takes_in(self) -> bool:
         return any(what == "take in" for what, _ in self.work.values())
 
     def between(self, first: date, last: date) -> dict[str, tuple[str, str]]:
-        return {key: todo for key, todo in self.work.items() if first <= date.fromisoformat(key) <= last}
+        return {key: todo for key, todo in self.work.items() if first <= day_of(key) <= last}
 
 
 def _look(intake: Intake, built: Mapping[str, str]) -> _Look:
@@ -287,25 +287,31 @@ def _identity(file: LandedFile | Taken, taken: Taken | None = None, *, lost: boo
 
 def _open(sources: Mapping[str, _Look]) -> tuple[set[date], list[str]]:
     """Partitions with work that no required source holds back; and of the others, what they wait for."""
-    keys = {key for look in sources.values() for key in look.work}
+    keys = {day_of(key) for look in sources.values() for key in look.work}
     closed, held = set(keys), []
     for look in sources.values():
-        if missing := sorted(key for key in keys - look.have if look.awaits(key)):
+        have = {day_of(key) for key in look.have}
+        if missing := sorted(key for key in keys - have if look.awaits(key)):
             closed -= set(missing)
             held.append(_held(look, missing))
-    return {date.fromisoformat(key) for key in closed}, held
+    return closed, held
 
 
 def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, date]]:
     """Unbroken ranges, cut around what a source with files to take in has in quarantine.
 
     A run looks again at every partition of its range: one that is known to be bad would stop the good ones
-    around it.
+    around it. Of a day whose hours come one by one it leaves the known bad hours out.
     """
     if not keys:
         return []
     following = next(iter(sources.values())).source.end_of
-    known = {date.fromisoformat(key) for look in sources.values() if look.takes_in for key in look.quarantined}
+    known = {
+        day_of(key)
+        for look in sources.values()
+        if look.takes_in and not look.source.is_hourly
+        for key in look.quarantined
+    }
     return sorted([*contiguous(keys - known, following), *((key, key) for key in keys & known)])
 
 
@@ -317,10 +323,11 @@ def _absent(look: _Look) -> str:
     return f"Everything waits for {look.source.name}. {what} {look.intake.folder}."
 
 
-def _held(look: _Look, missing: list[str]) -> str:
+def _held(look: _Look, missing: list[date]) -> str:
     name = look.source.name
-    bad = [key for key in missing if key in look.quarantined]
-    absent = [key for key in missing if key not in look.quarantined]
+    quarantined = {day_of(key) for key in look.quarantined}
+    bad = [key for key in missing if key in quarantined]
+    absent = [key for key in missing if key not in quarantined]
     told = []
     if absent:
         told.append(f"{_named(absent)} waits for files of {name} in {look.intake.folder}.")
@@ -329,8 +336,8 @@ def _held(look: _Look, missing: list[str]) -> str:
     return " ".join(told)
 
 
-def _named(keys: list[str]) -> str:
-    return keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({len(keys)} partitions)"
+def _named(keys: list[date]) -> str:
+    return str(keys[0]) if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({len(keys)} partitions)"
 
 
 def _period(

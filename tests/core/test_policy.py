@@ -61,7 +61,7 @@ def test_all_quiet_waits() -> None:
     decision = decide(evidence(), POLICY, NONE, NOW)
     assert (decision.action, decision.rule) == ("wait", "nothing")
     assert decision.reasons[0] == "All 1 checks that could judge passed, up to window week 6."
-    assert decision.reasons[1] == "The champion is 37 days old of 42 days."
+    assert decision.reasons[1] == "The champion is 37 days old, 42 days at most."
 
 
 def test_bad_data_ends_the_decision_before_anything_else() -> None:
@@ -79,8 +79,17 @@ def test_bad_data_ends_the_decision_before_anything_else() -> None:
 
 def test_a_persons_request_comes_before_pause_cooldown_and_budget() -> None:
     busy = History.of([decide(evidence(request="x"), POLICY, NONE, NOW - timedelta(days=1))])
-    found = evidence(request="new tariff", paused="on holiday", cannot_judge=("no rows",))
+    found = evidence(request="new tariff", paused="on holiday")
     assert act(found, replace(POLICY, budget=0), busy) == ("retrain", "request")
+
+
+def test_a_persons_request_waits_until_it_can_be_judged() -> None:
+    found = decide(evidence(request="new tariff", cannot_judge=("no rows",)), POLICY, NONE, NOW)
+    assert (found.action, found.rule) == ("cannot_judge", "cannot_judge")
+    assert found.reasons == (
+        "A person asked for a training: new tariff. It starts as soon as it can be judged.",
+        "no rows",
+    )
 
 
 def test_a_paused_model_waits() -> None:
@@ -203,7 +212,7 @@ def test_where_the_probe_has_looked_failed_checks_ask_for_nothing() -> None:
     assert act(BREACH) == ("retrain", "drift")
     decision = decide(replace(BREACH, probe=probe(-0.02)), POLICY, History(), NOW)
     assert (decision.action, decision.rule, decision.candidate) == ("wait", "nothing", None)
-    assert "nothing that was tried would have done better" in decision.reason
+    assert "nothing that was tried is surely worth its price" in decision.reason
 
 
 def test_going_back_is_not_held_back_and_needs_the_larger_gain() -> None:

@@ -124,7 +124,7 @@ def claims(rows: int = 6_000) -> pd.DataFrame:
     )
 
 
-def sensors(rows: int = 24_000) -> pd.DataFrame:
+def sensors(rows: int = 9_600) -> pd.DataFrame:
     """Hourly readings of ten machines as Parquet, times in milliseconds; one of three states follows."""
     rng = np.random.default_rng(9)
     hours = np.repeat(np.arange(rows // 10), 10)
@@ -153,6 +153,6 @@ SHAPES = (
           ("--entity", "Card", "--label-delay", "7d")),
     Shape("claims", "monthly over eight years, a third without label, names that need quotes", "claims.csv", claims,
           ("--label", "cost", "--time", "booked", "--timezone", "Europe/Berlin")),
-    Shape("sensors", "Parquet, milliseconds, machines with history, three states", "sensors.parquet", sensors,
-          ("--entity", "machine",)),
+    Shape("sensors", "Parquet by the hour, milliseconds, machines with history, three states", "sensors.parquet",
+          sensors, ("--entity", "machine", "--grain", "hour")),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mlops_assets.core.spans import Span
-from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.files import lines_beyond_columns, render
 from mlops_assets.onboarding.late import CannotJoin
 from mlops_assets.onboarding.plan import Asked, Plan, make_plan
 from tests.onboarding.tables import churn
@@ -39,6 +39,7 @@ def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
     assert (plan.late.key, plan.late.column, plan.late.time.name) == ("account", "churned", "settled")
     assert plan.late.waits_days == DELAY - 1
     assert (plan.labelled, plan.max_delay, plan.label.task) == (800, f"{DELAY}d", "binary")
+    assert lines_beyond_columns(render(plan)) <= 60
     files = {path.name: text for path, text in render(plan).items()}
     rows, labels, model = (one["attributes"] for one in yaml.safe_load_all(files["defs.yaml"]))
     assert (labels["name"], labels["required"], labels["event_time"]) == ("acc_labels", False, "settled")

@@ -35,8 +35,9 @@ EXPECTED = {
 def test_what_is_proposed_reads_its_own_rows(shape: Shape, tmp_path: Path) -> None:
     asked = dict(zip(shape.asked[::2], shape.asked[1::2], strict=True))
     named = {"--label-delay": "delay"}
+    is_hourly = asked.get("--grain") == "hour" and bool(asked.pop("--grain"))
     options = {named.get(option, option.removeprefix("--")): value for option, value in asked.items()}
-    plan = make_plan(Asked(shape.name, str(shape.write(tmp_path)), **options))  # type: ignore[arg-type]
+    plan = make_plan(Asked(shape.name, str(shape.write(tmp_path)), is_hourly=is_hourly, **options))  # type: ignore[arg-type]
     assert (plan.label.task, plan.label.metric, plan.calendar.grain, plan.key or "") == EXPECTED[shape.name]
     files = render(plan)
     assert lines_beyond_columns(files) <= 60

@@ -49,7 +49,7 @@ def monthly() -> dict[str, Any]:
                     f"{rows:,} new labels are known."
                     if outcome
                     else f"All 3 checks that could judge passed, up to window {start:%Y-%m}. "
-                    "The champion is 30 days old of 180 days."
+                    "The champion is 30 days old, 180 days at most."
                 ),
                 "retrained": bool(outcome),
                 "promoted": outcome == "promoted" if outcome else None,
