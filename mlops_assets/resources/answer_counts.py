@@ -9,7 +9,7 @@ all that a rollout is judged by; each service process has a file of its own, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from mlops_assets.core.answering import Answering
 from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.parquet import read_steady
 
 LAYER = "requests"
 COLUMNS = ("minute", "model_version", "arm", "is_failed", "bucket", "requests")
@@ -51,12 +52,17 @@ def answering(lake: Lake, model: str, version: int, arms: Iterable[str], *, sinc
     paths = files(lake, model, day)
     if not paths:
         return Answering({})
-    with lake.connect() as connection:
-        found = connection.execute(
-            "select is_failed, bucket, sum(requests)::bigint from read_parquet($files, hive_partitioning = false) "
-            "where model_version = $version and list_contains($arms, arm) and minute >= date_trunc('minute', "
-            "$since::timestamptz) group by all",
-            {"files": [str(path) for path in paths], "version": version, "arms": list(arms), "since": since},
-        ).fetchall()
+    named = {"version": version, "arms": list(arms), "since": since}
+
+    def read(files: Sequence[Path]) -> list[tuple[bool, int, int]]:
+        with lake.connect() as connection:
+            return connection.execute(
+                "select is_failed, bucket, sum(requests)::bigint from read_parquet($files, hive_partitioning = false) "
+                "where model_version = $version and list_contains($arms, arm) and minute >= date_trunc('minute', "
+                "$since::timestamptz) group by all",
+                {"files": [str(path) for path in files], **named},
+            ).fetchall()
+
+    found = read_steady(paths, read)
     times = {int(bucket): int(count) for is_failed, bucket, count in found if not is_failed}
     return Answering(times, sum(int(count) for is_failed, _, count in found if is_failed))

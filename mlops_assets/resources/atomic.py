@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for rubbish in path.parent.glob(f".{path.name}.*.tmp"):
-        if not _is_alive(rubbish):
+        if not is_running(rubbish.name.rsplit(".", 3)[-3]):
             rubbish.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
@@ -46,7 +46,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _is_alive(temporary: Path) -> bool:
-    """Whether the process that writes this temporary file still runs (its number is in the name)."""
-    pid = temporary.name.rsplit(".", 3)[-3]
+def is_running(pid: str) -> bool:
+    """Whether the process of this number, part of a temporary file's name, still runs."""
     return pid.isdigit() and Path(f"/proc/{pid}").exists()

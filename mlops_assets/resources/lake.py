@@ -20,11 +20,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.resources import parquet
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.home import Home
-
-FINGERPRINT = b"mlops.fingerprint"
-"""Key in a Parquet file's own metadata: what the file was made of."""
+from mlops_assets.resources.parquet import FINGERPRINT
 
 
 class Lake(dg.ConfigurableResource):
@@ -47,10 +46,7 @@ class Lake(dg.ConfigurableResource):
 
     def file(self, *parts: str, partition: date | str | None = None, name: str = "data") -> Path:
         """The file of one partition of a table (or of the whole table, without a partition)."""
-        folder = self.folder(*parts)
-        if partition is not None:
-            folder = folder / f"partition={partition}"
-        return folder / f"{name}.parquet"
+        return parquet.file_of(self.folder(*parts), partition, name)
 
     def partitions(self, *parts: str, name: str = "data") -> dict[date, Path]:
         """The partitions a table has, oldest first."""
@@ -114,7 +110,7 @@ class Lake(dg.ConfigurableResource):
             order_by: columns to sort by; without any the order is not stated.
         """
         files = [
-            str(path)
+            path
             for day, path in self.partitions(*parts, name=name).items()
             if (start is None or day >= start) and (end is None or day < end)
         ]
@@ -122,25 +118,27 @@ class Lake(dg.ConfigurableResource):
             return pd.DataFrame()
         selected = ", ".join(quoted(column) for column in columns) if columns else "* exclude (partition)"
         order = f"order by {', '.join(quoted(column) for column in order_by)}" if order_by else ""
-        with self.connect() as connection:
-            return connection.execute(
-                f"select {selected} from read_parquet($files, hive_partitioning = true, "
-                f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
-                {"files": files, **(parameters or {})},
-            ).df()
+
+        def read(paths: Sequence[Path]) -> pd.DataFrame:
+            with self.connect() as connection:
+                return connection.execute(
+                    f"select {selected} from read_parquet($files, hive_partitioning = true, "
+                    f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
+                    {"files": [str(path) for path in paths], **(parameters or {})},
+                ).df()
+
+        return parquet.read_steady(files, read)
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An in-memory DuckDB that spills into the lake's own folder and speaks UTC."""
-        with duckdb.connect() as connection:
-            connection.execute("set timezone = 'UTC'")
-            connection.execute("set enable_progress_bar = false")
+        """An in-memory DuckDB that speaks UTC."""
+        with parquet.connected() as connection:
             yield connection
 
     @staticmethod
     def fingerprint(path: Path) -> str:
         """What the file says it was made of; empty for a file that says nothing."""
-        return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
+        return parquet.fingerprint(path)
 
 
 def quoted(column: str) -> str:

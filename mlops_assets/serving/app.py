@@ -156,6 +156,8 @@ def run(app: App, *, host: str, port: int) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        # Nothing here asks who called a proxy or how, and a caller could say what it likes.
+        proxy_headers=False,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=30,

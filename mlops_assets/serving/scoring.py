@@ -23,7 +23,7 @@ from mlops_assets.serving.completing import Completed, completed, is_complete
 from mlops_assets.serving.errors import NoModel, Refused
 from mlops_assets.serving.forms import WholeRow
 from mlops_assets.serving.health import Health
-from mlops_assets.serving.lookup import Lookup
+from mlops_assets.serving.lookup import FeaturesUnavailable, Lookup
 from mlops_assets.serving.records import Answer, Row, line, record, whole_line
 from mlops_assets.serving.routing import choose
 from mlops_assets.serving.seen import Seen
@@ -204,22 +204,33 @@ class Service:
 
     def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> int:
         """Score rows at the time and with the features of their answers; the number that failed."""
-        lines = []
-        for _, row, given in asked:
-            began = time.perf_counter()
-            like = Row(
-                row.entities, {k: v for k, v in given.values.items() if k in shadow.scorer.columns}, given.event_time
+        model, began = arms.contract.settings.name, time.perf_counter()
+        try:
+            answers = self._beside(arms, shadow, asked)
+        except Exception as error:
+            if len(asked) > 1:  # a row that fails takes no other with it
+                return sum(self._score_shadow(arms, shadow, [each]) for each in asked)
+            if not isinstance(error, (Refused, FeaturesUnavailable)):  # features that aren't there are not its fault
+                self.tally.note(model, shadow, time.perf_counter() - began, failed=True)
+            logger.exception("a row was not scored by the shadow")
+            return 1
+        self.tally.note(model, shadow, (time.perf_counter() - began) / len(asked), requests=len(asked))
+        lines = [line(record(arms, row, answer)) for (_, row, _), answer in zip(asked, answers, strict=True)]
+        self.spool.append(model, b"".join(lines))
+        return 0
+
+    def _beside(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> list[Answer]:
+        """What the shadow says of rows, all at once: one by one they keep the interpreter from the requests."""
+        columns = shadow.scorer.columns
+        rows = [
+            Row(
+                row.entities, {name: value for name, value in given.values.items() if name in columns}, given.event_time
             )
-            try:
-                ((values, _),) = completed(self.lookup, None, arms, [like], [shadow])
-                whole = [(values, dict(given.feature_times))]
-                (answer,) = self._counted(arms, shadow, [like], whole, began=began, instead=None)
-            except Exception:
-                logger.exception("a row was not scored by the shadow")
-            else:
-                lines.append(line(record(arms, row, answer)))
-        self.spool.append(arms.contract.settings.name, b"".join(lines))
-        return len(asked) - len(lines)
+            for _, row, given in asked
+        ]
+        found = completed(self.lookup, None, arms, rows, [shadow] * len(rows))
+        whole = [(values, dict(given.feature_times)) for (values, _), (_, _, given) in zip(found, asked, strict=True)]
+        return self._scored(arms, shadow, [row.event_time for row in rows], whole)
 
 
 def check(arms: Arms, row: Row, index: int) -> None:

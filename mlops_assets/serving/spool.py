@@ -16,7 +16,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -107,10 +107,13 @@ class Spool:
     def rotate(self) -> None:
         """Close the files that hold something; the next record opens a new one."""
         with self._lock:
-            for model in [name for name, segment in self._open.items() if segment.size]:
-                segment = self._open.pop(model)
+            full = [self._open.pop(name) for name, segment in list(self._open.items()) if segment.size]
+        # Answers don't wait for the disk: it took 30 ms for what is logged in ten seconds.
+        with ExitStack() as closing:
+            for segment in full:
+                closing.callback(segment.close)
+            for segment in full:
                 segment.sync()
-                segment.close()
 
     def close(self) -> None:
         """Close all files."""

@@ -40,11 +40,11 @@ class Tally:
         self._days: dict[Place, Counter[Minute]] = {}
         self._unwritten: set[Place] = set()
 
-    def note(self, model: str, arm: Arm, seconds: float, *, failed: bool = False) -> None:
-        """Count one request of a version, in which it answered or failed."""
+    def note(self, model: str, arm: Arm, seconds: float, *, failed: bool = False, requests: int = 1) -> None:
+        """Count requests of a version, each of so many seconds, in which it answered or failed."""
         key = (model, arm.version, arm.name, failed, bucket_of(seconds))
         with self._lock:
-            self._new[key] += 1
+            self._new[key] += requests
 
     def write(self, lake: Lake) -> None:
         """Write what is new into the lake, at the present minute of each model's clock.

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.resources.lake import Lake, content_hash
+from mlops_assets.resources.parquet import read_steady
 
 DAY = date(2024, 3, 1)
 
@@ -57,6 +60,40 @@ def test_columns_are_those_of_all_files_of_a_range(lake: Lake) -> None:
     assert lake.columns("raw", "orders") == ["id", "price"]
     assert lake.columns("raw", "orders", end=date(2024, 3, 2)) == ["id"]
     assert lake.columns("raw", "orders", name="online") == []
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(lake: Lake, is_replaced: bool) -> None:
+    files = [lake.file("raw", "orders", partition=date(2024, 3, day)) for day in (1, 2)]
+    for file in files:
+        lake.write(pd.DataFrame({"id": range(1_000), "text": "short"}), file)
+    asked: list[Sequence[Path]] = []
+
+    def read(paths: Sequence[Path]) -> pd.DataFrame:
+        asked.append(paths)
+        with lake.connect() as connection:
+            rows = connection.read_parquet([str(path) for path in paths], hive_partitioning=True)
+            # The footers are read; another writer comes before the rows are.
+            if is_replaced:
+                lake.write(pd.DataFrame({"id": range(3_000), "text": f"longer {len(asked)}"}), files[1])
+            return rows.df()
+
+    rows = read_steady(files, read)
+    if not is_replaced:
+        assert (asked, len(rows)) == ([files], 2_000)
+        return
+    assert len(asked) == 2
+    # As it was when the second read began, whatever came after.
+    assert rows.groupby("text").size().to_dict() == {"short": 1_000, "longer 1": 3_000}
+    assert sorted(path.name for path in lake.folder("raw", "orders").iterdir()) == [f.parent.name for f in files]
+
+
+def test_a_file_that_cannot_be_read_is_an_error(lake: Lake) -> None:
+    path = lake.file("raw", "orders", partition=DAY)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(duckdb.Error):
+        lake.read("raw", "orders")
 
 
 def test_the_content_hash_sees_values_types_and_order() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +17,20 @@ from fastapi.testclient import TestClient
 from mlops_assets.core.rows import RowScorer
 from mlops_assets.core.sticky import place
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.prediction_steps import predicted_days, read_scores
+from mlops_assets.resources.prediction_steps import ONLINE, predicted_days, read_scores
 from mlops_assets.resources.registry import ModelVersion, Registry
-from mlops_assets.serving import drain
+from mlops_assets.serving import moving
 from mlops_assets.serving.app import build
 from mlops_assets.serving.arms import CANARY, CHAMPION, SHADOW, Arm, Arms, CannotServe, rollout_of
-from mlops_assets.serving.drain import move
 from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.limits import Limits
+from mlops_assets.serving.mover import LOWEST_PRIORITY, Moved, Mover, NotMoved
 from mlops_assets.serving.records import Answer, Row, line, record, record_types
 from mlops_assets.serving.routing import choose
-from mlops_assets.serving.spool import Spool, closed_segments
+from mlops_assets.serving.spool import Segment, Spool, closed_segments, types_file
 from tests.serving.conftest import EVENT, MODEL, contract, features, make_model
 
 
@@ -147,6 +151,10 @@ def killed(segment: Path) -> None:
     raise KeyboardInterrupt
 
 
+def move(folder: Path, lake: Lake) -> tuple[int, list[Path]]:
+    return moving.move(folder, lake.folder("predictions"), ONLINE)
+
+
 def test_each_record_is_in_the_lake_once(tmp_path: Path, arms: Arms, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, folder = Platform.of(Home(tmp_path)).lake, tmp_path / "spool"
     row = Row(features=features())
@@ -154,7 +162,7 @@ def test_each_record_is_in_the_lake_once(tmp_path: Path, arms: Arms, monkeypatch
     # A kill between the file in the lake and the end of the spooled ones: two of the next round's three were moved.
     spooled(folder, arms, [row], [0.2], ["b"])
     with monkeypatch.context() as patched:
-        patched.setattr(drain, "_forget", killed)
+        patched.setattr(moving, "_forget", killed)
         with pytest.raises(KeyboardInterrupt):
             move(folder, lake)
     spooled(folder, arms, [row], [0.3], ["c"])
@@ -178,6 +186,51 @@ def test_a_file_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path, 
     moved, refused = move(folder, lake)
     assert (moved, [path.suffix for path in refused]) == (1, [".refused"])
     assert lake.read("predictions", MODEL, name="online")["prediction_id"].tolist() == ["b"]
+
+
+def test_a_mover_that_is_killed_is_started_anew(tmp_path: Path, arms: Arms) -> None:
+    lake, folder = Platform.of(Home(tmp_path)).lake, tmp_path / "spool"
+    mover = Mover(folder, lake.folder("predictions"), ONLINE)
+    spooled(folder, arms, [Row(features=features())], [0.1], ["a"])
+    assert mover.move() == Moved(1)
+    process = mover._process
+    assert process is not None
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == LOWEST_PRIORITY
+    spooled(folder, arms, [Row(features=features())], [0.2], ["b"])
+    process.kill()
+    process.wait()
+    assert mover.move() == Moved(1)
+    segment = folder / MODEL / "0.jsonl"
+    segment.write_text('{"score": "x"}\n')
+    types_file(segment).write_text('{"score": "DOUBLE"}')
+    assert mover.move() == Moved(0, (str(segment.with_suffix(".refused")),))
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+    with pytest.raises(NotMoved, match="File exists"):
+        mover.move()
+    mover.stop()
+    assert lake.read("predictions", MODEL, name=ONLINE)["prediction_id"].tolist() == ["a", "b"]
+
+
+def test_answers_are_written_down_while_a_file_is_synced(
+    tmp_path: Path, arms: Arms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.declare(MODEL, record_types(arms))
+    spool.append(MODEL, line({"prediction_id": "a"}))
+
+    def slow(segment: Segment) -> None:
+        # From another thread the spool's lock could not be had.
+        writer = threading.Thread(target=spool.append, args=(MODEL, line({"prediction_id": "b"})))
+        writer.start()
+        writer.join(timeout=10)
+        assert not writer.is_alive()
+
+    monkeypatch.setattr(Segment, "sync", slow)
+    spool.rotate()
+    assert len(closed_segments(spool.folder)[MODEL]) == 1
+    spool.close()
+    assert len(closed_segments(spool.folder)[MODEL]) == 2
 
 
 def test_files_in_use_are_left_alone(tmp_path: Path, arms: Arms) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import threading
 import weakref
 from functools import cache
 from typing import Any
@@ -56,6 +57,7 @@ class FewRows:
         _done(self._free.XGBoosterLoadModelFromBuffer(self._booster, held, size), self._free)
         # After the file, which would set it back: waking a second thread takes longer than a row.
         _done(self._free.XGBoosterSetParam(self._booster, b"nthread", b"1"), self._free)
+        self._threads = threading.local()
 
     def __call__(self, matrix: FloatMatrix) -> np.ndarray:
         """Scores of n > 0 rows, float32: shape (n,), multiclass (n, classes).
@@ -75,7 +77,7 @@ class FewRows:
         library = self._held if rows <= HELD_ROWS else self._free
         shape, size, found = _POINTER(), ctypes.c_uint64(), _FLOATS()
         failed = library.XGBoosterPredictFromDense(
-            self._booster, told, _SETTINGS, None, ctypes.byref(shape), ctypes.byref(size), ctypes.byref(found)
+            self._booster, told, _SETTINGS, self._rows(), ctypes.byref(shape), ctypes.byref(size), ctypes.byref(found)
         )
         if failed:
             _done(failed, library)
@@ -84,6 +86,15 @@ class FewRows:
             return np.array(found[:rows], dtype=np.float32)
         classes = shape[1]
         return np.array(found[: rows * classes], dtype=np.float32).reshape(rows, classes)
+
+    def _rows(self) -> ctypes.c_void_p:
+        """XGBoost's own view of the rows, one a thread; for a new one it reads the machine's limits from files."""
+        view: ctypes.c_void_p | None = getattr(self._threads, "view", None)
+        if view is None:
+            view = self._threads.view = ctypes.c_void_p()
+            _done(self._free.XGProxyDMatrixCreate(ctypes.byref(view)), self._free)
+            weakref.finalize(view, self._free.XGDMatrixFree, ctypes.c_void_p(view.value))
+        return view
 
 
 _POINTER, _FLOATS = ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_float)
