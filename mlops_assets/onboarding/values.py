@@ -180,10 +180,14 @@ def _rule(facts: Facts, plan: Plan, time: str) -> tuple[str, str]:
     if facts.name in plan.null_shares:
         share = plan.null_shares[facts.name]
         rules.append(f"max_null_share: {min(1.0, math.ceil((1.5 * share + 0.02) * 100) / 100):g}")
-        notes.append(f"at most {share:.0%} missing in a {plan.lands_by}")
+        notes.append(f"at most {share:.0%} missing in {_a(plan.lands_by)}")
     if facts.name == plan.label.name and plan.delay:
         rules.append(f"known_at: {plan.asked.delay} later")
     return ", ".join(rules), "; ".join(notes)
+
+
+def _a(length: str) -> str:
+    return f"an {length}" if length == "hour" else f"a {length}"
 
 
 def _short(value: str | None) -> str:
