@@ -10,6 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 PYTHON ?=
 TRIALS ?=
+DEMO ?=
 PORT ?= 3000
 MLFLOW_PORT ?= 5000
 METRICS_PORT ?= 9100
@@ -32,8 +33,8 @@ $(READY): requirements.lock pyproject.toml .ci/setup .ci/uv.txt $(if $(PYTHON),F
 	@PYTHON="$(PYTHON)" .ci/setup $(VENV)
 	@touch $@
 
-demo: setup ## The main job: a year of flights through the platform, and the report (TRIALS=5 is quicker).
-	$(BIN)/mlops demo $(if $(TRIALS),--trials $(TRIALS))
+demo: setup ## The main job: a year of flights through the platform, and the report (TRIALS=5; DEMO=fraud: the stream).
+	$(BIN)/mlops demo $(DEMO) $(if $(TRIALS),--trials $(TRIALS))
 
 up: setup ## Dagster, daemon, MLflow, metrics, the online service (PORT= MLFLOW_PORT= METRICS_PORT= SERVE_PORT= TRAFFIC=5).
 	@$(BIN)/mlops up --port $(PORT) --mlflow-port $(MLFLOW_PORT) --metrics-port $(METRICS_PORT) \
@@ -76,7 +77,7 @@ format: setup ## Format Python, mend what ruff can mend.
 
 lock: export PATH := $(CURDIR)/$(BIN):$(PATH)
 lock: setup ## Resolve requirements.lock anew: exact versions with hashes, no index address, no local path.
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group dev \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --all-extras \
 	  pyproject.toml -o requirements.lock
 	echo "uv>=0.9" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" - -o .ci/uv.txt

@@ -2,14 +2,14 @@
 
     definitions.py   the only assembly: what stands under defs/, over the resources of one home
     defs/            what exists and when: sources, models (YAML), the dbt project, Feast, the sensors
-    components/      the building blocks of that YAML: LandingSource, MonitoredModel, their assets, jobs and sensor
+    components/      the blocks of that YAML: LandingSource, StreamSource, MonitoredModel; their assets, jobs, sensors
     core/            what is true on paper: contract, windows, drift, gate, policy, training; no file, no clock, no tool
     resources/       how the world is touched: home, lake, clock, MLflow, Feast, the record of decisions, alerts
     dbt_plugin.py    how dbt's models become Parquet, partition by partition, whole or not at all
     feast_store/     Feast's offline store (ASOF join) and online store (ttl), usable without the rest
     serving/         the online service, traffic for it, and the rehearsal of going back
     replay/          history through the same assets and sensors, and its report
-    landing/         the demo's data, placed as if they had just arrived
+    landing/         the demos' data, placed or sent as if they had just happened
     onboarding/      a person's table becomes source, dbt models and monitored model
     commands/        `mlops`, one thin module a topic; cli.py puts them together
 

@@ -32,12 +32,14 @@ from mlops_assets.commands import (
     metrics,
     new_model,
     power,
+    pull,
     quarantine,
     replay,
     reproduce,
     rollout,
     serve,
     status,
+    stream,
     traffic,
     up,
     upkeep,
@@ -106,6 +108,7 @@ for topic in (
     power,
     metrics,
     new_model,
+    pull,
     adopt,
     up,
     serve,
@@ -115,5 +118,6 @@ for topic in (
 ):
     topic.register(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(stream.app, name="stream")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(drill.app, name="drill")

@@ -51,12 +51,15 @@ def use_home(path: Path | None) -> Home:
     return home
 
 
-def declared(kind: Literal["LandingSource", "MonitoredModel"]) -> list[str]:
+Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
+
+
+def declared(*kinds: Kind) -> list[str]:
     """Names of the sources or models in YAML; no more is read, because validating settings takes pandas."""
     names = []
     for path in sorted(DEFS.rglob("defs.yaml")):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if isinstance(document, dict) and str(document.get("type", "")).rsplit(".", 1)[-1] == kind:
+            if isinstance(document, dict) and str(document.get("type", "")).rsplit(".", 1)[-1] in kinds:
                 names.append(str((document.get("attributes") or {}).get("name", "")))
     return sorted(names)
 
@@ -76,7 +79,7 @@ def known_source(name: str) -> str:
     Raises:
         ValueError: there is none of that name.
     """
-    return _known("source", name, declared("LandingSource"))
+    return _known("source", name, declared("LandingSource", "StreamSource"))
 
 
 def _known(what: str, name: str, known: list[str]) -> str:

@@ -44,7 +44,7 @@ def list_(as_json: AsJson = False) -> None:
             "reason": entry.reason,
             "folder": str(record.quarantine(partition)),
         }
-        for source in declared("LandingSource")
+        for source in declared("LandingSource", "StreamSource")
         for record in (TakenRecord(home, source),)
         for partition, entry in record.quarantined().items()
     ]

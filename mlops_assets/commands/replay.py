@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     by_month = "mlops replay flight_delay --start 2013-04-01 --end 2014-01-01 --every month --report reports"
     app.command(epilog=example(by_month))(replay)
-    app.command(epilog=example("mlops demo", "mlops demo --trials 2"))(demo)
+    app.command(epilog=example("mlops demo", "mlops demo fraud", "mlops demo --trials 2"))(demo)
 
 
 def replay(
@@ -93,10 +93,14 @@ def _period(
     return first, last, period
 
 
-def demo(trials: Trials = None) -> None:
+def demo(
+    story: Annotated[Literal["flights", "fraud"], typer.Argument(help="Which of the two.")] = "flights",
+    trials: Trials = None,
+) -> None:
     """Land a year of flights, train on January to March, replay April to December, and show where it led.
 
-    It works in the main home. Stopped and started again, it goes on.
+    `fraud`: stream half a year of made-up card payments, with changes on known days, train on eight weeks, replay
+    seventeen. Both work in the main home. Stopped and started again, they go on.
     """
     home = Home.from_environment()
     if up := running.of(home):
@@ -104,12 +108,19 @@ def demo(trials: Trials = None) -> None:
             f"mlops up runs in {home.root} and would start the same runs. Stop it (kill {up.pid}), or take "
             "another home: mlops --home DIR demo. Nothing was started."
         )
-    from mlops_assets.replay.demo import demo as run
+    if story == "fraud":
+        from mlops_assets.replay.fraud_demo import demo_fraud as run
+    else:
+        from mlops_assets.replay.demo import demo as run
 
     say(f"In {home.root}. If it is stopped, the same command goes on.")
     with shown_progress(home) as progress:
         replayed = run(home=home, trials=trials, progress=progress)
     _say_result(replayed)
+    for change in replayed.result.get("changes", ()):
+        found = f"found after {change['days']} days" if change["found"] else "not found"
+        promoted = f", a model that knows of it promoted by {change['promoted']}" if change["promoted"] else ""
+        say(f"{change['first']}: {change['story']}: {found}{promoted}.")
 
 
 @contextmanager

@@ -97,6 +97,7 @@ def up(
             services.append(_serving(place, serve_port))
         if traffic:
             services.append(_traffic(place, serve_port, traffic))
+        services += _readers(place)
         say(f"Starting in {place.root} …")
         _end_left_over_runs(place)
         try:
@@ -119,6 +120,13 @@ def up(
             say("Stopping …")
             stop_all(services)
             say("All stopped.")
+
+
+def _readers(home: Home) -> Sequence[Service]:
+    # They are services, too.
+    from mlops_assets.commands.readers import readers
+
+    return readers(home)
 
 
 def _end_left_over_runs(home: Home) -> None:

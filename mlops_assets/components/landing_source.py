@@ -65,10 +65,13 @@ class LandingSource(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The one asset of a source."""
+        """The one asset of a source; the job and schedule of one that is fetched."""
+        from mlops_assets.components.pulling import build_pull
+
         grain = self.settings.grain
         calendar = declared_calendar(grain) if grain != "none" else None
-        return dg.Definitions(assets=[build_raw_asset(self.settings, calendar)])
+        assets = dg.Definitions(assets=[build_raw_asset(self.settings, calendar)])
+        return dg.Definitions.merge(assets, build_pull(self.settings)) if self.settings.pull else assets
 
 
 def build_raw_asset(source: SourceSettings, calendar: Calendar | None = None) -> dg.AssetsDefinition:

@@ -31,6 +31,7 @@ from mlops_assets.core.source_settings import (
     known_zone,
     refuse_end_before_start,
 )
+from mlops_assets.core.stream_settings import StreamSettings
 from mlops_assets.core.training_window import TrainingWindow
 from mlops_assets.core.tuning import TrainingSettings
 from mlops_assets.core.windows import parse_duration, parse_every
@@ -290,4 +291,9 @@ class ModelSettings(Settings):
         return ZoneInfo(self.timezone)
 
 
-COMPONENTS: dict[str, type[Settings]] = {"LandingSource": SourceSettings, "MonitoredModel": ModelSettings}
+COMPONENTS: dict[str, type[Settings]] = {
+    "LandingSource": SourceSettings,
+    "StreamSource": StreamSettings,
+    "MonitoredModel": ModelSettings,
+}
+"""What each kind of YAML is validated by."""

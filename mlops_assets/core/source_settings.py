@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.pull_settings import PullSpec
 from mlops_assets.core.windows import parse_duration
 
 Grain = Literal["day", "week", "month", "none"]
@@ -115,6 +116,7 @@ class SourceSettings(Settings):
     )
     null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
+    pull: PullSpec | None = Field(default=None, description="Where its files are fetched from, if nobody sends them.")
     contract: ContractSettings
 
     @field_validator("timezone")
@@ -144,6 +146,17 @@ class SourceSettings(Settings):
                 f"source {self.name}: {{hour}} in `files` needs grain day, not {self.grain}: hours are parts of days."
             )
         refuse_end_before_start(self.start, self.end)
+        return self
+
+    @model_validator(mode="after")
+    def _tables_are_read_by_partition(self) -> SourceSettings:
+        if self.pull is not None and self.pull.kind == "sql":
+            name = self.files.replace("{partition}", "").replace("*", "")
+            if self.grain == "none" or not name.endswith(".parquet") or "?" in name or self.is_hourly:
+                raise ValueError(
+                    f"source {self.name}: pull from sql writes Parquet, a file a partition: set a grain, and `files` "
+                    f"to {self.name}_{{partition}}.parquet."
+                )
         return self
 
     @property

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from mlops_assets.core.incidents import Incident, digested
-from mlops_assets.defs.sensors import ON, STALE_VIEWS, misnamed_files, stale_sources, stale_views
+from mlops_assets.defs.sensors import ON, STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.channels import Channels
 from mlops_assets.resources.model_alarms import PREFIXES, Alarm, model_alarms
 from mlops_assets.resources.platform import Platform
 
 DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
-STATES = ("stale-source/", "misnamed-file/", STALE_VIEWS, *PREFIXES)
+STATES = ("stale-source/", "stream-behind/", "misnamed-file/", STALE_VIEWS, *PREFIXES)
 """How the keys of incidents begin that last as long as something can be seen."""
 
 
@@ -53,6 +53,8 @@ def _lasting(platform: Platform) -> Iterator[str]:
     """The keys of what lasts about sources and views."""
     for name in stale_sources(platform):
         yield f"stale-source/{name}"
+    for alert in late_streams(platform):
+        yield str(alert["key"])
     for alarm in misnamed_files(platform):
         yield alarm["key"]
     if stale_views(platform):

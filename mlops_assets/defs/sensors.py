@@ -18,10 +18,12 @@ from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.groups import Group, landing_job
 from mlops_assets.core.source_settings import day_of, partition_end
 from mlops_assets.core.spans import Span
+from mlops_assets.core.stream_settings import StreamSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Period
+from mlops_assets.resources.stream_lag import pace, read_lag
 from mlops_assets.resources.tracking import settle
 
 if TYPE_CHECKING:
@@ -159,6 +161,9 @@ def freshness_sensor(
             key=f"stale-source/{name}",
         )
     told = [sentence for _, sentence in stale.values()]
+    for alert in late_streams(platform):
+        alerts.send(**alert)
+        told.append(alert["happened"])
     requests = []
     for group, views in _by_group(platform, stale_views(platform)):
         request = freshness_request(context, platform, group, views)
@@ -242,6 +247,31 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
             found[name] = (
                 newest,
                 f"Source {name} is stale: its newest good partition {since}, allowed are {source.fresh_for}.",
+            )
+    return found
+
+
+def late_streams(platform: Platform) -> list[dict[str, Any]]:
+    """An alert for each stream whose reader is behind, or away; none for one that was never read."""
+    is_wall = platform.home.settings.clock == "wall"
+    if platform.home.settings.landing:
+        return []  # A replay reads its parent's landing folder; the parent tells.
+    found = []
+    for name, source in platform.sources.settings().items():
+        lag = read_lag(platform.home, name) if isinstance(source, StreamSettings) else None
+        if lag is None or not isinstance(source, StreamSettings):
+            continue
+        state = pace(lag, max_lag=parse_duration(source.stream.max_lag), is_wall=is_wall)
+        if not state.keeps_up:
+            found.append(
+                {
+                    "incident": f"stream-{name}-{lag.at:%Y-%m-%d}",
+                    "key": f"stream-behind/{name}",
+                    "happened": f"Stream {name}: {state.sentence}",
+                    "did": "It goes on with what has landed; no message is lost while the broker keeps it.",
+                    "do": f"See logs/stream_{name}.log, and whether a reader runs: mlops stream list.",
+                    "runbook": "stream-behind",
+                }
             )
     return found
 

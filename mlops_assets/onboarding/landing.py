@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
-from mlops_assets.resources.atomic import replacing
+from mlops_assets.resources.atomic import keep_time, replacing
 from mlops_assets.resources.lake import file_hash, quoted
 
 PART = "the partition"
@@ -110,14 +110,6 @@ def _write(rows: pa.Table, path: Path) -> bool:
     with replacing(path) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
         if before is not None and file_hash(temporary) == before:
-            return _keep(path, temporary)
+            keep_time(path, temporary)
+            return False
     return True
-
-
-def _keep(path: Path, temporary: Path) -> bool:
-    """Give the new file the time of the old: to the landing sensor nothing has happened."""
-    import os
-
-    times = path.stat()
-    os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return False

@@ -17,6 +17,7 @@ from mlops_assets.resources.platform import Platform
 MODEL = "flight_delay"
 START, END = date(2013, 4, 1), date(2014, 1, 1)
 LAST_DAY = date(2013, 12, 31)
+BY = "mlops demo"
 TRIALS = 2
 """Trials of a training in the demo, the defaults and one more; production takes the model's own 20. The demo is
 meant to take minutes on two cores (benchmarks/README.md has the figure), and its AUC differs in the third decimal."""
@@ -35,20 +36,27 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
     home.prepare()
     progress("landing a year of flights", 0, 1)
     land(home.landing, LAST_DAY)
-    _leave_others_alone(home)
+    leave_others_alone(home, MODEL)
     replayed = replay(settings, home=home, report=report_folder(home), progress=progress)
     # The clock is free again: it stands at the end of the data, and moves when more lands.
     home.configure(replace(home.settings, until=None, trials=None))
     return replayed
 
 
-def _leave_others_alone(home: Home) -> None:
-    """Pause the models that the demo does not show, so that `mlops up` after it starts no first training of theirs."""
+def leave_others_alone(home: Home, model: str) -> None:
+    """Pause the models that a demo does not show, so that `mlops up` after it starts no first training of theirs.
+
+    The one that it shows goes on, if another demo has paused it.
+    """
     platform = Platform.of(home)
     record = platform.ledger.record
     for name in platform.models():
-        if name != MODEL and not record.entries(name):
-            record.note(name, "pause", by="mlops demo", reason=f"not part of the demo; `mlops resume {name}` starts it")
+        if name == model:
+            paused = record.standing(name, "pause")
+            if paused is not None and paused["by"] == BY:
+                record.note(name, "resume", by=BY, reason="this demo shows it")
+        elif not record.entries(name):
+            record.note(name, "pause", by=BY, reason=f"not part of the demo; `mlops resume {name}` starts it")
 
 
 def report_folder(home: Home) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
@@ -25,6 +25,7 @@ from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import Window, midnight, parse_duration, parse_every, window_at
+from mlops_assets.replay.changes import KnownChange, found
 from mlops_assets.replay.engine import Engine
 from mlops_assets.replay.lives import Lives
 from mlops_assets.resources.atomic import write_text
@@ -79,8 +80,22 @@ class Replayed:
     home: Home
 
 
-def replay(settings: ReplaySettings, *, home: Home, report: Path, progress: Progress = lambda *_: None) -> Replayed:
+def replay(
+    settings: ReplaySettings,
+    *,
+    home: Home,
+    report: Path,
+    progress: Progress = lambda *_: None,
+    changes: Sequence[KnownChange] = (),
+) -> Replayed:
     """Run the replay in a home that is prepared for it (`replay_home`), going on where it was stopped.
+
+    Args:
+        settings: what is replayed.
+        home: where.
+        report: folder of the report.
+        progress: told how far it is.
+        changes: what was done to the data on purpose; the report says when each was found.
 
     Raises:
         CannotReplay: no data, or no first champion came out of it.
@@ -96,6 +111,8 @@ def replay(settings: ReplaySettings, *, home: Home, report: Path, progress: Prog
         result, details = play.run()
     spent = _spent(home, time.monotonic() - began)
     result["summary"]["seconds"] = round(spent, 1)
+    if changes:
+        result["changes"] = found(changes, result["periods"])
     return Replayed(result, _write_report(report, result, details), home)
 
 

@@ -45,8 +45,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
             with `start`, `end` (ISO, half-open), `label`, `rows`, `labelled_rows`, `label_mean`, the metric
             of the lives `static`, `auto` and `always`, `checks` name -> passed, `decision`, `rule`,
             `reason`, `retrained`, `promoted`, `champion_version` (the version that scored the period),
-            `verdict_reason`) and `summary`. None stands for what is not known, e.g. the metric of a period
-            without labels.
+            `verdict_reason`), `summary`, and optionally `changes` (see `changes.found`). None stands for what is not
+            known, e.g. the metric of a period without labels.
         details: what the page tells besides, all optional: `drift` (a list of `period`, `feature`, `psi`;
             `period` is a period's label, or a monitoring window's where those are others), `versions` and
             `settings` (name -> value), `notes` (sentences).
@@ -76,6 +76,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         lives_chart=_safe(lives_chart(periods, metric=f"{metric}, {better}", places=places)),
         marks=_marks_shown(periods),
         volume_chart=_safe(volume_chart(periods, label=label, as_share=as_share)),
+        changes=_changes(replay.get("changes") or ()),
         decisions=_decisions(periods),
         ticks=ticks(periods),
         long=len(periods) > LONG,
@@ -95,6 +96,22 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         font=_safe(FONT),
     )
     return page
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What was done to the data, and what came of it, as cells."""
+    return [
+        [
+            change["story"],
+            change["first"],
+            change["last"] or "stays",
+            change["found"] or "never",
+            f"{change['days']} days" if change["days"] is not None else MISSING,
+            ", ".join(change["checks"]) or MISSING,
+            change["promoted"] or MISSING,
+        ]
+        for change in changes
+    ]
 
 
 def console_table(replay: Mapping[str, Any]) -> Table:

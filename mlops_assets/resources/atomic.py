@@ -34,6 +34,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def keep_time(path: Path, temporary: Path) -> None:
+    """Give a new file the time of the one that it replaces, whose content it has: nothing has happened to it."""
+    times = path.stat()
+    os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with replacing(path) as temporary:

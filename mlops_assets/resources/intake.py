@@ -31,7 +31,7 @@ from mlops_assets.resources.atomic import replacing, write_text
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.taken import Taken, TakenRecord
 
-__all__ = ["WHOLE", "Intake", "IntakeState", "LandedFile", "Read", "Taken", "Verdict", "read_file"]
+__all__ = ["WHOLE", "Intake", "IntakeState", "LandedFile", "Read", "Taken", "Verdict", "partition_of_file", "read_file"]
 
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
@@ -283,7 +283,7 @@ class Intake:
             for entry in entries:
                 if entry.name.startswith(".") or not entry.is_file():
                     continue
-                partition = self._partition_of_file(entry.name)
+                partition = partition_of_file(self.source, entry.name)
                 if partition is None:
                     unmatched.append(entry.name)
                     continue
@@ -294,23 +294,25 @@ class Intake:
                     found[partition] = file
         return {p: found[p] for p in sorted(found) if self.is_visible(p, until)}, sorted(unmatched)
 
-    def _partition_of_file(self, name: str) -> str | None:
-        match = _expression(self.source.files).match(name)
-        if match is None:
-            return None
-        if self.source.grain == "none":
-            return WHOLE
-        try:
-            day = date.fromisoformat(match["partition"])
-        except ValueError:
-            return None
-        if not self.source.has_partition(day):
-            return None
-        if not self.source.is_hourly:
-            return match["partition"]
-        key = f"{match['partition']}T{match['hour']}"
-        # An hour that the clocks leave out has no rows: its file is misnamed.
-        return key if int(match["hour"]) < 24 and self.source.begins(key) < self.source.ends(key) else None
+
+def partition_of_file(source: SourceSettings, name: str) -> str | None:
+    """The partition that a file of this name holds; None if no partition claims it."""
+    match = _expression(source.files).match(name)
+    if match is None:
+        return None
+    if source.grain == "none":
+        return WHOLE
+    try:
+        day = date.fromisoformat(match["partition"])
+    except ValueError:
+        return None
+    if not source.has_partition(day):
+        return None
+    if not source.is_hourly:
+        return match["partition"]
+    key = f"{match['partition']}T{match['hour']}"
+    # An hour that the clocks leave out has no rows: its file is misnamed.
+    return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
 
 
 def read_file(file: LandedFile) -> Read:

@@ -22,6 +22,7 @@ from mlops_assets.resources.metric_values import Sample
 from mlops_assets.resources.metrics_names import BY_NAME
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.run_metrics import runs
+from mlops_assets.resources.stream_metrics import streams
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -34,6 +35,7 @@ PARTS: Mapping[str, Part] = {
     "record": metric_values.record,
     "reports": metric_values.reports,
     "sources": metric_values.sources,
+    "streams": streams,
     "runs": runs,
     "costs": metric_values.costs,
     "alerts": metric_values.alerts,

@@ -98,6 +98,11 @@ METRICS: tuple[Spec, ...] = (
     _gauge("source_fresh", "source", "Whether its newest good partition is as new as agreed."),
     _gauge("source_newest_timestamp_seconds", "source", "End of its newest good partition."),
     _gauge("source_partitions", "source state", "Partitions that are good, pending or quarantined."),
+    # --- streams
+    _gauge("stream_unread_messages", "source partition", "Messages of the topic that were not read yet."),
+    _gauge("stream_lag_seconds", "source", "Age of what is read next; 0 where all is read, absent if unknown."),
+    _gauge("stream_read_timestamp_seconds", "source", "When its reader last told how far it is."),
+    _gauge("stream_poison_messages", "source", "Messages in quarantine."),
     # --- runs
     _gauge("runs", "job_name status", "Runs in the instance."),
     _gauge("run_queue", "", "Runs that wait to be started."),

@@ -51,19 +51,20 @@ class _Document:
 
 
 def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsType]:
-    """All settings of one kind under a folder, by name; quick, because Dagster is not loaded.
+    """All settings of one kind (or a kind of it) under a folder, by name; quick, because Dagster is not loaded.
 
     Raises:
         ValueError: a file is broken; the message names file, line and field of each mistake.
     """
     found: dict[str, SettingsType] = {}
     for document in _documents(folder):
-        if COMPONENTS.get(document.kind) is not kind:
+        own = COMPONENTS.get(document.kind)
+        if own is None or not issubclass(own, kind):
             continue
         try:
-            settings = kind.model_validate(document.values.get("attributes") or {})
+            settings = own.model_validate(document.values.get("attributes") or {})
         except ValidationError as error:
-            raise ValueError("\n".join(_mistakes(document, kind, error))) from error
+            raise ValueError("\n".join(_mistakes(document, own, error))) from error
         if settings.name in found:
             line = document.line(["attributes", "name"])
             raise ValueError(

@@ -68,6 +68,10 @@ def test_the_commands_are_all_there() -> None:
         "api-key",
         "traffic",
         "drill rollback",
+        "pull",
+        "stream run",
+        "stream list",
+        "stream retry",
     }
     assert {" ".join(path) for path in COMMANDS} == wanted
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mlops_assets.cli import app
-from mlops_assets.core import settings, source_settings
+from mlops_assets.core import pull_settings, settings, source_settings, stream_settings
 from mlops_assets.core.metrics import metrics_for
 from mlops_assets.core.policy import RetrainPolicy
 
@@ -30,6 +30,9 @@ SECTIONS = {
     ("sources.md", "Contract"): source_settings.ContractSettings,
     ("sources.md", "Rows"): source_settings.RowsContract,
     ("sources.md", "Columns"): source_settings.ColumnSpec,
+    ("sources.md", "Pull"): pull_settings.PullSpec,
+    ("streams.md", "Source"): stream_settings.StreamSettings,
+    ("streams.md", "Stream"): stream_settings.StreamSpec,
     ("models.md", "Model"): settings.ModelSettings,
     ("models.md", "Label"): settings.LabelSettings,
     ("models.md", "Training"): settings.TrainingSpec,

@@ -6,6 +6,7 @@ import pytest
 
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import open_client
+from tests.resources.postgres import postgres  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,23 @@
+with payments as (
+    select * from {{ ref('stg_card_payments') }}
+    where {{ in_range('partition') }}
+),
+
+confirmations as (
+    select * from {{ ref('stg_card_confirmations') }}
+),
+
+final as (
+    select
+        payments.transaction_id,
+        payments.customer_id,
+        payments.terminal_id,
+        payments.event_timestamp,
+        confirmations.is_fraud,
+        confirmations.event_timestamp as label_available_at,
+        payments.partition
+    from payments
+    left join confirmations on payments.transaction_id = confirmations.transaction_id
+)
+
+select * from final
