@@ -99,8 +99,8 @@ def demo(
 ) -> None:
     """Land a year of flights, train on January to March, replay April to December, and show where it led.
 
-    `fraud`: stream half a year of made-up card payments, with changes on known days, train on eight weeks, replay
-    seventeen. Both work in the main home. Stopped and started again, they go on.
+    `fraud`: stream half a year of made-up card payments, with changes on known days, train on seven weeks, replay
+    sixteen. Both work in the main home. Stopped and started again, they go on.
     """
     home = Home.from_environment()
     if up := running.of(home):

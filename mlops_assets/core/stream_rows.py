@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.contract import Column, SourceContract, check_frame, conform
+from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.contract_cast import conform
+from mlops_assets.core.contract_check import check_frame
 from mlops_assets.core.source_settings import partition_of
 from mlops_assets.core.stream_settings import StreamSettings
 

@@ -20,14 +20,14 @@ import pandas as pd
 
 from mlops_assets.landing.card_world import Change, Script, World, confirmations
 
-START, DAYS = date(2024, 1, 1), 182
+START, DAYS = date(2024, 1, 1), 197
 PAYMENTS, CONFIRMATIONS = "card_payments", "card_confirmations"
 SCRIPT = Script(
     (
-        Change("renamed_field", date(2024, 3, 11)),
-        Change("new_pattern", date(2024, 4, 1)),
-        Change("season", date(2024, 5, 6), date(2024, 5, 19)),
-        Change("compromised_channel", date(2024, 5, 27), date(2024, 6, 16)),
+        Change("renamed_field", date(2024, 4, 8)),
+        Change("new_pattern", date(2024, 4, 22)),
+        Change("season", date(2024, 5, 20), date(2024, 6, 2)),
+        Change("compromised_channel", date(2024, 6, 10), date(2024, 6, 30)),
     )
 )
 STORIES = {

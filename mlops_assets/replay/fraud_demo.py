@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from confluent_kafka import Producer
 
 MODEL = "card_fraud"
-FROM, TO = date(2024, 2, 26), date(2024, 6, 24)
+FROM, TO = date(2024, 3, 25), date(2024, 7, 15)
 CUSTOMERS = 1000
 BETWEEN_READS = 7
 """Days that are sent before they are read: the mock cluster keeps a few megabytes."""
 
 
 def demo_fraud(*, home: Home, trials: int | None = None, progress: Progress = lambda *_: None) -> Replayed:
-    """Stream half a year, train on eight weeks, replay seventeen weeks by week.
+    """Stream half a year, train on seven weeks, replay sixteen week by week.
 
     Args:
         home: the main home; it gets the data clock, so that it is quiet afterwards.

@@ -1,6 +1,6 @@
 with payments as (
     select * from {{ ref('stg_card_payments') }}
-    where {{ in_range('partition') }}
+    where {{ in_range('partition') }} and partition >= date '{{ var("card_history_since") }}'
 ),
 
 confirmations as (
