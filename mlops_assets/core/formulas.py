@@ -142,11 +142,17 @@ def calibration_error(p: Array, s: Array) -> tuple[float, Array, Array]:
     return _mean_of(p, -sign * s, sign * (1.0 - s))
 
 
-def profit(true_negative: float, false_positive: float, false_negative: float, true_positive: float) -> BinaryFormula:
-    """Mean of what each row brings, by its call and its label."""
+def profit(
+    true_negative: float,
+    false_positive: float,
+    false_negative: float,
+    true_positive: float,
+    threshold: float = THRESHOLD,
+) -> BinaryFormula:
+    """Mean of what each row brings, by its call (a score of at least `threshold`) and its label."""
 
     def formula(p: Array, s: Array) -> tuple[float, Array, Array]:
-        called = s >= THRESHOLD
+        called = s >= threshold
         if_negative = np.where(called, false_positive, true_negative)
         return _mean_of(p, if_negative, np.where(called, true_positive, false_negative))
 

@@ -17,7 +17,7 @@ probabilities. Interval coverage takes (n, 2): the lower and the upper bound of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -38,9 +38,11 @@ __all__ = [
     "CALIBRATION_BINS",
     "COSTS",
     "METRICS",
+    "PROFIT",
     "THRESHOLD",
     "CannotJudge",
     "Metric",
+    "ProfitName",
     "Task",
     "metric",
     "metrics_for",
@@ -54,14 +56,17 @@ COSTS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("under_prediction", "over_prediction"),
 }
 """The entries of a cost table, by task."""
+PROFIT = "profit"
+CALL_FROM = "threshold"
+"""The entry of a binary cost table that says from which score on a row is called."""
 
 
 @dataclass(frozen=True)
 class Metric:
     """One metric: its name, direction, and a formula per task.
 
-    `perfect` is the value of a faultless model: 1 where greater is better, else 0 (profit has none).
-    `of_bounds`: the scores are a lower and an upper bound per row, shape (n, 2).
+    `perfect` is the value of a faultless model: 1 where greater is better, else 0; that of profit depends on the labels
+    (`faultless`). `of_bounds`: the scores are a lower and an upper bound per row, shape (n, 2).
     """
 
     name: str
@@ -71,6 +76,7 @@ class Metric:
     regression: RegressionFormula | None = None
     multiclass: MulticlassFormula | None = None
     of_bounds: bool = False
+    faultless: Callable[[Array], float] | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -79,8 +85,8 @@ class Metric:
 
     @property
     def perfect(self) -> float:
-        """The value of a faultless model."""
-        return 1.0 if self.greater_is_better else 0.0
+        """The value of a faultless model; 0 where it depends on the labels and nobody gives any."""
+        return 1.0 if self.greater_is_better and self.faultless is None else 0.0
 
     def evaluate(self, y: Any, s: Any) -> tuple[float, Array]:
         """The value and the influence values (shape (n,), mean zero) on labels `y` and scores `s`.
@@ -134,8 +140,15 @@ class Metric:
         """How much better `after` is than `before`; positive is better whatever the metric."""
         return after - before if self.greater_is_better else before - after
 
-    def loss(self, value: float) -> float:
-        """The distance from a faultless model, so that smaller is better: 1 - AUC, RMSE, 1 - R2."""
+    def loss(self, value: float, y: Any = None) -> float:
+        """The distance from a faultless model, so that smaller is better: 1 - AUC, RMSE, 1 - R2.
+
+        Args:
+            value: of the model.
+            y: labels that it was measured on, shape (n,): what profit is lost depends on them.
+        """
+        if self.faultless is not None and y is not None:
+            return self.faultless(np.asarray(y, dtype=np.float64)) - value
         return self.perfect - value if self.greater_is_better else value
 
     def _of_two(self, p: Array, s: Array) -> tuple[float, Array, Array]:
@@ -160,14 +173,41 @@ class Metric:
         )
 
 
+class ProfitName(str):
+    """The name `profit`, with the cost table of the model whose metric it is: what profit is depends on that.
+
+    Attributes:
+        task: of the model.
+        costs: its cost table.
+    """
+
+    task: Task
+    costs: Mapping[str, float]
+
+    def __new__(cls, task: Task, costs: Mapping[str, float]) -> ProfitName:
+        """The name."""
+        name = super().__new__(cls, PROFIT)
+        name.task, name.costs = task, dict(costs)
+        return name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ProfitName, (self.task, self.costs)
+
+
 def metric(name: str | Metric) -> Metric:
     """The metric called `name`; a metric itself is handed back.
+
+    `profit` without a table has a direction and no value.
 
     Raises:
         ValueError: there is none; the message lists all.
     """
     if isinstance(name, Metric):
         return name
+    if isinstance(name, ProfitName):
+        return profit(name.task, name.costs)
+    if name == PROFIT:
+        return Metric(PROFIT, "mean profit per row by the cost table", True, faultless=lambda _: 0.0)
     if name not in METRICS:
         msg = f"there is no metric {name!r}: set one of {', '.join(sorted(METRICS))}"
         raise ValueError(msg)
@@ -188,7 +228,8 @@ def profit(task: Task, costs: Mapping[str, float]) -> Metric:
     Args:
         task: `binary` or `regression`.
         costs: binary: what a row brings when its call at the threshold is a true_positive, false_positive,
-            false_negative or true_negative (a cost is negative). Regression: what one unit of under_prediction and
+            false_negative or true_negative (a cost is negative), and optionally the `threshold` of a call, 0.5
+            if not given. Regression: what one unit of under_prediction and
             of over_prediction costs (both zero or more).
 
     Raises:
@@ -198,16 +239,30 @@ def profit(task: Task, costs: Mapping[str, float]) -> Metric:
         msg = f"monitoring.costs has no form for task {task}: remove it, or write one binary model per class"
         raise ValueError(msg)
     wanted = COSTS[task]
-    if set(costs) != set(wanted) or not np.all(np.isfinite(list(costs.values()))):
+    threshold = costs.get(CALL_FROM, THRESHOLD)
+    if not 0.0 < threshold < 1.0:
+        msg = f"monitoring.costs has the threshold {threshold}: set a score between 0 and 1"
+        raise ValueError(msg)
+    if set(costs) - ({CALL_FROM} if task == "binary" else set()) != set(wanted) or not np.all(
+        np.isfinite(list(costs.values()))
+    ):
         msg = f"monitoring.costs of a {task} model needs a finite number for each of {', '.join(wanted)}: set all"
         raise ValueError(msg)
     meaning = "mean profit per row by the cost table"
     if task == "binary":
-        return Metric("profit", meaning, True, binary=formulas.profit(**costs))
+        best_of_1 = max(costs["true_positive"], costs["false_negative"])
+        best_of_0 = max(costs["true_negative"], costs["false_positive"])
+        return Metric(
+            PROFIT,
+            meaning,
+            True,
+            binary=formulas.profit(**costs),
+            faultless=lambda y: float(best_of_0 + (best_of_1 - best_of_0) * y.mean()),
+        )
     if min(costs.values()) < 0.0:
         msg = "a cost per unit of under_prediction or over_prediction is negative: set it to zero or more"
         raise ValueError(msg)
-    return Metric("profit", meaning, True, regression=formulas.regression_profit(**costs))
+    return Metric(PROFIT, meaning, True, regression=formulas.regression_profit(**costs), faultless=lambda _: 0.0)
 
 
 def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:

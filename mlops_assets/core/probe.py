@@ -184,7 +184,7 @@ def look(
         window.end,
         at,
         champion,
-        judge.loss(value),
+        judge.loss(value, y),
         tuple(found),
         tuple(followed),
         series,
@@ -308,6 +308,6 @@ def _series(judge: Metric, y: Array, before: Array, after: Array, days: Any) -> 
 
 def _loss(judge: Any, y: Array, s: Array) -> float:
     try:
-        return float(judge.loss(judge.score(y, s)))
+        return float(judge.loss(judge.score(y, s), y))
     except CannotJudge:
         return math.nan

@@ -19,7 +19,7 @@ from mlops_assets.core.drift import DriftPolicy
 from mlops_assets.core.events import DeclaredEvent
 from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy
-from mlops_assets.core.metrics import Metric, metric, profit
+from mlops_assets.core.metrics import PROFIT, Metric, ProfitName, metric, profit
 from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
@@ -256,7 +256,12 @@ class ModelSettings(Settings):
     def _costs_fit_the_task(self) -> ModelSettings:
         if self.monitoring.costs:
             profit(self.task, self.monitoring.costs)
-        elif self.retrain.price_money is not None:
+        if self.metric == PROFIT:
+            if not self.monitoring.costs:
+                raise ValueError("metric: profit needs a cost table: set monitoring.costs, or another metric.")
+            # The name brings its table along to wherever it is used; the model is frozen otherwise.
+            self.__dict__["metric"] = ProfitName(self.task, self.monitoring.costs)
+        elif not self.monitoring.costs and self.retrain.price_money is not None:
             raise ValueError("retrain.price_money needs a cost table: set monitoring.costs, or remove it.")
         return self
 
@@ -278,7 +283,8 @@ class ModelSettings(Settings):
         """What the performance report shows: the main metric, the further ones, and profit where costs are set."""
         costs = self.monitoring.costs
         further = [metric(name) for name in self.monitoring.metrics if name != self.metric]
-        return [metric(self.metric), *further, *([profit(self.task, costs)] if costs else [])]
+        money = [profit(self.task, costs)] if costs and self.metric != PROFIT else []
+        return [metric(self.metric), *further, *money]
 
     @property
     def retrain_policy(self) -> RetrainPolicy:
