@@ -4,7 +4,7 @@ with payments as (
 ),
 
 confirmations as (
-    select * from {{ ref('stg_card_confirmations') }}
+    select * from {{ ref('int_card_confirmations') }}
 ),
 
 final as (
