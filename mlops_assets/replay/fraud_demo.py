@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Producer
 
 MODEL = "card_fraud"
-FROM, TO = date(2024, 3, 25), date(2024, 7, 15)
+FROM, TO = date(2013, 3, 25), date(2013, 7, 15)
 CUSTOMERS = 1000
 BETWEEN_READS = 7
 """Days that are sent before they are read: the mock cluster keeps a few megabytes."""

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.landing.card_payments import CONFIRMATIONS, SCRIPT, ConfirmationFiles, feed
 from mlops_assets.landing.card_world import LARGE, Change, Script, World, confirmations
 
-START = date(2024, 1, 1)
+START = date(2013, 1, 1)
 
 
 def lived(world: World, days: int) -> pd.DataFrame:
@@ -79,8 +79,8 @@ def test_changes_hold_on_their_days_and_leave_the_others_alone() -> None:
     means = after.groupby("day")["amount"].mean() / before.groupby("day")["amount"].mean()
     assert means[days[6]] == pytest.approx(1.4, abs=0.01)
     assert means[days[0]] == means[days[8]] == 1
-    assert SCRIPT.holds("renamed_field", date(2024, 4, 8))
-    assert not SCRIPT.holds("renamed_field", date(2024, 4, 7))
+    assert SCRIPT.holds("renamed_field", date(2013, 4, 8))
+    assert not SCRIPT.holds("renamed_field", date(2013, 4, 7))
 
 
 def test_confirmations_are_late_and_as_sure_as_they_say(payments: pd.DataFrame) -> None:
@@ -97,7 +97,7 @@ def test_confirmations_are_late_and_as_sure_as_they_say(payments: pd.DataFrame) 
 
 
 def test_messages_and_files(tmp_path: Path) -> None:
-    world = World(START, customers=50, terminals=200, script=Script((Change("renamed_field", date(2024, 1, 3)),)))
+    world = World(START, customers=50, terminals=200, script=Script((Change("renamed_field", date(2013, 1, 3)),)))
     files = ConfirmationFiles(tmp_path)
     days = []
     for day in feed(world, 20):
@@ -109,7 +109,7 @@ def test_messages_and_files(tmp_path: Path) -> None:
     assert days[0].keys[0].decode() == first["customer_id"]
     assert all(np.diff(days[0].sent_ms) >= 0)
     landed = {file.stem.removeprefix(f"{CONFIRMATIONS}_"): pd.read_parquet(file) for file in tmp_path.glob("*.parquet")}
-    assert min(landed) == "2024-01-08"
+    assert min(landed) == "2013-01-08"
     for name, frame in landed.items():
         assert set(frame["confirmed_at"].dt.strftime("%Y-%m-%d")) == {name}
     known = [row for frame in landed.values() for row in frame["transaction_id"]]
