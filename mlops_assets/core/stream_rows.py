@@ -70,7 +70,7 @@ def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: 
     # Cast anew where one was bad: a wrong cell among thousands must not have decided how the others are read.
     cast = found.frame if sound.all() else conform(source.rules, frame[sound]).frame
     rows = cast.set_index(pd.Index(places[sound]))
-    partition = np.full(len(messages), None, dtype=object)
+    partition: np.ndarray = np.full(len(messages), None, dtype=object)
     partition[places[sound]] = _partitions(source, rows[str(source.event_time)])
     early = {int(place): _too_early(source) for place in places[sound] if partition[place] < str(source.start_date)}
     partition[list(early)] = None

@@ -115,11 +115,13 @@ def _touched(
     if highest is None:
         return found, None
     query = select(table.c[source.event_time]).distinct()
-    if (known := before.get("watermark")) is not None:
-        back = parse_duration(spec.overlap) if isinstance(known, datetime) else 0
-        if isinstance(known, datetime) and known.tzinfo and not _is_aware(highest):
+    known = before.get("watermark")
+    if isinstance(known, datetime):
+        known = known - parse_duration(spec.overlap)
+        if known.tzinfo and not _is_aware(highest):
             known = known.replace(tzinfo=None)
-        query = query.where(table.c[spec.watermark] > known - back)
+    if known is not None:
+        query = query.where(table.c[spec.watermark] > known)
     for (at,) in connection.execution_options(yield_per=10_000).execute(query):
         moment = _moment(at, source)
         if moment is not None:

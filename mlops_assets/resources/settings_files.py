@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import ValidationError
@@ -62,7 +62,7 @@ def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsT
         if own is None or not issubclass(own, kind):
             continue
         try:
-            settings = own.model_validate(document.values.get("attributes") or {})
+            settings = cast("SettingsType", own.model_validate(document.values.get("attributes") or {}))
         except ValidationError as error:
             raise ValueError("\n".join(_mistakes(document, own, error))) from error
         if settings.name in found:

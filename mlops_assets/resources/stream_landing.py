@@ -207,7 +207,7 @@ class StreamLanding:
         frames = list(self._rows(segments, key))
         rows = pd.concat(frames, ignore_index=True)
         self._refuse_less(path, len(rows))
-        told = defaultdict(list)
+        told = defaultdict[int, list[int]](list)
         for segment, frame in zip(segments, frames, strict=True):
             if len(frame):
                 told[segment.partition] += [segment.first, segment.next]
