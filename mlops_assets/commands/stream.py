@@ -82,12 +82,15 @@ def retry(source: Stream) -> None:
 
     Stop the reader first.
     """
+    from mlops_assets.resources.stream_lag import read_lag
     from mlops_assets.resources.stream_landing import StreamLanding
 
     landing = StreamLanding(Home.from_environment(), _settings(source))
+    lag = read_lag(landing.home, source)
+    unread = [partition for partition, count in lag.unread.items() if count] if lag else []
     with landing.log.alone():
         count = landing.judge_again()
-        landing.land()
+        landing.land(behind=unread)
         left = len(landing.poison())
     say(f"{count:,} messages were judged again: {count - left:,} have landed, {left:,} are still in quarantine.")
 

@@ -77,7 +77,8 @@ class StreamReader:
         with landing.log.alone(), closing(self._consumer()) as consumer:
             landing.log.sweep()
             self._assign(consumer, landing.log.positions())
-            landing.land()
+            # What a kill has left: by what is known of unread messages, days that go on are not taken for over.
+            landing.land(behind=self._behind())
             batch_wait = parse_duration(self.source.stream.batch_wait).total_seconds()
             begun = told = time.monotonic()
             while True:
@@ -184,8 +185,11 @@ class StreamReader:
             landing.log.write(segment, _table(messages))
             self.step("after a file")
         self._held.clear()
-        behind = {partition for partition, end in self._ends.items() if self._next[partition] < end}
-        landing.land(behind=behind, step=self.step)
+        landing.land(behind=self._behind(), step=self.step)
+
+    def _behind(self) -> set[int]:
+        """Partitions of the topic with unread messages."""
+        return {partition for partition, end in self._ends.items() if self._next[partition] < end}
 
     def _tell_lag(self, consumer: Consumer) -> None:
         from confluent_kafka import TopicPartition

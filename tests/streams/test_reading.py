@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.resources.home import HomeSettings
 from mlops_assets.resources.stream_consumer import StreamBroken, StreamReader
 from mlops_assets.resources.stream_decoding import NotConfigured
 from mlops_assets.resources.stream_lag import Lag, pace, read_lag
@@ -212,3 +213,21 @@ def test_names_of_files_are_offsets_and_back() -> None:
     segment = Segment(12, 0, 2**40)
     assert Segment.of_name(segment.name) == segment
     assert Segment.of_name("sales_2024-01-01.parquet") is None
+
+
+def test_after_a_pause_days_with_unread_messages_are_not_taken_for_over(
+    topic: NewTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the wall clock January is long over; what was read of its second day before the pause is not all of it."""
+    sent, home = topic(), home_of(tmp_path)
+    sent.send(sales([1]), partition=0)
+    sent.send([sale(200, "2024-01-02T08:00:00Z")], partition=0)
+    read(home, source(sent.name))
+    home.configure(HomeSettings(clock="wall"))
+    sent.send([sale(201, "2024-01-02T09:00:00Z")], partition=0)
+    seen: list[dict[str, list[str]]] = []
+    take = StreamReader._take
+    monkeypatch.setattr(StreamReader, "_take", lambda *given: seen.append(landed(home)) or take(*given))
+    read(home, source(sent.name))
+    assert list(seen[0]) == ["sales_2024-01-01.parquet"]
+    assert landed(home)["sales_2024-01-02.parquet"] == ["s0200", "s0201"]
