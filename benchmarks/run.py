@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
 SCRIPTS = (
     "code_location", "point_in_time", "online_materialization", "one_more_day", "training_overhead",
-    "probe", "drift", "calibration", "serving", "aa_gate", "decisions", "demo", "onboarding",
+    "probe", "drift", "calibration", "stream", "serving", "aa_gate", "decisions", "demo", "onboarding",
 )  # fmt: skip
 
 
