@@ -6,7 +6,7 @@ Here: the commands. Not here: the loop (`resources.stream_consumer`), the compon
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,7 +52,7 @@ def list_(as_json: AsJson = False) -> None:
     from mlops_assets.resources.stream_poison import poison_count
 
     home = Home.from_environment()
-    found = []
+    found: list[dict[str, Any]] = []
     for name in declared("StreamSource"):
         lag, poison = read_lag(home, name), poison_count(home, name)
         found.append(

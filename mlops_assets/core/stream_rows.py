@@ -123,8 +123,8 @@ def _of_one_row(rules: SourceContract) -> SourceContract:
 def _strict(column: Column, never_null: bool) -> Column:
     """A column without what a share excuses."""
     may_be_missing = not never_null and column.nullable and column.max_null_share != 0.0
-    known = {} if column.new_category_share == 0.0 else {"allowed": None}
-    return replace(column, required=False, nullable=may_be_missing, max_null_share=None, **known)
+    allowed = column.allowed if column.new_category_share == 0.0 else None
+    return replace(column, required=False, nullable=may_be_missing, max_null_share=None, allowed=allowed)
 
 
 def _reasons(rules: SourceContract, frame: pd.DataFrame, now: datetime) -> list[str]:

@@ -24,7 +24,7 @@ from mlops_assets.resources.pull import CannotPull, Pulled, remember, remembered
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Column, Connection, Table
 
 
 def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, Any]) -> Pulled:
@@ -45,7 +45,7 @@ def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, 
         table = _table(connection, spec, source)
         before = _read(remembered(folder))
         touched, highest = _touched(connection, table, source, before)
-        newest = _moment(_one(connection, table, source.event_time, "max"), source)
+        newest = _moment(_highest(connection, table.c[str(source.event_time)]), source)
         now = max([datetime.now(UTC), *([newest] if newest else [])])
         over = [day for day in sorted(touched) if _end(source, day) + parse_duration(spec.lateness) <= now]
         written = []
@@ -95,7 +95,7 @@ def _table(connection: Connection, spec: PullSpec, source: SourceSettings) -> Ta
         table = Table(name, MetaData(), schema=schema or None, autoload_with=connection)
     except NoSuchTableError as error:
         raise CannotPull(f"there is no table {spec.table}. Correct pull.table, or the rights to it.") from error
-    for column in (spec.watermark, source.event_time):
+    for column in (str(spec.watermark), str(source.event_time)):
         if column not in table.columns:
             known = ", ".join(table.columns.keys())
             raise CannotPull(f"{spec.table} has no column {column}; it has {known}. Correct the YAML.")
@@ -110,18 +110,19 @@ def _touched(
 
     spec = source.pull
     assert spec is not None
-    highest = _one(connection, table, spec.watermark, "max")
+    watermark, event_time = table.c[str(spec.watermark)], table.c[str(source.event_time)]
+    highest = _highest(connection, watermark)
     found = {date.fromisoformat(day) for day in before.get("open", ())}
     if highest is None:
         return found, None
-    query = select(table.c[source.event_time]).distinct()
+    query = select(event_time).distinct()
     known = before.get("watermark")
     if isinstance(known, datetime):
         known = known - parse_duration(spec.overlap)
         if known.tzinfo and not _is_aware(highest):
             known = known.replace(tzinfo=None)
     if known is not None:
-        query = query.where(table.c[spec.watermark] > known)
+        query = query.where(watermark > known)
     for (at,) in connection.execution_options(yield_per=10_000).execute(query):
         moment = _moment(at, source)
         if moment is not None:
@@ -136,21 +137,21 @@ def _rows(connection: Connection, table: Table, source: SourceSettings, day: dat
 
     spec = source.pull
     assert spec is not None
-    at = table.c[source.event_time]
+    at, watermark = table.c[str(source.event_time)], table.c[str(spec.watermark)]
     start, end = source.midnight(day), _end(source, day)
     if not getattr(at.type, "timezone", False):
         # Without a zone the column holds the local time of the source's.
         start, end = (moment.astimezone(ZoneInfo(source.timezone)).replace(tzinfo=None) for moment in (start, end))
-    query = select(table).where(at >= start, at < end).order_by(at, table.c[spec.watermark])
+    query = select(table).where(at >= start, at < end).order_by(at, watermark)
     frame = pd.read_sql_query(query, connection)
     # A watermark that the contract does not know is ours alone.
-    return frame if spec.watermark in source.contract.columns else frame.drop(columns=[spec.watermark])
+    return frame if watermark.name in source.contract.columns else frame.drop(columns=[watermark.name])
 
 
-def _one(connection: Connection, table: Table, column: str | None, what: str) -> Any:
+def _highest(connection: Connection, column: Column[Any]) -> Any:
     from sqlalchemy import func, select
 
-    return connection.execute(select(getattr(func, what)(table.c[column]))).scalar()
+    return connection.execute(select(func.max(column))).scalar()
 
 
 def _moment(value: Any, source: SourceSettings) -> datetime | None:

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from mlops_assets.core.settings import COMPONENTS, ModelSettings
 from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.stream_settings import StreamSettings
 
-SettingsType = TypeVar("SettingsType", SourceSettings, ModelSettings)
+SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsT
         if own is None or not issubclass(own, kind):
             continue
         try:
-            settings = cast("SettingsType", own.model_validate(document.values.get("attributes") or {}))
+            settings = own.model_validate(document.values.get("attributes") or {})
         except ValidationError as error:
             raise ValueError("\n".join(_mistakes(document, own, error))) from error
         if settings.name in found:

@@ -161,14 +161,14 @@ class StreamReader:
         from confluent_kafka import KafkaError
 
         for message in consumer.consume(READ_AT_ONCE, timeout=seconds):
-            error, partition = message.error(), message.partition()
+            error, partition, offset = message.error(), int(message.partition() or 0), int(message.offset() or 0)
             if error is None:
                 self._held.setdefault(partition, []).append(message)
-                self._next[partition] = message.offset() + 1
+                self._next[partition] = offset + 1
                 self._sent[partition] = message.timestamp()[1]
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Past the markers of transactions, which are offsets too and never come as messages.
-                self._next[partition] = max(self._next[partition], message.offset())
+                self._next[partition] = max(self._next[partition], offset)
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise StreamBroken(
                     f"the broker has deleted messages before they were read ({error.str()}). Start again with "
@@ -181,8 +181,9 @@ class StreamReader:
         """Each partition's messages become a file; then partitions that are over land."""
         for partition, messages in sorted(self._held.items()):
             self.step("before a file")
-            segment = Segment(partition, messages[0].offset(), messages[-1].offset() + 1)
-            landing.log.write(segment, _table(messages))
+            table = _table(messages)
+            first, last = table["offset"][0].as_py(), table["offset"][-1].as_py()
+            landing.log.write(Segment(partition, first, last + 1), table)
             self.step("after a file")
         self._held.clear()
         landing.land(behind=self._behind(), step=self.step)

@@ -118,5 +118,5 @@ class _Registry:
             raise Undecodable(f"schema {number} is {schema.schema_type}; Avro and JSON are read")
         import fastavro
 
-        parsed = fastavro.parse_schema(json.loads(schema.schema_str))
+        parsed = fastavro.parse_schema(json.loads(str(schema.schema_str)))
         return lambda body: fastavro.schemaless_reader(io.BytesIO(body), parsed, None)
