@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import AsJson, example, minute, say, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.commands.decisions import told
 from mlops_assets.resources.home import Home
 
@@ -50,13 +50,16 @@ def _say(found: Explanation) -> None:
     action = entry["action"].replace("_", " ")
     where = f"{entry['model']} at {minute(entry['at'])} UTC"
     say(f"[bold]{action}[/bold] by the rule {entry['rule']}: {where} ({entry['id']})")
-    say_table("Because", ["reason"], [(reason,) for reason in entry["reasons"]])
+    say_entry("Because", "\n".join(entry["reasons"]))
     say_table("Evidence", ["what", "value"], list(_facts(entry["evidence"])))
     checks = entry["evidence"]["checks"]
     if checks:
-        rows = [(c["window"], c["name"], _answer(c["passed"]), c["sentence"]) for c in checks[-SHOWN:]]
-        older = f" (the newest {len(rows)} of {len(checks)}; --json has all)" if len(checks) > len(rows) else ""
-        say_table(f"Checks{older}", ["window", "check", "answer", "what was found"], rows)
+        shown = checks[-SHOWN:]
+        say(f"Checks{f' (the newest {SHOWN} of {len(checks)}; --json has all)' if len(checks) > SHOWN else ''}")
+        for check in shown:
+            say_entry(
+                f"  {check['window']}  {check['name']} [bold]{_answer(check['passed'])}[/bold]", check["sentence"]
+            )
     say_table("Policy", ["field", "value"], list(entry["policy"].items()))
     _say_what_came(found)
     _say_flips(found, action)

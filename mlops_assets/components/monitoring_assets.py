@@ -155,7 +155,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "plot": dg.MetadataValue.md(watched.plot),
                 **({"report": dg.MetadataValue.path(str(watched.html))} if watched.html else {}),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
-                **watched.numbers,
+                **{name: _readable(number) for name, number in watched.numbers.items()},
                 "reason": watched.reason,
             },
         )
@@ -194,7 +194,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "by_window": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
-                **watched.numbers,
+                **{name: _readable(number) for name, number in watched.numbers.items()},
                 "reason": watched.reason,
             },
         )
@@ -250,5 +250,10 @@ def _evaluations(names: dict[str, str], newest: list["CheckResult"], key: dg.Ass
                 passed=bool(check.passed),
                 severity=dg.AssetCheckSeverity.WARN,
                 description=check.sentence,
-                metadata={"window": check.window, "value": check.value, "limit": check.limit},
+                metadata={"window": check.window, "value": _readable(check.value), "limit": _readable(check.limit)},
             )
+
+
+def _readable(value: Any) -> Any:
+    """A number with the digits that a person reads; the report's files have all of them."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -191,6 +191,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         shipped if conclusion.promote and shipped else challenger,
         run_id=trained["mlflow_run"],
         signature_frame=rows.head(5),
+        description=conclusion.reason,
         tags={
             "training_set": trained["training_set"],
             "refit_set": shipped_rows.sha256 if shipped_rows else "",
