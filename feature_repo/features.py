@@ -39,7 +39,7 @@ def feature_view(view: CatalogueView, entities: dict[str, Entity]) -> FeatureVie
                 name=feature.name,
                 dtype=FIELD_TYPES[feature.dtype],
                 description=feature.description,
-                tags={"kind": feature.kind},
+                tags={"kind": feature.kind, **({"retired": feature.retired} if feature.retired else {})},
             )
             for feature in view.features
         ],

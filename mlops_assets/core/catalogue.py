@@ -16,12 +16,15 @@ The convention, under `config.meta` of a dbt model:
 stands in for `entity: a` when a view has several keys. Every column of a feature view that
 is neither key nor timestamp is a feature, named here once for everybody. Its `data_type` decides whether it
 is numeric or categorical. A column's own `config.meta` may say `kind: categorical`, `feature: false` (in the
-file, not a feature) or `trained: false` (served, not trained on).
+file, not a feature), `trained: false` (served, not trained on) or `retired: true` (computed and served for the versions
+that were trained on it, and not trained on any more; a text instead of `true` says why).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -53,7 +56,7 @@ _VIEW_USUAL = {"timestamp": "event_timestamp", "created": "created_timestamp"}
 _LABEL_REQUIRED = {"entities", "label", "owner"}
 _LABEL_USUAL = {"timestamp": "event_timestamp", "available_at": "label_available_at"}
 WAITS = "waits_days"
-_COLUMN_KNOWN = {"kind", "feature", "trained"}
+_COLUMN_KNOWN = {"kind", "feature", "trained", "retired"}
 
 
 class CatalogueError(ValueError):
@@ -70,6 +73,7 @@ class Feature:
         kind: How monitors and models treat it.
         description: What it is, with its unit.
         trained: Whether models are fitted on it; it is served either way.
+        retired: Why it is not trained on any more, or `true`; empty for one that is in use.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Feature:
     kind: Kind
     description: str
     trained: bool = True
+    retired: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class FeatureView:
         description: The dbt description; begins with the grain.
         tags: dbt tags.
         sources: Names of the raw sources it is built from, directly or not.
+        code: Hash of what its values are computed by: SQL and macros of it and of all models above it, and its columns.
     """
 
     name: str
@@ -113,6 +119,7 @@ class FeatureView:
     description: str
     tags: tuple[str, ...]
     sources: tuple[str, ...]
+    code: str = ""
 
     @property
     def trained_features(self) -> tuple[Feature, ...]:
@@ -139,6 +146,7 @@ class LabelModel:
         description: The dbt description; begins with the grain.
         tags: dbt tags.
         sources: Names of the raw sources it is built from, directly or not.
+        code: As of a feature view.
     """
 
     name: str
@@ -154,6 +162,7 @@ class LabelModel:
     tags: tuple[str, ...]
     sources: tuple[str, ...]
     waits_days: int = 0
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,6 +222,37 @@ class Catalogue:
                 raise CatalogueError(_unknown(name, "feature view or label model", "feature_view or label", known))
             found.update(known[name])
         return frozenset(found)
+
+
+def code_of(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """Hash of what a model's values are computed by; comments, blanks and descriptions do not count.
+
+    The SQL of the model and of every model above it, the macros they call, and names and types of its own columns. dbt
+    vars are not part of it.
+
+    Args:
+        node: a model of the manifest.
+        manifest: the content of `target/manifest.json`.
+    """
+    nodes = [node, *(manifest["nodes"][key] for key in sorted(_above(node, manifest)) if key in manifest["nodes"])]
+    texts = [_bare(str(one.get("raw_code") or one.get("checksum"))) for one in nodes]
+    called, macros = [key for one in nodes for key in one["depends_on"].get("macros", [])], dict[str, str]()
+    while called:
+        key = called.pop()
+        macro = manifest.get("macros", {}).get(key)
+        # Those of dbt itself come with its version.
+        if key not in macros and macro and macro["package_name"] == node.get("package_name"):
+            macros[key] = _bare(macro["macro_sql"])
+            called.extend(macro["depends_on"]["macros"])
+    columns = [[name, str(column.get("data_type"))] for name, column in node["columns"].items()]
+    whole = json.dumps([texts, sorted(macros.items()), columns])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def _bare(sql: str) -> str:
+    """SQL without comments, and with one blank where there are some."""
+    comments = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL)
+    return " ".join(comments.sub(lambda found: found[0] if found[0].startswith("'") else " ", sql).split())
 
 
 _Entry = TypeVar("_Entry", FeatureView, LabelModel)
@@ -367,9 +407,12 @@ def _feature(node: Mapping[str, Any], column: Mapping[str, Any], dtype: str) -> 
             f"says `kind: {kind}` at the {dtype} column `{name}`",
             "write `numeric` (numbers only) or `categorical`",
         )
-    return Feature(
-        name, dtype, cast(Kind, kind), str(column.get("description") or "").strip(), meta.get("trained", True)
-    )
+    retired = meta.get("retired") or ""
+    trained = meta.get("trained", not retired)
+    if retired and trained:
+        raise _error(node, f"says `trained: true` at the retired column `{name}`", "remove one of the two")
+    description = str(column.get("description") or "").strip()
+    return Feature(name, dtype, cast(Kind, kind), description, trained, "true" if retired is True else str(retired))
 
 
 def _common(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -389,24 +432,26 @@ def _common(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, A
         "description": description,
         "tags": tuple(node.get("tags") or ()),
         "sources": tuple(sorted(_sources(node, manifest))),
+        "code": code_of(node, manifest),
     }
 
 
 def _sources(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> set[str]:
     """Return the names of all sources above a node."""
-    found: set[str] = set()
-    above = list(node["depends_on"]["nodes"])
-    seen: set[str] = set()
+    sources = manifest.get("sources", {})
+    return {str(sources[key]["name"]) for key in _above(node, manifest) if key in sources}
+
+
+def _above(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> set[str]:
+    """Return the ids of everything that a node is built from, directly or not."""
+    above, seen = list(node["depends_on"]["nodes"]), set[str]()
     while above:
         unique_id = above.pop()
-        if unique_id in seen:
-            continue
-        seen.add(unique_id)
-        if unique_id in manifest.get("sources", {}):
-            found.add(str(manifest["sources"][unique_id]["name"]))
-        elif unique_id in manifest["nodes"]:
-            above.extend(manifest["nodes"][unique_id]["depends_on"]["nodes"])
-    return found
+        if unique_id not in seen:
+            seen.add(unique_id)
+            if unique_id in manifest["nodes"]:
+                above.extend(manifest["nodes"][unique_id]["depends_on"]["nodes"])
+    return seen
 
 
 def _column_types(node: Mapping[str, Any], needed: Iterable[str]) -> dict[str, str]:

@@ -42,7 +42,7 @@ class Column:
         max: largest value, inclusive.
         allowed: the known values; None (default) for any.
         new_category_share: share of rows (with a value) that may lie outside `allowed`, 0 by default.
-        known_at: when a value becomes known (another column, or a word), for readers and for leakage checks.
+        known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
     """
 
     type: Type

@@ -15,7 +15,11 @@ from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.pull_settings import PullSpec
+from mlops_assets.core.sql import quoted
 from mlops_assets.core.windows import parse_duration
+
+LATER = " later"
+"""Ends a `known_at` that is a length of time after the event, such as `7d later`."""
 
 Grain = Literal["day", "week", "month", "none"]
 ModelGrain = Literal["day", "week", "month"]
@@ -114,6 +118,12 @@ class SourceSettings(Settings):
     freshness: str | None = Field(
         default=None, description="Stale when the newest good partition ended longer ago; None: by the grain."
     )
+    known_at: str | None = Field(
+        default=None, description="When a row becomes known, as for a column; None: at its event_time."
+    )
+    moments: dict[str, str] = Field(
+        default_factory=dict, description="Names for `known_at`: SQL over a row's own columns that gives a TIMESTAMPTZ."
+    )
     null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
     pull: PullSpec | None = Field(default=None, description="Where its files are fetched from, if nobody sends them.")
@@ -158,6 +168,47 @@ class SourceSettings(Settings):
                     f"to {self.name}_{{partition}}.parquet."
                 )
         return self
+
+    @model_validator(mode="after")
+    def _known_at_is_a_moment(self) -> SourceSettings:
+        said = {name: column.known_at for name, column in self.contract.columns.items()} | {"": self.known_at}
+        for name, known_at in said.items():
+            if known_at is not None:
+                try:
+                    self.moment_sql(known_at)
+                except ValueError as error:
+                    raise ValueError(f"source {self.name}: {f'{name}: ' if name else ''}{error}") from error
+        return self
+
+    @property
+    def event_sql(self) -> str | None:
+        """SQL over a row: the time of its event; None for a source without."""
+        return self._time_sql(self.event_time) if self.event_time else None
+
+    def moment_sql(self, known_at: str) -> str:
+        """SQL over a row that gives the moment which a `known_at` means, a TIMESTAMPTZ.
+
+        Raises:
+            ValueError: it means none.
+        """
+        if known_at in self.moments:
+            return self.moments[known_at]
+        if known_at.endswith(LATER) and self.event_sql:
+            seconds = parse_duration(known_at.removesuffix(LATER)).total_seconds()
+            return f"{self.event_sql} + to_microseconds({round(seconds * 1e6)})"
+        column = self.contract.columns.get(known_at)
+        if column is not None and column.type in ("timestamp", "date"):
+            return self._time_sql(known_at)
+        raise ValueError(
+            f"known_at is {known_at!r}: write a name under `moments`, a timestamp column, or a time after the event "
+            "such as `7d later`."
+        )
+
+    def _time_sql(self, column: str) -> str:
+        """A time column as a TIMESTAMPTZ; a date is known when its day is over."""
+        if self.contract.columns[column].type == "date":
+            return f"({quoted(column)} + 1)::timestamp at time zone '{self.timezone}'"
+        return quoted(column)
 
     @property
     def is_hourly(self) -> bool:

@@ -11,16 +11,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import span_of_run
+from mlops_assets.core.catalogue import code_of
 from mlops_assets.core.spans import Span
 from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue
+from mlops_assets.resources.feature_code import FeatureStillNeeded, gone, mark_code, outdated, refuse_missing_features
 from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Sources
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -32,6 +35,14 @@ class Translator(DagsterDbtTranslator):
     def get_group_name(self, dbt_resource_props: Any) -> str | None:
         """The folder a model stands in."""
         return str(dbt_resource_props["fqn"][1]) if dbt_resource_props["resource_type"] == "model" else "raw"
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """The code version tells of changed macros and of models above it too, and not of comments."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = manifest["nodes"].get(unique_id)
+        if node is None or node["resource_type"] != "model":
+            return spec
+        return spec.replace_attributes(code_version=code_of(node, manifest))
 
     def get_owners(self, dbt_resource_props: Any) -> list[str] | None:
         """Who answers for a feature view or label model, from its meta."""
@@ -48,11 +59,22 @@ class Translator(DagsterDbtTranslator):
     pool="warehouse",
 )
 @measured
-def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, sources: Sources) -> Iterator[Any]:
-    """Build the selected models over the days of this run, or over everything."""
+def dbt_models(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, sources: Sources, platform: Platform
+) -> Iterator[Any]:
+    """Build the selected models over the days of this run; over everything where their code has changed."""
     good, catalogue = sources.good(), load_catalogue(DBT_PROJECT)
     selected = {key.path[-1] for key in context.selected_asset_keys}
     span = span_of_run(dict(context.run.tags))
+    changed = outdated(lake, catalogue, selected)
+    if changed or gone(lake, catalogue):
+        try:
+            refuse_missing_features(platform)
+        except FeatureStillNeeded as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+    if changed:
+        context.log.info(f"The code of {', '.join(changed)} has changed: everything is built, not only these days.")
+        span = None
     if span is not None:
         span = span.widened(
             lookback_days=catalogue.lookback_of(selected),
@@ -68,6 +90,7 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lak
             yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
     except DagsterDbtCliRuntimeError as error:
         raise _told(error) from error
+    mark_code(lake, catalogue, selected)
     sources.mark_built({name: of for name, of in good.items() if catalogue.readers(name) <= selected}, span)
 
 

@@ -6,12 +6,12 @@ Not here: how well a column predicts (`suspects`), what is done about it (`plan`
 
 from __future__ import annotations
 
+from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.columns import role_of
 from mlops_assets.onboarding.labels import Label
 from mlops_assets.onboarding.suspects import SAMPLE, suspects
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
-from mlops_assets.resources.lake import quoted
 
 
 def doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:

@@ -11,10 +11,10 @@ from datetime import date
 from itertools import groupby
 
 from mlops_assets.core.settings import Task
+from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.columns import LABEL_NAMES
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
-from mlops_assets.resources.lake import quoted
 
 MAX_CLASSES = 20
 """Numbers with more different values are a regression's, texts with more are no label."""

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.resources.atomic import keep_time, replacing
-from mlops_assets.resources.lake import file_hash, quoted
+from mlops_assets.resources.lake import file_hash
 
 PART = "the partition"
 """A name that no column of a CSV file has."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.table import TABLE, Table, facts_of, read_table
 from mlops_assets.onboarding.times import TimeColumn, time_column
-from mlops_assets.resources.lake import quoted
 
 LABELS = "labels_landed"
 JOINED = "rows_with_labels"

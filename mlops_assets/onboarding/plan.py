@@ -13,6 +13,7 @@ from datetime import date, timedelta
 
 from mlops_assets.core.settings import Task
 from mlops_assets.core.source_settings import ModelGrain
+from mlops_assets.core.sql import quoted
 from mlops_assets.core.windows import format_duration, parse_duration
 from mlops_assets.onboarding.columns import Column, is_key, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
@@ -20,7 +21,6 @@ from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.table import Table, read_table
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, time_column
-from mlops_assets.resources.lake import quoted
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""

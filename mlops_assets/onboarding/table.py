@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from mlops_assets.resources.lake import quoted
+from mlops_assets.core.sql import quoted
 from mlops_assets.resources.table_files import is_parquet, matches
 
 TABLE = "landed"

@@ -10,9 +10,9 @@ from datetime import date
 from itertools import pairwise
 
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
+from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
 from mlops_assets.onboarding.table import Facts, Table
-from mlops_assets.resources.lake import quoted
 
 LONG = 400
 """Days of history from which on rows are landed by month, unless they are asked for otherwise."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
+from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.columns import Column, plain_names
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.table import Facts
 from mlops_assets.onboarding.times import calendar
-from mlops_assets.resources.lake import quoted
 
 MEANS = 3
 """Numbers of a row whose mean over an entity's history becomes a feature."""

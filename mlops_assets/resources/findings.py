@@ -15,9 +15,10 @@ from typing import Any
 from mlops_assets.core.evidence import Novelty
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.feature_code import FEATURE_CODE, built_code, outdated
 from mlops_assets.resources.label_steps import estimate_in
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.registry import ModelDamaged
+from mlops_assets.resources.registry import ModelDamaged, ModelVersion
 
 NAMED = 5
 """Features named in a sentence."""
@@ -26,21 +27,33 @@ NAMED = 5
 def changed_definition(platform: Platform, model: ModelSettings) -> str:
     """How the definition differs from that of the newest version, promoted or not; empty where it does not.
 
-    The newest and not the champion: a candidate that the gate rejected has answered its definition.
+    The newest and not the champion: a candidate that the gate rejected has answered its definition. A changed feature
+    counts when the lake has been built by its code, for what is trained before is made of the old one.
     """
+    if outdated(platform.lake, platform.catalogue, model.features):
+        return ""
     versions = platform.registry.versions(model.name)
     if not versions:
         return ""
-    newest = max(version.version for version in versions)
+    newest = max(versions, key=lambda version: version.version)
     try:
-        recipe = platform.registry.load(model.name, newest).recipe
+        recipe = platform.registry.load(model.name, newest.version).recipe
     except ModelDamaged:
         # Whoever predicts with it fails, and says what to do; a definition is no reason to.
         return ""
     told = _differences(recipe.columns, platform.data(model).columns)
     if recipe.task != model.task:
         told.append(f"the task was {recipe.task} and is {model.task}")
-    return f"The definition has changed since version {newest} was trained: {'; '.join(told)}." if told else ""
+    told += _other_code(platform, model, newest)
+    trained = f"The definition has changed since version {newest.version} was trained"
+    return f"{trained}: {'; '.join(told)}." if told else ""
+
+
+def _other_code(platform: Platform, model: ModelSettings, version: ModelVersion) -> list[str]:
+    """Feature views that another code has built than those a version was trained on; versions from before don't say."""
+    before, now = json.loads(version.tags.get(FEATURE_CODE, "{}")), built_code(platform.lake)
+    changed = [view for view in model.features if view in before and now.get(view, before[view]) != before[view]]
+    return [f"the SQL of {_named(changed)}"] if changed else []
 
 
 def _differences(before: Any, now: list[FeatureColumn]) -> list[str]:

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.sql import quoted
 from mlops_assets.resources import parquet
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.home import Home
@@ -139,11 +140,6 @@ class Lake(dg.ConfigurableResource):
     def fingerprint(path: Path) -> str:
         """What the file says it was made of; empty for a file that says nothing."""
         return parquet.fingerprint(path)
-
-
-def quoted(column: str) -> str:
-    """A column name as an SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
 
 
 def content_hash(frame: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ Here: what the online-store asset does between reading and reporting. Not here: 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.clock import Clock, NoDataYet
+from mlops_assets.resources.feature_code import built_code
 from mlops_assets.resources.platform import Platform
 
 SAMPLE = 50
@@ -44,7 +47,13 @@ def materialize_online(platform: Platform) -> Online | None:
     now = max(_moments(platform), default=None)
     if now is None:
         return None
-    return Online(platform.features.materialize(now), now)
+    # Values that another code has computed stay online until their entity has a newer row: they are all made again.
+    code, of = platform.home.feast / "online_code.json", built_code(platform.lake)
+    before = json.loads(code.read_text(encoding="utf-8")) if code.exists() else {}
+    rebuild = any(of.get(view, known) != known for view, known in before.items())
+    entities = platform.features.materialize(now, rebuild=rebuild)
+    write_text(code, json.dumps({view.name: of[view.name] for view in platform.catalogue.views if view.name in of}))
+    return Online(entities, now)
 
 
 def _moments(platform: Platform) -> Iterator[datetime]:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.drift import Kind
+from mlops_assets.core.sql import quoted
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -136,7 +137,7 @@ def _columns(path: Path) -> dict[str, ColumnKind]:
             table = f"({_read_csv(path, dict(_csv_types(session, path)))})"
             schema = session.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
             texts = [field.name for field in schema if _kind(field.type) == "categorical"]
-            counted = ", ".join(f"count({_quoted(name)})" for name in texts)
+            counted = ", ".join(f"count({quoted(name)})" for name in texts)
             counts = session.sql(f"SELECT {counted} FROM {table}").fetchall()[0] if texts else ()
     empty = {name for name, count in zip(texts, counts, strict=True) if count == 0}
     return {field.name: "empty" if field.name in empty else _kind(field.type) for field in schema}
@@ -172,7 +173,7 @@ def _batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.Recor
                 yield from file.iter_batches(batch_size=rows, columns=list(columns))
             return
         with duckdb.connect() as session:
-            chosen = ", ".join(_quoted(column) for column in columns)
+            chosen = ", ".join(quoted(column) for column in columns)
             table = _read_csv(path, dict(_csv_types(session, path)))
             yield from session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows)
 
@@ -217,10 +218,6 @@ def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
     if types is not None:
         known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in types.items())}}}"
     return f"SELECT * FROM read_csv({_text(str(path))}, header=true, nullstr=[{missing}], {known})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

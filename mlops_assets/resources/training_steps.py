@@ -27,6 +27,7 @@ from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import ANSWERS
+from mlops_assets.resources.feature_code import FEATURE_CODE, built_code
 from mlops_assets.resources.gate_limits import rules_of_what_ships
 from mlops_assets.resources.gating import Scored, compare, score
 from mlops_assets.resources.golden import golden_file
@@ -72,6 +73,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
         "last_event": training.frame[EVENT_TIME].max().isoformat(),
         "label_mean": float(training.frame[LABEL].mean()),
         "path": str(training.path),
+        FEATURE_CODE: {view: code for view, code in built_code(platform.lake).items() if view in model.features},
     }
     platform.write_record(model.name, "training_set", record)
     return record
@@ -103,6 +105,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
         "mlflow_run": run_id,
         "rows": len(training.frame),
         "code_version": code_version(),
+        FEATURE_CODE: prepared.get(FEATURE_CODE, {}),
         "as_of": prepared["as_of"],
         "window": prepared["window"],
         "family": tuned.recipe.family,
@@ -202,6 +205,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
             **({GATE_PREVIOUS: first.metrics["gate_champion"]} if "gate_champion" in first.metrics else {}),
             "code_version": trained["code_version"],
+            FEATURE_CODE: json.dumps(trained.get(FEATURE_CODE, {}), sort_keys=True),
             LIBRARIES: json.dumps(libraries(challenger.recipe.family), sort_keys=True),
             TRAINING_WINDOW: prepared["window"],
             "verdict": "promote" if conclusion.promote else "reject",

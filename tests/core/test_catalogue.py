@@ -279,3 +279,49 @@ def test_an_unset_home_is_the_one_in_the_checkout() -> None:
     expected = PROJECT_ROOT / ".mlops" / "feast" / "online.db"
     assert HomeSqliteOnlineStoreConfig(path="${MLOPS_HOME}/feast/online.db").path == str(expected)
     assert in_home("/srv/mlops/feast/registry.db") == "/srv/mlops/feast/registry.db"
+
+
+def test_a_retired_feature_is_computed_and_not_trained_on(manifest: dict[str, Any]) -> None:
+    columns = manifest["nodes"]["model.x.feat_shop"]["columns"]
+    columns["visits_7d"] = column("visits_7d", "bigint", retired="visits_28d says more")
+    columns["region"] = column("region", "varchar", retired=True)
+    view = parse_manifest(manifest).view("feat_shop")
+    assert [(one.name, one.retired) for one in view.features] == [
+        ("visits_7d", "visits_28d says more"), ("region", "true"), ("zone", "")
+    ]  # fmt: skip
+    assert view.trained_features == ()
+    columns["region"] = column("region", "varchar", retired=True, trained=True)
+    with pytest.raises(CatalogueError, match="remove one of the two"):
+        parse_manifest(manifest)
+
+
+def test_the_code_of_a_view_is_that_of_all_it_is_computed_by(manifest: dict[str, Any]) -> None:
+    view, staging = (manifest["nodes"][f"model.x.{name}"] for name in ("feat_shop", "stg_visits"))
+    view |= {"package_name": "x", "raw_code": "select '--1' as a from t -- why\n where b"}
+    view["depends_on"]["macros"] = ["macro.x.used", "macro.dbt.theirs"]
+    staging["raw_code"] = "select 1"
+    manifest["macros"] = {
+        "macro.x.used": {"package_name": "x", "macro_sql": "{# what #} 1", "depends_on": {"macros": ["macro.x.below"]}},
+        "macro.x.below": {"package_name": "x", "macro_sql": "2", "depends_on": {"macros": []}},
+        "macro.dbt.theirs": {"package_name": "dbt", "macro_sql": "3", "depends_on": {"macros": []}},
+    }
+
+    def code() -> str:
+        return parse_manifest(manifest).view("feat_shop").code
+
+    before = code()
+    view["raw_code"] = "select '--1' as a\nfrom t /* for\nno reason */ where b"
+    manifest["macros"]["macro.x.used"]["macro_sql"] = "1 {# so #}"
+    manifest["macros"]["macro.dbt.theirs"]["macro_sql"] = "4"
+    view["columns"]["region"] |= {"description": "Where.", "config": {"meta": {"trained": False}}}
+    assert code() == before, "comments, blanks, words and dbt's own macros change no value"
+    seen = {before}
+    for change in (
+        lambda: view.update(raw_code="select '--2' as a from t where b"),
+        lambda: staging.update(raw_code="select 2"),
+        lambda: manifest["macros"]["macro.x.below"].update(macro_sql="5"),
+        lambda: view["columns"].pop("region"),
+    ):
+        change()
+        assert code() not in seen
+        seen.add(code())

@@ -1,13 +1,16 @@
-"""A model's limits in YAML: what is read, and what does not fit the task."""
+"""A model's limits and a source's moments in YAML: what is read, and what does not fit."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import yaml
 
+from mlops_assets.core.look_ahead import ROWS, hidden_parts, moments_among
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_settings import SourceSettings
 
 
 def model(text: str = "", **fields: Any) -> ModelSettings:
@@ -50,3 +53,37 @@ def test_fairness_and_limits_are_read_from_yaml() -> None:
 def test_what_does_not_fit_names_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         model(text)
+
+
+def source(**fields: Any) -> SourceSettings:
+    columns = {"sold_at": {"type": "timestamp"}, "day": {"type": "date"}, "paid": {"type": "number", "known_at": "pay"}}
+    base = {"name": "s", "description": "One row.", "files": "s_{partition}*", "event_time": "sold_at"}
+    return SourceSettings.model_validate(
+        {**base, "start": "2013-01-01", "contract": {"columns": columns}, "moments": {"pay": "sold_at + 1"}, **fields}
+    )
+
+
+def test_a_moment_is_a_name_a_column_or_a_time_after_the_event() -> None:
+    found = source(known_at="day", timezone="Europe/Berlin")
+    assert found.moment_sql("pay") == "sold_at + 1"
+    assert found.moment_sql("sold_at") == found.event_sql == '"sold_at"'
+    assert found.moment_sql("day") == "(\"day\" + 1)::timestamp at time zone 'Europe/Berlin'", "over when the day is"
+    assert found.moment_sql("2h later") == '"sold_at" + to_microseconds(7200000000)'
+    parts = [(part.column, part.known_at) for part in hidden_parts(found)]
+    assert parts == [(ROWS, found.moment_sql("day")), ("paid", "sold_at + 1")]
+    assert hidden_parts(source())[0].known_at == '"sold_at"', "rows are known at their event"
+
+
+@pytest.mark.parametrize("wrong", ["arrival", "paid", "soon later"])
+def test_a_moment_that_means_nothing_is_told(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"known_at is .*`moments`|not a duration"):
+        source(known_at=wrong)
+    with pytest.raises(ValueError, match="paid: known_at is 'pay'"):
+        source(moments={})
+
+
+def test_of_many_times_some_are_taken_evenly_and_the_newest() -> None:
+    times = [datetime(2013, 1, day, tzinfo=UTC) for day in range(1, 12)]
+    assert [moment.day for moment in moments_among(times, 2)] == [6, 11]
+    assert moments_among(times[:1], 3) == (times[0],)
+    assert moments_among([], 3) == ()
