@@ -18,10 +18,12 @@ SERVE_PORT ?= 8080
 TRAFFIC ?= 0
 TESTS ?=
 BENCH ?=
+AGAINST ?= main
+START ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check check-format check-lint check-types check-dg check-dbt check-sql bench \
-        format lock clean FORCE
+        dbt-ci format lock clean FORCE
 
 help: ## List what can be made.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +69,9 @@ check-dbt: setup
 
 check-sql: setup
 	$(BIN)/sqlfluff lint dbt_project/models
+
+dbt-ci: setup ## Build and test what differs from AGAINST=main in dbt, and what depends on it, in a scratch schema.
+	$(BIN)/mlops dbt-ci --against $(AGAINST) $(if $(START),--start $(START))
 
 bench: setup ## The benchmarks, as ratios in one run; the table goes to benchmarks/results.md (BENCH="--quick demo").
 	$(BIN)/python benchmarks/run.py $(BENCH)

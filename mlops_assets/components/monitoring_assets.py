@@ -27,6 +27,10 @@ DRIFT_CHECKS = {
     "inputs_match_reference": "No more features than agreed have drifted from what the champion was trained on.",
     "predictions_match_reference": "The champion's scores are distributed as on the rows it was trained on.",
 }
+SERVING_CHECKS = {
+    "served_features_agree_with_offline": "But for monitoring.max_skew of the answers, the online service scored what "
+    "training joins for the same events.",
+}
 PROBE_CHECKS = {"champion_is_best": "No refit and no kept version would have been better by more than its price."}
 PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
 FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
@@ -138,10 +142,14 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
         "against what the champion was trained on; the newest window also as an Evidently report.",
     )
 
-    @_report_asset(f"{model.name}_drift_report", spec, DRIFT_CHECKS)
+    @_report_asset(f"{model.name}_drift_report", spec, {**DRIFT_CHECKS, **SERVING_CHECKS})
     @measured
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
         from mlops_assets.resources.drift_steps import watch_drift
+        from mlops_assets.resources.skew import watch_skew
+
+        if skew := watch_skew(platform, model):
+            yield from _evaluations(SERVING_CHECKS, [skew], spec.key)
 
         watched = watch_drift(platform, model)
         if watched is None:

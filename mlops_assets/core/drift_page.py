@@ -61,7 +61,7 @@ def drift_page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{head}: {html.escape(names[1])}</title>'
-        f"<style>{_style()}</style></head><body><p class=eyebrow>{sides}</p><h1>{head}</h1>"
+        f"<style>{style()}</style></head><body><p class=eyebrow>{sides}</p><h1>{head}</h1>"
         f"<p class=lead>{html.escape(verdict.reason)}</p>{note}"
         "<section><h2>Features</h2><p class=intro>The worst first. Hold the pointer over a number to see its largest "
         f"error by binning.</p><div class=scroll>{_table(drifts, verdict, kl=kl)}</div></section>"
@@ -110,19 +110,20 @@ def _cell(value: float | None, error: float | None = None, *, share: bool = Fals
 
 
 def _card(drift: FeatureDrift, profiles: tuple[Profile, Profile], verdict: DriftVerdict) -> str:
-    grid = profiles[0].grid.features[drift.feature]
-    ref, cur = (profile.counts[drift.feature] for profile in profiles)
-    p, q = ref / ref.sum(), cur / cur.sum()
-    drawing = ""
-    if isinstance(grid, NumericGrid):
-        drawing = _histogram(grid, p, q)
-    elif isinstance(grid, CategoryGrid):
-        drawing = _categories(grid, p, q)
     told = verdict.findings.get(drift.feature, f"{drift.feature} PSI {drift.psi or 0.0:.3g}")
     return (
         f"<figure><figcaption><b>{html.escape(drift.feature)}</b><br>"
-        f"{html.escape(told.removeprefix(drift.feature + ' '))}</figcaption>{drawing}</figure>"
+        f"{html.escape(told.removeprefix(drift.feature + ' '))}</figcaption>{drawing(drift.feature, profiles)}</figure>"
     )
+
+
+def drawing(feature: str, profiles: tuple[Profile, Profile]) -> str:
+    """The distributions of a feature on both sides, as SVG; empty for a feature that cannot be judged."""
+    grid = profiles[0].grid.features[feature]
+    if not isinstance(grid, NumericGrid | CategoryGrid):
+        return ""
+    p, q = (counts / max(1, counts.sum()) for counts in (profile.counts[feature] for profile in profiles))
+    return _histogram(grid, p, q) if isinstance(grid, NumericGrid) else _categories(grid, p, q)
 
 
 def histogram(grid: NumericGrid, p: Array, q: Array) -> tuple[Array, Array, Array]:
@@ -201,7 +202,8 @@ def _categories(grid: CategoryGrid, p: Array, q: Array) -> str:
     )
 
 
-def _style() -> str:
+def style() -> str:
+    """The look that pages of distributions share, as CSS."""
     light, dark = ("".join(f"--{role}:{colour};" for role, colour in palette.items()) for palette in (LIGHT, DARK))
     return (
         f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}@media print{{:root{{{light}}}}}"

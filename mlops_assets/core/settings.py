@@ -144,6 +144,12 @@ class MonitoringSpec(Settings):
     window: str = Field(default="7d", description="day, week, month or a number of days such as 7d.")
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
+    max_skew: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the online answers in which a feature may differ from training's.",
+    )
     costs: dict[str, float] = Field(
         default_factory=dict, description="Cost table; with one, profit per row is reported (`core.metrics.profit`)."
     )

@@ -163,3 +163,15 @@ def tests_of(project_dir: Path, models: Iterable[str]) -> dict[str, list[str]]:
         if node["resource_type"] == "test" and model in found:
             found[model].append(node["name"])
     return found
+
+
+def exposures_of(project_dir: Path) -> dict[str, set[str]]:
+    """Return the models that each dbt exposure names, which are where dbt's lineage ends.
+
+    Args:
+        project_dir: The folder of dbt_project.yml.
+    """
+    manifest = json.loads(ensure_manifest(project_dir).read_text(encoding="utf-8"))
+    names = {key: node["name"] for key, node in manifest["nodes"].items()}
+    found = manifest.get("exposures", {}).values()
+    return {one["name"]: {names[key] for key in one["depends_on"]["nodes"] if key in names} for one in found}

@@ -29,15 +29,19 @@ class ScratchDbt:
     Attributes:
         project: the folder of dbt_project.yml.
         home: where dbt works.
+        target: where it writes its manifest; `target` in the home by default.
+        profiles: the folder of profiles.yml; the project by default.
     """
 
     project: Path
     home: Home
+    target: Path | None = None
+    profiles: Path | None = None
 
     @property
-    def target(self) -> Path:
+    def folder(self) -> Path:
         """Where dbt writes its manifest."""
-        return self.home.root / "target"
+        return self.target or self.home.root / "target"
 
     def run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> list[Any]:
         """Run dbt; results by node, in dbt's order.
@@ -54,8 +58,8 @@ class ScratchDbt:
             if event.info.level == "error":
                 told.append(str(event.info.msg).strip())
 
-        where = ["--project-dir", str(self.project), "--profiles-dir", str(self.project)]
-        where += ["--target-path", str(self.target), "--log-path", str(self.target)]
+        where = ["--project-dir", str(self.project), "--profiles-dir", str(self.profiles or self.project)]
+        where += ["--target-path", str(self.folder), "--log-path", str(self.folder)]
         with working_in(self.home), redirect_stdout(io.StringIO()):
             # dbt keeps its connection between runs, and it may be that of another home.
             DuckDBConnectionManager.close_all_connections()
@@ -76,7 +80,7 @@ class ScratchDbt:
 
     def manifest(self) -> dict[str, Any]:
         """The manifest of the last run, as parsed JSON."""
-        return json.loads((self.target / "manifest.json").read_text(encoding="utf-8"))
+        return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.resources.catalogue import DbtParseError
+from mlops_assets.resources.catalogue import DbtParseError, exposures_of
 from mlops_assets.resources.home import Home
-from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.platform import DBT_PROJECT, Platform
 
 State = Literal["good", "look", "broken"]
 LEAST_FREE = 2 * 2**30
@@ -127,6 +127,11 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     if lacking := sorted(wanted - label.entities.keys()):
         told = f"{label.name} lacks the keys {', '.join(lacking)} that its feature views are joined by"
         yield Finding(name, "broken", told, f"Select them in {label.name}.sql, and list them under `entities`.")
+    exposed, reads = exposures_of(DBT_PROJECT).get(name, set()), {label.name, *model.features}
+    if exposed != reads:
+        names = (", ".join(sorted(each)) or "nothing" for each in (exposed, reads))
+        told = "dbt's exposure {} names {}, and the model reads {}".format(name, *names)
+        yield Finding(name, "look", told, "Correct its `depends_on` (dbt_project/models/exposures.yml).")
     partitioned = [source for source in read if source.grain == model.grain]
     if not partitioned:
         grains = ", ".join(sorted({source.grain for source in read}))

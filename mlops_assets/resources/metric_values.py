@@ -24,6 +24,7 @@ from mlops_assets.resources.costs import Costs
 from mlops_assets.resources.evidence import REPORTS
 from mlops_assets.resources.incidents import Incidents
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
+from mlops_assets.resources.skew import REPORT as SKEW
 
 TOP_FEATURES = 20
 """The most drifted ones have a series each; the drift report has all."""
@@ -87,6 +88,11 @@ def reports(platform: Platform) -> Iterator[Sample]:
             yield Sample("window_end_timestamp_seconds", (name, report), _time(newest["end"]).timestamp())
             for check in newest["checks"]:
                 yield from _check(name, check)
+        for summary in _summaries(platform, name, SKEW)[-1:]:
+            for check in summary["checks"]:
+                yield from _check(name, check)
+            for feature, share in list(summary["features"].items())[:TOP_FEATURES]:
+                yield Sample("serving_skew_share", (name, feature), share)
         yield from _performance(name, _summaries(platform, name, "performance"))
         yield from _features(platform, name)
 

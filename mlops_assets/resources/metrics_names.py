@@ -77,6 +77,9 @@ METRICS: tuple[Spec, ...] = (
     _gauge("check_value", "model check", "The number that it held against its limit."),
     _gauge("check_limit", "model check", "That limit."),
     _gauge("drift_share", "model", "Share of features over their level in the newest window."),
+    _gauge(
+        "serving_skew_share", "model feature", "Share of online answers in which a feature differs from training's."
+    ),
     _gauge("feature_psi", "model feature", "Population stability index of the most drifted features."),
     _gauge("performance", "model metric", "Measured on the labels of the newest window that has any."),
     _gauge("performance_lower", "model metric", "Lower end of its interval by days."),

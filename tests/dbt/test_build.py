@@ -9,6 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.catalogue import exposures_of
+from mlops_assets.resources.settings_files import read_settings
+from mlops_assets.resources.sources import DEFS
 from tests.dbt.conftest import PROJECT, Dbt, files, rows
 
 FEATURE_MODELS = {
@@ -119,6 +123,12 @@ def test_nothing_landed_gives_typed_empty_views_and_no_files(tmp_path: Path) -> 
             assert view.fetchall() == []
             assert types["event_timestamp"] == "TIMESTAMP WITH TIME ZONE"
             assert types["partition"] == "DATE"
+
+
+def test_the_lineage_ends_in_the_models() -> None:
+    models = read_settings(DEFS, ModelSettings)
+    reads = {name: {model.label.model, *model.features} for name, model in models.items()}
+    assert exposures_of(PROJECT) == reads, "hold models/exposures.yml to the models' YAML"
 
 
 MUTATIONS = {

@@ -1,0 +1,103 @@
+"""`mlops feature-report` and `mlops dbt-ci`: what a change of the dbt project makes, before it is merged.
+
+Here: the commands. Not here: the build (`resources.dbt_ci`), the comparison (`core.feature_report`), the page
+(`core.feature_report_page`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from mlops_assets.commands.console import AsJson, example, say, say_json, say_table
+from mlops_assets.resources.home import Home
+
+Against = Annotated[str, typer.Option(metavar="REF", help="Branch, tag or commit to compare with.")]
+Start = Annotated[
+    str | None,
+    typer.Option(metavar="DAY", help="Build from this day on, as 2013-01-01.", show_default="all that has landed"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        "feature-report",
+        epilog=example("mlops feature-report", "mlops feature-report --against v1.2 --html change.html"),
+    )(feature_report)
+    app.command("dbt-ci", epilog=example("mlops dbt-ci", "mlops dbt-ci --against origin/main --start 2013-06-01"))(
+        dbt_ci
+    )
+
+
+def feature_report(
+    against: Against = "main",
+    start: Start = None,
+    rows: Annotated[int, typer.Option(min=500, help="Labelled rows of each model to sample.")] = 20_000,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Where the page goes.", show_default="reports/features.html"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the dbt models of the working tree against those of a git ref: values, drift, and what models gain.
+
+    What changed is built aside, from this home's raw data; neither lake nor warehouse is touched. The page needs no
+    network: attach it to the pull request. How to read it: docs/analytics-engineers.md.
+    """
+    from dataclasses import asdict
+
+    from mlops_assets.core.feature_report_page import feature_report_page, gain, lead, share
+    from mlops_assets.resources.atomic import write_text
+    from mlops_assets.resources.feature_report import report
+    from mlops_assets.resources.platform import DBT_PROJECT, Platform
+
+    home = Home.from_environment()
+    found = report(Platform.of(home), DBT_PROJECT, against, start=start, rows=rows, progress=_tell(quiet=as_json))
+    page = html or home.root / "reports" / "features.html"
+    write_text(page, feature_report_page(found.views, found.models, against=against, told=found.told))
+    if as_json:
+        say_json({"against": against, **asdict(found), "page": str(page)})
+        return
+    for view in found.views:
+        cells = [
+            (one.name, one.state, one.changed, *map(share, one.missing), "" if one.psi is None else f"{one.psi:.3f}")
+            for one in view.features
+        ]
+        heads = ["feature", "state", "rows with another value", "missing before", "after", "PSI"]
+        say_table(f"{view.view}: {view.rows[0]:,} rows before, {view.rows[1]:,} after", heads, cells)
+        say(escape(f"{view.online} {view.guard}"))
+    if found.models:
+        gains = [(m.model, gain(m.against_before) or m.why, gain(m.against_without)) for m in found.models]
+        say_table("What models gain", ["model", "after against before", "with against without"], gains)
+    say(escape(lead(found.views, found.models)))
+    say(f"Page: {page}")
+
+
+def dbt_ci(against: Against = "main", start: Start = None) -> None:
+    """Build and test the dbt models that differ from a git ref, and what depends on them, in a scratch schema.
+
+    Everything else is read where it stands (dbt's state and defer); neither lake nor warehouse is touched. A model that
+    cannot be built, a test that fails, or a column gone that a version in production needs ends it with exit code 1.
+    """
+    from mlops_assets.resources.dbt_ci import changed
+    from mlops_assets.resources.feature_code import missing_features
+    from mlops_assets.resources.platform import DBT_PROJECT, Platform
+
+    home = Home.from_environment()
+    missing = missing_features(Platform.of(home))
+    if missing:
+        raise ValueError(f"{' '.join(missing)} Put the column back and retire it (`meta: {{retired: true}}`).")
+    with changed(home, DBT_PROJECT, against, start=start) as change:
+        if not change.built:
+            say(f"No model differs from {escape(against)}.")
+            return
+        say(f"Built {len(change.built)} models, {change.checks} tests passed: {escape(', '.join(change.built))}.")
+
+
+def _tell(*, quiet: bool) -> Callable[[str], None]:
+    return lambda what: None if quiet else say(f"[dim]{escape(what)}[/dim]")
