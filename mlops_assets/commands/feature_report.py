@@ -82,21 +82,29 @@ def dbt_ci(against: Against = "main", start: Start = None) -> None:
     """Build and test the dbt models that differ from a git ref, and what depends on them, in a scratch schema.
 
     Everything else is read where it stands (dbt's state and defer); neither lake nor warehouse is touched. A model that
-    cannot be built, a test that fails, or a column gone that a version in production needs ends it with exit code 1.
+    cannot be built, a test that fails, a feature that looks ahead, or a column gone that a version in production needs
+    ends it with exit code 1.
     """
     from mlops_assets.resources.dbt_ci import changed
-    from mlops_assets.resources.feature_code import missing_features
+    from mlops_assets.resources.feature_code import refuse_missing_features
+    from mlops_assets.resources.look_ahead import guard
     from mlops_assets.resources.platform import DBT_PROJECT, Platform
 
     home = Home.from_environment()
-    missing = missing_features(Platform.of(home))
-    if missing:
-        raise ValueError(f"{' '.join(missing)} Put the column back and retire it (`meta: {{retired: true}}`).")
+    platform = Platform.of(home)
+    refuse_missing_features(platform)
     with changed(home, DBT_PROJECT, against, start=start) as change:
         if not change.built:
             say(f"No model differs from {escape(against)}.")
             return
         say(f"Built {len(change.built)} models, {change.checks} tests passed: {escape(', '.join(change.built))}.")
+        views = [view.name for view in change.after.views if view.name in change.built]
+        sources = platform.sources.settings()
+        found = list(guard(home, DBT_PROJECT, change.after, sources, views=views)) if views else []
+    for result in found:
+        say(escape(result.sentence))
+    if any(result.peeks for result in found):
+        raise typer.Exit(1)
 
 
 def _tell(*, quiet: bool) -> Callable[[str], None]:

@@ -54,7 +54,8 @@ def lead(views: Sequence[ViewChange], models: Sequence[ModelChange]) -> str:
     gains = "; ".join(
         f"{one.model} {gain(one.against_before)}" if one.against_before else f"{one.model}: no figure" for one in models
     )
-    return f"{len(views)} feature views: {features}. {'Gain of the models: ' + gains + '.' if gains else ''}".strip()
+    counted = f"{len(views)} feature view{'s' if len(views) > 1 else ''}: {features}."
+    return f"{counted} Gain of the models: {gains}." if gains else counted
 
 
 def share(value: float | None) -> str:

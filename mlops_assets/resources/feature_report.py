@@ -31,7 +31,8 @@ from mlops_assets.core.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.windows import local_days
-from mlops_assets.feast_store.sql import AsofView, Bounds, History, asof
+from mlops_assets.feast_store.sql import AsofView, Bounds, History, places
+from mlops_assets.feast_store.sql import values as values_sql
 from mlops_assets.resources.dbt_ci import Change, changed
 from mlops_assets.resources.feature_code import built_code
 from mlops_assets.resources.home import Home, HomeSettings, working_in
@@ -281,5 +282,6 @@ def _joined(home: Home, catalogue: Catalogue, model: ModelSettings, rows: pd.Dat
             )
             join = AsofView(history, tuple(view.entities), tuple(f"{name}__{one}" for one in names), view.ttl or None)
             newest = Bounds(newest_known=rows[EVENT_TIME].max().to_pydatetime() + timedelta(microseconds=1))
-            parts.append(connection.execute(asof(join, "spine", newest)).df())
+            values, where = connection.execute(values_sql(join, newest)).df(), places(join, "spine", newest)
+            parts.append(values.reindex(connection.execute(where).df()["n"]).reset_index(drop=True))
     return pd.concat(parts, axis=1)

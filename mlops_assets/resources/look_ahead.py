@@ -134,10 +134,11 @@ def _newest_end(lake: Lake, view: FeatureView, sources: Mapping[str, SourceSetti
     for name in view.sources:
         source = sources.get(name)
         if source is not None and source.grain != "none":
-            partitions = lake.partitions("raw", name)
-            if not partitions:
+            # A day may be in several files, one an hour.
+            days = {path.parent.name.partition("=")[2] for path in lake.folder("raw", name).glob("partition=*/data*")}
+            if not days:
                 return None
-            ends.append(source.end_of(max(partitions)))
+            ends.append(source.end_of(date.fromisoformat(max(days))))
     return min(ends, default=None)
 
 

@@ -72,6 +72,9 @@ def test_the_commands_are_all_there() -> None:
         "stream run",
         "stream list",
         "stream retry",
+        "look-ahead",
+        "feature-report",
+        "dbt-ci",
     }
     assert {" ".join(path) for path in COMMANDS} == wanted
 

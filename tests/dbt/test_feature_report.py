@@ -1,0 +1,98 @@
+"""A change of the dbt project against its main branch: what is built, what is told of it, and what stays untouched."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.core.feature_report_page import feature_report_page
+from mlops_assets.resources.dbt_ci import NothingToCompare, changed
+from mlops_assets.resources.dbt_runs import DbtFailed
+from mlops_assets.resources.feature_report import report
+from mlops_assets.resources.home import Home
+from tests.dbt.conftest import PROJECT
+from tests.real_slice import World
+
+VIEW = Path("models/features/feat_origin_weather")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project in a checkout of its own; on the working tree one feature is halved and another is new."""
+    project = tmp_path / "checkout" / "dbt_project"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    git(project.parent, "init", "-q", "-b", "main")
+    git(project.parent, "add", ".")
+    git(project.parent, "commit", "-qm", "as it is")
+    sql, yml = (project / VIEW.with_suffix(suffix) for suffix in (".sql", ".yml"))
+    new = "humidity_percent / 2 as humidity_percent,\n        temperature_f - dew_point_f as spread_f,"
+    sql.write_text(sql.read_text().replace("humidity_percent,", new))
+    column = "      - {name: spread_f, description: Dew point spread., data_type: double}\n      - name: wind_speed"
+    yml.write_text(yml.read_text().replace("      - name: wind_speed", column, 1))
+    return project
+
+
+@pytest.fixture
+def home(world: World, slice_home: Home) -> Home:
+    """A home with a champion, and the warehouse that its lake was built with."""
+    shutil.copy(slice_home.warehouse, world.home.warehouse)
+    return world.home
+
+
+@pytest.mark.slow
+def test_what_a_change_does_is_told_and_nothing_is_touched(world: World, home: Home, project: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in home.lake.rglob("*.parquet")}
+    warehouse = home.warehouse.read_bytes()
+    found = report(world.platform, project, "main", start="2013-01-15", rows=4_000)
+    (view,) = found.views
+    assert (view.view, view.rows[0] == view.rows[1] > 3_000, view.gone, view.added) == (VIEW.name, True, 0, 0)
+    assert found.told[0] == f"Built aside: {VIEW.name}. Everything else was read where it stands."
+    features = {one.name: one for one in view.features}
+    assert [one.state for one in view.features][:3] == ["new", "changed", "same"]
+    assert features["humidity_percent"].changed == view.rows[0]
+    assert features["humidity_percent"].psi > 1 > 0.001 > features["temperature_f"].psi
+    assert features["spread_f"].missing[0] is None
+    assert "agree" in view.online
+    assert "no feature looks ahead" in view.guard
+    gains = {one.model: one for one in found.models}
+    assert gains.keys() == {"flight_delay", "arrival_delay"}
+    assert gains["flight_delay"].recipe == "the recipe of version 1"
+    for one in found.models:
+        assert one.against_before is not None
+        assert one.against_without is not None
+        assert one.against_before.n_blocks >= 8
+    page = feature_report_page(found.views, found.models, against="main", told=found.told)
+    assert not re.findall(r"<script|https?://(?!www\.w3\.org)", page)
+    assert {path: path.stat().st_mtime_ns for path in home.lake.rglob("*.parquet")} == files
+    assert home.warehouse.read_bytes() == warehouse
+
+
+@pytest.mark.slow
+def test_only_what_changed_is_built_with_its_tests(home: Home, project: Path) -> None:
+    with changed(home, project, "main", start="2013-03-01") as change:
+        assert change.built == (VIEW.name,)
+        assert change.checks == 4, "three tests of the data and a unit test"
+    sql = project / VIEW.with_suffix(".sql")
+    sql.write_text(sql.read_text().replace("humidity_percent / 2", "humidity_percent * 2"))
+    failing = "feat_origin_weather_invariants_hold"
+    with pytest.raises(DbtFailed, match=failing), changed(home, project, "main", start="2013-03-01"):
+        pass
+    git(project.parent, "commit", "-qam", "wrong, and committed")
+    with changed(home, project, "main", start="2013-03-01") as change:
+        assert change.built == ()
+    with pytest.raises(NothingToCompare, match="--against"), changed(home, project, "no-such-branch"):
+        pass
+
+
+def test_a_home_that_was_never_built_has_nothing_to_defer_to(tmp_path: Path, project: Path) -> None:
+    with pytest.raises(NothingToCompare, match="build once"), changed(Home(tmp_path / "new"), project, "main"):
+        pass
