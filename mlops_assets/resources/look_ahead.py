@@ -108,11 +108,11 @@ def guard(
     with scratch_home(home) as scratch:
         by_range: dict[tuple[str, str], Compiled] = {}
         for view in [catalogue.view(name) for name in views] if views else catalogue.views:
-            end = _newest_end(lake, view, sources)
-            if end is None:
+            newest = _newest_days(lake, view, sources, days)
+            if newest is None:
                 yield LookAhead(view.name, (), 0, ())
                 continue
-            span = ((end - timedelta(days=days)).isoformat(), end.isoformat())
+            span = (newest[0].isoformat(), newest[1].isoformat())
             if span not in by_range:
                 by_range[span] = compiled(project, scratch, {"start": span[0], "end": span[1]})
             yield look_at(by_range[span], view, sources, moments=moments)
@@ -128,18 +128,24 @@ def compiled(project: Path, scratch: Home, variables: Mapping[str, str]) -> Comp
     return Compiled({**manifest["sources"], **nodes}, project)
 
 
-def _newest_end(lake: Lake, view: FeatureView, sources: Mapping[str, SourceSettings]) -> date | None:
-    """The first day after the days for which all of a view's partitioned sources have data."""
+def _newest_days(
+    lake: Lake, view: FeatureView, sources: Mapping[str, SourceSettings], days: int
+) -> tuple[date, date] | None:
+    """The newest days [start, end) for which all of a view's partitioned sources have data, in whole partitions."""
+    partitioned = [sources[name] for name in view.sources if name in sources and sources[name].grain != "none"]
     ends = []
-    for name in view.sources:
-        source = sources.get(name)
-        if source is not None and source.grain != "none":
-            # A day may be in several files, one an hour.
-            days = {path.parent.name.partition("=")[2] for path in lake.folder("raw", name).glob("partition=*/data*")}
-            if not days:
-                return None
-            ends.append(source.end_of(date.fromisoformat(max(days))))
-    return min(ends, default=None)
+    for source in partitioned:
+        # A day may be in several files, one an hour.
+        found = {
+            path.parent.name.partition("=")[2] for path in lake.folder("raw", source.name).glob("partition=*/data*")
+        }
+        if not found:
+            return None
+        ends.append(source.end_of(date.fromisoformat(max(found))))
+    if not ends:
+        return None
+    start = min(ends) - timedelta(days=days)
+    return min(source.partition_of(start) for source in partitioned), min(ends)
 
 
 def look_at(project: Compiled, view: FeatureView, sources: Mapping[str, SourceSettings], *, moments: int) -> LookAhead:

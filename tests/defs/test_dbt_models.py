@@ -29,3 +29,12 @@ def test_a_view_shows_no_rows(slice_home: Home) -> None:
     assert event is not None
     assert event.asset_materialization is not None
     assert "dagster/row_count" not in event.asset_materialization.metadata
+
+
+def test_the_code_version_of_a_view_is_that_of_all_it_is_computed_by() -> None:
+    from mlops_assets.defs.dbt_models import dbt_models
+
+    shown = {spec.key.path[-1]: spec.code_version for spec in dbt_models.specs}
+    views = Platform.of().catalogue.views
+    assert {view.name: shown[view.name] for view in views} == {view.name: view.code for view in views}
+    assert len({shown[view.name] for view in views}) == len(views)
