@@ -151,7 +151,12 @@ def _newest_days(
 def look_at(project: Compiled, view: FeatureView, sources: Mapping[str, SourceSettings], *, moments: int) -> LookAhead:
     """Compute one view from everything and as of some moments, and compare."""
     nodes = project.above(view.name)
-    parts = [part for name in view.sources if name in sources for part in hidden_parts(sources[name])]
+    if strange := sorted(set(view.sources) - sources.keys()):
+        raise CannotGuard(
+            f"{view.name} is built from {', '.join(strange)}, which no YAML declares: nothing says when its rows are "
+            "known. Declare it in mlops_assets/defs/<source>/defs.yaml (docs/sources.md)."
+        )
+    parts = [part for name in view.sources for part in hidden_parts(sources[name])]
     with _tables(project, nodes) as connection:
         try:
             _show(connection, nodes, (), None)
