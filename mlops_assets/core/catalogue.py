@@ -189,6 +189,11 @@ class Catalogue:
         return _named(self.labels, name, "label model", "label")
 
     @property
+    def models(self) -> tuple[FeatureView | LabelModel, ...]:
+        """All that stands in the lake: feature views and label models."""
+        return (*self.views, *self.labels)
+
+    @property
     def entities(self) -> dict[str, str]:
         """Every join key of the feature views with its dtype."""
         return {key: dtype for view in self.views for key, dtype in view.entities.items()}
@@ -205,8 +210,7 @@ class Catalogue:
 
     def readers(self, source: str) -> frozenset[str]:
         """Return the names of the feature views and label models that are built from a raw source."""
-        entries: list[FeatureView | LabelModel] = [*self.views, *self.labels]
-        return frozenset(entry.name for entry in entries if source in entry.sources)
+        return frozenset(entry.name for entry in self.models if source in entry.sources)
 
     def sources_of(self, models: Iterable[str]) -> frozenset[str]:
         """Return the names of the raw sources that these feature views and label models are built from.

@@ -34,8 +34,8 @@ def built_code(lake: Lake) -> dict[str, str]:
 def mark_code(lake: Lake, catalogue: Catalogue, models: Iterable[str]) -> None:
     """Put on record that these models stand in the lake as their code is now."""
     named = set(models)
-    now = {entry.name: entry.code for entry in (*catalogue.views, *catalogue.labels) if entry.name in named}
-    known = {entry.name for entry in (*catalogue.views, *catalogue.labels)}
+    now = {entry.name: entry.code for entry in catalogue.models if entry.name in named}
+    known = {entry.name for entry in catalogue.models}
     kept = {name: code for name, code in built_code(lake).items() if name in known}
     write_text(lake.folder("_code.json"), json.dumps({**kept, **now}, indent=1, sort_keys=True))
 
@@ -43,13 +43,12 @@ def mark_code(lake: Lake, catalogue: Catalogue, models: Iterable[str]) -> None:
 def outdated(lake: Lake, catalogue: Catalogue, models: Iterable[str]) -> list[str]:
     """Those of these models that stand in the lake as another code has built them."""
     named, built = set(models), built_code(lake)
-    entries = (*catalogue.views, *catalogue.labels)
-    return [e.name for e in entries if e.name in named and built.get(e.name, e.code) != e.code]
+    return [e.name for e in catalogue.models if e.name in named and built.get(e.name, e.code) != e.code]
 
 
 def gone(lake: Lake, catalogue: Catalogue) -> list[str]:
     """Models that stand in the lake and are no longer declared."""
-    known = {entry.name for entry in (*catalogue.views, *catalogue.labels)}
+    known = {entry.name for entry in catalogue.models}
     return sorted(built_code(lake).keys() - known)
 
 

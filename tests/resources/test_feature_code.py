@@ -34,7 +34,7 @@ def edited(catalogue: Catalogue, view: str, *, without: str = "", code: str = "e
 def test_what_the_lake_was_built_by_is_known(world: World) -> None:
     lake, catalogue = world.platform.lake, world.platform.catalogue
     views = [view.name for view in catalogue.views]
-    declared = {entry.name: entry.code for entry in (*catalogue.views, *catalogue.labels)}
+    declared = {entry.name: entry.code for entry in catalogue.models}
     built = [path.name for layer in ("features", "labels") for path in lake.folder(layer).iterdir()]
     assert built_code(lake) == {name: declared[name] for name in built}
     assert (outdated(lake, catalogue, views), gone(lake, catalogue)) == ([], [])
