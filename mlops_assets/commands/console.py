@@ -127,7 +127,7 @@ def say_entry(head: str, text: str) -> None:
     console = Console()
     console.print(head, soft_wrap=True)
     if text:
-        console.print(Padding(escape(text), (0, 0, 0, 4)))
+        console.print(Padding(escape(text), (0, 0, 0, 4), expand=False))
 
 
 @contextmanager

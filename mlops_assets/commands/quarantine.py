@@ -61,7 +61,9 @@ def list_(as_json: AsJson = False) -> None:
 @app.command(epilog=example("mlops quarantine release weather 2013-07-04 --reason 'the new station is right'"))
 def release(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A landing source, as its YAML names it.")],
-    partition: Annotated[str, typer.Argument(metavar="PARTITION", help="Its first day, an hour such as 2013-07-04T13, or `whole`.")],
+    partition: Annotated[
+        str, typer.Argument(metavar="PARTITION", help="Its first day, an hour such as 2013-07-04T13, or `whole`.")
+    ],
     reason: Reason,
 ) -> None:
     """Let a partition in as it is, against its contract; the next landing run takes it.
