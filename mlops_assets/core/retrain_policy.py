@@ -46,8 +46,8 @@ class RetrainPolicy:
             longer of 30 days and 6 windows; `never` switches it off.
         growth: new labels, as a share of those known when the champion was trained, that start a candidate (never a
             promotion), 0.5 by default: what more rows are worth goes with their logarithm. `never` switches it off.
-        definition_change: whether a changed definition (features added, gone or of another kind, another task) starts a
-            candidate, true by default; once for each definition.
+        definition_change: whether a changed definition (features added, gone or of another kind, edited SQL, another
+            task) starts a candidate, true by default; once for each definition.
         max_novelty: share of rows unlike those the champion was trained on (outside their joint support; 0.01 is
             usual) above which a candidate is started, off by default: what new rows are worth, the probe measures.
         min_matured_labels: fewest new labels to train for, 500 by default; the first model needs as many.

@@ -107,6 +107,8 @@ def _told(change: Change, platform: Platform, ref: str, names: Sequence[str], st
     yield f"Built aside: {', '.join(change.built) or 'nothing'}. Everything else was read where it stands."
     days = f"from {start} on" if start else "all"
     yield f"Days: {days}. Shares and distributions are of up to {SAMPLE:,} rows a side."
+    if labels := [label.name for label in change.after.labels if label.name in change.built]:
+        yield f"The label models {', '.join(labels)} changed too; models were judged by the labels in this home's lake."
     built = built_code(platform.lake)
     before = {view.name: view.code for view in change.before.views}
     other = [name for name in names if name in before and built.get(name, before[name]) != before[name]]

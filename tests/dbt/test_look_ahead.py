@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import Result
 
 from mlops_assets.core.look_ahead import ROWS, LookAhead
 from mlops_assets.landing.card_payments import CONFIRMATIONS, PAYMENTS, ConfirmationFiles, demo_world, feed
+from mlops_assets.resources import look_ahead
 from mlops_assets.resources.catalogue import load_catalogue
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.look_ahead import CannotGuard, guard
@@ -94,7 +97,9 @@ def test_no_feature_of_the_project_looks_ahead(landed: Path) -> None:
     assert sorted(landed.rglob("*")) == before, "nothing is written"
 
 
-def test_features_that_peek_are_named_with_rows(raw_home: Path, tmp_path: Path) -> None:
+def test_features_that_peek_are_named_with_rows(
+    raw_home: Path, tmp_path: Path, mlops: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = tmp_path / "dbt_project"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("logs"))
     for view, changes in PEEKS.items():
@@ -115,6 +120,12 @@ def test_features_that_peek_are_named_with_rows(raw_home: Path, tmp_path: Path) 
             assert row["known_then"] != row["with_later_data"]
         assert f"{view} looks ahead" in found[view].sentence
     assert [peek.feature for peek in found["feat_flight"].peeks] == ["distance_miles"], "the other features are sound"
+    monkeypatch.setattr(look_ahead, "guard", lambda *_, **__: iter(found.values()))
+    said = mlops("--home", str(raw_home), "look-ahead")
+    assert said.exit_code == 1
+    shown = " ".join(said.stdout.split())
+    assert "feat_flight.distance_miles" in shown
+    assert "feat_route_history: no feature looks ahead" in shown
 
 
 def test_a_moment_that_is_no_sql_is_named(raw_home: Path) -> None:
@@ -135,7 +146,8 @@ def test_a_moment_that_is_no_sql_is_named(raw_home: Path) -> None:
         )
 
 
-def test_nothing_landed_is_nothing_compared(tmp_path: Path) -> None:
-    (found,) = guarded(tmp_path, PROJECT, "feat_origin_weather").values()
-    assert (found.passed, found.rows) == (None, 0)
-    assert "Land data" in found.sentence
+def test_nothing_landed_is_nothing_compared(tmp_path: Path, mlops: Callable[..., Result]) -> None:
+    said = mlops("--home", str(tmp_path), "look-ahead", "feat_origin_weather", "--json")
+    (found,) = json.loads(said.stdout)
+    assert (said.exit_code, found["passed"], found["rows"]) == (0, None, 0)
+    assert "Land data" in found["sentence"]

@@ -16,7 +16,9 @@ from mlops_assets.definitions import build_definitions
 from mlops_assets.defs import dbt_models
 from mlops_assets.replay.engine import Engine, RunFailed
 from mlops_assets.resources.feature_code import FEATURE_CODE, built_code, gone, mark_code, missing_features, outdated
+from mlops_assets.resources.features import Features
 from mlops_assets.resources.findings import changed_definition
+from mlops_assets.resources.online_steps import materialize_online
 from mlops_assets.resources.platform import Platform
 from tests.real_slice import LAST_DAY, World
 
@@ -80,6 +82,15 @@ def test_a_column_that_the_champion_needs_cannot_go(world: World, monkeypatch: p
         RunFailed, match=r"version 1 \(champion\) needs feat_flight__distance_miles(?s:.*)retired: true"
     ):
         engine.execute(NEWEST, only=[dg.AssetKey("stg_flights"), dg.AssetKey("feat_flight")])
+
+
+def test_the_online_store_is_made_anew_by_the_new_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuilt = []
+    monkeypatch.setattr(Features, "materialize", lambda _, now, *, rebuild: rebuilt.append(rebuild) or {})
+    for code in ("before", "before", "after", "after"):
+        mark_code(world.platform.lake, edited(world.platform.catalogue, WEATHER, code=code), [WEATHER])
+        materialize_online(world.platform)
+    assert rebuilt == [False, False, True, False]
 
 
 @pytest.mark.slow
