@@ -84,7 +84,8 @@ def changed(home: Home, project: Path, ref: str, *, start: str | None = None, te
         )
         kinds = [(result.node.resource_type, result.node.name) for result in results]
         built = tuple(name for kind, name in kinds if kind == "model")
-        yield Change(scratch, built, len(kinds) - len(built), parse_manifest(state), parse_manifest(dbt.manifest()))
+        checks = sum(kind in ("test", "unit_test") for kind, _ in kinds)
+        yield Change(scratch, built, checks, parse_manifest(state), parse_manifest(dbt.manifest()))
 
 
 def _at(project: Path, ref: str, to: Path) -> Path:
