@@ -118,7 +118,7 @@ def demo(
         replayed = run(home=home, trials=trials, progress=progress)
     _say_result(replayed)
     for change in replayed.result.get("changes", ()):
-        found = f"found after {change['days']} days" if change["found"] else "not found"
+        found = f"found after {change['days']} days" if change["found"] else "no check failed that had held before"
         promoted = f", a model that knows of it promoted by {change['promoted']}" if change["promoted"] else ""
         say(f"{change['first']}: {change['story']}: {found}{promoted}.")
 

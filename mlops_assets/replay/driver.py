@@ -22,6 +22,7 @@ import dagster as dg
 
 from mlops_assets.components.jobs import watching
 from mlops_assets.components.partitions import span_tags
+from mlops_assets.core.evidence import CheckResult
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import Window, midnight, parse_duration, parse_every, window_at
@@ -273,8 +274,13 @@ class _Replay:
         return period.end.isoformat() in self._state()["done"]
 
     def _remember(self, period: Window) -> None:
-        state = self._state()
-        write_text(self.state_file, json.dumps({**state, "done": [*state["done"], period.end.isoformat()]}, indent=1))
+        state, at = self._state(), period.end.isoformat()
+        failing = dict.fromkeys(map(_key, self._failing()), at) | state.get("failing", {})
+        write_text(self.state_file, json.dumps({"done": [*state["done"], at], "failing": failing}, indent=1))
+
+    def _failing(self) -> list[CheckResult]:
+        """Checks that failed on any window, as far as that is known now: labels come later than their window."""
+        return [check for check in window_checks(self.platform, self.model) if check.passed is False]
 
     def _result(self, lives: Lives) -> dict[str, Any]:
         """`replay.json`."""
@@ -311,24 +317,30 @@ class _Replay:
 
     def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
         entries = self.platform.ledger.entries(self.model.name)
-        at = period.end.astimezone(UTC).isoformat()
-        decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == at]
+        moment = period.end.astimezone(UTC).isoformat()
+        decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == moment]
         # A retraining is followed by nothing at the same moment; without one the last word counts.
         acted = (d for d in decisions if d["action"] in ("retrain", "revert"))
         decision = next(acted, decisions[-1] if decisions else None)
         outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
         outcome = outcomes.get(decision["id"]) if decision else None
         checks: dict[str, bool | None] = {}
+        failing, failed_at = self._state().get("failing", {}), dict[str, str]()
         for check in window_checks(self.platform, self.model):
             if period.start < check.window_end <= period.end and checks.get(check.name) is not False:
                 # With several windows in a period, one that failed is what the period is remembered for.
                 checks[check.name] = check.passed
+                if check.passed is False and (at := failing.get(_key(check))):
+                    failed_at.setdefault(
+                        check.name, datetime.fromisoformat(at).astimezone(self.model.zone).date().isoformat()
+                    )
         return {
             "start": period.start.astimezone(self.model.zone).date().isoformat(),
             "end": period.end.astimezone(self.model.zone).date().isoformat(),
             "label": period.label(self.model.timezone),
             **scored,
             "checks": checks,
+            "failed_at": failed_at,
             "decision": decision["action"] if decision else "wait",
             "rule": decision["rule"] if decision else "nothing",
             "reason": " ".join(decision["reasons"]) if decision else "Nothing changed since the last decision.",
@@ -364,6 +376,10 @@ class _Replay:
                 for version in reversed(self.platform.registry.versions(self.model.name))
             },
         }
+
+
+def _key(check: CheckResult) -> str:
+    return f"{check.name} {check.window_end.isoformat()}"
 
 
 def _spent(home: Home, seconds: float) -> float:

@@ -19,7 +19,7 @@ Mlops = Callable[..., Result]
 def test_doctor_on_a_new_home(mlops: Mlops) -> None:
     sound = mlops("doctor")
     assert sound.exit_code == 0, sound.stdout
-    assert "2 models" in sound.stdout
+    assert "3 models" in sound.stdout
     assert "0 broken" in sound.stdout
     assert "Land its files, and let mlops up run." in sound.stdout, "what to look at ends in what to do"
 
@@ -35,7 +35,7 @@ def test_doctor_on_one_model_for_programs_and_on_a_full_disk(mlops: Mlops, monke
     assert disk["mend"] == "Make room: mlops clean --dry-run says what may go."
     told = mlops("doctor", "train_delay")
     assert told.exit_code != 0
-    assert "There is no model 'train_delay'. Known: arrival_delay, flight_delay" in told.stderr
+    assert "There is no model 'train_delay'. Known: arrival_delay, card_fraud, flight_delay" in told.stderr
 
 
 def test_clean_says_first_and_removes_then(mlops: Mlops, home: Home) -> None:
