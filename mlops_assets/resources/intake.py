@@ -219,6 +219,7 @@ class Intake:
             for verdict, frame in zip(good, frames, strict=True):
                 rows = table.slice(offset, len(frame))
                 self.lake.write(rows, self.raw_file(verdict.partition), fingerprint=verdict.read.sha256)
+                self._drop_other_form(verdict.partition)
                 entries[verdict.partition] = _taken(verdict, status="good", rows=len(frame))
                 offset += len(frame)
         for verdict in bad:
@@ -234,6 +235,13 @@ class Intake:
             ValueError: there is no such partition in quarantine.
         """
         return self.record.release(partition, reason)
+
+    def _drop_other_form(self, partition: str) -> None:
+        """Of a source that once landed by the day and now by the hour, or the other way round, the rows count once."""
+        if partition != WHOLE:
+            folder, is_hour = self.raw_file(partition).parent, "T" in partition
+            for other in folder.glob("data.parquet" if is_hour else "data.*.parquet"):
+                other.unlink()
 
     def _set_aside(self, verdict: Verdict) -> Taken:
         """Put a bad partition into quarantine: file as it came, rows with the bad ones marked, why."""

@@ -93,6 +93,22 @@ def test_a_bad_hour_is_set_aside_and_those_after_it_go_on(tmp_path: Path) -> Non
     assert landing.intake().record.quarantined() == {}
 
 
+def test_a_source_that_changes_from_days_to_hours_and_back_has_its_rows_once(tmp_path: Path) -> None:
+    daily = source(files="orders_{partition}.csv")
+    landing = LandingHome.at(tmp_path, daily)
+    landing.land(hour(0), f"orders_{DAY}.csv")
+    landing.run()
+    assert ids(landing) == [0, 1, 2]
+    landing.sources = [HOURLY]
+    land(landing, 1)
+    landing.run()
+    assert ids(landing) == [100, 101, 102], "the hours hold the day from now on"
+    landing.sources = [daily]
+    landing.land(hour(2), f"orders_{DAY}.csv")
+    landing.run()
+    assert ids(landing) == [200, 201, 202]
+
+
 def test_rows_of_another_hour_and_days_of_which_nothing_came(tmp_path: Path) -> None:
     landing = LandingHome.at(tmp_path, HOURLY)
     landing.land(hour(5), f"orders_{DAY}T06.csv")
