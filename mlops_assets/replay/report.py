@@ -107,8 +107,8 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             change["last"] or "stays",
             change["found"] or "never",
             f"{change['days']} days" if change["days"] is not None else MISSING,
-            ", ".join(change["checks"]) or MISSING,
             change["promoted"] or MISSING,
+            ", ".join(name.replace("_", " ") for name in change["checks"]) or MISSING,
         ]
         for change in changes
     ]

@@ -6,6 +6,8 @@ from datetime import date
 from typing import Any
 
 from mlops_assets.replay.changes import KnownChange, found
+from mlops_assets.replay.report import render
+from tests.replay.replay_values import monthly
 
 FIRST = KnownChange("new_pattern", "cards are tried out", date(2013, 4, 3))
 SECOND = KnownChange("season", "people spend more", date(2013, 4, 22), date(2013, 4, 28))
@@ -47,3 +49,13 @@ def test_what_failed_already_before_a_change_is_not_its() -> None:
     ]
     (told,) = found([KnownChange("renamed_field", "a field is renamed", date(2013, 4, 8))], periods)
     assert (told["found"], told["days"], told["checks"], told["promoted"]) == (None, None, [], None)
+
+
+def test_the_report_tells_them() -> None:
+    values = monthly()
+    assert "What was changed" not in render(values, details={})
+    values["changes"] = found([KnownChange("x", "a <field> is renamed", date(2013, 4, 9))], values["periods"])
+    page = render(values, details={})
+    assert "What was changed, and when it was found" in page
+    assert "a &lt;field&gt; is renamed" in page
+    assert "<td>never</td>" in page
