@@ -1,8 +1,8 @@
 """A load generator for HTTP on this machine: keep-alive connections, one thread, as little work a request as can be.
 
 `closed` asks again as soon as it is answered: what a server can do. `paced` asks at set moments, answered or not, and
-counts an answer's time from its moment on: what a caller waits. Both run in a process of their own (`apart`), and
-`floor` is what they measure of a server that does nothing.
+counts an answer's time from its moment on: what a caller waits. Both run in a process of their own (`apart`);
+`nothing` is a server that does nothing, for the floor of both.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ def paced(port: int, requests: Sequence[bytes], connections: int, seconds: float
                 idle.popleft().ask(requests[asked % len(requests)], due)
                 asked += 1
             pause = max(0.0, began + asked / rate - time.perf_counter()) if idle and asked < total else 0.1
-            # The kernel wakes late; the last half of a millisecond is waited for awake.
-            for each in open_ones.ready(pause - 0.0005 if pause > 0.001 else 0.0):
+            # The kernel wakes late; the last tenth of a millisecond is waited for awake.
+            for each in open_ones.ready(max(0.0, pause - 0.0001)):
                 if each.answered():
                     took.append(time.perf_counter() - each.since)
                     idle.append(each)
@@ -80,18 +81,18 @@ def paced(port: int, requests: Sequence[bytes], connections: int, seconds: float
         return np.array(took)
 
 
-def floor(connections: int, seconds: float, request: bytes) -> float:
-    """Answers a second of a server that does nothing, by `closed`: what the generator itself can do."""
+@contextmanager
+def nothing(request: bytes) -> Iterator[int]:
+    """A server that answers such requests with nothing; its port. What is measured of it is the generator's floor."""
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe()
     server = context.Process(target=_nothing, args=(theirs, len(request)), daemon=True)
     server.start()
     try:
-        took = apart(closed, mine.recv(), [request], connections, seconds)
+        yield mine.recv()
     finally:
         server.terminate()
         server.join()
-    return len(took) / seconds
 
 
 def _nothing(told: Any, length: int) -> None:
@@ -149,7 +150,8 @@ class _Connections:
 
     def __init__(self, port: int, count: int) -> None:
         self.all = [_Connection(port) for _ in range(count)]
-        self._selector = selectors.EpollSelector()
+        # Not epoll, which sleeps for whole milliseconds: to wait for less it would keep a core of two awake.
+        self._selector = selectors.SelectSelector()
         for each in self.all:
             self._selector.register(each.socket, selectors.EVENT_READ, each)
 

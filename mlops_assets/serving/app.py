@@ -149,8 +149,11 @@ def run(app: App, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first."""
     import uvicorn
 
+    from mlops_assets.serving.one_write import OneWrite
+
     uvicorn.run(
         app,
+        http=OneWrite,
         host=host,
         port=port,
         log_level="warning",

@@ -108,21 +108,21 @@ class HotPath:
                 raise Misfit
             answers = await self._answered(target, arms, rows)
             return answers, _encode(oip_api.plain(asked, arms, answers))
-        if (whole := self._whole(arms, body)) is not None:
+        if (whole := await self._whole(arms, body)) is not None:
             return whole, _encode(predict_api.plain_all(target.model, whole))
         rows = [Row(row.entities, row.features, row.event_time) for row in read_rows(body)]
         predict_api.check_rows(len(rows), self._limits.rows)
         answers = await self._answered(target, arms, rows)
         return answers, _encode(predict_api.plain_all(target.model, answers))
 
-    def _whole(self, arms: Arms, body: bytes) -> list[Answer] | None:
+    async def _whole(self, arms: Arms, body: bytes) -> list[Answer] | None:
         if arms.form is None:
             return None
         try:
             row = arms.form.read(body)
         except Misfit:
             return None
-        return [self._service.answer_whole(arms, arms.form.names, row)]
+        return [await self._service.answer_whole(arms, arms.form.names, row)]
 
     async def _answered(self, target: Target, arms: Arms, rows: list[Row]) -> list[Answer]:
         answer = self._service.answer

@@ -91,7 +91,7 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
 
 def main(spool: Path, predictions: Path, writer: str) -> None:
     """Move as often as a line comes in, and say on one what was done."""
-    os.nice(LOWEST_PRIORITY)
+    os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
     # Ctrl-C and a stop reach the whole group: the service answers what is under way, and has this do a last move.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import groupby
@@ -129,6 +130,9 @@ def _merge(connection: duckdb.DuckDBPyConnection, day: date, path: Path, segment
             f"""copy ({old}{new}) to {_text(temporary)} (format parquet, compression zstd, row_group_size {ROW_GROUP},
             kv_metadata {{{_text(FINGERPRINT.decode())}: {_text(json.dumps(sorted(set(left))))}}})"""
         )
+        # On the disk before the spooled files go, which never were.
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
     return int(connection.execute(f"select count(*) from ({new})").fetchall()[0][0])
 
 

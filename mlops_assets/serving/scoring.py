@@ -30,6 +30,7 @@ from mlops_assets.serving.seen import Seen
 from mlops_assets.serving.shadow import Asked, Shadow
 from mlops_assets.serving.spool import Spool
 from mlops_assets.serving.tally import Tally
+from mlops_assets.serving.together import Together
 from mlops_assets.serving.watch import Watcher
 
 logger = logging.getLogger("mlops.serving")
@@ -58,6 +59,7 @@ class Service:
         self.tally = tally
         self.seen = Seen(lambda model: now(contracts[model].settings))
         self.shadow = Shadow(self._score_shadow)
+        self.together = Together()
 
     def arms(self, model: str) -> Arms:
         """Who answers for a model.
@@ -112,7 +114,7 @@ class Service:
         self.shadow.cast(arms, rows, done)
         return done
 
-    def answer_whole(self, arms: Arms, names: Sequence[str], row: WholeRow) -> Answer:
+    async def answer_whole(self, arms: Arms, names: Sequence[str], row: WholeRow) -> Answer:
         """As `answer`, for one row that brings every feature and was read by the model's form.
 
         Args:
@@ -129,7 +131,7 @@ class Service:
             sent = Row(row.entities, values, row.event_time)
             (answer,) = self._counted(arms, arm, [sent], [(values, {})], began=began, instead=arms.champion)
         else:
-            (score,) = arm.scorer.score(arm.scorer.encode_values([row.values]))
+            score = await self.together.score(arm.scorer, arm.scorer.encode_values([row.values]))
             answer = self._answer(arms, arm, score, row.event_time, (values, {}))
             self.tally.note(arms.contract.settings.name, arm, time.perf_counter() - began)
         self.spool.append(arms.contract.settings.name, whole_line(arms, row.entities, answer, row.text))

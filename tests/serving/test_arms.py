@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from mlops_assets.serving.limits import Limits
 from mlops_assets.serving.mover import LOWEST_PRIORITY, Moved, Mover, NotMoved
 from mlops_assets.serving.records import Answer, Row, line, record, record_types
 from mlops_assets.serving.routing import choose
-from mlops_assets.serving.spool import Segment, Spool, closed_segments, types_file
+from mlops_assets.serving.spool import Spool, closed_segments, types_file
 from tests.serving.conftest import EVENT, MODEL, contract, features, make_model
 
 
@@ -210,27 +209,6 @@ def test_a_mover_that_is_killed_is_started_anew(tmp_path: Path, arms: Arms) -> N
         mover.move()
     mover.stop()
     assert lake.read("predictions", MODEL, name=ONLINE)["prediction_id"].tolist() == ["a", "b"]
-
-
-def test_answers_are_written_down_while_a_file_is_synced(
-    tmp_path: Path, arms: Arms, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spool = Spool(tmp_path / "spool")
-    spool.declare(MODEL, record_types(arms))
-    spool.append(MODEL, line({"prediction_id": "a"}))
-
-    def slow(segment: Segment) -> None:
-        # From another thread the spool's lock could not be had.
-        writer = threading.Thread(target=spool.append, args=(MODEL, line({"prediction_id": "b"})))
-        writer.start()
-        writer.join(timeout=10)
-        assert not writer.is_alive()
-
-    monkeypatch.setattr(Segment, "sync", slow)
-    spool.rotate()
-    assert len(closed_segments(spool.folder)[MODEL]) == 1
-    spool.close()
-    assert len(closed_segments(spool.folder)[MODEL]) == 2
 
 
 def test_files_in_use_are_left_alone(tmp_path: Path, arms: Arms) -> None:
