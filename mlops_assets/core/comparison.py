@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.judging import Array, CannotJudge, block_interval
+from mlops_assets.core.judging import DAY, Array, CannotJudge, block_interval
 from mlops_assets.core.metrics import Task, metric
 
 
@@ -22,7 +22,8 @@ class Paired:
     """Two models on the same rows. `gain` is oriented: positive means that the challenger is better.
 
     `lower` and `upper` bound the gain at `confidence` (two-sided); `se` is its standard error by blocks, `df`
-    the degrees of freedom behind it; `champion` and `challenger` are the metric's values.
+    the degrees of freedom behind it; `champion` and `challenger` are the metric's values; `blocks` is what one
+    block is, `day` or the name of a column.
     """
 
     metric: str
@@ -36,6 +37,7 @@ class Paired:
     champion: float
     challenger: float
     confidence: float
+    blocks: str = DAY
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def paired(
     metric_name: str,
     *,
     confidence: float = 0.95,
+    by: str = DAY,
 ) -> Paired:
     """Compare two models on the same rows, with a block-t interval of the gain.
 
@@ -70,9 +73,10 @@ def paired(
         y: labels, shape (n,), all known.
         s_champion: scores of the champion, shape (n,) or (n, k).
         s_challenger: scores of the challenger, same shape.
-        blocks: shape (n,), the local calendar day of each row (`windows.local_days`).
+        blocks: shape (n,), the block of each row: its local calendar day (`windows.local_days`), or its entity.
         metric_name: a name of the registry.
         confidence: two-sided, 0.95 by default.
+        by: what a block is: `day`, or the name of a column.
 
     Returns:
         The gain and all that it rests on.
@@ -98,6 +102,7 @@ def paired(
         champion=champion,
         challenger=challenger,
         confidence=confidence,
+        blocks=by,
     )
 
 
@@ -118,7 +123,7 @@ def paired_slices(
         y: labels, shape (n,).
         s_champion: scores of the champion.
         s_challenger: scores of the challenger.
-        blocks: the day of each row.
+        blocks: the block of each row.
         metric_name: a name of the registry.
         slices: column name -> values, shape (n,); missing values form no slice.
         confidence: two-sided.

@@ -181,19 +181,23 @@ def numbers(series: pd.Series) -> Array:
     return series.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def label_counts(series: pd.Series) -> tuple[NDArray[np.int64], list[str], int]:
-    """Counts by label, the labels as text (1 and 1.0 are the same), and the number of rows with a value."""
+def text_codes(series: pd.Series) -> tuple[NDArray[Any], list[str]]:
+    """The code of each row, -1 where it is missing, and the labels as text (1 and 1.0 are the same)."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes, uniques = series.cat.codes.to_numpy(), series.cat.categories
     else:
         codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    labels = [str(int(u)) if isinstance(u, float | np.floating) and float(u).is_integer() else str(u) for u in uniques]
+    return codes, labels
+
+
+def label_counts(series: pd.Series) -> tuple[NDArray[np.int64], list[str], int]:
+    """Counts by label, the labels as text, and the number of rows with a value; what no row has is left out."""
+    codes, labels = text_codes(series)
     # One more, so that the missing (-1) are counted too and no copy without them is made.
-    counts = np.bincount(codes + np.int64(1), minlength=len(uniques) + 1)[1:].astype(np.int64)
+    counts = np.bincount(codes + np.int64(1), minlength=len(labels) + 1)[1:].astype(np.int64)
     used = np.flatnonzero(counts)
-    labels = [
-        str(int(u)) if isinstance(u, float | np.floating) and float(u).is_integer() else str(u) for u in uniques[used]
-    ]
-    return counts[used], labels, int(counts.sum())
+    return counts[used], [labels[place] for place in used], int(counts.sum())
 
 
 # --- laying it ---------------------------------------------------------------------------------------------

@@ -133,11 +133,16 @@ def _narrow(counts: NDArray[np.int64]) -> np.ndarray:
 
 
 def _count_numbers(grid: NumericGrid, series: pd.Series) -> tuple[NDArray[np.int64], Array]:
-    plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "iuf"
-    raw = series.to_numpy() if plain else numbers(series)
+    raw = raw_numbers(series)
     # Infinities and their sums are looked for, not stumbled over.
     with np.errstate(invalid="ignore", over="ignore"):
         return _count_by_cells(grid, raw) if grid.cuts is not None else _count_by_sorting(grid, raw)
+
+
+def raw_numbers(series: pd.Series) -> np.ndarray:
+    """A column as the numbers it holds; only what is no plain array of them is made one of floats."""
+    plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "iuf"
+    return series.to_numpy() if plain else numbers(series)
 
 
 def _count_by_cells(grid: NumericGrid, raw: np.ndarray) -> tuple[NDArray[np.int64], Array]:
@@ -150,11 +155,11 @@ def _count_by_cells(grid: NumericGrid, raw: np.ndarray) -> tuple[NDArray[np.int6
     atom_of_cell = _atom_of_cell(grid)
     for start in range(0, raw.size, CHUNK):
         values = raw[start : start + CHUNK]
-        part = _scaled(grid, values, buffer)
+        part = scaled(grid, values, buffer)
         total = part.sum()
         if not np.isfinite(total):  # cheaper than asking each value
             values = _finite(values, extra)
-            part = _scaled(grid, values, buffer)
+            part = scaled(grid, values, buffer)
             total = part.sum()
         extra[SUM] += total
         # Not np.dot: BLAS threads take longer to wake than a chunk takes to sum.
@@ -175,7 +180,8 @@ def _count_by_cells(grid: NumericGrid, raw: np.ndarray) -> tuple[NDArray[np.int6
     return counts, extra
 
 
-def _scaled(grid: NumericGrid, values: np.ndarray, buffer: Array) -> Array:
+def scaled(grid: NumericGrid, values: np.ndarray, buffer: Array) -> Array:
+    """Values as cells from where those begin, in the buffer."""
     part = np.subtract(values, grid.low, out=buffer[: values.size])
     part *= grid.scale
     return part

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from mlops_assets.core.comparison import Paired, TwinCheck
-from mlops_assets.core.judging import CannotJudge, t_cdf
+from mlops_assets.core.judging import CannotJudge, t_cdf, told_blocks
 
 Rule = Literal["better", "relative", "absolute"]
 
@@ -209,7 +209,7 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
     sentence = (
         f"{result.metric} {result.challenger:.4f} against {result.champion:.4f} of {opponent}: gain "
         f"{result.gain:+.4f} ({result.confidence:.0%} interval {result.lower:+.4f} to {result.upper:+.4f}, "
-        f"{result.n:,} rows on {result.n_blocks} days); needed {needed}"
+        f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}); needed {needed}"
     )
     return RuleResult(name, passed, value, limit, sentence)
 

@@ -22,6 +22,8 @@ MIN_BLOCKS = 8
 models."""
 
 Array = NDArray[np.float64]
+DAY = "day"
+"""What is one observation where the YAML names no column."""
 
 
 class CannotJudge(Exception):
@@ -51,6 +53,11 @@ class Interval:
     df: float
     n: int
     n_blocks: int
+
+
+def told_blocks(number: int, of: str = DAY) -> str:
+    """How many observations there are, in words: 28 days; 412 blocks by customer_id."""
+    return f"{number:,} days" if of == DAY else f"{number:,} blocks by {of}"
 
 
 def t_quantile(probability: float, df: float) -> float:

@@ -176,7 +176,7 @@ class _Life:
                 champion=str(champion.number),
                 y=self.rows.y[judged],
                 times=self.rows.times[judged],
-                days=self.rows.days[judged],
+                blocks=self.rows.days[judged],
                 kept=champion.model(self.rows.take(judged)),
                 scores=scores,
                 metric_name=self.policy.metric,

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from mlops_assets.core.judging import DAY, told_blocks
+
 Action = Literal["revert", "refit"]
 
 
@@ -74,13 +76,15 @@ class Series:
 
     Attributes:
         gain: in the metric's unit, positive is better.
-        sums: influence values of the gain summed by day, mean zero.
-        sizes: rows of each day.
+        sums: influence values of the gain summed by block (day), mean zero.
+        sizes: rows of each block.
+        blocks: number of each block, where the same blocks come back in other windows, as entities do; empty for days.
     """
 
     gain: float
     sums: tuple[float, ...]
     sizes: tuple[float, ...]
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Look:
         profit: the same in profit per row, where there is a cost table.
         costs: that table.
         labelled: labelled rows of the window, of which a sample may have been judged; None where it was not noted.
+        blocks: what one observation is: `day`, or the name of a column.
     """
 
     window: str
@@ -112,6 +117,7 @@ class Look:
     profit: Mapping[str, Series] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     labelled: int | None = None
+    blocks: str = DAY
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -136,6 +142,7 @@ class Look:
             profit=_series(data.get("profit", {})),
             costs=data.get("costs", {}),
             labelled=data.get("labelled"),
+            blocks=data.get("blocks", DAY),
         )
 
 
@@ -164,8 +171,9 @@ class Gain:
         mean: the estimate.
         windows: over how many windows it was pooled.
         rows: judged rows.
-        days: days they fall on.
+        days: days they fall on, or other blocks.
         profit: the same in money, where there is a cost table.
+        blocks: what those are: `day`, or the name of a column.
     """
 
     candidate: str
@@ -175,12 +183,13 @@ class Gain:
     rows: int
     days: int
     profit: ProfitGain | None = None
+    blocks: str = DAY
 
     @property
     def told(self) -> str:
         """In words."""
         over = "the newest window" if self.windows == 1 else f"the newest {self.windows} windows"
-        judged = f"{self.rows:,} rows on {self.days} days"
+        judged = f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)}"
         would = f"{Candidate.parse(self.candidate).told} would have lost"
         # Shown with one decimal: 0.0 % is neither less nor more.
         if abs(self.mean) < 0.0005:
@@ -227,7 +236,12 @@ class Probed:
 
 
 def _series(data: Mapping[str, Any]) -> dict[str, Series]:
-    return {name: Series(one["gain"], tuple(one["sums"]), tuple(one["sizes"])) for name, one in data.items()}
+    return {name: Series(one["gain"], *_tuples(one)) for name, one in data.items()}
+
+
+def _tuples(one: Mapping[str, Any]) -> tuple[tuple[Any, ...], ...]:
+    """Sums, sizes and blocks; looks from before blocks could be other than days have none of those."""
+    return tuple(tuple(one.get(name, ())) for name in ("sums", "sizes", "blocks"))
 
 
 def _moment(value: str | datetime) -> datetime:

@@ -15,14 +15,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from mlops_assets.core.comparison import Paired
-from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.judging import DAY, CannotJudge, told_blocks
 
 Result = Literal["kept", "worse", "cannot_judge"]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """A gain with its interval, in the metric's unit; positive means that the promoted version is better."""
+    """A gain with its interval, in the metric's unit; positive means that the promoted version is better.
+
+    `days` counts the blocks that the interval rests on: days, or what the column `blocks` holds.
+    """
 
     gain: float
     lower: float
@@ -30,11 +33,12 @@ class Gain:
     confidence: float
     rows: int
     days: int
+    blocks: str = DAY
 
     @classmethod
     def of(cls, found: Paired) -> Self:
         """The gain of a paired comparison."""
-        return cls(found.gain, found.lower, found.upper, found.confidence, found.n, found.n_blocks)
+        return cls(found.gain, found.lower, found.upper, found.confidence, found.n, found.n_blocks, found.blocks)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -50,7 +54,7 @@ class Gain:
         """In words: +0.0120 (95% interval +0.0040 to +0.0200, 9,120 rows on 14 days)."""
         return (
             f"{self.gain:+.4f} ({self.confidence:.0%} interval {self.lower:+.4f} to {self.upper:+.4f}, "
-            f"{self.rows:,} rows on {self.days} days)"
+            f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)})"
         )
 
 

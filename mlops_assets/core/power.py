@@ -12,7 +12,7 @@ s^2 ~ chi^2_df / df, and the rule fires when
 t being Student's quantile at the rule's level. So P(fires | d) = E_s Phi((d - max(floor, bar + t se s)) / se), the mean
 over s taken at equally likely values of s; without a floor this is the noncentral t distribution (Cohen 1988). The
 smallest decay seen is the d at which it is 0.95. `performance_holds` has floor = max_drop times the reference,
-bar = 0 and t at 0.975; the probe has bar = the price of a training and t at 1 - level / 3, for its three spans.
+bar = 0 and t at 0.975; the probe has bar = the price of a training and t at each span's level (`nested`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile
 from mlops_assets.core.metrics import Metric
+from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe import SPANS, Look
 from mlops_assets.core.probe_policy import ProbePolicy
@@ -211,7 +212,7 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float) -> 
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
             found.append(Seen("probe", windows, labels, days, None, None, why))
             continue
-        drop = smallest_seen(se, df, bar=price * loss, level=policy.level / len(SPANS))
+        drop = smallest_seen(se, df, bar=price * loss, level=level_of_each(policy.level, SPANS))
         found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
     return found
 

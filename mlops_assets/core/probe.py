@@ -15,10 +15,10 @@ One series is tested, not the best of many: in each fold it follows the first ca
 loss in the folds before (`leader`), discounted so that recent folds count more. Which one that is depends on the past
 alone, so the selection needs no correction. What is tested is what the platform would have served.
 
-The gain over the champion is pooled over the newest 1, 2 and 4 windows of the champion's life, each at a third of the
-level: a loud change shows in one window, a faint one adds up. The level is spent at every look. It bounds the rate of
-false alarms per look, as control charts do, and not their chance over a whole life: a bound on that would grow deaf
-with age, and a change may come late. `alpha_spent` says what a champion's life has cost so far.
+The gain over the champion is pooled over the newest 1, 2 and 4 windows of the champion's life: a loud change shows in
+one window, a faint one adds up. All three together keep the level (`nested`). It is spent at every look, so it bounds
+the rate of false alarms per look, as control charts do, and not their chance over a whole life: a bound on that would
+grow deaf with age, and a change may come late. `alpha_spent` says what a champion's life has cost so far.
 """
 
 from __future__ import annotations
@@ -32,9 +32,19 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, Interval, block_sums, sums_interval
+from mlops_assets.core.judging import (
+    DAY,
+    MIN_BLOCKS,
+    Array,
+    CannotJudge,
+    Interval,
+    block_sums,
+    sums_interval,
+    told_blocks,
+)
 from mlops_assets.core.looks import Candidate, FoldLoss, Gain, Look, Probed, ProfitGain, Series
 from mlops_assets.core.metrics import Metric, metric
+from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.windows import Window, midnight
 
@@ -115,7 +125,7 @@ def look(
     champion: str,
     y: Array,
     times: Any,
-    days: Any,
+    blocks: Any,
     kept: Array,
     scores: Mapping[str, Array],
     metric_name: str,
@@ -125,6 +135,7 @@ def look(
     profit: Metric | None = None,
     costs: Mapping[str, float] | None = None,
     labelled: int | None = None,
+    by: str = DAY,
 ) -> Look:
     """Judge one window fold by fold.
 
@@ -136,7 +147,7 @@ def look(
         champion: the champion's version.
         y: labels, shape (n,), all known.
         times: event times, shape (n,).
-        days: the local day of each row, shape (n,): the blocks.
+        blocks: the block of each row, shape (n,): its local day; or the number of its entity, the same in all windows.
         kept: the champion's scores, shape (n,) or (n, k).
         scores: candidate name -> scores of the same rows, each row by the model fitted before its fold; NaN in folds
             where the candidate could not be fitted.
@@ -148,6 +159,7 @@ def look(
         profit: by which gains are measured in money too, and `costs`, its table.
         costs: see `profit`.
         labelled: labelled rows of the window, of which these may be a sample.
+        by: what a block is: `day`, or the name of a column.
 
     Raises:
         CannotJudge: no rows, or the metric is undefined on them.
@@ -177,8 +189,8 @@ def look(
     ways = {"leader": led} if followed else {}
     ways |= {name: values for name, values in scores.items() if Candidate.parse(name).action == "revert"}
     pairs = {name: (against if name == "leader" else kept, values) for name, values in ways.items()}
-    series = {name: _series(judge, y, *pair, days) for name, pair in pairs.items()}
-    profits = {name: _series(profit, y, *pair, days) for name, pair in pairs.items()} if profit else {}
+    series = {name: _series(judge, y, *pair, blocks, by) for name, pair in pairs.items()}
+    profits = {name: _series(profit, y, *pair, blocks, by) for name, pair in pairs.items()} if profit else {}
     return Look(
         label,
         window.end,
@@ -191,6 +203,7 @@ def look(
         profit=profits,
         costs=dict(costs or {}),
         labelled=labelled,
+        blocks=by,
     )
 
 
@@ -229,7 +242,7 @@ def add_up(
     revert = max(reverts, key=lambda gain: gain.lower, default=None)
     best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
     sentence = (
-        f"The probe cannot say: fewer than {MIN_BLOCKS} days of labels were judged."
+        f"The probe cannot say: fewer than {told_blocks(MIN_BLOCKS, mine[-1].blocks)} of labels were judged."
         if best is None
         else f"{best.told}."
     )
@@ -248,7 +261,7 @@ def _gain(
 ) -> Gain | None:
     """The best lower bound over the spans that there are; None where no span can be judged."""
     spans = [span for span in SPANS if span <= len(looks)] or [1]
-    level = policy.level / (len(spans) * share)
+    level = level_of_each(policy.level / share, tuple(spans))
     found = []
     for span in spans:
         newest = [one for one in looks[-span:] if name in one.series]
@@ -259,7 +272,8 @@ def _gain(
         rows = [sum(one.series[name].sizes) for one in newest]
         loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / sum(rows)
         if loss > 0.0:
-            found.append(Gain(candidate, interval.lower / loss, mean / loss, span, interval.n, interval.n_blocks))
+            shares = (interval.lower / loss, mean / loss)
+            found.append(Gain(candidate, *shares, span, interval.n, interval.n_blocks, blocks=looks[-1].blocks))
     best = max(found, key=lambda gain: gain.lower, default=None)
     if best is None or not costs:
         return best
@@ -287,23 +301,33 @@ def _profit_gain(
 
 
 def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | None:
-    """The mean gain of several windows, and its interval at a one-sided level; None on too few days."""
+    """The mean gain of several windows, and its interval at a one-sided level.
+
+    None on too few blocks, and where the windows were not judged by the same ones.
+    """
+    if len({bool(part.blocks) for part in parts}) > 1:
+        return None
     rows = [sum(part.sizes) for part in parts]
     mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
     sums = np.concatenate([np.asarray(part.sums) for part in parts])
     sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
+    if parts[0].blocks:
+        # An entity of several windows is one observation.
+        _, block = np.unique(np.concatenate([part.blocks for part in parts]), return_inverse=True)
+        sums, sizes = np.bincount(block, weights=sums), np.bincount(block, weights=sizes)
     if len(sums) < MIN_BLOCKS:
         return None
     return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
 
 
-def _series(judge: Metric, y: Array, before: Array, after: Array, days: Any) -> Series:
+def _series(judge: Metric, y: Array, before: Array, after: Array, blocks: Any, by: str) -> Series:
     """The gain of one way of acting over what there is, by a metric."""
     direction = 1.0 if judge.greater_is_better else -1.0
     mine, psi = judge.evaluate(y, before)
     other, psi_other = judge.evaluate(y, after)
-    sums, sizes = block_sums(direction * (psi_other - psi), days)
-    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()))
+    sums, sizes = block_sums(direction * (psi_other - psi), blocks)
+    lasting = () if by == DAY else tuple(np.unique(blocks).tolist())
+    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()), lasting)
 
 
 def _loss(judge: Any, y: Array, s: Array) -> float:

@@ -20,9 +20,9 @@ class ProbePolicy:
         refits: training windows that are tried: `expanding`, or a number of newest monitoring windows.
         folds: parts that the newest matured window is judged in, 4 by default. More see a change sooner and cost as
             many more fits.
-        level: one-sided level of the lower bound of the gain at each look, 0.025 by default, as the gate's: at most
-            one false alarm in 40 looks. There are far fewer, since the bound must exceed the price, and a refit
-            that has nothing to gain loses a little.
+        level: one-sided level of the lower bound of the gain at each look, of all spans together, 0.05 by default: at
+            most one false alarm in 20 looks. There are far fewer, since the bound must exceed the price, and a refit
+            that has nothing to gain loses a little. The gate judges what was trained by its own, stricter level.
         embargo: time between the newest event that a candidate is fitted on and the part it is judged on, 0d by
             default. Where a label tells of a stretch of time (default within 60 days), set it to that stretch:
             neighbours whose stretches overlap share what happened in them, and a fit on one would know of the other.
@@ -31,18 +31,18 @@ class ProbePolicy:
             default: whoever follows the least of two equal losses follows noise, and changes sides each window.
         rows: most rows that a candidate is fitted on, a seeded sample of its window, 50,000 by default; the judged
             window is sampled to the same size.
-        rounds: most boosting rounds of a candidate, 200 by default; it takes the champion's recipe and is never
-            promoted.
+        rounds: most boosting rounds of a candidate, 120 by default; it takes the champion's recipe and is never
+            promoted. Where the champion has more, refits are held against its recipe with as few.
     """
 
     refits: tuple[str, ...] = ("expanding", "4", "1")
     folds: int = 4
-    level: float = 0.025
+    level: float = 0.05
     embargo: str = "0d"
     half_life: float = 1.0
     lead: float = 0.01
     rows: int = 50_000
-    rounds: int = 200
+    rounds: int = 120
 
     def __post_init__(self) -> None:
         bad = [of for of in self.refits if of != "expanding" and not (of.isdigit() and int(of) > 0)]
@@ -50,7 +50,7 @@ class ProbePolicy:
             msg = f"probe.refits has {bad or 'nothing'}: write expanding, or numbers of windows such as 1, 2 and 4"
             raise ValueError(msg)
         if not 0.0 < self.level < 0.5:
-            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.025"
+            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.05"
             raise ValueError(msg)
         if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
             msg = "probe.folds, rows, rounds and half_life count things: set them above zero"

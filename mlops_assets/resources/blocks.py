@@ -1,20 +1,26 @@
-"""What counts as one observation in the intervals of a performance report: `monitoring.performance.blocks`.
+"""What counts as one observation in intervals: `monitoring.performance.blocks`.
 
-Here: the block of each row. Not here: intervals by blocks (`core.judging`), the gate and the probe, which judge by
-days.
+Here: the block of each row, in one window and across windows. Not here: intervals by blocks (`core.judging`), who
+judges by them (`performance_steps`, `gating`, `probing`, `outcomes`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlops_assets.core.judging import DAY
+from mlops_assets.core.matrix import category
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days
-from mlops_assets.resources.gate_limits import columns_named
+from mlops_assets.resources.columns import columns_named
 from mlops_assets.resources.model_data import EVENT_TIME
+
+NUMBERS = 512
+"""Of blocks that are kept on record: an interval on as many is as good as one on more."""
 
 
 def blocks_of(model: ModelSettings, rows: pd.DataFrame) -> NDArray[Any]:
@@ -26,8 +32,29 @@ def blocks_of(model: ModelSettings, rows: pd.DataFrame) -> NDArray[Any]:
         ValueError: the name is no column.
     """
     name = model.monitoring.performance.blocks
-    if name == "day":
+    if name == DAY:
         return local_days(rows[EVENT_TIME], model.timezone)
+    return _entities(model, rows, name)[0]
+
+
+def lasting_blocks_of(model: ModelSettings, rows: pd.DataFrame) -> NDArray[Any]:
+    """The same, but an entity has the same number in all windows, so that several can be pooled.
+
+    Where there are many, hundreds share a number: blocks of several whole entities are as valid, and few enough to
+    keep on record. A hash decides, which knows nothing of the rows.
+
+    Raises:
+        ValueError: the name is no column.
+    """
+    name = model.monitoring.performance.blocks
+    if name == DAY:
+        return local_days(rows[EVENT_TIME], model.timezone)
+    codes, values = _entities(model, rows, name)
+    numbers = pd.util.hash_array(np.array([category(value) for value in values], dtype=object)) % NUMBERS
+    return np.append(numbers.astype(np.int64), -1)[codes]
+
+
+def _entities(model: ModelSettings, rows: pd.DataFrame, name: str) -> tuple[NDArray[Any], Any]:
+    """The code of each row's entity, -1 without one, and the entities."""
     (column,) = columns_named(model, rows, [name], by="monitoring.performance.blocks")
-    codes, _ = pd.factorize(rows[column])
-    return codes
+    return pd.factorize(rows[column])

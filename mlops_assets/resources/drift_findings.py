@@ -21,10 +21,10 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.reporting import answered, markdown_table, told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_every
+from mlops_assets.resources.day_profiles import Seen
 from mlops_assets.resources.drift_rows import RowsDrift, rows_drift
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import read_days
-from mlops_assets.resources.window_references import Against
 
 _HEADER = ("source", "features moved", "worst", "statistic", "value", "level", "share of gain", "raw score moved")
 
@@ -106,10 +106,8 @@ def verdict_of(model: ModelSettings, drifts: Sequence[FeatureDrift], levels: Lev
 def explain(
     platform: Platform,
     model: ModelSettings,
-    version: int,
+    found: Seen,
     *,
-    against: Against,
-    rows: pd.DataFrame,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
 ) -> Explained:
@@ -118,21 +116,19 @@ def explain(
     Args:
         platform: where the champion is.
         model: the monitored model.
-        version: that scored the window.
-        against: what the window is compared with.
-        rows: the window's predictions with their features.
+        found: the window's predictions.
         drifts: of the features.
         levels: by which they are judged.
     """
-    champion = platform.registry.load(model.name, version)
+    champion = platform.registry.load(model.name, found.version)
     importance = champion.importance()
-    shift = _shift(champion, against.reference.sample, rows)
+    shift = _shift(champion, found.against.reference.sample, found.sample)
     sources = {
         f"{view}__{feature.name}": platform.catalogue.view(view).sources
         for view in model.features
         for feature in platform.catalogue.view(view).features
     }
-    found = findings(
+    moved = findings(
         drifts,
         levels,
         importance=importance,
@@ -142,13 +138,12 @@ def explain(
     together = rows_drift(
         model,
         champion.recipe.columns,
-        against=against,
-        rows=rows,
+        found=found,
         drifts=drifts,
         levels=levels,
         importance=importance,
     )
-    return Explained(levels, found, shift, together)
+    return Explained(levels, moved, shift, together)
 
 
 def _shift(champion: Any, sample: pd.DataFrame, rows: pd.DataFrame) -> PredictionShift | CannotJudge:

@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import pandas as pd
-
 from mlops_assets.core.calibration import Levels
 from mlops_assets.core.drift import FeatureDrift
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.local_drift import LocalDrift, local_drift, slice_profiles
+from mlops_assets.core.local_drift import LocalDrift, local_drift
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.multivariate import (
     DomainShift,
@@ -29,9 +27,8 @@ from mlops_assets.core.multivariate import (
 from mlops_assets.core.reporting import answered, markdown_table, told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days
-from mlops_assets.resources.gating import slice_columns
+from mlops_assets.resources.day_profiles import Seen
 from mlops_assets.resources.model_data import EVENT_TIME
-from mlops_assets.resources.window_references import Against
 
 SAMPLE = 8_000
 """Rows that the classifier, the components and the support see: 1 s with 75 features, and their intervals hang on the
@@ -94,8 +91,7 @@ def rows_drift(
     model: ModelSettings,
     columns: Sequence[FeatureColumn],
     *,
-    against: Against,
-    rows: pd.DataFrame,
+    found: Seen,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
     importance: Mapping[str, float],
@@ -105,13 +101,12 @@ def rows_drift(
     Args:
         model: the monitored model.
         columns: the champion's features.
-        against: what the window is compared with.
-        rows: the window's predictions with their features.
+        found: the window's predictions.
         drifts: of the features over all rows.
         levels: by which they are judged.
         importance: feature -> share of the champion's gain.
     """
-    sample = against.reference.sample
+    sample, rows = found.against.reference.sample, found.sample
     if EVENT_TIME in sample.columns:
         days = [local_days(frame[EVENT_TIME], model.timezone) for frame in (sample, rows)]
         by_day: dict[str, Any] = {"reference_days": days[0], "current_days": days[1], "sample": SAMPLE}
@@ -125,24 +120,17 @@ def rows_drift(
         classifier,
         reconstruction,
         _or_why(lambda: outside_support(sample, rows, columns, sample=SAMPLE)),
-        _local(model, against, rows, drifts, levels, importance),
+        _local(found, drifts, levels, importance),
     )
 
 
 def _local(
-    model: ModelSettings,
-    against: Against,
-    rows: pd.DataFrame,
-    drifts: Sequence[FeatureDrift],
-    levels: Levels,
-    importance: Mapping[str, float],
+    found: Seen, drifts: Sequence[FeatureDrift], levels: Levels, importance: Mapping[str, float]
 ) -> LocalDrift | CannotJudge | None:
-    slices = against.slices
+    slices = found.against.slices
     if slices is None or isinstance(slices, CannotJudge):
         return slices
-    values = {name: rows[name].to_numpy() for name in slice_columns(model, rows)}
-    current = slice_profiles(slices.grid, rows, values)
-    return local_drift(slices.references, current, whole=drifts, levels=levels, importance=importance)
+    return local_drift(slices.references, found.slices, whole=drifts, levels=levels, importance=importance)
 
 
 def _or_why(look: Callable[[], T]) -> T | CannotJudge:

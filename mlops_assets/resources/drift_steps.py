@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_assets.core.drift import DriftVerdict, FeatureDrift, Profile, compare, drift_verdict
+from mlops_assets.core.drift import DriftVerdict, FeatureDrift, compare, drift_verdict
 from mlops_assets.core.events import named
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.policy import CheckResult
@@ -24,17 +24,15 @@ from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.day_profiles import seen
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.prediction_steps import SCORE
 from mlops_assets.resources.references import Reference
-from mlops_assets.resources.window_references import reference_of
 from mlops_assets.resources.window_reports import (
     Watched,
     cannot,
     folder_of,
     is_known,
-    judged_rows,
     predicted_windows,
     silent_windows,
     state_of,
@@ -57,7 +55,7 @@ class _Looked:
         window: which.
         summary: what is kept, written last.
         drifts: of its features.
-        rows: its predictions.
+        rows: a sample of its predictions.
         reference: what they were compared with.
         explained: what stands behind the drift.
     """
@@ -93,26 +91,26 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     """Judge one window; its table is written, its summary is not yet."""
     folder = folder_of(platform.lake, model.name, "drift", window)
     try:
-        rows, version, told = judged_rows(platform, model, window)
+        found = seen(platform, model, window)
     except CannotJudge as why:
         platform.lake.write(NO_FEATURES, folder / "features.parquet")
         checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]
         return _Looked(window, summary_of(window, model, state, checks, version=0, rows=0))
-    against = reference_of(platform, model, window, version)
-    drifts = _compare(against.reference.features, rows)
-    scores = _compare(against.reference.scores, rows[[SCORE]])
+    against, version = found.against, found.version
+    drifts = compare(against.reference.features, found.features)
+    scores = compare(against.reference.scores, found.scores)
     levels = levels_of(platform, model, version, [drift.feature for drift in drifts])
     inputs = verdict_of(model, drifts, levels)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
-    if told:
-        inputs = replace(inputs, reason=f"{inputs.reason} {told}")
+    if found.told:
+        inputs = replace(inputs, reason=f"{inputs.reason} {found.told}")
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores[0], model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
-    explained = explain(platform, model, version, against=against, rows=rows, drifts=drifts, levels=levels)
-    summary = {**summary_of(window, model, state, checks, version=version, rows=len(rows)), **explained.to_dict()}
-    return _Looked(window, summary, drifts, rows, against.reference, explained)
+    explained = explain(platform, model, found, drifts=drifts, levels=levels)
+    summary = {**summary_of(window, model, state, checks, version=version, rows=found.rows), **explained.to_dict()}
+    return _Looked(window, summary, drifts, found.sample, against.reference, explained)
 
 
 def _top(one: _Looked) -> list[FeatureDrift]:
@@ -162,10 +160,6 @@ def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[st
         "rows": summary["rows"],
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _compare(reference: Profile, rows: pd.DataFrame) -> list[FeatureDrift]:
-    return compare(reference, Profile.of(reference.grid, rows))
 
 
 def _scores_verdict(scores: FeatureDrift, model: ModelSettings) -> DriftVerdict:

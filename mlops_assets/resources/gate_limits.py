@@ -7,7 +7,6 @@ year's season (`season`), golden sets (`golden`).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,31 +18,14 @@ from mlops_assets.core.gate import RuleResult
 from mlops_assets.core.limits import calibration_rules, fairness_rule, latency_rule, size_rule
 from mlops_assets.core.model import Model
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import local_days
+from mlops_assets.resources.blocks import blocks_of
+from mlops_assets.resources.columns import columns_named
 from mlops_assets.resources.golden import golden_rules
-from mlops_assets.resources.model_data import EVENT_TIME, LABEL
+from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import Platform
 
 TIMED, WARM_UP = 300, 20
 """Predictions that are timed, and those before them that are not."""
-
-
-def columns_named(model: ModelSettings, rows: pd.DataFrame, names: Sequence[str], *, by: str) -> list[str]:
-    """The columns that names of the YAML stand for: the label model's own, or a feature's.
-
-    Raises:
-        ValueError: a name is no column; `by` is the field that names it.
-    """
-    found = []
-    for name in names:
-        matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
-        if not matches:
-            raise ValueError(
-                f"{by} names {name!r}, which is neither a column of {model.label.model} nor a feature. "
-                "Correct the name in the model's YAML."
-            )
-        found.append(matches[0])
-    return found
 
 
 def differences(model: ModelSettings, rows: pd.DataFrame, scores: Any, measure: str | None = None) -> list[Difference]:
@@ -56,12 +38,12 @@ def differences(model: ModelSettings, rows: pd.DataFrame, scores: Any, measure: 
         measure: by default the one that is agreed.
     """
     policy = model.monitoring.fairness
-    days = local_days(rows[EVENT_TIME], model.timezone)
+    blocks = blocks_of(model, rows)
     return [
         difference(
             rows[LABEL],
             scores,
-            days,
+            blocks,
             rows[column],
             by=name,
             measure=measure or policy.measure_of(model.task),
@@ -78,10 +60,10 @@ def rules_on_rows(model: ModelSettings, rows: pd.DataFrame, challenger: Any, cha
     """Fairness and calibration on the gate's rows; `champion` are its scores, None without one."""
     new = differences(model, rows, challenger)
     old = differences(model, rows, champion) if champion is not None else None
-    days = local_days(rows[EVENT_TIME], model.timezone)
+    blocks = blocks_of(model, rows)
     return [
         *(fairness_rule(new, old, model.monitoring.fairness.limit(model.task)) if new else []),
-        *calibration_rules(model.gate, rows[LABEL].to_numpy(), challenger, champion, days),
+        *calibration_rules(model.gate, rows[LABEL].to_numpy(), challenger, champion, blocks),
     ]
 
 

@@ -24,8 +24,10 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probe import fold_windows, hardly_more
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import Window, local_days, midnight
-from mlops_assets.resources.gate_limits import columns_named, rules_on_rows
+from mlops_assets.core.windows import Window, midnight
+from mlops_assets.resources.blocks import blocks_of
+from mlops_assets.resources.columns import columns_named
+from mlops_assets.resources.gate_limits import rules_on_rows
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import Platform
 
@@ -115,23 +117,23 @@ def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels
     """The gate's comparison; the policy's rules on it, without those of what ships."""
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
-    days = local_days(rows[EVENT_TIME], model.timezone)
+    blocks = blocks_of(model, rows)
     known = platform.registry.champion(model.name)
     base = against_baseline(fit_labels, len(rows), model.task)
-    baseline = _paired_or_why(model, y, base, scores, days)
+    baseline = _paired_or_why(model, y, base, scores, blocks)
     against: Paired | CannotJudge | None = None
     slices: dict[str, Paired | CannotJudge] = {}
     opponent = base
     if known is not None:
         opponent = platform.registry.load(model.name, known.version).predict(rows)
-        against = _paired_or_why(model, y, opponent, scores, days)
+        against = _paired_or_why(model, y, opponent, scores, blocks)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and known is not None:
         slices = paired_slices(
             y,
             opponent,
             scores,
-            days,
+            blocks,
             model.metric,
             slices=columns,
             confidence=model.gate.confidence,
@@ -163,9 +165,17 @@ def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
 
 
 def _paired_or_why(
-    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, days: Any
+    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any
 ) -> Paired | CannotJudge:
     try:
-        return paired(y, champion, challenger, days, model.metric, confidence=model.gate.confidence)
+        return paired(
+            y,
+            champion,
+            challenger,
+            blocks,
+            model.metric,
+            confidence=model.gate.confidence,
+            by=model.monitoring.performance.blocks,
+        )
     except CannotJudge as why:
         return why

@@ -22,7 +22,8 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import Gain, outcome
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import WrongColumns
-from mlops_assets.core.windows import Window, local_days, maturity, midnight, parse_duration
+from mlops_assets.core.windows import Window, maturity, midnight, parse_duration
+from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
@@ -112,8 +113,15 @@ def _realised(
         joined = platform.data(model).with_features(known)
         scores = platform.registry.load(model.name, promotion["version"]).predict(joined)
         other = _opponent(platform, model, promotion, joined)
-        days = local_days(joined[EVENT_TIME], model.timezone)
-        return paired(joined[LABEL].to_numpy(), other, scores, days, model.metric, confidence=model.gate.confidence)
+        return paired(
+            joined[LABEL].to_numpy(),
+            other,
+            scores,
+            blocks_of(model, joined),
+            model.metric,
+            confidence=model.gate.confidence,
+            by=model.monitoring.performance.blocks,
+        )
     except CannotJudge as why:
         return why
     except (ModelDamaged, NoSuchVersion, WrongColumns, FileNotFoundError) as why:

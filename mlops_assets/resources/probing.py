@@ -28,8 +28,9 @@ from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_window
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
 from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.windows import Window, closed_windows, local_days, maturity, parse_duration, window_at
+from mlops_assets.core.windows import Window, closed_windows, maturity, parse_duration, window_at
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.registry import ModelVersion
@@ -205,7 +206,8 @@ def _look(
         champion=str(champion.version),
         y=judged[LABEL].to_numpy(),
         times=pd.DatetimeIndex(judged[EVENT_TIME]),
-        days=local_days(judged[EVENT_TIME], model.timezone),
+        blocks=lasting_blocks_of(model, judged),
+        by=model.monitoring.performance.blocks,
         kept=kept.predict(judged),
         scores=scores,
         metric_name=model.metric,
@@ -231,12 +233,13 @@ def _refits(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """The judged rows with features, and their scores by candidate, each by a fit on what happened before its fold.
 
-    Where the champion was fitted on more rows than a sample holds, its twin is among them.
+    Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its twin is
+    among them.
     """
     known = data.labelled(known_by=at)
     wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
     own = _own_rows(known, champion)
-    if len(own) > model.probe.rows:
+    if len(own) > model.probe.rows or recipe.rounds < kept.recipe.rounds:
         # One fit serves all folds: the champion has seen none of them.
         wanted[TWIN] = [_sampled(own, len(known), model)]
     # One join for all: the same row has the same features whoever is fitted on it or judged by it.

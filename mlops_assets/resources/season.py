@@ -20,7 +20,8 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.limits import season_rule
 from mlops_assets.core.model import Model, fit
 from mlops_assets.core.training import CannotTrain
-from mlops_assets.core.windows import Window, local_days, midnight
+from mlops_assets.core.windows import Window, midnight
+from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.gating import Scored, gate_rows
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform
@@ -80,8 +81,15 @@ def _compare(
     rows = gate_rows(data, season, as_of=as_of)
     new, new_told = _without(challenger, known, season)
     old, old_told = _champion_without(platform, data, champion, season)
-    y, days = rows[LABEL].to_numpy(), local_days(rows[EVENT_TIME], model.timezone)
-    found = paired(y, old.predict(rows), new.predict(rows), days, model.metric, confidence=model.gate.confidence)
+    found = paired(
+        rows[LABEL].to_numpy(),
+        old.predict(rows),
+        new.predict(rows),
+        blocks_of(model, rows),
+        model.metric,
+        confidence=model.gate.confidence,
+        by=model.monitoring.performance.blocks,
+    )
     return (
         found,
         f"on {len(rows):,} rows of {season.label(model.timezone)} (challenger {new_told}; champion {old_told})",

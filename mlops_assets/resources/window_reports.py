@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,20 +87,34 @@ def judged_rows(platform: Platform, model: ModelSettings, window: Window) -> tup
     """
     rows = read_scores(platform, model, *days_of(model, window))
     if rows.empty:
-        raise CannotJudge(
-            "the window has no rows",
-            f"Look whether its data has landed and {model.name}/predictions was materialized for its days",
-        )
+        raise no_rows(model)
     known = rows[VERSION].isin([version.version for version in platform.registry.versions(model.name)])
     unknown = int((~known).sum())
     if unknown == len(rows):
-        raise CannotJudge(
-            f"none of its {unknown:,} predictions names a version of {model.name} that the registry knows",
-            "Write model_version with each prediction, or register the version that made them",
-        )
-    told = f"{unknown:,} predictions without a known version were left out." if unknown else ""
+        raise no_version(model, unknown)
     rows = rows if known.all() else rows[known].reset_index(drop=True)
-    return rows, int(rows[VERSION].mode().iloc[0]), told
+    return rows, int(rows[VERSION].mode().iloc[0]), told_left_out(unknown)
+
+
+def no_rows(model: ModelSettings) -> CannotJudge:
+    """Why a window without predictions cannot be judged."""
+    return CannotJudge(
+        "the window has no rows",
+        f"Look whether its data has landed and {model.name}/predictions was materialized for its days",
+    )
+
+
+def no_version(model: ModelSettings, unknown: int) -> CannotJudge:
+    """Why a window of which the registry knows no version cannot be judged."""
+    return CannotJudge(
+        f"none of its {unknown:,} predictions names a version of {model.name} that the registry knows",
+        "Write model_version with each prediction, or register the version that made them",
+    )
+
+
+def told_left_out(unknown: int) -> str:
+    """What is said of predictions that were left out; nothing where none were."""
+    return f"{unknown:,} predictions without a known version were left out." if unknown else ""
 
 
 def summary_of(
@@ -152,6 +166,18 @@ def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[
                 stat = path.stat()
                 digest.update(f"{layer}/{day}/{stat.st_size}/{stat.st_mtime_ns};".encode())
     return digest.hexdigest()[:32]
+
+
+def day_states(lake: Lake, model: ModelSettings, window: Window) -> dict[date, str]:
+    """What identifies the predictions of each day of a window that has some."""
+    start, end = days_of(model, window)
+    told: dict[date, list[str]] = {}
+    for writer in (BATCH, ONLINE):
+        for day, path in lake.partitions("predictions", model.name, name=writer).items():
+            if start <= day < end:
+                stat = path.stat()
+                told.setdefault(day, []).append(f"{writer}/{stat.st_size}/{stat.st_mtime_ns}")
+    return {day: ";".join(parts) for day, parts in sorted(told.items())}
 
 
 def cannot(name: str, kind: Kind, window: Window, model: ModelSettings, why: CannotJudge) -> CheckResult:

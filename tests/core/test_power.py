@@ -14,10 +14,11 @@ from scipy.stats import nct, norm
 
 from mlops_assets.core.judging import CannotJudge, block_sums, t_quantile
 from mlops_assets.core.metrics import metric
+from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.performance_policy import PerformancePolicy, performance_holds
 from mlops_assets.core.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
-from mlops_assets.core.probe import FoldLoss, Look, Series, add_up
+from mlops_assets.core.probe import SPANS, FoldLoss, Look, Series, add_up
 from mlops_assets.core.probe_policy import ProbePolicy
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -129,8 +130,8 @@ def test_at_the_stated_gain_the_probe_is_sure_in_95_percent(windows: int) -> Non
     seen = probe_power(looks_with(0.0, rng, 60), policy, price=price)
     stated = next(one.share for one in seen if one.windows == windows)
     assert stated is not None
-    # The span alone, at its share of the level: other spans can only add to what is seen.
-    alone = replace(policy, level=policy.level / 3)
+    # The span alone, at its own level: other spans can only add to what is seen.
+    alone = replace(policy, level=level_of_each(policy.level, SPANS))
     sure = 0
     for _ in range(RUNS):
         (look,) = looks_with(stated, rng, 1, days=28 * windows)

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probe import fold_windows
 from mlops_assets.core.windows import Window
-from mlops_assets.resources.gating import Scored, score
+from mlops_assets.resources.gating import Scored, compare, score
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, TrainingSet
 from mlops_assets.resources.training_steps import prepare, train
 from tests.real_slice import World
@@ -79,3 +80,17 @@ def test_what_ships_as_it_was_judged_is_judged_in_one_part(prepared: World) -> N
     found, challenger, _ = scored(replace(prepared, model=prepared.model.model_copy(update={"gate": gate})))
     assert found.models == (challenger.sha256,)
     np.testing.assert_array_equal(found.scores, challenger.predict(found.rows))
+
+
+def test_the_gate_judges_by_the_blocks_of_the_yaml(prepared: World) -> None:
+    by = replace(prepared.model.monitoring.performance, blocks="carrier")
+    world = prepared.with_settings(monitoring={"performance": by})
+    found, _, _ = scored(world)
+    baseline = compare(world.platform, world.model, found, found.known[LABEL]).baseline
+    assert not isinstance(baseline, CannotJudge)
+    assert baseline is not None
+    assert (baseline.blocks, baseline.n_blocks) == ("carrier", found.rows["carrier"].nunique())
+    days = compare(prepared.platform, prepared.model, found, found.known[LABEL]).baseline
+    assert not isinstance(days, CannotJudge)
+    assert days is not None
+    assert (days.blocks, days.gain) == ("day", baseline.gain)

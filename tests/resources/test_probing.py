@@ -48,6 +48,21 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     assert report.passed is (decision.rule == "nothing")
 
 
+def test_looks_may_be_judged_by_entity(quick: World) -> None:
+    by = replace(quick.model.monitoring.performance, blocks="carrier")
+    world = quick.with_settings(monitoring={"performance": by})
+    looked = probe(world.platform, world.model)
+    assert looked is not None
+    assert looked.probed is not None
+    first, second = (one.series["leader"].blocks for one in looked.looks)
+    assert set(first) & set(second)  # the same carriers, under the same numbers
+    gain = looked.probed.refit
+    assert gain is not None
+    # Seven days alone could not have been judged; carriers can.
+    assert (gain.blocks, gain.days >= 8) == ("carrier", True)
+    assert "blocks by carrier)" in looked.probed.sentence
+
+
 def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
     platform, model = quick.platform, quick.model
     looked = probe(platform, model)
