@@ -7,15 +7,13 @@ Here: its scores, and what can be said of its features without knowing what it i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.families.linear import scored
+from mlops_assets.core.families.linear import FittedEstimator, scored
 from mlops_assets.core.matrix import FloatMatrix
-from mlops_assets.core.recipe import Recipe
 
 _LEAST = 1e-6
 """Chances are kept so far from 0 and 1 before their log-odds are taken."""
@@ -26,17 +24,8 @@ def is_foreign(native: Any) -> bool:
     return hasattr(native, "feature_names_in_")
 
 
-@dataclass(frozen=True)
-class FittedForeign:
-    """An estimator or pipeline, and the recipe that a refit starts from."""
-
-    recipe: Recipe
-    native: Any
-
-    @property
-    def base(self) -> bytes | None:
-        """See `Fitted`."""
-        return None
+class FittedForeign(FittedEstimator):
+    """An estimator or pipeline; its recipe is what a refit starts from."""
 
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """See `Fitted`."""

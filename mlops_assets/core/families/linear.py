@@ -111,8 +111,8 @@ class _Numbers:
 
 
 @dataclass(frozen=True)
-class FittedLinear:
-    """A pipeline from the encoded matrix to scores, and its recipe."""
+class FittedEstimator:
+    """A scikit-learn model that was made from nothing, and its recipe."""
 
     recipe: Recipe
     native: Any
@@ -129,6 +129,10 @@ class FittedLinear:
     def for_few_rows(self) -> Callable[[FloatMatrix], np.ndarray]:
         """See `Fitted`."""
         return self.predict
+
+
+class FittedLinear(FittedEstimator):
+    """A pipeline from the encoded matrix to scores."""
 
     def importance(self) -> Mapping[str, float]:
         """Coefficients in standard deviations of their columns, added up by feature (classes: their mean)."""
