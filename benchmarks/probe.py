@@ -39,7 +39,7 @@ from mlops_assets.resources.probing import probe
 TARGET_SECONDS = 30.0
 VIEW, LABELS = "feat", "lbl"
 START = date(2013, 1, 1)
-CHAMPION_ROWS = 50_000
+CHAMPION_ROWS, CHAMPION_ROUNDS = 50_000, 200
 PARAMS = {
     "objective": "binary:logistic", "eval_metric": "auc", "tree_method": "hist", "max_depth": 6, "eta": 0.1,
 }  # fmt: skip
@@ -102,7 +102,7 @@ def platform_of(lake: Lake, file: Path) -> tuple[Any, ModelSettings, Model]:
     names = [name for name in fitted.columns if name.startswith(f"{VIEW}__")]
     kinds = {name: "categorical" if fitted[name].dtype == object else "numeric" for name in names}
     columns = tuple(FeatureColumn(name, kinds[name]) for name in names)
-    recipe = Recipe("xgboost", "binary", PARAMS, model.probe.rounds, columns, {}, seed=13)
+    recipe = Recipe("xgboost", "binary", PARAMS, CHAMPION_ROUNDS, columns, {}, seed=13)
     champion = fit(recipe, fitted, fitted["label"].to_numpy())
     version = SimpleNamespace(version=1, uri="models:/bench/1", tags={FITTED_UNTIL: since.isoformat()})
     platform = SimpleNamespace(

@@ -99,7 +99,7 @@ def seen(platform: Platform, model: ModelSettings, window: Window) -> Seen:
         CannotJudge: it has no rows, or none by a version that the registry knows.
         FileNotFoundError: the version has no reference.
     """
-    registered = {version.version for version in platform.registry.versions(model.name)}
+    registered = {str(version.version) for version in platform.registry.versions(model.name)}
     states = day_states(platform.lake, model, window)
     heads = {
         day: head
@@ -110,7 +110,7 @@ def seen(platform: Platform, model: ModelSettings, window: Window) -> Seen:
     rows = _read(platform, model, [day for day in states if day not in heads])
     heads |= _new_heads(rows, registered, states)
     versions = sum((Counter(head["versions"]) for head in heads.values()), Counter[str]())
-    left_out = sum(versions.pop(name) for name in list(versions) if int(name) not in registered)
+    left_out = sum(versions.pop(name) for name in _unknown(versions, registered))
     if not versions:
         raise no_version(model, left_out) if left_out else no_rows(model)
     version = min(map(int, versions), key=lambda number: (-versions[str(number)], number))
@@ -119,7 +119,7 @@ def seen(platform: Platform, model: ModelSettings, window: Window) -> Seen:
     elsewhere = [day for day, head in heads.items() if head.get("grids", grids) != grids]
     if elsewhere:
         rows = pd.concat([rows, _read(platform, model, elsewhere)], ignore_index=True)
-    rows = rows[rows[VERSION].isin(registered)].reset_index(drop=True) if len(rows) else rows
+    rows = rows[_versions(rows).isin(registered)].reset_index(drop=True) if len(rows) else rows
     made = _counted(model, rows, {day: head for day, head in heads.items() if head.get("grids") != grids}, against)
     kept = [day for day in heads if day not in made]
     # Before the days: what is killed in between reads them again.
@@ -148,18 +148,23 @@ def _read(platform: Platform, model: ModelSettings, days: Iterable[date]) -> pd.
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def _new_heads(rows: pd.DataFrame, registered: set[int], states: Mapping[date, str]) -> dict[date, dict[str, Any]]:
+def _new_heads(rows: pd.DataFrame, registered: set[str], states: Mapping[date, str]) -> dict[date, dict[str, Any]]:
     """What is known of days that were just read, before they are counted."""
     found = {}
     for stamp, part in rows.groupby("_day") if len(rows) else ():
-        versions = {str(version): int(n) for version, n in part[VERSION].value_counts().items()}
+        versions = {str(version): int(n) for version, n in _versions(part).value_counts().items()}
         day = pd.Timestamp(stamp).date()
         found[day] = {"state": states[day], "versions": versions, "unknown": _unknown(versions, registered)}
     return found
 
 
-def _unknown(versions: Mapping[str, int], registered: set[int]) -> list[str]:
-    return sorted(name for name in versions if int(name) not in registered)
+def _versions(rows: pd.DataFrame) -> pd.Series:
+    """The version of each row as text, empty where it names none."""
+    return rows[VERSION].map(lambda version: str(int(version)), na_action="ignore").fillna("")
+
+
+def _unknown(versions: Mapping[str, int], registered: set[str]) -> list[str]:
+    return sorted(set(versions) - registered)
 
 
 def _grids(against: Against) -> str:

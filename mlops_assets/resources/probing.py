@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.events import is_evidence
+from mlops_assets.core.families import family_called
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.model import Model, Recipe, fit
@@ -236,7 +237,7 @@ def _refits(
     Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its twin is
     among them.
     """
-    known = data.labelled(known_by=at)
+    known, cheaper = data.labelled(known_by=at), family_called(recipe.family).cheaper(recipe)
     wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
     own = _own_rows(known, champion)
     if len(own) > model.probe.rows or recipe.rounds < kept.recipe.rounds:
@@ -264,7 +265,7 @@ def _refits(
         if recipe == kept.recipe and hardly_more(fitted_on, own):
             return rows, kept.predict(judged.iloc[rows])
         fit_rows = features.iloc[place[fitted_on]]
-        made: Model = fit(recipe, fit_rows, fit_rows[LABEL].to_numpy(), base=kept)
+        made: Model = fit(cheaper, fit_rows, fit_rows[LABEL].to_numpy(), base=kept)
         return rows, made.predict(judged.iloc[rows])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -23,7 +23,7 @@ def test_all_together_keep_the_level(level: float) -> None:
     one = level_of_each(level, sizes)
     correlation = [[np.sqrt(min(a, b) / max(a, b)) for a in sizes] for b in sizes]
     none_rings = multivariate_normal(np.zeros(3), correlation).cdf(np.full(3, NormalDist().inv_cdf(1.0 - one)))
-    assert 1.0 - none_rings == pytest.approx(level, rel=2e-3)
+    assert 1.0 - none_rings == pytest.approx(level, rel=5e-3)
     assert level / 3 < one < level
 
 

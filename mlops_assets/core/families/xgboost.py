@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +26,9 @@ LARGE_FIT_THREADS = 2
 """Not more: on a machine with fewer cores than threads they wait for each other, spinning."""
 MAX_BIN = 256
 """Bins of a numeric feature: one byte each."""
+PROBE_BINS = 64
+"""Of a fit that nobody will serve: 50,000 synthetic rows x 50 take two thirds of the time and rank as well (AUC 0.7846,
+not 0.7839); on a million rows the AUC is 0.0006 lower."""
 FOREST_TREES = 100
 """Trees of a random forest, per class."""
 
@@ -82,6 +85,10 @@ class Boosting:
             return {"objective": "multi:softprob", "num_class": int(labels.max()) + 1}
         # The mean absolute error is least at the median, which squared error does not estimate.
         return {"objective": "reg:absoluteerror" if metric == "mae" else "reg:squarederror"}
+
+    def cheaper(self, recipe: Recipe) -> Recipe:
+        """See `Family`: with fewer bins."""
+        return replace(recipe, params={**recipe.params, "max_bin": PROBE_BINS})
 
     def problem(self, template: Recipe, judge: Metric, fit_side: Rows, validation: Rows) -> _Binned:
         """Both sides binned, once for all trials."""
@@ -249,7 +256,7 @@ def binned(recipe: Recipe, rows: Rows, threads: int, *, ref: Any = None) -> Any:
         feature_names=list(recipe.names),
         feature_types=types_of(recipe.columns),
         enable_categorical=True,
-        max_bin=MAX_BIN,
+        max_bin=recipe.params.get("max_bin", MAX_BIN),
         nthread=threads,
     )
 
@@ -266,7 +273,7 @@ def booster_params(recipe: Recipe, *, threads: int) -> dict[str, Any]:
     """What `xgboost.train` is given for a recipe."""
     fixed = {
         "tree_method": "hist",
-        "max_bin": MAX_BIN,
+        "max_bin": recipe.params.get("max_bin", MAX_BIN),
         "seed": recipe.seed,
         "nthread": threads,
         "verbosity": 1,
