@@ -237,12 +237,14 @@ def _refits(
     Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its twin is
     among them.
     """
-    known, cheaper = data.labelled(known_by=at), family_called(recipe.family).cheaper(recipe)
+    known = data.labelled(known_by=at)
     wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
     own = _own_rows(known, champion)
     if len(own) > model.probe.rows or recipe.rounds < kept.recipe.rounds:
         # One fit serves all folds: the champion has seen none of them.
         wanted[TWIN] = [_sampled(own, len(known), model)]
+    # Beside a twin that is made as cheaply nobody looks worse for it; beside the champion itself all would.
+    followed = family_called(recipe.family).cheaper(recipe) if TWIN in wanted else recipe
     # One join for all: the same row has the same features whoever is fitted on it or judged by it.
     used = np.unique(np.concatenate([where for fits in wanted.values() for where in fits]))
     joined = data.with_features(pd.concat([judged, known.iloc[used]], ignore_index=True))
@@ -265,7 +267,7 @@ def _refits(
         if recipe == kept.recipe and hardly_more(fitted_on, own):
             return rows, kept.predict(judged.iloc[rows])
         fit_rows = features.iloc[place[fitted_on]]
-        made: Model = fit(cheaper, fit_rows, fit_rows[LABEL].to_numpy(), base=kept)
+        made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), base=kept)
         return rows, made.predict(judged.iloc[rows])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
