@@ -56,7 +56,7 @@ class Interval:
 
 
 def told_blocks(number: int, of: str = DAY) -> str:
-    """How many observations there are, in words: 28 days; 412 blocks by customer_id."""
+    """How many observations there are, in words: 28 days; 412 blocks by the name of a column."""
     return f"{number:,} days" if of == DAY else f"{number:,} blocks by {of}"
 
 

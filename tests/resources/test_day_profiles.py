@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -86,9 +87,8 @@ def test_the_sample_of_a_corrected_window_is_the_one_that_all_rows_would_give(dr
 
 def test_another_reference_counts_all_days_again(drifting: World) -> None:
     before = seen(drifting.platform, drifting.model, week(drifting))
-    pinned = drifting.with_settings(
-        monitoring={"drift": drifting.model.monitoring.drift.__class__(reference="2013-01-07..2013-01-20")}
-    )
+    drift = replace(drifting.model.monitoring.drift, reference="2013-01-07/2013-01-21")
+    pinned = drifting.with_settings(monitoring={"drift": drift})
     after = seen(pinned.platform, pinned.model, week(pinned))
     assert len(after.read) == 7
     assert after.features.grid.fingerprint != before.features.grid.fingerprint
