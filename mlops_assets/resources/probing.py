@@ -238,11 +238,13 @@ def _refits(
     among them.
     """
     known = data.labelled(known_by=at)
-    wanted = {f"refit:{of}": _fit_rows(known, model, of, folds) for of in model.probe.refits}
+    # Each row has one seeded rank for all folds and candidates, so that they share most of what is joined.
+    rank = np.random.default_rng(model.training.seed).permutation(len(known))
+    wanted = {f"refit:{of}": _fit_rows(known, model, of, folds, rank) for of in model.probe.refits}
     own = _own_rows(known, champion)
     if len(own) > model.probe.rows or recipe.rounds < kept.recipe.rounds:
         # One fit serves all folds: the champion has seen none of them.
-        wanted[TWIN] = [_sampled(own, len(known), model)]
+        wanted[TWIN] = [_sampled(own, rank, model.probe.rows)]
     # Beside a twin that is made as cheaply nobody looks worse for it; beside the champion itself all would.
     followed = family_called(recipe.family).cheaper(recipe) if TWIN in wanted else recipe
     # One join for all: the same row has the same features whoever is fitted on it or judged by it.
@@ -289,25 +291,25 @@ def _own_rows(known: pd.DataFrame, champion: ModelVersion) -> np.ndarray:
     return np.flatnonzero(use)
 
 
-def _fit_rows(known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window]) -> list[np.ndarray]:
-    """Positions of the rows that a candidate is fitted on, fold by fold: events before it, a sample of its window.
-
-    Each row has one seeded rank for all folds and candidates, so that they share most of what is joined.
-    """
+def _fit_rows(
+    known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window], rank: np.ndarray
+) -> list[np.ndarray]:
+    """Positions of the rows that a candidate is fitted on, fold by fold: events before it, a sample of its window."""
     times = known[EVENT_TIME]
     parts = []
     for fold in folds:
         use = (times < pd.Timestamp(fold.start - model.probe.gap)).to_numpy()
         if of != "expanding" and use.any():
             use &= (times > times[use].iloc[-1] - int(of) * _length(model)).to_numpy()
-        parts.append(_sampled(np.flatnonzero(use), len(known), model))
+        parts.append(_sampled(np.flatnonzero(use), rank, model.probe.rows))
     return parts
 
 
-def _sampled(where: np.ndarray, total: int, model: ModelSettings) -> np.ndarray:
-    """At most `probe.rows` of some positions among `total`, those of the lowest rank."""
-    rank = np.random.default_rng(model.training.seed).permutation(total)
-    return np.sort(where[np.argsort(rank[where])[: model.probe.rows]])
+def _sampled(where: np.ndarray, rank: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some positions, those of the lowest rank."""
+    if len(where) <= most:
+        return where
+    return np.sort(where[np.argpartition(rank[where], most)[:most]])
 
 
 def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion, *, before: pd.Timestamp) -> list[int]:
