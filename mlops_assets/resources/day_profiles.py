@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -151,9 +151,9 @@ def _read(platform: Platform, model: ModelSettings, days: Iterable[date]) -> pd.
 def _new_heads(rows: pd.DataFrame, registered: set[str], states: Mapping[date, str]) -> dict[date, dict[str, Any]]:
     """What is known of days that were just read, before they are counted."""
     found = {}
-    for stamp, part in rows.groupby("_day") if len(rows) else ():
+    for key, part in rows.groupby(rows["_day"].dt.date) if len(rows) else ():
         versions = {str(version): int(n) for version, n in _versions(part).value_counts().items()}
-        day = pd.Timestamp(stamp).date()
+        day = cast(date, key)
         found[day] = {"state": states[day], "versions": versions, "unknown": _unknown(versions, registered)}
     return found
 
