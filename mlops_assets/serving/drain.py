@@ -14,6 +14,7 @@ from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.prediction_steps import ONLINE
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.mover import Mover, NotMoved
+from mlops_assets.serving.rounds import Rounds
 from mlops_assets.serving.spool import Spool
 from mlops_assets.serving.tally import Tally
 
@@ -33,19 +34,16 @@ class Drain:
         self._spool, self._lake, self._health, self._seconds = spool, lake, health, seconds
         self._tally = tally
         self._mover = Mover(spool.folder, lake.folder("predictions"), ONLINE)
-        self._stop = threading.Event()
         self._round = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="drain-log", daemon=True)
+        self._rounds = Rounds("drain-log", self._timed)
 
     def start(self) -> None:
         """Begin; what an earlier process left is moved first."""
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """End after a last round."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._rounds.stop()
         self.round()
         self._mover.stop()
         self._spool.close()
@@ -72,12 +70,10 @@ class Drain:
             self._health.good(PART)
             return moved.rows
 
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
-            began = time.monotonic()
-            try:
-                self.round()
-            except Exception:
-                logger.exception("moving the prediction log failed")
-            pause = max(self._seconds, 20 * (time.monotonic() - began))
+    def _timed(self) -> float:
+        began = time.monotonic()
+        try:
+            self.round()
+        except Exception:
+            logger.exception("moving the prediction log failed")
+        return max(self._seconds, 20 * (time.monotonic() - began))

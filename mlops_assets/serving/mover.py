@@ -2,8 +2,8 @@
 
 Here: what it runs, and the service's hold of it. Not here: the move (`moving`), when there is one (`drain`).
 
-In the service's own process a move takes the interpreter and a core from the requests. A process of its own at the
-lowest priority takes what they leave. It lives as long as its standard input is open, so it ends with the service
+In the service's own process a move takes the interpreter and a core from the requests. A process of its own at a
+low priority takes what they leave. It lives as long as its standard input is open, so it ends with the service
 however that ends, and finishes the move that it is at.
 """
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-LOWEST_PRIORITY = 19
+LOW_PRIORITY = 10
+"""Of 0 to 19: at 19 a machine that is busy with other things let it wait for half a minute."""
 
 
 class NotMoved(RuntimeError):
@@ -91,7 +92,7 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
 
 def main(spool: Path, predictions: Path, writer: str) -> None:
     """Move as often as a line comes in, and say on one what was done."""
-    os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
+    os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
     # Ctrl-C and a stop reach the whole group: the service answers what is under way, and has this do a last move.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)

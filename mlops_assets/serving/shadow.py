@@ -9,12 +9,12 @@ microseconds, and the thread takes the interpreter from the requests as seldom a
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from mlops_assets.serving.arms import Arm, Arms
 from mlops_assets.serving.records import Answer, Row
+from mlops_assets.serving.rounds import Rounds
 
 logger = logging.getLogger("mlops.serving")
 
@@ -40,18 +40,16 @@ class Shadow:
         self.dropped = 0
         self._score = score
         self._waiting: deque[Asked] = deque()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+        self._rounds = Rounds("shadow", self._round, pause=EVERY_SECONDS)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Score what waits, and end."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._rounds.stop()
+        self._round()
 
     def cast(self, arms: Arms, rows: Sequence[Row], answers: Sequence[Answer]) -> None:
         """Let whoever stands beside the one that answered score the rows later."""
@@ -63,18 +61,14 @@ class Shadow:
             else:
                 self.dropped += 1
 
-    def _run(self) -> None:
-        while not self._stop.wait(EVERY_SECONDS):
-            self._round()
-        self._round()
-
-    def _round(self) -> None:
+    def _round(self) -> float:
         while self._waiting:
             first = self._waiting[0]
             portion: list[Asked] = []
             while self._waiting and len(portion) < AT_ONCE and _is_like(self._waiting[0], first):
                 portion.append(self._waiting.popleft())
             self._score_portion(portion)
+        return EVERY_SECONDS
 
     def _score_portion(self, portion: Sequence[Asked]) -> None:
         arms, _, answer = portion[0]

@@ -26,7 +26,7 @@ from mlops_assets.serving.app import build
 from mlops_assets.serving.arms import CANARY, CHAMPION, SHADOW, Arm, Arms, CannotServe, rollout_of
 from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.limits import Limits
-from mlops_assets.serving.mover import LOWEST_PRIORITY, Moved, Mover, NotMoved
+from mlops_assets.serving.mover import LOW_PRIORITY, Moved, Mover, NotMoved
 from mlops_assets.serving.records import Answer, Row, line, record, record_types
 from mlops_assets.serving.routing import choose
 from mlops_assets.serving.spool import Spool, closed_segments, types_file
@@ -194,7 +194,7 @@ def test_a_mover_that_is_killed_is_started_anew(tmp_path: Path, arms: Arms) -> N
     assert mover.move() == Moved(1)
     process = mover._process
     assert process is not None
-    assert os.getpriority(os.PRIO_PROCESS, process.pid) == LOWEST_PRIORITY
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == LOW_PRIORITY
     spooled(folder, arms, [Row(features=features())], [0.2], ["b"])
     process.kill()
     process.wait()
