@@ -104,6 +104,7 @@ class FeatureView:
         tags: dbt tags.
         sources: Names of the raw sources it is built from, directly or not.
         code: Hash of what its values are computed by: SQL and macros of it and of all models above it, and its columns.
+        above: Names of the dbt models above it, which are views in the warehouse.
     """
 
     name: str
@@ -120,6 +121,7 @@ class FeatureView:
     tags: tuple[str, ...]
     sources: tuple[str, ...]
     code: str = ""
+    above: tuple[str, ...] = ()
 
     @property
     def trained_features(self) -> tuple[Feature, ...]:
@@ -147,6 +149,7 @@ class LabelModel:
         tags: dbt tags.
         sources: Names of the raw sources it is built from, directly or not.
         code: As of a feature view.
+        above: As of a feature view.
     """
 
     name: str
@@ -163,6 +166,7 @@ class LabelModel:
     sources: tuple[str, ...]
     waits_days: int = 0
     code: str = ""
+    above: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -324,12 +328,13 @@ def from_json(text: str) -> Catalogue:
                     "features": tuple(Feature(**feature) for feature in entry["features"]),
                     "tags": tuple(entry["tags"]),
                     "sources": tuple(entry["sources"]),
+                    "above": tuple(entry["above"]),
                 }
             )
             for entry in values["views"]
         )
         labels = tuple(
-            LabelModel(**{**entry, "tags": tuple(entry["tags"]), "sources": tuple(entry["sources"])})
+            LabelModel(**{**entry, **{name: tuple(entry[name]) for name in ("tags", "sources", "above")}})
             for entry in values["labels"]
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -437,6 +442,9 @@ def _common(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, A
         "tags": tuple(node.get("tags") or ()),
         "sources": tuple(sorted(_sources(node, manifest))),
         "code": code_of(node, manifest),
+        "above": tuple(
+            sorted(str(manifest["nodes"][key]["name"]) for key in _above(node, manifest) if key in manifest["nodes"])
+        ),
     }
 
 

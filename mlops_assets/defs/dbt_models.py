@@ -20,7 +20,14 @@ from mlops_assets.components.partitions import span_of_run
 from mlops_assets.core.catalogue import code_of
 from mlops_assets.core.spans import Span
 from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue
-from mlops_assets.resources.feature_code import FeatureStillNeeded, gone, mark_code, outdated, refuse_missing_features
+from mlops_assets.resources.feature_code import (
+    FeatureStillNeeded,
+    built_alone,
+    gone,
+    mark_code,
+    outdated,
+    refuse_missing_features,
+)
 from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.platform import Platform
@@ -90,7 +97,12 @@ def dbt_models(
             yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
     except DagsterDbtCliRuntimeError as error:
         raise _told(error) from error
-    mark_code(lake, catalogue, selected)
+    alone = built_alone(catalogue, selected) & set(changed)
+    if alone:
+        context.log.warning(
+            f"{', '.join(sorted(alone))}: what is above may be older. Materialize all upstream with it."
+        )
+    mark_code(lake, catalogue, selected - alone)
     sources.mark_built({name: of for name, of in good.items() if catalogue.readers(name) <= selected}, span)
 
 

@@ -23,7 +23,7 @@ from mlops_assets.core.catalogue import Catalogue, from_json, parse_manifest, to
 from mlops_assets.resources.atomic import write_text
 
 CATALOGUE_FILE = "feature_catalogue.json"
-_STAMP = "made_from_manifest_of_ns, second form"
+_STAMP = "made_from_manifest_of_ns, third form"
 _GENERATED = {"target", "logs", "dbt_packages"}
 
 

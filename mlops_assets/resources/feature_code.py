@@ -40,6 +40,12 @@ def mark_code(lake: Lake, catalogue: Catalogue, models: Iterable[str]) -> None:
     write_text(lake.folder("_code.json"), json.dumps({**kept, **now}, indent=1, sort_keys=True))
 
 
+def built_alone(catalogue: Catalogue, models: Iterable[str]) -> set[str]:
+    """Those of these models that are built without all that is above them, which may be views of an older code."""
+    named = set(models)
+    return {entry.name for entry in catalogue.models if entry.name in named and not set(entry.above) <= named}
+
+
 def outdated(lake: Lake, catalogue: Catalogue, models: Iterable[str]) -> list[str]:
     """Those of these models that stand in the lake as another code has built them."""
     named, built = set(models), built_code(lake)

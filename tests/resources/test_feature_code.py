@@ -15,7 +15,15 @@ from mlops_assets.core.spans import Span
 from mlops_assets.definitions import build_definitions
 from mlops_assets.defs import dbt_models
 from mlops_assets.replay.engine import Engine, RunFailed
-from mlops_assets.resources.feature_code import FEATURE_CODE, built_code, gone, mark_code, missing_features, outdated
+from mlops_assets.resources.feature_code import (
+    FEATURE_CODE,
+    built_alone,
+    built_code,
+    gone,
+    mark_code,
+    missing_features,
+    outdated,
+)
 from mlops_assets.resources.features import Features
 from mlops_assets.resources.findings import changed_definition
 from mlops_assets.resources.online_steps import materialize_online
@@ -43,6 +51,9 @@ def test_what_the_lake_was_built_by_is_known(world: World) -> None:
     after = edited(catalogue, WEATHER)
     assert outdated(lake, after, views) == [WEATHER]
     assert outdated(lake, after, ["feat_flight"]) == []
+    # The warehouse's views above may be of an older code unless they are built too.
+    assert built_alone(after, [WEATHER, "feat_flight", "stg_flights"]) == {WEATHER, "feat_flight"}
+    assert built_alone(after, [WEATHER, "stg_weather"]) == set()
     mark_code(lake, after, [WEATHER])
     assert outdated(lake, after, views) == []
     fewer = replace(catalogue, views=tuple(view for view in catalogue.views if view.name != WEATHER))
