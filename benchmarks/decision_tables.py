@@ -39,6 +39,8 @@ window, with less chance in them than 100,000 labels have.
 - Peers: any feature's PSI over 0.2 (ten bins), any feature's KS test with p < 0.05, every fourth window, and a
   training at every window behind a gate of +2 % by the point estimate. The bars are the platform's; beside them
   stands what each peer would have had.
+- Worlds of one seed are one world until something changes, so that one unlucky promotion before that counts in most
+  scenarios: shares of promotions rest on fewer chances than they have promotions.
 - Lucky promotions of equal models: [README.md](README.md#equal-models-in-the-gate).
 """
 
