@@ -208,7 +208,7 @@ def test_a_mover_that_is_killed_is_started_anew(tmp_path: Path, arms: Arms) -> N
     with pytest.raises(NotMoved, match="File exists"):
         mover.move()
     mover.stop()
-    assert lake.read("predictions", MODEL, name=ONLINE)["prediction_id"].tolist() == ["a", "b"]
+    assert sorted(lake.read("predictions", MODEL, name=ONLINE)["prediction_id"]) == ["a", "b"]
 
 
 def test_files_in_use_are_left_alone(tmp_path: Path, arms: Arms) -> None:
