@@ -33,7 +33,7 @@ def build_rollout_jobs(model: ModelSettings) -> list[AssetJob]:
         return []
     return [
         dg.define_asset_job(
-            f"{model.name}_rollout",
+            f"{model.name}_roll_out",
             selection=dg.AssetSelection.assets(dg.AssetKey([model.name, "rollout"])),
             description=f"Look at the candidate of {model.name}, and lead it on or back.",
             executor_def=dg.in_process_executor,
@@ -117,7 +117,7 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
 def _sensor(model: ModelSettings) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{model.name}_rollout_sensor",
-        job_name=f"{model.name}_rollout",
+        job_name=f"{model.name}_roll_out",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Looks at the candidate of {model.name} when new scores or labels are there or a step's time is "
