@@ -109,7 +109,8 @@ def test_a_stop_before_all_is_up_ends_the_waiting(tmp_path: Path) -> None:
     assert part.process.returncode in (-signal.SIGTERM, -signal.SIGKILL)  # killed where it is slow to end
 
 
-def test_stopping_leaves_no_grandchild(tmp_path: Path) -> None:
+def test_stopping_leaves_no_grandchild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_assets.commands.up.STOP_SECONDS", 2.0)
     code = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"

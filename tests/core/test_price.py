@@ -41,7 +41,7 @@ def looked(*, costs: dict | None = COSTS, number: int = 0, labelled: int = 2_800
         champion="1",
         y=y,
         times=times,
-        days=local_days(times, "UTC"),
+        blocks=local_days(times, "UTC"),
         kept=kept,
         scores={"refit:expanding": refit},
         metric_name="log_loss",

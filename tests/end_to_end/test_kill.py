@@ -5,6 +5,7 @@ Each test kills the same work at one moment after another in the same home, and 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sqlite3
@@ -14,6 +15,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -60,6 +62,12 @@ def content(world: World) -> dict[str, Any]:
             values = json.loads(content, parse_float=lambda text: float(f"{float(text):.12g}"))
             of_one_run = ("mlflow_run", "path", "state") if isinstance(values, dict) else ()
             found[name] = {key: values[key] for key in values if key not in of_one_run} if of_one_run else values
+        elif name.endswith(".npz"):
+            with np.load(io.BytesIO(content)) as kept:
+                head = json.loads(str(kept["head"]))
+                counts = {part: kept[part].tolist() for part in kept.files if part != "head"}
+            # Which state of the day's files was counted says when they were written.
+            found[name] = {key: head[key] for key in head if key != "state"} | counts
         else:
             # Evidently gives each plot of its page a random name.
             found[name] = "a page" if name.endswith(".html") else content
