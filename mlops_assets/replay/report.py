@@ -122,8 +122,11 @@ def console_table(replay: Mapping[str, Any]) -> Table:
 
     periods, places = _with_outcomes(replay), _places(replay)
     title = f"{replay['model']}: {metric_name(replay['metric'])} by period"
-    # Numbers stay whole on a terminal of 80 columns; what does not fit is folded.
-    table = Table(title=title, caption=headline(replay), show_footer=True, title_justify="left", box=SIMPLE)
+    # Numbers stay whole on a terminal of 80 columns: of a week its first day is told.
+    table = Table(
+        title=title, caption=headline(replay), show_footer=True, title_justify="left", box=SIMPLE,
+        padding=(0, 1, 0, 0), pad_edge=False,
+    )  # fmt: skip
     summary = replay["summary"]
     table.add_column("period", footer="mean", no_wrap=True)
     table.add_column("labels", justify="right", no_wrap=True)
@@ -147,7 +150,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
             for life in ("static", "auto", "always")
         ]
         table.add_row(
-            Text(p["label"]),
+            Text(p["label"].split("..")[0]),
             f"{p.get('labelled_rows') or 0:,}",
             *values,
             Text("\n".join(failed)),

@@ -235,5 +235,25 @@ def test_console_table_has_a_row_per_period_and_the_means_on_eighty_columns() ->
     assert headline(monthly()) in " ".join(text.split())
 
 
+def test_a_week_is_told_by_its_first_day_on_eighty_columns() -> None:
+    weekly = monthly()
+    for p in weekly["periods"]:
+        label = f"{p['start']}..{p['end']}"
+        p.update(
+            label=label,
+            decision="cannot_judge",
+            labelled_rows=12_345,
+            static=-0.123,
+            checks={"performance_holds": False},
+        )
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(console_table(weekly))
+    text = captured.get()
+    assert all(p["start"] in text for p in weekly["periods"])
+    assert all(whole in text for whole in ("12,345", "performance", "-0.123"))
+    assert "…" not in text
+
+
 def _page(replay: dict[str, Any]) -> str:
     return render(replay, details=details(replay))
