@@ -13,23 +13,32 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 
 from mlops_assets.core.answering import Answering
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.parquet import read_steady
 
 LAYER = "requests"
-COLUMNS = ("minute", "model_version", "arm", "is_failed", "bucket", "requests")
-
+SCHEMA = pa.schema(
+    {
+        "minute": pa.timestamp("us", tz="UTC"),
+        "model_version": pa.int64(),
+        "arm": pa.string(),
+        "is_failed": pa.bool_(),
+        "bucket": pa.int64(),
+        "requests": pa.int64(),
+    }
+)
 Row = tuple[datetime, int, str, bool, int, int]
-"""Values of `COLUMNS`."""
+"""Values of the columns of `SCHEMA`."""
 
 
 def write(lake: Lake, model: str, day: date, writer: str, rows: Iterable[Row]) -> None:
     """Replace a writer's file of a day."""
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    lake.write(frame, lake.file(LAYER, model, partition=day, name=writer))
+    # Not by way of pandas: the service writes this every few seconds, and what keeps the interpreter keeps its answers.
+    table = pa.Table.from_pylist([dict(zip(SCHEMA.names, row, strict=True)) for row in rows], schema=SCHEMA)
+    lake.write(table, lake.file(LAYER, model, partition=day, name=writer))
 
 
 def files(lake: Lake, model: str, since: date) -> list[Path]:

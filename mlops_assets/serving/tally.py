@@ -54,16 +54,15 @@ class Tally:
         """
         with self._lock:
             new, self._new = self._new, Counter()
+        minutes = {model: self._minute(model) for model in {key[0] for key in new}}
         for key, count in new.items():
             model, version, arm, failed, bucket = key
-            contract = self._contracts[model]
-            try:
-                at = self._clock(contract.settings).astimezone(UTC).replace(second=0, microsecond=0)
-            except NoDataYet:  # its data clock stands: what has no time yet waits for one
+            at = minutes[model]
+            if at is None:  # what has no time yet waits for one
                 with self._lock:
                     self._new[key] += count
                 continue
-            place = (model, at.astimezone(contract.settings.zone).date())
+            place = (model, at.astimezone(self._contracts[model].settings.zone).date())
             self._days.setdefault(place, Counter())[at, version, arm, failed, bucket] += count
             self._unwritten.add(place)
         for place in sorted(self._unwritten):
@@ -74,3 +73,10 @@ class Tally:
         # A day that is over is not written again, unless the clock is set back by a day or two.
         for place in sorted(self._days, key=lambda each: each[1])[: -KEPT_DAYS * len(self._contracts)]:
             del self._days[place]
+
+    def _minute(self, model: str) -> datetime | None:
+        """The present minute of a model's clock; None while its data clock stands."""
+        try:
+            return self._clock(self._contracts[model].settings).astimezone(UTC).replace(second=0, microsecond=0)
+        except NoDataYet:
+            return None

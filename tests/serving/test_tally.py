@@ -92,3 +92,20 @@ def test_without_a_clock_it_waits(lake: Lake, canary: Arm) -> None:
     moments.append(NOW)
     service.write(lake)
     assert read(lake) == ({0: 1}, 0)
+
+
+def test_a_round_has_one_minute(lake: Lake, canary: Arm) -> None:
+    """Asked anew for each count, a data clock would look at its files as often, and could answer with two minutes."""
+    asked: list[datetime] = []
+
+    def clock(settings: object) -> datetime:
+        asked.append(NOW + timedelta(minutes=len(asked)))
+        return asked[-1]
+
+    service = Tally({MODEL: contract()}, clock)
+    for seconds in (0.00009, 0.2, 0.9):
+        service.note(MODEL, canary, seconds)
+    service.write(lake)
+    assert len(asked) == 1
+    assert sum(read(lake)[0].values()) == 3
+    assert read(lake, since=NOW + timedelta(minutes=1)) == ({}, 0)
