@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.core.backtest import Backtest, Tried
 from mlops_assets.core.figures import DARK, FONT, LIGHT
+from mlops_assets.core.pages import template
 from mlops_assets.core.svg import blank, inline, numbers, place, plain, svg_text
 
 if TYPE_CHECKING:
@@ -32,19 +33,10 @@ def backtest_page(found: Backtest, *, model: str, told: Sequence[str]) -> str:
         model: its name.
         told: sentences on what it was made from.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mlops_assets.core", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     charts = [frontier_chart(found, x=x, y="metric") for x in ("trainings", "seconds")]
     if any(one.money is not None for one in found.tried):
         charts += [frontier_chart(found, x=x, y="money") for x in ("trainings", "seconds")]
-    page: str = environment.get_template("backtest.html.j2").render(
+    page: str = template("backtest.html.j2").render(
         found=found, model=model, told=told, charts=charts, lines=lines_chart(found), light=LIGHT, dark=DARK, font=FONT
     )
     return page

@@ -116,6 +116,7 @@ def paired_slices(
     slices: Mapping[str, Any],
     confidence: float = 0.95,
     min_rows: int = 200,
+    by: str = DAY,
 ) -> dict[str, Paired | CannotJudge]:
     """`paired` within each value of each slice column.
 
@@ -128,11 +129,12 @@ def paired_slices(
         slices: column name -> values, shape (n,); missing values form no slice.
         confidence: two-sided.
         min_rows: smaller slices are named and not judged (`gate.slice_min_rows`).
+        by: what a block is: `day`, or the name of a column.
 
     Returns:
         `column=value` -> comparison, or why there is none; in sorted order.
     """
-    labels, old, new, days = (np.asarray(a) for a in (y, s_champion, s_challenger, blocks))
+    labels, old, new, of = (np.asarray(a) for a in (y, s_champion, s_challenger, blocks))
     out: dict[str, Paired | CannotJudge] = {}
     for name, rows in slice_rows(slices):
         if rows.size < min_rows:
@@ -142,7 +144,7 @@ def paired_slices(
             )
             continue
         try:
-            out[name] = paired(labels[rows], old[rows], new[rows], days[rows], metric_name, confidence=confidence)
+            out[name] = paired(labels[rows], old[rows], new[rows], of[rows], metric_name, confidence=confidence, by=by)
         except CannotJudge as why:
             out[name] = why
     return out

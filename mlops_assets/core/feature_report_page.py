@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from mlops_assets.core.comparison import Paired
 from mlops_assets.core.drift_page import style
 from mlops_assets.core.feature_report import ModelChange, ViewChange
+from mlops_assets.core.pages import template
 
 WIDTH, HEIGHT = 180, 36
 """Of a line of drift over time."""
@@ -26,17 +27,7 @@ def feature_report_page(
         against: the git ref.
         told: sentences on what the report was made from.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mlops_assets.core", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"share": share, "gain": gain, "line": line}
-    page: str = environment.get_template("feature_report.html.j2").render(
+    page: str = template("feature_report.html.j2", share=share, gain=gain, line=line).render(
         views=views, models=models, against=against, told=told, style=style(), lead=lead(views, models)
     )
     return page

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops_assets.core.judging import Array
+from mlops_assets.core.judging import DAY, Array
 from mlops_assets.core.matrix import CannotTrain
 
 Positions = NDArray[np.integer[Any]]
@@ -36,14 +36,16 @@ class Rows:
         y: labels, shape (n,).
         times: when each was predicted, shape (n,), UTC.
         known: when its label became known, shape (n,), UTC.
-        days: its local calendar day, shape (n,): the blocks.
+        blocks: its block, shape (n,): its local calendar day, or its entity, the same in all windows.
+        by: what a block is: `day`, or the name of a column.
     """
 
     x: Any
     y: Array
     times: pd.DatetimeIndex
     known: pd.DatetimeIndex
-    days: Any
+    blocks: Any
+    by: str = DAY
 
     def take(self, where: Any) -> Any:
         """The features of some rows."""

@@ -176,7 +176,8 @@ class _Life:
                 champion=str(champion.number),
                 y=self.rows.y[judged],
                 times=self.rows.times[judged],
-                blocks=self.rows.days[judged],
+                blocks=self.rows.blocks[judged],
+                by=self.rows.by,
                 kept=champion.model(self.rows.take(judged)),
                 scores=scores,
                 metric_name=self.policy.metric,
@@ -264,9 +265,10 @@ class _Life:
                 self.rows.y[judged],
                 champion.model(self.rows.take(judged)),
                 self._folded([of], judged, folds, now)[f"refit:{of}"],
-                self.rows.days[judged],
+                self.rows.blocks[judged],
                 self.policy.metric,
                 confidence=confidence,
+                by=self.rows.by,
             )
         except CannotJudge as why:
             return why

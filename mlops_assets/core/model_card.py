@@ -17,7 +17,9 @@ from typing import Any
 
 from mlops_assets.core.figures import DARK, FONT, LIGHT
 from mlops_assets.core.gate import RuleResult
+from mlops_assets.core.judging import DAY
 from mlops_assets.core.outcome import Gain
+from mlops_assets.core.pages import template
 from mlops_assets.core.performance import Estimate
 from mlops_assets.core.reporting import figure, markdown_table
 
@@ -61,6 +63,7 @@ class Card:
         limits: what it was not tested on, a sentence each.
         lineage: name -> values: dbt models, sources, code, libraries.
         reproduce: the command.
+        blocks: what counts as one observation in its intervals: `day`, or the name of a column.
     """
 
     model: str
@@ -85,11 +88,22 @@ class Card:
     limits: Sequence[str]
     lineage: Mapping[str, Sequence[str]]
     reproduce: str
+    blocks: str = DAY
 
     @property
     def verdict(self) -> str:
         """The gate's reason, without the word that stands before it anyway."""
         return self.reason.removeprefix(f"{self.state}: ")
+
+    @property
+    def observed(self) -> str:
+        """What its intervals count, as the head of a column: days, or blocks."""
+        return "days" if self.blocks == DAY else "blocks"
+
+    @property
+    def observation(self) -> str:
+        """What counts as one observation, in words."""
+        return "A day" if self.blocks == DAY else f"All rows of one {self.blocks}"
 
     @property
     def state(self) -> str:
@@ -140,17 +154,9 @@ def limits(
 
 def html(card: Card) -> str:
     """The card as one page that needs neither network nor script; all texts are escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("mlops_assets.core", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page: str = environment.get_template("model_card.html.j2").render(
+    page: str = template("model_card.html.j2").render(
         card=card,
         headline=next((m for m in card.metrics if m.metric == card.metric), None),
         metric_rows=[_metric_row(found.metric, found) for found in card.metrics],
@@ -168,7 +174,7 @@ def html(card: Card) -> str:
 
 def markdown(card: Card) -> str:
     """The card as Markdown, for MLflow, Dagster and pull requests."""
-    metric_header = ["metric", "value", "lower", "upper", "rows", "days", "why not"]
+    metric_header = ["metric", "value", "lower", "upper", "rows", card.observed, "why not"]
     parts = [
         f"# {card.model}, version {card.version}: {card.state}",
         card.description,
@@ -178,7 +184,8 @@ def markdown(card: Card) -> str:
         "## Data",
         markdown_table(list(card.data.items()), header=["what", "value"]),
         "## Metrics",
-        "Of the judged model on the gate window, which it was not fitted on; intervals at 95 %, by days.",
+        f"Of the judged model on the gate window, which it was not fitted on. {card.observation} counts as one "
+        "observation; intervals at 95 %.",
         markdown_table([_metric_row(found.metric, found) for found in card.metrics], header=metric_header),
     ]
     if card.slices:
@@ -186,7 +193,7 @@ def markdown(card: Card) -> str:
         parts += ["### By slice", markdown_table(rows, header=["slice", *metric_header[1:]])]
     parts += [
         "## Gate",
-        markdown_table(_gain_rows(card), header=["against", "gain", "lower", "upper", "rows", "days", "why not"]),
+        markdown_table(_gain_rows(card), header=["against", "gain", *metric_header[2:]]),
         markdown_table(
             [(r.name, "passed" if r.passed else "failed", r.value, r.limit, r.sentence) for r in card.rules],
             header=["rule", "result", "value", "limit", "what was found"],

@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from mlops_assets.core.comparison import Paired
-from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.judging import CannotJudge, told_blocks
 
 State = Literal["shadow", "canary", "watch", "champion", "rejected", "rolled_back"]
 OPEN: tuple[State, ...] = ("shadow", "canary", "watch")
@@ -261,7 +261,8 @@ def _metric(rollout: Rollout, gain: Paired, max_drop: float) -> Guardrail:
     other = "the version before" if rollout.state == "watch" else "the champion"
     told = (
         f"On matured labels {gain.metric} is {gain.challenger:.4f} against {gain.champion:.4f} of {other}: gain "
-        f"{gain.gain:+.4f} ({gain.confidence:.2%} interval {gain.lower:+.4f} to {gain.upper:+.4f}, {gain.n:,} rows)."
+        f"{gain.gain:+.4f} ({gain.confidence:.2%} interval {gain.lower:+.4f} to {gain.upper:+.4f}, {gain.n:,} rows on "
+        f"{told_blocks(gain.n_blocks, gain.blocks)})."
     )
     return Guardrail("metric", not worse, gain.gain, limit, told)
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.figures import DARK, FONT, LIGHT, PSI_LEVELS
+from mlops_assets.core.pages import template
 from mlops_assets.replay.charts import MARKS, NAMES, lives_chart, ticks, volume_chart
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     windows = _drift_windows(periods, drift)
     label = "Label rate (share of positives)" if as_share else "Mean of the label"
     every = _EVERY.get(str(_mapping(details.get("settings")).get("every")), "period")
-    page: str = _template().render(
+    page: str = template("report.html.j2", package="mlops_assets.replay").render(
         model=replay["model"],
         span=_span(periods),
         headline=f"{_trainings(replay)}.",
@@ -186,16 +187,6 @@ def _means(replay: Mapping[str, Any]) -> str:
 def metric_name(name: str) -> str:
     """A metric's identifier as people write it: `roc_auc` is ROC AUC, `log_loss` is log loss."""
     return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in name.split("_"))
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("mlops_assets.replay", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _safe(markup: str) -> Any:

@@ -24,7 +24,8 @@ from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.metrics import metric, profit
 from mlops_assets.core.model import Recipe, fit
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import Window, closed_windows, local_days
+from mlops_assets.core.windows import Window, closed_windows
+from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.policy_files import own_policy
@@ -125,7 +126,8 @@ def _rows(joined: pd.DataFrame, recipe: Recipe, model: ModelSettings) -> Rows:
         y=joined[LABEL].to_numpy(dtype=np.float64),
         times=times,
         known=pd.DatetimeIndex(joined[AVAILABLE_AT]),
-        days=local_days(times, model.timezone),
+        blocks=lasting_blocks_of(model, joined),
+        by=model.monitoring.performance.blocks,
     )
 
 

@@ -1,7 +1,7 @@
 """What counts as one observation in intervals: `monitoring.performance.blocks`.
 
 Here: the block of each row, in one window and across windows. Not here: intervals by blocks (`core.judging`), who
-judges by them (`performance_steps`, `gating`, `probing`, `outcomes`).
+judges by them (`performance_steps`, `gating`, `probing`, `outcomes`, `rollout_seen`, `backtest`, `cards`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mlops_assets.core.matrix import category
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days
 from mlops_assets.resources.columns import columns_named
-from mlops_assets.resources.model_data import EVENT_TIME
+from mlops_assets.resources.model_data import EVENT_TIME, ModelData
 
 NUMBERS = 512
 """Of blocks that are kept on record: an interval on as many is as good as one on more."""
@@ -35,6 +35,16 @@ def blocks_of(model: ModelSettings, rows: pd.DataFrame) -> NDArray[Any]:
     if name == DAY:
         return local_days(rows[EVENT_TIME], model.timezone)
     return _entities(model, rows, name)[0]
+
+
+def blocks_of_events(data: ModelData, events: pd.DataFrame) -> NDArray[Any]:
+    """The same of rows of the label model, to which features are joined only where the block is one of them.
+
+    Raises:
+        ValueError: the name is no column.
+    """
+    name = data.model.monitoring.performance.blocks
+    return blocks_of(data.model, events if name == DAY or name in events else data.with_features(events))
 
 
 def lasting_blocks_of(model: ModelSettings, rows: pd.DataFrame) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlops_assets.core.comparison import Paired, slice_rows
@@ -26,6 +27,7 @@ from mlops_assets.core.performance import evaluate, evaluate_slices
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.gating import Comparison, Scored, slice_columns
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
@@ -98,7 +100,7 @@ def gather(
     gate = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
-    days = local_days(rows[EVENT_TIME], model.timezone)
+    blocks = blocks_of(model, rows)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     needed = model.gate.slice_min_rows
     small = {name: len(found) for name, found in slice_rows(columns) if len(found) < needed}
@@ -110,11 +112,11 @@ def gather(
         min_rows=needed,
         unlabelled=_unlabelled(data, gate, as_of=as_of, labelled=len(rows)),
         months=pd.DatetimeIndex(fitted.frame[EVENT_TIME]).tz_convert(model.timezone).month.tolist(),
-        days=len(set(days.tolist())),
+        days=len(np.unique(local_days(rows[EVENT_TIME], model.timezone))),
         first=compared.champion is None,
         refit=ships == "refit",
     )
-    slices = evaluate_slices(y, scores, [model.metric], days, slices=columns, min_rows=needed)
+    slices = evaluate_slices(y, scores, [model.metric], blocks, slices=columns, min_rows=needed)
     return Card(
         model=model.name,
         version=version.version,
@@ -129,7 +131,7 @@ def gather(
         why=_why(platform, model.name, version.tags[CHALLENGED_BY]),
         data=_data(model, version, prepared, fitted, gate, rows=len(rows)),
         features=_features(data, kept.importance()),
-        metrics=list(evaluate(y, scores, metrics, days).values()),
+        metrics=list(evaluate(y, scores, metrics, blocks).values()),
         slices={name: found[model.metric] for name, found in slices.items()},
         small_slices=small,
         gains=_gains(compared),
@@ -138,6 +140,7 @@ def gather(
         limits=[*told, *([model.label.noted("").strip()] if model.label.noted("").strip() else [])],
         lineage=_lineage(data, version),
         reproduce=f"mlops reproduce {model.name} {version.version}",
+        blocks=model.monitoring.performance.blocks,
     )
 
 

@@ -138,6 +138,7 @@ def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels
             slices=columns,
             confidence=model.gate.confidence,
             min_rows=model.gate.slice_min_rows,
+            by=model.monitoring.performance.blocks,
         )
     metrics = {
         f"gate_{label}": value

@@ -20,7 +20,7 @@ from mlops_assets.core.judging import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.windows import Window, local_days, maturity, midnight, parse_duration
+from mlops_assets.core.windows import Maturity, Window, local_days, maturity, midnight, parse_duration
 from mlops_assets.resources.features import Features
 from mlops_assets.resources.lake import Lake, content_hash
 
@@ -136,6 +136,24 @@ class ModelData:
         kept = usual(self.model.events, rows[EVENT_TIME], self.model.timezone)
         return rows if kept.all() else rows[kept].reset_index(drop=True)
 
+    def maturity(self, window: Window, rows: pd.DataFrame, *, now: datetime) -> Maturity:
+        """Whether enough of a window's labels are known to judge on it, by the model's share and longest delay.
+
+        Args:
+            window: the window.
+            rows: events with `event_timestamp` and `label_available_at`; those outside the window are not counted.
+            now: the clock.
+        """
+        label = self.model.label
+        return maturity(
+            window,
+            rows[EVENT_TIME],
+            rows[AVAILABLE_AT],
+            now=now,
+            share=label.mature_share,
+            max_delay=parse_duration(label.max_delay),
+        )
+
     def day(self, moment: datetime) -> date:
         """The local calendar day of a moment."""
         return moment.astimezone(self.model.zone).date()
@@ -161,14 +179,7 @@ class ModelData:
             rows = self.usual(self.events(self.day(window.start), last, as_of=as_of, only_times=True))
             if self.model.events and len(np.unique(local_days(rows[EVENT_TIME], self.model.timezone))) < MIN_BLOCKS:
                 continue
-            state = maturity(
-                window,
-                rows[EVENT_TIME],
-                rows[AVAILABLE_AT],
-                now=as_of,
-                share=self.model.label.mature_share,
-                max_delay=delay,
-            )
+            state = self.maturity(window, rows, now=as_of)
             if state.mature and state.known >= self.model.retrain.min_matured_labels:
                 return window
         # Without the time of day: the same evidence must read the same at the next tick.

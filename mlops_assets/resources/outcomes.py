@@ -22,9 +22,9 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.outcome import Gain, outcome
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import WrongColumns
-from mlops_assets.core.windows import Window, maturity, midnight, parse_duration
+from mlops_assets.core.windows import Window, midnight, parse_duration
 from mlops_assets.resources.blocks import blocks_of
-from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
 
@@ -63,14 +63,10 @@ def measure(
         return None
     data = platform.data(model)
     rows = data.events(data.day(window.start), data.day(window.end), as_of=now)
-    delay = parse_duration(model.label.max_delay)
     # A stretch without any row never matures; after the longest delay nothing more is waited for.
-    if now < window.end + delay:
-        ripe = maturity(
-            window, rows[EVENT_TIME], rows[AVAILABLE_AT], now=now, share=model.label.mature_share, max_delay=delay
-        )
-        if not ripe.mature:
-            return None
+    waits = now < window.end + parse_duration(model.label.max_delay)
+    if waits and not data.maturity(window, rows, now=now).mature:
+        return None
     before = promotion.get("previous")
     opponent = f"version {before}" if before else "the baseline"
     result = outcome(_promised(promotion), _realised(platform, model, promotion, rows), opponent=opponent)

@@ -16,7 +16,6 @@ from mlops_assets.core.judging import CannotJudge, block_sums
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.power import Noise, Part, Seen, performance_power, probe_power, sentence
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import maturity, parse_duration
 from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
@@ -79,15 +78,7 @@ def _recent(platform: Platform, model: ModelSettings, *, features: bool) -> list
         labels = data.events(start, end, as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
         rows = read_scores(platform, model, start, end, features=features)
         rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
-        state = maturity(
-            window,
-            rows[EVENT_TIME],
-            rows[AVAILABLE_AT],
-            now=now,
-            share=model.label.mature_share,
-            max_delay=parse_duration(model.label.max_delay),
-        )
-        if state.mature:
+        if data.maturity(window, rows, now=now).mature:
             found.append(rows[rows[LABEL].notna()])
             days += len(window.days(model.timezone))
         if days >= RECENT_DAYS:

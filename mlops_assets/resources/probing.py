@@ -29,7 +29,7 @@ from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_window
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
 from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.windows import Window, closed_windows, maturity, parse_duration, window_at
+from mlops_assets.core.windows import Window, closed_windows, window_at
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
@@ -165,15 +165,7 @@ def _judged(
 ) -> pd.DataFrame | None:
     """The window's rows whose label the champion cannot have seen, once it is mature and they are most of it."""
     rows = data.events(data.day(window.start), data.day(window.end), as_of=now)
-    state = maturity(
-        window,
-        rows[EVENT_TIME],
-        rows[AVAILABLE_AT],
-        now=now,
-        share=model.label.mature_share,
-        max_delay=parse_duration(model.label.max_delay),
-    )
-    if not state.mature:
+    if not data.maturity(window, rows, now=now).mature:
         return None
     rows = rows[rows[LABEL].notna()]
     unseen = rows[AVAILABLE_AT] >= pd.Timestamp(since)

@@ -24,6 +24,7 @@ from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen, guardrails
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import local_days, midnight, parse_duration
 from mlops_assets.resources.answer_counts import answering
+from mlops_assets.resources.blocks import blocks_of_events
 from mlops_assets.resources.casting import (
     ARM,
     BATCH,
@@ -92,7 +93,7 @@ def measure(
     pairs = pairs_of(said, platform.data(model).keys, rollout)
     if not len(pairs.events):
         return Seen(rows=len(own), **asked)
-    gain, error = _on_labels(platform, model, pairs, now=now)
+    gain, error = on_labels(platform, model, pairs, now=now)
     enough = len(pairs.events) >= max(policy.min_rows, 1)
     return Seen(
         rows=len(own),
@@ -179,17 +180,20 @@ def _said(platform: Platform, model: ModelSettings, began: datetime) -> pd.DataF
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _on_labels(
+def on_labels(
     platform: Platform, model: ModelSettings, pairs: Pairs, *, now: datetime
 ) -> tuple[Paired | CannotJudge, float | None]:
-    """The gain on the rows of days that have matured, and the candidate's calibration error (binary)."""
+    """The gain on the rows of days that have matured, and the candidate's calibration error (binary).
+
+    Looks begin with the eighth day, and each new day is one, whatever counts as one observation.
+    """
     data = platform.data(model)
     days = local_days(pairs.events[EVENT_TIME], model.timezone)
     first, last = (pd.Timestamp(day).date() for day in (days[0], days[-1]))
     events = data.events(first, last + timedelta(days=1), as_of=now)
     identity = [*data.keys, EVENT_TIME]
     events["_matured"] = _matured(model, events, now=now)
-    known = events.loc[events["_matured"] & events[LABEL].notna(), [*identity, LABEL]]
+    known = events[events["_matured"] & events[LABEL].notna()]
     place = pairs.events.assign(_place=np.arange(len(pairs.events))).merge(known, on=identity, validate="one_to_one")
     at, y = place["_place"].to_numpy(), place[LABEL].to_numpy()
     looked = len(np.unique(days[at]))
@@ -201,9 +205,10 @@ def _on_labels(
             y,
             pairs.other[at],
             pairs.candidate[at],
-            days[at],
+            blocks_of_events(data, place),
             model.metric,
             confidence=confidence_of_look(model.gate.confidence, looked - MIN_BLOCKS + 1),
+            by=model.monitoring.performance.blocks,
         )
     except CannotJudge as why:
         found = why

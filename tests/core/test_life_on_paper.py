@@ -82,6 +82,21 @@ def test_the_same_life_twice_is_the_same() -> None:
     assert one.updates >= 1
 
 
+def test_a_life_is_judged_by_the_blocks_of_its_rows() -> None:
+    """Twenty customers in place of days: the probe pools their windows, and the gate judges by them."""
+    here = world()
+    customers = np.random.default_rng(1).integers(0, 20, len(here.rows.y))
+    rows = replace(here.rows, blocks=customers, by="customer")
+    life = live(rows, here.windows, here.learner, POLICY, first=FIRST)
+    gates = [period.gain for period in life.periods if period.gain is not None]
+    assert {(gain.blocks, gain.n_blocks) for gain in gates} == {("customer", 20)}
+    probed = [p.decision.evidence["probe"] for p in life.periods if p.decision]
+    gains = [one["refit"] for one in probed if one and one["refit"]]
+    assert {(gain["blocks"], gain["days"]) for gain in gains} == {("customer", 20)}
+    assert max(gain["windows"] for gain in gains) > 1
+    assert life.updates >= 1
+
+
 def test_a_quarantined_window_is_never_fitted_on_judged_or_answered() -> None:
     here = world()
     poisoned: Rows = replace(here.rows, x=here.rows.x.copy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -45,7 +46,10 @@ def test_a_promoted_version_has_a_card_that_its_materialization_names(champion_h
 
 
 def test_a_rejected_version_has_one_too_with_the_slices_that_were_too_small(drifting: World) -> None:
-    world = drifting.with_settings(training={"max_rounds": 1}, gate={"slice_min_rows": 4_000})
+    by = replace(drifting.model.monitoring.performance, blocks="carrier")
+    world = drifting.with_settings(
+        training={"max_rounds": 1}, gate={"slice_min_rows": 4_000}, monitoring={"performance": by}
+    )
     world.tick()
     assert world.ledger("rejection", "promotion")[-1]["kind"] == "rejection"
     _, text = cards(world, 2)
@@ -57,3 +61,7 @@ def test_a_rejected_version_has_one_too_with_the_slices_that_were_too_small(drif
         world.platform.registry.version("flight_delay", 2).tags["judged_sha256"] in text
     )  # the file that is registered
     assert "Slices with fewer than 4,000 labelled rows were not judged: origin=LGA (3," in text
+    # Its intervals are the gate's: by carrier, as the YAML says, in every table.
+    assert "All rows of one carrier counts as one observation" in text
+    assert text.count("| blocks") == 3
+    assert "| days" not in text

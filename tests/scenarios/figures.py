@@ -132,7 +132,7 @@ def promotions(outcome: Outcome, name: str = PLATFORM) -> tuple[int, int, int]:
             continue
         old, new = (life.versions[version].model for version in (period.served_by, period.promoted))
         rows = slice(number * world.labels, (number + 1) * world.labels)
-        x, y, days = world.rows.x[rows], world.rows.y[rows], world.rows.days[rows]
+        x, y, days = world.rows.x[rows], world.rows.y[rows], world.rows.blocks[rows]
         made += 1
         surely += paired(y, old(x), new(x), days, world.metric).upper < 0.0
         truly += outcome.oracle.loss(new, number) > outcome.oracle.loss(old, number)

@@ -1,0 +1,33 @@
+"""The templates of pages: one set-up of Jinja for all of them.
+
+Here: finding a template, with texts escaped and names that nobody gave refused. Not here: what a page shows (the
+module that renders it), colours and charts (`figures`), the SQL and YAML that `onboarding` writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def template(name: str, *, package: str = "mlops_assets.core", **filters: Any) -> Any:
+    """A template of a package's folder `templates/`, ready to render.
+
+    Args:
+        name: its file.
+        package: whose folder.
+        **filters: further filters by name.
+
+    Raises:
+        jinja2.TemplateNotFound: there is no such file.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(package, "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= filters
+    return environment.get_template(name)
