@@ -30,9 +30,9 @@ class PerformancePolicy:
         min_rows: fewest labelled rows, 200 by default.
         floor: an absolute limit in the metric's unit (accuracy 0.9, RMSE 20), off by default.
         floor_windows: windows in a row that must break the floor, 1 by default.
-        blocks: what is one observation in the intervals of report, gate, probe, rollout, backtest and card: `day` (default), or a column of
-            the label model or a feature, such as an entity key, where rows of one customer resemble each other more
-            than rows of one day.
+        blocks: what is one observation in the intervals of report, gate, probe, rollout, backtest and card: `day`
+            (default), or a column of the label model or a feature, such as an entity key, where rows of one customer
+            resemble each other more than rows of one day.
     """
 
     max_drop: float | None = 0.05
