@@ -21,7 +21,7 @@ from tests.onboarding.shapes import SHAPES, Shape
 
 EXPECTED = {
     "churn": ("binary", "roc_auc", "day", ""),
-    "weather": ("regression", "rmse", "day", ""),
+    "airports": ("regression", "rmse", "day", ""),
     "digits": ("multiclass", "log_loss", "day", ""),
     "visits": ("regression", "mae", "month", ""),
     "transactions": ("binary", "pr_auc", "day", "TX ID"),
