@@ -2,7 +2,7 @@
 
 What lives here: the one parser of dbt `meta`, the frozen description of views, features and labels that
 Feast, training, monitors and serving all read, and its JSON. What does not: finding or making the manifest
-(`resources/catalogue.py`) and Feast's objects (`feature_repo/features.py`).
+(`resources/catalogue.py`), what a model is computed by (`model_code`) and Feast's objects (`feature_repo/features.py`).
 
 The convention, under `config.meta` of a dbt model:
 
@@ -22,14 +22,13 @@ that were trained on it, and not trained on any more; a text instead of `true` s
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
 
+from mlops_assets.core.model_code import above, code_of
 from mlops_assets.core.windows import format_duration, parse_duration
 
 Kind = Literal["numeric", "categorical"]
@@ -232,45 +231,15 @@ class Catalogue:
         return frozenset(found)
 
 
-def code_of(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
-    """Hash of what a model's values are computed by; comments, blanks and descriptions do not count.
-
-    The SQL of the model and of every model above it, the macros they call, and names and types of its own columns. dbt
-    vars are not part of it.
-
-    Args:
-        node: a model of the manifest.
-        manifest: the content of `target/manifest.json`.
-    """
-    nodes = [node, *(manifest["nodes"][key] for key in sorted(_above(node, manifest)) if key in manifest["nodes"])]
-    texts = [_bare(str(one.get("raw_code") or one.get("checksum"))) for one in nodes]
-    called, macros = [key for one in nodes for key in one["depends_on"].get("macros", [])], dict[str, str]()
-    while called:
-        key = called.pop()
-        macro = manifest.get("macros", {}).get(key)
-        # Those of dbt itself come with its version.
-        if key not in macros and macro and macro["package_name"] == node.get("package_name"):
-            macros[key] = _bare(macro["macro_sql"])
-            called.extend(macro["depends_on"]["macros"])
-    columns = [[name, str(column.get("data_type"))] for name, column in node["columns"].items()]
-    whole = json.dumps([texts, sorted(macros.items()), columns])
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
-def _bare(sql: str) -> str:
-    """SQL without comments, and with one blank where there are some."""
-    comments = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL)
-    return " ".join(comments.sub(lambda found: found[0] if found[0].startswith("'") else " ", sql).split())
-
-
 _Entry = TypeVar("_Entry", FeatureView, LabelModel)
 
 
-def parse_manifest(manifest: Mapping[str, Any]) -> Catalogue:
+def parse_manifest(manifest: Mapping[str, Any], variables: Mapping[str, Any] | None = None) -> Catalogue:
     """Read the catalogue out of dbt's manifest.
 
     Args:
         manifest: The content of `target/manifest.json`, as parsed JSON.
+        variables: The values of dbt's vars, which the manifest does not hold; they are part of a model's code.
 
     Returns:
         The catalogue.
@@ -287,11 +256,11 @@ def parse_manifest(manifest: Mapping[str, Any]) -> Catalogue:
             continue
         meta = node["config"].get("meta") or {}
         if "feature_view" in meta:
-            view = _feature_view(node, meta["feature_view"], manifest)
+            view = _feature_view(node, meta["feature_view"], manifest, variables or {})
             _refuse_other_types(node, view, entity_owners)
             views.append(view)
         elif "label" in meta:
-            labels.append(_label_model(node, meta["label"], manifest))
+            labels.append(_label_model(node, meta["label"], manifest, variables or {}))
         elif node["config"].get("materialized") == "lake":
             raise _error(
                 node,
@@ -345,7 +314,9 @@ def from_json(text: str) -> Catalogue:
     return Catalogue(views, labels)
 
 
-def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]) -> FeatureView:
+def _feature_view(
+    node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any], variables: Mapping[str, Any]
+) -> FeatureView:
     """Read one feature model."""
     known = _VIEW_REQUIRED | _VIEW_USUAL.keys() | {"entity", "entities", "online"}
     _check_fields(node, "feature_view", meta, required=_VIEW_REQUIRED, known=known)
@@ -374,11 +345,13 @@ def _feature_view(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any
         online=bool(meta.get("online", True)),
         lookback_days=_whole_days(node, "lookback_days", meta["lookback_days"]),
         features=features,
-        **_common(node, manifest),
+        **_common(node, manifest, variables),
     )
 
 
-def _label_model(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]) -> LabelModel:
+def _label_model(
+    node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any], variables: Mapping[str, Any]
+) -> LabelModel:
     """Read one label model."""
     _check_fields(node, "label", meta, required=_LABEL_REQUIRED, known=_LABEL_REQUIRED | _LABEL_USUAL.keys() | {WAITS})
     meta = {**_LABEL_USUAL, **meta}
@@ -396,7 +369,7 @@ def _label_model(node: Mapping[str, Any], meta: Any, manifest: Mapping[str, Any]
         owner=str(meta["owner"]),
         columns={name: dtype for name, dtype in types.items() if name not in {*named, PARTITION}},
         waits_days=_whole_days(node, WAITS, meta.get(WAITS, 0)),
-        **_common(node, manifest),
+        **_common(node, manifest, variables),
     )
 
 
@@ -424,7 +397,7 @@ def _feature(node: Mapping[str, Any], column: Mapping[str, Any], dtype: str) -> 
     return Feature(name, dtype, cast(Kind, kind), description, trained, "true" if retired is True else str(retired))
 
 
-def _common(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _common(node: Mapping[str, Any], manifest: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     """Read what feature views and label models share."""
     folder = node["config"].get("lake_folder")
     if not folder:
@@ -441,9 +414,9 @@ def _common(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, A
         "description": description,
         "tags": tuple(node.get("tags") or ()),
         "sources": tuple(sorted(_sources(node, manifest))),
-        "code": code_of(node, manifest),
+        "code": code_of(node, manifest, variables),
         "above": tuple(
-            sorted(str(manifest["nodes"][key]["name"]) for key in _above(node, manifest) if key in manifest["nodes"])
+            sorted(str(manifest["nodes"][key]["name"]) for key in above(node, manifest) if key in manifest["nodes"])
         ),
     }
 
@@ -451,19 +424,7 @@ def _common(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, A
 def _sources(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> set[str]:
     """Return the names of all sources above a node."""
     sources = manifest.get("sources", {})
-    return {str(sources[key]["name"]) for key in _above(node, manifest) if key in sources}
-
-
-def _above(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> set[str]:
-    """Return the ids of everything that a node is built from, directly or not."""
-    above, seen = list(node["depends_on"]["nodes"]), set[str]()
-    while above:
-        unique_id = above.pop()
-        if unique_id not in seen:
-            seen.add(unique_id)
-            if unique_id in manifest["nodes"]:
-                above.extend(manifest["nodes"][unique_id]["depends_on"]["nodes"])
-    return seen
+    return {str(sources[key]["name"]) for key in above(node, manifest) if key in sources}
 
 
 def _column_types(node: Mapping[str, Any], needed: Iterable[str]) -> dict[str, str]:

@@ -17,9 +17,9 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
 from mlops_assets.components.measured import measured
 from mlops_assets.components.partitions import span_of_run
-from mlops_assets.core.catalogue import code_of
+from mlops_assets.core.model_code import code_of
 from mlops_assets.core.spans import Span
-from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue
+from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue, project_variables
 from mlops_assets.resources.feature_code import (
     FeatureStillNeeded,
     built_alone,
@@ -34,6 +34,7 @@ from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Sources
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+VARIABLES = project_variables(DBT_PROJECT)
 
 
 class Translator(DagsterDbtTranslator):
@@ -44,12 +45,12 @@ class Translator(DagsterDbtTranslator):
         return str(dbt_resource_props["fqn"][1]) if dbt_resource_props["resource_type"] == "model" else "raw"
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """The code version tells of changed macros and of models above it too, and not of comments."""
+        """The code version tells of changed macros, vars and models above it too, and not of comments."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = manifest["nodes"].get(unique_id)
         if node is None or node["resource_type"] != "model":
             return spec
-        return spec.replace_attributes(code_version=code_of(node, manifest))
+        return spec.replace_attributes(code_version=code_of(node, manifest, VARIABLES))
 
     def get_owners(self, dbt_resource_props: Any) -> list[str] | None:
         """Who answers for a feature view or label model, from its meta."""

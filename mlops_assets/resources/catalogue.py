@@ -18,12 +18,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from mlops_assets.core.catalogue import Catalogue, from_json, parse_manifest, to_json
 from mlops_assets.resources.atomic import write_text
 
 CATALOGUE_FILE = "feature_catalogue.json"
-_STAMP = "made_from_manifest_of_ns, third form"
+_STAMP = "made_from_manifest_of_ns, fourth form"
 _GENERATED = {"target", "logs", "dbt_packages"}
 
 
@@ -69,6 +72,17 @@ def load_catalogue(project_dir: Path) -> Catalogue:
     return _catalogue(manifest, manifest.stat().st_mtime_ns)
 
 
+def project_variables(project_dir: Path) -> dict[str, Any]:
+    """Return the vars of dbt_project.yml with their values: those of all packages, over them the project's own.
+
+    Args:
+        project_dir: The folder of dbt_project.yml.
+    """
+    project = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
+    declared = project.get("vars") or {}
+    return {**declared, **(declared.get(project["name"]) or {})}
+
+
 @lru_cache(maxsize=8)
 def _catalogue(manifest: Path, stamp: int) -> Catalogue:
     """Read the JSON made from the manifest of that time, or make it."""
@@ -78,7 +92,9 @@ def _catalogue(manifest: Path, stamp: int) -> Catalogue:
         # The stamp is the first line, so a stale file is not even parsed.
         if text.startswith(_first_line(stamp)):
             return from_json(text.removeprefix(_first_line(stamp)))
-    catalogue = parse_manifest(json.loads(manifest.read_text(encoding="utf-8")))
+    catalogue = parse_manifest(
+        json.loads(manifest.read_text(encoding="utf-8")), project_variables(manifest.parent.parent)
+    )
     write_text(path, _first_line(stamp) + to_json(catalogue))
     return catalogue
 

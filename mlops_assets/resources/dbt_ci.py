@@ -21,6 +21,8 @@ from typing import Any
 import yaml
 
 from mlops_assets.core.catalogue import Catalogue, parse_manifest
+from mlops_assets.core.model_code import variables_of
+from mlops_assets.resources.catalogue import project_variables
 from mlops_assets.resources.dbt_runs import ScratchDbt, scratch_home
 from mlops_assets.resources.home import Home
 
@@ -77,15 +79,23 @@ def changed(home: Home, project: Path, ref: str, *, start: str | None = None, te
         ScratchDbt(old, scratch, target=scratch.root / "state").run("parse")
         state = json.loads((scratch.root / "state" / "manifest.json").read_text(encoding="utf-8"))
         dbt = ScratchDbt(project, scratch, profiles=_profiles(home, project, scratch))
+        was, now = project_variables(old), project_variables(project)
+        readers = _readers(state, {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)})
         results = dbt.run(
-            *("build" if tests else "run", "--select", *CHANGED),
+            *("build" if tests else "run", "--select", *CHANGED, *(f"{model}+" for model in readers)),
             *("--defer", "--state", str(scratch.root / "state")),
             variables={"start": start} if start else {},
         )
         kinds = [(result.node.resource_type, result.node.name) for result in results]
         built = tuple(name for kind, name in kinds if kind == "model")
         checks = sum(kind in ("test", "unit_test") for kind, _ in kinds)
-        yield Change(scratch, built, checks, parse_manifest(state), parse_manifest(dbt.manifest()))
+        yield Change(scratch, built, checks, parse_manifest(state, was), parse_manifest(dbt.manifest(), now))
+
+
+def _readers(state: Mapping[str, Any], variables: set[str]) -> list[str]:
+    """The models that read one of these vars, which dbt's state does not see; those new to it have other SQL."""
+    models = {node["name"]: node for node in state["nodes"].values() if node["resource_type"] == "model"}
+    return sorted(name for name, node in models.items() if variables & variables_of(node, state))
 
 
 def _at(project: Path, ref: str, to: Path) -> Path:

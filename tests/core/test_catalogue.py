@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from mlops_assets.core.catalogue import CatalogueError, Feature, from_json, parse_manifest, to_json
+from mlops_assets.core.model_code import variables_of
 from mlops_assets.resources import catalogue as on_disk
+from mlops_assets.resources.dbt_ci import _readers
 from mlops_assets.resources.home import PROJECT_ROOT
 
 PROJECT = PROJECT_ROOT / "dbt_project"
@@ -225,13 +228,23 @@ def test_the_projects_catalogue_is_made_once_and_again_when_a_file_changes(
 
     # A new process finds the JSON and neither parses nor opens the manifest.
     on_disk._catalogue.cache_clear()
-    monkeypatch.setattr(on_disk, "parse_manifest", lambda manifest: pytest.fail("the manifest was read again"))
+    monkeypatch.setattr(on_disk, "parse_manifest", lambda *_: pytest.fail("the manifest was read again"))
     assert on_disk.load_catalogue(project) == first[0]
     monkeypatch.undo()
 
     yaml = project / "models" / "features" / "feat_origin_weather.yml"
     yaml.write_text(yaml.read_text().replace("ttl: 6h", "ttl: 5h"))
-    assert on_disk.load_catalogue(project).view("feat_origin_weather").ttl == timedelta(hours=5)
+    variables = project / "dbt_project.yml"
+    variables.write_text(variables.read_text().replace("late_after_minutes: 15", "late_after_minutes: 30"))
+    after = on_disk.load_catalogue(project)
+    assert after.view("feat_origin_weather").ttl == timedelta(hours=5)
+    # A var is code of the models that read it, or are built from one that does.
+    codes = {entry.name: entry.code for entry in first[0].models}
+    changed = {entry.name for entry in after.models if entry.code != codes[entry.name]}
+    assert {"feat_carrier_history", "lbl_flight_delay"} <= changed
+    assert not changed & {"feat_flight", "feat_origin_weather", "feat_payment", "lbl_card_fraud"}
+    manifest = json.loads(on_disk.ensure_manifest(project).read_text())
+    assert _readers(manifest, {"late_after_minutes"}) == sorted(changed | {"int_landings"})
 
 
 def test_a_project_that_dbt_cannot_parse_keeps_its_manifest(project: Path) -> None:
@@ -306,8 +319,10 @@ def test_the_code_of_a_view_is_that_of_all_it_is_computed_by(manifest: dict[str,
         "macro.dbt.theirs": {"package_name": "dbt", "macro_sql": "3", "depends_on": {"macros": []}},
     }
 
+    variables = {"least": 1, "other": 1}
+
     def code() -> str:
-        return parse_manifest(manifest).view("feat_shop").code
+        return parse_manifest(manifest, variables).view("feat_shop").code
 
     before = code()
     view["raw_code"] = "select '--1' as a\nfrom t /* for\nno reason */ where b"
@@ -315,13 +330,18 @@ def test_the_code_of_a_view_is_that_of_all_it_is_computed_by(manifest: dict[str,
     manifest["macros"]["macro.dbt.theirs"]["macro_sql"] = "4"
     view["columns"]["region"] |= {"description": "Where.", "config": {"meta": {"trained": False}}}
     assert code() == before, "comments, blanks, words and dbt's own macros change no value"
+    assert parse_manifest(manifest, {"least": 1}).view("feat_shop").code == before, "nothing reads that var"
     seen = {before}
     for change in (
         lambda: view.update(raw_code="select '--2' as a from t where b"),
         lambda: staging.update(raw_code="select 2"),
         lambda: manifest["macros"]["macro.x.below"].update(macro_sql="5"),
         lambda: view["columns"].pop("region"),
+        lambda: manifest["macros"]["macro.x.below"].update(macro_sql='{{ var("least") }}'),
+        lambda: variables.update(least=2),
     ):
         change()
         assert code() not in seen
         seen.add(code())
+    view["raw_code"] += "-- var('most')"
+    assert variables_of(view, manifest) == {"least"}
