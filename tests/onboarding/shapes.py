@@ -144,7 +144,7 @@ def sensors(rows: int = 9_600) -> pd.DataFrame:
 
 SHAPES = (
     Shape("churn", "CSV, categories, missing values, a leak", "churn.csv", lambda: churn(4_000, days=240)),
-    Shape("airports", "real; hourly, local time, three places with history", "weather.csv", weather,
+    Shape("airport_weather", "real; hourly, local time, three places with history", "weather.csv", weather,
           ("--label", "temp", "--time", "time_hour", "--entity", "origin", "--timezone", "America/New_York")),
     Shape("digits", "real; ten classes, 64 numbers, 1,797 rows", "digits.csv", digits, ("--label", "digit")),
     Shape("visits", "real; a skewed count, days as numbers, over two years", "visits.csv", visits,

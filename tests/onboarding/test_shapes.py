@@ -21,7 +21,7 @@ from tests.onboarding.shapes import SHAPES, Shape
 
 EXPECTED = {
     "churn": ("binary", "roc_auc", "day", ""),
-    "airports": ("regression", "rmse", "day", ""),
+    "airport_weather": ("regression", "rmse", "day", ""),
     "digits": ("multiclass", "log_loss", "day", ""),
     "visits": ("regression", "mae", "month", ""),
     "transactions": ("binary", "pr_auc", "day", "TX ID"),
