@@ -146,5 +146,7 @@ def _say_result(replayed: Replayed) -> None:
     from mlops_assets.replay.report import console_table
 
     Console().print(console_table(replayed.result))
+    if left_out := replayed.result["left_out"]:
+        say(f"No first champion before {replayed.result['periods'][0]['start']}: {', '.join(left_out)} left out.")
     say(f"Report: {replayed.report}")
     say(f"All runs are in Dagster's UI: mlops --home {replayed.home.root} up")

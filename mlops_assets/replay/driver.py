@@ -154,19 +154,17 @@ class _Replay:
             raise ValueError(f"there is no model {settings.model!r}; known: {', '.join(sorted(models))}.")
         self.model = models[settings.model]
         self.periods = self._periods()
+        self.left_out: list[Window] = []
         self.progress = progress
         self.steps = len(self.periods) + 2
         self.state_file = home.root / "replay_state.json"
 
     def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Prepare, bootstrap, live through the periods, score the lives."""
-        start = self._moment(self.settings.start)
         self.progress("taking in the files and building features", 0, self.steps)
-        self._build(self.periods[-1].end if not self.settings.faithful else start)
-        self.progress("training the first champion", 1, self.steps)
-        self._at(start)
-        self._bootstrap(start)
-        lives = Lives(self.platform, self.model, self.home.root / "lives", trained_at=start)
+        self._build(self.periods[-1].end if not self.settings.faithful else self.periods[0].start)
+        self._bootstrap()
+        lives = Lives(self.platform, self.model, self.home.root / "lives", trained_at=self.periods[0].start)
         with closing(lives):
             for number, period in enumerate(self.periods):
                 self.progress(f"living through {period.label(self.model.timezone)}", number + 2, self.steps)
@@ -210,17 +208,39 @@ class _Replay:
                 "(for the demo's data: mlops land flights --through 2013-12-31)."
             )
 
-    def _bootstrap(self, start: datetime) -> None:
-        """The first champion, trained on all that is known at the start, if there is none yet."""
-        if self.platform.registry.champion(self.model.name) is None:
-            self._retrain()
-        if self.platform.registry.champion(self.model.name) is None:
-            entries = self.platform.ledger.entries(self.model.name)
-            why = entries[-1].get("reason") or " ".join(entries[-1].get("reasons", ())) if entries else "no decision"
-            raise CannotReplay(
-                f"no first champion of {self.model.name} came out of the data before {start:%Y-%m-%d}: {why} "
-                "Start later, or lower training.min_rows and retrain.min_matured_labels."
-            )
+    def _bootstrap(self) -> None:
+        """The first champion, trained on all that is known when it comes to be; what lies before is left out.
+
+        As in production, where nobody predicts until a model is better than its baseline, and the next one may be.
+        """
+        first = self._state().get("first")
+        if first is None:
+            first = self._first_period()
+            write_text(self.state_file, json.dumps(self._state() | {"first": first}, indent=1))
+        self.left_out, self.periods = self.periods[:first], self.periods[first:]
+        self.steps = len(self.periods) + 2
+
+    def _first_period(self) -> int:
+        """Number of the first period that has a champion at its start."""
+        why = ""
+        for number, period in enumerate(self.periods):
+            self.progress(f"training the first champion{why}", 1, self.steps)
+            self._at(period.start)
+            if self.settings.faithful and number:
+                self.engine.tick("landing_sensor")
+            if self.platform.registry.champion(self.model.name) is None:
+                self._retrain()
+            if self.platform.registry.champion(self.model.name) is not None:
+                return number
+            why = f" (none before {period.start.astimezone(self.model.zone):%Y-%m-%d}: {self._last_reason()})"
+        raise CannotReplay(
+            f"no first champion of {self.model.name} came out of the data{why}. Bring more rows, end later, or lower "
+            "training.min_rows and retrain.min_matured_labels."
+        )
+
+    def _last_reason(self) -> str:
+        entries = self.platform.ledger.entries(self.model.name)
+        return (entries[-1].get("reason") or " ".join(entries[-1].get("reasons", ()))) if entries else "no decision"
 
     def _live(self, period: Window, lives: Lives) -> None:
         """One period: its data arrive, the champion predicts, monitors watch, sensors decide; then the other lives."""
@@ -276,7 +296,8 @@ class _Replay:
     def _remember(self, period: Window) -> None:
         state, at = self._state(), period.end.isoformat()
         failing = dict.fromkeys(map(_key, self._failing()), at) | state.get("failing", {})
-        write_text(self.state_file, json.dumps({"done": [*state["done"], at], "failing": failing}, indent=1))
+        new = state | {"done": [*state["done"], at], "failing": failing}
+        write_text(self.state_file, json.dumps(new, indent=1))
 
     def _failing(self) -> list[CheckResult]:
         """Checks that failed on any window, as far as that is known now: labels come later than their window."""
@@ -293,6 +314,7 @@ class _Replay:
             "metric": self.model.metric,
             "task": self.model.task,
             "greater_is_better": judge.greater_is_better,
+            "left_out": [period.label(self.model.timezone) for period in self.left_out],
             "periods": periods,
             "summary": {
                 **means,
@@ -370,6 +392,8 @@ class _Replay:
                 "seed": self.model.training.seed,
                 "gate window": self.model.gate.window,
                 "monitoring window": self.model.monitoring.window,
+                "before the first champion": ", ".join(p.label(self.model.timezone) for p in self.left_out)
+                or "nothing",
             },
             "versions": {
                 f"version {version.version}": f"{version.tags.get('verdict', '')} {', '.join(version.aliases)}".strip()

@@ -65,11 +65,13 @@ def test_the_result_is_a_table_and_where_to_read_on(
     summary = {"static": 0.65, "auto": 0.7, "always": None, "seconds": 61.4, "always_trainings": 1}
     summary |= {"retrains": 1, "promotions": 0, "rejections": 1}
     result = {"model": "flight_delay", "metric": "roc_auc", "task": "binary", "greater_is_better": True}
+    result |= {"left_out": ["2013-03"]}
     _say_result(Replayed({**result, "periods": [period], "summary": summary}, Path("reports/replay.html"), home))
     shown = capsys.readouterr().out
     row = next(line for line in shown.splitlines() if "2013-04" in line)
     assert "27,000" in row
     assert "rejected" in row
+    assert "No first champion before 2013-04-01: 2013-03 left out." in shown
     assert "Report: reports/replay.html" in shown
     assert f"mlops --home {home.root} up" in shown
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mlops_assets.landing.nycflights13 import land
-from mlops_assets.replay.driver import CannotReplay, ReplaySettings, replay, replay_home
+from mlops_assets.replay.driver import CannotReplay, ReplaySettings, _Replay, replay, replay_home
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.registry import Registry
 from tests import killing
 from tests.killing import Moment
 from tests.real_slice import build_once, copy_tree, drawing
@@ -157,6 +158,28 @@ def test_a_replay_without_data_says_what_to_land(tmp_path: Path) -> None:
     home = replay_home(Home(tmp_path / "home").prepare(), SETTINGS)
     with pytest.raises(CannotReplay, match=r"nothing has landed before 2013-02-25 .* Land the files first"):
         replay(SETTINGS, home=home, report=tmp_path / "report")
+
+
+def test_what_lies_before_the_first_champion_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, told, trained = replay_home(Home(tmp_path / "home"), SETTINGS), list[str](), list[date]()
+
+    def play() -> _Replay:
+        made = _Replay(SETTINGS, home, None, lambda what, *_: told.append(what))  # type: ignore[arg-type]
+        made._bootstrap()
+        return made
+
+    monkeypatch.setattr(_Replay, "_retrain", lambda self: trained.append(self.home.settings.until.date()))
+    monkeypatch.setattr(Registry, "champion", lambda *_: None)
+    with pytest.raises(CannotReplay, match=r"no first champion .* Bring more rows"):
+        play()
+    trained.clear()
+    monkeypatch.setattr(Registry, "champion", lambda *_: object() if len(trained) == 2 else None)
+    for _ in range(2):  # the second time resumed
+        made = play()
+        assert [period.start.date() for period in made.left_out] == [START]
+        assert [period.start.date() for period in made.periods] == [START.replace(day=18)]
+        assert trained == [START, START.replace(day=18)]
+    assert any("none before 2013-02-11" in what for what in told)
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
