@@ -1,15 +1,13 @@
 """Work in a process that is killed (kill -9) at a chosen moment, to see what it leaves behind.
 
-What lives here: the moments, and the process. What does not: assertions.
+What lives here: the process. What does not: the moments (`moments.py`), assertions.
 
 The processes are forked from one that has loaded everything already: loading costs more than the work.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import multiprocessing
-import os
 import signal
 import socket
 import time
@@ -33,47 +31,10 @@ import mlops_assets.definitions
 import mlops_assets.feast_store.materialize
 import mlops_assets.serving.app  # noqa: F401
 from mlops_assets.resources.home import Home
+from tests.moments import Moment
 from tests.real_slice import World, drawing, working_in
 
 _FORKING = multiprocessing.get_context("forkserver")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When a process dies.
-
-    Attributes:
-        what: the end of the path of a file that is about to get its name (a pattern), or a function that is about
-            to be called, as `module:Class.name`.
-        nth: at which time.
-    """
-
-    what: str
-    nth: int = 1
-
-    def arm(self) -> None:
-        """Let this process die there."""
-        module, _, name = self.what.partition(":")
-        if not name:
-            os.replace = self._dying(os.replace, lambda _, target: fnmatch.fnmatch(str(target), f"*{self.what}"))
-            return
-        owner: Any = __import__(module, fromlist=["_"])
-        *path, last = name.split(".")
-        for part in path:
-            owner = getattr(owner, part)
-        setattr(owner, last, self._dying(getattr(owner, last), lambda *_, **__: True))
-
-    def _dying(self, function: Any, is_it: Callable[..., bool]) -> Any:
-        seen = 0
-
-        def wrapper(*arguments: Any, **options: Any) -> Any:
-            nonlocal seen
-            seen += is_it(*arguments, **options)
-            if seen == self.nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapper
 
 
 def killed(home: Home, moment: Moment, work: Callable[..., Any], *arguments: Any) -> None:

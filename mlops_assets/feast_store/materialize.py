@@ -33,7 +33,7 @@ from feast.repo_config import RepoConfig
 from feast.type_map import python_values_to_proto_values
 from feast.utils import make_tzaware
 
-from mlops_assets.feast_store import online, sources, sql
+from mlops_assets.feast_store import online, online_tables, sources, sql
 from mlops_assets.feast_store.offline import AsofOfflineStoreConfig, open_session, view_history
 
 _ENTITIES_PER_BATCH = 65_536
@@ -114,9 +114,9 @@ def materialize_latest(
     with connection:
         for view, begin in spans:
             if rebuild:
-                connection.execute(f"DELETE FROM {online.table_name(config, view)}")
+                connection.execute(f"DELETE FROM {online_tables.table_name(config, view)}")
             elif (oldest := _kept_from(view, end)) is not None:
-                online.forget_before(connection, online.table_name(config, view), oldest)
+                online_tables.forget_before(connection, online_tables.table_name(config, view), oldest)
             entities = _write_view(connection, config, view, begin, end)
             done.append(Materialized(view.name, begin, end, entities))
     # After the commit: a crash in between repeats the interval, which changes nothing.
@@ -166,7 +166,7 @@ def _write_view(
     """Read the view's latest rows batch by batch and upsert them; returns the number of entities."""
     source = sources.as_file_source(view.batch_source, f"Feature view {view.name!r}")
     history = view_history(view, [feature.name for feature in view.features], cutoff=_cutoff(config))
-    table, entities = online.table_name(config, view), 0
+    table, entities = online_tables.table_name(config, view), 0
     with open_session(config) as session:
         relation = sources.relation(session, source, config, name="source", empty=sources.declared_schema(view))
         columns = list(session.sql(f"SELECT * FROM {relation}").columns)
@@ -179,7 +179,7 @@ def _write_view(
             to=end,
         )
         for batch in session.sql(statement).to_arrow_reader(_ENTITIES_PER_BATCH):
-            online.upsert_batch(connection, table, _batch(config, view, history, batch))
+            online_tables.upsert_batch(connection, table, _batch(config, view, history, batch))
             entities += batch.num_rows
     return entities
 
@@ -195,17 +195,19 @@ def _cutoff(config: RepoConfig) -> bool:
     return bool(config.offline_store.known_at_cutoff)
 
 
-def _batch(config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch) -> online.Batch:
+def _batch(config: RepoConfig, view: FeatureView, history: sql.History, batch: pa.RecordBatch) -> online_tables.Batch:
     """The batch as the table keeps it, in the order of the table's primary key."""
     keys = _entity_keys(config, view, history, batch)
     order = sorted(range(len(keys)), key=keys.__getitem__)
     batch = batch.take(pa.array(order, pa.int64()))
     features = sorted(zip(view.features, history.features, strict=True), key=lambda pair: pair[0].name)
-    return online.Batch(
+    return online_tables.Batch(
         keys=[keys[i] for i in order],
         events=_moments(batch.column(history.event)),
         created=(
-            _moments(batch.column(history.created)) if history.created else online.Moments.missing(batch.num_rows)
+            _moments(batch.column(history.created))
+            if history.created
+            else online_tables.Moments.missing(batch.num_rows)
         ),
         features=[
             (feature.name, *_encode(batch.column(column), feature.dtype.to_value_type()))
@@ -247,10 +249,10 @@ def _pieces(joined: bytes, size: int) -> list[bytes]:
     return [joined[first : first + size] for first in range(0, len(joined), size)]
 
 
-def _moments(column: pa.Array) -> online.Moments:
+def _moments(column: pa.Array) -> online_tables.Moments:
     epochs = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     missing = epochs.is_null().to_numpy(zero_copy_only=False)
-    return online.Moments.of_epochs(epochs.fill_null(0).to_numpy(zero_copy_only=False), missing)
+    return online_tables.Moments.of_epochs(epochs.fill_null(0).to_numpy(zero_copy_only=False), missing)
 
 
 def _encode(column: pa.Array, kind: ValueType) -> tuple[list[bytes], list[str | None]]:

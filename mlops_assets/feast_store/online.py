@@ -1,6 +1,7 @@
 """Feast's SQLite online store, holding the ttl when it is read and the newest value when it is written.
 
-What doesn't live here: the fast way from Parquet into this store (`materialize`).
+What doesn't live here: its tables and how they are written (`online_tables`), the fast way from Parquet into this
+store (`materialize`).
 
 Three things differ from Feast's store; the tables are Feast's, so its own client reads them too:
 
@@ -20,25 +21,22 @@ import copy
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 from feast import Entity, FeatureService, FeatureView, utils
 from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.infra.online_stores.helpers import compute_table_id, extract_text_and_num
+from feast.infra.online_stores.helpers import extract_text_and_num
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
-_NAIVE_EPOCH = datetime(1970, 1, 1)
-_QUARTER = 900
-_FEATURES_PER_STAGE = 400  # SQLite takes 2,000 columns in one table
+from mlops_assets.feast_store.online_tables import Moment, Row, columns_of, prepare_table, table_name, upsert
+
 _CACHE_KIB = 65_536
 _KEYS_PER_QUERY = 10_000  # SQLite takes 32,766 variables in one statement
 
@@ -54,67 +52,6 @@ class TtlSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """A JSON file {"now": "2013-04-01T00:00:00+00:00"} that says what time it is, read at each read of
     features; relative to the feature repository. The wall clock when left out or while there is no such
     file."""
-
-
-class Moment(NamedTuple):
-    """A time as the table keeps it: Feast's seconds, and the microseconds within the second."""
-
-    seconds: int | None
-    microseconds: int | None
-
-    @classmethod
-    def of(cls, moment: datetime | None) -> Moment:
-        """Split a time; naive means UTC."""
-        if moment is None:
-            return cls(None, None)
-        naive = utils.to_naive_utc(moment)
-        # Feast's own adapter: a naive UTC time, taken for a local one.
-        return cls(int(naive.replace(microsecond=0).timestamp()), naive.microsecond)
-
-
-class Moments(NamedTuple):
-    """Many times as the table keeps them: two columns, see `Moment`."""
-
-    seconds: Sequence[int | None]
-    microseconds: Sequence[int | None]
-
-    @classmethod
-    def missing(cls, count: int) -> Moments:
-        """As many times that aren't known."""
-        return cls([None] * count, [None] * count)
-
-    @classmethod
-    def of_epochs(cls, epochs: np.ndarray, missing: np.ndarray) -> Moments:
-        """Split times given as microseconds since 1970 in UTC.
-
-        The difference between Feast's seconds and the epoch's is the local zone's, which changes at most
-        every quarter of an hour: it is looked up once for each quarter that occurs.
-
-        Args:
-            epochs: the times, int64.
-            missing: which of them aren't known, bool.
-        """
-        seconds, microseconds = np.divmod(epochs, 1_000_000)
-        quarters, which = np.unique(seconds // _QUARTER, return_inverse=True)
-        starts = [int(quarter) * _QUARTER for quarter in quarters]
-        offsets = [(Moment.of(_NAIVE_EPOCH + timedelta(seconds=s)).seconds or 0) - s for s in starts]
-        columns = [seconds + np.array(offsets, dtype="int64")[which], microseconds]
-        if missing.any():
-            columns = [np.where(missing, None, column) for column in columns]
-        return cls(*(column.tolist() for column in columns))
-
-
-class Row(NamedTuple):
-    """One feature of one entity, as stored."""
-
-    entity_key: bytes
-    feature: str
-    value: bytes
-    text: str | None
-    event_seconds: int | None
-    event_us: int | None
-    created_seconds: int | None
-    created_us: int | None
 
 
 def read_clock(config: RepoConfig) -> datetime:
@@ -139,107 +76,6 @@ def read_clock(config: RepoConfig) -> datetime:
             f"it "
             "anew, or remove it to go by the wall clock. The online store is as it was."
         ) from error
-
-
-def table_name(config: RepoConfig, view: FeatureView) -> str:
-    """The quoted name of a view's table."""
-    name = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
-    return '"' + name.replace('"', '""') + '"'
-
-
-def prepare_table(connection: sqlite3.Connection, table: str) -> None:
-    """Add the two columns of microseconds to a table of Feast's, if they are missing."""
-    columns = _columns(connection, table)
-    for name in ("event_us", "created_us"):
-        if columns and name not in columns:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} INTEGER")
-
-
-_COLUMNS = "entity_key, feature_name, value, value_text, event_ts, event_us, created_ts, created_us"
-
-
-def upsert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
-    """Write rows, each unless the table has a greater (event, created) for it. The caller commits."""
-    connection.executemany(f"INSERT INTO {table} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_UNLESS_NEWER}", rows)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Many entities, each with every feature: what `upsert_batch` writes.
-
-    Attributes:
-        keys: the serialised entity keys, ascending: SQLite then writes page after page.
-        events: the event times, one for each key.
-        created: the created times, one for each key.
-        features: name, serialised values and texts, ascending by name.
-    """
-
-    keys: Sequence[bytes]
-    events: Moments
-    created: Moments
-    features: Sequence[tuple[str, Sequence[bytes], Sequence[str | None]]]
-
-
-def upsert_batch(connection: sqlite3.Connection, table: str, batch: Batch) -> None:
-    """Write a batch as `upsert` does, in half the time: an entity is bound once, SQLite makes its rows."""
-    for first in range(0, len(batch.features), _FEATURES_PER_STAGE):
-        features = batch.features[first : first + _FEATURES_PER_STAGE]
-        _stage(connection, replace(batch, features=features))
-        value, text = (
-            "CASE n " + " ".join(f"WHEN {n} THEN {kind}{n}" for n in range(len(features))) + " END"
-            for kind in ("v", "t")
-        )
-        connection.execute(
-            f"INSERT INTO {table} ({_COLUMNS}) SELECT k, name, {value}, {text}, es, eu, cs, cu "
-            f"FROM temp.staged CROSS JOIN temp.staged_names WHERE true {_UNLESS_NEWER}"
-        )
-
-
-def _stage(connection: sqlite3.Connection, batch: Batch) -> None:
-    """The batch as one row per entity in a temporary table, and the features' names in another."""
-    pairs = "".join(f", v{n} BLOB, t{n} TEXT" for n in range(len(batch.features)))
-    # Left over from the batch before, or from one that failed.
-    connection.execute("DROP TABLE IF EXISTS temp.staged")
-    connection.execute("DROP TABLE IF EXISTS temp.staged_names")
-    connection.execute(f"CREATE TEMP TABLE staged (k BLOB, es, eu, cs, cu{pairs})")
-    connection.execute("CREATE TEMP TABLE staged_names (n INTEGER PRIMARY KEY, name TEXT)")
-    names = [(n, name) for n, (name, _, _) in enumerate(batch.features)]
-    connection.executemany("INSERT INTO staged_names VALUES (?, ?)", names)
-    columns: list[Iterable[Any]] = [
-        batch.keys,
-        *batch.events,
-        *batch.created,
-    ]
-    for _, values, texts in batch.features:
-        columns += [values, texts]
-    places = ", ".join("?" * len(columns))
-    connection.executemany(f"INSERT INTO staged VALUES ({places})", zip(*columns, strict=True))
-
-
-def _rank(prefix: str) -> str:
-    # A missing created timestamp is the lowest, as in the tie rule offline.
-    return (
-        f"({prefix}event_ts, coalesce({prefix}event_us, 0), coalesce({prefix}created_ts, "
-        f"-9223372036854775808), "
-        f"coalesce({prefix}created_us, 0))"
-    )
-
-
-_UNLESS_NEWER = (
-    "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, "
-    "value_text = excluded.value_text, event_ts = excluded.event_ts, event_us = excluded.event_us, "
-    "created_ts = excluded.created_ts, created_us = excluded.created_us "
-    f"WHERE {_rank('excluded.')} >= {_rank('')}"
-)
-
-
-def forget_before(connection: sqlite3.Connection, table: str, oldest: datetime) -> None:
-    """Remove the rows whose event is before `oldest`, to the second. The caller commits."""
-    connection.execute(f"DELETE FROM {table} WHERE event_ts < ?", (Moment.of(oldest).seconds,))
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def writes_as_feast(config: RepoConfig) -> bool:
@@ -412,7 +248,7 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
         """Feature, serialised value and event time of each stored row, by entity key."""
         connection, table = self._get_conn(config), table_name(config, view)
         # A table that only Feast's own client has written so far has whole seconds.
-        if table not in self._with_microseconds and "event_us" in _columns(connection, table):
+        if table not in self._with_microseconds and "event_us" in columns_of(connection, table):
             self._with_microseconds.add(table)
         within = "event_us" if table in self._with_microseconds else "0"
         # The features of an entity were mostly written together.

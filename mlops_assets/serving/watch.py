@@ -200,8 +200,9 @@ class Watcher:
                 named, state = self._registry.previous(name), SHADOW
         except RuntimeError as error:
             self._bad(name, CANDIDATE, str(error))
-            state, share = None, 0.0
+            return Arms(contract, champion)
         if state is None or named is None or named.version == champion.version:
+            self._health.gone(f"{name}@{CANDIDATE}")
             return Arms(contract, champion)
         candidate = self._arm(contract, CANDIDATE, state, named, None if old is None else old.candidate)
         if candidate is None or candidate.version != named.version or candidate.name != state:

@@ -24,7 +24,8 @@ from mlops_assets.resources.online_steps import compare_online, materialize_onli
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.tracking import settle
 from tests import killing
-from tests.killing import Moment, killed
+from tests.killing import killed
+from tests.moments import Moment
 from tests.real_slice import LAST_DAY, WEEKS, World, copy_home, working_in
 
 pytestmark = pytest.mark.slow
@@ -164,7 +165,7 @@ def test_the_online_store_killed_between_two_views(world: World, undisturbed: Wo
         one.at(date(2013, 1, 8))
     with working_in(undisturbed.home):
         materialize_online(undisturbed.platform)
-    killed(world.home, Moment("mlops_assets.feast_store.online:upsert_batch", nth=3), killing.serve)
+    killed(world.home, Moment("mlops_assets.feast_store.online_tables:upsert_batch", nth=3), killing.serve)
     assert set(map(len, served(world.home).values())) <= {0}  # all views or none
     platform = Platform.of(world.home)
     done = materialize_online(platform)

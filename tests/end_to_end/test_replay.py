@@ -17,7 +17,7 @@ from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
 from tests import killing
-from tests.killing import Moment
+from tests.moments import Moment
 from tests.real_slice import build_once, copy_tree, drawing
 
 MODEL = "arrival_delay"

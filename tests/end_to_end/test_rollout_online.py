@@ -24,7 +24,8 @@ from mlops_assets.resources.rolling_out import Looked, move_on, moves, start
 from mlops_assets.serving.drill_home import DrillHome, worse
 from mlops_assets.serving.traffic import Load, Traffic, newest_events
 from tests import killing
-from tests.killing import Moment, Online, killed
+from tests.killing import Online, killed
+from tests.moments import Moment
 from tests.real_slice import WEEKS, World
 from tests.receiver import Receiver, receiving
 

@@ -74,7 +74,6 @@ def test_every_metric_is_looked_at_somewhere() -> None:
         "mlops_window_rows",
         "mlops_check_value",
         "mlops_run_end_timestamp_seconds",
-        "mlops_stream_unread_messages",
         "mlops_collector_seconds",
         "mlops_estimated_performance_lower",
         "mlops_estimated_performance_upper",

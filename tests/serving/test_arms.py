@@ -129,6 +129,11 @@ def test_a_canary_answers_for_its_share(home: Home, client: TestClient) -> None:
     rollout(home, client, rollout_share="7")
     assert set(ask(client, 40)["arm"]) == {"champion"}
     assert "write a share" in client.get("/readyz").json()["parts"][f"{MODEL}@candidate"]["why"]
+    # A candidate that is withdrawn is no part of the service any more.
+    registry.client.delete_registered_model_alias(MODEL, "candidate")
+    client.post("/admin/reload")
+    ready = client.get("/readyz").json()
+    assert (ready["status"], f"{MODEL}@candidate" in ready["parts"]) == ("ready", False)
 
 
 # --- the log -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
@@ -138,8 +139,12 @@ def test_without_mlflow_it_goes_on_and_starts_again(serve: Callable[..., Running
     status, ready = service.call("/readyz")
     assert (status, ready["status"], ready["models"]) == (200, "degraded", {MODEL: {"champion": 1}})
     assert service.predict(row())[0] == 200
+    incidents = Alerts(root=str(home.root)).incidents
+    assert [incident.key for incident in incidents.state().open] == ["serving/registry"]
     shutil.move(away, home.mlflow / "mlflow.db")
     wait_for(lambda: service.call("/readyz")[1]["status"] == "ready")
+    wait_for(lambda: not incidents.state().open)
+    assert incidents.state().outbox[-1].title == "All clear: serving/registry"
 
 
 def test_features_come_from_the_online_store(serve: Callable[..., Running], home: Home) -> None:
