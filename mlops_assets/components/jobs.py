@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.core.groups import Group, landing_job, source_groups
+from mlops_assets.core.look_ahead import CHECK as LOOK_AHEAD
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import Grain, SourceSettings
 from mlops_assets.resources.catalogue import load_catalogue
@@ -67,7 +68,10 @@ def _selection(
         if model.grain == grain and group & read([*model.features, model.label.model])
         for key in watching(model)
     ]
-    return raw | shared | dg.AssetSelection.assets(*watched) if watched else raw | shared
+    carried = raw | shared | dg.AssetSelection.assets(*watched) if watched else raw | shared
+    # The guard has a job of its own: it computes every view several times.
+    guarded = (dg.AssetCheckKey(dg.AssetKey(view.name), LOOK_AHEAD) for view in load_catalogue(DBT_PROJECT).views)
+    return carried - dg.AssetSelection.checks(*guarded)
 
 
 def landing_keys(

@@ -22,6 +22,8 @@ RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """How far two numbers may differ and count as equal: a sum in another order differs in its last digits."""
 SAMPLE = 5
 """Rows shown of each feature that peeks."""
+CHECK = "no_feature_looks_ahead"
+"""The asset check of a feature view."""
 _FLOATS = ("float64", "float32")
 
 
@@ -63,6 +65,11 @@ class Peek:
     reads: tuple[str, ...]
     sample: tuple[Mapping[str, Any], ...]
 
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether it is rows that come or go, and no value."""
+        return self.feature == ROWS
+
 
 @dataclass(frozen=True)
 class LookAhead:
@@ -95,7 +102,7 @@ class LookAhead:
         if not self.peeks:
             return f"{self.view}: no feature looks ahead ({self.rows:,} rows as of {len(self.moments)} moments)."
         told = "; ".join(
-            f"{'rows come or go' if peek.feature == ROWS else peek.feature} ({peek.rows:,} rows; reads "
+            f"{'rows come or go' if peek.is_of_rows else peek.feature} ({peek.rows:,} rows; reads "
             f"{', '.join(peek.reads) or 'later data'})"
             for peek in self.peeks
         )

@@ -7,7 +7,7 @@ Here: the settings as strict pydantic models. Not here: monitored models (`core.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -105,9 +105,10 @@ class SourceSettings(Settings):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The asset is raw/<name>, the folder landing/<name>/.")
     description: str = Field(description="Begins with what one row is.")
     files: str = Field(
-        description="File name pattern, e.g. orders_{partition}*.csv; {partition} stands for the first day, as "
+        default="",
+        description="File name pattern, by default <name>_{partition}*; {partition} stands for the first day, as "
         "2013-01-31. Of several files for one partition the newest holds it whole. With {hour} too, as in "
-        "orders_{partition}T{hour}*.csv, a file holds one hour of its day, 00 to 23."
+        "orders_{partition}T{hour}*.csv, a file holds one hour of its day, 00 to 23.",
     )
     grain: Grain = Field(default="day", description="Length of a partition; none: one table, replaced whole.")
     event_time: str | None = Field(default=None, description="The column with the time of the event.")
@@ -129,6 +130,14 @@ class SourceSettings(Settings):
     pull: PullSpec | None = Field(default=None, description="Where its files are fetched from, if nobody sends them.")
     contract: ContractSettings
 
+    @model_validator(mode="before")
+    @classmethod
+    def _files_follow_the_name(cls, values: Any) -> Any:
+        """Files are called after their source where nothing else is said, and the days are in their names."""
+        if not isinstance(values, dict) or values.get("files") or values.get("grain") == "none":
+            return values
+        return {**values, "files": f"{values.get('name')}_{{partition}}*"}
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -144,6 +153,8 @@ class SourceSettings(Settings):
     @model_validator(mode="after")
     def _partitioned_sources_are_complete(self) -> SourceSettings:
         if self.grain == "none":
+            if not self.files:
+                raise ValueError(f"source {self.name}: grain none needs `files`, the name of its file, as planes*.csv.")
             return self
         if not self.event_time or not self.start or "{partition}" not in self.files:
             raise ValueError(

@@ -25,7 +25,6 @@ PLACES = {
     "feat.sql": "dbt_project/models/features/feat_{name}.sql",
     "feat.yml": "dbt_project/models/features/feat_{name}.yml",
     "hist.sql": "dbt_project/models/features/feat_{name}_{entity}.sql",
-    "hist.yml": "dbt_project/models/features/feat_{name}_{entity}.yml",
     "lbl.sql": "dbt_project/models/labels/lbl_{name}.sql",
     "lbl.yml": "dbt_project/models/labels/lbl_{name}.yml",
 }

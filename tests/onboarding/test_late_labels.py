@@ -20,17 +20,18 @@ DELAY = 40
 """Days that the slowest label takes, less one."""
 
 
-def brought(folder: Path, **changes: object) -> Plan:
-    """Accounts and, for four in five of them, an outcome up to 39 days later."""
+def brought(folder: Path, *, entity: str | None = None, **changes: object) -> Plan:
+    """Accounts and, for four in five of them, an outcome up to 39 days later; `entity` adds the history of that."""
     rng = np.random.default_rng(0)
     rows = churn(1_000, days=150)
+    rows["shop"] = np.arange(len(rows)) % 7
     rows.insert(0, "account", [f"A{number:05}" for number in rng.permutation(len(rows))])
     known = pd.to_datetime(rows["signed_up"]) + pd.to_timedelta(rng.integers(0, DELAY, len(rows)), unit="D")
     labels = pd.DataFrame({"account": rows["account"], "settled": known, "churned": rows.pop("churned")})
     labels = labels.sample(frac=0.8, random_state=1).assign(**changes)
     rows.to_csv(folder / "accounts.csv", index=False)
     labels.to_csv(folder / "outcomes.csv", index=False)
-    return make_plan(Asked("acc", str(folder / "accounts.csv"), labels=str(folder / "outcomes.csv")))
+    return make_plan(Asked("acc", str(folder / "accounts.csv"), labels=str(folder / "outcomes.csv"), entity=entity))
 
 
 def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
@@ -48,6 +49,12 @@ def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
     assert "left join {{ raw('acc_labels') }}" in files["lbl_acc.sql"]
     assert f"waits_days: {DELAY - 1}" in files["lbl_acc.yml"]
     assert "churned" not in files["stg_acc.sql"]
+
+
+def test_with_a_history_too_it_is_short_enough_to_read(tmp_path: Path) -> None:
+    files = render(brought(tmp_path, entity="shop"))
+    assert len([path for path in files if path.stem.endswith("_shop")]) == 1
+    assert lines_beyond_columns(files) <= 60
 
 
 def test_labels_that_do_not_belong_to_the_rows(tmp_path: Path) -> None:
