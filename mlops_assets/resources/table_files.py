@@ -35,6 +35,11 @@ READ_BUFFER = 2**18
 
 ColumnKind = Kind | Literal["empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
+_CSV_KINDS: Mapping[str, ColumnKind] = {
+    **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE"), "numeric"),
+    **dict.fromkeys(("VARCHAR", "BOOLEAN"), "categorical"),
+}
+"""Of the types that DuckDB finds in CSV files; all others are times."""
 T = TypeVar("T")
 
 
@@ -48,12 +53,14 @@ class TableFiles:
         kinds: column -> numeric, categorical, `empty` (no value in any file, of any type) or `other` (times,
             lists and the like), for columns that all files have.
         left_out: column -> why it isn't among them.
+        csv_types: DuckDB's types of each CSV file's columns; finding them again would be reading the file again.
     """
 
     name: str
     paths: tuple[Path, ...]
     kinds: Mapping[str, ColumnKind]
     left_out: Mapping[str, str]
+    csv_types: Mapping[Path, Mapping[str, str]]
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[pd.DataFrame]:
         """The rows of these columns: numbers as numbers, the rest as categories.
@@ -62,7 +69,19 @@ class TableFiles:
             ValueError: a file cannot be read to its end.
         """
         rows = max(MIN_BATCH_ROWS, min(BATCH_ROWS, BATCH_BYTES // (8 * max(len(kinds), 1))))
-        return _ahead(_frame(batch, kinds) for path in self.paths for batch in _batches(path, list(kinds), rows))
+        return _ahead(_frame(batch, kinds) for batch in self._batches(list(kinds), rows))
+
+    def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        # One session for all files: opening one costs more than reading a small file.
+        with duckdb.connect() as session:
+            for path in self.paths:
+                with _told(path):
+                    if is_parquet(path):
+                        yield from _parquet_batches(path, columns, rows)
+                    else:
+                        chosen = ", ".join(quoted(column) for column in columns)
+                        table = _read_csv(path, self.csv_types[path])
+                        yield from session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows)
 
 
 def open_table(name: str) -> TableFiles:
@@ -73,7 +92,16 @@ def open_table(name: str) -> TableFiles:
         ValueError: one of them is neither Parquet nor CSV, or cannot be read.
     """
     paths = matches(name)
-    found = {path: _columns(path) for path in paths}
+    csv_types: dict[Path, Mapping[str, str]] = {}
+    found: dict[Path, dict[str, ColumnKind]] = {}
+    with duckdb.connect() as session:
+        for path in paths:
+            with _told(path):
+                if is_parquet(path):
+                    found[path] = {field.name: _kind(field.type) for field in pq.read_schema(path)}
+                else:
+                    csv_types[path] = _csv_types(session, path)
+                    found[path] = _csv_kinds(session, path, csv_types[path])
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
     for column in dict.fromkeys(column for columns in found.values() for column in columns):
@@ -85,7 +113,7 @@ def open_table(name: str) -> TableFiles:
             left_out[column] = ", ".join(f"{_WORDS[kind]} in {path.name}" for kind, path in known.items())
         else:
             kinds[column] = next(iter(known), "empty")
-    return TableFiles(name, tuple(paths), kinds, left_out)
+    return TableFiles(name, tuple(paths), kinds, left_out, csv_types)
 
 
 def matches(name: str) -> list[Path]:
@@ -129,18 +157,14 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
-def _columns(path: Path) -> dict[str, ColumnKind]:
-    with _told(path):
-        if is_parquet(path):
-            return {field.name: _kind(field.type) for field in pq.read_schema(path)}
-        with duckdb.connect() as session:
-            table = f"({_read_csv(path, dict(_csv_types(session, path)))})"
-            schema = session.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
-            texts = [field.name for field in schema if _kind(field.type) == "categorical"]
-            counted = ", ".join(f"count({quoted(name)})" for name in texts)
-            counts = session.sql(f"SELECT {counted} FROM {table}").fetchall()[0] if texts else ()
-    empty = {name for name, count in zip(texts, counts, strict=True) if count == 0}
-    return {field.name: "empty" if field.name in empty else _kind(field.type) for field in schema}
+def _csv_kinds(session: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, str]) -> dict[str, ColumnKind]:
+    kinds = {name: _CSV_KINDS.get(dtype, "other") for name, dtype in types.items()}
+    texts = [name for name, kind in kinds.items() if kind == "categorical"]
+    if texts:
+        counted = ", ".join(f"count({quoted(name)})" for name in texts)
+        counts = session.sql(f"SELECT {counted} FROM ({_read_csv(path, types)})").fetchall()[0]
+        kinds |= {name: "empty" for name, count in zip(texts, counts, strict=True) if count == 0}
+    return kinds
 
 
 def _kind(dtype: pa.DataType) -> ColumnKind:
@@ -164,18 +188,11 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def _batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    with _told(path):
-        if is_parquet(path):
-            metadata = pq.read_metadata(path)
-            options = {"read_dictionary": _repetitive(metadata), "pre_buffer": False, "buffer_size": READ_BUFFER}
-            with pq.ParquetFile(path, metadata=metadata, **options) as file:
-                yield from file.iter_batches(batch_size=rows, columns=list(columns))
-            return
-        with duckdb.connect() as session:
-            chosen = ", ".join(quoted(column) for column in columns)
-            table = _read_csv(path, dict(_csv_types(session, path)))
-            yield from session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows)
+def _parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    metadata = pq.read_metadata(path)
+    options = {"read_dictionary": _repetitive(metadata), "pre_buffer": False, "buffer_size": READ_BUFFER}
+    with pq.ParquetFile(path, metadata=metadata, **options) as file:
+        yield from file.iter_batches(batch_size=rows, columns=list(columns))
 
 
 def _repetitive(metadata: pq.FileMetaData) -> list[str]:
@@ -206,10 +223,10 @@ def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     return table.to_pandas(split_blocks=True, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
 
 
-def _csv_types(session: duckdb.DuckDBPyConnection, path: Path) -> list[tuple[str, str]]:
+def _csv_types(session: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     """Columns and types by all rows of the file, not by its first ones."""
     told = session.sql(f"DESCRIBE {_read_csv(path, None)}").fetchall()
-    return [(str(row[0]), str(row[1])) for row in told]
+    return {str(row[0]): str(row[1]) for row in told}
 
 
 def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:

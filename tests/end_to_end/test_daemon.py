@@ -1,28 +1,37 @@
-"""The real daemon, once: a file lands, and by itself it goes all the way to predictions."""
+"""The real daemon: a file goes all the way to predictions; a stream goes on after everything was killed."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
 
+from mlops_assets.core.stream_settings import StreamSettings
+from mlops_assets.landing.card_payments import PAYMENTS, demo_world, feed
 from mlops_assets.landing.nycflights13 import land
+from mlops_assets.replay.fraud_demo import _send, mock_broker
 from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.resources.left_over import bury
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import VERSION, read_scores
 from tests.real_slice import LAST_DAY, copy_home
+from tests.streams.feed import home_of
 
 NEW_DAY = LAST_DAY + timedelta(days=1)
+MLOPS = ("-c", "from mlops_assets.cli import app; app()")
+WORKSPACE = ("-w", str(PROJECT_ROOT / "workspace.yaml"))
 PATIENCE = 300.0
 """Seconds after which a daemon that has done nothing counts as broken; no measure of its speed."""
 
@@ -39,16 +48,28 @@ def home(champion_home: Home, tmp_path: Path) -> Home:
 @pytest.fixture
 def daemon(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     """`dagster-daemon run`, with every sensor on; its family is killed if it does not end."""
-    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | home.environment()
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
-    with (home.root / "daemon.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "-w", str(PROJECT_ROOT / "workspace.yaml")],
-            cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+    process = started(home, [str(Path(sys.executable).with_name("dagster-daemon")), "run", *WORKSPACE])
     yield process
+    ended(process, signal.SIGINT)
+
+
+def started(home: Home, command: list[str], **variables: str) -> subprocess.Popen[bytes]:
+    """A command on a home, in a session of its own."""
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | home.environment() | variables
+    with (home.root / "daemon.log").open("ab") as log:
+        return subprocess.Popen(
+            command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def ended(process: subprocess.Popen[bytes], by: signal.Signals) -> None:
+    """End a process and all that it has started; what does not end is killed."""
+    if process.poll() is not None:
+        return
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    process.send_signal(signal.SIGINT)
+    for member in family if by == signal.SIGKILL else family[-1:]:
+        with suppress(psutil.NoSuchProcess):
+            member.send_signal(by)
     _, alive = psutil.wait_procs(family, timeout=10)
     for member in alive:
         member.kill()
@@ -84,3 +105,42 @@ def test_a_landed_file_becomes_predictions(home: Home, daemon: subprocess.Popen[
         assert max(platform.lake.partitions("features", "feat_carrier_history")) >= NEW_DAY
         assert instance.get_materialized_partitions(dg.AssetKey(["flight_delay", "predictions"])) == {str(NEW_DAY)}
         assert not (home.root / "alerts.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_a_stream_goes_on_after_reader_and_daemon_were_killed(tmp_path: Path) -> None:
+    home = home_of(tmp_path / "home")
+    platform, running = Platform.of(home), list[subprocess.Popen[bytes]]()
+    source = platform.sources.settings()[PAYMENTS]
+    assert isinstance(source, StreamSettings)
+    days = list(feed(demo_world(20), 6))
+    sent = dict[int, int]()
+
+    def begin() -> None:
+        running.append(started(home, [sys.executable, *MLOPS, "stream", "run", PAYMENTS]))
+        running.append(started(home, [str(Path(sys.executable).with_name("dagster-daemon")), "run", *WORKSPACE]))
+
+    def in_lake() -> set[date]:
+        return set(platform.lake.partitions("raw", PAYMENTS))
+
+    with mock_broker(source) as producer, dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        try:
+            for day in days[:3]:
+                _send(producer, source.stream.topic, day, sent)
+            begin()
+            wait_for(lambda: in_lake() >= {day.day for day in days[:2]}, running[-1], home)
+            # The run that carries them is still on its way to the features.
+            for process in running:
+                ended(process, signal.SIGKILL)
+            for day in days[3:]:
+                _send(producer, source.stream.topic, day, sent)
+            assert bury(instance), "as the next `mlops up` does"
+            begin()
+            wait_for(lambda: in_lake() >= {day.day for day in days[:5]}, running[-1], home)
+        finally:
+            for process in running:
+                ended(process, signal.SIGKILL)
+    for day in days[:5]:
+        landed = platform.lake.read("raw", PAYMENTS, start=day.day, end=day.day + timedelta(days=1))
+        told = [json.loads(message)["transaction_id"] for message in day.messages]
+        assert sorted(landed["transaction_id"]) == sorted(told), "none lost, none doubled"
