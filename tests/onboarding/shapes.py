@@ -81,7 +81,7 @@ def visits() -> pd.DataFrame:
 
 
 def transactions(rows: int = 60_000, cards: int = 2_000) -> pd.DataFrame:
-    """Card payments of which one in a hundred is fraud, known a week later; with a history of each card."""
+    """Card payments of which one in two hundred is fraud, known a week later; with a history of each card."""
     rng = np.random.default_rng(5)
     card = rng.integers(0, cards, rows)
     usual = rng.lognormal(3, 0.6, cards)
