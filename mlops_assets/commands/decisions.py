@@ -71,6 +71,10 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
         return entry["action"].replace("_", " "), entry["rule"], " ".join(entry["reasons"])
     what = f"{kind} of version {entry['version']}" if "version" in entry else kind
     what += f": {entry['result'].replace('_', ' ')}" if "result" in entry else ""
+    if kind == "rollout":
+        from mlops_assets.core.rollout_plot import state_of
+
+        what += f": {state_of(entry)}"
     what += f" until {minute(entry['until'])}" if "until" in entry else ""
     what += f" of decision {entry['decision']}" if kind in (APPROVAL, REFUSAL) else ""
     by = f" ({entry['by']})" if "by" in entry else ""

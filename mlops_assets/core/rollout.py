@@ -17,7 +17,7 @@ interval that contains no difference stops nothing: only what is surely worse do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
@@ -317,3 +317,16 @@ def where(rollout: Rollout, policy: RolloutPolicy) -> str:
 
 def _told(state: State) -> str:
     return {"champion": "it is champion", "rejected": "it was rejected", "rolled_back": "it was rolled back"}[state]
+
+
+def rollbacks(entries: Iterable[Mapping[str, Any]]) -> int:
+    """How often a model went back: to a version from before, or out of a canary.
+
+    Args:
+        entries: its record; a going back has the kind `rollback`, a canary's end is a `rollout` to `rolled_back`.
+    """
+    return sum(
+        entry["kind"] == "rollback"
+        or (entry["kind"] == "rollout" and (entry["state"], entry["before"]) == ("rolled_back", "canary"))
+        for entry in entries
+    )

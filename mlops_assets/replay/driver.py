@@ -24,6 +24,7 @@ from mlops_assets.components.jobs import watching
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.evidence import CheckResult
 from mlops_assets.core.metrics import metric
+from mlops_assets.core.rollout import rollbacks
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import Window, midnight, parse_duration, parse_every, window_at
 from mlops_assets.replay.changes import KnownChange, found
@@ -321,17 +322,11 @@ class _Replay:
                 "retrains": sum(p["retrained"] for p in periods),
                 "promotions": sum(p["promoted"] is True for p in periods),
                 "rejections": sum(p["promoted"] is False for p in periods),
-                "rollbacks": self._rollbacks(),
+                "rollbacks": rollbacks(self.platform.ledger.entries(self.model.name)),
                 "always_trainings": len(periods),
                 "seconds": None,
             },
         }
-
-    def _rollbacks(self) -> int:
-        """How often it went back: to a version from before, or from a canary."""
-        entries = self.platform.ledger.entries(self.model.name)
-        stopped = (e["kind"] == "rollout" and (e["state"], e["before"]) == ("rolled_back", "canary") for e in entries)
-        return sum(e["kind"] == "rollback" for e in entries) + sum(stopped)
 
     def _known_by(self) -> datetime:
         """When labels are read for scoring: late enough for the last period's, which is after the last tick."""

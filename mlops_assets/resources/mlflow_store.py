@@ -51,6 +51,9 @@ def open_client(home: Home, uri: str | None = None) -> MlflowClient:
     path = sqlite_path(uri)
     if path is not None:
         _ensure_store(path, home)
+    elif uri.startswith(SERVER):
+        # Each time: a server may end under its clients.
+        _probe_server(uri)
     return _client(uri)
 
 
@@ -79,11 +82,9 @@ def locked(home: Home, name: str) -> Iterator[None]:
 def _client(uri: str) -> MlflowClient:
     # Read at import; MLflow would report usage over the network.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    if uri.startswith(SERVER):
-        _probe_server(uri)
-    elif (path := sqlite_path(uri)) is not None:
+    if (path := sqlite_path(uri)) is not None:
         _probe_file(path)
-    elif "://" in uri:
+    elif "://" in uri and not uri.startswith(SERVER):
         _probe_database(uri)
     from mlflow import MlflowClient
 

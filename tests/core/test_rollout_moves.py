@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.core.comparison import Paired
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen, advance, begin, guardrails
+from mlops_assets.core.rollout import Rollout, RolloutPolicy, Seen, advance, begin, guardrails, rollbacks
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 POLICY = RolloutPolicy()
@@ -173,3 +173,14 @@ def test_a_canary_that_was_taken_out_of_the_policy_answers_nothing() -> None:
 def test_a_policy_that_makes_no_sense_says_what_to_write(fields: dict, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         RolloutPolicy(**fields)
+
+
+def test_a_going_back_counts_once_and_what_never_answered_does_not() -> None:
+    def moved(before: str, state: str) -> dict[str, str]:
+        return {"kind": "rollout", "before": before, "state": state}
+
+    assert rollbacks([]) == 0
+    assert rollbacks([{"kind": "promotion"}, moved("shadow", "canary"), moved("shadow", "rejected")]) == 0
+    assert rollbacks([moved("canary", "rolled_back")]) == 1
+    # Out of the watch the version before is champion again: one going back, two entries.
+    assert rollbacks([{"kind": "rollback"}, moved("watch", "rolled_back"), {"kind": "rollback"}]) == 2

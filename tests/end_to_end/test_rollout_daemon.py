@@ -81,10 +81,17 @@ def test_killed_on_each_stage_and_started_again_the_outcome_is_the_same(drifting
         assert state not in [entered for entered, _ in states(world)]
         # As the next `mlops up` does.
         assert len(bury(world.instance)) == 1
-    with daemon(world, None) as process:
-        wait_for(lambda: states(world)[-1][0] == "champion" or process.poll() is not None, world)
+
+    def looked() -> list[dg.RunRecord]:
+        job = dg.RunsFilter(job_name=f"{world.model.name}_roll_out", statuses=[dg.DagsterRunStatus.SUCCESS])
+        return list(world.instance.get_run_records(filters=job))
+
+    with daemon(world, None):
+        wait_for(lambda: len(looked()) > 0, world)
     assert states(world) == WHOLE_WAY
     assert world.aliases() == {"champion": 2, "previous": 1}
     assert len(world.ledger("promotion")) == 2
-    runs = world.instance.get_runs(filters=dg.RunsFilter(job_name=f"{world.model.name}_roll_out"))
-    assert {run.tags["dagster/sensor_name"] for run in runs} == {f"{world.model.name}_rollout_sensor"}
+    shown = world.instance.get_latest_materialization_event(dg.AssetKey([world.model.name, "rollout"]))
+    assert shown is not None
+    assert shown.asset_materialization is not None
+    assert shown.asset_materialization.metadata["state"].value == "champion"

@@ -1,11 +1,14 @@
 """A real MLflow server in place of the embedded store: trained, registered, promoted, loaded, and cleared of leftovers.
 
-The server keeps its files where clients cannot see them and passes them through, as docs/production.md says.
+The server keeps its files where clients cannot see them and passes them through, as docs/production.md says. It is also
+killed: the online service goes on.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -21,42 +25,72 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.training import FeatureColumn, Recipe, fit
+from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.logged_models import log_model
+from mlops_assets.resources.mlflow_store import MlflowUnavailable
 from mlops_assets.resources.registry import ModelDamaged, Registry
 from mlops_assets.resources.tracking import RUN_TAG, Tracking, settle
+from mlops_assets.serving.health import Health
+from mlops_assets.serving.watch import Watcher
+from tests.serving.conftest import MODEL, contract, make_model, promote, register
+
+
+@dataclass
+class Server:
+    """A server that can be killed and started again at the same address."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def files(self) -> Path:
+        """Where it keeps artifacts."""
+        return self.folder / "files"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}",
+             "--artifacts-destination", str(self.files), "--host", "127.0.0.1", "--port", str(self.port),
+             "--workers", "1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder, start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 90
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=5):
+                return
+            assert self.process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """As `kill -9` does, with its worker."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> Iterator[tuple[str, Path]]:
-    """Its address, and the folder of its files."""
+def server(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(mlflow_template, folder / "mlflow.db")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-         "--artifacts-destination", str(folder / "files"), "--host", "127.0.0.1", "--port", str(port),
-         "--workers", "1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
-    )  # fmt: skip
-    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 90
-    try:
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
-                break
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.1)
-        yield address, folder / "files"
-    finally:
-        process.terminate()
-        process.wait(30)
+    made = Server(folder, port)
+    made.start()
+    yield made
+    made.kill()
 
 
-def test_a_model_lives_on_a_server(server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    address, files = server
+def test_a_model_lives_on_a_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, files = server.address, server.files
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     home = Home(tmp_path / "home").prepare()
     frame = pd.DataFrame({"x": np.arange(600.0)})
@@ -100,3 +134,36 @@ def test_a_model_lives_on_a_server(server: tuple[str, Path], tmp_path: Path, mon
     kept.unlink()
     with pytest.raises(ModelDamaged, match="is gone"):
         registry.verify("flights", "champion")
+
+
+def test_a_server_that_is_killed_stops_neither_answers_nor_what_comes_after(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    home = Home(tmp_path / "home").prepare()
+    for seed in (1, 2):
+        register(home, make_model(seed))
+    promote(home, 1)
+    registry = Registry(home=str(home.root))
+    health = Health(Alerts(root=str(home.root)))
+    watcher = Watcher(home, registry, {MODEL: contract()}, health)
+    watcher.look()
+    server.kill()
+    with pytest.raises(MlflowUnavailable, match="does not answer"):
+        promote(home, 2)
+    watcher.look()
+    assert not health.parts["registry"].ok
+    assert watcher.snapshot[MODEL].champion.version == 1
+    # Started while the registry is gone, it takes up what was served last.
+    anew = Watcher(home, registry, {MODEL: contract()}, Health(Alerts(root=str(home.root))))
+    anew.start()
+    try:
+        assert anew.snapshot[MODEL].champion.version == 1
+        server.start()
+        promote(home, 2)
+        for each in (watcher, anew):
+            each.look()
+            assert each.snapshot[MODEL].champion.version == 2
+    finally:
+        anew.stop()
+    assert health.parts["registry"].ok
