@@ -49,3 +49,8 @@ def _metadata(cost: Cost) -> dict[str, Any]:
         "step_cpu_seconds": round(cost.cpu_seconds, 3),
         "step_peak_memory_mib": round(cost.peak_bytes / MIB, 1),
     }
+
+
+def readable(value: Any) -> Any:
+    """A number with the digits that a person reads; the report's files have all of them."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value

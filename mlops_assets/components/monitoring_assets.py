@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured
+from mlops_assets.components.measured import measured, readable
 from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
@@ -91,7 +91,7 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
                 "dagster/row_count": sum(scored.rows.values()),
                 "days": len(scored.rows),
                 "model_versions": dg.MetadataValue.json(scored.versions),
-                "mean_score": scored.mean,
+                "mean_score": readable(scored.mean),
                 **({"shadow_versions": dg.MetadataValue.json(scored.shadows)} if scored.shadows else {}),
                 **({"not_scored_in_shadow": scored.unscored} if scored.unscored else {}),
             },
@@ -158,13 +158,13 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
+                "reason": dg.MetadataValue.md(watched.reason),
                 "windows": ", ".join(watched.windows),
                 "top_features": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
                 **({"report": dg.MetadataValue.path(str(watched.html))} if watched.html else {}),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
-                **{name: _readable(number) for name, number in watched.numbers.items()},
-                "reason": watched.reason,
+                **{name: readable(number) for name, number in watched.numbers.items()},
             },
         )
         yield from _evaluations(DRIFT_CHECKS, watched.newest, spec.key)
@@ -197,13 +197,13 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
+                "reason": dg.MetadataValue.md(watched.reason),
                 "windows": ", ".join(watched.windows),
                 "power": told(platform, model),
                 "by_window": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
-                **{name: _readable(number) for name, number in watched.numbers.items()},
-                "reason": watched.reason,
+                **{name: readable(number) for name, number in watched.numbers.items()},
             },
         )
         yield from _evaluations(checks, watched.newest, spec.key)
@@ -258,10 +258,5 @@ def _evaluations(names: dict[str, str], newest: list["CheckResult"], key: dg.Ass
                 passed=bool(check.passed),
                 severity=dg.AssetCheckSeverity.WARN,
                 description=check.sentence,
-                metadata={"window": check.window, "value": _readable(check.value), "limit": _readable(check.limit)},
+                metadata={"window": check.window, "value": readable(check.value), "limit": readable(check.limit)},
             )
-
-
-def _readable(value: Any) -> Any:
-    """A number with the digits that a person reads; the report's files have all of them."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value

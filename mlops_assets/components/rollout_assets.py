@@ -98,14 +98,15 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     history = moves(platform, model)
     last, now = history[-1], look(platform, model)
     rails = now.move.guardrails if now else ()
-    rows = [(rail.name, "holds" if rail.holds else "broken", rail.value, rail.limit, rail.sentence) for rail in rails]
+    rows = [(rail.name, "holds" if rail.holds else "broken", rail.value, rail.limit) for rail in rails]
+    told = "\n".join(f"- *{rail.name}*: {rail.sentence}" for rail in rails)
     return {
         "version": last["version"],
         "state": state_of(last),
         "share": last["share"],
-        "reason": now.move.reason if now else last["reason"],
+        "reason": dg.MetadataValue.md(now.move.reason if now else last["reason"]),
         "guardrails": dg.MetadataValue.md(
-            markdown_table(rows, header=["guardrail", "result", "value", "limit", "what was found"])
+            f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{told}"
             if rows
             else "Nothing was measured yet that could stop it."
         ),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured
+from mlops_assets.components.measured import measured, readable
 from mlops_assets.core.families import family_called
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.catalogue import tests_of
@@ -90,16 +90,28 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             data_version=dg.DataVersion(prepared["sha256"]),
             metadata={
+                "reason": dg.MetadataValue.md(_asked_for(context, platform, model)),
                 "dagster/row_count": prepared["rows"],
                 "events": f"{prepared['first_event']} to {prepared['last_event']}",
                 "labels_known_before": prepared["known_by"],
                 "gate_window": f"{prepared['gate_start']} to {prepared['gate_end']}",
-                "label_mean": prepared["label_mean"],
+                "label_mean": readable(prepared["label_mean"]),
                 "path": dg.MetadataValue.path(prepared["path"]),
             },
         )
 
     return training_set
+
+
+def _asked_for(context: dg.AssetExecutionContext, platform: Platform, model: ModelSettings) -> str:
+    """The reasons of the decision that this run follows, and where to read on."""
+    decision = context.run.tags.get("mlops/decision", "")
+    entry = (
+        next((e for e in platform.ledger.entries(model.name) if e.get("id") == decision), None) if decision else None
+    )
+    if entry is None:
+        return "Materialized by hand, without a decision."
+    return f"{' '.join(entry['reasons'])} `mlops explain {decision}`"
 
 
 def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> list[str]:
@@ -151,14 +163,15 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             data_version=dg.DataVersion(trained.sha256),
             metadata={
-                f"validation_{model.metric}": tuned.validation_score,
+                f"validation_{model.metric}": readable(tuned.validation_score),
                 "trials": len(tuned.trials),
                 "rounds": tuned.recipe.rounds,
                 "params": dg.MetadataValue.json(dict(tuned.recipe.params)),
                 "importance": dg.MetadataValue.md(_importance_table(trained)),
+                "plot": dg.MetadataValue.md(_importance_plot(trained)),
                 **_families_metadata(record),
                 **tracking.metadata,
-                "training_set": record["training_set"],
+                "training_set": record["training_set"][:16],
             },
         )
 
@@ -207,6 +220,13 @@ def _importance_table(trained: "Model", top: int = 15) -> str:
     return markdown_table(list(trained.importance().items())[:top], header=["feature", "share"])
 
 
+def _importance_plot(trained: "Model", top: int = 15) -> str:
+    from mlops_assets.core.svg import markdown_bars
+
+    bars = [(name.split("__", 1)[-1], share) for name, share in list(trained.importance().items())[:top]]
+    return markdown_bars(bars, limit=None, title="Share of the total gain of all splits")
+
+
 def _families_metadata(record: dict[str, Any]) -> dict[str, Any]:
     """How each family did on the newest days of the training set, where there was a choice."""
     from mlops_assets.core.reporting import markdown_table
@@ -244,42 +264,48 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
         card = dg.MetadataValue.path(str(card_file(platform.lake, model.name, judged.version)))
-        yield dg.MaterializeResult(asset_key=spec.key, metadata={**_verdict_metadata(judged), "model_card": card})
+        yield dg.MaterializeResult(
+            asset_key=spec.key, metadata={**_verdict_metadata(model, judged), "model_card": card}
+        )
         yield dg.AssetCheckResult(
             check_name=GATE_CHECK,
             asset_key=spec.key,
             passed=verdict.promote,
             severity=dg.AssetCheckSeverity.WARN,
             description=verdict.reason,
-            metadata=_verdict_metadata(judged),
+            metadata=_verdict_metadata(model, judged),
         )
 
     return evaluation
 
 
-def _verdict_metadata(judged: "Judged") -> dict[str, Any]:
+def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
     from mlops_assets.core.reporting import markdown_table
+    from mlops_assets.core.svg import markdown_intervals
 
     verdict = judged.verdict
-    rules = [
-        (rule.name, "passed" if rule.passed else "failed", rule.value, rule.limit, rule.sentence)
-        for rule in verdict.rules
-    ]
+    rules = [(rule.name, "passed" if rule.passed else "failed", rule.value, rule.limit) for rule in verdict.rules]
+    found = [f"- *{rule.name}*: {rule.sentence}" for rule in verdict.rules]
+    metric = model.metric
+    plot = markdown_intervals(judged.gains, title=f"Gain in {metric}, {model.gate.confidence:.0%} interval")
     return {
         "verdict": "promote" if verdict.promote else "reject",
-        "reason": verdict.reason,
+        "reason": dg.MetadataValue.md(verdict.reason),
         "rules": dg.MetadataValue.md(
-            markdown_table(rules, header=["rule", "result", "value", "limit", "what was found"])
+            "\n\n".join([markdown_table(rules, header=["rule", "result", "value", "limit"]), "\n".join(found)])
         ),
+        **({"plot": dg.MetadataValue.md(plot)} if judged.gains else {}),
         "slices": dg.MetadataValue.md(
             markdown_table(
                 judged.slice_rows,
                 header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper", "why not judged"],
+                without_empty=True,
             )
         ),
         "version": judged.version,
-        "judged_model": judged.judged_sha256,
-        "shipped_model": judged.shipped_sha256 or "none",
+        # Enough to know it by; whole ones stand on the card and the version's tags, and widen the page.
+        "judged_model": judged.judged_sha256[:16],
+        "shipped_model": judged.shipped_sha256[:16] if judged.shipped_sha256 else "none",
     }
 
 
@@ -309,7 +335,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
             metadata={
                 "version": outcome["version"],
                 "previous": outcome["previous"] or "none",
-                "reason": outcome["reason"],
+                "reason": dg.MetadataValue.md(outcome["reason"]),
                 "fitted_on_labels_until": outcome["fitted_until"],
                 "seconds_from_evidence": time_to_retrain(context, platform, model, outcome["version"]),
                 "model_card": dg.MetadataValue.path(str(card_file(platform.lake, model.name, outcome["version"]))),

@@ -15,9 +15,18 @@ import pandas as pd
 from mlops_assets.core.judging import CannotJudge
 
 
-def markdown_table(rows: Iterable[Sequence[Any]], *, header: Sequence[str]) -> str:
-    """Rows as a Markdown table; numbers are shortened, None is an empty cell."""
-    return pd.DataFrame([[figure(cell) for cell in row] for row in rows], columns=list(header)).to_markdown(
+def markdown_table(rows: Iterable[Sequence[Any]], *, header: Sequence[str], without_empty: bool = False) -> str:
+    """Rows as a Markdown table; numbers are shortened, None is an empty cell.
+
+    Args:
+        rows: as many cells each as the header has.
+        header: names of the columns.
+        without_empty: leave out columns in which no row has anything to say.
+    """
+    table = pd.DataFrame([[figure(cell) for cell in row] for row in rows], columns=range(len(header)))
+    if without_empty and len(table):
+        table = table.loc[:, (table != "").any()]
+    return table.set_axis([header[number] for number in table.columns], axis=1).to_markdown(
         index=False, disable_numparse=True
     )
 

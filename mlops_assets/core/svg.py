@@ -44,20 +44,44 @@ def markdown_bars(rows: Sequence[tuple[str, float | None]], *, limit: float | No
         over = value is not None and limit is not None and value > limit
         axes.barh(position, value or 0.0, height=0.62, color=LIGHT["bad" if over else "auto"])
         told = "n/a" if value is None else f"{value:.3g}"
+        # A negative number stands right of the zero line: left of its bar are the names.
         axes.annotate(
-            told, (value or 0.0, position), (5, 0), textcoords="offset points", va="center", size=11,
+            told, (max(value or 0.0, 0.0), position), (5, 0), textcoords="offset points", va="center", size=11,
             color=LIGHT["ink"], bbox={"facecolor": LIGHT["paper"], "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
     if limit is not None:
         axes.axvline(limit, color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
-    longest = max((value for _, value in rows if value is not None), default=0.0)
-    axes.set_xlim(0, max(longest, (limit or 0.0) * 1.1) or 1.0)
+    known = [value for _, value in rows if value is not None]
+    if min(known, default=0.0) < 0.0:
+        axes.axvline(0.0, color=LIGHT["rule"], linewidth=1)
+    axes.set_xlim(min([0.0, *known]), max([*known, (limit or 0.0) * 1.1, 0.0]) or 1.0)
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [_short(name, 27) for name, _ in rows], size=11)
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     _title(figure, title if limit is None else f"{title} (limit {limit:g})")
+    return markdown_image(svg_text(figure), title)
+
+
+def markdown_intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str) -> str:
+    """Values with their intervals and the zero line as a Markdown image, in the order given, the first on top.
+
+    Args:
+        rows: (name, value, lower, upper); what is wholly below zero stands out.
+        title: above them, and the image's alternative text.
+    """
+    figure = blank(WIDTH, 62 + 26 * max(len(rows), 1))
+    axes = place(figure, left=190, right=24, top=34, bottom=26)
+    for position, (_, value, lower, upper) in enumerate(rows):
+        colour = LIGHT["bad" if upper < 0.0 else "auto"]
+        axes.plot([lower, upper], [position, position], color=LIGHT["fill"], linewidth=6, solid_capstyle="butt")
+        axes.plot([value], [position], color=colour, marker="o", markersize=6)
+    axes.axvline(0.0, color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [_short(name, 27) for name, *_ in rows], size=11)
+    axes.grid(visible=False)
+    _title(figure, title)
     return markdown_image(svg_text(figure), title)
 
 
@@ -102,7 +126,8 @@ def markdown_lines(
     if limit is not None:
         axes.axhline(limit, color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
     step = -(-len(labels) // 6) or 1
-    axes.set_xticks(list(at)[::step], [_short(label, 12) for label in labels[::step]])
+    # Of a window of days its first one is enough to know it by.
+    axes.set_xticks(list(at)[::step], [_short(label.partition("..")[0], 12) for label in labels[::step]])
     axes.set_xlim(-0.5, len(labels) - 0.5)
     _title(figure, title)
     return markdown_image(svg_text(figure), title)
@@ -199,4 +224,8 @@ def _title(figure: Figure, title: str) -> None:
 
 
 def _short(text: str, length: int) -> str:
-    return plain(text if len(text) <= length else text[: length - 1] + "…")
+    """Both ends of a long name: features of one history differ in their last letters (`_mean_7d`, `_mean_28d`)."""
+    if len(text) <= length:
+        return plain(text)
+    kept = length - 1
+    return plain(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}")

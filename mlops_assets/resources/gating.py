@@ -60,6 +60,12 @@ class Comparison:
     metrics: dict[str, float]
     further: tuple[RuleResult, ...] = ()
 
+    @property
+    def gains(self) -> list[tuple[str, float, float, float]]:
+        """Over whom, or in which slice; the gain, its lower and upper bound. What could not be judged is not there."""
+        named = {"over the champion": self.champion, "over the baseline": self.baseline, **self.slices}
+        return [(name, one.gain, one.lower, one.upper) for name, one in named.items() if isinstance(one, Paired)]
+
 
 def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:
     """The labelled rows of the gate window, with features."""

@@ -248,7 +248,7 @@ def estimates_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]
     return "\n\n".join(
         [
             f"Window {newest['window']}. {model.label.noted(estimate_in(newest, model.metric).sentence)}",
-            markdown_table(rows, header=header),
+            markdown_table(rows, header=header, without_empty=True),
             checked.sentence if isinstance(checked, Held) else f"How estimates did so far: {checked}.",
         ]
     )
@@ -281,7 +281,7 @@ _ESTIMATE_HEADER = ["ESTIMATE before labels", "lower", "upper", "profit per row"
 def by_window_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
     """One row per window: what labels say, whether it holds, and what was estimated before them."""
     header = [*_HEADER, model.metric, "lower", "upper", "holds", *_ESTIMATE_HEADER]
-    return markdown_table([_row(model, summary) for summary in summaries], header=header)
+    return markdown_table([_row(model, summary) for summary in summaries], header=header, without_empty=True)
 
 
 def _row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:

@@ -51,7 +51,7 @@ def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeRepor
         metadata["losses"] = _losses(looks[-1])
         bars = [(one.window, 100 * one.series["leader"].gain / one.champion_loss) for one in looks if _has_gain(one)]
         metadata["plot"] = markdown_bars(
-            [(label, max(value, 0.0)) for label, value in bars],
+            bars,
             limit=100 * model.retrain.min_gain,
             title="Gain of the best refit, % of the champion's loss",
         )

@@ -148,11 +148,12 @@ def refit(data: ModelData, challenger: Model, scored: Scored, *, as_of: datetime
 
 @dataclass(frozen=True)
 class Judged:
-    """The gate's verdict with what a person wants to see of it."""
+    """The gate's verdict with what a person wants to see of it; `gains` as in `gating.Comparison`."""
 
     verdict: Verdict
     metrics: dict[str, float]
     slice_rows: list[tuple[Any, ...]]
+    gains: list[tuple[str, float, float, float]]
     version: int
     judged_sha256: str
     shipped_sha256: str | None
@@ -235,6 +236,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         verdict=conclusion,
         metrics=first.metrics,
         slice_rows=[_slice_row(name, result) for name, result in first.slices.items()],
+        gains=first.gains,
         version=version.version,
         judged_sha256=challenger.sha256,
         shipped_sha256=shipped.sha256 if shipped else None,

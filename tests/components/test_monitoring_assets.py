@@ -57,6 +57,12 @@ def test_a_closed_window_is_reported_with_table_plot_and_page(drifting: World) -
     assert told["drift_report"]["windows"].value == "2013-02-18..2013-02-24, 2013-02-25..2013-03-03"
     assert told["drift_report"]["report"].value.endswith("report.html")
     assert told["performance_report"]["by_window"].value.startswith("|")
+    assert told["performance_report"]["plot"].value.startswith("![")
+    # No column that is empty all the way down: this model has no cost table, and a week no interval.
+    assert "profit" not in told["performance_report"]["by_window"].value
+    for step in ("drift_report", "performance_report"):
+        assert next(iter(told[step])) == "reason"
+    assert "features have drifted" in told["drift_report"]["reason"].value
     # Numbers, which Dagster draws over the materializations.
     assert told["drift_report"]["drifted_share"].value == checks["inputs_match_reference"].metadata["value"].value
     assert told["drift_report"]["largest_psi"].value > 0.2

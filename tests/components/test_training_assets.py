@@ -38,6 +38,19 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     assert version.run_id in made["challenger"].metadata["mlflow_run"].value
     for step, told in (("challenger", "importance"), ("evaluation", "rules"), ("evaluation", "slices")):
         assert made[step].metadata[told].value.startswith("|")
+    # What a person sees first: the decision's reason, the gate's, and each with its picture.
+    decision = drifting.ledger("decision")[-1]["id"]
+    assert made["training_set"].metadata["reason"].value.endswith(f"`mlops explain {decision}`")
+    assert "drifted" in made["training_set"].metadata["reason"].value
+    assert made["evaluation"].metadata["reason"].value.startswith("promoted: roc_auc")
+    for step in ("challenger", "evaluation"):
+        assert made[step].metadata["plot"].value.startswith("![")
+    # Dagster shows a table as wide as it is beside everything else, and cuts what does not fit.
+    for told in ("rules", "slices"):
+        head = made["evaluation"].metadata[told].value.splitlines()[0]
+        assert head.count("|") - 1 <= 7, head
+    rules = made["evaluation"].metadata["rules"].value
+    assert "- *beats_champion*: roc_auc" in rules
     checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
     assert (checks[UPSTREAM_CHECK].passed, checks[UPSTREAM_CHECK].blocking) == (True, True)
     assert (checks[GATE_CHECK].passed, checks[GATE_CHECK].severity) == (True, dg.AssetCheckSeverity.WARN)
@@ -68,6 +81,8 @@ def test_each_step_can_be_materialized_again_by_itself(drifting: World) -> None:
     assert run.success
     assert drifting.aliases()["champion"] == aliases["champion"]
     assert len(drifting.ledger("rejection", "promotion")) == len([e for e in told if e["kind"] == "promotion"]) + 1
+    made = next(e for e in run.get_asset_materialization_events() if e.asset_key == key("evaluation"))
+    assert made.step_materialization_data.materialization.metadata["verdict"].value == "reject"
 
 
 @pytest.mark.parametrize("step", ["challenger", "evaluation"])

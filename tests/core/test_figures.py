@@ -16,7 +16,8 @@ from mlops_assets.core.figures import (
     trial_figure,
     validation_figure,
 )
-from mlops_assets.core.svg import markdown_bars, markdown_lines
+from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.svg import markdown_bars, markdown_intervals, markdown_lines
 
 CURVE = pd.DataFrame(
     {
@@ -108,7 +109,7 @@ def test_markdown_bars_are_a_deterministic_picture() -> None:
     assert first == markdown_bars(rows, limit=0.2, title="PSI [by] feature")
     assert first.startswith("![PSI  by  feature](data:image/svg+xml;base64,")
     words = _words(first)
-    assert {"temperature", "n/a", "1.4", "$x_1$", "a_name_that_is_much_longer…"} <= set(words)
+    assert {"temperature", "n/a", "1.4", "$x_1$", "a_name_that_i…an_the_margin"} <= set(words)
     # An event log holds it for ever: keep it small.
     assert len(first) < 20_000
 
@@ -118,6 +119,8 @@ def test_markdown_lines_take_gaps_bounds_and_limits() -> None:
     bounds = ([0.6, None, 0.6], [0.8, None, 0.8])
     picture = markdown_lines(labels, {"flight_delay": [0.7, None, 0.7]}, title="roc_auc", limit=0.65, bounds=bounds)
     assert {"2013-04", "flight_delay", "roc_auc"} <= set(_words(picture))
+    weeks = markdown_lines(["2013-05-06..2013-05-12"], {"mae": [1.0]}, title="by week")
+    assert "2013-05-06" in _words(weeks)
     nothing = markdown_lines([], {"flight_delay": []}, title="no window yet")
     assert "no window yet" in _words(nothing)
     with pytest.raises(ValueError, match=r"pass one per label"):
@@ -132,3 +135,35 @@ def _words(markdown: str) -> list[str]:
     data = markdown.partition("base64,")[2].rstrip(")")
     tree = ET.fromstring(base64.b64decode(data))
     return [element.text or "" for element in tree.iter() if element.tag.endswith("text")]
+
+
+def test_a_loss_is_told_as_one_and_long_names_keep_both_ends() -> None:
+    words = set(
+        _words(
+            markdown_bars([("origin_departure_delay_mean_28d", -12.0), ("b", 3.0)], limit=1.0, title="Gain in percent")
+        )
+    )
+    assert {"-12", "origin_depart…elay_mean_28d"} <= words
+
+
+def test_intervals_name_what_they_are_of_and_worse_ones_stand_out() -> None:
+    rows = [("over the champion", 0.02, 0.01, 0.03), ("origin=EWR", -0.02, -0.03, -0.01)]
+    first = markdown_intervals(rows, title="Gain")
+    assert first == markdown_intervals(rows, title="Gain")
+    for told in ("Gain", "over the champion", "origin=EWR"):
+        assert told in _words(first)
+    svg = base64.b64decode(first.split("base64,")[1].rstrip(")")).decode()
+    assert LIGHT["bad"] in svg
+    assert (
+        LIGHT["bad"]
+        not in base64.b64decode(markdown_intervals(rows[:1], title="Gain").split("base64,")[1].rstrip(")")).decode()
+    )
+
+
+def test_a_table_may_leave_out_columns_that_say_nothing() -> None:
+    rows = [("a", 1.0, None, ""), ("b", None, None, "few")]
+    assert markdown_table(rows, header=["x", "y", "y", "why"], without_empty=True).splitlines()[0].split() == [
+        "|", "x", "|", "y", "|", "why", "|",
+    ]  # fmt: skip
+    assert markdown_table(rows, header=["x", "y", "y", "why"]).splitlines()[0].count("|") == 5
+    assert markdown_table([], header=["x", "y"], without_empty=True).splitlines()[0].count("|") == 3
