@@ -21,12 +21,12 @@ def reading(drifting_home: Home):
         yield World.of(drifting_home)
 
 
-def found(world: World, reference: str, *, window: str = "7d") -> Against:
+def found(world: World, reference: str, *, window: str = "7d", days: tuple[date, date] = WEEKS[:2]) -> Against:
     monitoring = world.model.monitoring
     drift = replace(monitoring.drift, reference=reference)
     monitoring = monitoring.model_copy(update={"drift": drift, "window": window})
     model = world.model.model_copy(update={"monitoring": monitoring})
-    start, end = (midnight(day, model.timezone) for day in WEEKS[:2])
+    start, end = (midnight(day, model.timezone) for day in days)
     return reference_of(world.platform, model, Window(start, end), 1)
 
 
@@ -49,6 +49,24 @@ def test_pinned_days_are_all_events_of_these_days(reading: World) -> None:
     assert set(against.reference.sample["event_timestamp"].dt.tz_convert("America/New_York").dt.day) == {4, 5, 6}
     kept = read_reference(reading.platform.lake, "flight_delay", 1)
     assert against.reference.scores.to_json() == kept.scores.to_json()
+
+
+@pytest.mark.parametrize(
+    ("window", "days", "first", "last"),
+    [
+        ("7d", (date(2014, 2, 17), date(2014, 2, 24)), date(2013, 2, 18), date(2013, 2, 24)),
+        ("month", (date(2014, 2, 1), date(2014, 3, 1)), date(2013, 2, 1), date(2013, 2, 28)),
+    ],
+)
+def test_the_season_is_the_same_weekdays_or_month_of_last_year(
+    reading: World, window: str, days: tuple[date, date], first: date, last: date
+) -> None:
+    against = found(reading, "season", window=window, days=days)
+    assert not against.warming_up
+    seen = against.reference.sample["event_timestamp"].dt.tz_convert("America/New_York").dt.date
+    assert (seen.min(), seen.max()) == (first, last)
+    pinned = found(reading, f"{first}/{last}", window=window, days=days)
+    assert against.reference.features.to_json() == pinned.reference.features.to_json()
 
 
 @pytest.mark.parametrize("window", ["7d", "month"])
