@@ -23,12 +23,10 @@ def markdown_table(rows: Iterable[Sequence[Any]], *, header: Sequence[str], with
         header: names of the columns.
         without_empty: leave out columns in which no row has anything to say.
     """
-    table = pd.DataFrame([[figure(cell) for cell in row] for row in rows], columns=range(len(header)))
-    if without_empty and len(table):
-        table = table.loc[:, (table != "").any()]
-    return table.set_axis([header[number] for number in table.columns], axis=1).to_markdown(
-        index=False, disable_numparse=True
-    )
+    cells = [[figure(cell) for cell in row] for row in rows]
+    shown = [n for n in range(len(header)) if not (without_empty and cells) or any(row[n] for row in cells)]
+    table = pd.DataFrame([[row[n] for n in shown] for row in cells], columns=[header[n] for n in shown])
+    return table.to_markdown(index=False, disable_numparse=True)
 
 
 def figure(value: Any) -> str:
