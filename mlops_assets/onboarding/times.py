@@ -134,13 +134,16 @@ def _grain(days: list[date]) -> ModelGrain:
 
 
 def _candidates(table: Table) -> list[str]:
-    """Columns that may be the time, those called like one first."""
+    """Columns that may be the time, those called like one first; a text may be one whatever it is called."""
     times = [
         name
         for name, facts in table.facts.items()
-        if facts.is_time or (facts.dtype in ("VARCHAR", "BIGINT") and TIME_NAMES.search(name))
+        if facts.is_time or facts.dtype == "VARCHAR" or (facts.dtype == "BIGINT" and TIME_NAMES.search(name))
     ]
-    return sorted(times, key=lambda name: (not USUAL_TIME.fullmatch(name), not TIME_NAMES.search(name)))
+    return sorted(
+        times,
+        key=lambda name: (not USUAL_TIME.fullmatch(name), not TIME_NAMES.search(name), not table.facts[name].is_time),
+    )
 
 
 def _missing(table: Table, time: TimeColumn) -> int:

@@ -18,6 +18,7 @@ from mlops_assets.onboarding.files import lines_beyond_columns, render
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Asked, make_plan
 from tests.onboarding.shapes import SHAPES, Shape
+from tests.onboarding.tables import churn
 
 EXPECTED = {
     "churn": ("binary", "roc_auc", "day", ""),
@@ -52,6 +53,14 @@ def test_what_is_proposed_reads_its_own_rows(shape: Shape, tmp_path: Path) -> No
     results = check_frames(settings.rules, frames, partitions=[None] * len(frames))
     assert [result.reason for result in results if not result.ok] == []
     assert land(plan.table, plan.time, settings, tmp_path / "landing").written == (), "twice is no news"
+
+
+def test_a_text_may_be_the_time_whatever_it_is_called(tmp_path: Path) -> None:
+    """Parquet keeps texts as they are, where a reader of CSV sees that these are times."""
+    file = tmp_path / "signed.parquet"
+    churn(300).to_parquet(file, index=False)
+    time = make_plan(Asked("signed", str(file))).time
+    assert (time.name, time.how, time.has_hours) == ("signed_up", "texts written as %Y-%m-%d %H:%M:%S", True)
 
 
 def test_the_shapes_are_all_expected() -> None:
