@@ -47,7 +47,8 @@ class RolloutPolicy:
             more than one answer in a hundred took longer.
         max_psi: largest distance of its scores from the champion's on the same rows, 0.5 by default: another model may
             well score otherwise, and half a unit is another world.
-        max_calibration_error: largest calibration error on matured labels, off by default.
+        max_calibration_rise: by how much its calibration error on matured labels may exceed the other version's on the
+            same rows, 0.05 by default: a base rate that moves takes the calibration of both.
         pause: how long no training starts by itself after the platform went back, in hours, 168 by default; 0 for none.
     """
 
@@ -60,7 +61,7 @@ class RolloutPolicy:
     max_error_rate: float | None = 0.01
     max_p99_ms: float | None = 200.0
     max_psi: float | None = 0.5
-    max_calibration_error: float | None = None
+    max_calibration_rise: float | None = 0.05
     pause: float = 168.0
 
     def __post_init__(self) -> None:
@@ -148,7 +149,7 @@ class Seen:
             rows since the rollout began; positive is better.
         p99_ms: of the time of an answer, milliseconds.
         psi: of its scores against the other's on the same rows.
-        calibration_error: on matured labels.
+        calibration_rise: its calibration error on matured labels less the other's on the same rows (binary).
     """
 
     rows: int
@@ -159,7 +160,7 @@ class Seen:
     gain: Paired | CannotJudge | None = None
     p99_ms: float | None = None
     psi: float | None = None
-    calibration_error: float | None = None
+    calibration_rise: float | None = None
 
 
 @dataclass(frozen=True)
@@ -247,8 +248,8 @@ def guardrails(rollout: Rollout, seen: Seen, policy: RolloutPolicy) -> Iterator[
         yield _times(seen, seen.p99_ms, policy.max_p99_ms)
     for name, told, value, limit in (
         ("scores", "Its scores lie a PSI of {:.3g} from the other's (limit {:g})", seen.psi, policy.max_psi),
-        ("calibration", "Its calibration error is {:.3g} (limit {:g})", seen.calibration_error,
-         policy.max_calibration_error),
+        ("calibration", "Its calibration error less the other's is {:.3g} (limit {:g})", seen.calibration_rise,
+         policy.max_calibration_rise),
     ):  # fmt: skip
         if value is not None and limit is not None:
             yield Guardrail(name, value <= limit, value, limit, f"{told.format(value, limit)}.")

@@ -109,7 +109,11 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
     explained = explain(platform, model, found, drifts=drifts, levels=levels)
-    summary = {**summary_of(window, model, state, checks, version=version, rows=found.rows), **explained.to_dict()}
+    summary = {
+        **summary_of(window, model, state, checks, version=version, rows=found.rows),
+        "vanished": [drift.feature for drift in drifts if drift.n_reference and not drift.n_current],
+        **explained.to_dict(),
+    }
     return _Looked(window, summary, drifts, found.sample, against.reference, explained)
 
 

@@ -70,6 +70,22 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
+def vanished(platform: Platform, model: ModelSettings, since: datetime | None) -> list[str]:
+    """Features without any known value in the newest window, where the reference has some: a fault of the data.
+
+    Of those that are trained on as the model is now: one that is retired says that it is gone for good.
+    """
+    summary = _newest(platform, model, "drift", since) or {}
+    trained = {column.name for column in platform.data(model).columns}
+    names = [name for name in summary.get("vanished", ()) if name in trained]
+    if not names:
+        return []
+    return [
+        f"No value of {_named(names)} is known in {summary['window']}, where the reference has some. Mend what the "
+        "column comes from and send its files again; a feature that is gone for good is retired (meta.retired)."
+    ]
+
+
 def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
     """Rows unlike the champion's in the newest window that ended after it was fitted."""
     summary = _newest(platform, model, "drift", since)

@@ -93,14 +93,14 @@ def measure(
     pairs = pairs_of(said, platform.data(model).keys, rollout)
     if not len(pairs.events):
         return Seen(rows=len(own), **asked)
-    gain, error = on_labels(platform, model, pairs, now=now)
+    gain, rise = on_labels(platform, model, pairs, now=now)
     enough = len(pairs.events) >= max(policy.min_rows, 1)
     return Seen(
         rows=len(own),
         **asked,
         gain=gain,
         psi=_psi(pairs) if enough else None,
-        calibration_error=error if model.task == "binary" and policy.max_calibration_error is not None else None,
+        calibration_rise=rise if enough else None,
     )
 
 
@@ -183,7 +183,7 @@ def _said(platform: Platform, model: ModelSettings, began: datetime) -> pd.DataF
 def on_labels(
     platform: Platform, model: ModelSettings, pairs: Pairs, *, now: datetime
 ) -> tuple[Paired | CannotJudge, float | None]:
-    """The gain on the rows of days that have matured, and the candidate's calibration error (binary).
+    """The gain on the rows of days that have matured, and the rise of the calibration error on them (binary).
 
     Looks begin with the eighth day, and each new day is one, whatever counts as one observation.
     """
@@ -212,7 +212,9 @@ def on_labels(
         )
     except CannotJudge as why:
         found = why
-    return found, _calibration_error(y, pairs.candidate[at]) if model.task == "binary" else None
+    if model.task != "binary":
+        return found, None
+    return found, _calibration_error(y, pairs.candidate[at]) - _calibration_error(y, pairs.other[at])
 
 
 def confidence_of_look(confidence: float, number: int) -> float:

@@ -101,7 +101,7 @@ def test_each_guardrail_stops_it_at_once(seen: Seen, name: str) -> None:
         Seen(rows=500, gain=CannotJudge("no labels yet", "wait")),
         Seen(rows=9, answers=9, errors=1),
         Seen(rows=500, answers=100, slow=1, p99_ms=900.0),
-        Seen(rows=500, answers=500, p99_ms=200.0, psi=0.5, calibration_error=0.9),
+        Seen(rows=500, answers=500, p99_ms=200.0, psi=0.5, calibration_rise=0.05),
     ],
 )
 def test_what_is_not_surely_worse_stops_nothing(seen: Seen) -> None:
@@ -132,10 +132,13 @@ def test_a_limit_of_p99_is_broken_where_one_in_a_hundred_is_surely_exceeded() ->
     assert [rail.name for rail in guardrails(rollout(), Seen(rows=500), POLICY)] == []
 
 
-def test_a_limit_on_calibration_is_held_where_it_is_set() -> None:
-    policy = replace(POLICY, max_calibration_error=0.05)
-    assert advance(rollout(), Seen(rows=500, calibration_error=0.06), policy, NOW).rollout.state == "rejected"
-    assert advance(rollout(), Seen(rows=500, calibration_error=0.04), policy, NOW).rollout.state == "shadow"
+def test_a_candidate_that_is_less_calibrated_goes_no_further() -> None:
+    less = Seen(rows=500, calibration_rise=0.06)
+    assert advance(rollout(), less, POLICY, NOW).rollout.state == "rejected"
+    assert advance(rollout("watch"), less, POLICY, NOW).rollout.state == "rolled_back"
+    assert advance(rollout(), less, replace(POLICY, max_calibration_rise=None), NOW).rollout.state == "shadow"
+    for rise in (0.04, -0.2, None):
+        assert advance(rollout(), Seen(rows=500, calibration_rise=rise), POLICY, NOW).rollout.state == "shadow"
 
 
 def test_a_rollout_reads_back() -> None:

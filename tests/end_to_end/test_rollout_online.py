@@ -169,7 +169,7 @@ def test_a_worse_one_is_stopped_in_shadow(drifting: World) -> None:
     assert set(load.arms) == {("champion", 1)}
     assert states(world) == [("shadow", 0), ("rejected", 0)]
     assert rollbacks(world.ledger()) == 0
-    assert broken(world) == ["metric"]
+    assert broken(world) == ["metric", "calibration"]
     assert world.ledger("rejection")[-1]["reason"].startswith("Stopped in shadow: On matured labels")
     told = alarm(world)
     assert told is not None
@@ -222,7 +222,7 @@ def test_one_that_turns_bad_after_its_promotion_is_rolled_back(drifting: World) 
     assert load.failed == 0, load.failures
     assert states(world) == [("watch", 0), ("rolled_back", 0)]
     assert rollbacks(world.ledger()) == 1
-    assert broken(world) == ["metric"]
+    assert broken(world) == ["metric", "calibration"]
     assert world.aliases() == {"champion": 1, "previous": 2}
     rollback, snooze = world.ledger("rollback", "snooze")
     assert (rollback["version"], rollback["previous"], snooze["by"]) == (1, 2, "the platform")

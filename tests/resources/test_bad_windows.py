@@ -146,6 +146,9 @@ def test_a_feature_that_is_all_missing(drifting: World) -> None:
     assert found["missing_change"] == 1.0
     assert found["why"] == "no value of the window is known. Look at the source of the column."
     assert any(FEATURE in finding["features"] for finding in drift["findings"])
+    decision = decided(drifting, check(drift, "inputs_match_reference"))
+    assert (decision.action, decision.rule) == ("quarantine", "data")
+    assert f"No value of {FEATURE} is known in {SECOND}" in " ".join(decision.reasons)
 
 
 def test_infinities(drifting: World) -> None:
