@@ -21,12 +21,13 @@ import pytest
 from mlops_assets.core.stream_settings import StreamSettings
 from mlops_assets.landing.card_payments import PAYMENTS, demo_world, feed
 from mlops_assets.landing.nycflights13 import land
+from mlops_assets.replay.engine import Engine
 from mlops_assets.replay.fraud_demo import _send, mock_broker
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 from mlops_assets.resources.left_over import bury
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import VERSION, read_scores
-from tests.real_slice import LAST_DAY, copy_home
+from tests.real_slice import LAST_DAY, copy_home, working_in
 from tests.streams.feed import home_of
 
 NEW_DAY = LAST_DAY + timedelta(days=1)
@@ -109,34 +110,47 @@ def test_a_landed_file_becomes_predictions(home: Home, daemon: subprocess.Popen[
 
 @pytest.mark.slow
 def test_a_stream_goes_on_after_reader_and_daemon_were_killed(tmp_path: Path) -> None:
+    from mlops_assets.definitions import build_definitions
+
     home = home_of(tmp_path / "home")
     platform, running = Platform.of(home), list[subprocess.Popen[bytes]]()
     source = platform.sources.settings()[PAYMENTS]
     assert isinstance(source, StreamSettings)
     days = list(feed(demo_world(20), 6))
-    sent = dict[int, int]()
+    sent, reader = dict[int, int](), [sys.executable, *MLOPS, "stream", "run", PAYMENTS]
 
-    def begin() -> None:
-        running.append(started(home, [sys.executable, *MLOPS, "stream", "run", PAYMENTS]))
-        running.append(started(home, [str(Path(sys.executable).with_name("dagster-daemon")), "run", *WORKSPACE]))
+    def begin(command: list[str]) -> None:
+        running.append(started(home, command))
 
     def in_lake() -> set[date]:
         return set(platform.lake.partitions("raw", PAYMENTS))
 
-    with mock_broker(source) as producer, dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with (
+        mock_broker(source) as producer,
+        working_in(home),
+        dg.DagsterInstance.from_config(str(home.dagster)) as instance,
+    ):
         try:
             for day in days[:3]:
                 _send(producer, source.stream.topic, day, sent)
-            begin()
-            wait_for(lambda: in_lake() >= {day.day for day in days[:2]}, running[-1], home)
-            # The run that carries them is still on its way to the features.
-            for process in running:
-                ended(process, signal.SIGKILL)
+            begin([*reader, "--until-end"])
+            running.pop().wait()
+            begin(reader)
+            begin([str(Path(sys.executable).with_name("dagster-daemon")), "run", *WORKSPACE])
             for day in days[3:]:
                 _send(producer, source.stream.topic, day, sent)
+            wait_for(lambda: in_lake() >= {day.day for day in days[:2]}, running[-1], home)
+            # The reader holds messages that are in no file yet; the run is still on its way to the features.
+            for process in running:
+                ended(process, signal.SIGKILL)
             assert bury(instance), "as the next `mlops up` does"
-            begin()
-            wait_for(lambda: in_lake() >= {day.day for day in days[:5]}, running[-1], home)
+            begin([*reader, "--until-end"])
+            assert running.pop().wait() == 0
+            # The next daemon's ticks, in this process: another start of one takes a minute and would show nothing else.
+            engine = Engine(build_definitions(home), instance)
+            for request in engine.requests("landing_sensor")[0]:
+                engine.execute(request, only=[dg.AssetKey(["raw", PAYMENTS])])
+            assert in_lake() >= {day.day for day in days[:5]}
         finally:
             for process in running:
                 ended(process, signal.SIGKILL)
