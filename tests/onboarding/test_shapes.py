@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -61,6 +63,18 @@ def test_a_text_may_be_the_time_whatever_it_is_called(tmp_path: Path) -> None:
     churn(300).to_parquet(file, index=False)
     time = make_plan(Asked("signed", str(file))).time
     assert (time.name, time.how, time.has_hours) == ("signed_up", "texts written as %Y-%m-%d %H:%M:%S", True)
+
+
+@pytest.mark.parametrize(("every", "grain"), [("D", "day"), ("7D", "week"), ("MS", "month")])
+def test_files_are_as_long_as_the_days_lie_apart(every: str, grain: str, tmp_path: Path) -> None:
+    rows = churn(400)
+    days = pd.date_range("2023-01-02", periods=12, freq=every).strftime("%Y-%m-%d")
+    rows.assign(signed_up=np.resize(days, len(rows))).to_csv(tmp_path / "t.csv", index=False)
+    plan = make_plan(Asked("t", str(tmp_path / "t.csv")))
+    assert plan.calendar.grain == grain
+    assert len(plan.calendar.rows) == len(days)
+    document = next(yaml.safe_load_all(next(text for path, text in render(plan).items() if path.name == "defs.yaml")))
+    assert SourceSettings.model_validate(document["attributes"]).grain == grain
 
 
 def test_the_shapes_are_all_expected() -> None:

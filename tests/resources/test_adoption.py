@@ -12,7 +12,7 @@ import pytest
 
 from mlops_assets.core.adopting import CannotAdopt, adopted_booster, adopted_estimator, matched
 from mlops_assets.core.matrix import FeatureColumn
-from mlops_assets.resources.adoption import adopt
+from mlops_assets.resources.adoption import adopt, fetched
 from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import fitted_until
 from tests.real_slice import COLD_START, WEEKS, World
@@ -68,6 +68,10 @@ def test_a_model_from_elsewhere_is_champion_and_watched(
     columns = world.platform.registry.load(world.model.name).recipe.names
     scores = world.platform.registry.load(world.model.name).predict(features.head(50).set_axis(columns, axis=1))
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    if kind == "registered":
+        native.save_model(tmp_path / "model.ubj")
+        file = fetched(str(tmp_path / "model.ubj"), world.platform.data(world.model), world.platform)
+        np.testing.assert_array_equal(file.predict(features.head(50).set_axis(columns, axis=1)), scores)
     (entry,) = world.ledger("promotion")
     assert entry["by"] == "me"
     assert "adopted from" in entry["reason"]
