@@ -214,25 +214,21 @@ class _Replay:
 
         As in production, where nobody predicts until a model is better than its baseline, and the next one may be.
         """
-        first = self._state().get("first")
-        if first is None:
-            first = self._first_period()
-            write_text(self.state_file, json.dumps(self._state() | {"first": first}, indent=1))
-        self.left_out, self.periods = self.periods[:first], self.periods[first:]
-        self.steps = len(self.periods) + 2
-
-    def _first_period(self) -> int:
-        """Number of the first period that has a champion at its start."""
         why = ""
-        for number, period in enumerate(self.periods):
+        for number in range(self._state().get("first", 0), len(self.periods)):
+            # Before it is tried: stopped anywhere, the replay goes on with this one.
+            write_text(self.state_file, json.dumps(self._state() | {"first": number}, indent=1))
+            period = self.periods[number]
             self.progress(f"training the first champion{why}", 1, self.steps)
             self._at(period.start)
-            if self.settings.faithful and number:
-                self.engine.tick("landing_sensor")
             if self.platform.registry.champion(self.model.name) is None:
+                if self.settings.faithful and number:
+                    self.engine.tick("landing_sensor")
                 self._retrain()
             if self.platform.registry.champion(self.model.name) is not None:
-                return number
+                self.left_out, self.periods = self.periods[:number], self.periods[number:]
+                self.steps = len(self.periods) + 2
+                return
             why = f" (none before {period.start.astimezone(self.model.zone):%Y-%m-%d}: {self._last_reason()})"
         raise CannotReplay(
             f"no first champion of {self.model.name} came out of the data{why}. Bring more rows, end later, or lower "

@@ -161,9 +161,9 @@ def test_a_replay_without_data_says_what_to_land(tmp_path: Path) -> None:
 
 
 def test_what_lies_before_the_first_champion_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home, told, trained = replay_home(Home(tmp_path / "home"), SETTINGS), list[str](), list[date]()
+    parent, told, trained = Home(tmp_path / "home"), list[str](), list[date]()
 
-    def play() -> _Replay:
+    def play(home: Home) -> _Replay:
         made = _Replay(SETTINGS, home, None, lambda what, *_: told.append(what))  # type: ignore[arg-type]
         made._bootstrap()
         return made
@@ -171,14 +171,24 @@ def test_what_lies_before_the_first_champion_is_left_out(tmp_path: Path, monkeyp
     monkeypatch.setattr(_Replay, "_retrain", lambda self: trained.append(self.home.settings.until.date()))
     monkeypatch.setattr(Registry, "champion", lambda *_: None)
     with pytest.raises(CannotReplay, match=r"no first champion .* Bring more rows"):
-        play()
+        play(replay_home(parent, SETTINGS))
     trained.clear()
-    monkeypatch.setattr(Registry, "champion", lambda *_: object() if len(trained) == 2 else None)
-    for _ in range(2):  # the second time resumed
-        made = play()
-        assert [period.start.date() for period in made.left_out] == [START]
-        assert [period.start.date() for period in made.periods] == [START.replace(day=18)]
-        assert trained == [START, START.replace(day=18)]
+    home = replay_home(parent, SETTINGS)
+
+    def stopped(self: _Replay) -> None:
+        trained.append(self.home.settings.until.date())
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_Replay, "_retrain", stopped)
+        play(home)
+    # It was promoted when the stop came.
+    monkeypatch.setattr(Registry, "champion", lambda *_: object())
+    made = play(home)
+    assert [period.start.date() for period in made.left_out] == [START]
+    assert [period.start.date() for period in made.periods] == [START.replace(day=18)]
+    assert trained == [START, START.replace(day=18)]
     assert any("none before 2013-02-11" in what for what in told)
 
 
