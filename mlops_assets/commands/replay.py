@@ -135,7 +135,8 @@ def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
             yield lambda what, done, steps: console.print(f"[{done}/{steps}] {what}", markup=False)
             return
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=console) as bar:
+        # Left to itself, rich would show above the bar what this process prints: the dbt log, warnings of libraries.
+        with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bar:
             task = bar.add_task("starting")
             yield lambda what, done, steps: bar.update(task, description=what, completed=done, total=steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,20 @@ def test_what_tools_say_goes_to_the_log_and_progress_to_the_person(
     assert "dbt says" not in told
     assert told.endswith("afterwards")
     assert (home.root / "logs" / "replay.log").read_text() == "dbt says [this]"
+
+
+def test_on_a_terminal_the_tools_do_not_talk_into_the_bar(home: Home) -> None:
+    # In a process of its own: here sys.stdout is the capture's, not the terminal's.
+    code = (
+        "from mlops_assets.commands.replay import shown_progress; from mlops_assets.resources.home import Home\n"
+        "with shown_progress(Home.from_environment()) as progress:\n"
+        "    progress('training', 1, 11); print('dbt says this')"
+    )
+    env = {**os.environ, **home.environment(), "FORCE_COLOR": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert "training" in ran.stderr
+    assert "dbt says this" not in ran.stdout + ran.stderr
+    assert (home.root / "logs" / "replay.log").read_text() == "dbt says this\n"
 
 
 def test_the_log_is_let_go_of_after_an_error(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
