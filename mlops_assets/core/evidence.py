@@ -115,7 +115,7 @@ class Evidence:
         labels_at_fit: labels that were known when the champion was trained; 0 without one, or where nobody counted.
         champion_version: None if there is no champion yet.
         champion_since: when the champion was trained, by the model's clock; its age follows from it.
-        data_ok: False if the newest data broke its contract, or a feature has no value in it.
+        data_ok: False if the newest data broke its contract, or a feature is broken in it.
         data_sentence: what is wrong with it, ending in the remedy.
         request: a person's reason to retrain now. It ignores pause, cooldown and budget, so the caller takes
             it out of later evidence once a decision on it is on record.

@@ -16,6 +16,7 @@ import pandas as pd
 
 from mlops_assets.core.attribution import Finding, PredictionShift, findings, prediction_shift
 from mlops_assets.core.calibration import FULL_WINDOWS, Levels, calibrate, calibrated_verdict, preset_levels
+from mlops_assets.core.day_counts import DayCounts
 from mlops_assets.core.drift import DriftVerdict, FeatureDrift, drift_verdict
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.reporting import answered, markdown_table, told
@@ -24,7 +25,6 @@ from mlops_assets.core.windows import parse_every
 from mlops_assets.resources.day_profiles import Seen
 from mlops_assets.resources.drift_rows import RowsDrift, rows_drift
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import read_days
 
 _HEADER = ("source", "features moved", "worst", "statistic", "value", "level", "share of gain", "raw score moved")
 
@@ -80,13 +80,19 @@ class Explained:
         return f'<section style="{style}"><h2>What moved, and what it did</h2><ol>{items}</ol>{notes}</section>'
 
 
-def levels_of(platform: Platform, model: ModelSettings, version: int, features: Sequence[str]) -> Levels:
-    """The levels that `monitoring.drift.levels` asks for."""
+def levels_of(model: ModelSettings, version: int, days: DayCounts | None, features: Sequence[str]) -> Levels:
+    """The levels that `monitoring.drift.levels` asks for.
+
+    Args:
+        model: the monitored model.
+        version: whose reference it is.
+        days: what each day of that reference held; None where that was not kept.
+        features: to be judged.
+    """
     policy = model.monitoring.drift
     preset = preset_levels(features, policy)
     if policy.levels == "preset":
         return preset
-    days = read_days(platform.lake, model.name, version)
     if days is None:
         told = f"The reference of version {version} was kept without its days: the policy's levels hold until the next"
         return replace(preset, sentence=f"{told} promotion.")

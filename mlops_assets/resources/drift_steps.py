@@ -16,8 +16,10 @@ from typing import Any
 
 import pandas as pd
 
+from mlops_assets.core import feature_faults
 from mlops_assets.core.drift import DriftVerdict, FeatureDrift, compare, drift_verdict
 from mlops_assets.core.events import named
+from mlops_assets.core.feature_faults import faults_of
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.reporting import markdown_table
@@ -27,7 +29,7 @@ from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.day_profiles import seen
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import Reference
+from mlops_assets.resources.references import Reference, read_days
 from mlops_assets.resources.window_reports import (
     Watched,
     cannot,
@@ -99,19 +101,21 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     against, version = found.against, found.version
     drifts = compare(against.reference.features, found.features)
     scores = compare(against.reference.scores, found.scores)
-    levels = levels_of(platform, model, version, [drift.feature for drift in drifts])
+    days = read_days(platform.lake, model.name, version)
+    levels = levels_of(model, version, days, [drift.feature for drift in drifts])
+    faults = faults_of(drifts, found.features, days)
     inputs = verdict_of(model, drifts, levels)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
-    if found.told:
-        inputs = replace(inputs, reason=f"{inputs.reason} {found.told}")
+    sentences = [*feature_faults.told(faults, window.label(model.timezone)), inputs.reason, found.told]
+    inputs = replace(inputs, reason=" ".join(filter(None, sentences)))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores[0], model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
     explained = explain(platform, model, found, drifts=drifts, levels=levels)
     summary = {
         **summary_of(window, model, state, checks, version=version, rows=found.rows),
-        "vanished": [drift.feature for drift in drifts if drift.n_reference and not drift.n_current],
+        "faults": faults,
         **explained.to_dict(),
     }
     return _Looked(window, summary, drifts, found.sample, against.reference, explained)

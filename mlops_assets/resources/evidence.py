@@ -20,7 +20,7 @@ from mlops_assets.core.probe import SPANS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.core.words import Answer
-from mlops_assets.resources.findings import changed_definition, notes, novelty, vanished
+from mlops_assets.resources.findings import changed_definition, faults, notes, novelty
 from mlops_assets.resources.holds import hold
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
@@ -51,7 +51,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     windows = {check.window_end: ending_at(model, check.window_end) for check in known}
     checks = tuple(c for c in known if is_evidence(model.events, windows[c.window_end], model.timezone))
     newest = [windows[end] for end in sorted(windows)[-max(SPANS) :]]
-    bad = [*_bad_data(platform, model), *vanished(platform, model, since)]
+    bad = [*_bad_data(platform, model), *faults(platform, model, since)]
     record = platform.ledger.record
     answer, request = record.answer(model.name), record.open_request(model.name)
     # Nothing has to be judged while nothing asks for a training.

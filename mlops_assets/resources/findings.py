@@ -12,16 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mlops_assets.core import feature_faults
 from mlops_assets.core.evidence import Novelty
+from mlops_assets.core.feature_faults import named
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.feature_code import FEATURE_CODE, built_code, outdated
 from mlops_assets.resources.label_steps import estimate_in
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import ModelDamaged, ModelVersion
-
-NAMED = 5
-"""Features named in a sentence."""
 
 
 def changed_definition(platform: Platform, model: ModelSettings) -> str:
@@ -53,7 +52,7 @@ def _other_code(platform: Platform, model: ModelSettings, version: ModelVersion)
     """Feature views that another code has built than those a version was trained on; versions from before don't say."""
     before, now = json.loads(version.tags.get(FEATURE_CODE, "{}")), built_code(platform.lake)
     changed = [view for view in model.features if view in before and now.get(view, before[view]) != before[view]]
-    return [f"the SQL of {_named(changed)}"] if changed else []
+    return [f"the SQL of {named(changed)}"] if changed else []
 
 
 def _differences(before: Any, now: list[FeatureColumn]) -> list[str]:
@@ -63,27 +62,18 @@ def _differences(before: Any, now: list[FeatureColumn]) -> list[str]:
         "gone": [name for name in old if name not in new],
         "of another kind": [name for name in new if name in old and new[name] != old[name]],
     }
-    return [f"{len(names)} {what} ({_named(names)})" for what, names in changes.items() if names]
+    return [f"{len(names)} {what} ({named(names)})" for what, names in changes.items() if names]
 
 
-def _named(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-
-
-def vanished(platform: Platform, model: ModelSettings, since: datetime | None) -> list[str]:
-    """Features without any known value in the newest window, where the reference has some: a fault of the data.
+def faults(platform: Platform, model: ModelSettings, since: datetime | None) -> list[str]:
+    """What is broken in the features of the newest window, a sentence a kind.
 
     Of those that are trained on as the model is now: one that is retired says that it is gone for good.
     """
     summary = _newest(platform, model, "drift", since) or {}
     trained = {column.name for column in platform.data(model).columns}
-    names = [name for name in summary.get("vanished", ()) if name in trained]
-    if not names:
-        return []
-    return [
-        f"No value of {_named(names)} is known in {summary['window']}, where the reference has some. Mend what the "
-        "column comes from and send its files again; a feature that is gone for good is retired (meta.retired)."
-    ]
+    known = {kind: [name for name in names if name in trained] for kind, names in summary.get("faults", {}).items()}
+    return feature_faults.told(known, summary.get("window", ""))
 
 
 def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
