@@ -1,10 +1,10 @@
 """What makes a window's feature a fault of its source rather than drift: nothing may be trained on it.
 
-Here: `faults_of` a window, and how they are told. Not here: the statistics (`drift_compare`), where a window's faults are
-kept (`resources.drift_steps`), what follows from them (`rules`).
+Here: `faults_of` a window, and how they are told. Not here: the statistics (`drift_compare`), where a window's faults
+are kept (`resources.drift_steps`), what follows from them (`rules`).
 
-Each is what no world does by itself. A month or a holiday holds still all day and is new one morning, campaigns come and
-go: those are not among them, nor is one new category. That is drift, and the probe says whether a training would pay.
+Each is what no world does by itself. A month or a holiday holds still all day and is new one morning, campaigns come
+and go: those are not among them, nor is one new category. That is drift, and the probe says whether a training pays.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ Faults = Mapping[str, Sequence[str]]
 """Kind of fault (a key of `TOLD`) -> features."""
 TOLD = {
     "infinite": (
-        "{} has infinite values in {}. Guard the division in its dbt model with nullif(..., 0), and build the days again."
+        "{} has infinite values in {}. Guard the division in its dbt model with nullif(..., 0), and build the days "
+        "again."
     ),
     "missing": (
-        "No value of {} is known in {}, where the reference has some. Mend what the column comes from and send its files "
-        "again; a feature that is gone for good is retired (meta.retired)."
+        "No value of {} is known in {}, where the reference has some. Mend what the column comes from and send its "
+        "files again; a feature that is gone for good is retired (meta.retired)."
     ),
     "constant": (
-        "{} has one value throughout {}, and it varied on every day of the reference. Mend what the column comes from and "
-        "send its files again; a feature that is to stay so can tell nothing and is retired (meta.retired)."
+        "{} has one value throughout {}, and it varied on every day of the reference. Mend what the column comes from "
+        "and send its files again; a feature that is to stay so can tell nothing and is retired (meta.retired)."
     ),
     "unseen": (
-        "No category of {} in {} is one that the reference has. Write them as before in its dbt model and build the days "
-        "again; where the new ones are to stay, give the feature another name and retire this one (meta.retired)."
+        "No category of {} in {} is one that the reference has. Write them as before in its dbt model and build the "
+        "days again; where the new ones are to stay, give the feature another name and retire this one (meta.retired)."
     ),
 }
 """Kind of fault -> what is told of its features in a window, ending in the remedy."""
