@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from mlops_assets.commands.console import say
-from mlops_assets.commands.up import Service
+from mlops_assets.commands.services import Service
 from mlops_assets.core.stream_settings import StreamSettings
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 from mlops_assets.resources.settings_files import read_settings

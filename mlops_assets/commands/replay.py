@@ -144,7 +144,7 @@ def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
 def _say_result(replayed: Replayed) -> None:
     from rich.console import Console
 
-    from mlops_assets.replay.report import console_table
+    from mlops_assets.replay.console import console_table
 
     Console().print(console_table(replayed.result))
     if left_out := replayed.result["left_out"]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_assets.commands.console import example, known_model, say
-from mlops_assets.commands.up import stop_signals
+from mlops_assets.commands.services import stop_signals
 
 if TYPE_CHECKING:
     from mlops_assets.resources.platform import Platform

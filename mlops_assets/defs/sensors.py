@@ -1,7 +1,7 @@
-"""The sensors of the platform as a whole: landing, freshness, and failed runs.
+"""The sensors of the platform as a whole: landing and freshness.
 
 Here: what they look at and which runs they ask for. Not here: what is pending (`resources.sources`), each
-model's own retrain sensor (`components.retrain_sensor`).
+model's own retrain sensor (`components.retrain_sensor`), runs that failed (`failed_runs`).
 """
 
 import hashlib
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.jobs import landing_jobs, landing_keys, watching
-from mlops_assets.components.landing_source import CONTRACT_CHECK
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.groups import Group, landing_job
 from mlops_assets.core.source_settings import day_of, partition_end
@@ -24,7 +23,6 @@ from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Period
 from mlops_assets.resources.stream_lag import pace, read_lag
-from mlops_assets.resources.tracking import settle
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
@@ -36,8 +34,6 @@ CONTENT_TAG = "mlops/content"
 RUN_KEY = "dagster/run_key"
 WILL_RETRY = "dagster/will_retry"
 """Set by Dagster on a crashed run that it runs again by itself."""
-WRAPPINGS = ("Dagster", "RetryRequested")
-"""Errors of Dagster's own around the one that a step raised: that it failed, or that its tries are used up."""
 TRIES = 3
 """How often the same content is asked for again."""
 SETTLING = timedelta(minutes=10)
@@ -293,70 +289,3 @@ def stale_views(platform: Platform) -> dict[str, Span]:
                 built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1)
             )
     return found
-
-
-@dg.run_failure_sensor(default_status=ON, description="One alert a failed run: the step, the error, what to do.")
-def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg.SkipReason | None:
-    """One alert a failed run, with the step, the error and what to do."""
-    run = context.dagster_run
-    if run.tags.get(WILL_RETRY) == "true":
-        return dg.SkipReason(f"Run {run.run_id[:8]} crashed and is run again by itself; that run tells.")
-    where, message = _failure(context)
-    failed = _failed_checks(context)
-    is_contract = any(evaluation.check_name == CONTRACT_CHECK for evaluation in failed)
-    alerts.send(
-        incident=f"run-{run.run_id}",
-        happened=f"Run {run.run_id[:8]} of {run.job_name} failed in {where}: {_words(failed, message)}"[:2000],
-        did="It stopped there; champion and data are as they were.",
-        do=_remedy(bool(failed), is_contract=is_contract),
-        runbook="quarantine" if is_contract else "failed-run",
-        key=f"failed-run/{run.job_name}",
-        run=run.run_id,
-    )
-    # A run that was killed could not end its MLflow run itself.
-    settle(context.instance, run)
-    return None
-
-
-def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
-    """Where a run failed, and the error that began it."""
-    steps = [event for event in context.get_step_failure_events() if event.step_key]
-    where = ", ".join(sorted({str(event.step_key) for event in steps})) or "the run itself"
-    # Without a failed step (a resource could not be opened) the run's own event has the error.
-    data = (steps[0] if steps else context.failure_event).event_specific_data
-    error = getattr(data, "error", None)
-    while error is not None and error.cause is not None and str(error.cls_name).startswith(WRAPPINGS):
-        error = error.cause
-    message = (error.message if error is not None else context.failure_event.message) or "no message"
-    return where, message.strip()
-
-
-def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEvaluation]:
-    """The checks that stopped a run: the step's own error says only that one failed."""
-    logs = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
-    return [e for e in found if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
-
-
-def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:
-    """What the checks found, and the step's error where it says more than that a check failed."""
-    told = [_told(evaluation) for evaluation in failed]
-    return " ".join(told if told and "AssetCheckFailedError" in message else [*told, message])
-
-
-def _told(evaluation: dg.AssetCheckEvaluation) -> str:
-    """What a check found: a contract's own words, else the check's name with its description."""
-    asset = evaluation.asset_key.to_user_string()
-    if evaluation.check_name == CONTRACT_CHECK:
-        return f"{asset}: {evaluation.description}"
-    return f"{asset}.{evaluation.check_name} failed. {evaluation.description or ''}".strip()
-
-
-def _remedy(by_check: bool, *, is_contract: bool) -> str:
-    if is_contract:
-        return "Do what the check says; the next run starts by itself."
-    if by_check:
-        return (
-            "Mend the model or the data that the check names, then re-execute the run from failure in the Dagster UI."
-        )
-    return "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure."

@@ -1,6 +1,6 @@
 """The left side of a point-in-time join: a data frame, a SELECT, or every entity that there is.
 
-What doesn't live here: the join (`retrieval`), the statements (`sql`), the files (`sources`).
+What doesn't live here: the join (`plans`), the statements (`sql`), the files (`sources`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Taking columns by place: from "which row" to the values in it, a few columns at a time.
 
-What doesn't live here: finding the places (`sql.places`), and what is done with the columns (`retrieval`).
+What doesn't live here: finding the places (`sql.places`), and what is done with the columns (`plans`).
 
 Memory holds `CELLS` values of a history and as many of the result, however many columns or entity rows there are.
 """

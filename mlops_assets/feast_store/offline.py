@@ -1,7 +1,7 @@
 """Feast's OfflineStore interface on DuckDB's ASOF join: `AsofOfflineStore` and its configuration.
 
 What doesn't live here: what a point-in-time value is and the tie rule (`sql`, read it first), running a job
-(`retrieval`), which files are read (`sources`).
+(`retrieval`, `plans`), which files are read (`sources`).
 
 What differs from Feast's stock `file` store, on purpose:
 
@@ -37,7 +37,10 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import _parse_feature_ref, compute_non_entity_date_range
 
-from mlops_assets.feast_store import entity_rows, retrieval, sources, sql
+from mlops_assets.feast_store import entity_rows, sources, sql
+from mlops_assets.feast_store.parquet import write_table
+from mlops_assets.feast_store.plans import PointInTime, Query, time_range
+from mlops_assets.feast_store.retrieval import AsofRetrievalJob
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):
@@ -183,8 +186,8 @@ class AsofOfflineStore(OfflineStore):
             entities = entity_rows.Statement(entity_df)
         else:
             entities = entity_rows.Frame.from_pandas(entity_df)
-        plan = retrieval.PointInTime(lambda: open_session(config), config, entities, views, feature_refs)
-        return retrieval.AsofRetrievalJob(
+        plan = PointInTime(lambda: open_session(config), config, entities, views, feature_refs)
+        return AsofRetrievalJob(
             plan,
             config=config,
             full_feature_names=full_feature_names,
@@ -229,7 +232,7 @@ class AsofOfflineStore(OfflineStore):
             statement = sql.latest(history, event_from=start_date, known_from=None, to=end_date)
             return statement if join_key_columns else _with_dummy_entity(statement)
 
-        return retrieval.AsofRetrievalJob(retrieval.Query(lambda: open_session(config), build), config=config)
+        return AsofRetrievalJob(Query(lambda: open_session(config), build), config=config)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -258,7 +261,7 @@ class AsofOfflineStore(OfflineStore):
             )
             return statement if join_key_columns else _with_dummy_entity(statement)
 
-        return retrieval.AsofRetrievalJob(retrieval.Query(lambda: open_session(config), build), config=config)
+        return AsofRetrievalJob(Query(lambda: open_session(config), build), config=config)
 
     @staticmethod
     def offline_write_batch(
@@ -294,10 +297,10 @@ class AsofOfflineStore(OfflineStore):
                 )
             table = table.cast(schema)
         if place.is_dir():
-            retrieval.write_table(table, place / f"{uuid.uuid4().hex}.parquet")
+            write_table(table, place / f"{uuid.uuid4().hex}.parquet")
         else:
             before = [pq.read_table(path).cast(table.schema)] if files else []
-            retrieval.write_table(pa.concat_tables([*before, table]), place)
+            write_table(pa.concat_tables([*before, table]), place)
         if progress:
             progress(table.num_rows)
 
@@ -372,7 +375,7 @@ class AsofOfflineStore(OfflineStore):
             return None
         with open_session(config) as connection:
             relation, _ = _read(connection, source, config, [])
-            return retrieval.time_range(connection, relation, sql.identifier(timestamp_field))[1]
+            return time_range(connection, relation, sql.identifier(timestamp_field))[1]
 
 
 def _read(

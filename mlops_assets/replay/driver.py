@@ -1,7 +1,7 @@
 """A replay: history run period by period through the same assets, sensors and policies, against the data clock.
 
 Here: the order of ticks, resuming, and writing the report's files. Not here: the daemon's work (`engine`), what the
-other two lives would have done (`lives`), drawing (`report`).
+other two lives would have done (`lives`), what comes of it (`story`), drawing (`report`).
 
 Period k is scored by the champion at its start. At its end the sensors tick, with the clock at that moment; what they
 decide holds from the next period on.
@@ -23,15 +23,14 @@ import dagster as dg
 from mlops_assets.components.jobs import watching
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.evidence import CheckResult
-from mlops_assets.core.metrics import metric
-from mlops_assets.core.rollout import rollbacks
 from mlops_assets.core.spans import Span
-from mlops_assets.core.windows import Window, midnight, parse_duration, parse_every, window_at
+from mlops_assets.core.windows import Window, midnight, parse_every, window_at
 from mlops_assets.replay.changes import KnownChange, found
 from mlops_assets.replay.engine import Engine
 from mlops_assets.replay.lives import Lives
+from mlops_assets.replay.story import Story, key_of
 from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.evidence import OUTCOMES, window_checks
+from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.home import Home, HomeSettings, working_in
 from mlops_assets.resources.platform import Platform
 
@@ -174,7 +173,8 @@ class _Replay:
             if not self.settings.faithful:
                 self._serve()
             self.progress("scoring the three lives", self.steps, self.steps)
-            return self._result(lives), self._details()
+            story = Story(self.platform, self.model, self.periods, self.left_out, self._state().get("failing", {}))
+            return story.result(lives), story.details(asdict(self.settings))
 
     def _periods(self) -> list[Window]:
         """Adjacent periods from start to end, cut at the calendar of `every`."""
@@ -292,109 +292,13 @@ class _Replay:
 
     def _remember(self, period: Window) -> None:
         state, at = self._state(), period.end.isoformat()
-        failing = dict.fromkeys(map(_key, self._failing()), at) | state.get("failing", {})
+        failing = dict.fromkeys(map(key_of, self._failing()), at) | state.get("failing", {})
         new = state | {"done": [*state["done"], at], "failing": failing}
         write_text(self.state_file, json.dumps(new, indent=1))
 
     def _failing(self) -> list[CheckResult]:
         """Checks that failed on any window, as far as that is known now: labels come later than their window."""
         return [check for check in window_checks(self.platform, self.model) if check.passed is False]
-
-    def _result(self, lives: Lives) -> dict[str, Any]:
-        """`replay.json`."""
-        judge = metric(self.model.metric)
-        scores = lives.scores(self.periods, as_of=self._known_by())
-        periods = [self._told(period, scores[period.end.isoformat()]) for period in self.periods]
-        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", "always")}
-        return {
-            "model": self.model.name,
-            "metric": self.model.metric,
-            "task": self.model.task,
-            "greater_is_better": judge.greater_is_better,
-            "left_out": [period.label(self.model.timezone) for period in self.left_out],
-            "periods": periods,
-            "summary": {
-                **means,
-                "retrains": sum(p["retrained"] for p in periods),
-                "promotions": sum(p["promoted"] is True for p in periods),
-                "rejections": sum(p["promoted"] is False for p in periods),
-                "rollbacks": rollbacks(self.platform.ledger.entries(self.model.name)),
-                "always_trainings": len(periods),
-                "seconds": None,
-            },
-        }
-
-    def _known_by(self) -> datetime:
-        """When labels are read for scoring: late enough for the last period's, which is after the last tick."""
-        return self.periods[-1].end + parse_duration(self.model.label.max_delay)
-
-    def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
-        entries = self.platform.ledger.entries(self.model.name)
-        moment = period.end.astimezone(UTC).isoformat()
-        decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == moment]
-        # A retraining is followed by nothing at the same moment; without one the last word counts.
-        acted = (d for d in decisions if d["action"] in ("retrain", "revert"))
-        decision = next(acted, decisions[-1] if decisions else None)
-        outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
-        outcome = outcomes.get(decision["id"]) if decision else None
-        checks: dict[str, bool | None] = {}
-        failing, failed_at = self._state().get("failing", {}), dict[str, str]()
-        for check in window_checks(self.platform, self.model):
-            if period.start < check.window_end <= period.end and checks.get(check.name) is not False:
-                # With several windows in a period, one that failed is what the period is remembered for.
-                checks[check.name] = check.passed
-                if check.passed is False and (at := failing.get(_key(check))):
-                    failed_at.setdefault(
-                        check.name, datetime.fromisoformat(at).astimezone(self.model.zone).date().isoformat()
-                    )
-        return {
-            "start": period.start.astimezone(self.model.zone).date().isoformat(),
-            "end": period.end.astimezone(self.model.zone).date().isoformat(),
-            "label": period.label(self.model.timezone),
-            **scored,
-            "checks": checks,
-            "failed_at": failed_at,
-            "decision": decision["action"] if decision else "wait",
-            "rule": decision["rule"] if decision else "nothing",
-            "reason": " ".join(decision["reasons"]) if decision else "Nothing changed since the last decision.",
-            "retrained": bool(decision and decision["action"] == "retrain"),
-            "promoted": None if outcome is None else outcome["kind"] == "promotion",
-            "verdict_reason": outcome["reason"] if outcome else None,
-        }
-
-    def _details(self) -> dict[str, Any]:
-        import pandas as pd
-
-        drift: list[dict[str, Any]] = []
-        folder = self.platform.lake.folder("reports", self.model.name, "drift")
-        for path in sorted(folder.glob("window=*/summary.json")):
-            label = json.loads(path.read_text(encoding="utf-8"))["window"]
-            table = pd.read_parquet(path.with_name("features.parquet"))
-            drift += [
-                {"period": label, "feature": feature, "psi": value}
-                for feature, value in zip(table["feature"], table["psi"], strict=True)
-                if pd.notna(value)
-            ]
-        return {
-            "drift": drift,
-            "settings": {
-                **{name: str(value) for name, value in asdict(self.settings).items()},
-                "trials": self.settings.trials or self.model.training.trials,
-                "seed": self.model.training.seed,
-                "gate window": self.model.gate.window,
-                "monitoring window": self.model.monitoring.window,
-                "before the first champion": ", ".join(p.label(self.model.timezone) for p in self.left_out)
-                or "nothing",
-            },
-            "versions": {
-                f"version {version.version}": f"{version.tags.get('verdict', '')} {', '.join(version.aliases)}".strip()
-                for version in reversed(self.platform.registry.versions(self.model.name))
-            },
-        }
-
-
-def _key(check: CheckResult) -> str:
-    return f"{check.name} {check.window_end.isoformat()}"
 
 
 def _spent(home: Home, seconds: float) -> float:
@@ -411,8 +315,3 @@ def _write_report(folder: Path, result: dict[str, Any], details: dict[str, Any])
     write_text(folder / "replay.json", json.dumps(result, indent=1))
     write_text(folder / "replay.html", render(result, details=details))
     return folder / "replay.html"
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

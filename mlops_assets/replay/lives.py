@@ -72,7 +72,7 @@ class Lives:
         """Begin no further training; what is missing is trained when the replay goes on."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def scores(self, periods: list[Window], *, as_of: datetime) -> dict[str, dict[str, Any]]:
+    def scores(self, periods: Sequence[Window], *, as_of: datetime) -> dict[str, dict[str, Any]]:
         """Each life's metric on the labelled rows of each period, by the period's end."""
         self._worker.submit(self._train_what_is_missing).result()
         record = self._record()

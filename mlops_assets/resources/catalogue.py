@@ -22,7 +22,8 @@ from typing import Any
 
 import yaml
 
-from mlops_assets.core.catalogue import Catalogue, from_json, parse_manifest, to_json
+from mlops_assets.core.catalogue import Catalogue, from_json, to_json
+from mlops_assets.core.dbt_meta import parse_manifest
 from mlops_assets.resources.atomic import write_text
 
 CATALOGUE_FILE = "feature_catalogue.json"

@@ -20,7 +20,8 @@ from typing import Any
 
 import yaml
 
-from mlops_assets.core.catalogue import Catalogue, parse_manifest
+from mlops_assets.core.catalogue import Catalogue
+from mlops_assets.core.dbt_meta import parse_manifest
 from mlops_assets.core.model_code import variables_of
 from mlops_assets.resources.catalogue import project_variables
 from mlops_assets.resources.dbt_runs import ScratchDbt, scratch_home

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.commands import running
-from mlops_assets.commands.up import HOST, Service, ServiceDied, require_free, stop_all, wait_until_up
+from mlops_assets.commands.services import HOST, Service, ServiceDied, require_free, stop_all, wait_until_up
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.left_over import LAUNCHED, bury
 
@@ -110,7 +110,7 @@ def test_a_stop_before_all_is_up_ends_the_waiting(tmp_path: Path) -> None:
 
 
 def test_stopping_leaves_no_grandchild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlops_assets.commands.up.STOP_SECONDS", 2.0)
+    monkeypatch.setattr("mlops_assets.commands.services.STOP_SECONDS", 2.0)
     code = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"

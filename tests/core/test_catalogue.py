@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.core.catalogue import CatalogueError, Feature, from_json, parse_manifest, to_json
+from mlops_assets.core.catalogue import CatalogueError, Feature, from_json, to_json
+from mlops_assets.core.dbt_meta import parse_manifest
 from mlops_assets.core.model_code import variables_of
 from mlops_assets.resources import catalogue as on_disk
 from mlops_assets.resources.dbt_ci import _readers

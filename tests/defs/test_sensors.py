@@ -14,6 +14,7 @@ from mlops_assets.components.landing_source import build_raw_asset
 from mlops_assets.components.partitions import SPAN
 from mlops_assets.core.spans import Span
 from mlops_assets.defs import sensors
+from mlops_assets.defs.failed_runs import failed_run_sensor
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import PROJECT_ROOT, HomeSettings
 from mlops_assets.resources.platform import Platform
@@ -310,7 +311,7 @@ def failed(floor: Floor, result: dg.ExecuteInProcessResult) -> None:
         dagster_run=run or result.dagster_run,
         resources={"alerts": floor.alerts},
     ).for_run_failure()
-    sensors.failed_run_sensor(context)
+    failed_run_sensor(context)
 
 
 def test_a_failed_run_rings_once_with_the_step_and_its_error(floor: Floor) -> None:
@@ -354,7 +355,7 @@ def test_a_run_that_dagster_runs_again_by_itself_does_not_ring(floor: Floor) -> 
 
 
 def test_the_sensors_are_on_and_named_as_documented() -> None:
-    found = [sensors.landing_sensor, sensors.freshness_sensor, sensors.failed_run_sensor]
+    found = [sensors.landing_sensor, sensors.freshness_sensor, failed_run_sensor]
     assert [sensor.name for sensor in found] == ["landing_sensor", "freshness_sensor", "failed_run_sensor"]
     assert {sensor.default_status for sensor in found} == {dg.DefaultSensorStatus.RUNNING}
 

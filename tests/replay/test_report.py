@@ -11,7 +11,9 @@ from rich.console import Console
 
 from mlops_assets.core.figures import LIGHT
 from mlops_assets.replay.charts import ticks
-from mlops_assets.replay.report import console_table, headline, metric_name, render
+from mlops_assets.replay.console import console_table
+from mlops_assets.replay.report import render
+from mlops_assets.replay.wording import headline, metric_name
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
