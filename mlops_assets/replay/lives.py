@@ -11,6 +11,7 @@ training itself runs in a thread beside the platform's next period, which does n
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
