@@ -42,6 +42,9 @@ class Column:
         max: largest value, inclusive.
         allowed: the known values; None (default) for any.
         new_category_share: share of rows (with a value) that may lie outside `allowed`, 0 by default.
+        usual: where numbers mostly lie, from and to, inclusive; None (default) for anywhere.
+        unusual_share: share of rows (with a value) that may lie outside `usual`, 0.05 by default: an odd row is no
+            fault, a partition in another unit is.
         known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
     """
 
@@ -53,6 +56,8 @@ class Column:
     max: Any = None
     allowed: tuple[Any, ...] | None = None
     new_category_share: float = 0.0
+    usual: tuple[float, float] | None = None
+    unusual_share: float = 0.05
     known_at: str | None = None
 
     @classmethod
@@ -72,11 +77,23 @@ class Column:
             raise ValueError(msg)
         if values.get("allowed") is not None:
             values["allowed"] = tuple(values["allowed"])
-        for share in ("max_null_share", "new_category_share"):
+        if values.get("usual") is not None:
+            values["usual"] = _usual(name, values["type"], values["usual"])
+        for share in ("max_null_share", "new_category_share", "unusual_share"):
             if values.get(share) is not None and not 0.0 <= values[share] <= 1.0:
                 msg = f"column {name}: {share} is {values[share]}: set a share between 0 and 1"
                 raise ValueError(msg)
         return cls(**values)
+
+
+def _usual(name: str, kind: str, given: Any) -> tuple[float, float]:
+    """Where numbers mostly lie, from its plain form."""
+    numbers = list(given) if isinstance(given, list | tuple) else []
+    fits = len(numbers) == 2 and all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
+    if kind not in ("number", "integer") or not fits or not numbers[0] <= numbers[1]:
+        msg = f"column {name}: usual is {given!r}: write two numbers, the smaller first, for a number or an integer"
+        raise ValueError(msg)
+    return numbers[0], numbers[1]
 
 
 @dataclass(frozen=True)

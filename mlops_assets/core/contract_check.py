@@ -280,6 +280,9 @@ def _column_checks(contract: SourceContract, name: str, parts: _Parts, now: date
     if column.max is not None:
         high = _bound(column, column.max, contract.tz)
         checks.append(pandera.Check(lambda s: s <= high, name="max"))
+    if column.usual is not None:
+        (start, end), odd = column.usual, column.unusual_share
+        checks.append(pandera.Check(lambda s: parts.excuse(s.between(start, end), odd), name="usual"))
     if column.allowed is not None:
         allowed, limit = set(column.allowed), column.new_category_share
         checks.append(pandera.Check(lambda s: parts.excuse(s.isin(allowed), limit), name="allowed"))

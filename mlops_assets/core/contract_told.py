@@ -92,6 +92,8 @@ def sentence_of(
         "min": promise.min,
         "max": promise.max,
         "limit": f"{promise.new_category_share:.1%}",
+        "usual": " to ".join(f"{bound:g}" for bound in promise.usual or ()),
+        "odd": f"{promise.unusual_share:.1%}",
         "nulls": f"{promise.max_null_share or 0.0:.1%}",
         "window": window,
         "now": f"{now:%Y-%m-%d %H:%M} UTC" if now is not None else "",
@@ -106,6 +108,8 @@ _SENTENCES: Mapping[str, str] = {
     "`max_null_share`.",
     "min": "{many} of {column} are below {min} ({sample}): correct the values, or lower `min`.",
     "max": "{many} of {column} are above {max} ({sample}): correct the values, or raise `max`.",
+    "usual": "{many} of {column} lie outside {usual} ({sample}; {share} of all, at most {odd}): correct the values "
+    "(has a unit changed?), or widen `usual`.",
     "allowed": "{many} of {column} are unknown ({sample}; {share} of all, at most {limit}): correct the "
     "values, or add them to `allowed`.",
     "partition": "{many} of {column} lie outside {window} ({sample}): move the rows to the file of their own period.",

@@ -124,7 +124,7 @@ def _strict(column: Column, never_null: bool) -> Column:
     """A column without what a share excuses."""
     may_be_missing = not never_null and column.nullable and column.max_null_share != 0.0
     allowed = column.allowed if column.new_category_share == 0.0 else None
-    return replace(column, required=False, nullable=may_be_missing, max_null_share=None, allowed=allowed)
+    return replace(column, required=False, nullable=may_be_missing, max_null_share=None, allowed=allowed, usual=None)
 
 
 def _reasons(rules: SourceContract, frame: pd.DataFrame, now: datetime) -> list[str]:

@@ -19,6 +19,7 @@ from mlops_assets.onboarding.columns import Column, is_key, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
+from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.table import Table, read_table
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, time_column
 
@@ -81,6 +82,7 @@ class Plan:
         key: the column that identifies each row; None where rows are numbered.
         columns: all columns but the time, in the file's order.
         null_shares: largest share of missing values in a partition, of columns that miss any.
+        usual: where the numbers of a column lie, of columns that keep to a range.
         notes: what was assumed, in sentences.
         warnings: what to look at, in sentences.
     """
@@ -94,6 +96,7 @@ class Plan:
     key: str | None
     columns: tuple[Column, ...]
     null_shares: dict[str, float]
+    usual: dict[str, Usual]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -216,6 +219,7 @@ def make_plan(asked: Asked) -> Plan:
             "written."
         )
     constant = constant_stretches(whole, label, time, asked.timezone)
+    lands_by = "hour" if asked.is_hourly else days.grain
     return Plan(
         asked=asked,
         table=table,
@@ -225,7 +229,8 @@ def make_plan(asked: Asked) -> Plan:
         late=late,
         key=key,
         columns=columns,
-        null_shares=_null_shares(table, time, "hour" if asked.is_hourly else days.grain),
+        null_shares=_null_shares(table, time, lands_by),
+        usual=usual_ranges(table, time, [c.facts.name for c in columns if c.role == "numeric"], lands_by),
         notes=(*_notes(asked, time, days, key, late), *label.notes),
         warnings=(
             *label.warnings,

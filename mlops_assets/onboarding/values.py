@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import yaml
 from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.columns import Column, plain_names
 from mlops_assets.onboarding.plan import Plan
+from mlops_assets.onboarding.ranges import SHARE, Usual
 from mlops_assets.onboarding.table import Facts
 from mlops_assets.onboarding.times import calendar
 
@@ -135,7 +136,7 @@ def _contract(plan: Plan) -> list[dict[str, str]]:
     return [
         {"name": facts.name, "rule": rule, "note": note}
         for facts in plan.table.facts.values()
-        for rule, note in [_rule(facts, plan, plan.time.name)]
+        for rule, note in [_rule(facts, plan, plan.time.name, plan.usual)]
     ]
 
 
@@ -156,19 +157,25 @@ def _late(plan: Plan) -> dict[str, Any] | None:
         "contract": [
             {"name": f.name, "rule": rule, "note": note}
             for f in facts
-            for rule, note in [_rule(f, plan, late.time.name)]
+            for rule, note in [_rule(f, plan, late.time.name, {})]
         ],
         "raw": [{"name": f.name, "data_type": _dbt_type(f, late.time.name)} for f in facts],
     }
 
 
-def _rule(facts: Facts, plan: Plan, time: str) -> tuple[str, str]:
+def _rule(facts: Facts, plan: Plan, time: str, usual: Mapping[str, Usual]) -> tuple[str, str]:
     is_event_time = facts.name == time
     kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
     rules, notes = [f"type: {kind}"], []
     if facts.is_number and not is_event_time:
-        if facts.low is not None and float(facts.low) >= 0:
+        is_never_below_0 = facts.low is not None and float(facts.low) >= 0
+        if is_never_below_0:
             rules.append("min: 0")
+        if (found := usual.get(facts.name)) is not None:
+            low = max(found.low, 0.0) if is_never_below_0 else found.low
+            rules.append(f"usual: [{_plain(low)}, {_plain(found.high)}]")
+            if found.share != SHARE:
+                rules.append(f"unusual_share: {found.share:g}")
         notes.append(f"seen {_short(facts.low)} to {_short(facts.high)}")
     elif facts.dtype == "VARCHAR" and not is_event_time and facts.distinct <= ALLOWED:
         rules += [
@@ -188,6 +195,11 @@ def _rule(facts: Facts, plan: Plan, time: str) -> tuple[str, str]:
 
 def _a(length: str) -> str:
     return f"an {length}" if length == "hour" else f"a {length}"
+
+
+def _plain(value: float) -> str:
+    """A number that YAML reads as one, which it does not without a point before an exponent."""
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _short(value: str | None) -> str:

@@ -240,6 +240,16 @@ def test_ranges_are_inclusive() -> None:
     assert only(check(raw(flight=["1", "10000", "3", "4"]))) == ("max", "flight", 1)
 
 
+def test_a_usual_range_is_for_the_partition_and_not_for_a_row() -> None:
+    contract = SourceContract.from_dict(
+        {"columns": {"weight": {"type": "number", "usual": [0, 100], "unusual_share": 0.25}}}
+    )
+    assert check_frame(contract, pd.DataFrame({"weight": ["100", "1e9", "3", "", "5"]})).ok
+    result = check_frame(contract, pd.DataFrame({"weight": ["-1", "1e9", "3", "", "5"]}))
+    assert only(result) == ("usual", "weight", 2)
+    assert "outside 0 to 100 (-1.0, 1000000000.0; 40.0% of all, at most 25.0%)" in result.reason
+
+
 def test_ranges_of_times_and_dates() -> None:
     plain = {
         "columns": {
@@ -281,6 +291,9 @@ def test_a_column_twice_is_refused() -> None:
         ({}, "list them under"),
         ({"columns": {"a": {"type": "text"}}}, "set one of string, integer"),
         ({"columns": {"a": {"type": "string", "maximum": 1}}}, "use one of allowed"),
+        ({"columns": {"a": {"type": "string", "usual": [0, 1]}}}, "for a number or an integer"),
+        ({"columns": {"a": {"type": "number", "usual": [1, 0]}}}, "the smaller first"),
+        ({"columns": {"a": {"type": "number", "unusual_share": 20}}}, "between 0 and 1"),
         ({"columns": {"a": "string"}, "keys": ["a"]}, "no field 'keys'"),
         ({"columns": {"a": "string"}, "rows": {"most": 1}}, "no field 'most'"),
         ({"columns": {"a": "string"}, "unique": ["b"]}, "add it under"),

@@ -17,6 +17,7 @@ from mlops_assets.core.life import live
 from mlops_assets.core.life_story import Life, LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.rivals import Rule, every, never
+from mlops_assets.onboarding.ranges import SHARE, TAIL, widened
 from tests.scenarios.oracle import Oracle
 from tests.scenarios.peers import ks_on_any_feature, psi_on_any_feature
 from tests.scenarios.worlds import COUNT, DAYS, FIRST, World
@@ -58,18 +59,17 @@ class Outcome:
 
 
 def health(world: World) -> Any:
-    """A contract as it is proposed from the first windows: the range of each column, doubled, and its missing share."""
+    """The contract that `mlops new-model` proposes from the first windows: usual ranges, and no missing value."""
     known = world.rows.x[: FIRST * world.labels]
-    low, high = known.min(axis=0), known.max(axis=0)
-    low, high = low - (high - low), high + (high - low)
+    low, high = np.transpose([widened(*np.quantile(column, [TAIL, 1 - TAIL])) for column in known.T])
 
     def check(number: int) -> str:
         x = world.rows.x[number * world.labels : (number + 1) * world.labels]
         missing = np.isnan(x).mean(axis=0).max()
         outside = ((x < low) | (x > high)).mean(axis=0).max()
-        if missing > 0.01:
+        if missing > 0.0:
             return f"{missing:.0%} of a column are missing, and none was before."
-        return f"{outside:.1%} of a column's values are out of range." if outside > 0.005 else ""
+        return f"{outside:.1%} of a column's values are out of range." if outside > SHARE else ""
 
     return check
 

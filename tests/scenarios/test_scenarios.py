@@ -22,6 +22,7 @@ def live_through(name: str, task: str, seed: int = 0, labels: int = 1_000) -> tu
 
 
 TASKS = pytest.mark.parametrize("task", ["regression", "binary"])
+ALL_TASKS = pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
 
 
 @TASKS
@@ -48,6 +49,17 @@ def test_a_relation_that_keeps_moving_is_followed_with_few_updates(name: str, ta
     _, outcome = live_through(name, task)
     assert regret(outcome.losses) <= 0.03
     assert outcome.life.updates <= 12
+    followed = [p.decision.candidate for p in outcome.life.periods if p.trained and p.decision.rule == "gain"]
+    assert followed
+    # Of a growth, only the recent past tells what is true now.
+    assert name != "steady growth" or set(followed) <= {"refit:1", "refit:4"}
+
+
+@ALL_TASKS
+def test_recurring_seasons_are_learnt_from_all_history(task: str) -> None:
+    _, outcome = live_through("recurring seasons", task)
+    assert {period.decision.candidate for period in outcome.life.periods if period.trained} == {"refit:expanding"}
+    assert regret(outcome.losses) <= 0.02
 
 
 @TASKS
@@ -71,9 +83,10 @@ def test_classes_are_lived_with_as_two_are(name: str) -> None:
         assert in_how_many_windows(outcome.life, world) <= 2
 
 
+@ALL_TASKS
 @pytest.mark.parametrize("name", ["fault: a tenth missing", "fault: unit changed"])
-def test_a_fault_in_the_data_is_never_answered_by_a_retraining(name: str) -> None:
-    _, outcome = live_through(name, "regression")
+def test_a_fault_in_the_data_is_never_answered_by_a_retraining(name: str, task: str) -> None:
+    _, outcome = live_through(name, task)
     bad = outcome.life.periods[CHANGE - FIRST]
     assert (bad.decision.action, bad.promoted) == ("quarantine", None)
     assert all(p.decision.rule in ("nothing", "growth", "age", "data") for p in outcome.life.periods)
