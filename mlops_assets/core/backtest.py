@@ -123,7 +123,7 @@ def rivals(rows: Rows, windows: Sequence[Window], own: LifePolicy, *, first: int
         name: LifePolicy(own.metric, probe=bare, gate=None, rule=rule, timezone=own.timezone)
         for name, rule in rules.items()
     }
-    gated = LifePolicy(own.metric, probe=bare, gate=TWO_PERCENT, rule=rules["every window"], timezone=own.timezone)
+    gated = replace(found["every window"], gate=TWO_PERCENT, gate_window=own.gate_window)
     return {**found, "+2 % gate": gated}
 
 

@@ -220,6 +220,25 @@ def multi_calibration_error(chances: Array, s: Array) -> tuple[float, Array]:
     return value, np.where(best[:, None] == np.arange(s.shape[1]), if_right[:, None], if_wrong[:, None])
 
 
+def multi_profit(brings: Callable[[int], Array], named: int) -> MulticlassFormula:
+    """Mean of what each row brings, by its call (the most likely class) and its label.
+
+    Args:
+        brings: number of classes -> what a row of a class (down) brings that is called as another (across).
+        named: so many classes the table knows.
+    """
+
+    def formula(chances: Array, s: Array) -> tuple[float, Array]:
+        if s.shape[1] < named:
+            raise CannotJudge(
+                f"the cost table names class {named - 1} and the model has {s.shape[1]}, from 0",
+                "Correct the calls under monitoring.costs",
+            )
+        return _mean_over(chances, brings(s.shape[1]).T[s.argmax(axis=1)])
+
+    return formula
+
+
 def _mean_over(chances: Array, numbers: Array) -> tuple[float, Array]:
     value = float((chances * numbers).sum(axis=1).mean())
     return value, numbers - value

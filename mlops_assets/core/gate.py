@@ -16,6 +16,27 @@ from mlops_assets.core.judging import CannotJudge, t_cdf, told_blocks
 Rule = Literal["better", "relative", "absolute"]
 
 
+GATE_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "better": {},
+    "f1_2_percent": {"rule": "relative", "min_gain": 0.02},
+    "accuracy_1_point": {"rule": "absolute", "min_gain": 0.01},
+    "rmse_5_percent": {"rule": "relative", "min_gain": 0.05},
+}
+"""Named policies: the fields that differ from the defaults. Each begins with the metric it is meant for."""
+
+
+def preset_fields(name: str) -> dict[str, Any]:
+    """The fields of a named policy.
+
+    Raises:
+        ValueError: there is none of this name; the message lists all.
+    """
+    if name not in GATE_PRESETS:
+        msg = f"there is no gate preset {name!r}: choose one of {', '.join(GATE_PRESETS)}"
+        raise ValueError(msg)
+    return dict(GATE_PRESETS[name])
+
+
 @dataclass(frozen=True)
 class GatePolicy:
     """What a challenger must show. Every field may be set under `gate:` in a model's YAML.
@@ -92,18 +113,9 @@ class GatePolicy:
             raise ValueError(msg)
 
     @classmethod
-    def preset(cls, name: str) -> Self:
-        """A named policy: `better`, `f1_2_percent`, `accuracy_1_point`, `rmse_5_percent`."""
-        presets: dict[str, dict[str, Any]] = {
-            "better": {},
-            "f1_2_percent": {"rule": "relative", "min_gain": 0.02},
-            "accuracy_1_point": {"rule": "absolute", "min_gain": 0.01},
-            "rmse_5_percent": {"rule": "relative", "min_gain": 0.05},
-        }
-        if name not in presets:
-            msg = f"there is no gate preset {name!r}: choose one of {', '.join(presets)}"
-            raise ValueError(msg)
-        return cls(**presets[name])
+    def of_preset(cls, name: str) -> Self:
+        """A named policy, one of `GATE_PRESETS`."""
+        return cls(**preset_fields(name))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the ledger and for YAML."""

@@ -240,7 +240,7 @@ class _Life:
     def _challenge(
         self, champion: Version, of: str, now: datetime, *, newest: int | None
     ) -> tuple[Version | None, Paired | None]:
-        """The gate on the newest matured window, fold by fold; what is promoted is refitted on all that is known."""
+        """The gate on the newest matured windows, fold by fold; what is promoted is refitted on all that is known."""
         found, gate = None, self.policy.gate
         if gate is not None:
             compared = self._compared(champion, of, now, newest, confidence=gate.confidence)
@@ -258,8 +258,11 @@ class _Life:
     ) -> Paired | CannotJudge:
         if newest is None:
             return CannotJudge("no window has matured", "Wait for labels")
-        judged = self._judged(newest, now, champion)
-        folds = fold_windows(self.windows[newest], self.policy.probe.folds, self.policy.timezone)
+        oldest = self._oldest_judged(newest)
+        numbers = [number for number in range(oldest, newest + 1) if not self.faults[number]]
+        judged = np.concatenate([self._judged(number, now, champion) for number in numbers])
+        whole = Window(self.windows[oldest].start, self.windows[newest].end)
+        folds = fold_windows(whole, self.policy.probe.folds, self.policy.timezone)
         try:
             return paired(
                 self.rows.y[judged],
@@ -272,6 +275,13 @@ class _Life:
             )
         except CannotJudge as why:
             return why
+
+    def _oldest_judged(self, newest: int) -> int:
+        """The oldest of the windows that the gate judges together: they are no longer than was agreed, or one."""
+        length, oldest = self.policy.gate_window, newest
+        while length and oldest > 0 and self.windows[newest].end - self.windows[oldest - 1].start <= length:
+            oldest -= 1
+        return oldest
 
     def _back(self, version: str) -> Version:
         """The kept version becomes champion again; it is now the newest of those that are kept."""

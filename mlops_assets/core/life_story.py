@@ -6,7 +6,7 @@ Here: policies, versions, periods and whole lives as values. Not here: living (`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlops_assets.core.comparison import Paired
 from mlops_assets.core.fits import Model, Positions
@@ -26,6 +26,7 @@ class LifePolicy:
         retrain: when to retrain.
         probe: how to look.
         gate: what lets a challenger through; None promotes whatever was trained.
+        gate_window: length of the newest matured windows that it judges on together; None: one window.
         rule: a rule of thumb that says when to train, in place of `retrain` and `probe`; only its gate, if any, has
             parts like the probe's.
         mature_share: a window is judged when this share of its labels is known.
@@ -36,6 +37,7 @@ class LifePolicy:
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
     probe: ProbePolicy = field(default_factory=ProbePolicy)
     gate: GatePolicy | None = field(default_factory=GatePolicy)
+    gate_window: timedelta | None = None
     rule: Rule | None = None
     mature_share: float = 0.95
     timezone: str = "UTC"

@@ -1,8 +1,8 @@
 """The metrics a model is judged by: value and per-row influence from one formula, by name.
 
 Here: what each metric is, for which task, which way is better, the checks of its rows, and profit by a cost
-table. Not here: the arithmetic (`formulas`), intervals (`judging`), windows and slices (`performance`), the
-comparison of two models (`gate`), chances in place of labels (`estimation`).
+table. Not here: the arithmetic (`formulas`), the table (`cost_table`), intervals (`judging`), windows and slices
+(`performance`), the comparison of two models (`gate`), chances in place of labels (`estimation`).
 
 An influence value is n times the derivative of the metric with respect to a row's weight. For a mean it is
 the row's own loss less the mean; for ROC AUC it is the placement value of DeLong, DeLong and Clarke-Pearson
@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mlops_assets.core import formulas
+from mlops_assets.core.cost_table import cost_table
 from mlops_assets.core.formulas import (
     CALIBRATION_BINS,
     THRESHOLD,
@@ -36,7 +37,6 @@ from mlops_assets.core.judging import Array, CannotJudge
 
 __all__ = [
     "CALIBRATION_BINS",
-    "COSTS",
     "METRICS",
     "PROFIT",
     "THRESHOLD",
@@ -51,14 +51,7 @@ __all__ = [
 
 Task = Literal["binary", "regression", "multiclass"]
 
-COSTS: Mapping[Task, tuple[str, ...]] = {
-    "binary": ("true_positive", "false_positive", "false_negative", "true_negative"),
-    "regression": ("under_prediction", "over_prediction"),
-}
-"""The entries of a cost table, by task."""
 PROFIT = "profit"
-CALL_FROM = "threshold"
-"""The entry of a binary cost table that says from which score on a row is called."""
 
 
 @dataclass(frozen=True)
@@ -226,43 +219,26 @@ def profit(task: Task, costs: Mapping[str, float]) -> Metric:
     """Profit per row by a cost table, as a metric.
 
     Args:
-        task: `binary` or `regression`.
+        task: of the model.
         costs: binary: what a row brings when its call at the threshold is a true_positive, false_positive,
             false_negative or true_negative (a cost is negative), and optionally the `threshold` of a call, 0.5
-            if not given. Regression: what one unit of under_prediction and
-            of over_prediction costs (both zero or more).
+            if not given. Multiclass: what a row brings when its most likely class is right or wrong, and optionally
+            single calls: `0 as 2` is a row of class 0 that is called as 2. Regression: what one unit of
+            under_prediction and of over_prediction costs (both zero or more).
 
     Raises:
         ValueError: an entry is missing, unknown, not finite, or a regression's is negative.
     """
-    if task not in COSTS:
-        msg = f"monitoring.costs has no form for task {task}: remove it, or write one binary model per class"
-        raise ValueError(msg)
-    wanted = COSTS[task]
-    threshold = costs.get(CALL_FROM, THRESHOLD)
-    if not 0.0 < threshold < 1.0:
-        msg = f"monitoring.costs has the threshold {threshold}: set a score between 0 and 1"
-        raise ValueError(msg)
-    if set(costs) - ({CALL_FROM} if task == "binary" else set()) != set(wanted) or not np.all(
-        np.isfinite(list(costs.values()))
-    ):
-        msg = f"monitoring.costs of a {task} model needs a finite number for each of {', '.join(wanted)}: set all"
-        raise ValueError(msg)
-    meaning = "mean profit per row by the cost table"
-    if task == "binary":
-        best_of_1 = max(costs["true_positive"], costs["false_negative"])
-        best_of_0 = max(costs["true_negative"], costs["false_positive"])
-        return Metric(
-            PROFIT,
-            meaning,
-            True,
-            binary=formulas.profit(**costs),
-            faultless=lambda y: float(best_of_0 + (best_of_1 - best_of_0) * y.mean()),
-        )
-    if min(costs.values()) < 0.0:
-        msg = "a cost per unit of under_prediction or over_prediction is negative: set it to zero or more"
-        raise ValueError(msg)
-    return Metric(PROFIT, meaning, True, regression=formulas.regression_profit(**costs), faultless=lambda _: 0.0)
+    table = cost_table(task, costs)
+    return Metric(
+        PROFIT,
+        "mean profit per row by the cost table",
+        True,
+        binary=table.binary,
+        regression=table.regression,
+        multiclass=table.multiclass,
+        faultless=table.faultless,
+    )
 
 
 def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:

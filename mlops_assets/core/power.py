@@ -186,7 +186,7 @@ def performance_power(
     return found
 
 
-def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float) -> list[Seen]:
+def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, made: int = 0) -> list[Seen]:
     """The smallest gain of a refit that the probe would be sure of.
 
     The noise is that of the present refits against the present champion. Models that differ more differ more noisily:
@@ -196,6 +196,7 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float) -> 
         looks: the newest ones.
         policy: how the probe looks.
         price: `retrain.min_gain`, a share of the loss.
+        made: looks at the champion so far: where a life shares the level, the next look has less of it.
 
     Raises:
         CannotJudge: there are no looks with a refit, or fewer than eight days in them.
@@ -212,7 +213,7 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float) -> 
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
             found.append(Seen("probe", windows, labels, days, None, None, why))
             continue
-        drop = smallest_seen(se, df, bar=price * loss, level=level_of_each(policy.level, SPANS))
+        drop = smallest_seen(se, df, bar=price * loss, level=level_of_each(policy.level_of(made + 1), SPANS))
         found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
     return found
 

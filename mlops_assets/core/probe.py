@@ -16,9 +16,10 @@ loss in the folds before (`leader`), discounted so that recent folds count more.
 alone, so the selection needs no correction. What is tested is what the platform would have served.
 
 The gain over the champion is pooled over the newest 1, 2 and 4 windows of the champion's life: a loud change shows in
-one window, a faint one adds up. All three together keep the level (`nested`). It is spent at every look, so it bounds
-the rate of false alarms per look, as control charts do, and not their chance over a whole life: a bound on that would
-grow deaf with age, and a change may come late. `alpha_spent` says what a champion's life has cost so far.
+one window, a faint one adds up. All three together keep the level (`nested`). By default it is spent at every look, so
+it bounds the rate of false alarms per look, as control charts do, and not their chance over a whole life: a bound on
+that (`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says what a champion's life
+has cost so far.
 """
 
 from __future__ import annotations
@@ -236,9 +237,10 @@ def add_up(
     names = [f"refit:{of}" for of in policy.refits]
     lead = leader([f for one in ordered for f in one.folds], names, length=length, policy=policy)
     money: Any = {"length": length, "costs": costs or {}}
-    refit = _gain("leader", lead, mine, policy, **money)
+    level = policy.level_of(len(mine))
+    refit = _gain("leader", lead, mine, level, **money)
     versions = [name for name in mine[-1].series if name != "leader"]
-    reverts = [gain for name in versions if (gain := _gain(name, name, mine, policy, share=len(versions), **money))]
+    reverts = [gain for name in versions if (gain := _gain(name, name, mine, level / len(versions), **money))]
     revert = max(reverts, key=lambda gain: gain.lower, default=None)
     best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
     sentence = (
@@ -246,22 +248,21 @@ def add_up(
         if best is None
         else f"{best.told}."
     )
-    return Probed(refit, revert, lead, len(mine), len(mine) * policy.level, sentence[0].upper() + sentence[1:])
+    return Probed(refit, revert, lead, len(mine), policy.spent(len(mine)), sentence[0].upper() + sentence[1:])
 
 
 def _gain(
     name: str,
     candidate: str,
     looks: Sequence[Look],
-    policy: ProbePolicy,
+    level: float,
     *,
     length: timedelta,
     costs: Mapping[str, float],
-    share: int = 1,
 ) -> Gain | None:
-    """The best lower bound over the spans that there are; None where no span can be judged."""
+    """The best lower bound over the spans that there are, all at one level; None where no span can be judged."""
     spans = [span for span in SPANS if span <= len(looks)] or [1]
-    level = level_of_each(policy.level / share, tuple(spans))
+    level = level_of_each(level, tuple(spans))
     found = []
     for span in spans:
         newest = [one for one in looks[-span:] if name in one.series]

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal, get_args
 
 from mlops_assets.core.windows import parse_duration
+
+Spending = Literal["each_look", "whole_life"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class ProbePolicy:
         level: one-sided level of the lower bound of the gain at each look, of all spans together, 0.05 by default: at
             most one false alarm in 20 looks. There are far fewer, since the bound must exceed the price, and a refit
             that has nothing to gain loses a little. The gate judges what was trained by its own, stricter level.
+        spending: `each_look` (default): every look has the whole level. `whole_life`: all looks at one champion share
+            it, the k-th has 1 / (k (k + 1)) of it: the chance of a single false alarm in a champion's life is the
+            level, and the older it is, the larger a change must be to be seen.
         embargo: time between the newest event that a candidate is fitted on and the part it is judged on, 0d by
             default. Where a label tells of a stretch of time (default within 60 days), set it to that stretch:
             neighbours whose stretches overlap share what happened in them, and a fit on one would know of the other.
@@ -38,6 +44,7 @@ class ProbePolicy:
     refits: tuple[str, ...] = ("expanding", "4", "1")
     folds: int = 4
     level: float = 0.05
+    spending: Spending = "each_look"
     embargo: str = "0d"
     half_life: float = 1.0
     lead: float = 0.01
@@ -52,6 +59,9 @@ class ProbePolicy:
         if not 0.0 < self.level < 0.5:
             msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.05"
             raise ValueError(msg)
+        if self.spending not in get_args(Spending):
+            msg = f"probe.spending is {self.spending!r}: set each_look, or whole_life"
+            raise ValueError(msg)
         if min(self.folds, self.rows, self.rounds) < 1 or self.half_life <= 0.0:
             msg = "probe.folds, rows, rounds and half_life count things: set them above zero"
             raise ValueError(msg)
@@ -62,6 +72,14 @@ class ProbePolicy:
             parse_duration(self.embargo)
         except ValueError as error:
             raise ValueError(f"probe.embargo: {error}") from error
+
+    def level_of(self, look: int) -> float:
+        """The level of a look, counted from 1 in a champion's life."""
+        return self.level if self.spending == "each_look" else self.level / (look * (look + 1))
+
+    def spent(self, looks: int) -> float:
+        """False alarms to be expected from so many looks."""
+        return sum(self.level_of(look) for look in range(1, looks + 1))
 
     @property
     def gap(self) -> timedelta:

@@ -18,8 +18,8 @@ from pydantic.dataclasses import dataclass
 from mlops_assets.core.drift import DriftPolicy
 from mlops_assets.core.events import DeclaredEvent
 from mlops_assets.core.fairness_policy import FairnessPolicy
-from mlops_assets.core.gate import GatePolicy
-from mlops_assets.core.metrics import PROFIT, Metric, ProfitName, metric, profit
+from mlops_assets.core.gate import GatePolicy, preset_fields
+from mlops_assets.core.metrics import PROFIT, Metric, ProfitName, metric, metrics_for, profit
 from mlops_assets.core.performance_policy import PerformancePolicy
 from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
@@ -52,6 +52,12 @@ class LabelSettings(Settings):
     max_delay: str = Field(default="7d", description="A window is judged after this, whatever is still unlabelled.")
     mature_share: float = Field(default=0.95, gt=0, le=1, description="... or as soon as this share has a label.")
     only_for_accepted: bool = Field(default=False, description="Whether labels exist only for accepted cases.")
+
+    @field_validator("max_delay")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
 
     def noted(self, sentence: str) -> str:
         """A sentence on performance, with the warning that belongs to it where labels exist only for accepted cases."""
@@ -169,13 +175,29 @@ class GateSpec(GatePolicy):
     """When a challenger becomes champion: the rules of `GatePolicy`, and what they are applied to.
 
     Attributes:
+        preset: what `rule` and `min_gain` are where they are left out: `better` (default), `f1_2_percent`,
+            `accuracy_1_point` or `rmse_5_percent`, each for the metric that it names.
         window: length of the newest matured window that champion and challenger are both judged on.
         ship: `refit` (default): what is promoted is the same recipe fitted on all rows known now; `judged`: the
             very model that was judged, without the newest rows.
     """
 
+    preset: Literal["better", "f1_2_percent", "accuracy_1_point", "rmse_5_percent"] = "better"
     window: str = "28d"
     ship: Literal["refit", "judged"] = "refit"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if parse_duration(self.window) <= timedelta(0):
+            raise ValueError(f"gate.window is {self.window}: set it above zero, for example 28d")
+
+
+def with_preset(value: Any) -> Any:
+    """A gate's fields as in YAML, with its preset's where others are not given."""
+    return {**preset_fields(str(value["preset"])), **value} if isinstance(value, dict) and "preset" in value else value
+
+
+Gate = Annotated[GateSpec, BeforeValidator(with_preset)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -244,7 +266,7 @@ class ModelSettings(Settings):
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
     retrain: Retrain = Field(default_factory=RetrainPolicy, description="Fields of `RetrainPolicy`.")
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="Fields of `ProbePolicy`.")
-    gate: GateSpec = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
+    gate: Gate = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
     rollout: Rollout = Field(default=None, description="Fields of `RolloutSpec`; without it champions change at once.")
     events: list[EventSpec] = Field(default_factory=list, description="Holidays, outages, price changes: `EventSpec`.")
 
@@ -275,6 +297,13 @@ class ModelSettings(Settings):
     def _limits_fit_the_task(self) -> ModelSettings:
         self.monitoring.fairness.check(self.task)
         gate = self.gate
+        for name in (self.metric, *self.monitoring.metrics):
+            if self.task not in metric(name).tasks and name != PROFIT:
+                known = ", ".join(metrics_for(self.task))
+                raise ValueError(f"{name} is no metric of a {self.task} model: set one of {known}.")
+        meant_for = gate.preset.partition("_")[0]
+        if gate.preset != "better" and meant_for != self.metric:
+            raise ValueError(f"gate.preset {gate.preset} is for {meant_for} and the metric is {self.metric}: set rule.")
         if self.task == "regression" and (gate.max_calibration_error, gate.calibration_margin) != (None, None):
             raise ValueError("gate.max_calibration_error and calibration_margin need probabilities: remove them.")
         return self

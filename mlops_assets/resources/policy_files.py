@@ -15,12 +15,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mlops_assets.core.backtest import PRESENT
-from mlops_assets.core.gate import GatePolicy
 from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM
-from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
+from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec, with_preset
+from mlops_assets.core.windows import parse_duration
 
 NOT_ON_PAPER = ("mode", "quiet_hours", "price_money", "price_horizon")
 """Fields that a life on paper leaves at their defaults: nobody is there to approve, its clock knows ends of windows and
@@ -29,7 +29,7 @@ WITHOUT_EFFECT = {
     "retrain": (*SET_BY_PLATFORM, "performance_breaches", "drift_breaches", *NOT_ON_PAPER),
     "probe": ("rows",),
     "gate": (
-        "window", "ship", "slice_margin", "slice_min_rows", "beat_baseline", "twin_correlation",
+        "ship", "slice_margin", "slice_min_rows", "beat_baseline", "twin_correlation",
         "max_calibration_error", "calibration_margin", "max_size_mb", "max_latency_ms", "same_season", "golden_set",
     ),
 }  # fmt: skip
@@ -37,7 +37,7 @@ WITHOUT_EFFECT = {
 are sampled once for all (see also `NOT_ON_PAPER`)."""
 ALLOWED = {
     section: tuple(f.name for f in fields(kind) if f.name not in WITHOUT_EFFECT[section])
-    for section, kind in (("retrain", RetrainPolicy), ("probe", ProbePolicy), ("gate", GatePolicy))
+    for section, kind in (("retrain", RetrainPolicy), ("probe", ProbePolicy), ("gate", GateSpec))
 }
 """The fields that a policy may set, by section."""
 
@@ -49,6 +49,7 @@ def own_policy(model: ModelSettings) -> LifePolicy:
         retrain=replace(model.retrain_policy, **{name: getattr(RetrainPolicy(), name) for name in NOT_ON_PAPER}),
         probe=model.probe,
         gate=model.gate,
+        gate_window=parse_duration(model.gate.window),
         mature_share=model.label.mature_share,
         timezone=model.timezone,
     )
@@ -89,10 +90,10 @@ def _policy(number: int, values: Any, own: LifePolicy) -> tuple[str, LifePolicy]
     try:
         retrain = RetrainPolicy.from_dict({**own.retrain.to_dict(), **given["retrain"]})
         probe = _made(ProbeSpec, "probe", own.probe, given["probe"])
-        gate = _made(GateSpec, "gate", own.gate, given["gate"])
+        gate = _made(GateSpec, "gate", own.gate, with_preset(given["gate"]))
     except (ValueError, TypeError) as error:
         raise ValueError(f"policy {name!r}: {error}") from error
-    return name, replace(own, retrain=retrain, probe=probe, gate=gate)
+    return name, replace(own, retrain=retrain, probe=probe, gate=gate, gate_window=parse_duration(gate.window))
 
 
 def _fields(name: str, section: str, given: Any) -> Mapping[str, Any]:

@@ -52,8 +52,8 @@ def power(platform: Platform, model: ModelSettings, *, slices: bool = True) -> l
         found = _said(CHECK, lambda: _performance(CHECK, model, rows, reference))
     looks = read_looks(platform, model.name)
     newest = [one for one in looks if one.end > looks[-1].end - RECENT_DAYS * pd.Timedelta(days=1)] if looks else []
-    price = model.retrain.min_gain
-    found += _said(PROBE, lambda: probe_power(newest or looks[-1:], model.probe, price=price))
+    price, made = model.retrain.min_gain, sum(one.champion == looks[-1].champion for one in looks)
+    found += _said(PROBE, lambda: probe_power(newest or looks[-1:], model.probe, price=price, made=made))
     if slices and rows:
         everything = pd.concat(rows, ignore_index=True)
         values = {name: everything[name] for name in slice_columns(model, everything)}

@@ -65,7 +65,7 @@ def test_nothing_yet_is_said_with_the_remedy_and_promotes_nothing() -> None:
     ],
 )
 def test_presets_hold_the_gain_against_their_limit(preset: str, gain: float, promote: bool) -> None:
-    assert verdict(GatePolicy.preset(preset), comparison(gain=gain)).promote is promote
+    assert verdict(GatePolicy.of_preset(preset), comparison(gain=gain)).promote is promote
 
 
 def test_a_relative_gain_must_also_be_sure_unless_that_is_switched_off() -> None:
@@ -183,7 +183,7 @@ def test_a_wrong_policy_names_the_remedy(fields: dict, remedy: str) -> None:
 
 def test_an_unknown_preset_lists_all() -> None:
     with pytest.raises(ValueError, match="f1_2_percent"):
-        GatePolicy.preset("strict")
+        GatePolicy.of_preset("strict")
 
 
 def test_policy_and_verdict_are_plain_for_the_ledger() -> None:

@@ -16,7 +16,8 @@ from mlops_assets.core.life import live
 from mlops_assets.core.life_story import LifePolicy
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.probe_policy import ProbePolicy
-from tests.scenarios.worlds import DAYS, FIRST, World, scenario
+from mlops_assets.core.windows import Window
+from tests.scenarios.worlds import CHANGE, DAYS, FIRST, World, scenario
 
 POLICY = LifePolicy(metric="rmse", retrain=RetrainPolicy(window=timedelta(days=DAYS)))
 
@@ -117,3 +118,22 @@ def test_without_a_gain_nothing_but_growth_and_age_ask() -> None:
     life = live(world("no drift").rows, world().windows, world().learner, never, first=FIRST)
     assert {p.decision.rule for p in life.periods} == {"nothing"}
     assert life.fitted_rows[1] > 0
+
+
+def test_the_gate_judges_as_many_windows_as_its_own_is_long() -> None:
+    """Weeks in place of months: seven days are too few for an interval, four weeks together are not."""
+    here = world()
+    weeks = [
+        Window(one.start + 7 * k * timedelta(days=1), one.start + 7 * (k + 1) * timedelta(days=1))
+        for one in here.windows[: CHANGE + 3]
+        for k in range(DAYS // 7)
+    ]
+    weekly = replace(POLICY, retrain=RetrainPolicy(window=timedelta(days=7)), probe=ProbePolicy(refits=("expanding",)))
+    first = 4 * CHANGE - 2
+    alone = live(here.rows, weeks, here.learner, weekly, first=first)
+    assert alone.trainings >= 1
+    assert {period.gain for period in alone.periods} == {None}
+    together = live(here.rows, weeks, here.learner, replace(weekly, gate_window=timedelta(days=DAYS)), first=first)
+    judged = [period.gain.n_blocks for period in together.periods if period.gain]
+    assert 8 <= min(judged) <= max(judged) <= DAYS
+    assert together.updates >= 1

@@ -205,12 +205,29 @@ def test_profit_of_a_regression_by_hand() -> None:
     assert found.score([5.0, 5.0], [4.0, 7.0]) == pytest.approx(-2.5)
 
 
-@pytest.mark.parametrize(("task", "y", "s"), [("binary", Y, S), ("regression", T, P)])
+OF_CALLS = {"right": 4.0, "wrong": -1.0, "0 as 2": -20.0, "1 as 1": 7.0}
+
+
+def test_profit_of_several_classes_is_the_confusion_matrix_times_the_costs() -> None:
+    table = np.array([[4.0, -1.0, -20.0], [-1.0, 7.0, -1.0], [-1.0, -1.0, 4.0]])
+    counts = sk.confusion_matrix(K, M.argmax(axis=1), labels=[0, 1, 2])
+    found = profit("multiclass", OF_CALLS)
+    assert found.tasks == ("multiclass",)
+    assert found.score(K, M) == pytest.approx((counts * table).sum() / N)
+    assert found.loss(found.score(K, np.eye(3)[K.astype(int)]), K) == pytest.approx(0.0)
+    assert found.loss(0.0, K) == pytest.approx(table.max(axis=1)[K.astype(int)].mean())
+    chances = np.eye(3)[K.astype(int)]
+    assert found.expected(chances, M)[0] == pytest.approx(found.score(K, M))
+    with pytest.raises(CannotJudge, match="names class 3 and the model has 3, from 0"):
+        profit("multiclass", {**OF_CALLS, "3 as 0": 1.0}).score(K, M)
+
+
+@pytest.mark.parametrize(("task", "y", "s"), [("binary", Y, S), ("regression", T, P), ("multiclass", K, M)])
 def test_the_interval_of_profit_is_students_over_days(task: str, y: np.ndarray, s: np.ndarray) -> None:
     from scipy import stats
 
-    costs = COSTS if task == "binary" else {"under_prediction": 3.0, "over_prediction": 1.0}
-    found = profit(task, costs)  # type: ignore[arg-type]
+    of_task = {"binary": COSTS, "regression": {"under_prediction": 3.0, "over_prediction": 1.0}, "multiclass": OF_CALLS}
+    found = profit(task, of_task[task])  # type: ignore[arg-type]
     value, influence = found.evaluate(y, s)
     days = np.repeat(np.arange(10), N // 10)
     span = block_interval(value, influence, days)
@@ -225,7 +242,9 @@ def test_the_interval_of_profit_is_students_over_days(task: str, y: np.ndarray, 
         ("binary", {**COSTS, "extra": 1.0}, "needs a finite number"),
         ("binary", {**COSTS, "true_negative": float("inf")}, "needs a finite number"),
         ("regression", {"under_prediction": -1.0, "over_prediction": 1.0}, "zero or more"),
-        ("multiclass", COSTS, "no form for task multiclass"),
+        ("multiclass", COSTS, "needs a finite number for each of right, wrong"),
+        ("multiclass", {"right": 1.0}, "for each of right, wrong"),
+        ("multiclass", {"right": 1.0, "wrong": 0.0, "1 for 2": 3.0}, "besides only calls such as `0 as 2`"),
     ],
 )
 def test_a_wrong_cost_table_names_the_remedy(task: str, costs: dict, why: str) -> None:

@@ -68,6 +68,7 @@ def test_a_candidate_is_read_back_from_its_name() -> None:
         ({"refits": ("some",)}, "write expanding"),
         ({"refits": ()}, "write expanding"),
         ({"level": 0.5}, "between 0 and 0.5"),
+        ({"spending": "never"}, "set each_look, or whole_life"),
         ({"folds": 0}, "above zero"),
         ({"half_life": 0.0}, "above zero"),
         ({"lead": 1.0}, "for example 0.01"),
@@ -262,16 +263,38 @@ def test_an_entity_of_several_windows_is_one_observation() -> None:
     assert gain([seen(0.2, week=0), *others[1:2]]).windows == 1
 
 
+def quiet_life(rng: np.random.Generator, looks: int) -> list[Look]:
+    """Looks at a champion that cannot be bettered, on days that share an effect."""
+    life = []
+    for week in range(looks):
+        sums = rng.normal(size=28) * 3.0
+        series = Series(sums.sum() / 280, tuple(sums - sums.mean()), (10.0,) * 28)
+        life.append(replace(seen(0.0, week=week), series={"leader": series}))
+    return life
+
+
+def test_a_level_that_a_whole_life_shares_bounds_any_false_alarm_in_it() -> None:
+    policy, rng = ProbePolicy(spending="whole_life"), np.random.default_rng(12)
+    assert [policy.level_of(look) for look in (1, 2, 9)] == pytest.approx([0.025, 0.05 / 6, 0.05 / 90])
+    assert policy.spent(9) == pytest.approx(0.05 * 0.9)
+    rings = {"whole_life": 0, "each_look": 0}
+    for _ in range(150):
+        life = quiet_life(rng, 8)
+        for spending in rings:
+            agreed = replace(policy, spending=spending)
+            found = [add_up(life[:count], agreed, champion="2", since=START, length=LENGTH) for count in range(1, 9)]
+            rings[spending] += any(one.refit is not None and one.refit.lower > 0.0 for one in found)
+    assert rings["whole_life"] <= stats.binom.ppf(0.999, 150, 0.05)
+    assert rings["each_look"] > stats.binom.ppf(0.999, 150, 0.05)
+    # And a change that is large enough is seen all the same, late in a life too.
+    late = [*quiet_life(rng, 8), seen(0.2, week=8)]
+    assert add_up(late, policy, champion="2", since=START, length=LENGTH).refit.lower > 0.1
+
+
 def test_false_alarms_stay_at_the_level() -> None:
     """No gain, days that share an effect: all spans together act in 5 % of the looks (binomial bounds at 600)."""
     rng, policy, rings = np.random.default_rng(11), ProbePolicy(level=0.05), 0
     for _ in range(600):
-        looks = []
-        for week in range(4):
-            sums = rng.normal(size=28) * 3.0
-            total = sums.sum() / 280
-            series = Series(total, tuple(sums - sums.mean()), (10.0,) * 28)
-            looks.append(replace(seen(0.0, week=week), series={"leader": series}))
-        found = add_up(looks, policy, champion="2", since=START, length=LENGTH).refit
+        found = add_up(quiet_life(rng, 4), policy, champion="2", since=START, length=LENGTH).refit
         rings += found is not None and found.lower > 0.0
     assert stats.binom.ppf(0.001, 600, 0.05) <= rings <= stats.binom.ppf(0.999, 600, 0.05)

@@ -69,7 +69,7 @@ def test_the_name_brings_its_table_along() -> None:
         ({"monitoring": {}}, "metric: profit needs a cost table"),
         ({"monitoring": {"costs": {**COSTS, "threshold": 1.0}}}, "set a score between 0 and 1"),
         ({"monitoring": {"costs": {**COSTS, "treshold": 0.1}}}, "needs a finite number for each of"),
-        ({"task": "multiclass"}, "no form for task multiclass"),
+        ({"task": "multiclass"}, "needs a finite number for each of right, wrong"),
     ],
 )
 def test_what_profit_needs(changes: dict[str, Any], told: str) -> None:

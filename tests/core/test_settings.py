@@ -47,12 +47,34 @@ def test_fairness_and_limits_are_read_from_yaml() -> None:
         ("{task: regression, metric: mae, monitoring: {fairness: {by: [a]}}}", "set it in its unit"),
         ("{task: regression, metric: mae, gate: {calibration_margin: 0}}", "need probabilities: remove them"),
         ("gate: {max_size_mb: -1}", "zero or more"),
+        ("gate: {window: a month}", "is not a duration"),
+        ("gate: {window: 0d}", "set it above zero"),
+        ("gate: {preset: f1_5_percent}", "choose one of better, f1_2_percent"),
+        ("gate: {preset: f1_2_percent}", "is for f1 and the metric is roc_auc"),
+        ("metric: rmse", "rmse is no metric of a binary model: set one of roc_auc"),
+        ("{task: multiclass, monitoring: {metrics: [mae]}}", "mae is no metric of a multiclass model"),
+        ("label: {model: lbl, column: y, max_delay: soon}", "is not a duration"),
         ("end: 2012-12-31", r"end \(2012-12-31\) is before start"),
     ],
 )
 def test_what_does_not_fit_names_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         model(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "min_gain"),
+    [
+        ("gate: {preset: better}", "better", 0.0),
+        ("{metric: f1, gate: {preset: f1_2_percent}}", "relative", 0.02),
+        ("{task: multiclass, metric: f1, gate: {preset: f1_2_percent, min_gain: 0.03}}", "relative", 0.03),
+        ("{metric: accuracy, gate: {preset: accuracy_1_point}}", "absolute", 0.01),
+        ("{task: regression, metric: rmse, gate: {preset: rmse_5_percent, window: 14d}}", "relative", 0.05),
+    ],
+)
+def test_a_preset_of_the_gate_is_what_is_left_out(text: str, rule: str, min_gain: float) -> None:
+    gate = model(text).gate
+    assert (gate.rule, gate.min_gain, gate.significant) == (rule, min_gain, True)
 
 
 def source(**fields: Any) -> SourceSettings:

@@ -218,7 +218,7 @@ def test_the_gate_says_so_too(new_world: Callable[..., World]) -> None:
     [
         ("binary", {"true_positive": 1.0}, "set all"),
         ("regression", COSTS, "under_prediction, over_prediction"),
-        ("multiclass", COSTS, "remove it"),
+        ("multiclass", COSTS, "right, wrong"),
     ],
 )
 def test_a_cost_table_that_does_not_fit_is_refused_when_it_is_read(task: str, costs: dict, why: str) -> None:

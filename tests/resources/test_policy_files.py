@@ -34,18 +34,23 @@ def test_each_policy_changes_what_it_names_and_keeps_the_rest(tmp_path: Path, ow
   retrain: {min_gain: 0.0, budget: 8 per 60d, max_age: never}
   probe: {level: 0.05, refits: [expanding, "2"]}
 - name: strict
-  gate: {confidence: 0.99}
+  gate: {confidence: 0.99, window: 14d}
+- name: points
+  gate: {preset: accuracy_1_point}
 - name: the same
 """
     found = read(tmp_path, own, text)
-    assert list(found) == ["bold", "strict", "the same"]
-    bold, strict, same = found.values()
+    assert list(found) == ["bold", "strict", "points", "the same"]
+    bold, strict, points, same = found.values()
+    assert points.gate is not None
+    assert (points.gate.rule, points.gate.min_gain) == ("absolute", 0.01)
     assert (bold.retrain.min_gain, bold.retrain.budget, bold.retrain.budget_period) == (0.0, 8, timedelta(days=60))
     assert (bold.retrain.age_limit, bold.retrain.cooldown) == (None, own.retrain.cooldown)
     assert isinstance(bold.probe, ProbeSpec)
     assert (bold.probe.level, bold.probe.refits, bold.probe.folds) == (0.05, ("expanding", "2"), own.probe.folds)
     assert isinstance(strict.gate, GateSpec)
-    assert strict.gate.confidence == 0.99
+    assert (strict.gate.confidence, strict.gate_window) == (0.99, timedelta(days=14))
+    assert bold.gate_window == timedelta(days=28)
     assert same == own
     assert bold.retrain.window == own.retrain.window
 

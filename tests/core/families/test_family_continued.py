@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from mlops_assets.core.family_choice import continuation
 from mlops_assets.core.matrix import CannotTrain, FeatureColumn, WrongColumns, encode
+from mlops_assets.core.metrics import metric
 from mlops_assets.core.model import Model, Recipe, fit
 
 COLUMNS = (FeatureColumn("x"), FeatureColumn("z"), FeatureColumn("c", "categorical"))
@@ -97,3 +99,29 @@ def test_without_its_base_or_times_it_is_not_made(champion: Model) -> None:
             fit(recipe, frame, y, base=base)
     with pytest.raises(WrongColumns, match="lacks 'label_available_at'"):
         fit(recipe, frame.drop(columns="label_available_at"), y, base=champion)
+
+
+@pytest.mark.parametrize(
+    ("task", "params"),
+    [
+        ("regression", {"objective": "reg:squarederror"}),
+        ("multiclass", {"objective": "multi:softprob", "num_class": 3}),
+    ],
+)
+def test_a_regression_and_several_classes_go_on_too(task: Any, params: dict[str, Any]) -> None:
+    """The new rows lack a class; what was learnt of it stays."""
+    frame, _ = rows()
+    new = (frame.label_available_at >= CUT).to_numpy()
+    sign = np.where(new, -1.0, 1.0)
+    y = (sign * frame.x + 0.1 * frame.z).to_numpy()
+    if task == "multiclass":
+        y = np.where(new, np.digitize(y, [0.0]), np.digitize(y, [-0.5, 0.5])).astype(float)
+    base = fit(Recipe("xgboost", task, {**PARAMS, **params}, 12, COLUMNS, seed=4), frame[~new], y[~new])
+    made = fit(continuation(base, CUT), frame, y, base=base)
+    assert made.fitted.native.num_boosted_rounds() == 22
+    assert made.fitted.base == base.to_bytes()
+    assert fit(made.recipe, frame, y, base=made).to_bytes() == made.to_bytes()
+    judge = metric("rmse" if task == "regression" else "log_loss")
+    before, after = (judge.score(y[new], one.predict(frame[new])) for one in (base, made))
+    assert after < 0.7 * before
+    assert made.predict(frame).shape == base.predict(frame).shape
