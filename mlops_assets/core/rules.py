@@ -151,10 +151,16 @@ def _unjudgeable(evidence: Evidence) -> Conclusion | None:
 
 
 def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion | None:
-    """The first thing that asks for a change, with its sentences; see the docstring of `policy`."""
+    """The first thing that asks for a change, with its sentences; see the docstring of `policy`.
+
+    A gain whose worth in money is not known asks for nothing, and keeps nothing else from asking.
+    """
+    unknown: Conclusion | None = None
     if evidence.probe is not None:
-        if found := _gain(evidence.probe, policy):
+        found = _gain(evidence.probe, policy)
+        if found is not None and found[0] != "cannot_judge":
             return found
+        unknown = found
     else:
         for kind in ("performance", "drift"):
             reasons = tuple(tell(run, policy) for run in breaches(evidence, policy, history, kind))
@@ -164,7 +170,7 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
         return "retrain", "definition", (evidence.definition,)
     if asked_for := _grown(evidence, policy, history) or _aged(evidence, policy, history, now):
         return asked_for
-    return _novel(evidence, policy, history)
+    return _novel(evidence, policy, history) or unknown
 
 
 def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:

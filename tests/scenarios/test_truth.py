@@ -74,6 +74,27 @@ def test_a_faultless_regression_loses_the_noise_and_no_more() -> None:
     assert loss == pytest.approx(np.sqrt(1.0 + DAY_EFFECT**2))
 
 
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_a_scenario_costs_its_champion_what_its_name_says(task: str) -> None:
+    """By the truth, beside the window before anything changed; in a window, and in the last one."""
+
+    def more(name: str, window: int) -> float:
+        world = scenario(name, task=task, labels=1_000, seed=1)
+        before = FIRST * world.labels
+        first = world.learner(world.rows.x[:before], world.rows.y[:before])
+        oracle = Oracle(world, 10_000)
+        return oracle.loss(first, window) / oracle.loss(first, FIRST) - 1.0
+
+    for name, loss in (("sudden +5 %", 0.05), ("sudden +20 %", 0.2), ("sudden +50 %", 0.5)):
+        assert more(name, CHANGE) == pytest.approx(loss, rel=0.15)
+    gradual = [more("gradual over 6 windows", CHANGE + k) for k in (-1, 2, 5)]
+    assert gradual == pytest.approx([0.0, gradual[1], 0.5], rel=0.15, abs=0.01)
+    assert 0.1 < gradual[1] < 0.4
+    assert more("steady growth", COUNT - 1) >= 0.5
+    assert more("loud drift, unimportant feature", CHANGE) == pytest.approx(0.0, abs=0.01)
+    assert more("one-window shock", CHANGE + 1) == pytest.approx(0.0, abs=0.01)
+
+
 # ---------------------------------------- rules of thumb
 
 
