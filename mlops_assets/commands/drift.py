@@ -59,7 +59,7 @@ def drift(
     from mlops_assets.core.drift import KL_LIMIT, DriftPolicy
     from mlops_assets.resources.drift_files import compare_files
 
-    policy = DriftPolicy.preset(preset)
+    policy = DriftPolicy.of_preset(preset)
     if kl:
         policy = DriftPolicy(**{**policy.to_dict(), "kl": KL_LIMIT})
     with _progress() as progress:

@@ -292,9 +292,10 @@ def category_grid(labels: set[str], n: int) -> FeatureGrid:
     """The grid of a categorical feature from all labels of its reference, `n` rows with a value."""
     if n < MIN_REFERENCE_ROWS:
         return _too_few_values(n)
-    if len(labels) > MAX_CATEGORIES:
+    # With under two values a category the PSI of two samples of one thing is over 0.5.
+    if len(labels) > (most := min(MAX_CATEGORIES, n // 2)):
         return Unjudged(
-            f"the reference has more than {MAX_CATEGORIES:,} categories, as identifiers do",
+            f"the reference has more than {most:,} categories in {n:,} values, as identifiers do",
             "Leave the column out of monitoring, or group its values",
         )
     return CategoryGrid(tuple(sorted(labels)))

@@ -55,7 +55,7 @@ class DriftPolicy:
                 raise ValueError(msg)
 
     @classmethod
-    def preset(cls, name: str) -> Self:
+    def of_preset(cls, name: str) -> Self:
         """`default` (PSI 0.2), `high_stakes` (0.1), `low_stakes` (0.3), `ks` (p < 0.05), `kl` (0.15), `any_feature`."""
         presets: dict[str, dict[str, Any]] = {
             "default": {},

@@ -137,7 +137,7 @@ def early_labels(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> 
     """How labels known early differ from all: by so much a young cohort misleads.
 
     Args:
-        labels: of closed cohorts, all known, shape (n,); numbers (classes have no mean).
+        labels: of closed cohorts, all known, shape (n,); numbers (of classes: `early_classes`).
         delays: hours from event to label, shape (n,).
         days: the day of each event, shape (n,).
         ages: hours.
@@ -145,9 +145,7 @@ def early_labels(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> 
     Raises:
         CannotJudge: there are no labels, or some are not finite.
     """
-    y, hours = np.asarray(labels, dtype=np.float64), np.asarray(delays, dtype=np.float64)
-    if not y.size or not (np.isfinite(y).all() and np.isfinite(hours).all()):
-        raise CannotJudge("early labels need known labels with their delays", "Wait for labels of a closed window")
+    y, hours = _known(labels, delays)
     final = float(y.mean())
     found = []
     for age in ages:
@@ -164,6 +162,31 @@ def early_labels(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> 
             bounds = span.lower, span.upper
         found.append(EarlyLabels(float(age), float(early.mean()), mean, final, mean - final, *bounds))
     return tuple(found)
+
+
+def early_classes(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> tuple[float, tuple[EarlyLabels, ...]]:
+    """The class whose share among early labels differs most from its share of all, and `early_labels` of that share.
+
+    Args:
+        labels: class codes of closed cohorts, all known, shape (n,).
+        delays: as in `early_labels`.
+        days: as in `early_labels`.
+        ages: hours.
+
+    Raises:
+        CannotJudge: as `early_labels`.
+    """
+    y, hours = _known(labels, delays)
+    found = [(code, early_labels(y == code, hours, days, ages)) for code in np.unique(y)]
+    code, early = max(found, key=lambda one: max((abs(each.difference) for each in one[1]), default=0.0))
+    return float(code), early
+
+
+def _known(labels: Any, delays: Any) -> tuple[Array, Array]:
+    y, hours = np.asarray(labels, dtype=np.float64), np.asarray(delays, dtype=np.float64)
+    if not y.size or not (np.isfinite(y).all() and np.isfinite(hours).all()):
+        raise CannotJudge("early labels need known labels with their delays", "Wait for labels of a closed window")
+    return y, hours
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ class Metric:
         if self.of_bounds:
             return CannotJudge(
                 f"{self.name} needs a lower and an upper bound per row and was given {shape}",
-                "Let the model return two quantiles, or judge by mae",
+                "Set monitoring.interval, or judge by mae",
             )
         return CannotJudge(
             f"{self.name} is not defined for {shape}", f"Choose a metric for the task; it has {self.tasks}"

@@ -1,4 +1,4 @@
-"""When performance no longer holds: the policy with its presets, and the verdict on a window.
+"""When performance no longer holds: the policy, limits on further metrics, and the verdict on a window.
 
 Here: limits relative to what the gate saw, and absolute ones. Not here: the report's rows (`performance`), what
 follows from a verdict (`policy`).
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.performance import Estimate, PerformanceRow
@@ -52,24 +52,29 @@ class PerformancePolicy:
             msg = "monitoring.performance.floor_windows must be 1 or more: set it, or remove floor"
             raise ValueError(msg)
 
-    @classmethod
-    def preset(cls, name: str) -> Self:
-        """A named policy on the model's metric.
+    def of(self, limit: MetricLimit) -> Self:
+        """The same policy with the limits of a further metric in place of the main one's."""
+        return replace(self, max_drop_from_previous=None, **asdict(limit))
 
-        `recall_95_percent` (of what the gate saw) and `auc_5_percent_under_previous` are what the defaults have both;
-        `accuracy_0_90` and `f1_0_85_for_3` are absolute limits.
-        """
-        absolute: dict[str, Any] = {"max_drop": None, "max_drop_from_previous": None}
-        presets: dict[str, dict[str, Any]] = {
-            "recall_95_percent": {"max_drop": 0.05, "max_drop_from_previous": None},
-            "auc_5_percent_under_previous": {"max_drop": None, "max_drop_from_previous": 0.05},
-            "accuracy_0_90": {**absolute, "floor": 0.90},
-            "f1_0_85_for_3": {**absolute, "floor": 0.85, "floor_windows": 3},
-        }
-        if name not in presets:
-            msg = f"there is no performance preset {name!r}: choose one of {', '.join(presets)}"
-            raise ValueError(msg)
-        return cls(**presets[name])
+
+@dataclass(frozen=True)
+class MetricLimit:
+    """When a metric beside the main one no longer holds, under `monitoring.limits`; each as in `PerformancePolicy`.
+
+    Attributes:
+        max_drop: largest relative worsening against what the gate saw, off by default; 0.05: recall under 95 % of it.
+        floor: an absolute limit in the metric's unit, off by default.
+        floor_windows: windows in a row that must break the floor, 1 by default.
+    """
+
+    max_drop: float | None = None
+    floor: float | None = None
+    floor_windows: int = 1
+
+    def __post_init__(self) -> None:
+        if self.max_drop is None and self.floor is None:
+            raise ValueError("monitoring.limits: a metric has neither max_drop nor floor: set one, or remove it")
+        PerformancePolicy().of(self)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,14 @@ def performance_holds(
     broken = [limit for limit in limits if _breaks(found, limit, policy, before)]
     limit = broken[0] if broken else limits[0]
     return PerformanceVerdict(not broken, found.value, limit.value, _told(row, found, limit, reference, bool(broken)))
+
+
+def together(main: PerformanceVerdict, further: Sequence[PerformanceVerdict]) -> PerformanceVerdict:
+    """One verdict on several metrics: it holds if all do, and one that is broken is told first, with its numbers."""
+    broken = [one for one in (main, *further) if one.passed is False]
+    rest = [one for one in (main, *further) if one.passed is not False]
+    first = broken[0] if broken else main
+    return replace(first, sentence=". ".join(one.sentence.rstrip(".") for one in (*broken, *rest)))
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-from mlops_assets.core.drift import DriftPolicy
+from mlops_assets.core.drift_settings import Drift, DriftSpec
 from mlops_assets.core.events import DeclaredEvent
 from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy, preset_fields
 from mlops_assets.core.metrics import PROFIT, Metric, ProfitName, metric, metrics_for, profit
-from mlops_assets.core.performance_policy import PerformancePolicy
+from mlops_assets.core.performance_policy import MetricLimit, PerformancePolicy
 from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.rollout import RolloutPolicy
@@ -87,49 +87,6 @@ class ProbeSpec(ProbePolicy):
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class DriftSpec(DriftPolicy):
-    """When a window's inputs or predictions no longer look like the reference: the fields of `DriftPolicy`.
-
-    Attributes:
-        levels: `preset` (default): these limits; `calibrated`: each feature's own, from how much the reference moves
-            by itself; `auto`: calibrated where the reference holds at least 52 windows.
-        reference: what inputs are compared with. `promotion` (default): the rows that the champion was trained on;
-            `season`: the same window a year ago; `2013-01-01/2013-03-31`: these days, both included.
-    """
-
-    levels: Literal["preset", "calibrated", "auto"] = "preset"
-    reference: str = "promotion"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.reference not in ("promotion", "season"):
-            pinned_days(self.reference)
-        if self.reference != "promotion" and self.levels != "preset":
-            raise ValueError(
-                f"drift.levels is {self.levels} and drift.reference {self.reference}: levels are calibrated on the "
-                "rows that the champion was trained on. Set drift.reference to promotion, or drift.levels to preset."
-            )
-
-
-def pinned_days(days: str) -> tuple[date, date]:
-    """The first day of a pinned reference, and the first day after it.
-
-    Raises:
-        ValueError: the text names no days.
-    """
-    first, _, last = days.partition("/")
-    try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1)
-    except ValueError as error:
-        raise ValueError(
-            f"drift.reference is {days!r}: write promotion, season, or two days such as 2013-01-01/2013-03-31."
-        ) from error
-    if end <= start:
-        raise ValueError(f"drift.reference is {days!r} and ends before it begins: write the earlier day first.")
-    return start, end
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class EventSpec(DeclaredEvent):
     """Days that are not like others: the fields of `DeclaredEvent`."""
 
@@ -137,6 +94,11 @@ class EventSpec(DeclaredEvent):
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class PerformanceSpec(PerformancePolicy):
     """When performance no longer holds: the fields of `PerformancePolicy`."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class LimitSpec(MetricLimit):
+    """When a further metric no longer holds: the fields of `MetricLimit`."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -150,6 +112,15 @@ class MonitoringSpec(Settings):
     window: str = Field(default="7d", description="day, week, month or a number of days such as 7d.")
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
+    limits: dict[str, LimitSpec] = Field(
+        default_factory=dict, description="Further metrics -> when they no longer hold: fields of `MetricLimit`."
+    )
+    interval: float | None = Field(
+        default=None,
+        gt=0,
+        le=0.98,  # of 100 rows, the fewest of a reference, no bounds hold more
+        description="Share of the labels that bounds beside each prediction shall hold.",
+    )
     max_skew: float = Field(
         default=0.01,
         ge=0,
@@ -159,7 +130,7 @@ class MonitoringSpec(Settings):
     costs: dict[str, float] = Field(
         default_factory=dict, description="Cost table; with one, profit per row is reported (`core.metrics.profit`)."
     )
-    drift: DriftSpec = Field(default_factory=DriftSpec, description="Fields of `DriftPolicy`.")
+    drift: Drift = Field(default_factory=DriftSpec, description="Fields of `DriftPolicy`.")
     performance: PerformanceSpec = Field(default_factory=PerformanceSpec, description="Fields of `PerformancePolicy`.")
     fairness: FairnessSpec = Field(default_factory=FairnessSpec, description="Fields of `FairnessPolicy`.")
 
@@ -309,15 +280,32 @@ class ModelSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _monitoring_fits_the_task(self) -> ModelSettings:
+        if self.monitoring.interval is not None and self.task != "regression":
+            raise ValueError(f"monitoring.interval is for a regression, and the task is {self.task}: remove it.")
+        known = [*metrics_for(self.task), *([PROFIT] if self.monitoring.costs else [])]
+        for name in self.limits:
+            if name == self.metric or name not in known:
+                others = ", ".join(one for one in known if one != self.metric)
+                where = "the metric's own are under monitoring.performance" if name == self.metric else "it has no such"
+                raise ValueError(f"monitoring.limits names {name}, and {where}: name some of {others}.")
+        return self
+
+    @model_validator(mode="after")
     def _training_fits_the_task(self) -> ModelSettings:
         self.training.check_task(self.task, self.metric)
         return self
 
     @property
+    def limits(self) -> dict[str, LimitSpec]:
+        """Limits of the metrics beside the main one."""
+        return self.monitoring.limits
+
+    @property
     def reported_metrics(self) -> list[Metric]:
         """What the performance report shows: the main metric, the further ones, and profit where costs are set."""
-        costs = self.monitoring.costs
-        further = [metric(name) for name in self.monitoring.metrics if name != self.metric]
+        costs, watched = self.monitoring.costs, [*self.monitoring.metrics, *self.limits]
+        further = [metric(name) for name in dict.fromkeys(watched) if name not in (self.metric, PROFIT)]
         money = [profit(self.task, costs)] if costs and self.metric != PROFIT else []
         return [metric(self.metric), *further, *money]
 

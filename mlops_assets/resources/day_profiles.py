@@ -37,7 +37,7 @@ from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.prediction_steps import SCORE, VERSION, read_scores
+from mlops_assets.resources.prediction_steps import VERSION, read_scores
 from mlops_assets.resources.slice_references import Slices
 from mlops_assets.resources.window_references import Against, reference_of
 from mlops_assets.resources.window_reports import day_states, no_rows, no_version, told_left_out
@@ -184,7 +184,8 @@ def _counted(
     days = sorted(heads)
     places = pd.Index(np.array(days, dtype="datetime64[D]")).get_indexer(pd.Index(rows["_day"].to_numpy()))
     features = profiles_by(against.reference.features.grid, rows, places, len(days))
-    scores = profiles_by(against.reference.scores.grid, rows[[SCORE]], places, len(days))
+    score_grid = against.reference.scores.grid
+    scores = profiles_by(score_grid, rows[list(score_grid.features)], places, len(days))
     slices, sizes = _by_slice(model, rows, places, len(days), against)
     grids = _grids(against)
     return {

@@ -29,7 +29,7 @@ from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.day_profiles import seen
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import Reference, read_days
+from mlops_assets.resources.references import SCORE, Reference, read_days
 from mlops_assets.resources.window_reports import (
     Watched,
     cannot,
@@ -102,14 +102,14 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     drifts = compare(against.reference.features, found.features)
     scores = compare(against.reference.scores, found.scores)
     days = read_days(platform.lake, model.name, version)
-    levels = levels_of(model, version, days, [drift.feature for drift in drifts])
+    levels = levels_of(model, version, against.days or days, [drift.feature for drift in drifts])
     faults = faults_of(drifts, found.features, days)
     inputs = verdict_of(model, drifts, levels)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
     sentences = [*feature_faults.told(faults, window.label(model.timezone)), inputs.reason, found.told]
     inputs = replace(inputs, reason=" ".join(filter(None, sentences)))
-    verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores[0], model)), strict=True)
+    verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
     explained = explain(platform, model, found, drifts=drifts, levels=levels)
@@ -170,12 +170,18 @@ def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[st
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _scores_verdict(scores: FeatureDrift, model: ModelSettings) -> DriftVerdict:
-    """The verdict on the champion's scores, told as that of one distribution and not of one feature among many."""
-    verdict = drift_verdict([scores], model.monitoring.drift)
-    if scores.psi is None or model.monitoring.drift.psi is None:
+def _scores_verdict(scores: Sequence[FeatureDrift], model: ModelSettings) -> DriftVerdict:
+    """The verdict on the champion's scores, told as that of one distribution and not of one feature among many.
+
+    Of several classes each has its own, beside that of the likeliest; the one that moved furthest is told.
+    """
+    verdict = drift_verdict(scores, model.monitoring.drift)
+    known = [(one.psi, one.feature) for one in scores if one.psi is not None]
+    if not known or model.monitoring.drift.psi is None:
         return verdict
-    told = f"The scores' PSI is {scores.psi:.3g} (limit {model.monitoring.drift.psi:g})."
+    psi, name = max(known)
+    whose = f" of class {name.removeprefix(f'{SCORE}_')}" if name != SCORE else ""
+    told = f"The scores' PSI{whose} is {psi:.3g} (limit {model.monitoring.drift.psi:g})."
     return replace(verdict, reason=told)
 
 

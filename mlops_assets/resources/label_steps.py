@@ -22,7 +22,7 @@ import pandas as pd
 from mlops_assets.core.estimation import Estimated, Estimator, Held, estimate_held
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.label_drift import label_drift
-from mlops_assets.core.maturity import MILESTONES, Restated, early_labels, maturity_curve, restated
+from mlops_assets.core.maturity import MILESTONES, Restated, early_classes, early_labels, maturity_curve, restated
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.settings import ModelSettings
@@ -31,7 +31,7 @@ from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import read_estimator, read_labels, score_matrix
+from mlops_assets.resources.references import BOUNDS, read_estimator, read_labels, score_matrix
 
 CURVE_WINDOWS = 4
 """Windows whose events make the label-maturity curve, besides what came after them."""
@@ -39,8 +39,6 @@ PROFIT = "profit"
 SHOWN = 20
 """Windows in a table."""
 _MOVED = {True: "yes", False: "no", None: "not mature"}
-BOUNDS = ("score_lower", "score_upper")
-"""Columns of predictions with the bounds of an interval, where a model writes them."""
 
 
 @dataclass
@@ -172,7 +170,8 @@ def label_maturity(
     """The label-maturity curve of the newest windows and of what came after them, and how early labels differ.
 
     Returns:
-        `sentence`, and where there are labels `curve` (hours, share) and `early`.
+        `sentence`, and where there are labels `curve` (hours, share) and `early`: of the label's mean, or of the
+        share of the class that `early_of` names.
     """
     since = windows[-CURVE_WINDOWS:][0].start
     events = platform.data(model).events(since.astimezone(model.zone).date(), as_of=now, only_times=True)
@@ -183,12 +182,15 @@ def label_maturity(
     told = {"sentence": curve.sentence, "curve": curve.sampled(), "early": []}
     closed = events[EVENT_TIME] <= pd.Timestamp(now - parse_duration(model.label.max_delay))
     known = events[closed & events[LABEL].notna()]
-    if model.task == "multiclass" or known.empty:
+    if known.empty:
         return told
     hours = (known[AVAILABLE_AT] - known[EVENT_TIME]).dt.total_seconds() / 3600.0
     ages = [age for share in MILESTONES if (age := curve.age_of(share)) is not None]
     days = local_days(known[EVENT_TIME], model.timezone)
-    return {**told, "early": [asdict(e) for e in early_labels(known[LABEL], hours, days, ages)]}
+    if model.task != "multiclass":
+        return {**told, "early": [asdict(e) for e in early_labels(known[LABEL], hours, days, ages)]}
+    code, early = early_classes(known[LABEL], hours, days, ages)
+    return {**told, "early_of": f"share of class {code:g}", "early": [asdict(e) for e in early]}
 
 
 def maturity_markdown(found: Mapping[str, Any]) -> str:
@@ -206,7 +208,8 @@ def maturity_markdown(found: Mapping[str, Any]) -> str:
     )
     parts = [found["sentence"], picture]
     if found["early"]:
-        header = ["known by", "share", "mean of these", "mean of all", "difference", "lower", "upper"]
+        of = found.get("early_of", "mean")
+        header = ["known by", "share", f"{of} of these", f"{of} of all", "difference", "lower", "upper"]
         rows = [(f"{e['hours']:.3g} h", *list(e.values())[1:]) for e in found["early"]]
         parts += ["Early labels against all labels of closed days:", markdown_table(rows, header=header)]
     return "\n\n".join(parts)
@@ -296,10 +299,10 @@ def _row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def with_coverage(row: PerformanceRow, rows: pd.DataFrame, model: ModelSettings) -> PerformanceRow:
-    """The same row with the coverage of the predicted bounds, where the model writes two quantiles."""
+    """The same row with the coverage of the predicted bounds, where predictions have any."""
     if not set(BOUNDS) <= set(rows.columns):
         return row
-    known = rows[rows[LABEL].notna()]
+    known = rows[rows[[LABEL, *BOUNDS]].notna().all(axis=1)]
     found = evaluate(
         known[LABEL].to_numpy(), known[[*BOUNDS]].to_numpy(), ["interval_coverage"], blocks_of(model, known)
     )
@@ -312,5 +315,6 @@ def settings_digest(model: ModelSettings) -> str:
     told: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
     # Only where they are set: without them nothing has to be judged again.
     told += [asdict(watched.fairness)] if watched.fairness.by else []
+    told += [sorted(watched.limits)] if watched.limits else []
     told += [watched.performance.blocks] if watched.performance.blocks != "day" else []
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from mlops_assets.core.performance import Estimate, PerformanceRow
-from mlops_assets.core.performance_policy import performance_holds
+from mlops_assets.core.performance_policy import PerformanceVerdict, performance_holds, together
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import gate_value
 from mlops_assets.resources.training_steps import GATE_PREVIOUS, GATE_VALUE
 
 
@@ -34,18 +35,15 @@ def performance_check(
         version: that served in it.
         summaries: of all windows that were judged before, oldest first.
     """
+    policy = model.monitoring.performance
     found = platform.registry.find(model.name, version)
     reference, previous = (
         float(found.tags[tag]) if found and tag in found.tags else None for tag in (GATE_VALUE, GATE_PREVIOUS)
     )
-    verdict = performance_holds(
-        row,
-        model.metric,
-        reference,
-        model.monitoring.performance,
-        previous=previous,
-        before=_mature_before(model, summaries, row.start),
-    )
+    before = _mature_before(model, summaries, row.start, model.metric)
+    verdict = performance_holds(row, model.metric, reference, policy, previous=previous, before=before)
+    if row.mature and row.labelled >= policy.min_rows:
+        verdict = together(verdict, [_further(platform, model, row, version, summaries, name) for name in model.limits])
     return CheckResult(
         name="performance_holds",
         kind="performance",
@@ -58,11 +56,29 @@ def performance_check(
     )
 
 
-def _mature_before(model: ModelSettings, summaries: Sequence[Mapping[str, Any]], start: datetime) -> list[Estimate]:
-    """The main metric in the mature windows that began before this moment."""
+def _further(
+    platform: Platform,
+    model: ModelSettings,
+    row: PerformanceRow,
+    version: int,
+    summaries: Sequence[Mapping[str, Any]],
+    name: str,
+) -> PerformanceVerdict:
+    """Whether a metric of `monitoring.limits` holds, against its value on the rows that the gate saw."""
+    limit = model.limits[name]
+    judge = next(one for one in model.reported_metrics if one.name == name)
+    reference = None if limit.max_drop is None else gate_value(platform.lake, model, version, judge)
+    before = _mature_before(model, summaries, row.start, name)
+    return performance_holds(row, name, reference, model.monitoring.performance.of(limit), before=before)
+
+
+def _mature_before(
+    model: ModelSettings, summaries: Sequence[Mapping[str, Any]], start: datetime, name: str
+) -> list[Estimate]:
+    """A metric in the mature windows that began before this moment."""
     rows = [s["performance"] for s in summaries if datetime.fromisoformat(s["start"]) < start]
     return [
-        Estimate(**row["metrics"][model.metric])
+        Estimate(**row["metrics"][name])
         for row in rows
-        if row["mature"] and row["labelled"] >= model.monitoring.performance.min_rows and model.metric in row["metrics"]
+        if row["mature"] and row["labelled"] >= model.monitoring.performance.min_rows and name in row["metrics"]
     ]

@@ -16,13 +16,14 @@ from typing import Any
 
 import pandas as pd
 
+from mlops_assets.core.accepted import labels_follow_scores
 from mlops_assets.core.events import named
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.performance import PerformanceRow, performance_report
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.reporting import answered
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import Window, parse_duration
+from mlops_assets.core.windows import Window, local_days, parse_duration
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.fairness_report import fairness_markdown, fairness_of
@@ -47,7 +48,7 @@ from mlops_assets.resources.label_steps import (
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.performance_check import performance_check
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.references import score_matrix
+from mlops_assets.resources.references import SCORE, score_matrix
 from mlops_assets.resources.window_reports import (
     Watched,
     cannot,
@@ -154,10 +155,12 @@ def _judge_performance(
     known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
     found = restatement(folder, before, known, keys)
     # Other windows are looked at only where several in a row must break a floor.
-    in_a_row = model.monitoring.performance.floor_windows > 1
+    several = [model.monitoring.performance.floor_windows, *(limit.floor_windows for limit in model.limits.values())]
+    in_a_row = max(several) > 1
     earlier = summaries(platform.lake, model.name, "performance") if in_a_row else []
     check = performance_check(platform, model, row, version, earlier)
-    check = replace(check, sentence=f"{check.sentence} {left_out}") if left_out else check
+    told = [check.sentence, left_out, _label_pattern(model, rows, row)]
+    check = replace(check, sentence=" ".join(filter(None, told)))
     groups, fairness = fairness_of(platform, model, window, row, now)
     summary = {
         **summary_of(window, model, state, [check, *fairness], version=version, rows=row.rows),
@@ -176,6 +179,14 @@ def _judge_performance(
     write_text(folder / "summary.json", json.dumps(summary, indent=1))
     forget_other_labels(folder, state)
     return summary
+
+
+def _label_pattern(model: ModelSettings, rows: pd.DataFrame, row: PerformanceRow) -> str:
+    """Whether labels of a closed window look as if they existed for accepted cases only, where nobody has said so."""
+    if model.label.only_for_accepted or not row.mature:
+        return ""
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    return labels_follow_scores(rows[SCORE], rows[LABEL].notna(), days)
 
 
 def _unjudged(

@@ -37,6 +37,7 @@ from mlops_assets.resources.casting import (
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import bounds_of
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
 
 
@@ -190,6 +191,9 @@ def _score(platform: Platform, model: ModelSettings, version: int, rows: pd.Data
             scored[f"{SCORE}_{index}"] = scores[:, index].astype("float64")
         scores = scores.max(axis=1)
     scored[SCORE] = scores.astype("float64")
+    if (share := model.monitoring.interval) is not None:
+        bounds = bounds_of(platform.lake, model.name, version, scored[SCORE].to_numpy(), share=share)
+        scored[bounds.columns] = bounds.to_numpy()
     scored[VERSION] = version
     return scored
 

@@ -40,6 +40,5 @@ def keep_reference(
     slices = profiled(data, rows, columns=columns, as_of=fitted.known_by)
     write_slices(lake, model.name, version, slices)
     write_outcomes(lake, model, version, gate_rows, scores=scores, columns=columns)
-    # A score of classes is that of the likeliest one. The reference comes last: with it all of them are there.
-    one = scores if scores.ndim == 1 else scores.max(axis=1)
-    write_reference(lake, model.name, version, rows, columns=columns, scores=one)
+    # The reference comes last: with it all of them are there.
+    write_reference(lake, model.name, version, rows, columns=columns, scores=scores)

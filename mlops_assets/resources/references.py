@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.conformal import residual_bounds
 from mlops_assets.core.day_counts import DayCounts
 from mlops_assets.core.drift import Grid, Kind, Profile
 from mlops_assets.core.estimation import Estimator, Outcomes
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.label_drift import label_profile
+from mlops_assets.core.metrics import Metric
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import FeatureColumn
 from mlops_assets.core.windows import local_days
@@ -28,6 +30,8 @@ from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL
 
 SCORE = "score"
+BOUNDS = ("score_lower", "score_upper")
+"""Columns of predictions with the bounds of an interval, where a model has them."""
 SAMPLE = 5_000
 """Rows kept of a reference for the report that people look at."""
 SEED = 13
@@ -62,11 +66,15 @@ def write_reference(
         version: of the model.
         rows: what the version was fitted on.
         columns: its features.
-        scores: of the judged twin on the gate window: scores on rows a model was fitted on are too sure of themselves.
+        scores: of the judged twin on the gate window, shape (n,) or (n, k): scores on rows a model was fitted on are
+            too sure of themselves.
     """
     folder = reference_folder(lake, model, version)
-    scored = pd.DataFrame({SCORE: np.asarray(scores, dtype=np.float64)})
-    numeric: dict[str, Kind] = {SCORE: "numeric"}
+    scored = score_columns(scores)
+    if scores.ndim == 2:
+        # As predictions have it, the score of the likeliest class, before those of all.
+        scored.insert(0, SCORE, scores.max(axis=1).astype(np.float64))
+    numeric: dict[str, Kind] = dict.fromkeys(map(str, scored), "numeric")
     for name, frame, schema in (("features", rows, kinds(columns)), ("scores", scored, numeric)):
         grid = Grid.from_reference(frame, schema)
         write_text(folder / f"{name}.grid.json", grid.to_json())
@@ -198,6 +206,36 @@ def read_estimator(lake: Lake, model: ModelSettings, version: int) -> Estimator:
     held_out = {name: rows[f"{LOSS}{name}"].to_numpy() for name in LOSSES}
     models = {name: Model.from_bytes((folder / f"{name}.error_model.ubj").read_bytes()) for name in LOSSES}
     return LossEstimator(Outcomes(outcomes.labels, outcomes.scores, outcomes.days, held_out), models)
+
+
+def gate_value(lake: Lake, model: ModelSettings, version: int, judge: Metric) -> float | None:
+    """A metric of a version's judged twin on the gate window; None where nobody kept that, or it is undefined there."""
+    path = reference_folder(lake, model.name, version) / "outcomes.parquet"
+    if not path.exists():
+        return None
+    rows = pd.read_parquet(path)
+    try:
+        return judge.score(rows[LABEL].to_numpy(), score_matrix(rows))
+    except CannotJudge:
+        return None
+
+
+def bounds_of(lake: Lake, model: str, version: int, scores: np.ndarray, *, share: float) -> pd.DataFrame:
+    """The bounds of predictions by a version; missing where nobody kept its outcomes.
+
+    Args:
+        lake: where.
+        model: the monitored model.
+        version: of the model.
+        scores: its predictions, shape (n,).
+        share: of the labels that they are to hold.
+    """
+    path = reference_folder(lake, model, version) / "outcomes.parquet"
+    beside = float("nan"), float("nan")
+    if path.exists():
+        rows = pd.read_parquet(path, columns=[LABEL, SCORE])
+        beside = residual_bounds(rows[LABEL].to_numpy(), rows[SCORE].to_numpy(), share)
+    return pd.DataFrame({name: scores + part for name, part in zip(BOUNDS, beside, strict=True)})
 
 
 def score_columns(scores: np.ndarray) -> pd.DataFrame:

@@ -247,6 +247,9 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, duckdb.Error) as error:
+        if "not utf-8 encoded" in str(error):
+            told = f"{path} is not UTF-8. Convert it, for example with `iconv -f latin1 -t utf-8`. Nothing was changed."
+            raise ValueError(told) from error
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise ValueError(
             f"{path} cannot be read: {first}. It may be cut short or still being written: wait, or write it again. "

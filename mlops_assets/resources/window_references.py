@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from mlops_assets.core.day_counts import DayCounts
 from mlops_assets.core.drift import Grid, Profile
 from mlops_assets.core.drift_grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.drift_settings import pinned_days
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.settings import ModelSettings, pinned_days
-from mlops_assets.core.windows import Window, midnight
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window, local_days, midnight
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import SAMPLE, SEED, Reference, kinds, read_reference
@@ -31,11 +33,13 @@ class Against:
         reference: all rows of it.
         slices: the grid of its slices and the profile of each; None where the YAML names none, or why there are none.
         warming_up: why the verdict has to wait, if it has.
+        days: what each of some pinned days held, for levels calibrated on them; None for another reference.
     """
 
     reference: Reference
     slices: Slices | CannotJudge | None = None
     warming_up: str = ""
+    days: DayCounts | None = None
 
 
 def reference_of(platform: Platform, model: ModelSettings, window: Window, version: int) -> Against:
@@ -67,7 +71,11 @@ def reference_of(platform: Platform, model: ModelSettings, window: Window, versi
     reference = replace(
         kept, features=Profile.of(grid, rows), sample=sample[[EVENT_TIME, *(column.name for column in columns)]]
     )
-    return Against(reference, profiled(data, rows, columns=columns, as_of=platform.now(model)))
+    slices = profiled(data, rows, columns=columns, as_of=platform.now(model))
+    if wanted == "season" or model.monitoring.drift.levels == "preset":
+        return Against(reference, slices)
+    days = DayCounts.of(rows, kinds(columns), local_days(rows[EVENT_TIME], model.timezone))
+    return Against(reference, slices, days=days)
 
 
 def _kept_slices(platform: Platform, model: ModelSettings, version: int) -> Slices | CannotJudge | None:

@@ -103,7 +103,9 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
         if name in models or name in RESERVED:
             raise WrongBody(422, f"{name!r} is taken; choose another name", [{"loc": ["name"], "msg": "is taken"}])
         try:
-            kept = await run_in_threadpool(lambda: profiles.register(name, read(), kinds, DriftPolicy.preset(preset)))
+            kept = await run_in_threadpool(
+                lambda: profiles.register(name, read(), kinds, DriftPolicy.of_preset(preset))
+            )
         except WrongTable as error:
             return problem(422, str(error))
         told = {

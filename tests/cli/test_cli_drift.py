@@ -269,6 +269,8 @@ def test_files_that_cannot_be_read_are_named_with_the_remedy(mlops: Mlops, files
     refused(mlops("drift", "old.parquet", "broken.parquet"), "broken.parquet cannot be read", "write it again")
     Path("empty.csv").write_text("", encoding="utf-8")
     refused(mlops("drift", "old.parquet", "empty.csv"), "empty.csv")
+    frame().replace({"country": {"NO": "Norvège"}}).to_csv("latin.csv", index=False, encoding="latin-1")
+    refused(mlops("drift", "latin.csv", "old.parquet"), "latin.csv is not UTF-8", "iconv -f latin1 -t utf-8")
 
 
 def test_too_few_rows_are_refused(mlops: Mlops, files: Path) -> None:

@@ -99,12 +99,13 @@ def test_bad_input_is_refused_with_the_remedy_and_odd_values_are_read_as_missing
 
 # --- sources -----------------------------------------------------------------------------------------------
 
-WEATHER = {f"w{k}": ("events", "weather") for k in range(10)}
+WEATHER = {f"w{k}": ("events", "weather") for k in range(20)}
 OTHERS = {f"e{k}": ("events",) for k in range(30)}
 SOURCES = {**WEATHER, **OTHERS}
 
 
-def test_features_of_one_feed_are_one_finding() -> None:
+def test_twenty_features_of_one_feed_are_one_finding() -> None:
+    assert len(WEATHER) == 20
     assert by_source(set(WEATHER), list(SOURCES), SOURCES) == [("weather", sorted(WEATHER), sorted(WEATHER))]
 
 
@@ -113,9 +114,9 @@ def test_when_everything_moves_it_is_what_everything_comes_from() -> None:
 
 
 def test_what_the_first_source_does_not_explain_goes_to_the_next() -> None:
-    groups = by_source({*list(WEATHER)[:8], "e1", "e2"}, list(SOURCES), SOURCES)
+    groups = by_source({*list(WEATHER)[:16], "e1", "e2"}, list(SOURCES), SOURCES)
     assert [(source, names) for source, names, _ in groups] == [
-        ("weather", sorted(WEATHER)[:8]),
+        ("weather", sorted(list(WEATHER)[:16])),
         ("events", ["e1", "e2"]),
     ]
 
@@ -145,7 +146,7 @@ def test_what_the_model_uses_comes_before_what_moved_further() -> None:
     assert (first.attribution, second.attribution) == (0.15, 0.0)
     assert second.source == "weather"
     assert first.sentence == (
-        "events: 1 of its 40 features have moved, most e1 (psi 0.5, level 0.2); 30% of the champion's gain; they moved "
+        "events: 1 of its 50 features have moved, most e1 (psi 0.5, level 0.2); 30% of the champion's gain; they moved "
         "its mean raw score by +0.15 of +0.2 (log-odds)."
     )
     json.dumps(first.to_dict())
@@ -155,10 +156,10 @@ def test_a_broken_feed_is_told_once_with_all_that_it_did() -> None:
     found = drifts(**{name: 1.0 + k for k, name in enumerate(WEATHER)})
     importance = dict.fromkeys(WEATHER, 0.02)
     (only,) = findings(found, levels(found), importance=importance, sources=SOURCES)
-    assert (only.source, only.feature, only.value) == ("weather", "w9", 10.0)
-    assert only.features == tuple(f"w{k}" for k in range(9, -1, -1))
-    assert only.importance == pytest.approx(0.2)
-    assert only.matters == pytest.approx(0.02 * sum(1.0 + k for k in range(10)) / 0.2)
+    assert (only.source, only.feature, only.value) == ("weather", "w19", 20.0)
+    assert only.features == tuple(f"w{k}" for k in range(19, -1, -1))
+    assert only.importance == pytest.approx(0.4)
+    assert only.matters == pytest.approx(0.02 * sum(1.0 + k for k in range(20)) / 0.2)
     assert only.attribution is None
 
 

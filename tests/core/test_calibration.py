@@ -263,7 +263,7 @@ def test_breaches_of_the_preset_are_what_the_policy_finds() -> None:
     grid = Grid.from_reference(frame)
     drifts = compare(Profile.of(grid, frame), Profile.of(grid, moved))
     for policy in (
-        *(DriftPolicy.preset(name) for name in ("default", "ks", "kl")),
+        *(DriftPolicy.of_preset(name) for name in ("default", "ks", "kl")),
         DriftPolicy(js=0.1, wasserstein=1.0),
     ):
         levels = preset_levels([d.feature for d in drifts], policy)

@@ -274,9 +274,12 @@ def test_unseen_categories_are_counted() -> None:
     assert result.psi > 0.3
 
 
-def test_identifiers_are_refused_by_name() -> None:
-    ids = [f"id{i}" for i in range(10_001)]
+@pytest.mark.parametrize(("distinct", "rows"), [(10_001, 40_000), (900, 900), (451, 900)])
+def test_identifiers_are_refused_by_name(distinct: int, rows: int) -> None:
+    """A text column that names each row is no distribution, also where a file is small."""
+    ids = [f"id{i % distinct}" for i in range(rows)]
     assert "identifiers" in drift(ids, ids).why
+    assert drift([f"id{i % 450}" for i in range(900)], ids).why is None
 
 
 def test_a_column_that_is_gone_is_a_fault() -> None:
@@ -326,7 +329,7 @@ def test_a_column_gone_missing_counts_as_drift_even_if_nothing_else_can_be_judge
     ],
 )
 def test_presets(preset: str, numbers: dict, passed: bool) -> None:
-    assert drift_verdict([found("x", **numbers)], DriftPolicy.preset(preset)).passed is passed
+    assert drift_verdict([found("x", **numbers)], DriftPolicy.of_preset(preset)).passed is passed
 
 
 def test_the_range_is_a_limit_where_it_is_agreed() -> None:
@@ -342,7 +345,7 @@ def test_a_wrong_drift_policy_names_the_remedy() -> None:
     with pytest.raises(ValueError, match="leave it out"):
         DriftPolicy(psi=-1)
     with pytest.raises(ValueError, match="high_stakes"):
-        DriftPolicy.preset("strict")
+        DriftPolicy.of_preset("strict")
 
 
 def test_grids_and_profiles_kept_as_lists_are_still_read() -> None:

@@ -67,6 +67,7 @@ def loss_estimator(seed: int, days: int = 28, per_day: int = 200) -> LossEstimat
 # NannyML 0.13.1 (LightGBM 4.5.0, scikit-learn 1.9.1) on the rows that the functions above make: reference 28 days of
 # 200 rows (seeds 1, 3, 5), one chunk of 30 days of 200 rows (seeds 2, 4, 6). CBPE(metrics=..., chunk_size=6000) and
 # DLE(metrics=["mae", "rmse"], chunk_size=6000), everything else by default; its average_precision is pr_auc here.
+# benchmarks/nannyml_estimates.py computes them again, in an environment that has it.
 NANNYML: dict[tuple[str, float], dict[str, float]] = {
     ("binary", 0.0): {"roc_auc": 0.747577, "pr_auc": 0.526666, "accuracy": 0.711584, "precision": 0.472425,
                       "recall": 0.597207, "f1": 0.527537},

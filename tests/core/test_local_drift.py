@@ -113,7 +113,7 @@ def test_what_moved_as_far_within_the_reference_is_usual() -> None:
 def test_a_p_value_is_a_level_too() -> None:
     moved = SAME.copy()
     moved.loc[moved["carrier"] == "B6", "x"] += 0.5
-    found = look(moved, DriftPolicy.preset("ks"))
+    found = look(moved, DriftPolicy.of_preset("ks"))
     assert [(f.slice, f.feature, f.statistic) for f in found.findings][:1] == [("carrier=B6", "x", "ks_p")]
 
 

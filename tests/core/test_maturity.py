@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from scipy import stats
 
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.maturity import early_labels, maturity_curve, restated
+from mlops_assets.core.maturity import early_classes, early_labels, maturity_curve, restated
 
 NOW = datetime(2013, 1, 11, tzinfo=UTC)
 START = pd.Timestamp("2013-01-01", tz="UTC")
@@ -113,10 +114,18 @@ def test_early_labels_by_hand_and_their_interval_by_simulation() -> None:
     assert np.mean([fast_ones_are_fewer(seed) for seed in range(200)]) == pytest.approx(0.95, abs=0.04)
 
 
+def test_of_classes_the_one_is_told_that_early_labels_mislead_about_most() -> None:
+    # Within two hours: classes 0, 0 and 2 of 0, 0, 1, 1, 2: shares 2/3, 0 and 1/3 against 2/5, 2/5 and 1/5.
+    code, (found,) = early_classes([0, 0, 1, 1, 2], [1, 1, 9, 9, 2], ["a", "a", "b", "b", "b"], [2])
+    assert (code, found.share) == (1.0, 0.6)
+    assert (found.mean, found.final, found.difference) == pytest.approx((0.0, 0.4, -0.4))
+
+
+@pytest.mark.parametrize("judge", [early_labels, early_classes])
 @pytest.mark.parametrize("labels", [[], [1.0, np.nan], [1.0, np.inf]])
-def test_early_labels_need_labels(labels: list) -> None:
+def test_early_labels_need_labels(labels: list, judge: Callable) -> None:
     with pytest.raises(CannotJudge, match="need known labels"):
-        early_labels(labels, [1.0] * len(labels), list(range(len(labels))), [1.0])
+        judge(labels, [1.0] * len(labels), list(range(len(labels))), [1.0])
 
 
 # --- restated ----------------------------------------------------------------------------------------------

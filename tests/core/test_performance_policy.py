@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlops_assets.core.performance import Estimate, PerformanceRow
-from mlops_assets.core.performance_policy import PerformancePolicy, performance_holds
+from mlops_assets.core.performance_policy import MetricLimit, PerformancePolicy, performance_holds, together
 
 
 def window(value: float | None, lower: float | None, upper: float | None, name: str = "roc_auc") -> PerformanceRow:
@@ -93,7 +93,7 @@ def test_the_previous_version_is_a_reference_of_its_own(
     row: PerformanceRow, previous: float | None, passed: bool | None
 ) -> None:
     name = next(iter(row.metrics))
-    policy = PerformancePolicy.preset("auc_5_percent_under_previous")
+    policy = PerformancePolicy(max_drop=None)
     verdict = performance_holds(row, name, 0.9, policy, previous=previous)
     assert verdict.passed is passed
     if passed is False:
@@ -109,8 +109,9 @@ def test_both_relative_limits_are_on_by_default_and_the_stricter_one_bites_first
     assert performance_holds(row, "roc_auc", 0.75, lenient, previous=0.74).passed is False
 
 
-# --- several windows in a row, and presets -----------------------------------------------------------------
+# --- several windows in a row, and several metrics -----------------------------------------------------------------
 
+OFF = PerformancePolicy(max_drop=None, max_drop_from_previous=None)
 LOW, FINE = (Estimate("f1", value, value - 0.01, value + 0.01, 0.005, 900, 30) for value in (0.80, 0.90))
 
 
@@ -119,7 +120,7 @@ LOW, FINE = (Estimate("f1", value, value - 0.01, value + 0.01, 0.005, 900, 30) f
     [([], True), ([LOW], True), ([LOW, FINE], True), ([FINE, LOW, LOW], False), ([LOW, LOW, FINE, LOW], True)],
 )
 def test_f1_must_be_low_three_times_in_a_row(before: list[Estimate], passed: bool) -> None:
-    policy = PerformancePolicy.preset("f1_0_85_for_3")
+    policy = OFF.of(MetricLimit(floor=0.85, floor_windows=3))
     verdict = performance_holds(window(0.80, 0.79, 0.81, "f1"), "f1", None, policy, before=before)
     assert (verdict.passed, verdict.limit) == (passed, 0.85)
     assert "in 3 windows in a row" in verdict.sentence
@@ -128,17 +129,34 @@ def test_f1_must_be_low_three_times_in_a_row(before: list[Estimate], passed: boo
 
 
 @pytest.mark.parametrize(
-    ("preset", "name", "fails"), [("recall_95_percent", "recall", 0.75), ("accuracy_0_90", "accuracy", 0.88)]
+    ("limit", "name", "fails"),
+    [(MetricLimit(max_drop=0.05), "recall", 0.75), (MetricLimit(floor=0.90), "accuracy", 0.88)],
 )
-def test_presets(preset: str, name: str, fails: float) -> None:
-    policy = PerformancePolicy.preset(preset)
+def test_customary_limits(limit: MetricLimit, name: str, fails: float) -> None:
+    policy = OFF.of(limit)
     assert performance_holds(window(fails, fails - 0.01, fails + 0.01, name), name, 0.80, policy).passed is False
     assert performance_holds(window(0.91, 0.90, 0.92, name), name, 0.80, policy).passed is True
 
 
-def test_an_unknown_preset_lists_all() -> None:
-    with pytest.raises(ValueError, match="f1_0_85_for_3"):
-        PerformancePolicy.preset("strict")
+def test_one_verdict_on_several_metrics_names_what_is_broken_first() -> None:
+    policy = PerformancePolicy()
+    main = performance_holds(window(0.75, 0.74, 0.76), "roc_auc", 0.75, policy)
+    low = performance_holds(window(0.70, 0.69, 0.71, "recall"), "recall", 0.80, OFF.of(MetricLimit(max_drop=0.05)))
+    unknown = performance_holds(window(None, None, None, "f1"), "f1", 0.80, OFF.of(MetricLimit(max_drop=0.05)))
+    both = together(main, [unknown, low])
+    assert (both.passed, both.value, both.limit) == (False, 0.70, pytest.approx(0.76))
+    assert both.sentence.startswith("recall 0.7000 in window 2013-01")
+    assert "roc_auc 0.7500" in both.sentence
+    assert "one class" in both.sentence
+    assert together(main, []) == main
+    assert together(main, [unknown]).passed is True
+
+
+def test_a_limit_that_limits_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither max_drop nor floor: set one"):
+        MetricLimit()
+    with pytest.raises(ValueError, match="zero or more"):
+        MetricLimit(max_drop=-0.1)
 
 
 def test_no_windows_in_a_row_is_refused() -> None:

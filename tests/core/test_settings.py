@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,8 +41,49 @@ def test_fairness_and_limits_are_read_from_yaml() -> None:
 
 
 @pytest.mark.parametrize(
+    ("preset", "limits"),
+    [
+        ("high_stakes", {"psi": 0.1}),
+        ("low_stakes", {"psi": 0.3}),
+        ("ks", {"psi": None, "ks_p": 0.05, "chi2_p": 0.05}),
+        ("kl", {"psi": None, "kl": 0.15}),
+        ("any_feature", {"max_share": 0.0}),
+    ],
+)
+def test_a_drift_preset_is_named_in_the_yaml_and_fields_beside_it_win(preset: str, limits: dict) -> None:
+    usual = model().monitoring.drift
+    found = model(monitoring={"drift": {"preset": preset}}).monitoring.drift
+    assert found == replace(usual, preset=preset, **limits)
+    own = model(monitoring={"drift": {"preset": preset, "psi": 0.25, "reference": "season"}}).monitoring.drift
+    assert (own.psi, own.reference, own.max_share) == (0.25, "season", found.max_share)
+
+
+def test_limits_of_further_metrics_are_read_and_their_metrics_reported() -> None:
+    found = model(
+        "monitoring: {metrics: [brier], limits: {recall: {max_drop: 0.05}, f1: {floor: 0.85, floor_windows: 3}}}"
+    )
+    assert [metric.name for metric in found.reported_metrics] == ["roc_auc", "brier", "recall", "f1"]
+    assert (found.limits["recall"].max_drop, found.limits["recall"].floor) == (0.05, None)
+    assert (found.limits["f1"].floor, found.limits["f1"].floor_windows) == (0.85, 3)
+
+
+@pytest.mark.parametrize(
     ("text", "remedy"),
     [
+        (
+            "monitoring: {drift: {preset: strict}}",
+            "no drift preset 'strict': choose one of default, high_stakes",
+        ),
+        (
+            "monitoring: {limits: {roc_auc: {floor: 0.9}}}",
+            "the metric's own are under monitoring.performance",
+        ),
+        ("monitoring: {limits: {rmse: {floor: 0.9}}}", "names rmse, and it has no such: name some of pr_auc, log_loss"),
+        ("monitoring: {limits: {profit: {floor: 0.9}}}", "names profit, and it has no such"),
+        ("monitoring: {limits: {f1: {}}}", "neither max_drop nor floor: set one, or remove it"),
+        ("monitoring: {limits: {f1: {flor: 0.9}}}", "flor"),
+        ("monitoring: {interval: 0.9}", "is for a regression, and the task is binary: remove it"),
+        ("{task: regression, metric: mae, monitoring: {interval: 0.99}}", "less than or equal to 0.98"),
         ("monitoring: {fairness: {by: [a], measure: parity}}", "set one of equalized_odds"),
         ("monitoring: {fairness: {by: [a], group: b}}", "group"),
         ("{task: regression, metric: mae, monitoring: {fairness: {by: [a]}}}", "set it in its unit"),

@@ -39,6 +39,7 @@ SECTIONS = {
     ("models.md", "Monitoring"): settings.MonitoringSpec,
     ("models.md", "Drift"): settings.DriftSpec,
     ("models.md", "Performance"): settings.PerformanceSpec,
+    ("models.md", "Further limits"): settings.LimitSpec,
     ("models.md", "Fairness"): settings.FairnessSpec,
     ("models.md", "Retraining"): RetrainPolicy,
     ("models.md", "Probe"): settings.ProbeSpec,

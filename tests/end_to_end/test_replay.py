@@ -104,6 +104,14 @@ def test_the_second_model_lives_through_two_weeks(parent: Home, replayed: Home) 
     platform = Platform.of(home_of(parent, replayed))
     outcomes = [e for e in platform.ledger.entries(MODEL) if e["kind"] in ("promotion", "rejection")]
     assert len(platform.registry.versions(MODEL)) == len(outcomes)
+    # Its reports are those of a regression: what labels and scores moved by, and how many labels the bounds held.
+    reports = platform.lake.folder("reports", MODEL, "performance")
+    (newest,) = sorted(reports.glob("window=*/summary.json"))[-1:]
+    seen = json.loads(newest.read_text())
+    assert seen["label_drift"]["what"] == "mean"
+    found = seen["performance"]["metrics"]
+    assert found.keys() == {"mae", "rmse", "interval_coverage"}
+    assert 0.8 < found["interval_coverage"]["value"] < 0.97
 
 
 @pytest.mark.slow

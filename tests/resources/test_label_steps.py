@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import brier_score_loss, confusion_matrix
 
-from mlops_assets.core.settings import ONLY_ACCEPTED, ModelSettings
+from mlops_assets.core.settings import ONLY_ACCEPTED, LimitSpec, ModelSettings
 from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.performance_steps import watch_performance
@@ -186,6 +186,30 @@ def test_profit_per_row_is_reported_and_a_new_table_judges_again(drifting: World
     assert watched(drifting).windows == [FIRST, SECOND]
 
 
+def test_limits_on_further_metrics_are_held_against_the_gates_rows(drifting: World) -> None:
+    limits = {"accuracy": LimitSpec(floor=0.99), "brier": LimitSpec(max_drop=0.0)}
+    world = drifting.with_settings(monitoring={"limits": limits})
+    found = watched(world)
+    first = summaries(world)[0]
+    (check,) = first["checks"]
+    assert check["passed"] is False
+    assert (check["value"], check["limit"]) == (first["performance"]["metrics"]["accuracy"]["value"], 0.99)
+    assert check["sentence"].startswith("accuracy 0.")
+    kept = pd.read_parquet(world.home.lake / "references" / "flight_delay" / "version=1" / "outcomes.parquet")
+    assert f"reference {brier_score_loss(kept['label'], kept['score']):.4f}" in check["sentence"]
+    assert "roc_auc 0." in check["sentence"]
+    assert check["sentence"] in found.reason or summaries(world)[1]["checks"][0]["sentence"] in found.reason
+    # Without them it holds as before: these windows are judged again by the main metric alone.
+    assert watched(drifting).windows == [FIRST, SECOND]
+    assert "accuracy" not in summaries(drifting)[0]["checks"][0]["sentence"]
+
+
+def test_a_floor_of_a_further_metric_may_ask_for_several_windows(drifting: World) -> None:
+    world = drifting.with_settings(monitoring={"limits": {"accuracy": LimitSpec(floor=0.99, floor_windows=2)}})
+    watched(world)
+    assert [s["checks"][0]["passed"] for s in summaries(world)] == [True, False]
+
+
 def test_bounds_that_a_model_wrote_are_covered(drifting: World) -> None:
     lake = drifting.platform.lake
     for path in lake.partitions("predictions", "flight_delay", name=BATCH).values():
@@ -202,6 +226,25 @@ def test_a_warning_where_labels_exist_only_for_accepted_cases(drifting: World) -
     assert ONLY_ACCEPTED in found.reason
     assert ONLY_ACCEPTED in found.more["estimates"]
     assert all(ONLY_ACCEPTED in s["checks"][0]["sentence"] for s in summaries(drifting))
+
+
+def test_a_model_whose_labels_follow_its_scores_is_told_to_say_so(drifting: World) -> None:
+    rows = read_scores(drifting.platform, drifting.model, *WEEKS[:2])
+    refused = set(rows.loc[rows[SCORE] > rows[SCORE].median(), "flight_id"])
+    for day in pd.date_range(WEEKS[0], periods=7):
+        change_labels(
+            drifting,
+            day.date(),
+            lambda part: pd.concat(
+                [unlabelled(part[part["flight_id"].isin(refused)]), part[~part["flight_id"].isin(refused)]]
+            ),
+        )
+    drifting.at(WEEKS[1] + timedelta(days=8))
+    watched(drifting)
+    first, second = (summary["checks"][0]["sentence"] for summary in summaries(drifting))
+    assert "Labels are known for 0% of the rows with the highest scores" in first
+    assert "set label.only_for_accepted" in first
+    assert "only_for_accepted" not in second
 
 
 @pytest.mark.slow

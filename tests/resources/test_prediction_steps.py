@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mlops_assets.core.windows import midnight
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import SCORE, VERSION, read_scores, score_days
 from tests.real_slice import WEEKS, World, working_in
 
@@ -35,6 +38,29 @@ def test_each_event_of_a_day_has_one_score_with_version_features_and_their_times
         assert (times.dropna() <= rows.loc[times.notna(), "event_timestamp"]).all()
     champion = reading.platform.registry.load(reading.model.name, 1)
     assert champion.predict(rows).tolist() == pytest.approx(rows[SCORE].tolist(), abs=1e-7)
+
+
+def test_bounds_beside_a_prediction_are_those_of_the_gates_errors(drifting: World) -> None:
+    """A chance, taken for a prediction of the label itself."""
+    monitoring = drifting.model.monitoring.model_copy(update={"interval": 0.8})
+    model = drifting.model.model_copy(update={"monitoring": monitoring})
+    score_days(drifting.platform, model, [DAY])
+    rows = read_scores(drifting.platform, model, DAY, date(2013, 2, 21))
+    kept = pd.read_parquet(drifting.home.lake / "references" / "flight_delay" / "version=1" / "outcomes.parquet")
+    errors = kept["label"] - kept["score"]
+    below, above = np.quantile(errors, [0.1, 0.9])
+    assert (rows["score_lower"] - rows[SCORE]).to_numpy() == pytest.approx(below, abs=0.01)
+    assert (rows["score_upper"] - rows[SCORE]).to_numpy() == pytest.approx(above, abs=0.01)
+    for file in (drifting.home.lake / "references" / "flight_delay" / "version=1").glob("outcomes.*"):
+        file.unlink()
+    score_days(drifting.platform, model, [DAY])
+    rows = read_scores(drifting.platform, model, DAY, date(2013, 2, 21))
+    assert rows[["score_lower", "score_upper"]].isna().all(axis=None)
+    watch_performance(drifting.platform, model)
+    folder = drifting.platform.lake.folder("reports", "flight_delay", "performance", "window=2013-02-18T0500")
+    found = json.loads((folder / "summary.json").read_text())["performance"]["metrics"]["interval_coverage"]
+    assert found["value"] is None
+    assert "there are no rows" in found["why"]
 
 
 def test_without_a_champion_nothing_is_scored(new_world) -> None:

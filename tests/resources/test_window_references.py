@@ -7,10 +7,11 @@ from datetime import date
 
 import pytest
 
-from mlops_assets.core.settings import DriftSpec
+from mlops_assets.core.drift_settings import DriftSpec
 from mlops_assets.core.windows import Window, midnight
+from mlops_assets.resources.drift_findings import levels_of
 from mlops_assets.resources.home import Home
-from mlops_assets.resources.references import read_reference
+from mlops_assets.resources.references import read_days, read_reference
 from mlops_assets.resources.window_references import Against, reference_of
 from tests.real_slice import WEEKS, World, working_in
 
@@ -21,9 +22,11 @@ def reading(drifting_home: Home):
         yield World.of(drifting_home)
 
 
-def found(world: World, reference: str, *, window: str = "7d", days: tuple[date, date] = WEEKS[:2]) -> Against:
+def found(
+    world: World, reference: str, *, window: str = "7d", days: tuple[date, date] = WEEKS[:2], levels: str = "preset"
+) -> Against:
     monitoring = world.model.monitoring
-    drift = replace(monitoring.drift, reference=reference)
+    drift = replace(monitoring.drift, reference=reference, levels=levels)
     monitoring = monitoring.model_copy(update={"drift": drift, "window": window})
     model = world.model.model_copy(update={"monitoring": monitoring})
     start, end = (midnight(day, model.timezone) for day in days)
@@ -81,6 +84,20 @@ def test_pinned_days_after_the_window_are_not_looked_at(reading: World) -> None:
     assert "holds 0 of the 100 rows" in found(reading, "2013-03-01/2013-03-03").warming_up
 
 
+def test_levels_may_be_calibrated_on_pinned_days(reading: World) -> None:
+    """42 days are 42 windows of a day, whatever the champion was trained on."""
+    assert found(reading, "2013-01-07/2013-02-17", window="day").days is None  # nobody asks for levels
+    against = found(reading, "2013-01-07/2013-02-17", window="day", levels="calibrated")
+    assert against.days is not None
+    assert (against.days.first, against.days.n_days) == (date(2013, 1, 7), 42)
+    drift = replace(reading.model.monitoring.drift, levels="calibrated")
+    monitoring = reading.model.monitoring.model_copy(update={"drift": drift, "window": "day"})
+    model, names = reading.model.model_copy(update={"monitoring": monitoring}), list(against.days.kinds)
+    levels = levels_of(model, 1, against.days, names)
+    assert (levels.calibrated, levels.n_windows, levels.season_seen) == (True, 42, False)
+    assert levels_of(model, 1, read_days(reading.platform.lake, "flight_delay", 1), names).n_windows == 48
+
+
 @pytest.mark.parametrize("days", ["last", "2013-01-01", "2013-13-01/2013-14-01"])
 def test_a_reference_that_names_no_days_says_what_to_write(days: str) -> None:
     with pytest.raises(ValueError, match="write promotion, season, or two days such as 2013-01-01/2013-03-31"):
@@ -90,5 +107,5 @@ def test_a_reference_that_names_no_days_says_what_to_write(days: str) -> None:
 def test_days_in_the_wrong_order_and_levels_without_their_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="write the earlier day first"):
         DriftSpec(reference="2013-03-01/2013-01-01")
-    with pytest.raises(ValueError, match=r"Set drift\.reference to promotion"):
+    with pytest.raises(ValueError, match=r"Pin its days, set it to promotion, or drift\.levels to preset"):
         DriftSpec(reference="season", levels="auto")

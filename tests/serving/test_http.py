@@ -266,7 +266,7 @@ def test_drift_of_a_foreign_model_is_that_of_the_command(client: Client, tmp_pat
     for name, frame in {"old": table(), "new": table(5.0, 1)}.items():
         frame.to_parquet(tmp_path / f"{name}.parquet")
     found = compare_files(
-        str(tmp_path / "old.parquet"), str(tmp_path / "new.parquet"), policy=DriftPolicy.preset("default")
+        str(tmp_path / "old.parquet"), str(tmp_path / "new.parquet"), policy=DriftPolicy.of_preset("default")
     )
     by_rows = client.post("/drift/shop", json={"rows": table(5.0, 1).to_dict(orient="records")}).json()
     kind = {"Content-Type": "application/vnd.apache.parquet"}
