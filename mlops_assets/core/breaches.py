@@ -31,6 +31,18 @@ def breaches(evidence: Evidence, policy: RetrainPolicy, history: History, kind: 
     return found
 
 
+def last_failures(evidence: Evidence, history: History) -> list[CheckResult]:
+    """Checks whose newest answer since the last training is a failure, by name.
+
+    Performance is judged windows later than inputs, so the newest answer need not be about the newest window.
+    """
+    answered = history.answered_until
+    judged = {
+        c.name: c for c in evidence.checks if c.passed is not None and (answered is None or c.window_end > answered)
+    }
+    return [judged[name] for name in sorted(judged) if judged[name].passed is False]
+
+
 def _failed_runs(results: list[CheckResult]) -> list[tuple[CheckResult, ...]]:
     runs: list[list[CheckResult]] = [[]]
     for check in results:

@@ -25,6 +25,8 @@ MAX_CATEGORIES = 8
 WIDTH, HEIGHT = 320, 120
 TAIL = 0.005
 """Share of each side that a histogram may leave out at each end; how much it does is said below it."""
+WHOLE = 0.05
+"""Bins narrower than this that hold a whole number hold nothing else."""
 SHOWN_BEYOND = 0.01
 """Share beyond an end from which it has a bar of its own."""
 
@@ -142,10 +144,20 @@ def histogram(grid: NumericGrid, p: Array, q: Array) -> tuple[Array, Array, Arra
     first = [max(int(np.searchsorted(end, TAIL, side="right")) - 1, 0) for end in ends]
     last = [min(int(np.searchsorted(end, 1.0 - TAIL)), end.size - 1) for end in ends]
     low, high = float(grid.edges[min(first)]), float(grid.edges[max(last)])
-    filled = int(np.count_nonzero((p[1:-1] + q[1:-1]) > 0))
-    borders = np.linspace(low, high, min(BARS, max(filled, 1)) + 1)
+    filled = (p[1:-1] + q[1:-1]) > 0
+    borders = np.linspace(low, high, min(BARS, max(int(filled.sum()), 1)) + 1)
+    if filled.sum() > BARS and (room := _around_whole_numbers(grid.edges[:-1][filled], grid.edges[1:][filled])):
+        # Bars that hold as many of them each, or the drawing would have teeth.
+        width = np.ceil((high - low) / BARS)
+        borders = np.ceil(low) - room + width * np.arange(int(np.ceil((high - low + room) / width)) + 1)
     bars = [np.diff(np.interp(borders, grid.edges, end)) for end in ends]
     return borders, bars[0], bars[1]
+
+
+def _around_whole_numbers(left: Array, right: Array) -> float:
+    """How far bins reach around the whole number that each of them holds; 0 if some hold none, or more than one."""
+    room = float((right - left).max())
+    return room if room < WHOLE and bool((np.ceil(left) < right).all()) else 0.0
 
 
 def _histogram(grid: NumericGrid, p: Array, q: Array) -> str:

@@ -108,8 +108,8 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings)
     share = len(findings) / len(judged)
     passed = share <= policy.max_share
-    head = f"{len(findings)} of {len(judged)} features have drifted"
-    head = f"{head} ({share:.0%}, at most {policy.max_share:.0%})"
+    have = "has" if len(findings) == 1 else "have"
+    head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}, at most {policy.max_share:.0%} may)"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
     told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from mlops_assets.core.breaches import breaches, tell
+from mlops_assets.core.breaches import breaches, last_failures, tell
 from mlops_assets.core.evidence import Evidence
 from mlops_assets.core.history import Action, History
 from mlops_assets.core.holding import held_back, quiet
@@ -81,7 +81,7 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     else:
         wanted = ("retrain", "first_model", ("There is no champion yet.",))
     if wanted is None:
-        return "wait", "nothing", _calm(evidence, policy, now)
+        return "wait", "nothing", _calm(evidence, policy, history, now)
     action, rule, reasons = wanted
     if action == "cannot_judge":
         return wanted
@@ -243,7 +243,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _calm(evidence: Evidence, policy: RetrainPolicy, now: datetime) -> tuple[str, ...]:
+def _calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> tuple[str, ...]:
     """Why nothing is asked for."""
     failed = [c for c in evidence.newest if c.passed is False]
     judged = sum(c.passed is not None for c in evidence.newest)
@@ -252,9 +252,11 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, now: datetime) -> tuple[str
         refit = evidence.probe.refit
         if policy.price_money is not None and refit is not None and refit.lower > policy.min_gain:
             head += f" {_worth(refit, policy)}"
-        elif failed:
-            names = ", ".join(sorted({c.name for c in failed}))
-            head += f" {names} failed in window {evidence.window}; nothing that was tried is surely worth its price."
+        elif open_failures := last_failures(evidence, history):
+            told = ", ".join(f"{c.name} failed in window {c.window}" for c in open_failures)
+            head += f" {told}; nothing that was tried is surely worth its price of {policy.min_gain:.1%}."
+        elif refit is not None and refit.lower > 0.0:
+            head += f" That is not surely more than the price of a training, {policy.min_gain:.1%}."
     elif failed:
         told = "; ".join(
             f"{c.name} failed in window {c.window}, and {policy.breaches_needed(c.kind)} in a row "

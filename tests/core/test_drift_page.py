@@ -84,3 +84,12 @@ def test_the_bars_hold_the_shares() -> None:
         exact = np.histogram(values, borders)[0] / len(values)
         assert bars == pytest.approx(exact, abs=0.005)
     assert min(ref.sum(), cur.sum()) > 0.97
+
+
+def test_bars_of_whole_numbers_hold_as_many_of_them_each() -> None:
+    ages = pd.DataFrame({"age": np.repeat(np.arange(18, 90), 40)})  # 72 values, as often each: a flat drawing
+    grid = Grid.from_reference(ages)
+    counts = Profile.of(grid, ages).counts["age"] / len(ages)
+    borders, ref, _ = histogram(grid.features["age"], counts, counts)
+    assert ref == pytest.approx(np.full(36, 1 / 36))
+    assert (f"{borders[0]:.4g}", f"{borders[-1]:.4g}") == ("18", "90")
