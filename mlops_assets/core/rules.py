@@ -253,7 +253,8 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: date
         if policy.price_money is not None and refit is not None and refit.lower > policy.min_gain:
             head += f" {_worth(refit, policy)}"
         elif open_failures := last_failures(evidence, history):
-            told = ", ".join(f"{c.name} failed in window {c.window}" for c in open_failures)
+            windows = {c.window: [f.name for f in open_failures if f.window == c.window] for c in open_failures}
+            told = ", ".join(f"{', '.join(names)} failed in window {window}" for window, names in windows.items())
             head += f" {told}; nothing that was tried is surely worth its price of {policy.min_gain:.1%}."
         elif refit is not None and refit.lower > 0.0:
             head += f" That is not surely more than the price of a training, {policy.min_gain:.1%}."
