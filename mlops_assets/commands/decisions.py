@@ -50,13 +50,15 @@ def decisions(
 
     With --json each entry has its evidence, policy and counterfactuals.
     """
-    entries = Record(Home.from_environment().ledger).entries(known_model(model))[-limit:]
+    home = Home.from_environment()
+    entries = Record(home.ledger).entries(known_model(model))[-limit:]
     if as_json:
         say_json(entries)
     elif not entries:
         say(f"Nothing has been decided about {model} in this home yet.")
     else:
-        say(f"{model}: the newest {len(entries)}, times in UTC. mlops explain ID says more of a decision.")
+        clocks = " by the data's clock, what people said by the wall's" if home.settings.clock == "data" else ""
+        say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
         for entry in entries:
             what, rule, reason = told(entry)
             by = f" by the rule {escape(rule)}" if rule else ""

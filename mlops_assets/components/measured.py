@@ -1,15 +1,18 @@
-"""A wrapper around the body of an asset that measures what it costs.
+"""What the materializations of assets have in common: their cost, numbers and paths that fit the page.
 
-Here: putting the cost on each materialization and on record. Not here: measuring (`resources.costs`).
+Here: a wrapper that puts the cost on each materialization and on record, and values as a person reads them. Not here:
+measuring (`resources.costs`).
 """
 
 from collections.abc import Callable, Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.resources.costs import Cost, Costs, Meter
+from mlops_assets.resources.home import Home
 
 MIB = 2**20
 
@@ -54,3 +57,8 @@ def _metadata(cost: Cost) -> dict[str, Any]:
 def readable(value: Any) -> Any:
     """A number with the digits that a person reads; the report's files have all of them."""
     return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def path_in(home: Home, path: str | Path) -> dg.PathMetadataValue:
+    """A path as seen from the home: Dagster never breaks a path, and a long one would push the reason off the page."""
+    return dg.MetadataValue.path(Path(path).resolve().relative_to(home.root.resolve()).as_posix())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured, readable
+from mlops_assets.components.measured import measured, path_in, readable
 from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
@@ -162,7 +162,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "windows": ", ".join(watched.windows),
                 "top_features": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
-                **({"report": dg.MetadataValue.path(str(watched.html))} if watched.html else {}),
+                **({"report": path_in(platform.home, watched.html)} if watched.html else {}),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
                 **{name: readable(number) for name, number in watched.numbers.items()},
             },
@@ -232,7 +232,10 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
         report = told(platform, model, looked)
         yield dg.MaterializeResult(
             asset_key=spec.key,
-            metadata={name: dg.MetadataValue.md(text) for name, text in report.metadata.items()},
+            metadata={
+                **{name: dg.MetadataValue.md(text) for name, text in report.metadata.items()},
+                **{name: readable(number) for name, number in report.numbers.items()},
+            },
         )
         if report.passed is not None:
             yield dg.AssetCheckResult(
@@ -241,6 +244,7 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
                 passed=report.passed,
                 severity=dg.AssetCheckSeverity.WARN,
                 description=report.sentence,
+                metadata={name: readable(number) for name, number in report.numbers.items()},
             )
 
     return probe

@@ -8,13 +8,15 @@ by itself, from the UI too.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured, readable
+from mlops_assets.components.measured import measured, path_in, readable
 from mlops_assets.core.families import family_called
+from mlops_assets.core.plain import moment, span_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.catalogue import tests_of
 from mlops_assets.resources.platform import DBT_PROJECT, Platform
@@ -92,11 +94,13 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             metadata={
                 "reason": dg.MetadataValue.md(_asked_for(context, platform, model)),
                 "dagster/row_count": prepared["rows"],
-                "events": f"{prepared['first_event']} to {prepared['last_event']}",
-                "labels_known_before": prepared["known_by"],
-                "gate_window": f"{prepared['gate_start']} to {prepared['gate_end']}",
-                "label_mean": readable(prepared["label_mean"]),
-                "path": dg.MetadataValue.path(prepared["path"]),
+                "events": span_told(prepared["first_event"], prepared["last_event"]),
+                "labels_known_before": f"{moment(prepared['known_by']):%Y-%m-%d %H:%M} UTC",
+                "gate_window": span_told(prepared["gate_start"], prepared["gate_end"]),
+                # Classes are codes, and codes have no mean.
+                **({} if model.task == "multiclass" else {"label_mean": readable(prepared["label_mean"])}),
+                # The whole hash would widen the page: this much of it is one file, for the shell and for DuckDB.
+                "path": path_in(platform.home, Path(prepared["path"]).with_name(f"{prepared['sha256'][:16]}*.parquet")),
             },
         )
 
@@ -166,7 +170,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
                 f"validation_{model.metric}": readable(tuned.validation_score),
                 "trials": len(tuned.trials),
                 "rounds": tuned.recipe.rounds,
-                "params": dg.MetadataValue.json(dict(tuned.recipe.params)),
+                "params": dg.MetadataValue.json({name: readable(value) for name, value in tuned.recipe.params.items()}),
                 "importance": dg.MetadataValue.md(_importance_table(trained)),
                 "plot": dg.MetadataValue.md(_importance_plot(trained)),
                 **_families_metadata(record),
@@ -224,7 +228,7 @@ def _importance_plot(trained: "Model", top: int = 15) -> str:
     from mlops_assets.core.svg import markdown_bars
 
     bars = [(name.split("__", 1)[-1], share) for name, share in list(trained.importance().items())[:top]]
-    return markdown_bars(bars, limit=None, title="Share of the total gain of all splits")
+    return markdown_bars(bars, limit=None, title="Importance: share of the total gain of all splits")
 
 
 def _families_metadata(record: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +267,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
-        card = dg.MetadataValue.path(str(card_file(platform.lake, model.name, judged.version)))
+        card = path_in(platform.home, card_file(platform.lake, model.name, judged.version))
         yield dg.MaterializeResult(
             asset_key=spec.key, metadata={**_verdict_metadata(model, judged), "model_card": card}
         )
@@ -333,12 +337,12 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             data_version=dg.DataVersion(outcome["sha256"]),
             metadata={
+                "reason": dg.MetadataValue.md(outcome["reason"]),
                 "version": outcome["version"],
                 "previous": outcome["previous"] or "none",
-                "reason": dg.MetadataValue.md(outcome["reason"]),
-                "fitted_on_labels_until": outcome["fitted_until"],
+                "fitted_on_labels_until": f"{moment(outcome['fitted_until']):%Y-%m-%d %H:%M} UTC",
                 "seconds_from_evidence": time_to_retrain(context, platform, model, outcome["version"]),
-                "model_card": dg.MetadataValue.path(str(card_file(platform.lake, model.name, outcome["version"]))),
+                "model_card": path_in(platform.home, card_file(platform.lake, model.name, outcome["version"])),
             },
         )
 

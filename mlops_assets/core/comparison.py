@@ -214,8 +214,8 @@ def twin_agrees(judged_scores: Any, shipped_scores: Any, correlation: float = 0.
     found = _correlation(judged, shipped)
     agrees = found >= correlation
     sentence = (
-        f"on {n:,} rows the refit's scores have a correlation of {found:.3f} with its judged twin's "
-        f"({'at least' if agrees else 'under'} the agreed {correlation:g})"
+        f"the refit that ships scores {n:,} rows {'like' if agrees else 'unlike'} the judged model "
+        f"(correlation {found:.3f}, at least {correlation:g} agreed)"
     )
     return TwinCheck(agrees, found, n, sentence)
 

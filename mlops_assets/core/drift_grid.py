@@ -296,7 +296,7 @@ def category_grid(labels: set[str], n: int) -> FeatureGrid:
     if len(labels) > (most := min(MAX_CATEGORIES, n // 2)):
         return Unjudged(
             f"the reference has more than {most:,} categories in {n:,} values, as identifiers do",
-            "Leave the column out of monitoring, or group its values",
+            "Leave the column out (--ignore, or a model's exclude), or group its values",
         )
     return CategoryGrid(tuple(sorted(labels)))
 

@@ -150,7 +150,8 @@ def _note(
 ) -> str:
     told = [
         f"Drawn from samples of {n_reference:,} reference and {n_current:,} current rows; colours change at "
-        f"PSI {limit:g}. The numbers that decide are computed on all rows, see the drift report."
+        f"PSI {limit:g}. Only the features that moved most are drawn, so the share that Evidently counts as drifted "
+        "means nothing; the numbers that decide are computed on all rows and features, and stand above."
     ]
     told += [f"Without a value in one of the samples: {', '.join(empty)}."] if empty else []
     told += [f"The same value throughout: {', '.join(constant)}."] if constant else []

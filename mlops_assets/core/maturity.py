@@ -65,12 +65,19 @@ class MaturityCurve:
     def sentence(self) -> str:
         """What people read."""
         ages = {share: self.age_of(share) for share in MILESTONES}
-        told = [f"{s:.0%} are {'never known' if a is None else f'known after {a:.3g} h'}" for s, a in ages.items()]
+        told = [f"{s:.0%} are {'never known' if a is None else f'known after {age_told(a)}'}" for s, a in ages.items()]
         missing = 1.0 - self.share[-1]
         return (
-            f"Of the labels {', '.join(told)}, and {missing:.1%} are unknown after {self.ages[-1]:.3g} h. Now "
+            f"Of the labels {', '.join(told)}, and {missing:.1%} are unknown after {age_told(self.ages[-1])}. Now "
             f"{self.unlabelled:,} of {self.events:,} events have no label."
         )
+
+
+def age_told(hours: float) -> str:
+    """An age as people say it: `45 min`, `6.1 h`, `122 days`."""
+    if hours < 1.0:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.2g} h" if hours < 10.0 else f"{hours:.0f} h" if hours < 72.0 else f"{hours / 24:.0f} days"
 
 
 def maturity_curve(event_times: Any, label_available_at: Any, *, now: datetime) -> MaturityCurve:

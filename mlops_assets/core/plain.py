@@ -1,6 +1,7 @@
 """Plain values: what evidence, policies and decisions are on record.
 
-Here: canonical JSON, values and times as plain ones and back, lengths of time in words. Not here: what is recorded.
+Here: canonical JSON, values and times as plain ones and back, moments and lengths of time in words. Not here: what is
+recorded.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def moment(value: str | datetime) -> datetime:
         msg = f"{value} has no time zone: write times with an offset, for example 2013-05-01T00:00:00+00:00"
         raise ValueError(msg)
     return found.astimezone(UTC)
+
+
+def span_told(start: str | datetime, end: str | datetime) -> str:
+    """Two moments in words: `2013-10-04 04:00 to 2013-11-01 04:00 UTC`."""
+    return f"{moment(start):%Y-%m-%d %H:%M} to {moment(end):%Y-%m-%d %H:%M} UTC"
 
 
 def days_of(length: timedelta) -> str:

@@ -96,12 +96,20 @@ class Lives:
         return {
             "rows": len(rows),
             "labelled_rows": len(known),
-            "label_mean": float(y.mean()) if len(known) else None,
+            "label_mean": self._label_level(y),
             "static": self._metric(y, static.predict(known)),
             "auto": self._metric(y, score_matrix(known)),
             "always": self._metric(y, always.predict(known)),
             "champion_version": record["champion_version"],
         }
+
+    def _label_level(self, y: np.ndarray) -> float | None:
+        """The labels' mean; of classes, whose codes have none, the share of the most frequent one."""
+        if not y.size:
+            return None
+        if self.model.task == "multiclass":
+            return float(np.unique(y, return_counts=True)[1].max() / y.size)
+        return float(y.mean())
 
     def _metric(self, y: np.ndarray, scores: np.ndarray) -> float | None:
         try:

@@ -35,6 +35,10 @@ TOP_FEATURES = 20
 """Features shown at once in the heat map; the rest is folded away."""
 LONG = 16
 """More periods than this: cells lose their numbers, and waits in a row for the same cause are told as one."""
+_LABEL_WORDS = {
+    "binary": ("Label rate (share of positives)", "label rate"),
+    "multiclass": ("Share of the most frequent class", "largest class"),
+}
 _EVERY = {"day": "day", "week": "week", "month": "month"}
 
 
@@ -43,7 +47,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
 
     Args:
         replay: the content of `replay.json`: `model`, `metric`, `task`, `greater_is_better`, `periods` (each
-            with `start`, `end` (ISO, half-open), `label`, `rows`, `labelled_rows`, `label_mean`, the metric
+            with `start`, `end` (ISO, half-open), `label`, `rows`, `labelled_rows`, `label_mean` (of classes the share
+            of the most frequent one), the metric
             of the lives `static`, `auto` and `always`, `checks` name -> passed, `decision`, `rule`,
             `reason`, `retrained`, `promoted`, `champion_version` (the version that scored the period),
             `verdict_reason`), `summary`, and optionally `changes` (see `changes.found`). None stands for what is not
@@ -61,10 +66,10 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     periods = with_outcomes(replay)
     metric, places = metric_name(replay["metric"]), decimals(replay)
     better = "higher is better" if replay["greater_is_better"] else "lower is better"
-    as_share = replay.get("task") == "binary"
+    label, label_heading = _LABEL_WORDS.get(str(replay.get("task")), ("Mean of the label", "label mean"))
+    as_share = replay.get("task") in _LABEL_WORDS
     drift = list(details.get("drift") or ())
     windows = drift_windows(periods, drift)
-    label = "Label rate (share of positives)" if as_share else "Mean of the label"
     every = _EVERY.get(str(_mapping(details.get("settings")).get("every")), "period")
     page: str = template("report.html.j2", package="mlops_assets.replay").render(
         model=replay["model"],
@@ -87,7 +92,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         heat_top=TOP_FEATURES,
         checks=check_rows(periods),
         rows=[_number_row(p, places, as_share) for p in periods],
-        label_heading="label rate" if as_share else "label mean",
+        label_heading=label_heading,
         every=every,
         notes=_texts(details.get("notes")),
         facts=[(name, _pairs(details.get(key))) for name, key in (("Settings", "settings"), ("Versions", "versions"))],

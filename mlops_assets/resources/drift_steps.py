@@ -130,7 +130,8 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
         return None
     html = folder_of(platform.lake, model.name, "drift", newest.window) / "report.html"
     page = _evidently(newest.reference, newest.rows, [drift for drift in _top(newest) if drift.kind])
-    write_text(html, page.replace("<body>", f"<body>{newest.explained.html()}", 1))
+    reason = " ".join(check["sentence"] for check in newest.summary["checks"])
+    write_text(html, page.replace("<body>", f"<body>{newest.explained.html(reason)}", 1))
     return html
 
 
@@ -215,4 +216,8 @@ def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Windo
 
     # Without the view's name in front: it is in the table, and the picture has little room.
     bars = [(drift.feature.split("__", 1)[-1], drift.psi or 0.0) for drift in top]
-    return markdown_bars(bars, limit=model.monitoring.drift.psi, title=f"PSI in {window.label(model.timezone)}")
+    return markdown_bars(
+        bars,
+        limit=model.monitoring.drift.psi,
+        title=f"Population stability index (PSI) in {window.label(model.timezone)}",
+    )

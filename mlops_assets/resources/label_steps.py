@@ -22,7 +22,15 @@ import pandas as pd
 from mlops_assets.core.estimation import Estimated, Estimator, Held, estimate_held
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.label_drift import label_drift
-from mlops_assets.core.maturity import MILESTONES, Restated, early_classes, early_labels, maturity_curve, restated
+from mlops_assets.core.maturity import (
+    MILESTONES,
+    Restated,
+    age_told,
+    early_classes,
+    early_labels,
+    maturity_curve,
+    restated,
+)
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.settings import ModelSettings
@@ -153,7 +161,16 @@ def label_drift_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any
         return f"Cannot judge, because {cannot['why']}. {cannot['remedy']}." if cannot else "No window was judged yet."
     header = ["window", "of", "value", "lower", "upper", "in the reference", "PSI", "moved"]
     rows = [
-        (s["window"], d["what"], d["value"], d["lower"], d["upper"], d["reference"], d["psi"], _MOVED[d["moved"]])
+        (
+            s["window"],
+            d["what"],
+            d["value"],
+            d["lower"],
+            d["upper"],
+            d["reference"],
+            round(d["psi"], 4),
+            _MOVED[d["moved"]],
+        )
         for s in known[-SHOWN:]
         for d in (s["label_drift"],)
     ]
@@ -202,15 +219,15 @@ def maturity_markdown(found: Mapping[str, Any]) -> str:
     # Without the last age, which is far to the right of the others.
     points = found["curve"][:-1]
     picture = markdown_lines(
-        [f"{age:.3g} h" for age, _ in points],
+        [age_told(age) for age, _ in points],
         {"share known": [share for _, share in points]},
-        title="Labels known by age of the event",
+        title="Share of the labels known, by age of the event",
     )
     parts = [found["sentence"], picture]
     if found["early"]:
         of = found.get("early_of", "mean")
         header = ["known by", "share", f"{of} of these", f"{of} of all", "difference", "lower", "upper"]
-        rows = [(f"{e['hours']:.3g} h", *list(e.values())[1:]) for e in found["early"]]
+        rows = [(age_told(e["hours"]), *list(e.values())[1:]) for e in found["early"]]
         parts += ["Early labels against all labels of closed days:", markdown_table(rows, header=header)]
     return "\n\n".join(parts)
 
@@ -264,6 +281,8 @@ def metric_plot(name: str, summaries: Sequence[dict[str, Any]], *, title: str) -
     values = [s["performance"]["metrics"].get(name, {}) for s in summaries]
     estimates = [estimate_in(s, name).value for s in summaries]
     series = {name: [value.get("value") for value in values]}
+    if any(value.get("lower") is not None for value in values):
+        title = f"{title} with its 95 % interval"
     if any(estimate is not None for estimate in estimates):
         series["estimate"] = estimates
         title = f"{title}; estimate: before labels, if the relation holds"

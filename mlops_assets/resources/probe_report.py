@@ -19,6 +19,7 @@ from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.probing import Looked, read_looks
 
 SHOWN = 12
+_LOSS = "Loss: how far the metric is from a faultless model's (1 - AUC, RMSE, log loss); less is better."
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class ProbeReport:
 
     Attributes:
         metadata: Markdown by name.
+        numbers: of the newest window, and what they are held against; Dagster draws them over the materializations.
         passed: whether the champion is best; None where the probe cannot say.
         sentence: what was found.
     """
 
     metadata: dict[str, str]
+    numbers: dict[str, float]
     passed: bool | None
     sentence: str
 
@@ -44,10 +47,11 @@ def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeRepor
     sentence = found.sentence if found else "The champion has not been looked at yet."
     metadata = {"reason": sentence}
     if looks:
-        metadata["by_window"] = markdown_table(
+        table = markdown_table(
             [_row(one) for one in looks],
-            header=["window", "champion", "its loss", "followed", "gain", "gain, share of loss"],
+            header=["window", "champion", "its loss", "best refit before it", "gain", "gain, share of loss"],
         )
+        metadata["by_window"] = f"{table}\n\n{_LOSS}"
         metadata["losses"] = _losses(looks[-1])
         bars = [(one.window, 100 * one.series["leader"].gain / one.champion_loss) for one in looks if _has_gain(one)]
         metadata["plot"] = markdown_bars(
@@ -61,7 +65,15 @@ def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeRepor
         )
     if looked.unjudged:
         metadata["not_judged"] = "; ".join(looked.unjudged)
-    return ProbeReport(metadata, _is_best(gains, model.retrain), sentence)
+    return ProbeReport(metadata, _numbers(looks, model.retrain), _is_best(gains, model.retrain), sentence)
+
+
+def _numbers(looks: Sequence[Look], policy: RetrainPolicy) -> dict[str, float]:
+    """The best refit's gain in the newest window that has one, as a share of the champion's loss, and its price."""
+    known = [one for one in looks if _has_gain(one)]
+    if not known:
+        return {}
+    return {"gain": known[-1].series["leader"].gain / known[-1].champion_loss, "limit": policy.min_gain}
 
 
 def _is_best(gains: Sequence[Gain], policy: RetrainPolicy) -> bool | None:

@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from mlops_assets.commands import running
 from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
-from mlops_assets.resources.home import Home
+from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.record import Record
 
 Mlops = Callable[..., Result]
@@ -42,6 +42,13 @@ def test_decisions_shows_time_what_rule_and_reason(mlops: Mlops, home: Home) -> 
     assert "There is no champion yet." in shown
     assert "promotion of version 3" in shown
     assert "It is better [by 0.02]." in shown
+
+
+def test_decisions_say_where_two_clocks_are_at_work(mlops: Mlops, home: Home) -> None:
+    Record(home.ledger).append("flight_delay", {"kind": "decision", **made().to_dict()})
+    assert "data's clock" not in mlops("decisions", "flight_delay").stdout
+    home.configure(HomeSettings(clock="data"))
+    assert "by the data's clock, what people said by the wall's" in mlops("decisions", "flight_delay").stdout
 
 
 def test_decisions_as_json_is_the_record_and_limit_keeps_the_newest(mlops: Mlops, home: Home) -> None:

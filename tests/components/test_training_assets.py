@@ -38,6 +38,15 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     assert version.run_id in made["challenger"].metadata["mlflow_run"].value
     for step, told in (("challenger", "importance"), ("evaluation", "rules"), ("evaluation", "slices")):
         assert made[step].metadata[told].value.startswith("|")
+    prepared = drifting.platform.record(MODEL, "training_set")
+    (file,) = drifting.home.root.glob(made["training_set"].metadata["path"].value)
+    assert str(file) == prepared["path"]
+    assert made["training_set"].metadata["gate_window"].value == "2013-02-04 05:00 to 2013-03-04 05:00 UTC"
+    assert all(
+        len(f"{value}") < 10
+        for value in made["challenger"].metadata["params"].data.values()
+        if value != "binary:logistic"
+    )
     # What a person sees first: the decision's reason, the gate's, and each with its picture.
     decision = drifting.ledger("decision")[-1]["id"]
     assert made["training_set"].metadata["reason"].value.endswith(f"`mlops explain {decision}`")

@@ -137,6 +137,8 @@ def test_a_refit_close_to_its_twin_agrees_and_a_shuffled_one_does_not() -> None:
 def test_the_twins_agreement_is_pearsons_correlation() -> None:
     one, other = RNG.standard_normal((2, 50))
     assert twin_agrees(one, other).correlation == pytest.approx(np.corrcoef(one, other)[0, 1])
+    told = twin_agrees([0.1, 0.2, 0.4], [0.1, 0.2, 0.4]).sentence
+    assert told == "the refit that ships scores 3 rows like the judged model (correlation 1.000, at least 0.5 agreed)"
 
 
 def test_a_refit_that_is_surer_of_rows_it_has_seen_agrees() -> None:

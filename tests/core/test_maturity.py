@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.maturity import early_classes, early_labels, maturity_curve, restated
+from mlops_assets.core.maturity import age_told, early_classes, early_labels, maturity_curve, restated
 
 NOW = datetime(2013, 1, 11, tzinfo=UTC)
 START = pd.Timestamp("2013-01-01", tz="UTC")
@@ -36,6 +36,11 @@ def test_the_curve_by_hand() -> None:
     assert (curve.known_by(0.5), curve.known_by(3.0), curve.known_by(9.0)) == pytest.approx((0.0, 1 / 2, 3 / 4))
     assert (curve.age_of(0.5), curve.age_of(0.95)) == (2.0, None)
     assert "50% are known after 2 h, 95% are never known, and 25.0% are unknown after 5 h" in curve.sentence
+
+
+def test_ages_are_told_as_people_say_them() -> None:
+    ages = (0.75, 2.301, 11.6, 71.0, 2_925.0)
+    assert [age_told(age) for age in ages] == ["45 min", "2.3 h", "12 h", "71 h", "122 days"]
 
 
 def cohorts(n: int = 4_000) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, np.ndarray]:

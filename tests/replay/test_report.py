@@ -79,6 +79,13 @@ def test_the_page_is_small_and_well_formed(told: tuple[dict[str, Any], str]) -> 
     assert len(ids) == len(set(ids))
 
 
+def test_of_classes_the_largest_is_shown_and_no_mean_of_their_codes() -> None:
+    page = render({**monthly(), "task": "multiclass"}, details={})
+    assert "Share of the most frequent class" in page
+    assert "largest class" in page
+    assert "Mean of the label" not in page
+
+
 def test_every_decision_is_told_with_its_reason_and_verdict(told: tuple[dict[str, Any], str]) -> None:
     replay, text = told
     for period in replay["periods"]:

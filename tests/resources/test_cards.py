@@ -42,7 +42,8 @@ def test_a_promoted_version_has_a_card_that_its_materialization_names(champion_h
     (event,) = world.instance.fetch_materializations(dg.AssetKey(["flight_delay", "champion"]), limit=1).records
     assert event.asset_materialization is not None
     path = event.asset_materialization.metadata["model_card"].value
-    assert str(path).endswith("reports/flight_delay/cards/version=1/card.html")
+    assert path == "lake/reports/flight_delay/cards/version=1/card.html"
+    assert next(iter(event.asset_materialization.metadata)) == "reason"
 
 
 def test_a_rejected_version_has_one_too_with_the_slices_that_were_too_small(drifting: World) -> None:

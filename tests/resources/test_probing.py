@@ -46,6 +46,9 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     report = told(platform, model, looked)
     assert "2013-02-25..2013-03-03" in report.metadata["by_window"]
     assert report.passed is (decision.rule == "nothing")
+    newest = looked.looks[-1]
+    gain = newest.series["leader"].gain / newest.champion_loss
+    assert report.numbers == {"gain": gain, "limit": model.retrain.min_gain}
 
 
 def test_looks_may_be_judged_by_entity(quick: World) -> None:
