@@ -84,7 +84,7 @@ def _rehearsed(production: Production, kind: Kind, folder: Path, *, rate: float)
 
 
 def _show(model: str, done: list[Rehearsal]) -> None:
-    columns = ["candidate", "stopped in", "by", "found", "alias", "servers", "sent", "failed"]
+    columns = ["candidate", "stage", "by", "found", "alias", "servers", "sent", "failed"]
     rows = [
         (
             each.kind,
