@@ -41,7 +41,7 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     prepared = drifting.platform.record(MODEL, "training_set")
     (file,) = drifting.home.root.glob(made["training_set"].metadata["path"].value)
     assert str(file) == prepared["path"]
-    assert made["training_set"].metadata["gate_window"].value == "2013-02-04 05:00 to 2013-03-04 05:00 UTC"
+    assert made["training_set"].metadata["gate_window"].value == "2013-02-18 05:00 to 2013-03-04 05:00 UTC"
     assert all(
         len(f"{value}") < 10
         for value in made["challenger"].metadata["params"].data.values()
