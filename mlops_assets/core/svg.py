@@ -90,7 +90,7 @@ def markdown_lines(
     series: Mapping[str, Sequence[float | None]],
     *,
     title: str,
-    limit: float | None = None,
+    limits: Sequence[float | None] | None = None,
     bounds: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
 ) -> str:
     """One line per series over the same labels, as a Markdown image.
@@ -99,7 +99,7 @@ def markdown_lines(
         labels: the horizontal axis, in order.
         series: name -> values, one per label; None breaks the line.
         title: above the lines, and the image's alternative text.
-        limit: drawn as a dotted line.
+        limits: of the first series, one per label, drawn dotted.
         bounds: lower and upper bound of the first series, drawn as an area.
 
     Raises:
@@ -123,8 +123,8 @@ def markdown_lines(
                 _short(name, 16), (last, values[last]), (8, 0), textcoords="offset points", va="center",
                 size=11, color=LIGHT[role],
             )  # fmt: skip
-    if limit is not None:
-        axes.axhline(limit, color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
+    if limits is not None:
+        axes.step(at, numbers(limits), where="mid", color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
     step = -(-len(labels) // 6) or 1
     # Of a window of days its first one is enough to know it by.
     axes.set_xticks(list(at)[::step], [_short(label.partition("..")[0], 12) for label in labels[::step]])

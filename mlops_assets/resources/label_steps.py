@@ -274,15 +274,20 @@ def estimates_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]
     )
 
 
-def metric_plot(name: str, summaries: Sequence[dict[str, Any]], *, title: str) -> str:
-    """A metric by window with its interval, and its estimate beside it where there is one."""
+def metric_plot(
+    name: str, summaries: Sequence[dict[str, Any]], *, title: str, limits: Sequence[float | None] = ()
+) -> str:
+    """A metric by window with its interval, the limits it was held against, and its estimate where there is one."""
     from mlops_assets.core.svg import markdown_lines
 
     values = [s["performance"]["metrics"].get(name, {}) for s in summaries]
     estimates = [estimate_in(s, name).value for s in summaries]
     series = {name: [value.get("value") for value in values]}
     if any(value.get("lower") is not None for value in values):
-        title = f"{title} with its 95 % interval"
+        title = f"{title}, 95 % interval"
+    held_against = any(limit is not None for limit in limits)
+    if held_against:
+        title = f"{title}, limit dotted"
     if any(estimate is not None for estimate in estimates):
         series["estimate"] = estimates
         title = f"{title}; estimate: before labels, if the relation holds"
@@ -291,6 +296,7 @@ def metric_plot(name: str, summaries: Sequence[dict[str, Any]], *, title: str) -
         series,
         bounds=([value.get("lower") for value in values], [value.get("upper") for value in values]),
         title=title,
+        limits=limits if held_against else None,
     )
 
 

@@ -105,7 +105,12 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         windows=[summary["window"] for summary in judged],
         newest=newest,
         table=by_window_markdown(model, found[-SHOWN:]),
-        plot=metric_plot(model.metric, found, title=f"{model.metric} by window"),
+        plot=metric_plot(
+            model.metric,
+            found,
+            title=f"{model.metric} by window",
+            limits=[summary["checks"][0]["limit"] for summary in found],
+        ),
         reason=" ".join([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
         numbers=_numbers(model, found),

@@ -61,7 +61,7 @@ def test_a_closed_window_is_reported_with_table_plot_and_page(drifting: World) -
     verdict = html.escape(checks["inputs_match_reference"].description)
     assert 0 < page.read_text(encoding="utf-8").find(verdict) < page.read_text(encoding="utf-8").find("What moved")
     assert told["performance_report"]["by_window"].value.startswith("|")
-    assert told["performance_report"]["plot"].value.startswith("![")
+    assert told["performance_report"]["plot"].value.startswith("![roc_auc by window, limit dotted")
     # No column that is empty all the way down: this model has no cost table, and a week no interval.
     assert "profit" not in told["performance_report"]["by_window"].value
     for step in ("drift_report", "performance_report"):

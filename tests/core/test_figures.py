@@ -117,7 +117,9 @@ def test_markdown_bars_are_a_deterministic_picture() -> None:
 def test_markdown_lines_take_gaps_bounds_and_limits() -> None:
     labels = ["2013-04", "2013-05", "2013-06"]
     bounds = ([0.6, None, 0.6], [0.8, None, 0.8])
-    picture = markdown_lines(labels, {"flight_delay": [0.7, None, 0.7]}, title="roc_auc", limit=0.65, bounds=bounds)
+    picture = markdown_lines(
+        labels, {"flight_delay": [0.7, None, 0.7]}, title="roc_auc", limits=[0.65, None, 0.65], bounds=bounds
+    )
     assert {"2013-04", "flight_delay", "roc_auc"} <= set(_words(picture))
     weeks = markdown_lines(["2013-05-06..2013-05-12"], {"mae": [1.0]}, title="by week")
     assert "2013-05-06" in _words(weeks)
