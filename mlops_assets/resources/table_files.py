@@ -36,10 +36,12 @@ READ_BUFFER = 2**18
 ColumnKind = Kind | Literal["empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
 _CSV_KINDS: Mapping[str, ColumnKind] = {
-    **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE"), "numeric"),
+    **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE", "DOUBLE,"), "numeric"),
     **dict.fromkeys(("VARCHAR", "BOOLEAN"), "categorical"),
 }
 """Of the types that DuckDB finds in CSV files; all others are times."""
+_COMMA = "DOUBLE,"
+"""The type of a text column of numbers with a decimal comma, as spreadsheets write them in much of Europe."""
 T = TypeVar("T")
 
 
@@ -100,8 +102,7 @@ def open_table(name: str) -> TableFiles:
                 if is_parquet(path):
                     found[path] = {field.name: _kind(field.type) for field in pq.read_schema(path)}
                 else:
-                    csv_types[path] = _csv_types(session, path)
-                    found[path] = _csv_kinds(session, path, csv_types[path])
+                    csv_types[path], found[path] = _csv_columns(session, path)
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
     for column in dict.fromkeys(column for columns in found.values() for column in columns):
@@ -157,14 +158,30 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
-def _csv_kinds(session: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, str]) -> dict[str, ColumnKind]:
-    kinds = {name: _CSV_KINDS.get(dtype, "other") for name, dtype in types.items()}
-    texts = [name for name, kind in kinds.items() if kind == "categorical"]
+def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[str, str], dict[str, ColumnKind]]:
+    """Types and kinds by all rows of the file, not by its first ones.
+
+    Where every comma has three digits behind it, 1,234 may be a thousand and more: such a column stays a text.
+    """
+    told = session.sql(f"DESCRIBE {_read_csv(path, None)}").fetchall()
+    types = {str(row[0]): str(row[1]) for row in told}
+    texts = [name for name, dtype in types.items() if dtype == "VARCHAR"]
+    empty: set[str] = set()
     if texts:
-        counted = ", ".join(f"count({quoted(name)})" for name in texts)
-        counts = session.sql(f"SELECT {counted} FROM ({_read_csv(path, types)})").fetchall()[0]
-        kinds |= {name: "empty" for name, count in zip(texts, counts, strict=True) if count == 0}
-    return kinds
+        counted = ", ".join(
+            f"count({column}), bool_and(regexp_full_match({column}, '[+-]?\\d+(,\\d+)?([eE][+-]?\\d+)?')), "
+            f"bool_or(regexp_matches({column}, ',') and not regexp_full_match({column}, '.*,\\d{{3}}'))"
+            for column in map(quoted, texts)
+        )
+        (counts,) = session.sql(f"SELECT {counted} FROM ({_read_csv(path, types)})").fetchall()
+        of_text = zip(texts, counts[::3], counts[1::3], counts[2::3], strict=True)
+        for name, count, are_numbers, is_sure in of_text:
+            types[name] = _COMMA if are_numbers and is_sure else "VARCHAR"
+            empty |= set() if count else {name}
+    kinds: dict[str, ColumnKind] = {
+        name: "empty" if name in empty else _CSV_KINDS.get(dtype, "other") for name, dtype in types.items()
+    }
+    return types, kinds
 
 
 def _kind(dtype: pa.DataType) -> ColumnKind:
@@ -223,18 +240,16 @@ def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     return table.to_pandas(split_blocks=True, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
 
 
-def _csv_types(session: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    """Columns and types by all rows of the file, not by its first ones."""
-    told = session.sql(f"DESCRIBE {_read_csv(path, None)}").fetchall()
-    return {str(row[0]): str(row[1]) for row in told}
-
-
 def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
     missing = ", ".join(_text(value) for value in MISSING)
-    known = "sample_size=-1"
+    known, selected = "sample_size=-1", "*"
     if types is not None:
-        known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in types.items())}}}"
-    return f"SELECT * FROM read_csv({_text(str(path))}, header=true, nullstr=[{missing}], {known})"
+        read_as = {name: "VARCHAR" if dtype == _COMMA else dtype for name, dtype in types.items()}
+        known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in read_as.items())}}}"
+        commas = [quoted(name) for name, dtype in types.items() if dtype == _COMMA]
+        with_points = ", ".join(f"CAST(replace({name}, ',', '.') AS DOUBLE) AS {name}" for name in commas)
+        selected = f"* REPLACE ({with_points})" if commas else "*"
+    return f"SELECT {selected} FROM read_csv({_text(str(path))}, header=true, nullstr=[{missing}], {known})"
 
 
 def _text(value: str) -> str:

@@ -223,6 +223,19 @@ def test_different_columns_are_named_and_the_rest_compared(mlops: Mlops, files: 
     assert "country (text in old.parquet and a number in other.parquet: give it one type)" in output
 
 
+def test_numbers_with_a_decimal_comma_are_numbers(mlops: Mlops, files: Path) -> None:
+    for name, data in (("old", frame()), ("new", frame(1.0, seed=2))):
+        small = data.assign(amount=data["amount"] * 1e-9, grouped=[f"{1 + n % 9},234" for n in range(ROWS)])
+        small.to_csv(f"{name}.csv", index=False, sep=";", decimal=",")
+        small.drop(columns="grouped").to_parquet(f"{name}.parquet")
+    found = features(read(mlops("drift", "old.csv", "new.csv", "--json")))
+    exact = features(read(mlops("drift", "old.parquet", "new.parquet", "--json")))
+    for name in ("age", "amount"):
+        assert (found[name]["kind"], found[name]["verdict"]) == ("numeric", exact[name]["verdict"])
+        assert found[name]["psi"] == pytest.approx(exact[name]["psi"], abs=1e-6)
+    assert found["grouped"]["kind"] == "categorical"  # 1,234 may be a thousand and more
+
+
 def test_columns_can_be_chosen(mlops: Mlops, files: Path) -> None:
     assert set(features(read(mlops("drift", "old.parquet", "new.parquet", "--json", "--columns", "age, country")))) == {
         "age",
