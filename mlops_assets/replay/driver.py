@@ -26,7 +26,7 @@ from mlops_assets.core.evidence import CheckResult
 from mlops_assets.core.spans import Span
 from mlops_assets.core.windows import Window, midnight, parse_every, window_at
 from mlops_assets.replay.changes import KnownChange, found
-from mlops_assets.replay.engine import Engine
+from mlops_assets.replay.engine import Engine, RunFailed
 from mlops_assets.replay.lives import Lives
 from mlops_assets.replay.story import Story, key_of
 from mlops_assets.resources.atomic import write_text
@@ -196,6 +196,15 @@ class _Replay:
     def _build(self, until: datetime) -> None:
         """Take in everything that landed until then, and build features and labels over it in one pass."""
         self._at(until)
+        self._take_in(self._carry)
+        if not self.platform.lake.partitions("labels", self.model.label.model):
+            raise CannotReplay(
+                f"nothing has landed before {until:%Y-%m-%d} in {self.home.landing}. Land the files first "
+                "(for the demo's data: mlops land flights --through 2013-12-31)."
+            )
+
+    def _carry(self) -> None:
+        """What the landing sensor asks for, without monitors and online store."""
         watched = {key for model in self.platform.models().values() for key in watching(model)}
         jobs = self.platform.landing_jobs(self.model)
         for request in self.engine.requests("landing_sensor")[0]:
@@ -203,11 +212,27 @@ class _Replay:
                 continue  # Sources that this model does not read.
             wanted = [key for key in request.asset_selection or () if key not in watched and key != ONLINE]
             self.engine.execute(request, only=wanted)
-        if not self.platform.lake.partitions("labels", self.model.label.model):
-            raise CannotReplay(
-                f"nothing has landed before {until:%Y-%m-%d} in {self.home.landing}. Land the files first "
-                "(for the demo's data: mlops land flights --through 2013-12-31)."
-            )
+
+    def _take_in(self, carry: Callable[[], object]) -> None:
+        """Carry what has landed as the daemon does: what broke its contract is set aside, the next run takes the rest.
+
+        Raises:
+            RunFailed: a run failed for another reason.
+        """
+        while True:
+            before = self._set_aside()
+            try:
+                carry()
+            except RunFailed:
+                if self._set_aside() == before:
+                    raise
+            else:
+                return
+
+    def _set_aside(self) -> set[tuple[str, str]]:
+        """Partitions in quarantine, by source."""
+        intakes = self.platform.sources.intakes()
+        return {(name, key) for name, intake in intakes.items() for key in intake.record.quarantined()}
 
     def _bootstrap(self) -> None:
         """The first champion, trained on all that is known when it comes to be; what lies before is left out.
@@ -223,7 +248,7 @@ class _Replay:
             self._at(period.start)
             if self.platform.registry.champion(self.model.name) is None:
                 if self.settings.faithful and number:
-                    self.engine.tick("landing_sensor")
+                    self._take_in(self._land)
                 self._retrain()
             if self.platform.registry.champion(self.model.name) is not None:
                 self.left_out, self.periods = self.periods[:number], self.periods[number:]
@@ -246,7 +271,7 @@ class _Replay:
         lives.enter(period, champion=self._champion_version())
         self._at(period.end)
         if self.settings.faithful:
-            self.engine.tick("landing_sensor")
+            self._take_in(self._land)
         else:
             self._watch(period)
         self.engine.tick("freshness_sensor")
@@ -274,6 +299,9 @@ class _Replay:
         name = f"replay-online-{self.periods[-1].end:%Y%m%d}"
         job = self.platform.watching_job(self.model)
         self.engine.execute(dg.RunRequest(run_key=name, job_name=job, asset_selection=[ONLINE]))
+
+    def _land(self) -> None:
+        self.engine.tick("landing_sensor")
 
     def _retrain(self) -> None:
         self.engine.tick(f"{self.model.name}_retrain_sensor")

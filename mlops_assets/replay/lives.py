@@ -87,6 +87,11 @@ class Lives:
         start, end = (moment.astimezone(self.model.zone).date() for moment in (period.start, period.end))
         data = self.platform.data(self.model)
         rows = read_scores(self.platform, self.model, start, end)
+        version = record["champion_version"]
+        if rows.empty:
+            # All of it is in quarantine, say: there is nothing that a life could have scored.
+            nothing = dict.fromkeys(("label_mean", "static", "auto", "always"))
+            return {"rows": 0, "labelled_rows": 0, **nothing, "champion_version": version}
         identity = [*data.keys, EVENT_TIME]
         labels = data.events(start, end, as_of=as_of)[[*identity, LABEL]]
         rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
@@ -100,7 +105,7 @@ class Lives:
             "static": self._metric(y, static.predict(known)),
             "auto": self._metric(y, score_matrix(known)),
             "always": self._metric(y, always.predict(known)),
-            "champion_version": record["champion_version"],
+            "champion_version": version,
         }
 
     def _label_level(self, y: np.ndarray) -> float | None:

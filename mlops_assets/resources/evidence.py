@@ -134,7 +134,9 @@ def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
     sentences = []
     for source in platform.sources_of(model):
         intake = platform.sources.intakes()[source.name]
-        taken = intake.taken()
+        # A replay takes in all at once, and knows at each moment of what had ended by then.
+        until = platform.home.settings.until
+        taken = {key: entry for key, entry in intake.taken().items() if intake.is_visible(key, until)}
         if source.required and taken and (newest := taken[max(taken)]).status == "quarantined":
             sentences.append(
                 f"{source.name}/{max(taken)} is in quarantine: {newest.reason} "

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlops_assets.core.windows import window_at
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.replay.driver import CannotReplay, ReplaySettings, _Replay, replay, replay_home
+from mlops_assets.replay.lives import Lives
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
@@ -23,6 +26,7 @@ from tests.real_slice import build_once, copy_tree, drawing
 MODEL = "arrival_delay"
 START, END = date(2013, 2, 11), date(2013, 2, 25)
 FAITHFUL_END = date(2013, 2, 18)
+BAD_DAY = date(2013, 2, 21)
 SETTINGS = ReplaySettings(model=MODEL, start=START, end=END, every="week", trials=1)
 PERIOD = {
     "start": str, "end": str, "rows": int, "labelled_rows": int, "static": float, "auto": float, "always": float,
@@ -58,8 +62,14 @@ def forking() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def parent(shared_folder: Path) -> Home:
-    """A home with landed files and nothing else."""
-    return build_once(shared_folder / "parent", lambda home: land(home.prepare().landing, END))
+    """A home with landed files and nothing else; one day has no rows."""
+
+    def build(home: Home) -> None:
+        land(home.prepare().landing, END)
+        file = home.landing / "flights" / f"flights_{BAD_DAY}.csv"
+        file.write_text(file.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
+
+    return build_once(shared_folder / "parent", build)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +122,22 @@ def test_the_second_model_lives_through_two_weeks(parent: Home, replayed: Home) 
     found = seen["performance"]["metrics"]
     assert found.keys() == {"mae", "rmse", "interval_coverage"}
     assert 0.8 < found["interval_coverage"]["value"] < 0.97
+
+
+@pytest.mark.slow
+def test_a_day_that_breaks_its_contract_is_set_aside_and_the_rest_goes_on(parent: Home, replayed: Home) -> None:
+    platform = Platform.of(home_of(parent, replayed))
+    assert list(platform.sources.intakes()["flights"].record.quarantined()) == [str(BAD_DAY)]
+    tables = {("raw", "flights"): "data", ("labels", "lbl_arrival_delay"): "data", ("predictions", MODEL): "batch"}
+    for table, file in tables.items():
+        days = {day.day for day in platform.lake.partitions(*table, name=file) if day.month == BAD_DAY.month}
+        assert {20, 21, 22} & days == {20, 22}
+    # Of a period that is in quarantine as a whole, nothing could be scored in any life.
+    model, home = platform.models()[MODEL], platform.home
+    day = window_at(datetime(2013, 2, 21, 12, tzinfo=UTC), "day", model.timezone)
+    with closing(Lives(platform, model, home.root / "lives", trained_at=day.start)) as lives:
+        scored = lives._score(day, {"champion_version": 1}, home.root / "lives" / "static.ubj", day.end)
+    assert (scored["rows"], scored["static"], scored["auto"], scored["always"]) == (0, None, None, None)
 
 
 @pytest.mark.slow
