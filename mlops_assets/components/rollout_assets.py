@@ -98,20 +98,21 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     history = moves(platform, model)
     last, now = history[-1], look(platform, model)
     rails = now.move.guardrails if now else ()
+    title = f"{model.name}: share of the entities that each candidate answers"
     rows = [(rail.name, "holds" if rail.holds else "broken", rail.value, rail.limit) for rail in rails]
     told = "\n".join(f"- *{rail.name}*: {rail.sentence}" for rail in rails)
     return {
+        "reason": dg.MetadataValue.md(now.move.reason if now else last["reason"]),
         "version": last["version"],
         "state": state_of(last),
         "share": last["share"],
-        "reason": dg.MetadataValue.md(now.move.reason if now else last["reason"]),
         "guardrails": dg.MetadataValue.md(
             f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{told}"
             if rows
             else "Nothing was measured yet that could stop it."
         ),
         "moves": dg.MetadataValue.md(moves_table(history)),
-        "plot": dg.MetadataValue.md(moves_plot(history, title=f"{model.name}: who answers")),
+        "plot": dg.MetadataValue.md(moves_plot(history, title=title)),
     }
 
 

@@ -274,7 +274,9 @@ def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: Wo
     (shown,) = run.asset_materializations_for_node(f"{world.model.name}_rollout")
     assert shown.metadata["state"].value == "canary 5 %"
     assert "| version 2" in shown.metadata["moves"].value
-    assert shown.metadata["plot"].value.startswith("![flight_delay: who answers](data:image/svg+xml;base64,")
+    assert shown.metadata["plot"].value.startswith(
+        "![flight_delay: share of the entities that each candidate answers](data:image/svg+xml;base64,"
+    )
     (check,) = run.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("guardrails_hold", True)
     # What the look has moved is looked at once more, and then there is nothing new.
