@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FEATURE_CODE = "feature_code"
 """Tag of a version: the code of each feature view that its training set was made from, as JSON."""
 
+CONSTANT = "constant_features"
+"""Tag of a version: the features that were left out of its training because they held still in it, as JSON."""
+
 
 class FeatureStillNeeded(ValueError):
     """A column is gone that a version in production, or the one to go back to, was trained on."""

@@ -17,7 +17,7 @@ from mlops_assets.core.evidence import Novelty
 from mlops_assets.core.feature_faults import named
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.resources.feature_code import FEATURE_CODE, built_code, outdated
+from mlops_assets.resources.feature_code import CONSTANT, FEATURE_CODE, built_code, outdated
 from mlops_assets.resources.label_steps import estimate_in
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import ModelDamaged, ModelVersion
@@ -40,7 +40,9 @@ def changed_definition(platform: Platform, model: ModelSettings) -> str:
     except ModelDamaged:
         # Whoever predicts with it fails, and says what to do; a definition is no reason to.
         return ""
-    told = _differences(recipe.columns, platform.data(model).columns)
+    # What held still on its rows was left out of the training, and is no news.
+    known = set(json.loads(newest.tags.get(CONSTANT, "[]")))
+    told = _differences(recipe.columns, [c for c in platform.data(model).columns if c.name not in known])
     if recipe.task != model.task:
         told.append(f"the task was {recipe.task} and is {model.task}")
     told += _other_code(platform, model, newest)

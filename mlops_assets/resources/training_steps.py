@@ -27,7 +27,7 @@ from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import ANSWERS
-from mlops_assets.resources.feature_code import FEATURE_CODE, built_code
+from mlops_assets.resources.feature_code import CONSTANT, FEATURE_CODE, built_code
 from mlops_assets.resources.gate_limits import rules_of_what_ships
 from mlops_assets.resources.gating import Scored, compare, score
 from mlops_assets.resources.golden import golden_file
@@ -106,6 +106,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
         "rows": len(training.frame),
         "code_version": code_version(),
         FEATURE_CODE: prepared.get(FEATURE_CODE, {}),
+        CONSTANT: list(tuned.dropped),
         "as_of": prepared["as_of"],
         "window": prepared["window"],
         "family": tuned.recipe.family,
@@ -207,6 +208,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             **({GATE_PREVIOUS: first.metrics["gate_champion"]} if "gate_champion" in first.metrics else {}),
             "code_version": trained["code_version"],
             FEATURE_CODE: json.dumps(trained.get(FEATURE_CODE, {}), sort_keys=True),
+            CONSTANT: json.dumps(trained.get(CONSTANT, [])),
             LIBRARIES: json.dumps(libraries(challenger.recipe.family), sort_keys=True),
             TRAINING_WINDOW: prepared["window"],
             "verdict": "promote" if conclusion.promote else "reject",

@@ -11,6 +11,7 @@ import pytest
 from mlops_assets.core.policy import RetrainPolicy
 from mlops_assets.core.windows import midnight
 from mlops_assets.resources.evidence import consider, gather, history, keep
+from mlops_assets.resources.feature_code import CONSTANT
 from mlops_assets.resources.findings import changed_definition
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import MlflowUnavailable
@@ -60,6 +61,11 @@ def test_a_changed_definition_is_evidence_until_a_version_was_trained_by_it(drif
     assert (evidence.champion_version, evidence.checks, evidence.matured_labels) == ("2", (), 0)
     assert (evidence.definition, evidence.novelty, evidence.notes) == ("", None, ())
     assert changed_definition(drifting.platform, drifting.model).endswith("1 new (feat_flight__distance_miles).")
+    # What held still in a training was left out of it: counted as new, it would ask for one training after another.
+    registry = drifting.platform.registry
+    assert registry.version(drifting.model.name, 2).tags[CONSTANT] == "[]"
+    registry.client.set_model_version_tag(drifting.model.name, "2", CONSTANT, '["feat_flight__distance_miles"]')
+    assert changed_definition(drifting.platform, drifting.model) == ""
 
 
 def test_considering_writes_nothing_and_another_policy_may_be_asked(reading: World) -> None:
