@@ -109,12 +109,19 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
             model.metric,
             found,
             title=f"{model.metric} by window",
-            limits=[summary["checks"][0]["limit"] for summary in found],
+            limits=[_limit_of(model.metric, summary) for summary in found],
         ),
         reason=" ".join([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
         numbers=_numbers(model, found),
     )
+
+
+def _limit_of(name: str, summary: Mapping[str, Any]) -> float | None:
+    """The limit that a metric was held against in a window; None where a further metric broke its own and is told."""
+    check, found = summary["checks"][0], summary["performance"]["metrics"].get(name, {})
+    limit: float | None = check["limit"] if check["value"] == found.get("value") else None
+    return limit
 
 
 def _numbers(model: ModelSettings, found: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -198,6 +198,7 @@ def test_limits_on_further_metrics_are_held_against_the_gates_rows(drifting: Wor
     kept = pd.read_parquet(world.home.lake / "references" / "flight_delay" / "version=1" / "outcomes.parquet")
     assert f"reference {brier_score_loss(kept['label'], kept['score']):.4f}" in check["sentence"]
     assert "roc_auc 0." in check["sentence"]
+    assert "limit dotted" not in found.plot  # 0.99 is no limit of the metric that is drawn
     assert check["sentence"] in found.reason or summaries(world)[1]["checks"][0]["sentence"] in found.reason
     # Without them it holds as before: these windows are judged again by the main metric alone.
     assert watched(drifting).windows == [FIRST, SECOND]
