@@ -7,7 +7,7 @@ on the same rows (`comparison`), moving aliases (`resources`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from mlops_assets.core.comparison import Paired, TwinCheck
@@ -55,7 +55,8 @@ class GatePolicy:
             slice fails when it is worse by more than that with confidence, Holm-corrected over the slices, so
             that many small slices don't veto by chance.
         slice_min_rows: slices with fewer labelled rows are named but not judged, 200 by default.
-        beat_baseline: a challenger must also beat the stated baseline where one is given, True by default.
+        beat_baseline: a challenger must also beat the stated baseline where one is given, True by default. Not
+            where the champion itself is behind it: then whatever is better than the champion is an improvement.
             Without a champion the baseline is what it must beat.
         twin_correlation: smallest correlation between the refit's scores and its judged twin's on the same rows,
             0.5 by default (a refit on shuffled labels or columns has about 0).
@@ -188,6 +189,8 @@ def verdict(
             why = f"{name}: {stop}"
             return Verdict(False, False, (RuleResult(name, False, None, None, why),), why)
     rules = [_beats(name, comparison, policy) for name, comparison in mains if isinstance(comparison, Paired)]
+    if isinstance(champion, Paired) and isinstance(baseline, Paired) and policy.beat_baseline:
+        rules[1] = _excused(rules[1], behind=champion.gain - baseline.gain)
     if slices:
         rules.append(_slices_hold(slices, policy))
     rules.extend(further)
@@ -224,6 +227,14 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
         f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}); needed {needed}"
     )
     return RuleResult(name, passed, value, limit, sentence)
+
+
+def _excused(rule: RuleResult, *, behind: float) -> RuleResult:
+    """The rule on the baseline, which holds nothing back where the champion is behind the baseline by so much."""
+    if rule.passed or behind <= 0.0:
+        return rule
+    told = f"{rule.sentence}, but the champion itself is {behind:.4g} behind the baseline"
+    return replace(rule, passed=True, sentence=told)
 
 
 def _slices_hold(slices: Mapping[str, Paired | CannotJudge], policy: GatePolicy) -> RuleResult:

@@ -87,10 +87,21 @@ def test_a_first_model_must_beat_the_baseline_by_the_same_rule() -> None:
         verdict(GatePolicy(), None)
 
 
-def test_beating_the_champion_but_not_the_baseline_is_a_rejection() -> None:
-    worse = comparison(gain=-0.01, lower=-0.02)
-    assert not verdict(GatePolicy(), comparison(), baseline=worse).promote
-    assert verdict(GatePolicy(beat_baseline=False), comparison(), baseline=worse).promote
+def test_beating_the_champion_but_not_surely_the_baseline_is_a_rejection() -> None:
+    unsure = comparison(gain=0.025, lower=-0.005)  # the champion is 0.005 ahead of the baseline
+    assert not verdict(GatePolicy(), comparison(), baseline=unsure).promote
+    assert verdict(GatePolicy(beat_baseline=False), comparison(), baseline=unsure).promote
+
+
+def test_where_the_champion_is_behind_the_baseline_whatever_beats_it_is_an_improvement() -> None:
+    """After a sudden change: the gate's window is older than the change, and knows the base rate better than both."""
+    behind = comparison(gain=-0.03, lower=-0.04)
+    found = verdict(GatePolicy(), comparison(gain=0.05, lower=0.04), baseline=behind)
+    assert found.promote
+    (rule,) = [rule for rule in found.rules if rule.name == "beats_baseline"]
+    assert rule.sentence.endswith(", but the champion itself is 0.08 behind the baseline")
+    assert not verdict(GatePolicy(), comparison(lower=-0.001), baseline=behind).promote
+    assert not verdict(GatePolicy(), None, baseline=behind).promote
 
 
 # --- slices ------------------------------------------------------------------------------------------------
