@@ -39,7 +39,8 @@ LABELS = {
 def settings(task: str) -> ModelSettings:
     label = {"model": "lbl", "column": "y"}
     return ModelSettings.model_validate(
-        {"name": "m", "description": "A number.", "task": task, "label": label, "features": ["f"], "metric": "mae",
+        {"name": "m", "description": "A number.", "task": task, "label": label, "features": ["f"],
+         "metric": "mae" if task == "regression" else "log_loss",
          "start": date(2013, 1, 1), "timezone": "America/New_York"}
     )  # fmt: skip
 
