@@ -35,6 +35,8 @@ from mlops_assets.serving.health import Health
 from mlops_assets.serving.watch import Watcher
 from tests.serving.conftest import MODEL, contract, make_model, promote, register
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Server:

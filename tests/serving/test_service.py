@@ -12,12 +12,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
 from tests.serving.conftest import EVENT, MODEL, ROOT, Running, features, move_store_away, promote
+
+pytestmark = pytest.mark.slow
 
 KEYS = {"flight_id": "a", "carrier": "UA", "origin": "EWR", "route": "EWR-IAH", "tailnum": None, "dest": "IAH"}
 
