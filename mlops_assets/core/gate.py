@@ -189,8 +189,9 @@ def verdict(
             why = f"{name}: {stop}"
             return Verdict(False, False, (RuleResult(name, False, None, None, why),), why)
     rules = [_beats(name, comparison, policy) for name, comparison in mains if isinstance(comparison, Paired)]
-    if isinstance(champion, Paired) and isinstance(baseline, Paired) and policy.beat_baseline:
-        rules[1] = _excused(rules[1], behind=champion.gain - baseline.gain)
+    if isinstance(champion, Paired) and isinstance(baseline, Paired):
+        behind = champion.gain - baseline.gain
+        rules = [_excused(rule, behind) if rule.name == "beats_baseline" else rule for rule in rules]
     if slices:
         rules.append(_slices_hold(slices, policy))
     rules.extend(further)
@@ -229,7 +230,7 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
     return RuleResult(name, passed, value, limit, sentence)
 
 
-def _excused(rule: RuleResult, *, behind: float) -> RuleResult:
+def _excused(rule: RuleResult, behind: float) -> RuleResult:
     """The rule on the baseline, which holds nothing back where the champion is behind the baseline by so much."""
     if rule.passed or behind <= 0.0:
         return rule

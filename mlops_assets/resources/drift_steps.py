@@ -103,7 +103,9 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     scores = compare(against.reference.scores, found.scores)
     days = read_days(platform.lake, model.name, version)
     levels = levels_of(model, version, against.days or days, [drift.feature for drift in drifts])
-    faults = faults_of(drifts, found.features, days)
+    # A feature that is retired may be as broken as it likes.
+    trained = {column.name for column in platform.data(model).columns}
+    faults = faults_of([drift for drift in drifts if drift.feature in trained], found.features, days)
     inputs = verdict_of(model, drifts, levels)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
