@@ -18,19 +18,36 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.calendars import Calendar
 from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.fits import Fits, Learner, Positions, Rows
 from mlops_assets.core.gate import verdict
 from mlops_assets.core.judging import Array, CannotJudge
 from mlops_assets.core.life_story import Life, LifePolicy, Period, Version
+from mlops_assets.core.looks import Probed
 from mlops_assets.core.matrix import CannotTrain
 from mlops_assets.core.policy import Decision, Evidence, History, decide
-from mlops_assets.core.probe import Candidate, Look, add_up, fold_windows, look
+from mlops_assets.core.probe import (
+    Candidate,
+    Look,
+    add_up,
+    changed_on,
+    daily_losses,
+    fold_windows,
+    look,
+    newest_days,
+    shift_of,
+)
 from mlops_assets.core.rivals import Rule
-from mlops_assets.core.windows import Window
+from mlops_assets.core.windows import Window, local_days
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
+RECORD = 3
+"""Windows before the first champion's first one in which candidates are held against each other."""
+MIN_FIT = 20
+"""Fewest rows that a candidate is fitted on."""
+SEED = 13
 
 
 def live(
@@ -79,7 +96,9 @@ class _Life:
         self.versions: dict[int, Version] = {}
         self.kept: list[int] = []
         self.looks: list[Look] = []
-        self.looked: set[int] = set()
+        # One uniform number a row thins calendars whose rows count less with age.
+        self.draws = np.random.default_rng(SEED).random(len(self.times))
+        self.days = local_days(self.rows.times, policy.timezone)
         self.decisions: list[Decision] = []
         self.fitted, self.seconds = [0, 0], [0.0, 0.0]
         self.since = windows[0].start
@@ -87,6 +106,9 @@ class _Life:
     def run(self, first: int, progress: Callable[[], None]) -> Life:
         self.since = self.windows[first - 1].end
         champion = self._ship(self.policy.rule.of if self.policy.rule else "expanding", self.since)
+        if self.policy.rule is None:
+            for number in range(max(1, first - RECORD), first):
+                self._look(self.windows[number], None, self.since)
         periods = []
         for number in range(first, len(self.windows)):
             rule = self.policy.rule
@@ -98,11 +120,14 @@ class _Life:
         return Life(tuple(periods), self.versions, (self.fitted[0], self.fitted[1]), (self.seconds[0], self.seconds[1]))
 
     def _by_policy(self, number: int, champion: Version) -> Period:
-        window, decision = self.windows[number], self._decide(number, champion)
+        window = self.windows[number]
+        decision, probed = self._decide(number, champion)
         promoted, gain, candidate = None, None, decision.candidate
         if decision.action == "retrain":
             of = Candidate.parse(candidate).of if candidate else "expanding"
-            promoted, gain = self._challenge(champion, of, window.end, newest=max(self.looked, default=None))
+            refit = probed.refit if probed and decision.rule == "gain" else None
+            judged = self._gate_parts(number, fresh=refit is not None and refit.windows == 0)
+            promoted, gain = self._challenge(champion, of, window.end, judged=judged)
         elif decision.action == "revert":
             promoted = self._back(Candidate.parse(candidate or "").of)
         trained = decision.action == "retrain"
@@ -113,16 +138,15 @@ class _Life:
         due = rule.due(number, champion.rows, np.arange(self.inside[number].start, self.inside[number].stop))
         promoted, gain = None, None
         if due:
-            newest = next((k for k in range(number, -1, -1) if self._matured(k, window.end, champion)), None)
-            promoted, gain = self._challenge(champion, rule.of, window.end, newest=newest)
+            judged = self._gate_parts(number, fresh=False)
+            promoted, gain = self._challenge(champion, rule.of, window.end, judged=judged)
         return Period(window, champion.number, None, due, promoted.number if promoted else None, gain)
 
-    def _decide(self, number: int, champion: Version) -> Decision:
+    def _decide(self, number: int, champion: Version) -> tuple[Decision, Probed | None]:
         now = self.windows[number].end
-        for earlier in range(number + 1):
-            if earlier not in self.looked and not self.faults[earlier] and self._matured(earlier, now, champion):
-                self.looked.add(earlier)
-                self._look(earlier, champion, now)
+        stretch = self._stretch(number)
+        if stretch is not None and not self.faults[number] and self._is_fresh(stretch, champion):
+            self._look(stretch, champion, now)
         try:
             probed = add_up(
                 self.looks, self.policy.probe, champion=str(champion.number), since=self.since, length=self.length
@@ -143,87 +167,134 @@ class _Life:
         )
         decision = decide(evidence, self.policy.retrain, History.of(self.decisions), now, explained=False)
         self.decisions.append(decision)
-        return decision
+        return decision, probed
 
-    def _matured(self, number: int, now: datetime, champion: Version) -> bool:
-        """Whether enough labels are known, and enough of them were not known when the champion was fitted."""
-        known = self.known[self.inside[number]]
-        labelled = known < _us(now)
-        fresh = labelled & (known >= _us(champion.fitted_until))
-        enough = self.policy.mature_share * len(known)
-        return bool(len(known) and labelled.sum() >= enough and fresh.sum() >= enough)
+    def _stretch(self, number: int) -> Window | None:
+        """The newest stretch of a window's length whose labels are known at the window's end; None without one."""
+        window = self.windows[number]
+        now = _us(window.end)
 
-    def _judged(self, number: int, now: datetime, champion: Version) -> Positions:
-        """A window's rows whose label is known, and was not when the champion was fitted."""
-        known = self.known[self.inside[number]]
-        fresh = (known < _us(now)) & (known >= _us(champion.fitted_until))
-        return np.flatnonzero(fresh) + self.inside[number].start
+        def is_mature(end: datetime) -> bool:
+            inside = self._inside(Window(end - self.length, end))
+            known = self.known[inside] < now
+            return bool(len(inside) and known.sum() >= self.policy.mature_share * len(inside))
 
-    def _look(self, number: int, champion: Version, now: datetime) -> None:
-        window, judged = self.windows[number], self._judged(number, now, champion)
-        folds = fold_windows(window, self.policy.probe.folds, self.policy.timezone)
-        scores = self._folded(self.policy.probe.refits, judged, folds, now)
-        for version in self.kept:
-            unseen = self.known[judged].min() >= _us(self.versions[version].fitted_until)
-            if version != champion.number and unseen:
-                scores[f"revert:{version}"] = self.versions[version].model(self.rows.take(judged))
+        days = window.end - self.windows[0].start
+        ends = [window.end - timedelta(days=back) for back in range(max(1, days.days - self.length.days), -1, -1)]
+        end = window.end if is_mature(window.end) else shift_of(ends, is_mature)
+        return None if end is None else Window(end - self.length, end)
+
+    def _inside(self, stretch: Window) -> Positions:
+        """Usable rows of a stretch."""
+        low, high = np.searchsorted(self.times, [_us(stretch.start), _us(stretch.end)])
+        return np.arange(low, high)[self.usable[low:high]]
+
+    def _is_fresh(self, stretch: Window, champion: Version) -> bool:
+        """Whether a stretch was not looked at yet, and most of its labels were not known when the champion was fitted.
+
+        Half a window is new enough: labels do not come equally late all the time.
+        """
+        if any(one.champion == str(champion.number) and one.end > stretch.end - self.length / 2 for one in self.looks):
+            return False
+        known = self.known[self._inside(stretch)]
+        return bool(len(known)) and (known >= _us(champion.fitted_until)).mean() >= self.policy.mature_share
+
+    def _judged(self, stretch: Window, now: datetime, champion: Version | None) -> Positions:
+        """A stretch's rows whose label is known, and was not when the champion was fitted."""
+        inside = self._inside(stretch)
+        known = self.known[inside]
+        return inside[(known < _us(now)) & (champion is None or known >= _us(champion.fitted_until))]
+
+    def _look(self, window: Window, champion: Version | None, now: datetime) -> None:
+        """Look at a window; without a champion, candidates are held against each other, to know their record."""
+        newest = newest_days(window, self.policy.timezone)
+        judged = self._judged(Window(min(window.start, newest.start), window.end), now, champion)
+        if not len(judged):
+            return
+        y, refits = self.rows.y[judged], self.policy.probe.refits
+        kept: Array | None = None
+        daily: tuple[tuple[str, float, float], ...] = ()
         try:
+            if champion is not None:
+                kept = champion.model(self.rows.take(judged))
+                own = [one for one in self.looks if one.champion == str(champion.number)]
+                daily = daily_losses(y, kept, self.days[judged], self.policy.metric)
+                level = self.policy.probe.change_level
+                day = changed_on(own, daily, level) if level else None
+                refits = (*refits, f"since:{day}") if day else refits
+            whole = self._scored(refits, judged, window, window, now)
+            fresh = self._scored(refits, judged, newest, window, now)
+            back = self._kept_scores(judged, champion) if champion is not None else {}
             found = look(
                 window,
-                folds,
+                newest,
                 label=window.label(self.policy.timezone),
                 at=now,
-                champion=str(champion.number),
-                y=self.rows.y[judged],
+                champion=str(champion.number) if champion else "",
+                y=y,
                 times=self.rows.times[judged],
                 blocks=self.rows.blocks[judged],
                 by=self.rows.by,
-                kept=champion.model(self.rows.take(judged)),
-                scores=scores,
+                kept=kept,
+                whole=whole | back,
+                fresh=fresh | back,
+                daily=daily,
                 metric_name=self.policy.metric,
-                earlier=[fold for one in self.looks for fold in one.folds],
-                policy=self.policy.probe,
             )
         except CannotJudge:
             # A window of one class, say; the next one adds up without it.
             return
         self.looks.append(found)
 
-    def _folded(
-        self, windows: Sequence[str], judged: Positions, folds: Sequence[Window], now: datetime
-    ) -> dict[str, Array]:
-        """By training window: scores of the judged rows, each by the refit on what happened before its fold.
+    def _kept_scores(self, judged: Positions, champion: Version) -> dict[str, Array]:
+        """Scores by kept versions that cannot have seen a judged label."""
+        unseen = self.known[judged].min()
+        return {
+            f"revert:{version}": self.versions[version].model(self.rows.take(judged))
+            for version in self.kept
+            if version != champion.number and unseen >= _us(self.versions[version].fitted_until)
+        }
 
-        NaN in folds before which nothing can be fitted.
-        """
-        tasks, times = [], self.times[judged]
-        for of in windows:
-            for fold in folds:
-                inside = np.flatnonzero((times >= _us(fold.start)) & (times < _us(fold.end)))
-                fit = self._fit_rows(of, now, before=fold.start - self.policy.probe.gap)
-                if len(inside) and len(fit) >= 2:
-                    tasks.append((of, inside, fit))
-        found = self.fits.scores([(fit, judged[inside]) for _, inside, fit in tasks])
-        scores: dict[str, Array] = {f"refit:{of}": np.full(len(judged), np.nan) for of in windows}
-        for (of, inside, fit), (values, seconds) in zip(tasks, found, strict=True):
+    def _scored(
+        self, refits: Sequence[str], judged: Positions, part: Window, window: Window, now: datetime
+    ) -> dict[str, Array]:
+        """By calendar: scores of the rows of a part of a window, by the refit on what happened before it; else NaN."""
+        times = self.times[judged]
+        inside = np.flatnonzero((times >= _us(part.start)) & (times < _us(part.end)))
+        tasks = []
+        for of in refits:
+            fit = self._fit_rows(of, now, before=part.start - self.policy.probe.gap, end=window.end)
+            if len(inside) and len(fit) >= MIN_FIT:
+                tasks.append((of, fit))
+        scores: dict[str, Array] = {}
+        found = self.fits.scores([(fit, judged[inside]) for _, fit in tasks])
+        for (of, fit), (values, seconds) in zip(tasks, found, strict=True):
             self.fitted[0] += len(fit)
             self.seconds[0] += seconds
-            if values is None:
-                continue
-            if scores[f"refit:{of}"].shape[1:] != values.shape[1:]:
+            if values is not None:
                 scores[f"refit:{of}"] = np.full((len(judged), *values.shape[1:]), np.nan)
-            scores[f"refit:{of}"][inside] = values
+                scores[f"refit:{of}"][inside] = values
         return scores
 
-    def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None) -> Any:
-        """Rows whose label is known at `now`, in the training window; only events before `before`, if given."""
-        use = self.usable & (self.known < _us(now))
-        if before is not None:
-            use &= self.times < _us(before)
-        if of != "expanding" and use.any():
-            # Counted from the newest usable row, so that late labels don't empty a window.
-            newest = self.times[np.flatnonzero(use)[-1]]
-            use &= self.times > newest - int(of) * self.length / timedelta(microseconds=1)
+    def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None, end: datetime | None = None) -> Any:
+        """Positions of the rows that a calendar is fitted on: labels known at `now`, events before a moment.
+
+        Args:
+            of: the calendar.
+            now: the clock.
+            before: events from here on are left out; by default none.
+            end: what windows are counted back from; by default the newest event that is known.
+        """
+        use = (self.known < _us(now)) & self.usable
+        if not use.any():
+            return np.empty(0, dtype=np.int64)
+        newest = self.rows.times[np.flatnonzero(use)[-1]].to_pydatetime() + timedelta(microseconds=1)
+        before, end = before or newest, end or newest
+        calendar = Calendar.parse(of)
+        start = calendar.start(before=before, end=end, length=self.length, timezone=self.policy.timezone)
+        length = self.length // timedelta(microseconds=1)
+        start_us = None if start is None else _us(start)
+        use &= calendar.chosen(self.times, self.draws, start=start_us, before=_us(before), length=length)
         return np.flatnonzero(use)
 
     def _ship(self, of: str, now: datetime) -> Version:
@@ -238,12 +309,12 @@ class _Life:
         return version
 
     def _challenge(
-        self, champion: Version, of: str, now: datetime, *, newest: int | None
+        self, champion: Version, of: str, now: datetime, *, judged: Sequence[tuple[Window, datetime]]
     ) -> tuple[Version | None, Paired | None]:
-        """The gate on the newest matured windows, fold by fold; what is promoted is refitted on all that is known."""
+        """The gate on the newest labels, part by part; what is promoted is refitted on all that is known."""
         found, gate = None, self.policy.gate
         if gate is not None:
-            compared = self._compared(champion, of, now, newest, confidence=gate.confidence)
+            compared = self._compared(champion, of, now, judged, confidence=gate.confidence)
             found = compared if isinstance(compared, Paired) else None
             if not verdict(gate, compared).promote:
                 return None, found
@@ -253,21 +324,49 @@ class _Life:
             # One class only, say: the champion goes on.
             return None, found
 
+    def _gate_parts(self, number: int, *, fresh: bool) -> list[tuple[Window, datetime]]:
+        """What the gate judges, and what windows are counted back from: the newest days where the gain was found there.
+
+        Else the newest windows that the gate's length holds, each in as many parts as agreed.
+        """
+        stretch = self._stretch(number)
+        if stretch is None:
+            return []
+        if fresh:
+            return [(newest_days(stretch, self.policy.timezone), stretch.end)]
+        start, length = stretch.start, self.policy.gate_window
+        while length and start > self.windows[0].start and stretch.end - (start - self.length) <= length:
+            start -= self.length
+        whole = Window(start, stretch.end)
+        return [(part, stretch.end) for part in fold_windows(whole, self.policy.probe.folds, self.policy.timezone)]
+
     def _compared(
-        self, champion: Version, of: str, now: datetime, newest: int | None, *, confidence: float
+        self,
+        champion: Version,
+        of: str,
+        now: datetime,
+        parts: Sequence[tuple[Window, datetime]],
+        *,
+        confidence: float,
     ) -> Paired | CannotJudge:
-        if newest is None:
+        rows, scores = [], []
+        for part, end in parts:
+            judged = self._judged(part, now, champion)
+            if not len(judged):
+                continue
+            found = self._scored([of], judged, part, Window(part.start, end), now)
+            if f"refit:{of}" not in found:
+                return CannotJudge(f"nothing can be fitted before {part.start:%Y-%m-%d}", "Wait for labels")
+            rows.append(judged)
+            scores.append(found[f"refit:{of}"])
+        if not rows:
             return CannotJudge("no window has matured", "Wait for labels")
-        oldest = self._oldest_judged(newest)
-        numbers = [number for number in range(oldest, newest + 1) if not self.faults[number]]
-        judged = np.concatenate([self._judged(number, now, champion) for number in numbers])
-        whole = Window(self.windows[oldest].start, self.windows[newest].end)
-        folds = fold_windows(whole, self.policy.probe.folds, self.policy.timezone)
+        judged = np.concatenate(rows)
         try:
             return paired(
                 self.rows.y[judged],
                 champion.model(self.rows.take(judged)),
-                self._folded([of], judged, folds, now)[f"refit:{of}"],
+                np.concatenate(scores),
                 self.rows.blocks[judged],
                 self.policy.metric,
                 confidence=confidence,
@@ -275,13 +374,6 @@ class _Life:
             )
         except CannotJudge as why:
             return why
-
-    def _oldest_judged(self, newest: int) -> int:
-        """The oldest of the windows that the gate judges together: they are no longer than was agreed, or one."""
-        length, oldest = self.policy.gate_window, newest
-        while length and oldest > 0 and self.windows[newest].end - self.windows[oldest - 1].start <= length:
-            oldest -= 1
-        return oldest
 
     def _back(self, version: str) -> Version:
         """The kept version becomes champion again; it is now the newest of those that are kept."""

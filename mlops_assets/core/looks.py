@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from mlops_assets.core.calendars import Calendar
 from mlops_assets.core.judging import DAY, told_blocks
 
 Action = Literal["revert", "refit"]
@@ -22,7 +23,8 @@ class Candidate:
 
     Attributes:
         action: `revert` to a kept version, or `refit` the champion's recipe.
-        of: the version, or the training window: `expanding`, or the number of newest monitoring windows.
+        of: the version, or the calendar of its rows (`calendars`): `expanding`, a number of newest monitoring windows,
+            `decay:2`, `since:2024-08-01`.
     """
 
     action: Action
@@ -30,7 +32,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """How it is called on record: `refit:expanding`, `refit:2`, `revert:7`."""
+        """How it is called on record: `refit:expanding`, `refit:2`, `refit:since:2024-08-01`, `revert:7`."""
         return f"{self.action}:{self.of}"
 
     @classmethod
@@ -46,28 +48,7 @@ class Candidate:
         """In words."""
         if self.action == "revert":
             return f"going back to version {self.of}"
-        if self.of == "expanding":
-            return "a refit on all history"
-        return f"a refit on the newest {'window' if self.of == '1' else f'{self.of} windows'}"
-
-
-@dataclass(frozen=True)
-class FoldLoss:
-    """What each candidate, and the champion under the name `keep`, lost in one fold.
-
-    `loss` is the metric's distance from a faultless model (`Metric.loss`): smaller is better.
-    """
-
-    start: datetime
-    end: datetime
-    rows: int
-    loss: Mapping[str, float]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`, with times as text or not."""
-        start, end = (_moment(data[name]) for name in ("start", "end"))
-        return cls(start, end, int(data["rows"]), {name: float(value) for name, value in data["loss"].items()})
+        return f"a refit on {Calendar.parse(self.of).told}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +69,33 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What was found on one stretch of rows.
+
+    Attributes:
+        start: of the rows.
+        rows: how many were judged.
+        loss: of each candidate, and of the champion under the name `keep`: the metric's distance from a faultless model
+            (`Metric.loss`), smaller is better.
+        series: gain of each candidate over the champion; empty where there was none.
+        profit: the same in profit per row, where there is a cost table.
+    """
+
+    start: datetime
+    rows: int
+    loss: Mapping[str, float]
+    series: Mapping[str, Series] = field(default_factory=dict)
+    profit: Mapping[str, Series] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, with times as text or not."""
+        read = {name: _series(data[name]) for name in ("series", "profit")}
+        loss = {name: float(value) for name, value in data["loss"].items()}
+        return cls(_moment(data["start"]), int(data["rows"]), loss, **read)
+
+
+@dataclass(frozen=True)
 class Look:
     """What the probe found in one window; plain values, kept on record.
 
@@ -95,13 +103,12 @@ class Look:
         window: the window's label.
         end: its end.
         at: when it was looked at, by the model's clock.
-        champion: the version that was champion.
-        champion_loss: its loss on the judged rows.
-        folds: losses by fold, of all candidates.
-        followed: the candidate that was the leader in each fold.
-        series: `leader`, and each version to go back to, against the champion.
-        profit: the same in profit per row, where there is a cost table.
-        costs: that table.
+        champion: the version that was champion; empty where candidates alone were held against each other.
+        whole: the window, candidates being fitted on what happened before it.
+        newest: its newest days, candidates being fitted on what happened before those; None where they could not be
+            judged.
+        daily: of each day: its date, its rows, and the champion's loss on them.
+        costs: the cost table of what is told in profit.
         labelled: labelled rows of the window, of which a sample may have been judged; None where it was not noted.
         blocks: what one observation is: `day`, or the name of a column.
     """
@@ -110,11 +117,9 @@ class Look:
     end: datetime
     at: datetime
     champion: str
-    champion_loss: float
-    folds: tuple[FoldLoss, ...]
-    followed: tuple[str, ...]
-    series: Mapping[str, Series]
-    profit: Mapping[str, Series] = field(default_factory=dict)
+    whole: Part
+    newest: Part | None
+    daily: tuple[tuple[str, float, float], ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
     labelled: int | None = None
     blocks: str = DAY
@@ -123,26 +128,23 @@ class Look:
         """Plain values."""
         plain = asdict(self)
         plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
-        for fold in plain["folds"]:
-            fold["start"], fold["end"] = fold["start"].isoformat(), fold["end"].isoformat()
+        for part in (plain["whole"], plain["newest"]):
+            if part:
+                part["start"] = part["start"].isoformat()
         return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         return cls(
-            window=data["window"],
-            end=_moment(data["end"]),
-            at=_moment(data["at"]),
-            champion=data["champion"],
-            champion_loss=data["champion_loss"],
-            folds=tuple(FoldLoss.from_dict(fold) for fold in data["folds"]),
-            followed=tuple(data["followed"]),
-            series=_series(data["series"]),
-            profit=_series(data.get("profit", {})),
-            costs=data.get("costs", {}),
-            labelled=data.get("labelled"),
-            blocks=data.get("blocks", DAY),
+            **{
+                **data,
+                "end": _moment(data["end"]),
+                "at": _moment(data["at"]),
+                "whole": Part.from_dict(data["whole"]),
+                "newest": Part.from_dict(data["newest"]) if data["newest"] else None,
+                "daily": tuple((str(day), float(rows), float(loss)) for day, rows, loss in data["daily"]),
+            }
         )
 
 
@@ -169,11 +171,12 @@ class Gain:
         candidate: what to act by: `refit:<window>` or `revert:<version>`.
         lower: one-sided lower bound at the probe's level.
         mean: the estimate.
-        windows: over how many windows it was pooled.
+        windows: over how many windows it was pooled; 0: on the newest days alone, by a refit on what happened before.
         rows: judged rows.
         days: days they fall on, or other blocks.
         profit: the same in money, where there is a cost table.
         blocks: what those are: `day`, or the name of a column.
+        since: from when on the judged rows are, as ISO text.
     """
 
     candidate: str
@@ -184,11 +187,12 @@ class Gain:
     days: int
     profit: ProfitGain | None = None
     blocks: str = DAY
+    since: str | None = None
 
     @property
     def told(self) -> str:
         """In words."""
-        over = "the newest window" if self.windows == 1 else f"the newest {self.windows} windows"
+        over = {0: "the newest days", 1: "the newest window"}.get(self.windows, f"the newest {self.windows} windows")
         judged = f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)}"
         would = f"{Candidate.parse(self.candidate).told} would have lost"
         # Shown with one decimal: 0.0 % is neither less nor more.

@@ -28,7 +28,7 @@ from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_inter
 from mlops_assets.core.metrics import Metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance_policy import PerformancePolicy
-from mlops_assets.core.probe import SPANS, Look
+from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, leading
 from mlops_assets.core.probe_policy import ProbePolicy
 
 POWER = 0.95
@@ -201,10 +201,12 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
     Raises:
         CannotJudge: there are no looks with a refit, or fewer than eight days in them.
     """
-    looks = [one for one in looks if "leader" in one.series]
-    series = [one.series["leader"] for one in looks]
+    lead = leading(looks, policy)
+    looks = [one for one in looks if lead in one.whole.series]
+    series = [one.whole.series[lead] for one in looks]
     noise = Noise.of([Part(s.gain, np.asarray(s.sums), np.asarray(s.sizes)) for s in series])
-    loss = float(np.average([one.champion_loss for one in looks], weights=[sum(s.sizes) for s in series]))
+    loss = float(np.average([one.whole.loss[KEEP] for one in looks], weights=[one.whole.rows for one in looks]))
+    level = level_of_each(SHARES["windows"] * policy.level_of(made + 1), SPANS)
     found = []
     for windows in SPANS:
         se, df = noise.over(windows)
@@ -213,7 +215,9 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
             found.append(Seen("probe", windows, labels, days, None, None, why))
             continue
-        drop = smallest_seen(se, df, bar=price * loss, level=level_of_each(policy.level_of(made + 1), SPANS))
+        drop = smallest_seen(
+            se, df, bar=price * loss, level=level_of_each(SHARES["windows"] * policy.level_of(made + 1), SPANS)
+        )
         found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
     return found
 

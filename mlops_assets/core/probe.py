@@ -1,38 +1,39 @@
 """The probe: would another model have done better on the newest rows, and how sure is that?
 
-Here: the folds that no candidate was fitted on, looking at one window, and adding several looks up. Not here: how to
-look (`probe_policy`), what a look and a gain are on record (`looks`), fitting and scoring candidates
-(`resources.probing`, `life`), what follows from the gain (`policy`), the comparison that lets a challenger through
-(`gate`).
+Here: looking at one window, and adding several looks up. Not here: how to look (`probe_policy`), what a look and a gain
+are on record (`looks`), which rows a candidate is fitted on (`calendars`), what a calendar's promises are worth
+(`promises`), fitting and scoring candidates (`resources.probing`, `life`), what follows from the gain (`policy`), the
+comparison that lets a challenger through (`gate`).
 
-A fit before the judged window has not seen a change that came with it, so a window is judged fold by fold, going
-forward in time (prequential evaluation, Dawid 1984): each fold's candidates are fitted on events before the fold, its
-older neighbours in the same window among them. No row is both fitted on and judged. Whose label is known when the
-look is made may be fitted on, not only whose label was known when the fold began: with labels that come late, the
-latter has not seen a change until a second delay has passed, and what is decided is what to fit from now on.
+A window is judged twice, always going forward in time (prequential evaluation, Dawid 1984); no row is both fitted on
+and judged. *Whole*: refits on what happened before the window, judged on all of it: what one would have had from
+training a window ago. *Newest*: refits on what happened before its newest days, the window's own earlier days among it,
+judged on those days: what a change that fills the window has taught already. Whose label is known when the look is made
+may be fitted on, not only whose label was known when the judged rows began: what is decided is what to fit from now on.
 
-One series is tested, not the best of many: in each fold it follows the first candidate, or one that had clearly less
-loss in the folds before (`leader`), discounted so that recent folds count more. Which one that is depends on the past
-alone, so the selection needs no correction. What is tested is what the platform would have served.
-
-The gain over the champion is pooled over the newest 1, 2 and 4 windows of the champion's life: a loud change shows in
-one window, a faint one adds up. All three together keep the level (`nested`). By default it is spent at every look, so
-it bounds the rate of false alarms per look, as control charts do, and not their chance over a whole life: a bound on
-that (`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says what a champion's life
-has cost so far.
+The candidates are calendars: the same recipe on all history, on the newest windows, on rows that count less with age,
+on what lies since the day the champion became worse (`change_point`). One of them leads, by what its promises are worth
+(`leading`); it alone is held against the champion. Its gain is tested on the newest days, and pooled over the newest 1,
+2 and 4 windows of the champion's life: a loud change shows at once, a faint one adds up. Versions to go back to are
+tested likewise. All of it together keeps one level (`SHARES`, `nested`). By default it is spent at every look, so it
+bounds the rate of false alarms per look, as control charts do, and not their chance over a whole life: a bound on that
+(`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says what a champion's life has
+cost so far.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.calendars import Calendar
+from mlops_assets.core.change_point import rise
 from mlops_assets.core.judging import (
     DAY,
     MIN_BLOCKS,
@@ -43,30 +44,39 @@ from mlops_assets.core.judging import (
     sums_interval,
     told_blocks,
 )
-from mlops_assets.core.looks import Candidate, FoldLoss, Gain, Look, Probed, ProfitGain, Series
+from mlops_assets.core.looks import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
 from mlops_assets.core.metrics import Metric, metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.probe_policy import ProbePolicy
+from mlops_assets.core.promises import expected
 from mlops_assets.core.windows import Window, midnight
 
 __all__ = [
     "SPANS",
     "Candidate",
-    "FoldLoss",
     "Gain",
     "Look",
+    "Part",
     "Probed",
     "Series",
     "add_up",
     "fold_windows",
-    "leader",
+    "leading",
     "look",
 ]
 
 SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
+SHARES = {"newest": 0.25, "windows": 0.5, "back": 0.25}
+"""Of the level: the leader on the newest days, the leader over windows, and all versions to go back to."""
 NEW_SHARE = 0.01
 """Share of new rows below which a model stands for its own refit."""
+KEEP = "keep"
+"""The champion's name among the losses."""
+REMEMBERED = 12
+"""Newest looks that tell what a calendar's promises are worth."""
+AFTER = 4
+"""Newest windows in which a change of the champion's loss is looked for."""
 
 
 def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
@@ -83,6 +93,18 @@ def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
     return [Window(start, end) for start, end in pairwise(cuts)]
 
 
+def newest_days(window: Window, timezone: str) -> Window:
+    """The newest third of a window, and no less than an interval needs, even if that begins before the window.
+
+    Args:
+        window: what is looked at.
+        timezone: of the days.
+    """
+    days = window.days(timezone)
+    count = max(MIN_BLOCKS, len(days) - len(days) * 2 // 3)
+    return Window(midnight(days[-1] - timedelta(days=count - 1), timezone), window.end)
+
+
 def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
     """Whether a fit on `rows` would tell nothing new of one on `seen`: another seed would make more difference.
 
@@ -95,31 +117,128 @@ def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
     return bool(new + gone <= NEW_SHARE * seen.size)
 
 
-def leader(folds: Sequence[FoldLoss], candidates: Sequence[str], *, length: timedelta, policy: ProbePolicy) -> str:
-    """The candidate with the least discounted loss in these folds; the first named unless that is clearly less.
-
-    Only folds in which all candidates were judged are compared, so that none looks good by having missed a hard one.
+def shift_of(ends: Sequence[datetime], is_mature: Callable[[datetime], bool]) -> datetime | None:
+    """The latest of some moments up to which a window's labels are mature; None where it is none of them.
 
     Args:
-        folds: earlier folds, in any order.
-        candidates: names, the one to begin with first.
-        length: of a monitoring window.
+        ends: moments, ascending; labels mature from the oldest on.
+        is_mature: whether the window that ends then is.
+    """
+    low, high = 0, len(ends)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if is_mature(ends[middle]) else (low, middle)
+    return ends[low - 1] if low else None
+
+
+# ---------------------------------------- who leads
+
+
+def leading(looks: Sequence[Look], policy: ProbePolicy) -> str:
+    """The refit that is expected to lose least in the next window.
+
+    The first of the policy leads unless another is expected to lose less by `lead`; of equals, the first named.
+
+    Args:
+        looks: at any champion, oldest first.
         policy: its `half_life` and `lead` say how fast losses are forgotten, and what is clearly less.
     """
-    known = [fold for fold in folds if all(name in fold.loss for name in candidates)]
-    if not known:
-        return candidates[0]
-    newest = max(fold.end for fold in known)
-    weights = np.array([fold.rows * 0.5 ** ((newest - fold.end) / (length * policy.half_life)) for fold in known])
-    losses = np.array([[fold.loss[name] for name in candidates] for fold in known])
-    lost = (weights[:, None] * losses).sum(axis=0)
-    best = int(np.argmin(lost))
-    return candidates[best if lost[best] < (1.0 - policy.lead) * lost[0] else 0]
+    gains = expectations(looks, policy)
+    first = f"refit:{policy.refits[0]}"
+    best = max(gains, key=lambda name: gains[name], default=first)
+    return best if gains.get(best, 0.0) > policy.lead else first
+
+
+def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]:
+    """By refit: the advantage over the first one to be expected in the next window, as a share of that one's loss.
+
+    Args:
+        looks: at any champion, oldest first.
+        policy: how to look.
+    """
+    if not looks:
+        return {}
+    recent = list(looks)[-REMEMBERED:]
+    base, newest = f"refit:{policy.refits[0]}", recent[-1]
+    there = {*newest.whole.loss, *(newest.newest.loss if newest.newest else ())}
+    refits = [name for name in (*policy.candidates, *sorted(there)) if name in there and name.startswith("refit:")]
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(refits):
+        # A calendar that began with the change has no record; that of the one most like it stands in.
+        like = name if name in policy.candidates else _like(name, policy, newest)
+        kept = [(_advantage(one.whole, like, base), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
+        pairs = [(_advantage(a.newest, like, base), _advantage(b.whole, like, base)) for a, b in pairwise(recent)]
+        gain = expected(
+            _advantage(newest.newest, name, base),
+            [(p, k) for p, k in pairs if p is not None and k is not None],
+            [(gain, weight) for gain, weight in kept if gain is not None],
+        )
+        if gain is not None:
+            found[name] = gain
+    return found
+
+
+def _aged(looks: Sequence[Look]) -> list[tuple[float, Look]]:
+    """Looks with their age in windows, that of the middle of the newest being a half."""
+    return [(len(looks) - number - 0.5, one) for number, one in enumerate(looks)]
+
+
+def _advantage(part: Part | None, name: str, base: str) -> float | None:
+    if part is None or name not in part.loss or base not in part.loss or part.loss[base] <= 0.0:
+        return None
+    return 1.0 - part.loss[name] / part.loss[base]
+
+
+def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
+    """The calendar of so many windows that is nearest in length to one that began on a day."""
+    day = Calendar.parse(Candidate.parse(name).of).day
+    counts = sorted(int(of) for of in policy.refits if of.isdigit())
+    if day is None or not counts:
+        return f"refit:{policy.refits[0]}"
+    windows = (newest.end.date() - day) / (newest.end - newest.whole.start)
+    return f"refit:{min(counts, key=lambda count: abs(count - windows))}"
+
+
+def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
+    """The day on which the champion's own loss rose, in the newest windows of its life; None where it surely did not.
+
+    Args:
+        looks: at this champion, oldest first.
+        daily: of the window that is looked at now, as in `Look.daily`.
+        level: chance of a day where nothing has changed.
+    """
+    days = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
+    found = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
+    return None if found is None else date.fromisoformat(days[found][0])
+
+
+def daily_losses(y: Array, scores: Array, days: Any, metric_name: str) -> tuple[tuple[str, float, float], ...]:
+    """Of each day: its date, its rows, and a model's loss on them (the metric's, carried to days by its influence).
+
+    Args:
+        y: labels, shape (n,), all known.
+        scores: shape (n,) or (n, k).
+        days: local day of each row, shape (n,), as datetime64[D].
+        metric_name: what the model is judged by.
+
+    Raises:
+        CannotJudge: the metric is undefined on these rows.
+    """
+    judge = metric(metric_name)
+    value, psi = judge.evaluate(y, scores)
+    sign = -1.0 if judge.greater_is_better else 1.0
+    sums, sizes = block_sums(sign * psi, days)
+    names = np.datetime_as_string(np.unique(np.asarray(days, dtype="datetime64[D]")), unit="D")
+    losses = judge.loss(value, y) + sums / sizes
+    return tuple((str(day), float(n), float(loss)) for day, n, loss in zip(names, sizes, losses, strict=True))
+
+
+# ---------------------------------------- looking
 
 
 def look(
     window: Window,
-    folds: Sequence[Window],
+    newest: Window,
     *,
     label: str,
     at: datetime,
@@ -127,36 +246,36 @@ def look(
     y: Array,
     times: Any,
     blocks: Any,
-    kept: Array,
-    scores: Mapping[str, Array],
+    kept: Array | None,
+    whole: Mapping[str, Array],
+    fresh: Mapping[str, Array],
     metric_name: str,
-    earlier: Sequence[FoldLoss],
-    policy: ProbePolicy,
     twin: Array | None = None,
+    daily: Sequence[tuple[str, float, float]] = (),
     profit: Metric | None = None,
     costs: Mapping[str, float] | None = None,
     labelled: int | None = None,
     by: str = DAY,
 ) -> Look:
-    """Judge one window fold by fold.
+    """Judge one window.
 
     Args:
-        window: the window; its length is the unit of the half-life.
-        folds: its parts (`fold_windows`).
+        window: the window.
+        newest: its newest days (`newest_days`).
         label: the window's name.
         at: the model's clock.
         champion: the champion's version.
-        y: labels, shape (n,), all known.
+        y: labels of the rows of both, shape (n,), all known.
         times: event times, shape (n,).
         blocks: the block of each row, shape (n,): its local day; or the number of its entity, the same in all windows.
-        kept: the champion's scores, shape (n,) or (n, k).
-        scores: candidate name -> scores of the same rows, each row by the model fitted before its fold; NaN in folds
-            where the candidate could not be fitted.
+        kept: the champion's scores, shape (n,) or (n, k); None where candidates are only held against each other.
+        whole: candidate name -> scores of the rows, those of the window by a refit on what happened before it; the rest
+            is not read. Where one could not be fitted, its scores are NaN.
+        fresh: the same for the newest days, by refits on what happened before those.
         metric_name: what the model is judged by.
-        earlier: folds of earlier looks, which say who leads at first.
-        policy: how to look.
         twin: what refits are held against where they are fitted on samples: scores of the champion's recipe fitted on
             an equal sample of its own rows. Beside the champion itself all of them would look worse than they are.
+        daily: the champion's loss by day (`daily_losses`).
         profit: by which gains are measured in money too, and `costs`, its table.
         costs: see `profit`.
         labelled: labelled rows of the window, of which these may be a sample.
@@ -165,47 +284,50 @@ def look(
     Raises:
         CannotJudge: no rows, or the metric is undefined on them.
     """
-    judge = metric(metric_name)
-    refits = [name for name in scores if Candidate.parse(name).action == "refit"]
-    against = kept if twin is None else twin
-    seen, followed, led = list(earlier), [], np.array(against, dtype=np.float64)
-    found: list[FoldLoss] = []
-    for fold in folds:
-        rows = np.flatnonzero(fold.contains(times))
-        able = [name for name in refits if np.isfinite(scores[name][rows]).all()]
-        if not rows.size or not able:
-            continue
-        chosen = leader(seen, able, length=window.end - window.start, policy=policy)
-        led[rows] = scores[chosen][rows]
-        followed.append(chosen)
-        losses = {"keep": _loss(judge, y[rows], kept[rows])}
+
+    def part(stretch: Window, scores: Mapping[str, Array]) -> Part:
+        rows = np.flatnonzero(stretch.contains(times))
+        if not rows.size:
+            raise CannotJudge("there are no labelled rows to judge", "Wait for labelled rows, or widen the window")
+        loss: dict[str, float] = {}
+        series: dict[str, Series] = {}
+        profits: dict[str, Series] = {}
+        if kept is not None:
+            loss[KEEP] = _loss(metric(metric_name), y[rows], kept[rows])
         for name, values in scores.items():
-            if np.isfinite(values[rows]).all():
-                losses[name] = _loss(judge, y[rows], values[rows])
-        # A fold of one class has no value by which to rank, and still counts in the window as a whole.
-        if all(math.isfinite(value) for value in losses.values()):
-            found.append(FoldLoss(fold.start, fold.end, int(rows.size), losses))
-            seen.append(found[-1])
-    value = judge.score(y, kept)
-    ways = {"leader": led} if followed else {}
-    ways |= {name: values for name, values in scores.items() if Candidate.parse(name).action == "revert"}
-    pairs = {name: (against if name == "leader" else kept, values) for name, values in ways.items()}
-    series = {name: _series(judge, y, *pair, blocks, by) for name, pair in pairs.items()}
-    profits = {name: _series(profit, y, *pair, blocks, by) for name, pair in pairs.items()} if profit else {}
+            if not np.isfinite(values[rows]).all():
+                continue
+            loss[name] = _loss(metric(metric_name), y[rows], values[rows])
+            if kept is not None:
+                refit = Candidate.parse(name).action == "refit"
+                against = kept if twin is None or not refit else twin
+                pair = y[rows], against[rows], values[rows], np.asarray(blocks)[rows], by
+                series[name] = _series(metric(metric_name), *pair)
+                if profit is not None:
+                    profits[name] = _series(profit, *pair)
+        return Part(stretch.start, int(rows.size), loss, series, profits)
+
+    found = part(window, whole)
+    try:
+        recent = part(newest, fresh)
+    except CannotJudge:
+        # Days of one class, say: the window as a whole still counts.
+        recent = None
     return Look(
         label,
         window.end,
         at,
         champion,
-        judge.loss(value, y),
-        tuple(found),
-        tuple(followed),
-        series,
-        profit=profits,
+        found,
+        recent,
+        tuple(daily),
         costs=dict(costs or {}),
         labelled=labelled,
         blocks=by,
     )
+
+
+# ---------------------------------------- adding up
 
 
 def add_up(
@@ -234,13 +356,13 @@ def add_up(
     mine = [one for one in ordered if one.champion == champion and one.at > since]
     if not mine:
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
-    names = [f"refit:{of}" for of in policy.refits]
-    lead = leader([f for one in ordered for f in one.folds], names, length=length, policy=policy)
+    lead = leading(by_window(ordered), policy)
     money: Any = {"length": length, "costs": costs or {}}
     level = policy.level_of(len(mine))
-    refit = _gain("leader", lead, mine, level, **money)
-    versions = [name for name in mine[-1].series if name != "leader"]
-    reverts = [gain for name in versions if (gain := _gain(name, name, mine, level / len(versions), **money))]
+    refit = _gain(lead, mine, level * SHARES["newest"], level * SHARES["windows"], **money)
+    versions = [name for name in mine[-1].whole.series if Candidate.parse(name).action == "revert"]
+    back = level * SHARES["back"] / (2 * max(1, len(versions)))
+    reverts = [gain for name in versions if (gain := _gain(name, mine, back, back, **money))]
     revert = max(reverts, key=lambda gain: gain.lower, default=None)
     best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
     sentence = (
@@ -251,52 +373,77 @@ def add_up(
     return Probed(refit, revert, lead, len(mine), policy.spent(len(mine)), sentence[0].upper() + sentence[1:])
 
 
+def by_window(looks: Sequence[Look]) -> list[Look]:
+    """One look at each window, the last made; a window was looked at anew when another champion came."""
+    return sorted({one.end: one for one in sorted(looks, key=lambda one: one.at)}.values(), key=lambda one: one.end)
+
+
 def _gain(
     name: str,
-    candidate: str,
     looks: Sequence[Look],
+    fresh_level: float,
     level: float,
     *,
     length: timedelta,
     costs: Mapping[str, float],
 ) -> Gain | None:
-    """The best lower bound over the spans that there are, all at one level; None where no span can be judged."""
+    """The best lower bound over the newest days and the spans that there are; None where none can be judged.
+
+    Args:
+        name: the candidate.
+        looks: at the champion, oldest first.
+        fresh_level: of the test on the newest days.
+        level: of all spans together.
+        length: of a monitoring window.
+        costs: today's cost table.
+    """
     spans = [span for span in SPANS if span <= len(looks)] or [1]
-    level = level_of_each(level, tuple(spans))
+    each = level_of_each(level, tuple(spans))
+    tested: list[tuple[int, list[Part], float]] = [
+        (span, [one.whole for one in looks[-span:] if name in one.whole.series], each) for span in spans
+    ]
+    fresh = looks[-1].newest
+    if fresh is not None and name in fresh.series:
+        tested.insert(0, (0, [fresh], fresh_level))
     found = []
-    for span in spans:
-        newest = [one for one in looks[-span:] if name in one.series]
-        pooled = _pooled([one.series[name] for one in newest], level) if len(newest) == span else None
+    for span, parts, its_level in tested:
+        pooled = _pooled([part.series[name] for part in parts], its_level) if len(parts) == max(1, span) else None
         if pooled is None:
             continue
         mean, interval = pooled
-        rows = [sum(one.series[name].sizes) for one in newest]
-        loss = sum(one.champion_loss * n for one, n in zip(newest, rows, strict=True)) / sum(rows)
+        rows = [part.rows for part in parts]
+        loss = sum(part.loss[KEEP] * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
         if loss > 0.0:
             shares = (interval.lower / loss, mean / loss)
-            found.append(Gain(candidate, *shares, span, interval.n, interval.n_blocks, blocks=looks[-1].blocks))
+            blocks, since = looks[-1].blocks, parts[0].start.isoformat()
+            found.append(Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since))
     best = max(found, key=lambda gain: gain.lower, default=None)
     if best is None or not costs:
         return best
-    return replace(best, profit=_profit_gain(name, looks, spans, level, length=length, costs=costs))
+    return replace(best, profit=_profit_gain(name, looks, fresh_level, each, spans, length=length, costs=costs))
 
 
 def _profit_gain(
     name: str,
     looks: Sequence[Look],
+    fresh_level: float,
+    each: float,
     spans: Sequence[int],
-    level: float,
     *,
     length: timedelta,
     costs: Mapping[str, float],
 ) -> ProfitGain | None:
     """The same in money; only looks that were made with this cost table count."""
     found = []
-    for span in spans:
-        newest = [one for one in looks[-span:] if name in one.profit and one.labelled and one.costs == costs]
-        pooled = _pooled([one.profit[name] for one in newest], level) if len(newest) == span else None
+    known = [one for one in looks if one.labelled and one.costs == costs]
+    for span in (0, *spans):
+        newest = [one for one in looks[-max(1, span) :] if one in known]
+        parts = [part for one in newest if (part := one.whole if span else one.newest) and name in part.profit]
+        if len(parts) != max(1, span):
+            continue
+        pooled = _pooled([part.profit[name] for part in parts], each if span else fresh_level)
         if pooled is not None:
-            rows = sum(one.labelled or 0 for one in newest) / (span * length / timedelta(days=1))
+            rows = sum(one.labelled or 0 for one in newest) / (max(1, span) * length / timedelta(days=1))
             found.append(ProfitGain(pooled[1].lower, pooled[0], rows))
     return max(found, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
 

@@ -7,10 +7,10 @@ Here: `training.window` read. Not here: which window leads (`probe`), the rows (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Self
 
-from mlops_assets.core.windows import format_duration, parse_duration
+from mlops_assets.core.windows import format_duration, midnight, parse_duration
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,18 @@ class TrainingWindow:
     """Rows to train on.
 
     Attributes:
-        kind: `auto`, `expanding`, `rolling` or `decay`.
+        kind: `auto`, `expanding`, `rolling`, `decay` or `since`.
         length: of `rolling`: events older than this are left out; of `decay`: rows count half with each so much age.
+        day: of `since`: events before this day are left out.
     """
 
     kind: str
     length: timedelta | None = None
+    day: date | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`auto`, `expanding`, `rolling: 90d`, `decay: 60d`.
+        """`auto`, `expanding`, `rolling: 90d`, `decay: 60d`, `since: 2024-08-01`.
 
         Raises:
             ValueError: anything else.
@@ -39,17 +41,31 @@ class TrainingWindow:
             found = parse_duration(length)
             if found > timedelta(0):
                 return cls(kind, found)
+        if colon and kind == "since":
+            try:
+                return cls(kind, day=date.fromisoformat(length))
+            except ValueError:
+                pass
         raise ValueError(
-            f'training.window is {text!r}: write auto, expanding, or in quotes "rolling: 90d" or "decay: 60d"'
+            f'training.window is {text!r}: write auto, expanding, or in quotes "rolling: 90d", "decay: 60d" or '
+            '"since: 2024-08-01"'
         )
 
     def __str__(self) -> str:
+        if self.day is not None:
+            return f"{self.kind}: {self.day}"
         return f"{self.kind}: {format_duration(self.length)}" if self.length else self.kind
 
-    @property
-    def oldest(self) -> timedelta | None:
-        """How old events may be; None: as old as they are."""
-        return self.length if self.kind == "rolling" else None
+    def first(self, end: datetime, timezone: str) -> datetime | None:
+        """The first moment of events that are trained on at a moment; None: all there are.
+
+        Args:
+            end: when is trained.
+            timezone: of the days.
+        """
+        if self.day is not None:
+            return midnight(self.day, timezone)
+        return end - self.length if self.length and self.kind == "rolling" else None
 
     @property
     def half_life_days(self) -> float | None:

@@ -41,12 +41,16 @@ class Scored:
         scores: of the challenger's recipe, shape (n,) or (n, k); each row by a fit on events before its part.
         models: hash of each part's model.
         known: `training_rows` by the clock: what ships is fitted on them.
+        last: the newest part's model.
+        last_rows: what that was fitted on.
     """
 
     rows: pd.DataFrame
     scores: np.ndarray
     models: tuple[str, ...]
     known: pd.DataFrame
+    last: Model
+    last_rows: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,9 @@ def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame
     return data.with_features(data.usual(rows))
 
 
-def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime) -> Scored:
+def score(
+    data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime, whole: bool = False
+) -> Scored:
     """Score the gate window part by part (`probe.folds`); in one part where the judged model itself ships.
 
     The first part is the challenger's own where hardly a label has come in late since its training set was made.
@@ -85,17 +91,19 @@ def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window,
         fitted: its training set.
         gate: the window.
         as_of: the clock; labels known by then are judged.
+        whole: whether the challenger was fitted on all that happened before the window: it is one part.
     """
     model = data.model
     rows = gate_rows(data, gate, as_of=as_of)
-    if model.gate.ship == "judged":
-        return Scored(rows, challenger.predict(rows), (challenger.sha256,), fitted.frame)
+    if whole or model.gate.ship == "judged":
+        known = data.training_rows(known_by=as_of) if whole else fitted.frame
+        return Scored(rows, challenger.predict(rows), (challenger.sha256,), known, challenger, fitted.frame)
     known = data.extended(fitted.frame, since=fitted.known_by, known_by=as_of)
     # A rolling window that ends now begins later than one that ended before the gate.
     older = fitted.frame[fitted.frame[EVENT_TIME] < known[EVENT_TIME].iloc[0]]
     all_rows = pd.concat([older, known], ignore_index=True)
     seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
-    made, scores, models = challenger, list[np.ndarray](), list[str]()
+    made, made_of, scores, models = challenger, fitted.frame, list[np.ndarray](), list[str]()
     for part in fold_windows(gate, model.probe.folds, model.timezone):
         judged = rows[part.contains(rows[EVENT_TIME])]
         if judged.empty:
@@ -103,11 +111,11 @@ def score(data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window,
             continue
         before = np.flatnonzero(_trained_on(all_rows, data, part.start - model.probe.gap))
         if not hardly_more(before, seen):
-            fit_rows = all_rows.iloc[before]
-            made, seen = fit(challenger.recipe, fit_rows, fit_rows[LABEL].to_numpy(), base=challenger), before
+            made_of = all_rows.iloc[before]
+            made, seen = fit(challenger.recipe, made_of, made_of[LABEL].to_numpy(), base=challenger), before
         scores.append(made.predict(judged))
         models.append(made.sha256)
-    return Scored(rows, np.concatenate(scores), tuple(models), known)
+    return Scored(rows, np.concatenate(scores), tuple(models), known, made, made_of)
 
 
 def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndarray:

@@ -217,13 +217,22 @@ class ModelData:
             )
         return rows
 
-    def training_set(self, *, known_by: datetime) -> TrainingSet:
-        """The training rows known before `known_by`, stored.
+    def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:
+        """The training rows known before `known_by`, stored; with `before` only those that happened earlier.
 
         Raises:
-            CannotJudge: fewer rows than `training.min_rows`.
+            CannotJudge: fewer rows than `training.min_rows`; with `before`, none, since more will have happened by the
+                time that the model ships.
         """
-        return self.store(self.training_rows(known_by=known_by), known_by)
+        if before is None:
+            return self.store(self.training_rows(known_by=known_by), known_by)
+        rows = self.labelled(known_by=known_by)
+        rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
+        if rows.empty:
+            raise CannotJudge(
+                f"no row happened before {before:%Y-%m-%d} in {self.model.training.window}", "Wait for rows."
+            )
+        return self.store(self._joined(rows), known_by)
 
     def training_rows(self, *, known_by: datetime) -> pd.DataFrame:
         """All rows whose label was known before `known_by`, inside the training window, joined.
@@ -296,8 +305,8 @@ class ModelData:
     def training_start(self, known_by: datetime) -> date | None:
         """The first day of the training window that ends at a moment; None where it holds all history."""
         # Who trains has resolved `auto` (`probing.training_window`); without looks it means all history.
-        oldest = TrainingWindow.parse(self.model.training.window).oldest
-        return self.day(known_by - oldest) if oldest else None
+        first = TrainingWindow.parse(self.model.training.window).first(known_by, self.model.timezone)
+        return self.day(first) if first else None
 
 
 def _same_events(left: pd.DataFrame, right: pd.DataFrame) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.price import exceeds_price
-from mlops_assets.core.probe import Candidate, FoldLoss, Gain, Look
+from mlops_assets.core.probe import KEEP, Candidate, Gain, Look, by_window, leading
 from mlops_assets.core.reporting import markdown_table
 from mlops_assets.core.retrain_policy import RetrainPolicy
 from mlops_assets.core.settings import ModelSettings
@@ -41,23 +41,23 @@ class ProbeReport:
 
 def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeReport:
     """The looks so far, the newest last."""
-    looks = read_looks(platform, model.name)[-SHOWN:]
+    looks = [one for one in by_window(read_looks(platform, model.name)) if one.champion][-SHOWN:]
     found = looked.probed
     gains = [gain for gain in (found.refit, found.revert) if gain] if found else []
     sentence = found.sentence if found else "The champion has not been looked at yet."
     metadata = {"reason": sentence}
     if looks:
         table = markdown_table(
-            [_row(one) for one in looks],
-            header=["window", "champion", "its loss", "best refit before it", "gain", "gain, share of loss"],
+            [_row(one, _led(looks, number, model)) for number, one in enumerate(looks)],
+            header=["window", "champion", "its loss", "leading refit", "gain", "gain, share of loss"],
         )
         metadata["by_window"] = f"{table}\n\n{_LOSS}"
         metadata["losses"] = _losses(looks[-1])
-        bars = [(one.window, 100 * one.series["leader"].gain / one.champion_loss) for one in looks if _has_gain(one)]
+        shares = [(one.window, _share(one, _led(looks, number, model))) for number, one in enumerate(looks)]
         metadata["plot"] = markdown_bars(
-            bars,
+            [(window, 100 * share) for window, share in shares if share is not None],
             limit=100 * model.retrain.min_gain,
-            title="Gain of the best refit, % of the champion's loss",
+            title="Gain of the leading refit, % of the champion's loss",
         )
     if found:
         metadata["cost"] = (
@@ -65,15 +65,15 @@ def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeRepor
         )
     if looked.unjudged:
         metadata["not_judged"] = "; ".join(looked.unjudged)
-    return ProbeReport(metadata, _numbers(looks, model.retrain), _is_best(gains, model.retrain), sentence)
+    return ProbeReport(metadata, _numbers(looks, model), _is_best(gains, model.retrain), sentence)
 
 
-def _numbers(looks: Sequence[Look], policy: RetrainPolicy) -> dict[str, float]:
-    """The best refit's gain in the newest window that has one, as a share of the champion's loss, and its price."""
-    known = [one for one in looks if _has_gain(one)]
-    if not known:
-        return {}
-    return {"gain": known[-1].series["leader"].gain / known[-1].champion_loss, "limit": policy.min_gain}
+def _numbers(looks: Sequence[Look], model: ModelSettings) -> dict[str, float]:
+    """The leading refit's gain in the newest window that has one, as a share of the champion's loss, and its price."""
+    known = [
+        share for number, one in enumerate(looks) if (share := _share(one, _led(looks, number, model))) is not None
+    ]
+    return {"gain": known[-1], "limit": model.retrain.min_gain} if known else {}
 
 
 def _is_best(gains: Sequence[Gain], policy: RetrainPolicy) -> bool | None:
@@ -84,28 +84,31 @@ def _is_best(gains: Sequence[Gain], policy: RetrainPolicy) -> bool | None:
         return None
 
 
-def _has_gain(one: Look) -> bool:
-    return "leader" in one.series and one.champion_loss > 0.0
+def _led(looks: Sequence[Look], number: int, model: ModelSettings) -> str:
+    """The refit that led once a window had been looked at."""
+    return leading(looks[: number + 1], model.probe)
 
 
-def _row(one: Look) -> tuple[object, ...]:
-    gain = one.series["leader"].gain if "leader" in one.series else None
-    followed = ", ".join(dict.fromkeys(Candidate.parse(name).told for name in one.followed))
-    share = None if gain is None or one.champion_loss <= 0.0 else f"{gain / one.champion_loss:+.1%}"
-    return one.window, f"v{one.champion}", one.champion_loss, followed, gain, share
+def _share(one: Look, lead: str) -> float | None:
+    """The gain of a refit in a window, as a share of the champion's loss."""
+    loss = one.whole.loss.get(KEEP, 0.0)
+    return one.whole.series[lead].gain / loss if lead in one.whole.series and loss > 0.0 else None
+
+
+def _row(one: Look, lead: str) -> tuple[object, ...]:
+    gain = one.whole.series[lead].gain if lead in one.whole.series else None
+    share = _share(one, lead)
+    told = None if share is None else f"{share:+.1%}"
+    return one.window, f"v{one.champion}", one.whole.loss.get(KEEP), Candidate.parse(lead).told, gain, told
 
 
 def _losses(one: Look) -> str:
-    """What each candidate lost in the newest window, over its folds."""
-    names = sorted({name for fold in one.folds for name in fold.loss})
-    rows = sorted(((_label(name), _mean_loss(one.folds, name)) for name in names), key=lambda row: row[1])
-    return markdown_table(rows, header=[f"in {one.window}", "loss"])
+    """What each candidate lost in the newest window, and on its newest days."""
+    fresh = one.newest.loss if one.newest else {}
+    names = sorted({*one.whole.loss, *fresh}, key=lambda name: fresh.get(name, one.whole.loss.get(name, 0.0)))
+    rows = [(_label(name), one.whole.loss.get(name), fresh.get(name)) for name in names]
+    return markdown_table(rows, header=[f"loss in {one.window}", "whole", "newest days"])
 
 
 def _label(name: str) -> str:
-    return "the champion" if name == "keep" else Candidate.parse(name).told
-
-
-def _mean_loss(folds: tuple[FoldLoss, ...], name: str) -> float:
-    known = [fold for fold in folds if name in fold.loss]
-    return sum(fold.loss[name] * fold.rows for fold in known) / sum(fold.rows for fold in known)
+    return "the champion" if name == KEEP else Candidate.parse(name).told

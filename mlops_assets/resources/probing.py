@@ -3,14 +3,16 @@
 Here: which windows, which rows, the candidates' fits, and the looks on file. Not here: what a look is and what looks
 add up to (`core.probe`), what is decided on them (`core.policy`), the asset (`components`).
 
-A look costs a few fits of the champion's own recipe on samples of bounded size, whatever the history holds.
+A look costs a few fits of the champion's own recipe on samples of bounded size, whatever the history holds. It is made
+when a monitoring window closes, on the newest stretch of that length whose labels are known: where labels come late
+that is not the window that has closed, and waiting until just that one has matured would be waiting longer.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,16 +22,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.calendars import Calendar
 from mlops_assets.core.events import is_evidence
 from mlops_assets.core.families import family_called
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.model import Model, Recipe, fit
-from mlops_assets.core.probe import Candidate, Look, Probed, add_up, fold_windows, hardly_more, look
+from mlops_assets.core.probe import (
+    Candidate,
+    Look,
+    Probed,
+    add_up,
+    changed_on,
+    daily_losses,
+    hardly_more,
+    look,
+    newest_days,
+    shift_of,
+)
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
 from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.windows import Window, closed_windows, window_at
+from mlops_assets.core.windows import Window, closed_windows, local_days, midnight, parse_duration, window_at
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
@@ -39,8 +53,10 @@ from mlops_assets.resources.registry import ModelVersion
 TRAINING_WINDOW = "training_window"
 """Tag of a version: the window of its training rows."""
 TWIN = "twin"
-WHOLE = -1
-"""In place of a fold's number: the whole window."""
+RECORD = 3
+"""Windows before a first champion's first one in which candidates are held against each other, to know their record."""
+MIN_FIT = 100
+"""Fewest rows that a candidate is fitted on."""
 REVERTIBLE = 2
 """Versions besides the champion that stay loadable, and are looked at."""
 
@@ -61,44 +77,87 @@ class Looked:
 
 
 def probe(platform: Platform, model: ModelSettings) -> Looked | None:
-    """Look at every window that has matured since the champion was fitted and was not looked at yet.
+    """Look at every stretch that has matured since the champion was fitted and was not looked at yet.
 
-    None where there is no champion, or no such window.
+    None where there is no champion, or no such stretch.
     """
     champion = platform.registry.champion(model.name)
     if champion is None:
         return None
     now = platform.now(model)
     known = read_looks(platform, model.name)
-    seen = {one.end for one in known if one.champion == str(champion.version)}
     made: list[Look] = []
     unjudged: list[str] = []
-    for window in closed_windows(model.start, now, model.monitoring.window, model.timezone):
-        if window.end in seen or window.end <= _since(champion):
-            continue
-        if not is_evidence(model.events, window, model.timezone):
-            continue
+    for window in _open_stretches(platform, model, known, champion, now=now):
         rows = _judged(platform.data(model), model, window, now=now, since=_since(champion))
         if rows is None:
             continue
+        if not known and not made:
+            made += _record(platform, model, window, champion, now=now)
         try:
             found = _look(platform, model, window, rows, at=now, champion=champion, earlier=[*known, *made])
         except (CannotJudge, CannotTrain) as why:
             # One class only, say: the window says nothing, and the next ones add up without it.
             unjudged.append(f"{window.label(model.timezone)}: {why}")
             continue
-        write_text(_file(platform, model.name, found), json.dumps(found.to_dict(), indent=1))
         made.append(found)
+    for one in made:
+        write_text(_file(platform, model.name, one), json.dumps(one.to_dict(), indent=1))
     if not made and not unjudged:
         return None
     return Looked(tuple(made), tuple(unjudged), probed(platform, model, champion))
 
 
+def _open_stretches(
+    platform: Platform, model: ModelSettings, known: Sequence[Look], champion: ModelVersion, *, now: datetime
+) -> list[Window]:
+    """Stretches to look at, oldest first: the closed windows, moved back by as much as labels are late."""
+    windows = closed_windows(model.start, now, model.monitoring.window, model.timezone)
+    if not windows:
+        return []
+    data, newest = platform.data(model), windows[-1]
+    length = newest.end - newest.start
+    # What ended so long ago is mature, whatever has no label yet.
+    oldest = max(windows[0].start, newest.end - parse_duration(model.label.max_delay) - timedelta(days=1))
+    rows = data.events(data.day(oldest - length), as_of=now, only_times=True)
+
+    def is_mature(end: datetime) -> bool:
+        return data.maturity(Window(end - length, end), rows, now=now).mature
+
+    days = Window(oldest, newest.end).days(model.timezone)
+    ends = [*(midnight(day, model.timezone) for day in days[1:]), newest.end]
+    end = newest.end if is_mature(newest.end) else shift_of(ends, is_mature)
+    if end is None:
+        return []
+    late = windows[-1].end - end
+    seen = [one.end for one in known if one.champion == str(champion.version)]
+    found = []
+    for window in windows:
+        stretch = window if not late else _moved(window, late, model.timezone)
+        # Half a window is new enough: labels do not come equally late all the time.
+        half = (stretch.end - stretch.start) / 2
+        if stretch.end > _since(champion) and all(abs(stretch.end - other) >= half for other in seen):
+            if is_evidence(model.events, stretch, model.timezone):
+                found.append(stretch)
+    return found
+
+
+def _moved(window: Window, late: timedelta, timezone: str) -> Window:
+    """The window so much earlier, from midnight to midnight."""
+    days = Window(window.start - late, window.end - late).days(timezone)
+    count = len(window.days(timezone))
+    return Window(
+        midnight(days[-1] - timedelta(days=count - 1), timezone), midnight(days[-1] + timedelta(days=1), timezone)
+    )
+
+
 def read_looks(platform: Platform, model: str) -> list[Look]:
     """All looks on file, oldest first."""
     paths = platform.lake.folder("reports", model, "probe").glob("window=*/champion-*.json")
-    looks = [Look.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-    return sorted(looks, key=lambda one: (one.end, int(one.champion)))
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    # Those of before windows were judged twice are of another kind; their windows are looked at anew.
+    looks = [Look.from_dict(one) for one in read if "whole" in one]
+    return sorted(looks, key=lambda one: (one.end, int(one.champion or 0)))
 
 
 def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | None) -> Probed | None:
@@ -118,15 +177,40 @@ def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | No
         return None
 
 
-def training_window(platform: Platform, model: ModelSettings) -> str:
-    """`training.window`; where that is `auto`, the window that has led in the looks so far."""
+@dataclass(frozen=True)
+class Plan:
+    """How a training that begins now trains and is judged.
+
+    Attributes:
+        window: `training.window`, settled.
+        judged: the newest days, where the gain was found there; None: the gate's own window.
+    """
+
+    window: str
+    judged: Window | None = None
+
+
+def plan(platform: Platform, model: ModelSettings) -> Plan:
+    """`training.window`; where that is `auto`, the calendar that leads in the looks so far, judged where it gained."""
     if model.training.window != "auto":
-        return model.training.window
+        return Plan(model.training.window)
     found = probed(platform, model, platform.registry.champion(model.name))
-    of = Candidate.parse(found.leader).of if found else "expanding"
-    if of == "expanding":
-        return of
-    return f"rolling: {(int(of) * _length(model)).days}d"
+    if found is None:
+        return Plan("expanding")
+    gain, judged = found.refit, None
+    looks = [one for one in read_looks(platform, model.name) if one.newest and one.champion]
+    if gain is not None and gain.windows == 0 and gain.lower > model.retrain.min_gain and looks and looks[-1].newest:
+        judged = Window(looks[-1].newest.start, looks[-1].end)
+    return Plan(_settled(model, Calendar.parse(Candidate.parse(found.leader).of)), judged)
+
+
+def _settled(model: ModelSettings, calendar: Calendar) -> str:
+    """A calendar as `training.window` says it."""
+    if calendar.kind == "expanding":
+        return "expanding"
+    if calendar.day is not None:
+        return f"since: {calendar.day}"
+    return f"{'decay' if calendar.kind == 'decay' else 'rolling'}: {(calendar.number * _length(model)).days}d"
 
 
 def _in_production_since(platform: Platform, model: ModelSettings, champion: ModelVersion) -> datetime:
@@ -163,8 +247,12 @@ def _since(version: ModelVersion) -> datetime:
 def _judged(
     data: ModelData, model: ModelSettings, window: Window, *, now: datetime, since: datetime
 ) -> pd.DataFrame | None:
-    """The window's rows whose label the champion cannot have seen, once it is mature and they are most of it."""
-    rows = data.events(data.day(window.start), data.day(window.end), as_of=now)
+    """The stretch's rows whose label the champion cannot have seen, once it is mature and they are most of it.
+
+    Those of its newest days are among them, where these begin before it.
+    """
+    first = min(window.start, newest_days(window, model.timezone).start)
+    rows = data.events(data.day(first), data.day(window.end), as_of=now)
     if not data.maturity(window, rows, now=now).mature:
         return None
     rows = rows[rows[LABEL].notna()]
@@ -179,129 +267,208 @@ def _look(
     rows: pd.DataFrame,
     *,
     at: datetime,
-    champion: ModelVersion,
+    champion: ModelVersion | None,
     earlier: Sequence[Look],
+    recipe: Recipe | None = None,
 ) -> Look:
-    data = platform.data(model)
+    """Look at one stretch; without a champion, candidates are only held against each other, made by a recipe."""
+    data, newest = platform.data(model), newest_days(window, model.timezone)
     judged = _sample(rows, model.probe.rows, model.training.seed)
-    kept = platform.registry.load(model.name, champion.version)
-    folds = fold_windows(window, model.probe.folds, model.timezone)
-    recipe = replace(kept.recipe, rounds=min(kept.recipe.rounds, model.probe.rounds))
-    judged, scores = _refits(data, model, recipe, judged, folds, champion, kept, at=at)
-    twin = scores.pop(TWIN, None)
-    for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
-        scores[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
+    kept = platform.registry.load(model.name, champion.version) if champion else None
+    base = kept.recipe if kept else recipe
+    if base is None:
+        raise ValueError("a look without a champion needs a recipe")
+    scorer = _Refits(data, model, base, kept, champion, at=at)
+    judged = data.with_features(judged)
+    days = local_days(judged[EVENT_TIME], model.timezone)
+    y, scores, back = judged[LABEL].to_numpy(), None, dict[str, np.ndarray]()
+    daily: tuple[tuple[str, float, float], ...] = ()
+    refits = model.probe.refits
+    if kept is not None and champion is not None:
+        scores = kept.predict(judged)
+        own = [one for one in earlier if one.champion == str(champion.version)]
+        daily = daily_losses(y, scores, days, model.metric)
+        level = model.probe.change_level
+        day = changed_on(own, daily, level) if level else None
+        refits = (*refits, f"since:{day}") if day else refits
+        for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
+            back[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
+    whole, fresh, twin = scorer.scores(judged, refits, {"whole": window, "newest": newest}, end=window.end)
     return look(
         window,
-        folds,
+        newest,
         label=window.label(model.timezone),
         at=at,
-        champion=str(champion.version),
-        y=judged[LABEL].to_numpy(),
+        champion=str(champion.version) if champion else "",
+        y=y,
         times=pd.DatetimeIndex(judged[EVENT_TIME]),
         blocks=lasting_blocks_of(model, judged),
         by=model.monitoring.performance.blocks,
-        kept=kept.predict(judged),
-        scores=scores,
+        kept=scores,
+        whole={**whole, **back},
+        fresh={**fresh, **back},
         metric_name=model.metric,
-        earlier=[fold for one in earlier for fold in one.folds],
-        policy=model.probe,
         twin=twin,
+        daily=daily,
         profit=profit(model.task, model.monitoring.costs) if model.monitoring.costs else None,
         costs=model.monitoring.costs,
-        labelled=len(rows),
+        labelled=int(window.contains(rows[EVENT_TIME]).sum()),
     )
 
 
-def _refits(
-    data: ModelData,
-    model: ModelSettings,
-    recipe: Recipe,
-    judged: pd.DataFrame,
-    folds: Sequence[Window],
-    champion: ModelVersion,
-    kept: Model,
-    *,
-    at: datetime,
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """The judged rows with features, and their scores by candidate, each by a fit on what happened before its fold.
+def _record(
+    platform: Platform, model: ModelSettings, first: Window, champion: ModelVersion, *, now: datetime
+) -> list[Look]:
+    """Looks at windows before the first one: which calendar would have been right before there was a champion."""
+    length, found = first.end - first.start, list[Look]()
+    recipe = platform.registry.load(model.name, champion.version).recipe
+    data = platform.data(model)
+    for back in range(RECORD, 0, -1):
+        window = _moved(first, back * length, model.timezone)
+        rows = data.events(
+            data.day(min(window.start, newest_days(window, model.timezone).start)), data.day(window.end), as_of=now
+        )
+        rows = data.usual(rows[rows[LABEL].notna()].reset_index(drop=True))
+        if rows.empty:
+            continue
+        try:
+            found.append(_look(platform, model, window, rows, at=now, champion=None, earlier=(), recipe=recipe))
+        except (CannotJudge, CannotTrain):
+            # Before the model's data began, say: the record is shorter.
+            continue
+    return found
 
-    Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its twin is
-    among them.
+
+class _Refits:
+    """Fits of a look: candidates by calendar and part, and the champion's twin.
+
+    Args:
+        data: the model's rows.
+        model: its settings.
+        recipe: how candidates are made.
+        kept: the champion, where there is one.
+        champion: its version.
+        at: the clock.
     """
-    known = data.labelled(known_by=at)
-    # Each row has one seeded rank for all folds and candidates, so that they share most of what is joined.
-    rank = np.random.default_rng(model.training.seed).permutation(len(known))
-    wanted = {f"refit:{of}": _fit_rows(known, model, of, folds, rank) for of in model.probe.refits}
-    own = _own_rows(known, champion)
-    if len(own) > model.probe.rows or recipe.rounds < kept.recipe.rounds:
-        # One fit serves all folds: the champion has seen none of them.
-        wanted[TWIN] = [_sampled(own, rank, model.probe.rows)]
-    # Beside a twin that is made as cheaply nobody looks worse for it; beside the champion itself all would.
-    followed = family_called(recipe.family).cheaper(recipe) if TWIN in wanted else recipe
-    # One join for all: the same row has the same features whoever is fitted on it or judged by it.
-    used = np.unique(np.concatenate([where for fits in wanted.values() for where in fits]))
-    joined = data.with_features(pd.concat([judged, known.iloc[used]], ignore_index=True))
-    judged, features = joined.iloc[: len(judged)], joined.iloc[len(judged) :]
-    place = np.full(len(known), -1)
-    place[used] = np.arange(len(used))
 
-    inside = {number: np.flatnonzero(fold.contains(judged[EVENT_TIME])) for number, fold in enumerate(folds)}
-    # While history is short, several windows hold the same rows: they are fitted once.
-    tasks: dict[tuple[int, bytes], list[str]] = {}
-    for name, fits in wanted.items():
-        for number, where in enumerate(fits):
-            if name == TWIN or inside[number].size:
-                tasks.setdefault((WHOLE if name == TWIN else number, where.tobytes()), []).append(name)
+    def __init__(
+        self,
+        data: ModelData,
+        model: ModelSettings,
+        recipe: Recipe,
+        kept: Model | None,
+        champion: ModelVersion | None,
+        *,
+        at: datetime,
+    ) -> None:
+        self.data, self.model, self.kept = data, model, kept
+        self.recipe = replace(recipe, rounds=min(recipe.rounds, model.probe.rounds))
+        self.known = data.labelled(known_by=at)
+        self.own = own = _own_rows(self.known, champion, model.timezone) if champion else None
+        rng = np.random.default_rng(model.training.seed)
+        # Each row has one seeded rank for all candidates, so that they share most of what is joined.
+        self.rank = rng.permutation(len(self.known))
+        self.draws = _draws(self.known)
+        self.twin = own is not None and (len(own) > model.probe.rows or self.recipe.rounds < recipe.rounds)
 
-    def scored(task: tuple[int, bytes]) -> tuple[np.ndarray, np.ndarray]:
-        number, where = task
-        rows = np.arange(len(judged)) if number == WHOLE else inside[number]
-        fitted_on = np.frombuffer(where, dtype=np.int64)
-        if recipe == kept.recipe and hardly_more(fitted_on, own):
-            return rows, kept.predict(judged.iloc[rows])
-        fit_rows = features.iloc[place[fitted_on]]
-        made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), base=kept)
-        return rows, made.predict(judged.iloc[rows])
+    def scores(
+        self, judged: pd.DataFrame, refits: Sequence[str], parts: Mapping[str, Window], *, end: datetime
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray | None]:
+        """Scores of the judged rows: by candidates fitted before the window, before its newest days, and the twin's."""
+        wanted: dict[tuple[str, str], np.ndarray] = {}
+        for part, stretch in parts.items():
+            for of in refits:
+                where = self._rows(of, before=stretch.start - self.model.probe.gap, end=end)
+                if len(where) >= MIN_FIT:
+                    wanted[part, f"refit:{of}"] = where
+        # Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its twin
+        # is made as cheaply and nobody looks worse for it; beside the champion itself all would.
+        mine = self._sampled(self.own) if self.twin and self.own is not None else None
+        fits = [*wanted.values(), *([mine] if mine is not None else [])]
+        if not fits:
+            return {}, {}, None
+        used = np.unique(np.concatenate(fits))
+        features = self.data.with_features(self.known.iloc[used].reset_index(drop=True))
+        place = np.full(len(self.known), -1)
+        place[used] = np.arange(len(used))
+        inside = {part: np.flatnonzero(window.contains(judged[EVENT_TIME])) for part, window in parts.items()}
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = list(pool.map(scored, tasks))
-    scores: dict[str, Any] = {}
-    for names, (rows, values) in zip(tasks.values(), found, strict=True):
-        for name in names:
-            scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
-    return judged, scores
+        def scored(task: tuple[str, bytes]) -> np.ndarray | None:
+            part, where = task
+            rows = judged.iloc[inside[part]] if part in inside else judged
+            return self._made(features, place, np.frombuffer(where, dtype=np.int64), rows)
+
+        # While history is short, several calendars hold the same rows: they are fitted once.
+        tasks = {(part, where.tobytes()): None for (part, _), where in wanted.items()}
+        if mine is not None:
+            tasks[TWIN, mine.tobytes()] = None
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            found = dict(zip(tasks, pool.map(scored, tasks), strict=True))
+        out: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+        for (part, name), where in wanted.items():
+            values = found[part, where.tobytes()]
+            if values is not None:
+                out[part][name] = np.full((len(judged), *values.shape[1:]), np.nan)
+                out[part][name][inside[part]] = values
+        return out["whole"], out["newest"], found[TWIN, mine.tobytes()] if mine is not None else None
+
+    def _made(self, features: pd.DataFrame, place: np.ndarray, where: np.ndarray, rows: pd.DataFrame) -> Any:
+        """Scores of some rows by the recipe fitted on others; None where those allow no model."""
+        own = self.own
+        if self.kept is not None and own is not None and self.recipe == self.kept.recipe and hardly_more(where, own):
+            return self.kept.predict(rows)
+        fit_rows = features.iloc[place[where]]
+        followed = family_called(self.recipe.family).cheaper(self.recipe) if self.twin else self.recipe
+        try:
+            made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), min_rows=MIN_FIT, base=self.kept)
+        except CannotTrain:
+            # One class only, say: this candidate has no say here.
+            return None
+        return made.predict(rows)
+
+    def _rows(self, of: str, *, before: datetime, end: datetime) -> np.ndarray:
+        """Positions of the rows that a calendar is fitted on before a moment, or a sample of them."""
+        calendar, length = Calendar.parse(of), _length(self.model)
+        start = calendar.start(before=before, end=end, length=length, timezone=self.model.timezone)
+        times = pd.DatetimeIndex(self.known[EVENT_TIME]).as_unit("us").asi8
+        chosen = calendar.chosen(
+            times,
+            self.draws,
+            start=None if start is None else _us(start),
+            before=_us(before),
+            length=length // timedelta(microseconds=1),
+        )
+        return self._sampled(np.flatnonzero(chosen))
+
+    def _sampled(self, where: np.ndarray) -> np.ndarray:
+        """At most so many of some positions, those of the lowest rank."""
+        most = self.model.probe.rows
+        if len(where) <= most:
+            return where
+        return np.sort(where[np.argpartition(self.rank[where], most)[:most]])
 
 
-def _own_rows(known: pd.DataFrame, champion: ModelVersion) -> np.ndarray:
-    """Positions of the rows that the champion was fitted on."""
+def _draws(known: pd.DataFrame) -> np.ndarray:
+    """A uniform number of each row, the same whenever it is drawn: by what the row is, not by where it stands."""
+    hashed = pd.util.hash_pandas_object(known[[EVENT_TIME, LABEL]], index=False).to_numpy()
+    # Rows of one moment with the same label differ by their place among those.
+    place = known.groupby([EVENT_TIME, LABEL]).cumcount().to_numpy().astype(np.uint64)
+    mixed = hashed ^ (place * np.uint64(0x9E3779B97F4A7C15))
+    return (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+def _us(moment: datetime) -> int:
+    return int(pd.Timestamp(moment).as_unit("us").value)
+
+
+def _own_rows(known: pd.DataFrame, champion: ModelVersion, timezone: str) -> np.ndarray:
+    """Positions of the rows that the champion was fitted on, among those known now."""
     since = _since(champion)
     use = known[AVAILABLE_AT] < pd.Timestamp(since)
-    oldest = TrainingWindow.parse(champion.tags.get(TRAINING_WINDOW, "expanding")).oldest
-    if oldest:
-        use &= known[EVENT_TIME] >= pd.Timestamp(since - oldest)
+    oldest = TrainingWindow.parse(champion.tags.get(TRAINING_WINDOW, "expanding")).first(since, timezone)
+    if oldest is not None:
+        use &= known[EVENT_TIME] >= pd.Timestamp(oldest)
     return np.flatnonzero(use)
-
-
-def _fit_rows(
-    known: pd.DataFrame, model: ModelSettings, of: str, folds: Sequence[Window], rank: np.ndarray
-) -> list[np.ndarray]:
-    """Positions of the rows that a candidate is fitted on, fold by fold: events before it, a sample of its window."""
-    times = known[EVENT_TIME]
-    parts = []
-    for fold in folds:
-        use = (times < pd.Timestamp(fold.start - model.probe.gap)).to_numpy()
-        if of != "expanding" and use.any():
-            use &= (times > times[use].iloc[-1] - int(of) * _length(model)).to_numpy()
-        parts.append(_sampled(np.flatnonzero(use), rank, model.probe.rows))
-    return parts
-
-
-def _sampled(where: np.ndarray, rank: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of some positions, those of the lowest rank."""
-    if len(where) <= most:
-        return where
-    return np.sort(where[np.argpartition(rank[where], most)[:most]])
 
 
 def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion, *, before: pd.Timestamp) -> list[int]:
@@ -328,4 +495,4 @@ def _sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
 
 def _file(platform: Platform, model: str, found: Look) -> Path:
     window = f"window={found.end:%Y-%m-%dT%H%M}"
-    return platform.lake.folder("reports", model, "probe", window) / f"champion-{found.champion}.json"
+    return platform.lake.folder("reports", model, "probe", window) / f"champion-{found.champion or 0}.json"

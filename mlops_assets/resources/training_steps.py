@@ -34,7 +34,7 @@ from mlops_assets.resources.golden import golden_file
 from mlops_assets.resources.holds import frozen_against, overtaken
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
-from mlops_assets.resources.probing import TRAINING_WINDOW, training_window
+from mlops_assets.resources.probing import TRAINING_WINDOW, Plan, plan
 from mlops_assets.resources.reference_steps import keep_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
@@ -56,16 +56,22 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     """
     golden_file(platform, model)
     now = as_of or platform.now(model)
-    window = training_window(platform, model)
-    data = _data(platform, model, window)
+    planned = plan(platform, model)
     champion = platform.registry.champion(model.name)
-    gate = data.gate_window(as_of=now, not_before=fitted_until(champion))
-    training = data.training_set(known_by=gate.start)
+    gate = planned.judged or _data(platform, model, planned.window).gate_window(
+        as_of=now, not_before=fitted_until(champion)
+    )
+    window = _from_the_end(planned, gate, model)
+    data = _data(platform, model, window)
+    training = (
+        data.training_set(known_by=now, before=gate.start) if planned.judged else data.training_set(known_by=gate.start)
+    )
     record = {
         "as_of": now.isoformat(),
         "window": window,
         "gate_start": gate.start.isoformat(),
         "gate_end": gate.end.isoformat(),
+        "newest_days": planned.judged is not None,
         "sha256": training.sha256,
         "known_by": training.known_by.isoformat(),
         "rows": len(training.frame),
@@ -77,6 +83,19 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     }
     platform.write_record(model.name, "training_set", record)
     return record
+
+
+def _from_the_end(planned: Plan, gate: Window, model: ModelSettings) -> str:
+    """The training window; a rolling one that the probe chose is counted back from the end of the gate's rows.
+
+    So the newest window is the one that is judged, its rows from before the judged ones are fitted on, and what ships is
+    fitted on the same window.
+    """
+    length = TrainingWindow.parse(planned.window).length
+    if model.training.window != "auto" or not planned.window.startswith("rolling") or length is None:
+        return planned.window
+    start = gate.end - length
+    return f"since: {start.astimezone(model.zone).date()}" if start < gate.start else planned.window
 
 
 def _data(platform: Platform, model: ModelSettings, window: str) -> ModelData:
@@ -174,7 +193,8 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     family = Recipe.from_json(trained["recipe"]).family
     challenger = Model.from_bytes(_candidate_file(platform, model, trained["judged_sha256"], family).read_bytes())
     fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
-    scored = score(data, challenger, fit_rows, gate, as_of=as_of)
+    whole = bool(prepared.get("newest_days"))
+    scored = score(data, challenger, fit_rows, gate, as_of=as_of, whole=whole)
     rows, scores = scored.rows, scored.scores
     first = compare(platform, model, scored, fit_rows.frame[LABEL])
     shipped, shipped_rows, twin = None, None, None
@@ -183,6 +203,10 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             refit(data, challenger, scored, as_of=as_of) if model.gate.ship == "refit" else (challenger, fit_rows)
         )
         twin = twin_agrees(scores, shipped.predict(rows), model.gate.twin_correlation)
+        if not twin.agrees:
+            # What was judged better must not be thrown away because its refit is another model: it ships itself.
+            shipped, shipped_rows = scored.last, data.store(scored.last_rows.reset_index(drop=True), as_of)
+            twin = replace(twin, agrees=True, sentence=f"{twin.sentence}; the judged model itself ships in its place")
     further = list(first.further)
     if first.verdict.judged:
         further += season_rules(platform, data, challenger, scored, gate, as_of=as_of)
