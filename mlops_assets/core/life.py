@@ -12,7 +12,7 @@ by then are used, the probe looks at windows that have matured since, and the po
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +39,7 @@ from mlops_assets.core.probe import (
     shift_of,
 )
 from mlops_assets.core.rivals import Rule
-from mlops_assets.core.windows import Window, local_days
+from mlops_assets.core.windows import Window, local_days, microseconds
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
@@ -87,7 +87,9 @@ class _Life:
         self.length = windows[0].end - windows[0].start
         self.faults = ["" if policy.rule else healthy(number) for number in range(len(windows))]
         self.times, self.known = (index.as_unit("us").asi8 for index in (self.rows.times, self.rows.known))
-        self.window_of = np.searchsorted([_us(window.start) for window in windows], self.times, side="right") - 1
+        self.window_of = (
+            np.searchsorted([microseconds(window.start) for window in windows], self.times, side="right") - 1
+        )
         # Rows are oldest first, so each window's are neighbours.
         edges = np.searchsorted(self.window_of, np.arange(len(windows) + 1))
         self.inside = [slice(int(start), int(end)) for start, end in pairwise(edges)]
@@ -153,12 +155,12 @@ class _Life:
             )
         except CannotJudge:
             probed = None
-        fresh = (self.known < _us(now)) & (self.known >= _us(champion.fitted_until))
+        fresh = (self.known < microseconds(now)) & (self.known >= microseconds(champion.fitted_until))
         evidence = Evidence(
             model="life",
             window=self.windows[number].label(self.policy.timezone) if probed else None,
             matured_labels=int((fresh & self.usable).sum()),
-            labels_at_fit=int(((self.known < _us(champion.fitted_until)) & self.usable).sum()),
+            labels_at_fit=int(((self.known < microseconds(champion.fitted_until)) & self.usable).sum()),
             champion_version=str(champion.number),
             champion_since=champion.fitted_until,
             data_ok=not self.faults[number],
@@ -172,7 +174,7 @@ class _Life:
     def _stretch(self, number: int) -> Window | None:
         """The newest stretch of a window's length whose labels are known at the window's end; None without one."""
         window = self.windows[number]
-        now = _us(window.end)
+        now = microseconds(window.end)
 
         def is_mature(end: datetime) -> bool:
             inside = self._inside(Window(end - self.length, end))
@@ -186,7 +188,7 @@ class _Life:
 
     def _inside(self, stretch: Window) -> Positions:
         """Usable rows of a stretch."""
-        low, high = np.searchsorted(self.times, [_us(stretch.start), _us(stretch.end)])
+        low, high = np.searchsorted(self.times, [microseconds(stretch.start), microseconds(stretch.end)])
         return np.arange(low, high)[self.usable[low:high]]
 
     def _is_fresh(self, stretch: Window, champion: Version) -> bool:
@@ -197,13 +199,13 @@ class _Life:
         if any(one.champion == str(champion.number) and one.end > stretch.end - self.length / 2 for one in self.looks):
             return False
         known = self.known[self._inside(stretch)]
-        return bool(len(known)) and (known >= _us(champion.fitted_until)).mean() >= self.policy.mature_share
+        return bool(len(known)) and (known >= microseconds(champion.fitted_until)).mean() >= self.policy.mature_share
 
     def _judged(self, stretch: Window, now: datetime, champion: Version | None) -> Positions:
         """A stretch's rows whose label is known, and was not when the champion was fitted."""
         inside = self._inside(stretch)
         known = self.known[inside]
-        return inside[(known < _us(now)) & (champion is None or known >= _us(champion.fitted_until))]
+        return inside[(known < microseconds(now)) & (champion is None or known >= microseconds(champion.fitted_until))]
 
     def _look(self, window: Window, champion: Version | None, now: datetime) -> None:
         """Look at a window; without a champion, candidates are held against each other, to know their record."""
@@ -252,7 +254,7 @@ class _Life:
         return {
             f"revert:{version}": self.versions[version].model(self.rows.take(judged))
             for version in self.kept
-            if version != champion.number and unseen >= _us(self.versions[version].fitted_until)
+            if version != champion.number and unseen >= microseconds(self.versions[version].fitted_until)
         }
 
     def _scored(
@@ -260,7 +262,7 @@ class _Life:
     ) -> dict[str, Array]:
         """By calendar: scores of the rows of a part of a window, by the refit on what happened before it; else NaN."""
         times = self.times[judged]
-        inside = np.flatnonzero((times >= _us(part.start)) & (times < _us(part.end)))
+        inside = np.flatnonzero((times >= microseconds(part.start)) & (times < microseconds(part.end)))
         tasks = []
         for of in refits:
             fit = self._fit_rows(of, now, before=part.start - self.policy.probe.gap, end=window.end)
@@ -285,7 +287,7 @@ class _Life:
             before: events from here on are left out; by default none.
             end: what windows are counted back from; by default the newest event that is known.
         """
-        use = (self.known < _us(now)) & self.usable
+        use = (self.known < microseconds(now)) & self.usable
         if not use.any():
             return np.empty(0, dtype=np.int64)
         newest = self.rows.times[np.flatnonzero(use)[-1]].to_pydatetime() + timedelta(microseconds=1)
@@ -293,8 +295,8 @@ class _Life:
         calendar = Calendar.parse(of)
         start = calendar.start(before=before, end=end, length=self.length, timezone=self.policy.timezone)
         length = self.length // timedelta(microseconds=1)
-        start_us = None if start is None else _us(start)
-        use &= calendar.chosen(self.times, self.draws, start=start_us, before=_us(before), length=length)
+        start_us = None if start is None else microseconds(start)
+        use &= calendar.chosen(self.times, self.draws, start=start_us, before=microseconds(before), length=length)
         return np.flatnonzero(use)
 
     def _ship(self, of: str, now: datetime) -> Version:
@@ -380,8 +382,3 @@ class _Life:
         number = int(version)
         self.kept = [*(one for one in self.kept if one != number), number]
         return self.versions[number]
-
-
-def _us(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

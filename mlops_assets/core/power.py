@@ -215,9 +215,7 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
             found.append(Seen("probe", windows, labels, days, None, None, why))
             continue
-        drop = smallest_seen(
-            se, df, bar=price * loss, level=level_of_each(SHARES["windows"] * policy.level_of(made + 1), SPANS)
-        )
+        drop = smallest_seen(se, df, bar=price * loss, level=level)
         found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
     return found
 

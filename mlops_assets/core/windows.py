@@ -21,6 +21,8 @@ ANCHOR = date(1970, 1, 5)
 """A Monday. Windows of N days are counted from it, so `7d` is the ISO week and never depends on the first
 file."""
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 Unit = Literal["day", "month"]
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)\s*$")
@@ -272,6 +274,11 @@ def utc_index(times: Any) -> pd.DatetimeIndex:
 def midnight(day: date, tz: str) -> datetime:
     """The first moment of `day` in `tz`, in UTC."""
     return datetime.combine(day, time(), tzinfo=ZoneInfo(tz)).astimezone(UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware moment, as `DatetimeIndex.as_unit("us").asi8` counts them."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _between(first: date, following: date, tz: str) -> Window:

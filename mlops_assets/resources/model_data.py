@@ -229,9 +229,8 @@ class ModelData:
         rows = self.labelled(known_by=known_by)
         rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
         if rows.empty:
-            raise CannotJudge(
-                f"no row happened before {before:%Y-%m-%d} in {self.model.training.window}", "Wait for rows."
-            )
+            why = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
+            raise CannotJudge(why, "Wait for rows.")
         return self.store(self._joined(rows), known_by)
 
     def training_rows(self, *, known_by: datetime) -> pd.DataFrame:

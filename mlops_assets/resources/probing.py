@@ -43,7 +43,15 @@ from mlops_assets.core.probe import (
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain
 from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.windows import Window, closed_windows, local_days, midnight, parse_duration, window_at
+from mlops_assets.core.windows import (
+    Window,
+    closed_windows,
+    local_days,
+    microseconds,
+    midnight,
+    parse_duration,
+    window_at,
+)
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData
@@ -136,9 +144,9 @@ def _open_stretches(
         stretch = window if not late else _moved(window, late, model.timezone)
         # Half a window is new enough: labels do not come equally late all the time.
         half = (stretch.end - stretch.start) / 2
-        if stretch.end > _since(champion) and all(abs(stretch.end - other) >= half for other in seen):
-            if is_evidence(model.events, stretch, model.timezone):
-                found.append(stretch)
+        is_new = stretch.end > _since(champion) and all(abs(stretch.end - other) >= half for other in seen)
+        if is_new and is_evidence(model.events, stretch, model.timezone):
+            found.append(stretch)
     return found
 
 
@@ -381,8 +389,8 @@ class _Refits:
                 where = self._rows(of, before=stretch.start - self.model.probe.gap, end=end)
                 if len(where) >= MIN_FIT:
                     wanted[part, f"refit:{of}"] = where
-        # Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its twin
-        # is made as cheaply and nobody looks worse for it; beside the champion itself all would.
+        # Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its
+        # twin is made as cheaply and nobody looks worse for it; beside the champion itself all would.
         mine = self._sampled(self.own) if self.twin and self.own is not None else None
         fits = [*wanted.values(), *([mine] if mine is not None else [])]
         if not fits:
@@ -434,8 +442,8 @@ class _Refits:
         chosen = calendar.chosen(
             times,
             self.draws,
-            start=None if start is None else _us(start),
-            before=_us(before),
+            start=None if start is None else microseconds(start),
+            before=microseconds(before),
             length=length // timedelta(microseconds=1),
         )
         return self._sampled(np.flatnonzero(chosen))
@@ -455,10 +463,6 @@ def _draws(known: pd.DataFrame) -> np.ndarray:
     place = known.groupby([EVENT_TIME, LABEL]).cumcount().to_numpy().astype(np.uint64)
     mixed = hashed ^ (place * np.uint64(0x9E3779B97F4A7C15))
     return (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
-
-
-def _us(moment: datetime) -> int:
-    return int(pd.Timestamp(moment).as_unit("us").value)
 
 
 def _own_rows(known: pd.DataFrame, champion: ModelVersion, timezone: str) -> np.ndarray:

@@ -88,8 +88,8 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
 def _from_the_end(planned: Plan, gate: Window, model: ModelSettings) -> str:
     """The training window; a rolling one that the probe chose is counted back from the end of the gate's rows.
 
-    So the newest window is the one that is judged, its rows from before the judged ones are fitted on, and what ships is
-    fitted on the same window.
+    So the newest window is the one that is judged, its rows from before the judged ones are fitted on, and what ships
+    is fitted on the same window.
     """
     length = TrainingWindow.parse(planned.window).length
     if model.training.window != "auto" or not planned.window.startswith("rolling") or length is None:
