@@ -18,12 +18,15 @@ rejects in at most 1.28 alpha of simulated series (3.2 % where 2.5 % are stated)
 of all shares of row noise. That a critical value may rise with an estimate of the nuisance parameter, and how near to
 the best possible test this comes, is from Elliott, Mueller and Watson (2015). More than n days need at rho = 0.7 the
 factor never is (2.38 where they are many): to G, a gain that begins in the middle of the window is an endless memory.
+Days with gaps between them need less, and get it in proportion (`nearness`).
 
 The worst shares lie in the middle: row noise hides a memory that still counts. Where rows are so many that they
 explain little of what days differ by (`day_share`), the memory shows, and a higher limit holds the same level.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +35,12 @@ Array = NDArray[np.float64]
 
 DECAY = 0.5
 """Weight of a pair of days per day between them."""
+LONGEST = 0.7
+"""The longest memory that the levels hold for."""
 CURVE = 8.0
 """How steeply the interval widens; from 5 to 15 the power hardly differs."""
 LAGS = 12
-"""Pairs further apart weigh less than 0.0003 and are left out."""
+"""Pairs further apart weigh less than 0.0003 (0.7 ^ 12 is 0.014) and are left out."""
 MOST, MOST_OF_FEW = 2.4, 9.0
 """The largest factor: of many days, and what is added divided by their number."""
 HIDDEN, SHOWN = 0.25, 0.6
@@ -69,12 +74,29 @@ def memory(sums: Array, at: Array) -> float:
         at: when each day was, in days, ascending; shape (n,).
     """
     squares = float(sums @ sums)
-    if squares == 0.0:
+    return 1.0 + 2.0 * _pairs(sums, at, DECAY) / squares if squares > 0.0 else 1.0
+
+
+def nearness(at: Array) -> float:
+    """How much of the widening such days need at the longest memory: 1 without gaps, near 0 where they are weeks apart.
+
+    Args:
+        at: when each day was, in days, ascending; shape (n,).
+    """
+    number = len(at)
+    if at[-1] - at[0] == number - 1:
         return 1.0
-    pairs = 0.0
+    ones = np.ones(number)
+    found, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, t, LONGEST) / number) - 1.0 for t in (at, np.arange(number)))
+    return min(found / full, 1.0)
+
+
+def _pairs(sums: Array, at: Array, weight: float) -> float:
+    """Sum of the products of all pairs, each times `weight` for every day between its two."""
+    found = 0.0
     for lag in range(1, min(LAGS, len(sums) - 1) + 1):
-        pairs += float(np.sum(sums[lag:] * sums[:-lag] * DECAY ** (at[lag:] - at[:-lag])))
-    return 1.0 + 2.0 * pairs / squares
+        found += float(np.sum(sums[lag:] * sums[:-lag] * weight ** (at[lag:] - at[:-lag])))
+    return found
 
 
 def limit(days: float, level: float, day_share: float | None) -> float:
@@ -105,7 +127,7 @@ def widening(sums: Array, at: Array, *, days: float, level: float, day_share: fl
         level: one-sided level of the interval's bound.
         day_share: as in `limit`.
     """
-    return _factor(memory(sums, at) - limit(days, level, day_share), days)
+    return 1.0 + nearness(at) * (_factor(memory(sums, at) - limit(days, level, day_share), days) - 1.0)
 
 
 def of_independent(days: int, *, level: float, day_share: float | None = None, count: int) -> Array:
