@@ -87,7 +87,8 @@ def nearness(at: Array) -> float:
     if at[-1] - at[0] == number - 1:
         return 1.0
     ones = np.ones(number)
-    found, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, t, LONGEST) / number) - 1.0 for t in (at, np.arange(number)))
+    dates = (at, np.arange(number, dtype=np.float64))
+    found, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, when, LONGEST) / number) - 1.0 for when in dates)
     return min(found / full, 1.0)
 
 
