@@ -8,7 +8,7 @@ A storm, a strike or a price lasts for days, so the daily gains of two equal mod
 effects of an AR(1) process with persistence rho, under the independent noise of the day's rows. A t interval that
 takes days as independent is then too narrow, by up to sqrt((1 + rho) / (1 - rho)). The factor here is
 
-    min(1 + CURVE * max(0, G - limit)^2, 2.4 + 9 / n)    with G = sum_ij u_i u_j DECAY^|t_i - t_j| / sum_i u_i^2
+    min(1 + CURVE * max(0, G - limit)^2, 2.4 + 11 / n)    with G = sum_ij u_i u_j DECAY^|t_i - t_j| / sum_i u_i^2
 
 u_i being the sum of day i about the mean and t_i its date: G is the long-run variance over the variance, with the
 exponential weights of a kernel estimate (Newey and West 1987 have linear ones), 1 where neighbours are unlike each
@@ -37,31 +37,31 @@ DECAY = 0.5
 """Weight of a pair of days per day between them."""
 LONGEST = 0.7
 """The longest memory that the levels hold for."""
-CURVE = 8.0
-"""How steeply the interval widens; from 5 to 15 the power hardly differs."""
+CURVE = 12.0
+"""How steeply the interval widens; from 5 to 20 the power hardly differs."""
 LAGS = 12
 """Pairs further apart weigh less than 0.0003 (0.7 ^ 12 is 0.014) and are left out."""
-MOST, MOST_OF_FEW = 2.4, 9.0
+MOST, MOST_OF_FEW = 2.4, 11.0
 """The largest factor: of many days, and what is added divided by their number."""
 HIDDEN, SHOWN = 0.25, 0.6
 """Day shares up to which the lower limit holds, and from which the higher one does; between them a line."""
 LEVELS = (0.1, 0.025, 0.005, 0.0005)
 """One-sided levels of the columns of `LIMITS`."""
 LIMITS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    8: ((0.56, 0.353, 0.234, 0.16), (0.575, 0.368, 0.249, 0.175)),
-    9: ((0.608, 0.396, 0.275, 0.175), (0.625, 0.411, 0.29, 0.19)),
-    10: ((0.649, 0.437, 0.292, 0.184), (0.668, 0.452, 0.307, 0.199)),
-    12: ((0.712, 0.516, 0.367, 0.237), (0.746, 0.533, 0.382, 0.252)),
-    14: ((0.77, 0.572, 0.422, 0.289), (0.8, 0.589, 0.437, 0.304)),
-    17: ((0.833, 0.638, 0.496, 0.33), (0.869, 0.669, 0.511, 0.345)),
-    20: ((0.874, 0.687, 0.547, 0.412), (0.926, 0.734, 0.562, 0.429)),
-    24: ((0.913, 0.737, 0.604, 0.456), (0.965, 0.78, 0.651, 0.471)),
-    28: ((0.941, 0.772, 0.651, 0.491), (1.002, 0.85, 0.71, 0.506)),
-    35: ((0.971, 0.819, 0.715, 0.598), (1.047, 0.913, 0.788, 0.613)),
-    42: ((0.986, 0.847, 0.751, 0.641), (1.097, 0.972, 0.856, 0.709)),
-    60: ((1.005, 0.888, 0.805, 0.724), (1.147, 1.026, 0.943, 0.777)),
-    90: ((1.012, 0.915, 0.849, 0.787), (1.151, 1.039, 0.973, 0.911)),
-    150: ((1.023, 0.944, 0.896, 0.846), (1.13, 1.043, 0.997, 0.952)),
+    8: ((0.627, 0.424, 0.306, 0.23), (0.648, 0.439, 0.321, 0.245)),
+    9: ((0.671, 0.469, 0.344, 0.245), (0.691, 0.486, 0.359, 0.26)),
+    10: ((0.709, 0.505, 0.366, 0.262), (0.735, 0.524, 0.381, 0.277)),
+    12: ((0.769, 0.57, 0.441, 0.321), (0.801, 0.603, 0.456, 0.336)),
+    14: ((0.826, 0.626, 0.492, 0.369), (0.856, 0.655, 0.509, 0.39)),
+    17: ((0.881, 0.686, 0.552, 0.417), (0.931, 0.73, 0.59, 0.432)),
+    20: ((0.921, 0.732, 0.606, 0.475), (0.977, 0.792, 0.644, 0.494)),
+    24: ((0.956, 0.779, 0.652, 0.515), (1.028, 0.841, 0.7, 0.561)),
+    28: ((0.985, 0.813, 0.693, 0.573), (1.055, 0.905, 0.771, 0.608)),
+    35: ((1.014, 0.856, 0.749, 0.638), (1.107, 0.979, 0.845, 0.705)),
+    42: ((1.024, 0.881, 0.785, 0.68), (1.161, 1.025, 0.912, 0.772)),
+    60: ((1.041, 0.922, 0.839, 0.753), (1.184, 1.051, 0.973, 0.889)),
+    90: ((1.048, 0.948, 0.88, 0.818), (1.179, 1.063, 0.995, 0.934)),
+    150: ((1.053, 0.969, 0.927, 0.876), (1.158, 1.066, 1.019, 0.973)),
 }
 """Days -> limits of G at each of `LEVELS`: with a hidden memory, with one that shows."""
 
