@@ -11,6 +11,7 @@ from scipy import stats
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.looks import Gain, Look, Probed, ProfitGain
+from mlops_assets.core.memory import widening
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.policy import Evidence, History, RetrainPolicy, decide
 from mlops_assets.core.price import exceeds_price, worth
@@ -63,11 +64,21 @@ def test_the_gain_in_money_is_the_block_t_bound_of_the_profit() -> None:
     assert found is not None
     assert found.profit is not None
     series = one.profit["leader"]
-    # Fourteen equal days: the textbook t interval of their means, at the one-sided level of the probe.
+    # Fourteen equal days: the textbook t interval of their means, at the one-sided level of the probe, as much wider
+    # as they resemble each other.
     daily = np.asarray(series.sums) / 100 + series.gain
     low = stats.t.interval(1 - 2 * POLICY.level, 13, daily.mean(), stats.sem(daily))[0]
     assert found.profit.mean == pytest.approx(daily.mean())
-    assert found.profit.lower == pytest.approx(low)
+    about = daily - daily.mean()
+    factor = widening(
+        about,
+        np.arange(14.0),
+        days=14,
+        level=POLICY.level,
+        day_share=1.0 - series.noise / 100**2 / (14 / 13 * float(about @ about)),
+    )
+    assert factor > 1.0
+    assert found.profit.lower == pytest.approx(daily.mean() - factor * (daily.mean() - low))
     # 2,800 labelled rows in fourteen days, of which half were judged.
     assert found.profit.rows_per_day == pytest.approx(200.0)
     assert Look.from_dict(one.to_dict()) == one
