@@ -13,17 +13,16 @@ from typing import Any
 
 from mlops_assets.core.figures import DARK, FONT, LIGHT
 from mlops_assets.core.pages import template
+from mlops_assets.core.plain import counted, metric_name
 from mlops_assets.replay.charts import MARKS, lives_chart, ticks, volume_chart
 from mlops_assets.replay.heat import check_rows, drift_windows, heat_rows, window_ticks
 from mlops_assets.replay.wording import (
     ACTIONS,
     LIVES,
     MISSING,
-    counted,
     decimals,
     duration_told,
     means_told,
-    metric_name,
     number_told,
     span_told,
     trainings_told,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.plain import counted, metric_name
 from mlops_assets.replay.charts import MARKS
 
 LIVES = ("auto", "static", "always")
@@ -22,18 +23,12 @@ ACTIONS = {
     "quarantine": "quarantine",
     "cannot_judge": "cannot judge",
 }
-_ABBREVIATIONS = frozenset({"roc", "auc", "pr", "mae", "mse", "rmse", "rmsle", "mape", "f1", "r2", "ks", "psi"})
 
 
 def headline(replay: Mapping[str, Any]) -> str:
     """The replay in one sentence: trainings and the mean of the three lives."""
     means = means_told(replay)
     return f"{trainings_told(replay)}; {means[0].lower()}{means[1:]}"
-
-
-def metric_name(name: str) -> str:
-    """A metric's identifier as people write it: `roc_auc` is ROC AUC, `log_loss` is log loss."""
-    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in name.split("_"))
 
 
 def with_outcomes(replay: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -97,11 +92,6 @@ def number_told(value: float | None, places: int, missing: str = MISSING) -> str
 def version_told(version: Any) -> str:
     """`v3`."""
     return MISSING if version is None else f"v{version}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`3 trainings`, `1 training`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def times_told(number: int) -> str:

@@ -10,10 +10,11 @@ from replay_values import details, monthly, weekly
 from rich.console import Console
 
 from mlops_assets.core.figures import LIGHT
+from mlops_assets.core.plain import metric_name
 from mlops_assets.replay.charts import ticks
 from mlops_assets.replay.console import console_table
 from mlops_assets.replay.report import render
-from mlops_assets.replay.wording import headline, metric_name
+from mlops_assets.replay.wording import headline
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
