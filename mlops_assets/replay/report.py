@@ -25,6 +25,7 @@ from mlops_assets.replay.wording import (
     means_told,
     number_told,
     span_told,
+    title,
     trainings_told,
     version_told,
     with_outcomes,
@@ -73,8 +74,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     page: str = template("report.html.j2", package="mlops_assets.replay").render(
         model=replay["model"],
         span=span_told(periods),
-        headline=f"{trainings_told(replay)}.",
-        sentences=[means_told(replay), *_sentences(replay, every)],
+        headline=title(replay),
+        sentences=[*_trainings(replay), means_told(replay), *_sentences(replay, every)],
         metric=metric,
         better=better,
         lives=_lives(replay, places, every),
@@ -101,6 +102,12 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         font=_safe(FONT),
     )
     return page
+
+
+def _trainings(replay: Mapping[str, Any]) -> list[str]:
+    """How often was trained, unless that is the headline already."""
+    told = f"{trainings_told(replay)}."
+    return [] if told == title(replay) else [told]
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -269,8 +269,8 @@ def check_may_answer(arms: Arms, arm: Arm) -> None:
     instead = arms.in_place_of(arm)
     if instead is not None and instead.mode == "refuse":
         raise CannotServe(
-            f"{arms.contract.settings.name} answers nothing: {instead.reason} It answers again once a better version is "
-            "champion (docs/runbook.md#worse-than-guessing)."
+            f"{arms.contract.settings.name} answers nothing: {instead.reason} It answers again once a better version "
+            "is champion (docs/runbook.md#worse-than-guessing)."
         )
 
 
