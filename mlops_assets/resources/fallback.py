@@ -42,6 +42,7 @@ DOES = {
     "refuse": "Nothing is answered: online requests get 503, and no batch prediction is written.",
 }
 """What follows from each choice of `on_failing`."""
+DOES_NOT = "The champion answers by itself."
 
 
 def settle(platform: Platform, model: ModelSettings) -> Failing | None:
@@ -57,7 +58,7 @@ def settle(platform: Platform, model: ModelSettings) -> Failing | None:
             platform.registry.fall_back(model.name, open_entry["version"], None)
         open_entry = None
     if found is not None and open_entry is None:
-        told = f"{found.told(model.name, model.zone)} {DOES[model.on_failing]}"
+        told = found.told(model.name, model.zone)
         open_entry = _note(platform, model, BEGAN, found.version, model.on_failing, told)
     if champion is not None:
         wanted = _fallback(platform, model, open_entry)
@@ -112,6 +113,7 @@ def _note(
         version=version,
         result=result,
         on_failing=on_failing,
+        did=DOES[on_failing] if result == BEGAN else DOES_NOT,
         reason=reason,
     )
 
