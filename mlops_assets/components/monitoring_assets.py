@@ -79,6 +79,8 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
         name=f"{model.name}_predictions",
         specs=[spec],
         check_specs=_checks(checks, spec.key),
+        # Without a champion there is neither asset nor check; see `_report_asset`.
+        can_subset=bool(checks),
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=OUTSIDE_RETRY,
         pool=f"{model.name}_predictions",
