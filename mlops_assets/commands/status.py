@@ -235,7 +235,7 @@ def _say(found: Mapping[str, Any]) -> None:
         [_model_row(name, model) for name, model in found["models"].items()],
     )
     for failing in filter(None, (model["failing"] for model in found["models"].values())):
-        say(told_failing(failing))
+        say(f"[bold red]{failing['sentence']}[/bold red] {failing['did']}")
     for name, model in found["models"].items():
         if window := model["newest_window"]:
             answers = "; ".join(f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
@@ -249,11 +249,6 @@ def _say(found: Mapping[str, Any]) -> None:
             say_entry("  what to do", alert["do"])
     else:
         say("No open alert.")
-
-
-def told_failing(failing: Mapping[str, Any]) -> str:
-    """The line of a champion that is worse than guessing."""
-    return f"[bold red]{failing['sentence']}[/bold red] {failing['did']}"
 
 
 def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:

@@ -14,17 +14,29 @@ import pandas as pd
 
 from mlops_assets.core.comparison import against_baseline
 from mlops_assets.core.drift_grid import CategoryGrid
-from mlops_assets.core.failing import Compared, Failing, Judged, Looked, compared, failing, judged, numbers, unjudged
+from mlops_assets.core.failing import (
+    MOST_WINDOWS,
+    Compared,
+    Failing,
+    Judged,
+    Looked,
+    compared,
+    failing,
+    judged,
+    numbers,
+    unjudged,
+)
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.performance import PerformanceRow
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window
 from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.casting import VERSION
 from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import read_labels, score_matrix
-from mlops_assets.resources.window_reports import summaries
+from mlops_assets.resources.window_reports import folder_of, known_summary, summaries
 
 CHECK = "not_worse_than_guessing"
 GUESSING = "guessing"
@@ -86,16 +98,24 @@ def looked(
 
 
 def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> list[Looked]:
-    """The windows before it that this version was judged in, oldest first."""
-    found = []
-    for summary in summaries(platform.lake, model.name, "performance"):
-        look = summary.get(GUESSING) or {}
-        if not look.get("compared") or look["judged"]["version"] != version:
-            continue
-        verdict = Judged.from_dict(look["judged"])
-        if verdict.start < row.start:
+    """The newest windows before it that this version was judged in, as many as may be judged with it, oldest first.
+
+    Read one by one, the newest first: with windows of a day a year has hundreds.
+    """
+    found: list[Looked] = []
+    # They are called after their starts.
+    folders = platform.lake.folder("reports", model.name, "performance").glob("window=*")
+    own = folder_of(platform.lake, model.name, "performance", Window(row.start, row.end)).name
+    for folder in sorted((folder for folder in folders if folder.name < own), reverse=True):
+        look = (known_summary(folder) or {}).get(GUESSING) or {}
+        if look and look["judged"]["version"] != version:
+            break
+        if look.get("compared"):
+            verdict = Judged.from_dict(look["judged"])
             found.append(Looked(verdict.window, verdict.start, verdict.end, Compared.from_dict(look["compared"])))
-    return found
+        if len(found) == MOST_WINDOWS - 1:
+            break
+    return found[::-1]
 
 
 def check_of(look: Mapping[str, Any]) -> list[CheckResult]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlops_assets.commands.status import gather, told_failing
+from mlops_assets.commands.status import gather
 from mlops_assets.resources import metric_values
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.evidence import consider, window_checks
@@ -74,7 +74,7 @@ def test_a_good_champion_is_not_failing(drifting: World) -> None:
     assert gauge == [0]
 
 
-def test_it_is_told_everywhere(world: World) -> None:
+def test_it_is_told_everywhere(world: World, mlops: Any) -> None:
     platform, model = world.platform, world.model
     settle(platform, model)
     found = failing_of(platform, model)
@@ -97,7 +97,10 @@ def test_it_is_told_everywhere(world: World) -> None:
     assert "on_failing: baseline" in alarm["do"]
     status = gather(world.home)["models"]["flight_delay"]["failing"]
     assert (status["sentence"], status["since"]) == (told, date(2013, 2, 25))
-    assert told in told_failing(status)
+    shown = " ".join(mlops("status").output.split())
+    assert f"{told} The champion goes on answering." in shown
+    record = " ".join(mlops("decisions", "flight_delay").output.split())
+    assert f"failing of version 1: began {told} The champion goes on answering." in record
     gauge = [s.value for s in metric_values.reports(platform) if s.name == "model_worse_than_baseline"]
     assert gauge == [1]
 
