@@ -37,6 +37,7 @@ RULES = (
     "rejected",
     "quiet_hours",
     "first_model",
+    "failing",
     "revert",
     "gain",
     "performance",
@@ -123,6 +124,8 @@ def asked(evidence: Evidence, action: Action, rule: str) -> str:
 def candidate_of(action: Action, evidence: Evidence) -> str | None:
     """What the action acts by."""
     change = action.removeprefix("propose_")
+    if change == "revert" and evidence.fall_back_to is not None:
+        return f"revert:{evidence.fall_back_to}"
     if evidence.probe is None or change not in ("retrain", "revert"):
         return None
     if change == "revert" and evidence.probe.revert is not None:
@@ -156,6 +159,9 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
     A gain whose worth in money is not known asks for nothing, and keeps nothing else from asking.
     """
     unknown: Conclusion | None = None
+    if evidence.fall_back_to is not None:
+        told = f"Version {evidence.fall_back_to} is not worse than guessing on the same rows (on_failing: previous)."
+        return "revert", "failing", (evidence.failing, told)
     if evidence.probe is not None:
         found = _gain(evidence.probe, policy)
         if found is not None and found[0] != "cannot_judge":

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.plain import metric_name
 from mlops_assets.replay.charts import NAMES
 from mlops_assets.replay.wording import (
     ACTIONS,
     best_life,
     decimals,
     headline,
-    metric_name,
     number_told,
     version_told,
     with_outcomes,

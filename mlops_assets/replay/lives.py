@@ -86,7 +86,7 @@ class Lives:
     def _score(self, period: Window, record: dict[str, Any], always_file: Path, as_of: datetime) -> dict[str, Any]:
         start, end = (moment.astimezone(self.model.zone).date() for moment in (period.start, period.end))
         data = self.platform.data(self.model)
-        rows = read_scores(self.platform, self.model, start, end)
+        rows = read_scores(self.platform, self.model, start, end, answered=True)
         version = record["champion_version"]
         if rows.empty:
             # All of it is in quarantine, say: there is nothing that a life could have scored.

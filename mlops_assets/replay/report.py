@@ -13,19 +13,19 @@ from typing import Any
 
 from mlops_assets.core.figures import DARK, FONT, LIGHT
 from mlops_assets.core.pages import template
+from mlops_assets.core.plain import counted, metric_name
 from mlops_assets.replay.charts import MARKS, lives_chart, ticks, volume_chart
 from mlops_assets.replay.heat import check_rows, drift_windows, heat_rows, window_ticks
 from mlops_assets.replay.wording import (
     ACTIONS,
     LIVES,
     MISSING,
-    counted,
     decimals,
     duration_told,
     means_told,
-    metric_name,
     number_told,
     span_told,
+    title,
     trainings_told,
     version_told,
     with_outcomes,
@@ -74,8 +74,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     page: str = template("report.html.j2", package="mlops_assets.replay").render(
         model=replay["model"],
         span=span_told(periods),
-        headline=f"{trainings_told(replay)}.",
-        sentences=[means_told(replay), *_sentences(replay, every)],
+        headline=title(replay),
+        sentences=[*_trainings(replay), means_told(replay), *_sentences(replay, every)],
         metric=metric,
         better=better,
         lives=_lives(replay, places, every),
@@ -102,6 +102,12 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         font=_safe(FONT),
     )
     return page
+
+
+def _trainings(replay: Mapping[str, Any]) -> list[str]:
+    """How often was trained, unless that is the headline already."""
+    told = f"{trainings_told(replay)}."
+    return [] if told == title(replay) else [told]
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
