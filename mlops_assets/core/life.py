@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.classes import placed
 from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.fits import Fits, Learner, Positions, Rows
 from mlops_assets.core.gate import verdict
@@ -204,16 +205,13 @@ class _Life:
                 if len(inside) and len(fit) >= 2:
                     tasks.append((of, inside, fit))
         found = self.fits.scores([(fit, judged[inside]) for _, inside, fit in tasks])
-        scores: dict[str, Array] = {f"refit:{of}": np.full(len(judged), np.nan) for of in windows}
+        parts: dict[str, list[tuple[Positions, Array]]] = {f"refit:{of}": [] for of in windows}
         for (of, inside, fit), (values, seconds) in zip(tasks, found, strict=True):
             self.fitted[0] += len(fit)
             self.seconds[0] += seconds
-            if values is None:
-                continue
-            if scores[f"refit:{of}"].shape[1:] != values.shape[1:]:
-                scores[f"refit:{of}"] = np.full((len(judged), *values.shape[1:]), np.nan)
-            scores[f"refit:{of}"][inside] = values
-        return scores
+            if values is not None:
+                parts[f"refit:{of}"].append((inside, values))
+        return {name: placed(len(judged), of) if of else np.full(len(judged), np.nan) for name, of in parts.items()}
 
     def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None) -> Any:
         """Rows whose label is known at `now`, in the training window; only events before `before`, if given."""

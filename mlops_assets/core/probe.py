@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.classes import alike
 from mlops_assets.core.judging import (
     DAY,
     MIN_BLOCKS,
@@ -166,6 +167,8 @@ def look(
         CannotJudge: no rows, or the metric is undefined on them.
     """
     judge = metric(metric_name)
+    kept, *others = alike(kept, *scores.values(), *([] if twin is None else [twin]))
+    scores, twin = dict(zip(scores, others, strict=False)), None if twin is None else others[-1]
     refits = [name for name in scores if Candidate.parse(name).action == "refit"]
     against = kept if twin is None else twin
     seen, followed, led = list(earlier), [], np.array(against, dtype=np.float64)

@@ -19,6 +19,7 @@ from mlops_assets.core.rollout import RolloutPolicy
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sticky import place
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import score_matrix
 
 SCORE = "score"
 VERSION = "model_version"
@@ -64,6 +65,20 @@ class Cast:
 def score_names(rows: pd.DataFrame) -> list[str]:
     """The columns of scores: one, or also one per class."""
     return [str(name) for name in rows if str(name).removeprefix(f"{SCORE}_").isdigit() or name == SCORE]
+
+
+def same_classes(*frames: pd.DataFrame) -> list[pd.DataFrame]:
+    """Scored rows with a score of each class that any of their versions knows, in the order of the codes.
+
+    A version gave a class that it does not know no chance. Frames without scores of classes come back as they are.
+    """
+    found = {name for frame in frames for name in score_names(frame)} - {SCORE}
+    if not found:
+        return list(frames)
+    names = sorted(found, key=lambda name: int(name.removeprefix(f"{SCORE}_")))
+    scores = [pd.DataFrame(score_matrix(one.reindex(columns=names)), one.index, names) for one in frames]
+    others = [one[[name for name in one if name not in found]] for one in frames]
+    return [pd.concat(both, axis=1) for both in zip(others, scores, strict=True)]
 
 
 def cast_today(platform: Platform, model: ModelSettings) -> Cast | None:

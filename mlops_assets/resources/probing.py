@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import placed
 from mlops_assets.core.events import is_evidence
 from mlops_assets.core.families import family_called
 from mlops_assets.core.judging import CannotJudge
@@ -266,11 +266,11 @@ def _refits(
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         found = list(pool.map(scored, tasks))
-    scores: dict[str, Any] = {}
-    for names, (rows, values) in zip(tasks.values(), found, strict=True):
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for names, scored_rows in zip(tasks.values(), found, strict=True):
         for name in names:
-            scores.setdefault(name, np.full((len(judged), *values.shape[1:]), np.nan))[rows] = values
-    return judged, scores
+            parts.setdefault(name, []).append(scored_rows)
+    return judged, {name: placed(len(judged), of) for name, of in parts.items()}
 
 
 def _own_rows(known: pd.DataFrame, champion: ModelVersion) -> np.ndarray:

@@ -112,7 +112,6 @@ def _logged(value: Any, kind: str) -> Any:
 def record_types(arms: Arms) -> dict[str, str]:
     """SQL types of the columns of `record`; a column that a line lacks is NULL."""
     contract = arms.contract
-    several = int(arms.champion.scorer.model.recipe.params.get("num_class", 0))
     return {
         "prediction_id": "VARCHAR",
         "predicted_at": "TIMESTAMPTZ",
@@ -125,5 +124,5 @@ def record_types(arms: Arms) -> dict[str, str]:
         **{name: TYPES[column.kind] for name, column in arms.columns.items()},
         **{f"{view}__{EVENT_TIME}": "TIMESTAMPTZ" for view in contract.views},
         SCORE: "DOUBLE",
-        **{f"{SCORE}_{i}": "DOUBLE" for i in range(several)},
+        **{f"{SCORE}_{i}": "DOUBLE" for i in range(arms.classes)},
     }

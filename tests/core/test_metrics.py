@@ -122,7 +122,7 @@ def test_gain_is_positive_when_better_whatever_the_metric() -> None:
         ("mae", [1, np.nan], [1, 2], "1 of 2 labels are unknown"),
         ("mae", [1, 2], [1, np.inf], "1 of 2 scores"),
         ("rmse", [0, 1], [[0.5, 0.5], [0.5, 0.5]], "not defined for class probabilities"),
-        ("accuracy", [0, 5], [[0.5, 0.5], [0.5, 0.5]], "not class codes"),
+        ("accuracy", [0, 2013], [[0.5, 0.5], [0.5, 0.5]], "such as 2013, are not class codes"),
     ],
 )
 def test_undefined_is_said_with_a_remedy_and_never_a_number(name: str, y: list, s: list, why: str) -> None:
