@@ -33,6 +33,7 @@ SERVING_CHECKS = {
 }
 PROBE_CHECKS = {"champion_is_best": "No refit and no kept version would have been better by more than its price."}
 PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
+CLASS_CHECKS = {"classes_are_known": "Labels have the classes that the champion was trained on, and all of these."}
 FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
 
 
@@ -182,14 +183,19 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
 
     checks = {**PERFORMANCE_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
 
-    @_report_asset(f"{model.name}_performance_report", spec, checks)
+    watched_daily = CLASS_CHECKS if model.task == "multiclass" else {}
+
+    @_report_asset(f"{model.name}_performance_report", spec, {**checks, **watched_daily})
     @measured
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.class_steps import watch_classes
         from mlops_assets.resources.outcomes import record_outcomes
         from mlops_assets.resources.performance_steps import watch_performance
         from mlops_assets.resources.power import told
 
         record_outcomes(platform, model)
+        if classes := watch_classes(platform, model):
+            yield from _evaluations(CLASS_CHECKS, [classes], spec.key)
         watched = watch_performance(platform, model)
         if watched is None:
             context.log.info(f"{model.name}: no window has closed, or there are no predictions.")

@@ -145,26 +145,49 @@ class GoneClass:
 
 
 @dataclass(frozen=True)
+class Uncoded:
+    """Rows that say when their label became known, and have none: the label model gives its value no code.
+
+    Attributes:
+        since: their first day.
+        rows: how many there are.
+    """
+
+    since: str
+    rows: int
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        return (
+            f"{self.rows:,} rows since {self.since} have a label that the label model gives no code: they are neither "
+            "trained on nor judged. Put its value at the end of the list there, so that the others keep their codes."
+        )
+
+
+@dataclass(frozen=True)
 class ClassChanges:
     """What has come and gone, by code."""
 
     new: tuple[NewClass, ...] = ()
     gone: tuple[GoneClass, ...] = ()
+    uncoded: Uncoded | None = None
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return bool(self.new or self.gone)
+        return bool(self.new or self.gone or self.uncoded)
 
     @property
     def sentence(self) -> str:
         """For people."""
-        found: Sequence[NewClass | GoneClass] = (*self.new, *self.gone)
+        found: list[NewClass | GoneClass | Uncoded] = [*self.new, *self.gone]
+        found += [self.uncoded] if self.uncoded else []
         return " ".join(one.sentence for one in found) or "The labels have the classes that the champion knows."
 
     @property
-    def codes(self) -> tuple[list[int], list[int]]:
-        """Those that are new, those that are gone."""
-        return [one.code for one in self.new], [one.code for one in self.gone]
+    def rows(self) -> int:
+        """Rows whose class the champion cannot say."""
+        return sum(one.rows for one in self.new) + (self.uncoded.rows if self.uncoded else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -175,7 +198,8 @@ def class_changes(labels: Any, days: Any, known: Mapping[int, float], *, settled
     """Which classes the champion was not trained on, and which of its classes come no more.
 
     Args:
-        labels: known ones since the champion was fitted, class codes, shape (n,).
+        labels: those that became known since the champion was fitted, class codes, shape (n,); NaN where the label
+            model has no code for it.
         days: the calendar day of each, shape (n,).
         known: code -> share of the rows that the champion was trained on.
         settled: which rows are of days whose labels have all come, shape (n,); a class is missed on these only. Default
@@ -183,6 +207,9 @@ def class_changes(labels: Any, days: Any, known: Mapping[int, float], *, settled
     """
     y, of = np.asarray(labels, dtype=np.float64), np.asarray(days, dtype="datetime64[D]")
     use = np.ones(y.size, dtype=bool) if settled is None else np.asarray(settled)
+    coded = np.isfinite(y)
+    uncoded = Uncoded(str(of[~coded].min()), int((~coded).sum())) if not coded.all() else None
+    y, of, use = y[coded], of[coded], use[coded]
     new = []
     for code in sorted(set(np.unique(y).tolist()) - set(known)):
         first = of[y == code].min()
@@ -194,4 +221,4 @@ def class_changes(labels: Any, days: Any, known: Mapping[int, float], *, settled
         missed = int((use & (of > own.max())).sum() if own.size else use.sum())
         if share * missed >= MISSED:
             gone.append(GoneClass(code, str(own.max()) if own.size else None, share, missed))
-    return ClassChanges(tuple(new), tuple(gone))
+    return ClassChanges(tuple(new), tuple(gone), uncoded)

@@ -328,7 +328,7 @@ def test_a_new_class_is_said_with_its_first_day_and_rows() -> None:
         "Class 3 is new: 3 rows since 2023-06-10, 2.7% of those with a label; the champion cannot say it, so each of "
         "them counts as wrong."
     )
-    assert found.codes == ([3], [])
+    assert found.rows == 3
 
 
 def test_a_class_is_gone_when_twenty_of_its_rows_are_missed() -> None:
@@ -349,6 +349,12 @@ def test_a_class_that_never_came_since_the_champion_was_fitted() -> None:
     found = class_changes([0.0] * 90 + [2.0] * 10, days_of(100, 10), {0: 0.6, 1: 0.3, 2: 0.1})
     assert found.gone[0].last is None
     assert "since the champion was trained" in found.gone[0].sentence
+
+
+def test_a_value_that_the_label_model_gives_no_code_is_said() -> None:
+    found = class_changes([0.0, np.nan, 1.0, np.nan], days_of(4, 1), {0: 0.5, 1: 0.5})
+    assert found.rows == 2
+    assert found.sentence.startswith("2 rows since 2023-06-02 have a label that the label model gives no code")
 
 
 def test_nothing_has_come_or_gone() -> None:
