@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.judging import Array, CannotJudge
+from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge
 
 MOST_CLASSES = 1_000
 """A label with a code from here on is a number and no class: a year, an amount, an identifier."""
@@ -88,6 +88,23 @@ def placed(total: int, parts: Sequence[tuple[np.ndarray, Any]]) -> Array:
     for (rows, _), scores in zip(parts, values, strict=True):
         found[rows] = scores
     return found
+
+
+def knowing(scores: Any, days: Any) -> np.ndarray:
+    """Which rows were scored by a model that knew every class, shape (n,).
+
+    Where a class comes inside the gate window, the parts before it are judged by fits that cannot say it. What ships
+    can: later windows are held against the other parts, or against all where these have fewer than eight days.
+
+    Args:
+        scores: shape (n,) or (n, k): columns of zeros where a part did not know a class.
+        days: the calendar day of each row, shape (n,).
+    """
+    whole = np.ones(len(scores), dtype=bool)
+    if scores.ndim < 2:
+        return whole
+    found = (np.asarray(scores) > 0.0).all(axis=1)
+    return found if np.unique(np.asarray(days)[found]).size >= MIN_BLOCKS else whole
 
 
 # --- classes that come and go ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics as sk
 
 from mlops_assets.core.cbpe import ConfidenceEstimator
-from mlops_assets.core.classes import alike, class_changes, placed, stacked, widened
+from mlops_assets.core.classes import alike, class_changes, knowing, placed, stacked, widened
 from mlops_assets.core.comparison import against_baseline, paired, twin_agrees
 from mlops_assets.core.estimation import Outcomes
 from mlops_assets.core.families import FAMILIES, family_called
@@ -137,6 +137,16 @@ def test_parts_by_models_of_other_classes_are_put_together() -> None:
     line = np.ones(3)
     assert widened(line, 4) is line
     assert [one.shape for one in alike(two, three, line)] == [(2, 3), (1, 3), (3,)]
+
+
+def test_later_windows_are_held_against_parts_that_knew_every_class() -> None:
+    days = np.arange(20)
+    scores = np.full((20, 3), 1 / 3)
+    scores[:10, 2] = 0.0
+    assert knowing(scores, days).tolist() == [False] * 10 + [True] * 10
+    scores[10:13, 2] = 0.0
+    assert knowing(scores, days).all()
+    assert knowing(np.ones(20), days).all()
 
 
 def test_estimates_of_a_reference_with_a_class_that_its_model_cannot_say() -> None:

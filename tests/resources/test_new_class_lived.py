@@ -1,7 +1,7 @@
 """A class that comes and one that goes, through every step: said on its first day, judged, trained, promoted, served.
 
-Real flights with a made-up label: 0 on time, 1 on time and of a third of the flights, 2 late. From 21 February a third of
-JFK's flights are of class 3; from 4 March none is of class 1.
+Real flights with a made-up label: 0 on time, 1 on time and of a third of the flights, 2 late. From 21 February a third
+of JFK's flights are of class 3; from 4 March none is of class 1.
 """
 
 from __future__ import annotations
