@@ -103,7 +103,7 @@ def knowing(scores: Any, days: Any) -> np.ndarray:
     whole = np.ones(len(scores), dtype=bool)
     if scores.ndim < 2:
         return whole
-    found = (np.asarray(scores) > 0.0).all(axis=1)
+    found: np.ndarray = np.all(np.asarray(scores) > 0.0, axis=1)
     return found if np.unique(np.asarray(days)[found]).size >= MIN_BLOCKS else whole
 
 

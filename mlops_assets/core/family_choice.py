@@ -117,13 +117,13 @@ def choose(
     first, *others = settings.families
     if settings.floor is not None and not others:
         others = [name for name in FAMILIES if name not in (first, CONTINUED)]
-    cannot = _cannot_continue(champion, columns, task, y)
-    if first == CONTINUED and not others and cannot:
-        return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
     if first != CONTINUED and not others:
         return Chosen(first)
-    judge = metric_called(metric)
     labels = check_labels(y, task, rows=len(frame), min_rows=settings.min_rows)
+    cannot = _cannot_continue(champion, columns, task, labels)
+    if first == CONTINUED and not others and cannot:
+        return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
+    judge = metric_called(metric)
     days = days_of(event_time, len(frame))
     rows = _sample(len(frame), settings.seed)
     trial = _Backtest(
@@ -156,7 +156,9 @@ def continuation(base: Model, until: datetime) -> Recipe:
     return replace(base.recipe, family=CONTINUED, rounds=CONTINUED_ROUNDS, base=known)
 
 
-def _cannot_continue(champion: Champion | None, columns: Sequence[FeatureColumn], task: Task, y: Any) -> str:
+def _cannot_continue(
+    champion: Champion | None, columns: Sequence[FeatureColumn], task: Task, labels: np.ndarray
+) -> str:
     """Why there is nothing to go on from; empty where there is."""
     if champion is None:
         return "there is no champion to go on from yet"
@@ -165,8 +167,8 @@ def _cannot_continue(champion: Champion | None, columns: Sequence[FeatureColumn]
         return f"the champion ({recipe.family}, {recipe.task}) is no boosting of this task"
     if not set(recipe.columns) <= set(columns):
         return "the champion has features that are no longer there"
-    if task == "multiclass" and len(y) and class_count(y) > recipe.classes:
-        return f"the champion knows {recipe.classes} classes, and class {class_count(y) - 1} has come since"
+    if task == "multiclass" and class_count(labels) > recipe.classes:
+        return f"the champion knows {recipe.classes} classes, and class {class_count(labels) - 1} has come since"
     return ""
 
 
