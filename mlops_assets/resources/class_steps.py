@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,7 +42,7 @@ SHOWN = 20
 def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | None:
     """Hold the labels that became known since the champion was fitted against its classes.
 
-    Each class that came or went stands on record once for each champion.
+    On record stands once that a class has gone, and once for each champion that a class is new to it.
 
     Returns:
         The check; None for another task, without champion or labels, and where all was well and still is.
@@ -62,11 +63,11 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
     check = CheckResult(
         CHECK, "performance", day, now, passed=not found, value=float(found.rows), limit=0.0, sentence=found.sentence
     )  # fmt: skip
-    for kind, each in ((NEW, found.new), (GONE, found.gone)):
-        for one in each:
-            values = {"version": champion.version, "class": one.code, "reason": one.sentence}
-            identity = f"{kind}-{model.name}-{champion.version}-{one.code}"
-            platform.ledger.record.note(model.name, kind, at=now, id=identity, **values)
+    # A class that is gone stays gone for the champions to come; one that is new may be so to several of them.
+    news = [(NEW, one, champion.version) for one in found.new] + [(GONE, one, one.last) for one in found.gone]
+    for kind, one, of in news:
+        values = {"version": champion.version, "class": one.code, "reason": one.sentence}
+        platform.ledger.record.note(model.name, kind, at=now, id=f"{kind}-{model.name}-{one.code}-{of}", **values)
     told = {"version": champion.version, "check": check.to_dict(), **found.to_dict()}
     write_text(_file(platform, model.name), json.dumps(told, indent=1))
     return check
@@ -109,12 +110,18 @@ def _changes(
     rows = rows[rows[AVAILABLE_AT] >= pd.Timestamp(since)]
     if rows.empty:
         return None
-    return class_changes(
-        rows[LABEL],
-        local_days(rows[EVENT_TIME], model.timezone),
-        _known(platform, model, champion),
-        settled=rows[EVENT_TIME] <= pd.Timestamp(now - delay),
-    )
+    known = _known(platform, model, champion)
+
+    def changes(rows: pd.DataFrame) -> ClassChanges:
+        settled = rows[EVENT_TIME] <= pd.Timestamp(now - delay)
+        return class_changes(rows[LABEL], local_days(rows[EVENT_TIME], model.timezone), known, settled=settled)
+
+    found = changes(rows)
+    if all(one.last for one in found.gone):
+        return found
+    # Its last row lies before the fit: all labels say when that was.
+    everything = data.events(as_of=now, only_times=True)
+    return replace(found, gone=changes(everything[everything[AVAILABLE_AT].notna()]).gone)
 
 
 def _known(platform: Platform, model: ModelSettings, champion: ModelVersion) -> dict[int, float]:
