@@ -24,8 +24,6 @@ from mlops_assets.core.matrix import CannotTrain, FeatureColumn
 from mlops_assets.core.metrics import metric, metrics_for, profit
 from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probabilities import Calibration
-from mlops_assets.core.probe import fold_windows, look
-from mlops_assets.core.probe_policy import ProbePolicy
 from mlops_assets.core.recipe import Recipe
 from mlops_assets.core.rows import RowScorer
 from mlops_assets.core.training import tune
@@ -298,25 +296,6 @@ def test_a_life_through_a_new_and_a_vanished_class(name: str) -> None:
     last = rows.take(np.arange(len(rows.y))[-500:])
     champion = life.versions[promoted[-1].promoted]  # type: ignore[index]
     assert champion.model(last).shape == (500, 4)
-
-
-def test_a_look_at_refits_that_know_more_and_fewer_classes() -> None:
-    rows, windows = lived_rows(3, new_from=1, gone_from=9)
-    judged = np.flatnonzero(windows[2].contains(rows.times))
-    y, n = rows.y[judged], len(judged)
-    before = np.flatnonzero(rows.times < windows[1].start)
-    old = learner(rows.take(before), rows.y[before])(rows.take(judged))
-    good = learner(rows.take(judged), y)(rows.take(judged))
-    folds = fold_windows(windows[2], 2, "UTC")
-    half = np.arange(n) < n // 2
-    mixed = placed(n, [(np.flatnonzero(half), good[half]), (np.flatnonzero(~half), old[~half])])
-    found = look(
-        windows[2], folds, label="week", at=windows[2].end, champion="1", y=y, times=rows.times[judged],
-        blocks=rows.blocks[judged], kept=old, scores={"refit:expanding": mixed, "refit:2": good},
-        metric_name="log_loss", earlier=[],
-        policy=ProbePolicy(), twin=old[:, :2] / old[:, :2].sum(axis=1, keepdims=True),
-    )  # fmt: skip
-    assert found.folds[0].loss["refit:2"] < found.folds[0].loss["keep"]
 
 
 # --- what is said ------------------------------------------------------------------------------------------
