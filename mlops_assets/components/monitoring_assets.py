@@ -39,6 +39,7 @@ FAILING_CHECKS = {
     "the mean or the class shares of its training labels."
 }
 ANSWERING_CHECKS = {"champion_answers": "What was predicted is what the champion said; nothing answers in its place."}
+CLASS_CHECKS = {"classes_are_known": "Labels have the classes that the champion was trained on, and all of these."}
 FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
 
 
@@ -206,15 +207,20 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
 
     checks = {**PERFORMANCE_CHECKS, **FAILING_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
 
-    @_report_asset(f"{model.name}_performance_report", spec, checks)
+    watched_daily = CLASS_CHECKS if model.task == "multiclass" else {}
+
+    @_report_asset(f"{model.name}_performance_report", spec, {**checks, **watched_daily})
     @measured
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.class_steps import watch_classes
         from mlops_assets.resources.fallback import settle
         from mlops_assets.resources.outcomes import record_outcomes
         from mlops_assets.resources.performance_steps import watch_performance
         from mlops_assets.resources.power import told
 
         record_outcomes(platform, model)
+        if classes := watch_classes(platform, model):
+            yield from _evaluations(CLASS_CHECKS, [classes], spec.key)
         watched = watch_performance(platform, model)
         settle(platform, model)
         if watched is None:

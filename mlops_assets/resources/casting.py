@@ -20,6 +20,7 @@ from mlops_assets.core.rollout import RolloutPolicy
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sticky import place
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.registry import FALLBACK, ModelVersion
 
 SCORE = "score"
@@ -121,6 +122,20 @@ def fallback_of(version: ModelVersion | None) -> Fallback | None:
 def fallback_today(platform: Platform, model: ModelSettings) -> Fallback | None:
     """What answers in the champion's place; None where it answers itself, or there is none."""
     return fallback_of(platform.registry.champion(model.name))
+
+
+def same_classes(*frames: pd.DataFrame) -> list[pd.DataFrame]:
+    """Scored rows with a score of each class that any of their versions knows, in the order of the codes.
+
+    A version gave a class that it does not know no chance. Frames without scores of classes come back as they are.
+    """
+    found = {name for frame in frames for name in score_names(frame)} - {SCORE}
+    if not found:
+        return list(frames)
+    names = sorted(found, key=lambda name: int(name.removeprefix(f"{SCORE}_")))
+    scores = [pd.DataFrame(score_matrix(one.reindex(columns=names)), one.index, names) for one in frames]
+    others = [one[[name for name in one if name not in found]] for one in frames]
+    return [pd.concat(both, axis=1) for both in zip(others, scores, strict=True)]
 
 
 def cast_today(platform: Platform, model: ModelSettings) -> Cast | None:

@@ -18,11 +18,13 @@ from typing import Any
 from mlops_assets.core.incidents import Severity
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.class_steps import newest
 from mlops_assets.resources.evidence import OUTCOMES, window_checks
 from mlops_assets.resources.failing import failing_of
 from mlops_assets.resources.fallback import BEGAN, DOES, FAILING, OVER, goes_back_to
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.proposals import PROPOSED, proposal_of
+from mlops_assets.resources.registry import ModelVersion
 
 HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 """Rules of a decision that a person can do something about."""
@@ -30,7 +32,9 @@ HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 Alarm = dict[str, Any]
 """Arguments of `Alerts.send`; `asset` in place of `run`: the run that made that asset last."""
 FAILING_KEY = "failing/"
-PREFIXES = (FAILING_KEY, "performance/", "drift/", "worse-champion/", "broken-record/", "approval/", "rollout/")
+PREFIXES = (
+    FAILING_KEY, "performance/", "drift/", "classes/", "worse-champion/", "broken-record/", "approval/", "rollout/",
+)  # fmt: skip
 """How the keys of these alarms begin."""
 
 
@@ -40,10 +44,12 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
         entries = platform.ledger.entries(model.name)
     except ValueError as error:
         return [_broken_record(model.name, str(error))]
-    since = fitted_until(platform.registry.champion(model.name))
-    newest = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
-    failed = [check for check in newest.values() if check.passed is False and check.kind != "failing"]
+    champion = platform.registry.champion(model.name)
+    since = fitted_until(champion)
+    checks = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
+    failed = [check for check in checks.values() if check.passed is False and check.kind != "failing"]
     alarms = [_failing(platform, model), *(_failed(model.name, check, entries) for check in failed)]
+    alarms += [_classes(platform, model.name, champion)]
     alarms += [_worse(model.name, entries), _stopped(model.name, entries), _proposal(platform, model.name)]
     return [alarm for alarm in alarms if alarm]
 
@@ -102,6 +108,26 @@ def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]
         "do": f"Read `mlops decisions {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
         "asset": (model, f"{check.kind}_report"),
+    }
+
+
+def _classes(platform: Platform, model: str, champion: ModelVersion | None) -> Alarm | None:
+    """Classes that the champion cannot say, or that come no more: told at once, and again when there are others."""
+    found = newest(platform, model)
+    if found is None or champion is None or found["version"] != champion.version or found["check"]["passed"]:
+        return None
+    codes = [str(one["code"]) for one in (*found["new"], *found["gone"])]
+    is_new = bool(found["new"] or found["uncoded"])
+    return {
+        "key": f"classes/{model}",
+        "incident": f"classes-{model}-{champion.version}-{'-'.join(codes)}{'-uncoded' if found['uncoded'] else ''}",
+        "severity": "notify" if is_new else "digest",
+        "happened": f"{model}: {found['check']['sentence']}"[:1000],
+        "did": "It counts rows of a new class as wrong, and trains a candidate that knows it where that is better.",
+        "do": f"Look at the table `classes` of {model}/performance_report; to train now: "
+        f"`mlops retrain {model} --reason '...'`.",
+        "runbook": "classes",
+        "asset": (model, "performance_report"),
     }
 
 

@@ -26,6 +26,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days, parse_duration
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import blocks_of
+from mlops_assets.resources.class_steps import class_counts, classes_markdown
 from mlops_assets.resources.failing import GUESSING, check_of, failing_told, guessing_markdown, looked, verdicts_of
 from mlops_assets.resources.fairness_report import fairness_markdown, fairness_of
 from mlops_assets.resources.gating import slice_columns
@@ -98,6 +99,8 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         "label_drift": label_drift_markdown(model, found),
         GUESSING: guessing_markdown(found[-SHOWN:]),
     }
+    if model.task == "multiclass":
+        more["classes"] = classes_markdown(platform, model.name, found)
     if model.monitoring.costs:
         more[PROFIT] = metric_plot(PROFIT, found, title="Profit per row by window")
     if model.monitoring.fairness.by:
@@ -199,6 +202,7 @@ def _judge_performance(
         "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
         "label_maturity": maturity,
         "label_drift": answered(label_shift(platform, model, version, rows, row)),
+        **({"classes": class_counts(rows)} if model.task == "multiclass" else {}),
         "restated": before.get("restated", []) if before else [],
         "restated_now": bool(found),
     }

@@ -41,6 +41,7 @@ from mlops_assets.resources.casting import (
     cast_today,
     guessed,
     own_scores,
+    same_classes,
     score_names,
 )
 from mlops_assets.resources.lake import Lake
@@ -185,6 +186,7 @@ def read_scores(
         parameters={"arm": arm} if arm else {},
         order_by=["predicted_at", "prediction_id"],
     )
+    batch, online = same_classes(batch, online)
     if online.empty:
         return batch
     online = told(online).drop(
@@ -222,6 +224,7 @@ def _score_cast(
     except (ModelDamaged, NoSuchVersion, WrongColumns) as why:
         return _score(platform, model, cast.champion, rows), None, str(why)
     ours = _score(platform, model, cast.champion, rows)
+    ours, theirs = same_classes(ours, theirs)
     canary = cast.answered_by_other(rows[list(keys)])
     batch, beside = ours.copy(), theirs.copy()
     batch.loc[canary], beside.loc[canary] = theirs.loc[canary], ours.loc[canary]

@@ -163,6 +163,11 @@ class Arms:
         return [self.champion, *([self.candidate] if self.candidate and self.candidate.name == CANARY else [])]
 
     @property
+    def classes(self) -> int:
+        """Classes that the arm with most of them knows; 0 for another task."""
+        return max(arm.scorer.model.recipe.classes for arm in self.loaded.values())
+
+    @property
     def loaded(self) -> dict[int, Arm]:
         """The arms by version."""
         arms = [self.champion, *([self.candidate] if self.candidate else [])]

@@ -262,7 +262,7 @@ def _metadata(arms: Arms) -> ModelMetadata:
     ]
     recipe = arms.champion.scorer.model.recipe
     if recipe.task == "multiclass":
-        outputs.append((SCORES, "FP64", [-1, int(recipe.params["num_class"])]))
+        outputs.append((SCORES, "FP64", [-1, arms.classes]))
     return ModelMetadata(
         name=arms.contract.settings.name,
         versions=[str(version) for version in sorted(arms.loaded)],
@@ -295,7 +295,8 @@ def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]
         ID: {"shape": [n], "datatype": "BYTES", "data": [answer.id for answer in answers]},
     }
     if answers[0].scores:
-        k = len(answers[0].scores)
-        flat = [score for answer in answers for score in answer.scores]
+        # A canary may know another number of classes than the champion.
+        k = max(len(answer.scores) for answer in answers)
+        flat = [score for answer in answers for score in (*answer.scores, *[0.0] * (k - len(answer.scores)))]
         made[SCORES] = {"shape": [n, k], "datatype": "FP64", "data": flat}
     return [{"name": name, **made[name]} for name in (wanted or made)]

@@ -125,8 +125,7 @@ def _logged(value: Any, kind: str) -> Any:
 def record_types(arms: Arms) -> dict[str, str]:
     """SQL types of the columns of `record`; a column that a line lacks is NULL."""
     contract = arms.contract
-    several = int(arms.champion.scorer.model.recipe.params.get("num_class", 0))
-    scores = [SCORE, *(f"{SCORE}_{i}" for i in range(several))]
+    scores = [SCORE, *(f"{SCORE}_{i}" for i in range(arms.classes))]
     return {
         "prediction_id": "VARCHAR",
         "predicted_at": "TIMESTAMPTZ",
