@@ -79,7 +79,7 @@ def seen(
     gain: float, *, champion: str = "2", week: int = 0, noise: float = 0.01, days: int = 28, fresh: float | None = None,
     **back: float,
 ) -> Look:  # fmt: skip
-    """A look at a champion with a loss of 1: the refit's gain in the window and on its newest ten days, and versions'."""
+    """A look at a champion that loses 1: the refit's gain in the window and its newest ten days, and of versions."""
     end = WINDOW.end + week * LENGTH
     whole = part(end - LENGTH, {FIRST: gain, **back}, noise=noise, days=days)
     newest = None if fresh is None else part(end - 10 * DAY, {FIRST: fresh}, noise=noise, days=10)
