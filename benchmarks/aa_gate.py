@@ -1,8 +1,10 @@
 """How often the gate promotes a challenger that is no better: `python benchmarks/aa_gate.py [--quick]`.
 
-Two equal models, 28 uneven days. On each day each model is better or worse by 2 % of the metric (standard deviation),
-as weather and strikes have it, and the two share most of a row's noise. A promotion is lucky. The two-sided 95 % rule
-allows 2.5 %; the bar is 3.5 %. Beside it: the same rule with rows taken as independent. The last line is JSON.
+Two equal models on uneven days. On each day each model is better or worse by 2 % of the metric (standard deviation), as
+weather and strikes have it, a share `rho` of which is left on the next day, and the two share most of a row's noise. A
+promotion is lucky. The two-sided 95 % rule allows 2.5 %; the bar is 3.5 %, for rho from 0 to 0.7. Beside it: the same
+rule with days taken as independent, with rows taken as independent, and what share of true gains is still found that
+is found by the former in 50 and in 80 % where days are independent. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -17,6 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.equal_models import WORLDS, lucky
 
 BAR = 0.035
+RHO = (0.0, 0.3, 0.5, 0.7)
+SEEDS = {1_000: 2_000, 10_000: 2_000, 100_000: 1_000}
+
+
+def cells(*, quick: bool) -> Iterator[tuple[str, int, int, float]]:
+    """Metric, rows, days and rho: RMSE everywhere, the others on 28 days."""
+    sizes = (1_000, 10_000) if quick else (1_000, 10_000, 100_000)
+    yield from (("rmse", n, days, rho) for days in (8, 14, 28, 60) for n in sizes for rho in RHO)
+    yield from ((name, n, 28, rho) for name in WORLDS if name != "rmse" for n in sizes for rho in (0.0, 0.7))
 
 
 def main() -> None:
@@ -24,18 +37,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="200 seeds, and not 100,000 rows")
     quick = parser.parse_args().quick
-    seeds, sizes = (200, (1_000, 10_000)) if quick else (2_000, (1_000, 10_000, 100_000))
     results = []
-    for name in WORLDS:
-        for n in sizes:
-            by_day, by_row = lucky(name, n, seeds)
-            results.append({"metric": name, "rows": n, "by_day": by_day, "by_row": by_row})
-            print(json.dumps(results[-1]), file=sys.stderr, flush=True)
+    for name, n, days, rho in cells(quick=quick):
+        seeds = 200 if quick else SEEDS[n]
+        luck = lucky(name, n, seeds, rho=rho, days=days)
+        results.append({"metric": name, "rows": n, "days": days, "rho": rho, "seeds": seeds, **asdict(luck)})
+        print(json.dumps(results[-1]), file=sys.stderr, flush=True)
     summary = {
         "benchmark": "aa_gate",
         "target": f"at most {BAR:.1%} lucky promotions",
         "met": max(result["by_day"] for result in results) <= BAR,
-        "seeds": seeds,
         "results": results,
     }
     print(json.dumps(summary))

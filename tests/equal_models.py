@@ -1,28 +1,42 @@
 """Two equal models under day effects: how often the gate promotes one of them by luck.
 
-What lives here: the worlds and the count. What does not: assertions, and the sizes of the benchmark
-(benchmarks/aa_gate.py).
+What lives here: the worlds, whose days are independent or resemble the day before, and the count. What does not:
+assertions, and the sizes of the benchmark (benchmarks/aa_gate.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from mlops_assets.core.comparison import paired
 from mlops_assets.core.gate import GatePolicy, verdict
+from mlops_assets.core.judging import t_quantile
 from mlops_assets.core.metrics import METRICS
 
 DAYS, EFFECT, SHARED = 28, 0.02, 0.8
-SHARES = np.arange(14, 14 + DAYS) / np.arange(14, 14 + DAYS).sum()
-"""The largest day has three times the rows of the smallest."""
 ROW_WISE = 300
 """Worlds that are also judged with independent rows: that figure is large."""
 NO_MINIMUM = GatePolicy(min_rows=0)
 
-World = Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+World = Callable[[np.random.Generator, np.ndarray, float], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def shares(days: int) -> np.ndarray:
+    """Of the rows, by day: the largest day has three times those of the smallest."""
+    sizes = np.linspace(14, 41, days)
+    return sizes / sizes.sum()
+
+
+def effects(rng: np.random.Generator, days: np.ndarray, rho: float) -> np.ndarray:
+    """Two models' day effects, shape (2, days): each an AR(1) series with persistence `rho` and the same spread."""
+    found = rng.normal(0.0, EFFECT, (2, int(days[-1]) + 1))
+    for day in range(1, found.shape[1]):
+        found[:, day] = rho * found[:, day - 1] + (1.0 - rho**2) ** 0.5 * found[:, day]
+    return found
 
 
 def noise(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -30,24 +44,24 @@ def noise(rng: np.random.Generator, n: int) -> np.ndarray:
     return SHARED**0.5 * rng.standard_normal(n) + (1.0 - SHARED) ** 0.5 * rng.standard_normal((2, n))
 
 
-def rmse(rng: np.random.Generator, days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rmse(rng: np.random.Generator, days: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors whose size is 2 % larger or smaller on a day."""
-    size = 1.0 + rng.normal(0.0, EFFECT, (2, DAYS))[:, days]
+    size = 1.0 + effects(rng, days, rho)[:, days]
     return np.zeros(days.size), *(size * noise(rng, days.size))
 
 
-def accuracy(rng: np.random.Generator, days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def accuracy(rng: np.random.Generator, days: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Calls that are right in 80 % of rows, on a day in 2 % of it more or less."""
-    share = 0.8 * (1.0 + rng.normal(0.0, EFFECT, (2, DAYS)))
+    share = 0.8 * (1.0 + effects(rng, days, rho))
     # A call is right where its noise is under the day's quantile: equal noise makes for equal mistakes.
     cut = np.vectorize(NormalDist().inv_cdf)(share)[:, days]
     y = (rng.random(days.size) < 0.3).astype(float)
     return y, *np.where(noise(rng, days.size) < cut, y, 1.0 - y)
 
 
-def roc_auc(rng: np.random.Generator, days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def roc_auc(rng: np.random.Generator, days: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normal scores with an AUC of 0.75, on a day 2 % of it more or less."""
-    apart = 2.0**0.5 * np.vectorize(NormalDist().inv_cdf)(0.75 * (1.0 + rng.normal(0.0, EFFECT, (2, DAYS))))
+    apart = 2.0**0.5 * np.vectorize(NormalDist().inv_cdf)(0.75 * (1.0 + effects(rng, days, rho)))
     y = (rng.random(days.size) < 0.3).astype(float)
     return y, *(y * apart[:, days] + noise(rng, days.size))
 
@@ -55,24 +69,50 @@ def roc_auc(rng: np.random.Generator, days: np.ndarray) -> tuple[np.ndarray, np.
 WORLDS: dict[str, World] = {"rmse": rmse, "accuracy": accuracy, "roc_auc": roc_auc}
 
 
-def lucky(metric: str, n: int, seeds: int) -> tuple[float, float]:
-    """Share of seeds with a promotion: by days, and with every row a block of its own.
+@dataclass(frozen=True)
+class Luck:
+    """How often one of two equal models was promoted, and what is found of a true gain.
+
+    Attributes:
+        by_day: share of worlds with a promotion.
+        forgetful: the same where days are taken as independent.
+        by_row: the same where rows are.
+        power: share of worlds in which a gain is found that is found in 50 and in 80 % where days are taken as
+            independent, divided by these.
+    """
+
+    by_day: float
+    forgetful: float
+    by_row: float
+    power: tuple[float, float]
+
+
+def lucky(metric: str, n: int, seeds: int, *, rho: float = 0.0, days: int = DAYS) -> Luck:
+    """Play the worlds.
 
     Args:
         metric: a key of `WORLDS`.
         n: rows of the gate window.
         seeds: worlds.
+        rho: how much of a day's effect is left on the next.
+        days: of the window.
     """
-    by_day = by_row = 0
+    promoted = by_row = 0
+    found = []
     for seed in range(seeds):
         rng = np.random.default_rng([seed, n])
-        days = np.repeat(np.arange(DAYS), rng.multinomial(n, SHARES))
-        y, champion, challenger = WORLDS[metric](rng, days)
-        result = paired(y, champion, challenger, days, metric)
-        by_day += verdict(NO_MINIMUM, result).promote
+        day = np.repeat(np.arange(days), rng.multinomial(n, shares(days)))
+        y, champion, challenger = WORLDS[metric](rng, day, rho)
+        result = paired(y, champion, challenger, day, metric)
+        promoted += verdict(NO_MINIMUM, result).promote
+        half = t_quantile(0.5 + result.confidence / 2.0, result.df) * result.se
+        found.append((result.gain, half, half / result.widened))
         if seed < ROW_WISE:
             by_row += row_wise(y, champion, challenger, metric) > 0.0
-    return by_day / seeds, by_row / min(seeds, ROW_WISE)
+    gain, half, narrow = np.array(found).T
+    needed = np.quantile(narrow - gain, (0.5, 0.8))
+    power = tuple(float(np.mean(gain + more > half)) / p for more, p in zip(needed, (0.5, 0.8), strict=True))
+    return Luck(promoted / seeds, float(np.mean(gain > narrow)), by_row / min(seeds, ROW_WISE), power)
 
 
 def row_wise(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, metric: str) -> float:

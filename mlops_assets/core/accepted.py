@@ -42,7 +42,7 @@ def labels_follow_scores(scores: Any, is_known: Any, days: Any) -> str:
     first, last = (end * (known - share) / end.mean() for end, share in zip(ends, shares, strict=True))
     # So large a difference in a week, which has no interval, is told by itself.
     if np.unique(days).size >= MIN_BLOCKS:
-        span = block_interval(difference, last - first, days)
+        span = block_interval(difference, last - first, days, ordered=True)
         if span.lower <= 0.0 <= span.upper:
             return ""
     return (

@@ -6,7 +6,8 @@ page (`backtest_page`).
 
 Policies are compared on the same rows, window by window, and a window is one observation: what a policy is worth
 depends on what happens, and what happens, happens to windows. Rows would say how sure it is that one series of models
-was better on this history; that says little about the next change. As many policies are held against the present one,
+was better on this history; that says little about the next change. Windows that resemble the one before widen the
+interval, as days do in the gate (`memory`). As many policies are held against the present one,
 their intervals hold together (Bonferroni).
 """
 
@@ -222,13 +223,15 @@ def _held_against(one: Tried, present: Tried, counts: Any, judge: Metric, rivals
     if one is present:
         return one
     pairs = list(zip(present.by_window, one.by_window, counts, strict=True))
+    known = [place for place, (a, b, _) in enumerate(pairs) if a is not None and b is not None]
     gains = np.array([judge.gain(a, b) for a, b, _ in pairs if a is not None and b is not None])
-    weights = np.array([n for a, b, n in pairs if a is not None and b is not None])
+    weights = np.array([pairs[place][2] for place in known])
     if not len(gains):
         return one
     mean = float(np.average(gains, weights=weights))
     try:
-        span = sums_interval(mean, weights * (gains - mean), weights, confidence=1.0 - LEVEL / rivals)
+        confidence, at = 1.0 - LEVEL / rivals, np.array(known, dtype=np.float64)
+        span = sums_interval(mean, weights * (gains - mean), weights, confidence=confidence, at=at)
     except CannotJudge:
         # Fewer than eight windows; the recommendation says so.
         return one

@@ -11,10 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from mlops_assets.core.comparison import Paired, TwinCheck
-from mlops_assets.core.judging import CannotJudge, t_cdf, told_blocks
+from mlops_assets.core.judging import DAY, CannotJudge, t_cdf, told_blocks
 
 Rule = Literal["better", "relative", "absolute"]
 
+WIDE = 1.05
+"""From this factor on a person is told that the memory of days widens the interval."""
+FEW_DEGREES = 4.0
+"""Under so many degrees of freedom, t is above 2.8 in place of 2: hardly a gain is sure."""
 
 GATE_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "better": {},
@@ -225,9 +229,23 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
     sentence = (
         f"{result.metric} {result.challenger:.4f} against {result.champion:.4f} of {opponent}: gain "
         f"{result.gain:+.4f} ({result.confidence:.0%} interval {result.lower:+.4f} to {result.upper:+.4f}, "
-        f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}); needed {needed}"
+        f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}{_why_wide(result)}); needed {needed}"
     )
     return RuleResult(name, passed, value, limit, sentence)
+
+
+def _why_wide(result: Paired) -> str:
+    """What makes the interval wide, where something does."""
+    told = ""
+    if result.widened >= WIDE:
+        told += f", {result.widened:.1f} times as wide because days resemble the day before"
+    if result.df < FEW_DEGREES and result.largest > 0.0:
+        one = "one day" if result.blocks == DAY else f"one block by {result.blocks}"
+        told += (
+            f"; {one} holds {result.largest:.0%} of the rows, which leaves {result.df:.1f} degrees of freedom: set a "
+            "longer gate.window"
+        )
+    return told
 
 
 def _excused(rule: RuleResult, behind: float) -> RuleResult:

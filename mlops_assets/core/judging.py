@@ -2,20 +2,23 @@
 
 Here: the error every judge raises when it has nothing to stand on, and the block-t interval that the gate and
 the performance report share. Not here: the metrics and their influence values (`metrics`), the comparison of
-two models (`gate`).
+two models (`comparison`), how long days remember (`memory`).
 
 Rows of one day share weather, strikes and holidays, so a day is one observation and not a thousand. All
 intervals therefore sum per-row influence values by block and let the blocks, not the rows, say how large the
-noise is.
+noise is. Days in order may also resemble the day before: where they do, the interval is wider.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from mlops_assets.core.memory import widening
 
 MIN_BLOCKS = 8
 """Fewer blocks than this give no interval: a t interval on 6 degrees of freedom says more about luck than
@@ -45,7 +48,11 @@ class CannotJudge(Exception):
 
 @dataclass(frozen=True)
 class Interval:
-    """A two-sided interval: the bounds, the standard error, and what they rest on."""
+    """A two-sided interval: the bounds, the standard error, and what they rest on.
+
+    `widened` is the factor by which the memory of days made `se`, and with it the interval, larger: 1 where blocks have
+    no order, or show no memory. `largest` is the share of the rows that the largest block holds.
+    """
 
     lower: float
     upper: float
@@ -53,6 +60,8 @@ class Interval:
     df: float
     n: int
     n_blocks: int
+    widened: float = 1.0
+    largest: float = 0.0
 
 
 def told_blocks(number: int, of: str = DAY) -> str:
@@ -86,7 +95,24 @@ def block_sums(influence: ArrayLike, blocks: ArrayLike) -> tuple[Array, Array]:
     return sums, np.bincount(codes).astype(np.float64)
 
 
-def block_interval(value: float, influence: ArrayLike, blocks: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def row_noise(influence: ArrayLike, blocks: ArrayLike) -> float | None:
+    """The variance that the sum of all influence values has by the rows' own noise; None with one row a block.
+
+    It is worked from what rows differ by within their blocks. What all rows of a block share is not in it.
+    """
+    values = np.asarray(influence, dtype=np.float64)
+    _, codes = np.unique(np.asarray(blocks), return_inverse=True)
+    sums, sizes = np.bincount(codes, weights=values), np.bincount(codes)
+    spare = values.size - sizes.size
+    if spare == 0:
+        return None
+    within = float(values @ values) - float(np.sum(sums**2 / sizes))
+    return max(within, 0.0) * values.size / spare
+
+
+def block_interval(
+    value: float, influence: ArrayLike, blocks: ArrayLike, *, confidence: float = 0.95, ordered: bool = False
+) -> Interval:
     """Two-sided block-t interval of an estimate from its per-row influence values.
 
     The variance is the cluster-robust one with the CR2 correction of Bell and McCaffrey (2002): each block's
@@ -99,6 +125,9 @@ def block_interval(value: float, influence: ArrayLike, blocks: ArrayLike, *, con
         influence: shape (n,), mean zero, so that estimate - truth is about the mean of the influence values.
         blocks: shape (n,), the block (the calendar day) of each row; any sortable dtype.
         confidence: two-sided coverage, 0.95 by default.
+        ordered: whether the blocks are days, whose labels sort in time: then a day may resemble the day before, and
+            the interval is widened by as much as they do (`memory`). Dates (datetime64) may have gaps; labels of any
+            other kind are taken as days without one.
 
     Returns:
         The interval around `value`.
@@ -107,10 +136,28 @@ def block_interval(value: float, influence: ArrayLike, blocks: ArrayLike, *, con
         CannotJudge: fewer than eight blocks.
     """
     sums, sizes = block_sums(influence, blocks)
-    return sums_interval(value, sums, sizes, confidence=confidence)
+    if not ordered:
+        return sums_interval(value, sums, sizes, confidence=confidence)
+    at, noise = _days(np.unique(np.asarray(blocks))), row_noise(influence, blocks)
+    return sums_interval(value, sums, sizes, confidence=confidence, at=at, noise=noise)
 
 
-def sums_interval(value: float, sums: Array, sizes: Array, *, confidence: float = 0.95) -> Interval:
+def _days(labels: NDArray[Any]) -> Array:
+    """When each block was, in days."""
+    if labels.dtype.kind == "M":
+        return labels.astype("datetime64[D]").astype(np.float64)
+    return np.arange(len(labels), dtype=np.float64)
+
+
+def sums_interval(
+    value: float,
+    sums: Array,
+    sizes: Array,
+    *,
+    confidence: float = 0.95,
+    at: Array | None = None,
+    noise: float | None = None,
+) -> Interval:
     """`block_interval` from what is known of each block: its influence values summed, and its rows.
 
     Args:
@@ -118,6 +165,9 @@ def sums_interval(value: float, sums: Array, sizes: Array, *, confidence: float 
         sums: shape (n_blocks,).
         sizes: shape (n_blocks,).
         confidence: two-sided coverage.
+        at: when each block was, in days and ascending, where a block may resemble the one before; None where blocks
+            have no order.
+        noise: what `row_noise` says; None where it is not known. Only read beside `at`.
 
     Raises:
         CannotJudge: fewer than eight blocks.
@@ -132,8 +182,15 @@ def sums_interval(value: float, sums: Array, sizes: Array, *, confidence: float 
             "Judge on a longer window, or on several windows together; nothing was changed",
         )
     n = float(sizes.sum())
-    variance = float(np.sum(sums**2 / (1.0 - sizes / n))) / n**2
+    spread = float(np.sum(sums**2 / (1.0 - sizes / n)))
     df = max(1.0, float(np.sum(sizes**2) ** 2 / np.sum(sizes**4)) - 1.0)
-    se = math.sqrt(variance)
-    half = t_quantile(0.5 + confidence / 2.0, df) * se
-    return Interval(value - half, value + half, se, df, int(n), n_blocks)
+    level = 0.5 - confidence / 2.0
+    factor = 1.0
+    if at is not None and spread > 0.0:
+        day_share = None if noise is None else 1.0 - noise / spread
+        # So many equal days weigh as these do (Kish 1965).
+        days = n**2 / float(np.sum(sizes**2))
+        factor = widening(sums, at, days=days, level=level, day_share=day_share)
+    se = factor * math.sqrt(spread) / n
+    half = t_quantile(1.0 - level, df) * se
+    return Interval(value - half, value + half, se, df, int(n), n_blocks, factor, float(sizes.max()) / n)

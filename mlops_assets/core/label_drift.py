@@ -112,7 +112,7 @@ def label_drift(
     what, before, indicator = _told_of(reference, mean, y, task)
     value, lower, upper = float(indicator.mean()), None, None
     try:
-        interval = block_interval(value, indicator - value, blocks)
+        interval = block_interval(value, indicator - value, blocks, ordered=True)
         lower, upper = interval.lower, interval.upper
     except CannotJudge:
         between = " (no interval: under eight days)"

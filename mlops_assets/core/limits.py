@@ -14,7 +14,7 @@ from typing import Any
 from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.fairness import Difference
 from mlops_assets.core.gate import GatePolicy, RuleResult, p_worse
-from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.judging import DAY, CannotJudge
 from mlops_assets.core.performance import evaluate
 
 CALIBRATION = "calibration_error"
@@ -52,7 +52,9 @@ def _breaks(found: Difference, limit: float) -> bool:
     return found.lower is not None and found.lower > limit
 
 
-def calibration_rules(policy: GatePolicy, y: Any, challenger: Any, champion: Any, days: Any) -> list[RuleResult]:
+def calibration_rules(
+    policy: GatePolicy, y: Any, challenger: Any, champion: Any, blocks: Any, *, by: str = DAY
+) -> list[RuleResult]:
     """The challenger's calibration error on the gate's rows, by itself and beside the champion's.
 
     Args:
@@ -60,19 +62,20 @@ def calibration_rules(policy: GatePolicy, y: Any, challenger: Any, champion: Any
         y: labels, shape (n,).
         challenger: its scores, shape (n,) or (n, k).
         champion: the champion's; None without one.
-        days: the day of each row.
+        blocks: the block of each row.
+        by: what a block is: `day`, or the name of a column.
     """
     rules = []
     if policy.max_calibration_error is not None:
         limit = policy.max_calibration_error
-        found = evaluate(y, challenger, [CALIBRATION], days)[CALIBRATION]
+        found = evaluate(y, challenger, [CALIBRATION], blocks)[CALIBRATION]
         passed = found.value is None or found.value <= limit
         span = f" (interval {found.lower:.4f} to {found.upper:.4f})" if found.lower is not None else ""
         told = f"calibration error {found.value:.4f}{span}" if found.value is not None else f"not judged: {found.why}"
         rules.append(RuleResult("calibration_holds", passed, found.value, limit, f"{told}, at most {limit:g} agreed"))
     if policy.calibration_margin is not None and champion is not None:
         try:
-            result = paired(y, champion, challenger, days, CALIBRATION, confidence=policy.confidence)
+            result = paired(y, champion, challenger, blocks, CALIBRATION, confidence=policy.confidence, by=by)
         except CannotJudge as why:
             return [*rules, RuleResult("calibration_not_worse", True, None, None, f"not judged: {why}")]
         # `gain` is positive when the error falls.

@@ -60,12 +60,15 @@ class Series:
         sums: influence values of the gain summed by block (day), mean zero.
         sizes: rows of each block.
         blocks: number of each block, where the same blocks come back in other windows, as entities do; empty for days.
+        noise: what rows of one day differ by (`judging.row_noise`); None for blocks of a column, and where it was not
+            noted.
     """
 
     gain: float
     sums: tuple[float, ...]
     sizes: tuple[float, ...]
     blocks: tuple[int, ...] = ()
+    noise: float | None = None
 
 
 @dataclass(frozen=True)
@@ -240,12 +243,12 @@ class Probed:
 
 
 def _series(data: Mapping[str, Any]) -> dict[str, Series]:
-    return {name: Series(one["gain"], *_tuples(one)) for name, one in data.items()}
+    return {name: Series(one["gain"], *_tuples(one), noise=one.get("noise")) for name, one in data.items()}
 
 
-def _tuples(one: Mapping[str, Any]) -> tuple[tuple[Any, ...], ...]:
+def _tuples(one: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
     """Sums, sizes and blocks; looks from before blocks could be other than days have none of those."""
-    return tuple(tuple(one.get(name, ())) for name in ("sums", "sizes", "blocks"))
+    return tuple(one["sums"]), tuple(one["sizes"]), tuple(one.get("blocks", ()))
 
 
 def _moment(value: str | datetime) -> datetime:

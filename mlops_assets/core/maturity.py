@@ -162,7 +162,7 @@ def early_labels(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> 
         mean = float(y[early].mean())
         influence = early * (y - mean) / early.mean() - (y - final)
         try:
-            span = block_interval(mean - final, influence, days)
+            span = block_interval(mean - final, influence, days, ordered=True)
         except CannotJudge:
             bounds: tuple[float | None, float | None] = (None, None)
         else:

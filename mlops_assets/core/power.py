@@ -12,7 +12,8 @@ s^2 ~ chi^2_df / df, and the rule fires when
 t being Student's quantile at the rule's level. So P(fires | d) = E_s Phi((d - max(floor, bar + t se s)) / se), the mean
 over s taken at equally likely values of s; without a floor this is the noncentral t distribution (Cohen 1988). The
 smallest decay seen is the d at which it is 0.95. `performance_holds` has floor = max_drop times the reference,
-bar = 0 and t at 0.975; the probe has bar = the price of a training and t at each span's level (`nested`).
+bar = 0 and t at 0.975; the probe has bar = the price of a training and t at each span's level (`nested`), times the
+factor by which independent days are widened by chance (`memory`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile
+from mlops_assets.core.looks import Series
+from mlops_assets.core.memory import of_independent
 from mlops_assets.core.metrics import Metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance_policy import PerformancePolicy
@@ -118,7 +121,13 @@ class Seen:
 
 
 def smallest_seen(
-    se: float, df: float | None, *, floor: float = -math.inf, bar: float = -math.inf, level: float = 0.025
+    se: float,
+    df: float | None,
+    *,
+    floor: float = -math.inf,
+    bar: float = -math.inf,
+    level: float = 0.025,
+    widened: Array | None = None,
 ) -> float:
     """The true drop at which the estimate is over `floor` and surely over `bar` with 95 % probability.
 
@@ -128,6 +137,8 @@ def smallest_seen(
         floor: what the estimate must be over.
         bar: what the estimate's lower bound must be over.
         level: one-sided level of that bound.
+        widened: factors by which the memory of days widens the interval, `STEPS` equally likely ones in any order that
+            knows nothing of the standard errors; None where it doesn't.
     """
     from scipy.optimize import brentq
     from scipy.special import gammaincinv, ndtr
@@ -137,6 +148,7 @@ def smallest_seen(
     else:
         ranks = (np.arange(STEPS) + 0.5) / STEPS
         spread = np.sqrt(2.0 * gammaincinv(df / 2.0, ranks) / df)
+        spread = spread if widened is None else spread * widened
         limits = np.maximum(floor, bar + t_quantile(1.0 - level, df) * se * spread)
     if se == 0.0:
         return float(limits.max())
@@ -207,6 +219,7 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
     noise = Noise.of([Part(s.gain, np.asarray(s.sums), np.asarray(s.sizes)) for s in series])
     loss = float(np.average([one.whole.loss[KEEP] for one in looks], weights=[one.whole.rows for one in looks]))
     level = level_of_each(SHARES["windows"] * policy.level_of(made + 1), SPANS)
+    by_day, share = not series[-1].blocks, _day_share(series, noise)
     found = []
     for windows in SPANS:
         se, df = noise.over(windows)
@@ -215,9 +228,18 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
             found.append(Seen("probe", windows, labels, days, None, None, why))
             continue
-        drop = smallest_seen(se, df, bar=price * loss, level=level)
+        widened = of_independent(days, level=level, day_share=share, count=STEPS) if by_day else None
+        drop = smallest_seen(se, df, bar=price * loss, level=level, widened=widened)
         found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
     return found
+
+
+def _day_share(series: Sequence[Series], noise: Noise) -> float | None:
+    """Share of a window's variance that is not the rows' own noise; None where that was not noted."""
+    known = [one.noise for one in series if one.noise is not None]
+    if len(known) < len(series) or noise.se == 0.0:
+        return None
+    return 1.0 - sum(known) / len(known) / (noise.se * noise.rows) ** 2
 
 
 def sentence(seen: Sequence[Seen], metric: str) -> str:

@@ -41,6 +41,7 @@ from mlops_assets.core.judging import (
     CannotJudge,
     Interval,
     block_sums,
+    row_noise,
     sums_interval,
     told_blocks,
 )
@@ -453,9 +454,11 @@ def _profit_gain(
 
 
 def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | None:
-    """The mean gain of several windows, and its interval at a one-sided level.
+    """The mean gain of several windows, the oldest first, and its interval at a one-sided level.
 
-    None on too few blocks, and where the windows were not judged by the same ones.
+    Each window's sums are about its own mean. Days are taken about the mean of all: a lasting effect moves whole
+    windows, and what they differ by is a part of the memory. None on too few blocks, and where the windows were not
+    judged by the same ones.
     """
     if len({bool(part.blocks) for part in parts}) > 1:
         return None
@@ -463,13 +466,20 @@ def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | N
     mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
     sums = np.concatenate([np.asarray(part.sums) for part in parts])
     sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
+    at = noise = None
     if parts[0].blocks:
         # An entity of several windows is one observation.
         _, block = np.unique(np.concatenate([part.blocks for part in parts]), return_inverse=True)
         sums, sizes = np.bincount(block, weights=sums), np.bincount(block, weights=sizes)
+    else:
+        sums += sizes * np.repeat([part.gain - mean for part in parts], [len(part.sums) for part in parts])
+        # Windows are adjacent, but for those that were left out: their days count as neighbours.
+        at = np.arange(len(sums), dtype=np.float64)
+        known = [part.noise for part in parts if part.noise is not None]
+        noise = sum(known) if len(known) == len(parts) else None
     if len(sums) < MIN_BLOCKS:
         return None
-    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level)
+    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level, at=at, noise=noise)
 
 
 def _series(judge: Metric, y: Array, before: Array, after: Array, blocks: Any, by: str) -> Series:
@@ -477,9 +487,11 @@ def _series(judge: Metric, y: Array, before: Array, after: Array, blocks: Any, b
     direction = 1.0 if judge.greater_is_better else -1.0
     mine, psi = judge.evaluate(y, before)
     other, psi_other = judge.evaluate(y, after)
-    sums, sizes = block_sums(direction * (psi_other - psi), blocks)
+    influence = direction * (psi_other - psi)
+    sums, sizes = block_sums(influence, blocks)
     lasting = () if by == DAY else tuple(np.unique(blocks).tolist())
-    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()), lasting)
+    noise = row_noise(influence, blocks) if by == DAY else None
+    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()), lasting, noise)
 
 
 def _loss(judge: Any, y: Array, s: Array) -> float:

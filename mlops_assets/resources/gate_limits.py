@@ -63,7 +63,14 @@ def rules_on_rows(model: ModelSettings, rows: pd.DataFrame, challenger: Any, cha
     blocks = blocks_of(model, rows)
     return [
         *(fairness_rule(new, old, model.monitoring.fairness.limit(model.task)) if new else []),
-        *calibration_rules(model.gate, rows[LABEL].to_numpy(), challenger, champion, blocks),
+        *calibration_rules(
+            model.gate,
+            rows[LABEL].to_numpy(),
+            challenger,
+            champion,
+            blocks,
+            by=model.monitoring.performance.blocks,
+        ),
     ]
 
 

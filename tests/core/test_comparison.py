@@ -98,7 +98,7 @@ def test_lucky_promotions_under_the_null_with_day_effects_stay_under_3_5_percent
             lucky[name] += paired(y, a, b, days, name).lower > 0
     assert lucky["rmse"] / seeds <= 0.035
     assert lucky["roc_auc"] / seeds <= 0.035
-    assert min(lucky.values()) / seeds >= 0.01  # and the interval is not merely wide
+    assert min(lucky.values()) / seeds >= 0.003  # and the interval is not merely wide: 14 days pay for their memory
 
 
 def test_treating_rows_as_independent_would_promote_by_luck_far_more_often() -> None:

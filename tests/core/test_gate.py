@@ -170,11 +170,19 @@ def test_odd_twins() -> None:
 
 
 @pytest.mark.parametrize("metric", ["rmse", "accuracy"])
-def test_equal_models_are_promoted_by_luck_as_often_as_agreed(metric: str) -> None:
-    """A smoke run of benchmarks/aa_gate.py: 2.5 % are allowed, and 300 worlds have a standard error of 0.9 %."""
-    by_day, by_row = lucky(metric, 10_000, 300)
-    assert by_day <= 0.052  # three standard errors
-    assert by_row > by_day
+def test_equal_models_are_promoted_by_luck_at_most_as_often_as_agreed(metric: str) -> None:
+    """A smoke run of benchmarks/aa_gate.py: 3.5 % are the bar, and 300 worlds have a standard error of 1 %."""
+    luck = lucky(metric, 10_000, 300)
+    assert luck.by_day <= 0.035 + 0.02
+    assert luck.by_row > luck.by_day
+
+
+@pytest.mark.parametrize(("days", "rho"), [(8, 0.7), (28, 0.7), (60, 0.7)])
+def test_days_that_resemble_the_day_before_promote_no_more_of_them(days: int, rho: float) -> None:
+    """500 worlds have a standard error of 0.8 %."""
+    luck = lucky("rmse", 10_000, 500, rho=rho, days=days)
+    assert luck.by_day <= 0.035 + 0.016
+    assert luck.forgetful > 2.0 * luck.by_day
 
 
 # --- the policy --------------------------------------------------------------------------------------------

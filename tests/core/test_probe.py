@@ -21,6 +21,7 @@ from scipy import stats
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.looks import Part, ProfitGain
+from mlops_assets.core.memory import widening
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.probe import (
@@ -459,7 +460,10 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_lev
 
 def test_a_loud_change_is_sure_on_the_newest_days_at_their_share() -> None:
     found = refit_of([seen(0.0, fresh=0.4)], ProbePolicy(level=0.01))
-    assert found.lower == pytest.approx(0.4 - stats.t.ppf(1 - 0.01 * 0.25, 9) * error(noise=0.01, days=10))
+    # At so strict a level even ten days that alternate are widened a little, for the memory that they may hide.
+    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=0.0025)
+    assert 1.0 < factor < 1.1
+    assert found.lower == pytest.approx(0.4 - factor * stats.t.ppf(1 - 0.01 * 0.25, 9) * error(noise=0.01, days=10))
     assert (found.mean, found.windows, found.rows, found.days) == (0.4, 0, 100, 10)
     assert found.since == (WINDOW.end - 10 * DAY).isoformat()
     assert "in the newest days (surely at least" in found.told
@@ -639,6 +643,40 @@ def test_a_level_that_a_whole_life_shares_bounds_any_false_alarm_in_it() -> None
             found = [summed(life[:count], agreed) for count in range(1, 9)]
             rings[spending] += any(one.refit is not None and one.refit.lower > 0.0 for one in found)
     assert rings["whole_life"] <= stats.binom.ppf(0.999, 150, 0.05)
-    assert rings["each_look"] > stats.binom.ppf(0.999, 150, 0.05)
+    assert rings["each_look"] > 2 * rings["whole_life"]
     # And a change that is large enough is seen all the same, late in a life too.
     assert refit_of([*quiet_life(rng, 8), seen(0.2, week=8)], policy).lower > 0.1
+
+
+def test_false_alarms_stay_near_the_level_where_days_resemble_the_day_before() -> None:
+    """A lasting effect moves whole windows: 0.7 of it is left a day later. Independent days would ring in a third."""
+    rng, runs, rings = np.random.default_rng(7), 400, 0
+    for _ in range(runs):
+        days = rng.normal(size=112)
+        for day in range(1, 112):
+            days[day] = 0.7 * days[day - 1] + 0.51**0.5 * days[day]
+        life = []
+        for week, sums in enumerate(days.reshape(4, 28)):
+            one = seen(0.0, week=week, fresh=0.0)
+            assert one.newest is not None
+            series = [
+                Series(float(of.mean()) / 10, tuple(of - of.mean()), (10.0,) * len(of)) for of in (sums, sums[-10:])
+            ]
+            whole, newest = (
+                replace(one.whole, series={FIRST: series[0]}),
+                replace(one.newest, series={FIRST: series[1]}),
+            )
+            life.append(replace(one, whole=whole, newest=newest))
+        found = summed(life).refit
+        rings += found is not None and found.lower > 0.0
+    assert rings <= stats.binom.ppf(0.999, runs, 1.28 * 0.0375)
+
+
+def test_a_look_keeps_the_noise_of_its_rows_and_one_from_before_has_none() -> None:
+    series = Series(0.2, (0.1, -0.1), (10.0, 10.0), noise=3.5)
+    one = seen(0.2)
+    one = replace(one, whole=replace(one.whole, series={FIRST: series}))
+    plain = json.loads(json.dumps(one.to_dict()))
+    assert Look.from_dict(plain) == one
+    del plain["whole"]["series"][FIRST]["noise"]
+    assert Look.from_dict(plain).whole.series[FIRST].noise is None
