@@ -130,7 +130,9 @@ def test_windows_are_read(text: str, first: datetime | None, half_life: float | 
     assert window.half_life_days == half_life
 
 
-@pytest.mark.parametrize("text", ["", "rolling", "decay", "decay: 0d", "expanding: 3d", "sliding: 3d", "since: May", "since"])
+@pytest.mark.parametrize(
+    "text", ["", "rolling", "decay", "decay: 0d", "expanding: 3d", "sliding: 3d", "since", "since: May"]
+)
 def test_other_windows_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"training\.window is .*since: 2024-08-01|is not a duration"):
         TrainingWindow.parse(text)
