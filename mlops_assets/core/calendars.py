@@ -60,8 +60,9 @@ class Calendar:
             return "all history"
         if self.kind == "since":
             return f"the rows since {self.day}"
-        windows = "window" if self.number == 1 else f"{self.number} windows"
-        return f"the newest {windows}" if self.kind == "windows" else f"rows that count half after {windows}"
+        if self.kind == "windows":
+            return "the newest window" if self.number == 1 else f"the newest {self.number} windows"
+        return f"rows that count half after {'a window' if self.number == 1 else f'{self.number} windows'}"
 
     def start(self, *, before: datetime, end: datetime, length: timedelta, timezone: str) -> datetime | None:
         """The first moment that is fitted on; None where it is all history.

@@ -187,7 +187,9 @@ def _aged(looks: Sequence[Look]) -> list[tuple[float, Look]]:
 def _advantage(part: Part | None, name: str, base: str) -> float | None:
     if part is None or name not in part.loss or base not in part.loss or part.loss[base] <= 0.0:
         return None
-    return 1.0 - part.loss[name] / part.loss[base]
+    gain = 1.0 - part.loss[name] / part.loss[base]
+    # A window of one class, say, has a look and no loss.
+    return gain if math.isfinite(gain) else None
 
 
 def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
@@ -208,7 +210,9 @@ def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]],
         daily: of the window that is looked at now, as in `Look.daily`.
         level: chance of a day where nothing has changed.
     """
-    days = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
+    told = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
+    # The newest days of a short window begin before it: a day counts once, as it was judged last.
+    days = sorted({day: (day, rows, loss) for day, rows, loss in told}.values())
     found = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
     return None if found is None else date.fromisoformat(days[found][0])
 

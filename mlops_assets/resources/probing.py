@@ -265,7 +265,9 @@ def _judged(
         return None
     rows = rows[rows[LABEL].notna()]
     unseen = rows[AVAILABLE_AT] >= pd.Timestamp(since)
-    return rows[unseen].reset_index(drop=True) if len(rows) and unseen.mean() >= model.label.mature_share else None
+    # Of a week, the newest days begin before it, where the champion may have seen labels.
+    inside = unseen[window.contains(rows[EVENT_TIME])]
+    return rows[unseen].reset_index(drop=True) if len(inside) and inside.mean() >= model.label.mature_share else None
 
 
 def _look(

@@ -6,7 +6,7 @@ What lives here: the rules of a life on small worlds. What doesn't: the bars (te
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,38 @@ def test_without_a_gain_nothing_but_growth_and_age_ask() -> None:
     assert life.fitted_rows[1] > 0
 
 
+def test_what_gained_on_the_newest_days_is_judged_on_them() -> None:
+    """A loud change of one half: it fills the window that has closed, and a refit on its earlier days is judged."""
+    here = world()
+    loud = replace(here.rows, y=np.where(here.rows.times >= here.windows[CHANGE].start, -here.rows.y, here.rows.y))
+    life = live(loud, here.windows[: CHANGE + 2], here.learner, POLICY, first=FIRST)
+    change = life.periods[CHANGE - FIRST]
+    assert change.decision is not None
+    assert change.decision.evidence["probe"]["refit"]["windows"] == 0
+    assert change.gain is not None
+    assert change.gain.n_blocks == 10
+    assert change.promoted is not None
+    # It is fitted on the window that has closed and on no row from before it.
+    rows = life.versions[change.promoted].rows
+    assert here.rows.times[rows.min()] >= here.windows[CHANGE].start - timedelta(days=1)
+    assert (here.rows.times[rows] >= here.windows[CHANGE].end - timedelta(days=10)).any()
+
+
+def test_where_labels_come_late_the_newest_stretch_with_labels_is_looked_at() -> None:
+    here = world()
+    late = replace(here.rows, known=here.rows.times + timedelta(days=40))
+    life = live(late, here.windows[:14], here.learner, POLICY, first=FIRST)
+    found = [p for p in life.periods if p.decision and p.decision.evidence["probe"]]
+    assert found
+    for period in found:
+        gain = period.decision.evidence["probe"]["refit"]  # type: ignore[union-attr]
+        since = datetime.fromisoformat(gain["since"])
+        days = 10 if gain["windows"] == 0 else DAYS * gain["windows"]
+        # 40 days before the clock, less the day that is not over and the 2 % that maturity does without.
+        late_by = period.window.end - (since + timedelta(days=days))
+        assert timedelta(days=39) <= late_by <= timedelta(days=41)
+
+
 def test_the_gate_judges_as_many_windows_as_its_own_is_long() -> None:
     """Weeks in place of months: seven days are too few for an interval, four weeks together are not."""
     here = world()
@@ -132,7 +164,7 @@ def test_the_gate_judges_as_many_windows_as_its_own_is_long() -> None:
     first = 4 * CHANGE - 2
     alone = live(here.rows, weeks, here.learner, weekly, first=first)
     assert alone.trainings >= 1
-    assert {period.gain for period in alone.periods} == {None}
+    assert {period.gain for period in alone.periods} == {None}  # no gain was found on the newest days
     together = live(here.rows, weeks, here.learner, replace(weekly, gate_window=timedelta(days=DAYS)), first=first)
     judged = [period.gain.n_blocks for period in together.periods if period.gain]
     assert 8 <= min(judged) <= max(judged) <= DAYS

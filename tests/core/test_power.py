@@ -13,12 +13,13 @@ import pytest
 from scipy.stats import nct, norm
 
 from mlops_assets.core.judging import CannotJudge, block_sums, t_quantile
+from mlops_assets.core.looks import Part as Stretch
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.performance_policy import PerformancePolicy, performance_holds
 from mlops_assets.core.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
-from mlops_assets.core.probe import SPANS, FoldLoss, Look, Series, add_up
+from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, Series, add_up
 from mlops_assets.core.probe_policy import ProbePolicy
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -118,9 +119,9 @@ def looks_with(gain: float, rng: np.random.Generator, windows: int, *, days: int
         rows = 0.4 * rng.normal(size=(days, 1)) + rng.normal(size=(days, per_day)) + gain
         sums, end = (rows - rows.mean()).sum(axis=1), START + timedelta(days=days * (k + 1))
         series = Series(float(rows.mean()), tuple(sums), (float(per_day),) * days)
-        losses = {f"refit:{of}": 1.0 for of in ProbePolicy().refits}
-        fold = FoldLoss(end - timedelta(days=1), end, 1, losses)
-        found.append(Look(str(k), end, end, "1", 1.0, (fold,), (), {"leader": series}))
+        losses = dict.fromkeys((KEEP, *ProbePolicy().candidates), 1.0)
+        whole = Stretch(end - timedelta(days=days), days * per_day, losses, {"refit:expanding": series})
+        found.append(Look(str(k), end, end, "1", whole, None))
     return found
 
 
@@ -131,7 +132,8 @@ def test_at_the_stated_gain_the_probe_is_sure_in_95_percent(windows: int) -> Non
     stated = next(one.share for one in seen if one.windows == windows)
     assert stated is not None
     # The span alone, at its own level: other spans can only add to what is seen.
-    alone = replace(policy, level=level_of_each(policy.level, SPANS))
+    share = SHARES["windows"]
+    alone = replace(policy, level=level_of_each(share * policy.level, SPANS) / share)
     sure = 0
     for _ in range(RUNS):
         (look,) = looks_with(stated, rng, 1, days=28 * windows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -113,17 +113,26 @@ def test_the_search_weighs_its_rows_as_the_fit_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "oldest", "half_life"),
-    [("auto", None, None), ("expanding", None, None), ("rolling: 90d", 90, None), ("decay: 36h", None, 1.5)],
+    ("text", "first", "half_life"),
+    [
+        ("auto", None, None),
+        ("expanding", None, None),
+        ("rolling: 90d", datetime(2024, 6, 3, 12, tzinfo=UTC), None),
+        ("decay: 36h", None, 1.5),
+        # Midnight in Berlin, where it is summer.
+        ("since: 2024-08-01", datetime(2024, 7, 31, 22, tzinfo=UTC), None),
+    ],
 )
-def test_windows_are_read(text: str, oldest: int | None, half_life: float | None) -> None:
+def test_windows_are_read(text: str, first: datetime | None, half_life: float | None) -> None:
     window = TrainingWindow.parse(text)
     assert str(window) == text
-    assert window.oldest == (timedelta(days=oldest) if oldest else None)
+    assert window.first(datetime(2024, 9, 1, 12, tzinfo=UTC), "Europe/Berlin") == first
     assert window.half_life_days == half_life
 
 
-@pytest.mark.parametrize("text", ["", "rolling", "decay", "decay: 0d", "expanding: 3d", "sliding: 3d"])
+@pytest.mark.parametrize(
+    "text", ["", "rolling", "decay", "decay: 0d", "expanding: 3d", "sliding: 3d", "since", "since: May"]
+)
 def test_other_windows_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"training\.window is .*decay: 60d|is not a duration"):
+    with pytest.raises(ValueError, match=r"training\.window is .*since: 2024-08-01|is not a duration"):
         TrainingWindow.parse(text)

@@ -99,10 +99,11 @@ def test_the_probe_passes_it_over_and_tells_gains_in_money(drifting: World) -> N
     model = model.model_copy(update={"probe": quick, "monitoring": watched})
     looked = probe(drifting.platform, model)
     assert looked is not None
-    (look,) = looked.looks
+    (look,) = (one for one in looked.looks if one.champion)
     assert look.window == "2013-02-18..2013-02-24"
-    assert set(look.profit) == set(look.series) == {"leader"}
-    assert (look.costs, sum(look.series["leader"].sizes)) == (costs, 1_000)
+    assert set(look.whole.profit) == set(look.whole.series) == set(model.probe.candidates)
+    assert (look.costs, sum(look.whole.series["refit:expanding"].sizes)) == (costs, look.whole.rows)
+    assert look.whole.rows <= 1_000
     assert look.labelled is not None
     assert look.labelled > 5_000
     # A look that was made before the event was declared is no evidence either.

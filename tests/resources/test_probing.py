@@ -6,6 +6,7 @@ What lives here: looks and rollbacks on a real home. What doesn't: what a look i
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,13 +14,16 @@ from mlops_assets.core.policy import Decision
 from mlops_assets.core.probe import Gain, Probed
 from mlops_assets.resources.evidence import consider, gather, keep
 from mlops_assets.resources.probe_report import told
-from mlops_assets.resources.probing import probe, probed, read_looks, training_window
+from mlops_assets.resources.probing import Plan, plan, probe, probed, read_looks
 from mlops_assets.resources.reverting import finish_revert, revert
 from mlops_assets.resources.training_steps import prepare
 from tests.real_slice import World
 
 pytestmark = pytest.mark.slow
 QUICK = {"rows": 2_000, "rounds": 10, "refits": ("expanding", "4")}
+
+
+RECORD = ("01-28..2013-02-03", "02-04..2013-02-10", "02-11..2013-02-17")
 
 
 @pytest.fixture
@@ -32,12 +36,16 @@ def quick(drifting: World) -> World:
 def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) -> None:
     platform, model = quick.platform, quick.model
     assert gather(platform, model, platform.now(model)).probe is None
-    assert training_window(platform, model) == "expanding"
+    assert plan(platform, model) == Plan("expanding")
     looked = probe(platform, model)
     assert looked is not None
     assert looked.unjudged == ()
-    # The newest week has matured: all but 2 % of its labels are known when it ends.
-    assert [one.window for one in looked.looks] == ["2013-02-18..2013-02-24", "2013-02-25..2013-03-03"]
+    # The newest week has matured: all but 2 % of its labels are known when it ends. Of the weeks before, candidates have
+    # a record without a champion.
+    windows = [(one.window, one.champion) for one in looked.looks]
+    assert windows[-2:] == [("2013-02-18..2013-02-24", "1"), ("2013-02-25..2013-03-03", "1")]
+    assert windows[:-2] == [(f"2013-{week}", "") for week in RECORD]
+    assert all(one.whole.series == {} for one in looked.looks[:-2])
     assert read_looks(platform, model.name) == list(looked.looks)
     assert probe(platform, model) is None
     decision, evidence, _ = consider(platform, model)
@@ -47,8 +55,16 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     assert "2013-02-25..2013-03-03" in report.metadata["by_window"]
     assert report.passed is (decision.rule == "nothing")
     newest = looked.looks[-1]
-    gain = newest.series["leader"].gain / newest.champion_loss
+    assert looked.probed is not None
+    lead = looked.probed.leader
+    gain = newest.whole.series[lead].gain / newest.whole.loss["keep"]
     assert report.numbers == {"gain": gain, "limit": model.retrain.min_gain}
+    # A week is judged on its newest eight days too; the first of them lies before it.
+    assert newest.newest is not None
+    assert newest.newest.start == newest.end - timedelta(days=8)
+    assert ([day for day, *_ in newest.daily][0], len(newest.daily)) == ("2013-02-24", 8)
+    # Of the first week after its fit, the champion knew that day but for its last labels.
+    assert looked.looks[-2].daily[0][1] < 0.05 * looked.looks[-2].daily[1][1]
 
 
 def test_looks_may_be_judged_by_entity(quick: World) -> None:
@@ -57,7 +73,7 @@ def test_looks_may_be_judged_by_entity(quick: World) -> None:
     looked = probe(world.platform, world.model)
     assert looked is not None
     assert looked.probed is not None
-    first, second = (one.series["leader"].blocks for one in looked.looks)
+    first, second = (one.whole.series["refit:expanding"].blocks for one in looked.looks if one.champion)
     assert set(first) & set(second)  # the same carriers, under the same numbers
     gain = looked.probed.refit
     assert gain is not None
@@ -71,11 +87,12 @@ def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
     looked = probe(platform, model)
     assert looked is not None
     assert looked.probed is not None
-    wanted = {"refit:expanding": "expanding", "refit:4": "rolling: 28d", "refit:1": "rolling: 7d"}
-    assert training_window(platform, model) == wanted[looked.probed.leader]
+    wanted = {"refit:expanding": "expanding", "refit:4": "rolling: 28d"}
+    planned = plan(platform, model)
+    assert planned.window == wanted[looked.probed.leader]
     assert prepare(platform, model)["window"] == wanted[looked.probed.leader]
     fixed = model.model_copy(update={"training": replace(model.training, window="rolling: 20d")})
-    assert training_window(platform, fixed) == "rolling: 20d"
+    assert plan(platform, fixed) == Plan("rolling: 20d")
 
 
 def test_without_a_champion_nothing_is_looked_at(new_world) -> None:
