@@ -166,11 +166,12 @@ def _lives(replay: Mapping[str, Any], places: int, every: str) -> list[dict[str,
         "static": ("Never retrained", "the first champion throughout"),
         "always": (
             f"Retrained every {every}",
-            f"{counted(count if always is None else always, 'training')}, no gate",
+            f"on all history: {counted(count if always is None else always, 'training')}, no gate",
         ),
+        "last": (f"Retrained on the last {every}", "the same, on the newest rows alone"),
     }
     out = []
-    for life in LIVES:
+    for life in [one for one in LIVES if one in summary]:
         value, base = summary.get(life), summary.get("static")
         known = value is not None and base is not None and life != "static"
         change = f"{value - base:+,.{places}f} against never".replace("-", "−") if known else ""
@@ -216,7 +217,7 @@ def _number_row(period: Mapping[str, Any], places: int, as_share: bool) -> list[
     mean = period.get("label_mean")
     label = MISSING if mean is None else f"{mean:.1%}" if as_share else number_told(mean, 2)
     counts = [MISSING if period.get(k) is None else f"{period[k]:,}" for k in ("rows", "labelled_rows")]
-    lives = [number_told(period.get(life), places) for life in ("static", "auto", "always")]
+    lives = [number_told(period.get(life), places) for life in ("static", "auto", "always", "last")]
     return [period["label"], *counts, label, *lives, version_told(period.get("champion_version"))]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from mlops_assets.core.plain import counted, metric_name
 from mlops_assets.replay.charts import MARKS
 
-LIVES = ("auto", "static", "always")
+LIVES = ("auto", "static", "always", "last")
 CALENDARS = {
     "static": "never retrained",
     "always": "retrained every {every} on all history",

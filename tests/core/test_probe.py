@@ -461,7 +461,7 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_lev
 def test_a_loud_change_is_sure_on_the_newest_days_at_their_share() -> None:
     found = refit_of([seen(0.0, fresh=0.4)], ProbePolicy(level=0.01))
     # At so strict a level even ten days that alternate are widened a little, for the memory that they may hide.
-    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=0.0025)
+    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=0.01 * SHARES["newest"])
     assert 1.0 < factor < 1.1
     assert found.lower == pytest.approx(
         0.4 - factor * stats.t.ppf(1 - 0.01 * SHARES["newest"], 9) * error(noise=0.01, days=10)
