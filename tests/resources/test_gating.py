@@ -15,7 +15,7 @@ from mlops_assets.core.model import Model, fit
 from mlops_assets.core.probe import fold_windows
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.gating import Scored, compare, score
-from mlops_assets.resources.model_data import EVENT_TIME, LABEL, TrainingSet
+from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TrainingSet
 from mlops_assets.resources.training_steps import prepare, train
 from tests.real_slice import World
 
@@ -61,6 +61,8 @@ def test_each_part_is_scored_by_a_fit_on_the_events_before_it(prepared: World) -
     again = fit(challenger.recipe, known, known[LABEL].to_numpy())
     np.testing.assert_array_equal(found.scores[~early], again.predict(found.rows[~early]))
     assert found.models == (challenger.sha256, again.sha256)
+    assert found.last.sha256 == again.sha256
+    pd.testing.assert_frame_equal(found.last_rows.reset_index(drop=True), known.reset_index(drop=True))
     assert len(found.known) == len(data.labelled(known_by=as_of)) > len(known)
 
 
@@ -80,6 +82,27 @@ def test_what_ships_as_it_was_judged_is_judged_in_one_part(prepared: World) -> N
     found, challenger, _ = scored(replace(prepared, model=prepared.model.model_copy(update={"gate": gate})))
     assert found.models == (challenger.sha256,)
     np.testing.assert_array_equal(found.scores, challenger.predict(found.rows))
+
+
+def test_what_was_fitted_on_all_that_happened_before_the_newest_days_is_judged_on_them_in_one_part(
+    prepared: World,
+) -> None:
+    data = prepared.platform.data(prepared.model)
+    as_of = prepared.platform.now(prepared.model)
+    newest = Window(as_of - timedelta(days=8), as_of)
+    fitted = data.training_set(known_by=as_of, before=newest.start)
+    # Labels that came in since are among it, and events from then on are not.
+    assert fitted.frame[EVENT_TIME].max() < pd.Timestamp(newest.start) <= fitted.frame[AVAILABLE_AT].max()
+    set_aside = data.training_rows(known_by=newest.start)
+    assert len(fitted.frame) >= len(set_aside)
+    challenger = fit(scored(prepared)[1].recipe, fitted.frame, fitted.frame[LABEL].to_numpy())
+    found = score(data, challenger, fitted, newest, as_of=as_of, whole=True)
+    assert found.models == (challenger.sha256,)
+    np.testing.assert_array_equal(found.scores, challenger.predict(found.rows))
+    assert newest.contains(found.rows[EVENT_TIME]).all()
+    assert (found.last.sha256, len(found.last_rows)) == (challenger.sha256, len(fitted.frame))
+    # What ships is fitted on these days too.
+    assert len(found.known) == len(data.training_rows(known_by=as_of)) > len(fitted.frame)
 
 
 def test_the_gate_judges_by_the_blocks_of_the_yaml(prepared: World) -> None:

@@ -40,8 +40,8 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     looked = probe(platform, model)
     assert looked is not None
     assert looked.unjudged == ()
-    # The newest week has matured: all but 2 % of its labels are known when it ends. Of the weeks before, candidates have
-    # a record without a champion.
+    # The newest week has matured: all but 2 % of its labels are known when it ends. Of the weeks before, candidates
+    # have a record without a champion.
     windows = [(one.window, one.champion) for one in looked.looks]
     assert windows[-2:] == [("2013-02-18..2013-02-24", "1"), ("2013-02-25..2013-03-03", "1")]
     assert windows[:-2] == [(f"2013-{week}", "") for week in RECORD]
@@ -62,7 +62,7 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     # A week is judged on its newest eight days too; the first of them lies before it.
     assert newest.newest is not None
     assert newest.newest.start == newest.end - timedelta(days=8)
-    assert ([day for day, *_ in newest.daily][0], len(newest.daily)) == ("2013-02-24", 8)
+    assert (newest.daily[0][0], len(newest.daily)) == ("2013-02-24", 8)
     # Of the first week after its fit, the champion knew that day but for its last labels.
     assert looked.looks[-2].daily[0][1] < 0.05 * looked.looks[-2].daily[1][1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.model import Model
+from mlops_assets.core.model import Model, fit
 from mlops_assets.core.training import CannotTrain
 from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.model_data import AVAILABLE_AT
@@ -168,3 +169,41 @@ def test_cancelled_flights_count_and_are_not_trained_on(early: World) -> None:
     stored = data.training_set(known_by=as_of).frame
     assert len(stored) == int((rows[AVAILABLE_AT] < pd.Timestamp(as_of)).sum())
     assert np.isfinite(stored["label"]).all()
+
+
+def test_a_refit_unlike_its_judged_twin_gives_way_to_the_judged_model(early: World) -> None:
+    """A sudden change just before the gate: the refit knows more of it than what was judged better."""
+    changed = pd.Timestamp("2013-01-07", tz="UTC")
+
+    def turned(frame: pd.DataFrame) -> pd.DataFrame:
+        late = frame["event_timestamp"].dt.hour >= 18
+        label = np.where(frame["event_timestamp"] < changed, ~late, late).astype(float)
+        return frame.assign(is_late=frame["is_late"].mask(frame["is_late"].notna(), label))
+
+    change_labels(early, turned)
+    world = early.with_settings(gate={"twin_correlation": 0.99}, probe=replace(early.model.probe, folds=2))
+    trained(world)
+    with early_run(world) as run_id:
+        rewrite_run(world, run_id)
+        judged = judge(world.platform, world.model, decision_id="d1")
+    assert judged.verdict.promote
+    (rule,) = (rule for rule in judged.verdict.rules if rule.name == "twin_agrees")
+    assert rule.passed
+    assert rule.value < 0.99
+    assert rule.sentence.endswith("the judged model itself ships in its place")
+    record = world.platform.record(world.model.name, "evaluation")
+    assert judged.shipped_sha256 == record["judged_parts"][-1]
+    version = world.platform.registry.version(world.model.name, judged.version)
+    assert version.sha256 == judged.shipped_sha256
+    # What it was fitted on is stored, so that it can be made again; it ends where the newest part begins.
+    data = world.platform.data(world.model)
+    rows = data.load(version.tags["refit_set"], world.platform.now(world.model)).frame
+    half = pd.Timestamp(world.platform.record(world.model.name, "training_set")["gate_end"]) - pd.Timedelta(days=7)
+    assert half - pd.Timedelta(days=1) < rows["event_timestamp"].max() < half
+    again = fit(Model.from_bytes(challenger_file(world)).recipe, rows, rows["label"].to_numpy())
+    assert again.sha256 == judged.shipped_sha256
+
+
+def challenger_file(world: World) -> bytes:
+    sha256 = world.platform.record(world.model.name, "challenger")["judged_sha256"]
+    return (world.home.lake / "models" / world.model.name / "candidates" / f"{sha256}.ubj").read_bytes()
