@@ -173,10 +173,17 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
             if reasons:
                 return "retrain", kind, reasons
     if evidence.definition and policy.definition_change:
-        return "retrain", "definition", (evidence.definition,)
+        return "retrain", "definition", (evidence.definition, *_failed_too(evidence, history))
     if asked_for := _grown(evidence, policy, history) or _aged(evidence, policy, history, now):
-        return asked_for
+        return asked_for[0], asked_for[1], (*asked_for[2], *_failed_too(evidence, history))
     return _novel(evidence, policy, history) or unknown
+
+
+def _failed_too(evidence: Evidence, history: History) -> tuple[str, ...]:
+    """What has failed where something else asks for the training: a person must not have to look for it."""
+    failed = last_failures(evidence, history)
+    named = ", ".join(f"{check.name} in window {check.window}" for check in failed)
+    return (f"Failed by then: {named}.",) if failed else ()
 
 
 def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:

@@ -44,7 +44,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
         name = NAMES[life].split()[0]
         table.add_column(name, justify="right", footer=number_told(summary.get(life), places), no_wrap=True)
     table.add_column("failed", no_wrap=True)
-    table.add_column("decision", no_wrap=True)
+    table.add_column("decision")
     table.add_column("by", justify="right", no_wrap=True)
     styles = {"promoted": "green", "quarantine": "red", "revert": "cyan"} | dict.fromkeys(
         ("rejected", "cannot_judge"), "yellow"
