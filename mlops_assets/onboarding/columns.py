@@ -23,7 +23,7 @@ MAX_CATEGORIES = 255
 """With more values the rarest are read as missing (`core.matrix`)."""
 RESERVED = frozenset(
     {"partition", "landed", "file_row_number", "event_timestamp", "created_timestamp", "label_available_at"}
-    | {"event_hour", "event_weekday"}
+    | {"event_hour", "event_weekday", "event_day_of_year"}
 )
 """Names that the generated models use themselves."""
 

@@ -21,6 +21,8 @@ from mlops_assets.onboarding.ranges import SHARE, Usual
 from mlops_assets.onboarding.table import Facts
 from mlops_assets.onboarding.times import calendar
 
+YEAR = 366
+"""Days that a history must be longer than to hold a season twice."""
 MEANS = 3
 """Numbers of a row whose mean over an entity's history becomes a feature."""
 ALLOWED = 12
@@ -225,7 +227,10 @@ def _staged(column: Column, *, is_entity: bool) -> str:
 
 
 def _features(plan: Plan) -> list[Feature]:
-    """The features of a row: its columns, and the hour and weekday of its time where they vary."""
+    """The features of a row: its columns, and the hour, weekday and season of its time where they vary.
+
+    A season can be learned from more than a year; from less it would be a second name for when a row happened.
+    """
     found = [_feature(column) for column in plan.features]
     local = f"event_timestamp at time zone '{plan.asked.timezone}'"
     if plan.time.has_hours:
@@ -234,6 +239,9 @@ def _features(plan: Plan) -> list[Feature]:
         found.append(
             Feature("event_weekday", f"isodow({local}) as event_weekday", "bigint", "Day of the week, 1 is Monday.")
         )
+    if plan.calendar.span > YEAR:
+        told = "Day of the year, 1 to 366: the season."
+        found.append(Feature("event_day_of_year", f"dayofyear({local}) as event_day_of_year", "bigint", told))
     return found
 
 

@@ -63,6 +63,8 @@ TRAINING_WINDOW = "training_window"
 TWIN = "twin"
 RECORD = 3
 """Windows before a first champion's first one in which candidates are held against each other, to know their record."""
+RECORD_ROWS = 10_000
+"""Most rows of a fit for that record: it compares candidates with each other, and is made once."""
 MIN_FIT = 100
 """Fewest rows that a candidate is fitted on."""
 REVERTIBLE = 2
@@ -100,7 +102,7 @@ def probe(platform: Platform, model: ModelSettings) -> Looked | None:
         rows = _judged(platform.data(model), model, window, now=now, since=_since(champion))
         if rows is None:
             continue
-        if not known and not made:
+        if not known and not made and len(model.probe.refits) > 1:
             made += _record(platform, model, window, champion, now=now)
         try:
             found = _look(platform, model, window, rows, at=now, champion=champion, earlier=[*known, *made])
@@ -331,6 +333,7 @@ def _record(
 ) -> list[Look]:
     """Looks at windows before the first one: which calendar would have been right before there was a champion."""
     length, found = first.end - first.start, list[Look]()
+    model = model.model_copy(update={"probe": replace(model.probe, rows=min(model.probe.rows, RECORD_ROWS))})
     recipe = platform.registry.load(model.name, champion.version).recipe
     data = platform.data(model)
     for back in range(RECORD, 0, -1):

@@ -73,3 +73,18 @@ def test_the_middle_gets_as_much_again_on_either_side(low: float, high: float, f
     assert widened(low, high) == pytest.approx(found)
     assert widened(low, high)[0] <= 2 * low - high
     assert widened(low, high)[1] >= 2 * high - low
+
+
+@pytest.mark.parametrize(("days", "has_season"), [(366, False), (500, True)])
+def test_a_history_of_more_than_a_year_brings_the_season(
+    tmp_path_factory: pytest.TempPathFactory, days: int, has_season: bool
+) -> None:
+    rng = np.random.default_rng(6)
+    times = pd.Timestamp("2023-01-01") + pd.to_timedelta(np.arange(2 * days) / 2, unit="D")
+    frame = pd.DataFrame({"at": times, "weight": rng.normal(size=2 * days), "is_late": rng.integers(0, 2, 2 * days)})
+    file = tmp_path_factory.mktemp("season") / "parcels.csv"
+    frame.to_csv(file, index=False)
+    files = render(make_plan(Asked("parcels", str(file), label="is_late")))
+    sql = next(text for path, text in files.items() if path.name == "feat_parcels.sql")
+    assert ("event_day_of_year" in sql) is has_season
+    assert "event_hour" in sql

@@ -1,0 +1,220 @@
+"""Decisions where a relation breaks: `python benchmarks/breaks.py [--quick] [--minutes N]`.
+
+Every scenario of tests/scenarios/breaks.py, for a regression (RMSE, ridge), a binary label and three classes (log loss,
+logistic regression), at several numbers of labels a window, with labels at once, a month and 75 days late, and the
+defaults of a fresh YAML. Beside the platform: never, the calendars (all history, the newest 1, 2 and 4 windows, each
+window), and the small policy of tests/scenarios/small_policy.py. The loss is the truth's, on fresh rows.
+
+Figures are kept by world in a folder of the code they were taken with, so that a run that was stopped goes on. The
+tables go to benchmarks/breaks.md; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+# One world a process: threads inside one would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from mlops_assets.core.fits import Fits
+from mlops_assets.core.life import live
+from mlops_assets.core.life_story import LifePolicy
+from mlops_assets.core.policy import RetrainPolicy
+from mlops_assets.core.reporting import markdown_table
+from mlops_assets.core.rivals import every, never
+from mlops_assets.resources.atomic import write_text
+from tests.scenarios.breaks import BREAKS, CHANGE, DAYS, FIRST, break_world
+from tests.scenarios.small_policy import small_policy
+
+HERE = Path(__file__).resolve().parent
+KEPT = HERE / ".decisions"
+CALENDARS = ("expanding", "1", "2", "4")
+SEEDS = {500: 20, 2_000: 8, 10_000: 2}
+DELAYS = (0, 30, 75)
+WHOLE = {"flip in mid-window": 1, "flip over two windows": 2}
+"""Windows after the first changed one until one lies wholly after the change; else none."""
+STAYS = ("flip of all", "flip of a segment of 40 %", "flip in mid-window", "flip over two windows", "rare positives")
+PAYS = 0.02
+World = tuple[str, str, int, int, int]
+"""Scenario, task, labels a window, days that labels are late, seed."""
+
+
+def worlds(seeds: dict[int, int]) -> list[World]:
+    """All that are lived through, seed by seed, so that scenarios have as many."""
+    found: list[World] = []
+    for labels, count in seeds.items():
+        for seed in range(count):
+            for name in BREAKS:
+                tasks = {"steady growth": ["regression"], "rare positives": ["binary"]}
+                for task in tasks.get(name, ["regression", "binary", "multiclass"]):
+                    if name != "rare positives" or labels >= 10_000:
+                        found += [(name, task, labels, late, seed) for late in DELAYS]
+    return found
+
+
+def lived(world: World) -> dict[str, Any]:
+    """The figures of one world: mean true loss by life, trainings, and whether the change was answered in time."""
+    name, task, labels, late, seed = world
+    delay = timedelta(days=late) if late else timedelta(hours=2)
+    place = break_world(name, task=task, labels=labels, seed=seed, delay=delay)
+    fits = Fits(place.rows, place.learner)
+    own = LifePolicy(metric=place.metric, retrain=RetrainPolicy(window=timedelta(days=DAYS)))
+    lives = {"platform": live(place.rows, place.windows, fits, own, first=FIRST)}
+    rules = {"never": never(), **{of: every(1, first=FIRST, of=of) for of in CALENDARS}}
+    for rule, policy in rules.items():
+        lives[rule] = live(place.rows, place.windows, fits, replace(own, rule=policy, gate=None), first=FIRST)
+    losses = {
+        life: [place.loss(one.versions[p.served_by].model, k) for k, p in enumerate(one.periods, FIRST)]
+        for life, one in lives.items()
+    }
+    served, small = small_policy(fits, place.windows, place.metric, first=FIRST)
+    losses["small policy"] = [place.loss(model, k) for k, model in enumerate(served, FIRST)]
+    # The window at whose end the first one that lies wholly after the change has matured.
+    due = CHANGE + WHOLE.get(name, 0) + math.ceil(late / DAYS)
+    promoted = [k for k, one in enumerate(lives["platform"].periods, FIRST) if one.promoted]
+    return {
+        "losses": {life: float(np.mean(values)) for life, values in losses.items()},
+        "trainings": {"platform": lives["platform"].trainings, "small policy": small},
+        "updates": lives["platform"].updates,
+        "answered": any(CHANGE <= k <= due for k in promoted),
+    }
+
+
+def code() -> str:
+    """A digest of the code that the figures depend on."""
+    names = ("mlops_assets.core.", "tests.scenarios.")
+    files = {Path(str(module.__file__)) for name, module in list(sys.modules.items()) if name.startswith(names)}
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def kept(folder: Path, world: World) -> Path:
+    """The file of a world's figures."""
+    return folder / ("-".join(str(part).replace(" ", "_") for part in world) + ".json")
+
+
+def one(folder: Path, world: World, until: float) -> None:
+    """Live through a world that has not been, unless it is too late to begin."""
+    if not kept(folder, world).exists() and time.time() < until:
+        write_text(kept(folder, world), json.dumps(lived(world)))
+
+
+def closed(run: dict[str, Any], life: str) -> float:
+    """Share of the way from never to the best calendar in hindsight that a life has gone."""
+    losses = run["losses"]
+    best = min(losses[of] for of in CALENDARS)
+    return float((losses["never"] - losses[life]) / (losses["never"] - best))
+
+
+def lost(run: dict[str, Any], life: str) -> float:
+    """How much more a life lost than the best of never and the calendars, as a share."""
+    losses = run["losses"]
+    return float(losses[life] / min(losses["never"], *(losses[of] for of in CALENDARS)) - 1.0)
+
+
+def row(key: tuple[Any, ...], runs: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
+    """One line of the table."""
+    name, task, labels, late = key
+    pays = float(np.mean([lost(run, "never") for run in runs])) >= PAYS
+    figure = closed if pays else lost
+    mine, small = (np.array([figure(run, life) for run in runs]) for life in ("platform", "small policy"))
+    met = float((mine >= 0.95).mean()) if pays else float((mine <= 0.02).mean())
+    gap = mine - small if pays else small - mine
+    error = 1.96 * float(gap.std(ddof=1)) / math.sqrt(len(gap)) if len(gap) > 1 else math.nan
+    told = (lambda value: f"{value:.0%} of the way") if pays else (lambda value: f"loses {value:.1%}")
+    answered = f"{np.mean([run['answered'] for run in runs]):.0%}" if name in STAYS else ""
+    trained, small_trained, updates = (
+        f"{np.mean([value(run) for run in runs]):.1f}"
+        for value in (
+            lambda run: run["trainings"]["platform"],
+            lambda run: run["trainings"]["small policy"],
+            lambda run: run["updates"],
+        )
+    )
+    return (
+        name, task, f"{labels:,}", f"{late} d", len(runs), told(mine.mean()), told(small.mean()),
+        f"{gap.mean():+.1%} ± {error:.1%}", f"{met:.0%}", answered,
+        trained, updates, small_trained,
+    )  # fmt: skip
+
+
+HEADER = [
+    "world", "task", "labels a window", "labels late", "seeds", "platform", "small policy", "difference",
+    "within the bar", "replaced in time", "trainings", "updates", "small policy's trainings",
+]  # fmt: skip
+
+
+def document(found: dict[tuple[Any, ...], list[dict[str, Any]]]) -> str:
+    """benchmarks/breaks.md."""
+    rows = [row(key, runs) for key, runs in sorted(found.items(), key=lambda item: (item[0][2], item[0]))]
+    return f"""# Decisions where a relation breaks
+
+Written by `python benchmarks/breaks.py`. Every effect turns round in the ninth of twenty windows of 28 days, for all
+rows, for a segment of 40 %, in mid-window, over two windows, or there and back after three; beside these a label that
+grows, rare positives, nothing that changes, and a shock of one window. Days remember the day before (0.5). Defaults of
+a fresh YAML.
+
+- *Of the way*: from never retraining to the best calendar in hindsight (all history, the newest 1, 2 or 4 windows, each
+  at every window), by the mean true loss of the 16 windows lived through; over 100 % is better than every calendar.
+  Where never is best, or within 2 % of it: what was lost beside the best, in percent of its loss.
+- *Within the bar*: share of the worlds with at least 95 % of the way; where nothing is to be gained, with at most 2 %
+  lost.
+- *Replaced in time*: a new model at the close of the first window that lies wholly after the change, or, with late
+  labels, at the close by which it has matured (90 % asked: of all rows from 500 labels on, of a segment from 5,000).
+- *Small policy*: calendars fitted on the first two thirds of the newest month, judged on its last third by a paired t
+  over days; the difference to it with the 95 % interval over seeds.
+
+{markdown_table(rows, header=HEADER)}
+"""
+
+
+def main() -> None:
+    """Run, and write the tables of all that there is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2 seeds at 500 labels; no table")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no world after so long")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    folder, wanted = KEPT / f"breaks-{code()}", worlds({500: 2} if options.quick else SEEDS)
+    until = time.time() + 60 * options.minutes
+    with ProcessPoolExecutor(options.workers) as pool:
+        list(pool.map(one, [folder] * len(wanted), wanted, [until] * len(wanted)))
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for world in wanted:
+        if kept(folder, world).exists():
+            found.setdefault(world[:4], []).append(json.loads(kept(folder, world).read_text(encoding="utf-8")))
+    if not options.quick:
+        write_text(HERE / "breaks.md", document(found))
+    rows = [row(key, runs) for key, runs in found.items()]
+    print(
+        json.dumps(
+            {
+                "benchmark": "breaks",
+                "target": "at least 95 % of the way from never to the best calendar; replaced at the first close",
+                "within_the_bar": {" ".join(map(str, one[:4])): one[8] for one in rows},
+                "in_time": {" ".join(map(str, one[:4])): one[9] for one in rows if one[9]},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
