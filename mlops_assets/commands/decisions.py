@@ -80,7 +80,8 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
     what += f" until {minute(entry['until'])}" if "until" in entry else ""
     what += f" of decision {entry['decision']}" if kind in (APPROVAL, REFUSAL) else ""
     by = f" ({entry['by']})" if "by" in entry else ""
-    return what, "", f"{entry.get('reason', '')}{by}"
+    did = f" {entry['did']}" if "did" in entry else ""
+    return what, "", f"{entry.get('reason', '')}{did}{by}"
 
 
 def decide(

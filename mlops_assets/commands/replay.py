@@ -58,10 +58,11 @@ def replay(
     trials: Trials = None,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with one that was stopped.")] = None,
 ) -> None:
-    """Run history through the same assets and sensors, and measure three lives side by side.
+    """Run history through the same assets and sensors, and measure four lives side by side.
 
-    The first champion never retrained, the platform's own, and retraining at every period without a gate. It
-    runs in a home of its own under replays/; the landing folder is only read. `mlops up --home` shows it.
+    The first champion never retrained, the platform's own, and retraining at every period without a gate, on all
+    history or on the newest period alone. It runs in a home of its own under replays/; the landing folder is only
+    read. `mlops up --home` shows it.
     """
     known_model(model)
     from mlops_assets.replay import driver

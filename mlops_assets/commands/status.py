@@ -105,6 +105,7 @@ def _model(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         "now": now,
         "champion": _champion(platform, model, now),
         "rollout": _rollout(platform, model),
+        "failing": _failing(platform, model),
         "newest_window": _newest_window(platform, model),
         "last_decision": {key: last[key] for key in ("id", "at", "action", "rule", "reasons")} if last else None,
         "paused": platform.ledger.record.paused(model.name),
@@ -143,6 +144,23 @@ def _champion(platform: Platform, model: ModelSettings, now: datetime | None) ->
         "version": version.version,
         "fitted_until": until,
         "age_days": None if age is None else round(age, 1),
+    }
+
+
+def _failing(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
+    """That the champion is worse than guessing, since when, by what numbers, and what is done about it."""
+    from mlops_assets.resources.failing import failing_of
+    from mlops_assets.resources.fallback import DOES
+
+    found = failing_of(platform, model)
+    if found is None:
+        return None
+    return {
+        "version": found.version,
+        "since": found.since.astimezone(model.zone).date(),
+        "sentence": found.told(model.name, model.zone),
+        "on_failing": model.on_failing,
+        "did": DOES[model.on_failing],
     }
 
 
@@ -216,6 +234,8 @@ def _say(found: Mapping[str, Any]) -> None:
         ["model", "champion", "newest window", "last decision"],
         [_model_row(name, model) for name, model in found["models"].items()],
     )
+    for failing in filter(None, (model["failing"] for model in found["models"].values())):
+        say(f"[bold red]{failing['sentence']}[/bold red] {failing['did']}")
     for name, model in found["models"].items():
         if window := model["newest_window"]:
             answers = "; ".join(f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
@@ -240,10 +260,13 @@ def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:
 
 def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
     champion, window, last = model["champion"], model["newest_window"], model["last_decision"]
+    failing = "worse than guessing" if model["failing"] else ""
     age = f", {champion['age_days']:.0f} days old" if champion and champion["age_days"] is not None else ""
     return (
         name,
-        "\n".join(filter(None, (f"version {champion['version']}{age}" if champion else "none yet", model["rollout"]))),
+        "\n".join(
+            filter(None, (f"version {champion['version']}{age}" if champion else "none yet", failing, model["rollout"]))
+        ),
         window["window"] if window else "none yet",
         f"{last['action'].replace('_', ' ')}: {last['rule'].replace('_', ' ')}" if last else "none yet",
     )

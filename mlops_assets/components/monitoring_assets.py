@@ -3,7 +3,8 @@
 Here: the four assets and their checks; each reads, calls a step, reports. Not here: scoring
 (`resources.prediction_steps`), the statistics (`core.drift`, `core.performance`).
 
-The checks are WARN and not blocking: they are evidence for the retrain sensor and stop nothing.
+The checks are WARN and not blocking: they are evidence for the retrain sensor and stop nothing. That a champion is
+worse than guessing is an ERROR, and stops nothing either: what follows is agreed in the model's YAML (`on_failing`).
 """
 
 from collections import Counter
@@ -33,6 +34,12 @@ SERVING_CHECKS = {
 }
 PROBE_CHECKS = {"champion_is_best": "No refit and no kept version would have been better by more than its price."}
 PERFORMANCE_CHECKS = {"performance_holds": "On matured labels the champion is as good as when it was promoted."}
+FAILING_CHECKS = {
+    "not_worse_than_guessing": "On matured labels the champion is not surely worse than always saying the base rate, "
+    "the mean or the class shares of its training labels."
+}
+ANSWERING_CHECKS = {"champion_answers": "What was predicted is what the champion said; nothing answers in its place."}
+CLASS_CHECKS = {"classes_are_known": "Labels have the classes that the champion was trained on, and all of these."}
 FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
 
 
@@ -67,15 +74,21 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
         partitions_def=calendar.partitions(),
     )
 
+    checks = ANSWERING_CHECKS if model.on_failing in ("baseline", "refuse") else {}
+
     @dg.multi_asset(
         name=f"{model.name}_predictions",
         specs=[spec],
+        check_specs=_checks(checks, spec.key),
+        # Without a champion there is neither asset nor check; see `_report_asset`.
+        can_subset=bool(checks),
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=OUTSIDE_RETRY,
         pool=f"{model.name}_predictions",
     )
     @measured
     def predictions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.casting import fallback_today
         from mlops_assets.resources.prediction_steps import score_days
 
         keys = keys_of_run(context, lambda day: partition_end(day, model.grain))
@@ -94,8 +107,20 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
                 "mean_score": readable(scored.mean),
                 **({"shadow_versions": dg.MetadataValue.json(scored.shadows)} if scored.shadows else {}),
                 **({"not_scored_in_shadow": scored.unscored} if scored.unscored else {}),
+                **({"served_by_baseline": scored.guessed} if scored.guessed else {}),
+                **({"withheld": scored.withheld} if scored.withheld else {}),
+                **({"reason": fallback.reason} if (fallback := fallback_today(platform, model)) else {}),
             },
         )
+        for name in checks:
+            told = f"{scored.guessed:,} rows were answered by guessing, {scored.withheld:,} were not answered."
+            yield dg.AssetCheckResult(
+                check_name=name,
+                asset_key=spec.key,
+                passed=not (scored.guessed or scored.withheld),
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=" ".join(filter(None, [told, fallback.reason if fallback else ""])),
+            )
 
     return predictions
 
@@ -180,17 +205,24 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
         "arrived, with its interval by days, and the share still unlabelled.",
     )
 
-    checks = {**PERFORMANCE_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
+    checks = {**PERFORMANCE_CHECKS, **FAILING_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
 
-    @_report_asset(f"{model.name}_performance_report", spec, checks)
+    watched_daily = CLASS_CHECKS if model.task == "multiclass" else {}
+
+    @_report_asset(f"{model.name}_performance_report", spec, {**checks, **watched_daily})
     @measured
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+        from mlops_assets.resources.class_steps import watch_classes
+        from mlops_assets.resources.fallback import settle
         from mlops_assets.resources.outcomes import record_outcomes
         from mlops_assets.resources.performance_steps import watch_performance
         from mlops_assets.resources.power import told
 
         record_outcomes(platform, model)
+        if classes := watch_classes(platform, model):
+            yield from _evaluations(CLASS_CHECKS, [classes], spec.key)
         watched = watch_performance(platform, model)
+        settle(platform, model)
         if watched is None:
             context.log.info(f"{model.name}: no window has closed, or there are no predictions.")
             return
@@ -260,7 +292,7 @@ def _evaluations(names: dict[str, str], newest: list["CheckResult"], key: dg.Ass
                 check_name=name,
                 asset_key=key,
                 passed=bool(check.passed),
-                severity=dg.AssetCheckSeverity.WARN,
+                severity=dg.AssetCheckSeverity.ERROR if check.kind == "failing" else dg.AssetCheckSeverity.WARN,
                 description=check.sentence,
                 metadata={"window": check.window, "value": readable(check.value), "limit": readable(check.limit)},
             )

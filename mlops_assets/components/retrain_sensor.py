@@ -47,6 +47,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         description=f"Retrains {model.name} when the evidence says so; keeps every decision with its reason.",
     )
     def retrain_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+        from mlops_assets.resources.fallback import settle
         from mlops_assets.resources.holds import start_held
         from mlops_assets.resources.reverting import finish_revert, revert
         from mlops_assets.resources.training_steps import finish_promotion
@@ -57,6 +58,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             return dg.SkipReason(f"New data is on its way to the features (run {landing}); it is part of the evidence.")
         finish_promotion(platform, model)
         finish_revert(platform, model)
+        settle(platform, model)
         unanswered = _without_run(context.instance, platform, model.name)
         if unanswered and not start_held(platform, model, unanswered):
             return dg.SensorResult(run_requests=[_request(unanswered)])
@@ -68,6 +70,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             keep(platform, decision)
         if decision.action == "revert" and news:
             revert(platform, model, decision)
+            settle(platform, model)
         if decision.action != "retrain":
             return dg.SkipReason(f"{decision.action} ({decision.rule}): {decision.reason}")
         return dg.SensorResult(run_requests=[_request(decision.to_dict())])

@@ -110,6 +110,7 @@ def rivals(rows: Rows, windows: Sequence[Window], own: LifePolicy, *, first: int
     rules = {
         "never": never(),
         "every window": every(1, first=first),
+        "every window, newest alone": every(1, first=first, of="1"),
         "every second window": every(2, first=first),
         "PSI > 0.2": psi_over(PSI_LIMIT, rows),
         "KS p < 0.05": ks_under(KS_LEVEL, rows),

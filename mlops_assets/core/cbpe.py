@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import alike
 from mlops_assets.core.estimation import (
     Estimated,
     Gap,
@@ -73,7 +74,8 @@ class ConfidenceEstimator:
 
     def chances(self, scores: Any) -> Array:
         """The chance of each label, shape (n, k); k is 2 for scores of shape (n,)."""
-        return _chances(np.asarray(scores, dtype=np.float64), self.calibrations)
+        s, _ = alike(np.asarray(scores, dtype=np.float64), self._outcomes.scores)
+        return _chances(s, self.calibrations)
 
     def estimate(
         self, scores: Any, days: Any, metrics: Sequence[str | Metric], *, features: pd.DataFrame | None = None
@@ -87,7 +89,8 @@ class ConfidenceEstimator:
         try:
             if judge.name == "calibration_error":
                 raise CannotJudge("the estimate takes the calibration for given", "Wait for the labels")
-            check_scores(s, like=self._outcomes.scores)
+            s, like = alike(s, self._outcomes.scores)
+            check_scores(s, like=like)
             probabilities(s)
             value, variance, _ = _expected(judge, self.chances(s), s)
             noise = self._noise_of(judge)
@@ -146,7 +149,8 @@ def calibration_gap(hit: Array, probability: Array) -> float:
 def _chances(s: Array, calibrations: Sequence[Calibration | None]) -> Array:
     if s.ndim == 1:
         return _normalised(calibrations[0](s) if calibrations[0] else s)
-    return _normalised(np.column_stack([c(s[:, i]) if c else s[:, i] for i, c in enumerate(calibrations)]))
+    of = [*calibrations, *[None] * (s.shape[1] - len(calibrations))]
+    return _normalised(np.column_stack([c(s[:, i]) if c else s[:, i] for i, c in enumerate(of)]))
 
 
 def _normalised(p: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import alike
 from mlops_assets.core.judging import DAY, Array, CannotJudge, block_interval
 from mlops_assets.core.metrics import Task, metric
 
@@ -75,7 +76,7 @@ def paired(
     Args:
         y: labels, shape (n,), all known.
         s_champion: scores of the champion, shape (n,) or (n, k).
-        s_challenger: scores of the challenger, same shape.
+        s_challenger: scores of the challenger, shape (n,) or (n, m): it may know other classes.
         blocks: shape (n,), the block of each row: its local calendar day (`windows.local_days`), or its entity.
         metric_name: a name of the registry.
         confidence: two-sided, 0.95 by default.
@@ -201,14 +202,13 @@ def twin_agrees(judged_scores: Any, shipped_scores: Any, correlation: float = 0.
 
     Args:
         judged_scores: scores of the model the gate judged, shape (n,) or (n, k).
-        shipped_scores: scores of the refit on the same rows.
+        shipped_scores: scores of the refit on the same rows; it may have seen a class that the judged one had not.
         correlation: smallest Pearson correlation of the two.
 
     Raises:
         CannotJudge: no rows, or judged scores that aren't finite.
     """
-    judged = np.asarray(judged_scores, dtype=np.float64)
-    shipped = np.asarray(shipped_scores, dtype=np.float64)
+    judged, shipped = alike(*(np.asarray(s, dtype=np.float64) for s in (judged_scores, shipped_scores)))
     if judged.shape != shipped.shape:
         msg = f"judged scores {judged.shape} and shipped scores {shipped.shape} differ: score the same rows by both"
         raise ValueError(msg)

@@ -66,6 +66,7 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
         said("no growth had been agreed", policy={"growth": "never"}),
         said("no age limit had been agreed", policy={"max_age": "never"}),
         said("the definition had not changed", evidence={"definition": ""}),
+        said("the champion had not been worse than guessing", evidence={"failing": "", "fall_back_to": None}),
         *_other_novelty(evidence, policy),
     ]
     for name in sorted({c.name for c in evidence.checks}):

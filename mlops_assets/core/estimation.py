@@ -23,6 +23,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import codes_of, widened
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, block_interval, t_quantile
 from mlops_assets.core.metrics import Metric
 
@@ -230,6 +231,8 @@ def checked(outcomes: Outcomes, *, classes: bool) -> Outcomes:
     n_days = len(np.unique(days))
     if n_days < MIN_BLOCKS:
         raise CannotJudge(f"the reference has {n_days} days and an interval needs at least {MIN_BLOCKS}", _REMEDY)
+    if classes and s.ndim == 2:
+        s = widened(s, int(codes_of(y, s.shape[1]).max()) + 1)
     return Outcomes(y, s, days, outcomes.losses)
 
 

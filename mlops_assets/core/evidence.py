@@ -18,11 +18,11 @@ from mlops_assets.core.looks import Probed
 from mlops_assets.core.plain import canonical_json, moment, plain
 from mlops_assets.core.words import Answer, Hold
 
-Kind = Literal["performance", "drift", "fairness"]
+Kind = Literal["performance", "drift", "fairness", "failing"]
 
 _LATER = {
     "frozen", "snoozed", "answer", "novelty", "request_forced", "events", "rollout", "labels_at_fit", "definition",
-    "notes",
+    "notes", "failing", "fall_back_to",
 }  # fmt: skip
 
 
@@ -33,7 +33,8 @@ class CheckResult:
     Attributes:
         name: the check's name, for example `inputs_match_reference`.
         kind: `performance` or `drift` (inputs and predictions); says how many breaches in a row are needed. A
-            `fairness` check is for people: it is no evidence and starts nothing.
+            `fairness` check is for people: it is no evidence and starts nothing. What a `failing` check found is in
+            `Evidence.failing`.
         window: the window's label.
         window_end: the end of the window, aware; orders the results.
         passed: None if the check could not judge.
@@ -132,6 +133,9 @@ class Evidence:
         definition: how the model's definition has changed since its newest version was trained; empty if it hasn't.
         novelty: rows unlike the champion's in the newest window; None where that is not known.
         notes: what reports say and no rule reads: the estimate before labels, the finding that matters most.
+        failing: that the champion is worse than guessing, since when and by what numbers; empty if it isn't.
+        fall_back_to: the version before, where it is not worse than guessing on the same rows and `on_failing` asks for
+            it; else None.
     """
 
     model: str
@@ -156,6 +160,8 @@ class Evidence:
     definition: str = ""
     novelty: Novelty | None = None
     notes: tuple[str, ...] = ()
+    failing: str = ""
+    fall_back_to: int | None = None
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import class_count, stacked
 from mlops_assets.core.families import FAMILIES
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.matrix import CannotTrain, FeatureColumn, check_labels
@@ -116,13 +117,13 @@ def choose(
     first, *others = settings.families
     if settings.floor is not None and not others:
         others = [name for name in FAMILIES if name not in (first, CONTINUED)]
-    cannot = _cannot_continue(champion, columns, task)
-    if first == CONTINUED and not others and cannot:
-        return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
     if first != CONTINUED and not others:
         return Chosen(first)
-    judge = metric_called(metric)
     labels = check_labels(y, task, rows=len(frame), min_rows=settings.min_rows)
+    cannot = _cannot_continue(champion, columns, task, labels)
+    if first == CONTINUED and not others and cannot:
+        return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
+    judge = metric_called(metric)
     days = days_of(event_time, len(frame))
     rows = _sample(len(frame), settings.seed)
     trial = _Backtest(
@@ -155,7 +156,9 @@ def continuation(base: Model, until: datetime) -> Recipe:
     return replace(base.recipe, family=CONTINUED, rounds=CONTINUED_ROUNDS, base=known)
 
 
-def _cannot_continue(champion: Champion | None, columns: Sequence[FeatureColumn], task: Task) -> str:
+def _cannot_continue(
+    champion: Champion | None, columns: Sequence[FeatureColumn], task: Task, labels: np.ndarray
+) -> str:
     """Why there is nothing to go on from; empty where there is."""
     if champion is None:
         return "there is no champion to go on from yet"
@@ -164,6 +167,8 @@ def _cannot_continue(champion: Champion | None, columns: Sequence[FeatureColumn]
         return f"the champion ({recipe.family}, {recipe.task}) is no boosting of this task"
     if not set(recipe.columns) <= set(columns):
         return "the champion has features that are no longer there"
+    if task == "multiclass" and class_count(labels) > recipe.classes:
+        return f"the champion knows {recipe.classes} classes, and class {class_count(labels) - 1} has come since"
     return ""
 
 
@@ -223,7 +228,7 @@ class _Backtest:
             scores = [self._scored(recipe, part, base) for part in parts if part.any()]
             values = tuple(self._value(self.labels[part], found) for part, found in zip(parts, scores, strict=False))
             order = np.concatenate([np.flatnonzero(part) for part in parts])
-            score = self.judge.score(self.labels[order], np.concatenate(scores))
+            score = self.judge.score(self.labels[order], stacked(scores))
         except (CannotTrain, CannotJudge) as why:
             return Tried(family, None, why_not=str(why))
         return Tried(family, float(score), values)

@@ -30,11 +30,12 @@ LIGHT: Mapping[str, str] = {
     "rule": "#e3e6ea",
     "auto": "#0b62b8",
     "always": "#8a5a00",
+    "last": "#7a3e8e",
     "static": "#747c85",
     "bad": "#b3261e",
     "fill": "#c9d9ea",
 }
-"""House colours on white. The three lives differ in lightness, width and dash too, not in hue alone."""
+"""House colours on white. The lives differ in lightness, width and dash too, not in hue alone."""
 
 DARK: Mapping[str, str] = {
     "paper": "#14171a",
@@ -44,6 +45,7 @@ DARK: Mapping[str, str] = {
     "rule": "#2b3036",
     "auto": "#6cb2ff",
     "always": "#e0a83c",
+    "last": "#c58bd8",
     "static": "#9aa3ad",
     "bad": "#ff8a80",
     "fill": "#2c4460",

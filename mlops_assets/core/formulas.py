@@ -105,6 +105,13 @@ def precision(p: Array, s: Array) -> tuple[float, Array, Array]:
     return value, -value * scale, (1.0 - value) * scale
 
 
+def precision_of_class(p: Array, s: Array) -> tuple[float, Array, Array]:
+    """Precision of one class of several: 0 where nothing is called it, as scikit-learn's macro mean has it."""
+    if not _called(s).any():
+        return 0.0, np.zeros_like(s), np.zeros_like(s)
+    return precision(p, s)
+
+
 def recall(p: Array, s: Array) -> tuple[float, Array, Array]:
     """Share of positives that are called."""
     if not p.any():
@@ -229,12 +236,10 @@ def multi_profit(brings: Callable[[int], Array], named: int) -> MulticlassFormul
     """
 
     def formula(chances: Array, s: Array) -> tuple[float, Array]:
-        if s.shape[1] < named:
-            raise CannotJudge(
-                f"the cost table names class {named - 1} and the model has {s.shape[1]}, from 0",
-                "Correct the calls under monitoring.costs",
-            )
-        return _mean_over(chances, brings(s.shape[1]).T[s.argmax(axis=1)])
+        # The table may name a class that the model or these rows do not have.
+        classes = s.shape[1]
+        table = brings(max(classes, named))[:classes, :classes]
+        return _mean_over(chances, table.T[s.argmax(axis=1)])
 
     return formula
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.calendars import Calendar
+from mlops_assets.core.classes import stacked
 from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.fits import Fits, Learner, Positions, Rows
 from mlops_assets.core.gate import verdict
@@ -368,7 +369,7 @@ class _Life:
             return paired(
                 self.rows.y[judged],
                 champion.model(self.rows.take(judged)),
-                np.concatenate(scores),
+                stacked(scores),
                 self.rows.blocks[judged],
                 self.policy.metric,
                 confidence=confidence,

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import MOST_CLASSES
 from mlops_assets.core.metrics import Task
 
 Kind = Literal["numeric", "categorical", "boolean"]
@@ -106,6 +107,11 @@ def _check_classes(labels: np.ndarray, task: Task) -> np.ndarray:
         raise CannotTrain(
             f"labels such as {values[0]:g} and {values[-1]:g} are not {wanted}",
             "Map the label to them in the label model.",
+        )
+    if values[-1] >= MOST_CLASSES:
+        raise CannotTrain(
+            f"the label {values[-1]:g} is no class code: they count from 0 and stay below {MOST_CLASSES:,}",
+            "Map the label to 0, 1, 2, ... in the label model.",
         )
     if len(values) == 1:
         raise CannotTrain(

@@ -10,9 +10,10 @@ the row's own loss less the mean; for ROC AUC it is the placement value of DeLon
 their mean, so the difference of two models on the same rows has the difference of their influence values,
 which can be summed by day.
 
-Labels `y` have shape (n,): 0 or 1 (binary), numbers (regression), class codes 0..k-1 (multiclass). Scores `s`
-have shape (n,): the probability of class 1 (binary) or the prediction (regression); or (n, k): class
-probabilities. Interval coverage takes (n, 2): the lower and the upper bound of each prediction.
+Labels `y` have shape (n,): 0 or 1 (binary), numbers (regression), class codes 0, 1, 2, ... (multiclass). Scores
+`s` have shape (n,): the probability of class 1 (binary) or the prediction (regression); or (n, k): class
+probabilities, where a code from k on is a class that the model cannot say: it gave it no chance. Interval coverage
+takes (n, 2): the lower and the upper bound of each prediction.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mlops_assets.core import formulas
+from mlops_assets.core.classes import alike, codes_of, widened
 from mlops_assets.core.cost_table import cost_table
 from mlops_assets.core.formulas import (
     CALIBRATION_BINS,
@@ -93,7 +95,9 @@ class Metric:
                 raise self._undefined(scores)
             return self.regression(labels, scores)
         if scores.ndim == 2:
-            codes = _codes(labels, scores.shape[1])
+            codes = codes_of(labels, scores.shape[1])
+            # Whoever does not know a class gave it no chance: models of other numbers of classes share their rows.
+            scores = widened(scores, int(codes.max()) + 1)
             value, branches = self._of_classes((codes[:, None] == np.arange(scores.shape[1])).astype(float), scores)
             return value, branches[np.arange(labels.size), codes]
         if not np.all((labels == 0.0) | (labels == 1.0)):
@@ -109,7 +113,8 @@ class Metric:
             s: scores of the model, shape (n,) or (n, k).
 
         Returns:
-            The value, and the influence (n, k) a row has if its label is c; weighted by the chances it sums to zero.
+            The value, and the influence (n, k), k of the wider one, a row has if its label is c; weighted by the
+            chances it sums to zero.
 
         Raises:
             CannotJudge: as `evaluate`; also a metric of a regression.
@@ -117,7 +122,7 @@ class Metric:
         weights = np.asarray(chances, dtype=np.float64)
         _, scores = _clean(self.name, weights[:, 0], s)
         if scores.ndim == 2:
-            return self._of_classes(weights, scores)
+            return self._of_classes(*alike(weights, scores))
         value, if_0, if_1 = self._of_two(weights[:, 1], scores)
         return value, np.column_stack([if_0, if_1])
 
@@ -263,16 +268,6 @@ def _clean(name: str, y: Any, s: Any) -> tuple[Array, Array]:
     return labels, scores
 
 
-def _codes(y: Array, n_classes: int) -> np.ndarray:
-    codes = y.astype(np.int64)
-    if np.any(codes != y) or codes.min() < 0 or codes.max() >= n_classes:
-        raise CannotJudge(
-            f"labels are not class codes from 0 to {n_classes - 1}",
-            "Encode the label as the model's classes",
-        )
-    return codes
-
-
 def _of_classes(
     name: str, meaning: str, formula: BinaryFormula, *, better: bool = True, calls: bool | MulticlassFormula
 ) -> Metric:
@@ -289,7 +284,12 @@ def _registry() -> dict[str, Metric]:
         _of_classes("log_loss", "mean negative log likelihood", f.log_loss, better=False, calls=f.multi_log_loss),
         _of_classes("brier", "mean squared error of the probability", f.brier, better=False, calls=f.multi_brier),
         _of_classes("accuracy", "share of right calls", f.accuracy, calls=f.multi_accuracy),
-        _of_classes("precision", "share of calls that are right", f.precision, calls=True),
+        _of_classes(
+            "precision",
+            "share of calls that are right",
+            f.precision,
+            calls=one_vs_rest(f.precision_of_class, of_calls=True),
+        ),
         _of_classes("recall", "share of positives that are called", f.recall, calls=True),
         _of_classes("f1", "harmonic mean of precision and recall", f.f1, calls=True),
         _of_classes(

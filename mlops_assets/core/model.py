@@ -30,7 +30,7 @@ from mlops_assets.core.matrix import (
     constant_columns,
     encode,
 )
-from mlops_assets.core.recipe import Base, Recipe
+from mlops_assets.core.recipe import Base, Recipe, of_classes
 from mlops_assets.core.weights import row_weights
 
 AVAILABLE_AT = "label_available_at"
@@ -88,7 +88,7 @@ class Model:
         """
         matrix = self._matrix(frame)
         if not len(matrix):
-            shape = (0, int(self.recipe.params["num_class"])) if self.recipe.task == "multiclass" else (0,)
+            shape = (0, self.recipe.classes) if self.recipe.task == "multiclass" else (0,)
             return np.empty(shape, dtype=np.float32)
         scores = self.fitted.predict(matrix)
         return self.recipe.calibration.apply(scores) if self.recipe.calibration else scores
@@ -132,9 +132,11 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS
         recipe: what to make.
         frame: the features, at least the recipe's columns, and `event_timestamp` where rows count less with age; n
             rows.
-        y: labels, shape (n,): 0 or 1, finite numbers, or class codes 0..k-1.
+        y: labels, shape (n,): 0 or 1, finite numbers, or class codes, which may have gaps. The model has as many
+            classes as the highest of them says, whatever the recipe was found on.
         min_rows: fewer rows are not trained on.
-        base: the model that the recipe goes on from, or one that went on from it; where the recipe says so.
+        base: the model that the recipe goes on from, or one that went on from it; where the recipe says so. One that
+            does not know a class of these rows is not gone on from: as large a model is made from nothing.
 
     Raises:
         CannotTrain: too few rows, one class only, constant features, labels or features that are not finite.
@@ -142,7 +144,9 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS
         ValueError: the recipe's family is unknown.
     """
     labels = check_labels(y, recipe.task, rows=len(frame), min_rows=min_rows)
-    complete = replace(recipe, categories=categories_of(frame, recipe.columns, known=recipe.categories))
+    complete = replace(
+        of_classes(recipe, labels), categories=categories_of(frame, recipe.columns, known=recipe.categories)
+    )
     matrix = encode(frame, complete.columns, complete.categories)
     check_finite(matrix, complete.columns)
     if constant_columns(matrix, complete.columns) == complete.names:

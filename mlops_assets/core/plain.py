@@ -1,7 +1,7 @@
 """Plain values: what evidence, policies and decisions are on record.
 
-Here: canonical JSON, values and times as plain ones and back, moments and lengths of time in words. Not here: what is
-recorded.
+Here: canonical JSON, values and times as plain ones and back; moments, lengths of time and the names of metrics in
+words. Not here: what is recorded.
 """
 
 from __future__ import annotations
@@ -54,3 +54,16 @@ def days_of(length: timedelta) -> str:
     """A length of time in words: `7 days`, `36.0 hours`."""
     days = length.total_seconds() / 86400
     return f"{days:.0f} days" if days >= 2 else f"{days * 24:.1f} hours"
+
+
+_ABBREVIATIONS = frozenset({"roc", "auc", "pr", "mae", "mse", "rmse", "rmsle", "mape", "f1", "r2", "ks", "psi"})
+
+
+def metric_name(name: str) -> str:
+    """A metric's identifier as people write it: `roc_auc` is ROC AUC, `log_loss` is log loss."""
+    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in name.split("_"))
+
+
+def counted(number: int, noun: str) -> str:
+    """`3 trainings`, `1 training`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -4,14 +4,15 @@ Here: what was measured (`Evidence`), what was agreed beforehand (`RetrainPolicy
 (`History`), and the pure function `decide`. Not here: gathering evidence, starting runs, keeping the ledger
 (`defs`, `resources`).
 
-The order, first that applies wins: bad data > frozen > a person's request > paused > cannot judge > a kept version
-would have been better > a refit would have been better > a changed definition > growth of the labels > age > novelty
-> wait. An open rollout, a snooze, cooldown, budget and too few labels hold back a training that something asks for
-(going back costs nothing and is not held back); a request waits for the end of a rollout, and until there are rows to
-judge it on, too. Where nothing asks, it is a plain wait. What is left is proposed where a person has to approve it,
-and a training waits for the end of quiet hours. Where the probe has not been able to look, failed checks ask instead:
-a performance breach, then consecutive drift breaches. Where it has, they are told and ask for nothing: what they
-suspect, it has measured. The same evidence, policy, history and time give the same decision, byte for byte.
+The order, first that applies wins: bad data > frozen > a person's request > paused > cannot judge > the champion is
+worse than guessing and the version before it is not (`on_failing: previous`) > a kept version would have been better >
+a refit would have been better > a changed definition > growth of the labels > age > novelty > wait. An open rollout, a
+snooze, cooldown, budget and too few labels hold back a training that something asks for (going back costs nothing and
+is not held back); a request waits for the end of a rollout, and until there are rows to judge it on, too. Where nothing
+asks, it is a plain wait. What is left is proposed where a person has to approve it, and a training waits for the end of
+quiet hours. Where the probe has not been able to look, failed checks ask instead: a performance breach, then
+consecutive drift breaches. Where it has, they are told and ask for nothing: what they suspect, it has measured. The
+same evidence, policy, history and time give the same decision, byte for byte.
 
 The parts, in the order of the work: `evidence` and `words` (what is known), `retrain_policy` and `quiet_hours` (what
 was agreed), `history` (what was decided before), `rules` with `breaches`, `price` and `holding` (what follows),
@@ -72,7 +73,9 @@ def decide(
         msg = f"{now} has no time zone: pass the model's clock as an aware datetime"
         raise ValueError(msg)
     action, rule, reasons = conclude(evidence, policy, history, now)
-    reasons = (*reasons, *evidence.events)
+    # First where it is what asked for a change, else after what decided.
+    failing = [evidence.failing] if evidence.failing and evidence.failing not in reasons else []
+    reasons = (*reasons, *failing, *evidence.events)
     fingerprint, agreed = evidence.fingerprint(), policy.to_dict()
     key = canonical_json([evidence.model, fingerprint, agreed, action, rule])
     return Decision(

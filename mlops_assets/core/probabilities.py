@@ -51,7 +51,7 @@ class Calibration:
         """Calibrated probabilities of the same shape, float32."""
         if scores.ndim == 1:
             return self._mapped(scores, 0).astype(np.float32)
-        chances = np.column_stack([self._mapped(scores[:, code], code) for code in range(scores.shape[1])])
+        chances = np.column_stack([self._of_class(scores[:, code], code) for code in range(scores.shape[1])])
         total = chances.sum(axis=1, keepdims=True)
         # Where every class is mapped to zero nothing is known.
         even = np.full_like(chances, 1.0 / chances.shape[1])
@@ -65,6 +65,12 @@ class Calibration:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         return cls(data["method"], tuple((tuple(first), tuple(second)) for first, second in data["maps"]))
+
+    def _of_class(self, scores: np.ndarray, code: int) -> np.ndarray:
+        """A class that came after the map was fitted is left as it is, and no chance stays none."""
+        if code >= len(self.maps):
+            return scores.astype(np.float64)
+        return np.where(scores == 0.0, 0.0, self._mapped(scores, code))
 
     def _mapped(self, scores: np.ndarray, which: int) -> np.ndarray:
         first, second = self.maps[which]

@@ -68,7 +68,7 @@ __all__ = [
 
 SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
-SHARES = {"newest": 0.25, "windows": 0.5, "back": 0.25}
+SHARES = {"newest": 0.4, "windows": 0.4, "back": 0.2}
 """Of the level: the leader on the newest days, the leader over windows, and all versions to go back to."""
 NEW_SHARE = 0.01
 """Share of new rows below which a model stands for its own refit."""

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from mlops_assets.core.classes import class_count
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.metrics import Task
 from mlops_assets.core.probabilities import Calibration
@@ -73,6 +76,11 @@ class Recipe:
             return self
         return replace(self, family="xgboost", rounds=self.base.rounds + self.rounds, base=None)
 
+    @property
+    def classes(self) -> int:
+        """Columns of its scores, of several classes; else 0."""
+        return int(self.params.get("num_class", 0)) if self.task == "multiclass" else 0
+
     def to_json(self) -> str:
         """One line, keys sorted: equal recipes give equal text."""
         values: dict[str, Any] = {
@@ -121,3 +129,20 @@ class Recipe:
             raise ValueError(
                 f"this is no recipe ({error!r}). Train again, or pass what Recipe.to_json() wrote."
             ) from error
+
+
+def of_classes(recipe: Recipe, labels: np.ndarray) -> Recipe:
+    """The recipe for rows with these labels: as many classes as they have.
+
+    A model that goes on from another keeps the classes of that one; with labels of others it is made from nothing,
+    for boosted trees cannot be given another class.
+
+    Args:
+        recipe: of any task.
+        labels: shape (n,), n > 0; class codes where the task has several.
+    """
+    if recipe.task != "multiclass":
+        return recipe
+    if recipe.base is not None and class_count(labels) <= recipe.classes:
+        return recipe
+    return replace(recipe.from_nothing, params={**recipe.params, "num_class": class_count(labels)})

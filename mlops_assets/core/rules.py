@@ -37,6 +37,7 @@ RULES = (
     "rejected",
     "quiet_hours",
     "first_model",
+    "failing",
     "revert",
     "gain",
     "performance",
@@ -123,6 +124,8 @@ def asked(evidence: Evidence, action: Action, rule: str) -> str:
 def candidate_of(action: Action, evidence: Evidence) -> str | None:
     """What the action acts by."""
     change = action.removeprefix("propose_")
+    if change == "revert" and evidence.fall_back_to is not None:
+        return f"revert:{evidence.fall_back_to}"
     if evidence.probe is None or change not in ("retrain", "revert"):
         return None
     if change == "revert" and evidence.probe.revert is not None:
@@ -156,6 +159,9 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
     A gain whose worth in money is not known asks for nothing, and keeps nothing else from asking.
     """
     unknown: Conclusion | None = None
+    if evidence.fall_back_to is not None:
+        told = f"Version {evidence.fall_back_to} is not worse than guessing on the same rows (on_failing: previous)."
+        return "revert", "failing", (evidence.failing, told)
     if evidence.probe is not None:
         found = _gain(evidence.probe, policy)
         if found is not None and found[0] != "cannot_judge":
@@ -167,10 +173,17 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
             if reasons:
                 return "retrain", kind, reasons
     if evidence.definition and policy.definition_change:
-        return "retrain", "definition", (evidence.definition,)
+        return "retrain", "definition", (evidence.definition, *_failed_too(evidence, history))
     if asked_for := _grown(evidence, policy, history) or _aged(evidence, policy, history, now):
-        return asked_for
+        return asked_for[0], asked_for[1], (*asked_for[2], *_failed_too(evidence, history))
     return _novel(evidence, policy, history) or unknown
+
+
+def _failed_too(evidence: Evidence, history: History) -> tuple[str, ...]:
+    """What has failed where something else asks for the training: a person must not have to look for it."""
+    failed = last_failures(evidence, history)
+    named = ", ".join(f"{check.name} in window {check.window}" for check in failed)
+    return (f"Failed by then: {named}.",) if failed else ()
 
 
 def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:

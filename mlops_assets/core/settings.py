@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.drift_settings import Drift, DriftSpec
 from mlops_assets.core.events import DeclaredEvent
+from mlops_assets.core.failing import OnFailing
 from mlops_assets.core.fairness_policy import FairnessPolicy
 from mlops_assets.core.gate import GatePolicy, preset_fields
 from mlops_assets.core.metrics import PROFIT, Metric, ProfitName, metric, metrics_for, profit
@@ -239,6 +240,7 @@ class ModelSettings(Settings):
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="Fields of `ProbePolicy`.")
     gate: Gate = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
     rollout: Rollout = Field(default=None, description="Fields of `RolloutSpec`; without it champions change at once.")
+    on_failing: OnFailing = Field(default="keep", description="What answers while the champion is worse than guessing.")
     events: list[EventSpec] = Field(default_factory=list, description="Holidays, outages, price changes: `EventSpec`.")
 
     @field_validator("timezone")

@@ -14,7 +14,7 @@ from mlops_assets.core.incidents import Incident, digested
 from mlops_assets.defs.sensors import ON, STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.channels import Channels
-from mlops_assets.resources.model_alarms import PREFIXES, Alarm, model_alarms
+from mlops_assets.resources.model_alarms import PREFIXES, Alarm, model_alarms, why_over
 from mlops_assets.resources.platform import Platform
 
 DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
@@ -38,7 +38,7 @@ def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts
     lasting = {alarm["key"] for alarm in alarms} | set(_lasting(platform))
     for incident in alerts.incidents.state().open:
         if why := _over(incident, lasting, context.instance):
-            alerts.end(incident.key, why)
+            alerts.end(incident.key, why_over(platform, incident.key) or why)
     hour = int(os.environ.get(DIGEST_HOUR) or 7)
     state = alerts.incidents.change(lambda known: digested(known, datetime.now(UTC), hour=hour))
     sent = alerts.incidents.deliver(Channels.from_environment())

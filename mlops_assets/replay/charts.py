@@ -1,4 +1,4 @@
-"""The two drawings of the replay's page: the three lives over time, and labels and volume.
+"""The two drawings of the replay's page: the lives over time, and labels and volume.
 
 Here: periods as plain values in, inline SVG out, whose colours are the page's variables, so that one drawing
 is right in light, in dark and on paper. Not here: the tables of the page (its template), numbers in words
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 WIDTH = 1040
 LEFT, RIGHT = 56, 132
-LIVES = ("static", "always", "auto")
+LIVES = ("static", "always", "last", "auto")
 """In the order they are drawn: the platform's own life lies on top."""
-NAMES = {"auto": "platform", "always": "always", "static": "never"}
+NAMES = {"auto": "platform", "always": "always", "last": "last", "static": "never"}
 _STYLE: Mapping[str, Mapping[str, Any]] = {
     "static": {"linewidth": 1.8, "linestyle": (0, (5, 3)), "marker": "s", "markersize": 4.5},
     "always": {"linewidth": 1.8, "linestyle": (0, (1.5, 2)), "marker": "D", "markersize": 4.5},
+    "last": {"linewidth": 1.8, "linestyle": (0, (6, 2, 1.5, 2)), "marker": "^", "markersize": 4.5},
     "auto": {"linewidth": 3, "linestyle": "-", "marker": "o", "markersize": 7},
 }
 MARKS: Mapping[str, tuple[str, str]] = {
@@ -47,7 +48,7 @@ def day(moment: str) -> float:
 
 
 def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: int) -> str:
-    """The metric of the three lives by period, with what was decided at the end of each.
+    """The metric of the lives by period, with what was decided at the end of each.
 
     Args:
         periods: as in `replay.json`, each with `outcome` (a key of `MARKS`, or empty) added.
@@ -74,7 +75,7 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
     _bands(axes, periods)
     figure.text(0, 1 - 14 / 392, plain(metric), size=12, color=LIGHT["muted"])
     told = [_lives_told(p, places) for p in periods]
-    return inline(svg_text(figure, salt="lives"), f"{metric} of the three lives by period", told)
+    return inline(svg_text(figure, salt="lives"), f"{metric} of the lives by period", told)
 
 
 def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: bool) -> str:

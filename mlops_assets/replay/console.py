@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.plain import metric_name
 from mlops_assets.replay.charts import NAMES
 from mlops_assets.replay.wording import (
     ACTIONS,
     best_life,
     decimals,
     headline,
-    metric_name,
     number_told,
     version_told,
     with_outcomes,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def console_table(replay: Mapping[str, Any]) -> Table:
-    """The replay for a terminal: a row per period, the means below, the better of the three lives in bold."""
+    """The replay for a terminal: a row per period, the means below, the best life in bold."""
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
@@ -40,11 +40,11 @@ def console_table(replay: Mapping[str, Any]) -> Table:
     summary = replay["summary"]
     table.add_column("period", footer="mean", no_wrap=True)
     table.add_column("labels", justify="right", no_wrap=True)
-    for life in ("static", "auto", "always"):
+    for life in ("static", "auto", "always", "last"):
         name = NAMES[life].split()[0]
         table.add_column(name, justify="right", footer=number_told(summary.get(life), places), no_wrap=True)
     table.add_column("failed", no_wrap=True)
-    table.add_column("decision", no_wrap=True)
+    table.add_column("decision")
     table.add_column("by", justify="right", no_wrap=True)
     styles = {"promoted": "green", "quarantine": "red", "revert": "cyan"} | dict.fromkeys(
         ("rejected", "cannot_judge"), "yellow"
@@ -57,7 +57,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
         best = best_life(p, bool(replay["greater_is_better"]))
         values = [
             Text(number_told(p.get(life), places), style="bold" if life == best else "")
-            for life in ("static", "auto", "always")
+            for life in ("static", "auto", "always", "last")
         ]
         table.add_row(
             Text(p["label"].split("..")[0]),

@@ -172,7 +172,7 @@ class _Replay:
             self._at(self.periods[-1].end)
             if not self.settings.faithful:
                 self._serve()
-            self.progress("scoring the three lives", self.steps, self.steps)
+            self.progress("scoring all lives", self.steps, self.steps)
             story = Story(self.platform, self.model, self.periods, self.left_out, self._state().get("failing", {}))
             return story.result(lives), story.details(asdict(self.settings))
 

@@ -13,19 +13,19 @@ from typing import Any
 
 from mlops_assets.core.figures import DARK, FONT, LIGHT
 from mlops_assets.core.pages import template
+from mlops_assets.core.plain import counted, metric_name
 from mlops_assets.replay.charts import MARKS, lives_chart, ticks, volume_chart
 from mlops_assets.replay.heat import check_rows, drift_windows, heat_rows, window_ticks
 from mlops_assets.replay.wording import (
     ACTIONS,
     LIVES,
     MISSING,
-    counted,
     decimals,
     duration_told,
     means_told,
-    metric_name,
     number_told,
     span_told,
+    title,
     trainings_told,
     version_told,
     with_outcomes,
@@ -74,8 +74,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     page: str = template("report.html.j2", package="mlops_assets.replay").render(
         model=replay["model"],
         span=span_told(periods),
-        headline=f"{trainings_told(replay)}.",
-        sentences=[means_told(replay), *_sentences(replay, every)],
+        headline=title(replay),
+        sentences=[*_trainings(replay), means_told(replay), *_sentences(replay, every)],
         metric=metric,
         better=better,
         lives=_lives(replay, places, every),
@@ -102,6 +102,12 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         font=_safe(FONT),
     )
     return page
+
+
+def _trainings(replay: Mapping[str, Any]) -> list[str]:
+    """How often was trained, unless that is the headline already."""
+    told = f"{trainings_told(replay)}."
+    return [] if told == title(replay) else [told]
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -160,11 +166,12 @@ def _lives(replay: Mapping[str, Any], places: int, every: str) -> list[dict[str,
         "static": ("Never retrained", "the first champion throughout"),
         "always": (
             f"Retrained every {every}",
-            f"{counted(count if always is None else always, 'training')}, no gate",
+            f"on all history: {counted(count if always is None else always, 'training')}, no gate",
         ),
+        "last": (f"Retrained on the last {every}", "the same, on the newest rows alone"),
     }
     out = []
-    for life in LIVES:
+    for life in [one for one in LIVES if one in summary]:
         value, base = summary.get(life), summary.get("static")
         known = value is not None and base is not None and life != "static"
         change = f"{value - base:+,.{places}f} against never".replace("-", "−") if known else ""
@@ -210,7 +217,7 @@ def _number_row(period: Mapping[str, Any], places: int, as_share: bool) -> list[
     mean = period.get("label_mean")
     label = MISSING if mean is None else f"{mean:.1%}" if as_share else number_told(mean, 2)
     counts = [MISSING if period.get(k) is None else f"{period[k]:,}" for k in ("rows", "labelled_rows")]
-    lives = [number_told(period.get(life), places) for life in ("static", "auto", "always")]
+    lives = [number_told(period.get(life), places) for life in ("static", "auto", "always", "last")]
     return [period["label"], *counts, label, *lives, version_told(period.get("champion_version"))]
 
 

@@ -1,7 +1,7 @@
 """What a replay gives: its periods as they were lived, with their decisions, and what its page tells besides.
 
 Here: reading these from the record, the reports and the registry. Not here: living through the periods (`driver`), the
-scores of the three lives (`lives`), the page (`report`).
+scores of the lives (`lives`), the page (`report`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Story:
         judge = metric(self.model.metric)
         scores = lives.scores(self.periods, as_of=self._known_by())
         periods = [self._told(period, scores[period.end.isoformat()]) for period in self.periods]
-        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", "always")}
+        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", "always", "last")}
         return {
             "model": self.model.name,
             "metric": self.model.metric,

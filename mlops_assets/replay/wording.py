@@ -9,9 +9,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.plain import counted, metric_name
 from mlops_assets.replay.charts import MARKS
 
-LIVES = ("auto", "static", "always")
+LIVES = ("auto", "static", "always", "last")
+CALENDARS = {
+    "static": "never retrained",
+    "always": "retrained every {every} on all history",
+    "last": "retrained every {every} on its newest window",
+}
+"""What the platform is held against: lives that only follow a calendar, or not even one."""
+_SHORT = {"static": "never retrained", "always": "always", "last": "always on the newest window"}
+NOT_WORSE = "not_worse_than_guessing"
+"""The check that fails while a champion is worse than guessing."""
 MISSING = "–"
 ACTIONS = {
     "retrain": "retrain",
@@ -22,18 +32,89 @@ ACTIONS = {
     "quarantine": "quarantine",
     "cannot_judge": "cannot judge",
 }
-_ABBREVIATIONS = frozenset({"roc", "auc", "pr", "mae", "mse", "rmse", "rmsle", "mape", "f1", "r2", "ks", "psi"})
 
 
 def headline(replay: Mapping[str, Any]) -> str:
-    """The replay in one sentence: trainings and the mean of the three lives."""
+    """The replay in a few words: what went badly first, then trainings and the mean of each life."""
     means = means_told(replay)
-    return f"{trainings_told(replay)}; {means[0].lower()}{means[1:]}"
+    bad = filter(None, (guessing_told(replay), worse_told(replay)))
+    return " ".join([*bad, f"{trainings_told(replay)}; {means[0].lower()}{means[1:]}"])
 
 
-def metric_name(name: str) -> str:
-    """A metric's identifier as people write it: `roc_auc` is ROC AUC, `log_loss` is log loss."""
-    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in name.split("_"))
+def title(replay: Mapping[str, Any]) -> str:
+    """The headline of the page: what went badly, else how often was trained."""
+    bad = [told for told in (guessing_told(replay), worse_told(replay)) if told]
+    return " ".join(bad) or f"{trainings_told(replay)}."
+
+
+def guessing_told(replay: Mapping[str, Any]) -> str:
+    """That the champion has been, or was, worse than guessing; empty where it never was."""
+    periods, model = list(replay["periods"]), replay["model"]
+    failed = [place for place, period in enumerate(periods) if (period.get("checks") or {}).get(NOT_WORSE) is False]
+    if not failed:
+        return ""
+    last = failed[-1]
+    is_left = any(p.get("promoted") or p["decision"] == "revert" for p in periods[last:])
+    if is_left or any((p.get("checks") or {}).get(NOT_WORSE) for p in periods[last:]):
+        first, count = _month(periods[failed[0]]), counted(len(failed), "period")
+        return f"{model} was worse than guessing in {count} of {len(periods)}, first in {first}."
+    since = last
+    while since > 0 and (since - 1 in failed or (periods[since - 1].get("checks") or {}).get(NOT_WORSE) is None):
+        since -= 1
+    since = min(place for place in failed if place >= since)
+    return f"{model} has been worse than guessing since {_month(periods[since])}."
+
+
+def worse_told(replay: Mapping[str, Any]) -> str:
+    """That a plain calendar would have done better than the platform; empty where none would have."""
+    summary = replay["summary"]
+    return worse_than_best_told(
+        {life: summary.get(life) for life in ("auto", *CALENDARS)},
+        metric=replay["metric"],
+        greater_is_better=bool(replay["greater_is_better"]),
+        places=decimals(replay),
+        every=rhythm(replay["periods"]),
+    )
+
+
+def worse_than_best_told(
+    means: Mapping[str, float | None], *, metric: str, greater_is_better: bool, places: int, every: str
+) -> str:
+    """That the platform did worse than the best of the other lives, by more than a rounding; else empty.
+
+    Args:
+        means: life -> mean of the metric, None where it is not known; `auto` is the platform.
+        metric: its identifier.
+        greater_is_better: of the metric.
+        places: decimals that are shown; a smaller difference is one of rounding.
+        every: how often the calendars train, `month`.
+    """
+    auto = means.get("auto")
+    others = {life: mean for life, mean in means.items() if life != "auto" and mean is not None}
+    if auto is None or not others:
+        return ""
+    best = (max if greater_is_better else min)(others, key=lambda life: others[life])
+    behind = others[best] - auto if greater_is_better else auto - others[best]
+    # A difference of one in the last place is 0.0009999... in binary.
+    if behind < 10.0**-places * (1.0 - 1e-6):
+        return ""
+    values = f"{metric_name(metric)} {number_told(auto, places)} against {number_told(others[best], places)}"
+    if best == "static":
+        return f"The platform did worse than never retraining: {values}."
+    how = CALENDARS.get(best, best).format(every=every)
+    return f"The platform did worse than a plain calendar: {values} ({how})."
+
+
+def rhythm(periods: Sequence[Mapping[str, Any]]) -> str:
+    """How long a period is, in a word: `day`, `week` or `month`, else `period`."""
+    lengths = [(datetime.fromisoformat(p["end"]) - datetime.fromisoformat(p["start"])).days for p in periods]
+    longest = max(lengths, default=0)
+    return {1: "day", 7: "week"}.get(longest, "month" if 28 <= longest <= 31 else "period")
+
+
+def _month(period: Mapping[str, Any]) -> str:
+    start = datetime.fromisoformat(period["start"])
+    return f"{start:%B %Y}"
 
 
 def with_outcomes(replay: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -67,11 +148,12 @@ def trainings_told(replay: Mapping[str, Any]) -> str:
 
 
 def means_told(replay: Mapping[str, Any]) -> str:
-    """The mean of the three lives."""
-    places = decimals(replay)
-    means = {life: number_told(replay["summary"].get(life), places, "not known") for life in LIVES}
-    metric = metric_name(replay["metric"])
-    return f"Mean {metric} {means['auto']}, never retrained {means['static']}, always {means['always']}."
+    """The mean of each life."""
+    places, summary = decimals(replay), replay["summary"]
+    lives = {"auto": f"Mean {metric_name(replay['metric'])}", **{n: w for n, w in _SHORT.items() if n in summary}}
+    return (
+        ", ".join(f"{told} {number_told(summary.get(life), places, 'not known')}" for life, told in lives.items()) + "."
+    )
 
 
 def best_life(period: Mapping[str, Any], greater_is_better: bool) -> str | None:
@@ -97,11 +179,6 @@ def number_told(value: float | None, places: int, missing: str = MISSING) -> str
 def version_told(version: Any) -> str:
     """`v3`."""
     return MISSING if version is None else f"v{version}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`3 trainings`, `1 training`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def times_told(number: int) -> str:

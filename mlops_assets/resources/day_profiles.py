@@ -185,7 +185,7 @@ def _counted(
     places = pd.Index(np.array(days, dtype="datetime64[D]")).get_indexer(pd.Index(rows["_day"].to_numpy()))
     features = profiles_by(against.reference.features.grid, rows, places, len(days))
     score_grid = against.reference.scores.grid
-    scores = profiles_by(score_grid, rows[list(score_grid.features)], places, len(days))
+    scores = profiles_by(score_grid, rows.reindex(columns=list(score_grid.features), fill_value=0.0), places, len(days))
     slices, sizes = _by_slice(model, rows, places, len(days), against)
     grids = _grids(against)
     return {

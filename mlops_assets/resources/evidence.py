@@ -20,6 +20,8 @@ from mlops_assets.core.probe import SPANS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.core.words import Answer
+from mlops_assets.resources.failing import failing_told
+from mlops_assets.resources.fallback import goes_back_to
 from mlops_assets.resources.findings import changed_definition, faults, notes, novelty
 from mlops_assets.resources.holds import hold
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
@@ -42,11 +44,12 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     """
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
-    # Fairness is for people: more of the same rows seldom mends it, so it asks for no training.
+    # Fairness is for people: more of the same rows seldom mends it, so it asks for no training. A champion that is
+    # worse than guessing stands in a field of its own.
     known = [
         check
         for check in window_checks(platform, model)
-        if check.kind != "fairness" and (since is None or check.window_end > since)
+        if check.kind not in ("fairness", "failing") and (since is None or check.window_end > since)
     ]
     windows = {check.window_end: ending_at(model, check.window_end) for check in known}
     checks = tuple(c for c in known if is_evidence(model.events, windows[c.window_end], model.timezone))
@@ -77,6 +80,8 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         definition=changed_definition(platform, model),
         novelty=novelty(platform, model, since),
         notes=notes(platform, model, since),
+        failing=failing_told(platform, model),
+        fall_back_to=goes_back_to(platform, model)[0],
         probe=probed(platform, model, champion),
         cannot_judge=_cannot_judge(platform, model, now=now, since=since) if is_asked else (),
     )

@@ -17,6 +17,7 @@ from mlops_assets.core.evidence import Novelty
 from mlops_assets.core.feature_faults import named
 from mlops_assets.core.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources import class_steps
 from mlops_assets.resources.feature_code import CONSTANT, FEATURE_CODE, built_code, outdated
 from mlops_assets.resources.label_steps import estimate_in
 from mlops_assets.resources.platform import Platform
@@ -96,6 +97,9 @@ def notes(platform: Platform, model: ModelSettings, since: datetime | None) -> t
             f"Drift that matters most in {drift['window']}: {f['sentence']}" for f in drift.get("findings", [])[:1]
         ]
         told += [f"Novelty in {drift['window']}: {support}"] if support else []
+    classes = class_steps.newest(platform, model.name)
+    if classes and not classes["check"]["passed"] and (since is None or _end(classes["check"]) > since):
+        told += [classes["check"]["sentence"]]
     performance = _newest(platform, model, "performance", since)
     if performance and not performance["performance"]["mature"]:
         estimate = estimate_in(performance, model.metric)
@@ -110,3 +114,7 @@ def _newest(platform: Platform, model: ModelSettings, report: str, since: dateti
         return None
     summary: Mapping[str, Any] = json.loads(paths[-1].read_text(encoding="utf-8"))
     return summary if since is None or datetime.fromisoformat(summary["end"]) > since else None
+
+
+def _end(check: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(check["window_end"])

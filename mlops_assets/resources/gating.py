@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.classes import stacked
 from mlops_assets.core.comparison import Paired, against_baseline, paired, paired_slices
 from mlops_assets.core.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
@@ -115,7 +116,7 @@ def score(
             made, seen = fit(challenger.recipe, made_of, made_of[LABEL].to_numpy(), base=challenger), before
         scores.append(made.predict(judged))
         models.append(made.sha256)
-    return Scored(rows, np.concatenate(scores), tuple(models), known, made, made_of)
+    return Scored(rows, stacked(scores), tuple(models), known, made, made_of)
 
 
 def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndarray:

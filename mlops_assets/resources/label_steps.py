@@ -338,6 +338,8 @@ def settings_digest(model: ModelSettings) -> str:
     """What identifies the settings that a report is made by: with others its windows are judged again."""
     watched = model.monitoring
     told: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
+    # Since windows are held against guessing: those from before it are judged again.
+    told += ["guessing"]
     # Only where they are set: without them nothing has to be judged again.
     told += [asdict(watched.fairness)] if watched.fairness.by else []
     told += [sorted(watched.limits)] if watched.limits else []

@@ -22,6 +22,7 @@ from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.costs import Costs
 from mlops_assets.resources.evidence import REPORTS
+from mlops_assets.resources.failing import failing_of, verdicts_of
 from mlops_assets.resources.incidents import Incidents
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.skew import REPORT as SKEW
@@ -79,7 +80,9 @@ def record(platform: Platform) -> Iterator[Sample]:
 
 def reports(platform: Platform) -> Iterator[Sample]:
     """Drift, performance and its estimate in the newest windows, from the reports."""
-    for name in platform.models():
+    for name, model in platform.models().items():
+        if verdicts_of(_summaries(platform, name, "performance")):
+            yield Sample("model_worse_than_baseline", (name,), failing_of(platform, model) is not None)
         for report in REPORTS:
             found = _summaries(platform, name, report)
             if not found:

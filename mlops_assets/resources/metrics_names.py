@@ -73,6 +73,9 @@ METRICS: tuple[Spec, ...] = (
     _gauge("window_end_timestamp_seconds", "model report", "End of the newest window that was judged."),
     _gauge("window_rows", "model", "Predictions in the newest window of the performance report."),
     _gauge("labels_missing_share", "model", "Share of them without a label yet."),
+    _gauge(
+        "model_worse_than_baseline", "model", "1 if the champion is surely worse than guessing; absent if never judged."
+    ),
     _gauge("check_passed", "model check", "A monitor's newest answer: 1 passed, 0 failed; absent if it cannot judge."),
     _gauge("check_value", "model check", "The number that it held against its limit."),
     _gauge("check_limit", "model check", "That limit."),

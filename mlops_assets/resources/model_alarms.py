@@ -5,7 +5,8 @@ Here: which alarms last, and how much each hurries. Not here: sending (`alerts`)
 
 An alarm is told with what the platform made of it, so it waits until a decision has seen its window. Drift by itself
 has no consequence: it is a line of the digest. Performance below the agreed limit is told at once; it is a page only
-where something holds the platform back that a person can take away.
+where something holds the platform back that a person can take away. A champion that is worse than guessing is a page,
+at once.
 """
 
 from __future__ import annotations
@@ -17,16 +18,23 @@ from typing import Any
 from mlops_assets.core.incidents import Severity
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.resources.class_steps import newest
 from mlops_assets.resources.evidence import OUTCOMES, window_checks
+from mlops_assets.resources.failing import failing_of
+from mlops_assets.resources.fallback import BEGAN, DOES, FAILING, OVER, goes_back_to
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.proposals import PROPOSED, proposal_of
+from mlops_assets.resources.registry import ModelVersion
 
 HELD_BACK = ("data", "frozen", "paused", "cannot_judge", "budget")
 """Rules of a decision that a person can do something about."""
 
 Alarm = dict[str, Any]
 """Arguments of `Alerts.send`; `asset` in place of `run`: the run that made that asset last."""
-PREFIXES = ("performance/", "drift/", "worse-champion/", "broken-record/", "approval/", "rollout/")
+FAILING_KEY = "failing/"
+PREFIXES = (
+    FAILING_KEY, "performance/", "drift/", "classes/", "worse-champion/", "broken-record/", "approval/", "rollout/",
+)  # fmt: skip
 """How the keys of these alarms begin."""
 
 
@@ -36,11 +44,52 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
         entries = platform.ledger.entries(model.name)
     except ValueError as error:
         return [_broken_record(model.name, str(error))]
-    since = fitted_until(platform.registry.champion(model.name))
-    newest = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
-    alarms = [_failed(model.name, check, entries) for check in newest.values() if check.passed is False]
+    champion = platform.registry.champion(model.name)
+    since = fitted_until(champion)
+    checks = {c.name: c for c in window_checks(platform, model) if since is not None and c.window_end > since}
+    failed = [check for check in checks.values() if check.passed is False and check.kind != "failing"]
+    alarms = [_failing(platform, model), *(_failed(model.name, check, entries) for check in failed)]
+    alarms += [_classes(platform, model.name, champion)]
     alarms += [_worse(model.name, entries), _stopped(model.name, entries), _proposal(platform, model.name)]
     return [alarm for alarm in alarms if alarm]
+
+
+def _failing(platform: Platform, model: ModelSettings) -> Alarm | None:
+    """A champion that is worse than guessing; told again only where what is done about it has changed."""
+    found = failing_of(platform, model)
+    if found is None:
+        return None
+    name, choice = model.name, model.on_failing
+    did, do = DOES[choice], "Retrain on newer rows"
+    if choice == "previous":
+        version, looked = goes_back_to(platform, model)
+        did = f"It goes back to version {version}. {looked}" if version else f"{DOES['keep']} {looked}".strip()
+    if choice in ("keep", "previous"):
+        do = "Take it out of service: set `on_failing: baseline` or `refuse` in its YAML, or go back: " + (
+            f"`mlops rollback {name} --reason '...'`. Or retrain"
+        )
+    return {
+        "key": f"{FAILING_KEY}{name}",
+        "incident": f"failing-{name}-{found.version}-{found.since:%Y-%m-%d}-{choice}-{did.partition(':')[0]}",
+        "severity": "page",
+        "happened": f"{found.told(name, model.zone)} Version {found.version} is champion.",
+        "did": did,
+        "do": f"{do}: `mlops retrain {name} --reason '...'`. Why nothing better was found: `mlops explain {name}`.",
+        "runbook": "worse-than-guessing",
+        "asset": (name, "performance_report"),
+    }
+
+
+def why_over(platform: Platform, key: str) -> str:
+    """Why an alarm is over, as the record has it; empty where it says nothing of it."""
+    if not key.startswith(FAILING_KEY):
+        return ""
+    try:
+        entries = platform.ledger.entries(key.removeprefix(FAILING_KEY))
+    except ValueError:
+        return ""
+    said = [entry for entry in entries if entry["kind"] == FAILING and entry["result"] in (BEGAN, OVER)]
+    return str(said[-1]["reason"]) if said and said[-1]["result"] == OVER else ""
 
 
 def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
@@ -59,6 +108,26 @@ def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]
         "do": f"Read `mlops decisions {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
         "asset": (model, f"{check.kind}_report"),
+    }
+
+
+def _classes(platform: Platform, model: str, champion: ModelVersion | None) -> Alarm | None:
+    """Classes that the champion cannot say, or that come no more: told at once, and again when there are others."""
+    found = newest(platform, model)
+    if found is None or champion is None or found["version"] != champion.version or found["check"]["passed"]:
+        return None
+    codes = [str(one["code"]) for one in (*found["new"], *found["gone"])]
+    is_new = bool(found["new"] or found["uncoded"])
+    return {
+        "key": f"classes/{model}",
+        "incident": f"classes-{model}-{champion.version}-{'-'.join(codes)}{'-uncoded' if found['uncoded'] else ''}",
+        "severity": "notify" if is_new else "digest",
+        "happened": f"{model}: {found['check']['sentence']}"[:1000],
+        "did": "It counts rows of a new class as wrong, and trains a candidate that knows it where that is better.",
+        "do": f"Look at the table `classes` of {model}/performance_report; to train now: "
+        f"`mlops retrain {model} --reason '...'`.",
+        "runbook": "classes",
+        "asset": (model, "performance_report"),
     }
 
 

@@ -88,7 +88,7 @@ def _signature(model: Model, frame: pd.DataFrame) -> Any:
     ]
     shape: Sequence[int] = (-1,)
     if model.recipe.task == "multiclass":
-        shape = (-1, int(model.recipe.params["num_class"]))
+        shape = (-1, model.recipe.classes)
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.float32), tuple(shape))]))
 
 

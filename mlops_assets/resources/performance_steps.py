@@ -26,6 +26,8 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days, parse_duration
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import blocks_of
+from mlops_assets.resources.class_steps import class_counts, classes_markdown
+from mlops_assets.resources.failing import GUESSING, check_of, failing_told, guessing_markdown, looked, verdicts_of
 from mlops_assets.resources.fairness_report import fairness_markdown, fairness_of
 from mlops_assets.resources.gating import slice_columns
 from mlops_assets.resources.label_steps import (
@@ -95,12 +97,17 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         "estimates": estimates_markdown(model, found),
         "label_maturity": maturity_markdown(maturity),
         "label_drift": label_drift_markdown(model, found),
+        GUESSING: guessing_markdown(found[-SHOWN:]),
     }
+    if model.task == "multiclass":
+        more["classes"] = classes_markdown(platform, model.name, found)
     if model.monitoring.costs:
         more[PROFIT] = metric_plot(PROFIT, found, title="Profit per row by window")
     if model.monitoring.fairness.by:
         more["fairness"] = fairness_markdown(judged[-1])
-    told = [check.sentence for check in newest if check.window_end == newest[-1].window_end]
+    failing = failing_told(platform, model)
+    of_newest = [check for check in newest if check.window_end == newest[-1].window_end]
+    told = [failing, *(check.sentence for check in of_newest if check.kind != "failing" or not failing)]
     return Watched(
         windows=[summary["window"] for summary in judged],
         newest=newest,
@@ -111,7 +118,14 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
             title=f"{model.metric} by window",
             limits=[_limit_of(model.metric, summary) for summary in found],
         ),
-        reason=" ".join([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
+        reason=" ".join(
+            [
+                *filter(None, [failing_told(platform, model)]),
+                *told,
+                *restated,
+                *named(model.events, windows[-1:], model.timezone),
+            ]
+        ),
         more=more,
         numbers=_numbers(model, found),
     )
@@ -127,7 +141,8 @@ def _limit_of(name: str, summary: Mapping[str, Any]) -> float | None:
 def _numbers(model: ModelSettings, found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Of the newest window with labels, and what is estimated of the newest."""
     labelled = [summary["performance"] for summary in found if summary["performance"]["labelled"]]
-    newest = found[-1]
+    newest, judged = found[-1], [verdict for verdict in verdicts_of(found) if verdict.worse is not None]
+    against = judged[-1] if judged else None
     measured = labelled[-1]["metrics"] if labelled else {}
     numbers = {
         # `profit` is the plot's name.
@@ -135,6 +150,9 @@ def _numbers(model: ModelSettings, found: Sequence[Mapping[str, Any]]) -> dict[s
         f"{model.metric}_lower": measured.get(model.metric, {}).get("lower"),
         f"{model.metric}_upper": measured.get(model.metric, {}).get("upper"),
         f"{model.metric}_estimated": newest["estimated"].get(model.metric, {}).get("value"),
+        "gain_over_guessing": against.gain if against else None,
+        "gain_over_guessing_lower": against.lower if against else None,
+        "gain_over_guessing_upper": against.upper if against else None,
         "unlabelled_share": newest["performance"]["share_unlabelled"],
         "rows": newest["rows"],
     }
@@ -174,14 +192,17 @@ def _judge_performance(
     told = [check.sentence, left_out, _label_pattern(model, rows, row)]
     check = replace(check, sentence=" ".join(filter(None, told)))
     groups, fairness = fairness_of(platform, model, window, row, now)
+    guessing = looked(platform, model, rows, row, version)
     summary = {
-        **summary_of(window, model, state, [check, *fairness], version=version, rows=row.rows),
+        **summary_of(window, model, state, [check, *fairness, *check_of(guessing)], version=version, rows=row.rows),
         "judged_at": now.isoformat(),
         "performance": row.to_dict(),
         "fairness": groups,
+        GUESSING: guessing,
         "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
         "label_maturity": maturity,
         "label_drift": answered(label_shift(platform, model, version, rows, row)),
+        **({"classes": class_counts(rows)} if model.task == "multiclass" else {}),
         "restated": before.get("restated", []) if before else [],
         "restated_now": bool(found),
     }
@@ -221,6 +242,7 @@ def _unjudged(
         "judged_at": now.isoformat(),
         "performance": row.to_dict(),
         "fairness": {},
+        GUESSING: {},
         "estimated": {},
         "label_maturity": maturity,
         "label_drift": answered(why),

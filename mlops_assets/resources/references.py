@@ -247,8 +247,13 @@ def score_columns(scores: np.ndarray) -> pd.DataFrame:
 
 def score_matrix(rows: pd.DataFrame) -> np.ndarray:
     """Scores as metrics take them: shape (n,), or (n, k) for classes."""
-    classes = [column for column in rows.columns if column.removeprefix(f"{SCORE}_").isdigit()]
-    return rows[classes].to_numpy() if classes else rows[SCORE].to_numpy()
+    codes = [int(code) for column in rows.columns if (code := column.removeprefix(f"{SCORE}_")).isdigit()]
+    if not codes:
+        return rows[SCORE].to_numpy()
+    scores = rows[[f"{SCORE}_{code}" for code in sorted(codes)]].to_numpy(dtype=np.float64)
+    # A version that does not know a class gave it no chance and has no column of it; one without any score is missing.
+    scored = np.isfinite(scores).any(axis=1, keepdims=True)
+    return np.where(np.isnan(scores) & scored, 0.0, scores)
 
 
 def reference_folder(lake: Lake, model: str, version: int) -> Path:

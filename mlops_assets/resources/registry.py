@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
+    from mlops_assets.core.failing import Fallback
     from mlops_assets.core.model import Model
     from mlops_assets.core.rollout import Rollout
 
@@ -50,6 +51,8 @@ ROLLOUT = "rollout"
 """Tag of a version: where its rollout stands, as JSON (`core.rollout.Rollout`)."""
 ROLLOUT_STATE, ROLLOUT_SHARE = "rollout_state", "rollout_share"
 """Tags of a version, for whoever serves it: the state, and the share of the entities that it answers, 0 to 1."""
+FALLBACK = "fallback"
+"""Tag of a version that is worse than guessing: what answers in its place, as JSON (`core.failing.Fallback`)."""
 
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _CACHED_MODELS = 8
@@ -321,6 +324,16 @@ class Registry(dg.ConfigurableResource):
                     client.set_registered_model_alias(name, CANDIDATE, str(rollout.version))
             elif candidate is not None and candidate.version == rollout.version:
                 client.delete_registered_model_alias(name, CANDIDATE)
+
+    def fall_back(self, name: str, version: int, fallback: Fallback | None) -> None:
+        """Say on a version what answers in its place; None: it answers itself. A second call changes nothing."""
+        client = self.client
+        with locked(self._home, "registry"):
+            known = self.version(name, version).tags.get(FALLBACK)
+            if fallback is None and known is not None:
+                client.delete_model_version_tag(name, str(version), FALLBACK)
+            elif fallback is not None and known != fallback.to_json():
+                self.tag(name, version, {FALLBACK: fallback.to_json()})
 
     def rollout(self, name: str) -> Rollout | None:
         """The open rollout of a model: of its candidate, of a champion that is still watched, or of one just left."""

@@ -34,6 +34,8 @@ from mlops_assets.resources.casting import (
     SHADOW,
     SHADOW_ARM,
     VERSION,
+    WITHHELD,
+    own_scores,
     score_names,
 )
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
@@ -41,7 +43,7 @@ from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.registry import ModelDamaged, NoSuchVersion
 
-WRITERS = (BATCH, SHADOW, ONLINE)
+WRITERS = (BATCH, WITHHELD, SHADOW, ONLINE)
 ONLINE_SECONDS = 300
 """So often the online service's answers are looked at anew."""
 TENTHS = np.linspace(0.1, 0.9, 9)
@@ -175,6 +177,7 @@ def _said(platform: Platform, model: ModelSettings, began: datetime) -> pd.DataF
             parameters={"began": began},
         )
         if not rows.empty:
+            rows = own_scores(rows)
             rows = rows.assign(**({} if ARM in rows else {ARM: CHAMPION_ARM}))
             frames.append(rows[[*data.keys, EVENT_TIME, *score_names(rows), VERSION, ARM]])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -7,6 +7,7 @@ other lives with the same functions). Not here: the assets (`components`), the p
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,16 +15,18 @@ from typing import Any
 
 import pandas as pd
 
+from mlops_assets.core.classes import knowing
 from mlops_assets.core.comparison import Paired, twin_agrees
 from mlops_assets.core.families import family_called
 from mlops_assets.core.family_choice import Champion, Chosen, find
 from mlops_assets.core.gate import Verdict, verdict
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.metrics import metric
 from mlops_assets.core.outcome import promise
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import Model, Recipe, Tuned, fit
 from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.windows import Window
+from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_bytes
 from mlops_assets.resources.cards import write_card
 from mlops_assets.resources.evidence import ANSWERS
@@ -215,6 +218,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         model.gate, first.champion, slices=first.slices, baseline=first.baseline, further=further, twin=twin
     )
     conclusion = replace(conclusion, reason=model.label.noted(conclusion.reason))
+    held_against = _held_against(model, scored, first.metrics)
     version = platform.registry.register(
         model.name,
         shipped if conclusion.promote and shipped else challenger,
@@ -228,7 +232,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             FITTED_UNTIL: (shipped_rows or fit_rows).known_by.isoformat(),
             "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
             CHALLENGED_BY: decision_id,
-            **({GATE_VALUE: first.metrics["gate_challenger"]} if "gate_challenger" in first.metrics else {}),
+            **({GATE_VALUE: held_against} if held_against is not None else {}),
             **({GATE_PREVIOUS: first.metrics["gate_champion"]} if "gate_champion" in first.metrics else {}),
             "code_version": trained["code_version"],
             FEATURE_CODE: json.dumps(trained.get(FEATURE_CODE, {}), sort_keys=True),
@@ -240,7 +244,9 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
         },
     )
     if conclusion.promote and shipped and shipped_rows:
-        keep_reference(platform, data, version.version, fitted=shipped_rows, gate_rows=rows, scores=scores)
+        use = knowing(scores, local_days(rows[EVENT_TIME], model.timezone))
+        told = rows[use].reset_index(drop=True)
+        keep_reference(platform, data, version.version, fitted=shipped_rows, gate_rows=told, scores=scores[use])
     known = shipped_rows if conclusion.promote and shipped_rows else fit_rows
     write_card(platform, model, version, scored=scored, fitted=known, compared=first, verdict=conclusion)
     platform.write_record(
@@ -355,6 +361,18 @@ def code_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return described.stdout.strip()
+
+
+def _held_against(model: ModelSettings, scored: Scored, metrics: Mapping[str, float]) -> float | None:
+    """The metric that later windows are held against; None where the gate had none."""
+    value = metrics.get("gate_challenger")
+    use = knowing(scored.scores, local_days(scored.rows[EVENT_TIME], model.timezone))
+    if value is None or use.all():
+        return value
+    try:
+        return metric(model.metric).score(scored.rows[LABEL].to_numpy()[use], scored.scores[use])
+    except CannotJudge:
+        return value
 
 
 def _candidate_file(platform: Platform, model: ModelSettings, sha256: str, family: str) -> Path:

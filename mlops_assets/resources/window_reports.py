@@ -21,7 +21,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.prediction_steps import BATCH, ONLINE, VERSION, predicted_days, read_scores
+from mlops_assets.resources.prediction_steps import BATCH, ONLINE, VERSION, WITHHELD, predicted_days, read_scores
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[
     """What identifies the data of a window: its files' sizes and times."""
     start, end = days_of(model, window)
     digest = hashlib.sha256()
-    files = {"predictions": [(model.name, BATCH), (model.name, ONLINE)], "labels": [(model.label.model, "data")]}
+    writers = [(model.name, writer) for writer in (BATCH, WITHHELD, ONLINE)]
+    files = {"predictions": writers, "labels": [(model.label.model, "data")]}
     for layer, name, writer in [(each, *file) for each in layers for file in files[each]]:
         for day, path in lake.partitions(layer, name, name=writer).items():
             if start <= day < end:
@@ -172,7 +173,7 @@ def day_states(lake: Lake, model: ModelSettings, window: Window) -> dict[date, s
     """What identifies the predictions of each day of a window that has some."""
     start, end = days_of(model, window)
     told: dict[date, list[str]] = {}
-    for writer in (BATCH, ONLINE):
+    for writer in (BATCH, WITHHELD, ONLINE):
         for day, path in lake.partitions("predictions", model.name, name=writer).items():
             if start <= day < end:
                 stat = path.stat()

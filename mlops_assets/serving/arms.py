@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.catalogue import Catalogue
+from mlops_assets.core.failing import Fallback
 from mlops_assets.core.matrix import FeatureColumn, Kind
 from mlops_assets.core.model import Model
 from mlops_assets.core.rows import RowScorer
@@ -120,12 +121,18 @@ class Arms:
         champion: the version in production.
         candidate: the version on trial, or in its watch the one before; None without one.
         share: of the entities that the candidate answers for, 0 to 1.
+        fallback: what answers in the champion's place while it is worse than guessing; None: it answers itself.
     """
 
     contract: Contract
     champion: Arm
     candidate: Arm | None = None
     share: float = 0.0
+    fallback: Fallback | None = None
+
+    def in_place_of(self, arm: Arm) -> Fallback | None:
+        """What answers in an arm's place: a candidate on trial answers itself, and so does whoever scores in shadow."""
+        return self.fallback if arm is self.champion else None
 
     @cached_property
     def columns(self) -> dict[str, FeatureColumn]:
@@ -154,6 +161,11 @@ class Arms:
     @property
     def _answering(self) -> list[Arm]:
         return [self.champion, *([self.candidate] if self.candidate and self.candidate.name == CANARY else [])]
+
+    @property
+    def classes(self) -> int:
+        """Classes that the arm with most of them knows; 0 for another task."""
+        return max(arm.scorer.model.recipe.classes for arm in self.loaded.values())
 
     @property
     def loaded(self) -> dict[int, Arm]:

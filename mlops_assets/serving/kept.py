@@ -9,6 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from mlops_assets.core.failing import Fallback
 from mlops_assets.core.model import Model
 from mlops_assets.resources.atomic import write_bytes, write_text
 from mlops_assets.resources.home import Home
@@ -19,8 +20,11 @@ def keep(home: Home, arms: Arms) -> None:
     """Write the champion down; the model's file first, so that what the note names is there."""
     champion = arms.champion
     note = _note(home, arms.contract.settings.name)
+    told = {"version": champion.version, "sha256": champion.sha256}
+    if arms.fallback is not None:
+        told["fallback"] = arms.fallback.to_json()
     write_bytes(note.with_suffix(".ubj"), champion.scorer.model.content)
-    write_text(note, json.dumps({"version": champion.version, "sha256": champion.sha256}))
+    write_text(note, json.dumps(told))
 
 
 def kept(home: Home, contract: Contract) -> Arms | None:
@@ -33,7 +37,8 @@ def kept(home: Home, contract: Contract) -> Arms | None:
     if hashlib.sha256(content).hexdigest() != told["sha256"]:
         return None
     scorer = verified(Model.from_bytes(content), f"{note.stem} version {told['version']}, kept")
-    return Arms(contract, Arm(CHAMPION, int(told["version"]), told["sha256"], scorer))
+    fallback = Fallback.from_json(told["fallback"]) if "fallback" in told else None
+    return Arms(contract, Arm(CHAMPION, int(told["version"]), told["sha256"], scorer), fallback=fallback)
 
 
 def _note(home: Home, model: str) -> Path:

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, ValidationError, WithJsonSchema
 
 from mlops_assets.core.families import family_called
+from mlops_assets.resources.casting import BASELINE, SERVED_BY
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.serving import binary_tensors
 from mlops_assets.serving.arms import Arms, Contract
@@ -90,7 +91,10 @@ class InferAnswer(Strict):
     model_name: str
     model_version: str
     id: str | None = None
-    parameters: dict[str, Any] = Field(description="`feature_times`: as in /predict, one object a row.")
+    parameters: dict[str, Any] = Field(
+        description="`feature_times`: as in /predict, one object a row. Where guessing "
+        "answered in the champion's place, `served_by` with who answered each row, and the `reason`."
+    )
     outputs: list[Tensor]
 
 
@@ -226,9 +230,17 @@ def plain(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[str, An
         "model_name": arms.contract.settings.name,
         "model_version": str(versions.pop() if len(versions) == 1 else arms.champion.version),
         **({"id": body.id} if body.id is not None else {}),
-        "parameters": {"feature_times": [answer.feature_times for answer in answers]},
+        "parameters": {"feature_times": [answer.feature_times for answer in answers], **_instead(answers)},
         "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
     }
+
+
+def _instead(answers: list[Answer]) -> dict[str, Any]:
+    """Which rows guessing answered in the champion's place, and why; nothing where none."""
+    reasons = {answer.reason for answer in answers if answer.reason}
+    if not reasons:
+        return {}
+    return {SERVED_BY: [BASELINE if answer.reason else answer.arm.name for answer in answers], "reason": reasons.pop()}
 
 
 def _require(arms: Arms, version: int) -> None:
@@ -250,7 +262,7 @@ def _metadata(arms: Arms) -> ModelMetadata:
     ]
     recipe = arms.champion.scorer.model.recipe
     if recipe.task == "multiclass":
-        outputs.append((SCORES, "FP64", [-1, int(recipe.params["num_class"])]))
+        outputs.append((SCORES, "FP64", [-1, arms.classes]))
     return ModelMetadata(
         name=arms.contract.settings.name,
         versions=[str(version) for version in sorted(arms.loaded)],
@@ -283,7 +295,8 @@ def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]
         ID: {"shape": [n], "datatype": "BYTES", "data": [answer.id for answer in answers]},
     }
     if answers[0].scores:
-        k = len(answers[0].scores)
-        flat = [score for answer in answers for score in answer.scores]
+        # A canary may know another number of classes than the champion.
+        k = max(len(answer.scores) for answer in answers)
+        flat = [score for answer in answers for score in (*answer.scores, *[0.0] * (k - len(answer.scores)))]
         made[SCORES] = {"shape": [n, k], "datatype": "FP64", "data": flat}
     return [{"name": name, **made[name]} for name in (wanted or made)]

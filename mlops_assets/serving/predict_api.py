@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from mlops_assets.core.rows import LONGEST_TEXT
+from mlops_assets.resources.casting import BASELINE, SERVED_BY
 from mlops_assets.serving.arms import Contract
 from mlops_assets.serving.http import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
 from mlops_assets.serving.limits import Limits
@@ -60,6 +61,11 @@ class Prediction(Strict):
     scores: list[float] | None = Field(default=None, description="Multiclass: the probability of each class.")
     model_version: int = Field(description="Who answered.")
     arm: str = Field(description="champion or canary.")
+    served_by: str | None = Field(
+        default=None,
+        description="`baseline` where the champion is worse than guessing, and the score is what guessing says.",
+    )
+    reason: str | None = Field(default=None, description="Why, with served_by.")
     event_timestamp: datetime = Field(description="The event's time that it is logged under.")
     feature_times: dict[str, datetime | None] = Field(
         description="Event time of what the online store had, by view; null where it had nothing within the ttl."
@@ -209,6 +215,8 @@ def plain(answer: Answer, contributions: dict[str, Any] | None) -> dict[str, Any
         "event_timestamp": answer.event_time,
         "feature_times": answer.feature_times,
     }
+    if answer.reason:
+        told |= {SERVED_BY: BASELINE, "reason": answer.reason}
     if answer.scores:
         told["scores"] = answer.scores
     if contributions is not None:
@@ -221,8 +229,9 @@ def explained(answers: list[Answer]) -> list[dict[str, Any] | None]:
     import pandas as pd
 
     told: list[dict[str, Any] | None] = [None] * len(answers)
-    for arm in {id(answer.arm): answer.arm for answer in answers}.values():
-        mine = [i for i, answer in enumerate(answers) if answer.arm is arm]
+    # No feature has contributed to what guessing says.
+    for arm in {id(answer.arm): answer.arm for answer in answers if not answer.reason}.values():
+        mine = [i for i, answer in enumerate(answers) if answer.arm is arm and not answer.reason]
         names = list(arm.scorer.columns)
         rows = pd.DataFrame([[answers[i].values.get(n) for n in names] for i in mine], columns=names, dtype=object)
         found = arm.scorer.model.contributions(rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mlops_assets.resources.casting import ARM, SCORE, VERSION
+from mlops_assets.resources.casting import ARM, BASELINE, OWN, SCORE, SERVED_BY, VERSION
 from mlops_assets.resources.model_data import EVENT_TIME
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Answer:
         feature_times: view -> event time of what the online store had, None where it had nothing; views whose
             features all came with the request are not named.
         values: what was scored.
+        own: what the champion itself said, one score or one for each class, where guessing answered in its place.
+        reason: why it did; empty where the arm answered itself.
     """
 
     id: str
@@ -59,6 +61,8 @@ class Answer:
     event_time: datetime
     feature_times: Mapping[str, datetime | None]
     values: Mapping[str, Any]
+    own: tuple[float, ...] = ()
+    reason: str = ""
 
 
 def record(arms: Arms, row: Row, answer: Answer) -> dict[str, Any]:
@@ -99,7 +103,16 @@ def _frame(arms: Arms, entities: Mapping[str, Any], answer: Answer) -> dict[str,
         **{f"{view}__{EVENT_TIME}": time for view, time in answer.feature_times.items()},
         SCORE: answer.score,
         **{f"{SCORE}_{i}": score for i, score in enumerate(answer.scores)},
+        **_instead(answer),
     }
+
+
+def _instead(answer: Answer) -> dict[str, Any]:
+    """That guessing answered, and what the champion said: monitors are about the champion."""
+    if not answer.own:
+        return {}
+    classes = {f"{OWN}{SCORE}_{i}": score for i, score in enumerate(answer.own)} if len(answer.own) > 1 else {}
+    return {SERVED_BY: BASELINE, f"{OWN}{SCORE}": max(answer.own), **classes}
 
 
 def _logged(value: Any, kind: str) -> Any:
@@ -112,7 +125,7 @@ def _logged(value: Any, kind: str) -> Any:
 def record_types(arms: Arms) -> dict[str, str]:
     """SQL types of the columns of `record`; a column that a line lacks is NULL."""
     contract = arms.contract
-    several = int(arms.champion.scorer.model.recipe.params.get("num_class", 0))
+    scores = [SCORE, *(f"{SCORE}_{i}" for i in range(arms.classes))]
     return {
         "prediction_id": "VARCHAR",
         "predicted_at": "TIMESTAMPTZ",
@@ -124,6 +137,6 @@ def record_types(arms: Arms) -> dict[str, str]:
         **{key: "VARCHAR" if dtype == "string" else "BIGINT" for key, dtype in contract.keys.items()},
         **{name: TYPES[column.kind] for name, column in arms.columns.items()},
         **{f"{view}__{EVENT_TIME}": "TIMESTAMPTZ" for view in contract.views},
-        SCORE: "DOUBLE",
-        **{f"{SCORE}_{i}": "DOUBLE" for i in range(several)},
+        **dict.fromkeys(scores, "DOUBLE"),
+        **({SERVED_BY: "VARCHAR", **{f"{OWN}{name}": "DOUBLE" for name in scores}} if arms.fallback else {}),
     }

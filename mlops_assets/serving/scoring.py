@@ -91,7 +91,7 @@ class Service:
 
         Raises:
             NoModel: no such model, or the version is not in service.
-            CannotServe: the model has no champion.
+            CannotServe: the model has no champion, or it may not answer (`on_failing: refuse`).
             Refused: a row is not what the model takes; nothing was scored.
             FeaturesUnavailable: features are wanted of an online store that is gone.
             LogUnavailable: the answers could not be written down.
@@ -100,6 +100,8 @@ class Service:
         for index, row in enumerate(rows):
             check(arms, row, index)
         chosen = [self._arm(arms, row, version) for row in rows]
+        for arm in chosen:
+            check_may_answer(arms, arm)
         whole = completed(self.lookup, self.seen, arms, rows, chosen)
         answers: list[Answer | None] = [None] * len(rows)
         for arm in {id(arm): arm for arm in chosen}.values():
@@ -127,6 +129,7 @@ class Service:
         check_entities(arms.contract, row.entities, 0)
         values = dict(zip(names, row.values, strict=True))
         arm = choose(arms, row.entities)
+        check_may_answer(arms, arm)
         if arm is not arms.champion:
             sent = Row(row.entities, values, row.event_time)
             (answer,) = self._counted(arms, arm, [sent], [(values, {})], began=began, instead=arms.champion)
@@ -177,6 +180,7 @@ class Service:
             if instead is None:
                 raise
             self.seen.answered(model, arm, 500, seconds)
+            check_may_answer(arms, instead)
             logger.exception("version %s of %s failed; version %s answers", arm.version, model, instead.version)
             again = completed(self.lookup, None, arms, rows, [instead] * len(rows))
             return self._counted(arms, instead, rows, again, began=began, instead=None)
@@ -192,16 +196,20 @@ class Service:
     def _answer(
         self, arms: Arms, arm: Arm, score: np.ndarray | np.floating[Any], time: datetime | None, row: Completed
     ) -> Answer:
-        several = score.ndim == 1
         values, feature_times = row
+        own = score.astype(float).tolist() if score.ndim == 1 else [float(score)]
+        instead = arms.in_place_of(arm)
+        said = own if instead is None else list(instead.guess)
         return Answer(
             id=os.urandom(16).hex(),
-            score=float(score.max()) if several else float(score),
-            scores=score.astype(float).tolist() if several else (),
+            score=max(said),
+            scores=said if score.ndim == 1 else (),
             arm=arm,
             event_time=(time or self._now(arms.contract.settings)).astimezone(UTC),
             feature_times=feature_times,
             values=values,
+            own=tuple(own) if instead else (),
+            reason=instead.reason if instead else "",
         )
 
     def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> int:
@@ -250,6 +258,20 @@ def check(arms: Arms, row: Row, index: int) -> None:
         if (why := why_not(column, value)) is not None:
             raise Refused(("rows", index, "features", name), why)
     check_entities(arms.contract, row.entities, index)
+
+
+def check_may_answer(arms: Arms, arm: Arm) -> None:
+    """Refuse to answer by a champion that is worse than guessing, where that is agreed (`on_failing: refuse`).
+
+    Raises:
+        CannotServe: it may not answer; the text says why.
+    """
+    instead = arms.in_place_of(arm)
+    if instead is not None and instead.mode == "refuse":
+        raise CannotServe(
+            f"{arms.contract.settings.name} answers nothing: {instead.reason} It answers again once a better version "
+            "is champion (docs/runbook.md#worse-than-guessing)."
+        )
 
 
 def check_time(moment: datetime | None, index: int) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mlops_assets.resources.casting import fallback_of
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import MlflowUnavailable, sqlite_path
 from mlops_assets.resources.registry import ModelVersion, NoSuchVersion, Registry
@@ -169,9 +170,19 @@ class Watcher:
         self.snapshot = snapshot
         for name, arms in snapshot.items():
             old = before.get(name)
-            if old is None or old.champion.version != arms.champion.version:
+            if old is None or (old.champion.version, old.fallback) != (arms.champion.version, arms.fallback):
                 keep(self._home, arms)
-                logger.info("%s: version %s answers as champion", name, arms.champion.version)
+                instead = f"not itself ({arms.fallback.mode})" if arms.fallback else "as champion"
+                logger.info("%s: version %s answers %s", name, arms.champion.version, instead)
+                self._tell_fallback(name, arms)
+
+    def _tell_fallback(self, name: str, arms: Arms) -> None:
+        """Let /readyz say so; the incident is that of the failing champion, so nobody is told twice."""
+        part = f"{name}@fallback"
+        if arms.fallback is None:
+            self._health.gone(part)
+            return
+        self._health.bad(part, arms.fallback.reason, did="", do="", runbook="worse-than-guessing", tell=False)
 
     def _is_watched(self, name: str, version: int) -> bool:
         found = self._registry.find(name, version)
@@ -188,11 +199,14 @@ class Watcher:
     def _arms(self, contract: Contract) -> Arms | None:
         """What the registry names, as far as it can be loaded; the arm in service where it can't."""
         name = contract.settings.name
-        old = self.snapshot.get(name)
-        champion = self._arm(contract, CHAMPION, CHAMPION, self._registry.champion(name), old.champion if old else None)
+        old, now = self.snapshot.get(name), self._registry.champion(name)
+        champion = self._arm(contract, CHAMPION, CHAMPION, now, old.champion if old else None)
         if champion is None:
             # An alias that was removed leaves the model in service: nothing says what else should answer.
             return old
+        # The tag is of the version that answers: where a new champion cannot be loaded, the old one's stays.
+        is_it = now is not None and now.version == champion.version
+        fallback = fallback_of(now) if is_it else old.fallback if old else None
         named = self._registry.find(name, CANDIDATE)
         try:
             state, share = rollout_of(named)
@@ -200,14 +214,14 @@ class Watcher:
                 named, state = self._registry.previous(name), SHADOW
         except RuntimeError as error:
             self._bad(name, CANDIDATE, str(error))
-            return Arms(contract, champion)
+            return Arms(contract, champion, fallback=fallback)
         if state is None or named is None or named.version == champion.version:
             self._health.gone(f"{name}@{CANDIDATE}")
-            return Arms(contract, champion)
+            return Arms(contract, champion, fallback=fallback)
         candidate = self._arm(contract, CANDIDATE, state, named, None if old is None else old.candidate)
         if candidate is None or candidate.version != named.version or candidate.name != state:
-            return Arms(contract, champion)
-        return Arms(contract, champion, candidate, share)
+            return Arms(contract, champion, fallback=fallback)
+        return Arms(contract, champion, candidate, share, fallback)
 
     def _arm(self, contract: Contract, alias: str, arm: str, named: ModelVersion | None, old: Arm | None) -> Arm | None:
         if named is None:

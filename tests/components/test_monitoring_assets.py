@@ -8,7 +8,7 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from mlops_assets.components.monitoring_assets import DRIFT_CHECKS, PERFORMANCE_CHECKS
+from mlops_assets.components.monitoring_assets import DRIFT_CHECKS, FAILING_CHECKS, PERFORMANCE_CHECKS
 from mlops_assets.components.partitions import RANGE_END, RANGE_START
 from mlops_assets.replay.engine import QUIET, RunFailed
 from tests.real_slice import COLD_START, WEEKS, World
@@ -35,6 +35,10 @@ def test_without_a_champion_the_run_is_green_and_empty(new_world) -> None:
     world.at(WEEKS[1])
     run = world.watch(*WEEKS[:2])
     assert (run.success, materialized(run)) == (True, [])
+    # Also where the predictions have a check.
+    refusing = World(world.home, world.model.model_copy(update={"on_failing": "refuse"}))
+    run = refusing.watch(*WEEKS[:2])
+    assert (run.success, materialized(run)) == (True, [])
 
 
 def test_a_closed_window_is_reported_with_table_plot_and_page(drifting: World) -> None:
@@ -43,8 +47,9 @@ def test_a_closed_window_is_reported_with_table_plot_and_page(drifting: World) -
     run = drifting.watch(*WEEKS[1:])
     assert materialized(run) == ["drift_report", "performance_report", "predictions"]
     checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
-    assert set(checks) == {*DRIFT_CHECKS, *PERFORMANCE_CHECKS}
-    assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
+    assert set(checks) == {*DRIFT_CHECKS, *PERFORMANCE_CHECKS, *FAILING_CHECKS}
+    errors = {name for name, check in checks.items() if check.severity == dg.AssetCheckSeverity.ERROR}
+    assert errors == set(FAILING_CHECKS), "the others are WARN"
     assert {check.blocking for check in checks.values()} == {False}
     assert not checks["inputs_match_reference"].passed
     assert checks["performance_holds"].passed

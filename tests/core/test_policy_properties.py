@@ -75,6 +75,7 @@ def case(seed: int) -> Case:
         labels_at_fit=int(rng.choice([0, 10_000, 50_000])) if champion else 0,
         definition="The definition has changed." if maybe(0.1) else "",
         novelty=Novelty(float(rng.uniform(0, 0.2)), "w", now) if maybe(0.5) else None,
+        **({"failing": "It has been worse than guessing.", "fall_back_to": 2} if maybe(0.1) else {}),  # type: ignore[arg-type]
     )
     if maybe(0.4):
         change = str(rng.choice(CHANGES))

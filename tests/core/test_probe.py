@@ -151,7 +151,7 @@ def test_a_policy_that_means_nothing_is_refused(changes: dict[str, Any], told: s
 
 
 def test_the_shares_are_of_one_level() -> None:
-    assert sum(SHARES.values()) == 1.0
+    assert sum(SHARES.values()) == pytest.approx(1.0)
 
 
 def test_folds_are_whole_days_that_tile_the_window_across_a_change_of_clocks() -> None:
@@ -448,7 +448,7 @@ def test_no_rows_is_no_number() -> None:
 
 def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_level() -> None:
     found = refit_of([seen(0.2)], ProbePolicy(level=0.01))
-    bound = 0.2 - stats.t.ppf(1 - 0.01 * 0.5, 27) * error(noise=0.01, days=28)
+    bound = 0.2 - stats.t.ppf(1 - 0.01 * SHARES["windows"], 27) * error(noise=0.01, days=28)
     assert found.lower == pytest.approx(bound)
     assert (found.mean, found.windows, found.rows, found.days) == (0.2, 1, 280, 28)
     assert found.since == WINDOW.start.isoformat()
@@ -461,9 +461,11 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_lev
 def test_a_loud_change_is_sure_on_the_newest_days_at_their_share() -> None:
     found = refit_of([seen(0.0, fresh=0.4)], ProbePolicy(level=0.01))
     # At so strict a level even ten days that alternate are widened a little, for the memory that they may hide.
-    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=0.0025)
+    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=0.01 * SHARES["newest"])
     assert 1.0 < factor < 1.1
-    assert found.lower == pytest.approx(0.4 - factor * stats.t.ppf(1 - 0.01 * 0.25, 9) * error(noise=0.01, days=10))
+    assert found.lower == pytest.approx(
+        0.4 - factor * stats.t.ppf(1 - 0.01 * SHARES["newest"], 9) * error(noise=0.01, days=10)
+    )
     assert (found.mean, found.windows, found.rows, found.days) == (0.4, 0, 100, 10)
     assert found.since == (WINDOW.end - 10 * DAY).isoformat()
     assert "in the newest days (surely at least" in found.told
@@ -486,7 +488,7 @@ def test_a_faint_gain_adds_up_over_windows_at_a_share_of_the_level() -> None:
     alone, together = refit_of(four[:1], policy), refit_of(four, policy)
     assert alone.lower < 0.0 < together.lower
     assert together.windows == 4
-    each = level_of_each(0.01 * 0.5, (1, 2, 4))
+    each = level_of_each(0.01 * SHARES["windows"], (1, 2, 4))
     assert together.lower == pytest.approx(0.012 - stats.t.ppf(1 - each, 111) * error(noise=0.03, days=112))
     assert summed(four, policy).alpha_spent == pytest.approx(0.04)
     # A window that the leader missed breaks the pool: it is not known what it would have lost there.
@@ -528,7 +530,7 @@ def test_the_best_version_to_go_back_to_is_found_and_its_choice_is_paid_for() ->
     assert (one.candidate, two.candidate) == ("revert:1", "revert:1")
     # A quarter of the level, half of it for the windows, and shared by the versions.
     for found, versions in ((one, 1), (two, 2)):
-        share = 0.05 * 0.25 / (2 * versions)
+        share = 0.05 * SHARES["back"] / (2 * versions)
         assert found.lower == pytest.approx(0.2 - stats.t.ppf(1 - share, 27) * error(noise=0.01, days=28))
     # A version that the newest look did not judge is no longer there to go back to.
     gone = [seen(0.0, **{"revert:1": 0.2}), seen(0.0, week=1)]

@@ -10,10 +10,11 @@ from replay_values import details, monthly, weekly
 from rich.console import Console
 
 from mlops_assets.core.figures import LIGHT
+from mlops_assets.core.plain import metric_name
 from mlops_assets.replay.charts import ticks
 from mlops_assets.replay.console import console_table
 from mlops_assets.replay.report import render
-from mlops_assets.replay.wording import headline, metric_name
+from mlops_assets.replay.wording import guessing_told, headline, worse_than_best_told
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -124,7 +125,73 @@ def test_texts_are_escaped() -> None:
 
 def test_headline_has_the_numbers_that_matter() -> None:
     told = "Retrained 4 times instead of 9; mean ROC AUC 0.697, never retrained 0.655, always 0.699."
-    assert headline(monthly()) == told
+    worse = "The platform did worse than a plain calendar: ROC AUC 0.697 against 0.699"
+    worse += " (retrained every month on all history)."
+    assert headline(monthly()) == f"{worse} {told}"
+    replay = monthly()
+    replay["summary"]["always"] = 0.6974
+    assert headline(replay) == told.replace("0.699", "0.697"), "a difference that is not shown is none"
+
+
+def test_a_platform_that_does_worse_than_a_calendar_says_so() -> None:
+    given: dict[str, Any] = {"metric": "roc_auc", "greater_is_better": True, "places": 3, "every": "month"}
+    lives = {"auto": 0.477, "static": 0.47, "always": 0.51, "last": 0.5}
+    assert worse_than_best_told(lives, **given) == (
+        "The platform did worse than a plain calendar: ROC AUC 0.477 against 0.510 "
+        "(retrained every month on all history)."
+    )
+    assert "0.550 (retrained every month on its newest window)" in worse_than_best_told(lives | {"last": 0.55}, **given)
+    assert "against 0.600 (a life of its own)" in worse_than_best_told(lives | {"a life of its own": 0.6}, **given)
+    never = worse_than_best_told({"auto": 0.477, "static": 0.6}, **given)
+    assert never == "The platform did worse than never retraining: ROC AUC 0.477 against 0.600."
+
+
+@pytest.mark.parametrize(
+    "lives",
+    [
+        {"auto": 0.51, "static": 0.47, "always": 0.51},
+        {"auto": 0.5096, "always": 0.51},
+        {"auto": 0.52, "always": 0.51},
+        {"auto": None, "always": 0.51},
+        {"auto": 0.51, "always": None},
+        {"auto": 0.51},
+    ],
+    ids=["equal", "a rounding", "better", "the platform is not known", "no other is known", "no other"],
+)
+def test_a_platform_that_does_no_worse_says_nothing(lives: dict[str, float | None]) -> None:
+    assert worse_than_best_told(lives, metric="roc_auc", greater_is_better=True, places=3, every="month") == ""
+
+
+def test_of_a_loss_less_is_better() -> None:
+    given: dict[str, Any] = {"metric": "rmse", "greater_is_better": False, "places": 2, "every": "week"}
+    assert "RMSE 15.00 against 14.00 (retrained every week" in worse_than_best_told(
+        {"auto": 15.0, "always": 14.0}, **given
+    )
+    assert worse_than_best_told({"auto": 14.0, "always": 15.0}, **given) == ""
+
+
+def checked(*answers: bool | None, promoted_at: int | None = None) -> dict[str, Any]:
+    """A replay whose periods have these answers of the check, and no promotion but that one."""
+    replay = monthly()
+    for place, (period, answer) in enumerate(zip(replay["periods"], answers, strict=False)):
+        period["checks"]["not_worse_than_guessing"] = answer
+        period["promoted"] = True if place == promoted_at else None
+    replay["periods"] = replay["periods"][: len(answers)]
+    return replay
+
+
+def test_a_champion_worse_than_guessing_is_the_headline() -> None:
+    since = "flight_delay has been worse than guessing since June 2013."
+    assert guessing_told(checked(True, True, False, None, False)) == since
+    assert guessing_told(checked(True, False, True, False, None)).endswith("since July 2013.")
+    replay = checked(True, True, False, False)
+    assert headline(replay).startswith(since)
+    assert f"<h1>{since}" in _page(replay)
+    over = "flight_delay was worse than guessing in 2 periods of 4, first in May 2013."
+    assert guessing_told(checked(True, False, False, True)) == over
+    assert guessing_told(checked(True, False, False, None, promoted_at=2)) == over
+    assert guessing_told(checked(True, None, True)) == ""
+    assert guessing_told(monthly()) == "", "a replay from before the check"
 
 
 def test_share_of_the_possible_gain() -> None:

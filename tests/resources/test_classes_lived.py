@@ -18,6 +18,7 @@ from sklearn import metrics as sk
 from mlops_assets.core.metrics import metrics_for
 from mlops_assets.core.settings import FairnessSpec, ModelSettings
 from mlops_assets.resources.drift_steps import watch_drift
+from mlops_assets.resources.failing import guesses
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import BATCH, read_scores, score_days
@@ -99,7 +100,26 @@ def test_labels_estimates_and_groups_are_told_of_classes_too(lived: World) -> No
     assert told["label_maturity"]["early_of"] == "share of class 2"  # late flights land late
     assert told["label_maturity"]["early"][0]["difference"] < 0
     assert {one["measure"] for one in told["fairness"]} >= {"accuracy"}
-    assert [check["name"] for check in told["checks"]] == ["performance_holds", "fairness_holds"]
+    assert [check["name"] for check in told["checks"]] == [
+        "performance_holds",
+        "fairness_holds",
+        "not_worse_than_guessing",
+    ]
+
+
+def test_of_classes_guessing_says_their_shares_in_training(lived: World) -> None:
+    platform, model = lived.platform, lived.model
+    told = summary(lived, "performance")
+    version = told["version"]
+    (shares,) = guesses(platform, model, version, 1)
+    assert shares.sum() == pytest.approx(1.0)
+    assert len(shares) == int(platform.registry.load(model.name, version).recipe.params["num_class"])
+    rows = read_scores(platform, model, *WEEKS[:2])
+    labels = platform.data(model).events(*WEEKS[:2], as_of=platform.now(model))
+    known = rows.merge(labels[["flight_id", "label"]], on="flight_id")["label"].dropna().astype(int)
+    compared = told["guessing"]["compared"]
+    assert compared["n"] == len(known)
+    assert compared["baseline"] == pytest.approx(-np.log(shares[known]).mean())
 
 
 def test_a_class_that_is_foreseen_less_is_drift_of_the_scores(lived: World, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_limits_on_further_metrics_are_held_against_the_gates_rows(drifting: Wor
     world = drifting.with_settings(monitoring={"limits": limits})
     found = watched(world)
     first = summaries(world)[0]
-    (check,) = first["checks"]
+    check = first["checks"][0]
     assert check["passed"] is False
     assert (check["value"], check["limit"]) == (first["performance"]["metrics"]["accuracy"]["value"], 0.99)
     assert check["sentence"].startswith("accuracy 0.")

@@ -202,3 +202,23 @@ def test_a_candidate_that_a_guardrail_stopped_is_told_until_somebody_goes_on(
 def test_what_a_person_stopped_is_no_alarm(floor: Floor) -> None:
     rolled(floor, "rolled_back", "canary", holds=True)
     assert floor.alarms() == []
+
+
+@pytest.mark.parametrize(
+    ("new", "gone", "uncoded", "severity"),
+    [([{"code": 3}], [], None, "notify"), ([], [{"code": 1}], None, "digest"), ([], [], {"rows": 2}, "notify")],
+)
+def test_classes_that_come_and_go_are_told_while_the_champion_lacks_them(
+    floor: Floor, new: list, gone: list, uncoded: dict | None, severity: str
+) -> None:
+    check = CheckResult("classes_are_known", "performance", "2024-03-08", END, False, 2.0, 0.0, "Class sentence.")
+    folder = floor.lake.folder("reports", MODEL.name, "classes")
+    folder.mkdir(parents=True)
+    told = {"version": 2, "check": check.to_dict(), "new": new, "gone": gone, "uncoded": uncoded}
+    (folder / "summary.json").write_text(json.dumps(told))
+    floor.champion = SimpleNamespace(version=2)
+    (alarm,) = floor.alarms()
+    assert (alarm["key"], alarm["severity"], alarm["runbook"]) == ("classes/orders", severity, "classes")
+    assert alarm["happened"] == "orders: Class sentence."
+    floor.champion = SimpleNamespace(version=3)
+    assert floor.alarms() == []

@@ -16,6 +16,7 @@ from mlops_assets.core.multivariate import outside_support
 from mlops_assets.core.windows import midnight
 from mlops_assets.resources.drift_steps import watch_drift
 from mlops_assets.resources.evidence import window_checks
+from mlops_assets.resources.failing import CHECK
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import SCORE, read_scores, score_days
@@ -44,7 +45,7 @@ def test_each_closed_week_has_its_reports(reading: World) -> None:
     names = {(check.name, check.window) for check in window_checks(reading.platform, reading.model)}
     assert names == {
         (name, window)
-        for name in ("inputs_match_reference", "predictions_match_reference", "performance_holds")
+        for name in ("inputs_match_reference", "predictions_match_reference", "performance_holds", CHECK)
         for window in (FIRST, SECOND)
     }
 

@@ -1,0 +1,168 @@
+"""Whether a champion is worse than guessing, from its windows: judged, kept with the report, and read back.
+
+Here: the baseline's scores of a version, the look at one window, all verdicts of a model, what reports show of them.
+Not here: the verdict itself (`core.failing`), what is done about it (`fallback`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.comparison import against_baseline
+from mlops_assets.core.drift_grid import CategoryGrid
+from mlops_assets.core.failing import (
+    MOST_WINDOWS,
+    Compared,
+    Failing,
+    Judged,
+    Looked,
+    compared,
+    failing,
+    judged,
+    numbers,
+    unjudged,
+)
+from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.performance import PerformanceRow
+from mlops_assets.core.policy import CheckResult
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.windows import Window
+from mlops_assets.resources.blocks import lasting_blocks_of
+from mlops_assets.resources.casting import VERSION
+from mlops_assets.resources.model_data import LABEL
+from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.references import read_labels, score_matrix
+from mlops_assets.resources.window_reports import folder_of, known_summary, summaries
+
+CHECK = "not_worse_than_guessing"
+GUESSING = "guessing"
+"""Where a window's summary has the verdict and what it rests on."""
+
+
+def guesses(platform: Platform, model: ModelSettings, version: int, n: int) -> np.ndarray:
+    """What guessing says of n rows: the base rate, the mean or the class shares of a version's training labels.
+
+    Returns:
+        Shape (n,), or (n, k) of k classes.
+
+    Raises:
+        CannotJudge: the version was promoted before its labels were kept.
+    """
+    profile, mean = read_labels(platform.lake, model, version)
+    if model.task != "multiclass":
+        return against_baseline([mean], n, model.task)
+    grid = profile.grid.features[LABEL]
+    if not isinstance(grid, CategoryGrid):
+        raise CannotJudge("the classes of the training labels are not known", "The next promotion keeps them")
+    shares = dict(zip((int(float(code)) for code in grid.categories), profile.counts[LABEL], strict=False))
+    seen = np.repeat(list(shares), list(shares.values()))
+    classes = int(platform.registry.load(model.name, version).recipe.params["num_class"])
+    return against_baseline(seen, n, model.task, n_classes=classes)
+
+
+def looked(
+    platform: Platform, model: ModelSettings, rows: pd.DataFrame, row: PerformanceRow, version: int
+) -> dict[str, Any]:
+    """How a version did against guessing in a matured window, for the window's summary; nothing before it matures.
+
+    Args:
+        platform: the home.
+        model: the monitored model.
+        rows: the window's predictions, with the labels that are known.
+        row: the window's performance.
+        version: who made most of them; what others made is left out.
+    """
+    if not row.mature:
+        return {}
+    try:
+        mine = rows[(rows[VERSION] == version) & rows[LABEL].notna()].reset_index(drop=True)
+        mine = platform.data(model).usual(mine)
+        if mine.empty:
+            raise CannotJudge("none of its rows has a label", "Nothing depends on it")
+        y, scores = mine[LABEL].to_numpy(), score_matrix(mine)
+        guess = guesses(platform, model, version, len(mine))
+        found = compared(y, scores, guess, lasting_blocks_of(model, mine), model.metric)
+    except CannotJudge as why:
+        return {"compared": None, "judged": unjudged(row.window, row.start, row.end, version, why).to_dict()}
+    earlier = _before(platform, model, row, version)
+    verdict = judged(
+        [*earlier, Looked(row.window, row.start, row.end, found)],
+        version,
+        min_rows=model.monitoring.performance.min_rows,
+    )
+    return {"compared": found.to_dict(), "judged": verdict.to_dict()}
+
+
+def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> list[Looked]:
+    """The newest windows before it that this version was judged in, as many as may be judged with it, oldest first.
+
+    Read one by one, the newest first: with windows of a day a year has hundreds.
+    """
+    found: list[Looked] = []
+    # They are called after their starts.
+    folders = platform.lake.folder("reports", model.name, "performance").glob("window=*")
+    own = folder_of(platform.lake, model.name, "performance", Window(row.start, row.end)).name
+    for folder in sorted((folder for folder in folders if folder.name < own), reverse=True):
+        look = (known_summary(folder) or {}).get(GUESSING) or {}
+        if look and look["judged"]["version"] != version:
+            break
+        if look.get("compared"):
+            verdict = Judged.from_dict(look["judged"])
+            found.append(Looked(verdict.window, verdict.start, verdict.end, Compared.from_dict(look["compared"])))
+        if len(found) == MOST_WINDOWS - 1:
+            break
+    return found[::-1]
+
+
+def check_of(look: Mapping[str, Any]) -> list[CheckResult]:
+    """The check of a window; none before it has matured."""
+    if not look:
+        return []
+    verdict = Judged.from_dict(look["judged"])
+    return [
+        CheckResult(
+            name=CHECK,
+            kind="failing",
+            window=verdict.window,
+            window_end=verdict.end,
+            passed=None if verdict.worse is None else not verdict.worse,
+            value=verdict.champion,
+            limit=verdict.baseline,
+            sentence=verdict.sentence,
+        )
+    ]
+
+
+def verdicts_of(found: Sequence[Mapping[str, Any]]) -> list[Judged]:
+    """The verdicts in some summaries, in their order; windows that have none are left out."""
+    return [Judged.from_dict(summary[GUESSING]["judged"]) for summary in found if summary.get(GUESSING)]
+
+
+def failing_of(platform: Platform, model: ModelSettings) -> Failing | None:
+    """Whether the champion is worse than guessing by its newest matured window, and since when."""
+    verdicts = verdicts_of(summaries(platform.lake, model.name, "performance"))
+    champion = platform.registry.champion(model.name) if verdicts else None
+    return failing(verdicts, champion.version) if champion else None
+
+
+def failing_told(platform: Platform, model: ModelSettings) -> str:
+    """The same in one sentence; empty where it is not."""
+    found = failing_of(platform, model)
+    return found.told(model.name, model.zone) if found else ""
+
+
+def guessing_markdown(found: Sequence[Mapping[str, Any]]) -> str:
+    """How each window's version did against guessing, the newest last."""
+    verdicts = verdicts_of(found)
+    if not verdicts:
+        return "No window has matured yet."
+    lines = ["| window | version | against guessing | worse |", "| --- | --- | --- | --- |"]
+    words = {True: "yes", False: "no", None: "cannot judge"}
+    for verdict in verdicts:
+        told = numbers(verdict) if verdict.worse is not None else "–"
+        lines.append(f"| {verdict.window} | {verdict.version} | {told} | {words[verdict.worse]} |")
+    return f"{verdicts[-1].sentence}\n\n" + "\n".join(lines)
