@@ -43,7 +43,7 @@ def test_every_limit_is_in_the_verdict_on_the_materialization_and_on_the_card(dr
     assert {name: rules[name]["limit"] for name in wanted} == wanted
     assert all(rules[name]["passed"] and rules[name]["value"] > 0 for name in wanted if name != "calibration_not_worse")
     assert rules["same_season_holds"]["passed"]
-    assert "has 0 labelled rows and 200 are needed" in rules["same_season_holds"]["sentence"]
+    assert "has 0 labelled rows and 100 are needed" in rules["same_season_holds"]["sentence"]
     version = world.platform.record("flight_delay", "evaluation")["version"]
     card = card_file(world.platform.lake, "flight_delay", version).with_suffix(".md").read_text()
     (event,) = world.instance.fetch_materializations(dg.AssetKey(["flight_delay", "evaluation"]), limit=1).records
@@ -98,7 +98,7 @@ def season(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, dict]:
     known = data.training_rows(known_by=midnight(COLD_START, zone))
     recipe = replace(held.platform.registry.load("flight_delay", 1).recipe, rounds=15)
     challenger = fit(recipe, known, known[LABEL].to_numpy())
-    scored = Scored(known.head(0), np.empty(0), (), known)
+    scored = Scored(known.head(0), np.empty(0), (), known, challenger, known)
     return held, {"data": data, "gate": gate, "then": then, "challenger": challenger, "scored": scored}
 
 
