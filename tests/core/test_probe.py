@@ -52,6 +52,8 @@ DAY = timedelta(days=1)
 WINDOW = Window(START, START + 28 * DAY)
 LENGTH = WINDOW.end - WINDOW.start
 FIRST = "refit:expanding"
+OF_NEWEST, OF_WINDOWS = (0.05 * SHARES[name] for name in ("newest", "windows"))
+"""The default level's."""
 NAMES = {"keep": KEEP, "all": FIRST, "fading": "refit:decay:2", "four": "refit:4", "two": "refit:2", "one": "refit:1"}
 
 
@@ -528,7 +530,7 @@ def test_the_best_version_to_go_back_to_is_found_and_its_choice_is_paid_for() ->
     assert one is not None
     assert two is not None
     assert (one.candidate, two.candidate) == ("revert:1", "revert:1")
-    # A quarter of the level, half of it for the windows, and shared by the versions.
+    # Half of going back's share is for the windows, and the versions share that.
     for found, versions in ((one, 1), (two, 2)):
         share = 0.05 * SHARES["back"] / (2 * versions)
         assert found.lower == pytest.approx(0.2 - stats.t.ppf(1 - share, 27) * error(noise=0.01, days=28))
@@ -564,7 +566,7 @@ def test_an_entity_of_several_windows_is_one_observation() -> None:
     same, others = ([by_customer(k, k * step) for k in range(4)] for step in (0, 28))
     assert refit_of(others).lower > refit_of(same[:1]).lower > refit_of(same).lower  # three tests' level, nothing new
     assert refit_of(others).days == 112
-    lower = 0.2 - stats.t.ppf(1 - level_of_each(0.025, (1, 2, 4)), 27) * error(noise=0.01, days=28)
+    lower = 0.2 - stats.t.ppf(1 - level_of_each(OF_WINDOWS, (1, 2, 4)), 27) * error(noise=0.01, days=28)
     assert refit_of(same).lower == pytest.approx(lower)
     assert refit_of(same).told.endswith(f"(surely at least {lower:.1%}; 280 rows on 28 blocks by customer_id)")
     assert Look.from_dict(json.loads(json.dumps(same[0].to_dict()))) == same[0]
@@ -588,10 +590,11 @@ def test_the_gain_in_money_is_that_of_the_stretch_which_surely_earns_most() -> N
     window = profit([earning(3.0, 1.0)])
     assert window is not None
     assert (window.mean, window.rows_per_day) == (3.0, 20.0)
-    assert window.lower == pytest.approx(3.0 - stats.t.ppf(1 - 0.025, 27) * error(noise=0.01, days=28))
+    assert window.lower == pytest.approx(3.0 - stats.t.ppf(1 - OF_WINDOWS, 27) * error(noise=0.01, days=28))
     newest = profit([earning(1.0, 3.0)])
     assert newest is not None
-    assert newest.lower == pytest.approx(3.0 - stats.t.ppf(1 - 0.0125, 9) * error(noise=0.01, days=10))
+    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=OF_NEWEST)
+    assert newest.lower == pytest.approx(3.0 - factor * stats.t.ppf(1 - OF_NEWEST, 9) * error(noise=0.01, days=10))
     both = profit([earning(3.0, 1.0), earning(3.0, 1.0, week=1)])
     assert both is not None
     assert (both.mean, both.rows_per_day) == (3.0, 20.0)  # 1,120 labelled rows in 56 days
@@ -628,8 +631,8 @@ def test_false_alarms_stay_at_the_level() -> None:
         found = summed(quiet_life(rng, 4))
         refits += found.refit is not None and found.refit.lower > 0.0
         rings += any(gain is not None and gain.lower > 0.0 for gain in (found.refit, found.revert))
-    # The leader has a quarter for the newest days and a half for the windows; these overlap, and so may their alarms.
-    assert stats.binom.ppf(0.001, runs, 0.025) <= refits <= stats.binom.ppf(0.999, runs, 0.0375)
+    # The leader has a share for the newest days and one for the windows; these overlap, and so may their alarms.
+    assert stats.binom.ppf(0.001, runs, OF_WINDOWS) <= refits <= stats.binom.ppf(0.999, runs, OF_NEWEST + OF_WINDOWS)
     assert refits <= rings <= stats.binom.ppf(0.999, runs, 0.05)
 
 
@@ -671,7 +674,7 @@ def test_false_alarms_stay_near_the_level_where_days_resemble_the_day_before() -
             life.append(replace(one, whole=whole, newest=newest))
         found = summed(life).refit
         rings += found is not None and found.lower > 0.0
-    assert rings <= stats.binom.ppf(0.999, runs, 1.28 * 0.0375)
+    assert rings <= stats.binom.ppf(0.999, runs, 1.28 * (OF_NEWEST + OF_WINDOWS))
 
 
 def test_a_look_keeps_the_noise_of_its_rows_and_one_from_before_has_none() -> None:
