@@ -66,6 +66,7 @@ def paired(
     *,
     confidence: float = 0.95,
     by: str = DAY,
+    lag_one: float | None = None,
 ) -> Paired:
     """Compare two models on the same rows, with a block-t interval of the gain.
 
@@ -81,6 +82,7 @@ def paired(
         metric_name: a name of the registry.
         confidence: two-sided, 0.95 by default.
         by: what a block is: `day`, or the name of a column.
+        lag_one: how alike neighbouring days are, where more days than these have said so (`memory.measured`).
 
     Returns:
         The gain and all that it rests on.
@@ -94,7 +96,7 @@ def paired(
     direction = 1.0 if judge.greater_is_better else -1.0
     gain = judge.gain(champion, challenger)
     psi = direction * (psi_challenger - psi_champion)
-    span = block_interval(gain, psi, blocks, confidence=confidence, ordered=by == DAY)
+    span = block_interval(gain, psi, blocks, confidence=confidence, ordered=by == DAY, lag_one=lag_one)
     return Paired(
         metric=judge.name,
         gain=gain,

@@ -54,7 +54,7 @@ class GatePolicy:
             point estimate alone promotes noise.
         confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better passes
             in about 2.5 % of trials.
-        min_rows: fewest labelled rows that are judged on, 100 by default.
+        min_rows: fewest labelled rows that are judged on, 50 by default.
         slice_margin: a slice may be worse by this share of the champion's value in it, 0.02 by default. A
             slice fails when it is worse by more than that with confidence, Holm-corrected over the slices, so
             that many small slices don't veto by chance.
@@ -80,7 +80,7 @@ class GatePolicy:
     min_gain: float = 0.0
     significant: bool = True
     confidence: float = 0.95
-    min_rows: int = 100
+    min_rows: int = 50
     slice_margin: float = 0.02
     slice_min_rows: int = 200
     beat_baseline: bool = True

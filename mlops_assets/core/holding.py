@@ -15,8 +15,18 @@ from mlops_assets.core.quiet_hours import quiet_until
 from mlops_assets.core.retrain_policy import RetrainPolicy
 
 
-def held_back(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> tuple[str, str] | None:
-    """What holds a training back: (rule, sentence)."""
+def held_back(
+    evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime, *, is_measured: bool = False
+) -> tuple[str, str] | None:
+    """What holds a training back: (rule, sentence).
+
+    Args:
+        evidence: what is known.
+        policy: what was agreed.
+        history: earlier decisions.
+        now: the clock.
+        is_measured: whether the probe has measured the gain: then as many labels as that took are enough.
+    """
     if evidence.rollout:
         return "rollout_open", f"{evidence.rollout} Its end comes first."
     if evidence.snoozed is not None and evidence.snoozed.holds(now):
@@ -30,7 +40,7 @@ def held_back(evidence: Evidence, policy: RetrainPolicy, history: History, now: 
     if spent >= policy.budget:
         period = days_of(policy.budget_period)
         return "budget", f"{spent} retrainings in the last {period}; the budget is {policy.budget}."
-    if evidence.matured_labels < policy.min_matured_labels:
+    if not is_measured and evidence.matured_labels < policy.min_matured_labels:
         told = f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
         return "labels", told
     return None

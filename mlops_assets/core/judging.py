@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mlops_assets.core.memory import widening
+from mlops_assets.core.memory import remembered, widening
 
 MIN_BLOCKS = 8
 """Fewer blocks than this give no interval: a t interval on 6 degrees of freedom says more about luck than
@@ -111,7 +111,13 @@ def row_noise(influence: ArrayLike, blocks: ArrayLike) -> float | None:
 
 
 def block_interval(
-    value: float, influence: ArrayLike, blocks: ArrayLike, *, confidence: float = 0.95, ordered: bool = False
+    value: float,
+    influence: ArrayLike,
+    blocks: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    ordered: bool = False,
+    lag_one: float | None = None,
 ) -> Interval:
     """Two-sided block-t interval of an estimate from its per-row influence values.
 
@@ -128,6 +134,7 @@ def block_interval(
         ordered: whether the blocks are days, whose labels sort in time: then a day may resemble the day before, and
             the interval is widened by as much as they do (`memory`). Dates (datetime64) may have gaps; labels of any
             other kind are taken as days without one.
+        lag_one: as in `sums_interval`; read where they are ordered.
 
     Returns:
         The interval around `value`.
@@ -139,7 +146,7 @@ def block_interval(
     if not ordered:
         return sums_interval(value, sums, sizes, confidence=confidence)
     at, noise = _days(np.unique(np.asarray(blocks))), row_noise(influence, blocks)
-    return sums_interval(value, sums, sizes, confidence=confidence, at=at, noise=noise)
+    return sums_interval(value, sums, sizes, confidence=confidence, at=at, noise=noise, lag_one=lag_one)
 
 
 def _days(labels: NDArray[Any]) -> Array:
@@ -157,6 +164,7 @@ def sums_interval(
     confidence: float = 0.95,
     at: Array | None = None,
     noise: float | None = None,
+    lag_one: float | None = None,
 ) -> Interval:
     """`block_interval` from what is known of each block: its influence values summed, and its rows.
 
@@ -168,6 +176,8 @@ def sums_interval(
         at: when each block was, in days and ascending, where a block may resemble the one before; None where blocks
             have no order.
         noise: what `row_noise` says; None where it is not known. Only read beside `at`.
+        lag_one: how alike neighbouring days are, where that was measured on more days than these (`memory.measured`);
+            None: it is to be seen on these. Only read beside `at`.
 
     Raises:
         CannotJudge: fewer than eight blocks.
@@ -190,7 +200,10 @@ def sums_interval(
         day_share = None if noise is None else 1.0 - noise / spread
         # So many equal days weigh as these do (Kish 1965).
         days = n**2 / float(np.sum(sizes**2))
-        factor = widening(sums, at, days=days, level=level, day_share=day_share)
+        if lag_one is None:
+            factor = widening(sums, at, days=days, level=level, day_share=day_share)
+        else:
+            factor = remembered(n_blocks, lag_one)
     se = factor * math.sqrt(spread) / n
     half = t_quantile(1.0 - level, df) * se
     return Interval(value - half, value + half, se, df, int(n), n_blocks, factor, float(sizes.max()) / n)

@@ -35,6 +35,7 @@ from mlops_assets.core.probe import (
     changed_on,
     daily_losses,
     fold_windows,
+    judged_windows,
     look,
     newest_days,
     shift_of,
@@ -128,9 +129,10 @@ class _Life:
         promoted, gain, candidate = None, None, decision.candidate
         if decision.action == "retrain":
             of = Candidate.parse(candidate).of if candidate else "expanding"
-            refit = probed.refit if probed and decision.rule == "gain" else None
-            judged = self._gate_parts(number, fresh=refit is not None and refit.windows == 0)
-            promoted, gain = self._challenge(champion, of, window.end, judged=judged)
+            count = judged_windows(probed, self.policy.retrain.min_gain) if probed else 1
+            judged = self._gate_parts(number, count)
+            lag_one = probed.lag_one if probed else None
+            promoted, gain = self._challenge(champion, of, window.end, judged=judged, lag_one=lag_one)
         elif decision.action == "revert":
             promoted = self._back(Candidate.parse(candidate or "").of)
         trained = decision.action == "retrain"
@@ -141,7 +143,7 @@ class _Life:
         due = rule.due(number, champion.rows, np.arange(self.inside[number].start, self.inside[number].stop))
         promoted, gain = None, None
         if due:
-            judged = self._gate_parts(number, fresh=False)
+            judged = self._gate_parts(number, 1)
             promoted, gain = self._challenge(champion, rule.of, window.end, judged=judged)
         return Period(window, champion.number, None, due, promoted.number if promoted else None, gain)
 
@@ -312,12 +314,18 @@ class _Life:
         return version
 
     def _challenge(
-        self, champion: Version, of: str, now: datetime, *, judged: Sequence[tuple[Window, datetime]]
+        self,
+        champion: Version,
+        of: str,
+        now: datetime,
+        *,
+        judged: Sequence[tuple[Window, datetime]],
+        lag_one: float | None = None,
     ) -> tuple[Version | None, Paired | None]:
         """The gate on the newest labels, part by part; what is promoted is refitted on all that is known."""
         found, gate = None, self.policy.gate
         if gate is not None:
-            compared = self._compared(champion, of, now, judged, confidence=gate.confidence)
+            compared = self._compared(champion, of, now, judged, confidence=gate.confidence, lag_one=lag_one)
             found = compared if isinstance(compared, Paired) else None
             if not verdict(gate, compared).promote:
                 return None, found
@@ -327,21 +335,22 @@ class _Life:
             # One class only, say: the champion goes on.
             return None, found
 
-    def _gate_parts(self, number: int, *, fresh: bool) -> list[tuple[Window, datetime]]:
-        """What the gate judges, and what windows are counted back from: the newest days where the gain was found there.
+    def _gate_parts(self, number: int, count: int) -> list[tuple[Window, datetime]]:
+        """What the gate judges, and what windows are counted back from: so many windows, or as many as its length.
 
-        Else the newest windows that the gate's length holds, each in as many parts as agreed.
+        Each in as many parts as agreed; with 0, the newest days in one.
         """
         stretch = self._stretch(number)
         if stretch is None:
             return []
-        if fresh:
+        if not count:
             return [(newest_days(stretch, self.policy.timezone), stretch.end)]
-        start, length = stretch.start, self.policy.gate_window
-        while length and start > self.windows[0].start and stretch.end - (start - self.length) <= length:
+        start, length = stretch.start, max(self.policy.gate_window or self.length, count * self.length)
+        while start > self.windows[0].start and stretch.end - (start - self.length) <= length:
             start -= self.length
         whole = Window(start, stretch.end)
-        return [(part, stretch.end) for part in fold_windows(whole, self.policy.probe.folds, self.policy.timezone)]
+        folds = max(self.policy.probe.folds, count)
+        return [(part, part.end) for part in fold_windows(whole, folds, self.policy.timezone)]
 
     def _compared(
         self,
@@ -351,6 +360,7 @@ class _Life:
         parts: Sequence[tuple[Window, datetime]],
         *,
         confidence: float,
+        lag_one: float | None,
     ) -> Paired | CannotJudge:
         rows, scores = [], []
         for part, end in parts:
@@ -374,6 +384,7 @@ class _Life:
                 self.policy.metric,
                 confidence=confidence,
                 by=self.rows.by,
+                lag_one=lag_one,
             )
         except CannotJudge as why:
             return why

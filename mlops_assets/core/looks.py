@@ -222,6 +222,8 @@ class Probed:
         looks: how often the champion has been looked at.
         alpha_spent: false alarms to be expected from these looks.
         sentence: what was found.
+        lag_one: how alike the gains of neighbouring days were in all looks (`memory.measured`); None where blocks are
+            not days, or there were too few.
     """
 
     refit: Gain | None
@@ -230,6 +232,7 @@ class Probed:
     looks: int
     alpha_spent: float
     sentence: str
+    lag_one: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -27,6 +27,7 @@ explain little of what days differ by (`day_share`), the memory shows, and a hig
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,12 @@ LIMITS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     150: ((1.053, 0.969, 0.927, 0.876), (1.158, 1.066, 1.019, 0.973)),
 }
 """Days -> limits of G at each of `LEVELS`: with a hidden memory, with one that shows."""
+
+
+MIN_STRETCH = 14
+"""Fewest days of a stretch that memory is measured on."""
+MARGIN = 0.35
+MOST = 0.95
 
 
 def memory(sums: Array, at: Array) -> float:
@@ -129,6 +136,52 @@ def widening(sums: Array, at: Array, *, days: float, level: float, day_share: fl
         day_share: as in `limit`.
     """
     return 1.0 + nearness(at) * (_factor(memory(sums, at) - limit(days, level, day_share), days) - 1.0)
+
+
+def measured(blocks: Sequence[Array]) -> float | None:
+    """How alike neighbouring days are, from longer stretches than the one that is judged; None on too few days.
+
+    The pooled lag-one correlation, each stretch about a line of its own: a gain that grows is no memory. What the lines
+    take from it is made good (of the form of Marriott and Pope 1954, with constants by simulation), and it is moved up
+    by `MARGIN` standard errors, so that an interval holds its level also where it came out small by chance. Measured on
+    two windows of 28 days and more, 10 to 28 days promote an equal model in 0.9 to 3.9 % where 2.5 % are stated, at
+    correlations of day effects from 0 to 0.7 and whatever share of the days' variance these have (one window: 1.2 to
+    4.7 %); of the gains that are found in 80 % where days are known to be independent, 79 to 92 % are found.
+
+    Args:
+        blocks: for each stretch, its days' influence sums over the root of their rows, in order.
+    """
+    long = [_about_a_line(block) for block in blocks if len(block) >= MIN_STRETCH]
+    days = sum(map(len, long))
+    squares = sum(float(block @ block) for block in long)
+    if not long or squares == 0.0:
+        return None
+    width = days / len(long)
+    found = sum(float(block[1:] @ block[:-1]) for block in long) / squares * width / (width - 1.0)
+    return found + (2.0 + 8.0 * max(found, 0.0)) / width + MARGIN / math.sqrt(days)
+
+
+def _about_a_line(values: Array) -> Array:
+    time = np.arange(len(values)) - (len(values) - 1.0) / 2.0
+    rest = values - values.mean()
+    return np.asarray(rest - time * (float(rest @ time) / float(time @ time)))
+
+
+def remembered(days: int, lag_one: float) -> float:
+    """The factor by which the interval of so many days is to be widened where neighbours are so alike.
+
+    The correlation is taken to fade as slowly as the longest memory (`LONGEST`): of a shorter one the interval is too
+    wide. That few days also vary less about their own mean than about the true one is made good.
+
+    Args:
+        days: how many are judged.
+        lag_one: by `measured`.
+    """
+    lags = np.arange(1, days)
+    alike = min(max(lag_one, 0.0), MOST) * LONGEST ** (lags - 1.0)
+    mean = 1.0 + 2.0 * float(np.sum((1.0 - lags / days) * alike))
+    own = max((1.0 - min(mean / days, MOST)) / (1.0 - 1.0 / days), 1.0 - MOST)
+    return max(1.0, math.sqrt(mean / own))
 
 
 def of_independent(days: int, *, level: float, day_share: float | None = None, count: int) -> Array:

@@ -46,6 +46,7 @@ from mlops_assets.core.judging import (
     told_blocks,
 )
 from mlops_assets.core.looks import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
+from mlops_assets.core.memory import measured
 from mlops_assets.core.metrics import Metric, metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.probe_policy import ProbePolicy
@@ -76,6 +77,8 @@ KEEP = "keep"
 """The champion's name among the losses."""
 REMEMBERED = 12
 """Newest looks that tell what a calendar's promises are worth."""
+JOINED = 21
+"""Days from which on windows are not joined to measure how long days remember."""
 AFTER = 4
 """Newest windows in which a change of the champion's loss is looked for."""
 
@@ -362,7 +365,8 @@ def add_up(
     if not mine:
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
     lead = leading(by_window(ordered), policy)
-    money: Any = {"length": length, "costs": costs or {}}
+    lag_one = memory_of_days(by_window(ordered), lead, policy)
+    money: Any = {"length": length, "costs": costs or {}, "lag_one": lag_one}
     level = policy.level_of(len(mine))
     refit = _gain(lead, mine, level * SHARES["newest"], level * SHARES["windows"], **money)
     versions = [name for name in mine[-1].whole.series if Candidate.parse(name).action == "revert"]
@@ -375,7 +379,55 @@ def add_up(
         if best is None
         else f"{best.told}."
     )
-    return Probed(refit, revert, lead, len(mine), policy.spent(len(mine)), sentence[0].upper() + sentence[1:])
+    spent = policy.spent(len(mine))
+    return Probed(refit, revert, lead, len(mine), spent, sentence[0].upper() + sentence[1:], lag_one)
+
+
+def memory_of_days(looks: Sequence[Look], name: str, policy: ProbePolicy) -> float | None:
+    """How alike neighbouring days are, by what a refit gained in the whole windows of the newest looks.
+
+    That of a few windows says more of it than the days that are judged, and not being about these alone it does not
+    take a gain that begins among them for memory. Short windows are joined; where a refit was not judged in a window,
+    the first one of the policy was.
+
+    Args:
+        looks: at any champion, oldest first.
+        name: the refit.
+        policy: which names the first one.
+    """
+    joined: list[list[Series]] = [[]]
+    for one in looks[-REMEMBERED:]:
+        found = one.whole.series.get(name) or one.whole.series.get(policy.candidates[0])
+        if found is None or found.blocks:
+            continue
+        if sum(len(part.sums) for part in joined[-1]) >= JOINED:
+            joined.append([])
+        joined[-1].append(found)
+    return measured([_about_their_mean(parts) for parts in joined if parts])
+
+
+def _about_their_mean(parts: Sequence[Series]) -> Array:
+    """Days' sums over the root of their rows, about the mean of some windows together."""
+    rows = [sum(part.sizes) for part in parts]
+    mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
+    sizes = np.concatenate([part.sizes for part in parts])
+    sums = np.concatenate([np.asarray(part.sums) + np.asarray(part.sizes) * (part.gain - mean) for part in parts])
+    return np.asarray(sums / np.sqrt(sizes))
+
+
+def judged_windows(found: Probed, price: float) -> int:
+    """How many newest windows the gate judges on; 0: the newest days of one.
+
+    Where the gain was surely found; else as many windows of the champion's life as the probe adds up, since more of
+    them are surer than one.
+
+    Args:
+        found: all looks at the champion.
+        price: that the gain must surely exceed, `retrain.min_gain`.
+    """
+    if found.refit is not None and found.refit.lower > price:
+        return found.refit.windows
+    return max(1, min(found.looks, max(SPANS)))
 
 
 def by_window(looks: Sequence[Look]) -> list[Look]:
@@ -391,6 +443,7 @@ def _gain(
     *,
     length: timedelta,
     costs: Mapping[str, float],
+    lag_one: float | None,
 ) -> Gain | None:
     """The best lower bound over the newest days and the spans that there are; None where none can be judged.
 
@@ -401,6 +454,7 @@ def _gain(
         level: of all spans together.
         length: of a monitoring window.
         costs: today's cost table.
+        lag_one: how alike neighbouring days are; None where that is to be seen on the judged ones.
     """
     spans = [span for span in SPANS if span <= len(looks)] or [1]
     each = level_of_each(level, tuple(spans))
@@ -412,7 +466,9 @@ def _gain(
         tested.insert(0, (0, [fresh], fresh_level))
     found = []
     for span, parts, its_level in tested:
-        pooled = _pooled([part.series[name] for part in parts], its_level) if len(parts) == max(1, span) else None
+        if len(parts) != max(1, span):
+            continue
+        pooled = _pooled([part.series[name] for part in parts], its_level, lag_one)
         if pooled is None:
             continue
         mean, interval = pooled
@@ -425,7 +481,9 @@ def _gain(
     best = max(found, key=lambda gain: gain.lower, default=None)
     if best is None or not costs:
         return best
-    return replace(best, profit=_profit_gain(name, looks, fresh_level, each, spans, length=length, costs=costs))
+    return replace(
+        best, profit=_profit_gain(name, looks, fresh_level, each, spans, length=length, costs=costs, lag_one=lag_one)
+    )
 
 
 def _profit_gain(
@@ -437,6 +495,7 @@ def _profit_gain(
     *,
     length: timedelta,
     costs: Mapping[str, float],
+    lag_one: float | None,
 ) -> ProfitGain | None:
     """The same in money; only looks that were made with this cost table count."""
     found = []
@@ -446,14 +505,14 @@ def _profit_gain(
         parts = [part for one in newest if (part := one.whole if span else one.newest) and name in part.profit]
         if len(parts) != max(1, span):
             continue
-        pooled = _pooled([part.profit[name] for part in parts], each if span else fresh_level)
+        pooled = _pooled([part.profit[name] for part in parts], each if span else fresh_level, lag_one)
         if pooled is not None:
             rows = sum(one.labelled or 0 for one in newest) / (max(1, span) * length / timedelta(days=1))
             found.append(ProfitGain(pooled[1].lower, pooled[0], rows))
     return max(found, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
 
 
-def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | None:
+def _pooled(parts: Sequence[Series], level: float, lag_one: float | None = None) -> tuple[float, Interval] | None:
     """The mean gain of several windows, the oldest first, and its interval at a one-sided level.
 
     Each window's sums are about its own mean. Days are taken about the mean of all: a lasting effect moves whole
@@ -479,7 +538,7 @@ def _pooled(parts: Sequence[Series], level: float) -> tuple[float, Interval] | N
         noise = sum(known) if len(known) == len(parts) else None
     if len(sums) < MIN_BLOCKS:
         return None
-    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level, at=at, noise=noise)
+    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level, at=at, noise=noise, lag_one=lag_one)
 
 
 def _series(judge: Metric, y: Array, before: Array, after: Array, blocks: Any, by: str) -> Series:

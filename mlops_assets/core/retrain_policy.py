@@ -50,7 +50,8 @@ class RetrainPolicy:
             task) starts a candidate, true by default; once for each definition.
         max_novelty: share of rows unlike those the champion was trained on (outside their joint support; 0.01 is
             usual) above which a candidate is started, off by default: what new rows are worth, the probe measures.
-        min_matured_labels: fewest new labels to train for, 500 by default; the first model needs as many.
+        min_matured_labels: fewest new labels to train for, 200 by default; the first model needs as many to be judged
+            on.
         min_gain: the price of a retraining, as a share of the champion's loss, 0.01 by default: it starts when the
             lower bound of the gain that the probe has measured exceeds it.
         price_money: the price in the money of `monitoring.costs`, none by default. Both prices must be exceeded: this
@@ -72,7 +73,7 @@ class RetrainPolicy:
     growth: float | None = 0.5
     definition_change: bool = True
     max_novelty: float | None = None
-    min_matured_labels: int = 500
+    min_matured_labels: int = 200
     min_gain: float = 0.01
     price_money: float | None = None
     price_horizon: timedelta = timedelta(days=30)

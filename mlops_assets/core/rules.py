@@ -100,7 +100,7 @@ def _agreed(
 ) -> Conclusion:
     """What is asked for, unless it is held back or a person has to agree."""
     if change == "retrain":
-        if held := held_back(evidence, policy, history, now):
+        if held := held_back(evidence, policy, history, now, is_measured=rule == "gain"):
             return "wait", held[0], (held[1], *reasons)
         reasons = (*reasons, f"{evidence.matured_labels:,} new labels are known.")
     if policy.mode == "propose":

@@ -149,8 +149,8 @@ class Plan:
 
     @property
     def gate_rows(self) -> int:
-        """Fewest rows to judge on: 100, less where there is little history."""
-        return max(30, min(100, self.labelled // 20))
+        """Fewest rows to judge on: 50, less where there is little history."""
+        return max(30, min(50, self.labelled // 20))
 
     @property
     def monitoring_window(self) -> str:

@@ -105,7 +105,8 @@ def score(
     all_rows = pd.concat([older, known], ignore_index=True)
     seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
     made, made_of, scores, models = challenger, fitted.frame, list[np.ndarray](), list[str]()
-    for part in fold_windows(gate, model.probe.folds, model.timezone):
+    windows = round((gate.end - gate.start) / model.retrain_policy.window)
+    for part in fold_windows(gate, max(model.probe.folds, windows), model.timezone):
         judged = rows[part.contains(rows[EVENT_TIME])]
         if judged.empty:
             # All its days lie in an excluded event.
@@ -128,8 +129,18 @@ def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndar
     return use.to_numpy()
 
 
-def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series) -> Comparison:
-    """The gate's comparison; the policy's rules on it, without those of what ships."""
+def compare(
+    platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series, *, lag_one: float | None = None
+) -> Comparison:
+    """The gate's comparison; the policy's rules on it, without those of what ships.
+
+    Args:
+        platform: of the home.
+        model: its settings.
+        scored: the gate's rows and the challenger's scores.
+        fit_labels: what guessing knows.
+        lag_one: how alike neighbouring days are, where the probe has measured it.
+    """
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
     blocks = blocks_of(model, rows)
@@ -141,7 +152,7 @@ def compare(platform: Platform, model: ModelSettings, scored: Scored, fit_labels
     opponent = base
     if known is not None:
         opponent = platform.registry.load(model.name, known.version).predict(rows)
-        against = _paired_or_why(model, y, opponent, scores, blocks)
+        against = _paired_or_why(model, y, opponent, scores, blocks, lag_one)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and known is not None:
         slices = paired_slices(
@@ -181,7 +192,7 @@ def slice_columns(model: ModelSettings, rows: pd.DataFrame) -> list[str]:
 
 
 def _paired_or_why(
-    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any
+    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any, lag_one: float | None = None
 ) -> Paired | CannotJudge:
     try:
         return paired(
@@ -192,6 +203,7 @@ def _paired_or_why(
             model.metric,
             confidence=model.gate.confidence,
             by=model.monitoring.performance.blocks,
+            lag_one=lag_one,
         )
     except CannotJudge as why:
         return why

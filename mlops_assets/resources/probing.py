@@ -36,6 +36,7 @@ from mlops_assets.core.probe import (
     changed_on,
     daily_losses,
     hardly_more,
+    judged_windows,
     look,
     newest_days,
     shift_of,
@@ -193,25 +194,41 @@ class Plan:
 
     Attributes:
         window: `training.window`, settled.
-        judged: the newest days, where the gain was found there; None: the gate's own window.
+        judged: what the probe has looked at and the gate is to judge; None: the gate's own window.
+        is_newest: whether those are the newest days of a window.
+        lag_one: how alike neighbouring days are (`Probed.lag_one`).
     """
 
     window: str
     judged: Window | None = None
+    is_newest: bool = False
+    lag_one: float | None = None
 
 
 def plan(platform: Platform, model: ModelSettings) -> Plan:
-    """`training.window`; where that is `auto`, the calendar that leads in the looks so far, judged where it gained."""
-    if model.training.window != "auto":
-        return Plan(model.training.window)
-    found = probed(platform, model, platform.registry.champion(model.name))
-    if found is None:
-        return Plan("expanding")
-    gain, judged = found.refit, None
-    looks = [one for one in read_looks(platform, model.name) if one.newest and one.champion]
-    if gain is not None and gain.windows == 0 and gain.lower > model.retrain.min_gain and looks and looks[-1].newest:
-        judged = Window(looks[-1].newest.start, looks[-1].end)
-    return Plan(_settled(model, Calendar.parse(Candidate.parse(found.leader).of)), judged)
+    """How to train and to judge now: by the calendar that leads (`training.window: auto`), on what was looked at.
+
+    The gate judges on the newest days where the gain was found there, else on as many windows as the probe adds up.
+    """
+    champion = platform.registry.champion(model.name)
+    found = probed(platform, model, champion)
+    is_auto = model.training.window == "auto"
+    if found is None or champion is None:
+        return Plan("expanding" if is_auto else model.training.window)
+    window = _settled(model, Calendar.parse(Candidate.parse(found.leader).of)) if is_auto else model.training.window
+    looks = [one for one in read_looks(platform, model.name) if one.champion == str(champion.version)]
+    count = judged_windows(found, model.retrain.min_gain)
+    newest = looks[-1]
+    if count:
+        days = Window(looks[-min(count, len(looks))].whole.start, newest.end).days(model.timezone)
+        start = max(midnight(days[0], model.timezone), _since(champion))
+        first = start.astimezone(model.zone).date()
+        begin = midnight(first, model.timezone)
+        judged = Window(begin if begin >= start else midnight(first + timedelta(days=1), model.timezone), newest.end)
+    elif newest.newest is not None:
+        judged = Window(newest.newest.start, newest.end)
+    is_long = judged.end - judged.start >= parse_duration(model.gate.window)
+    return Plan(window, judged if is_long or not count else None, not count, found.lag_one)
 
 
 def _settled(model: ModelSettings, calendar: Calendar) -> str:

@@ -67,14 +67,17 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     window = _from_the_end(planned, gate, model)
     data = _data(platform, model, window)
     training = (
-        data.training_set(known_by=now, before=gate.start) if planned.judged else data.training_set(known_by=gate.start)
+        data.training_set(known_by=now, before=gate.start)
+        if planned.is_newest
+        else data.training_set(known_by=gate.start)
     )
     record = {
         "as_of": now.isoformat(),
         "window": window,
         "gate_start": gate.start.isoformat(),
         "gate_end": gate.end.isoformat(),
-        "newest_days": planned.judged is not None,
+        "newest_days": planned.is_newest,
+        "lag_one": planned.lag_one,
         "sha256": training.sha256,
         "known_by": training.known_by.isoformat(),
         "rows": len(training.frame),
@@ -89,13 +92,13 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
 
 
 def _from_the_end(planned: Plan, gate: Window, model: ModelSettings) -> str:
-    """The training window; a rolling one that the probe chose is counted back from the end of the gate's rows.
+    """The training window; where newest days are judged, a rolling one is counted back from their end.
 
     So the newest window is the one that is judged, its rows from before the judged ones are fitted on, and what ships
     is fitted on the same window.
     """
     length = TrainingWindow.parse(planned.window).length
-    if model.training.window != "auto" or not planned.window.startswith("rolling") or length is None:
+    if not planned.is_newest or not planned.window.startswith("rolling") or length is None:
         return planned.window
     start = gate.end - length
     return f"since: {start.astimezone(model.zone).date()}" if start < gate.start else planned.window
@@ -199,7 +202,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
     whole = bool(prepared.get("newest_days"))
     scored = score(data, challenger, fit_rows, gate, as_of=as_of, whole=whole)
     rows, scores = scored.rows, scored.scores
-    first = compare(platform, model, scored, fit_rows.frame[LABEL])
+    first = compare(platform, model, scored, fit_rows.frame[LABEL], lag_one=prepared.get("lag_one"))
     shipped, shipped_rows, twin = None, None, None
     if first.verdict.promote:
         shipped, shipped_rows = (
