@@ -70,7 +70,9 @@ LIMITS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
 MIN_STRETCH = 14
 """Fewest days of a stretch that memory is measured on."""
 MARGIN = 0.35
-MOST = 0.95
+"""Standard errors by which a measured correlation is taken to be larger."""
+ALMOST = 0.95
+"""Largest correlation, and largest share of the days' variance that their mean has."""
 
 
 def memory(sums: Array, at: Array) -> float:
@@ -178,9 +180,9 @@ def remembered(days: int, lag_one: float) -> float:
         lag_one: by `measured`.
     """
     lags = np.arange(1, days)
-    alike = min(max(lag_one, 0.0), MOST) * LONGEST ** (lags - 1.0)
+    alike = min(max(lag_one, 0.0), ALMOST) * LONGEST ** (lags - 1.0)
     mean = 1.0 + 2.0 * float(np.sum((1.0 - lags / days) * alike))
-    own = max((1.0 - min(mean / days, MOST)) / (1.0 - 1.0 / days), 1.0 - MOST)
+    own = max((1.0 - min(mean / days, ALMOST)) / (1.0 - 1.0 / days), 1.0 - ALMOST)
     return max(1.0, math.sqrt(mean / own))
 
 
