@@ -13,7 +13,7 @@ t being Student's quantile at the rule's level. So P(fires | d) = E_s Phi((d - m
 over s taken at equally likely values of s; without a floor this is the noncentral t distribution (Cohen 1988). The
 smallest decay seen is the d at which it is 0.95. `performance_holds` has floor = max_drop times the reference,
 bar = 0 and t at 0.975; the probe has bar = the price of a training and t at each span's level (`nested`), times the
-factor by which independent days are widened by chance (`memory`).
+factor by which the memory of days widens the interval at present (`memory`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.judging import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile
-from mlops_assets.core.looks import Series
-from mlops_assets.core.memory import of_independent
+from mlops_assets.core.memory import remembered
 from mlops_assets.core.metrics import Metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance_policy import PerformancePolicy
-from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, leading
+from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, leading, memory_of_days
 from mlops_assets.core.probe_policy import ProbePolicy
 
 POWER = 0.95
@@ -127,7 +126,7 @@ def smallest_seen(
     floor: float = -math.inf,
     bar: float = -math.inf,
     level: float = 0.025,
-    widened: Array | None = None,
+    widened: float = 1.0,
 ) -> float:
     """The true drop at which the estimate is over `floor` and surely over `bar` with 95 % probability.
 
@@ -137,8 +136,7 @@ def smallest_seen(
         floor: what the estimate must be over.
         bar: what the estimate's lower bound must be over.
         level: one-sided level of that bound.
-        widened: factors by which the memory of days widens the interval, `STEPS` equally likely ones in any order that
-            knows nothing of the standard errors; None where it doesn't.
+        widened: factor by which the memory of days widens the interval.
     """
     from scipy.optimize import brentq
     from scipy.special import gammaincinv, ndtr
@@ -147,8 +145,7 @@ def smallest_seen(
         limits = np.array([floor])
     else:
         ranks = (np.arange(STEPS) + 0.5) / STEPS
-        spread = np.sqrt(2.0 * gammaincinv(df / 2.0, ranks) / df)
-        spread = spread if widened is None else spread * widened
+        spread = widened * np.sqrt(2.0 * gammaincinv(df / 2.0, ranks) / df)
         limits = np.maximum(floor, bar + t_quantile(1.0 - level, df) * se * spread)
     if se == 0.0:
         return float(limits.max())
@@ -219,7 +216,7 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
     noise = Noise.of([Part(s.gain, np.asarray(s.sums), np.asarray(s.sizes)) for s in series])
     loss = float(np.average([one.whole.loss[KEEP] for one in looks], weights=[one.whole.rows for one in looks]))
     level = level_of_each(SHARES["windows"] * policy.level_of(made + 1), SPANS)
-    by_day, share = not series[-1].blocks, _day_share(series, noise)
+    lag_one = memory_of_days(looks, lead, policy)
     found = []
     for windows in SPANS:
         se, df = noise.over(windows)
@@ -228,18 +225,10 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
             found.append(Seen("probe", windows, labels, days, None, None, why))
             continue
-        widened = of_independent(days, level=level, day_share=share, count=STEPS) if by_day else None
+        widened = 1.0 if lag_one is None else remembered(days, lag_one)
         drop = smallest_seen(se, df, bar=price * loss, level=level, widened=widened)
         found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
     return found
-
-
-def _day_share(series: Sequence[Series], noise: Noise) -> float | None:
-    """Share of a window's variance that is not the rows' own noise; None where that was not noted."""
-    known = [one.noise for one in series if one.noise is not None]
-    if len(known) < len(series) or noise.se == 0.0:
-        return None
-    return 1.0 - sum(known) / len(known) / (noise.se * noise.rows) ** 2
 
 
 def sentence(seen: Sequence[Seen], metric: str) -> str:

@@ -45,9 +45,9 @@ def test_better_passes_and_fails_by_the_lower_bound() -> None:
 
 
 def test_nothing_yet_is_said_with_the_remedy_and_promotes_nothing() -> None:
-    few = verdict(GatePolicy(), comparison(n=99))
+    few = verdict(GatePolicy(), comparison(n=49))
     assert (few.promote, few.judged) == (False, False)
-    assert "99 labelled rows and 100 are needed. Wait" in few.reason
+    assert "49 labelled rows and 50 are needed. Wait" in few.reason
     none = verdict(GatePolicy(), CannotJudge("the window has one class", "Widen the window"))
     assert (none.promote, none.judged) == (False, False)
     assert "Widen the window" in none.reason

@@ -189,8 +189,10 @@ def test_the_budget_counts_the_last_30_days() -> None:
 
 
 def test_too_few_new_labels_wait() -> None:
-    assert act(replace(BREACH, matured_labels=499)) == ("wait", "labels")
-    assert act(replace(BREACH, matured_labels=500)) == ("retrain", "drift")
+    assert act(replace(BREACH, matured_labels=199)) == ("wait", "labels")
+    assert act(replace(BREACH, matured_labels=200)) == ("retrain", "drift")
+    # What the probe has measured, it had the labels for.
+    assert act(replace(BREACH, matured_labels=199, probe=probe(0.05))) == ("retrain", "gain")
 
 
 def probe(lower: float, mean: float | None = None, revert: float | None = None) -> Probed:
@@ -320,11 +322,11 @@ def test_growth_of_the_labels_starts_a_candidate_once() -> None:
 
 
 def test_the_first_model_comes_as_soon_as_there_are_labels() -> None:
-    new = Evidence(model="m", window=None, matured_labels=499)
+    new = Evidence(model="m", window=None, matured_labels=199)
     assert act(new) == ("wait", "labels")
-    assert act(replace(new, matured_labels=500)) == ("retrain", "first_model")
-    assert act(replace(new, matured_labels=500), history=quiet(1)) == ("wait", "cooldown")
-    assert act(replace(new, matured_labels=500, data_ok=False))[0] == "quarantine"
+    assert act(replace(new, matured_labels=200)) == ("retrain", "first_model")
+    assert act(replace(new, matured_labels=200), history=quiet(1)) == ("wait", "cooldown")
+    assert act(replace(new, matured_labels=200, data_ok=False))[0] == "quarantine"
 
 
 # --- records -----------------------------------------------------------------------------------------------

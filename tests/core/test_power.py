@@ -128,16 +128,19 @@ def looks_with(gain: float, rng: np.random.Generator, windows: int, *, days: int
 @pytest.mark.parametrize("windows", [1, 2, 4])
 def test_at_the_stated_gain_the_probe_is_sure_in_95_percent(windows: int) -> None:
     policy, price, rng = ProbePolicy(), 0.01, np.random.default_rng(3)
-    seen = probe_power(looks_with(0.0, rng, 60), policy, price=price)
+    known = looks_with(0.0, rng, 60)
+    seen = probe_power(known, policy, price=price)
     stated = next(one.share for one in seen if one.windows == windows)
     assert stated is not None
     # The span alone, at its own level: other spans can only add to what is seen.
     share = SHARES["windows"]
     alone = replace(policy, level=level_of_each(share * policy.level, SPANS) / share)
+    # How long days remember is known from the same windows, under another champion.
+    before = [replace(one, champion="0", end=one.end - timedelta(days=9_999)) for one in known[-12:]]
     sure = 0
     for _ in range(RUNS):
         (look,) = looks_with(stated, rng, 1, days=28 * windows)
-        found = add_up([look], alone, champion="1", since=START, length=timedelta(days=28))
+        found = add_up([*before, look], alone, champion="1", since=START, length=timedelta(days=28))
         sure += found.refit is not None and found.refit.lower > price
     assert sure / RUNS == pytest.approx(0.95, abs=0.02)
 

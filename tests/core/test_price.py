@@ -11,7 +11,7 @@ from scipy import stats
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.looks import Gain, Look, Probed, ProfitGain
-from mlops_assets.core.memory import widening
+from mlops_assets.core.memory import remembered
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.policy import Evidence, History, RetrainPolicy, decide
 from mlops_assets.core.price import exceeds_price, worth
@@ -61,9 +61,11 @@ def test_the_gain_in_money_is_the_block_t_bound_of_the_profit() -> None:
     bounds = {}
     for name, fresh in (("windows", False), ("newest", True)):
         one = looked(fresh=fresh)
-        found = added([one]).refit
+        found_all = added([one])
+        found = found_all.refit
         assert found is not None
         assert found.profit is not None
+        assert found_all.lag_one is not None
         part = one.newest if fresh else one.whole
         assert part is not None
         series = part.profit["refit:expanding"]
@@ -73,9 +75,7 @@ def test_the_gain_in_money_is_the_block_t_bound_of_the_profit() -> None:
         days, level = len(daily), POLICY.level * SHARES[name]
         assert days == (8 if fresh else 14)
         low = stats.t.interval(1 - 2 * level, days - 1, daily.mean(), stats.sem(daily))[0]
-        about = daily - daily.mean()
-        day_share = 1.0 - series.noise / 100**2 / (days / (days - 1) * float(about @ about))
-        factor = widening(about, np.arange(float(days)), days=days, level=level, day_share=day_share)
+        factor = remembered(days, found_all.lag_one)
         bounds[name] = pytest.approx(daily.mean() - factor * (daily.mean() - low)), pytest.approx(daily.mean())
         # 2,800 labelled rows in fourteen days, of which half were judged.
         assert found.profit.rows_per_day == pytest.approx(200.0)

@@ -21,7 +21,6 @@ from scipy import stats
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.looks import Part, ProfitGain
-from mlops_assets.core.memory import widening
 from mlops_assets.core.metrics import metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.probe import (
@@ -462,12 +461,8 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_lev
 
 def test_a_loud_change_is_sure_on_the_newest_days_at_their_share() -> None:
     found = refit_of([seen(0.0, fresh=0.4)], ProbePolicy(level=0.01))
-    # At so strict a level even ten days that alternate are widened a little, for the memory that they may hide.
-    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=0.01 * SHARES["newest"])
-    assert 1.0 < factor < 1.1
-    assert found.lower == pytest.approx(
-        0.4 - factor * stats.t.ppf(1 - 0.01 * SHARES["newest"], 9) * error(noise=0.01, days=10)
-    )
+    # Days that alternate remember nothing: the textbook interval.
+    assert found.lower == pytest.approx(0.4 - stats.t.ppf(1 - 0.01 * SHARES["newest"], 9) * error(noise=0.01, days=10))
     assert (found.mean, found.windows, found.rows, found.days) == (0.4, 0, 100, 10)
     assert found.since == (WINDOW.end - 10 * DAY).isoformat()
     assert "in the newest days (surely at least" in found.told
@@ -593,8 +588,7 @@ def test_the_gain_in_money_is_that_of_the_stretch_which_surely_earns_most() -> N
     assert window.lower == pytest.approx(3.0 - stats.t.ppf(1 - OF_WINDOWS, 27) * error(noise=0.01, days=28))
     newest = profit([earning(1.0, 3.0)])
     assert newest is not None
-    factor = widening(np.tile([1.0, -1.0], 5), np.arange(10.0), days=10, level=OF_NEWEST)
-    assert newest.lower == pytest.approx(3.0 - factor * stats.t.ppf(1 - OF_NEWEST, 9) * error(noise=0.01, days=10))
+    assert newest.lower == pytest.approx(3.0 - stats.t.ppf(1 - OF_NEWEST, 9) * error(noise=0.01, days=10))
     both = profit([earning(3.0, 1.0), earning(3.0, 1.0, week=1)])
     assert both is not None
     assert (both.mean, both.rows_per_day) == (3.0, 20.0)  # 1,120 labelled rows in 56 days
