@@ -14,7 +14,7 @@ from mlops_assets.core.policy import Decision
 from mlops_assets.core.probe import Gain, Probed
 from mlops_assets.resources.evidence import consider, gather, keep
 from mlops_assets.resources.probe_report import told
-from mlops_assets.resources.probing import Plan, plan, probe, probed, read_looks
+from mlops_assets.resources.probing import plan, probe, probed, read_looks
 from mlops_assets.resources.reverting import finish_revert, revert
 from mlops_assets.resources.training_steps import prepare
 from tests.real_slice import World
@@ -92,7 +92,10 @@ def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
     assert planned.window == wanted[looked.probed.leader]
     assert prepare(platform, model)["window"] == wanted[looked.probed.leader]
     fixed = model.model_copy(update={"training": replace(model.training, window="rolling: 20d")})
-    assert plan(platform, fixed) == Plan("rolling: 20d")
+    # What is agreed is trained on, and the gate judges what the probe has looked at.
+    assert plan(platform, fixed) == replace(planned, window="rolling: 20d")
+    assert planned.judged is None or planned.judged.end == looked.looks[-1].end
+    assert planned.lag_one == looked.probed.lag_one
 
 
 def test_without_a_champion_nothing_is_looked_at(new_world) -> None:
