@@ -149,7 +149,8 @@ class GateSpec(GatePolicy):
     Attributes:
         preset: what `rule` and `min_gain` are where they are left out: `better` (default), `f1_2_percent`,
             `accuracy_1_point` or `rmse_5_percent`, each for the metric that it names.
-        window: length of the newest matured window that champion and challenger are both judged on.
+        window: length of the newest matured window that champion and challenger are both judged on; more where the
+            probe has looked at more, and the newest days where it found the gain there.
         ship: `refit` (default): what is promoted is the same recipe fitted on all rows known now; `judged`: the
             very model that was judged, without the newest rows.
     """

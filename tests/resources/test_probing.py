@@ -14,7 +14,7 @@ from mlops_assets.core.policy import Decision
 from mlops_assets.core.probe import Gain, Probed
 from mlops_assets.resources.evidence import consider, gather, keep
 from mlops_assets.resources.probe_report import told
-from mlops_assets.resources.probing import plan, probe, probed, read_looks
+from mlops_assets.resources.probing import Plan, plan, probe, probed, read_looks
 from mlops_assets.resources.reverting import finish_revert, revert
 from mlops_assets.resources.training_steps import prepare
 from tests.real_slice import World
