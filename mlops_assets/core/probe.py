@@ -71,6 +71,8 @@ SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
 SHARES = {"newest": 0.4, "windows": 0.4, "back": 0.2}
 """Of the level: the leader on the newest days, the leader over windows, and all versions to go back to."""
+CHOSEN = 2.0
+"""What a leader's level is divided by where others than the first were chosen from."""
 NEW_SHARE = 0.01
 """Share of new rows below which a model stands for its own refit."""
 KEEP = "keep"
@@ -368,7 +370,9 @@ def add_up(
     lag_one = memory_of_days(by_window(ordered), lead, policy)
     money: Any = {"length": length, "costs": costs or {}, "lag_one": lag_one}
     level = policy.level_of(len(mine))
-    refit = _gain(lead, mine, level * SHARES["newest"], level * SHARES["windows"], **money)
+    # Who leads is chosen on these looks too: where it is not the first, the choice has a price.
+    own = level if lead == policy.candidates[0] else level / CHOSEN
+    refit = _gain(lead, mine, own * SHARES["newest"], own * SHARES["windows"], **money)
     versions = [name for name in mine[-1].whole.series if Candidate.parse(name).action == "revert"]
     back = level * SHARES["back"] / (2 * max(1, len(versions)))
     reverts = [gain for name in versions if (gain := _gain(name, mine, back, back, **money))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.sandwich_covariance import S_hac_simple
 
 from mlops_assets.core.comparison import Paired, paired
@@ -21,8 +22,10 @@ from mlops_assets.core.memory import (
     MOST,
     MOST_OF_FEW,
     limit,
+    measured,
     memory,
     of_independent,
+    remembered,
     widening,
 )
 
@@ -157,3 +160,37 @@ def test_the_gate_says_that_memory_widens_the_interval() -> None:
     result = Paired("roc_auc", 0.02, 0.01, 0.03, 0.005, 29.0, 3_000, 30, 0.70, 0.72, 0.95, widened=1.42, largest=0.03)
     told = verdict(GatePolicy(), result).reason
     assert "3,000 rows on 30 days, 1.4 times as wide because days resemble the day before); needed" in told
+
+
+# ---------------------------------------- measured on more days than are judged
+
+
+def _remembering(rng: np.random.Generator, days: int, rho: float) -> np.ndarray:
+    values = rng.normal(size=days)
+    for day in range(1, days):
+        values[day] = rho * values[day - 1] + np.sqrt(1 - rho**2) * values[day]
+    return values
+
+
+@pytest.mark.parametrize(("rho", "most"), [(0.0, 0.035), (0.5, 0.035), (0.7, 0.045)])
+def test_ten_days_hold_their_level_by_the_memory_of_two_windows(rho: float, most: float) -> None:
+    rng, lucky, lives = np.random.default_rng(11), 0, 2_000
+    for _ in range(lives):
+        values = _remembering(rng, 56, rho)
+        lag_one = measured([values[:28], values[28:]])
+        assert lag_one is not None
+        newest = values[-10:]
+        error = remembered(10, lag_one) * newest.std(ddof=1) / np.sqrt(10)
+        lucky += newest.mean() > stats.t.ppf(0.975, 9) * error
+    assert lucky / lives <= most
+
+
+def test_a_gain_that_grows_is_no_memory_and_few_days_say_nothing() -> None:
+    rng = np.random.default_rng(12)
+    noise = rng.normal(size=56)
+    grown = noise + np.arange(56.0)
+    assert measured([grown[:28], grown[28:]]) == pytest.approx(measured([noise[:28], noise[28:]]))
+    assert measured([noise[:13]]) is None
+    assert remembered(10, -0.5) == 1.0
+    # By hand, for two days' correlation r: the mean's variance is (1 + r) / 2 of one day's, the spread's (1 - r).
+    assert remembered(2, 0.5) == pytest.approx(np.sqrt(1.5 / ((1 - 1.5 / 2) / 0.5)))
