@@ -42,6 +42,8 @@ window, with less chance in them than 100,000 labels have.
 - Worlds of one seed are one world until something changes, so that one unlucky promotion before that counts in most
   scenarios: shares of promotions rest on fewer chances than they have promotions.
 - Lucky promotions of equal models: [README.md](README.md#equal-models-in-the-gate).
+- Worlds whose relation breaks, with the calendars and a small policy of fifteen lines beside the platform:
+  [breaks.md](breaks.md).
 """
 
 
