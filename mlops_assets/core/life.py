@@ -34,6 +34,7 @@ from mlops_assets.core.probe import (
     add_up,
     changed_on,
     daily_losses,
+    fitted_since,
     fold_windows,
     judged_windows,
     look,
@@ -226,7 +227,7 @@ class _Life:
                 daily = daily_losses(y, kept, self.days[judged], self.policy.metric)
                 level = self.policy.probe.change_level
                 day = changed_on(own, daily, level) if level else None
-                refits = (*refits, f"since:{day}") if day else refits
+                refits = (*refits, *fitted_since(day, newest))
             whole = self._scored(refits, judged, window, window, now)
             fresh = self._scored(refits, judged, newest, window, now)
             back = self._kept_scores(judged, champion) if champion is not None else {}

@@ -207,6 +207,20 @@ def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
     return f"refit:{min(counts, key=lambda count: abs(count - windows))}"
 
 
+def fitted_since(day: date | None, newest: Window) -> tuple[str, ...]:
+    """The calendar that begins with a change, where as many days lie between it and the newest days as these are.
+
+    A refit on fewer knows what has changed and little else.
+
+    Args:
+        day: of the change; None without one.
+        newest: the newest days.
+    """
+    if day is None or day > (newest.start - (newest.end - newest.start)).date():
+        return ()
+    return (f"since:{day}",)
+
+
 def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
     """The day on which the champion's own loss rose, in the newest windows of its life; None where it surely did not.
 

@@ -146,7 +146,8 @@ def compare(
     blocks = blocks_of(model, rows)
     known = platform.registry.champion(model.name)
     base = against_baseline(fit_labels, len(rows), model.task)
-    baseline = _paired_or_why(model, y, base, scores, blocks)
+    # Guessing is one score for all: a model that beats it on few days does not do so by a week of weather.
+    baseline = _paired_or_why(model, y, base, scores, blocks, 0.0)
     against: Paired | CannotJudge | None = None
     slices: dict[str, Paired | CannotJudge] = {}
     opponent = base

@@ -35,6 +35,7 @@ from mlops_assets.core.probe import (
     add_up,
     changed_on,
     daily_losses,
+    fitted_since,
     hardly_more,
     judged_windows,
     look,
@@ -319,7 +320,7 @@ def _look(
         daily = daily_losses(y, scores, days, model.metric)
         level = model.probe.change_level
         day = changed_on(own, daily, level) if level else None
-        refits = (*refits, f"since:{day}") if day else refits
+        refits = (*refits, *fitted_since(day, newest))
         for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
             back[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
     whole, fresh, twin = scorer.scores(judged, refits, {"whole": window, "newest": newest}, end=window.end)

@@ -36,6 +36,7 @@ from mlops_assets.core.probe import (
     changed_on,
     daily_losses,
     expectations,
+    fitted_since,
     fold_windows,
     hardly_more,
     leading,
@@ -442,6 +443,13 @@ def test_no_rows_is_no_number() -> None:
     times = pd.DatetimeIndex([], tz="UTC")
     with pytest.raises(CannotJudge, match="no labelled rows"):
         looked({"refit:1": empty}, {}, empty, y=empty, times=times, blocks=np.empty(0, dtype=int))
+
+
+def test_a_refit_since_a_change_needs_as_many_days_as_are_judged() -> None:
+    newest = Window(START + timedelta(days=18), START + timedelta(days=28))
+    assert fitted_since((START + timedelta(days=8)).date(), newest) == ("since:2024-03-09",)
+    assert fitted_since((START + timedelta(days=9)).date(), newest) == ()
+    assert fitted_since(None, newest) == ()
 
 
 # ---------------------------------------- adding up

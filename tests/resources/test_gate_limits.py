@@ -43,7 +43,7 @@ def test_every_limit_is_in_the_verdict_on_the_materialization_and_on_the_card(dr
     assert {name: rules[name]["limit"] for name in wanted} == wanted
     assert all(rules[name]["passed"] and rules[name]["value"] > 0 for name in wanted if name != "calibration_not_worse")
     assert rules["same_season_holds"]["passed"]
-    assert "has 0 labelled rows and 100 are needed" in rules["same_season_holds"]["sentence"]
+    assert "has 0 labelled rows and 50 are needed" in rules["same_season_holds"]["sentence"]
     version = world.platform.record("flight_delay", "evaluation")["version"]
     card = card_file(world.platform.lake, "flight_delay", version).with_suffix(".md").read_text()
     (event,) = world.instance.fetch_materializations(dg.AssetKey(["flight_delay", "evaluation"]), limit=1).records
@@ -192,7 +192,10 @@ def test_without_groups_the_report_is_as_it_was(drifting: World) -> None:
     from mlops_assets.components.monitoring_assets import build_monitoring_assets
 
     reports = {asset.keys.__iter__().__next__().path[-1]: asset for asset in build_monitoring_assets(drifting.model)}
-    assert {spec.name for spec in reports["performance_report"].check_specs} == {"performance_holds"}
+    assert {spec.name for spec in reports["performance_report"].check_specs} == {
+        "performance_holds",
+        "not_worse_than_guessing",
+    }
     named = drifting.with_settings(monitoring={"fairness": GROUPS}).model
     checks = {spec.name for asset in build_monitoring_assets(named) for spec in asset.check_specs}
     assert "fairness_holds" in checks
