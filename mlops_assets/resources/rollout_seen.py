@@ -212,6 +212,8 @@ def on_labels(
             model.metric,
             confidence=confidence_of_look(model.gate.confidence, looked - MIN_BLOCKS + 1),
             by=model.monitoring.performance.blocks,
+            # A guardrail rather stops a candidate too soon than too late: days are taken as independent.
+            lag_one=0.0,
         )
     except CannotJudge as why:
         found = why
