@@ -162,7 +162,7 @@ def test_an_answer_holds_while_what_was_asked_does() -> None:
 def test_proposals_obey_what_holds_back_and_requests_need_no_approval() -> None:
     both = replace(PROPOSE, quiet_hours=QUIET.quiet_hours)
     assert act(evidence(snoozed=held(NOW + HOUR)), PROPOSE) == ("wait", "snoozed")
-    assert act(evidence(matured_labels=3), PROPOSE) == ("wait", "labels")
+    assert act(Evidence("m", None, matured_labels=3), PROPOSE) == ("wait", "labels")
     assert act(evidence(request="now"), PROPOSE) == ("retrain", "request")
     assert act(evidence(probe=found(0.0)), PROPOSE) == ("wait", "nothing")
     assert act(Evidence("m", None, matured_labels=900), PROPOSE) == ("propose_retrain", "first_model")
