@@ -95,7 +95,7 @@ def test_what_turns_round_and_back_is_followed_there_and_back(task: str, seed: i
 @pytest.mark.parametrize(("task", "seed"), WORLDS)
 def test_where_nothing_changes_next_to_nothing_is_done(task: str, seed: int) -> None:
     found = lived("nothing changes", task, seed)
-    assert len(found.replaced) <= 1
+    assert len(found.replaced) <= 2
     assert found.ours.sum() <= 1.005 * found.never.sum()
     assert found.loses(FIRST) <= 1.01
 
