@@ -7,16 +7,18 @@ What lives here: figures of one strategy in one world. What does not: lives (`li
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
+from mlops_assets.core.calendars import Calendar
 from mlops_assets.core.comparison import paired
 from mlops_assets.core.judging import Interval, sums_interval
+from mlops_assets.core.life import SEED
 from mlops_assets.core.life_story import Life, Period
 from mlops_assets.core.probe import Candidate
 from mlops_assets.core.tuning import TrainingSettings
-from mlops_assets.core.windows import Window
+from mlops_assets.core.windows import Window, microseconds
 from tests.scenarios.lives import ALWAYS, NEVER, PLATFORM, RIVALS, Outcome
 from tests.scenarios.worlds import CHANGE, COUNT, FIRST, World
 
@@ -74,17 +76,26 @@ def training_rows(world: World, number: int, of: str, *, usable: np.ndarray | No
     Args:
         world: the world.
         number: of the window.
-        of: `expanding`, or how many newest windows.
+        of: the calendar.
         usable: windows that may be fitted on, by number; by default all.
     """
     now: Window = world.windows[number]
     use = np.asarray(world.rows.known < now.end)
     if usable is not None:
         use &= np.repeat(usable, world.labels)
-    if of != "expanding" and use.any():
-        use &= np.asarray(
-            world.rows.times > world.rows.times[np.flatnonzero(use)[-1]] - int(of) * (now.end - now.start)
-        )
+    if not use.any():
+        return np.flatnonzero(use)
+    end = world.rows.times[np.flatnonzero(use)[-1]].to_pydatetime() + timedelta(microseconds=1)
+    calendar, length = Calendar.parse(of), now.end - now.start
+    start = calendar.start(before=end, end=end, length=length, timezone="UTC")
+    times = world.rows.times.as_unit("us").asi8
+    use &= calendar.chosen(
+        times,
+        np.random.default_rng(SEED).random(len(times)),
+        start=None if start is None else microseconds(start),
+        before=microseconds(end),
+        length=length // timedelta(microseconds=1),
+    )
     return np.flatnonzero(use)
 
 
