@@ -217,19 +217,16 @@ def plan(platform: Platform, model: ModelSettings) -> Plan:
     if found is None or champion is None:
         return Plan("expanding" if is_auto else model.training.window)
     window = _settled(model, Calendar.parse(Candidate.parse(found.leader).of)) if is_auto else model.training.window
-    looks = [one for one in read_looks(platform, model.name) if one.champion == str(champion.version)]
-    count = judged_windows(found, model.retrain.min_gain)
-    newest = looks[-1]
-    if count:
-        days = Window(looks[-min(count, len(looks))].whole.start, newest.end).days(model.timezone)
-        start = max(midnight(days[0], model.timezone), _since(champion))
-        first = start.astimezone(model.zone).date()
-        begin = midnight(first, model.timezone)
-        judged = Window(begin if begin >= start else midnight(first + timedelta(days=1), model.timezone), newest.end)
-    elif newest.newest is not None:
-        judged = Window(newest.newest.start, newest.end)
+    # The looks that were added up. Almost none of their labels were known when the champion was fitted, however late.
+    since, version = _in_production_since(platform, model, champion), str(champion.version)
+    every = read_looks(platform, model.name)
+    looks = [one for one in every if one.champion == version and one.at > since and _counts(model, one)]
+    count, newest = judged_windows(found, model.retrain.min_gain), looks[-1]
+    if count == 0 and newest.newest is not None:
+        return Plan(window, Window(newest.newest.start, newest.end), True, found.lag_one)
+    judged = Window(looks[-min(max(count, 1), len(looks))].whole.start, newest.end)
     is_long = judged.end - judged.start >= parse_duration(model.gate.window)
-    return Plan(window, judged if is_long or not count else None, not count, found.lag_one)
+    return Plan(window, judged if is_long else None, False, found.lag_one)
 
 
 def _settled(model: ModelSettings, calendar: Calendar) -> str:
