@@ -98,6 +98,27 @@ def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
     assert planned.lag_one == looked.probed.lag_one
 
 
+def test_a_stretch_from_before_the_champions_clock_is_judged_as_it_was_looked_at(
+    quick: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels that come later than a window is long: what is known now happened before the champion was fitted."""
+    from mlops_assets.resources import probing
+
+    probe(quick.platform, quick.model)
+    late = timedelta(days=90)
+    looks = [
+        replace(one, end=one.end - late, whole=replace(one.whole, start=one.whole.start - late))
+        for one in read_looks(quick.platform, quick.model.name)
+        if one.champion
+    ]
+    monkeypatch.setattr(probing, "read_looks", lambda *_: looks)
+    model = quick.model.model_copy(update={"gate": replace(quick.model.gate, window="7d")})
+    planned = plan(quick.platform, model)
+    assert planned.judged is not None
+    assert planned.judged.end == looks[-1].end
+    assert planned.judged.start in {one.whole.start for one in looks}
+
+
 def test_without_a_champion_nothing_is_looked_at(new_world) -> None:
     world = new_world()
     assert probe(world.platform, world.model) is None
