@@ -29,6 +29,8 @@ from mlops_assets.core.looks import Probed
 from mlops_assets.core.matrix import CannotTrain
 from mlops_assets.core.policy import Decision, Evidence, History, decide
 from mlops_assets.core.probe import (
+    MIN_FIT,
+    RECORD,
     Candidate,
     Look,
     add_up,
@@ -46,10 +48,6 @@ from mlops_assets.core.windows import Window, local_days, microseconds
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
-RECORD = 3
-"""Windows before the first champion's first one in which candidates are held against each other."""
-MIN_FIT = 20
-"""Fewest rows that a candidate is fitted on."""
 SEED = 13
 
 

@@ -29,6 +29,8 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.model import Model, Recipe, fit
 from mlops_assets.core.probe import (
+    MIN_FIT,
+    RECORD,
     Candidate,
     Look,
     Probed,
@@ -63,12 +65,8 @@ from mlops_assets.resources.registry import ModelVersion
 TRAINING_WINDOW = "training_window"
 """Tag of a version: the window of its training rows."""
 TWIN = "twin"
-RECORD = 3
-"""Windows before a first champion's first one in which candidates are held against each other, to know their record."""
 RECORD_ROWS = 10_000
 """Most rows of a fit for that record: it compares candidates with each other, and is made once."""
-MIN_FIT = 100
-"""Fewest rows that a candidate is fitted on."""
 REVERTIBLE = 2
 """Versions besides the champion that stay loadable, and are looked at."""
 
@@ -448,7 +446,7 @@ class _Refits:
         fit_rows = features.iloc[place[where]]
         followed = family_called(self.recipe.family).cheaper(self.recipe) if self.twin else self.recipe
         try:
-            made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), min_rows=MIN_FIT, base=self.kept)
+            made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), base=self.kept)
         except CannotTrain:
             # One class only, say: this candidate has no say here.
             return None
