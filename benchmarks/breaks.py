@@ -50,6 +50,9 @@ DELAYS = (0, 30, 75)
 WHOLE = {"flip in mid-window": 1, "flip over two windows": 2}
 """Windows after the first changed one until one lies wholly after the change; else none."""
 STAYS = (
+    "flip of all", "flip of a segment of 40 %", "flip in mid-window", "flip over two windows", "rare positives",
+    "a new class",
+)  # fmt: skip
     "flip of all",
     "flip of a segment of 40 %",
     "flip in mid-window",
@@ -58,6 +61,10 @@ STAYS = (
     "a new class",
 )
 PAYS = 0.02
+TASKS = {
+    "steady growth": ("regression",), "rare positives": ("binary",), "a new class": ("multiclass",),
+    "a class that vanishes": ("multiclass",),
+}  # fmt: skip
 World = tuple[str, str, int, int, int]
 """Scenario, task, labels a window, days that labels are late, seed."""
 
@@ -68,9 +75,7 @@ def worlds(seeds: dict[int, int]) -> list[World]:
     for labels, count in seeds.items():
         for seed in range(count):
             for name in BREAKS:
-                tasks = {"steady growth": ["regression"], "rare positives": ["binary"]}
-                tasks |= dict.fromkeys(("a new class", "a class that vanishes"), ["multiclass"])
-                for task in tasks.get(name, ["regression", "binary", "multiclass"]):
+                for task in TASKS.get(name, ("regression", "binary", "multiclass")):
                     if name != "rare positives" or labels >= 10_000:
                         found += [(name, task, labels, late, seed) for late in DELAYS]
     return found
@@ -177,8 +182,8 @@ def document(found: dict[tuple[Any, ...], list[dict[str, Any]]]) -> str:
 
 Written by `python benchmarks/breaks.py`. Every effect turns round in the ninth of twenty windows of 28 days, for all
 rows, for a segment of 40 %, in mid-window, over two windows, or there and back after three; beside these a label that
-grows, rare positives, a class that comes and one that goes, nothing that changes, and a shock of one window. Days remember the day before (0.5). Defaults of
-a fresh YAML.
+grows, rare positives, a class that comes and one that goes, nothing that changes, and a shock of one window. Days
+remember the day before (0.5). Defaults of a fresh YAML.
 
 - *Of the way*: from never retraining to the best calendar in hindsight (all history, the newest 1, 2 or 4 windows, each
   at every window), by the mean true loss of the 16 windows lived through; over 100 % is better than every calendar.
