@@ -53,13 +53,6 @@ STAYS = (
     "flip of all", "flip of a segment of 40 %", "flip in mid-window", "flip over two windows", "rare positives",
     "a new class",
 )  # fmt: skip
-    "flip of all",
-    "flip of a segment of 40 %",
-    "flip in mid-window",
-    "flip over two windows",
-    "rare positives",
-    "a new class",
-)
 PAYS = 0.02
 TASKS = {
     "steady growth": ("regression",), "rare positives": ("binary",), "a new class": ("multiclass",),
