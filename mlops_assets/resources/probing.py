@@ -64,6 +64,8 @@ from mlops_assets.resources.registry import ModelVersion
 
 TRAINING_WINDOW = "training_window"
 """Tag of a version: the window of its training rows."""
+LAST_EVENT = "last_event"
+"""Tag of a version: when the newest row happened that it was fitted on. Labels of later ones may have been known."""
 TWIN = "twin"
 RECORD_ROWS = 10_000
 """Most rows of a fit for that record: it compares candidates with each other, and is made once."""
@@ -490,6 +492,8 @@ def _own_rows(known: pd.DataFrame, champion: ModelVersion, timezone: str) -> np.
     oldest = TrainingWindow.parse(champion.tags.get(TRAINING_WINDOW, "expanding")).first(since, timezone)
     if oldest is not None:
         use &= known[EVENT_TIME] >= pd.Timestamp(oldest)
+    if LAST_EVENT in champion.tags:
+        use &= known[EVENT_TIME] <= pd.Timestamp(champion.tags[LAST_EVENT])
     return np.flatnonzero(use)
 
 

@@ -37,7 +37,7 @@ from mlops_assets.resources.golden import golden_file
 from mlops_assets.resources.holds import frozen_against, overtaken
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
-from mlops_assets.resources.probing import TRAINING_WINDOW
+from mlops_assets.resources.probing import LAST_EVENT, TRAINING_WINDOW
 from mlops_assets.resources.reference_steps import keep_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
@@ -205,6 +205,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "refit_set": shipped_rows.sha256 if shipped_rows else "",
             "judged_sha256": challenger.sha256,
             FITTED_UNTIL: (shipped_rows or fit_rows).known_by.isoformat(),
+            LAST_EVENT: (shipped_rows or fit_rows).frame[EVENT_TIME].max().isoformat(),
             "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
             CHALLENGED_BY: decision_id,
             **({GATE_VALUE: held_against} if held_against is not None else {}),
