@@ -65,8 +65,8 @@ World = tuple[str, str, int, int, int]
 def worlds(seeds: dict[int, int]) -> list[World]:
     """All that are lived through, seed by seed, so that scenarios have as many."""
     found: list[World] = []
-    for labels, count in seeds.items():
-        for seed in range(count):
+    for seed in range(max(seeds.values())):
+        for labels in (labels for labels, count in seeds.items() if seed < count):
             for name in BREAKS:
                 for task in TASKS.get(name, ("regression", "binary", "multiclass")):
                     if name != "rare positives" or labels >= 10_000:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -320,7 +320,7 @@ def _look(
         refits = (*refits, *fitted_since(day, newest))
         for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
             back[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
-    whole, fresh, twin = scorer.scores(judged, refits, {"whole": window, "newest": newest}, end=window.end)
+    whole, fresh, twin = scorer.scores(judged, refits, window, newest)
     return look(
         window,
         newest,
@@ -400,13 +400,16 @@ class _Refits:
         self.twin = own is not None and (len(own) > model.probe.rows or self.recipe.rounds < recipe.rounds)
 
     def scores(
-        self, judged: pd.DataFrame, refits: Sequence[str], parts: Mapping[str, Window], *, end: datetime
+        self, judged: pd.DataFrame, refits: Sequence[str], window: Window, newest: Window
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray | None]:
         """Scores of the judged rows: by candidates fitted before the window, before its newest days, and the twin's."""
         wanted: dict[tuple[str, str], np.ndarray] = {}
+        parts = {"whole": window, "newest": newest}
+        # Windows are counted back from when the refit would ship: now, with the newest days; before the window, else.
+        ends = {"whole": window.start, "newest": window.end}
         for part, stretch in parts.items():
             for of in refits:
-                where = self._rows(of, before=stretch.start - self.model.probe.gap, end=end)
+                where = self._rows(of, before=stretch.start - self.model.probe.gap, end=ends[part])
                 if len(where) >= MIN_FIT:
                     wanted[part, f"refit:{of}"] = where
         # Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its
