@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
@@ -235,7 +236,7 @@ def _say(found: Mapping[str, Any]) -> None:
         [_model_row(name, model) for name, model in found["models"].items()],
     )
     for failing in filter(None, (model["failing"] for model in found["models"].values())):
-        say(f"[bold red]{failing['sentence']}[/bold red] {failing['did']}")
+        say(f"[bold red]{escape(failing['sentence'])}[/bold red] {escape(failing['did'])}")
     for name, model in found["models"].items():
         if window := model["newest_window"]:
             answers = "; ".join(f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())

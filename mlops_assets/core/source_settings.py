@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.names import fault_of_name
 from mlops_assets.core.pull_settings import PullSpec
+from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.windows import parse_duration
 
@@ -97,6 +99,14 @@ class ContractSettings(Settings):
     unique: list[str] = Field(default_factory=list, description="Columns that together identify a row.")
     rows: RowsContract = Field(default_factory=RowsContract)
     no_future: bool = Field(default=True, description="Whether an event time later than now is a violation.")
+
+    @field_validator("columns")
+    @classmethod
+    def _names_can_be(cls, columns: dict[str, ColumnSpec]) -> dict[str, ColumnSpec]:
+        for place, name in enumerate(columns, start=1):
+            if fault := fault_of_name(name):
+                raise ValueError(f"column {place} of the contract ({shown(name)}) {fault}.")
+        return columns
 
 
 class SourceSettings(Settings):
