@@ -5,6 +5,7 @@ Here: helpers without a topic. Not here: a command. Imports nothing heavy.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -88,6 +89,23 @@ def _known(what: str, name: str, known: list[str]) -> str:
     if name not in known:
         raise ValueError(f"There is no {what} {name!r}. Known: {', '.join(known)}.")
     return name
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def remedy(error: BaseException) -> str:
+    """What to do about an error of the disk, which says nothing of that itself; empty for any other."""
+    number = error.errno if isinstance(error, OSError) else None
+    # DuckDB and SQLite tell it in their own words.
+    told = str(error).lower()
+    if number in _NO_ROOM or "no space left" in told or "disk is full" in told:
+        return "There is no room. Free some (mlops clean says what may go), and call again: what was written is whole."
+    if number == errno.ENAMETOOLONG:
+        return "Shorten the name. Nothing was written under it."
+    if number in (errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+        return "Correct the place, and call again."
+    return ""
 
 
 def is_expected(error: Exception) -> bool:

@@ -112,7 +112,9 @@ class ContractSettings(Settings):
 class SourceSettings(Settings):
     """A raw table that lands as files, partitioned by event time."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The asset is raw/<name>, the folder landing/<name>/.")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,99}$", description="The asset is raw/<name>, the folder landing/<name>/."
+    )
     description: str = Field(description="Begins with what one row is.")
     files: str = Field(
         default="",
