@@ -17,7 +17,7 @@ from mlops_assets.core.shown import shown
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.values import plain_yaml, values_of
 from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.catalogue import load_catalogue
+from mlops_assets.resources.catalogue import editing
 from mlops_assets.resources.home import PROJECT_ROOT
 
 PLACES = {
@@ -93,17 +93,18 @@ def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT_R
         if path.name == "defs.yaml":
             for document in yaml.safe_load_all(text):
                 COMPONENTS[document["type"].rsplit(".", 1)[-1]].model_validate(document["attributes"])
-    try:
-        for path, text in files.items():
-            write_text(root / path, text)
-        load_catalogue(root / "dbt_project")
-    except BaseException:
-        for path in files:
-            if path in there:
-                write_text(root / path, there[path])
-            else:
-                (root / path).unlink(missing_ok=True)
-        raise
+    with editing(root / "dbt_project") as read:
+        try:
+            for path, text in files.items():
+                write_text(root / path, text)
+            read()
+        except BaseException:
+            for path in files:
+                if path in there:
+                    write_text(root / path, there[path])
+                else:
+                    (root / path).unlink(missing_ok=True)
+            raise
     return [root / path for path in files]
 
 
