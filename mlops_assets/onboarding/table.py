@@ -11,11 +11,14 @@ import gzip
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from mlops_assets.core.names import fault_of_name
+from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
 from mlops_assets.resources.table_files import is_parquet, matches
 
@@ -152,13 +155,15 @@ def header(file: Path) -> tuple[list[str], str]:
     try:
         with gzip.open(file, "rt", encoding="utf-8-sig") if is_packed else file.open(encoding="utf-8-sig") as lines:
             first = lines.readline()
+            # What stands between most names; a file of one column has none.
+            delimiter = max(",;\t|", key=first.count)
+            # A name in quotes may go on in the next line.
+            names = next(csv.reader(chain([first], lines), delimiter=delimiter)) if first.strip() else []
     except UnicodeDecodeError as error:
         raise _not_utf8(str(file), f"{error.reason} at byte {error.start:,}") from error
-    if not first.strip():
+    if not names:
         raise UnreadableTable(f"{file} begins with an empty line: the first line must hold the names of the columns.")
-    # What stands between most names; a file of one column has none.
-    delimiter = max(",;\t|", key=first.count)
-    return next(csv.reader([first], delimiter=delimiter)), delimiter
+    return names, delimiter
 
 
 def refuse_names(names: Sequence[str], file: Path) -> None:
@@ -173,8 +178,9 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
             f"{file} has the column {', '.join(twice)} twice (names that differ in capitals are the same in SQL). "
             "Rename or remove one. Nothing was written."
         )
-    if "partition" in {name.casefold() for name in names}:
-        raise UnreadableTable(f"{file} has a column `partition`, which the lake needs for itself. Rename it.")
+    for place, name in enumerate(names, start=1):
+        if fault := fault_of_name(name):
+            raise UnreadableTable(f"Column {place} of {file} ({shown(name)}) {fault}. Nothing was written.")
 
 
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:
