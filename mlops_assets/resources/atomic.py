@@ -1,16 +1,19 @@
 """Writing files so that a reader, or a kill at any moment, sees the old file or the new one and nothing between.
 
-Here: the one temporary-file-and-rename. Not here: what is written.
+Here: the one temporary-file-and-rename, and reading what others may have put there or changed. Not here: what is
+written.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -64,6 +67,23 @@ def read_regular(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(f"{path} is not a regular file. Put the file itself there.")
         return file.read()
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """A JSON object out of a file that people and disks may have changed.
+
+    Raises:
+        ValueError: it is none, or nested so deeply that nothing reads it, or with half of a surrogate pair.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    if b"\\ud" in text.lower():
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def is_running(pid: str) -> bool:

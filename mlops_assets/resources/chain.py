@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.atomic import json_object, write_text
 
 HASH = "hash"
 PREVIOUS_HASH = "previous_hash"
@@ -58,7 +58,7 @@ class Head:
             DamagedRecord: the file was edited.
         """
         try:
-            values = _object(path.read_bytes())
+            values = json_object(path.read_bytes())
             return cls(int(values["entries"]), str(values["hash"]))
         except FileNotFoundError:
             return None
@@ -147,27 +147,10 @@ def entry_of(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
-    entry = _object(line)
+    entry = json_object(line)
     if not {"id", "kind"} <= entry.keys():
         raise ValueError("it has no id or no kind")
     return entry
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        ValueError: it is none, or nested so deeply that nothing reads it, or with half of a surrogate pair.
-    """
-    try:
-        found = json.loads(text)
-        if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")
-        if b"\\ud" in text.lower():
-            canonical(found)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    return found
 
 
 def canonical(values: Mapping[str, Any]) -> bytes:

@@ -245,10 +245,12 @@ class Intake:
 
     def _set_aside(self, verdict: Verdict) -> Taken:
         """Put a bad partition into quarantine: file as it came, rows with the bad ones marked, why."""
-        folder = self.quarantine(verdict.partition)
-        with replacing(folder / verdict.read.file.name) as temporary:
+        folder, name = self.quarantine(verdict.partition), verdict.read.file.name
+        # Beside our own files; a file that landed under the name of one keeps its content under another.
+        name = f"landed_{name}" if name in ("reason.json", "rows.parquet") else name
+        with replacing(folder / name) as temporary:
             temporary.write_bytes(verdict.read.content)
-        kept = {verdict.read.file.name, "reason.json"}
+        kept = {name, "reason.json"}
         rows = 0
         if verdict.frame is not None:
             marked = verdict.frame.rename(columns=str)

@@ -166,3 +166,20 @@ def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes
         assert ("from a backup" in asked.stderr) == (model == damaged)
     assert mlops("pause", damaged, "--reason", "its record is damaged").exit_code == 0
     assert b"its record is damaged" in record.file(damaged).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b'{"a": "\\ud800"}\n', b'{"a": 1}\n']
+)
+@pytest.mark.parametrize("name", ["alerts.jsonl", "lake/raw/flights/_taken.json"])
+def test_a_damaged_file_of_the_platform_is_a_sentence(mlops: Mlops, home: Home, name: str, content: bytes) -> None:
+    file = home.prepare().root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    failed = mlops("status")
+    assert failed.exit_code == 1
+    assert isinstance(failed.exception, SystemExit)
+    assert str(file) in "".join(failed.stderr.split("\n"))
+    assert "from a backup" in failed.stderr
+    file.unlink()
+    assert mlops("status").exit_code == 0

@@ -12,9 +12,9 @@ import pytest
 
 from mlops_assets.components.landing_source import take_in
 from mlops_assets.resources.atomic import read_regular, replacing, write_text
-from mlops_assets.resources.intake import LandedFile, read_file
+from mlops_assets.resources.intake import WHOLE, LandedFile, read_file
 from mlops_assets.resources.record import Record
-from tests.landing_home import DAY, LandingHome, rows
+from tests.landing_home import DAY, LandingHome, rows, source
 
 NEXT = str(DAY + timedelta(days=1))
 SECRET = "aws_secret_access_key = AKIA-NOT-FOR-YOU"
@@ -121,3 +121,13 @@ def test_a_file_name_with_a_line_break_is_a_sentence(landing: LandingHome) -> No
     assert reason.isprintable()
     told = json.loads((landing.intake().quarantine(str(DAY)) / "reason.json").read_text())
     assert told["reasons"] == [reason]
+
+
+@pytest.mark.parametrize("name", ["reason.json", "rows.parquet"])
+def test_a_file_called_like_one_of_ours_is_kept_beside_it(tmp_path: Path, name: str) -> None:
+    landing = LandingHome.at(tmp_path / "home", source(files="r*", grain="none", event_time=None, start=None))
+    landing.land("id,at,shop,price\n1,never,north,1\n", name)
+    take_in(landing.intake(), [WHOLE])
+    kept = landing.intake().quarantine(WHOLE)
+    assert (kept / f"landed_{name}").exists()
+    assert "partition" in json.loads((kept / "reason.json").read_text())
