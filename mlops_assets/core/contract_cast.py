@@ -25,6 +25,7 @@ _EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
     "boolean": to_booleans,
 }
 
+
 @dataclass(frozen=True)
 class Conformed:
     """A frame in the declared types and order; cells whose cast failed are NULL and marked."""

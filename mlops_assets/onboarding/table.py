@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.core.sql import quoted
+from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits
 from mlops_assets.resources.table_files import is_parquet, matches
 
 TABLE = "landed"
@@ -127,7 +126,12 @@ def read_table(pattern: str, *, beside: Table | None = None, relation: str = TAB
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
     connection = beside.connection if beside else _connected()
     if kinds.pop():
-        _refuse_wide(files)
+        for file in files:
+            if wide := too_wide(file):
+                raise UnreadableTable(
+                    f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column "
+                    "as text. Nothing was written."
+                )
         read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
         _load(connection, relation, read, {"files": [str(file) for file in files]}, pattern)
     else:
@@ -139,10 +143,8 @@ def read_table(pattern: str, *, beside: Table | None = None, relation: str = TAB
         )
         given = {"files": [str(file) for file in files], "delimiter": delimiter, "nulls": list(NULLS)}
         _load(connection, relation, read, given, pattern)
-        if codes := _rounded(connection, relation, read, given):
-            types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in codes)
-            connection.execute(f"drop table {relation}")
-            _load(connection, relation, f"{read[:-1]}, types = {{{types}}})", given, pattern)
+        if (anew := with_all_digits(connection, relation, read, given)) is not None:
+            _load(connection, relation, anew, given, pattern)
     table = Table(connection, files, facts_of(connection, relation), relation)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
@@ -185,24 +187,9 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
         raise UnreadableTable(f"{file} has a column `partition`, which the lake needs for itself. Rename it.")
 
 
-def _refuse_wide(files: Sequence[Path]) -> None:
-    """Refuse decimals that DuckDB has no type for, and would read as floats.
-
-    Raises:
-        UnreadableTable: naming the first.
-    """
-    for file in files:
-        for field in pq.read_schema(file):
-            if pa.types.is_decimal(field.type) and field.type.precision > 38:
-                raise UnreadableTable(
-                    f"{field.name} in {file} is {field.type}; decimals of more than 38 digits would be rounded. Write "
-                    "the column as text. Nothing was written."
-                )
-
-
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:
     """What is in each column of a table."""
-    return {name: _facts(connection, relation, name, dtype) for name, dtype in _columns(connection, relation)}
+    return {name: _facts(connection, relation, name, dtype) for name, dtype in columns_of(connection, relation)}
 
 
 def by_digits(table: Table, name: str) -> Table:
@@ -236,7 +223,7 @@ def _load(
     connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
 ) -> None:
     try:
-        connection.execute(f"create table {relation} as select * from {read}", dict(given))
+        connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
     except duckdb.Error as error:
         said = [line for line in str(error).strip().splitlines() if line.strip()]
         if any("unicode" in line.lower() for line in said):
@@ -245,79 +232,7 @@ def _load(
             f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
             "file anew with a header and one row a line. Nothing was written."
         ) from error
-    _settle_types(connection, relation)
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
-    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
-
-
-_KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-_FLAGS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
-
-
-def _settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Bring each column to one of few types."""
-    for name, dtype in _columns(connection, relation):
-        column = quoted(name)
-        if dtype == "VARCHAR" and _is_flag(connection, relation, column):
-            kept, value = "boolean", f"trim({column})::boolean"
-        elif dtype in _KEPT:
-            continue
-        elif dtype in _INTEGERS:
-            kept, value = "bigint", column
-        elif dtype.startswith("TIMESTAMP"):
-            kept, value = "timestamp", column
-        elif dtype.startswith(("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT")):
-            kept, value = _exact_type(connection, relation, column, dtype)
-        elif dtype == "FLOAT":
-            kept, value = "double", column
-        else:
-            kept, value = "varchar", column
-        connection.execute(f"alter table {relation} alter {column} type {kept} using {value}")
-
-
-def _is_flag(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:
-    """Whether a text column is one flag in words, as DuckDB finds in CSV files: true and false, or yes and no."""
-    query = f"select distinct lower(trim({column})) from {relation} where {column} is not null limit 3"
-    return {text for (text,) in connection.execute(query).fetchall()} in _FLAGS
-
-
-def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: str, dtype: str) -> tuple[str, str]:
-    """Type and value of a column of decimals or of integers beyond 64 bits: no digit is lost.
-
-    Decimals with places behind the point are measures, and floats, unless they are whole numbers that no float holds.
-    """
-    is_whole, is_large, fits = connection.execute(
-        f"select bool_and({column} = trunc({column})), max(abs({column}::double)) > {FLOAT_WHOLE}, "
-        f"count(try_cast({column} as bigint)) = count({column}) from {relation}"
-    ).fetchall()[0]
-    has_places = dtype.startswith("DECIMAL") and not dtype.endswith(",0)")
-    if has_places and not (is_whole and is_large):
-        return "double", column
-    return ("bigint", column) if fits else ("varchar", f"trunc({column})::varchar")
-
-
-def _rounded(
-    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object]
-) -> list[str]:
-    """Columns of a CSV file that were read as floats and hold integers, which those would round."""
-    floats = [name for name, dtype in _columns(connection, relation) if dtype == "DOUBLE"]
-    large = [
-        name
-        for name in floats
-        if connection.execute(
-            f"select coalesce(bool_or(isfinite({quoted(name)}) and abs({quoted(name)}) > {FLOAT_WHOLE}), false) "
-            f"from {relation}"
-        ).fetchall()[0][0]
-    ]
-    if not large:
-        return []
-    told = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}'))" for name in large)
-    texts = f"{read[:-1]}, all_varchar = true)"
-    (found,) = connection.execute(f"select {told} from {texts}", dict(given)).fetchall()
-    return [name for name, is_code in zip(large, found, strict=True) if is_code]
+    settle_types(connection, relation)
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> Facts:
@@ -337,10 +252,6 @@ def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtyp
         ).fetchall()
         values = tuple(str(value) for (value,) in found)
     return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:
