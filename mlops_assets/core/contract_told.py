@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlops_assets.core import text_numbers, text_times
 from mlops_assets.core.contract import Column, Failure, SourceContract
 from mlops_assets.core.windows import Window
 
@@ -23,11 +24,21 @@ SAMPLE = 5
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
     """The failure of a column some of whose cells can't be cast."""
     sample = sample_of(raw[bad])
+    row = int(np.flatnonzero(bad)[0]) + 1
+    known = "" if column.format is None else f", written as {column.format}"
+    why = next(filter(None, (_hint(column, value) for value in sample)), "")
     sentence = (
-        f"{_rows(bad)} of {name} can't be read as {column.type} ({_told(sample)}): correct the "
-        "values, or declare another type."
+        f"{_rows(bad)} of {name} can't be read as {column.type}{known} ({_told(sample)}): correct the values, or declare "
+        f"another type. The first is row {row:,}{why and f'; {why} in the contract'}."
     )
     return Failure("type", name, int(bad.sum()), sample, sentence)
+
+
+def _hint(column: Column, value: Any) -> str:
+    """What to write in the contract so that a value can be read, as far as it can be told."""
+    if column.type in ("timestamp", "date"):
+        return text_times.hint(value)
+    return text_numbers.hint(value) if column.type in ("number", "integer") else ""
 
 
 def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failure]:
