@@ -25,6 +25,7 @@ from mlops_assets.components.partitions import (
 from mlops_assets.core.source_settings import SourceSettings, day_of
 from mlops_assets.resources.intake import WHOLE, Intake, IntakeState, LandedFile, Read, Taken, Verdict, read_file
 from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.parquet import read_exact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,21 +252,20 @@ def parse(name: str, content: bytes, source: SourceSettings) -> "pd.DataFrame":
     import pandas as pd
 
     if name.endswith(".parquet"):
-        frame = pd.read_parquet(io.BytesIO(content))
-    else:
-        try:
-            frame = pd.read_csv(
-                io.BytesIO(content),
-                dtype=str,
-                keep_default_na=False,
-                na_values=source.null_values,
-                compression=_COMPRESSIONS.get(Path(name).suffix),
-            )
-        except pd.errors.EmptyDataError:
-            raise ValueError("it is empty, without even a header") from None
-        if not isinstance(frame.index, pd.RangeIndex):
-            # pandas takes surplus cells for row labels and shifts all others.
-            raise ValueError("its rows have more cells than its header has names")
+        return read_exact(io.BytesIO(content))
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(content),
+            dtype=str,
+            keep_default_na=False,
+            na_values=source.null_values,
+            compression=_COMPRESSIONS.get(Path(name).suffix),
+        )
+    except pd.errors.EmptyDataError:
+        raise ValueError("it is empty, without even a header") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes surplus cells for row labels and shifts all others.
+        raise ValueError("its rows have more cells than its header has names")
     if frame.columns.has_duplicates:
         twice = ", ".join(sorted({str(c) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")

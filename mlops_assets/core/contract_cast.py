@@ -6,24 +6,27 @@ A cast looks at its own cell alone, so many partitions can be cast as one. Not h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops_assets.core.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.contract_told import wrong_type
+from mlops_assets.core.exact import to_booleans, to_integers, to_numbers, to_texts
 from mlops_assets.core.text_numbers import plain_numbers
 from mlops_assets.core.text_times import TimeFormat, read_times
 
-_TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
-_FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
+_EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
+    "string": to_texts,
+    "integer": to_integers,
+    "number": to_numbers,
+    "boolean": to_booleans,
+}
 
 
 @dataclass(frozen=True)
@@ -87,71 +90,11 @@ def _blank(raw: pd.Series) -> pd.Series:
 
 
 def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:
-    to: Type = column.type
     written: Any = column.format
-    if to == "string":
-        return _to_string(raw)
-    if to == "boolean":
-        return _to_boolean(raw)
-    if to in ("timestamp", "date"):
+    if column.type in ("timestamp", "date"):
         stamps = to_utc(raw, tz, written)
-        return stamps if to == "timestamp" else to_date(stamps, tz)
-    if written is not None and raw.dtype == object:
-        raw = plain_numbers(raw, written)
-    if to == "integer" and raw.dtype == object and (whole := _plain_integers(raw)) is not None:
-        return whole
-    filled = raw.mask(raw.eq("").fillna(False).astype(bool)) if raw.dtype == object else raw
-    # The nullable backend keeps whole numbers beyond 2^53 (identifiers) exact where values are missing.
-    numbers = pd.to_numeric(filled, errors="coerce", dtype_backend="numpy_nullable")
-    if to == "number":
-        return numbers.astype("Float64").astype("float64")
-    return _to_integer(filled, numbers)
-
-
-def _plain_integers(raw: pd.Series) -> pd.Series | None:
-    """A column of nothing but decimal digits, signs and missing cells, by Arrow: a tenth of the time."""
-    try:
-        text = pa.array(raw, type=pa.string(), from_pandas=True)
-        if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():
-            return None  # Arrow reads hexadecimal numbers, pandas and people don't.
-        whole = text.cast(pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return None
-    values = whole.fill_null(0).to_numpy()
-    missing = whole.is_null().to_numpy(zero_copy_only=False)
-    return pd.Series(pd.arrays.IntegerArray(values.copy(), missing), index=raw.index)
-
-
-def _to_integer(raw: pd.Series, numbers: pd.Series) -> pd.Series:
-    """Whole numbers of 64 bits, each cell for itself: a neighbour with a decimal point costs no digits."""
-    if pd.api.types.is_signed_integer_dtype(numbers.dtype):
-        return numbers.astype("Int64")
-    floats = numbers.astype("Float64")
-    fits = (floats % 1 == 0) & (floats.abs() < 2.0**63)
-    out = floats.where(np.asarray(fits.fillna(False), dtype=np.bool_)).astype("Int64")
-    if raw.dtype == object or pd.api.types.is_unsigned_integer_dtype(numbers.dtype):
-        text = raw.astype("string").str.strip()
-        digits = np.asarray(text.str.fullmatch(r"[+-]?[0-9]+").fillna(False), dtype=np.bool_)
-        exact = [int(t) for t in text[digits]]
-        out[digits] = pd.array([v if -(2**63) <= v < 2**63 else None for v in exact], dtype="Int64")
-    return out
-
-
-def _to_string(raw: pd.Series) -> pd.Series:
-    if pd.api.types.is_float_dtype(raw.dtype):
-        whole = raw.dropna()
-        if len(whole) and np.all(np.mod(whole.to_numpy(dtype=np.float64), 1) == 0):
-            # A column of codes with gaps arrives as 11.0; the code is 11.
-            raw = raw.astype("Float64").astype("Int64")
-    return raw.astype("string")
-
-
-def _to_boolean(raw: pd.Series) -> pd.Series:
-    text = raw.astype("string").str.strip().str.lower()
-    out = pd.Series(pd.NA, index=raw.index, dtype="boolean")
-    out[np.asarray(text.isin(_TRUE), dtype=np.bool_)] = True
-    out[np.asarray(text.isin(_FALSE), dtype=np.bool_)] = False
-    return out
+        return stamps if column.type == "timestamp" else to_date(stamps, tz)
+    return _EXACT[column.type](raw if written is None else plain_numbers(raw, written))
 
 
 def to_utc(raw: pd.Series, tz: str, written: TimeFormat | None = None) -> pd.Series:

@@ -60,7 +60,10 @@ def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: 
     """
     values, poison = _fields(source, messages)
     places = np.array([place for place in range(len(messages)) if place not in poison], dtype=np.int64)
-    frame = pd.DataFrame([values[place] for place in places], columns=list(source.contract.columns))
+    # As they came: pandas would make floats of integers where one message has none, and identifiers lose digits.
+    frame = pd.DataFrame(
+        {name: [values[place].get(name) for place in places] for name in source.contract.columns}, dtype=object
+    )
     alone = _of_one_row(source.rules)
     found = check_frame(alone, frame, now=now + SKEW)
     if found.bad_rows.any():

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Literal, get_args
 
 import pandas as pd
@@ -84,11 +85,12 @@ def read_number(text: str, written: NumberFormat) -> str | None:
     return format(Decimal(number) / 100, "f") if part.is_percent else number
 
 
-def plain_numbers(texts: pd.Series, written: NumberFormat) -> pd.Series:
-    """Each text as a plain number (see `read_number`); those that tell none stay as they are."""
-    codes, unique = pd.factorize(texts)
-    read = pd.Series([read_number(text, written) or text for text in unique.astype(str)], dtype="string")
-    return pd.Series(read.array.take(codes, allow_fill=True), index=texts.index).astype(object)
+def plain_numbers(raw: pd.Series, written: NumberFormat) -> pd.Series:
+    """Each text among the cells as a plain number (see `read_number`); what tells none stays as it is."""
+    if raw.dtype != object and not pd.api.types.is_string_dtype(raw.dtype):
+        return raw
+    read = cache(lambda text: read_number(text, written) or text)
+    return pd.Series([read(cell) if isinstance(cell, str) else cell for cell in raw], index=raw.index, dtype=object)
 
 
 # --- how a column is written -------------------------------------------------------------------------------
