@@ -255,8 +255,8 @@ class TimeTexts:
         failed: how many there are.
         day_first: one that can only have the day first.
         month_first: one that can only have the month first.
-        either: one that can have both, and they differ.
-        dotted: whether all of those are written with dots, as 04.05.2024: there the day stands first.
+        either: one that can have both.
+        dotted: whether all of these three are written with dots, as 04.05.2024: there the day stands first.
         aware: one with an offset.
         naive: one without.
         has_clock: whether one tells more than a day.
@@ -303,14 +303,22 @@ class TimeTexts:
 
 def look_at(texts: Iterable[str]) -> TimeTexts:
     """What texts say about how times are written."""
-    found = TimeTexts()
-    return sum((_look_at(text) for text in texts), found)
+    count, aware, naive, has_clock, others = 0, None, None, False, []
+    for count, text in enumerate(texts, 1):  # noqa: B007 - the last number is how many there are
+        read = read_text(text)
+        if read is None:
+            others.append(text)
+            continue
+        aware, naive = (text, naive) if read.tzinfo else (aware, text)
+        has_clock = has_clock or _has_clock(read, text)
+    found = TimeTexts(count - len(others), aware=aware, naive=naive, has_clock=has_clock)
+    return sum(map(_look_at_other, others), found)
 
 
-def _look_at(text: str) -> TimeTexts:
-    plain = read_text(text)
-    by_day, by_month = (None, None) if plain else (read_text(text, "dmy"), read_text(text, "mdy"))
-    read = plain or by_day or by_month
+def _look_at_other(text: str) -> TimeTexts:
+    """What a text says that is no time without a stated order."""
+    by_day, by_month = (read_text(text, order) for order in DATE_ORDERS)
+    read = by_day or by_month
     if read is None:
         return TimeTexts(1, (text,), 1)
     both = by_day is not None and by_month is not None and by_day != by_month
@@ -318,12 +326,16 @@ def _look_at(text: str) -> TimeTexts:
         1,
         day_first=text if by_day and not by_month else None,
         month_first=text if by_month and not by_day else None,
-        either=text if both else None,
-        dotted=not both or "." in text[:6],
+        either=text if both or by_day == by_month else None,
+        dotted="." in text[:6],
         aware=text if read.tzinfo else None,
         naive=None if read.tzinfo else text,
-        has_clock=":" in text or (read.hour, read.minute, read.second) != (0, 0, 0),
+        has_clock=_has_clock(read, text),
     )
+
+
+def _has_clock(read: datetime, text: str) -> bool:
+    return ":" in text or (read.hour, read.minute, read.second) != (0, 0, 0)
 
 
 def unit_of(low: float, high: float) -> TimeFormat | None:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from mlops_assets.core.sql import quoted
+from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
 from mlops_assets.resources.table_files import is_parquet, matches
 
 TABLE = "landed"
-NULLS = ("", "NA")
-"""Texts that mean missing; the default of `LandingSource.null_values`."""
+_TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
+"""What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
 MAX_VALUES = 50
 """So many distinct values are listed of a column."""
 
@@ -44,6 +46,7 @@ class Facts:
         high: largest.
         values: all values as text, the most frequent first, if there are at most `MAX_VALUES`.
         odd: whether some numbers are infinite or NaN.
+        is_code: whether they are different texts of one make, letters and digits such as C-0017.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Facts:
     high: str | None
     values: tuple[str, ...]
     odd: bool = False
+    is_code: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -81,12 +85,16 @@ class Table:
         files: what was read.
         facts: of each column, in the file's order.
         relation: the table's name.
+        texts: what was decided about columns of text.
+        words: texts that were read as missing, beside empty cells, each with the columns and how often.
     """
 
     connection: duckdb.DuckDBPyConnection
     files: tuple[Path, ...]
     facts: dict[str, Facts]
     relation: str = TABLE
+    texts: Texts = field(default_factory=lambda: Texts({}, (), {}))
+    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -105,37 +113,62 @@ class Table:
         """Rows in all."""
         return next(iter(self.facts.values())).rows
 
+    def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
+        """Where the first row stands for which a condition holds: its number, without a header, and its file."""
+        row = self.first(f"select min(rowid) from {self.relation} where {condition}", given)[0]
+        for file in self.files:
+            rows = self.first(_count_of(file), {"file": str(file)})[0] if len(self.files) > 1 else self.rows
+            if row < rows:
+                break
+            row -= rows
+        return f"row {row + 1:,} of {file.name}"
 
-def read_table(pattern: str, *, beside: Table | None = None, relation: str = TABLE) -> Table:
+
+def _count_of(file: Path) -> str:
+    if is_parquet(file):
+        return "select count(*) from read_parquet($file)"
+    return "select count(*) from read_csv($file, header = true, all_varchar = true)"
+
+
+def read_table(
+    pattern: str, *, reading: Reading | None = None, beside: Table | None = None, relation: str = TABLE
+) -> Table:
     """Read the files that a path, a folder or a glob names.
 
     Args:
         pattern: the files.
+        reading: how their texts are to be read, as far as that is known.
         beside: a table in whose connection they are read, so that both can be joined.
         relation: the table's name in it.
 
     Raises:
         FileNotFoundError: there is none.
         UnreadableTable: one cannot be read, or its columns have no names of their own.
+        Undecided: it stays open how its times or numbers are written.
     """
-    files = tuple(matches(pattern))
+    files, reading = tuple(matches(pattern)), reading or Reading()
     kinds = {is_parquet(file) for file in files}
     if len(kinds) > 1:
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
     connection = beside.connection if beside else _connected()
+    words: dict[str, dict[str, int]] = {}
     if kinds.pop():
         read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
         _load(connection, relation, read, {"files": [str(file) for file in files]}, pattern)
     else:
         names, delimiter = header(files[0])
         refuse_names(names, files[0])
-        read = (
-            "read_csv($files, header = true, delim = $delimiter, sample_size = -1, nullstr = $nulls, "
-            "union_by_name = true, hive_partitioning = false)"
-        )
-        given = {"files": [str(file) for file in files], "delimiter": delimiter, "nulls": list(NULLS)}
-        _load(connection, relation, read, given, pattern)
-    table = Table(connection, files, facts_of(connection, relation), relation)
+        common = "read_csv($files, header = true, delim = $delimiter, union_by_name = true, hive_partitioning = false"
+        given = {"files": [str(file) for file in files], "delimiter": delimiter}
+        texts = {name: "VARCHAR" for name in reading.texts if name in names}
+        typed = "types = $texts, " if texts else ""
+        read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, {typed}nullstr = $nulls)"
+        types = {"texts": texts} if texts else {}
+        _load(connection, relation, read, {**given, **types, "nulls": list(reading.missing)}, pattern)
+        words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
+    texts_of = [name for name, dtype in _columns(connection, relation) if dtype == "VARCHAR"]
+    settled = settle_texts(connection, relation, texts_of, reading)
+    table = Table(connection, files, facts_of(connection, relation), relation, settled, words)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
@@ -205,6 +238,21 @@ def _load(
     _settle_types(connection, relation)
 
 
+def _words(
+    connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Which of these words stand in which columns, and how often."""
+    found: dict[str, dict[str, int]] = {}
+    rows = connection.execute(
+        "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
+        "where list_contains($missing, value) group by all order by all",
+        {**given, "missing": list(missing)},
+    ).fetchall()
+    for value, name, count in rows:
+        found.setdefault(value, {})[name] = count
+    return found
+
+
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
     return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
 
@@ -245,7 +293,12 @@ def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtyp
             "order by count(*) desc, value"
         ).fetchall()
         values = tuple(str(value) for (value,) in found)
-    return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known)
+    is_code = False
+    if dtype == "VARCHAR" and 0 < distinct == rows:
+        make = f"regexp_replace(regexp_replace({column}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g')"
+        (makes,) = connection.execute(f"select count(distinct {make}), any_value({make}) from {relation}").fetchall()
+        is_code = makes[0] == 1 and re.fullmatch(r"A[-_/]?9", makes[1]) is not None
+    return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known, is_code=is_code)
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:
