@@ -110,6 +110,7 @@ class NumberTexts:
         percent: one with a sign of percent.
         bare: one without.
         signs: signs of currencies.
+        special: one that is no number to a program without a statement; None: all are plain.
     """
 
     count: int = 0
@@ -121,6 +122,7 @@ class NumberTexts:
     percent: str | None = None
     bare: str | None = None
     signs: frozenset[str] = frozenset()
+    special: str | None = None
 
     def __add__(self, other: NumberTexts) -> NumberTexts:
         """Both together."""
@@ -134,6 +136,7 @@ class NumberTexts:
             self.percent or other.percent,
             self.bare or other.bare,
             self.signs | other.signs,
+            self.special or other.special,
         )
 
     @property
@@ -181,6 +184,7 @@ def _look_at(text: str) -> NumberTexts:
         percent=text if part.is_percent else None,
         bare=None if part.is_percent else text,
         signs=frozenset({part.sign} if part.sign else ()),
+        special=None if is_plain(text) else text,
     )
 
 

@@ -135,9 +135,9 @@ def _date(part: dict[str, str | None], order: DateOrder | None) -> tuple[int, in
     return number(year), _MONTHS[word], number(day)
 
 
-def moment_of(text: str, zone: str, order: DateOrder | None = None) -> datetime | None:
-    """A text as a moment in UTC; None where it tells no time."""
-    found = read_text(text, order)
+def moment_of(value: str | datetime, zone: str, order: DateOrder | None = None) -> datetime | None:
+    """A text, or a time that may lack its offset, as a moment in UTC; None where it tells no time."""
+    found = read_text(value, order) if isinstance(value, str) else value
     return None if found is None else _utc(found, ZoneInfo(zone))
 
 

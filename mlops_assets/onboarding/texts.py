@@ -97,8 +97,8 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
             )
     marks = {look.mark for look in numbers.values()} - {None}
     for name, number in numbers.items():
-        if name in unread or not number.count:
-            continue
+        if name in unread or number.special is None:
+            continue  # digits that stand as texts are codes, whose zeros and length count
         if number.why_not:
             raise Undecided(f"{name} holds numbers, but {number.why_not}. Nothing was written.")
         written = number.format(_mark(name, number, reading, marks))
