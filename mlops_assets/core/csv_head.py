@@ -38,6 +38,13 @@ class CsvHead:
     skipped: int
     newline: Newline | None
 
+    @property
+    def duckdb(self) -> str:
+        """What DuckDB's `read_csv` is to be told, which would guess it by the first rows."""
+        newline = "" if self.newline is None else f", new_line = '{repr(self.newline)[1:-1]}'"
+        separator = self.separator.replace("'", "''")
+        return f"header = true, delim = '{separator}', quote = '\"', escape = '\"', skip = {self.skipped}{newline}"
+
 
 def head_of(text: str) -> CsvHead:
     """The head of a file, from its first characters.

@@ -40,7 +40,7 @@ _SCIENTIFIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", re.ASCII)
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """An Arrow table as a frame; integers beside missing values are pandas' nullable ones, where pandas takes floats."""
+    """An Arrow table as a frame; integers beside missing values are nullable ones, not floats."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             values = table.column(place).cast(field.type.value_type)
@@ -96,8 +96,8 @@ def to_numbers(raw: pd.Series) -> pd.Series:
     if not pd.api.types.is_float_dtype(raw.dtype):
         with np.errstate(invalid="ignore"):
             large = np.flatnonzero(np.isfinite(floats) & (floats.abs() >= FLOAT_WHOLE))
-        lost = [place for place in large if _loses(raw.iloc[place], float(floats.iloc[place]))]
-        floats.iloc[lost] = np.nan
+        # pandas is off by a digit for some texts that a float holds.
+        floats.iloc[large] = [_large(raw.iloc[place], floats.iloc[place]) for place in large]
     return floats
 
 
@@ -186,10 +186,12 @@ def whole_of(value: Any) -> int | None:
     return whole_of(float(text)) if _SCIENTIFIC.fullmatch(text) else None
 
 
-def _loses(value: Any, number: float) -> bool:
-    """Whether a whole number is another one as this float."""
+def _large(value: Any, number: float) -> float:
+    """A large number as a float; NaN for a whole one that no float is."""
     whole = whole_of(value)
-    return whole is not None and int(number) != whole
+    if whole is None:
+        return number
+    return float(whole) if int(float(whole)) == whole else np.nan
 
 
 def _text_of(value: Any, lost: str | None) -> str | None:

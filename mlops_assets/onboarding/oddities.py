@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_times import IN_WORDS, unit_of
-from mlops_assets.onboarding.columns import TIME_NAMES
+from mlops_assets.onboarding.columns import TIME_NAMES, is_code
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 
@@ -76,7 +76,7 @@ def _odd_day(table: Table, facts: Facts) -> str:
 def _sentinel(table: Table, facts: Facts) -> str:
     """A number at an end, far from all others, that programs write for a missing one."""
     column = quoted(facts.name)
-    if facts.distinct <= FEW:
+    if facts.distinct <= FEW or is_code(facts):
         return ""
     low, high, second, before = table.first(
         f"select min(v), max(v), min(v) filter (v > low), max(v) filter (v < high) from (select {column}::double as v, "

@@ -23,7 +23,7 @@ from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.oddities import oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
-from mlops_assets.onboarding.table import Table, read_table
+from mlops_assets.onboarding.table import Table, by_digits, read_table
 from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column
 
@@ -206,12 +206,14 @@ def make_plan(asked: Asked) -> Plan:
             "churn or late_payment. Nothing was written."
         )
     table = read_table(asked.pattern, reading=asked.reading)
+    if asked.entity in table.facts:
+        table = by_digits(table, str(asked.entity))
     time = time_column(table, asked.time, asked.timezone)
     refuse_strays(table, time)
     days = calendar(table, time, asked.timezone, asked.grain)
     whole, late = table, None
     if asked.labels is not None:
-        whole, late = with_labels(
+        table, whole, late = with_labels(
             table, time, asked.labels,
             key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip

@@ -6,20 +6,21 @@ Here: reading CSV and Parquet, the errors of unreadable files, facts about colum
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from mlops_assets.core.csv_head import CsvHead, NoHead
+from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.core.sql import quoted
+from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
-from mlops_assets.resources.table_files import is_parquet, matches
+from mlops_assets.resources.table_files import csv_head, is_parquet, matches
 
 TABLE = "landed"
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
@@ -117,17 +118,12 @@ class Table:
         """Where the first row stands for which a condition holds: its number, without a header, and its file."""
         row = self.first(f"select min(rowid) from {self.relation} where {condition}", given)[0]
         for file in self.files:
-            rows = self.first(_count_of(file), {"file": str(file)})[0] if len(self.files) > 1 else self.rows
+            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb})"
+            rows = self.first(f"select count(*) from {read}", {"file": str(file)})[0]
             if row < rows:
                 break
             row -= rows
         return f"row {row + 1:,} of {file.name}"
-
-
-def _count_of(file: Path) -> str:
-    if is_parquet(file):
-        return "select count(*) from read_parquet($file)"
-    return "select count(*) from read_csv($file, header = true, all_varchar = true)"
 
 
 def read_table(
@@ -153,20 +149,27 @@ def read_table(
     connection = beside.connection if beside else _connected()
     words: dict[str, dict[str, int]] = {}
     if kinds.pop():
+        for file in files:
+            if wide := too_wide(file):
+                raise UnreadableTable(
+                    f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column "
+                    "as text. Nothing was written."
+                )
         read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
         _load(connection, relation, read, {"files": [str(file) for file in files]}, pattern)
     else:
-        names, delimiter = header(files[0])
-        refuse_names(names, files[0])
-        common = "read_csv($files, header = true, delim = $delimiter, union_by_name = true, hive_partitioning = false"
-        given = {"files": [str(file) for file in files], "delimiter": delimiter}
-        texts = {name: "VARCHAR" for name in reading.texts if name in names}
-        typed = "types = $texts, " if texts else ""
-        read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, {typed}nullstr = $nulls)"
-        types = {"texts": texts} if texts else {}
-        _load(connection, relation, read, {**given, **types, "nulls": list(reading.missing)}, pattern)
+        head = header(files[0])
+        refuse_names(head.names, files[0])
+        common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
+        given = {"files": [str(file) for file in files]}
+        read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
+        texts = [name for name in reading.texts if name in head.names]
+        nulls = {**given, "nulls": list(reading.missing)}
+        _load(connection, relation, with_texts(read, texts), nulls, pattern)
+        if (anew := with_all_digits(connection, relation, read, nulls, texts)) is not None:
+            _load(connection, relation, anew, nulls, pattern)
         words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
-    texts_of = [name for name, dtype in _columns(connection, relation) if dtype == "VARCHAR"]
+    texts_of = [name for name, dtype in columns_of(connection, relation) if dtype == "VARCHAR"]
     settled = settle_texts(connection, relation, texts_of, reading)
     table = Table(connection, files, facts_of(connection, relation), relation, settled, words)
     if not table.rows:
@@ -175,23 +178,18 @@ def read_table(
     return table
 
 
-def header(file: Path) -> tuple[list[str], str]:
-    """The column names of a CSV file as they stand in it (readers rename the second of two equal ones), and its comma.
+def header(file: Path) -> CsvHead:
+    """The head of a CSV file: names as they stand in it (readers rename the second of two equal ones), separators.
 
     Raises:
-        UnreadableTable: the file is empty or its first line is not UTF-8.
+        UnreadableTable: the file is empty, or its beginning is not UTF-8 or no list of names.
     """
-    is_packed = file.suffix == ".gz"
     try:
-        with gzip.open(file, "rt", encoding="utf-8-sig") if is_packed else file.open(encoding="utf-8-sig") as lines:
-            first = lines.readline()
+        return csv_head(file)
     except UnicodeDecodeError as error:
         raise _not_utf8(str(file), f"{error.reason} at byte {error.start:,}") from error
-    if not first.strip():
-        raise UnreadableTable(f"{file} begins with an empty line: the first line must hold the names of the columns.")
-    # What stands between most names; a file of one column has none.
-    delimiter = max(",;\t|", key=first.count)
-    return next(csv.reader([first], delimiter=delimiter)), delimiter
+    except NoHead as error:
+        raise UnreadableTable(f"{file} {error}. Nothing was written.") from error
 
 
 def refuse_names(names: Sequence[str], file: Path) -> None:
@@ -212,7 +210,27 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
 
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:
     """What is in each column of a table."""
-    return {name: _facts(connection, relation, name, dtype) for name, dtype in _columns(connection, relation)}
+    return {name: _facts(connection, relation, name, dtype) for name, dtype in columns_of(connection, relation)}
+
+
+def by_digits(table: Table, name: str) -> Table:
+    """The same table with a column that names things as digits, where pandas wrote floats: 100.0 is 100.
+
+    Raises:
+        UnreadableTable: a float is too large to say which number it was.
+    """
+    column = quoted(name)
+    if table.facts[name].dtype != "DOUBLE":
+        return table
+    (largest,) = table.first(f"select max(abs({column})) from {table.relation} where isfinite({column})")
+    if largest is not None and largest > FLOAT_WHOLE:
+        raise UnreadableTable(
+            f"{name} names things and holds floats such as {largest:.0f}, which have lost digits beyond 2^53. Write "
+            "the column as integers, decimals or text. Nothing was written."
+        )
+    digits = f"case when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
+    table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits}")
+    return replace(table, facts=facts_of(table.connection, table.relation))
 
 
 def _connected() -> duckdb.DuckDBPyConnection:
@@ -226,7 +244,7 @@ def _load(
     connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
 ) -> None:
     try:
-        connection.execute(f"create table {relation} as select * from {read}", dict(given))
+        connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
     except duckdb.Error as error:
         said = [line for line in str(error).strip().splitlines() if line.strip()]
         if any("unicode" in line.lower() for line in said):
@@ -235,7 +253,7 @@ def _load(
             f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
             "file anew with a header and one row a line. Nothing was written."
         ) from error
-    _settle_types(connection, relation)
+    settle_types(connection, relation)
 
 
 def _words(
@@ -251,30 +269,6 @@ def _words(
     for value, name, count in rows:
         found.setdefault(value, {})[name] = count
     return found
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
-    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
-
-
-_KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
-
-
-def _settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Bring each column to one of few types."""
-    for name, dtype in _columns(connection, relation):
-        if dtype in _KEPT:
-            continue
-        if dtype in _INTEGERS:
-            kept = "bigint"
-        elif dtype.startswith("TIMESTAMP"):
-            kept = "timestamp"
-        elif dtype.startswith(("DECIMAL", "FLOAT", "HUGEINT", "UBIGINT", "UHUGEINT")):
-            kept = "double"
-        else:
-            kept = "varchar"
-        connection.execute(f"alter table {relation} alter {quoted(name)} type {kept}")
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> Facts:

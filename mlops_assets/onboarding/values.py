@@ -284,6 +284,8 @@ def _feature(column: Column) -> Feature:
         return Feature(f"hours_since_{name}", sql, "double", f"Hours from {facts.name} to the event.")
     if facts.odd:
         return Feature(name, f"case when isfinite({name}) then {name} end as {name}", "double", f"{raw}; finite.")
+    if column.role == "categorical" and facts.is_number:
+        return Feature(name, f"{name}::varchar as {name}", "varchar", f"{raw}, by its digits.")
     return Feature(name, name, _DBT[facts.dtype], f"{raw}.")
 
 

@@ -74,15 +74,23 @@ class Lake(dg.ConfigurableResource):
         return list(found)
 
     def write(
-        self, frame: pd.DataFrame | pa.Table, path: Path, *, fingerprint: str = "", schema: pa.Schema | None = None
+        self,
+        frame: pd.DataFrame | pa.Table,
+        path: Path,
+        *,
+        fingerprint: str = "",
+        schema: pa.Schema | None = None,
+        keep_types: bool = False,
     ) -> int:
         """Write one Parquet file, whole or not at all; returns the number of rows.
 
-        Timestamps are stored as UTC microseconds: DuckDB refuses to compare them with nanoseconds.
+        Timestamps are stored as UTC microseconds: DuckDB refuses to compare them with nanoseconds. With `keep_types`
+        pandas reads a frame's own types again: nullable integers, where it would make floats of those with gaps.
         """
         if isinstance(frame, pd.DataFrame):
             frame = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        table = _microseconds(frame).replace_schema_metadata({FINGERPRINT: fingerprint.encode()})
+        kept = {b"pandas": (frame.schema.metadata or {})[b"pandas"]} if keep_types else {}
+        table = _microseconds(frame).replace_schema_metadata({FINGERPRINT: fingerprint.encode(), **kept})
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         return table.num_rows

@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.exact import array_of
 from mlops_assets.core.pull_settings import PullSpec
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.core.text_times import hint, moment_of
@@ -132,7 +136,7 @@ def _touched(
 
 
 def _rows(connection: Connection, table: Table, source: SourceSettings, day: date) -> pd.DataFrame:
-    """All rows of a partition, in the order of event time and watermark."""
+    """All rows of a partition, in the order of event time and watermark, each cell as the database gives it."""
     import pandas as pd
     from sqlalchemy import select
 
@@ -143,10 +147,21 @@ def _rows(connection: Connection, table: Table, source: SourceSettings, day: dat
     if not getattr(at.type, "timezone", False):
         # Without a zone the column holds the local time of the source's.
         start, end = (moment.astimezone(ZoneInfo(source.timezone)).replace(tzinfo=None) for moment in (start, end))
-    query = select(table).where(at >= start, at < end).order_by(at, watermark)
-    frame = pd.read_sql_query(query, connection)
     # A watermark that the contract does not know is ours alone.
-    return frame if watermark.name in source.contract.columns else frame.drop(columns=[watermark.name])
+    wanted = [each for each in table.columns if each is not watermark or watermark.name in source.contract.columns]
+    query = select(*(_exact(connection, each) for each in wanted)).where(at >= start, at < end).order_by(at, watermark)
+    # Without pandas' own reading of SQL, which makes floats of decimals and of integers beside a missing one.
+    rows = [tuple(row) for row in connection.execute(query)]
+    return pd.DataFrame(rows, columns=[each.name for each in wanted], dtype=object)
+
+
+def _exact(connection: Connection, column: Column[Any]) -> Any:
+    """A column as its driver gives it where SQLAlchemy would format decimals by way of a float, as for SQLite."""
+    from sqlalchemy import Numeric, type_coerce
+    from sqlalchemy.types import NullType
+
+    is_by_float = isinstance(column.type, Numeric) and not connection.dialect.supports_native_decimal
+    return type_coerce(column, NullType()).label(column.name) if is_by_float else column
 
 
 def _highest(connection: Connection, column: Column[Any]) -> Any:
@@ -200,8 +215,9 @@ def _read(state: dict[str, Any]) -> dict[str, Any]:
 def _place(rows: pd.DataFrame, path: Path) -> bool:
     """Write a partition's file; whether it is new or has changed."""
     before = file_hash(path) if path.exists() else None
+    table = pa.table({name: array_of(rows[name].tolist()) for name in rows})
     with replacing(path) as temporary:
-        rows.to_parquet(temporary, index=False, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
         if before is not None and file_hash(temporary) == before:
             keep_time(path, temporary)
             return False

@@ -10,6 +10,8 @@ however late its first text comes.
 
 from __future__ import annotations
 
+import codecs
+import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.csv_head import LONGEST, CsvHead, NoHead, head_of
 from mlops_assets.core.drift import Kind
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_numbers import MISSING, NUMBER_FORMATS, NumberTexts, plain_numbers
@@ -148,6 +151,19 @@ def matches(name: str) -> list[Path]:
     return paths
 
 
+def csv_head(path: Path) -> CsvHead:
+    """The names of a CSV file's columns and how it is written.
+
+    Raises:
+        NoHead: it begins with an empty line.
+        UnicodeDecodeError: its beginning is not UTF-8.
+    """
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        start = file.read(LONGEST)
+    # What is cut off in the middle of a letter is no fault.
+    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
+
+
 def _is_table(path: Path) -> bool:
     return path.name.lower().endswith((*PARQUET, *CSV)) and not path.name.startswith(".")
 
@@ -254,7 +270,7 @@ def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
     if types is not None:
         read_as = {name: "VARCHAR" if dtype in (_TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
         known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in read_as.items())}}}"
-    return f"SELECT * FROM read_csv({_text(str(path))}, header=true, nullstr=[{missing}], {known})"
+    return f"SELECT * FROM read_csv({_text(str(path))}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
 
 
 def _with_numbers(batch: pa.RecordBatch, types: Mapping[str, str]) -> pa.RecordBatch:
@@ -275,8 +291,10 @@ def _told(path: Path) -> Iterator[None]:
     """Errors of the readers in words that end in the remedy."""
     try:
         yield
-    except (pa.ArrowException, OSError, duckdb.Error) as error:
-        if "not utf-8 encoded" in str(error):
+    except NoHead as error:
+        raise ValueError(f"{path} {error}. Nothing was changed.") from error
+    except (pa.ArrowException, OSError, duckdb.Error, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError) or "not utf-8 encoded" in str(error):
             told = f"{path} is not UTF-8. Convert it, for example with `iconv -f latin1 -t utf-8`. Nothing was changed."
             raise ValueError(told) from error
         first = str(error).strip().partition("\n")[0].rstrip(".")
