@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops_assets.core.contract import Failure, SourceContract, Type
+from mlops_assets.core.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.contract_told import wrong_type
 from mlops_assets.core.exact import to_booleans, to_integers, to_numbers, to_texts
+from mlops_assets.core.text_numbers import plain_numbers
+from mlops_assets.core.text_times import TimeFormat, read_times
 
 _EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
     "string": to_texts,
@@ -39,10 +42,9 @@ class Conformed:
 def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     """Cast the columns of a raw frame (CSV text or Parquet) to the declared types, in the declared order.
 
-    Timestamps become UTC microseconds; those without an offset are read in the contract's time zone (the
-    first of two when clocks go back, moved forward where clocks skip). Dates are `datetime.date`. A value
-    that can't be cast becomes NULL and is reported, never raised. Empty text is NULL except in string columns
-    that arrive as such.
+    Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
+    `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
+    Empty text is NULL except in string columns that arrive as such.
 
     Args:
         contract: the promise.
@@ -65,10 +67,10 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     failures: list[Failure] = []
     for name, column in contract.columns.items():
         if name not in frame.columns:
-            columns[name] = _cast(pd.Series([None] * n, dtype=object), column.type, contract.tz)
+            columns[name] = _cast(pd.Series([None] * n, dtype=object), column, contract.tz)
             continue
         raw = frame[name].reset_index(drop=True)
-        columns[name] = _cast(raw, column.type, contract.tz)
+        columns[name] = _cast(raw, column, contract.tz)
         bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
         if bad.any():
             bad &= ~np.asarray(_blank(raw), dtype=np.bool_)
@@ -87,42 +89,20 @@ def _blank(raw: pd.Series) -> pd.Series:
     return raw.astype("string").str.strip().eq("").fillna(False)
 
 
-def _cast(raw: pd.Series, to: Type, tz: str) -> pd.Series:
-    if to in ("timestamp", "date"):
-        stamps = to_utc(raw, tz if to == "timestamp" else "UTC")
-        return stamps if to == "timestamp" else to_date(stamps)
-    return _EXACT[to](raw)
+def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:
+    written: Any = column.format
+    if column.type in ("timestamp", "date"):
+        stamps = to_utc(raw, tz, written)
+        return stamps if column.type == "timestamp" else to_date(stamps, tz)
+    return _EXACT[column.type](raw if written is None else plain_numbers(raw, written))
 
 
-def to_utc(raw: pd.Series, tz: str) -> pd.Series:
-    """UTC microseconds; numbers are no times, since nobody knows their unit."""
-    if isinstance(raw.dtype, pd.DatetimeTZDtype):
-        return raw.dt.tz_convert("UTC").dt.as_unit("us")
-    if pd.api.types.is_numeric_dtype(raw.dtype) and not raw.isna().all():
-        return pd.Series(pd.NaT, index=raw.index).dt.tz_localize("UTC").dt.as_unit("us")
-    if pd.api.types.is_datetime64_dtype(raw.dtype):
-        return _localize(raw, tz).dt.as_unit("us")
-    # The same moment stands in many rows: each text is read once.
-    codes, texts = pd.factorize(raw.astype("string"))
-    read = _read_times(pd.Series(texts, dtype="string"), tz)
-    return pd.Series(read.array.take(codes, allow_fill=True), index=raw.index)
+def to_utc(raw: pd.Series, tz: str, written: TimeFormat | None = None) -> pd.Series:
+    """UTC microseconds, as `read_times` reads them."""
+    return read_times(raw, tz, written)
 
 
-def _read_times(texts: pd.Series, tz: str) -> pd.Series:
-    text = texts.str.strip()
-    offset = text.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True, case=False).fillna(False).astype(bool)
-    aware = pd.to_datetime(text.where(offset), format="ISO8601", errors="coerce", utc=True)
-    naive = pd.to_datetime(text.where(~offset), format="ISO8601", errors="coerce")
-    return aware.where(offset, _localize(naive, tz)).dt.as_unit("us")
-
-
-def _localize(naive: pd.Series, tz: str) -> pd.Series:
-    first = np.ones(len(naive), dtype=np.bool_)
-    local = naive.dt.tz_localize(tz, ambiguous=first, nonexistent="shift_forward")
-    return local.dt.tz_convert("UTC")
-
-
-def to_date(stamps: pd.Series) -> pd.Series:
-    """The calendar day of each time, as `datetime.date`; None where there is none."""
-    days = stamps.dt.tz_localize(None).dt.date.astype(object)
+def to_date(stamps: pd.Series, tz: str = "UTC") -> pd.Series:
+    """The calendar day of each time in a zone, as `datetime.date`; None where there is none."""
+    days = stamps.dt.tz_convert(tz).dt.tz_localize(None).clip(upper=pd.Timestamp(datetime.max)).dt.date.astype(object)
     return days.where(~stamps.isna(), None)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlops_assets.core import text_numbers, text_times
 from mlops_assets.core.contract import Column, Failure, SourceContract
 from mlops_assets.core.exact import whole_of
 from mlops_assets.core.windows import Window
@@ -26,8 +27,9 @@ def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]
     shown, places = raw[bad].head(SAMPLE), np.flatnonzero(bad)
     where = ", ".join(f"{place + 1:,}" for place in places[:SAMPLE]) + (", ..." if len(places) > SAMPLE else "")
     sample = sample_of(raw[bad])
+    known = "" if column.format is None else f", written as {column.format}"
     sentence = (
-        f"{_rows(bad)} of {name} (row{'s' if len(places) > 1 else ''} {where}) can't be read as {column.type} "
+        f"{_rows(bad)} of {name} (row{'s' if len(places) > 1 else ''} {where}) can't be read as {column.type}{known} "
         f"({_told(sample)}): {_remedy(column, shown)}."
     )
     return Failure("type", name, int(bad.sum()), sample, sentence)
@@ -42,7 +44,10 @@ def _remedy(column: Column, shown: pd.Series) -> str:
         return "a float would lose their last digits, so declare `type: integer` or `type: string`"
     if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in shown):
         return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
-    return "correct the values, or declare another type"
+    hints = {**dict.fromkeys(("timestamp", "date"), text_times.hint), "number": text_numbers.hint}
+    hints["integer"] = hints["number"]
+    why = next(filter(None, map(hints[column.type], shown)), "") if column.type in hints else ""
+    return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
 
 
 def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failure]:

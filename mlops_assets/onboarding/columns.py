@@ -88,8 +88,9 @@ def is_identifier(facts: Facts) -> bool:
 
 
 def is_key(facts: Facts) -> bool:
-    """Whether a column identifies each row."""
-    return facts.distinct == facts.rows and is_identifier(facts)
+    """Whether a column identifies each row: texts that merely differ, as prices and comments do, name nothing."""
+    names = facts.dtype != "VARCHAR" or facts.is_code or ID_NAMES.search(facts.name) is not None
+    return facts.distinct == facts.rows and names and is_identifier(facts)
 
 
 def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:

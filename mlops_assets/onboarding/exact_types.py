@@ -6,7 +6,7 @@ round. Not here: reading the files, facts about columns (`table`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -75,7 +75,11 @@ def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: st
 
 
 def with_all_digits(
-    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object]
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    read: str,
+    given: Mapping[str, object],
+    texts: Sequence[str] = (),
 ) -> str | None:
     """The call of `read_csv` that keeps all digits of a column that was read as floats and holds integers.
 
@@ -84,6 +88,7 @@ def with_all_digits(
         relation: what was read.
         read: the call that it was read by.
         given: its parameters.
+        texts: columns that are read as texts in any case.
 
     Returns:
         The call; None where nothing was rounded.
@@ -101,8 +106,13 @@ def with_all_digits(
     told = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}(\\.0*)?'))" for name in large)
     (found,) = connection.execute(f"select {told} from {read[:-1]}, all_varchar = true)", dict(given)).fetchall()
     codes = [name for name, is_code in zip(large, found, strict=True) if is_code]
-    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in codes)
-    return f"{read[:-1]}, types = {{{types}}})" if codes else None
+    return with_texts(read, [*texts, *codes]) if codes else None
+
+
+def with_texts(read: str, names: Sequence[str]) -> str:
+    """A call of `read_csv` that takes some columns for texts, whatever stands in them."""
+    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in names)
+    return f"{read[:-1]}, types = {{{types}}})" if names else read
 
 
 def _text(value: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.table import TABLE, Table, by_digits, facts_of, read_table
-from mlops_assets.onboarding.times import TimeColumn, time_column
+from mlops_assets.onboarding.texts import Reading
+from mlops_assets.onboarding.times import TimeColumn, refuse_strays, time_column
 
 LABELS = "labels_landed"
 JOINED = "rows_with_labels"
@@ -43,7 +44,15 @@ class LateLabels:
 
 
 def with_labels(
-    rows: Table, time: TimeColumn, pattern: str, *, key: str | None, label: str | None, known: str | None, zone: str
+    rows: Table,
+    time: TimeColumn,
+    pattern: str,
+    *,
+    key: str | None,
+    label: str | None,
+    known: str | None,
+    zone: str,
+    reading: Reading,
 ) -> tuple[Table, Table, LateLabels]:
     """The rows, the same with the label as one more column, and the labels by themselves.
 
@@ -55,11 +64,12 @@ def with_labels(
         label: the column; None: the only one besides key and time.
         known: the column that says when a label became known; None: the likeliest.
         zone: of times without an offset.
+        reading: how texts are to be read.
 
     Raises:
         CannotJoin: key or label cannot be told, or a row would get two labels.
     """
-    table = read_table(pattern, beside=rows, relation=LABELS)
+    table = read_table(pattern, reading=reading, beside=rows, relation=LABELS)
     key = key or _only([name for name in table.facts if name in rows.facts], "key that both tables have", "--key")
     if key not in table.facts or key not in rows.facts:
         raise CannotJoin(f"--key {key}: rows have {', '.join(rows.facts)}; labels {', '.join(table.facts)}.")
@@ -70,6 +80,7 @@ def with_labels(
             f"{table.rows:,} labels {table.facts[key].distinct:,}. Name another with --key. Nothing was written."
         )
     at = time_column(table, known, zone)
+    refuse_strays(table, at)
     rest = [name for name in table.facts if name not in (key, at.name)]
     column = label or _only(rest, "label among its columns", "--label")
     if column not in rest or column in rows.facts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.exact import array_of
 from mlops_assets.core.pull_settings import PullSpec
 from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.text_times import hint, moment_of
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.atomic import keep_time, replacing
 from mlops_assets.resources.lake import file_hash
@@ -170,11 +171,23 @@ def _highest(connection: Connection, column: Column[Any]) -> Any:
 
 
 def _moment(value: Any, source: SourceSettings) -> datetime | None:
-    """A time of the table as a moment; without a zone it is in the source's."""
+    """A time of the table as a moment; without a zone it is in the source's.
+
+    Raises:
+        CannotPull: it is none.
+    """
     if value is None:
         return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(source.timezone))
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    moment = moment_of(value, source.timezone) if isinstance(value, str | datetime) else None
+    if moment is None:
+        why = hint(value)
+        raise CannotPull(
+            f"{source.event_time} of {source.name} is {value}, which is no time{why and f' ({why})'}. Give a column of "
+            "timestamps, such as a view's. Nothing was fetched."
+        )
+    return moment
 
 
 def _is_aware(value: Any) -> bool:
