@@ -97,7 +97,9 @@ def to_numbers(raw: pd.Series) -> pd.Series:
         with np.errstate(invalid="ignore"):
             large = np.flatnonzero(np.isfinite(floats) & (floats.abs() >= FLOAT_WHOLE))
         # pandas is off by a digit for some texts that a float holds.
-        floats.iloc[large] = np.array([_large(raw.iloc[place], floats.iloc[place]) for place in large])
+        values = floats.to_numpy(copy=True)
+        values[large] = [_large(raw.iloc[place], values[place]) for place in large]
+        floats = pd.Series(values, index=raw.index)
     return floats
 
 
