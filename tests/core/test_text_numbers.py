@@ -61,7 +61,9 @@ def test_the_mark_is_proven_by_some_text_or_stays_open(
     assert why in found.why_not if why else not found.why_not
 
 
-@pytest.mark.parametrize("text", ["12-34", "1.2.3", "10.0.0.1", "12,34,5", "abc", "", "-", "1e", "5-", "+-5", "0171 12"])
+@pytest.mark.parametrize(
+    "text", ["12-34", "1.2.3", "10.0.0.1", "12,34,5", "abc", "", "-", "1e", "5-", "+-5", "0171 12"]
+)
 def test_what_is_no_number_is_not_read_as_one(text: str) -> None:
     assert all(read_number(text, form) is None for form in NUMBER_FORMATS)
 
