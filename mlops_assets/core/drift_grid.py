@@ -181,6 +181,11 @@ def numbers(series: pd.Series) -> Array:
     return series.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def kind_of(feature: str) -> Kind:
+    """How drift treats a feature by its kind to models: numbers as numbers, texts and flags as categories."""
+    return "numeric" if feature == "numeric" else "categorical"
+
+
 def text_codes(series: pd.Series) -> tuple[NDArray[Any], list[str]]:
     """The code of each row, -1 where it is missing, and the labels as text (1 and 1.0 are the same)."""
     if isinstance(series.dtype, pd.CategoricalDtype):

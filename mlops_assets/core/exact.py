@@ -97,7 +97,9 @@ def to_numbers(raw: pd.Series) -> pd.Series:
         with np.errstate(invalid="ignore"):
             large = np.flatnonzero(np.isfinite(floats) & (floats.abs() >= FLOAT_WHOLE))
         # pandas is off by a digit for some texts that a float holds.
-        floats.iloc[large] = [_large(raw.iloc[place], floats.iloc[place]) for place in large]
+        values = floats.to_numpy(copy=True)
+        values[large] = [_large(raw.iloc[place], values[place]) for place in large]
+        floats = pd.Series(values, index=raw.index)
     return floats
 
 
@@ -121,11 +123,15 @@ def to_texts(raw: pd.Series) -> pd.Series:
 
 def to_booleans(raw: pd.Series) -> pd.Series:
     """Booleans by the spellings in `TRUE` and `FALSE`, capitals or not; missing where a cell is none of them."""
-    text = to_texts(raw).str.strip().str.lower()
-    out = pd.Series(pd.NA, index=raw.index, dtype="boolean")
-    out[np.asarray(text.isin(TRUE), dtype=np.bool_)] = True
-    out[np.asarray(text.isin(FALSE), dtype=np.bool_)] = False
-    return out
+    raw = _cells(raw)
+    if pd.api.types.is_bool_dtype(raw.dtype) or pd.api.types.infer_dtype(raw, skipna=True) == "boolean":
+        return raw.astype("boolean")
+    try:
+        codes, cells = pd.factorize(raw)
+    except TypeError:  # lists and the like, which are no flags
+        return pd.Series([boolean_of(cell) for cell in raw], index=raw.index, dtype="boolean")
+    flags = pd.array([boolean_of(cell) for cell in cells], dtype="boolean")
+    return pd.Series(flags.take(codes, allow_fill=True), index=raw.index)
 
 
 def boolean_of(value: Any) -> bool | None:
@@ -175,7 +181,8 @@ def whole_of(value: Any) -> int | None:
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
-        return int(value) if float(value).is_integer() and abs(value) <= FLOAT_WHOLE else None
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) <= FLOAT_WHOLE else None
     if isinstance(value, Decimal):
         return int(value) if value.is_finite() and value == value.to_integral_value() else None
     if not isinstance(value, str):

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.core.sql import quoted
+from mlops_assets.resources.flag_columns import is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-_FLAGS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
 
 
@@ -36,7 +36,7 @@ def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     """Bring each column to one of few types."""
     for name, dtype in columns_of(connection, relation):
         column = quoted(name)
-        if dtype == "VARCHAR" and _is_flag(connection, relation, column):
+        if dtype == "VARCHAR" and is_flag(connection, relation, name):
             kept, value = "boolean", f"trim({column})::boolean"
         elif dtype in _KEPT:
             continue
@@ -51,12 +51,6 @@ def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         else:
             kept, value = "varchar", column
         connection.execute(f"alter table {relation} alter {column} type {kept} using {value}")
-
-
-def _is_flag(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:
-    """Whether a text column is one flag in words, as DuckDB finds in CSV files: true and false, or yes and no."""
-    query = f"select distinct lower(trim({column})) from {relation} where {column} is not null limit 3"
-    return {text for (text,) in connection.execute(query).fetchall()} in _FLAGS
 
 
 def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: str, dtype: str) -> tuple[str, str]:

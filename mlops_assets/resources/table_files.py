@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from mlops_assets.core.drift import Kind
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_numbers import MISSING, NUMBER_FORMATS, NumberTexts, plain_numbers
 from mlops_assets.core.text_times import TimeTexts
+from mlops_assets.resources.flag_columns import in_one_spelling, is_flag, may_be_flag
 from mlops_assets.resources.text_columns import look_at_texts
 
 PARQUET = (".parquet", ".pq")
@@ -37,11 +38,12 @@ BATCH_ROWS, MIN_BATCH_ROWS, BATCH_BYTES = 131_072, 4_096, 32 * 2**20
 READ_BUFFER = 2**18
 """Bytes of a Parquet column read at a time; by default pyarrow fetches whole row groups, several ahead."""
 
-ColumnKind = Kind | Literal["empty", "other"]
+ColumnKind = Kind | Literal["boolean", "empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
 _CSV_KINDS: Mapping[str, ColumnKind] = {
     **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE", *NUMBER_FORMATS), "numeric"),
-    **dict.fromkeys(("VARCHAR", "BOOLEAN"), "categorical"),
+    "VARCHAR": "categorical",
+    "BOOLEAN": "boolean",
 }
 """Of the types that DuckDB may find in CSV files, and of the formats of numbers that are texts to it."""
 _TIME = "a time"
@@ -58,6 +60,7 @@ class TableFiles:
         kinds: column -> numeric, categorical, `empty` (no value in any file, of any type) or `other` (times,
             lists and the like), for columns that all files have.
         left_out: column -> why it isn't among them.
+        flags: columns that hold true and false in some file, as booleans or in words.
         csv_types: DuckDB's types of each CSV file's columns, or the format of numbers that are texts to it; finding
             them again would be reading the file again.
     """
@@ -66,16 +69,28 @@ class TableFiles:
     paths: tuple[Path, ...]
     kinds: Mapping[str, ColumnKind]
     left_out: Mapping[str, str]
+    flags: frozenset[str]
     csv_types: Mapping[Path, Mapping[str, str]]
 
-    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[pd.DataFrame]:
+    def batches(self, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> Iterator[pd.DataFrame]:
         """The rows of these columns: numbers as numbers, the rest as categories.
+
+        Args:
+            kinds: of the columns.
+            flags: those in which true and false are one category each, however they are spelled.
 
         Raises:
             ValueError: a file cannot be read to its end.
         """
         rows = max(MIN_BATCH_ROWS, min(BATCH_ROWS, BATCH_BYTES // (8 * max(len(kinds), 1))))
-        return _ahead(_frame(batch, kinds) for batch in self._batches(list(kinds), rows))
+        return _ahead(_frame(batch, kinds, flags) for batch in self._batches(list(kinds), rows))
+
+    def holds_flags(self, column: str) -> bool:
+        """Whether a column of numbers holds nothing but 0 and 1, in one pass over it."""
+        values = (
+            set(batch.column(0).drop_null().unique().to_pylist()) for batch in self._batches([column], BATCH_ROWS)
+        )
+        return all(value != value or value in (0, 1) for some in values for value in some)
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         # One session for all files: opening one costs more than reading a small file.
@@ -101,13 +116,17 @@ def open_table(name: str) -> TableFiles:
     paths = matches(name)
     csv_types: dict[Path, Mapping[str, str]] = {}
     found: dict[Path, dict[str, ColumnKind]] = {}
+    flags: set[str] = set()
     with duckdb.connect() as session:
         for path in paths:
             with _told(path):
                 if is_parquet(path):
-                    found[path] = {field.name: _kind(field.type) for field in pq.read_schema(path)}
+                    found[path] = _parquet_columns(session, path)
                 else:
                     csv_types[path], found[path] = _csv_columns(session, path)
+            flags |= {name for name, kind in found[path].items() if kind == "boolean"}
+            # To whoever counts, a flag is a category like others.
+            found[path] = {n: "categorical" if kind == "boolean" else kind for n, kind in found[path].items()}
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
     for column in dict.fromkeys(column for columns in found.values() for column in columns):
@@ -119,7 +138,7 @@ def open_table(name: str) -> TableFiles:
             left_out[column] = ", ".join(f"{_WORDS[kind]} in {path.name}" for kind, path in known.items())
         else:
             kinds[column] = next(iter(known), "empty")
-    return TableFiles(name, tuple(paths), kinds, left_out, csv_types)
+    return TableFiles(name, tuple(paths), kinds, left_out, frozenset(flags), csv_types)
 
 
 def matches(name: str) -> list[Path]:
@@ -176,6 +195,15 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
+def _parquet_columns(session: duckdb.DuckDBPyConnection, path: Path) -> dict[str, ColumnKind]:
+    metadata = pq.read_metadata(path)
+    kinds = {field.name: _kind(field.type) for field in metadata.schema.to_arrow_schema()}
+    for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(metadata, name)]:
+        if is_flag(session, f"read_parquet({_text(str(path))})", name):
+            kinds[name] = "boolean"
+    return kinds
+
+
 def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[str, str], dict[str, ColumnKind]]:
     """Types and kinds by all rows of the file, not by its first ones.
 
@@ -212,7 +240,9 @@ def _kind(dtype: pa.DataType) -> ColumnKind:
         return "empty"
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         return "numeric"
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
+    if pa.types.is_boolean(dtype):
+        return "boolean"
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return "categorical" if pa.types.is_dictionary(dtype) or any(is_a(dtype) for is_a in texts) else "other"
 
 
@@ -249,18 +279,17 @@ def _repetitive(metadata: pq.FileMetaData) -> list[str]:
     return sorted(name for name in texts if size[name] <= 4 * metadata.num_rows)
 
 
-def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> pd.DataFrame:
     arrays = []
     for name, kind in kinds.items():
         array = batch.column(name)
         plain = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
         if kind == "numeric" and not plain:
             array = array.cast(pa.float64())
-        elif kind == "categorical" and not (pa.types.is_dictionary(array.type) or pa.types.is_boolean(array.type)):
+        elif kind == "categorical" and not pa.types.is_dictionary(array.type):
             array = array.cast(pa.string()).dictionary_encode()
-        arrays.append(array)
-    table = pa.RecordBatch.from_arrays(arrays, names=list(kinds))
-    return table.to_pandas(split_blocks=True, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+        arrays.append(in_one_spelling(array) if name in flags else array)
+    return pa.RecordBatch.from_arrays(arrays, names=list(kinds)).to_pandas(split_blocks=True)
 
 
 def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
