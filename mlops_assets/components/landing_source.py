@@ -217,6 +217,7 @@ def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, 
     """Verdicts on a batch. A person's release overrules the contract's findings on values."""
     from mlops_assets.core.contract_check import check_frames
     from mlops_assets.core.windows import Window
+    from mlops_assets.resources.repeated_keys import repeated_keys
     from mlops_assets.resources.unpacked import TooLarge
 
     source, limit = intake.source, intake.lake.home.settings.limits.file_bytes
@@ -245,6 +246,13 @@ def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, 
         else:
             reasons = tuple(failure.sentence for failure in result.failures)
             verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=result.bad_rows))
+    good = {
+        part: verdict.frame for part, verdict in verdicts.items() if verdict.frame is not None and not verdict.reasons
+    }
+    # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
+    for partition, repeated in repeated_keys(intake, good).items():
+        read, raw = frames[partition]
+        verdicts[partition] = Verdict(partition, read, (repeated.reason,), raw.assign(is_bad=repeated.rows))
     return [verdicts[partition] for partition in batch]
 
 
