@@ -209,7 +209,9 @@ def _plain(value: float) -> str:
 
 
 def _short(value: str | None) -> str:
-    return "nothing" if value is None else f"{float(value):.6g}"
+    if value is None:
+        return "nothing"
+    return value if value.lstrip("-").isdigit() else f"{float(value):.6g}"
 
 
 def _dbt_type(facts: Facts, time: str) -> str:

@@ -21,7 +21,7 @@ import pytest
 
 from mlops_assets.components.landing_source import parse
 from mlops_assets.core.contract_cast import conform
-from mlops_assets.core.drift import DriftPolicy
+from mlops_assets.core.drift import DriftPolicy, Grid, Profile
 from mlops_assets.core.matrix import FeatureColumn, WrongColumns, encode
 from mlops_assets.core.model import Recipe, fit
 from mlops_assets.core.rows import RowScorer
@@ -199,3 +199,16 @@ def test_the_service_takes_true_and_false_and_nothing_else(kind: str) -> None:
             check(arms, Row({}, {name: odd}), 0)
         with pytest.raises(Misfit):
             form.read(json.dumps({"rows": [{"features": {name: odd}}]}).encode())
+
+
+def test_a_profile_of_booleans_knows_their_spellings() -> None:
+    """As the monitors hold a day's log, or a posted batch, against a reference of booleans."""
+    flags = drawn(gaps=0.0)
+    for reference in ("objects", "texts"):
+        grid = Grid.from_reference(frames(flags)[reference].to_frame("vip"), {"vip": "categorical"})
+        expected = Profile.of(grid, frames(flags)[reference].to_frame("vip")).counts["vip"].tolist()
+        assert expected[-1] == 0
+        for name, series in frames(flags).items():
+            assert Profile.of(grid, series.to_frame("vip")).counts["vip"].tolist() == expected, name
+        other = pd.Series(["unknown", "maybe", 2, *said(flags, ("T", "F"))], dtype=object)
+        assert Profile.of(grid, other.to_frame("vip")).counts["vip"].tolist() == [*expected[:-1], 3]
