@@ -77,7 +77,7 @@ def refused(home: LandingHome) -> str:
 @pytest.mark.parametrize("ending", PACKED)
 def test_packed_text_is_counted_while_it_is_unpacked(home: LandingHome, ending: str) -> None:
     content = PACKED[ending]()
-    assert len(content) < LIMIT / 20
+    assert len(content) < LIMIT / 8
     home.land(content, f"orders_{DAY}.{ending}")
     assert "it unpacks to more than 1,048,576 bytes" in refused(home)
     tracemalloc.start()
@@ -92,7 +92,7 @@ def test_packed_text_is_counted_while_it_is_unpacked(home: LandingHome, ending: 
 @pytest.mark.parametrize("kind", TABLES)
 def test_parquet_is_counted_before_its_rows_are_read(home: LandingHome, kind: str, tmp_path: Path) -> None:
     content = TABLES[kind]()
-    assert len(content) < LIMIT / 20
+    assert len(content) < LIMIT / 8
     home.land(content, f"orders_{DAY}.parquet")
     assert "it unpacks to more than 1,048,576 bytes" in refused(home)
     before = pa.default_memory_pool().max_memory()
