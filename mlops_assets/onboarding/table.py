@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from mlops_assets.core.csv_head import CsvHead, NoHead
 from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
+from mlops_assets.resources.home import Limits
 from mlops_assets.resources.table_files import csv_head, is_parquet, matches
+from mlops_assets.resources.unpacked import refuse_dense
 
 TABLE = "landed"
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
@@ -146,6 +149,9 @@ def read_table(
     kinds = {is_parquet(file) for file in files}
     if len(kinds) > 1:
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
+    limit = Limits.here().file_bytes
+    for file in files:
+        _refuse_dense(file, limit)
     connection = beside.connection if beside else _connected()
     words: dict[str, dict[str, int]] = {}
     if kinds.pop():
@@ -176,6 +182,23 @@ def read_table(
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
     return table
+
+
+def _refuse_dense(file: Path, limit: int) -> None:
+    """Refuse a file of few bytes that would fill the memory.
+
+    Raises:
+        UnreadableTable: naming it and the limit.
+    """
+    try:
+        refuse_dense(file, limit, with_texts=True)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise UnreadableTable(
+            f"{file} cannot be read as a table: {str(error).rstrip('.')}. It may be cut short: write it again. Nothing "
+            "was written."
+        ) from error
+    except ValueError as error:
+        raise UnreadableTable(str(error)) from error
 
 
 def header(file: Path) -> CsvHead:

@@ -34,6 +34,11 @@ class Limits:
 
     file_bytes: int = 256 * 2**20
 
+    @classmethod
+    def here(cls) -> Limits:
+        """Those of the home that the environment names; the usual ones where there is none."""
+        return Home.from_environment().settings.limits
+
 
 @dataclass(frozen=True)
 class HomeSettings:

@@ -30,7 +30,9 @@ from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_numbers import MISSING, NUMBER_FORMATS, NumberTexts, plain_numbers
 from mlops_assets.core.text_times import TimeTexts
 from mlops_assets.resources.flag_columns import in_one_spelling, is_flag, may_be_flag
+from mlops_assets.resources.home import Limits
 from mlops_assets.resources.text_columns import look_at_texts
+from mlops_assets.resources.unpacked import refuse_dense
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -117,9 +119,11 @@ def open_table(name: str) -> TableFiles:
     csv_types: dict[Path, Mapping[str, str]] = {}
     found: dict[Path, dict[str, ColumnKind]] = {}
     flags: set[str] = set()
+    limit = Limits.here().file_bytes
     with duckdb.connect() as session:
         for path in paths:
             with _told(path):
+                refuse_dense(path, limit)
                 if is_parquet(path):
                     found[path] = _parquet_columns(session, path)
                 else:
