@@ -76,7 +76,8 @@ def to_integers(raw: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(raw.dtype) or pd.api.types.is_signed_integer_dtype(raw.dtype):
         return raw.astype("Int64")
     if pd.api.types.is_unsigned_integer_dtype(raw.dtype):
-        return raw.mask((raw >= 2**63).fillna(False).astype(bool)).astype("Int64")
+        unsigned = raw.astype("UInt64")  # numpy's would become floats where one is masked
+        return unsigned.mask((unsigned >= 2**63).fillna(False)).astype("Int64")
     if pd.api.types.is_float_dtype(raw.dtype):
         values = raw.to_numpy(dtype=np.float64, na_value=np.nan)
         return _integers(values, _is_whole(values), raw.index)

@@ -34,7 +34,7 @@ def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: 
         relation: a table, or a SELECT in parentheses.
         column: of type VARCHAR.
     """
-    query = f"select distinct {quoted(column)} as text from {relation} where text is not null"
+    query = f"select distinct {quoted(column)} from {relation} where {quoted(column)} is not null"
     batches = _texts(connection, query)
     first = next(batches, [])
     looks: tuple[Callable[[list[str]], TimeTexts | NumberTexts], ...] = (text_times.look_at, text_numbers.look_at)

@@ -63,6 +63,14 @@ def test_identifiers_beyond_64_bits_are_kept_as_text_and_refused_as_integers(see
         assert to_integers(raw).isna().all()
 
 
+@pytest.mark.parametrize("dtype", ["uint64", "UInt64", "uint64[pyarrow]"])
+def test_one_that_is_too_large_costs_its_neighbours_no_digit(dtype: str) -> None:
+    raw = pd.Series([2**63 + 1, LONG, LONG + 1, 5], dtype=dtype)
+    assert plain(to_integers(raw)) == [None, LONG, LONG + 1, 5]
+    assert plain(to_texts(raw)) == [str(2**63 + 1), str(LONG), str(LONG + 1), "5"]
+    assert plain(to_numbers(raw)) == [None, None, None, 5.0]
+
+
 def test_a_cast_that_loses_is_refused_with_row_and_value() -> None:
     contract = SourceContract.from_dict({"columns": {"id": "string", "seen": "integer", "amount": "number"}})
     frame = pd.DataFrame(

@@ -114,3 +114,37 @@ def test_a_flag_in_words_is_one_kind_whatever_the_file(tmp_path: Path, words: tu
     for made in (plan, as_csv):
         assert made.table.facts["user"].dtype == "BOOLEAN"
         assert next(column.role for column in made.columns if column.facts.name == "user") == "boolean"
+
+
+@pytest.mark.parametrize(
+    ("of_rows", "of_labels"),
+    [
+        (pa.int64(), pa.float64()),
+        (pa.float64(), pa.int32()),
+        (pa.decimal128(38, 0), pa.string()),
+        (pa.uint64(), pa.int64()),
+    ],
+)
+def test_labels_find_their_rows_whatever_the_type_of_the_key(
+    tmp_path: Path, of_rows: pa.DataType, of_labels: pa.DataType
+) -> None:
+    rng, numbers = np.random.default_rng(0), pa.array(range(100_000, 100_000 + ROWS))
+    at = [datetime(2024, 1, 1) + timedelta(hours=2 * n) for n in range(ROWS)]
+    times = pa.array(at, pa.timestamp("us"))
+    rows = pa.table({"at": times, "order_id": numbers.cast(of_rows), "amount": rng.normal(50, 10, ROWS)})
+    known = pa.array([moment + timedelta(days=1) for moment in at], pa.timestamp("us"))
+    labels = pa.table({"order_id": numbers.cast(of_labels), "known_at": known, "paid": rng.random(ROWS) < 0.5})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    pq.write_table(labels, tmp_path / "labels.parquet")
+    asked = Asked("pay", str(tmp_path / "rows.parquet"), labels=str(tmp_path / "labels.parquet"))
+    plan = make_plan(asked)
+    assert plan.late is not None
+    assert (plan.late.key, plan.late.unknown, plan.labelled) == ("order_id", 0, ROWS)
+    # The label model joins both as text: 100000 on either side, not 100000.0.
+    for table in (plan.table, plan.late.table):
+        low = table.first(f"select min(order_id)::varchar from {table.relation}")[0]
+        assert low == "100000"
+    texts = {path.name: text for path, text in render(plan).items()}
+    assert "number" not in {
+        line.partition("order_id: {type: ")[2].split("}")[0] for line in texts["defs.yaml"].splitlines()
+    }
