@@ -44,10 +44,15 @@ def _remedy(column: Column, shown: pd.Series) -> str:
         return "a float would lose their last digits, so declare `type: integer` or `type: string`"
     if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in shown):
         return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
-    hints = {**dict.fromkeys(("timestamp", "date"), text_times.hint), "number": text_numbers.hint}
-    hints["integer"] = hints["number"]
-    why = next(filter(None, map(hints[column.type], shown)), "") if column.type in hints else ""
+    why = next(filter(None, (hint_of(column, value) for value in shown)), "")
     return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+
+
+def hint_of(column: Column, value: Any) -> str:
+    """What to write in the contract so that a value can be read, as far as it can be told; else empty."""
+    if column.type in ("timestamp", "date"):
+        return text_times.hint(value)
+    return text_numbers.hint(value) if column.type in ("number", "integer") else ""
 
 
 def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failure]:

@@ -27,7 +27,7 @@ ODD_DAYS = (
 def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
     """What to look at, in sentences: each names a column, a value, its first row, and what to do."""
     found = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
-    return [*_unread(table, time), *found, *_hours(table, time, zone)]
+    return [*table.texts.warnings, *_unread(table, time), *found, *_hours(table, time, zone)]
 
 
 def _unread(table: Table, time: TimeColumn) -> list[str]:

@@ -57,11 +57,13 @@ class Texts:
     Attributes:
         formats: column -> how it is written, as the contract says it; those that need no word are not in it.
         notes: what was assumed.
+        warnings: what to look at.
         unread: column -> a text that is no time or number, where nearly all others of the column are.
     """
 
     formats: dict[str, str]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     unread: dict[str, str]
 
 
@@ -75,14 +77,14 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
         reading: what is known.
 
     Raises:
-        Undecided: day and month, or decimal point and comma, can be told either way, or the column has both.
+        Undecided: day and month, or decimal point and comma, can be told either way.
     """
     looks = {name: look_at_texts(connection, table, name) for name in columns if name not in reading.texts}
     times = {name: look for name, look in looks.items() if isinstance(look, TimeTexts)}
     numbers = {name: look for name, look in looks.items() if isinstance(look, NumberTexts)}
     unread = {name: look.unread[0] for name, look in looks.items() if look is not None and look.failed}
     formats: dict[str, str] = {name: column.format for name, column in reading.declared.items() if column.format}
-    notes: list[str] = []
+    notes, warnings = list[str](), list[str]()
     readers: dict[str, tuple[Reader, pa.DataType]] = {}
     proven = {look.order for look in times.values()} - {None}
     for name, time in times.items():
@@ -100,13 +102,14 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
         if name in unread or number.special is None:
             continue  # digits that stand as texts are codes, whose zeros and length count
         if number.why_not:
-            raise Undecided(f"{name} holds numbers, but {number.why_not}. Nothing was written.")
+            warnings.append(f"{name} holds numbers and is taken as texts, since {number.why_not}.")
+            continue
         written = number.format(_mark(name, number, reading, marks))
         formats[name] = written
         readers[name] = (_number_reader(written), pa.float64())
         notes.append(f"{name} has {text_numbers.IN_WORDS[written]}; its `format` in the YAML says so.")
     replace_texts(connection, table, readers)
-    return Texts(formats, tuple(notes), unread)
+    return Texts(formats, tuple(notes), tuple(warnings), unread)
 
 
 def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> DateOrder | None:

@@ -213,12 +213,12 @@ def test_a_column_of_a_day_is_read_as_pandas_reads_it() -> None:
 
 
 def test_what_arrow_reads_by_the_column_is_read_alike_by_the_text() -> None:
-    """Columns of one form are read by Arrow; each of 2,000 damaged texts is the same time to both."""
+    """Columns of one form are read by Arrow; each of 500 damaged texts is the same time to both."""
     random = np.random.default_rng(3)
     forms = ["2024-01-31", "2024-01-31 10:11", "2024-01-31T10:11:12.123", "2024-01-31T10:11:12Z", "20240131"]
     forms += ["2024-01-31 10:11:12+01:00", "2024-01-31T10:11:12+0130", "2024-01-31 10:11:12-05", "9999-12-31 23:59:59"]
     taken = 0
-    for _ in range(2_000):
+    for _ in range(500):
         letters = list(random.choice(forms))
         for _ in range(random.integers(0, 3)):
             letters[random.integers(len(letters))] = random.choice(list("0123456789-:T .Z+,"))
@@ -228,4 +228,4 @@ def test_what_arrow_reads_by_the_column_is_read_alike_by_the_text() -> None:
         taken += found is not pd.NaT
         assert (found is pd.NaT) == (alone is None), text
         assert alone is None or found == alone.replace(tzinfo=alone.tzinfo or UTC), text
-    assert taken > 500
+    assert taken > 100

@@ -224,6 +224,15 @@ def test_an_open_decimal_mark_is_asked_for(tmp_path: Path) -> None:
     assert planned(file, decimal="point").table.facts["price"].high == "9576.0"
 
 
+def test_numbers_that_are_not_alike_stay_texts_and_are_told(tmp_path: Path) -> None:
+    def cells(i: int) -> dict[str, object]:
+        return {**plain(i), "fee": f"{'€' if i % 2 else '$'} {i % 9}", "rate": f"{i % 7} %" if i % 2 else i % 7}
+
+    warned = " ".join(planned(table(tmp_path, cells)).warnings)
+    assert "fee holds numbers and is taken as texts, since they are in several currencies ($, €)" in warned
+    assert "rate holds numbers and is taken as texts, since some are percent" in warned
+
+
 def test_texts_that_merely_differ_are_no_key(tmp_path: Path) -> None:
     file = table(tmp_path, lambda i: {**plain(i), "note": f"said {i} times", "code": f"C-{i:04}"})
     assert planned(file).key == "code"
