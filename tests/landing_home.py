@@ -54,8 +54,9 @@ def source(**changes: Any) -> SourceSettings:
 
 
 def rows(day: date, *, n: int = 3, price: float = 1.5) -> str:
-    """A good CSV file of a day: n orders, an hour apart."""
-    lines = [f"{i},{day}T{i:02}:30:00Z,{'north' if i % 2 else 'south'},{price + i}" for i in range(n)]
+    """A good CSV file of a day: n orders, an hour apart; their ids are those of no other day."""
+    first = 100 * (day - DAY).days
+    lines = [f"{first + i},{day}T{i:02}:30:00Z,{'north' if i % 2 else 'south'},{price + i}" for i in range(n)]
     return "\n".join([HEADER, *lines]) + "\n"
 
 

@@ -68,6 +68,7 @@ def _land_own(name: str, files: str) -> None:
     """Cut a person's table into the files of a source."""
     from mlops_assets.onboarding.landing import land as cut
     from mlops_assets.onboarding.table import read_table
+    from mlops_assets.onboarding.texts import Reading
     from mlops_assets.onboarding.times import time_column
     from mlops_assets.resources.platform import Platform
 
@@ -75,7 +76,8 @@ def _land_own(name: str, files: str) -> None:
     source = Platform.of(home).sources.settings()[name]
     if source.event_time is None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
-    table = read_table(files)
+    reading = Reading(source.timezone, tuple(source.null_values), declared=source.contract.columns)
+    table = read_table(files, reading=reading)
     landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing)
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:

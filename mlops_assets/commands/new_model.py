@@ -70,6 +70,24 @@ def new_model(
         str | None,
         typer.Option("--label-time", metavar="COL", help="When a label became known.", show_default="the likeliest"),
     ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD", help="A text that means missing, beside those known.", show_default="NULL, N/A, ..."
+        ),
+    ] = None,
+    not_missing: Annotated[
+        list[str] | None,
+        typer.Option("--not-missing", metavar="WORD", help="A known one that is a value here.", show_default=False),
+    ] = None,
+    date_order: Annotated[
+        Literal["dmy", "mdy"] | None,
+        typer.Option("--date-order", help="What stands first in 04/05/2024.", show_default="by the other rows"),
+    ] = None,
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        typer.Option(help="The decimal mark in 1,234.", show_default="by the other rows"),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files of that name.")] = False,
 ) -> None:
     """Look at a table, and write the source, the dbt models and the monitored model that make of it a model.
@@ -86,7 +104,8 @@ def new_model(
     plan = make_plan(
         Asked(
             name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
-            is_hourly=grain == "hour",
+            is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
+            date_order=date_order, decimal=decimal,
         )
     )  # fmt: skip
     _say_plan(plan)

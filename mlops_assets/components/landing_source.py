@@ -8,8 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import BaseModel
@@ -24,8 +23,20 @@ from mlops_assets.components.partitions import (
 )
 from mlops_assets.core.shown import harmless, shown
 from mlops_assets.core.source_settings import SourceSettings, day_of
-from mlops_assets.resources.intake import WHOLE, Intake, IntakeState, LandedFile, Read, Taken, Verdict, read_file
+from mlops_assets.resources.home import Limits
+from mlops_assets.resources.intake import (
+    WHOLE,
+    Intake,
+    IntakeState,
+    LandedFile,
+    Read,
+    Taken,
+    Verdict,
+    read_file,
+    unread_file,
+)
 from mlops_assets.resources.lake import Lake
+from mlops_assets.resources.parquet import read_exact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +53,6 @@ PARQUET_UNPACKS = 8
 """How many bytes of CSV a byte of Parquet stands for."""
 NAMED = 20
 """Names shown in a report before it says how many more."""
-_COMPRESSIONS: Mapping[str, Literal["gzip", "bz2", "xz", "zip", "zstd"]] = {
-    ".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"
-}  # fmt: skip
 
 
 class LandingSource(dg.Component):
@@ -210,14 +218,18 @@ def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, 
     """Verdicts on a batch. A person's release overrules the contract's findings on values."""
     from mlops_assets.core.contract_check import check_frames
     from mlops_assets.core.windows import Window
+    from mlops_assets.resources.repeated_keys import repeated_keys
+    from mlops_assets.resources.unpacked import TooLarge
 
-    source = intake.source
+    source, limit = intake.source, intake.lake.home.settings.limits.file_bytes
     verdicts: dict[str, Verdict] = {}
     frames: dict[str, tuple[Read, pd.DataFrame]] = {}
     for partition, file in batch.items():
-        read = read_file(file)
+        read = read_file(file) if file.size <= limit else unread_file(file)
         try:
-            frames[partition] = read, parse(file.name, read.content, source)
+            if read.content is None:
+                raise TooLarge(limit)
+            frames[partition] = read, parse(file.name, read.content, source, limit)
         except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
             told = f"{shown(file.name)} cannot be read ({harmless(str(error))})"
             reason = f"{told}. Send it again; the old partition is unchanged."
@@ -236,6 +248,13 @@ def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, 
         else:
             reasons = tuple(failure.sentence for failure in result.failures)
             verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=result.bad_rows))
+    good = {
+        part: verdict.frame for part, verdict in verdicts.items() if verdict.frame is not None and not verdict.reasons
+    }
+    # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
+    for partition, repeated in repeated_keys(intake, good).items():
+        read, raw = frames[partition]
+        verdicts[partition] = Verdict(partition, read, (repeated.reason,), raw.assign(is_bad=repeated.rows))
     return [verdicts[partition] for partition in batch]
 
 
@@ -244,30 +263,39 @@ def _is_shapeless(result: "ContractResult") -> bool:
     return result.frame.empty or any(failure.rule == "missing_column" for failure in result.failures)
 
 
-def parse(name: str, content: bytes, source: SourceSettings) -> "pd.DataFrame":
+def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits().file_bytes) -> "pd.DataFrame":
     """A landed file as a frame: CSV as text (the contract casts), Parquet with its own types.
 
     Raises:
-        ValueError: the bytes are no table, or its columns have no names of their own.
+        ValueError: the bytes are no table, are more than `limit` without their packing, or the columns have no names of
+            their own.
     """
     import pandas as pd
 
+    from mlops_assets.core.csv_head import LONGEST, NoHead, head_of
+    from mlops_assets.resources.unpacked import refuse_large_parquet, unpacked
+
     if name.endswith(".parquet"):
-        frame = pd.read_parquet(io.BytesIO(content))
-    else:
-        try:
-            frame = pd.read_csv(
-                io.BytesIO(content),
-                dtype=str,
-                keep_default_na=False,
-                na_values=source.null_values,
-                compression=_COMPRESSIONS.get(Path(name).suffix),
-            )
-        except pd.errors.EmptyDataError:
-            raise ValueError("it is empty, without even a header") from None
-        if not isinstance(frame.index, pd.RangeIndex):
-            # pandas takes surplus cells for row labels and shifts all others.
-            raise ValueError("its rows have more cells than its header has names")
+        refuse_large_parquet(content, limit)
+        return read_exact(io.BytesIO(content))
+    content = unpacked(name, content, limit)
+    if not content.strip():
+        raise ValueError("it is empty, without even a header")
+    try:
+        head = head_of(content[:LONGEST].decode("utf-8", errors="replace"))
+        frame = pd.read_csv(
+            io.BytesIO(content),
+            sep=head.separator,
+            skiprows=head.skipped,
+            dtype=str,
+            keep_default_na=False,
+            na_values=source.null_values,
+        )
+    except NoHead as error:
+        raise ValueError(f"it {error}") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes surplus cells for row labels and shifts all others.
+        raise ValueError("its rows have more cells than its header has names")
     if frame.columns.has_duplicates:
         twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 from mlops_assets.core.windows import format_duration, parse_duration
 
-Kind = Literal["numeric", "categorical"]
+Kind = Literal["numeric", "categorical", "boolean"]
 
 
 class CatalogueError(ValueError):

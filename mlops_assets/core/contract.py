@@ -15,6 +15,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlops_assets.core.text_numbers import NUMBER_FORMATS, NumberFormat
+from mlops_assets.core.text_times import TIME_FORMATS, TimeFormat
+
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Extra = Literal["ignore", "forbid"]
 
@@ -25,6 +28,10 @@ _ARROW: Mapping[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
+}
+_FORMATS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("timestamp", "date"), TIME_FORMATS),
+    **dict.fromkeys(("number", "integer"), NUMBER_FORMATS),
 }
 
 
@@ -46,6 +53,8 @@ class Column:
         unusual_share: share of rows (with a value) that may lie outside `usual`, 0.05 by default: an odd row is no
             fault, a partition in another unit is.
         known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
+        format: how texts are written (`text_times.TIME_FORMATS`, `text_numbers.NUMBER_FORMATS`), such as dmy or comma;
+            None (default): ISO 8601, and plain numbers.
     """
 
     type: Type
@@ -59,6 +68,18 @@ class Column:
     usual: tuple[float, float] | None = None
     unusual_share: float = 0.05
     known_at: str | None = None
+    format: TimeFormat | NumberFormat | None = None
+
+    def __post_init__(self) -> None:
+        """Hold the format against the type.
+
+        Raises:
+            ValueError: it is one of another type.
+        """
+        known = _FORMATS.get(self.type, ())
+        if self.format is not None and self.format not in known:
+            msg = f"format is {self.format!r}, of a column of type {self.type}: set one of {', '.join(known) or 'none'}"
+            raise ValueError(msg)
 
     @classmethod
     def from_dict(cls, name: str, data: Mapping[str, Any] | str) -> Self:

@@ -6,21 +6,27 @@ A cast looks at its own cell alone, so many partitions can be cast as one. Not h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mlops_assets.core.contract import Failure, SourceContract, Type
+from mlops_assets.core.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.contract_told import wrong_type
+from mlops_assets.core.exact import to_booleans, to_integers, to_numbers, to_texts
+from mlops_assets.core.text_numbers import plain_numbers
+from mlops_assets.core.text_times import TimeFormat, read_times
 
-_TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
-_FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
+_EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
+    "string": to_texts,
+    "integer": to_integers,
+    "number": to_numbers,
+    "boolean": to_booleans,
+}
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,9 @@ class Conformed:
 def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     """Cast the columns of a raw frame (CSV text or Parquet) to the declared types, in the declared order.
 
-    Timestamps become UTC microseconds; those without an offset are read in the contract's time zone (the
-    first of two when clocks go back, moved forward where clocks skip). Dates are `datetime.date`. A value
-    that can't be cast becomes NULL and is reported, never raised. Empty text is NULL except in string columns
-    that arrive as such.
+    Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
+    `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
+    Empty text is NULL except in string columns that arrive as such.
 
     Args:
         contract: the promise.
@@ -62,10 +67,10 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     failures: list[Failure] = []
     for name, column in contract.columns.items():
         if name not in frame.columns:
-            columns[name] = _cast(pd.Series([None] * n, dtype=object), column.type, contract.tz)
+            columns[name] = _cast(pd.Series([None] * n, dtype=object), column, contract.tz)
             continue
         raw = frame[name].reset_index(drop=True)
-        columns[name] = _cast(raw, column.type, contract.tz)
+        columns[name] = _cast(raw, column, contract.tz)
         bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
         if bad.any():
             bad &= ~np.asarray(_blank(raw), dtype=np.bool_)
@@ -84,99 +89,20 @@ def _blank(raw: pd.Series) -> pd.Series:
     return raw.astype("string").str.strip().eq("").fillna(False)
 
 
-def _cast(raw: pd.Series, to: Type, tz: str) -> pd.Series:
-    if to == "string":
-        return _to_string(raw)
-    if to == "boolean":
-        return _to_boolean(raw)
-    if to in ("timestamp", "date"):
-        stamps = to_utc(raw, tz if to == "timestamp" else "UTC")
-        return stamps if to == "timestamp" else to_date(stamps)
-    if to == "integer" and raw.dtype == object and (whole := _plain_integers(raw)) is not None:
-        return whole
-    filled = raw.mask(raw.eq("").fillna(False).astype(bool)) if raw.dtype == object else raw
-    # The nullable backend keeps whole numbers beyond 2^53 (identifiers) exact where values are missing.
-    numbers = pd.to_numeric(filled, errors="coerce", dtype_backend="numpy_nullable")
-    if to == "number":
-        return numbers.astype("Float64").astype("float64")
-    return _to_integer(filled, numbers)
+def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:
+    written: Any = column.format
+    if column.type in ("timestamp", "date"):
+        stamps = to_utc(raw, tz, written)
+        return stamps if column.type == "timestamp" else to_date(stamps, tz)
+    return _EXACT[column.type](raw if written is None else plain_numbers(raw, written))
 
 
-def _plain_integers(raw: pd.Series) -> pd.Series | None:
-    """A column of nothing but decimal digits, signs and missing cells, by Arrow: a tenth of the time."""
-    try:
-        text = pa.array(raw, type=pa.string(), from_pandas=True)
-        if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():
-            return None  # Arrow reads hexadecimal numbers, pandas and people don't.
-        whole = text.cast(pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return None
-    values = whole.fill_null(0).to_numpy()
-    missing = whole.is_null().to_numpy(zero_copy_only=False)
-    return pd.Series(pd.arrays.IntegerArray(values.copy(), missing), index=raw.index)
+def to_utc(raw: pd.Series, tz: str, written: TimeFormat | None = None) -> pd.Series:
+    """UTC microseconds, as `read_times` reads them."""
+    return read_times(raw, tz, written)
 
 
-def _to_integer(raw: pd.Series, numbers: pd.Series) -> pd.Series:
-    """Whole numbers of 64 bits, each cell for itself: a neighbour with a decimal point costs no digits."""
-    if pd.api.types.is_signed_integer_dtype(numbers.dtype):
-        return numbers.astype("Int64")
-    floats = numbers.astype("Float64")
-    fits = (floats % 1 == 0) & (floats.abs() < 2.0**63)
-    out = floats.where(np.asarray(fits.fillna(False), dtype=np.bool_)).astype("Int64")
-    if raw.dtype == object or pd.api.types.is_unsigned_integer_dtype(numbers.dtype):
-        text = raw.astype("string").str.strip()
-        digits = np.asarray(text.str.fullmatch(r"[+-]?[0-9]+").fillna(False), dtype=np.bool_)
-        exact = [int(t) for t in text[digits]]
-        out[digits] = pd.array([v if -(2**63) <= v < 2**63 else None for v in exact], dtype="Int64")
-    return out
-
-
-def _to_string(raw: pd.Series) -> pd.Series:
-    if pd.api.types.is_float_dtype(raw.dtype):
-        whole = raw.dropna()
-        if len(whole) and np.all(np.mod(whole.to_numpy(dtype=np.float64), 1) == 0):
-            # A column of codes with gaps arrives as 11.0; the code is 11.
-            raw = raw.astype("Float64").astype("Int64")
-    return raw.astype("string")
-
-
-def _to_boolean(raw: pd.Series) -> pd.Series:
-    text = raw.astype("string").str.strip().str.lower()
-    out = pd.Series(pd.NA, index=raw.index, dtype="boolean")
-    out[np.asarray(text.isin(_TRUE), dtype=np.bool_)] = True
-    out[np.asarray(text.isin(_FALSE), dtype=np.bool_)] = False
-    return out
-
-
-def to_utc(raw: pd.Series, tz: str) -> pd.Series:
-    """UTC microseconds; numbers are no times, since nobody knows their unit."""
-    if isinstance(raw.dtype, pd.DatetimeTZDtype):
-        return raw.dt.tz_convert("UTC").dt.as_unit("us")
-    if pd.api.types.is_numeric_dtype(raw.dtype) and not raw.isna().all():
-        return pd.Series(pd.NaT, index=raw.index).dt.tz_localize("UTC").dt.as_unit("us")
-    if pd.api.types.is_datetime64_dtype(raw.dtype):
-        return _localize(raw, tz).dt.as_unit("us")
-    # The same moment stands in many rows: each text is read once.
-    codes, texts = pd.factorize(raw.astype("string"))
-    read = _read_times(pd.Series(texts, dtype="string"), tz)
-    return pd.Series(read.array.take(codes, allow_fill=True), index=raw.index)
-
-
-def _read_times(texts: pd.Series, tz: str) -> pd.Series:
-    text = texts.str.strip()
-    offset = text.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True, case=False).fillna(False).astype(bool)
-    aware = pd.to_datetime(text.where(offset), format="ISO8601", errors="coerce", utc=True)
-    naive = pd.to_datetime(text.where(~offset), format="ISO8601", errors="coerce")
-    return aware.where(offset, _localize(naive, tz)).dt.as_unit("us")
-
-
-def _localize(naive: pd.Series, tz: str) -> pd.Series:
-    first = np.ones(len(naive), dtype=np.bool_)
-    local = naive.dt.tz_localize(tz, ambiguous=first, nonexistent="shift_forward")
-    return local.dt.tz_convert("UTC")
-
-
-def to_date(stamps: pd.Series) -> pd.Series:
-    """The calendar day of each time, as `datetime.date`; None where there is none."""
-    days = stamps.dt.tz_localize(None).dt.date.astype(object)
+def to_date(stamps: pd.Series, tz: str = "UTC") -> pd.Series:
+    """The calendar day of each time in a zone, as `datetime.date`; None where there is none."""
+    days = stamps.dt.tz_convert(tz).dt.tz_localize(None).clip(upper=pd.Timestamp(datetime.max)).dt.date.astype(object)
     return days.where(~stamps.isna(), None)

@@ -139,17 +139,13 @@ def _alike(
 ) -> list[list[int]]:
     """Numbers of the frames that may be cast and checked as one: same columns, same types, nothing odd.
 
-    Left out, to be looked at alone: empty frames, frames whose columns break the contract, and those with
-    numbers that become text (a cast that looks at the whole column).
+    Left out, to be looked at alone: empty frames, and frames whose columns break the contract.
     """
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, frame in enumerate(frames):
         if not len(frame) or frame.columns.has_duplicates or shape_failures(contract, frame):
             continue
-        dtypes = frame.dtypes
-        texts = [c for c in _present(contract, frame) if contract.columns[c].type == "string"]
-        if not any(dtypes[c].kind == "f" for c in texts):
-            groups.setdefault((partitions[i] is None, *frame.columns, *map(str, dtypes)), []).append(i)
+        groups.setdefault((partitions[i] is None, *frame.columns, *map(str, frame.dtypes)), []).append(i)
     return [numbers for numbers in groups.values() if len(numbers) > 1]
 
 

@@ -14,7 +14,7 @@ The convention, under `config.meta` of a dbt model:
 `created` and `available_at` may be left out where the columns are called as above. `entities: [a, b]`
 stands in for `entity: a` when a view has several keys. Every column of a feature view that
 is neither key nor timestamp is a feature, named here once for everybody. Its `data_type` decides whether it
-is numeric or categorical. A column's own `config.meta` may say `kind: categorical`, `feature: false` (in the
+is numeric, categorical or boolean. A column's own `config.meta` may say `kind: categorical`, `feature: false` (in the
 file, not a feature), `trained: false` (served, not trained on) or `retired: true` (computed and served for the versions
 that were trained on it, and not trained on any more; a text instead of `true` says why).
 """
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from mlops_assets.core.catalogue import Catalogue, CatalogueError, Feature, FeatureView, Kind, LabelModel
 from mlops_assets.core.model_code import above, code_of
@@ -159,12 +159,13 @@ def _feature(node: Mapping[str, Any], column: Mapping[str, Any], dtype: str) -> 
             f"has a {dtype} column `{name}`, which no model can be fitted on",
             f"turn it into a number, or say `config: {{meta: {{feature: false}}}}` at `{name}`",
         )
-    kind = meta.get("kind", "categorical" if dtype in ("string", "bool") else "numeric")
-    if kind not in ("numeric", "categorical") or (kind == "numeric" and dtype == "string"):
+    kind = meta.get("kind", {"string": "categorical", "bool": "boolean"}.get(dtype, "numeric"))
+    is_unfit = (kind == "numeric" and dtype == "string") or (kind == "boolean" and dtype != "bool")
+    if kind not in get_args(Kind) or is_unfit:
         raise _error(
             node,
             f"says `kind: {kind}` at the {dtype} column `{name}`",
-            "write `numeric` (numbers only) or `categorical`",
+            "write `numeric` (numbers only), `categorical` or `boolean` (of `data_type: boolean`)",
         )
     retired = meta.get("retired") or ""
     trained = meta.get("trained", not retired)

@@ -25,6 +25,7 @@ from mlops_assets.core.drift_grid import (
     NumericGrid,
     Unjudged,
     infer_schema,
+    kind_of,
 )
 from mlops_assets.core.drift_policy import KL_LIMIT, DriftPolicy, DriftVerdict, drift_verdict
 from mlops_assets.core.drift_profile import Profile
@@ -62,6 +63,7 @@ __all__ = [
     "drift_verdict",
     "infer_schema",
     "jensen_shannon",
+    "kind_of",
     "ks_p_value",
     "kullback_leibler",
     "psi",

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlops_assets.core.exact import boolean_of
 from mlops_assets.core.judging import Array, CannotJudge
 
 Kind = Literal["numeric", "categorical"]
@@ -71,6 +72,18 @@ class CategoryGrid:
     def places(self) -> dict[str, int]:
         """Position of each category."""
         return {label: i for i, label in enumerate(self.categories)}
+
+    def place_of(self, label: str) -> int:
+        """Position of a label's category; the one after the last for a new one. A flag is one however it is spelled."""
+        if (place := self.places.get(label)) is None and self._of_flag:
+            place = self._of_flag.get(boolean_of(label))
+        return len(self.categories) if place is None else place
+
+    @cached_property
+    def _of_flag(self) -> dict[bool | None, int]:
+        """Where true and false stand, if there is nothing else."""
+        is_flag = {label.lower() for label in self.categories} <= {"true", "false"} and len(self.categories) <= 2
+        return {label.lower() == "true": place for label, place in self.places.items()} if is_flag else {}
 
 
 @dataclass(frozen=True)
@@ -179,6 +192,11 @@ def require_columns(frame: pd.DataFrame, names: Mapping[str, Any]) -> None:
 def numbers(series: pd.Series) -> Array:
     """A column as floats, what is missing as NaN."""
     return series.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def kind_of(feature: str) -> Kind:
+    """How drift treats a feature by its kind to models: numbers as numbers, texts and flags as categories."""
+    return "numeric" if feature == "numeric" else "categorical"
 
 
 def text_codes(series: pd.Series) -> tuple[NDArray[Any], list[str]]:

@@ -110,7 +110,7 @@ def _categories(
     codes, labels = text_codes(series)
     extra = np.zeros((n_groups, EXTRAS))
     extra[:, MISSING] = np.bincount(groups[codes < 0], minlength=n_groups)
-    known = np.array([grid.places.get(label, len(grid.categories)) for label in labels], dtype=np.int64)
+    known = np.array([grid.place_of(label) for label in labels], dtype=np.int64)
     with_value = codes >= 0
     place = known[codes[with_value]] if len(labels) else np.empty(0, dtype=np.int64)
     return _table(groups[with_value], place, n_groups, len(grid.categories) + 1), extra

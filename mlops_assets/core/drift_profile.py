@@ -235,7 +235,7 @@ def _finite(values: np.ndarray, extra: Array) -> np.ndarray:
 def _count_categories(grid: CategoryGrid, series: pd.Series) -> tuple[NDArray[np.int64], Array]:
     found, labels, n = label_counts(series)
     counts = np.zeros(len(grid.categories) + 1, dtype=np.int64)
-    np.add.at(counts, [grid.places.get(label, len(grid.categories)) for label in labels], found)
+    np.add.at(counts, [grid.place_of(label) for label in labels], found)
     extra = np.zeros(7)
     extra[MISSING] = len(series) - n
     return counts, extra

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.classes import MOST_CLASSES
+from mlops_assets.core.exact import to_booleans
 from mlops_assets.core.metrics import Task
 
 Kind = Literal["numeric", "categorical", "boolean"]
@@ -151,11 +152,11 @@ def _read(series: pd.Series, column: FeatureColumn, categories: Mapping[str, Seq
         known = {value: code for code, value in enumerate(categories.get(column.name, ()))}
         lookup = np.array([known.get(value, np.nan) for value in values] + [np.nan], dtype=np.float32)
         return cast(np.ndarray, lookup[codes])
-    if column.kind == "boolean" and series.dtype == object:
-        try:
-            series = series.astype("boolean")
-        except (TypeError, ValueError) as error:
-            raise _not_of_kind(f"column {column.name!r}", series, "true or false") from error
+    if column.kind == "boolean" and not pd.api.types.is_bool_dtype(series.dtype):
+        flags = to_booleans(series)
+        if (flags.isna() & series.notna()).any():
+            raise _not_of_kind(f"column {column.name!r}", series[flags.isna()], "true or false")
+        series = flags
     return _numbers(series, f"column {column.name!r}")
 
 

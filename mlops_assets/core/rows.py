@@ -40,14 +40,22 @@ def why_not(column: FeatureColumn, value: Any) -> str | None:
             return "must be a finite number that fits into 32 bits, or null for missing"
         return None
     if column.kind == "boolean":
-        return None if kind is bool else f"must be true, false or null, not {_told(value)}"
+        told = f"must be true, false or null (in JSON without quotes; as a tensor BOOL), not {_told(value)}"
+        return None if kind is bool else told
     if kind is str:
         return None if len(value) <= LONGEST_TEXT else f"must have at most {LONGEST_TEXT:,} characters"
     return None if kind is int else f"must be a text, a whole number or null, not {_told(value)}"
 
 
 def _told(value: Any) -> str:
-    names = {bool: "true or false", str: "a text", list: "a list", dict: "an object", float: "a fraction"}
+    names = {
+        bool: "true or false",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+        float: "a fraction",
+        int: "a number",
+    }
     return names.get(type(value), "this")
 
 

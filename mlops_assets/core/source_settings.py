@@ -18,6 +18,7 @@ from mlops_assets.core.names import fault_of_name
 from mlops_assets.core.pull_settings import PullSpec
 from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
+from mlops_assets.core.text_numbers import MISSING
 from mlops_assets.core.windows import parse_duration
 
 LATER = " later"
@@ -137,7 +138,7 @@ class SourceSettings(Settings):
     moments: dict[str, str] = Field(
         default_factory=dict, description="Names for `known_at`: SQL over a row's own columns that gives a TIMESTAMPTZ."
     )
-    null_values: list[str] = Field(default_factory=lambda: ["", "NA"], description="Texts that mean missing in CSV.")
+    null_values: list[str] = Field(default_factory=lambda: list(MISSING), description="Texts that mean missing in CSV.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
     pull: PullSpec | None = Field(default=None, description="Where its files are fetched from, if nobody sends them.")
     contract: ContractSettings

@@ -20,6 +20,7 @@ import pandas as pd
 from mlops_assets.core.contract import Column, SourceContract
 from mlops_assets.core.contract_cast import conform
 from mlops_assets.core.contract_check import check_frame
+from mlops_assets.core.contract_told import hint_of
 from mlops_assets.core.source_settings import partition_of
 from mlops_assets.core.stream_settings import StreamSettings
 
@@ -60,7 +61,10 @@ def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: 
     """
     values, poison = _fields(source, messages)
     places = np.array([place for place in range(len(messages)) if place not in poison], dtype=np.int64)
-    frame = pd.DataFrame([values[place] for place in places], columns=list(source.contract.columns))
+    # As they came: pandas would make floats of integers where one message has none, and identifiers lose digits.
+    frame = pd.DataFrame(
+        {name: [values[place].get(name) for place in places] for name in source.contract.columns}, dtype=object
+    )
     alone = _of_one_row(source.rules)
     found = check_frame(alone, frame, now=now + SKEW)
     if found.bad_rows.any():
@@ -134,7 +138,9 @@ def _reasons(rules: SourceContract, frame: pd.DataFrame, now: datetime) -> list[
         alone = replace(rules, columns={name: column}, event_time=name if name == rules.event_time else None)
         found = check_frame(alone, frame[[name]].reset_index(drop=True), now=now)
         for place in np.flatnonzero(found.bad_rows):
-            told[place].append(f"{name} is {_shown(frame[name].iloc[place])}, declared as {_declared(column)}")
+            cell = frame[name].iloc[place]
+            why = hint_of(column, cell)
+            told[place].append(f"{name} is {_shown(cell)}, declared as {_declared(column)}{why and f' ({why})'}")
     return ["; ".join(each) or "it breaks the contract" for each in told]
 
 

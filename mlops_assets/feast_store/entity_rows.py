@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast.errors import EntityTimestampInferenceException
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 
+from mlops_assets.core.text_times import hint, read_times
 from mlops_assets.feast_store import sources, sql
 
 Connection = duckdb.DuckDBPyConnection
@@ -65,10 +67,11 @@ class Frame:
         Raises:
             EntityTimestampInferenceException: no column `event_timestamp`, and not exactly one datetime
                 column.
+            ValueError: it holds numbers, or texts that tell no time.
         """
         moments = [str(name) for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
         timestamp = timestamp_column([str(name) for name in frame.columns], moments)
-        frame = frame.assign(**{timestamp: pd.to_datetime(frame[timestamp], utc=True, cache=False)})
+        frame = frame.assign(**{timestamp: _moments(frame[timestamp])})
         return cls(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), timestamp)
 
     def install(self, connection: Connection, views: Sequence[RequestedView]) -> str:
@@ -102,7 +105,12 @@ class Statement:
         numbered = f"SELECT *, row_number() OVER () - 1 AS {sql.identifier(ROW)} FROM ({select}\n)"
         connection.execute(f"CREATE TEMP TABLE {ENTITY} AS {numbered}")
         types = sources.column_types(connection, f"SELECT * EXCLUDE ({sql.identifier(ROW)}) FROM {ENTITY}")
-        return timestamp_column(list(types), [name for name, kind in types.items() if kind.startswith("TIMESTAMP")])
+        moments = [name for name, kind in types.items() if kind.startswith(("TIMESTAMP", "DATE"))]
+        timestamp = timestamp_column(list(types), moments)
+        if timestamp not in moments:
+            (cell,) = connection.execute(f"SELECT first({sql.identifier(timestamp)}) FROM {ENTITY}").fetchall()[0]
+            raise _no_times(timestamp, 0, cell, "cast it in the SELECT, such as to_timestamp(...) or ...::TIMESTAMPTZ")
+        return timestamp
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,25 @@ class Snapshot:
             f"FROM ({entities}) {order}"
         )
         return DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
+
+
+def _moments(raw: pd.Series) -> pd.Series:
+    """Times of a frame in UTC; naive ones are UTC."""
+    if pd.api.types.is_datetime64_any_dtype(raw.dtype):
+        return pd.to_datetime(raw, utc=True, cache=False)
+    read = read_times(raw, "UTC")
+    if (wrong := np.flatnonzero(read.isna() & raw.notna())).size:
+        remedy = "convert the column, such as by pd.to_datetime(column, unit='s', utc=True)"
+        raise _no_times(str(raw.name), int(wrong[0]), raw.iloc[wrong[0]], remedy)
+    return read
+
+
+def _no_times(column: str, row: int, cell: Any, remedy: str) -> ValueError:
+    unit = hint(cell).partition(":")[0]
+    return ValueError(
+        f"{column} of the entity rows is {cell} in row {row + 1:,}, which is no time{unit and f' ({unit})'}: {remedy}. "
+        "Nothing was read."
+    )
 
 
 def timestamp_column(columns: Sequence[str], moments: Sequence[str]) -> str:

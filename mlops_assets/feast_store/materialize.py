@@ -271,6 +271,7 @@ def _encode(column: pa.Array, kind: ValueType) -> tuple[list[bytes], list[str | 
 
 def _encode_each(column: pa.Array, kind: ValueType) -> tuple[list[bytes], list[str | None]]:
     field, plain = _PLAIN.get(kind, (None, None))
+    column = _as_declared(column, plain)
     if field is None or column.type != plain:
         protos = _protos(column, kind)
         return [p.SerializeToString() for p in protos], [extract_text_and_num(p, False)[0] for p in protos]
@@ -296,9 +297,30 @@ def _encode_floats(column: pa.Array, field: str) -> list[bytes]:
 def _protos(column: pa.Array, kind: ValueType) -> list[Value]:
     """Each value as Feast's proto; null and NaN as the empty one, as Feast does."""
     field, plain = _PLAIN.get(kind, (None, None))
+    column = _as_declared(column, plain)
     if field is None or column.type != plain:
         return list(python_values_to_proto_values(column.to_numpy(zero_copy_only=False), kind))
     return [Value() if value is None else Value(**{field: value}) for value in _plain_values(column)]
+
+
+def _as_declared(column: pa.Array, declared: pa.DataType | None) -> pa.Array:
+    """Whole numbers of another width, or decimals, as the declared whole number or text; else as it is.
+
+    By numpy, Feast's conversion would make floats of integers beside a missing one.
+
+    Raises:
+        ValueError: a value does not fit the declared type.
+    """
+    is_whole = pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)
+    if declared is None or not is_whole or not (pa.types.is_integer(declared) or pa.types.is_string(declared)):
+        return column
+    try:
+        return column.cast(declared)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"a value of type {column.type} does not fit the declared {declared} ({error}). Declare the column as text "
+            "(data_type: varchar) in its dbt model and cast it there. Nothing was written."
+        ) from error
 
 
 def _plain_values(column: pa.Array) -> list[Any]:

@@ -19,6 +19,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 
+from mlops_assets.core.exact import frame_of
 from mlops_assets.feast_store.parquet import write_table
 from mlops_assets.feast_store.plans import Plan
 
@@ -51,8 +52,7 @@ class AsofRetrievalJob(RetrievalJob):
         return self._on_demand_feature_views
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
-        return frame
+        return frame_of(self._to_arrow_internal(timeout))
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         del timeout

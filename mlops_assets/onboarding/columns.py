@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.onboarding.table import Facts
 
 Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
@@ -61,11 +62,21 @@ def role_of(facts: Facts) -> tuple[Role, str]:
         return "boolean", ""
     if is_identifier(facts):
         return "left out", f"an identifier: {facts.distinct:,} different values in {known:,} rows"
+    if is_code(facts):
+        if facts.distinct <= MAX_CATEGORIES:
+            return "categorical", ""
+        return "left out", f"numbers beyond 2^53, which no model tells apart: {facts.distinct:,} different identifiers"
     if facts.is_number:
         return "numeric", ""
     if facts.distinct > MAX_CATEGORIES and facts.distinct > 0.5 * known:
         return "left out", f"free text: {facts.distinct:,} different values in {known:,} rows"
     return "categorical", ""
+
+
+def is_code(facts: Facts) -> bool:
+    """Whether a column holds whole numbers that a float would round: they name things and measure nothing."""
+    largest = max(abs(int(facts.high or 0)), abs(int(facts.low or 0))) if facts.dtype == "BIGINT" else 0
+    return largest > FLOAT_WHOLE
 
 
 def is_identifier(facts: Facts) -> bool:
@@ -80,8 +91,9 @@ def is_identifier(facts: Facts) -> bool:
 
 
 def is_key(facts: Facts) -> bool:
-    """Whether a column identifies each row."""
-    return facts.distinct == facts.rows and is_identifier(facts)
+    """Whether a column identifies each row: texts that merely differ, as prices and comments do, name nothing."""
+    names = facts.dtype != "VARCHAR" or facts.is_code or ID_NAMES.search(facts.name) is not None
+    return facts.distinct == facts.rows and names and is_identifier(facts)
 
 
 def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:

@@ -7,11 +7,12 @@ makes of the model (`labels`), the source that it becomes (`files`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlops_assets.core.sql import quoted
-from mlops_assets.onboarding.table import TABLE, Table, facts_of, read_table
-from mlops_assets.onboarding.times import TimeColumn, time_column
+from mlops_assets.onboarding.table import TABLE, Table, by_digits, facts_of, read_table
+from mlops_assets.onboarding.texts import Reading
+from mlops_assets.onboarding.times import TimeColumn, refuse_strays, time_column
 
 LABELS = "labels_landed"
 JOINED = "rows_with_labels"
@@ -43,9 +44,17 @@ class LateLabels:
 
 
 def with_labels(
-    rows: Table, time: TimeColumn, pattern: str, *, key: str | None, label: str | None, known: str | None, zone: str
-) -> tuple[Table, LateLabels]:
-    """The rows with the label as one more column, and the labels by themselves.
+    rows: Table,
+    time: TimeColumn,
+    pattern: str,
+    *,
+    key: str | None,
+    label: str | None,
+    known: str | None,
+    zone: str,
+    reading: Reading,
+) -> tuple[Table, Table, LateLabels]:
+    """The rows, the same with the label as one more column, and the labels by themselves.
 
     Args:
         rows: without labels.
@@ -55,38 +64,41 @@ def with_labels(
         label: the column; None: the only one besides key and time.
         known: the column that says when a label became known; None: the likeliest.
         zone: of times without an offset.
+        reading: how texts are to be read.
 
     Raises:
         CannotJoin: key or label cannot be told, or a row would get two labels.
     """
-    table = read_table(pattern, beside=rows, relation=LABELS)
+    table = read_table(pattern, reading=reading, beside=rows, relation=LABELS)
     key = key or _only([name for name in table.facts if name in rows.facts], "key that both tables have", "--key")
     if key not in table.facts or key not in rows.facts:
         raise CannotJoin(f"--key {key}: rows have {', '.join(rows.facts)}; labels {', '.join(table.facts)}.")
+    rows, table = by_digits(rows, key), by_digits(table, key)
     if table.facts[key].distinct < table.rows or rows.facts[key].distinct < rows.rows:
         raise CannotJoin(
             f"{key} does not name one row each: {rows.rows:,} rows have {rows.facts[key].distinct:,} of it, "
             f"{table.rows:,} labels {table.facts[key].distinct:,}. Name another with --key. Nothing was written."
         )
     at = time_column(table, known, zone)
+    refuse_strays(table, at)
     rest = [name for name in table.facts if name not in (key, at.name)]
     column = label or _only(rest, "label among its columns", "--label")
     if column not in rest or column in rows.facts:
         raise CannotJoin(f"--label {column}: name one of {', '.join(rest)}, which the rows do not have themselves.")
     joined = (
         f"create or replace table {JOINED} as select {TABLE}.*, labels.{quoted(column)} from {TABLE} "
-        f"left join {LABELS} as labels on {TABLE}.{quoted(key)} = labels.{quoted(key)}"
+        f"left join {LABELS} as labels on {TABLE}.{quoted(key)}::varchar = labels.{quoted(key)}::varchar"
     )
     rows.connection.execute(joined)
     waited, unknown = _waits(rows, time, table, at, key)
-    found = Table(rows.connection, rows.files, facts_of(rows.connection, JOINED), JOINED)
-    return found, LateLabels(table, at, key, column, math.ceil(waited / 86_400), unknown)
+    found = replace(rows, facts=facts_of(rows.connection, JOINED), relation=JOINED)
+    return rows, found, LateLabels(table, at, key, column, math.ceil(waited / 86_400), unknown)
 
 
 def _waits(rows: Table, time: TimeColumn, labels: Table, at: TimeColumn, key: str) -> tuple[float, int]:
     """The longest wait in seconds, and how many labels have no row."""
-    known = f"select {quoted(key)} as k, {at.sql} as at from {LABELS}"
-    happened = f"select {quoted(key)} as k, {time.sql} as at from {TABLE}"
+    known = f"select {quoted(key)}::varchar as k, {at.sql} as at from {LABELS}"
+    happened = f"select {quoted(key)}::varchar as k, {time.sql} as at from {TABLE}"
     longest, early, unknown = rows.connection.execute(
         "select max(date_diff('second', happened.at, known.at)), count(*) filter (known.at < happened.at), "
         f"count(*) filter (happened.k is null) from ({known}) as known left join ({happened}) as happened using (k)"

@@ -15,14 +15,18 @@ from mlops_assets.core.settings import Task
 from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import ModelGrain, known_zone
 from mlops_assets.core.sql import quoted
+from mlops_assets.core.text_numbers import MISSING, Mark
+from mlops_assets.core.text_times import DateOrder
 from mlops_assets.core.windows import format_duration, parse_duration
 from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, is_key, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
+from mlops_assets.onboarding.oddities import oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
-from mlops_assets.onboarding.table import Table, read_table
-from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, time_column
+from mlops_assets.onboarding.table import Table, by_digits, read_table
+from mlops_assets.onboarding.texts import Reading
+from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
@@ -52,6 +56,10 @@ class Asked:
         grain: length of a partition.
         is_hourly: whether the files of a day come by the hour.
         timezone: whose days are counted, and in which times without an offset are read.
+        missing: texts that mean missing, beside those known.
+        not_missing: texts among those known that are values here.
+        date_order: whether day or month stands first in dates whose year stands last.
+        decimal: the decimal mark of its numbers.
     """
 
     name: str
@@ -67,6 +75,16 @@ class Asked:
     key: str | None = None
     label_time: str | None = None
     is_hourly: bool = False
+    missing: tuple[str, ...] = ()
+    not_missing: tuple[str, ...] = ()
+    date_order: DateOrder | None = None
+    decimal: Mark | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How the texts of its tables are to be read."""
+        listed = tuple(word for word in (*MISSING, *self.missing) if word not in self.not_missing)
+        return Reading(self.timezone, listed, self.date_order, self.decimal)
 
 
 @dataclass(frozen=True)
@@ -190,14 +208,17 @@ def make_plan(asked: Asked) -> Plan:
             "was written."
         )
     known_zone(asked.timezone)
-    table = read_table(asked.pattern)
+    table = read_table(asked.pattern, reading=asked.reading)
+    if asked.entity in table.facts:
+        table = by_digits(table, str(asked.entity))
     time = time_column(table, asked.time, asked.timezone)
+    refuse_strays(table, time)
     days = calendar(table, time, asked.timezone, asked.grain)
     whole, late = table, None
     if asked.labels is not None:
-        whole, late = with_labels(
+        table, whole, late = with_labels(
             table, time, asked.labels,
-            key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone,
+            key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     if len(days.rows) < MIN_PARTS:
@@ -234,7 +255,7 @@ def make_plan(asked: Asked) -> Plan:
         columns=columns,
         null_shares=_null_shares(table, time, lands_by),
         usual=usual_ranges(table, time, [c.facts.name for c in columns if c.role == "numeric"], lands_by),
-        notes=(*_notes(asked, time, days, key, late), *label.notes),
+        notes=(*_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
             *(
@@ -242,6 +263,7 @@ def make_plan(asked: Asked) -> Plan:
                 for a, b in constant
             ),
             *_gaps(days),
+            *oddities(table, time, asked.timezone),
             *warnings,
         ),
     )
@@ -327,6 +349,24 @@ def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late
     elif asked.delay == "0d":
         notes.append("The label is known together with its row (--label-delay 7d says that it comes a week later).")
     return notes
+
+
+def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
+    """What was assumed about how texts are written."""
+    tables = [table, late.table] if late else [table]
+    words = [
+        f"{word!r} ({', '.join(f'{count:,} in {name}' for name, count in columns.items())})"
+        for one in tables
+        for word, columns in one.words.items()
+        if word
+    ]
+    said = [note for one in tables for note in one.texts.notes]
+    if words:
+        said.append(
+            f"Read as missing, as empty cells are: {', '.join(words)} (--not-missing WORD says that one is a value, "
+            "--missing WORD that another is none)."
+        )
+    return said
 
 
 def _gaps(days: Calendar) -> list[str]:

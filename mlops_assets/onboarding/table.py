@@ -6,25 +6,30 @@ Here: reading CSV and Parquet, the errors of unreadable files, facts about colum
 
 from __future__ import annotations
 
-import csv
-import gzip
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from mlops_assets.core.csv_head import CsvHead, NoHead
+from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.core.names import fault_of_name
 from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
-from mlops_assets.resources.table_files import is_parquet, matches
+from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
+from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
+from mlops_assets.resources.home import Limits
+from mlops_assets.resources.table_files import csv_head, is_parquet, matches
+from mlops_assets.resources.unpacked import refuse_dense
 
 TABLE = "landed"
-NULLS = ("", "NA")
-"""Texts that mean missing; the default of `LandingSource.null_values`."""
+_TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
+"""What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
 MAX_VALUES = 50
 """So many distinct values are listed of a column."""
 
@@ -47,6 +52,7 @@ class Facts:
         high: largest.
         values: all values as text, the most frequent first, if there are at most `MAX_VALUES`.
         odd: whether some numbers are infinite or NaN.
+        is_code: whether they are different texts of one make, letters and digits such as C-0017.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Facts:
     high: str | None
     values: tuple[str, ...]
     odd: bool = False
+    is_code: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -84,12 +91,16 @@ class Table:
         files: what was read.
         facts: of each column, in the file's order.
         relation: the table's name.
+        texts: what was decided about columns of text.
+        words: texts that were read as missing, beside empty cells, each with the columns and how often.
     """
 
     connection: duckdb.DuckDBPyConnection
     files: tuple[Path, ...]
     facts: dict[str, Facts]
     relation: str = TABLE
+    texts: Texts = field(default_factory=lambda: Texts({}, (), (), {}))
+    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -108,62 +119,102 @@ class Table:
         """Rows in all."""
         return next(iter(self.facts.values())).rows
 
+    def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
+        """Where the first row stands for which a condition holds: its number, without a header, and its file."""
+        row = self.first(f"select min(rowid) from {self.relation} where {condition}", given)[0]
+        for file in self.files:
+            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb})"
+            rows = self.first(f"select count(*) from {read}", {"file": str(file)})[0]
+            if row < rows:
+                break
+            row -= rows
+        return f"row {row + 1:,} of {file.name}"
 
-def read_table(pattern: str, *, beside: Table | None = None, relation: str = TABLE) -> Table:
+
+def read_table(
+    pattern: str, *, reading: Reading | None = None, beside: Table | None = None, relation: str = TABLE
+) -> Table:
     """Read the files that a path, a folder or a glob names.
 
     Args:
         pattern: the files.
+        reading: how their texts are to be read, as far as that is known.
         beside: a table in whose connection they are read, so that both can be joined.
         relation: the table's name in it.
 
     Raises:
         FileNotFoundError: there is none.
         UnreadableTable: one cannot be read, or its columns have no names of their own.
+        Undecided: it stays open how its times or numbers are written.
     """
-    files = tuple(matches(pattern))
+    files, reading = tuple(matches(pattern)), reading or Reading()
     kinds = {is_parquet(file) for file in files}
     if len(kinds) > 1:
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
+    limit = Limits.here().file_bytes
+    for file in files:
+        _refuse_dense(file, limit)
     connection = beside.connection if beside else _connected()
+    words: dict[str, dict[str, int]] = {}
     if kinds.pop():
+        for file in files:
+            if wide := too_wide(file):
+                raise UnreadableTable(
+                    f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column "
+                    "as text. Nothing was written."
+                )
         read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
         _load(connection, relation, read, {"files": [str(file) for file in files]}, pattern)
     else:
-        names, delimiter = header(files[0])
-        refuse_names(names, files[0])
-        read = (
-            "read_csv($files, header = true, delim = $delimiter, sample_size = -1, nullstr = $nulls, "
-            "union_by_name = true, hive_partitioning = false)"
-        )
-        given = {"files": [str(file) for file in files], "delimiter": delimiter, "nulls": list(NULLS)}
-        _load(connection, relation, read, given, pattern)
-    table = Table(connection, files, facts_of(connection, relation), relation)
+        head = header(files[0])
+        refuse_names(head.names, files[0])
+        common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
+        given = {"files": [str(file) for file in files]}
+        read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
+        texts = [name for name in reading.texts if name in head.names]
+        nulls = {**given, "nulls": list(reading.missing)}
+        _load(connection, relation, with_texts(read, texts), nulls, pattern)
+        if (anew := with_all_digits(connection, relation, read, nulls, texts)) is not None:
+            _load(connection, relation, anew, nulls, pattern)
+        words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
+    texts_of = [name for name, dtype in columns_of(connection, relation) if dtype == "VARCHAR"]
+    settled = settle_texts(connection, relation, texts_of, reading)
+    table = Table(connection, files, facts_of(connection, relation), relation, settled, words)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
     return table
 
 
-def header(file: Path) -> tuple[list[str], str]:
-    """The column names of a CSV file as they stand in it (readers rename the second of two equal ones), and its comma.
+def _refuse_dense(file: Path, limit: int) -> None:
+    """Refuse a file of few bytes that would fill the memory.
 
     Raises:
-        UnreadableTable: the file is empty or its first line is not UTF-8.
+        UnreadableTable: naming it and the limit.
     """
-    is_packed = file.suffix == ".gz"
     try:
-        with gzip.open(file, "rt", encoding="utf-8-sig") if is_packed else file.open(encoding="utf-8-sig") as lines:
-            first = lines.readline()
-            # What stands between most names; a file of one column has none.
-            delimiter = max(",;\t|", key=first.count)
-            # A name in quotes may go on in the next line.
-            names = next(csv.reader(chain([first], lines), delimiter=delimiter)) if first.strip() else []
+        refuse_dense(file, limit, with_texts=True)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise UnreadableTable(
+            f"{file} cannot be read as a table: {str(error).rstrip('.')}. It may be cut short: write it again. Nothing "
+            "was written."
+        ) from error
+    except ValueError as error:
+        raise UnreadableTable(str(error)) from error
+
+
+def header(file: Path) -> CsvHead:
+    """The head of a CSV file: names as they stand in it (readers rename the second of two equal ones), separators.
+
+    Raises:
+        UnreadableTable: the file is empty, or its beginning is not UTF-8 or no list of names.
+    """
+    try:
+        return csv_head(file)
     except UnicodeDecodeError as error:
         raise _not_utf8(str(file), f"{error.reason} at byte {error.start:,}") from error
-    if not names:
-        raise UnreadableTable(f"{file} begins with an empty line: the first line must hold the names of the columns.")
-    return names, delimiter
+    except NoHead as error:
+        raise UnreadableTable(f"{file} {error}. Nothing was written.") from error
 
 
 def refuse_names(names: Sequence[str], file: Path) -> None:
@@ -185,7 +236,27 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
 
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:
     """What is in each column of a table."""
-    return {name: _facts(connection, relation, name, dtype) for name, dtype in _columns(connection, relation)}
+    return {name: _facts(connection, relation, name, dtype) for name, dtype in columns_of(connection, relation)}
+
+
+def by_digits(table: Table, name: str) -> Table:
+    """The same table with a column that names things as digits, where pandas wrote floats: 100.0 is 100.
+
+    Raises:
+        UnreadableTable: a float is too large to say which number it was.
+    """
+    column = quoted(name)
+    if table.facts[name].dtype != "DOUBLE":
+        return table
+    (largest,) = table.first(f"select max(abs({column})) from {table.relation} where isfinite({column})")
+    if largest is not None and largest > FLOAT_WHOLE:
+        raise UnreadableTable(
+            f"{name} names things and holds floats such as {largest:.0f}, which have lost digits beyond 2^53. Write "
+            "the column as integers, decimals or text. Nothing was written."
+        )
+    digits = f"case when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
+    table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits}")
+    return replace(table, facts=facts_of(table.connection, table.relation))
 
 
 def _connected() -> duckdb.DuckDBPyConnection:
@@ -199,7 +270,7 @@ def _load(
     connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
 ) -> None:
     try:
-        connection.execute(f"create table {relation} as select * from {read}", dict(given))
+        connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
     except duckdb.Error as error:
         said = [line for line in str(error).strip().splitlines() if line.strip()]
         if any("unicode" in line.lower() for line in said):
@@ -208,31 +279,22 @@ def _load(
             f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
             "file anew with a header and one row a line. Nothing was written."
         ) from error
-    _settle_types(connection, relation)
+    settle_types(connection, relation)
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
-    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
-
-
-_KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
-
-
-def _settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Bring each column to one of few types."""
-    for name, dtype in _columns(connection, relation):
-        if dtype in _KEPT:
-            continue
-        if dtype in _INTEGERS:
-            kept = "bigint"
-        elif dtype.startswith("TIMESTAMP"):
-            kept = "timestamp"
-        elif dtype.startswith(("DECIMAL", "FLOAT", "HUGEINT", "UBIGINT", "UHUGEINT")):
-            kept = "double"
-        else:
-            kept = "varchar"
-        connection.execute(f"alter table {relation} alter {quoted(name)} type {kept}")
+def _words(
+    connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Which of these words stand in which columns, and how often."""
+    found: dict[str, dict[str, int]] = {}
+    rows = connection.execute(
+        "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
+        "where list_contains($missing, value) group by all order by all",
+        {**given, "missing": list(missing)},
+    ).fetchall()
+    for value, name, count in rows:
+        found.setdefault(value, {})[name] = count
+    return found
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> Facts:
@@ -251,7 +313,12 @@ def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtyp
             "order by count(*) desc, value"
         ).fetchall()
         values = tuple(str(value) for (value,) in found)
-    return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known)
+    is_code = False
+    if dtype == "VARCHAR" and 0 < distinct == rows:
+        make = f"regexp_replace(regexp_replace({column}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g')"
+        (makes,) = connection.execute(f"select count(distinct {make}), any_value({make}) from {relation}").fetchall()
+        is_code = makes[0] == 1 and re.fullmatch(r"A[-_/]?9", makes[1]) is not None
+    return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known, is_code=is_code)
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:

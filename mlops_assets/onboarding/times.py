@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.sql import quoted
+from mlops_assets.core.text_times import DATE_ORDERS, IN_WORDS, TIME_FORMATS, TimeFormat, hint, unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
 from mlops_assets.onboarding.table import Facts, Table
 
 LONG = 400
 """Days of history from which on rows are landed by month, unless they are asked for otherwise."""
-_DAYS = ("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
-_TEXTS = (
-    "%Y-%m-%dT%H:%M:%S%z",
-    *(f"{day}{clock}" for day in _DAYS for clock in (" %H:%M:%S", " %H:%M", "")),
-    *("%Y-%m", "%b %Y", "%d %b %Y"),
-)
-"""Forms in which times are written, tried in this order."""
+STRAY_SHARE = 0.01
+"""So few rows far from all others are no history: they are rows without a time, as some program writes it."""
+STRAY_GAP = 366
+"""Days from them to the others, at least; and longer than all others together."""
+_OFFSET = r"(Z|[+-]\d\d:\d\d(:\d\d)?)$"
 
 
 class NoTime(ValueError):
@@ -39,6 +38,7 @@ class TimeColumn:
         how: how it is read, for a person; empty where nothing is converted.
         has_hours: whether it tells more than days.
         others: columns that would do as well.
+        unit: of numbers, as the contract says it.
     """
 
     name: str
@@ -46,6 +46,7 @@ class TimeColumn:
     how: str
     has_hours: bool
     others: tuple[str, ...] = ()
+    unit: TimeFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,14 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
                 "column with --time. Nothing was written."
             )
         return replace(read[name], others=tuple(other for other in read if other != name and not missing[other]))
+    for name in names:
+        if (text := table.texts.unread.get(name)) and (asked or TIME_NAMES.search(name)):
+            place = table.place(f"trim({quoted(name)}) = $text", {"text": text})
+            said = hint(text)
+            raise NoTime(
+                f"{name} is {text!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove that row, "
+                "or name another column with --time. Nothing was written."
+            )
     if asked:
         example = table.facts[asked].low
         raise NoTime(
@@ -138,7 +147,7 @@ def _candidates(table: Table) -> list[str]:
     times = [
         name
         for name, facts in table.facts.items()
-        if facts.is_time or facts.dtype == "VARCHAR" or (facts.dtype == "BIGINT" and TIME_NAMES.search(name))
+        if facts.is_time or facts.dtype == "VARCHAR" or (facts.is_number and TIME_NAMES.search(name))
     ]
     return sorted(
         times,
@@ -151,42 +160,68 @@ def _missing(table: Table, time: TimeColumn) -> int:
 
 
 def _read(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
-    column = quoted(facts.name)
+    column, name = quoted(facts.name), facts.name
+    how = next((IN_WORDS[order] for order in DATE_ORDERS if order == table.texts.formats.get(name)), "")
     if facts.dtype == "TIMESTAMP WITH TIME ZONE":
-        return TimeColumn(facts.name, column, "", has_hours=True)
+        return TimeColumn(name, column, how, has_hours=True)
     if facts.is_time:
         has_hours = facts.dtype == "TIMESTAMP" and _any(table, f"{column} <> date_trunc('day', {column})")
-        return TimeColumn(facts.name, f"timezone('{zone}', {column}::timestamp)", "", has_hours=has_hours)
+        return TimeColumn(name, f"timezone('{zone}', {column}::timestamp)", how, has_hours=has_hours)
     if facts.dtype == "VARCHAR":
-        return _from_text(table, facts.name, column, zone)
-    return _from_number(facts, column, zone) if facts.dtype == "BIGINT" else None
+        # Some with an offset and some without, as `texts` writes them: each is what it says.
+        read = f"coalesce(try_cast({column} as timestamp), try_cast({column} as timestamptz)::timestamp)"
+        if facts.distinct == 0 or _any(table, f"{column} is not null and {read} is null"):
+            return None
+        local = f"timezone('{zone}', {column}::timestamp)"
+        sql = f"case when regexp_matches({column}, '{_OFFSET}') then {column}::timestamptz else {local} end"
+        return TimeColumn(name, sql, "", has_hours=True)
+    return _from_number(table, facts, zone) if facts.is_number else None
 
 
-def _from_text(table: Table, name: str, column: str, zone: str) -> TimeColumn | None:
-    for form in _TEXTS:
-        read = f"try_strptime({column}, '{form}')"
-        if not _any(table, f"{column} is not null and {read} is null"):
-            aware = "%z" in form
-            sql = f"try_strptime({column}, '{form}')" if aware else f"timezone('{zone}', {read})"
-            return TimeColumn(name, sql, f"texts written as {form}", has_hours="%H" in form)
-    return None
-
-
-def _from_number(facts: Facts, column: str, zone: str) -> TimeColumn | None:
-    low, high = int(facts.low or 0), int(facts.high or 0)
-    if low >= 19000101 and high <= 21001231:
-        read, how, hours = f"strptime({column}::varchar, '%Y%m%d')", "numbers such as 20240131", False
-    elif low >= 190001 and high <= 210012:
-        read, how, hours = f"strptime({column}::varchar, '%Y%m')", "numbers such as 202401", False
-    elif low >= 1900 and high <= 2100:
-        read, how, hours = f"make_timestamp({column}, 1, 1, 0, 0, 0)", "years", False
-    elif low >= 500_000_000 and high <= 5_000_000_000:
-        return TimeColumn(facts.name, f"to_timestamp({column})", "seconds since 1970", has_hours=True)
-    elif low >= 500_000_000_000 and high <= 5_000_000_000_000:
-        return TimeColumn(facts.name, f"to_timestamp({column} / 1000)", "milliseconds since 1970", has_hours=True)
-    else:
+def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
+    """Times by the unit that all numbers of the column lie in."""
+    declared = next((unit for unit in TIME_FORMATS if unit == table.texts.formats.get(facts.name)), None)
+    unit = declared or unit_of(float(facts.low or 0), float(facts.high or 0))
+    column = quoted(facts.name)
+    if unit is None or unit in DATE_ORDERS or (facts.dtype == "DOUBLE" and unit not in ("excel", "s", "ms")):
         return None
-    return TimeColumn(facts.name, f"timezone('{zone}', {read})", how, has_hours=hours)
+    local = {
+        "yyyymmdd": f"strptime({column}::varchar, '%Y%m%d')",
+        "yyyymm": f"strptime({column}::varchar, '%Y%m')",
+        "yyyy": f"make_timestamp({column}, 1, 1, 0, 0, 0)",
+        "excel": f"timestamp '1899-12-30' + to_milliseconds(round({column} * 86400000)::bigint)",
+    }
+    if unit in local:
+        has_hours = unit == "excel" and _any(table, f"{column} <> floor({column})")
+        return TimeColumn(facts.name, f"timezone('{zone}', {local[unit]})", IN_WORDS[unit], has_hours, unit=unit)
+    moment = {"s": f"{column} * 1000000", "ms": f"{column} * 1000", "us": column, "ns": f"{column} // 1000"}[unit]
+    sql = f"make_timestamptz(round({moment})::bigint)"
+    return TimeColumn(facts.name, sql, IN_WORDS[unit], has_hours=True, unit=unit)
+
+
+def refuse_strays(table: Table, time: TimeColumn) -> None:
+    """Refuse a few rows whose time is far from that of all others.
+
+    Raises:
+        NoTime: naming the first of them.
+    """
+    found = table.connection.execute(
+        f"select {time.sql}::date as day, count(*) from {table.relation} group by 1 order by 1"
+    ).fetchall()
+    days = [day for day, _ in found]
+    until = list(accumulate(int(count) for _, count in found))
+    for cut in range(1, len(days)):
+        before, after = until[cut - 1], until[-1] - until[cut - 1]
+        few_first = before < after
+        rest = (days[-1] - days[cut]).days if few_first else (days[cut - 1] - days[0]).days
+        if min(before, after) <= STRAY_SHARE * table.rows and (days[cut] - days[cut - 1]).days > max(STRAY_GAP, rest):
+            odd, last = (days[cut - 1], "before") if few_first else (days[cut], "after")
+            place = table.place(f"{time.sql}::date = $day", {"day": odd})
+            raise NoTime(
+                f"{time.name} is {odd} in {place}, and {min(before, after):,} of {table.rows:,} rows lie "
+                f"{abs((days[cut] - days[cut - 1]).days) // 365:,} years or more {last} all others. Correct or remove "
+                "what is no time of an event, or name another column with --time. Nothing was written."
+            )
 
 
 def _any(table: Table, condition: str) -> bool:

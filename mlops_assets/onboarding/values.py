@@ -17,11 +17,12 @@ import yaml
 from mlops_assets.core.names import has_template, without_template
 from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
+from mlops_assets.core.text_numbers import MISSING
 from mlops_assets.onboarding.columns import Column, plain_names
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.ranges import SHARE, Usual
-from mlops_assets.onboarding.table import Facts
-from mlops_assets.onboarding.times import calendar
+from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.times import TimeColumn, calendar
 
 YEAR = 366
 """Days that a history must be longer than to hold a season twice."""
@@ -61,6 +62,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "key": plan.key,
         "lands_by": plan.lands_by,
         "rows_min": max(1, _fewest(plan) // 2),
+        "null_values": "" if plan.asked.reading.missing == MISSING else json.dumps(plan.asked.reading.missing),
         "contract": _contract(plan),
         "description": without_template(f"{_prediction(plan)}, as known when it happens."),
         "task": plan.label.task,
@@ -142,7 +144,7 @@ def _contract(plan: Plan) -> list[dict[str, str]]:
     return [
         {"name": facts.name, "rule": rule, "note": note}
         for facts in plan.table.facts.values()
-        for rule, note in [_rule(facts, plan, plan.time.name, plan.usual)]
+        for rule, note in [_rule(facts, plan, plan.time, plan.usual, plan.table)]
     ]
 
 
@@ -163,16 +165,18 @@ def _late(plan: Plan) -> dict[str, Any] | None:
         "contract": [
             {"name": f.name, "rule": rule, "note": note}
             for f in facts
-            for rule, note in [_rule(f, plan, late.time.name, {})]
+            for rule, note in [_rule(f, plan, late.time, {}, late.table)]
         ],
         "raw": [{"name": f.name, "data_type": _dbt_type(f, late.time.name)} for f in facts],
     }
 
 
-def _rule(facts: Facts, plan: Plan, time: str, usual: Mapping[str, Usual]) -> tuple[str, str]:
-    is_event_time = facts.name == time
+def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual], table: Table) -> tuple[str, str]:
+    is_event_time = facts.name == time.name
     kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
     rules, notes = [f"type: {kind}"], []
+    if written := (time.unit if is_event_time else None) or table.texts.formats.get(facts.name):
+        rules.append(f"format: {written}")
     if facts.is_number and not is_event_time:
         is_never_below_0 = facts.low is not None and float(facts.low) >= 0
         if is_never_below_0:
@@ -214,7 +218,9 @@ def _plain(value: float) -> str:
 
 
 def _short(value: str | None) -> str:
-    return "nothing" if value is None else f"{float(value):.6g}"
+    if value is None:
+        return "nothing"
+    return value if value.lstrip("-").isdigit() else f"{float(value):.6g}"
 
 
 def _dbt_type(facts: Facts, time: str) -> str:
@@ -289,6 +295,8 @@ def _feature(column: Column) -> Feature:
         return Feature(f"hours_since_{name}", sql, "double", f"Hours from {facts.name} to the event.")
     if facts.odd:
         return Feature(name, f"case when isfinite({name}) then {name} end as {name}", "double", f"{raw}; finite.")
+    if column.role == "categorical" and facts.is_number:
+        return Feature(name, f"{name}::varchar as {name}", "varchar", f"{raw}, by its digits.")
     return Feature(name, name, _DBT[facts.dtype], f"{raw}.")
 
 

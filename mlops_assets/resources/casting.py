@@ -19,6 +19,7 @@ from mlops_assets.core.failing import Fallback
 from mlops_assets.core.rollout import RolloutPolicy
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sticky import place
+from mlops_assets.resources.parquet import read_exact
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.registry import FALLBACK, ModelVersion
@@ -165,7 +166,7 @@ def cast_of(platform: Platform, model: ModelSettings, day: date) -> Cast | None:
     """Who scored a day before; None where one of them is no longer kept."""
     lake = platform.lake
     files = [lake.file("predictions", model.name, partition=day, name=name) for name in (BATCH, WITHHELD)]
-    parts = [pd.read_parquet(file) for file in files if file.exists()]
+    parts = [read_exact(file) for file in files if file.exists()]
     batch = pd.concat(parts, ignore_index=True)
     beside = lake.file("predictions", model.name, partition=day, name=SHADOW)
     if ARM in batch and not beside.exists():

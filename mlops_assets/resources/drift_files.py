@@ -10,7 +10,7 @@ each statistic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlops_assets.core.drift import (
@@ -77,8 +77,9 @@ def compare_files(
     """
     old, new = open_table(reference), open_table(current)
     kinds, left_out = _chosen(old, new, columns, ignore)
+    flags = old.flags | new.flags
     builder = GridBuilder(kinds)
-    for frame in old.batches(kinds):
+    for frame in old.batches(kinds, flags):
         builder.add(frame)
         progress(f"Laying the grid over {reference}", builder.rows)
     if builder.rows < MIN_REFERENCE_ROWS:
@@ -88,8 +89,8 @@ def compare_files(
         )
     grid = builder.grid()
     del builder  # its sample is the largest thing in memory
-    before = profile_files(old, kinds, grid, progress)
-    after = profile_files(new, kinds, grid, progress)
+    before = profile_files(old, kinds, grid, progress, flags)
+    after = profile_files(new, kinds, grid, progress, flags)
     if after.rows == 0:
         raise CannotJudge(f"{current} has no rows", "Wait until its data has landed, or look at where it comes from")
     drifts = compare(before, after)
@@ -99,12 +100,16 @@ def compare_files(
 
 
 def profile_files(
-    table: TableFiles, kinds: Mapping[str, Kind], grid: Grid, progress: Progress = lambda what, rows: None
+    table: TableFiles,
+    kinds: Mapping[str, Kind],
+    grid: Grid,
+    progress: Progress = lambda what, rows: None,
+    flags: Collection[str] = (),
 ) -> Profile:
     """Count the rows of a table on a grid, in one pass."""
     whole: Profile | None = None
     # Without a feature that can be judged the rows are counted all the same.
-    for frame in table.batches({name: kinds[name] for name in grid.judged} or kinds):
+    for frame in table.batches({name: kinds[name] for name in grid.judged} or kinds, flags):
         part = Profile.of(grid, frame)
         whole = part if whole is None else whole + part
         progress(f"Counting {table.name}", whole.rows)
@@ -147,6 +152,9 @@ def _why_not(name: str, old: TableFiles, new: TableFiles) -> str:
             return f"only {other.name} has it"
     both = {old.kinds[name], new.kinds[name]} - {"empty"}
     if both == {"numeric", "categorical"}:
+        of_numbers, of_texts = (old, new) if old.kinds[name] == "numeric" else (new, old)
+        if name in of_texts.flags and of_numbers.holds_flags(name):
+            return ""
         words = ("a number", "text") if old.kinds[name] == "numeric" else ("text", "a number")
         return f"{words[0]} in {old.name} and {words[1]} in {new.name}: give it one type"
     return "a time, or another type that has no distribution here" if "other" in both else ""

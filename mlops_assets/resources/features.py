@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pandas as pd
 
+from mlops_assets.core.exact import frame_of
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
@@ -75,7 +76,7 @@ class Features(dg.ConfigurableResource):
         ]
         numbered = rows.set_axis(pd.RangeIndex(len(rows)), axis=0)
         # The joined values are nobody else's: a copy of them would be the dearest step of a wide join.
-        return pd.concat([numbered, joined.select(columns).to_pandas()], axis=1, copy=False)  # type: ignore[call-overload]
+        return pd.concat([numbered, frame_of(joined.select(columns))], axis=1, copy=False)  # type: ignore[call-overload]
 
     def materialize(self, now: datetime, *, rebuild: bool = False) -> dict[str, int]:
         """Bring the newest values known at `now` into the online store; entities written by view."""
@@ -103,7 +104,8 @@ class Features(dg.ConfigurableResource):
             features=[f"{view}:{name}" for name in fields],
             entity_rows={str(key): entities[key].tolist() for key in entities},
         ).to_dict()
-        return pd.DataFrame({name: served[name] for name in fields})
+        # As served: a frame would make floats of integers beside a missing one.
+        return pd.DataFrame({name: served[name] for name in fields}, dtype=object)
 
 
 @cache

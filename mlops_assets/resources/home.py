@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,23 @@ ClockKind = Literal["wall", "data"]
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What is refused before it fills the machine.
+
+    Attributes:
+        file_bytes: the most that a landed file may have, without its packing; in memory its texts are about 20 times
+            as large.
+    """
+
+    file_bytes: int = 256 * 2**20
+
+    @classmethod
+    def here(cls) -> Limits:
+        """Those of the home that the environment names; the usual ones where there is none."""
+        return Home.from_environment().settings.limits
+
+
+@dataclass(frozen=True)
 class HomeSettings:
     """What is particular to one home.
 
@@ -32,12 +49,14 @@ class HomeSettings:
         until: with clock `data`, time never passes this moment (a replay moves it forward).
         landing: where files land, if not in the home itself (a replay reads its parent's, and only reads).
         trials: Optuna trials of every training in this home, whatever the models say (a demo takes fewer).
+        limits: what is refused before it fills the machine.
     """
 
     clock: ClockKind = "wall"
     until: datetime | None = None
     landing: str | None = None
     trials: int | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> str:
         """The settings as they stand in home.json."""
@@ -60,8 +79,9 @@ class HomeSettings:
                 until=datetime.fromisoformat(until) if until else None,
                 landing=values.get("landing"),
                 trials=values.get("trials"),
+                limits=Limits(**{name: int(limit) for name, limit in values.get("limits", {}).items()}),
             )
-        except (ValueError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{origin} cannot be read ({error}). Restore it or write "
                 '{"clock": "wall"} into it; no data is touched by that.'

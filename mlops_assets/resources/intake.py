@@ -31,7 +31,18 @@ from mlops_assets.resources.atomic import read_regular, replacing, write_text
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.taken import Taken, TakenRecord
 
-__all__ = ["WHOLE", "Intake", "IntakeState", "LandedFile", "Read", "Taken", "Verdict", "partition_of_file", "read_file"]
+__all__ = [
+    "WHOLE",
+    "Intake",
+    "IntakeState",
+    "LandedFile",
+    "Read",
+    "Taken",
+    "Verdict",
+    "partition_of_file",
+    "read_file",
+    "unread_file",
+]
 
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
@@ -59,10 +70,16 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class Read:
-    """A landed file with its bytes: what is judged, hashed and kept is one, whatever replaces the file."""
+    """A landed file with its bytes: what is judged, hashed and kept is one, whatever replaces the file.
+
+    Attributes:
+        file: as the folder tells it.
+        content: its bytes; None where there are too many of them to be read.
+        sha256: of them.
+    """
 
     file: LandedFile
-    content: bytes
+    content: bytes | None
     sha256: str
 
 
@@ -249,7 +266,10 @@ class Intake:
         # Beside our own files; a file that landed under the name of one keeps its content under another.
         name = f"landed_{name}" if name in ("reason.json", "rows.parquet") else name
         with replacing(folder / name) as temporary:
-            temporary.write_bytes(verdict.read.content)
+            if verdict.read.content is None:
+                shutil.copyfile(verdict.read.file.path, temporary)
+            else:
+                temporary.write_bytes(verdict.read.content)
         kept = {name, "reason.json"}
         rows = 0
         if verdict.frame is not None:
@@ -323,6 +343,11 @@ def partition_of_file(source: SourceSettings, name: str) -> str | None:
     key = f"{match['partition']}T{match['hour']}"
     # An hour that the clocks leave out has no rows: its file is misnamed.
     return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
+
+
+def unread_file(file: LandedFile) -> Read:
+    """A landed file of too many bytes to be read: their hash alone."""
+    return Read(file, None, file_hash(file.path))
 
 
 def read_file(file: LandedFile) -> Read:

@@ -38,6 +38,7 @@ from mlops_assets.core.windows import Window, local_days, parse_duration
 from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.resources.parquet import read_exact
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import BOUNDS, read_estimator, read_labels, score_matrix
 
@@ -102,7 +103,7 @@ def restatement(folder: Path, before: Mapping[str, Any] | None, known: pd.DataFr
     file = labels_file(folder, before["state"]) if before else None
     if file is None or not file.exists():
         return Restated(0, 0, 0)
-    return restated(pd.read_parquet(file), known, keys=keys, label=LABEL)
+    return restated(read_exact(file), known, keys=keys, label=LABEL)
 
 
 def put_on_record(

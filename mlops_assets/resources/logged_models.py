@@ -37,7 +37,7 @@ def log_model(
         name: the registered model.
         model: what to keep.
         run_id: the MLflow run it was made in.
-        signature_frame: rows with the model's columns, whose types become the signature; None: no signature.
+        signature_frame: rows with the model's columns, for the signature; None: no signature.
 
     Returns:
         The address of the folder, and MLflow's id of the logged model.

@@ -290,7 +290,7 @@ class ModelData:
     def store(self, frame: pd.DataFrame, known_by: datetime) -> TrainingSet:
         """Write under the hash of what a reader will get: the frame goes through Parquet's types first."""
         temporary = self.lake.folder("training_sets", f".{self.model.name}.parquet")
-        self.lake.write(frame, temporary)
+        self.lake.write(frame, temporary, keep_types=True)
         read_back = pd.read_parquet(temporary)
         sha256 = content_hash(read_back)
         temporary.replace(self._file(sha256))

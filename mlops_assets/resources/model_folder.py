@@ -15,6 +15,7 @@ from mlops_assets.core.families import family_called, skops_file
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlops_assets.core.matrix import FeatureColumn
     from mlops_assets.core.model import Model
 
 
@@ -28,11 +29,12 @@ def write_folder(
         model: what.
         run_id: the MLflow run it was made in.
         model_id: MLflow's logged model.
-        signature_frame: rows with the model's columns, whose types become the signature; None: no signature.
+        signature_frame: rows with the model's columns, which tell codes from texts; None: no signature.
     """
     from mlflow.models import Model as Description
 
-    description = Description(run_id=run_id, model_id=model_id)
+    kinds = {column.name: column.kind for column in model.recipe.columns}
+    description = Description(run_id=run_id, model_id=model_id, metadata={"feature_kinds": kinds})
     savers: dict[str, Callable[..., None]] = {"ubj": _save_xgboost, "skops": _save_sklearn}
     savers[family_called(model.recipe.family).ending](
         model.fitted.native,
@@ -76,23 +78,26 @@ def _requirements(family: str) -> list[str]:
 
 
 def _signature(model: Model, frame: pd.DataFrame) -> Any:
-    """Input and output types in MLflow's words; every input may be missing in a row, none in the frame."""
+    """Input and output types in MLflow's words, as the features' kinds say; every input may be missing in a row.
+
+    MLflow checks a frame before the model sees it, and its types are narrower than the kinds: `long` refuses a column
+    with gaps, `double` one of whole numbers, `string` codes that are numbers. A number, or a category of numbers, is
+    therefore `any` to it; what the model does not take, the model refuses by name.
+    """
     import numpy as np
+    import pandas as pd
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
-    kinds = {"categorical": DataType.string, "boolean": DataType.boolean}
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(kinds.get(column.kind) or _number_type(frame[column.name]), column.name)
-        for column in model.recipe.columns
-    ]
+    def type_of(column: FeatureColumn) -> Any:
+        if column.kind == "boolean":
+            return DataType.boolean
+        is_text = column.kind == "categorical" and not pd.api.types.is_any_real_numeric_dtype(frame[column.name])
+        return DataType.string if is_text else AnyType()
+
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(type_of(column), column.name) for column in model.recipe.columns]
     shape: Sequence[int] = (-1,)
     if model.recipe.task == "multiclass":
         shape = (-1, model.recipe.classes)
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.float32), tuple(shape))]))
-
-
-def _number_type(series: pd.Series) -> Any:
-    from mlflow.types import DataType
-
-    return DataType.long if series.dtype.kind in "iu" and not series.isna().any() else DataType.double

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.exact import to_integers
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.clock import Clock, NoDataYet
 from mlops_assets.resources.feature_code import built_code
+from mlops_assets.resources.parquet import read_exact
 from mlops_assets.resources.platform import Platform
 
 SAMPLE = 50
@@ -100,7 +102,7 @@ def _sample(platform: Platform, view: str, keys: list[str]) -> pd.DataFrame:
     newest = list(platform.lake.partitions("features", view).values())[-3:]
     if not newest:
         return pd.DataFrame(columns=keys)
-    known = pd.concat([pd.read_parquet(path, columns=keys) for path in newest]).dropna().drop_duplicates()
+    known = pd.concat([read_exact(path, columns=keys) for path in newest]).dropna().drop_duplicates()
     return known.sample(min(SAMPLE, len(known)), random_state=SEED).reset_index(drop=True)
 
 
@@ -108,6 +110,9 @@ def equal_values(left: pd.Series, right: pd.Series) -> Any:
     """Where two columns hold the same value; missing equals missing."""
     a, b = left.reset_index(drop=True), right.reset_index(drop=True)
     both_missing = a.isna() & b.isna()
+    if pd.api.types.is_integer_dtype(b) and not pd.api.types.is_float_dtype(a):
+        # Digit by digit: as floats two identifiers of 18 digits would be close.
+        return (both_missing | (to_integers(a) == to_integers(b)).fillna(False)).to_numpy(dtype=bool)
     if pd.api.types.is_numeric_dtype(b):
         close = np.isclose(pd.to_numeric(a).astype("float64"), b.astype("float64"), rtol=1e-9, atol=0.0)
         return (both_missing | close).to_numpy()

@@ -7,23 +7,30 @@ a third of a second, where importing Dagster alone takes one. Not here: tables a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow.parquet as pq
 
 from mlops_assets.resources.atomic import is_running
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Found = TypeVar("Found")
 
 FINGERPRINT = b"mlops.fingerprint"
 """Key in a Parquet file's own metadata: what the file was made of."""
+
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""The row numbers of a frame that pandas wrote."""
 
 
 def file_of(table: Path, partition: date | str | None = None, name: str = "data") -> Path:
@@ -35,6 +42,24 @@ def file_of(table: Path, partition: date | str | None = None, name: str = "data"
 def fingerprint(path: Path) -> str:
     """What a file says it was made of; empty for one that says nothing."""
     return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
+
+
+def read_exact(source: Path | IO[bytes], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A Parquet file as a frame that keeps every digit (`core.exact.frame_of`).
+
+    What pandas wrote as the index of a frame is a column like the others.
+
+    Raises:
+        ValueError: a column is there twice.
+    """
+    from mlops_assets.core.exact import frame_of
+
+    table = pq.read_table(source, columns=columns and list(columns), partitioning=None).replace_schema_metadata(None)
+    names = [name for name in table.column_names if not _UNNAMED_INDEX.fullmatch(name)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"it has the column {', '.join(twice)} twice")
+    return frame_of(table.select(names))
 
 
 @contextmanager

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.exact import array_of
 from mlops_assets.core.pull_settings import PullSpec
 from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.text_times import hint, moment_of
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.atomic import keep_time, replacing
 from mlops_assets.resources.lake import file_hash
@@ -131,7 +136,7 @@ def _touched(
 
 
 def _rows(connection: Connection, table: Table, source: SourceSettings, day: date) -> pd.DataFrame:
-    """All rows of a partition, in the order of event time and watermark."""
+    """All rows of a partition, in the order of event time and watermark, each cell as the database gives it."""
     import pandas as pd
     from sqlalchemy import select
 
@@ -142,10 +147,21 @@ def _rows(connection: Connection, table: Table, source: SourceSettings, day: dat
     if not getattr(at.type, "timezone", False):
         # Without a zone the column holds the local time of the source's.
         start, end = (moment.astimezone(ZoneInfo(source.timezone)).replace(tzinfo=None) for moment in (start, end))
-    query = select(table).where(at >= start, at < end).order_by(at, watermark)
-    frame = pd.read_sql_query(query, connection)
     # A watermark that the contract does not know is ours alone.
-    return frame if watermark.name in source.contract.columns else frame.drop(columns=[watermark.name])
+    wanted = [each for each in table.columns if each is not watermark or watermark.name in source.contract.columns]
+    query = select(*(_exact(connection, each) for each in wanted)).where(at >= start, at < end).order_by(at, watermark)
+    # Without pandas' own reading of SQL, which makes floats of decimals and of integers beside a missing one.
+    rows = [tuple(row) for row in connection.execute(query)]
+    return pd.DataFrame(rows, columns=[each.name for each in wanted], dtype=object)
+
+
+def _exact(connection: Connection, column: Column[Any]) -> Any:
+    """A column as its driver gives it where SQLAlchemy would format decimals by way of a float, as for SQLite."""
+    from sqlalchemy import Numeric, type_coerce
+    from sqlalchemy.types import NullType
+
+    is_by_float = isinstance(column.type, Numeric) and not connection.dialect.supports_native_decimal
+    return type_coerce(column, NullType()).label(column.name) if is_by_float else column
 
 
 def _highest(connection: Connection, column: Column[Any]) -> Any:
@@ -155,11 +171,23 @@ def _highest(connection: Connection, column: Column[Any]) -> Any:
 
 
 def _moment(value: Any, source: SourceSettings) -> datetime | None:
-    """A time of the table as a moment; without a zone it is in the source's."""
+    """A time of the table as a moment; without a zone it is in the source's.
+
+    Raises:
+        CannotPull: it is none.
+    """
     if value is None:
         return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(source.timezone))
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    moment = moment_of(value, source.timezone) if isinstance(value, str | datetime) else None
+    if moment is None:
+        why = hint(value)
+        raise CannotPull(
+            f"{source.event_time} of {source.name} is {value}, which is no time{why and f' ({why})'}. Give a column of "
+            "timestamps, such as a view's. Nothing was fetched."
+        )
+    return moment
 
 
 def _is_aware(value: Any) -> bool:
@@ -187,8 +215,9 @@ def _read(state: dict[str, Any]) -> dict[str, Any]:
 def _place(rows: pd.DataFrame, path: Path) -> bool:
     """Write a partition's file; whether it is new or has changed."""
     before = file_hash(path) if path.exists() else None
+    table = pa.table({name: array_of(rows[name].tolist()) for name in rows})
     with replacing(path) as temporary:
-        rows.to_parquet(temporary, index=False, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
         if before is not None and file_hash(temporary) == before:
             keep_time(path, temporary)
             return False

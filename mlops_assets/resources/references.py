@@ -17,7 +17,7 @@ import pandas as pd
 
 from mlops_assets.core.conformal import residual_bounds
 from mlops_assets.core.day_counts import DayCounts
-from mlops_assets.core.drift import Grid, Kind, Profile
+from mlops_assets.core.drift import Grid, Kind, Profile, kind_of
 from mlops_assets.core.estimation import Estimator, Outcomes
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.label_drift import label_profile
@@ -52,7 +52,7 @@ class Reference:
 
 def kinds(columns: Sequence[FeatureColumn]) -> dict[str, Kind]:
     """How drift treats each feature: numbers as numbers, the rest as categories."""
-    return {column.name: "numeric" if column.kind == "numeric" else "categorical" for column in columns}
+    return {column.name: kind_of(column.kind) for column in columns}
 
 
 def write_reference(

@@ -137,7 +137,7 @@ class Registry(dg.ConfigurableResource):
             run_id: the MLflow run it was made in.
             tags: further tags, e.g. training_set, refit_set, judged_sha256, window, decision, code_version,
                 metric values; all become texts. Hash, seed, family and rounds are tagged anyway.
-            signature_frame: rows with the model's columns, whose types become the signature.
+            signature_frame: rows with the model's columns, for the signature.
             description: Markdown for the UI.
         """
         client = self.client

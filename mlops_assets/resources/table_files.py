@@ -10,7 +10,9 @@ however late its first text comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import codecs
+import gzip
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,26 +24,31 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.csv_head import LONGEST, CsvHead, NoHead, head_of
 from mlops_assets.core.drift import Kind
 from mlops_assets.core.sql import quoted
+from mlops_assets.core.text_numbers import MISSING, NUMBER_FORMATS, NumberTexts, plain_numbers
+from mlops_assets.core.text_times import TimeTexts
+from mlops_assets.resources.flag_columns import in_one_spelling, is_flag, may_be_flag
+from mlops_assets.resources.home import Limits
+from mlops_assets.resources.text_columns import look_at_texts
+from mlops_assets.resources.unpacked import refuse_dense
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
-"""Texts that stand for a missing value in a CSV file."""
 BATCH_ROWS, MIN_BATCH_ROWS, BATCH_BYTES = 131_072, 4_096, 32 * 2**20
 READ_BUFFER = 2**18
 """Bytes of a Parquet column read at a time; by default pyarrow fetches whole row groups, several ahead."""
 
-ColumnKind = Kind | Literal["empty", "other"]
+ColumnKind = Kind | Literal["boolean", "empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
 _CSV_KINDS: Mapping[str, ColumnKind] = {
-    **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE", "DOUBLE,"), "numeric"),
-    **dict.fromkeys(("VARCHAR", "BOOLEAN"), "categorical"),
+    **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE", *NUMBER_FORMATS), "numeric"),
+    "VARCHAR": "categorical",
+    "BOOLEAN": "boolean",
 }
-"""Of the types that DuckDB finds in CSV files; all others are times."""
-_COMMA = "DOUBLE,"
-"""The type of a text column of numbers with a decimal comma, as spreadsheets write them in much of Europe."""
+"""Of the types that DuckDB may find in CSV files, and of the formats of numbers that are texts to it."""
+_TIME = "a time"
 T = TypeVar("T")
 
 
@@ -55,23 +62,37 @@ class TableFiles:
         kinds: column -> numeric, categorical, `empty` (no value in any file, of any type) or `other` (times,
             lists and the like), for columns that all files have.
         left_out: column -> why it isn't among them.
-        csv_types: DuckDB's types of each CSV file's columns; finding them again would be reading the file again.
+        flags: columns that hold true and false in some file, as booleans or in words.
+        csv_types: DuckDB's types of each CSV file's columns, or the format of numbers that are texts to it; finding
+            them again would be reading the file again.
     """
 
     name: str
     paths: tuple[Path, ...]
     kinds: Mapping[str, ColumnKind]
     left_out: Mapping[str, str]
+    flags: frozenset[str]
     csv_types: Mapping[Path, Mapping[str, str]]
 
-    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[pd.DataFrame]:
+    def batches(self, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> Iterator[pd.DataFrame]:
         """The rows of these columns: numbers as numbers, the rest as categories.
+
+        Args:
+            kinds: of the columns.
+            flags: those in which true and false are one category each, however they are spelled.
 
         Raises:
             ValueError: a file cannot be read to its end.
         """
         rows = max(MIN_BATCH_ROWS, min(BATCH_ROWS, BATCH_BYTES // (8 * max(len(kinds), 1))))
-        return _ahead(_frame(batch, kinds) for batch in self._batches(list(kinds), rows))
+        return _ahead(_frame(batch, kinds, flags) for batch in self._batches(list(kinds), rows))
+
+    def holds_flags(self, column: str) -> bool:
+        """Whether a column of numbers holds nothing but 0 and 1, in one pass over it."""
+        values = (
+            set(batch.column(0).drop_null().unique().to_pylist()) for batch in self._batches([column], BATCH_ROWS)
+        )
+        return all(value != value or value in (0, 1) for some in values for value in some)
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         # One session for all files: opening one costs more than reading a small file.
@@ -83,7 +104,8 @@ class TableFiles:
                     else:
                         chosen = ", ".join(quoted(column) for column in columns)
                         table = _read_csv(path, self.csv_types[path])
-                        yield from session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows)
+                        for batch in session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows):
+                            yield _with_numbers(batch, self.csv_types[path])
 
 
 def open_table(name: str) -> TableFiles:
@@ -96,13 +118,19 @@ def open_table(name: str) -> TableFiles:
     paths = matches(name)
     csv_types: dict[Path, Mapping[str, str]] = {}
     found: dict[Path, dict[str, ColumnKind]] = {}
+    flags: set[str] = set()
+    limit = Limits.here().file_bytes
     with duckdb.connect() as session:
         for path in paths:
             with _told(path):
+                refuse_dense(path, limit)
                 if is_parquet(path):
-                    found[path] = {field.name: _kind(field.type) for field in pq.read_schema(path)}
+                    found[path] = _parquet_columns(session, path)
                 else:
                     csv_types[path], found[path] = _csv_columns(session, path)
+            flags |= {name for name, kind in found[path].items() if kind == "boolean"}
+            # To whoever counts, a flag is a category like others.
+            found[path] = {n: "categorical" if kind == "boolean" else kind for n, kind in found[path].items()}
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
     for column in dict.fromkeys(column for columns in found.values() for column in columns):
@@ -114,7 +142,7 @@ def open_table(name: str) -> TableFiles:
             left_out[column] = ", ".join(f"{_WORDS[kind]} in {path.name}" for kind, path in known.items())
         else:
             kinds[column] = next(iter(known), "empty")
-    return TableFiles(name, tuple(paths), kinds, left_out, csv_types)
+    return TableFiles(name, tuple(paths), kinds, left_out, frozenset(flags), csv_types)
 
 
 def matches(name: str) -> list[Path]:
@@ -146,6 +174,19 @@ def matches(name: str) -> list[Path]:
     return paths
 
 
+def csv_head(path: Path) -> CsvHead:
+    """The names of a CSV file's columns and how it is written.
+
+    Raises:
+        NoHead: it begins with an empty line.
+        UnicodeDecodeError: its beginning is not UTF-8.
+    """
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        start = file.read(LONGEST)
+    # What is cut off in the middle of a letter is no fault.
+    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
+
+
 def _is_table(path: Path) -> bool:
     return path.name.lower().endswith((*PARQUET, *CSV)) and not path.name.startswith(".")
 
@@ -158,6 +199,15 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
+def _parquet_columns(session: duckdb.DuckDBPyConnection, path: Path) -> dict[str, ColumnKind]:
+    metadata = pq.read_metadata(path)
+    kinds = {field.name: _kind(field.type) for field in metadata.schema.to_arrow_schema()}
+    for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(metadata, name)]:
+        if is_flag(session, f"read_parquet({_text(str(path))})", name):
+            kinds[name] = "boolean"
+    return kinds
+
+
 def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[str, str], dict[str, ColumnKind]]:
     """Types and kinds by all rows of the file, not by its first ones.
 
@@ -168,20 +218,25 @@ def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[s
     texts = [name for name, dtype in types.items() if dtype == "VARCHAR"]
     empty: set[str] = set()
     if texts:
-        counted = ", ".join(
-            f"count({column}), bool_and(regexp_full_match({column}, '[+-]?\\d+(,\\d+)?([eE][+-]?\\d+)?')), "
-            f"bool_or(regexp_matches({column}, ',') and not regexp_full_match({column}, '.*,\\d{{3}}'))"
-            for column in map(quoted, texts)
-        )
-        (counts,) = session.sql(f"SELECT {counted} FROM ({_read_csv(path, types)})").fetchall()
-        of_text = zip(texts, counts[::3], counts[1::3], counts[2::3], strict=True)
-        for name, count, are_numbers, is_sure in of_text:
-            types[name] = _COMMA if are_numbers and is_sure else "VARCHAR"
-            empty |= set() if count else {name}
+        relation = f"({_read_csv(path, types)})"
+        counted = ", ".join(f"count({column})" for column in map(quoted, texts))
+        (counts,) = session.sql(f"SELECT {counted} FROM {relation}").fetchall()
+        empty = {name for name, count in zip(texts, counts, strict=True) if not count}
+        types |= {name: _type_of(look_at_texts(session, relation, name)) for name in texts if name not in empty}
     kinds: dict[str, ColumnKind] = {
         name: "empty" if name in empty else _CSV_KINDS.get(dtype, "other") for name, dtype in types.items()
     }
     return types, kinds
+
+
+def _type_of(look: TimeTexts | NumberTexts | None) -> str:
+    """What a text column holds: times, numbers in one format, or texts."""
+    if look is None or look.failed:
+        return "VARCHAR"
+    if isinstance(look, TimeTexts):
+        return _TIME
+    mark = look.mark
+    return "VARCHAR" if mark is None or look.special is None or look.why_not else look.format(mark)
 
 
 def _kind(dtype: pa.DataType) -> ColumnKind:
@@ -189,7 +244,9 @@ def _kind(dtype: pa.DataType) -> ColumnKind:
         return "empty"
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         return "numeric"
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
+    if pa.types.is_boolean(dtype):
+        return "boolean"
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return "categorical" if pa.types.is_dictionary(dtype) or any(is_a(dtype) for is_a in texts) else "other"
 
 
@@ -226,30 +283,36 @@ def _repetitive(metadata: pq.FileMetaData) -> list[str]:
     return sorted(name for name in texts if size[name] <= 4 * metadata.num_rows)
 
 
-def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> pd.DataFrame:
     arrays = []
     for name, kind in kinds.items():
         array = batch.column(name)
         plain = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
         if kind == "numeric" and not plain:
             array = array.cast(pa.float64())
-        elif kind == "categorical" and not (pa.types.is_dictionary(array.type) or pa.types.is_boolean(array.type)):
+        elif kind == "categorical" and not pa.types.is_dictionary(array.type):
             array = array.cast(pa.string()).dictionary_encode()
-        arrays.append(array)
-    table = pa.RecordBatch.from_arrays(arrays, names=list(kinds))
-    return table.to_pandas(split_blocks=True, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+        arrays.append(in_one_spelling(array) if name in flags else array)
+    return pa.RecordBatch.from_arrays(arrays, names=list(kinds)).to_pandas(split_blocks=True)
 
 
 def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
     missing = ", ".join(_text(value) for value in MISSING)
-    known, selected = "sample_size=-1", "*"
+    # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
+    known = "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
     if types is not None:
-        read_as = {name: "VARCHAR" if dtype == _COMMA else dtype for name, dtype in types.items()}
+        read_as = {name: "VARCHAR" if dtype in (_TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
         known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in read_as.items())}}}"
-        commas = [quoted(name) for name, dtype in types.items() if dtype == _COMMA]
-        with_points = ", ".join(f"CAST(replace({name}, ',', '.') AS DOUBLE) AS {name}" for name in commas)
-        selected = f"* REPLACE ({with_points})" if commas else "*"
-    return f"SELECT {selected} FROM read_csv({_text(str(path))}, header=true, nullstr=[{missing}], {known})"
+    return f"SELECT * FROM read_csv({_text(str(path))}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
+
+
+def _with_numbers(batch: pa.RecordBatch, types: Mapping[str, str]) -> pa.RecordBatch:
+    """Rows of a CSV file with the numbers that are texts to DuckDB."""
+    for place, name in enumerate(batch.schema.names):
+        if (written := next((form for form in NUMBER_FORMATS if form == types[name]), None)) is not None:
+            numbers = pd.to_numeric(plain_numbers(batch.column(place).to_pandas(), written))
+            batch = batch.set_column(place, name, pa.array(numbers, pa.float64(), from_pandas=True))
+    return batch
 
 
 def _text(value: str) -> str:
@@ -261,8 +324,10 @@ def _told(path: Path) -> Iterator[None]:
     """Errors of the readers in words that end in the remedy."""
     try:
         yield
-    except (pa.ArrowException, OSError, duckdb.Error) as error:
-        if "not utf-8 encoded" in str(error):
+    except NoHead as error:
+        raise ValueError(f"{path} {error}. Nothing was changed.") from error
+    except (pa.ArrowException, OSError, duckdb.Error, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError) or "not utf-8 encoded" in str(error):
             told = f"{path} is not UTF-8. Convert it, for example with `iconv -f latin1 -t utf-8`. Nothing was changed."
             raise ValueError(told) from error
         first = str(error).strip().partition("\n")[0].rstrip(".")

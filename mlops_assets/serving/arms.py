@@ -136,10 +136,14 @@ class Arms:
 
     @cached_property
     def columns(self) -> dict[str, FeatureColumn]:
-        """Every feature that a request may name: those of both arms, and of the views that neither is trained on."""
+        """Every feature that a request may name: those of both arms, and of the views that neither is trained on.
+
+        A flag is one also for a version that was trained on it as a category.
+        """
         served = {name: FeatureColumn(name, kind) for name, kind in self.contract.kinds.items()}
         other = self.candidate.scorer.columns if self.candidate else {}
-        return {**served, **other, **self.champion.scorer.columns}
+        flags = {name: column for name, column in served.items() if column.kind == "boolean"}
+        return {**served, **other, **self.champion.scorer.columns, **flags}
 
     def beside(self, answered: Arm) -> Arm | None:
         """Who says beside an answer what it would have said, to nobody: in a canary the other one of the two."""
@@ -156,7 +160,8 @@ class Arms:
     def form(self) -> Form | None:
         """What a row looks like that brings every feature; None where the arms that answer read different ones."""
         read = [arm.scorer.columns for arm in self._answering]
-        return Form(read[0]) if all(columns == read[0] for columns in read) else None
+        alike = all(columns == read[0] for columns in read)
+        return Form({name: self.columns[name] for name in read[0]}) if alike else None
 
     @property
     def _answering(self) -> list[Arm]:

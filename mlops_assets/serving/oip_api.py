@@ -250,7 +250,7 @@ def _require(arms: Arms, version: int) -> None:
 
 def _metadata(arms: Arms) -> ModelMetadata:
     types: dict[str, Datatype] = {"numeric": "FP64", "categorical": "BYTES", "boolean": "BOOL"}
-    inputs = [(name, types[column.kind]) for name, column in arms.champion.scorer.columns.items()]
+    inputs = [(name, types[arms.columns[name].kind]) for name in arms.champion.scorer.columns]
     keys: list[tuple[str, Datatype]] = [
         (key, "BYTES" if dtype == "string" else "INT64") for key, dtype in arms.contract.keys.items()
     ]

@@ -161,7 +161,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
                 )
                 for arm in arms.loaded.values()
             ]
-            kinds = {column.name: column.kind for column in arms.champion.scorer.columns.values()}
+            kinds = {name: arms.columns[name].kind for name in arms.champion.scorer.columns}
             found.append(
                 LoadedModel(
                     name=name,

@@ -93,7 +93,7 @@ def test_parquet_lands_with_its_own_types_and_a_column_added_later_is_null_in_ol
     home = LandingHome.at(tmp_path / "home", added)
     frame = pd.read_csv(io.StringIO(rows(DAY)), parse_dates=["at"])
     for day, extra in ((DAY, {}), (NEXT, {"coupon": ["a", None, "b"]})):
-        moved = frame.assign(at=frame["at"] + (day - DAY), **extra)
+        moved = frame.assign(id=frame["id"] + 100 * (day - DAY).days, at=frame["at"] + (day - DAY), **extra)
         buffer = io.BytesIO()
         moved.to_parquet(buffer)
         home.land(buffer.getvalue(), f"orders_{day}.parquet")

@@ -86,11 +86,11 @@ def test_times_without_an_offset_are_read_in_the_sources_zone() -> None:
     )
 
 
-def test_when_clocks_change_the_first_hour_is_taken_and_the_skipped_one_moved() -> None:
+def test_when_clocks_change_the_second_hour_is_taken_and_the_skipped_one_counted_on() -> None:
     frame = raw(scheduled_at=["2013-11-03 01:30", "2013-03-10 02:30", None, None])
     times = conform(CONTRACT, frame).frame["scheduled_at"]
-    assert times[0] == pd.Timestamp("2013-11-03 05:30", tz="UTC")  # EDT
-    assert times[1] == pd.Timestamp("2013-03-10 07:00", tz="UTC")  # 03:00 EDT
+    assert times[0] == pd.Timestamp("2013-11-03 06:30", tz="UTC")  # EST
+    assert times[1] == pd.Timestamp("2013-03-10 07:30", tz="UTC")  # 02:30 EST, which is 03:30 EDT
 
 
 def test_conforming_twice_changes_nothing() -> None:

@@ -285,3 +285,28 @@ def test_what_a_pull_cannot_be(changes: dict[str, str], told: str) -> None:
         source(changes)
     with pytest.raises(ValueError, match="pull from sql writes Parquet"):
         source({"kind": "sql", "table": "t", "watermark": "w"}, files="orders_{partition}.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["2024-01-01 10:00:00 UTC", "2024-01-01T10:00:00+00"], ""),
+        (["1704067200", "1704067201"], r"ordered_at of orders is 1704067200, which is no time \(.* seconds since 1970"),
+        (["01/02/2024", "02/02/2024"], r"which is no time \(.* has the day or the month first"),
+    ],
+)
+def test_texts_of_a_table_are_times_or_refused(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: list[str], told: str
+) -> None:
+    address = f"sqlite:///{tmp_path / 'texts.db'}"
+    rows = [{"order_id": i, "ordered_at": cell, "amount": 1.0, "changed": i} for i, cell in enumerate(cells)]
+    with sa.create_engine(address).begin() as connection:
+        connection.execute(sa.text("create table orders (order_id int, ordered_at text, amount real, changed int)"))
+        connection.execute(sa.text("insert into orders values (:order_id, :ordered_at, :amount, :changed)"), rows)
+    monkeypatch.setenv(ADDRESS, address)
+    orders = source({"kind": "sql", "table": "orders", "watermark": "changed"})
+    if told:
+        with pytest.raises(CannotPull, match=told):
+            pull(home, orders)
+    else:
+        assert pull(home, orders).written == ("orders_2024-01-01.parquet",)

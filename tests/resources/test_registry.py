@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mlops_assets.core.families import family_called
+from mlops_assets.core.matrix import WrongColumns
 from mlops_assets.core.training import FeatureColumn, Model, Recipe, fit
 from mlops_assets.resources import registry as registry_module
 from mlops_assets.resources.logged_models import discard_unregistered
@@ -125,7 +126,24 @@ def test_stock_mlflow_loads_the_champion_and_scores_texts(registry, run_id, mode
     assert np.array_equal(stock.predict(frame), models[0].predict(frame))
     assert native.num_boosted_rounds() == models[0].recipe.rounds
     types = {column["name"]: column["type"] for column in stock.metadata.signature.inputs.to_dict()}
-    assert types == {"x": "double", "n": "long", "c": "string", "b": "boolean"}
+    assert types == {"x": "any", "n": "any", "c": "string", "b": "boolean"}
+    assert stock.metadata.metadata["feature_kinds"] == {column.name: column.kind for column in COLUMNS}
+    forms = {
+        "integers where there were fractions": frame.assign(x=np.arange(50)),
+        "gaps": frame.mask(np.random.default_rng(2).random(frame.shape) < 0.3),
+        "nullable integers with gaps": frame.assign(n=frame["n"].astype("Int64").mask(frame["n"] > 20)),
+        "flags with gaps": frame.assign(b=frame["b"].astype(object).where(frame["x"] > 0, None)),
+        "flags as text": frame.assign(b=frame["b"].astype(str)),
+        "small types": frame.astype({"x": "float32", "n": "int8", "c": "string"}),
+        "nothing known": frame.head(3).assign(x=None, n=np.nan, c=None, b=None),
+    }
+    for name, form in forms.items():
+        assert np.array_equal(stock.predict(form), models[0].predict(form)), name
+        assert np.isfinite(stock.predict(form)).all(), name
+    plain = models[0].predict(frame)
+    assert np.array_equal(stock.predict(forms["flags as text"]), plain)
+    with pytest.raises(WrongColumns, match=r"column 'x' holds .*, for example 'much', where a number is expected"):
+        stock.predict(frame.assign(x="much"))
 
 
 @pytest.mark.parametrize("family", ["random_forest", "linear", "sgd", "river"])

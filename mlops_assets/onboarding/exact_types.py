@@ -1,0 +1,113 @@
+"""The types of a person's table: each column as one of few, without losing a digit.
+
+Here: integers, decimals and flags of DuckDB's many types as the few that the rest knows; columns that DuckDB would
+round. Not here: reading the files, facts about columns (`table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.exact import FLOAT_WHOLE
+from mlops_assets.core.sql import quoted
+from mlops_assets.resources.flag_columns import is_flag
+
+_KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    """Name and DuckDB's type of each column."""
+    return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
+
+
+def too_wide(file: Path) -> str | None:
+    """The first column of decimals that DuckDB has no type for, and would read as floats."""
+    decimals = (field for field in pq.read_schema(file) if pa.types.is_decimal(field.type))
+    return next((field.name for field in decimals if field.type.precision > 38), None)
+
+
+def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    """Bring each column to one of few types."""
+    for name, dtype in columns_of(connection, relation):
+        column = quoted(name)
+        if dtype == "VARCHAR" and is_flag(connection, relation, name):
+            kept, value = "boolean", f"trim({column})::boolean"
+        elif dtype in _KEPT:
+            continue
+        elif dtype in _INTEGERS:
+            kept, value = "bigint", column
+        elif dtype.startswith("TIMESTAMP"):
+            kept, value = "timestamp", column
+        elif dtype.startswith(("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT")):
+            kept, value = _exact_type(connection, relation, column, dtype)
+        elif dtype == "FLOAT":
+            kept, value = "double", column
+        else:
+            kept, value = "varchar", column
+        connection.execute(f"alter table {relation} alter {column} type {kept} using {value}")
+
+
+def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: str, dtype: str) -> tuple[str, str]:
+    """Type and value of a column of decimals or of integers beyond 64 bits: no digit is lost.
+
+    Decimals with places behind the point are measures, and floats, unless they are whole numbers that no float holds.
+    """
+    is_whole, is_large, fits = connection.execute(
+        f"select bool_and({column} = trunc({column})), max(abs({column}::double)) > {FLOAT_WHOLE}, "
+        f"count(try_cast({column} as bigint)) = count({column}) from {relation}"
+    ).fetchall()[0]
+    has_places = dtype.startswith("DECIMAL") and not dtype.endswith(",0)")
+    if has_places and not (is_whole and is_large):
+        return "double", column
+    return ("bigint", column) if fits else ("varchar", f"trunc({column})::varchar")
+
+
+def with_all_digits(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    read: str,
+    given: Mapping[str, object],
+    texts: Sequence[str] = (),
+) -> str | None:
+    """The call of `read_csv` that keeps all digits of a column that was read as floats and holds integers.
+
+    Args:
+        connection: of the relation.
+        relation: what was read.
+        read: the call that it was read by.
+        given: its parameters.
+        texts: columns that are read as texts in any case.
+
+    Returns:
+        The call; None where nothing was rounded.
+    """
+    large = [
+        name
+        for name, dtype in columns_of(connection, relation)
+        if dtype == "DOUBLE"
+        and connection.execute(
+            f"select bool_or(isfinite({quoted(name)}) and abs({quoted(name)}) > {FLOAT_WHOLE}) from {relation}"
+        ).fetchall()[0][0]
+    ]
+    if not large:
+        return None
+    told = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}(\\.0*)?'))" for name in large)
+    (found,) = connection.execute(f"select {told} from {read[:-1]}, all_varchar = true)", dict(given)).fetchall()
+    codes = [name for name, is_code in zip(large, found, strict=True) if is_code]
+    return with_texts(read, [*texts, *codes]) if codes else None
+
+
+def with_texts(read: str, names: Sequence[str]) -> str:
+    """A call of `read_csv` that takes some columns for texts, whatever stands in them."""
+    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in names)
+    return f"{read[:-1]}, types = {{{types}}})" if names else read
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,121 @@
+"""Values that are hardly what they seem: numbers and days that programs write where they know none, units, hours.
+
+Here: finding them and naming the first row of each, with the remedy. Not here: rows that are far from all others in
+time (`times` refuses them), columns that give the label away (`doubts`).
+"""
+
+from __future__ import annotations
+
+from mlops_assets.core.sql import quoted
+from mlops_assets.core.text_times import IN_WORDS, unit_of
+from mlops_assets.onboarding.columns import TIME_NAMES, is_code
+from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.times import TimeColumn
+
+SENTINELS = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits in range(2, 10)) | {
+    -1.0, -2.0**31, 2.0**31 - 1, -2.0**63, 2.0**63, 1e20, -1e20, 1e30, -1e30
+}  # fmt: skip
+"""Numbers that programs write for a missing one."""
+FEW = 20
+"""With fewer different values a code such as 99 may be one of them."""
+ODD_DAYS = (
+    "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
+)
+"""Days that programs write where they know none."""
+
+
+def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
+    """What to look at, in sentences: each names a column, a value, its first row, and what to do."""
+    found = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
+    return [*table.texts.warnings, *_unread(table, time), *found, *_hours(table, time, zone)]
+
+
+def _unread(table: Table, time: TimeColumn) -> list[str]:
+    """Columns of texts that are times or numbers but for a few."""
+    return [
+        f"{name} is {text!r} in {_place(table, name, text)}, where most others are times or numbers: the column is "
+        f"taken as texts. Correct it, or say that it means missing: --missing {text!r}."
+        for name, text in table.texts.unread.items()
+        if name != time.name
+    ]
+
+
+def _place(table: Table, name: str, text: str) -> str:
+    return table.place(f"trim({quoted(name)}) = $text", {"text": text})
+
+
+def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
+    if facts.name == time.name or not facts.distinct:
+        return ""
+    if facts.is_time:
+        return _odd_day(table, facts)
+    if not facts.is_number:
+        return ""
+    unit = unit_of(float(facts.low or 0), float(facts.high or 0))
+    if unit is not None and unit != "yyyy" and TIME_NAMES.search(facts.name):
+        first = table.place(f"{quoted(facts.name)} is not null")
+        return (
+            f"{facts.name} seems to hold {IN_WORDS[unit]} (from {facts.low}; {first}), and is taken as a number. If it "
+            "is a time, write it as one, such as 2024-01-31T13:45:00Z."
+        )
+    return _sentinel(table, facts)
+
+
+def _odd_day(table: Table, facts: Facts) -> str:
+    column = quoted(facts.name)
+    condition = ODD_DAYS.format(day=f"{column}::date")
+    count, low = table.first(f"select count(*), min({column}::date) from {table.relation} where {condition}")
+    if not count:
+        return ""
+    return (
+        f"{facts.name} is {low} in {table.place(condition)}, and {count:,} of {facts.rows:,} rows have such a day: if "
+        "it means that none is known, leave the cell empty, or name the text as it stands with --missing."
+    )
+
+
+def _sentinel(table: Table, facts: Facts) -> str:
+    """A number at an end, far from all others, that programs write for a missing one."""
+    column = quoted(facts.name)
+    if facts.distinct <= FEW or is_code(facts):
+        return ""
+    low, high, second, before = table.first(
+        f"select min(v), max(v), min(v) filter (v > low), max(v) filter (v < high) from (select {column}::double as v, "
+        f"min(v) over () as low, max(v) over () as high from {table.relation} where isfinite({column}::double))"
+    )
+    for value, others, far in ((low, (second, high), second), (high, (low, before), before)):
+        span = others[1] - others[0]
+        is_alone = abs(value - far) > span or (value < 0 <= others[0] and abs(value) != 1)
+        if value in SENTINELS and (is_alone or (value == -1 and others[0] >= 0)):
+            condition = f"{column} = $value"
+            count = table.first(f"select count(*) from {table.relation} where {condition}", {"value": value})[0]
+            if value == -1 and count < 2:
+                continue
+            text = f"{value:.6g}"
+            return (
+                f"{facts.name} is {text} in {table.place(condition, {'value': value})}, in {count:,} rows in all, "
+                f"where the others are {others[0]:g} to {others[1]:g}: if it means missing, leave the cell empty, or "
+                f"say so: --missing {text}."
+            )
+    return ""
+
+
+def _hours(table: Table, time: TimeColumn, zone: str) -> list[str]:
+    """Local times of the event in an hour that the clocks have twice, or skip."""
+    facts = table.facts[time.name]
+    if facts.dtype != "TIMESTAMP":
+        return []
+    column = quoted(time.name)
+    moment = f"timezone('{zone}', {column})"
+    said = {
+        f"timezone('{zone}', {moment} - interval 1 hour) = {column}": "have twice: it is read as the second one",
+        f"timezone('{zone}', {moment}) <> {column}": "skip: it is counted on from the hour before",
+    }
+    found = []
+    for condition, how in said.items():
+        count = table.first(f"select count(*) from {table.relation} where {condition}")[0]
+        if count:
+            found.append(
+                f"{time.name} lies in an hour that the clocks of {zone} {how} ({table.place(condition)}, {count:,} "
+                "rows in all). Write times with an offset to be sure."
+            )
+    return found

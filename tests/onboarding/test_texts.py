@@ -1,0 +1,312 @@
+"""Times, numbers and missing values of a person's files: read alike by every way in, or asked about, with the row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+import yaml
+
+from mlops_assets.components.landing_source import parse
+from mlops_assets.core.contract_cast import conform
+from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.stream_rows import judge_messages
+from mlops_assets.core.stream_settings import StreamSettings
+from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.landing import land
+from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from mlops_assets.onboarding.table import read_table
+from mlops_assets.onboarding.texts import Reading, Undecided
+from mlops_assets.onboarding.times import NoTime, time_column
+
+ROWS = 480
+WORDS = ["NA", "N/A", "#N/A", "NULL", "null", "None", "\\N", "?", "-", "nan", "#DIV/0!", "inf", "-Infinity", "."]
+FIRST = datetime(2024, 3, 28, tzinfo=UTC)
+"""In Berlin the clocks go forward on the 31st."""
+HOURS = [FIRST + timedelta(minutes=90 * i) for i in range(ROWS)]
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def table(folder: Path, cells: Callable[[int], dict[str, object]], name: str = "t.csv", separator: str = ",") -> Path:
+    rows = pd.DataFrame([cells(i) for i in range(ROWS)])
+    rows.to_csv(folder / name, index=False, sep=separator)
+    return folder / name
+
+
+def plain(i: int) -> dict[str, object]:
+    return {"at": HOURS[i].isoformat(), "size": random.Random(i).gauss(50, 10), "y": random.Random(i).randint(0, 1)}
+
+
+def planned(file: Path, **asked: Any) -> Plan:
+    return make_plan(Asked("t", str(file), label="y", **asked))
+
+
+def source(plan: Plan) -> SourceSettings:
+    text = next(text for path, text in render(plan).items() if path.name == "defs.yaml")
+    return SourceSettings.model_validate(next(iter(yaml.safe_load_all(text)))["attributes"])
+
+
+def landed_rows(plan: Plan, settings: SourceSettings, folder: Path) -> pd.DataFrame:
+    """By `mlops land`, and then the contract."""
+    found = land(plan.table, plan.time, settings, folder)
+    files = sorted(found.folder.glob("*.parquet"))
+    frames = [conform(settings.rules, parse(file.name, file.read_bytes(), settings)).frame for file in files]
+    return pd.concat(frames, ignore_index=True)
+
+
+def dropped_rows(file: Path, settings: SourceSettings) -> pd.DataFrame:
+    """By a CSV file that is put into the landing folder."""
+    found = conform(settings.rules, parse(file.name, file.read_bytes(), settings))
+    assert not found.failures, found.failures
+    return found.frame
+
+
+def streamed_rows(file: Path, settings: SourceSettings) -> pd.DataFrame:
+    """By messages that hold the texts as they stand in the file; what is missing there is null."""
+    values = settings.model_dump(exclude={"files", "grain", "pull"})
+    stream = StreamSettings.model_validate({**values, "stream": {"topic": "t"}})
+    cells = parse(file.name, file.read_bytes(), settings)
+    messages = [
+        {name: None if pd.isna(value) else value for name, value in row.items()} for row in cells.to_dict("records")
+    ]
+    judged = judge_messages(stream, messages, now=datetime(2030, 1, 1, tzinfo=UTC))
+    assert not judged.poison
+    return judged.rows.reset_index(drop=True)
+
+
+def local(at: datetime, form: str) -> str:
+    return at.astimezone(BERLIN).strftime(form)
+
+
+FORMS: dict[str, Callable[[int], object]] = {
+    "Z": lambda i: HOURS[i].isoformat().replace("+00:00", "Z"),
+    "+00": lambda i: f"{HOURS[i]:%Y-%m-%d %H:%M:%S}+00",
+    "UTC": lambda i: f"{HOURS[i]:%Y-%m-%d %H:%M:%S} UTC",
+    "an offset in some rows": lambda i: (
+        HOURS[i].astimezone(BERLIN).isoformat() if i % 3 else local(HOURS[i], "%Y-%m-%d %H:%M:%S")
+    ),
+    "local": lambda i: local(HOURS[i], "%Y-%m-%dT%H:%M:%S"),
+    "day first": lambda i: local(HOURS[i], "%d/%m/%Y %H:%M"),
+    "month first": lambda i: local(HOURS[i], "%m/%d/%Y %I:%M %p"),
+    "dots": lambda i: local(HOURS[i], "%d.%m.%Y %H:%M:%S"),
+    "words": lambda i: local(HOURS[i], "%d %b %Y %H:%M"),
+    "seconds": lambda i: int(HOURS[i].timestamp()),
+    "milliseconds": lambda i: int(HOURS[i].timestamp()) * 1000,
+    "microseconds": lambda i: int(HOURS[i].timestamp()) * 10**6,
+    "Excel": lambda i: repr((HOURS[i].astimezone(BERLIN).replace(tzinfo=None) - datetime(1899, 12, 30)) / timedelta(1)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_are_the_same_by_every_way_in(form: str, tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "at": FORMS[form](i)})
+    plan = planned(file, timezone="Europe/Berlin", time="at")
+    settings = source(plan)
+    ways = {
+        "land": landed_rows(plan, settings, tmp_path / "landing"),
+        "drop": dropped_rows(file, settings),
+        "stream": streamed_rows(file, settings),
+    }
+    for way, rows in ways.items():
+        assert sorted(rows["at"].dt.round("s")) == HOURS, way
+
+
+def test_tomorrow_is_read_as_today(tmp_path: Path) -> None:
+    """The first ten days of April, by day first, are no days of January to October."""
+    days = [date(2024, 3, 20) + timedelta(days=i // 20) for i in range(ROWS)]
+    plan = planned(table(tmp_path, lambda i: {**plain(i), "at": f"{days[i]:%d/%m/%Y}"}))
+    settings = source(plan)
+    assert settings.contract.columns["at"].format == "dmy"
+    april = tmp_path / "april.csv"
+    april.write_text("at,size,y\n" + "".join(f"{day:02}/04/2024,50,1\n" for day in range(1, 11)))
+    assert dropped_rows(april, settings)["at"].dt.strftime("%m-%d").tolist() == [f"04-{d:02}" for d in range(1, 11)]
+    reading = Reading(settings.timezone, declared=settings.contract.columns)
+    landed = read_table(str(april), reading=reading)
+    found = landed.connection.execute(
+        f"select {time_column(landed, 'at', 'UTC').sql} from landed order by 1"
+    ).fetchall()
+    assert [at.date() for (at,) in found] == [date(2024, 4, d) for d in range(1, 11)]
+
+
+def test_an_open_order_is_asked_for_and_a_wrong_one_refused(tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "at": f"{1 + i % 10:02}/0{1 + i // 60}/2024"})
+    with pytest.raises(Undecided, match=r"at has dates such as .*--date-order dmy or --date-order mdy"):
+        planned(file)
+    by_day, by_month = (planned(file, date_order=order).calendar for order in ("dmy", "mdy"))
+    assert (by_day.first, by_day.last) == (date(2024, 1, 1), date(2024, 8, 10))
+    assert (by_month.first, by_month.last) == (date(2024, 1, 1), date(2024, 10, 8))
+    proven = table(tmp_path, lambda i: {**plain(i), "at": f"{HOURS[i]:%d/%m/%Y}"}, "proven.csv")
+    with pytest.raises(Undecided, match=r"at has \d\d/\d\d/2024, which is no date with the month first"):
+        planned(proven, date_order="mdy")
+    both = table(tmp_path, lambda i: {**plain(i), "at": "01/31/2024" if i == 7 else f"{HOURS[i]:%d/%m/%Y}"}, "both.csv")
+    with pytest.raises(Undecided, match=r"with the day first .* and with the month first \(01/31/2024\)"):
+        planned(both)
+
+
+def test_the_order_is_one_over_all_files(tmp_path: Path) -> None:
+    """One file proves it for the other, which could be read either way."""
+    for name, start in (("a", date(2024, 4, 1)), ("b", date(2024, 4, 11))):
+        days = [start + timedelta(days=i // 48) for i in range(ROWS)]
+        table(tmp_path, lambda i, days=days: {**plain(i), "at": f"{days[i]:%d/%m/%Y}"}, f"{name}.csv")
+    found = planned(tmp_path / "*.csv").calendar
+    assert (found.first, found.last, found.days) == (date(2024, 4, 1), date(2024, 4, 20), 20)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_for_missing_are_told_and_are_missing(word: str, tmp_path: Path) -> None:
+    def cells(i: int) -> dict[str, object]:
+        price = round(random.Random(1000 + i).gauss(70, 9), 2)
+        seen = {"age": word if i % 37 == 0 else i // 3 % 90, "price": word if i % 33 == 0 else price}
+        return {**plain(i), **seen, **({"y": word} if i > 400 else {})}
+
+    file = table(tmp_path, cells)
+    plan = planned(file)
+    assert {c.name: c.role for c in plan.columns if c.name in ("age", "price")} == {
+        "age": "numeric",
+        "price": "numeric",
+    }
+    assert plan.label.classes == ("0", "1")
+    assert plan.table.facts["age"].missing == len(range(0, ROWS, 37))
+    assert any(f"{word!r} ({len(range(0, ROWS, 37)):,} in age" in note for note in plan.notes)
+    assert dropped_rows(file, source(plan))["price"].isna().sum() == len(range(0, ROWS, 33))
+
+
+def test_a_word_of_ones_own_and_one_that_is_a_value(tmp_path: Path) -> None:
+    def cells(i: int) -> dict[str, object]:
+        return {**plain(i), "temp": -999 if i % 40 == 7 else i % 30, "alley": "None" if i % 2 else "gravel"}
+
+    file = table(tmp_path, cells)
+    warned = planned(file).warnings
+    assert any(w.startswith("temp is -999 in row 8 of t.csv, in 12 rows") and "--missing -999" in w for w in warned)
+    plan = planned(file, missing=("-999",), not_missing=("None",))
+    assert plan.table.facts["temp"].missing == 12
+    assert plan.table.facts["alley"].values == ("None", "gravel")
+    settings = source(plan)
+    assert "-999" in settings.null_values
+    rows = dropped_rows(file, settings)
+    assert (rows["temp"].isna().sum(), rows["alley"].isna().sum()) == (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("form", "price", "values"),
+    [
+        ("comma", lambda i: f"{i}.{i % 900 + 100},50 €", lambda i: i * 1000 + i % 900 + 100.5 if i else 100.5),
+        ("point", lambda i: f"${i + 1},{i % 900 + 100}.25", lambda i: (i + 1) * 1000 + i % 900 + 100.25),
+        ("comma %", lambda i: f"{i},5 %", lambda i: (i + 0.5) / 100),
+    ],
+)
+def test_numbers_of_a_country_are_the_same_by_every_way_in(
+    form: str, price: Callable[[int], str], values: Callable[[int], float], tmp_path: Path
+) -> None:
+    file = table(
+        tmp_path, lambda i: {**plain(i), "price": price(i).removeprefix("0.") if i == 0 else price(i)}, separator=";"
+    )
+    plan = planned(file)
+    settings = source(plan)
+    assert settings.contract.columns["price"].format == form
+    expected = pytest.approx([values(i) for i in range(ROWS)])
+    assert landed_rows(plan, settings, tmp_path / "landing").sort_values("at")["price"].tolist() == expected
+    assert dropped_rows(file, settings)["price"].tolist() == expected
+    assert streamed_rows(file, settings)["price"].tolist() == expected
+
+
+def test_an_open_decimal_mark_is_asked_for(tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "price": f"{1 + i % 9},{100 + i % 800}"})
+    with pytest.raises(Undecided, match=r"price has numbers such as .*--decimal comma or --decimal point"):
+        planned(file)
+    assert planned(file, decimal="comma").table.facts["price"].high == "9.576"
+    assert planned(file, decimal="point").table.facts["price"].high == "9576.0"
+
+
+def test_numbers_that_are_not_alike_stay_texts_and_are_told(tmp_path: Path) -> None:
+    def cells(i: int) -> dict[str, object]:
+        return {**plain(i), "fee": f"{'€' if i % 2 else '$'} {i % 9}", "rate": f"{i % 7} %" if i % 2 else i % 7}
+
+    warned = " ".join(planned(table(tmp_path, cells)).warnings)
+    assert "fee holds numbers and is taken as texts, since they are in several currencies ($, €)" in warned
+    assert "rate holds numbers and is taken as texts, since some are percent" in warned
+
+
+def test_texts_that_merely_differ_are_no_key(tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "note": f"said {i} times", "code": f"C-{i:04}"})
+    assert planned(file).key == "code"
+    file = table(tmp_path, lambda i: {**plain(i), "price": "n.n." if i == 3 else f"{i * 1.25:.2f}"})
+    assert planned(file).key is None
+
+
+STRANGE: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
+    "a row of 1970": (
+        lambda i: {"at": "1970-01-01" if i == 16 else HOURS[i].isoformat()},
+        r"at is 1970-01-01 in row 17 of t\.csv, and 1 of 480 rows lie 54 years or more before",
+    ),
+    "a row of 9999": (
+        lambda i: {"at": "9999-12-31" if i == 30 else HOURS[i].isoformat()},
+        r"at is 9999-12-31 in row 31 of t\.csv, and 1 of 480 rows lie [\d,]+ years or more after",
+    ),
+    "a total below": (lambda i: {"at": "Total" if i == 479 else HOURS[i].isoformat()}, r"'Total' in row 480 of t\.csv"),
+    "a day of Excel": (
+        lambda i: {"at": "45321" if i == 9 else HOURS[i].isoformat()},
+        r"'45321' in row 10 of t\.csv, which is no time \(45321 may be days as Excel counts them, 2024-01-30",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_strange_time_is_refused_with_its_row(kind: str, tmp_path: Path) -> None:
+    cells, told = STRANGE[kind]
+    with pytest.raises(NoTime, match=told):
+        planned(table(tmp_path, lambda i: {**plain(i), **cells(i)}), time="at")
+
+
+ODD: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
+    "an open end": (lambda i: {"until": "9999-12-31" if i % 5 else "2024-05-05"}, "until is 9999-12-31 in row 2 of"),
+    "milliseconds": (
+        lambda i: {"sent_at": int(HOURS[i].timestamp() * 1000)},
+        "sent_at seems to hold milliseconds since 1970",
+    ),
+    "one word among numbers": (lambda i: {"p": "abc" if i == 30 else i * 1.5}, "p is 'abc' in row 31 of t.csv"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_value_is_named_with_its_row(kind: str, tmp_path: Path) -> None:
+    cells, told = ODD[kind]
+    assert any(
+        told in said for said in planned(table(tmp_path, lambda i: {**plain(i), **cells(i)}), time="at").warnings
+    )
+
+
+def test_an_hour_that_the_clocks_have_twice_or_skip_is_told(tmp_path: Path) -> None:
+    skipped = table(
+        tmp_path, lambda i: {**plain(i), "at": "2024-03-31 02:30" if i == 50 else f"{HOURS[i]:%Y-%m-%d %H:%M}"}
+    )
+    told = " ".join(planned(skipped, timezone="Europe/Berlin").warnings)
+    assert "at lies in an hour that the clocks of Europe/Berlin skip" in told
+    autumn = [datetime(2024, 10, 20, 0, 30) + timedelta(minutes=90 * i) for i in range(ROWS)]
+    twice = table(tmp_path, lambda i: {**plain(i), "at": f"{autumn[i]:%Y-%m-%d %H:%M}"}, "twice.csv")
+    told = " ".join(planned(twice, timezone="Europe/Berlin").warnings)
+    assert "have twice: it is read as the second one (row " in told
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('\ufeffat,"size\n(EUR)",y\r\n', ["size\n(EUR)", "y"]),
+        ('\ufeff"at";"size, EUR, net";y\r\n', ["size, EUR, net", "y"]),
+        ("\ufeffsep=;\r\nat;size;y\r\n", ["size", "y"]),
+    ],
+)
+def test_headings_as_excel_writes_them(text: str, names: list[str], tmp_path: Path) -> None:
+    separator = ";" if ";" in text else ","
+    rows = [separator.join((at.isoformat(), f"{i % 37}.5", str(i % 2))) for i, at in enumerate(HOURS)]
+    file = tmp_path / "t.csv"
+    file.write_text(text + "\r\n".join(rows) + "\r\n", encoding="utf-8", newline="")
+    plan = planned(file)
+    assert [column.facts.name for column in plan.columns] == names
+    assert dropped_rows(file, source(plan))["at"].tolist() == HOURS
