@@ -198,7 +198,7 @@ def test_odd_names_live_through_a_replay(tmp_path: Path) -> None:
     """Landing, dbt, Feast, training, drift, reports: in a checkout of its own, whose folder is all that is written."""
     project = Project.at(tmp_path / "checkout")
     rng = np.random.default_rng(21)
-    table = churn(3_000, days=120).rename(columns={"age": "a", "usage": "b"})
+    table = churn(4_000, days=60).rename(columns={"age": "a", "usage": "b"})
     odd = [name for name in ODD if name not in table.columns]
     table = pd.concat([pd.DataFrame({name: rng.normal(size=len(table)).round(3) for name in odd}), table], axis=1)
     table["back`tick"] = np.array(["{{ x }}", "</script><img src=x onerror=alert(1)>", "a|b"])[
@@ -207,7 +207,7 @@ def test_odd_names_live_through_a_replay(tmp_path: Path) -> None:
     table.to_parquet(tmp_path / "odd.parquet", index=False)
     said = project.mlops("new-model", "churn", "--from", str(tmp_path / "odd.parquet"), "--entity", "plan")
     assert "\x1b]" not in said.stdout
-    project.mlops("replay", "churn")
+    project.mlops("replay", "churn", "--trials", "1")
     told = json.loads((project.home / "reports" / "churn" / "replay.json").read_text(encoding="utf-8"))
     assert told["summary"]["auto"] > 0.6
     (home,) = (project.home / "replays").iterdir()
