@@ -46,7 +46,7 @@ from mlops_assets.commands import (
     up,
     upkeep,
 )
-from mlops_assets.commands.console import example, is_expected, say_error, use_home
+from mlops_assets.commands.console import example, is_expected, remedy, say_error, use_home
 
 
 class Commands(TyperGroup):
@@ -57,9 +57,10 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.params.get("traceback") or not is_expected(error):
+            todo = remedy(error)
+            if ctx.params.get("traceback") or not (todo or is_expected(error)):
                 raise
-            say_error(str(error))
+            say_error(f"{str(error).rstrip('.')}. {todo}" if todo and not is_expected(error) else str(error))
             raise typer.Exit(1) from error
 
 

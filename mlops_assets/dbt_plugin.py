@@ -143,7 +143,7 @@ def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date
 
 def _sorted_sql(job: dict[str, Any]) -> str:
     """Return the model's SQL, cut to the range and sorted by partition, time and keys."""
-    order = ", ".join([PARTITION, *job["order_by"]])
+    order = ", ".join([PARTITION, *(f'"{name}"' for name in job["order_by"])])
     kept = f"{PARTITION} is null or ({job['range_filter']})"
     return f"select * from (\n{job['sql']}\n) as model where {kept} order by {order}"
 

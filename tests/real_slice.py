@@ -11,9 +11,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -110,7 +109,7 @@ def build_slice(home: Home) -> None:
 
 
 def copy_home(source: Home, target: Path) -> Home:
-    """A home with the same content, free to be changed; what the databases say of its place is moved along."""
+    """A home with the same content, free to be changed."""
 
     def copy(old: str, new: str) -> None:
         if old.endswith((".parquet", ".csv", ".ubj")):
@@ -119,23 +118,7 @@ def copy_home(source: Home, target: Path) -> Home:
             shutil.copy2(old, new)
 
     shutil.copytree(source.root, target, copy_function=copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    database = target / "mlflow" / "mlflow.db"
-    if database.exists():
-        _move_paths(database, str(source.root), str(target))
     return Home(target)
-
-
-def _move_paths(database: Path, old: str, new: str) -> None:
-    """Artifacts have absolute addresses in MLflow's store."""
-    with closing(sqlite3.connect(database)) as connection, connection:
-        tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
-        for table in tables:
-            for _, column, kind, *_ in connection.execute(f'pragma table_info("{table}")').fetchall():
-                if "CHAR" in kind.upper() or "TEXT" in kind.upper():
-                    connection.execute(
-                        f'update "{table}" set "{column}" = replace("{column}", ?, ?) where "{column}" like ?',
-                        (old, new, f"%{old}%"),
-                    )
 
 
 def small(model: ModelSettings, **changes: Any) -> ModelSettings:

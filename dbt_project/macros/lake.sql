@@ -30,7 +30,7 @@
 {% macro no_rows(columns) -%}
     {%- set parts = [] -%}
     {%- for column in columns -%}
-        {%- do parts.append("cast(null as " ~ column.data_type ~ ") as " ~ adapter.quote(column.name)) -%}
+        {%- do parts.append("cast(null as " ~ column.data_type ~ ") as " ~ '"' ~ column.name | replace('"', '""') ~ '"') -%}
     {%- endfor -%}
     {{ return("select " ~ parts | join(", ") ~ " where false") }}
 {%- endmacro %}

@@ -5,6 +5,7 @@ Here: helpers without a topic. Not here: a command. Imports nothing heavy.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -20,7 +21,9 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from mlops_assets.core.shown import harmless, harmless_json
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
@@ -88,24 +91,49 @@ def _known(what: str, name: str, known: list[str]) -> str:
     return name
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def remedy(error: BaseException) -> str:
+    """What to do about an error of the disk, which says nothing of that itself; empty for any other."""
+    number = error.errno if isinstance(error, OSError) else None
+    # DuckDB and SQLite tell it in their own words.
+    told = str(error).lower()
+    if number in _NO_ROOM or "no space left" in told or "disk is full" in told:
+        return "There is no room. Free some (mlops clean says what may go), and call again: what was written is whole."
+    if number == errno.ENAMETOOLONG:
+        return "Shorten the name. Nothing was written under it."
+    if number in (errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+        return "Correct the place, and call again."
+    return ""
+
+
 def is_expected(error: Exception) -> bool:
     """Whether an error is for a person to mend: its message says what to do."""
     return isinstance(error, EXPECTED) or type(error).__module__.startswith("mlops_assets.")
 
 
+class Terminal(Console):
+    """A console on which what texts hold is only read: rich writes styles, and no text of data a code of its own."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich has it, without control characters."""
+        return super().render_str(harmless(text), **options)
+
+
 def say(text: str) -> None:
     """One line for a person."""
-    Console(soft_wrap=True).print(text)
+    Terminal(soft_wrap=True).print(text)
 
 
 def say_error(text: str) -> None:
     """What went wrong, on standard error."""
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/bold red] {escape(text)}")
+    Terminal(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/bold red] {escape(text)}")
 
 
 def say_json(value: Any) -> None:
     """JSON for programs."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    typer.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False, default=_plain)))
 
 
 def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -117,14 +145,14 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object
         table.add_column(column, overflow="fold", min_width=min(longest, _NAME_WIDTH) if number == 0 else None)
     for row in cells:
         table.add_row(*row)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def say_entry(head: str, text: str) -> None:
     """A line and what belongs to it, wrapped and set in below it; the text is as it is, not markup."""
     from rich.padding import Padding
 
-    console = Console()
+    console = Terminal()
     console.print(head, soft_wrap=True)
     if text:
         console.print(Padding(escape(text), (0, 0, 0, 4), expand=False))
@@ -141,7 +169,7 @@ def chatter_to(log: Path) -> Iterator[Console]:
         with log.open("ab") as sink, os.fdopen(os.dup(2), "w", encoding="utf-8") as person:
             os.dup2(sink.fileno(), 1)
             os.dup2(sink.fileno(), 2)
-            yield Console(file=person)
+            yield Terminal(file=person)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlops_assets.commands.console import AsJson, example, say, say_json
+from mlops_assets.commands.console import AsJson, Terminal, example, say, say_json
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift import DriftPolicy, FeatureDrift
@@ -137,11 +137,10 @@ def verdict_on(drift: FeatureDrift, found: FilesDrift) -> str:
 
 def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: int | None) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    console = Terminal()
     rows = [(d, _cells(d, kl=kl)) for d in found.drifts[:shown]]
     heads = ["kind", "PSI", *(["KL"] if kl else []), "KS/χ²\np", "W\n(sd)", "JS", "miss.\nchange", "new or\nout"]
     widths = [

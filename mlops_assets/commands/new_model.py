@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands.console import example, say, say_table
 from mlops_assets.resources.home import PROJECT_ROOT, Home
@@ -130,8 +131,8 @@ def _say_plan(plan: Plan) -> None:
     say_table(f"{plan.table.rows:,} rows of {plan.asked.pattern}", ["column", "type", "becomes"], rows)
     say("Assumed:")
     for note in plan.notes:
-        say(f"  - {note}")
+        say(escape(f"  - {note}"))
     if plan.warnings:
         say("Look at this:")
         for warning in plan.warnings:
-            say(f"  - {warning}")
+            say(escape(f"  - {warning}"))

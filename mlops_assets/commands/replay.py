@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, chatter_to, example, known_model, say
+from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say
 from mlops_assets.resources.home import Home
 
 if TYPE_CHECKING:
@@ -143,11 +143,9 @@ def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _say_result(replayed: Replayed) -> None:
-    from rich.console import Console
-
     from mlops_assets.replay.console import console_table
 
-    Console().print(console_table(replayed.result))
+    Terminal().print(console_table(replayed.result))
     if left_out := replayed.result["left_out"]:
         say(f"No first champion before {replayed.result['periods'][0]['start']}: {', '.join(left_out)} left out.")
     say(f"Report: {replayed.report}")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 STATES = ("stale-", "misnamed-")
 """How incidents begin that are states; whether one lasts can be seen."""
+FIELDS = (
+    "now", "champion", "rollout", "failing", "newest_window", "last_decision", "paused", "frozen", "snoozed",
+    "proposed", "open_request",
+)  # fmt: skip
+"""What is said of a model."""
 FORGET_ALERT_AFTER = timedelta(days=7)
 """An alert of which nothing says that it is over counts as open for a week."""
 
@@ -60,7 +66,7 @@ def gather(home: Home) -> dict[str, Any]:
             name: {**_source(intake), "stale": stale[name][1] if name in stale else None}
             for name, intake in platform.sources.intakes().items()
         },
-        "models": {name: _model(platform, model) for name, model in platform.models().items()},
+        "models": {name: _readable(platform, model) for name, model in platform.models().items()},
         "alerts": [vars(alert) for alert in _open_alerts(platform, stale)],
     }
 
@@ -94,6 +100,15 @@ def _source(intake: Intake) -> dict[str, Any]:
         },
         "unmatched_files": list(state.unmatched),
     }
+
+
+def _readable(platform: Platform, model: ModelSettings) -> dict[str, Any]:
+    """A model's state; of one whose record is damaged that, and what stands elsewhere."""
+    if damage := platform.ledger.record.damage(model.name):
+        now = _now(platform, model)
+        fields = {"now": now, "champion": _champion(platform, model, now), "damaged_record": damage}
+        return dict.fromkeys(FIELDS) | fields
+    return _model(platform, model) | {"damaged_record": None}
 
 
 def _model(platform: Platform, model: ModelSettings) -> dict[str, Any]:
@@ -235,7 +250,7 @@ def _say(found: Mapping[str, Any]) -> None:
         [_model_row(name, model) for name, model in found["models"].items()],
     )
     for failing in filter(None, (model["failing"] for model in found["models"].values())):
-        say(f"[bold red]{failing['sentence']}[/bold red] {failing['did']}")
+        say(f"[bold red]{escape(failing['sentence'])}[/bold red] {escape(failing['did'])}")
     for name, model in found["models"].items():
         if window := model["newest_window"]:
             answers = "; ".join(f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
@@ -274,6 +289,8 @@ def _model_row(name: str, model: Mapping[str, Any]) -> Sequence[object]:
 
 def _held_back(model: Mapping[str, Any]) -> Iterator[str]:
     """By whom, until when and why."""
+    if model["damaged_record"]:
+        yield f"has a damaged record: {escape(model['damaged_record'])}"
     if model["paused"]:
         yield f"is paused: {model['paused']}"
     for name in ("frozen", "snoozed"):

@@ -124,11 +124,10 @@ def _dagster(home: Home, port: int) -> Service:
 
 def _mlflow(home: Home, port: int) -> Service:
     uri = home.mlflow_uri
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        # Not left to MLflow: it would make a lost store anew, empty and silent.
-        from mlops_assets.resources.mlflow_store import open_client
+    # Not left to MLflow: it would make a lost store anew, empty and silent.
+    from mlops_assets.resources.mlflow_store import prepare_store
 
-        open_client(home)
+    prepare_store(home, uri)
     # MLflow's job runners serve features for language models; they cost four more processes.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -26,7 +26,8 @@ def backup(
 ) -> None:
     """Copy the home, whole or not at all, also while it is at work.
 
-    To go back, stop `mlops up` and put the copy in the home's place. Replays and what is rebuilt at need are left out.
+    To go back, stop `mlops up` and put the copy in the home's place, or work in the copy: mlops --home DIR. Replays and
+    what is rebuilt at need are left out.
     """
     from mlops_assets.resources.upkeep import backup as copy
 

@@ -21,6 +21,7 @@ from mlops_assets.components.partitions import (
     keys_of_run,
     report_partitions,
 )
+from mlops_assets.core.shown import harmless, shown
 from mlops_assets.core.source_settings import SourceSettings, day_of
 from mlops_assets.resources.home import Limits
 from mlops_assets.resources.intake import (
@@ -230,7 +231,8 @@ def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, 
                 raise TooLarge(limit)
             frames[partition] = read, parse(file.name, read.content, source, limit)
         except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
-            reason = f"{file.name} cannot be read ({error}). Send it again; the old partition is unchanged."
+            told = f"{shown(file.name)} cannot be read ({harmless(str(error))})"
+            reason = f"{told}. Send it again; the old partition is unchanged."
             verdicts[partition] = Verdict(partition, read, (reason,), None)
     results = check_frames(
         source.rules,
@@ -295,7 +297,7 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
         # pandas takes surplus cells for row labels and shifts all others.
         raise ValueError("its rows have more cells than its header has names")
     if frame.columns.has_duplicates:
-        twice = ", ".join(sorted({str(c) for c in frame.columns[frame.columns.duplicated()]}))
+        twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")
     return frame
 
@@ -346,8 +348,8 @@ def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
     if outcome.without_file:
         metadata["without_file"] = ", ".join(outcome.without_file[:NAMED]) + _and_more(outcome.without_file)
     if unmatched := intake.unmatched():
-        names = ", ".join(unmatched[:NAMED]) + _and_more(unmatched)
-        metadata["files_ignored"] = f"{names} (they do not match {intake.source.files})"
+        names = ", ".join(map(shown, unmatched[:NAMED])) + _and_more(unmatched)
+        metadata["files_ignored"] = f"{names} (they do not match {intake.source.files}, or are no files but links)"
     return metadata
 
 

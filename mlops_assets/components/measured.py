@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.core.shown import inert_markdown
 from mlops_assets.resources.costs import Cost, Costs, Meter
 from mlops_assets.resources.home import Home
 
@@ -62,3 +63,11 @@ def readable(value: Any) -> Any:
 def path_in(home: Home, path: str | Path) -> dg.PathMetadataValue:
     """A path as seen from the home: Dagster never breaks a path, and a long one would push the reason off the page."""
     return dg.MetadataValue.path(Path(path).resolve().relative_to(home.root.resolve()).as_posix())
+
+
+def markdown_value(text: str) -> dg.MarkdownMetadataValue:
+    """Markdown for Dagster's pages. Sentences quote values of the data: no HTML begins in them, no link but a picture.
+
+    Cells of tables are escaped where the table is made (`core.reporting`).
+    """
+    return dg.MetadataValue.md(inert_markdown(text))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured, path_in, readable
+from mlops_assets.components.measured import markdown_value, measured, path_in, readable
 from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
@@ -183,12 +183,12 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
-                "reason": dg.MetadataValue.md(watched.reason),
+                "reason": markdown_value(watched.reason),
                 "windows": ", ".join(watched.windows),
-                "top_features": dg.MetadataValue.md(watched.table),
-                "plot": dg.MetadataValue.md(watched.plot),
+                "top_features": markdown_value(watched.table),
+                "plot": markdown_value(watched.plot),
                 **({"report": path_in(platform.home, watched.html)} if watched.html else {}),
-                **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
+                **{name: markdown_value(text) for name, text in watched.more.items()},
                 **{name: readable(number) for name, number in watched.numbers.items()},
             },
         )
@@ -229,12 +229,12 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
-                "reason": dg.MetadataValue.md(watched.reason),
+                "reason": markdown_value(watched.reason),
                 "windows": ", ".join(watched.windows),
                 "power": told(platform, model),
-                "by_window": dg.MetadataValue.md(watched.table),
-                "plot": dg.MetadataValue.md(watched.plot),
-                **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
+                "by_window": markdown_value(watched.table),
+                "plot": markdown_value(watched.plot),
+                **{name: markdown_value(text) for name, text in watched.more.items()},
                 **{name: readable(number) for name, number in watched.numbers.items()},
             },
         )
@@ -265,7 +265,7 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
-                **{name: dg.MetadataValue.md(text) for name, text in report.metadata.items()},
+                **{name: markdown_value(text) for name, text in report.metadata.items()},
                 **{name: readable(number) for name, number in report.numbers.items()},
             },
         )

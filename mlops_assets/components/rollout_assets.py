@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.jobs import AssetJob
+from mlops_assets.components.measured import markdown_value
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.platform import Platform
@@ -102,17 +103,17 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     rows = [(rail.name, "holds" if rail.holds else "broken", rail.value, rail.limit) for rail in rails]
     told = "\n".join(f"- *{rail.name}*: {rail.sentence}" for rail in rails)
     return {
-        "reason": dg.MetadataValue.md(now.move.reason if now else last["reason"]),
+        "reason": markdown_value(now.move.reason if now else last["reason"]),
         "version": last["version"],
         "state": state_of(last),
         "share": last["share"],
-        "guardrails": dg.MetadataValue.md(
+        "guardrails": markdown_value(
             f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{told}"
             if rows
             else "Nothing was measured yet that could stop it."
         ),
-        "moves": dg.MetadataValue.md(moves_table(history)),
-        "plot": dg.MetadataValue.md(moves_plot(history, title=title)),
+        "moves": markdown_value(moves_table(history)),
+        "plot": markdown_value(moves_plot(history, title=title)),
     }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured, path_in, readable
+from mlops_assets.components.measured import markdown_value, measured, path_in, readable
 from mlops_assets.core.families import family_called
 from mlops_assets.core.plain import moment, span_told
 from mlops_assets.core.settings import ModelSettings
@@ -92,7 +92,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             data_version=dg.DataVersion(prepared["sha256"]),
             metadata={
-                "reason": dg.MetadataValue.md(_asked_for(context, platform, model)),
+                "reason": markdown_value(_asked_for(context, platform, model)),
                 "dagster/row_count": prepared["rows"],
                 "events": span_told(prepared["first_event"], prepared["last_event"]),
                 "labels_known_before": f"{moment(prepared['known_by']):%Y-%m-%d %H:%M} UTC",
@@ -171,8 +171,8 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
                 "trials": len(tuned.trials),
                 "rounds": tuned.recipe.rounds,
                 "params": dg.MetadataValue.json({name: readable(value) for name, value in tuned.recipe.params.items()}),
-                "importance": dg.MetadataValue.md(_importance_table(trained)),
-                "plot": dg.MetadataValue.md(_importance_plot(trained)),
+                "importance": markdown_value(_importance_table(trained)),
+                "plot": markdown_value(_importance_plot(trained)),
                 **_families_metadata(record),
                 **tracking.metadata,
                 "training_set": record["training_set"][:16],
@@ -238,7 +238,7 @@ def _families_metadata(record: dict[str, Any]) -> dict[str, Any]:
     rows = [(one["family"], one["score"], str(one["parts"]), one["why_not"]) for one in record["families"]]
     if not rows:
         return {}
-    return {"families": dg.MetadataValue.md(markdown_table(rows, header=["family", "score", "by part", "why not"]))}
+    return {"families": markdown_value(markdown_table(rows, header=["family", "score", "by part", "why not"]))}
 
 
 def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
@@ -294,12 +294,12 @@ def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
     plot = markdown_intervals(judged.gains, title=f"Gain in {metric}, {model.gate.confidence:.0%} interval")
     return {
         "verdict": "promote" if verdict.promote else "reject",
-        "reason": dg.MetadataValue.md(verdict.reason),
-        "rules": dg.MetadataValue.md(
+        "reason": markdown_value(verdict.reason),
+        "rules": markdown_value(
             "\n\n".join([markdown_table(rules, header=["rule", "result", "value", "limit"]), "\n".join(found)])
         ),
-        **({"plot": dg.MetadataValue.md(plot)} if judged.gains else {}),
-        "slices": dg.MetadataValue.md(
+        **({"plot": markdown_value(plot)} if judged.gains else {}),
+        "slices": markdown_value(
             markdown_table(
                 judged.slice_rows,
                 header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper", "why not judged"],
@@ -337,7 +337,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             data_version=dg.DataVersion(outcome["sha256"]),
             metadata={
-                "reason": dg.MetadataValue.md(outcome["reason"]),
+                "reason": markdown_value(outcome["reason"]),
                 "version": outcome["version"],
                 "previous": outcome["previous"] or "none",
                 "fitted_on_labels_until": f"{moment(outcome['fitted_until']):%Y-%m-%d %H:%M} UTC",

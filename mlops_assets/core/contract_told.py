@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mlops_assets.core import text_numbers, text_times
 from mlops_assets.core.contract import Column, Failure, SourceContract
 from mlops_assets.core.exact import whole_of
+from mlops_assets.core.shown import shown
 from mlops_assets.core.windows import Window
 
 SAMPLE = 5
@@ -58,8 +59,15 @@ def hint_of(column: Column, value: Any) -> str:
 def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failure]:
     """Columns that are absent, or not expected; one of each is taken for a renaming."""
     n = len(frame)
+    if len(frame.columns) and not any(name in frame.columns for name in contract.columns):
+        # Whatever this is, its first line is not ours to repeat.
+        sentence = (
+            f"None of the {len(contract.columns):,} columns of the contract is in the file, which has "
+            f"{len(frame.columns):,} others: it is another table, or its header is missing. Send the right file."
+        )
+        return [Failure("missing_column", None, n, (), sentence)]
     missing = [c for c, d in contract.columns.items() if d.required and c not in frame.columns]
-    extra = [str(c) for c in frame.columns if c not in contract.columns]
+    extra = [shown(str(c)) for c in frame.columns if c not in contract.columns]
     if len(missing) == 1 and len(extra) == 1:
         sentence = (
             f"Column {missing[0]} is missing and {extra[0]} is not declared; did you rename {missing[0]} to "
@@ -149,7 +157,7 @@ def sample_of(values: pd.Series) -> tuple[Any, ...]:
 
 
 def _told(sample: tuple[Any, ...]) -> str:
-    return ", ".join(str(v) for v in sample)
+    return ", ".join(shown(str(v)) for v in sample)
 
 
 def _rows(rows: NDArray[np.bool_]) -> str:

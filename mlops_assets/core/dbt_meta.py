@@ -27,6 +27,7 @@ from typing import Any, cast, get_args
 
 from mlops_assets.core.catalogue import Catalogue, CatalogueError, Feature, FeatureView, Kind, LabelModel
 from mlops_assets.core.model_code import above, code_of
+from mlops_assets.core.shown import shown
 from mlops_assets.core.windows import parse_duration
 
 PARTITION = "partition"
@@ -214,6 +215,12 @@ def _column_types(node: Mapping[str, Any], needed: Iterable[str]) -> dict[str, s
                 node,
                 f"has a column `{name}` with `data_type: {data_type or '(none)'}`",
                 f"write one of {', '.join(sorted(_DTYPES))}",
+            )
+        if not name.isidentifier():
+            raise _error(
+                node,
+                f"has a column called {shown(name)!r}",
+                "name it with letters, digits and underscores: Feast, MLflow and the service use it as it is",
             )
         types[name] = _DTYPES[data_type]
     for name in needed:

@@ -119,7 +119,7 @@ def choose(
         others = [name for name in FAMILIES if name not in (first, CONTINUED)]
     if first != CONTINUED and not others:
         return Chosen(first)
-    labels = check_labels(y, task, rows=len(frame), min_rows=settings.min_rows)
+    labels = check_labels(y, task, rows=len(frame))
     cannot = _cannot_continue(champion, columns, task, labels)
     if first == CONTINUED and not others and cannot:
         return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
@@ -254,7 +254,7 @@ class _Backtest:
         return made.predict(self.frame[part])
 
     def _fitted(self, recipe: Recipe, rows: np.ndarray, base: Model | None) -> Model:
-        return fit(recipe, self.frame.iloc[rows], self.labels[rows], min_rows=self.settings.min_rows, base=base)
+        return fit(recipe, self.frame.iloc[rows], self.labels[rows], base=base)
 
     def _known_before(self, day: np.datetime64) -> np.ndarray:
         """Positions of the rows that had happened and whose label was known before a day (UTC)."""

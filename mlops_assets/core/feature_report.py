@@ -219,10 +219,10 @@ def model_change(
     counts = (int(older.sum()), int(newer.sum()))
     without = [column for column in columns[1] if column.name not in changed]
     try:
+        if counts[0] < MIN_ROWS:
+            raise CannotJudge(f"{counts[0]:,} labelled rows before the judged days", f"Give {MIN_ROWS} and more.")
         scores = [
-            fit(
-                replace(recipe, columns=tuple(taken), categories={}), frame[older], y[older], min_rows=MIN_ROWS
-            ).predict(frame[newer])
+            fit(replace(recipe, columns=tuple(taken), categories={}), frame[older], y[older]).predict(frame[newer])
             if taken
             else None
             for frame, taken in zip((*sides, sides[1]), (*columns, without), strict=True)

@@ -9,7 +9,7 @@ its own sources and for nobody else's, and a bad file of one group stops no othe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from mlops_assets.core.catalogue import Catalogue
 from mlops_assets.core.settings import ModelSettings
@@ -20,13 +20,24 @@ Group = frozenset[str]
 
 
 def source_groups(
-    catalogue: Catalogue, sources: Mapping[str, SourceSettings], models: Iterable[ModelSettings]
+    catalogue: Catalogue,
+    sources: Mapping[str, SourceSettings],
+    models: Iterable[ModelSettings],
+    *,
+    known: Callable[[str], bool] = lambda _: True,
 ) -> list[Group]:
     """The groups of the declared sources, in the order of their first names; each source is in one of them.
 
     Unpartitioned sources that nothing reads (`loose`) are one group, the last; a partitioned one is a group of its own.
+
+    Args:
+        catalogue: dbt's models.
+        sources: by name.
+        models: that read them.
+        known: whether a model of dbt joins what it reads; by default each does.
     """
-    read = [frozenset(view.sources) for view in catalogue.views] + [frozenset(of.sources) for of in catalogue.labels]
+    read = [frozenset(view.sources) for view in catalogue.views if known(view.name)]
+    read += [frozenset(label.sources) for label in catalogue.labels if known(label.name)]
     read += [catalogue.sources_of([*model.features, model.label.model]) for model in models]
     unread = sorted(sources.keys() - frozenset[str]().union(*read))
     alone = [frozenset({name}) for name in unread if sources[name].grain != "none"]

@@ -29,6 +29,8 @@ from mlops_assets.core.looks import Probed
 from mlops_assets.core.matrix import CannotTrain
 from mlops_assets.core.policy import Decision, Evidence, History, decide
 from mlops_assets.core.probe import (
+    MIN_FIT,
+    RECORD,
     Candidate,
     Look,
     add_up,
@@ -46,10 +48,6 @@ from mlops_assets.core.windows import Window, local_days, microseconds
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
-RECORD = 3
-"""Windows before the first champion's first one in which candidates are held against each other."""
-MIN_FIT = 20
-"""Fewest rows that a candidate is fitted on."""
 SEED = 13
 
 
@@ -228,8 +226,8 @@ class _Life:
                 level = self.policy.probe.change_level
                 day = changed_on(own, daily, level) if level else None
                 refits = (*refits, *fitted_since(day, newest))
-            whole = self._scored(refits, judged, window, window, now)
-            fresh = self._scored(refits, judged, newest, window, now)
+            whole = self._scored(refits, judged, window, window.start, now)
+            fresh = self._scored(refits, judged, newest, window.end, now)
             back = self._kept_scores(judged, champion) if champion is not None else {}
             found = look(
                 window,
@@ -262,14 +260,18 @@ class _Life:
         }
 
     def _scored(
-        self, refits: Sequence[str], judged: Positions, part: Window, window: Window, now: datetime
+        self, refits: Sequence[str], judged: Positions, part: Window, end: datetime, now: datetime
     ) -> dict[str, Array]:
-        """By calendar: scores of the rows of a part of a window, by the refit on what happened before it; else NaN."""
+        """By calendar: scores of the rows of a part of a window, by the refit on what happened before it; else NaN.
+
+        Windows are counted back from `end`: that of the window whose newest days are judged, else what the refit would
+        have shipped at, which is where the part begins.
+        """
         times = self.times[judged]
         inside = np.flatnonzero((times >= microseconds(part.start)) & (times < microseconds(part.end)))
         tasks = []
         for of in refits:
-            fit = self._fit_rows(of, now, before=part.start - self.policy.probe.gap, end=window.end)
+            fit = self._fit_rows(of, now, before=part.start - self.policy.probe.gap, end=end)
             if len(inside) and len(fit) >= MIN_FIT:
                 tasks.append((of, fit))
         scores: dict[str, Array] = {}
@@ -351,7 +353,7 @@ class _Life:
             start -= self.length
         whole = Window(start, stretch.end)
         folds = max(self.policy.probe.folds, count)
-        return [(part, part.end) for part in fold_windows(whole, folds, self.policy.timezone)]
+        return [(part, part.start) for part in fold_windows(whole, folds, self.policy.timezone)]
 
     def _compared(
         self,
@@ -368,7 +370,7 @@ class _Life:
             judged = self._judged(part, now, champion)
             if not len(judged):
                 continue
-            found = self._scored([of], judged, part, Window(part.start, end), now)
+            found = self._scored([of], judged, part, end, now)
             if f"refit:{of}" not in found:
                 return CannotJudge(f"nothing can be fitted before {part.start:%Y-%m-%d}", "Wait for labels")
             rows.append(judged)

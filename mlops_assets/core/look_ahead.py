@@ -18,6 +18,8 @@ from mlops_assets.core.sql import quoted
 
 ROWS = "*"
 """Stands for the rows themselves where a column is named."""
+NTH = quoted("nth of key")
+"""A row's number among those of its key and time."""
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """How far two numbers may differ and count as equal: a sum in another order differs in its last digits."""
 SAMPLE = 5
@@ -151,7 +153,8 @@ def usable_from(view: FeatureView) -> str:
 def pairs_sql(view: FeatureView, whole: str, known: str, as_of: datetime) -> str:
     """SQL that joins the rows of two computations of a view that were usable at a moment.
 
-    Columns: `of_whole` and `of_known`, the rows as structs whose `nth_of_key` is NULL where there is none.
+    Columns: `of_whole` and `of_known`, the rows as structs whose `NTH` is NULL where there is none. The names of our
+    own have a space, which no column of the catalogue has (`core.dbt_meta`): `a` would be the view's column `a`.
 
     Args:
         view: the view; its keys and event time identify a row.
@@ -164,20 +167,21 @@ def pairs_sql(view: FeatureView, whole: str, known: str, as_of: datetime) -> str
 
     def usable(table: str) -> str:
         return (
-            f"select *, row_number() over (partition by {listed} order by {quoted(view.created)}) as nth_of_key "
+            f"select *, row_number() over (partition by {listed} order by {quoted(view.created)}) as {NTH} "
             f"from {table} where {usable_from(view)} <= timestamptz '{as_of.isoformat()}'"
         )
 
-    same = " and ".join(f"a.{key} is not distinct from b.{key}" for key in [*map(quoted, keys), "nth_of_key"])
+    a, b = quoted("row of whole"), quoted("row of known")
+    same = " and ".join(f"{a}.{key} is not distinct from {b}.{key}" for key in [*map(quoted, keys), NTH])
     return (
-        f"select a as of_whole, b as of_known from ({usable(whole)}) as a "
-        f"full outer join ({usable(known)}) as b on {same}"
+        f"select {a} as of_whole, {b} as of_known from ({usable(whole)}) as {a} "
+        f"full outer join ({usable(known)}) as {b} on {same}"
     )
 
 
 def differs(view: FeatureView) -> dict[str, str]:
     """SQL over a pair of rows for each feature, true where its value differs; for `ROWS`, where one row is missing."""
-    found = {ROWS: "of_whole.nth_of_key is null or of_known.nth_of_key is null"}
+    found = {ROWS: f"of_whole.{NTH} is null or of_known.{NTH} is null"}
     for feature in view.features:
         a, b = (f"{side}.{quoted(feature.name)}" for side in ("of_whole", "of_known"))
         other = f"{a} is distinct from {b}"

@@ -73,7 +73,7 @@ def types_of(columns: Sequence[FeatureColumn]) -> list[str]:
     return ["c" if column.kind == "categorical" else "q" for column in columns]
 
 
-def check_labels(y: Any, task: Task, *, rows: int, min_rows: int) -> np.ndarray:
+def check_labels(y: Any, task: Task, *, rows: int) -> np.ndarray:
     """Labels as float32 of shape (n,), or the reason why they cannot be trained on.
 
     Raises:
@@ -83,11 +83,8 @@ def check_labels(y: Any, task: Task, *, rows: int, min_rows: int) -> np.ndarray:
         labels = _numbers(pd.Series(y).reset_index(drop=True), "the label").astype(np.float32, copy=False)
     if len(labels) != rows:
         raise ValueError(f"{len(labels):,} labels for {rows:,} rows: pass one label a row")
-    if rows < min_rows:
-        raise CannotTrain(
-            f"{rows:,} labelled rows are fewer than training.min_rows = {min_rows:,}",
-            "Wait for more labels, widen training.window, or lower training.min_rows.",
-        )
+    if rows == 0:
+        raise CannotTrain("there are no labelled rows", "Wait for labels, or widen training.window.")
     odd = int(np.sum(~np.isfinite(labels)))
     if odd:
         raise CannotTrain(

@@ -186,14 +186,6 @@ def remembered(days: int, lag_one: float) -> float:
     return max(1.0, math.sqrt(mean / own))
 
 
-def of_independent(days: int, *, level: float, day_share: float | None = None, count: int) -> Array:
-    """Factors by which equal days without memory are widened by chance, shape (count,); the same at each call."""
-    sums = np.random.default_rng(days).standard_normal((count, days))
-    sums -= sums.mean(axis=1, keepdims=True)
-    found, at = limit(days, level, day_share), np.arange(days, dtype=np.float64)
-    return np.array([_factor(memory(one, at) - found, days) for one in sums])
-
-
 def _factor(over: float, days: float) -> float:
     return min(1.0 + CURVE * max(0.0, over) ** 2, MOST + MOST_OF_FEW / days)
 

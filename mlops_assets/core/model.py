@@ -20,7 +20,6 @@ import pandas as pd
 from mlops_assets.core import families
 from mlops_assets.core.families import Fitted, Rows, family_called
 from mlops_assets.core.matrix import (
-    MIN_ROWS,
     FloatMatrix,
     WrongColumns,
     all_constant,
@@ -125,7 +124,7 @@ class Model:
         return matrix
 
 
-def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS, base: Model | None = None) -> Model:
+def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, base: Model | None = None) -> Model:
     """Fit the recipe on rows, in their order.
 
     Args:
@@ -134,16 +133,15 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, min_rows: int = MIN_ROWS
             rows.
         y: labels, shape (n,): 0 or 1, finite numbers, or class codes, which may have gaps. The model has as many
             classes as the highest of them says, whatever the recipe was found on.
-        min_rows: fewer rows are not trained on.
         base: the model that the recipe goes on from, or one that went on from it; where the recipe says so. One that
             does not know a class of these rows is not gone on from: as large a model is made from nothing.
 
     Raises:
-        CannotTrain: too few rows, one class only, constant features, labels or features that are not finite.
+        CannotTrain: no rows, one class only, constant features, labels or features that are not finite.
         WrongColumns: a column is missing or not of its kind.
         ValueError: the recipe's family is unknown.
     """
-    labels = check_labels(y, recipe.task, rows=len(frame), min_rows=min_rows)
+    labels = check_labels(y, recipe.task, rows=len(frame))
     complete = replace(
         of_classes(recipe, labels), categories=categories_of(frame, recipe.columns, known=recipe.categories)
     )

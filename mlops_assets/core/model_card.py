@@ -22,6 +22,7 @@ from mlops_assets.core.outcome import Gain
 from mlops_assets.core.pages import template
 from mlops_assets.core.performance import Estimate
 from mlops_assets.core.reporting import figure, markdown_table
+from mlops_assets.core.shown import inert_markdown, markdown_text
 
 TOP_FEATURES = 20
 """Features shown at once on the page; the rest is folded away."""
@@ -177,10 +178,10 @@ def markdown(card: Card) -> str:
     metric_header = ["metric", "value", "lower", "upper", "rows", card.observed, "why not"]
     parts = [
         f"# {card.model}, version {card.version}: {card.state}",
-        card.description,
-        f"**{card.state.capitalize()}** at {card.made_at}. {card.verdict}",
+        markdown_text(card.description),
+        f"**{card.state.capitalize()}** at {card.made_at}. {markdown_text(card.verdict)}",
         "## Decision",
-        f"`{card.decision}`" + (f": {' '.join(card.why)}" if card.why else ""),
+        f"`{card.decision}`" + (f": {markdown_text(' '.join(card.why))}" if card.why else ""),
         "## Data",
         markdown_table(list(card.data.items()), header=["what", "value"]),
         "## Metrics",
@@ -204,7 +205,7 @@ def markdown(card: Card) -> str:
             header=["feature", "share of gain", "what it is"],
         ),
         "## Limits",
-        "\n".join(f"- {limit}" for limit in card.limits),
+        "\n".join(f"- {markdown_text(limit)}" for limit in card.limits),
         "## Drift reference",
         markdown_table(list(card.reference.items()), header=["what", "value"])
         if card.reference
@@ -214,7 +215,7 @@ def markdown(card: Card) -> str:
         "## Make it again",
         f"```\n{card.reproduce}\n```",
     ]
-    return "\n\n".join(parts) + "\n"
+    return inert_markdown("\n\n".join(parts) + "\n")
 
 
 def _metric_row(name: str, found: Estimate) -> tuple[Any, ...]:

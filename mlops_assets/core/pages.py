@@ -1,7 +1,8 @@
 """The templates of pages: one set-up of Jinja for all of them.
 
-Here: finding a template, with texts escaped and names that nobody gave refused. Not here: what a page shows (the
-module that renders it), colours and charts (`figures`), the SQL and YAML that `onboarding` writes.
+Here: finding a template, with texts escaped and names that nobody gave refused; JSON that stands inside a `<script>`.
+Not here: what a page shows (the module that renders it), colours and charts (`figures`), the SQL and YAML that
+`onboarding` writes.
 """
 
 from __future__ import annotations
@@ -31,3 +32,8 @@ def template(name: str, *, package: str = "mlops_assets.core", **filters: Any) -
     )
     environment.filters |= filters
     return environment.get_template(name)
+
+
+def inline_json(text: str) -> str:
+    """JSON as it may stand inside a `<script>`: no text of it ends the script or begins a tag."""
+    return text.replace("<", "\\u003c")

@@ -30,7 +30,7 @@ from mlops_assets.core.memory import remembered
 from mlops_assets.core.metrics import Metric
 from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance_policy import PerformancePolicy
-from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, leading, memory_of_days
+from mlops_assets.core.probe import CHOSEN, KEEP, SHARES, SPANS, Look, leading, memory_of_days
 from mlops_assets.core.probe_policy import ProbePolicy
 
 POWER = 0.95
@@ -211,11 +211,15 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
         CannotJudge: there are no looks with a refit, or fewer than eight days in them.
     """
     lead = leading(looks, policy)
+    if not any(lead in one.whole.series for one in looks):
+        # One that begins with a change is judged on the newest days alone.
+        lead = policy.candidates[0]
     looks = [one for one in looks if lead in one.whole.series]
     series = [one.whole.series[lead] for one in looks]
     noise = Noise.of([Part(s.gain, np.asarray(s.sums), np.asarray(s.sizes)) for s in series])
     loss = float(np.average([one.whole.loss[KEEP] for one in looks], weights=[one.whole.rows for one in looks]))
-    level = level_of_each(SHARES["windows"] * policy.level_of(made + 1), SPANS)
+    chosen = 1.0 if lead == policy.candidates[0] else CHOSEN
+    level = level_of_each(SHARES["windows"] * policy.level_of(made + 1) / chosen, SPANS)
     lag_one = memory_of_days(looks, lead, policy)
     found = []
     for windows in SPANS:

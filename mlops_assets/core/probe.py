@@ -75,6 +75,10 @@ CHOSEN = 2.0
 """What a leader's level is divided by where others than the first were chosen from."""
 NEW_SHARE = 0.01
 """Share of new rows below which a model stands for its own refit."""
+MIN_FIT = 20
+"""Fewest rows that a candidate is fitted on."""
+RECORD = 3
+"""Windows before a first champion's first one in which candidates are held against each other, to know their record."""
 KEEP = "keep"
 """The champion's name among the losses."""
 REMEMBERED = 12

@@ -27,8 +27,8 @@ class ProbePolicy:
             default; where one is found, a refit on the rows since that day is tried too. 0 switches it off.
         folds: parts that the gate's window is judged in, 4 by default. More see a change sooner and cost as many more
             fits.
-        level: one-sided level of the lower bound of the gain at each look, of all spans together, 0.05 by default: at
-            most one false alarm in 20 looks. There are far fewer, since the bound must exceed the price, and a refit
+        level: one-sided level of the lower bound of the gain at each look, of all spans together, 0.1 by default: at
+            most one false alarm in ten looks. There are far fewer, since the bound must exceed the price, and a refit
             that has nothing to gain loses a little. The gate judges what was trained by its own, stricter level.
         spending: `each_look` (default): every look has the whole level. `whole_life`: all looks at one champion share
             it, the k-th has 1 / (k (k + 1)) of it: the chance of a single false alarm in a champion's life is the
@@ -48,7 +48,7 @@ class ProbePolicy:
     refits: tuple[str, ...] = ("expanding", "decay:2", "4", "2", "1")
     change_level: float = 0.01
     folds: int = 4
-    level: float = 0.05
+    level: float = 0.1
     spending: Spending = "each_look"
     embargo: str = "0d"
     half_life: float = 1.5
@@ -66,7 +66,7 @@ class ProbePolicy:
             msg = f"probe.change_level is {self.change_level}: set it between 0 and 0.5, for example 0.01"
             raise ValueError(msg)
         if not 0.0 < self.level < 0.5:
-            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.05"
+            msg = f"probe.level is {self.level}: set it between 0 and 0.5, for example 0.1"
             raise ValueError(msg)
         if self.spending not in get_args(Spending):
             msg = f"probe.spending is {self.spending!r}: set each_look, or whole_life"

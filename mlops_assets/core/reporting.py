@@ -13,19 +13,20 @@ from typing import Any
 import pandas as pd
 
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.shown import markdown_cell
 
 
 def markdown_table(rows: Iterable[Sequence[Any]], *, header: Sequence[str], without_empty: bool = False) -> str:
-    """Rows as a Markdown table; numbers are shortened, None is an empty cell.
+    """Rows as a Markdown table; numbers are shortened, None is an empty cell, texts stand as they are.
 
     Args:
         rows: as many cells each as the header has.
         header: names of the columns.
         without_empty: leave out columns in which no row has anything to say.
     """
-    cells = [[figure(cell) for cell in row] for row in rows]
+    cells = [[markdown_cell(figure(cell)) for cell in row] for row in rows]
     shown = [n for n in range(len(header)) if not (without_empty and cells) or any(row[n] for row in cells)]
-    table = pd.DataFrame([[row[n] for n in shown] for row in cells], columns=[header[n] for n in shown])
+    table = pd.DataFrame([[row[n] for n in shown] for row in cells], columns=[markdown_cell(header[n]) for n in shown])
     return table.to_markdown(index=False, disable_numparse=True)
 
 

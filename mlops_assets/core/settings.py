@@ -223,7 +223,7 @@ Retrain = Annotated[RetrainPolicy, BeforeValidator(_retrain_policy)]
 class ModelSettings(Settings):
     """A monitored model: one YAML file."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name in the registry and prefix of its assets.")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$", description="Name in the registry and prefix of its assets.")
     description: str = Field(description="Begins with what one prediction is.")
     task: Task = Field(description="binary, regression or multiclass.")
     label: LabelSettings

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.dataclasses import dataclass
 
 from mlops_assets.core.contract import Column, SourceContract
+from mlops_assets.core.names import fault_of_name
 from mlops_assets.core.pull_settings import PullSpec
+from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_numbers import MISSING
 from mlops_assets.core.windows import parse_duration
@@ -99,11 +101,21 @@ class ContractSettings(Settings):
     rows: RowsContract = Field(default_factory=RowsContract)
     no_future: bool = Field(default=True, description="Whether an event time later than now is a violation.")
 
+    @field_validator("columns")
+    @classmethod
+    def _names_can_be(cls, columns: dict[str, ColumnSpec]) -> dict[str, ColumnSpec]:
+        for place, name in enumerate(columns, start=1):
+            if fault := fault_of_name(name):
+                raise ValueError(f"column {place} of the contract ({shown(name)}) {fault}.")
+        return columns
+
 
 class SourceSettings(Settings):
     """A raw table that lands as files, partitioned by event time."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The asset is raw/<name>, the folder landing/<name>/.")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,99}$", description="The asset is raw/<name>, the folder landing/<name>/."
+    )
     description: str = Field(description="Begins with what one row is.")
     files: str = Field(
         default="",

@@ -1,8 +1,21 @@
-"""Text of SQL that several rooms write. Here: names in quotes. Not here: any statement."""
+"""Text of SQL that several rooms write. Here: names in quotes and free names. Not here: any statement."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def quoted(name: str) -> str:
     """A column name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def free_name(wish: str, taken: Iterable[str]) -> str:
+    """A name for a column of our own beside those of data: as wished, longer where that is taken.
+
+    A table alias counts as a column where it stands alone, so it needs a free name too.
+    """
+    there = {name.casefold() for name in taken}
+    while wish.casefold() in there:
+        wish = f"{wish}_"
+    return wish

@@ -116,8 +116,7 @@ def tune(
         raise ValueError(f"metric {metric!r} is not for task {task!r} but for {judge.tasks}: change `metric`")
     if not columns:
         raise CannotTrain("there are no features", "Name feature views under `features`.")
-    labels = check_labels(y, task, rows=len(frame), min_rows=settings.min_rows)
-    split = _split(event_time, len(frame), settings)
+    labels, split = _trainable(y, event_time, len(frame), task, settings)
     categories = categories_of(frame, columns)
     matrix = encode(frame, columns, categories)
     check_finite(matrix, columns)
@@ -139,7 +138,6 @@ def tune(
         half_life_days=half_life_days,
         balanced=settings.imbalance == "weights" or (settings.imbalance == "auto" and is_imbalanced(labels)),
     )
-    _check_classes(split, labels, task)
     times = pd.DataFrame({EVENT_TIME: pd.Series(event_time).to_numpy()})
     weights = row_weights(template, times.iloc[split.fit], labels[split.fit])
     fit_side = Rows(matrix[split.fit], labels[split.fit], weights)
@@ -161,6 +159,21 @@ def tune(
         fit_rows=len(split.fit),
         validation_rows=len(split.validation),
     )
+
+
+def check_trainable(y: Any, event_time: Any, task: Task, settings: TrainingSettings) -> None:
+    """Refuse labels and times that `tune` would refuse, before there are features.
+
+    Args and errors: as of `tune`.
+    """
+    _trainable(y, event_time, len(y), task, settings)
+
+
+def _trainable(y: Any, event_time: Any, rows: int, task: Task, settings: TrainingSettings) -> tuple[np.ndarray, _Split]:
+    labels = check_labels(y, task, rows=rows)
+    split = _split(event_time, rows, settings)
+    _check_classes(split, labels, task)
+    return labels, split
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
+from mlops_assets.components.measured import markdown_value
 from mlops_assets.core.look_ahead import CHECK, LookAhead, Peek
 from mlops_assets.core.reporting import markdown_table
 from mlops_assets.defs.sensors import ON
@@ -97,7 +98,7 @@ def _shown(found: LookAhead) -> dict[str, dg.MetadataValue]:
         "rows_compared": dg.MetadataValue.int(found.rows),
         "as_of": dg.MetadataValue.json([moment.isoformat() for moment in found.moments]),
     }
-    return shown | {_named(peek): dg.MetadataValue.md(_rows(peek)) for peek in found.peeks}
+    return shown | {_named(peek): markdown_value(_rows(peek)) for peek in found.peeks}
 
 
 def _named(peek: Peek) -> str:

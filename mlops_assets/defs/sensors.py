@@ -6,7 +6,7 @@ model's own retrain sensor (`components.retrain_sensor`), runs that failed (`fai
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ import dagster as dg
 
 from mlops_assets.components.jobs import landing_jobs, landing_keys, watching
 from mlops_assets.components.partitions import span_tags
-from mlops_assets.core.groups import Group, landing_job
+from mlops_assets.core.groups import Group, landing_job, source_groups
+from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import day_of, partition_end
 from mlops_assets.core.spans import Span
 from mlops_assets.core.stream_settings import StreamSettings
@@ -52,11 +53,44 @@ def landing_sensor(
     """Carries each closed period of new or corrected files from raw to the reports, in one run."""
     for alert in misnamed_files(platform):
         alerts.send(**alert)
-    outlook = platform.sources.outlook(platform.groups())
-    if outlook.periods:
-        return dg.SensorResult(run_requests=[landing_request(context, platform, p) for p in outlook.periods])
+    groups, unloaded = loaded_groups(context, platform)
+    outlook = platform.sources.outlook(groups)
+    # A view that is loaded may have been made to read a source that is not: its group waits until that is, too.
+    raw = _graph(context).get_all_asset_keys()
+    periods = [p for p in outlook.periods if all(dg.AssetKey(["raw", name]) in raw for name in p.sources)]
+    if periods:
+        if unloaded:
+            context.log.info(unloaded)
+        return dg.SensorResult(run_requests=[landing_request(context, platform, p) for p in periods])
     quiet = "No new file: all that landed is in the lake and in the features, or in quarantine."
-    return dg.SkipReason(" ".join(outlook.waiting) or quiet)
+    return dg.SkipReason(" ".join([*(outlook.waiting or [quiet]), unloaded]).strip())
+
+
+def loaded_groups(context: dg.SensorEvaluationContext, platform: Platform) -> tuple[list[Group], str]:
+    """The groups of what is declared and loaded, and what is declared alone, in a sentence.
+
+    Files are read at each tick, definitions when Dagster loads them: in between somebody may have written a source or a
+    model. It is left alone, and joins nothing that is at work, unless a view that is loaded reads it now.
+    """
+    keys, sources, models = _graph(context).get_all_asset_keys(), platform.sources.settings(), platform.models()
+    names = {name: dg.AssetKey(["raw", name]) for name in sources}
+    names |= {name: watching(model)[0] for name, model in models.items()}
+
+    def view_is_known(name: str) -> bool:
+        return dg.AssetKey(name) in keys
+
+    new = sorted(name for name, key in names.items() if key not in keys)
+    catalogue = platform.catalogue
+    of_dbt = [*(view.name for view in catalogue.views), *(label.name for label in catalogue.labels)]
+    read = catalogue.sources_of(list(filter(view_is_known, of_dbt)))
+    groups = source_groups(
+        catalogue,
+        {name: source for name, source in sources.items() if name not in new or name in read},
+        [model for name, model in models.items() if name not in new],
+        known=view_is_known,
+    )
+    told = f"Declared and not loaded yet, so left alone: {', '.join(new)}. Reload the definitions (Deployment, Reload)."
+    return groups, told if new else ""
 
 
 def landing_request(context: dg.SensorEvaluationContext, platform: Platform, period: Period) -> dg.RunRequest:
@@ -115,7 +149,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     before = (datetime.now(UTC) - SETTLING).timestamp()
     found = []
     for name, intake in platform.sources.intakes().items():
-        files = [file for file in intake.unmatched() if (intake.folder / file).stat().st_mtime < before]
+        files = [file for file in intake.unmatched() if (intake.folder / file).lstat().st_mtime < before]
         if not files:
             continue
         identity = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
@@ -124,7 +158,8 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "incident": f"misnamed-{name}-{identity}",
                 "key": f"misnamed-file/{name}",
                 "severity": "digest",
-                "happened": f"In {intake.folder} {len(files)} files match no partition: {', '.join(files[:5])}.",
+                "happened": f"In {intake.folder} {len(files)} files match no partition: "
+                f"{', '.join(map(shown, files[:5]))}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
                 "2013-01-31, not before the source's `start` or after its `end`), or remove them.",
@@ -144,7 +179,8 @@ def freshness_sensor(
     context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
     """Builds stale feature views again, and says so when that cannot help or a source is stale."""
-    if platform.sources.pending(platform.groups()):
+    groups, unloaded = loaded_groups(context, platform)
+    if platform.sources.pending(groups):
         return dg.SkipReason("Files are pending: the landing sensor carries them first.")
     stale = stale_sources(platform)
     for name, (newest, sentence) in stale.items():
@@ -156,12 +192,12 @@ def freshness_sensor(
             runbook="stale-source",
             key=f"stale-source/{name}",
         )
-    told = [sentence for _, sentence in stale.values()]
+    told = [sentence for _, sentence in stale.values()] + ([unloaded] if unloaded else [])
     for alert in late_streams(platform):
         alerts.send(**alert)
         told.append(alert["happened"])
     requests = []
-    for group, views in _by_group(platform, stale_views(platform)):
+    for group, views in _by_group(platform, groups, _loaded(context, stale_views(platform))):
         request = freshness_request(context, platform, group, views)
         if not context.instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: str(request.run_key)}), limit=1):
             requests.append(request)
@@ -172,10 +208,18 @@ def freshness_sensor(
     return dg.SkipReason(" ".join(told) or "Every source and feature view is fresh.")
 
 
-def _by_group(platform: Platform, views: Mapping[str, Span]) -> list[tuple[Group, dict[str, Span]]]:
+def _loaded(context: dg.SensorEvaluationContext, views: Mapping[str, Span]) -> dict[str, Span]:
+    """The views that the loaded definitions know."""
+    keys = _graph(context).get_all_asset_keys()
+    return {view: span for view, span in views.items() if dg.AssetKey(view) in keys}
+
+
+def _by_group(
+    platform: Platform, groups: Sequence[Group], views: Mapping[str, Span]
+) -> list[tuple[Group, dict[str, Span]]]:
     """The views of each group of sources that has any."""
     read = platform.catalogue.sources_of
-    parts = [(group, {v: span for v, span in views.items() if group & read([v])}) for group in platform.groups()]
+    parts = [(group, {view: span for view, span in views.items() if group & read([view])}) for group in groups]
     return [(group, mine) for group, mine in parts if mine]
 
 

@@ -22,11 +22,14 @@ TIME_NAMES = re.compile(r"(^|_)(when|time|timestamp|date|datetime|at|ts|dt|day|m
 ID_NAMES = re.compile(r"(^|_)(id|ids|key|uuid|guid|index|no|nr|number|rowid)$|^(id|unnamed)", re.IGNORECASE)
 MAX_CATEGORIES = 255
 """With more values the rarest are read as missing (`core.matrix`)."""
+LONGEST = 48
+"""Of a plain name: with its view's before it, it still fits where names are shortest (63 characters in PostgreSQL)."""
 RESERVED = frozenset(
     {"partition", "landed", "file_row_number", "event_timestamp", "created_timestamp", "label_available_at"}
     | {"event_hour", "event_weekday", "event_day_of_year"}
+    | {"yes", "no", "on", "off", "true", "false", "null"}
 )
-"""Names that the generated models use themselves."""
+"""Names that the generated models use themselves, and those that YAML reads as something else."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Colle
     found: dict[str, str] = {}
     used = {*RESERVED, *taken}
     for name in names:
-        plain = re.sub(r"[^a-z0-9]+", "_", _latin(name).lower()).strip("_") or "column"
+        plain = re.sub(r"[^a-z0-9]+", "_", _latin(name).lower()).strip("_")[:LONGEST].rstrip("_") or "column"
         if plain[0].isdigit():
             plain = f"n_{plain}"
         if plain in keywords or plain in used:

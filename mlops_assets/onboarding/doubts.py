@@ -6,7 +6,7 @@ Not here: how well a column predicts (`suspects`), what is done about it (`plan`
 
 from __future__ import annotations
 
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.sql import free_name, quoted
 from mlops_assets.onboarding.columns import role_of
 from mlops_assets.onboarding.labels import Label
 from mlops_assets.onboarding.suspects import SAMPLE, suspects
@@ -32,16 +32,17 @@ def doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
             apart = _count(table, f"({column} is null) <> ({quoted(label.name)} is null)")
             if apart < 0.001 * rows:
                 found[name] = "it is there exactly where the label is"
-    sql = label.sql.format(column=quoted(label.name))
+    sql = label.sql.replace("{column}", quoted(label.name))
+    target = free_name("the label", table.facts)
     sample = table.connection.execute(
-        f'select *, {sql} as "the label" from {table.relation} using sample {SAMPLE} rows (reservoir, 13)'
+        f"select *, {sql} as {quoted(target)} from {table.relation} using sample {SAMPLE} rows (reservoir, 13)"
     ).df()
     judged = [
         n
         for n, f in table.facts.items()
         if n not in (time.name, label.name) and role_of(f)[0] != "left out" and not f.is_time
     ]
-    return {**suspects(sample[judged], sample["the label"], label.task), **found}
+    return {**suspects(sample[judged], sample[target], label.task), **found}
 
 
 def _count(table: Table, condition: str) -> int:

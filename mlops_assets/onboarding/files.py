@@ -11,11 +11,13 @@ from pathlib import Path
 import jinja2
 import yaml
 
+from mlops_assets.core.names import TEMPLATE_MARKS, has_template
 from mlops_assets.core.settings import COMPONENTS
+from mlops_assets.core.shown import shown
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.values import plain_yaml, values_of
 from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.catalogue import load_catalogue
+from mlops_assets.resources.catalogue import editing
 from mlops_assets.resources.home import PROJECT_ROOT
 
 PLACES = {
@@ -48,6 +50,7 @@ def render(plan: Plan) -> dict[Path, str]:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,
+        finalize=_refuse_template,
     )
     environment.filters["yaml"] = plain_yaml
     values = values_of(plan)
@@ -57,6 +60,20 @@ def render(plan: Plan) -> dict[Path, str]:
         for template, place in PLACES.items()
         if entity or "{entity}" not in place
     }
+
+
+def _refuse_template(value: object) -> object:
+    """What is filled in is data or follows from it; dbt and Dagster would run a template in it.
+
+    Raises:
+        ValueError: it has one. Names are refused and values written otherwise before, so this names a gap in that.
+    """
+    if has_template(str(value)):
+        raise ValueError(
+            f"The table has a text that dbt or Dagster would run as a template: {shown(str(value))}. Change it in the "
+            f"file, so that it has none of {' '.join(TEMPLATE_MARKS)}. Nothing was written."
+        )
+    return value
 
 
 def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT_ROOT) -> list[Path]:
@@ -76,17 +93,18 @@ def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT_R
         if path.name == "defs.yaml":
             for document in yaml.safe_load_all(text):
                 COMPONENTS[document["type"].rsplit(".", 1)[-1]].model_validate(document["attributes"])
-    try:
-        for path, text in files.items():
-            write_text(root / path, text)
-        load_catalogue(root / "dbt_project")
-    except BaseException:
-        for path in files:
-            if path in there:
-                write_text(root / path, there[path])
-            else:
-                (root / path).unlink(missing_ok=True)
-        raise
+    with editing(root / "dbt_project") as read:
+        try:
+            for path, text in files.items():
+                write_text(root / path, text)
+            read()
+        except BaseException:
+            for path in files:
+                if path in there:
+                    write_text(root / path, there[path])
+                else:
+                    (root / path).unlink(missing_ok=True)
+            raise
     return [root / path for path in files]
 
 

@@ -182,4 +182,6 @@ def _warnings(facts: Facts) -> tuple[str, ...]:
 
 
 def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    """A value as a text of dbt's SQL: a brace begins a template there, and the column's place in `Label.sql`."""
+    literal = "'" + value.replace("'", "''") + "'"
+    return "(" + literal.replace("{", "{' || '") + ")" if "{" in value else literal

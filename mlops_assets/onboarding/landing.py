@@ -12,14 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.sql import free_name, quoted
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.resources.atomic import keep_time, replacing
 from mlops_assets.resources.lake import file_hash
-
-PART = "the partition"
-"""A name that no column of a CSV file has."""
 
 
 @dataclass(frozen=True)
@@ -55,33 +52,34 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) 
     """
     folder = landing / source.name
     local = f"timezone('{source.timezone}', {time.sql})"
+    part = quoted(free_name("the partition", table.facts))
     length, form = ("hour", "%Y-%m-%dT%H") if source.is_hourly else (source.grain, "%Y-%m-%d")
     table.connection.execute(
         f"create or replace temp table cut as select {_columns(table, time, source.timezone)}, "
-        f"strftime(date_trunc('{length}', {local}), '{form}') as {quoted(PART)} from {table.relation} "
-        f"order by {quoted(PART)}, {quoted(time.name)}"
+        f"strftime(date_trunc('{length}', {local}), '{form}') as {part} from {table.relation} "
+        f"order by {part}, {quoted(time.name)}"
     )
-    _refuse_less(table, source, folder)
-    parts = table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1 order by 1").fetchall()
+    _refuse_less(table, source, folder, part)
+    parts = table.connection.execute(f"select {part}, count(*) from cut group by 1 order by 1").fetchall()
     written, unchanged = list[str](), list[str]()
-    for part, _ in parts:
-        rows = table.connection.sql(
-            f"select * exclude ({quoted(PART)}) from cut where {quoted(PART)} = '{part}'"
+    for key, _ in parts:
+        rows = table.connection.execute(
+            f"select * exclude ({part}) from cut where {part} = $key", {"key": key}
         ).to_arrow_table()
-        path = folder / f"{source.name}_{part}.parquet"
-        (written if _write(rows, path) else unchanged).append(part)
+        path = folder / f"{source.name}_{key}.parquet"
+        (written if _write(rows, path) else unchanged).append(key)
     table.connection.execute("drop table cut")
     return Landed(folder, tuple(written), tuple(unchanged), sum(count for _, count in parts))
 
 
-def _refuse_less(table: Table, source: SourceSettings, folder: Path) -> None:
+def _refuse_less(table: Table, source: SourceSettings, folder: Path, part_sql: str) -> None:
     """Refuse to replace a partition by a part of it.
 
     Raises:
         ValueError: a partition that has landed has more rows than it would have.
     """
     length = "hour" if source.is_hourly else source.grain
-    for part, count in table.connection.execute(f"select {quoted(PART)}, count(*) from cut group by 1").fetchall():
+    for part, count in table.connection.execute(f"select {part_sql}, count(*) from cut group by 1").fetchall():
         path = folder / f"{source.name}_{part}.parquet"
         if path.exists() and (before := pq.read_metadata(path).num_rows) > count:
             raise ValueError(

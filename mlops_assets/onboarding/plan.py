@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from mlops_assets.core.settings import Task
-from mlops_assets.core.source_settings import ModelGrain
+from mlops_assets.core.shown import shown
+from mlops_assets.core.source_settings import ModelGrain, known_zone
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_numbers import MISSING, Mark
 from mlops_assets.core.text_times import DateOrder
 from mlops_assets.core.windows import format_duration, parse_duration
-from mlops_assets.onboarding.columns import Column, is_key, plain_names, role_of
+from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, is_key, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
@@ -200,11 +201,13 @@ def make_plan(asked: Asked) -> Plan:
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", asked.name):
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", asked.name) or asked.name in RESERVED:
         raise CannotOnboard(
-            f"{asked.name!r} cannot be a model's name: small letters, digits and underscores, a letter first, such as "
-            "churn or late_payment. Nothing was written."
+            f"{shown(asked.name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
+            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
+            "was written."
         )
+    known_zone(asked.timezone)
     table = read_table(asked.pattern, reading=asked.reading)
     if asked.entity in table.facts:
         table = by_digits(table, str(asked.entity))

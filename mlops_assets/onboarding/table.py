@@ -18,6 +18,8 @@ import pyarrow as pa
 
 from mlops_assets.core.csv_head import CsvHead, NoHead
 from mlops_assets.core.exact import FLOAT_WHOLE
+from mlops_assets.core.names import fault_of_name
+from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
@@ -227,8 +229,9 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
             f"{file} has the column {', '.join(twice)} twice (names that differ in capitals are the same in SQL). "
             "Rename or remove one. Nothing was written."
         )
-    if "partition" in {name.casefold() for name in names}:
-        raise UnreadableTable(f"{file} has a column `partition`, which the lake needs for itself. Rename it.")
+    for place, name in enumerate(names, start=1):
+        if fault := fault_of_name(name):
+            raise UnreadableTable(f"Column {place} of {file} ({shown(name)}) {fault}. Nothing was written.")
 
 
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:

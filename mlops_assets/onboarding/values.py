@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from mlops_assets.core.names import has_template, without_template
+from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_numbers import MISSING
 from mlops_assets.onboarding.columns import Column, plain_names
@@ -51,7 +53,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
     features, words = _features(plan), plan.table.keywords
     return {
         "name": plan.name,
-        "files": plan.asked.pattern.rsplit("/", 1)[-1],
+        "files": without_template(shown(plan.asked.pattern.rsplit("/", 1)[-1])),
         "rows": f"{plan.table.rows:,}",
         "grain": grain,
         "time": plan.time.name,
@@ -62,7 +64,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "rows_min": max(1, _fewest(plan) // 2),
         "null_values": "" if plan.asked.reading.missing == MISSING else json.dumps(plan.asked.reading.missing),
         "contract": _contract(plan),
-        "description": f"{_prediction(plan)}, as known when it happens.",
+        "description": without_template(f"{_prediction(plan)}, as known when it happens."),
         "task": plan.label.task,
         "label": label.name,
         "max_delay": plan.max_delay,
@@ -84,8 +86,8 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "features": features,
         "longest": _LONGEST[grain],
         "label_column": label.name,
-        "label_sql": plan.label.sql.format(
-            column=f"labels.{_sql(label.facts.name, words)}" if plan.late else label.name
+        "label_sql": plan.label.sql.replace(
+            "{column}", f"labels.{_sql(label.facts.name, words)}" if plan.late else label.name
         ),
         "label_description": _label_description(plan),
         "claims": _claims(plan, label),
@@ -125,7 +127,9 @@ def _prediction(plan: Plan) -> str:
 
 def _label_description(plan: Plan) -> str:
     classes = ", ".join(f"{code} is {value}" for code, value in enumerate(plan.label.classes))
-    return f"{plan.label.name} as a number{': ' + classes if classes else ''}; missing while it is not known."
+    return without_template(
+        f"{plan.label.name} as a number{': ' + classes if classes else ''}; missing while it is not known."
+    )
 
 
 def _claims(plan: Plan, label: Column) -> list[str]:
@@ -183,7 +187,7 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
             if found.share != SHARE:
                 rules.append(f"unusual_share: {found.share:g}")
         notes.append(f"seen {_short(facts.low)} to {_short(facts.high)}")
-    elif facts.dtype == "VARCHAR" and not is_event_time and facts.distinct <= ALLOWED:
+    elif facts.dtype == "VARCHAR" and not is_event_time and facts.distinct <= ALLOWED and _may_be_listed(facts.values):
         rules += [
             f"allowed: [{', '.join(plain_yaml(value) for value in sorted(facts.values))}]",
             "new_category_share: 0.05",
@@ -197,6 +201,11 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
     if facts.name == plan.label.name and plan.delay:
         rules.append(f"known_at: {plan.asked.delay} later")
     return ", ".join(rules), "; ".join(notes)
+
+
+def _may_be_listed(values: Collection[str]) -> bool:
+    """Whether Dagster, to which each text of its YAML is a template, would read these as they are."""
+    return not any(has_template(value) for value in values)
 
 
 def _a(length: str) -> str:
@@ -296,4 +305,4 @@ def plain_yaml(value: Any) -> str:
     text = str(value)
     plain = text.replace("_", "").replace("-", "")
     is_safe = plain.isalnum() and plain.isascii() and yaml.safe_load(text) == text and not text.startswith("-")
-    return text if is_safe else json.dumps(text, ensure_ascii=False)
+    return text if is_safe else yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).rstrip()

@@ -153,6 +153,9 @@ class _Replay:
         if settings.model not in models:
             raise ValueError(f"there is no model {settings.model!r}; known: {', '.join(sorted(models))}.")
         self.model = models[settings.model]
+        # As the definitions know them: whoever adds a model meanwhile changes what belongs together, not this replay.
+        self.jobs = self.platform.landing_jobs(self.model)
+        self.watching_job = self.platform.watching_job(self.model)
         self.periods = self._periods()
         self.left_out: list[Window] = []
         self.progress = progress
@@ -206,9 +209,8 @@ class _Replay:
     def _carry(self) -> None:
         """What the landing sensor asks for, without monitors and online store."""
         watched = {key for model in self.platform.models().values() for key in watching(model)}
-        jobs = self.platform.landing_jobs(self.model)
         for request in self.engine.requests("landing_sensor")[0]:
-            if request.job_name not in jobs:
+            if request.job_name not in self.jobs:
                 continue  # Sources that this model does not read.
             wanted = [key for key in request.asset_selection or () if key not in watched and key != ONLINE]
             self.engine.execute(request, only=wanted)
@@ -288,7 +290,7 @@ class _Replay:
         tags = span_tags(Span(first, date.fromordinal(last.toordinal() + 1)))
         request = dg.RunRequest(
             run_key=f"replay-{self.model.name}-{first}-{last}",
-            job_name=self.platform.watching_job(self.model),
+            job_name=self.watching_job,
             asset_selection=keys,
             tags=tags,
         )
@@ -297,8 +299,7 @@ class _Replay:
     def _serve(self) -> None:
         """Bring the newest values into the online store, once: during a replay nobody asks it."""
         name = f"replay-online-{self.periods[-1].end:%Y%m%d}"
-        job = self.platform.watching_job(self.model)
-        self.engine.execute(dg.RunRequest(run_key=name, job_name=job, asset_selection=[ONLINE]))
+        self.engine.execute(dg.RunRequest(run_key=name, job_name=self.watching_job, asset_selection=[ONLINE]))
 
     def _land(self) -> None:
         self.engine.tick("landing_sensor")

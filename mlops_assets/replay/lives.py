@@ -26,6 +26,7 @@ import pandas as pd
 
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import metric
+from mlops_assets.core.probe import MIN_FIT
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import CannotTrain, Model, Recipe, fit
 from mlops_assets.core.windows import Window
@@ -33,7 +34,7 @@ from mlops_assets.resources.atomic import write_bytes, write_text
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.prediction_steps import read_scores
-from mlops_assets.resources.probing import MIN_FIT, TRAINING_WINDOW
+from mlops_assets.resources.probing import TRAINING_WINDOW
 from mlops_assets.resources.references import score_matrix
 from mlops_assets.resources.training_steps import search
 
@@ -183,9 +184,10 @@ class Lives:
         length = pd.Timestamp(now) - pd.Timestamp(plan["start"])
         newest = rows[rows[EVENT_TIME] > rows[EVENT_TIME].iloc[-1] - length].reset_index(drop=True)
         # Where the newest period has too few rows, say, the life's model before goes on.
-        with contextlib.suppress(CannotTrain):
-            model = fit(always.recipe.from_nothing, newest, newest[LABEL].to_numpy(), min_rows=MIN_FIT)
-            made["last"] = model.to_bytes()
+        if len(newest) >= MIN_FIT:
+            with contextlib.suppress(CannotTrain):
+                model = fit(always.recipe.from_nothing, newest, newest[LABEL].to_numpy())
+                made["last"] = model.to_bytes()
         return made
 
     def _searched(self, data: ModelData, plan: dict[str, Any]) -> tuple[Recipe, pd.DataFrame, datetime]:

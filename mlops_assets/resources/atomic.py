@@ -1,15 +1,19 @@
 """Writing files so that a reader, or a kill at any moment, sees the old file or the new one and nothing between.
 
-Here: the one temporary-file-and-rename. Not here: what is written.
+Here: the one temporary-file-and-rename, and reading what others may have put there or changed. Not here: what is
+written.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -17,18 +21,19 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; move it onto `path` when the block ends well.
 
     The name begins with a dot and ends in `.tmp`, so no glob of the lake ever matches it; what a killed
-    process leaves behind is swept by the next write to the same path.
+    process leaves behind is swept by the next write to the same path. Who may read the file says the umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for rubbish in path.parent.glob(f".{path.name}.*.tmp"):
-        if not is_running(rubbish.name.rsplit(".", 3)[-3]):
+    # With number and ending the name of a file of 255 bytes, the longest there may be, would be too long.
+    begins = os.fsdecode(os.fsencode(f".{path.name}")[:200]) + "."
+    for rubbish in path.parent.iterdir():
+        is_ours = rubbish.name.startswith(begins) and rubbish.name.endswith(".tmp")
+        if is_ours and not is_running(rubbish.name.rsplit(".", 3)[-3]):
             rubbish.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f"{begins}{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
-        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -50,6 +55,35 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a binary file atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file that others put there: no link to another place, no pipe that never ends.
+
+    Raises:
+        OSError: it is none of its own, or cannot be read.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is not a regular file. Put the file itself there.")
+        return file.read()
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """A JSON object out of a file that people and disks may have changed.
+
+    Raises:
+        ValueError: it is none, or nested so deeply that nothing reads it, or with half of a surrogate pair.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    if b"\\ud" in text.lower():
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def is_running(pid: str) -> bool:

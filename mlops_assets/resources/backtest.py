@@ -33,8 +33,6 @@ from mlops_assets.resources.training_steps import search
 
 ROWS = 20_000
 """Rows of the sample that a backtest reads, by default."""
-MIN_FIT = 100
-"""Fewest rows of a sample that a model is fitted on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +91,7 @@ def past(platform: Platform, model: ModelSettings, *, rows: int = ROWS, first: i
 def _first(labelled: pd.DataFrame, known: int, windows: list[Window], model: ModelSettings, wanted: int | None) -> int:
     share = known / max(1, len(labelled))
     counts = [int((labelled[AVAILABLE_AT] < pd.Timestamp(window.end)).sum()) for window in windows]
-    enough = [
-        number
-        for number, count in enumerate(counts, start=1)
-        if count * share >= model.training.min_rows and count >= MIN_FIT
-    ]
+    enough = [number for number, count in enumerate(counts, start=1) if count * share >= model.training.min_rows]
     start = wanted or max(enough[0] if enough else len(windows), -(-len(windows) // 4))
     if start >= len(windows) or start not in enough:
         raise CannotJudge(
@@ -184,6 +178,6 @@ def run(
 
 def _learner(recipe: Recipe) -> Callable[[Any, np.ndarray], Model]:
     def learn(x: pd.DataFrame, y: np.ndarray) -> Model:
-        return fit(recipe, x, y, min_rows=MIN_FIT).predict
+        return fit(recipe, x, y).predict
 
     return learn

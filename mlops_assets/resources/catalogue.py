@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from mlops_assets.resources.atomic import write_text
 
 CATALOGUE_FILE = "feature_catalogue.json"
 _STAMP = "made_from_manifest_of_ns, fifth form"
+_PARSE_LOCK = ".parse.lock"
 _GENERATED = {"target", "logs", "dbt_packages"}
 
 
@@ -51,10 +52,29 @@ def ensure_manifest(project_dir: Path) -> Path:
     if _is_fresh(manifest, project_dir):
         return manifest
     manifest.parent.mkdir(exist_ok=True)
-    with _only_one(manifest.parent / ".parse.lock"):
+    with _only_one(manifest.parent / _PARSE_LOCK):
         if not _is_fresh(manifest, project_dir):
             _parse(project_dir, manifest)
     return manifest
+
+
+@contextmanager
+def editing(project_dir: Path) -> Iterator[Callable[[], Catalogue]]:
+    """Let several files of a project be written as one change: nobody else parses it before the block ends.
+
+    Gives a function that reads the project as it stands inside the block. A change that it refuses is for the block to
+    take back; others then never see it.
+    """
+    manifest = project_dir / "target" / "manifest.json"
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+
+    def read() -> Catalogue:
+        if not _is_fresh(manifest, project_dir):
+            _parse(project_dir, manifest)
+        return _catalogue(manifest, manifest.stat().st_mtime_ns)
+
+    with _only_one(manifest.parent / _PARSE_LOCK):
+        yield read
 
 
 def load_catalogue(project_dir: Path) -> Catalogue:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from mlops_assets.core.events import is_evidence, named
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.matrix import CannotTrain
 from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.probe import SPANS
 from mlops_assets.core.settings import ModelSettings
@@ -29,6 +30,7 @@ from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.probing import ending_at, probed
 from mlops_assets.resources.record import APPROVAL
 from mlops_assets.resources.rolling_out import told
+from mlops_assets.resources.training_scope import scope
 
 REPORTS = ("drift", "performance")
 OUTCOMES = ("promotion", "rejection")
@@ -83,7 +85,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         failing=failing_told(platform, model),
         fall_back_to=goes_back_to(platform, model)[0],
         probe=probed(platform, model, champion),
-        cannot_judge=_cannot_judge(platform, model, now=now, since=since) if is_asked else (),
+        cannot_judge=_cannot_judge(platform, model, now=now) if is_asked else (),
     )
 
 
@@ -159,13 +161,10 @@ def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, sinc
     return int((known & (rows[AVAILABLE_AT] > pd.Timestamp(since))).sum() if since else known.sum())
 
 
-def _cannot_judge(
-    platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None
-) -> tuple[str, ...]:
+def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[str, ...]:
     """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
-    data = platform.data(model)
     try:
-        data.labelled(known_by=data.gate_window(as_of=now, not_before=since).start, only_times=True)
-    except CannotJudge as why:
+        scope(platform, model, as_of=now).check()
+    except (CannotJudge, CannotTrain) as why:
         return (str(why),)
     return ()

@@ -64,9 +64,11 @@ def find_decision(record: Record, prefix: str) -> tuple[str, int]:
     Raises:
         ValueError: there is none, or several.
     """
+    damaged = [told for model in record.models() if (told := record.damage(model))]
     found = [
         (model, place, entry["id"])
         for model in record.models()
+        if not record.damage(model)
         for place, entry in enumerate(record.entries(model))
         if entry["kind"] == "decision" and prefix and str(entry["id"]).startswith(prefix)
     ]
@@ -74,7 +76,7 @@ def find_decision(record: Record, prefix: str) -> tuple[str, int]:
     if not exact:
         raise ValueError(
             f"There is no decision {prefix!r} in this home. `mlops decisions MODEL --json` shows their ids; the first "
-            "characters are enough."
+            f"characters are enough.{''.join(f' It was not looked for in {told}' for told in damaged)}"
         )
     if len(exact) > 1:
         named = ", ".join(f"{identity} ({model})" for model, _, identity in exact[:5])

@@ -25,8 +25,8 @@ from mlops_assets.core.feature_report import (
     feature_changes,
     model_change,
 )
+from mlops_assets.core.look_ahead import NTH, differs, pairs_sql
 from mlops_assets.core.look_ahead import ROWS as WHOLE_ROWS
-from mlops_assets.core.look_ahead import differs, pairs_sql
 from mlops_assets.core.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sql import quoted
@@ -185,7 +185,7 @@ def _counts(connection: duckdb.DuckDBPyConnection, before: FeatureView | None, a
     old = {feature.name for feature in before.features} if before else set()
     both = replace(after, features=tuple(feature for feature in after.features if feature.name in old))
     tests = {name: test for name, test in differs(both).items() if name != WHOLE_ROWS}
-    wanted = ["count(of_whole.nth_of_key)", "count(of_known.nth_of_key)", "count(*)"]
+    wanted = [f"count(of_whole.{NTH})", f"count(of_known.{NTH})", "count(*)"]
     wanted += [f"count(*) filter ({test})" for test in tests.values()]
     found = connection.execute(
         f"select {', '.join(wanted)} from ({pairs_sql(both, 'before', 'after', _EVER)})"

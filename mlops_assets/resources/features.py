@@ -10,10 +10,11 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -128,9 +129,28 @@ def apply(store: FeatureStore) -> list[str]:
     # Feast tells its progress on standard output, which belongs to our commands.
     with redirect_stdout(io.StringIO()):
         _forget_definitions()
-        contents = parse_repo(FEATURE_REPO)
+        with _standing_in(PROJECT_ROOT):
+            contents = parse_repo(FEATURE_REPO)
         apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
     return sorted(view.name for view in contents.feature_views)
+
+
+@contextmanager
+def _standing_in(folder: Path) -> Iterator[None]:
+    """Make a folder the current one, and go back: Feast names a module by its path below the current folder."""
+    # By its handle: the folder that the process stands in may have been removed.
+    before = os.open(".", os.O_RDONLY)
+    is_known = str(folder) in sys.path
+    try:
+        os.chdir(folder)
+        if not is_known:
+            sys.path.append(str(folder))
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+        if not is_known:
+            sys.path.remove(str(folder))
 
 
 def _forget_definitions() -> None:

@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.resources.atomic import replacing, write_text
+from mlops_assets.resources.atomic import read_regular, replacing, write_text
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.taken import Taken, TakenRecord
 
@@ -108,7 +108,7 @@ class IntakeState:
 
     Attributes:
         landed: the file that holds each partition now.
-        unmatched: names of files that no partition claims.
+        unmatched: names of files that no partition claims, and of links, which are not followed.
         taken: the record.
         good: partitions whose rows stand in the lake.
         pending: partitions whose file is new, corrected or released, or whose rows the lake has lost.
@@ -184,7 +184,7 @@ class Intake:
         return self._look()[0]
 
     def unmatched(self) -> list[str]:
-        """Files in the landing folder that no partition claims: misnamed, most likely."""
+        """Files in the landing folder that no partition claims: misnamed, most likely, or links to other places."""
         return self._look()[1]
 
     def taken(self) -> dict[str, Taken]:
@@ -262,13 +262,15 @@ class Intake:
 
     def _set_aside(self, verdict: Verdict) -> Taken:
         """Put a bad partition into quarantine: file as it came, rows with the bad ones marked, why."""
-        folder = self.quarantine(verdict.partition)
-        with replacing(folder / verdict.read.file.name) as temporary:
+        folder, name = self.quarantine(verdict.partition), verdict.read.file.name
+        # Beside our own files; a file that landed under the name of one keeps its content under another.
+        name = f"landed_{name}" if name in ("reason.json", "rows.parquet") else name
+        with replacing(folder / name) as temporary:
             if verdict.read.content is None:
                 shutil.copyfile(verdict.read.file.path, temporary)
             else:
                 temporary.write_bytes(verdict.read.content)
-        kept = {verdict.read.file.name, "reason.json"}
+        kept = {name, "reason.json"}
         rows = 0
         if verdict.frame is not None:
             marked = verdict.frame.rename(columns=str)
@@ -309,13 +311,13 @@ class Intake:
         folder = self.folder
         with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or not entry.is_file():
+                if entry.name.startswith(".") or entry.is_dir(follow_symlinks=False):
                     continue
                 partition = partition_of_file(self.source, entry.name)
-                if partition is None:
+                if partition is None or not entry.is_file(follow_symlinks=False):
                     unmatched.append(entry.name)
                     continue
-                stat = entry.stat()
+                stat = entry.stat(follow_symlinks=False)
                 file = LandedFile(folder / entry.name, stat.st_size, stat.st_mtime_ns)
                 known = found.get(partition)
                 if known is None or (file.mtime_ns, file.name) > (known.mtime_ns, known.name):
@@ -354,7 +356,7 @@ def read_file(file: LandedFile) -> Read:
     Raises:
         OSError: disk or share failed, or the file went away; nothing is known about its content.
     """
-    content = file.path.read_bytes()
+    content = read_regular(file.path)
     return Read(file, content, hashlib.sha256(content).hexdigest())
 
 

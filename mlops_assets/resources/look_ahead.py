@@ -18,6 +18,7 @@ import duckdb
 
 from mlops_assets.core.catalogue import Catalogue, FeatureView
 from mlops_assets.core.look_ahead import (
+    NTH,
     ROWS,
     SAMPLE,
     Hidden,
@@ -175,7 +176,7 @@ def _compare(
 ) -> tuple[tuple[datetime, ...], int, tuple[Peek, ...]]:
     """The moments, how many rows were compared, and what differs."""
     times = connection.execute(
-        f"select {usable_from(view)} as usable from whole where usable is not null order by usable"
+        f"select {usable_from(view)} from whole where {usable_from(view)} is not null order by 1"
     ).fetchall()
     moments, tests = moments_among([row[0] for row in times], wanted), differs(view)
     rows, counts = 0, dict.fromkeys(tests, 0)
@@ -212,7 +213,7 @@ def _sample(
     keys = [*view.entities, view.timestamp, view.created]
     shown = ", ".join(f"coalesce(of_whole.{quoted(key)}, of_known.{quoted(key)}) as {quoted(key)}" for key in keys)
     known, whole = (
-        f"{side}.nth_of_key is not null" if feature == ROWS else f"{side}.{quoted(feature)}"
+        f"{side}.{NTH} is not null" if feature == ROWS else f"{side}.{quoted(feature)}"
         for side in ("of_known", "of_whole")
     )
     found = connection.execute(

@@ -66,6 +66,10 @@ def models(platform: Platform) -> Iterator[Sample]:
 def record(platform: Platform) -> Iterator[Sample]:
     """Decisions and what became of them, from the record."""
     for name in platform.models():
+        damage = platform.ledger.record.damage(name)
+        yield Sample("record_readable", (name,), not damage)
+        if damage:
+            continue
         entries = platform.ledger.entries(name)
         yield Sample("model_paused", (name,), platform.ledger.record.paused(name) is not None)
         decided = Counter((e["action"], e["rule"]) for e in entries if e["kind"] == "decision")

@@ -65,6 +65,7 @@ METRICS: tuple[Spec, ...] = (
     # --- models
     _gauge("model_declared", "model task", "1 for each model declared in YAML."),
     _gauge("model_paused", "model", "Whether a person has paused retraining."),
+    _gauge("record_readable", "model", "Whether the model's record can be read; nothing is decided while it cannot."),
     _gauge("model_clock_timestamp_seconds", "model", "The present moment by the model's clock."),
     _gauge("champion_version", "model", "Version in production; absent without a champion."),
     _gauge("champion_age_seconds", "model", "Model's clock less the moment until which the champion knew labels."),

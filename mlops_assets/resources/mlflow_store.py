@@ -1,7 +1,7 @@
 """The door to MLflow: one client a store, made once, and clear words when the store is not there.
 
-Here: creating the embedded store, opening a client, what is said when the file is gone or the server is
-silent. Not here: runs (`tracking`), model versions and aliases (`registry`).
+Here: creating the embedded store, opening a client, what is said when the file is gone or the server is silent, and
+pointing the store of a copied home to the copy. Not here: runs (`tracking`), model versions and aliases (`registry`).
 
 A fresh SQLite store costs 3.7 s of migrations. It is made in a temporary file under a lock and renamed, so
 two processes can't migrate one file, and a killed one leaves no half-made store. SQLite would create a lost
@@ -19,8 +19,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import url2pathname
 
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.home import Home
@@ -29,6 +31,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SERVER = ("http://", "https://")
+_ARTIFACTS = "/mlflow/artifacts/"
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow's store says where files are."""
 PROBE_SECONDS = 5.0
 """How long a tracking server may take to answer before it counts as down (MLflow retries for minutes)."""
 
@@ -48,13 +59,26 @@ def open_client(home: Home, uri: str | None = None) -> MlflowClient:
         MlflowUnavailable: the file is gone though artifacts exist, or is no store; the server is silent.
     """
     uri = uri or home.mlflow_uri
-    path = sqlite_path(uri)
-    if path is not None:
-        _ensure_store(path, home)
+    if sqlite_path(uri) is not None:
+        prepare_store(home, uri)
     elif uri.startswith(SERVER):
         # Each time: a server may end under its clients.
         _probe_server(uri)
     return _client(uri)
+
+
+def prepare_store(home: Home, uri: str) -> None:
+    """Create the SQLite store of a home where there is none; point one that came with a copied home to the copy.
+
+    Raises:
+        MlflowUnavailable: the file is gone though artifacts exist, is no store, or cannot be changed.
+    """
+    path = sqlite_path(uri)
+    if path is None:
+        return
+    _ensure_store(path, home)
+    if path.parent.resolve() == home.mlflow.resolve():
+        _bring_along(path, home.root.resolve())
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -115,6 +139,41 @@ def _create_store(path: Path, artifacts: Path) -> None:
     with replacing(path) as temporary:
         store = SqlAlchemyStore(f"sqlite:///{temporary}", (artifacts / "default").resolve().as_uri())
         store.engine.dispose()
+
+
+@lru_cache(maxsize=16)
+def _bring_along(path: Path, root: Path) -> None:
+    """Point the store of a home that was copied or moved to the files beside it.
+
+    MLflow keeps absolute addresses: left as they are, a copy would read the models of the home that it was copied from,
+    and write into it. An address is only changed where what it names is here, too.
+    """
+    _probe_file(path)
+    here = f"{root.as_uri()}{_ARTIFACTS}"
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
+            found = connection.execute("select artifact_location from experiments").fetchall()
+            before = {
+                location[: location.rindex(_ARTIFACTS)] + _ARTIFACTS
+                for (location,) in found
+                if location
+                and _ARTIFACTS in location
+                and not location.startswith(here)
+                and Path(f"{root}{_ARTIFACTS}", url2pathname(location.rpartition(_ARTIFACTS)[2])).exists()
+            }
+            if not before:
+                return
+            with connection:
+                for old, (table, column) in product(sorted(before), _ADDRESSES):
+                    connection.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) where substr({column}, 1, ?) = ?",
+                        (here, len(old) + 1, len(old), old),
+                    )
+    except sqlite3.Error as error:
+        raise MlflowUnavailable(
+            f"The home {root} was copied or moved, and MLflow's database {path} cannot be pointed to its files here "
+            f"({error}). Let it be written to, or put the home back in its place; nothing was changed."
+        ) from error
 
 
 def _probe_file(path: Path) -> None:

@@ -198,13 +198,17 @@ class ModelData:
             return None
         return Window(midnight(first, self.model.timezone), midnight(last, self.model.timezone))
 
-    def labelled(self, *, known_by: datetime, only_times: bool = False) -> pd.DataFrame:
+    def labelled(self, *, known_by: datetime, before: datetime | None = None, only_times: bool = False) -> pd.DataFrame:
         """The rows to train on, without features: their label was known before `known_by`, inside the window.
 
-        `only_times` as in `events`.
+        Args:
+            known_by: see above.
+            before: only rows that happened before it; those after it count as rows to train on, since they will be
+                fitted on by the model that ships.
+            only_times: as in `events`.
 
         Raises:
-            CannotJudge: fewer rows than `training.min_rows`.
+            CannotJudge: fewer rows than `training.min_rows`; with `before`, none that happened earlier.
         """
         rows = self.events(self.training_start(known_by), as_of=known_by, only_times=only_times)
         rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))]
@@ -215,23 +219,17 @@ class ModelData:
                 f"{self.model.training.min_rows:,} are needed to train",
                 "Land more history, or lower training.min_rows.",
             )
-        return rows
-
-    def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:
-        """The training rows known before `known_by`, stored; with `before` only those that happened earlier.
-
-        Raises:
-            CannotJudge: fewer rows than `training.min_rows`; with `before`, none, since more will have happened by the
-                time that the model ships.
-        """
         if before is None:
-            return self.store(self.training_rows(known_by=known_by), known_by)
-        rows = self.labelled(known_by=known_by)
+            return rows
         rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
         if rows.empty:
             why = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
             raise CannotJudge(why, "Wait for rows.")
-        return self.store(self._joined(rows), known_by)
+        return rows
+
+    def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:
+        """The training rows, stored. Arguments and errors as of `labelled`."""
+        return self.store(self._joined(self.labelled(known_by=known_by, before=before)), known_by)
 
     def training_rows(self, *, known_by: datetime) -> pd.DataFrame:
         """All rows whose label was known before `known_by`, inside the training window, joined.

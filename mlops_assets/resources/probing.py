@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +29,8 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.metrics import profit
 from mlops_assets.core.model import Model, Recipe, fit
 from mlops_assets.core.probe import (
+    MIN_FIT,
+    RECORD,
     Candidate,
     Look,
     Probed,
@@ -62,13 +64,11 @@ from mlops_assets.resources.registry import ModelVersion
 
 TRAINING_WINDOW = "training_window"
 """Tag of a version: the window of its training rows."""
+LAST_EVENT = "last_event"
+"""Tag of a version: when the newest row happened that it was fitted on. Labels of later ones may have been known."""
 TWIN = "twin"
-RECORD = 3
-"""Windows before a first champion's first one in which candidates are held against each other, to know their record."""
 RECORD_ROWS = 10_000
 """Most rows of a fit for that record: it compares candidates with each other, and is made once."""
-MIN_FIT = 100
-"""Fewest rows that a candidate is fitted on."""
 REVERTIBLE = 2
 """Versions besides the champion that stay loadable, and are looked at."""
 
@@ -320,7 +320,7 @@ def _look(
         refits = (*refits, *fitted_since(day, newest))
         for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
             back[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
-    whole, fresh, twin = scorer.scores(judged, refits, {"whole": window, "newest": newest}, end=window.end)
+    whole, fresh, twin = scorer.scores(judged, refits, window, newest)
     return look(
         window,
         newest,
@@ -400,13 +400,16 @@ class _Refits:
         self.twin = own is not None and (len(own) > model.probe.rows or self.recipe.rounds < recipe.rounds)
 
     def scores(
-        self, judged: pd.DataFrame, refits: Sequence[str], parts: Mapping[str, Window], *, end: datetime
+        self, judged: pd.DataFrame, refits: Sequence[str], window: Window, newest: Window
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray | None]:
         """Scores of the judged rows: by candidates fitted before the window, before its newest days, and the twin's."""
         wanted: dict[tuple[str, str], np.ndarray] = {}
+        parts = {"whole": window, "newest": newest}
+        # Windows are counted back from when the refit would ship: now, with the newest days; before the window, else.
+        ends = {"whole": window.start, "newest": window.end}
         for part, stretch in parts.items():
             for of in refits:
-                where = self._rows(of, before=stretch.start - self.model.probe.gap, end=end)
+                where = self._rows(of, before=stretch.start - self.model.probe.gap, end=ends[part])
                 if len(where) >= MIN_FIT:
                     wanted[part, f"refit:{of}"] = where
         # Where the champion was fitted on more rows than a sample holds, or in more rounds than candidates get, its
@@ -448,7 +451,7 @@ class _Refits:
         fit_rows = features.iloc[place[where]]
         followed = family_called(self.recipe.family).cheaper(self.recipe) if self.twin else self.recipe
         try:
-            made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), min_rows=MIN_FIT, base=self.kept)
+            made: Model = fit(followed, fit_rows, fit_rows[LABEL].to_numpy(), base=self.kept)
         except CannotTrain:
             # One class only, say: this candidate has no say here.
             return None
@@ -492,6 +495,8 @@ def _own_rows(known: pd.DataFrame, champion: ModelVersion, timezone: str) -> np.
     oldest = TrainingWindow.parse(champion.tags.get(TRAINING_WINDOW, "expanding")).first(since, timezone)
     if oldest is not None:
         use &= known[EVENT_TIME] >= pd.Timestamp(oldest)
+    if LAST_EVENT in champion.tags:
+        use &= known[EVENT_TIME] <= pd.Timestamp(champion.tags[LAST_EVENT])
     return np.flatnonzero(use)
 
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.resources.chain import HASH, Checked, Head, chained, check
+from mlops_assets.resources.chain import HASH, Checked, DamagedRecord, Head, chained, check, entry_of, lines_of
 
 ENDED_BY = {"pause": "resume", "freeze": "unfreeze", "snooze": "wake"}
 """Kinds of entries by which a person holds a model back, and those that end it."""
@@ -80,59 +80,74 @@ class Record:
         """Everything on record for a model, oldest first. Hashes are not looked at: that is `verify`.
 
         Raises:
-            ValueError: a line that is not whole JSON stands before the last one; the file was edited.
+            DamagedRecord: a line is no entry; the file was edited.
         """
-        path = self.file(model)
-        if not path.exists():
-            return []
-        lines = path.read_bytes().split(b"\n")
-        # A kill in the middle of a write leaves an unfinished last line: it was never on record.
-        entries = []
-        for number, line in enumerate(lines[:-1], start=1):
-            try:
-                entries.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(
-                    f"{path}, line {number}: not a whole entry. Restore the file from a backup; "
-                    "the platform makes no decision for this model until its record can be read."
-                ) from error
+        entries, damage = self._read(model)
+        if damage:
+            raise DamagedRecord(damage)
         return entries
+
+    def damage(self, model: str) -> str:
+        """Why the record of a model cannot be read, as `entries` says it; empty if it can."""
+        try:
+            return self._read(model)[1]
+        except DamagedRecord as error:
+            return str(error)
+
+    def _read(self, model: str) -> tuple[list[dict[str, Any]], str]:
+        """What can be read of a record, and what is wrong with its first line that cannot; empty if all can."""
+        entries, damage = [], ""
+        for number, line in enumerate(lines_of(self.file(model), self._head(model)), start=1):
+            try:
+                entries.append(entry_of(line))
+            except ValueError:
+                damage = damage or (
+                    f"{self.file(model)}, line {number}: not a whole entry. Restore the file from a backup; "
+                    "the platform makes no decision for this model until its record can be read."
+                )
+        return entries, damage
+
+    def _head(self, model: str) -> Head | None:
+        """The head of a record; a damaged one proves nothing, and `verify` names it."""
+        try:
+            return Head.read(self.head_file(model))
+        except DamagedRecord:
+            return None
 
     def append(self, model: str, entry: dict[str, Any]) -> bool:
         """Put an entry on record unless one with the same `id` stands there; says whether it was written.
 
         Safe with several processes, and after a kill: an unfinished last line is cut off first. The head is written
-        after the entry; killed between the two, it names the entry before, which is as true.
+        after the entry; killed between the two, it names the entry before, which is as true. A damaged record takes
+        what a person has to say about it, too: its damage stays found.
         """
         with self._locked(model) as path:
-            known = self.entries(model)
-            if any(other.get("id") == entry["id"] for other in known):
+            (known, damage), head = self._read(model), self._head(model)
+            if any(other["id"] == entry["id"] for other in known):
                 return False
-            head, linked = Head.read(self.head_file(model)), chained(entry, known)
+            linked = chained(model, entry, known)
             line = (json.dumps(linked, sort_keys=True, ensure_ascii=False) + "\n").encode()
             with path.open("r+b" if path.exists() else "w+b") as file:
-                content_end = file.seek(0, os.SEEK_END)
-                whole = path.read_bytes().rfind(b"\n") + 1 if content_end else 0
-                file.truncate(whole)
-                file.seek(whole)
-                file.write(line)
+                there = file.seek(0, os.SEEK_END)
+                whole = sum(len(kept) + 1 for kept in lines_of(path, head))
+                file.truncate(min(whole, there))
+                file.seek(0, os.SEEK_END)
+                # A last line that was whole may lack its line break.
+                file.write(b"\n" * max(whole - there, 0) + line)
                 file.flush()
                 os.fsync(file.fileno())
             # A head that no longer fits is left as it is: what is missing stays found.
-            if head is None or head.fits([*known, linked]):
+            is_new = head is None and not self.head_file(model).exists()
+            if not damage and (is_new or (head is not None and head.fits([*known, linked]))):
                 Head(len(known) + 1, linked[HASH]).write(self.head_file(model))
         return True
 
     def verify(self, model: str) -> Checked:
-        """Walk the whole record of a model: is every entry as it was written, and at its place?
-
-        Raises:
-            ValueError: the head beside the record cannot be read.
-        """
+        """Walk the whole record of a model: is every entry as it was written, and at its place?"""
         if not self.folder.exists():
-            return check(model, self.file(model), None)
+            return check(model, self.file(model), self.head_file(model))
         with self._locked(model) as path:
-            return check(model, path, Head.read(self.head_file(model)))
+            return check(model, path, self.head_file(model))
 
     def reigns(self, model: str) -> list[Reign]:
         """Who was champion from when to when, in the order of the record."""

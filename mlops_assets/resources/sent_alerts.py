@@ -5,10 +5,11 @@ Here: reading the log of alerts. Not here: sending (`alerts`), whether one is ov
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from mlops_assets.resources.atomic import json_object
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,20 @@ class SentAlert:
 
 
 def sent_alerts(log: Path) -> list[SentAlert]:
-    """All alerts in a home's log, oldest first; a last line that a kill left unfinished is not one."""
+    """All alerts in a home's log, oldest first; a last line that a kill left unfinished is not one.
+
+    Raises:
+        ValueError: another line is none: the file was edited, or is damaged.
+    """
     if not log.exists():
         return []
-    with log.open(encoding="utf-8") as lines:
-        return [SentAlert(**json.loads(line)) for line in lines if line.endswith("\n")]
+    found = []
+    for number, line in enumerate(log.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            found.append(SentAlert(**json_object(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{log}, line {number} is no alert ({error}). Remove the line, or restore the file from a backup; "
+                "nothing else reads it."
+            ) from error
+    return found

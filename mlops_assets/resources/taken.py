@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.atomic import json_object, write_text
 from mlops_assets.resources.home import Home
 
 
@@ -54,11 +54,21 @@ class TakenRecord:
         return self.home.lake / "quarantine" / self.source / partition
 
     def entries(self) -> dict[str, Taken]:
-        """What was taken in, by partition."""
+        """What was taken in, by partition.
+
+        Raises:
+            ValueError: the file was edited, or is damaged.
+        """
         if not self.file.exists():
             return {}
-        entries = json.loads(self.file.read_text(encoding="utf-8"))
-        return {partition: Taken(**entry) for partition, entry in entries.items()}
+        try:
+            entries = json_object(self.file.read_bytes())
+            return {partition: Taken(**entry) for partition, entry in entries.items()}
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self.file} cannot be read ({error}). Restore it from a backup, or delete it: the files of "
+                f"{self.source} in landing are then taken in again. Nothing was changed."
+            ) from error
 
     def quarantined(self) -> dict[str, Taken]:
         """The bad partitions, oldest first."""

@@ -37,12 +37,13 @@ from mlops_assets.resources.golden import golden_file
 from mlops_assets.resources.holds import frozen_against, overtaken
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
-from mlops_assets.resources.probing import TRAINING_WINDOW, Plan, plan
+from mlops_assets.resources.probing import LAST_EVENT, TRAINING_WINDOW
 from mlops_assets.resources.reference_steps import keep_reference
 from mlops_assets.resources.registry import CHALLENGED_BY
 from mlops_assets.resources.reproduction import LIBRARIES, libraries
 from mlops_assets.resources.rolling_out import finish, start, starts
 from mlops_assets.resources.season import season_rules
+from mlops_assets.resources.training_scope import at, scope
 
 GATE_VALUE = "gate_value"
 """Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
@@ -59,25 +60,15 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     """
     golden_file(platform, model)
     now = as_of or platform.now(model)
-    planned = plan(platform, model)
-    champion = platform.registry.champion(model.name)
-    gate = planned.judged or _data(platform, model, planned.window).gate_window(
-        as_of=now, not_before=fitted_until(champion)
-    )
-    window = _from_the_end(planned, gate, model)
-    data = _data(platform, model, window)
-    training = (
-        data.training_set(known_by=now, before=gate.start)
-        if planned.is_newest
-        else data.training_set(known_by=gate.start)
-    )
+    found = scope(platform, model, as_of=now)
+    training = found.data.training_set(known_by=found.known_by, before=found.before)
     record = {
         "as_of": now.isoformat(),
-        "window": window,
-        "gate_start": gate.start.isoformat(),
-        "gate_end": gate.end.isoformat(),
-        "newest_days": planned.is_newest,
-        "lag_one": planned.lag_one,
+        "window": found.data.model.training.window,
+        "gate_start": found.gate.start.isoformat(),
+        "gate_end": found.gate.end.isoformat(),
+        "newest_days": found.plan.is_newest,
+        "lag_one": found.plan.lag_one,
         "sha256": training.sha256,
         "known_by": training.known_by.isoformat(),
         "rows": len(training.frame),
@@ -91,29 +82,10 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     return record
 
 
-def _from_the_end(planned: Plan, gate: Window, model: ModelSettings) -> str:
-    """The training window; where newest days are judged, a rolling one is counted back from their end.
-
-    So the newest window is the one that is judged, its rows from before the judged ones are fitted on, and what ships
-    is fitted on the same window.
-    """
-    length = TrainingWindow.parse(planned.window).length
-    if not planned.is_newest or not planned.window.startswith("rolling") or length is None:
-        return planned.window
-    start = gate.end - length
-    return f"since: {start.astimezone(model.zone).date()}" if start < gate.start else planned.window
-
-
-def _data(platform: Platform, model: ModelSettings, window: str) -> ModelData:
-    """The model's rows, trained on in the window that was settled on."""
-    training = replace(model.training, window=window)
-    return platform.data(model.model_copy(update={"training": training}))
-
-
 def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dict[str, Any], Tuned, Model]:
     """Tune on the recorded training set and fit the model that the gate will judge."""
     prepared = platform.record(model.name, "training_set")
-    data = _data(platform, model, prepared["window"])
+    data = at(platform, model, prepared["window"])
     training = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
@@ -193,7 +165,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "the challenger was trained on another training set than the newest one",
             f"Materialize {model.name}/challenger again.",
         )
-    data = _data(platform, model, prepared["window"])
+    data = at(platform, model, prepared["window"])
     as_of = datetime.fromisoformat(prepared["as_of"])
     gate = Window(datetime.fromisoformat(prepared["gate_start"]), datetime.fromisoformat(prepared["gate_end"]))
     family = Recipe.from_json(trained["recipe"]).family
@@ -233,6 +205,7 @@ def judge(platform: Platform, model: ModelSettings, *, decision_id: str) -> Judg
             "refit_set": shipped_rows.sha256 if shipped_rows else "",
             "judged_sha256": challenger.sha256,
             FITTED_UNTIL: (shipped_rows or fit_rows).known_by.isoformat(),
+            LAST_EVENT: (shipped_rows or fit_rows).frame[EVENT_TIME].max().isoformat(),
             "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
             CHALLENGED_BY: decision_id,
             **({GATE_VALUE: held_against} if held_against is not None else {}),

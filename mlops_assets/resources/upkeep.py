@@ -35,14 +35,14 @@ class UpkeepFailed(RuntimeError):
 def backup(home: Home, target: Path) -> int:
     """Copy a home, whole or not at all; gives the number of files.
 
-    MLflow's addresses in it are absolute: a copy is gone back to by putting it in the home's place.
+    The copy is a home: it can be worked in where it is, or be put in the home's place.
 
     Args:
         home: what to copy; it may be at work.
         target: a folder that is not there yet.
 
     Raises:
-        UpkeepFailed: the folder is there, there is no home, or the copy would lie inside it.
+        UpkeepFailed: the folder is there, there is no home, the copy would lie inside it, or the disk is full.
     """
     if target.exists():
         raise UpkeepFailed(f"{target} is there already: name a new folder. Nothing was copied.")
@@ -52,6 +52,21 @@ def backup(home: Home, target: Path) -> int:
         raise UpkeepFailed(f"{target} lies inside the home: name a folder outside. Nothing was copied.")
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        count = _copy_all(home, partial)
+        partial.rename(target)
+    except (OSError, sqlite3.Error) as error:
+        raise UpkeepFailed(
+            f"{home.root} cannot be copied to {target} ({error}). Make room there, or name a folder on another disk. "
+            "Nothing was kept of the copy, and the home is as it was."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return count
+
+
+def _copy_all(home: Home, partial: Path) -> int:
+    """Every file of a home that is not made anew; how many there are."""
     count = 0
     for folder, names, files in os.walk(home.root):
         here = Path(folder)
@@ -62,7 +77,6 @@ def backup(home: Home, target: Path) -> int:
             if (here == home.root and name in LEFT_OUT) or name.endswith((".tmp", ".lock", "-wal", "-shm", "-journal")):
                 continue
             count += _copy(here / name, place / name)
-    partial.rename(target)
     return count
 
 

@@ -96,6 +96,8 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         # They load scripts from a public network.
         docs_url=None,
         redoc_url=None,
+        # A redirect would name whatever host the caller named.
+        redirect_slashes=False,
     )
     app.include_router(predict_api.router(service, limits))
     app.include_router(oip_api.router(service, limits))

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from mlops_assets.serving.errors import Refused
+from mlops_assets.serving.limits import up_to
 
 HEADER = "inference-header-content-length"
 """How many bytes of the body are JSON."""
@@ -37,10 +38,12 @@ def joined(body: bytes, length: str) -> Any:
     Raises:
         Refused: lengths don't fit each other, or bytes are none of their type.
         msgspec.DecodeError: the first part is no JSON.
+        RecursionError: it is nested too deeply.
     """
-    if not (length.isascii() and length.isdigit() and int(length) <= len(body)):
+    json_bytes = up_to(length, len(body)) if length.isascii() and length.isdigit() else None
+    if json_bytes is None:
         raise Refused((HEADER,), f"must be the bytes of JSON, of the {len(body):,} that the body has")
-    told, rest = msgspec.json.decode(body[: int(length)]), body[int(length) :]
+    told, rest = msgspec.json.decode(body[:json_bytes]), body[json_bytes:]
     inputs = told.get("inputs") if isinstance(told, dict) else None
     for place, tensor in enumerate(inputs if isinstance(inputs, list) else []):
         parameters = tensor.get("parameters") if isinstance(tensor, dict) else None

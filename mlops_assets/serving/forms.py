@@ -30,6 +30,8 @@ _KINDS: Mapping[str, Any] = {
     "categorical": Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)] | int | None,
     "boolean": bool | None,
 }
+UNREAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises about a body: it is no JSON of the form, no UTF-8, or nested too deeply."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _NO_ENTITIES: Mapping[str, KeyValue] = {}
 
@@ -85,7 +87,7 @@ def read_rows(body: bytes) -> list[ReadRow]:
     """
     try:
         found = _any_rows.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREAD as error:
         raise Misfit from error
     return [ReadRow(row.entities, row.features, _moment(row.event_timestamp)) for row in found.rows]
 
@@ -134,7 +136,7 @@ class Form:
             (row,) = _one_row.decode(body).rows
             text = bytes(row.features)
             values = msgspec.structs.astuple(self._features.decode(text))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREAD as error:
             raise Misfit from error
         # The text goes into the log as it is, one line a record. A second value of one name, an escape (which may hide
         # a colon or a half character) or a line break would not: then it is written anew.
@@ -188,5 +190,5 @@ def read_inference(body: bytes) -> Any:
     """
     try:
         return _inference.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREAD as error:
         raise Misfit from error

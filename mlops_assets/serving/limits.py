@@ -136,8 +136,10 @@ class Guard:
         if not self._rates.allows(caller):
             return 429, f"more than {self._limits.rate:g} requests a second; slow down", {"Retry-After": "1"}
         most = self._limits.drift_body if scope["path"].startswith("/drift/") else self._limits.body
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > most:
+        length = headers.get(b"content-length", b"0").strip()
+        if not length.isdigit():
+            return 400, "Content-Length must be a number of bytes", {"Connection": "close"}
+        if up_to(length.decode(), most) is None:
             return _too_long(most)
         body = b""
         if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
@@ -158,6 +160,12 @@ class Guard:
 
         await self._app(scope, replay, send)
         return None
+
+
+def up_to(digits: str, most: int) -> int | None:
+    """The number that digits say, None beyond `most`; there may be more of them than Python turns into a number."""
+    known = digits.lstrip("0") or "0"
+    return found if len(known) <= len(str(most)) and (found := int(known)) <= most else None
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:

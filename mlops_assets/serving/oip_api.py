@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, ValidationError, WithJsonSchema
 
@@ -23,7 +22,7 @@ from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.serving import binary_tensors
 from mlops_assets.serving.arms import Arms, Contract
 from mlops_assets.serving.errors import NoModel, Refused
-from mlops_assets.serving.forms import Datatype
+from mlops_assets.serving.forms import UNREAD, Datatype
 from mlops_assets.serving.http import (
     PROBLEMS,
     Strict,
@@ -134,6 +133,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     shown = examples(service.contracts)
 
     @api.get("")
+    @api.get("/", include_in_schema=False)
     async def server_metadata() -> Response:
         """Who serves."""
         return reply({"name": "mlops-assets", "version": "2", "extensions": ["binary_tensor_data"]})
@@ -217,8 +217,8 @@ async def _asked(request: Request) -> InferRequest:
         raise WrongBody(415, f"with {binary_tensors.HEADER}, send the body as application/octet-stream")
     try:
         return InferRequest.model_validate(binary_tensors.joined(await request.body(), length))
-    except msgspec.DecodeError as error:
-        raise WrongBody(400, f"the first {length} bytes of the body are no JSON: {error}") from error
+    except UNREAD as error:
+        raise WrongBody(400, f"the first {length} bytes of the body are no JSON that can be read: {error}") from error
     except ValidationError as error:
         raise wrong(error) from error
 

@@ -140,3 +140,46 @@ def test_decide_in_earnest_is_refused(mlops: Mlops, home: Home) -> None:
     assert refused.exit_code == 1
     assert "--dry-run" in refused.stderr
     assert not home.ledger.exists()
+
+
+@pytest.mark.parametrize("line", [b"[1]", b"[" * 100_000, b'{"id": "x", "kind": "x", "a": "\\ud800"}', b"\xff\xfe"])
+def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes) -> None:
+    record, damaged, sound = Record(home.ledger), "arrival_delay", "flight_delay"
+    for model in (damaged, sound):
+        record.note(model, "pause", reason="the feed moves", by="ada")
+    whole = record.file(damaged).read_bytes()
+    record.file(damaged).write_bytes(line + b"\n" + whole)
+    verified = mlops("ledger", "verify")
+    assert verified.exit_code == 1
+    assert f"{damaged}: line 1: it is not a whole entry" in verified.stdout
+    assert f"{sound}: 1 entries, whole" in verified.stdout
+    found = json.loads(mlops("status", "--json").stdout)["models"]
+    assert f"{damaged}.jsonl, line 1" in found[damaged]["damaged_record"]
+    assert (found[sound]["damaged_record"], found[sound]["paused"]) == (None, "the feed moves (ada)")
+    assert found[damaged].keys() == found[sound].keys()
+    shown = mlops("status")
+    assert shown.exit_code == 0
+    assert "has a damaged record" in shown.stdout
+    for model, code in ((damaged, 1), (sound, 0)):
+        asked = mlops("decisions", model)
+        assert asked.exit_code == code
+        assert ("from a backup" in asked.stderr) == (model == damaged)
+    assert mlops("pause", damaged, "--reason", "its record is damaged").exit_code == 0
+    assert b"its record is damaged" in record.file(damaged).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b'{"a": "\\ud800"}\n', b'{"a": 1}\n']
+)
+@pytest.mark.parametrize("name", ["alerts.jsonl", "lake/raw/flights/_taken.json"])
+def test_a_damaged_file_of_the_platform_is_a_sentence(mlops: Mlops, home: Home, name: str, content: bytes) -> None:
+    file = home.prepare().root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    failed = mlops("status")
+    assert failed.exit_code == 1
+    assert isinstance(failed.exception, SystemExit)
+    assert str(file) in "".join(failed.stderr.split("\n"))
+    assert "from a backup" in failed.stderr
+    file.unlink()
+    assert mlops("status").exit_code == 0

@@ -224,7 +224,9 @@ def test_misnamed_files_are_named_on_the_materialization(home: LandingHome) -> N
     home.land_days([DAY])
     home.land(GOOD, "order_2024-03-01.csv")
     last = home.run().asset_materializations_for_node("raw_orders")[-1]
-    assert last.metadata["files_ignored"].value == "order_2024-03-01.csv (they do not match orders_{partition}*.csv)"
+    assert last.metadata["files_ignored"].value == (
+        "order_2024-03-01.csv (they do not match orders_{partition}*.csv, or are no files but links)"
+    )
 
 
 # --- release, correction -----------------------------------------------------------------------------------

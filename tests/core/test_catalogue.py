@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -259,6 +260,33 @@ def test_a_project_that_dbt_cannot_parse_keeps_its_manifest(project: Path) -> No
     finally:
         broken.unlink()
     assert manifest.read_bytes() == before
+
+
+def test_nobody_sees_a_change_of_several_files_before_it_is_whole(project: Path) -> None:
+    """Two people in one checkout: one writes a model, which dbt refuses at first, the other looks meanwhile."""
+    before = on_disk.load_catalogue(project)
+    view, upstream = project / "models" / "staging" / "stg_a_new.sql", project / "models" / "staging" / "stg_b_new.sql"
+    began = threading.Event()
+
+    def look() -> int:
+        began.wait()
+        return len(on_disk.load_catalogue(project).views)
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(look)
+            with on_disk.editing(project) as read:
+                view.write_text("select * from {{ ref('stg_b_new') }}")
+                began.set()
+                with pytest.raises(on_disk.DbtParseError, match="stg_b_new"):
+                    read()
+                assert not found.done()
+                upstream.write_text("select 1 as id")
+                assert len(read().views) == len(before.views)
+            assert found.result(timeout=120) == len(before.views)
+    finally:
+        view.unlink()
+        upstream.unlink()
 
 
 def test_plain_feast_commands_register_what_the_catalogue_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,7 +282,7 @@ def lived_rows(weeks: int, new_from: int, gone_from: int) -> tuple[Rows, list[Wi
 
 
 def learner(x: pd.DataFrame, y: np.ndarray):
-    return fit(recipe_of("xgboost", y), x, y, min_rows=100).predict
+    return fit(recipe_of("xgboost", y), x, y).predict
 
 
 @pytest.mark.parametrize("name", ["log_loss", "accuracy"])

@@ -83,7 +83,7 @@ def test_each_part_is_scored_by_a_fit_on_what_was_known_before_it() -> None:
     recipe = tune(
         frame[known], y[known], times[known], COLUMNS, "binary", "roc_auc", replace(settings, trials=2)
     ).recipe
-    scores = fit(recipe, frame[known], y[known], min_rows=100).predict(frame[part])
+    scores = fit(recipe, frame[known], y[known]).predict(frame[part])
     assert found.tried[0].parts[0] == pytest.approx(metric("roc_auc").score(y[part], scores))
 
 
@@ -100,8 +100,10 @@ def test_a_family_that_cannot_be_fitted_is_named_and_not_chosen() -> None:
     found = chosen("linear", families=("xgboost_continued", "linear"))
     assert found.family == "linear"
     assert found.tried[0].why_not == "there is no champion to go on from yet"
-    with pytest.raises(CannotTrain, match=r"no family could be tried: xgboost: .*min_rows = 1,550"):
-        chosen("linear", families=("xgboost", "linear"), min_rows=1550)
+    frame, y, times = rows("linear")
+    late = np.where(times < times.iloc[-100], 0.0, y)
+    with pytest.raises(CannotTrain, match=r"no family could be tried: xgboost: .*one class only"):
+        choose(frame, late, times, COLUMNS, "binary", "roc_auc", replace(SETTINGS, families=("xgboost", "linear")))
 
 
 def test_with_a_champion_its_boosting_can_go_on() -> None:

@@ -19,7 +19,7 @@ SOURCES = {
 def groups(*read: str, models: tuple[str, ...] = ()) -> list[set[str]]:
     """Groups where each text names the sources of one view, and of one model."""
     catalogue: Any = SimpleNamespace(
-        views=[SimpleNamespace(sources=tuple(each)) for each in read],
+        views=[SimpleNamespace(name=each, sources=tuple(each)) for each in read],
         labels=[],
         sources_of=lambda names: frozenset(names[0]),
     )
@@ -51,3 +51,11 @@ def test_a_job_is_called_after_the_first_source_it_carries() -> None:
     assert landing_job(SOURCES, "abcd", "month") == "landing_c"
     assert landing_job(SOURCES, "bd", "none") == "landing_d", "a changed table goes with the partitions"
     assert landing_job(SOURCES, "ef", "none") == "landing_e"
+
+
+def test_what_is_not_known_joins_nothing() -> None:
+    catalogue: Any = SimpleNamespace(
+        views=[SimpleNamespace(name=each, sources=tuple(each)) for each in ("ad", "bc")], labels=[]
+    )
+    found = source_groups(catalogue, SOURCES, [], known=lambda name: name != "ad")
+    assert [set(group) for group in found] == [{"a"}, {"b", "c"}, {"d"}, {"e", "f"}]

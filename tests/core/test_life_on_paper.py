@@ -93,7 +93,9 @@ def test_a_life_is_judged_by_the_blocks_of_its_rows() -> None:
     assert {(gain.blocks, gain.n_blocks) for gain in gates} == {("customer", 20)}
     probed = [p.decision.evidence["probe"] for p in life.periods if p.decision]
     gains = [one["refit"] for one in probed if one and one["refit"]]
-    assert {(gain["blocks"], gain["days"]) for gain in gains} == {("customer", 20)}
+    assert {gain["blocks"] for gain in gains} == {"customer"}
+    # Not each of the twenty came in the newest days.
+    assert max(gain["days"] for gain in gains) == 20
     assert max(gain["windows"] for gain in gains) > 1
     assert life.updates >= 1
 

@@ -24,7 +24,6 @@ from mlops_assets.core.memory import (
     limit,
     measured,
     memory,
-    of_independent,
     remembered,
     widening,
 )
@@ -139,7 +138,10 @@ def test_other_confidences_keep_their_levels_too(level: float) -> None:
 
 def test_days_without_memory_are_hardly_widened_where_they_are_many() -> None:
     for days, most in ((28, 1.5), (60, 1.25), (150, 1.1)):
-        factors = of_independent(days, level=0.025, count=500)
+        sums = np.random.default_rng(days).standard_normal((500, days))
+        sums -= sums.mean(axis=1, keepdims=True)
+        at = np.arange(days, dtype=np.float64)
+        factors = np.array([widening(one, at, days=days, level=0.025) for one in sums])
         assert 1.0 < factors.mean() < most
         assert np.mean(factors == 1.0) > 0.2
 

@@ -19,7 +19,7 @@ from mlops_assets.core.nested import level_of_each
 from mlops_assets.core.performance import PerformanceRow, evaluate
 from mlops_assets.core.performance_policy import PerformancePolicy, performance_holds
 from mlops_assets.core.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
-from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, Series, add_up
+from mlops_assets.core.probe import KEEP, SHARES, SPANS, Look, Series, add_up, leading
 from mlops_assets.core.probe_policy import ProbePolicy
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -143,6 +143,15 @@ def test_at_the_stated_gain_the_probe_is_sure_in_95_percent(windows: int) -> Non
         found = add_up([*before, look], alone, champion="1", since=START, length=timedelta(days=28))
         sure += found.refit is not None and found.refit.lower > price
     assert sure / RUNS == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_calendar_that_begins_with_a_change_says_nothing_of_whole_windows() -> None:
+    known = looks_with(0.0, np.random.default_rng(4), 12)
+    losses = {KEEP: 1.0, **dict.fromkeys(ProbePolicy().candidates, 1.0), "refit:since:2024-03-01": 0.5}
+    fresh = replace(known[-1].whole, loss=losses, series={})
+    leads = [*known[:-1], replace(known[-1], newest=fresh)]
+    assert leading(leads, ProbePolicy()) == "refit:since:2024-03-01"
+    assert probe_power(leads, ProbePolicy(), price=0.01) == probe_power(known, ProbePolicy(), price=0.01)
 
 
 def test_the_sentence_names_what_silence_hides() -> None:

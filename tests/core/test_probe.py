@@ -52,7 +52,7 @@ DAY = timedelta(days=1)
 WINDOW = Window(START, START + 28 * DAY)
 LENGTH = WINDOW.end - WINDOW.start
 FIRST = "refit:expanding"
-OF_NEWEST, OF_WINDOWS = (0.05 * SHARES[name] for name in ("newest", "windows"))
+OF_NEWEST, OF_WINDOWS = (ProbePolicy().level * SHARES[name] for name in ("newest", "windows"))
 """The default level's."""
 NAMES = {"keep": KEEP, "all": FIRST, "fading": "refit:decay:2", "four": "refit:4", "two": "refit:2", "one": "refit:1"}
 
@@ -535,7 +535,7 @@ def test_the_best_version_to_go_back_to_is_found_and_its_choice_is_paid_for() ->
     assert (one.candidate, two.candidate) == ("revert:1", "revert:1")
     # Half of going back's share is for the windows, and the versions share that.
     for found, versions in ((one, 1), (two, 2)):
-        share = 0.05 * SHARES["back"] / (2 * versions)
+        share = ProbePolicy().level * SHARES["back"] / (2 * versions)
         assert found.lower == pytest.approx(0.2 - stats.t.ppf(1 - share, 27) * error(noise=0.01, days=28))
     # A version that the newest look did not judge is no longer there to go back to.
     gone = [seen(0.0, **{"revert:1": 0.2}), seen(0.0, week=1)]
@@ -639,7 +639,7 @@ def test_false_alarms_stay_at_the_level() -> None:
 
 
 def test_a_level_that_a_whole_life_shares_bounds_any_false_alarm_in_it() -> None:
-    policy, rng = ProbePolicy(spending="whole_life"), np.random.default_rng(12)
+    policy, rng = ProbePolicy(level=0.05, spending="whole_life"), np.random.default_rng(12)
     assert [policy.level_of(number) for number in (1, 2, 9)] == pytest.approx([0.025, 0.05 / 6, 0.05 / 90])
     assert policy.spent(9) == pytest.approx(0.05 * 0.9)
     rings = {"whole_life": 0, "each_look": 0}

@@ -16,6 +16,7 @@ from mlops_assets.core.training import (
     Recipe,
     TrainingSettings,
     WrongColumns,
+    check_trainable,
     fit,
     tune,
 )
@@ -301,11 +302,27 @@ def test_a_sample_of_the_rows_serves_the_trials(rows, tuned):
     assert search.validation_from == tuned.validation_from
 
 
+def test_labels_are_refused_before_there_are_features_as_the_search_would_refuse_them(rows):
+    _, y, _, times = rows
+    check_trainable(y, times, "binary", QUICK)
+    with pytest.raises(CannotTrain, match=r"fitted on .* have one class only"):
+        check_trainable(np.arange(3000) >= 2900, times, "binary", QUICK)
+    with pytest.raises(CannotTrain, match="all rows are of one day"):
+        check_trainable(y, times.iloc[[0]].repeat(3000), "binary", QUICK)
+
+
+def test_as_few_rows_as_were_agreed_are_trained_on(rows):
+    frame, y, _, times = rows
+    few = slice(None, None, 60)
+    found = tune(frame[few], y[few], times[few], COLUMNS, "binary", "roc_auc", QUICK)
+    assert found.fit_rows + found.validation_rows == 50
+    assert fit(found.recipe, frame[few], y[few]).predict(frame).shape == (3000,)
+
+
 def test_what_cannot_be_trained_on_is_said_with_a_remedy(rows):
     frame, y, odds, times = rows
-    few = TrainingSettings(min_rows=5000)
-    with pytest.raises(CannotTrain, match=r"3,000 labelled rows.*min_rows = 5,000.*Wait for more labels"):
-        tune(frame, y, times, COLUMNS, "binary", "roc_auc", few)
+    with pytest.raises(CannotTrain, match=r"no labelled rows.*Wait for labels"):
+        tune(frame[:0], y[:0], times[:0], COLUMNS, "binary", "roc_auc", QUICK)
     with pytest.raises(CannotTrain, match=r"one class only.*Widen training\.window"):
         fit(recipe(), frame, np.zeros(len(frame)))
     with pytest.raises(CannotTrain, match=r"1 of 3,000 labels are missing or infinite"):

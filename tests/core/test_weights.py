@@ -104,7 +104,7 @@ def test_the_search_weighs_its_rows_as_the_fit_does() -> None:
     found = tune(frame, y, frame.event_timestamp, COLUMNS, "binary", "log_loss", settings, half_life_days=5.0)
     assert found.recipe.half_life_days == 5.0
     late = (frame.event_timestamp >= found.validation_from).to_numpy()
-    scores = fit(found.recipe, frame[~late], y[~late], min_rows=100).predict(frame[late])
+    scores = fit(found.recipe, frame[~late], y[~late]).predict(frame[late])
     from mlops_assets.core.metrics import metric
 
     assert metric("log_loss").score(y[late], scores) == pytest.approx(found.validation_score, abs=1e-5)

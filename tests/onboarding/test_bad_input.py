@@ -65,7 +65,7 @@ def test_duplicate_column_names(tmp_path: Path) -> None:
         plan_of(text.encode(), tmp_path)
     with pytest.raises(UnreadableTable, match="differ in capitals"):
         plan_of(churn(300).rename(columns={"age": "Usage"}), tmp_path)
-    with pytest.raises(UnreadableTable, match="`partition`"):
+    with pytest.raises(UnreadableTable, match="called partition, which the lake needs"):
         plan_of(churn(300).rename(columns={"age": "partition"}), tmp_path)
 
 
@@ -169,6 +169,9 @@ def test_too_short_a_history_and_a_name_that_cannot_be(tmp_path: Path) -> None:
         plan_of(churn(300, days=2), tmp_path)
     with pytest.raises(CannotOnboard, match="cannot be a model's name"):
         make_plan(Asked("My Model", "x.csv"))
+    for name in ("a" * 240, "yes", "partition", "1st", "a\nb"):
+        with pytest.raises(CannotOnboard, match="cannot be a model's name"):
+            make_plan(Asked(name, "x.csv"))
 
 
 def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:

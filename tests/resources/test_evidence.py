@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import pandas as pd
 import pytest
 
 from mlops_assets.core.policy import RetrainPolicy
@@ -107,6 +108,18 @@ def test_young_data_say_what_they_wait_for(new_world: NewWorld) -> None:
     assert "500 are needed to train" in evidence.cannot_judge[0]
     world.at(date(2013, 1, 6))
     assert consider(world.platform, world.model)[0].id != decision.id
+
+
+def test_a_training_that_could_not_succeed_is_not_started(new_world: NewWorld) -> None:
+    world = new_world(training={"min_rows": 20})
+    world.at(date(2013, 1, 20))
+    assert consider(world.platform, world.model)[1].cannot_judge == ()
+    lake = world.platform.lake
+    for path in lake.partitions("labels", world.model.label.model).values():
+        lake.write(pd.read_parquet(path).assign(**{world.model.label.column: 1}), path)
+    decision, evidence, _ = consider(world.platform, world.model)
+    assert decision.action == "cannot_judge"
+    assert "labels are 1, one class only. Widen training.window" in evidence.cannot_judge[0]
 
 
 def test_the_clock_moves_no_evidence(reading: World) -> None:

@@ -75,12 +75,23 @@ def test_an_injected_drift_shows_in_share_and_psi(platform: Platform) -> None:
 
 
 def test_a_part_that_cannot_be_read_hides_no_other(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
-    platform.ledger.file(MODEL).write_text("{\n{}\n")
-    found = exposed(Collector(platform, parts=without_registry()))
+    def broken(platform: Platform) -> list[metric_values.Sample]:
+        raise ValueError("Restore it from a backup")
+
+    found = exposed(Collector(platform, parts={**without_registry(), "record": broken}))
     assert found["mlops_collector_up", ("record",)] == 0
     assert found["mlops_collector_up", ("reports",)] == 1
     assert ("mlops_model_paused", (MODEL,)) not in found
-    assert "Restore the file from a backup" in caplog.text
+    assert "Restore it from a backup" in caplog.text
+
+
+def test_a_record_that_cannot_be_read_hides_no_other(platform: Platform) -> None:
+    platform.ledger.file(MODEL).write_text("[1]\n")
+    found = exposed(Collector(platform, parts=without_registry()))
+    assert found["mlops_collector_up", ("record",)] == 1
+    told = {labels[0]: value for (name, labels), value in found.items() if name == "mlops_record_readable"}
+    assert told == {name: float(name != MODEL) for name in platform.models()}
+    assert ("mlops_model_paused", (MODEL,)) not in found
 
 
 def test_many_scrapes_are_one_reading(platform: Platform) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.resources.chain import DamagedRecord
 from mlops_assets.resources.ledger import Ledger
 from mlops_assets.resources.record import Record
 
@@ -51,8 +53,8 @@ def test_an_edited_line_stops_every_decision_with_its_number(ledger: Ledger) -> 
     ledger.file("m").write_text(ledger.file("m").read_text().replace('"id": "e1"', '"id": e1'))
     with pytest.raises(ValueError, match=r"m.jsonl, line 1: not a whole entry. Restore the file from a backup"):
         ledger.entries("m")
-    with pytest.raises(ValueError, match="line 1"):
-        ledger.append("m", entry(3))
+    assert ledger.append("m", entry(3)), "what a person says about it goes on record"
+    assert (ledger.verify("m").fault, ledger.verify("m").line) == ("unreadable", 1)
 
 
 def test_text_in_any_language_comes_back(ledger: Ledger) -> None:
@@ -110,7 +112,7 @@ def canonical(values: dict[str, object]) -> bytes:
 
 
 def test_each_entry_carries_its_hash_and_that_of_the_one_before(ledger: Ledger) -> None:
-    before = "0" * 64
+    before = hashlib.sha256(b"record of m").hexdigest()
     for line in written(ledger, 3):
         values = json.loads(line)
         own = values.pop("hash")
@@ -214,10 +216,14 @@ def test_a_missing_end_stays_found_when_the_record_goes_on(ledger: Ledger) -> No
 def test_a_head_that_cannot_be_read_says_what_to_do(ledger: Ledger) -> None:
     written(ledger, 1)
     ledger.record.head_file("m").write_text("one")
-    for act in (lambda: ledger.verify("m"), lambda: ledger.append("m", entry(2))):
-        with pytest.raises(ValueError, match=r"m.head cannot be read .* Restore it from a backup, or delete it"):
-            act()
-    assert len(ledger.entries("m")) == 1
+    assert ledger.append("m", entry(2))
+    found = ledger.verify("m")
+    assert (found.whole, found.fault) == (False, "unreadable")
+    assert re.search(r"m.head cannot be read .* Restore it from a backup, or delete it", found.told)
+    assert len(ledger.entries("m")) == 2
+    ledger.record.head_file("m").unlink()
+    assert ledger.append("m", entry(3))
+    assert ledger.verify("m").whole
 
 
 def test_a_kill_at_any_byte_of_a_write_leaves_the_chain_whole(ledger: Ledger) -> None:
@@ -306,3 +312,94 @@ def test_the_same_version_promoted_again_reigns_on(ledger: Ledger) -> None:
     ledger.record.note("m", "promotion", at=day(5), version=1, decision="d2", reason="again")
     (reign,) = ledger.record.reigns("m")
     assert (reign.since, reign.until, reign.decision) == (day(2), None, "d1")
+
+
+# --- damage ------------------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "deep": b'{"id": "x", "kind": "a", "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "half of a pair": b'{"id": "x", "kind": "a", "reason": "\\ud800"}',
+    "a list": b"[1]",
+    "no object": b"null",
+    "a number that nobody reads": b"9" * 10_000,
+    "not UTF-8": b'{"id": "\xff\xfe"}',
+    "zeros": b"\x00" * 64,
+    "nothing in it": b"{}",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_damage_is_named_at_its_line_and_takes_a_word(ledger: Ledger, damage: str, place: int) -> None:
+    lines = [line.encode() for line in written(ledger, 3)]
+    ledger.file("m").write_bytes(b"".join([*lines[:place], DAMAGE[damage] + b"\n", *lines[place:]]))
+    ledger.append("other", entry(1))
+    found = ledger.verify("m")
+    assert (found.whole, found.line) == (False, place + 1)
+    for read in (ledger.record.entries, ledger.record.paused, ledger.record.reigns):
+        with pytest.raises(DamagedRecord, match=rf"m\.jsonl, line {place + 1}: not a whole entry.*from a backup"):
+            read("m")
+    ledger.record.note("m", "pause", reason="the disk", by="me")
+    assert b'"the disk"' in ledger.file("m").read_bytes()
+    assert ledger.verify("m").line == place + 1, "the damage stays found"
+    assert ledger.verify("other").whole
+    rewrite(ledger, [line.decode() for line in lines])
+    assert ledger.record.paused("m") is None
+    assert ledger.verify("m").whole
+
+
+def test_a_record_that_is_no_file_is_a_sentence(ledger: Ledger) -> None:
+    written(ledger, 1)
+    ledger.file("m").unlink()
+    ledger.file("m").mkdir()
+    assert "m.jsonl cannot be read" in ledger.verify("m").told
+    with pytest.raises(DamagedRecord, match="cannot be read"):
+        ledger.entries("m")
+
+
+def test_half_of_a_surrogate_pair_never_comes_on_record(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        ledger.append("m", entry(1, reason="\ud800"))
+    assert ledger.verify("m").entries == 0
+
+
+def test_a_last_line_without_its_line_break_is_kept_where_the_head_proves_it(ledger: Ledger) -> None:
+    lines = written(ledger, 3)
+    ledger.file("m").write_text("".join(lines).rstrip("\n"))
+    assert [e["id"] for e in ledger.entries("m")] == ["e1", "e2", "e3"]
+    assert ledger.verify("m").entries == 3
+    ledger.append("m", entry(4))
+    assert ledger.file("m").read_text().startswith("".join(lines))
+    assert (ledger.verify("m").whole, ledger.verify("m").entries) == (True, 4)
+    # Whole, yet not on record as far as anyone can prove: the head names the entry before.
+    head = ledger.record.head_file("m").read_bytes()
+    five = written(ledger, 1, first=5)
+    ledger.file("m").write_text("".join(five).rstrip("\n"))
+    ledger.record.head_file("m").write_bytes(head)
+    assert ledger.verify("m").entries == 4
+
+
+def test_the_record_of_another_model_is_not_whole_under_this_name(ledger: Ledger) -> None:
+    for names in (("m", "n"), ("noted", "other")):
+        if names[0] == "m":
+            written(ledger, 3)
+        else:
+            ledger.record.note("noted", "pause", reason="x", by="y")
+        for of in (ledger.record.file, ledger.record.head_file):
+            of(names[1]).write_bytes(of(names[0]).read_bytes())
+        assert ledger.verify(names[0]).whole
+        assert not ledger.verify(names[1]).whole
+    assert (ledger.verify("other").fault, ledger.verify("other").line) == ("foreign", 1)
+
+
+def test_a_record_that_began_before_it_held_the_name_is_whole(ledger: Ledger) -> None:
+    before, lines = "0" * 64, []
+    for number in (1, 2):
+        values = {**entry(number), "previous_hash": before}
+        before = hashlib.sha256(canonical(values)).hexdigest()
+        lines.append(json.dumps({**values, "hash": before}) + "\n")
+    ledger.folder.mkdir(parents=True)
+    rewrite(ledger, lines)
+    assert (ledger.verify("m").whole, ledger.verify("m").entries) == (True, 2)
+    ledger.append("m", entry(3))
+    assert ledger.verify("m").told == "3 entries, whole"

@@ -200,6 +200,7 @@ def test_a_refit_unlike_its_judged_twin_gives_way_to_the_judged_model(early: Wor
     rows = data.load(version.tags["refit_set"], world.platform.now(world.model)).frame
     half = pd.Timestamp(world.platform.record(world.model.name, "training_set")["gate_end"]) - pd.Timedelta(days=7)
     assert half - pd.Timedelta(days=1) < rows["event_timestamp"].max() < half
+    assert pd.Timestamp(version.tags["last_event"]) == rows["event_timestamp"].max()
     again = fit(Model.from_bytes(challenger_file(world)).recipe, rows, rows["label"].to_numpy())
     assert again.sha256 == judged.shipped_sha256
 

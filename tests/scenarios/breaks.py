@@ -46,6 +46,7 @@ class BreakWorld:
         turned: how far the relation has turned round at a time.
         intercept: of a binary label's log-odds.
         growth: of a regression's label: its factor at the end of the last window.
+        absent: in windows, from when to when the last of three classes does not occur.
         delay: when a label is known, after its event.
     """
 
@@ -55,6 +56,7 @@ class BreakWorld:
     turned: Share = lambda time, segment: np.zeros(len(time))
     intercept: float = 0.0
     growth: float = 1.0
+    absent: tuple[float, float] = (0.0, 0.0)
     delay: timedelta = timedelta(hours=2)
 
     @property
@@ -90,12 +92,22 @@ class BreakWorld:
         return Rows(x, labels, times, times + self.delay, days)
 
     def learner(self, x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Ridge, or logistic regression of two or three classes."""
+        """Ridge, or logistic regression of the classes up to the highest that occurs."""
         if self.task == "regression":
             return ridge(x, y)
-        if len(np.unique(y)) < (2 if self.task == "binary" else CLASSES):
-            raise CannotTrain("a class has no rows")
-        return logistic(x, y, 2 if self.task == "binary" else CLASSES)
+        codes, place = np.unique(y, return_inverse=True)
+        if len(codes) < 2:
+            raise CannotTrain("all labels are of one class", "Wait for another.")
+        model = logistic(x, place, len(codes))
+        if self.task == "binary":
+            return model
+
+        def known(values: np.ndarray) -> np.ndarray:
+            said, chances = model(values), np.zeros((len(values), int(codes[-1]) + 1))
+            chances[:, codes.astype(int)] = said if said.ndim == 2 else np.column_stack([1.0 - said, said])
+            return chances
+
+        return known
 
     def loss(self, model: Callable[[np.ndarray], np.ndarray], window: int) -> float:
         """What a model truly loses in a window, on fresh rows."""
@@ -105,6 +117,7 @@ class BreakWorld:
             return float(np.sqrt(np.mean((said - expected) ** 2 + scale**2 * (1.0 + DAY_EFFECT**2))))
         if said.ndim == 1:
             said = np.column_stack([1.0 - said, said])
+        said = np.pad(said, ((0, 0), (0, expected.shape[1] - said.shape[1])))
         return float(-np.mean((expected * np.log(np.clip(said, 1e-15, 1.0))).sum(axis=1)))
 
     @cached_property
@@ -128,7 +141,9 @@ class BreakWorld:
         x = np.column_stack([own, segment, own * segment[:, None]])
         if self.task == "regression":
             return x, self._scale(time) * sums[:, 0]
-        return x, softmax(sums if self.task == "multiclass" else np.column_stack([np.zeros(len(x)), sums]))
+        chances = softmax(sums if self.task == "multiclass" else np.column_stack([np.zeros(len(x)), sums]))
+        chances[(time >= self.absent[0]) & (time < self.absent[1]), -1] = 0.0
+        return x, chances / chances.sum(axis=1, keepdims=True)
 
 
 def _remembering(rng: np.random.Generator, days: int, columns: int) -> np.ndarray:
@@ -155,6 +170,8 @@ BREAKS: dict[str, tuple[Share, dict[str, object]]] = {
     "there and back": (_after(CHANGE, CHANGE + 3), {}),
     "steady growth": (_after(np.inf), {"growth": 8.0}),
     "rare positives": (_after(CHANGE), {"intercept": -6.0}),
+    "a new class": (_after(np.inf), {"absent": (0.0, CHANGE)}),
+    "a class that vanishes": (_after(np.inf), {"absent": (CHANGE, np.inf)}),
     "nothing changes": (_after(np.inf), {}),
     "one-window shock": (_after(CHANGE, CHANGE + 1), {}),
 }
@@ -166,7 +183,7 @@ def break_world(name: str, *, task: str, labels: int, seed: int, delay: timedelt
 
     Args:
         name: one of `BREAKS`.
-        task: steady growth is a regression's, rare positives are binary.
+        task: steady growth is a regression's, rare positives are binary, classes come and go among three.
         labels: of a window.
         seed: of everything.
         delay: of the labels.

@@ -19,6 +19,7 @@ from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
 from mlops_assets.serving.app import build, check_keys
+from mlops_assets.serving.http import OURS
 from mlops_assets.serving.keys import Keys, new_key
 from mlops_assets.serving.limits import Limits, Rates
 from tests.real_slice import copy_home, working_in
@@ -51,6 +52,14 @@ def guarded(shared: Home) -> Iterator[Client]:
     with TestClient(
         build(Platform.of(shared), keys=keys, limits=Limits(rate=10)), raise_server_exceptions=False
     ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def keyed(shared: Home) -> Iterator[Client]:
+    """With keys a service may be called by any name; nothing is slowed down."""
+    keys = Keys.read({"MLOPS_API_KEYS": f"{LINE};{DRIFT_LINE}"})
+    with TestClient(build(Platform.of(shared), keys=keys, limits=Limits()), raise_server_exceptions=False) as made:
         yield made
 
 
@@ -121,6 +130,55 @@ def test_a_wrong_tensor_is_named(client: Client, change: dict[str, Any], place: 
     tensor = {"name": "feat_flight__distance_miles", "shape": [2], "datatype": "FP64", "data": [1.0, 2.0], **change}
     answer = client.post(f"/v2/models/{MODEL}/infer", json={"inputs": [tensor]})
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, place)
+
+
+# --- what only breaks a service --------------------------------------------------------------------------------
+
+DIGITS = ("9" * 5_000, "0" * 5_000 + "9" * 5_000, "1e5", "-1", "0x10", "\xb2", "1_000", "")
+
+
+@pytest.mark.parametrize("length", DIGITS)
+@pytest.mark.parametrize("path", [f"/predict/{MODEL}", f"/v2/models/{MODEL}/infer", "/drift/references/x", "/nothing"])
+def test_a_length_that_is_none_is_the_callers_error(client: Client, length: str, path: str) -> None:
+    answer = client.post(path, content=b"{}", headers=[(b"content-length", length.encode("latin-1"))])
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["error"] != OURS
+
+
+@pytest.mark.parametrize("length", [*DIGITS, "0" * 5_000, "3", "1"])
+@pytest.mark.parametrize("name", ["Inference-Header-Content-Length", "inference-header-content-length"])
+def test_a_length_of_json_that_is_none_is_the_callers_error(client: Client, length: str, name: str) -> None:
+    headers = [(name.encode(), length.encode("latin-1")), (b"content-type", b"application/octet-stream")]
+    answer = client.post(f"/v2/models/{MODEL}/infer", content=b"{}", headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["error"] != OURS
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 90_000, b'{"rows": ' * 10_000, b"[" * 50_000 + b"]" * 50_000, b"9" * 10_000, b"\xff"]
+)
+@pytest.mark.parametrize("path", [f"/predict/{MODEL}", f"/v2/models/{MODEL}/infer", "/drift/references/x"])
+def test_json_nested_without_end_is_the_callers_error(client: Client, text: bytes, path: str) -> None:
+    kind = {"Content-Type": "application/json"}
+    assert client.post(path, content=text, headers=kind).status_code in (400, 404, 405, 422)
+    kind = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
+    assert client.post(f"/v2/models/{MODEL}/infer", content=text, headers=kind).status_code in (400, 422)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/", "/v2/models/", f"/v2/models/{MODEL}/", f"/v2/models/{MODEL}/ready/", "/models/", "/livez/",
+        "//evil.example/v2", "/v2//evil.example", f"/predict/{MODEL}/", "/drift/references/x/",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_answer_repeats_a_foreign_host(keyed: Client, path: str, method: str) -> None:
+    headers = {**bearer(KEY), "Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    answer = keyed.request(method, path, headers=headers, follow_redirects=False)
+    assert not 300 <= answer.status_code < 400
+    assert answer.status_code not in (429, 500)
+    assert "evil.example" not in str(answer.headers) + answer.text
 
 
 # --- strict bodies -----------------------------------------------------------------------------------------
