@@ -105,8 +105,8 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
             place = table.place(f"trim({quoted(name)}) = $text", {"text": text})
             said = hint(text)
             raise NoTime(
-                f"{name} is {shown(text)!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove that "
-                "row, or name another column with --time. Nothing was written."
+                f"{name} is {shown(text)!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove "
+                "that row, or name another column with --time. Nothing was written."
             )
     if asked:
         example = table.facts[asked].low
