@@ -25,27 +25,27 @@ SAMPLE = 5
 
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
     """The failure of a column some of whose cells can't be cast; rows are counted from 1, without a header."""
-    shown, places = raw[bad].head(SAMPLE), np.flatnonzero(bad)
+    cells, places = raw[bad].head(SAMPLE), np.flatnonzero(bad)
     where = ", ".join(f"{place + 1:,}" for place in places[:SAMPLE]) + (", ..." if len(places) > SAMPLE else "")
     sample = sample_of(raw[bad])
     known = "" if column.format is None else f", written as {column.format}"
     sentence = (
         f"{_rows(bad)} of {name} (row{'s' if len(places) > 1 else ''} {where}) can't be read as {column.type}{known} "
-        f"({_told(sample)}): {_remedy(column, shown)}."
+        f"({_told(sample)}): {_remedy(column, cells)}."
     )
     return Failure("type", name, int(bad.sum()), sample, sentence)
 
 
-def _remedy(column: Column, shown: pd.Series) -> str:
+def _remedy(column: Column, cells: pd.Series) -> str:
     """What to do about cells that are of another type, or would lose digits in this one."""
-    whole = [whole for value in shown if (whole := whole_of(value)) is not None]
+    whole = [whole for value in cells if (whole := whole_of(value)) is not None]
     if column.type == "integer" and whole:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"
     if column.type == "number" and whole:
         return "a float would lose their last digits, so declare `type: integer` or `type: string`"
-    if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in shown):
+    if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in cells):
         return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
-    why = next(filter(None, (hint_of(column, value) for value in shown)), "")
+    why = next(filter(None, (hint_of(column, value) for value in cells)), "")
     return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
 
 

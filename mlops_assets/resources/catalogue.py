@@ -27,7 +27,7 @@ from mlops_assets.core.dbt_meta import parse_manifest
 from mlops_assets.resources.atomic import write_text
 
 CATALOGUE_FILE = "feature_catalogue.json"
-_STAMP = "made_from_manifest_of_ns, fifth form"
+_STAMP = "made_from_manifest_of_ns, sixth form"
 _PARSE_LOCK = ".parse.lock"
 _GENERATED = {"target", "logs", "dbt_packages"}
 

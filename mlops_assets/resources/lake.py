@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import duckdb
@@ -20,11 +21,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.exact import to_integers
 from mlops_assets.core.sql import quoted
 from mlops_assets.resources import parquet
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.parquet import FINGERPRINT
+
+_PLACE = "the place of a row"
 
 
 class Lake(dg.ConfigurableResource):
@@ -130,11 +134,12 @@ class Lake(dg.ConfigurableResource):
 
         def read(paths: Sequence[Path]) -> pd.DataFrame:
             with self.connect() as connection:
-                return connection.execute(
+                found = connection.execute(
                     f"select {selected} from read_parquet($files, hive_partitioning = true, "
                     f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
                     {"files": [str(path) for path in paths], **(parameters or {})},
-                ).df()
+                )
+                return _frame(connection, found)
 
         return parquet.read_steady(files, read)
 
@@ -159,6 +164,25 @@ def content_hash(frame: pd.DataFrame) -> str:
     for column in frame.columns:
         digest.update(pd.util.hash_pandas_object(frame[column], index=False).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, found: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """What a query found, as DuckDB makes frames, but integers of more than 64 bits and decimals without places.
+
+    Of those it makes floats; here they are nullable integers, or as they are where 64 bits do not hold them.
+    """
+    kinds = {str(name): str(kind) for name, kind, *_ in found.description or ()}
+    whole = [name for name, kind in kinds.items() if kind == "HUGEINT" or re.fullmatch(r"DECIMAL\(\d+, ?0\)", kind)]
+    if not whole:
+        return found.df()
+    table = cast(pa.Table, found.to_arrow_table())
+    numbered = table.drop_columns(whole).append_column(_PLACE, pa.array(range(table.num_rows), pa.int64()))
+    frame = connection.from_arrow(numbered).df().sort_values(_PLACE, ignore_index=True)
+    for name in whole:
+        decimals = table.column(name).to_pandas()
+        integers = to_integers(decimals)
+        frame[name] = decimals if (integers.isna() & decimals.notna()).any() else integers
+    return frame[table.column_names]
 
 
 def file_hash(path: Path) -> str:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -34,6 +36,31 @@ def test_a_partition_is_replaced_whole_or_not_at_all(lake: Lake, monkeypatch: py
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["data.parquet"]
     assert Lake.fingerprint(path) == "abc"
+
+
+def test_decimals_without_places_are_integers_and_not_floats(lake: Lake) -> None:
+    """As a dbt model writes keys that are sums or casts: beside times, gaps and decimals that are measures."""
+    ids = [1_460_323_737_035_677_698 + n if n % 3 else None for n in range(5_000)]
+    large = [10**30 + n for n in range(5_000)]
+    table = pa.table(
+        {
+            "at": pa.array(range(5_000), pa.timestamp("us", tz="UTC")),
+            "day": pa.array(range(5_000), pa.date32()),
+            "id": pa.array([None if v is None else Decimal(v) for v in ids], pa.decimal128(38, 0)),
+            "serial": pa.array([Decimal(v) for v in large], pa.decimal128(38, 0)),
+            "price": pa.array([Decimal(n).scaleb(-2) for n in range(5_000)], pa.decimal128(12, 2)),
+        }
+    )
+    path = lake.file("features", "f", partition=DAY)
+    lake.write(table, path)
+    frame = lake.read("features", "f", order_by=["at"])
+    assert list(frame) == table.column_names
+    assert [str(frame[name].dtype) for name in ("at", "id", "price")] == ["datetime64[us, UTC]", "Int64", "float64"]
+    assert [None if pd.isna(v) else v for v in frame["id"]] == ids
+    assert [int(v) for v in frame["serial"]] == large
+    assert frame["price"].tolist() == [n / 100 for n in range(5_000)]
+    assert frame["at"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(lake.read("features", "f", order_by=["at"], columns=["id"]), frame[["id"]])
 
 
 def test_timestamps_are_stored_in_utc_microseconds(lake: Lake) -> None:
