@@ -6,6 +6,7 @@ time (`times` refuses them), columns that give the label away (`doubts`).
 
 from __future__ import annotations
 
+from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_times import IN_WORDS, unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
@@ -33,8 +34,8 @@ def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
 def _unread(table: Table, time: TimeColumn) -> list[str]:
     """Columns of texts that are times or numbers but for a few."""
     return [
-        f"{name} is {text!r} in {_place(table, name, text)}, where most others are times or numbers: the column is "
-        f"taken as texts. Correct it, or say that it means missing: --missing {text!r}."
+        f"{name} is {shown(text)!r} in {_place(table, name, text)}, where most others are times or numbers: the column "
+        f"is taken as texts. Correct it, or say that it means missing: --missing {shown(text)!r}."
         for name, text in table.texts.unread.items()
         if name != time.name
     ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate, pairwise
 
+from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.text_times import DATE_ORDERS, IN_WORDS, TIME_FORMATS, TimeFormat, hint, unit_of
@@ -104,8 +105,8 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
             place = table.place(f"trim({quoted(name)}) = $text", {"text": text})
             said = hint(text)
             raise NoTime(
-                f"{name} is {text!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove that row, "
-                "or name another column with --time. Nothing was written."
+                f"{name} is {shown(text)!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove "
+                "that row, or name another column with --time. Nothing was written."
             )
     if asked:
         example = table.facts[asked].low

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.core.sql import quoted
 from mlops_assets.resources import parquet
@@ -122,7 +123,7 @@ def _told(source: SourceSettings, part: str, frame: pd.DataFrame, shared: Mappin
     rows[list(shared)] = True
     row, other = next(iter(shared.items()))
     keys = source.contract.unique
-    key = ", ".join(f"{name} {frame[name].iloc[row]}" for name in keys)
+    key = ", ".join(f"{name} {shown(str(frame[name].iloc[row]))}" for name in keys)
     others = sorted(set(shared.values()))
     days = f"{others[0]}" + (f" and {len(others) - 1:,} more" if len(others) > 1 else "")
     many = f"{len(shared):,} row{'' if len(shared) == 1 else 's'}"
