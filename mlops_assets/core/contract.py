@@ -46,6 +46,8 @@ class Column:
         unusual_share: share of rows (with a value) that may lie outside `usual`, 0.05 by default: an odd row is no
             fault, a partition in another unit is.
         known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
+        steady: whether a partition is held against those accepted before it, True by default: another unit, one
+            value throughout, another spelling, a clock that is off (`day_changes`).
     """
 
     type: Type
@@ -59,6 +61,7 @@ class Column:
     usual: tuple[float, float] | None = None
     unusual_share: float = 0.05
     known_at: str | None = None
+    steady: bool = True
 
     @classmethod
     def from_dict(cls, name: str, data: Mapping[str, Any] | str) -> Self:

@@ -74,15 +74,22 @@ class Lake(dg.ConfigurableResource):
         return list(found)
 
     def write(
-        self, frame: pd.DataFrame | pa.Table, path: Path, *, fingerprint: str = "", schema: pa.Schema | None = None
+        self,
+        frame: pd.DataFrame | pa.Table,
+        path: Path,
+        *,
+        fingerprint: str = "",
+        schema: pa.Schema | None = None,
+        notes: Mapping[bytes, bytes] | None = None,
     ) -> int:
         """Write one Parquet file, whole or not at all; returns the number of rows.
 
-        Timestamps are stored as UTC microseconds: DuckDB refuses to compare them with nanoseconds.
+        Timestamps are stored as UTC microseconds: DuckDB refuses to compare them with nanoseconds. `notes` are kept in
+        the file's footer beside the fingerprint.
         """
         if isinstance(frame, pd.DataFrame):
             frame = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        table = _microseconds(frame).replace_schema_metadata({FINGERPRINT: fingerprint.encode()})
+        table = _microseconds(frame).replace_schema_metadata({FINGERPRINT: fingerprint.encode(), **(notes or {})})
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         return table.num_rows
