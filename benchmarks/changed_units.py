@@ -17,8 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mlops_assets.core.day_changes import PAST, UNITS, Unit, changes
+from mlops_assets.core.day_changes import PAST, changes
 from mlops_assets.core.day_shape import Shape, column_shape
+from mlops_assets.core.day_units import UNITS, Unit
 
 FIRST = date(2013, 1, 1)
 Draw = Callable[[np.random.Generator, int, float], np.ndarray]

@@ -74,7 +74,7 @@ class Shape:
             return None
         tuples = ("quantiles", "nonzero", "hours", "styles")
         columns = {
-            name: ColumnShape(**{key: tuple(v) if key in tuples else v for key, v in {"n": 0, **column}.items()})
+            name: ColumnShape(**{"n": 0, **column, **{key: tuple(column[key]) for key in tuples if key in column}})
             for name, column in told["columns"].items()
         }
         return cls(columns)
@@ -99,13 +99,13 @@ def shape_of(contract: SourceContract, frame: pd.DataFrame) -> Shape:
             columns[name] = _text(values.astype(str))
         elif column.type == "timestamp" and event is not None:
             lag = (values - event[values.index]).dt.total_seconds() / 3600
-            columns[name] = replace(column_shape(lag.dropna().to_numpy(dtype=np.float64)), is_lag=True)
+            columns[name] = replace(column_shape(lag.dropna().astype(np.float64).to_numpy()), is_lag=True)
         elif column.type in ("number", "integer", "boolean") and name not in contract.unique:
             columns[name] = column_shape(values.to_numpy(dtype=np.float64))
     return Shape(columns)
 
 
-def column_shape(values: NDArray[np.float64]) -> ColumnShape:
+def column_shape(values: NDArray[Any]) -> ColumnShape:
     """The shape of numbers; those that are not finite are left out."""
     known = np.sort(values[np.isfinite(values)])
     if not known.size:
