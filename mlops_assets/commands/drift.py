@@ -51,7 +51,7 @@ def drift(
         bool,
         typer.Option(
             "--fail-on-drift",
-            help="Exit code 1 if there is drift, or nothing could be judged; 2 if a column is gone or changed its type.",
+            help="Exit code 1 if there is drift or nothing could be judged, 2 if a column is gone or of another type.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -139,7 +139,7 @@ def verdict_on(drift: FeatureDrift, found: FilesDrift) -> str:
     """One word on a feature."""
     if drift.feature in found.verdict.findings:
         return "drifted"
-    return "stable" if drift.why is None else "unjudged"
+    return "unjudged" if drift.feature in found.verdict.unjudged else "stable"
 
 
 def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: int | None) -> None:
@@ -175,7 +175,9 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
     if found.left_out:
         say(escape(_left_out(found)))
     if found.broken:
-        names = ", ".join(found.broken[:SHOWN]) + (f" and {len(found.broken) - SHOWN} more" if len(found.broken) > SHOWN else "")
+        names = ", ".join(found.broken[:SHOWN]) + (
+            f" and {len(found.broken) - SHOWN} more" if len(found.broken) > SHOWN else ""
+        )
         say(f"[bold red]Gone, or of another type:[/bold red] {escape(names)}. Mend the files, or say so with --ignore.")
 
 

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from mlops_assets.core.drift_grid import MIN_REFERENCE_ROWS, FeatureGrid, Kind, NumericGrid, Unjudged, require_rows
 from mlops_assets.core.drift_profile import INFINITE, MISSING, OVER, SQUARES, STRANGERS, SUM, UNDER, Profile, same_grid
 from mlops_assets.core.drift_statistics import (
+    CHANCE,
+    FEW_ROWS,
     chi_squared,
     divergence_error,
     jensen_shannon,
@@ -29,7 +31,10 @@ from mlops_assets.core.drift_statistics import (
     kl_term,
     ks_p_value,
     kullback_leibler,
+    new_by_chance,
     psi,
+    psi_by_chance,
+    psi_excess,
     psi_term,
 )
 from mlops_assets.core.judging import Array, CannotJudge
@@ -74,6 +79,11 @@ class FeatureDrift:
         infinite_share: share of current rows that are infinite.
         mean_change: difference of means in standard deviations of the reference.
         why: why the feature, or the rest of it, could not be judged; ends in the remedy.
+        psi_excess: of categories, their PSI less what it is without a change (`drift_statistics.psi_excess`); of
+            numbers, whose groups are ten, the PSI itself.
+        psi_chance: what that exceeds without a change in one feature of a thousand.
+        new_chance: the same of `new_share`.
+        missing_chance: the same of `missing_change`.
     """
 
     feature: str
@@ -99,6 +109,10 @@ class FeatureDrift:
     infinite_share: float | None = None
     mean_change: float | None = None
     why: str | None = None
+    psi_excess: float | None = None
+    psi_chance: float | None = None
+    new_chance: float | None = None
+    missing_chance: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -141,6 +155,7 @@ def _feature(name: str, grid: FeatureGrid, reference: Profile, current: Profile)
         n_ref,
         n_cur,
         missing_change=float(gone),
+        missing_chance=_missing_by_chance(old[MISSING] + old[INFINITE], reference.rows, current.rows),
         infinite_share=float(new[INFINITE] / current.rows) if kind == "numeric" else None,
     )
     if n_cur == 0:
@@ -174,6 +189,8 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
     apart = np.minimum(np.minimum(p, q), np.maximum(unseen[0] / ref.sum(), unseen[1] / cur.sum()))
     return {
         **_group_statistics(grouped, _slack(groups, targets, counts, unseen)),
+        "psi_excess": psi(*grouped),
+        "psi_chance": psi_by_chance(int(((grouped[0] + grouped[1]) > 0).sum()), int(ref.sum()), int(cur.sum())),
         "ks": ks,
         "ks_p": ks_p_value(ks, int(ref.sum()), int(cur.sum())),
         "ks_error": float(apart.max()),
@@ -187,12 +204,24 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
 def _category_statistics(ref: NDArray[np.int64], cur: NDArray[np.int64]) -> dict[str, Any]:
     chi2, chi2_p = chi_squared(ref, cur)
     exact = np.zeros(ref.size - 1)
+    excess, chance = psi_excess(ref, cur)
     return {
         **_group_statistics((ref, cur), (exact, exact)),
         "chi2": chi2,
         "chi2_p": chi2_p,
         "new_share": float(cur[-1] / cur.sum()),
+        "new_chance": new_by_chance(ref, int(cur.sum())),
+        "psi_excess": excess,
+        "psi_chance": chance,
     }
+
+
+def _missing_by_chance(missing: float, n: int, m: int) -> float:
+    """Rise of the missing share that m rows exceed in one feature of a thousand, where nothing has changed."""
+    from scipy.stats import binom
+
+    most = max(float(binom.isf(CHANCE, m, (missing + 1.0) / (n + 2.0))), FEW_ROWS)
+    return float(most / m - missing / n)
 
 
 def _group_statistics(counts: Counts, slack: Pair) -> dict[str, float]:
@@ -240,7 +269,7 @@ def _deciles(p: Array, atoms: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Arr
 
 
 def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Bins of values that a tenth of the rows share, where they hold most rows and the rest is more than a few values."""
+    """Bins of values that a tenth of the rows share, where they hold most rows and the rest is many values."""
     spikes = np.flatnonzero(atoms & (p[1:-1] >= 1.0 / PSI_BINS - 1e-9)) + 1
     others = np.count_nonzero(p) - spikes.size
     return spikes if p[spikes].sum() >= MOST and others >= 2 * PSI_BINS else spikes[:0]

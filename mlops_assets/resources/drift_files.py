@@ -159,7 +159,9 @@ def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
     """Whether a column of the reference is gone, or of another type: no drift, and worse."""
     if name not in old.kinds or name in new.left_out:
         return name in old.kinds
-    return name not in new.kinds or "empty" not in (old.kinds[name], new.kinds[name])
+    return name not in new.kinds or (
+        old.kinds[name] != new.kinds[name] and "empty" not in {old.kinds[name], new.kinds[name]}
+    )
 
 
 def _told(names: Mapping[str, object]) -> str:
