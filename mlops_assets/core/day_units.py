@@ -23,7 +23,7 @@ NEAR = 3.0
 """The same, between the day put right and the accepted days around it."""
 AMONG = 3
 """Accepted days that must be so near: half a storm is like one other storm, and still no usual day."""
-WARMEST = 60.0
+WARMEST = 100.0
 """Degrees Celsius, on either side of zero."""
 
 Array = NDArray[np.float64]
@@ -89,10 +89,7 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     if not among.size:
         return None
     recent = np.median(days[-MIN_PAST:], axis=0)[None]
-    order = np.argsort(apart := _distances(back[among], recent, width))
-    if is_signed and np.sum(apart <= apart[order[0]] + 2.0) > 1:
-        # Days so unlike each other that they fit several units are storms, not one of these.
-        return None
+    order = np.argsort(_distances(back[among], recent, width))
     # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
     named = ", or ".join(units[among[n]].told for n in order[:3])
     median, before = (f"{value:.6g}" for value in (_median(today), np.median([_median(one) for one in known])))
