@@ -48,7 +48,11 @@ def drift(
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help=f"All features, not the {SHOWN} worst.")] = False,
     fail_on_drift: Annotated[
-        bool, typer.Option("--fail-on-drift", help="Exit code 1 if there is drift, or nothing could be judged.")
+        bool,
+        typer.Option(
+            "--fail-on-drift",
+            help="Exit code 1 if there is drift or nothing could be judged, 2 if a column is gone or of another type.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +78,8 @@ def drift(
         _say(found, reference, current, kl=kl, shown=None if show_all else SHOWN)
         if html is not None:
             say(f"Page: {html}")
+    if fail_on_drift and found.broken:
+        raise typer.Exit(2)
     if fail_on_drift and not found.verdict.passed:
         raise typer.Exit(1)
 
@@ -122,6 +128,7 @@ def _plain(found: FilesDrift, reference: str, current: str, preset: str, policy:
             for d in found.drifts
         ],
         "left_out": dict(found.left_out),
+        "broken": list(found.broken),
     }
 
 
@@ -132,7 +139,7 @@ def verdict_on(drift: FeatureDrift, found: FilesDrift) -> str:
     """One word on a feature."""
     if drift.feature in found.verdict.findings:
         return "drifted"
-    return "stable" if drift.why is None else "unjudged"
+    return "unjudged" if drift.feature in found.verdict.unjudged else "stable"
 
 
 def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: int | None) -> None:
@@ -166,6 +173,11 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
     say(escape(f"{found.current.rows:,} rows of {current} against {found.reference.rows:,} of {reference}."))
     if found.left_out:
         say(escape(_left_out(found)))
+    if found.broken:
+        names = ", ".join(found.broken[:SHOWN]) + (
+            f" and {len(found.broken) - SHOWN} more" if len(found.broken) > SHOWN else ""
+        )
+        say(f"[bold red]Gone, or of another type:[/bold red] {escape(names)}. Mend the files, or say so with --ignore.")
 
 
 def _left_out(found: FilesDrift) -> str:

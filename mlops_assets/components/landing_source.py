@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.core.contract import ContractResult
+    from mlops_assets.resources.accepted_days import AcceptedDays
 
 CONTRACT_CHECK = "contract_holds"
 OUTSIDE_RETRY = dg.RetryPolicy(max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -156,6 +157,7 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
         OSError: disk or share failed; what was settled before stays, and the same call begins anew.
     """
     from mlops_assets.core.contract import arrow_schema
+    from mlops_assets.resources.accepted_days import AcceptedDays
 
     landed, taken, good = intake.landed_files(), intake.taken(), intake.good()
     outcome = Outcome()
@@ -170,9 +172,9 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
             outcome.without_file.append(partition)
         else:
             outcome.bad[partition] = [_missing(intake, partition)]
-    schema = arrow_schema(intake.source.rules)
+    schema, accepted = arrow_schema(intake.source.rules), AcceptedDays(intake)
     for batch in _batches({p: landed[p] for p in partitions if p in landed}):
-        verdicts = _judge(intake, batch, taken)
+        verdicts = _judge(accepted, batch, taken)
         intake.settle(verdicts, schema=schema)
         for verdict in verdicts:
             if verdict.reasons:
@@ -214,17 +216,18 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
         yield batch
 
 
-def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
-    """Verdicts on a batch. A person's release overrules the contract's findings on values."""
+def _judge(accepted: "AcceptedDays", batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
+    """Verdicts on a batch, oldest first. A person's release overrules the findings on values."""
     from mlops_assets.core.contract_check import check_frames
     from mlops_assets.core.windows import Window
     from mlops_assets.resources.repeated_keys import repeated_keys
     from mlops_assets.resources.unpacked import TooLarge
 
-    source, limit = intake.source, intake.lake.home.settings.limits.file_bytes
+    intake, source = accepted.intake, accepted.intake.source
+    limit = intake.lake.home.settings.limits.file_bytes
     verdicts: dict[str, Verdict] = {}
     frames: dict[str, tuple[Read, pd.DataFrame]] = {}
-    for partition, file in batch.items():
+    for partition, file in sorted(batch.items()):
         read = read_file(file) if file.size <= limit else unread_file(file)
         try:
             if read.content is None:
@@ -243,10 +246,14 @@ def _judge(intake: Intake, batch: Mapping[str, LandedFile], taken: Mapping[str, 
     for (partition, (read, raw)), result in zip(frames.items(), results, strict=True):
         entry = taken.get(partition)
         released = entry.reason if entry is not None and entry.status == "released" else ""
-        if result.ok or (released and not _is_shapeless(result)):
-            verdicts[partition] = Verdict(partition, read, (), result.frame, released)
+        failures = [*result.failures]
+        is_shapeless = _is_shapeless(result)
+        shape = "" if is_shapeless else accepted.look(partition, result, failures)
+        if not failures or (released and not is_shapeless):
+            accepted.accept(partition, shape)
+            verdicts[partition] = Verdict(partition, read, (), result.frame, released, shape)
         else:
-            reasons = tuple(failure.sentence for failure in result.failures)
+            reasons = tuple(failure.sentence for failure in failures)
             verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=result.bad_rows))
     good = {
         part: verdict.frame for part, verdict in verdicts.items() if verdict.frame is not None and not verdict.reasons

@@ -55,6 +55,8 @@ class Column:
         known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
         format: how texts are written (`text_times.TIME_FORMATS`, `text_numbers.NUMBER_FORMATS`), such as dmy or comma;
             None (default): ISO 8601, and plain numbers.
+        steady: whether a partition is held against those accepted before it, True by default: another unit, one
+            value throughout, another spelling, a clock that is off (`day_changes`).
     """
 
     type: Type
@@ -69,6 +71,7 @@ class Column:
     unusual_share: float = 0.05
     known_at: str | None = None
     format: TimeFormat | NumberFormat | None = None
+    steady: bool = True
 
     def __post_init__(self) -> None:
         """Hold the format against the type.

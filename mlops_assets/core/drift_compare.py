@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from mlops_assets.core.drift_grid import MIN_REFERENCE_ROWS, FeatureGrid, Kind, NumericGrid, Unjudged, require_rows
 from mlops_assets.core.drift_profile import INFINITE, MISSING, OVER, SQUARES, STRANGERS, SUM, UNDER, Profile, same_grid
 from mlops_assets.core.drift_statistics import (
+    CHANCE,
+    FEW_ROWS,
     chi_squared,
     divergence_error,
     jensen_shannon,
@@ -29,12 +31,19 @@ from mlops_assets.core.drift_statistics import (
     kl_term,
     ks_p_value,
     kullback_leibler,
+    new_by_chance,
     psi,
+    psi_by_chance,
+    psi_excess,
     psi_term,
 )
 from mlops_assets.core.judging import Array, CannotJudge
 
 PSI_BINS = 10
+MOST = 2 / 3
+"""Share of the rows in values that many share, from which the deciles would leave the rest three groups or fewer."""
+LEAST_GROUP = 0.01
+"""Share of the reference in a group beside a spike, at least."""
 
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Of the reference and of the current rows."""
@@ -70,6 +79,11 @@ class FeatureDrift:
         infinite_share: share of current rows that are infinite.
         mean_change: difference of means in standard deviations of the reference.
         why: why the feature, or the rest of it, could not be judged; ends in the remedy.
+        psi_excess: of categories, their PSI less what it is without a change (`drift_statistics.psi_excess`); of
+            numbers, whose groups are ten, the PSI itself.
+        psi_chance: what that exceeds without a change in one feature of a thousand.
+        new_chance: the same of `new_share`.
+        missing_chance: the same of `missing_change`.
     """
 
     feature: str
@@ -95,6 +109,10 @@ class FeatureDrift:
     infinite_share: float | None = None
     mean_change: float | None = None
     why: str | None = None
+    psi_excess: float | None = None
+    psi_chance: float | None = None
+    new_chance: float | None = None
+    missing_chance: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -137,6 +155,7 @@ def _feature(name: str, grid: FeatureGrid, reference: Profile, current: Profile)
         n_ref,
         n_cur,
         missing_change=float(gone),
+        missing_chance=_missing_by_chance(old[MISSING] + old[INFINITE], reference.rows, current.rows),
         infinite_share=float(new[INFINITE] / current.rows) if kind == "numeric" else None,
     )
     if n_cur == 0:
@@ -160,22 +179,24 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
     ref, cur = counts
     p, q = ref / ref.sum(), cur / cur.sum()
     ks = min(float(np.abs(np.cumsum(p) - np.cumsum(q)).max()), 1.0)
-    groups = _deciles(p)
+    groups, targets = _deciles(p, grid.atoms)
     grouped = np.add.reduceat(ref, groups), np.add.reduceat(cur, groups)
-    means, sd = _moments(grid, counts, extra)
+    change, sd = _moments(grid, counts, extra)
     unseen = _unseen(grid, counts, extra)
     distance, error = _wasserstein(grid, (p, q), counts, extra, unseen)
     # Inside a bin the distance exceeds that at its ends by what the side with fewer rows has there, at most; in
     # an atom's bin only rows with another value can be apart.
     apart = np.minimum(np.minimum(p, q), np.maximum(unseen[0] / ref.sum(), unseen[1] / cur.sum()))
     return {
-        **_group_statistics(grouped, _slack(groups, counts, unseen)),
+        **_group_statistics(grouped, _slack(groups, targets, counts, unseen)),
+        "psi_excess": psi(*grouped),
+        "psi_chance": psi_by_chance(int(((grouped[0] + grouped[1]) > 0).sum()), int(ref.sum()), int(cur.sum())),
         "ks": ks,
         "ks_p": ks_p_value(ks, int(ref.sum()), int(cur.sum())),
         "ks_error": float(apart.max()),
         "wasserstein": distance / sd if sd > 0 else (0.0 if distance == 0.0 else None),
         "wasserstein_error": error / sd if sd > 0 else None,
-        "mean_change": (means[1] - means[0]) / sd if sd > 0 else None,
+        "mean_change": change / sd if sd > 0 else None,
         "outside_share": float(q[0] + q[-1]),
     }
 
@@ -183,12 +204,24 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
 def _category_statistics(ref: NDArray[np.int64], cur: NDArray[np.int64]) -> dict[str, Any]:
     chi2, chi2_p = chi_squared(ref, cur)
     exact = np.zeros(ref.size - 1)
+    excess, chance = psi_excess(ref, cur)
     return {
         **_group_statistics((ref, cur), (exact, exact)),
         "chi2": chi2,
         "chi2_p": chi2_p,
         "new_share": float(cur[-1] / cur.sum()),
+        "new_chance": new_by_chance(ref, int(cur.sum())),
+        "psi_excess": excess,
+        "psi_chance": chance,
     }
+
+
+def _missing_by_chance(missing: float, n: int, m: int) -> float:
+    """Rise of the missing share that m rows exceed in one feature of a thousand, where nothing has changed."""
+    from scipy.stats import binom
+
+    most = max(float(binom.isf(CHANCE, m, (missing + 1.0) / (n + 2.0))), FEW_ROWS)
+    return float(most / m - missing / n)
 
 
 def _group_statistics(counts: Counts, slack: Pair) -> dict[str, float]:
@@ -202,21 +235,44 @@ def _group_statistics(counts: Counts, slack: Pair) -> dict[str, float]:
     }
 
 
-def _deciles(p: Array) -> NDArray[np.int64]:
-    """First bin of each of ten groups of equal reference mass.
+def _deciles(p: Array, atoms: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Array]:
+    """First bin of each group, and the share of the reference that should lie before it; NaN where that is no decile.
 
-    A group ends with the bin in which the reference reaches the decile, so a value that many rows share closes
-    its group. Values outside the range join the outer groups. A constant reference has one group only; then
-    below, equal and above are the groups.
+    Ten groups of equal reference mass; a value that many rows share closes its group. Where such values hold most of
+    the rows (`_spikes`), each is a group of its own, and the rest has its own deciles (fewer, where a tenth of the
+    rest is under `LEAST_GROUP` of all): beside nine tenths of zeros everything else would be one group, in which
+    nothing can be seen to move. Values outside the range join the outer groups. A constant reference has one group
+    only; then below, equal and above are the groups.
     """
-    ends = np.cumsum(p)
+    spikes = _spikes(p, atoms)
+    rest = p.copy()
+    rest[spikes] = 0.0
+    mass = float(rest.sum())
+    parts = min(PSI_BINS, max(1, int(mass / LEAST_GROUP + 1e-9)))
+    wanted = np.arange(1, parts) * mass / parts
     # A hair is taken off, so that a sum of 0.30000000000000004 still closes the third decile.
-    cuts = np.searchsorted(ends, np.arange(1, PSI_BINS) / PSI_BINS - 1e-9) + 1
-    inner = np.unique(cuts[(cuts > 0) & (ends[np.minimum(cuts, p.size) - 1] < 1.0 - 1e-9)])
+    cuts = np.searchsorted(np.cumsum(rest), wanted - 1e-9) + 1
+    before = np.concatenate([[0.0], np.cumsum(p)])
+    # Of all rows, those of the spikes before the cut are there too.
+    shares = wanted + np.array([p[spikes[spikes < cut]].sum() for cut in cuts])
+    targets = dict.fromkeys([*spikes.tolist(), *(spikes + 1).tolist()], np.nan)
+    for cut, share in zip(cuts.tolist(), shares.tolist(), strict=True):
+        # Of several deciles that end in one bin, the last: so it was laid.
+        targets[cut] = np.nan if cut in targets and np.isnan(targets[cut]) else share
+    inner = np.array(sorted(cut for cut in targets if 0 < cut < p.size and 1e-9 < before[cut] < 1.0 - 1e-9), dtype=int)
+    found = np.array([targets[cut] for cut in inner.tolist()])
     if inner.size == 0:
         filled = int(np.flatnonzero(p)[0])
         inner = np.array([i for i in (filled, filled + 1) if 0 < i < p.size], dtype=np.int64)
-    return np.concatenate([[0], inner]).astype(np.int64)
+        found = np.full(inner.size, np.nan)
+    return np.concatenate([[0], inner]).astype(np.int64), found
+
+
+def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bins of values that a tenth of the rows share, where they hold most rows and the rest is many values."""
+    spikes = np.flatnonzero(atoms & (p[1:-1] >= 1.0 / PSI_BINS - 1e-9)) + 1
+    others = np.count_nonzero(p) - spikes.size
+    return spikes if p[spikes].sum() >= MOST and others >= 2 * PSI_BINS else spikes[:0]
 
 
 def _unseen(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[Array, Array]:
@@ -230,28 +286,32 @@ def _unseen(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[Array, Arra
     return out[0], out[1]
 
 
-def _slack(groups: NDArray[np.int64], counts: Counts, unseen: Pair) -> Pair:
+def _slack(groups: NDArray[np.int64], targets: Array, counts: Counts, unseen: Pair) -> Pair:
     """Rows between the exact decile and the end of the bin that stands for it, by border between groups."""
     last, n = groups[1:] - 1, counts[0].sum()
     ends = np.cumsum(counts[0])[last]
-    decile = np.floor(ends / n * PSI_BINS + 1e-9) * n / PSI_BINS
+    inside = np.isfinite(targets)  # the borders of a constant or a spike are no deciles, and exact
+    decile = np.where(inside, targets, 0.0) * n
     # Where the decile can only be the atom's value or beyond it, no more than strangers lie beyond.
     anywhere = ends - counts[0][last] + unseen[0][last] >= decile
-    ref = np.where(anywhere, ends - decile, np.minimum(ends - decile, unseen[0][last]))
+    beyond = np.maximum(ends - decile, 0.0)
+    ref = np.where(anywhere, beyond, np.minimum(beyond, unseen[0][last]))
     cur = np.where(anywhere, counts[1][last], unseen[1][last])
-    inside = (decile > 0) & (decile < n)  # the borders of a constant are no deciles, and exact
     return np.where(inside, ref, 0.0), np.where(inside, cur, 0.0)
 
 
-def _moments(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[tuple[float, float], float]:
-    """Means of both sides and the reference's standard deviation, in the feature's unit."""
+def _moments(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[float, float]:
+    """Difference of the means and the reference's standard deviation, in the feature's unit.
+
+    From where the cells begin: two means near 2^53 would differ by what floats there can't say.
+    """
     unit = 1.0 / grid.scale if grid.scale > 0.0 else 1.0
     n_ref, n_cur = int(counts[0].sum()), int(counts[1].sum())
     ref, cur = float(extra[0][SUM]) / n_ref, float(extra[1][SUM]) / n_cur
     variance = max(float(extra[0][SQUARES]) / n_ref - ref**2, 0.0)
     # Rounding of the sums leaves a trace of variance on a constant.
     sd = math.sqrt(variance) * unit if bool((counts[0][1:-1] > 0).sum() > 1) else 0.0
-    return (grid.low + ref * unit, grid.low + cur * unit), sd
+    return (cur - ref) * unit, sd
 
 
 def _wasserstein(grid: NumericGrid, shares: Pair, counts: Counts, extra: Pair, unseen: Pair) -> tuple[float, float]:
@@ -270,4 +330,9 @@ def _wasserstein(grid: NumericGrid, shares: Pair, counts: Counts, extra: Pair, u
     order = np.argsort(x, kind="stable")
     distance = float(np.sum(np.abs(np.cumsum(w[order]))[:-1] * np.diff(x[order])))
     moved = unseen[0] / counts[0].sum() + unseen[1] / counts[1].sum()
-    return distance, float(np.sum(moved[1:-1] * np.diff(grid.edges)))
+    # A place is a float: two of them are each off by half of what floats tell apart there; so is the mean of a tail,
+    # whose sum is some 2 log2(n) roundings away from exact.
+    step = float(np.spacing(np.abs(x).max()))
+    tails = sum(share[end] for share in (p, q) for end in (0, -1)) * 2.0 * math.log2(2.0 + counts[0].sum())
+    rounding = step * (1.0 + tails) if distance > 0.0 else 0.0
+    return distance, float(np.sum(moved[1:-1] * np.diff(grid.edges))) + rounding

@@ -6,13 +6,17 @@ a verdict (`policy`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from mlops_assets.core.drift_compare import FeatureDrift
+from mlops_assets.core.drift_statistics import PSI_ROWS
 
 KL_LIMIT = 0.15
+CERTAIN = 1.5
+"""Times what chance makes of the PSI of few rows, and it is drift all the same: less than one in 100,000."""
 TOLD = 5
 """Features told one by one in a reason."""
 
@@ -77,7 +81,11 @@ class DriftPolicy:
 
 @dataclass(frozen=True)
 class DriftVerdict:
-    """`passed` is None if no feature could be judged; `share`: drifted among judged features."""
+    """`passed` is None if no feature could be judged; `share`: drifted among judged features.
+
+    Attributes:
+        unjudged: feature -> why nothing can be said of it.
+    """
 
     passed: bool | None
     drifted: tuple[str, ...]
@@ -85,6 +93,7 @@ class DriftVerdict:
     limit: float
     reason: str
     findings: Mapping[str, str]
+    unjudged: Mapping[str, str] = field(default_factory=dict)
 
 
 def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftVerdict:
@@ -99,13 +108,14 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
         the reason and count neither way, unless their missing share alone is over its limit.
     """
     findings = {d.feature: told for d in drifts if (told := _finding(d, policy))}
-    judged = [d for d in drifts if d.why is None or d.feature in findings]
-    unjudged = [d for d in drifts if d.why is not None and d.feature not in findings]
-    note = "".join(f" {d.feature} cannot be judged: {d.why}" for d in unjudged[:TOLD])
+    others = [d for d in drifts if d.feature not in findings]
+    unjudged = {d.feature: why for d in others if (why := d.why or _too_few(d, policy))}
+    judged = [d for d in drifts if d.feature not in unjudged]
+    note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:TOLD])
     if len(unjudged) > TOLD:
         note += f" Nor can {len(unjudged) - TOLD} others."
     if not judged:
-        return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings)
+        return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
     passed = share <= policy.max_share
     have = "has" if len(findings) == 1 else "have"
@@ -114,21 +124,64 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     names = sorted(findings, key=lambda n: -psi[n])
     told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")
     reason = f"{head}{': ' + told if told else ''}.{note}"
-    return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings)
+    return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
+
+
+def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
+    """Why the rows cannot tell a PSI at the limit from none; empty if they can, or PSI is not asked."""
+    if policy.psi is None:
+        return ""
+    if drift.psi_excess is None and drift.new_chance is not None:
+        return (
+            f"of {drift.n_current:,} rows against {drift.n_reference:,} each of its categories has under {PSI_ROWS:g}. "
+            "Group its values, or give more rows."
+        )
+    if drift.psi_chance is None or drift.psi_chance < policy.psi:
+        return ""
+    return (
+        f"with {drift.n_current:,} rows against {drift.n_reference:,} chance alone makes a PSI of "
+        f"{drift.psi_chance:.3g}, and the limit is {policy.psi:g}. Give more rows: {_enough(drift, policy.psi):,} on "
+        "either side."
+    )
+
+
+def _enough(drift: FeatureDrift, limit: float) -> int:
+    """Rows on either side with which chance stays below the limit: it shrinks as they grow."""
+    assert drift.psi_chance is not None
+    apart = 1.0 / drift.n_current + 1.0 / drift.n_reference
+    return math.ceil(2.0 * drift.psi_chance / apart / limit / 10.0) * 10 + 10
 
 
 def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
-    """Every limit that the feature breaks, as one sentence; empty if none."""
+    """Every limit that the feature breaks by more than chance, as one sentence; empty if none."""
+    # Of categories that are all rare the PSI is nothing but chance.
+    psi = drift.psi if drift.psi_chance is None and drift.new_chance is None else drift.psi_excess
+    chance = (drift.psi_chance or 0.0) * (CERTAIN if _too_few(drift, policy) else 1.0)
+    moved = psi is not None and psi >= chance
     above = (
-        ("PSI", drift.psi, policy.psi),
-        ("KL", drift.kl, policy.kl),
-        ("JS", drift.js, policy.js),
-        ("Wasserstein", drift.wasserstein, policy.wasserstein),
-        ("new categories", drift.new_share, policy.new_category_share),
-        ("missing share up by", drift.missing_change, policy.missing_change),
-        ("outside the range", drift.outside_share, policy.outside_share),
+        ("PSI", psi, policy.psi, moved),
+        ("KL", drift.kl, policy.kl, moved),
+        ("JS", drift.js, policy.js, moved),
+        ("Wasserstein", drift.wasserstein, policy.wasserstein, True),
+        ("new categories", drift.new_share, policy.new_category_share, _beyond(drift.new_share, drift.new_chance)),
+        (
+            "missing share up by",
+            drift.missing_change,
+            policy.missing_change,
+            _beyond(drift.missing_change, drift.missing_chance),
+        ),
+        ("outside the range", drift.outside_share, policy.outside_share, True),
     )
     below = (("KS p", drift.ks_p, policy.ks_p), ("chi-squared p", drift.chi2_p, policy.chi2_p))
-    told = [f"{name} {v:.3g} over {lim:g}" for name, v, lim in above if v is not None and lim is not None and v > lim]
+    told = [
+        f"{name} {value:.3g} over {limit:g}"
+        for name, value, limit, is_sure in above
+        if value is not None and limit is not None and value > limit and is_sure
+    ]
     told += [f"{name} {v:.2g} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim]
     return f"{drift.feature} {', '.join(told)}" if told else ""
+
+
+def _beyond(value: float | None, chance: float | None) -> bool:
+    """Whether it is more than chance makes; where that was not kept, it is."""
+    return value is not None and (chance is None or value > chance)

@@ -32,6 +32,8 @@ from mlops_assets.core.drift_grid import (
 from mlops_assets.core.judging import Array
 
 CHUNK = 65_536
+EXACT = 2.0**52
+"""Below it every integer is a float."""
 
 # Positions in a feature's `extra` array.
 MISSING, INFINITE, SUM, SQUARES, UNDER, OVER, STRANGERS = range(7)
@@ -182,7 +184,12 @@ def _count_by_cells(grid: NumericGrid, raw: np.ndarray) -> tuple[NDArray[np.int6
 
 def scaled(grid: NumericGrid, values: np.ndarray, buffer: Array) -> Array:
     """Values as cells from where those begin, in the buffer."""
-    part = np.subtract(values, grid.low, out=buffer[: values.size])
+    part = buffer[: values.size]
+    if values.dtype == np.int64 and EXACT <= abs(grid.low) < -float(np.iinfo(np.int64).min):
+        # Such integers are no floats: what is left after the subtraction is.
+        part[:] = values - np.int64(grid.low)
+    else:
+        np.subtract(values, grid.low, out=part)
     part *= grid.scale
     return part
 

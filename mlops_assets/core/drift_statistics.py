@@ -25,6 +25,12 @@ from mlops_assets.core.judging import Array
 
 EFFECTIVE_ROWS = 1_000
 EMPTY_SHARE = 0.0001
+CHI_ROWS, PSI_ROWS = 5.0, 20.0
+"""Rows that either side must expect of a category, for chi-squared (Cochran 1954) and for PSI."""
+FEW_ROWS = 4
+"""So many rows without a value, or with a new category, are no share yet."""
+CHANCE = 0.001
+"""Share of features without a change of which chance may make more than a limit."""
 
 Term = Callable[[Array, Array], Array]
 
@@ -142,10 +148,56 @@ def ks_p_value(distance: float, n: int, m: int, *, effective: int = EFFECTIVE_RO
     return float(kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
+def psi_by_chance(groups: int, n: int, m: int, *, level: float = CHANCE) -> float:
+    """The PSI that two samples of one distribution exceed with this probability.
+
+    Without a change PSI is close to (1/n + 1/m) times chi-squared with one degree less than there are groups
+    (Yurdakul 2018); its mean, that many degrees times (1/n + 1/m), is its bias at these sizes. Where a group has few
+    rows its logarithm makes more of them: by simulation at most twice the groups a row, and never over 20 %.
+    """
+    from scipy.special import chdtri
+
+    if groups < 2:
+        return 0.0
+    return float(chdtri(groups - 1, level)) * (1.0 / n + 1.0 / m) * (1.0 + min(0.2, 2.0 * groups / min(n, m)))
+
+
+def psi_excess(reference: Any, current: Any) -> tuple[float, float]:
+    """PSI of categories less its mean under no change, and what chance leaves of that at most (`psi_by_chance`).
+
+    NaN where all of them are rare, so that there is nothing to compare.
+
+    Over categories in which either side expects `PSI_ROWS`; the rare ones are one group, and what the reference does
+    not have (the last count) is rare: as a group of its own it would be empty on one side by construction.
+    """
+    table = _pooled(np.array([reference, current], dtype=np.float64), PSI_ROWS)
+    if table.shape[1] < 2:
+        return math.nan, math.nan
+    n, m = table.sum(axis=1)
+    bias = (table.shape[1] - 1) * (1.0 / n + 1.0 / m)
+    return psi(*table) - bias, psi_by_chance(table.shape[1], int(n), int(m)) - bias
+
+
+def new_by_chance(reference: Any, m: int, *, level: float = CHANCE) -> float:
+    """Share of unseen categories that m rows of the reference's own distribution exceed with about this probability.
+
+    The chance of an unseen category is the share of those seen once (Good 1953); its variance is his too.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import binom
+
+    counts = np.asarray(reference)
+    n = counts.sum()
+    once, twice = np.count_nonzero(counts == 1), np.count_nonzero(counts == 2)
+    rate = min(1.0, (once + float(-ndtri(level)) * math.sqrt(once + 2.0 * twice + 1.0)) / n)
+    return max(float(binom.isf(level, m, rate)), FEW_ROWS) / m
+
+
 def chi_squared(reference: Any, current: Any, *, effective: int = EFFECTIVE_ROWS) -> tuple[float | None, float | None]:
     """Chi-squared of homogeneity and its p-value, with at most `effective` rows a side.
 
-    Categories in which either side expects fewer than five are pooled (Cochran 1954).
+    Categories in which either side expects fewer than five are pooled (Cochran 1954), and with them what the
+    reference does not have, the last count.
 
     Returns:
         (None, None) if one category remains: there is nothing to compare.
@@ -153,20 +205,29 @@ def chi_squared(reference: Any, current: Any, *, effective: int = EFFECTIVE_ROWS
     from scipy.special import chdtrc
 
     table = np.array([reference, current], dtype=np.float64)
-    table = table[:, table.sum(axis=0) > 0]
     totals = table.sum(axis=1)
-    table *= (np.minimum(totals, effective) / totals)[:, None]
-    table = table[:, np.argsort(table.sum(axis=0), kind="stable")]
-    least = _expected(table).min(axis=0)
-    if least[0] < 5.0:
-        # The smallest categories together, as many as it takes to expect five.
-        k = min(max(int(np.sum(least < 5.0)), int(np.searchsorted(np.cumsum(least), 5.0)) + 1), least.size)
-        table = np.concatenate([table[:, :k].sum(axis=1, keepdims=True), table[:, k:]], axis=1)
+    table = _pooled(table * (np.minimum(totals, effective) / totals)[:, None], CHI_ROWS)
     if table.shape[1] < 2:
         return None, None
     expected = _expected(table)
     value = float(((table - expected) ** 2 / expected).sum())
     return value, float(chdtrc(table.shape[1] - 1, value))
+
+
+def _pooled(table: Array, enough: float) -> Array:
+    """The table with rare categories in one: those of which either side expects too few rows, and unseen ones."""
+    used = table.sum(axis=0) > 0
+    is_new = (np.arange(table.shape[1]) == table.shape[1] - 1) & (table[0] == 0.0)
+    table, is_new = table[:, used], is_new[used]
+    # The unseen first, then the smallest, as many as it takes to expect enough.
+    order = np.lexsort((table.sum(axis=0), ~is_new))
+    table, is_new = table[:, order], is_new[order]
+    least = _expected(table).min(axis=0)
+    if is_new[0] or least[0] < enough:
+        rare = int(np.sum((least < enough) | is_new))
+        k = min(max(rare, int(np.searchsorted(np.cumsum(least), enough)) + 1), least.size)
+        table = np.concatenate([table[:, :k].sum(axis=1, keepdims=True), table[:, k:]], axis=1)
+    return table
 
 
 def _expected(table: Array) -> Array:

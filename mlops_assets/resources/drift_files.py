@@ -42,6 +42,7 @@ class FilesDrift:
         drifts: statistics by feature, the worst first: drifted ones, then judged, then the rest, each by PSI.
         verdict: by the policy.
         left_out: column -> why it wasn't compared.
+        broken: those of them that the reference has and the current files lack, or have in another type.
     """
 
     reference: Profile
@@ -49,6 +50,7 @@ class FilesDrift:
     drifts: tuple[FeatureDrift, ...]
     verdict: DriftVerdict
     left_out: Mapping[str, str]
+    broken: tuple[str, ...] = ()
 
 
 def compare_files(
@@ -96,7 +98,8 @@ def compare_files(
     drifts = compare(before, after)
     verdict = drift_verdict(drifts, policy)
     drifts.sort(key=lambda d: (d.feature not in verdict.findings, d.why is not None, -(d.psi or 0.0), d.feature))
-    return FilesDrift(before, after, tuple(drifts), verdict, left_out)
+    broken = tuple(name for name in left_out if _is_broken(name, old, new))
+    return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken)
 
 
 def profile_files(
@@ -158,6 +161,15 @@ def _why_not(name: str, old: TableFiles, new: TableFiles) -> str:
         words = ("a number", "text") if old.kinds[name] == "numeric" else ("text", "a number")
         return f"{words[0]} in {old.name} and {words[1]} in {new.name}: give it one type"
     return "a time, or another type that has no distribution here" if "other" in both else ""
+
+
+def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
+    """Whether a column of the reference is gone, or of another type: no drift, and worse."""
+    if name not in old.kinds or name in new.left_out:
+        return name in old.kinds
+    return name not in new.kinds or (
+        old.kinds[name] != new.kinds[name] and "empty" not in {old.kinds[name], new.kinds[name]}
+    )
 
 
 def _told(names: Mapping[str, object]) -> str:

@@ -44,6 +44,8 @@ __all__ = [
     "unread_file",
 ]
 
+SHAPE = b"mlops.shape"
+"""Key in a partition's footer: its shape."""
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
 
@@ -93,6 +95,7 @@ class Verdict:
         reasons: why it is bad; none if it is good.
         frame: the rows: as they are stored if good, as they came, with `is_bad`, if bad; None if unreadable.
         released: the reason of the person who let it in.
+        shape: of a good one, what later partitions are held against (`core.day_shape`), as text.
     """
 
     partition: str
@@ -100,6 +103,7 @@ class Verdict:
     reasons: tuple[str, ...]
     frame: pd.DataFrame | None
     released: str = ""
+    shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,7 +239,8 @@ class Intake:
             offset = 0
             for verdict, frame in zip(good, frames, strict=True):
                 rows = table.slice(offset, len(frame))
-                self.lake.write(rows, self.raw_file(verdict.partition), fingerprint=verdict.read.sha256)
+                notes = {SHAPE: verdict.shape.encode()}
+                self.lake.write(rows, self.raw_file(verdict.partition), fingerprint=verdict.read.sha256, notes=notes)
                 self._drop_other_form(verdict.partition)
                 entries[verdict.partition] = _taken(verdict, status="good", rows=len(frame))
                 offset += len(frame)

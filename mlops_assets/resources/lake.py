@@ -85,16 +85,19 @@ class Lake(dg.ConfigurableResource):
         fingerprint: str = "",
         schema: pa.Schema | None = None,
         keep_types: bool = False,
+        notes: Mapping[bytes, bytes] | None = None,
     ) -> int:
         """Write one Parquet file, whole or not at all; returns the number of rows.
 
         Timestamps are stored as UTC microseconds: DuckDB refuses to compare them with nanoseconds. With `keep_types`
         pandas reads a frame's own types again: nullable integers, where it would make floats of those with gaps.
+        `notes` are kept in the file's footer beside the fingerprint.
         """
         if isinstance(frame, pd.DataFrame):
             frame = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         kept = {b"pandas": (frame.schema.metadata or {})[b"pandas"]} if keep_types else {}
-        table = _microseconds(frame).replace_schema_metadata({FINGERPRINT: fingerprint.encode(), **kept})
+        told = {FINGERPRINT: fingerprint.encode(), **kept, **(notes or {})}
+        table = _microseconds(frame).replace_schema_metadata(told)
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         return table.num_rows

@@ -305,3 +305,26 @@ def test_columns_that_do_not_match_are_refused(mlops: Mlops, files: Path) -> Non
 def test_no_home_is_made(mlops: Mlops, files: Path) -> None:
     mlops("drift", "old.parquet", "new.parquet")
     assert not (files / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "code"),
+    [
+        (lambda f: f.drop(columns="age"), (), 2),
+        (lambda f: f.assign(age=f.age.astype(str)), (), 2),
+        (lambda f: f.assign(at=1.0), (), 2),
+        (lambda f: f.assign(country=1), (), 2),
+        (lambda f: f.drop(columns="age"), ("--ignore", "age"), 0),
+        (lambda f: f.assign(more=1.0), (), 0),
+        (lambda f: f.assign(visits=f.visits.astype(float)), (), 0),
+    ],
+    ids=["gone", "text", "a time is a number", "a text is a number", "ignored", "one more", "another width"],
+)
+def test_a_column_that_is_gone_or_changed_fails(
+    mlops: Mlops, files: Path, change: Callable[[pd.DataFrame], pd.DataFrame], options: tuple[str, ...], code: int
+) -> None:
+    change(frame(seed=3)).to_parquet("changed.parquet")
+    assert mlops("drift", "old.parquet", "changed.parquet", *options).exit_code == 0
+    result = mlops("drift", "old.parquet", "changed.parquet", "--fail-on-drift", *options)
+    assert result.exit_code == code
+    assert ("Gone, or of another type:" in result.output) is (code == 2)

@@ -1,0 +1,123 @@
+"""How often a day in another unit is found and named, and how often an ordinary one is taken for such a day.
+
+`python benchmarks/changed_units.py [--years 3] [--days 20] [--rows 50] [--only PART ...]`: for each kind of day, years
+of ordinary days one after the other, each held against the accepted ones before it (`core.day_changes`); then single
+days in each unit. The second table has what is named on fewer than 95 % of them. Some two minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mlops_assets.core.day_changes import PAST, changes
+from mlops_assets.core.day_shape import Shape, column_shape
+from mlops_assets.core.day_units import UNITS, Unit
+
+FIRST = date(2013, 1, 1)
+Draw = Callable[[np.random.Generator, int, float], np.ndarray]
+KINDS: dict[str, tuple[Draw, float]] = {
+    # Values of n rows at a level (0 is usual), and how much a level of 1 means.
+    "normal": (lambda r, n, level: r.normal(50 + 10 * level, 10, n), 1.0),
+    "normal around zero": (lambda r, n, level: r.normal(level, 1, n), 1.0),
+    "celsius": (lambda r, n, level: r.normal(12 + 6 * level, 5, n).round(1), 1.0),
+    "lognormal": (lambda r, n, level: np.exp(r.normal(level, 1, n)) * 50, 1.0),
+    "heavy tail": (lambda r, n, level: np.exp(level) * 20 * r.pareto(1.5, n), 1.0),
+    "counts": (lambda r, n, level: r.poisson(3 * np.exp(level / 2), n).astype(float), 1.0),
+    "rare counts": (lambda r, n, level: r.poisson(0.3 * np.exp(level / 2), n).astype(float), 1.0),
+    "flag": (lambda r, n, level: (r.random(n) < 1 / (1 + np.exp(1 - level))).astype(float), 1.0),
+    "t3": (lambda r, n, level: level + r.standard_t(3, n), 1.0),
+    "share": (lambda r, n, level: r.beta(2 * np.exp(level), 5, n), 1.0),
+}
+LEVELS = {
+    # Standard deviation of a day's level, its memory, weekday effect, season effect.
+    "still": (0.0, 0.0, 0.0, 0.0),
+    "weekdays and season": (0.05, 0.0, 0.4, 0.5),
+    "days with memory": (0.15, 0.7, 0.2, 0.3),
+    "long memory": (0.3, 0.98, 0.0, 0.0),
+}
+
+
+def levels(days: int, name: str, rng: np.random.Generator) -> np.ndarray:
+    """The level of each day."""
+    sd, memory, weekday, season = LEVELS[name]
+    level = np.zeros(days)
+    for day in range(1, days):
+        level[day] = memory * level[day - 1] + sd * np.sqrt(1 - memory**2) * rng.normal()
+    at = np.arange(days)
+    return level - weekday * (at % 7 >= 5) + season * np.sin(2 * np.pi * at / 365)
+
+
+def world(kind: str, moves: str, days: int, rows: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """The values of each day; a day has half to one and a half times as many rows, never under 50."""
+    draw, weight = KINDS[kind]
+    for level in levels(days, moves, rng):
+        yield draw(rng, max(50, int(rows * rng.uniform(0.5, 1.5))), weight * level)
+
+
+def shape(values: np.ndarray) -> Shape:
+    """Of one day."""
+    return Shape({"x": column_shape(values)})
+
+
+def false_alarms(kind: str, moves: str, years: float, rows: int, rng: np.random.Generator) -> list[str]:
+    """What is said of ordinary days; a day that rang is not among the accepted ones."""
+    past: list[Shape] = []
+    said = []
+    for n, values in enumerate(world(kind, moves, int(365 * years), rows, rng)):
+        one = shape(values)
+        if found := changes(one, past, FIRST + timedelta(days=n)):
+            said.append(found[0].sentence)
+            continue
+        past = [*past[1 - PAST :], one]
+    return said
+
+
+def found(kind: str, moves: str, unit: Unit, tries: int, rows: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Share of days in another unit that are found, and that are named rightly."""
+    days = list(world(kind, moves, PAST + tries, rows, rng))
+    shapes = [shape(values) for values in days]
+    hits = right = 0
+    for n in range(PAST, PAST + tries):
+        said = changes(shape(days[n] * unit.factor + unit.offset), shapes[n - PAST : n], FIRST)
+        hits += bool(said)
+        right += bool(said) and unit.told in said[0].sentence
+    return hits / tries, right / tries
+
+
+def main() -> None:
+    """A table of false alarms, and one of what is found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--years", type=float, default=3.0)
+    parser.add_argument("--days", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rows", type=int, nargs="*", default=[50])
+    parser.add_argument("--only", nargs="*", help="parts of the units' names")
+    asked = parser.parse_args()
+    out = sys.stdout.write
+    rng = np.random.default_rng(asked.seed)
+    out("| ordinary days of | moves | rows | years | false alarms |\n| --- | --- | --- | --- | --- |\n")
+    for kind in KINDS:
+        for moves in LEVELS:
+            for rows in asked.rows:
+                said = false_alarms(kind, moves, asked.years, rows, rng)
+                out(f"| {kind} | {moves} | {rows} | {asked.years:g} | {len(said)} |\n")
+    out("\n| another unit | moves | rows | factor | found | named |\n| --- | --- | --- | --- | --- | --- |\n")
+    for kind in KINDS:
+        for moves in LEVELS:
+            for rows in asked.rows:
+                for unit in [one for one in UNITS if not asked.only or any(t in one.told for t in asked.only)]:
+                    hits, right = found(kind, moves, unit, asked.days, rows, rng)
+                    if right < 0.95:
+                        out(f"| {kind} | {moves} | {rows} | {unit.told} | {hits:.0%} | {right:.0%} |\n")
+
+
+if __name__ == "__main__":
+    main()
