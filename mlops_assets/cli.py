@@ -76,6 +76,7 @@ app = typer.Typer(
 
 @app.callback()
 def main(
+    context: typer.Context,
     home: Annotated[
         Path | None,
         typer.Option(
@@ -88,7 +89,8 @@ def main(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")] = False,
 ) -> None:
     """Choose the home; every child process and Dagster work in the same one."""
-    use_home(home)
+    source = context.get_parameter_source("home")
+    use_home(home, is_typed=source is not None and source.name == "COMMANDLINE")
 
 
 for topic in (

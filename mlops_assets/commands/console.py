@@ -8,9 +8,11 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,8 +42,13 @@ def example(*lines: str) -> str:
     return "[bold]Example[/bold]\n\n" + "\n\n".join(f"$ {line}" for line in lines)
 
 
-def use_home(path: Path | None) -> Home:
+_typed_home: ContextVar[str] = ContextVar("typed_home", default="")
+"""What stood behind `--home`; empty where the home came from the environment or is the default one."""
+
+
+def use_home(path: Path | None, *, is_typed: bool = False) -> Home:
     """Make a home the one of this process, of its children and of Dagster; without a path the default one."""
+    _typed_home.set(str(path) if is_typed and path else "")
     if path is not None:
         os.environ["MLOPS_HOME"] = str(path.expanduser().resolve())
     home = Home.from_environment()
@@ -49,6 +56,12 @@ def use_home(path: Path | None) -> Home:
     # MLflow tells of each migration of a new store on standard error; a command's output is its answer.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     return home
+
+
+def again(command: str) -> str:
+    """How to type another command of `mlops` so that it works in the same home: `--home` stays if it was typed."""
+    typed = _typed_home.get()
+    return f"mlops {f'--home {shlex.quote(typed)} ' if typed else ''}{command}"
 
 
 Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
@@ -118,6 +131,16 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object
     for row in cells:
         table.add_row(*row)
     Console().print(table)
+
+
+def say_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Lines of a name and what there is to say, set in and wrapped beside it; the text is as it is, not markup."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(min_width=8)
+    grid.add_column(overflow="fold")
+    for name, text in facts:
+        grid.add_row(f"  {escape(name)}", escape(text))
+    Console().print(grid)
 
 
 def say_entry(head: str, text: str) -> None:

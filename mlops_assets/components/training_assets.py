@@ -68,7 +68,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_training_set", specs=[spec], check_specs=[check], retry_policy=OUTSIDE_RETRY)
     @measured
-    def training_set(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def training_set(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         failing = failing_tests(context, upstream)
         yield dg.AssetCheckResult(
             check_name=UPSTREAM_CHECK,
@@ -154,7 +154,9 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec])
     @measured
-    def challenger(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+    def challenger(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
+    ) -> Iterator[Any]:
         from mlops_assets.core.figures import importance_figure, validation_figure
         from mlops_assets.resources.training_steps import train
 
@@ -259,7 +261,9 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
     @measured
-    def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+    def evaluation(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
+    ) -> Iterator[Any]:
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import judge
 
@@ -324,7 +328,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_champion", specs=[spec], retry_policy=OUTSIDE_RETRY)
     @measured
-    def champion(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def champion(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.components.retrain_time import time_to_retrain
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import conclude

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from mlops_assets.core.drift_compare import FeatureDrift
+if TYPE_CHECKING:
+    from mlops_assets.core.drift_compare import FeatureDrift
 
 KL_LIMIT = 0.15
 TOLD = 5

@@ -68,7 +68,11 @@ class Translator(DagsterDbtTranslator):
 )
 @measured
 def dbt_models(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, sources: Sources, platform: Platform
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    lake: dg.ResourceParam[Lake],
+    sources: dg.ResourceParam[Sources],
+    platform: dg.ResourceParam[Platform],
 ) -> Iterator[Any]:
     """Build the selected models over the days of this run; over everything where their code has changed."""
     good, catalogue = sources.good(), load_catalogue(DBT_PROJECT)

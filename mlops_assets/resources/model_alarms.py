@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from mlops_assets.core.failing import DOES
 from mlops_assets.core.incidents import Severity
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.class_steps import newest
-from mlops_assets.resources.evidence import OUTCOMES, window_checks
-from mlops_assets.resources.failing import failing_of
-from mlops_assets.resources.fallback import BEGAN, DOES, FAILING, OVER, goes_back_to
+from mlops_assets.resources.evidence import OUTCOMES
+from mlops_assets.resources.fallback import BEGAN, FAILING, OVER, goes_back_to
+from mlops_assets.resources.judged_windows import failing_of, window_checks
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.proposals import PROPOSED, proposal_of
 from mlops_assets.resources.registry import ModelVersion

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
-
-import duckdb
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, TypeVar
 
 from mlops_assets.resources.atomic import is_running
+
+if TYPE_CHECKING:
+    import duckdb
 
 Found = TypeVar("Found")
 
@@ -34,12 +34,16 @@ def file_of(table: Path, partition: date | str | None = None, name: str = "data"
 
 def fingerprint(path: Path) -> str:
     """What a file says it was made of; empty for one that says nothing."""
+    import pyarrow.parquet as pq
+
     return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
 
 
 @contextmanager
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB that speaks UTC."""
+    import duckdb
+
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_progress_bar = false")
@@ -57,6 +61,8 @@ def read_steady(files: Sequence[Path], read: Callable[[Sequence[Path]], Found]) 
         files: at least one, each in the folder of its partition.
         read: reads the paths that it is given, once or twice; the second time under other names in the same partitions.
     """
+    import duckdb
+
     before = [_state(file) for file in files]
     try:
         found = read(files)

@@ -196,6 +196,14 @@ def test_commands_on_the_record_load_nothing_heavy(tmp_path: Path) -> None:
     assert loaded_after(code, tmp_path, {"dagster", "pandas", "numpy", "duckdb", "pyarrow", *HEAVY}) == []
 
 
+def test_status_loads_nothing_that_takes_seconds(tmp_path: Path) -> None:
+    code = (
+        "from typer.testing import CliRunner\nfrom mlops_assets.cli import app\n"
+        "result = CliRunner().invoke(app, ['status'])\nassert result.exit_code == 0, result.output"
+    )
+    assert loaded_after(code, tmp_path, {"dagster", "pandas", "duckdb", *HEAVY}) == []
+
+
 @pytest.mark.slow
 def test_the_code_location_loads_nothing_heavy(tmp_path: Path) -> None:
     code = "from mlops_assets.definitions import defs\ndefs().get_repository_def()"
