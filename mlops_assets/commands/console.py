@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 import yaml
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -26,8 +27,8 @@ from rich.table import Table
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
-_NAME_WIDTH = 24
-"""Up to how many characters the first column of a table is kept whole."""
+_TEXT_WIDTH = 24
+"""The narrowest column in which a text of several words is read."""
 EXPECTED = (ValueError, FileNotFoundError, PermissionError)
 """Errors whose message ends in the remedy; so do all exceptions that this package defines."""
 
@@ -122,15 +123,29 @@ def say_json(value: Any) -> None:
 
 
 def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; cells are text as it is, not markup. Names in the first column are not broken where others can be."""
-    cells = [[escape("" if cell is None else str(cell)) for cell in row] for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold")
-    longest = max((len(row[0]) for row in cells), default=0)
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", min_width=min(longest, _NAME_WIDTH) if number == 0 else None)
+    """A table; cells are text as it is, not markup.
+
+    A column is as wide as its cells, but a text need not be wider than `_TEXT_WIDTH`. Where that does not fit the
+    screen, each row is told below its name instead: nobody reads a column of three letters.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    console = Console()
+    least = [
+        min(max(map(len, [heading, *(line for row in cells for line in row[number].split("\n"))])), _TEXT_WIDTH)
+        for number, heading in enumerate(columns)
+    ]
+    if cells and sum(least) + 2 * len(columns) > console.width:
+        console.print(f"[bold]{escape(title)}[/bold]")
+        for name, *rest in cells:
+            console.print(f"[bold]{escape(name)}[/bold]")
+            say_facts(zip(columns[1:], rest, strict=True))
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading, width in zip(columns, least, strict=True):
+        table.add_column(heading, overflow="fold", min_width=width)
     for row in cells:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def say_facts(facts: Iterable[tuple[str, str]]) -> None:

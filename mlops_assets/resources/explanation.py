@@ -73,8 +73,8 @@ def find_decision(record: Record, prefix: str) -> tuple[str, int]:
     exact = [one for one in found if one[2] == prefix] or found
     if not exact:
         raise ValueError(
-            f"There is no decision {prefix!r} in this home. `mlops decisions MODEL --json` shows their ids; the first "
-            "characters are enough."
+            f"There is no decision {prefix!r} in this home. `mlops record show MODEL --json` shows their ids; the "
+            "first characters are enough."
         )
     if len(exact) > 1:
         named = ", ".join(f"{identity} ({model})" for model, _, identity in exact[:5])

@@ -106,7 +106,7 @@ def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]
         "severity": "digest" if drift else hurry,
         "happened": f"{model}: {check.sentence}",
         "did": f"{did}: {' '.join(decision['reasons'])}"[:1000],
-        "do": f"Read `mlops decisions {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
+        "do": f"Read `mlops why {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
         "asset": (model, f"{check.kind}_report"),
     }
@@ -173,7 +173,7 @@ def _worse(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
         "severity": "notify",
         "happened": f"{model}: version {worse['version']} turned out worse than promised. {worse['reason']}",
         "did": "It put that on record; a kept version that is better takes over with the next look.",
-        "do": f"Compare the versions: `mlops explain {model}`, `mlops decisions {model}`.",
+        "do": f"Compare the versions: `mlops explain {model}`, `mlops record show {model}`.",
         "runbook": "worse-champion",
     }
 

@@ -177,8 +177,9 @@ def loaded_after(code: str, home: Path, names: set[str]) -> list[str]:
 
 def test_commands_on_the_record_load_nothing_heavy(tmp_path: Path) -> None:
     lines = (
-        "decisions --help",
-        "decisions flight_delay",
+        "record show --help",
+        "record show flight_delay",
+        "why flight_delay",
         "pause flight_delay --reason test",
         "resume flight_delay --reason test",
         "retrain flight_delay --reason test",

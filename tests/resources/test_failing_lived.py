@@ -99,7 +99,7 @@ def test_it_is_told_everywhere(world: World, mlops: Any) -> None:
     assert (status["sentence"], status["since"]) == (told, date(2013, 2, 25))
     shown = " ".join(mlops("status").output.split())
     assert f"{told} The champion goes on answering." in shown
-    record = " ".join(mlops("decisions", "flight_delay").output.split())
+    record = " ".join(mlops("record", "show", "flight_delay").output.split())
     assert f"failing of version 1: began {told} The champion goes on answering." in record
     gauge = [s.value for s in metric_values.reports(platform) if s.name == "model_worse_than_baseline"]
     assert gauge == [1]
