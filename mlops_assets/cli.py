@@ -158,6 +158,9 @@ app.add_typer(stream.app, name="stream")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(drill.app, name="drill")
 for heading, names in GROUPS.items():
-    for info in (*app.registered_commands, *app.registered_groups):
-        if str(info.name or getattr(info.callback, "__name__", "")).replace("_", "-") in names:
-            info.rich_help_panel = heading
+    for command in app.registered_commands:
+        if (command.name or str(getattr(command.callback, "__name__", "")).replace("_", "-")) in names:
+            command.rich_help_panel = heading
+    for group in app.registered_groups:
+        if group.name in names:
+            group.rich_help_panel = heading

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured, path_in, readable
+from mlops_assets.components.measured import link_to, measured, readable
 from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
@@ -187,7 +187,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "windows": ", ".join(watched.windows),
                 "top_features": dg.MetadataValue.md(watched.table),
                 "plot": dg.MetadataValue.md(watched.plot),
-                **({"report": path_in(platform.home, watched.html)} if watched.html else {}),
+                **({"report": link_to(watched.html)} if watched.html else {}),
                 **{name: dg.MetadataValue.md(text) for name, text in watched.more.items()},
                 **{name: readable(number) for name, number in watched.numbers.items()},
             },

@@ -15,7 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured
+from mlops_assets.components.measured import link_to, measured
 from mlops_assets.components.partitions import span_of_run
 from mlops_assets.core.model_code import code_of
 from mlops_assets.core.spans import Span
@@ -121,7 +121,7 @@ def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, s
     metadata: dict[str, Any] = {
         "dagster/row_count": sum(rows.values()),
         "days": f"{min(rows)} to {max(rows)}" if rows else "none",
-        "path": dg.MetadataValue.path(str(lake.folder(layer, node["name"]))),
+        "path": link_to(lake.folder(layer, node["name"])),
     }
     return event.with_metadata({**event.metadata, **metadata})
 
