@@ -29,10 +29,10 @@ from mlops_assets.commands import (
     golden,
     hold,
     land,
-    ledger,
     look_ahead,
     metrics,
     new_model,
+    on_record,
     power,
     pull,
     quarantine,
@@ -45,12 +45,41 @@ from mlops_assets.commands import (
     traffic,
     up,
     upkeep,
+    why,
 )
 from mlops_assets.commands.console import example, is_expected, remedy, say_error, use_home
 
+MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
+"""Former names of commands, which go on working: what stands on record is called the record."""
+GROUPS = {
+    "Look: what stands where, and why": (
+        "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift", "power",
+    ),
+    "Act: say what shall happen to a model": (
+        "retrain", "rollback", "approve", "reject", "pause", "resume", "freeze", "unfreeze", "snooze", "wake",
+    ),
+    "Build: models and features": (
+        "new-model", "adopt", "look-ahead", "feature-report", "dbt-ci", "backtest", "golden",
+    ),
+    "Run: the platform, the service, history": (
+        "up", "serve", "api-key", "traffic", "metrics", "demo", "replay", "drill",
+    ),
+    "Data: what comes in": ("land", "pull", "stream", "quarantine"),
+    "Keep: the home whole and sound": ("doctor", "backup", "migrate", "clean", "reproduce"),
+}  # fmt: skip
+"""Of the help page: heading -> commands, in this order."""
+
 
 class Commands(TyperGroup):
-    """Tells an error that a person can mend in its own words, without a traceback."""
+    """Groups the commands, and tells an error that a person can mend in its own words, without a traceback."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """By their groups."""
+        return [name for names in GROUPS.values() for name in names]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A former name leads to the command that took its place."""
+        return super().resolve_command(ctx, [*MOVED.get(args[0], (args[0],)), *args[1:]])
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an expected error ends it with exit code 1."""
@@ -71,12 +100,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     help="Keeps production models true by itself. Here: what stands where, what was decided and why.",
-    epilog=example("mlops status", "mlops --home /srv/mlops decisions flight_delay"),
+    epilog=example("mlops status", "mlops --home /srv/mlops why flight_delay"),
 )
 
 
 @app.callback()
 def main(
+    context: typer.Context,
     home: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +119,8 @@ def main(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")] = False,
 ) -> None:
     """Choose the home; every child process and Dagster work in the same one."""
-    use_home(home)
+    source = context.get_parameter_source("home")
+    use_home(home, is_typed=source is not None and source.name == "COMMANDLINE")
 
 
 for topic in (
@@ -98,7 +129,8 @@ for topic in (
     doctor,
     decisions,
     explain,
-    ledger,
+    why,
+    on_record,
     reproduce,
     golden,
     control,
@@ -126,3 +158,10 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(stream.app, name="stream")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(drill.app, name="drill")
+for heading, names in GROUPS.items():
+    for command in app.registered_commands:
+        if (command.name or str(getattr(command.callback, "__name__", "")).replace("_", "-")) in names:
+            command.rich_help_panel = heading
+    for group in app.registered_groups:
+        if group.name in names:
+            group.rich_help_panel = heading

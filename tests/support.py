@@ -5,10 +5,13 @@ What lives here: small builders of real inputs. What does not: fixtures (conftes
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -21,6 +24,15 @@ _WHOLE = {
     "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time",
     "arr_delay", "air_time", "distance", "hour", "minute", "wind_dir", "engines", "seats", "speed",
 }  # fmt: skip
+
+
+def linked(metadata: Any) -> Path:
+    """The file that a link in a materialization's metadata leads to; what is shown of it is its name."""
+    shown, uri = re.fullmatch(r"\[(.+)\]\((file://.+)\)", metadata.value).groups()
+    path = Path(unquote(urlsplit(uri).path))
+    assert shown.replace("\\", "") == path.name
+    assert path.exists()
+    return path
 
 
 def _sql_types(path: Path) -> str:

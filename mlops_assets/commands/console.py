@@ -9,15 +9,18 @@ import errno
 import getpass
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 import yaml
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -27,8 +30,8 @@ from mlops_assets.core.shown import harmless, harmless_json
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
-_NAME_WIDTH = 24
-"""Up to how many characters the first column of a table is kept whole."""
+_TEXT_WIDTH = 24
+"""The narrowest column in which a text of several words is read."""
 EXPECTED = (ValueError, FileNotFoundError, PermissionError)
 """Errors whose message ends in the remedy; so do all exceptions that this package defines."""
 
@@ -43,8 +46,13 @@ def example(*lines: str) -> str:
     return "[bold]Example[/bold]\n\n" + "\n\n".join(f"$ {line}" for line in lines)
 
 
-def use_home(path: Path | None) -> Home:
+_typed_home: ContextVar[str] = ContextVar("typed_home", default="")
+"""What stood behind `--home`; empty where the home came from the environment or is the default one."""
+
+
+def use_home(path: Path | None, *, is_typed: bool = False) -> Home:
     """Make a home the one of this process, of its children and of Dagster; without a path the default one."""
+    _typed_home.set(str(path) if is_typed and path else "")
     if path is not None:
         os.environ["MLOPS_HOME"] = str(path.expanduser().resolve())
     home = Home.from_environment()
@@ -52,6 +60,12 @@ def use_home(path: Path | None) -> Home:
     # MLflow tells of each migration of a new store on standard error; a command's output is its answer.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     return home
+
+
+def again(command: str) -> str:
+    """How to type another command of `mlops` so that it works in the same home: `--home` stays if it was typed."""
+    typed = _typed_home.get()
+    return f"mlops {f'--home {shlex.quote(typed)} ' if typed else ''}{command}"
 
 
 Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
@@ -137,15 +151,39 @@ def say_json(value: Any) -> None:
 
 
 def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; cells are text as it is, not markup. Names in the first column are not broken where others can be."""
-    cells = [[escape("" if cell is None else str(cell)) for cell in row] for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold")
-    longest = max((len(row[0]) for row in cells), default=0)
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", min_width=min(longest, _NAME_WIDTH) if number == 0 else None)
+    """A table; cells are text as it is, not markup.
+
+    A column is as wide as its cells, but a text need not be wider than `_TEXT_WIDTH`. Where that does not fit the
+    screen, each row is told below its name instead: nobody reads a column of three letters.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    console = Terminal()
+    least = [
+        min(max(map(len, [heading, *(line for row in cells for line in row[number].split("\n"))])), _TEXT_WIDTH)
+        for number, heading in enumerate(columns)
+    ]
+    if cells and sum(least) + 2 * len(columns) > console.width:
+        console.print(f"[bold]{escape(title)}[/bold]")
+        for name, *rest in cells:
+            console.print(f"[bold]{escape(name)}[/bold]")
+            say_facts(zip(columns[1:], rest, strict=True))
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading, width in zip(columns, least, strict=True):
+        table.add_column(heading, overflow="fold", min_width=width)
     for row in cells:
-        table.add_row(*row)
-    Terminal().print(table)
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def say_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Lines of a name and what there is to say, set in and wrapped beside it; the text is as it is, not markup."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(min_width=8)
+    grid.add_column(overflow="fold")
+    for name, text in facts:
+        grid.add_row(f"  {escape(name)}", escape(text))
+    Terminal().print(grid)
 
 
 def say_entry(head: str, text: str) -> None:

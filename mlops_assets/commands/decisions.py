@@ -1,7 +1,7 @@
-"""`mlops decisions` and `mlops decide`: what was decided about a model and why, what would be now.
+"""`mlops decide`: what would be decided about a model now; and an entry of the record in words.
 
-Here: the two commands. Not here: deciding (`core.policy`), gathering evidence (`resources.evidence`), one decision
-with all that belongs to it (`explain`).
+Here: the command, and `told`. Not here: deciding (`core.policy`), gathering evidence (`resources.evidence`), one
+decision in one screen (`why`), with all that belongs to it (`explain`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from rich.markup import escape
 
 from mlops_assets.commands.console import (
     AsJson,
@@ -24,46 +23,19 @@ from mlops_assets.commands.console import (
     say_entry,
     say_json,
 )
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import APPROVAL, REFUSAL, Record
+from mlops_assets.resources.record import APPROVAL, REFUSAL
 
 if TYPE_CHECKING:
     from mlops_assets.core.policy import Decision, RetrainPolicy
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog=example("mlops decisions flight_delay --limit 5"))(decisions)
+    """Add the command."""
     app.command(
         epilog=example(
             "mlops decide flight_delay --dry-run", "mlops decide flight_delay --dry-run --policy bolder.yaml"
         )
     )(decide)
-
-
-def decisions(
-    model: ModelName,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """Show what was decided about a model and why, the newest last; also what people said and what came of it.
-
-    With --json each entry has its evidence, policy and counterfactuals.
-    """
-    home = Home.from_environment()
-    entries = Record(home.ledger).entries(known_model(model))[-limit:]
-    if as_json:
-        say_json(entries)
-    elif not entries:
-        say(f"Nothing has been decided about {model} in this home yet.")
-    else:
-        clocks = " by the data's clock, what people said by the wall's" if home.settings.clock == "data" else ""
-        say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
-        for entry in entries:
-            what, rule, reason = told(entry)
-            by = f" by the rule {escape(rule)}" if rule else ""
-            one = f", {entry['id'][:8]}" if entry["kind"] == "decision" else ""
-            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{by}{one}", reason)
 
 
 def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:

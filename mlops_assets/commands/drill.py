@@ -84,7 +84,7 @@ def _rehearsed(production: Production, kind: Kind, folder: Path, *, rate: float)
 
 
 def _show(model: str, done: list[Rehearsal]) -> None:
-    columns = ["candidate", "stage", "by", "found", "alias", "servers", "sent", "failed"]
+    columns = ["candidate", "stage", "by", "found", "alias", "servers", "back", "sent", "failed"]
     rows = [
         (
             each.kind,
@@ -93,6 +93,7 @@ def _show(model: str, done: list[Rehearsal]) -> None:
             f"{each.look_seconds:.2f}",
             f"{each.alias_seconds:.2f}",
             f"{each.servers_seconds:.2f}",
+            f"{each.back_seconds:.2f}",
             f"{each.requests:,}",
             each.failed,
         )

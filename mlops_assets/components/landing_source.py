@@ -120,7 +120,7 @@ def build_raw_asset(source: SourceSettings, calendar: Calendar | None = None) ->
         pool=f"raw_{source.name}",
     )
     @measured
-    def raw(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[Any]:
+    def raw(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:
         partitions = keys_of_run(context, source.end_of) if spec.partitions_def else [WHOLE]
         intake = Intake(lake=lake, source=source)
         yield from _report(context, intake, key, take_in(intake, partitions))

@@ -13,7 +13,6 @@ import dagster as dg
 
 from mlops_assets.core.shown import inert_markdown
 from mlops_assets.resources.costs import Cost, Costs, Meter
-from mlops_assets.resources.home import Home
 
 MIB = 2**20
 
@@ -60,9 +59,14 @@ def readable(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def path_in(home: Home, path: str | Path) -> dg.PathMetadataValue:
-    """A path as seen from the home: Dagster never breaks a path, and a long one would push the reason off the page."""
-    return dg.MetadataValue.path(Path(path).resolve().relative_to(home.root.resolve()).as_posix())
+def link_to(path: str | Path) -> dg.MarkdownMetadataValue:
+    """A file or folder as a link that shows its name alone.
+
+    Dagster never breaks a path: one of 80 characters widens the table, and at 1,400 pixels pushes the reason off the
+    page.
+    """
+    place = Path(path).resolve()
+    return dg.MetadataValue.md(f"[{place.name.replace('_', chr(92) + '_')}]({place.as_uri()})")
 
 
 def markdown_value(text: str) -> dg.MarkdownMetadataValue:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import markdown_value, measured, path_in, readable
+from mlops_assets.components.measured import link_to, markdown_value, measured, readable
 from mlops_assets.components.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
@@ -87,7 +87,7 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
         pool=f"{model.name}_predictions",
     )
     @measured
-    def predictions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def predictions(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.resources.casting import fallback_today
         from mlops_assets.resources.prediction_steps import score_days
 
@@ -169,7 +169,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
 
     @_report_asset(f"{model.name}_drift_report", spec, {**DRIFT_CHECKS, **SERVING_CHECKS})
     @measured
-    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def drift_report(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.resources.drift_steps import watch_drift
         from mlops_assets.resources.skew import watch_skew
 
@@ -187,7 +187,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
                 "windows": ", ".join(watched.windows),
                 "top_features": markdown_value(watched.table),
                 "plot": markdown_value(watched.plot),
-                **({"report": path_in(platform.home, watched.html)} if watched.html else {}),
+                **({"report": link_to(watched.html)} if watched.html else {}),
                 **{name: markdown_value(text) for name, text in watched.more.items()},
                 **{name: readable(number) for name, number in watched.numbers.items()},
             },
@@ -211,7 +211,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
 
     @_report_asset(f"{model.name}_performance_report", spec, {**checks, **watched_daily})
     @measured
-    def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def performance_report(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.resources.class_steps import watch_classes
         from mlops_assets.resources.fallback import settle
         from mlops_assets.resources.outcomes import record_outcomes
@@ -253,7 +253,7 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
 
     @_report_asset(f"{model.name}_probe", spec, PROBE_CHECKS)
     @measured
-    def probe(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def probe(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.resources.probe_report import told
         from mlops_assets.resources.probing import probe as look
 

@@ -21,7 +21,7 @@ def build_pull(source: SourceSettings) -> dg.Definitions:
     name = f"pull_{source.name}"
 
     @dg.op(name=f"{name}_files", retry_policy=OUTSIDE_RETRY, out=dg.Out(dg.Nothing))
-    def fetch(context: dg.OpExecutionContext, lake: Lake) -> None:
+    def fetch(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
         from mlops_assets.resources.pull import pull
 
         found = pull(lake.home, source)

@@ -46,7 +46,9 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Retrains {model.name} when the evidence says so; keeps every decision with its reason.",
     )
-    def retrain_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+    def retrain_sensor(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.SensorResult | dg.SkipReason:
         from mlops_assets.resources.fallback import settle
         from mlops_assets.resources.holds import start_held
         from mlops_assets.resources.reverting import finish_revert, revert

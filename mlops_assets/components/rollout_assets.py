@@ -66,7 +66,7 @@ def _rollout(model: ModelSettings) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{model.name}_rollout", specs=[spec], check_specs=[check], can_subset=True)
-    def rollout(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def rollout(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.resources.rolling_out import move_on
 
         looks = move_on(platform, model)
@@ -126,7 +126,9 @@ def _sensor(model: ModelSettings) -> dg.SensorDefinition:
         description=f"Looks at the candidate of {model.name} when new scores or labels are there or a step's time is "
         "over; leads it on, or back.",
     )
-    def rollout_sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+    def rollout_sensor(
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.SensorResult | dg.SkipReason:
         from mlops_assets.resources.rolling_out import state_of
 
         try:

@@ -51,7 +51,7 @@ def build_stream_checks(source: StreamSettings) -> list[dg.AssetChecksDefinition
         name="reader_keeps_up",
         description=f"What is not read yet is at most {source.stream.max_lag} old, and somebody reads.",
     )
-    def reader_keeps_up(lake: Lake) -> dg.AssetCheckResult:
+    def reader_keeps_up(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         from mlops_assets.resources.stream_lag import pace, read_lag
 
         lag = read_lag(lake.home, source.name)
@@ -72,7 +72,7 @@ def build_stream_checks(source: StreamSettings) -> list[dg.AssetChecksDefinition
         name="messages_are_sound",
         description=f"At most {source.stream.max_poison_share:.2%} of the messages are in quarantine.",
     )
-    def messages_are_sound(lake: Lake) -> dg.AssetCheckResult:
+    def messages_are_sound(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         from mlops_assets.resources.stream_poison import poison_count
 
         poison = poison_count(lake.home, source.name)

@@ -8,13 +8,12 @@ by itself, from the UI too.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import markdown_value, measured, path_in, readable
+from mlops_assets.components.measured import link_to, markdown_value, measured, readable
 from mlops_assets.core.families import family_called
 from mlops_assets.core.plain import moment, span_told
 from mlops_assets.core.settings import ModelSettings
@@ -68,7 +67,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_training_set", specs=[spec], check_specs=[check], retry_policy=OUTSIDE_RETRY)
     @measured
-    def training_set(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def training_set(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         failing = failing_tests(context, upstream)
         yield dg.AssetCheckResult(
             check_name=UPSTREAM_CHECK,
@@ -99,8 +98,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
                 "gate_window": span_told(prepared["gate_start"], prepared["gate_end"]),
                 # Classes are codes, and codes have no mean.
                 **({} if model.task == "multiclass" else {"label_mean": readable(prepared["label_mean"])}),
-                # The whole hash would widen the page: this much of it is one file, for the shell and for DuckDB.
-                "path": path_in(platform.home, Path(prepared["path"]).with_name(f"{prepared['sha256'][:16]}*.parquet")),
+                "path": link_to(prepared["path"]),
             },
         )
 
@@ -154,7 +152,9 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec])
     @measured
-    def challenger(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+    def challenger(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
+    ) -> Iterator[Any]:
         from mlops_assets.core.figures import importance_figure, validation_figure
         from mlops_assets.resources.training_steps import train
 
@@ -259,7 +259,9 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_evaluation", specs=[spec], check_specs=[check])
     @measured
-    def evaluation(context: dg.AssetExecutionContext, platform: Platform, tracking: Tracking) -> Iterator[Any]:
+    def evaluation(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
+    ) -> Iterator[Any]:
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import judge
 
@@ -267,7 +269,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
-        card = path_in(platform.home, card_file(platform.lake, model.name, judged.version))
+        card = link_to(card_file(platform.lake, model.name, judged.version))
         yield dg.MaterializeResult(
             asset_key=spec.key, metadata={**_verdict_metadata(model, judged), "model_card": card}
         )
@@ -324,7 +326,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{model.name}_champion", specs=[spec], retry_policy=OUTSIDE_RETRY)
     @measured
-    def champion(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+    def champion(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.components.retrain_time import time_to_retrain
         from mlops_assets.resources.cards import card_file
         from mlops_assets.resources.training_steps import conclude
@@ -342,7 +344,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
                 "previous": outcome["previous"] or "none",
                 "fitted_on_labels_until": f"{moment(outcome['fitted_until']):%Y-%m-%d %H:%M} UTC",
                 "seconds_from_evidence": time_to_retrain(context, platform, model, outcome["version"]),
-                "model_card": path_in(platform.home, card_file(platform.lake, model.name, outcome["version"])),
+                "model_card": link_to(card_file(platform.lake, model.name, outcome["version"])),
             },
         )
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mlops_assets.core.classes import alike
 from mlops_assets.core.judging import DAY, Array, CannotJudge, block_interval
@@ -161,6 +160,8 @@ def paired_slices(
 
 def slice_rows(slices: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
     """(`column=value`, row positions) of every slice, sorted; missing values form none."""
+    import pandas as pd
+
     found: list[tuple[str, np.ndarray]] = []
     for column in sorted(slices):
         codes, values = pd.factorize(np.asarray(slices[column], dtype=object), sort=False)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlops_assets.core.text_numbers import NUMBER_FORMATS, NumberFormat
-from mlops_assets.core.text_times import TIME_FORMATS, TimeFormat
+from mlops_assets.core.text_formats import NUMBER_FORMATS, TIME_FORMATS, NumberFormat, TimeFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Extra = Literal["ignore", "forbid"]
@@ -53,7 +54,7 @@ class Column:
         unusual_share: share of rows (with a value) that may lie outside `usual`, 0.05 by default: an odd row is no
             fault, a partition in another unit is.
         known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
-        format: how texts are written (`text_times.TIME_FORMATS`, `text_numbers.NUMBER_FORMATS`), such as dmy or comma;
+        format: how texts are written (`text_formats`), such as dmy or comma;
             None (default): ISO 8601, and plain numbers.
         steady: whether a partition is held against those accepted before it, True by default: another unit, one
             value throughout, another spelling, a clock that is off (`day_changes`).

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from mlops_assets.core.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.contract_told import wrong_type
 from mlops_assets.core.exact import to_booleans, to_integers, to_numbers, to_texts
+from mlops_assets.core.text_formats import TimeFormat
 from mlops_assets.core.text_numbers import plain_numbers
-from mlops_assets.core.text_times import TimeFormat, read_times
+from mlops_assets.core.text_times import read_times
 
 _EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
     "string": to_texts,

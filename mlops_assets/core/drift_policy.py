@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from mlops_assets.core.drift_compare import FeatureDrift
 from mlops_assets.core.drift_statistics import PSI_ROWS
+
+if TYPE_CHECKING:
+    from mlops_assets.core.drift_compare import FeatureDrift
 
 KL_LIMIT = 0.15
 CERTAIN = 1.5

@@ -26,6 +26,13 @@ from mlops_assets.core.plain import counted, metric_name
 
 OnFailing = Literal["keep", "baseline", "previous", "refuse"]
 """What is done with a champion that is worse than guessing (`on_failing` in a model's YAML)."""
+DOES = {
+    "keep": "The champion goes on answering.",
+    "previous": "The champion goes on answering until the version before it takes over, if that is any better.",
+    "baseline": "Every answer is what guessing says, and is marked as such.",
+    "refuse": "Nothing is answered: online requests get 503, and no batch prediction is written.",
+}
+"""What follows from each choice of `on_failing`."""
 MOST_WINDOWS = 8
 """So many windows are judged as one at most: eight windows of a day have the eight days that an interval needs."""
 CONSTANT = ("roc_auc",)

@@ -42,9 +42,8 @@ def lead(views: Sequence[ViewChange], models: Sequence[ModelChange]) -> str:
         for state in ("new", "gone", "changed")
     }
     features = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no feature changes"
-    gains = "; ".join(
-        f"{one.model} {gain(one.against_before)}" if one.against_before else f"{one.model}: no figure" for one in models
-    )
+    told = {one.model: gain(one.against_before) or "cannot judge" for one in models}
+    gains = "; ".join(f"{model}: {of}" for model, of in told.items())
     counted = f"{len(views)} feature view{'s' if len(views) > 1 else ''}: {features}."
     return f"{counted} Gain of the models: {gains}." if gains else counted
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-import pandas as pd
 
 from mlops_assets.core.classes import MOST_CLASSES
 from mlops_assets.core.exact import to_booleans
 from mlops_assets.core.metrics import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["numeric", "categorical", "boolean"]
 FloatMatrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
@@ -79,6 +81,8 @@ def check_labels(y: Any, task: Task, *, rows: int) -> np.ndarray:
     Raises:
         CannotTrain: see `fit`.
     """
+    import pandas as pd
+
     with np.errstate(over="ignore"):
         labels = _numbers(pd.Series(y).reset_index(drop=True), "the label").astype(np.float32, copy=False)
     if len(labels) != rows:
@@ -145,6 +149,8 @@ def encode(
 
 def _read(series: pd.Series, column: FeatureColumn, categories: Mapping[str, Sequence[str]]) -> np.ndarray:
     """Numbers, booleans or codes of a column, shape (n,); of the frame's own type where numpy knows it."""
+    import pandas as pd
+
     if isinstance(series, pd.DataFrame):
         raise WrongColumns(f"column {column.name!r} is there twice. Rename one of them in its feature view.")
     if column.kind == "categorical":
@@ -162,6 +168,8 @@ def _read(series: pd.Series, column: FeatureColumn, categories: Mapping[str, Seq
 
 def _numbers(series: pd.Series, what: str) -> np.ndarray:
     """A numeric or boolean series, missing as NaN: as it is, or as float32 where numpy doesn't know its type."""
+    import pandas as pd
+
     if series.dtype == object:
         try:
             series = pd.to_numeric(series)
@@ -185,6 +193,8 @@ def _not_of_kind(what: str, series: pd.Series, wanted: str) -> WrongColumns:
 
 def _factorize(series: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Codes (-1: missing) and the distinct values as texts; 1, 1.0 and "1" are one category."""
+    import pandas as pd
+
     codes, values = pd.factorize(series)
     return codes, [category(value) for value in values]
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mlops_assets.core.metrics import metric
-from mlops_assets.core.performance import Estimate, PerformanceRow
+
+if TYPE_CHECKING:
+    from mlops_assets.core.performance import Estimate, PerformanceRow
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,17 @@ def _rollout_policy(value: Any) -> Any:
 Rollout = Annotated[RolloutSpec | None, BeforeValidator(_rollout_policy)]
 
 
+class ServingSpec(Settings):
+    """How the online service answers."""
+
+    on_missing: Literal["refuse", "warn", "allow"] = Field(
+        default="warn",
+        description="What follows where the online store has nothing for a row's keys. warn: the answer is marked "
+        "`degraded` and names the views; refused where no view has anything. refuse: refused where any view has not. "
+        "allow: answered, unmarked.",
+    )
+
+
 def _retrain_policy(value: Any) -> Any:
     """A policy from its YAML.
 
@@ -242,6 +253,7 @@ class ModelSettings(Settings):
     gate: Gate = Field(default_factory=GateSpec, description="Fields of `GateSpec`.")
     rollout: Rollout = Field(default=None, description="Fields of `RolloutSpec`; without it champions change at once.")
     on_failing: OnFailing = Field(default="keep", description="What answers while the champion is worse than guessing.")
+    serving: ServingSpec = Field(default_factory=ServingSpec, description="Fields of `ServingSpec`.")
     events: list[EventSpec] = Field(default_factory=list, description="Holidays, outages, price changes: `EventSpec`.")
 
     @field_validator("timezone")

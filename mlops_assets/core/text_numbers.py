@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Literal, get_args
 
 import pandas as pd
+
+from mlops_assets.core.text_formats import NUMBERS_IN_WORDS, Mark, NumberFormat
 
 MISSING: tuple[str, ...] = (
     *("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A"),
@@ -27,15 +28,6 @@ MISSING: tuple[str, ...] = (
 )
 """Texts that stand for a missing value in CSV files: of spreadsheets, databases, R and Python."""
 
-Mark = Literal["point", "comma"]
-NumberFormat = Literal["point", "comma", "point %", "comma %"]
-NUMBER_FORMATS: tuple[NumberFormat, ...] = get_args(NumberFormat)
-IN_WORDS: dict[NumberFormat, str] = {
-    "point": "numbers with a decimal point, thousands apart or a currency's sign",
-    "comma": "numbers with a decimal comma",
-    "point %": "percent, read as shares: 12 % is 0.12",
-    "comma %": "percent with a decimal comma, read as shares: 12,5 % is 0.125",
-}
 _SIGN = (
     r"(?:[$€£¥₹₽₩₺₫₪฿₴₦₱₡₲₵₸]|(?:US|R|A|C)\$|kr\.?|zł|Kč|Ft|Fr\.|"
     "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|KRW|TRY|RUB|SGD|HKD)"
@@ -201,4 +193,4 @@ def hint(value: object) -> str:
     if found.either:
         return f"{value} has a decimal comma or thousands apart: set `format: comma` or `format: point`"
     written = found.format(found.mark or "point")
-    return f"{value} is one of {IN_WORDS[written]}: set `format: {written}`"
+    return f"{value} is one of {NUMBERS_IN_WORDS[written]}: set `format: {written}`"

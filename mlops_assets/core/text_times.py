@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Literal, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,23 +23,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-DateOrder = Literal["dmy", "mdy"]
-TimeFormat = Literal["dmy", "mdy", "s", "ms", "us", "ns", "excel", "yyyymmdd", "yyyymm", "yyyy"]
-"""How the times of a column are written, where it is not ISO 8601."""
-TIME_FORMATS: tuple[TimeFormat, ...] = get_args(TimeFormat)
-DATE_ORDERS: tuple[DateOrder, ...] = get_args(DateOrder)
-IN_WORDS: dict[TimeFormat, str] = {
-    "dmy": "dates with the day first",
-    "mdy": "dates with the month first",
-    "s": "seconds since 1970",
-    "ms": "milliseconds since 1970",
-    "us": "microseconds since 1970",
-    "ns": "nanoseconds since 1970",
-    "excel": "days as Excel counts them",
-    "yyyymmdd": "numbers such as 20240131",
-    "yyyymm": "numbers such as 202401",
-    "yyyy": "years",
-}
+from mlops_assets.core.text_formats import DATE_ORDERS, TIMES_IN_WORDS, DateOrder, TimeFormat
+
 _PER_UNIT: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 """A unit in microseconds, as a fraction."""
 _EXCEL_DAY_0 = datetime(1899, 12, 30)
@@ -381,7 +366,7 @@ def hint(value: Any) -> str:
     unit = unit_of(number, number)
     if unit is not None:
         read = read_times(pd.Series([number]), "UTC", unit).iloc[0]
-        return f"{text} may be {IN_WORDS[unit]}, {read:%Y-%m-%d}: then set `format: {unit}`"
+        return f"{text} may be {TIMES_IN_WORDS[unit]}, {read:%Y-%m-%d}: then set `format: {unit}`"
     if number == number or read_text(text) is not None:
         return ""
     if read_text(text, "dmy") and read_text(text, "mdy"):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PRUNE_AFTER = 4
 """Complete trials of earlier batches that must exist before any trial is pruned."""
@@ -97,6 +99,8 @@ def bar_of(done: Sequence[Trial]) -> np.ndarray | None:
 
 def table(trials: Sequence[Trial]) -> pd.DataFrame:
     """A row a trial: see `training.Tuned.trials`."""
+    import pandas as pd
+
     return pd.DataFrame(
         [
             {
@@ -116,6 +120,8 @@ def table(trials: Sequence[Trial]) -> pd.DataFrame:
 def curves(trials: Sequence[Trial]) -> pd.DataFrame:
     """A row per trial and round: see `training.Tuned.curve`."""
     lengths = [len(trial.values) for trial in trials]
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "trial": np.repeat([trial.number for trial in trials], lengths),

@@ -16,10 +16,9 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from mlops_assets.core.families import FAMILIES, Rows, family_called
 from mlops_assets.core.matrix import MIN_ROWS
@@ -28,6 +27,9 @@ from mlops_assets.core.probabilities import Method
 from mlops_assets.core.recipe import Recipe
 from mlops_assets.core.trials import Trial, bar_of, curves, table
 from mlops_assets.core.windows import parse_duration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FLOORS: Mapping[str, float] = {"roc_auc": 0.85}
 """What `training.floor: preset` stands for, by metric."""

@@ -10,12 +10,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    # Settings import this module, and commands that only look read settings: pandas costs them half a second.
+    import pandas as pd
+    from numpy.typing import NDArray
 
 ANCHOR = date(1970, 1, 5)
 """A Monday. Windows of N days are counted from it, so `7d` is the ISO week and never depends on the first
@@ -62,6 +65,8 @@ class Window:
 
     def contains(self, times: Any) -> NDArray[np.bool_]:
         """Which of `times` (aware, or naive meaning UTC; shape (n,)) lie in [start, end). NaT does not."""
+        import pandas as pd
+
         stamps = utc_index(times)
         inside = (stamps >= pd.Timestamp(self.start)) & (stamps < pd.Timestamp(self.end))
         return np.asarray(inside, dtype=np.bool_)
@@ -228,6 +233,8 @@ def maturity(
     Returns:
         Counts, verdict and a sentence. A window without rows is never mature.
     """
+    import pandas as pd
+
     inside = window.contains(event_times)
     known_at = utc_index(label_available_at)
     if len(known_at) != len(inside):
@@ -265,6 +272,8 @@ def local_days(times: Any, tz: str) -> NDArray[np.datetime64]:
 
 def utc_index(times: Any) -> pd.DatetimeIndex:
     """Any times (aware, or naive meaning UTC) as a UTC DatetimeIndex."""
+    import pandas as pd
+
     # to_datetime looks for repetitions first, which costs more than all the rest where nothing is to be parsed.
     parsed = times if pd.api.types.is_datetime64_any_dtype(times) else pd.to_datetime(times, utc=True)
     index = pd.DatetimeIndex(parsed)

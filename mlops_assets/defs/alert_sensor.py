@@ -5,20 +5,21 @@ the state of incidents (`resources.incidents`).
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from mlops_assets.core.incidents import Incident, digested
-from mlops_assets.defs.sensors import ON, STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
+from mlops_assets.defs.sensors import ON
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.channels import Channels
 from mlops_assets.resources.model_alarms import PREFIXES, Alarm, model_alarms, why_over
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.source_alarms import STATES, lasting
 
 DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
-STATES = ("stale-source/", "stream-behind/", "misnamed-file/", STALE_VIEWS, *PREFIXES)
+LASTING = (*STATES, *PREFIXES)
 """How the keys of incidents begin that last as long as something can be seen."""
 
 
@@ -27,7 +28,9 @@ STATES = ("stale-source/", "stream-behind/", "misnamed-file/", STALE_VIEWS, *PRE
     default_status=ON,
     description="Tells people: alarms of the models, updates and the all-clear of incidents, the daily digest.",
 )
-def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts) -> dg.SkipReason:
+def alert_sensor(
+    context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
+) -> dg.SkipReason:
     """Tells people: alarms of the models, updates and the all-clear of incidents, the daily digest."""
     if platform.home.settings.landing:
         return dg.SkipReason("A replay pages nobody: its alerts stand in its own log.")
@@ -35,9 +38,9 @@ def alert_sensor(context: dg.SensorEvaluationContext, platform: Platform, alerts
     for alarm in alarms:
         asset = alarm.pop("asset", None)
         alerts.send(**alarm, run=_run_of(context.instance, asset) if asset else None)
-    lasting = {alarm["key"] for alarm in alarms} | set(_lasting(platform))
+    seen = {alarm["key"] for alarm in alarms} | lasting(platform)
     for incident in alerts.incidents.state().open:
-        if why := _over(incident, lasting, context.instance):
+        if why := _over(incident, seen, context.instance):
             alerts.end(incident.key, why_over(platform, incident.key) or why)
     hour = int(os.environ.get(DIGEST_HOUR) or 7)
     state = alerts.incidents.change(lambda known: digested(known, datetime.now(UTC), hour=hour))
@@ -49,28 +52,16 @@ def _of_models(platform: Platform) -> list[Alarm]:
     return [alarm for model in platform.models().values() for alarm in model_alarms(platform, model)]
 
 
-def _lasting(platform: Platform) -> Iterator[str]:
-    """The keys of what lasts about sources and views."""
-    for name in stale_sources(platform):
-        yield f"stale-source/{name}"
-    for alert in late_streams(platform):
-        yield str(alert["key"])
-    for alarm in misnamed_files(platform):
-        yield alarm["key"]
-    if stale_views(platform):
-        yield STALE_VIEWS
-
-
 def _run_of(instance: dg.DagsterInstance, asset: Sequence[str]) -> str | None:
     """The run that made an asset last; None where it was made outside of Dagster."""
     event = instance.get_latest_materialization_event(dg.AssetKey(asset))
     return event.run_id if event else None
 
 
-def _over(incident: Incident, lasting: set[str], instance: dg.DagsterInstance) -> str:
+def _over(incident: Incident, seen: set[str], instance: dg.DagsterInstance) -> str:
     """Why an incident is over; empty while it lasts. What nothing shows the end of stays until a person looks."""
-    if incident.key.startswith(STATES):
-        return "" if incident.key in lasting else "it cannot be seen any more."
+    if incident.key.startswith(LASTING):
+        return "" if incident.key in seen else "it cannot be seen any more."
     run = instance.get_run_by_id(incident.report.run) if incident.report.run else None
     if run is None:
         return ""

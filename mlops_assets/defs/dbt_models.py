@@ -15,7 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured
+from mlops_assets.components.measured import link_to, measured
 from mlops_assets.components.partitions import span_of_run
 from mlops_assets.core.model_code import code_of
 from mlops_assets.core.spans import Span
@@ -68,7 +68,11 @@ class Translator(DagsterDbtTranslator):
 )
 @measured
 def dbt_models(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake, sources: Sources, platform: Platform
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    lake: dg.ResourceParam[Lake],
+    sources: dg.ResourceParam[Sources],
+    platform: dg.ResourceParam[Platform],
 ) -> Iterator[Any]:
     """Build the selected models over the days of this run; over everything where their code has changed."""
     good, catalogue = sources.good(), load_catalogue(DBT_PROJECT)
@@ -117,7 +121,7 @@ def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, s
     metadata: dict[str, Any] = {
         "dagster/row_count": sum(rows.values()),
         "days": f"{min(rows)} to {max(rows)}" if rows else "none",
-        "path": dg.MetadataValue.path(str(lake.folder(layer, node["name"]))),
+        "path": link_to(lake.folder(layer, node["name"])),
     }
     return event.with_metadata({**event.metadata, **metadata})
 

@@ -43,7 +43,7 @@ VIEWS = [view.name for view in load_catalogue(DBT_PROJECT).views if view.online]
     pool="feast_online_store",
 )
 @measured
-def online_store(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[Any]:
+def online_store(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Materialize what became known since the last time, then compare a sample with the offline join."""
     from mlops_assets.resources.online_steps import compare_online, materialize_online
 

@@ -33,7 +33,7 @@ SPECS = [
 
 @dg.multi_asset_check(name="look_ahead_guard", specs=SPECS, can_subset=True, retry_policy=OUTSIDE_RETRY)
 def look_ahead_guard(
-    context: dg.AssetCheckExecutionContext, platform: Platform, alerts: Alerts
+    context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> Iterator[dg.AssetCheckResult]:
     """Look at the selected views; what has no rows yet gets no result."""
     wanted = [key.asset_key.path[-1] for key in sorted(context.selected_asset_check_keys)]
@@ -123,7 +123,7 @@ look_ahead_job = dg.define_asset_job(
     default_status=ON,
     description="Looks whether features look ahead when the code of one has changed, and once a week.",
 )
-def look_ahead_sensor(platform: Platform) -> dg.RunRequest | dg.SkipReason:
+def look_ahead_sensor(platform: dg.ResourceParam[Platform]) -> dg.RunRequest | dg.SkipReason:
     """One run for each state of the views' code and each week; the run key holds both."""
     good = platform.sources.good()
     codes = {view.name: view.code for view in platform.catalogue.views if all(good.get(name) for name in view.sources)}

@@ -7,23 +7,19 @@ model's own retrain sensor (`components.retrain_sensor`), runs that failed (`fai
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from mlops_assets.components.jobs import landing_jobs, landing_keys, watching
 from mlops_assets.components.partitions import span_tags
 from mlops_assets.core.groups import Group, landing_job, source_groups
-from mlops_assets.core.shown import shown
-from mlops_assets.core.source_settings import day_of, partition_end
+from mlops_assets.core.source_settings import partition_end
 from mlops_assets.core.spans import Span
-from mlops_assets.core.stream_settings import StreamSettings
-from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.source_alarms import STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
 from mlops_assets.resources.sources import Period
-from mlops_assets.resources.stream_lag import pace, read_lag
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
@@ -37,8 +33,6 @@ WILL_RETRY = "dagster/will_retry"
 """Set by Dagster on a crashed run that it runs again by itself."""
 TRIES = 3
 """How often the same content is asked for again."""
-SETTLING = timedelta(minutes=10)
-STALE_VIEWS = "stale-feature-view/views"
 
 
 @dg.sensor(
@@ -48,7 +42,7 @@ STALE_VIEWS = "stale-feature-view/views"
     description="Carries each closed period of new or corrected files from raw to the reports, in one run.",
 )
 def landing_sensor(
-    context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
+    context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
     """Carries each closed period of new or corrected files from raw to the reports, in one run."""
     for alert in misnamed_files(platform):
@@ -139,36 +133,6 @@ def has_crashed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
 
 
-def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
-    """An alert for each landing folder with files that no partition claims: nobody else mentions them.
-
-    Files younger than `SETTLING` may still be on their way to their final name.
-    """
-    if platform.home.settings.landing:
-        return []  # A replay reads its parent's landing folder; the parent tells.
-    before = (datetime.now(UTC) - SETTLING).timestamp()
-    found = []
-    for name, intake in platform.sources.intakes().items():
-        files = [file for file in intake.unmatched() if (intake.folder / file).lstat().st_mtime < before]
-        if not files:
-            continue
-        identity = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
-        found.append(
-            {
-                "incident": f"misnamed-{name}-{identity}",
-                "key": f"misnamed-file/{name}",
-                "severity": "digest",
-                "happened": f"In {intake.folder} {len(files)} files match no partition: "
-                f"{', '.join(map(shown, files[:5]))}.",
-                "did": "It left them where they are; nothing was taken in from them.",
-                "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
-                "2013-01-31, not before the source's `start` or after its `end`), or remove them.",
-                "runbook": "misnamed-file",
-            }
-        )
-    return found
-
-
 @dg.sensor(
     jobs=jobs,
     minimum_interval_seconds=300,
@@ -176,7 +140,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     description="Builds stale feature views again, and says so when that cannot help or a source is stale.",
 )
 def freshness_sensor(
-    context: dg.SensorEvaluationContext, platform: Platform, alerts: Alerts
+    context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform], alerts: Alerts
 ) -> dg.SensorResult | dg.SkipReason:
     """Builds stale feature views again, and says so when that cannot help or a source is stale."""
     groups, unloaded = loaded_groups(context, platform)
@@ -262,74 +226,3 @@ def tell_stale_views(instance: dg.DagsterInstance, alerts: Alerts, views: Mappin
         run=run.run_id,
     )
     return sentence
-
-
-def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
-    """Sources whose newest good partition ended too long ago, by this home's clock.
-
-    With the data clock a source is stale against the others: a year that is over is not stale. Neither is a source
-    whose last day, by its `end`, is in the lake.
-    """
-    intakes = {n: i for n, i in platform.sources.intakes().items() if i.source.grain != "none"}
-    ends = {name: intake.newest_end() for name, intake in intakes.items()}
-    found: dict[str, tuple[date | None, str]] = {}
-    for name, end in ends.items():
-        source = intakes[name].source
-        # A group that nothing has ever come for is not in use.
-        known = [e for group in platform.groups() if name in group for n in group if (e := ends.get(n))]
-        if source.is_over(end) or not known:
-            continue
-        now = datetime.now(UTC) if platform.home.settings.clock == "wall" else max(known)
-        allowed = parse_duration(source.fresh_for)
-        if end is None or now - end > allowed:
-            since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
-            newest = end.date() if end else None
-            found[name] = (
-                newest,
-                f"Source {name} is stale: its newest good partition {since}, allowed are {source.fresh_for}.",
-            )
-    return found
-
-
-def late_streams(platform: Platform) -> list[dict[str, Any]]:
-    """An alert for each stream whose reader is behind, or away; none for one that was never read."""
-    is_wall = platform.home.settings.clock == "wall"
-    if platform.home.settings.landing:
-        return []  # A replay reads its parent's landing folder; the parent tells.
-    found = []
-    for name, source in platform.sources.settings().items():
-        lag = read_lag(platform.home, name) if isinstance(source, StreamSettings) else None
-        if lag is None or not isinstance(source, StreamSettings):
-            continue
-        state = pace(lag, max_lag=parse_duration(source.stream.max_lag), is_wall=is_wall)
-        if not state.keeps_up:
-            found.append(
-                {
-                    "incident": f"stream-{name}-{lag.at:%Y-%m-%d}",
-                    "key": f"stream-behind/{name}",
-                    "happened": f"Stream {name}: {state.sentence}",
-                    "did": "It goes on with what has landed; no message is lost while the broker keeps it.",
-                    "do": f"See logs/stream_{name}.log, and whether a reader runs: mlops stream list.",
-                    "runbook": "stream-behind",
-                }
-            )
-    return found
-
-
-def stale_views(platform: Platform) -> dict[str, Span]:
-    """Feature views that lack days which their required sources have."""
-    settings = platform.sources.settings()
-    good = platform.sources.good()
-    found = {}
-    for view in platform.catalogue.views:
-        sources = [settings[s] for s in platform.catalogue.sources_of([view.name]) if s in settings]
-        required = [s for s in sources if s.grain == "day" and s.required and good.get(s.name)]
-        if not required:
-            continue
-        newest = min(day_of(max(good[source.name])) for source in required)
-        built = max(platform.lake.partitions("features", view.name), default=None)
-        if built is None or built < newest:
-            found[view.name] = Span(
-                built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1)
-            )
-    return found

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_times import IN_WORDS, unit_of
+from mlops_assets.core.text_formats import TIMES_IN_WORDS
+from mlops_assets.core.text_times import unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
@@ -56,8 +57,8 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
     if unit is not None and unit != "yyyy" and TIME_NAMES.search(facts.name):
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
-            f"{facts.name} seems to hold {IN_WORDS[unit]} (from {facts.low}; {first}), and is taken as a number. If it "
-            "is a time, write it as one, such as 2024-01-31T13:45:00Z."
+            f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is taken as a number. If "
+            "it is a time, write it as one, such as 2024-01-31T13:45:00Z."
         )
     return _sentinel(table, facts)
 

@@ -15,10 +15,18 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core import text_numbers, text_times
 from mlops_assets.core.contract import Column
-from mlops_assets.core.text_numbers import MISSING, Mark, NumberFormat, NumberTexts, plain_numbers
-from mlops_assets.core.text_times import DATE_ORDERS, DateOrder, TimeTexts, read_text, read_times
+from mlops_assets.core.text_formats import (
+    DATE_ORDERS,
+    NUMBER_FORMATS,
+    NUMBERS_IN_WORDS,
+    TIMES_IN_WORDS,
+    DateOrder,
+    Mark,
+    NumberFormat,
+)
+from mlops_assets.core.text_numbers import MISSING, NumberTexts, plain_numbers
+from mlops_assets.core.text_times import TimeTexts, read_text, read_times
 from mlops_assets.resources.text_columns import Reader, look_at_texts, replace_texts
 
 
@@ -94,9 +102,7 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
         readers[name] = _time_reader(time, order, reading.zone)
         if order is not None:
             formats[name] = order
-            notes.append(
-                f"{name} has {text_times.IN_WORDS[order]}{_proof(time, order)}; its `format` in the YAML says so."
-            )
+            notes.append(f"{name} has {TIMES_IN_WORDS[order]}{_proof(time, order)}; its `format` in the YAML says so.")
     marks = {look.mark for look in numbers.values()} - {None}
     for name, number in numbers.items():
         if name in unread or number.special is None:
@@ -107,7 +113,7 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
         written = number.format(_mark(name, number, reading, marks))
         formats[name] = written
         readers[name] = (_number_reader(written), pa.float64())
-        notes.append(f"{name} has {text_numbers.IN_WORDS[written]}; its `format` in the YAML says so.")
+        notes.append(f"{name} has {NUMBERS_IN_WORDS[written]}; its `format` in the YAML says so.")
     replace_texts(connection, table, readers)
     return Texts(formats, tuple(notes), tuple(warnings), unread)
 
@@ -163,7 +169,7 @@ def _iso(text: str | None, order: DateOrder | None) -> str | None:
 def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Any]) -> Mark:
     """The decimal mark of a column."""
     declared: Any = reading.declared[name].format if name in reading.declared else None
-    asked = declared.removesuffix(" %") if declared in text_numbers.NUMBER_FORMATS else reading.decimal
+    asked = declared.removesuffix(" %") if declared in NUMBER_FORMATS else reading.decimal
     against = {"point": look.comma, "comma": look.point}
     if asked is not None and against[asked]:
         raise Undecided(

@@ -12,7 +12,8 @@ from itertools import accumulate, pairwise
 from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_times import DATE_ORDERS, IN_WORDS, TIME_FORMATS, TimeFormat, hint, unit_of
+from mlops_assets.core.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
+from mlops_assets.core.text_times import hint, unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
 from mlops_assets.onboarding.table import Facts, Table
 
@@ -162,7 +163,7 @@ def _missing(table: Table, time: TimeColumn) -> int:
 
 def _read(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
     column, name = quoted(facts.name), facts.name
-    how = next((IN_WORDS[order] for order in DATE_ORDERS if order == table.texts.formats.get(name)), "")
+    how = next((TIMES_IN_WORDS[order] for order in DATE_ORDERS if order == table.texts.formats.get(name)), "")
     if facts.dtype == "TIMESTAMP WITH TIME ZONE":
         return TimeColumn(name, column, how, has_hours=True)
     if facts.is_time:
@@ -194,10 +195,10 @@ def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
     }
     if unit in local:
         has_hours = unit == "excel" and _any(table, f"{column} <> floor({column})")
-        return TimeColumn(facts.name, f"timezone('{zone}', {local[unit]})", IN_WORDS[unit], has_hours, unit=unit)
+        return TimeColumn(facts.name, f"timezone('{zone}', {local[unit]})", TIMES_IN_WORDS[unit], has_hours, unit=unit)
     moment = {"s": f"{column} * 1000000", "ms": f"{column} * 1000", "us": column, "ns": f"{column} // 1000"}[unit]
     sql = f"make_timestamptz(round({moment})::bigint)"
-    return TimeColumn(facts.name, sql, IN_WORDS[unit], has_hours=True, unit=unit)
+    return TimeColumn(facts.name, sql, TIMES_IN_WORDS[unit], has_hours=True, unit=unit)
 
 
 def refuse_strays(table: Table, time: TimeColumn) -> None:

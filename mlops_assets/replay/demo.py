@@ -9,9 +9,12 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
+
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.replay.driver import Progress, Replayed, ReplaySettings, replay
-from mlops_assets.resources.home import Home
+from mlops_assets.replay.engine import Engine
+from mlops_assets.resources.home import Home, working_in
 from mlops_assets.resources.platform import Platform
 
 MODEL = "flight_delay"
@@ -38,9 +41,22 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
     land(home.landing, LAST_DAY)
     leave_others_alone(home, MODEL)
     replayed = replay(settings, home=home, report=report_folder(home), progress=progress)
-    # The clock is free again: it stands at the end of the data, and moves when more lands.
-    home.configure(replace(home.settings, until=None, trials=None))
+    come_to_rest(home, progress)
     return replayed
+
+
+def come_to_rest(home: Home, progress: Progress = lambda *_: None) -> None:
+    """Free the clock, which stands at the end of the data and moves when more lands; do what the daemon would do first.
+
+    Landing and retraining have been asked all along; whether features look ahead has not, and `mlops up` would start by
+    looking. So nothing runs by itself afterwards.
+    """
+    home.configure(replace(home.settings, until=None, trials=None))
+    progress("looking whether features look ahead", 0, 1)
+    with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        from mlops_assets.definitions import build_definitions
+
+        Engine(build_definitions(home), instance).tick("look_ahead_sensor")
 
 
 def leave_others_alone(home: Home, model: str) -> None:

@@ -30,8 +30,8 @@ from mlops_assets.replay.engine import Engine, RunFailed
 from mlops_assets.replay.lives import Lives
 from mlops_assets.replay.story import Story, key_of
 from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.home import Home, HomeSettings, working_in
+from mlops_assets.resources.judged_windows import window_checks
 from mlops_assets.resources.platform import Platform
 
 ONLINE = dg.AssetKey(["feast", "online_store"])

@@ -17,6 +17,9 @@ from mlops_assets.resources.tracking import settle
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run configuration: events go to the instance, not to the terminal, where a progress bar stands."""
 
+SENSOR_NAME, USER = "dagster/sensor_name", "user"
+"""Tags by which Dagster's pages say who launched a run."""
+BY = "mlops replay"
 
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
@@ -71,7 +74,9 @@ class Engine:
             data = definition.evaluate_tick(context)
         only_job = definition.targets[0].job_name if len(definition.targets) == 1 else None
         asked = [
-            request if request.job_name else request.with_replaced_attrs(job_name=only_job)
+            request.with_replaced_attrs(
+                job_name=request.job_name or only_job, tags={**request.tags, SENSOR_NAME: sensor}
+            )
             for request in data.run_requests or ()
             if not self._has_run(request.run_key)
         ]
@@ -103,7 +108,12 @@ class Engine:
         result = job.execute_in_process(
             instance=self.instance,
             asset_selection=list(selection) if selection else None,
-            tags={**request.tags, **({"dagster/run_key": request.run_key} if request.run_key else {})},
+            # Dagster's pages call a run without either "Manually launched".
+            tags={
+                **({} if SENSOR_NAME in request.tags else {USER: BY}),
+                **request.tags,
+                **({"dagster/run_key": request.run_key} if request.run_key else {}),
+            },
             run_config=QUIET,
             raise_on_error=False,
         )

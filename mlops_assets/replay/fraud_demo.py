@@ -30,7 +30,7 @@ from mlops_assets.landing.card_payments import (
     feed,
 )
 from mlops_assets.replay.changes import KnownChange
-from mlops_assets.replay.demo import TRIALS, leave_others_alone
+from mlops_assets.replay.demo import TRIALS, come_to_rest, leave_others_alone
 from mlops_assets.replay.driver import Progress, Replayed, ReplaySettings, replay
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
@@ -67,8 +67,7 @@ def demo_fraud(*, home: Home, trials: int | None = None, progress: Progress = la
     changes = [KnownChange(c.name, STORIES[c.name], c.first, c.last) for c in SCRIPT.changes]
     report = home.root / "reports" / "demo_fraud"
     replayed = replay(settings, home=home, report=report, progress=progress, changes=changes)
-    # The clock is free again: it stands at the end of the data, and moves when more lands.
-    home.configure(replace(home.settings, until=None, trials=None))
+    come_to_rest(home, progress)
     return replayed
 
 

@@ -18,7 +18,8 @@ from mlops_assets.core.rollout import rollbacks
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, parse_duration
 from mlops_assets.replay.lives import Lives
-from mlops_assets.resources.evidence import OUTCOMES, window_checks
+from mlops_assets.resources.evidence import OUTCOMES
+from mlops_assets.resources.judged_windows import window_checks
 from mlops_assets.resources.platform import Platform
 
 

@@ -6,9 +6,8 @@ Here: the two clocks, `wall` and `data`. Not here: anything that acts on the tim
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import dagster as dg
 
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.intake import Intake
@@ -19,7 +18,8 @@ class NoDataYet(Exception):
     """The data clock has nothing to read: a required source has no good partition."""
 
 
-class Clock(dg.ConfigurableResource):
+@dataclass(frozen=True, kw_only=True)
+class Clock:
     """The one clock of a home; freshness, online ttl, age and cooldown read it and nothing else.
 
     Attributes:

@@ -28,12 +28,12 @@ from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.day_profiles import seen
 from mlops_assets.resources.drift_findings import Explained, explain, levels_of, verdict_of
+from mlops_assets.resources.judged_windows import folder_of
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import SCORE, Reference, read_days
 from mlops_assets.resources.window_reports import (
     Watched,
     cannot,
-    folder_of,
     is_known,
     predicted_windows,
     silent_windows,

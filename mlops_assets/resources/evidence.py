@@ -6,7 +6,6 @@ deciding (`core.policy`), starting runs (`components.retrain_sensor`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,15 +15,15 @@ import pandas as pd
 from mlops_assets.core.events import is_evidence, named
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.matrix import CannotTrain
-from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide, is_news
+from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.probe import SPANS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.core.words import Answer
-from mlops_assets.resources.failing import failing_told
 from mlops_assets.resources.fallback import goes_back_to
 from mlops_assets.resources.findings import changed_definition, faults, notes, novelty
 from mlops_assets.resources.holds import hold
+from mlops_assets.resources.judged_windows import failing_told, window_checks
 from mlops_assets.resources.model_data import AVAILABLE_AT, LABEL
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.probing import ending_at, probed
@@ -32,7 +31,6 @@ from mlops_assets.resources.record import APPROVAL
 from mlops_assets.resources.rolling_out import told
 from mlops_assets.resources.training_scope import scope
 
-REPORTS = ("drift", "performance")
 OUTCOMES = ("promotion", "rejection")
 """What a retraining ends in."""
 ANSWERS = (*OUTCOMES, "rollout")
@@ -92,17 +90,6 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
 def _answer(entry: Mapping[str, Any]) -> Answer:
     at = datetime.fromisoformat(entry["at"])
     return Answer(entry["decision"], entry["question"], entry["kind"] == APPROVAL, entry["by"], at, entry["reason"])
-
-
-def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]:
-    """The answers of all monitors on all judged windows, oldest first."""
-    found = [
-        CheckResult.from_dict(check)
-        for report in REPORTS
-        for path in sorted(platform.lake.folder("reports", model.name, report).glob("window=*/summary.json"))
-        for check in json.loads(path.read_text(encoding="utf-8"))["checks"]
-    ]
-    return sorted(found, key=lambda check: (check.window_end, check.name))
 
 
 def history(platform: Platform, model: str) -> History:

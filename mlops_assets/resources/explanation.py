@@ -75,8 +75,8 @@ def find_decision(record: Record, prefix: str) -> tuple[str, int]:
     exact = [one for one in found if one[2] == prefix] or found
     if not exact:
         raise ValueError(
-            f"There is no decision {prefix!r} in this home. `mlops decisions MODEL --json` shows their ids; the first "
-            f"characters are enough.{''.join(f' It was not looked for in {told}' for told in damaged)}"
+            f"There is no decision {prefix!r} in this home. `mlops record show MODEL --json` shows their ids; the "
+            f"first characters are enough.{''.join(f' It was not looked for in {told}' for told in damaged)}"
         )
     if len(exact) > 1:
         named = ", ".join(f"{identity} ({model})" for model, _, identity in exact[:5])

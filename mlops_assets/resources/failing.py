@@ -17,11 +17,9 @@ from mlops_assets.core.drift_grid import CategoryGrid
 from mlops_assets.core.failing import (
     MOST_WINDOWS,
     Compared,
-    Failing,
     Judged,
     Looked,
     compared,
-    failing,
     judged,
     numbers,
     unjudged,
@@ -33,14 +31,12 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.casting import VERSION
+from mlops_assets.resources.judged_windows import GUESSING, folder_of, known_summary, verdicts_of
 from mlops_assets.resources.model_data import LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.references import read_labels, score_matrix
-from mlops_assets.resources.window_reports import folder_of, known_summary, summaries
 
 CHECK = "not_worse_than_guessing"
-GUESSING = "guessing"
-"""Where a window's summary has the verdict and what it rests on."""
 
 
 def guesses(platform: Platform, model: ModelSettings, version: int, n: int) -> np.ndarray:
@@ -135,24 +131,6 @@ def check_of(look: Mapping[str, Any]) -> list[CheckResult]:
             sentence=verdict.sentence,
         )
     ]
-
-
-def verdicts_of(found: Sequence[Mapping[str, Any]]) -> list[Judged]:
-    """The verdicts in some summaries, in their order; windows that have none are left out."""
-    return [Judged.from_dict(summary[GUESSING]["judged"]) for summary in found if summary.get(GUESSING)]
-
-
-def failing_of(platform: Platform, model: ModelSettings) -> Failing | None:
-    """Whether the champion is worse than guessing by its newest matured window, and since when."""
-    verdicts = verdicts_of(summaries(platform.lake, model.name, "performance"))
-    champion = platform.registry.champion(model.name) if verdicts else None
-    return failing(verdicts, champion.version) if champion else None
-
-
-def failing_told(platform: Platform, model: ModelSettings) -> str:
-    """The same in one sentence; empty where it is not."""
-    found = failing_of(platform, model)
-    return found.told(model.name, model.zone) if found else ""
 
 
 def guessing_markdown(found: Sequence[Mapping[str, Any]]) -> str:

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.failing import Failing, Fallback, Looked, compared, judged, numbers
+from mlops_assets.core.failing import DOES, Failing, Fallback, Looked, compared, judged, numbers
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.training import WrongColumns
 from mlops_assets.resources.blocks import lasting_blocks_of
 from mlops_assets.resources.casting import VERSION
-from mlops_assets.resources.failing import failing_of, guesses
+from mlops_assets.resources.failing import guesses
+from mlops_assets.resources.judged_windows import failing_of
 from mlops_assets.resources.model_data import EVENT_TIME, LABEL
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import read_scores
@@ -35,13 +36,6 @@ BEGAN, OVER = "began", "over"
 """What such an entry says (`result`)."""
 GOING_BACK = "going_back"
 """Where the look at the version before is kept, so that it is taken once a window."""
-DOES = {
-    "keep": "The champion goes on answering.",
-    "previous": "The champion goes on answering until the version before it takes over, if that is any better.",
-    "baseline": "Every answer is what guessing says, and is marked as such.",
-    "refuse": "Nothing is answered: online requests get 503, and no batch prediction is written.",
-}
-"""What follows from each choice of `on_failing`."""
 DOES_NOT = "The champion answers by itself."
 
 

@@ -6,10 +6,10 @@ build (`dbt_ci`), the comparison (`core.feature_report`), the page (`core.featur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -25,6 +25,7 @@ from mlops_assets.core.feature_report import (
     feature_changes,
     model_change,
 )
+from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.look_ahead import NTH, differs, pairs_sql
 from mlops_assets.core.look_ahead import ROWS as WHOLE_ROWS
 from mlops_assets.core.recipe import Recipe
@@ -33,6 +34,7 @@ from mlops_assets.core.sql import quoted
 from mlops_assets.core.windows import local_days
 from mlops_assets.feast_store.sql import AsofView, Bounds, History, places
 from mlops_assets.feast_store.sql import values as values_sql
+from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.dbt_ci import Change, changed
 from mlops_assets.resources.feature_code import built_code
 from mlops_assets.resources.home import Home, HomeSettings, working_in
@@ -89,17 +91,38 @@ def report(
     progress("building what changed")
     with changed(platform.home, project, ref, start=start, tests=False) as change:
         names = [view.name for view in change.after.views if view.name in change.built]
+        built = [name for name in names if _partitions(change.home, name)]
         _fill(change, platform.home)
         views = []
-        for name in names:
+        for name in built:
             progress(f"comparing {name}")
             views.append(_view(change, platform, project, name, start))
         models = []
         for model in platform.models().values():
-            if set(model.features) & set(names):
+            if of_model := [name for name in names if name in model.features]:
                 progress(f"fitting {model.name}")
-                models.append(_model(change, platform, model, views, rows))
-        return FeatureReport(tuple(views), tuple(models), tuple(_told(change, platform, ref, names, start)))
+                try:
+                    models.append(_model(change, platform, model, views, of_model, rows))
+                except (CannotJudge, NoDataYet) as why:
+                    models.append(ModelChange(model.name, "nothing", (0, 0), None, None, str(why)))
+        told = _told(change, platform, ref, built, start)
+        empty = _without_data([name for name in names if name not in built], start)
+        return FeatureReport(tuple(views), tuple(models), (*told, *empty))
+
+
+def _without_data(names: Sequence[str], start: str | None) -> Iterator[str]:
+    """What was built and has no rows."""
+    if names:
+        days = f" from {start} on" if start else ""
+        yield (
+            f"{', '.join(names)}: this home has no data of its sources{days}, so nothing of it was compared. "
+            "Land them, or name another home with --home."
+        )
+
+
+def _partitions(home: Home, view: str) -> set[date]:
+    """The days that a view was built for in a home."""
+    return set(Lake(root=str(home.root)).partitions("features", view))
 
 
 def _told(change: Change, platform: Platform, ref: str, names: Sequence[str], start: str | None) -> Iterator[str]:
@@ -226,16 +249,55 @@ def _online(change: Change, view: FeatureView) -> str:
 # --- a model -----------------------------------------------------------------------------------------------
 
 
+def _common_days(change: Change, platform: Platform, names: Sequence[str]) -> dict[str, set[date]]:
+    """The days of each changed view that both sides have, from the first that all of them have on.
+
+    With `start` the side that was built aside has only later days than the home. A model that was fitted or judged on
+    rows whose features one side alone has would tell of the days that were built, not of the change.
+
+    Raises:
+        CannotJudge: there is no such day.
+    """
+    old = {view.name for view in change.before.views}
+    found = {}
+    for name in names:
+        days = _partitions(change.home, name)
+        found[name] = days & _partitions(platform.home, name) if name in old else days
+        if not found[name]:
+            raise CannotJudge(
+                f"{name} has no day that was built in this home and with the change",
+                "Build it in this home first (mlops up), land its sources, or give an earlier --start.",
+            )
+    first = max(min(days) for days in found.values())
+    return {name: {day for day in days if day >= first} for name, days in found.items()}
+
+
 def _model(
-    change: Change, platform: Platform, model: ModelSettings, views: Sequence[ViewChange], rows: int
+    change: Change,
+    platform: Platform,
+    model: ModelSettings,
+    views: Sequence[ViewChange],
+    names: Sequence[str],
+    rows: int,
 ) -> ModelChange:
+    """What a model gains; `names` are the changed views that it reads.
+
+    Raises:
+        CannotJudge: the two sides have no days, or no labelled rows on them, in common.
+        NoDataYet: a source that the model needs has never landed here.
+    """
+    days = _common_days(change, platform, names)
+    first = min(min(of) for of in days.values())
     now = platform.now(model) if platform.home.settings.clock == "data" else _EVER
     everything = model.model_copy(update={"training": replace(model.training, window="expanding", min_rows=1)})
     labelled = platform.data(everything).labelled(known_by=now)
+    labelled = labelled[local_days(labelled[EVENT_TIME], model.timezone) >= np.datetime64(first)].reset_index(drop=True)
+    if labelled.empty:
+        raise CannotJudge(f"no labelled row lies on {first} or later", "Give an earlier --start, or land more labels.")
     if len(labelled) > rows:
         labelled = labelled.sample(rows, random_state=SEED).sort_index().reset_index(drop=True)
     sides = tuple(
-        _joined(home, catalogue, model, labelled)
+        _joined(home, catalogue, model, labelled, days)
         for home, catalogue in ((platform.home, change.before), (change.home, change.after))
     )
     columns = tuple(
@@ -264,8 +326,12 @@ def _model(
     )
 
 
-def _joined(home: Home, catalogue: Catalogue, model: ModelSettings, rows: pd.DataFrame) -> pd.DataFrame:
+def _joined(
+    home: Home, catalogue: Catalogue, model: ModelSettings, rows: pd.DataFrame, days: Mapping[str, Collection[date]]
+) -> pd.DataFrame:
     """The features of labelled rows as they were known then, joined by the SQL of the offline store.
+
+    Of a view that changed, those of the days that both sides have.
 
     Not through Feast, whose registry knows the views as they are now and not as they were.
     """
@@ -279,9 +345,11 @@ def _joined(home: Home, catalogue: Catalogue, model: ModelSettings, rows: pd.Dat
             if view is None:
                 continue
             names = tuple(feature.name for feature in view.features)
-            history = History(
-                _files(home, view), tuple(view.entities), view.timestamp, view.created, names, tie_break=names
-            )
+            relation = _files(home, view)
+            if name in days:
+                wanted = ", ".join(f"date '{day}'" for day in sorted(days[name]))
+                relation = f"(select * from {relation} where partition in ({wanted}))"
+            history = History(relation, tuple(view.entities), view.timestamp, view.created, names, tie_break=names)
             join = AsofView(history, tuple(view.entities), tuple(f"{name}__{one}" for one in names), view.ttl or None)
             newest = Bounds(newest_known=rows[EVENT_TIME].max().to_pydatetime() + timedelta(microseconds=1))
             values, where = connection.execute(values_sql(join, newest)).df(), places(join, "spine", newest)

@@ -12,20 +12,18 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-import pandas as pd
-
-from mlops_assets.core.exact import frame_of
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
+    import pandas as pd
     from feast import FeatureStore
 
     from mlops_assets.feast_store.reader import OnlineReader
@@ -34,7 +32,8 @@ FEATURE_REPO = PROJECT_ROOT / "feature_repo"
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 
 
-class Features(dg.ConfigurableResource):
+@dataclass(frozen=True, kw_only=True)
+class Features:
     """The feature store of one home.
 
     Attributes:
@@ -57,6 +56,10 @@ class Features(dg.ConfigurableResource):
         Raises:
             RuntimeError: the join returned another number of rows; nothing is built on that.
         """
+        import pandas as pd
+
+        from mlops_assets.core.exact import frame_of
+
         store = self.store()
         objects = [store.get_feature_view(view) for view in views]
         keys = sorted({key for view in objects for key in view.join_keys})
@@ -98,6 +101,8 @@ class Features(dg.ConfigurableResource):
 
     def online(self, view: str, entities: pd.DataFrame) -> pd.DataFrame:
         """What the online store serves of a view for some entities (its join keys), in their order."""
+        import pandas as pd
+
         store = self.store()
         fields = [field.name for field in store.get_feature_view(view).features]
         served: dict[str, list[Any]] = store.get_online_features(

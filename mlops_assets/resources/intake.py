@@ -22,14 +22,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-
-import pandas as pd
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.resources.atomic import read_regular, replacing, write_text
 from mlops_assets.resources.lake import Lake, file_hash
 from mlops_assets.resources.taken import Taken, TakenRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 __all__ = [
     "WHOLE",
@@ -233,6 +235,9 @@ class Intake:
         bad = [verdict for verdict in verdicts if verdict.reasons]
         entries: dict[str, Taken] = {}
         if good:
+            import pandas as pd
+            import pyarrow as pa
+
             # One conversion for all, cut afterwards: to Arrow costs as much for a day as for a month.
             frames = [verdict.frame for verdict in good if verdict.frame is not None]
             table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), schema=schema, preserve_index=False)

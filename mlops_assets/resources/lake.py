@@ -11,27 +11,28 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import dagster as dg
-import duckdb
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from mlops_assets.core.exact import to_integers
 from mlops_assets.core.sql import quoted
 from mlops_assets.resources import parquet
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.parquet import FINGERPRINT
 
+if TYPE_CHECKING:
+    # Where files are is asked by commands that read none of them.
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
 _PLACE = "the place of a row"
 
 
-class Lake(dg.ConfigurableResource):
+@dataclass(frozen=True, kw_only=True)
+class Lake:
     """Tables of one home as Parquet files, one file a partition and writer.
 
     Attributes:
@@ -63,6 +64,8 @@ class Lake(dg.ConfigurableResource):
 
     def row_counts(self, *parts: str, start: date | None = None, end: date | None = None) -> dict[date, int]:
         """Rows of each partition in [start, end), oldest first, as the files' footers say."""
+        import pyarrow.parquet as pq
+
         return {
             day: pq.read_metadata(path).num_rows
             for day, path in self.partitions(*parts).items()
@@ -71,6 +74,8 @@ class Lake(dg.ConfigurableResource):
 
     def columns(self, *parts: str, start: date | None = None, end: date | None = None, name: str = "data") -> list[str]:
         """The columns that the partitions in [start, end) have between them, as the files' footers say."""
+        import pyarrow.parquet as pq
+
         found: dict[str, None] = {}
         for day, path in self.partitions(*parts, name=name).items():
             if (start is None or day >= start) and (end is None or day < end):
@@ -93,6 +98,10 @@ class Lake(dg.ConfigurableResource):
         pandas reads a frame's own types again: nullable integers, where it would make floats of those with gaps.
         `notes` are kept in the file's footer beside the fingerprint.
         """
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         if isinstance(frame, pd.DataFrame):
             frame = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         kept = {b"pandas": (frame.schema.metadata or {})[b"pandas"]} if keep_types else {}
@@ -131,6 +140,8 @@ class Lake(dg.ConfigurableResource):
             if (start is None or day >= start) and (end is None or day < end)
         ]
         if not files:
+            import pandas as pd
+
             return pd.DataFrame()
         selected = ", ".join(quoted(column) for column in columns) if columns else "* exclude (partition)"
         order = f"order by {', '.join(quoted(column) for column in order_by)}" if order_by else ""
@@ -163,6 +174,8 @@ def content_hash(frame: pd.DataFrame) -> str:
 
     Two frames with equal rows in equal order have equal hashes, whatever made them.
     """
+    import pandas as pd
+
     digest = hashlib.sha256(json.dumps([[c, str(t)] for c, t in frame.dtypes.items()]).encode())
     for column in frame.columns:
         digest.update(pd.util.hash_pandas_object(frame[column], index=False).to_numpy().tobytes())
@@ -178,7 +191,11 @@ def _frame(connection: duckdb.DuckDBPyConnection, found: duckdb.DuckDBPyConnecti
     whole = [name for name, kind in kinds.items() if kind == "HUGEINT" or re.fullmatch(r"DECIMAL\(\d+, ?0\)", kind)]
     if not whole:
         return found.df()
-    table = cast(pa.Table, found.to_arrow_table())
+    import pyarrow as pa
+
+    from mlops_assets.core.exact import to_integers
+
+    table = cast("pa.Table", found.to_arrow_table())
     numbered = table.drop_columns(whole).append_column(_PLACE, pa.array(range(table.num_rows), pa.int64()))
     frame = connection.from_arrow(numbered).df().sort_values(_PLACE, ignore_index=True)
     for name in whole:
@@ -196,6 +213,8 @@ def file_hash(path: Path) -> str:
 
 def _microseconds(table: pa.Table) -> pa.Table:
     """The same table with each timestamp in microseconds (UTC where it has a zone)."""
+    import pyarrow as pa
+
     fields = [
         field.with_type(pa.timestamp("us", tz="UTC" if field.type.tz else None))
         if pa.types.is_timestamp(field.type)

@@ -5,17 +5,17 @@ Here: which home's record it is. Not here: the files (`record`), deciding (`core
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import dagster as dg
 
 from mlops_assets.resources.chain import Checked
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record
 
 
-class Ledger(dg.ConfigurableResource):
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
     """Decisions of one home, each with its evidence, policy and reason.
 
     Attributes:

@@ -21,9 +21,8 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.costs import Costs
-from mlops_assets.resources.evidence import REPORTS
-from mlops_assets.resources.failing import failing_of, verdicts_of
 from mlops_assets.resources.incidents import Incidents
+from mlops_assets.resources.judged_windows import REPORTS, failing_of, verdicts_of
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform, fitted_until
 from mlops_assets.resources.skew import REPORT as SKEW
 

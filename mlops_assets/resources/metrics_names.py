@@ -60,6 +60,9 @@ FEATURE_AGE = Spec(
 FEATURE_MISSES = Spec(
     "mlops_feature_misses_total", "counter", ("model", "view"), "Requests for which a view had no value.", "service"
 )
+DEGRADED = Spec(
+    "mlops_degraded_answers_total", "counter", ("model",), "Answers for which some view had no value.", "service"
+)
 
 METRICS: tuple[Spec, ...] = (
     # --- models
@@ -135,5 +138,6 @@ METRICS: tuple[Spec, ...] = (
     REQUEST_SECONDS,
     FEATURE_AGE,
     FEATURE_MISSES,
+    DEGRADED,
 )
 BY_NAME = {spec.name: spec for spec in METRICS}

@@ -115,20 +115,45 @@ def _client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def embedded_store(home: Home, uri: str | None = None) -> Path | None:
+    """The SQLite file of the home's store, for reading; it may not be there yet. None where a server stands for it.
+
+    Raises:
+        MlflowUnavailable: the file is gone though artifacts exist.
+    """
+    path = sqlite_path(uri or home.mlflow_uri)
+    if path is not None and not path.exists():
+        # Another process may be making it, under this lock.
+        with locked(home, "store"):
+            _refuse_lost(path, home)
+    return path
+
+
+def unreadable(path: Path, error: Exception) -> MlflowUnavailable:
+    """What to say of an SQLite file that is damaged or is none."""
+    return MlflowUnavailable(
+        f"MLflow's database {path} cannot be read ({error}). Restore it from a backup; artifacts, "
+        "lake and predictions are untouched."
+    )
+
+
 def _ensure_store(path: Path, home: Home) -> None:
     if path.exists():
         return
     with locked(home, "store"):
-        if path.exists():
-            return
-        artifacts = home.mlflow / "artifacts"
-        if artifacts.is_dir() and any(artifacts.iterdir()):
-            raise MlflowUnavailable(
-                f"MLflow's database {path} is gone, but its artifacts in {artifacts} are there. Restore "
-                "the file from a backup (models and lake are untouched), stop and start `make up`, and run "
-                "this again. To give up the recorded runs and versions, move the artifacts folder away."
-            )
-        _create_store(path, artifacts)
+        if not path.exists():
+            _refuse_lost(path, home)
+            _create_store(path, home.mlflow / "artifacts")
+
+
+def _refuse_lost(path: Path, home: Home) -> None:
+    artifacts = home.mlflow / "artifacts"
+    if not path.exists() and artifacts.is_dir() and any(artifacts.iterdir()):
+        raise MlflowUnavailable(
+            f"MLflow's database {path} is gone, but its artifacts in {artifacts} are there. Restore "
+            "the file from a backup (models and lake are untouched), stop and start `make up`, and run "
+            "this again. To give up the recorded runs and versions, move the artifacts folder away."
+        )
 
 
 def _create_store(path: Path, artifacts: Path) -> None:
@@ -181,10 +206,7 @@ def _probe_file(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("select count(*) from alembic_version").fetchall()
     except sqlite3.Error as error:
-        raise MlflowUnavailable(
-            f"MLflow's database {path} cannot be read ({error}). Restore it from a backup; artifacts, "
-            "lake and predictions are untouched."
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _probe_server(uri: str) -> None:

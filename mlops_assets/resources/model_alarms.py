@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from mlops_assets.core.failing import DOES
 from mlops_assets.core.incidents import Severity
 from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.class_steps import newest
-from mlops_assets.resources.evidence import OUTCOMES, window_checks
-from mlops_assets.resources.failing import failing_of
-from mlops_assets.resources.fallback import BEGAN, DOES, FAILING, OVER, goes_back_to
+from mlops_assets.resources.evidence import OUTCOMES
+from mlops_assets.resources.fallback import BEGAN, FAILING, OVER, goes_back_to
+from mlops_assets.resources.judged_windows import failing_of, window_checks
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.proposals import PROPOSED, proposal_of
 from mlops_assets.resources.registry import ModelVersion
@@ -105,7 +106,7 @@ def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]
         "severity": "digest" if drift else hurry,
         "happened": f"{model}: {check.sentence}",
         "did": f"{did}: {' '.join(decision['reasons'])}"[:1000],
-        "do": f"Read `mlops decisions {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
+        "do": f"Read `mlops why {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
         "asset": (model, f"{check.kind}_report"),
     }
@@ -172,7 +173,7 @@ def _worse(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
         "severity": "notify",
         "happened": f"{model}: version {worse['version']} turned out worse than promised. {worse['reason']}",
         "did": "It put that on record; a kept version that is better takes over with the next look.",
-        "do": f"Compare the versions: `mlops explain {model}`, `mlops decisions {model}`.",
+        "do": f"Compare the versions: `mlops explain {model}`, `mlops record show {model}`.",
         "runbook": "worse-champion",
     }
 

@@ -16,12 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, TypeVar
 
-import duckdb
-import pyarrow.parquet as pq
-
 from mlops_assets.resources.atomic import is_running
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 Found = TypeVar("Found")
@@ -41,6 +39,8 @@ def file_of(table: Path, partition: date | str | None = None, name: str = "data"
 
 def fingerprint(path: Path) -> str:
     """What a file says it was made of; empty for one that says nothing."""
+    import pyarrow.parquet as pq
+
     return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
 
 
@@ -52,6 +52,8 @@ def read_exact(source: Path | IO[bytes], *, columns: Sequence[str] | None = None
     Raises:
         ValueError: a column is there twice.
     """
+    import pyarrow.parquet as pq
+
     from mlops_assets.core.exact import frame_of
 
     table = pq.read_table(source, columns=columns and list(columns), partitioning=None).replace_schema_metadata(None)
@@ -65,6 +67,8 @@ def read_exact(source: Path | IO[bytes], *, columns: Sequence[str] | None = None
 @contextmanager
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB that speaks UTC."""
+    import duckdb
+
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_progress_bar = false")
@@ -82,6 +86,8 @@ def read_steady(files: Sequence[Path], read: Callable[[Sequence[Path]], Found]) 
         files: at least one, each in the folder of its partition.
         read: reads the paths that it is given, once or twice; the second time under other names in the same partitions.
     """
+    import duckdb
+
     before = [_state(file) for file in files]
     try:
         found = read(files)

@@ -27,9 +27,17 @@ from mlops_assets.core.windows import Window, local_days, parse_duration
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.blocks import blocks_of
 from mlops_assets.resources.class_steps import class_counts, classes_markdown
-from mlops_assets.resources.failing import GUESSING, check_of, failing_told, guessing_markdown, looked, verdicts_of
+from mlops_assets.resources.failing import check_of, guessing_markdown, looked
 from mlops_assets.resources.fairness_report import fairness_markdown, fairness_of
 from mlops_assets.resources.gating import slice_columns
+from mlops_assets.resources.judged_windows import (
+    GUESSING,
+    failing_told,
+    folder_of,
+    known_summary,
+    summaries,
+    verdicts_of,
+)
 from mlops_assets.resources.label_steps import (
     PROFIT,
     Estimates,
@@ -55,14 +63,11 @@ from mlops_assets.resources.window_reports import (
     Watched,
     cannot,
     days_of,
-    folder_of,
     is_known,
     judged_rows,
-    known_summary,
     predicted_windows,
     silent_windows,
     state_of,
-    summaries,
     summary_of,
 )
 

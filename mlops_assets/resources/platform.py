@@ -7,11 +7,10 @@ by which one asset tells the next what it made. Not here: any of their work.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import dagster as dg
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.catalogue import Catalogue
 from mlops_assets.core.groups import Group, landing_job, source_groups
@@ -24,16 +23,19 @@ from mlops_assets.resources.features import DBT_PROJECT, Features
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.ledger import Ledger
-from mlops_assets.resources.model_data import ModelData
 from mlops_assets.resources.registry import ModelVersion, Registry
 from mlops_assets.resources.settings_files import read_settings, settings_file
 from mlops_assets.resources.sources import DEFS, Sources
+
+if TYPE_CHECKING:
+    from mlops_assets.resources.model_data import ModelData
 
 FITTED_UNTIL = "fitted_until"
 """Tag of a version: labels known from then on were not seen by it, so it may be judged on them."""
 
 
-class Platform(dg.ConfigurableResource):
+@dataclass(frozen=True, kw_only=True)
+class Platform:
     """One home and all that works in it.
 
     Attributes:
@@ -106,6 +108,8 @@ class Platform(dg.ConfigurableResource):
 
     def data(self, model: ModelSettings) -> ModelData:
         """The rows of a model."""
+        from mlops_assets.resources.model_data import ModelData
+
         return ModelData(model=model, lake=self.lake, features=self.features, catalogue=self.catalogue)
 
     def sources_of(self, model: ModelSettings) -> list[SourceSettings]:

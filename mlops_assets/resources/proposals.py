@@ -30,7 +30,7 @@ def open_proposal(record: Record, model: str, prefix: str | None = None) -> dict
     if not named:
         which = f"no proposal {prefix!r} for" if prefix else "nothing proposed for"
         raise ValueError(
-            f"There is {which} {model}. `mlops decisions {model}` shows what was decided; proposals are made where the "
+            f"There is {which} {model}. `mlops why {model}` shows what was decided; proposals are made where the "
             "model's YAML sets retrain.mode: propose. Nothing was written."
         )
     if prefix and len({entry["id"] for _, entry in named}) > 1:
@@ -42,7 +42,7 @@ def open_proposal(record: Record, model: str, prefix: str | None = None) -> dict
     if by := _superseded(proposal, decisions[place + 1 :]):
         raise ValueError(
             f"The proposal {proposal['id']} no longer stands: {by['action'].replace('_', ' ')} (decision {by['id']}) "
-            f"came after it. `mlops decisions {model}` shows the newest. Nothing was written."
+            f"came after it. `mlops record show {model}` shows the newest. Nothing was written."
         )
     return proposal
 

@@ -14,18 +14,16 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-from pydantic import Field
-
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.logged_models import SHA256, log_model, read_model_file
-from mlops_assets.resources.mlflow_store import locked, open_client
+from mlops_assets.resources.mlflow_store import embedded_store, locked, open_client
+from mlops_assets.resources.versions import ModelVersion, read_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from mlops_assets.core.failing import Fallback
     from mlops_assets.core.model import Model
     from mlops_assets.core.rollout import Rollout
+
+__all__ = ["ModelDamaged", "ModelVersion", "NoSuchVersion", "Registry"]
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -54,7 +54,6 @@ ROLLOUT_STATE, ROLLOUT_SHARE = "rollout_state", "rollout_share"
 FALLBACK = "fallback"
 """Tag of a version that is worse than guessing: what answers in its place, as JSON (`core.failing.Fallback`)."""
 
-_UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _CACHED_MODELS = 8
 
 _cache: OrderedDict[str, Model] = OrderedDict()
@@ -69,46 +68,17 @@ class NoSuchVersion(LookupError):
     """The model, version or alias does not exist."""
 
 
-@dataclass(frozen=True)
-class ModelVersion:
-    """One version of a registered model.
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """Model versions and aliases in MLflow's registry. Safe to share between threads.
 
     Attributes:
-        name: the registered model.
-        version: its number, from 1.
-        run_id: MLflow run it was made in.
-        tags: all its tags.
-        aliases: aliases that point to it, sorted.
-        created_at: when it was registered, UTC.
-        source: where its files are.
+        tracking_uri: MLflow's store; default: $MLFLOW_TRACKING_URI, else SQLite in the home.
+        home: root of the home; default: $MLOPS_HOME.
     """
 
-    name: str
-    version: int
-    run_id: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
-    created_at: datetime = _UNKNOWN
-    source: str = ""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the model's file, as it was when registered."""
-        return self.tags.get(SHA256, "")
-
-    @property
-    def uri(self) -> str:
-        """MLflow's address of this very version."""
-        return f"models:/{self.name}/{self.version}"
-
-
-class Registry(dg.ConfigurableResource):
-    """Model versions and aliases in MLflow's registry. Safe to share between threads."""
-
-    tracking_uri: str | None = Field(
-        default=None, description="MLflow's store; default: $MLFLOW_TRACKING_URI, else SQLite in the home."
-    )
-    home: str | None = Field(default=None, description="Root of the home; default: $MLOPS_HOME.")
+    tracking_uri: str | None = None
+    home: str | None = None
 
     @property
     def client(self) -> MlflowClient:
@@ -192,7 +162,13 @@ class Registry(dg.ConfigurableResource):
         return found
 
     def find(self, name: str, version: int | str) -> ModelVersion | None:
-        """A version by number or alias, None when there is none."""
+        """A version by number or alias, None when there is none.
+
+        Raises:
+            MlflowUnavailable: the store is gone, damaged or silent.
+        """
+        if (path := embedded_store(self._home, self.tracking_uri)) is not None:
+            return read_version(path, name, version) if path.exists() else None
         from mlflow.exceptions import MlflowException
 
         client = self.client

@@ -134,7 +134,7 @@ def version_before(platform: Platform, model: ModelSettings) -> int:
             return reign.version
     raise NothingToGoBackTo(
         f"{model.name} has no version to go back to that was not left before. Name one: mlops rollback {model.name} "
-        f"--to VERSION --reason '...' (mlops decisions {model.name} tells what each was). Nothing was changed."
+        f"--to VERSION --reason '...' (mlops record show {model.name} tells what each was). Nothing was changed."
     )
 
 

@@ -32,7 +32,6 @@ from mlops_assets.resources.holds import hold
 from mlops_assets.resources.mlflow_store import locked
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.reverting import ROLLBACK, finish_going_back, go_back
-from mlops_assets.resources.rollout_seen import files_state, measure
 
 ROLLOUT = "rollout"
 """Kind of the entries on record, and name of the note of the move that is being made."""
@@ -95,6 +94,8 @@ def start(
 
 def look(platform: Platform, model: ModelSettings) -> Looked | None:
     """What was seen of the open rollout by now, and what follows; None where none is open. Writes nothing."""
+    from mlops_assets.resources.rollout_seen import measure
+
     rollout = platform.registry.rollout(model.name)
     if rollout is None:
         return None
@@ -177,6 +178,8 @@ def told(platform: Platform, model: ModelSettings) -> str:
 
 def state_of(platform: Platform, model: ModelSettings) -> str | None:
     """What identifies everything that the next look depends on; None where no rollout is open and nothing is undone."""
+    from mlops_assets.resources.rollout_seen import files_state
+
     if noted := _unfinished(platform, model):
         return f"unfinished {noted['entry']['id']}"
     rollout = platform.registry.rollout(model.name)

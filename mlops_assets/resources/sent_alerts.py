@@ -1,6 +1,6 @@
 """The alerts that a home has sent, and what each incident is about.
 
-Here: reading the log of alerts. Not here: sending (`alerts`), whether one is over (`commands.status`).
+Here: reading the log of alerts. Not here: sending (`alerts`), whether one is over (`standing`).
 """
 
 from __future__ import annotations

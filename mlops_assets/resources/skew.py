@@ -18,11 +18,12 @@ from mlops_assets.core.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window
 from mlops_assets.resources.atomic import write_text
+from mlops_assets.resources.judged_windows import folder_of
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.online_steps import equal_values
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import ONLINE, VERSION
-from mlops_assets.resources.window_reports import days_of, folder_of, is_known, predicted_windows, state_of, summary_of
+from mlops_assets.resources.window_reports import days_of, is_known, predicted_windows, state_of, summary_of
 
 REPORT = "skew"
 SKEW_CHECK = "served_features_agree_with_offline"

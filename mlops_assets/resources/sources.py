@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from mlops_assets.core.groups import Group
 from mlops_assets.core.source_settings import Grain, SourceSettings, day_of
 from mlops_assets.core.spans import Span, contiguous
@@ -64,7 +62,8 @@ class Outlook:
     waiting: list[str]
 
 
-class Sources(dg.ConfigurableResource):
+@dataclass(frozen=True, kw_only=True)
+class Sources:
     """Every source declared in YAML, over one lake.
 
     Attributes:

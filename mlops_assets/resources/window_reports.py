@@ -6,7 +6,6 @@ Here: finding, reading and naming them. Not here: what stands in them (`drift_st
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,6 +18,7 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.policy import CheckResult, Kind
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
+from mlops_assets.resources.judged_windows import known_summary
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.prediction_steps import BATCH, ONLINE, VERSION, WITHHELD, predicted_days, read_scores
@@ -132,27 +132,10 @@ def summary_of(
     }
 
 
-def summaries(lake: Lake, model: str, report: str) -> list[dict[str, Any]]:
-    """The summaries of a report, oldest window first."""
-    paths = sorted(lake.folder("reports", model, report).glob("window=*/summary.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-
-
-def folder_of(lake: Lake, model: str, report: str, window: Window) -> Path:
-    """Where a window's report stands."""
-    return lake.folder("reports", model, report, f"window={window.start:%Y-%m-%dT%H%M}")
-
-
 def is_known(folder: Path, state: str) -> bool:
     """Whether the window was judged in this state of its data."""
     known = known_summary(folder)
     return known is not None and known["state"] == state
-
-
-def known_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary of a window that was judged before."""
-    path = folder / "summary.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[str]) -> str:

@@ -20,10 +20,10 @@ import pandas as pd
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window
+from mlops_assets.resources.judged_windows import folder_of
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.model_data import EVENT_TIME
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.window_reports import folder_of
 
 SAMPLE = 5_000
 """Rows of a window that are kept: as many as of a reference, and more than the classifier sees."""

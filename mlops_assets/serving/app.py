@@ -21,6 +21,7 @@ from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.platform import Platform
 from mlops_assets.serving import admin_api, drift_api, oip_api, predict_api
 from mlops_assets.serving.arms import Arms, CannotServe, Contract, Load, load_arm
+from mlops_assets.serving.counting import Counting
 from mlops_assets.serving.drain import Drain
 from mlops_assets.serving.health import Health
 from mlops_assets.serving.hot_path import HotPath
@@ -50,7 +51,7 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         platform: the home.
         keys: who may call.
         limits: what a request may take.
-        flush_seconds: between two moves of the log into the lake.
+        flush_seconds: between two moves of the log, and of the counts, into the lake.
         load: makes an arm of a version; a rehearsal injects a fault here.
     """
     catalogue, home = platform.catalogue, platform.home
@@ -74,7 +75,8 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
     # Not the clock whose answers are kept: a count of the wrong side of a step's beginning would be lost to it.
     tally = Tally(contracts, platform.now)
     service = Service(contracts, watcher, lookup, spool, health, tally, now=_clock(platform))
-    drain = Drain(spool, platform.lake, health, tally=tally, seconds=flush_seconds)
+    drain = Drain(spool, platform.lake, health, seconds=flush_seconds)
+    counting = Counting(tally, platform.lake, health, seconds=flush_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,10 +84,12 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         lookup.check()
         service.shadow.start()
         drain.start()
+        counting.start()
         with short_pauses():
             yield
         watcher.stop()
         service.shadow.stop()
+        counting.stop()
         drain.stop()
 
     app = FastAPI(

@@ -6,7 +6,7 @@ Here: which views are asked for which rows. Not here: the online store (`lookup`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,13 +33,13 @@ def completed(
 
     Args:
         lookup: the online store.
-        seen: counts what was found; None counts nothing.
+        seen: counts what was found; None counts and refuses nothing: another version answers for the row already.
         arms: of the model.
         rows: n rows.
         chosen: the arm of each.
 
     Raises:
-        Refused: a row lacks features and the keys to look them up by.
+        Refused: a row lacks features and the keys to look them up by, or the store lacks them (`check_found`).
         FeaturesUnavailable: the store is gone.
     """
     found: list[Completed] = [(dict(row.features), {}) for row in rows]
@@ -63,8 +63,33 @@ def completed(
             found[index][0].update({n: v for n, v in looked.values.items() if n not in rows[index].features})
             found[index][1].update(looked.times)
     if seen is not None:
+        for index, (row, arm) in enumerate(zip(rows, chosen, strict=True)):
+            check_found(arms, arm, row, found[index][1], index)
         _count(seen, arms.contract.settings.name, found)
     return found
+
+
+def check_found(arms: Arms, arm: Arm, row: Row, times: Mapping[str, datetime | None], index: int) -> None:
+    """Refuse a row of whose entities nothing is known, or too little by `serving.on_missing` of the model.
+
+    Nothing is known of it where every view that the arm reads was looked up and none had a value. A view that came with
+    the request is known.
+
+    Raises:
+        Refused: naming the views and the keys.
+    """
+    policy = arms.contract.settings.serving.on_missing
+    missing = [view for view, time in times.items() if time is None]
+    if policy == "allow" or not missing or (policy == "warn" and len(missing) < len(arm.views)):
+        return
+    keys = {key: row.entities.get(key) for view in missing for key in arms.contract.views.get(view, ())}
+    named = ", ".join(f"{key}={str(value)[:100]!r}" for key, value in keys.items())
+    raise Refused(
+        ("rows", index, "entities"),
+        f"the online store has nothing in {', '.join(missing)} for {named}: correct the keys, send these views' "
+        "features in the request, or materialize feast/online_store; serving.on_missing in the model's YAML says when "
+        "to answer all the same",
+    )
 
 
 def _count(seen: Seen, model: str, found: Sequence[Completed]) -> None:
@@ -72,6 +97,7 @@ def _count(seen: Seen, model: str, found: Sequence[Completed]) -> None:
     for _, times in found:
         for view, time in times.items():
             by_view.setdefault(view, []).append(time)
+    seen.degraded(model, sum(None in times.values() for _, times in found))
     for view, times_of_view in by_view.items():
         known = [time for time in times_of_view if time is not None]
         seen.looked_up(model, view, max(known, default=None), missed=len(known) < len(times_of_view))

@@ -1,7 +1,7 @@
 """When the log goes from the spool into the lake.
 
-Here: the thread that has it moved every few seconds, and one round of it; the counts of requests go along. Not here:
-the spool (`spool`), the move (`moving`) and the process that does it (`mover`), counting (`tally`).
+Here: the thread that has it moved every few seconds, and one round of it. Not here: the
+spool (`spool`), the move (`moving`) and the process that does it (`mover`), the counts of requests (`counting`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from mlops_assets.serving.health import Health
 from mlops_assets.serving.mover import Mover, NotMoved
 from mlops_assets.serving.rounds import Rounds
 from mlops_assets.serving.spool import Spool
-from mlops_assets.serving.tally import Tally
 
 logger = logging.getLogger("mlops.serving")
 
@@ -28,11 +27,8 @@ PART = "log"
 class Drain:
     """Has moved into the lake what was spooled."""
 
-    def __init__(
-        self, spool: Spool, lake: Lake, health: Health, *, tally: Tally | None = None, seconds: float = SECONDS
-    ) -> None:
-        self._spool, self._lake, self._health, self._seconds = spool, lake, health, seconds
-        self._tally = tally
+    def __init__(self, spool: Spool, lake: Lake, health: Health, *, seconds: float = SECONDS) -> None:
+        self._spool, self._health, self._seconds = spool, health, seconds
         self._mover = Mover(spool.folder, lake.folder("predictions"), ONLINE)
         self._round = threading.Lock()
         self._rounds = Rounds("drain-log", self._timed)
@@ -54,8 +50,6 @@ class Drain:
             try:
                 self._spool.rotate()
                 moved = self._mover.move()
-                if self._tally is not None:
-                    self._tally.write(self._lake)
                 if moved.refused:
                     raise NotMoved(f"put aside, because it cannot be read: {moved.refused[0]}")
             except (OSError, NotMoved) as error:

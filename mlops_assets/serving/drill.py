@@ -55,6 +55,8 @@ class Rehearsal:
         look_seconds: the look that found it out: measuring, and the move.
         alias_seconds: of that, the move: from being written down to alias, tags and record.
         servers_seconds: from then on, until the candidate's last answer.
+        back_seconds: from its second bad answer until its last. Where scores and labels of days tell that answers are
+            bad, they can be told from when these days are in the lake.
         requests: during the rehearsal.
         failed: of them.
     """
@@ -66,6 +68,7 @@ class Rehearsal:
     look_seconds: float
     alias_seconds: float
     servers_seconds: float
+    back_seconds: float
     requests: int
     failed: int
 
@@ -114,11 +117,12 @@ def rehearse(drill: DrillHome, kind: Kind, *, rate: float = RATE) -> Rehearsal:
     with serving(app) as address, Traffic(address, model.name, rows, rate=rate).running() as load:
         _wait(lambda: load.sent - load.failed > 5, "the service answers")
         _bring_in(drill, model, plan)
-        _wait(lambda: CANDIDATE_VERSION in load.first_by_version, "the candidate answers")
+        _wait(lambda: CANDIDATE_VERSION in load.second_by_version, "the candidate answers twice")
         if plan.lives:
             drill.at(drill.end)
             score_days(platform, model, drill.days)
         began = time.perf_counter()
+        bad = began if plan.lives else load.second_by_version[CANDIDATE_VERSION]
         looks = _look_until_stopped(platform, model)
         alias_seconds = time.time() - platform.record_file(model.name, ROLLOUT).stat().st_mtime
         ended = time.perf_counter()
@@ -133,6 +137,7 @@ def rehearse(drill: DrillHome, kind: Kind, *, rate: float = RATE) -> Rehearsal:
             look_seconds=ended - began,
             alias_seconds=alias_seconds,
             servers_seconds=max(0.0, load.last_by_version[CANDIDATE_VERSION] - decided),
+            back_seconds=max(0.0, load.last_by_version[CANDIDATE_VERSION] - bad),
             requests=load.sent,
             failed=load.failed,
         )

@@ -230,7 +230,11 @@ def plain(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[str, An
         "model_name": arms.contract.settings.name,
         "model_version": str(versions.pop() if len(versions) == 1 else arms.champion.version),
         **({"id": body.id} if body.id is not None else {}),
-        "parameters": {"feature_times": [answer.feature_times for answer in answers], **_instead(answers)},
+        "parameters": {
+            "feature_times": [answer.feature_times for answer in answers],
+            **_instead(answers),
+            **_degraded(answers),
+        },
         "outputs": outputs_of(answers, [wanted.name for wanted in body.outputs]),
     }
 
@@ -241,6 +245,16 @@ def _instead(answers: list[Answer]) -> dict[str, Any]:
     if not reasons:
         return {}
     return {SERVED_BY: [BASELINE if answer.reason else answer.arm.name for answer in answers], "reason": reasons.pop()}
+
+
+def _degraded(answers: list[Answer]) -> dict[str, Any]:
+    """Which rows lacked a view, and which views; nothing where none did."""
+    if not any(answer.missing for answer in answers):
+        return {}
+    return {
+        "degraded": [bool(answer.missing) for answer in answers],
+        "missing_views": [answer.missing for answer in answers],
+    }
 
 
 def _require(arms: Arms, version: int) -> None:

@@ -27,6 +27,8 @@ _SCALAR = {
 _KEY = {"anyOf": [{"type": "string", "maxLength": LONGEST_TEXT}, {"type": "integer"}, {"type": "null"}]}
 Values = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
 EntityKeys = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _KEY})]
+BIAS = "bias"
+"""Among contributions, the raw score before any feature."""
 ANSWERED_BY = "mlops.answered_by"
 """Where a request's scope keeps the arms that answered it."""
 ModelName = Annotated[str, Path(pattern=MODEL_NAME, description="A monitored model.")]
@@ -51,6 +53,14 @@ class PredictRequest(Strict):
     rows: list[PredictRow] = Field(min_length=1, description="One prediction each.")
 
 
+class Contribution(Strict):
+    """What one feature adds to the raw score."""
+
+    feature: str
+    value: Any = Field(description="What was scored; null is missing.")
+    contribution: float | dict[str, float] = Field(description="With classes, by class.")
+
+
 class Prediction(Strict):
     """One prediction."""
 
@@ -70,9 +80,14 @@ class Prediction(Strict):
     feature_times: dict[str, datetime | None] = Field(
         description="Event time of what the online store had, by view; null where it had nothing within the ttl."
     )
-    contributions: dict[str, Any] | None = Field(
+    degraded: bool | None = Field(default=None, description="True where some view had nothing for the keys.")
+    missing_views: list[str] | None = Field(default=None, description="Which, with degraded.")
+    contributions: list[Contribution] | None = Field(
         default=None,
-        description="With explain: what each feature adds to the raw score (TreeSHAP), and `bias`.",
+        description="With explain: what each feature adds to the raw score (TreeSHAP), the largest first.",
+    )
+    bias: float | dict[str, float] | None = Field(
+        default=None, description="With explain: the raw score before any feature; with classes, by class."
     )
 
 
@@ -205,7 +220,7 @@ def plain_all(model: str, answers: Sequence[Answer], told: Sequence[dict[str, An
     return {"model": model, "predictions": [plain(*one) for one in each]}
 
 
-def plain(answer: Answer, contributions: dict[str, Any] | None) -> dict[str, Any]:
+def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
     """An answer as `Prediction` describes it."""
     told: dict[str, Any] = {
         "id": answer.id,
@@ -219,13 +234,24 @@ def plain(answer: Answer, contributions: dict[str, Any] | None) -> dict[str, Any
         told |= {SERVED_BY: BASELINE, "reason": answer.reason}
     if answer.scores:
         told["scores"] = answer.scores
-    if contributions is not None:
-        told["contributions"] = contributions
-    return told
+    if answer.missing:
+        told |= {"degraded": True, "missing_views": answer.missing}
+    return told | (explanation or {})
+
+
+def _explanation(parts: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Contributions as `Prediction` describes them: the feature that did most comes first."""
+
+    def size(part: Any) -> float:
+        return max(map(abs, part.values())) if isinstance(part, dict) else abs(part)
+
+    told = sorted(((size(part), name) for name, part in parts.items() if name != BIAS), key=lambda each: -each[0])
+    found = [{"feature": name, "value": values.get(name), "contribution": parts[name]} for _, name in told]
+    return {"contributions": found, **({BIAS: parts[BIAS]} if BIAS in parts else {})}
 
 
 def explained(answers: list[Answer]) -> list[dict[str, Any] | None]:
-    """What each feature contributed to each answer."""
+    """What each feature contributed to each answer, and the bias."""
     import pandas as pd
 
     told: list[dict[str, Any] | None] = [None] * len(answers)
@@ -239,5 +265,7 @@ def explained(answers: list[Answer]) -> list[dict[str, Any] | None]:
         for place, index in enumerate(mine):
             row = found.iloc[place]
             parts = {str(k): row[k] for k in row.index.get_level_values(0).unique()} if several else row
-            told[index] = {str(k): part.to_dict() if several else float(part) for k, part in parts.items()}
+            told[index] = _explanation(
+                {str(k): part.to_dict() if several else float(part) for k, part in parts.items()}, answers[index].values
+            )
     return told

@@ -52,6 +52,7 @@ class Answer:
         values: what was scored.
         own: what the champion itself said, one score or one for each class, where guessing answered in its place.
         reason: why it did; empty where the arm answered itself.
+        missing: views of which the online store had nothing, where the answer says so (`serving.on_missing`).
     """
 
     id: str
@@ -63,6 +64,7 @@ class Answer:
     values: Mapping[str, Any]
     own: tuple[float, ...] = ()
     reason: str = ""
+    missing: tuple[str, ...] = ()
 
 
 def record(arms: Arms, row: Row, answer: Answer) -> dict[str, Any]:

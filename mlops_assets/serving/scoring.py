@@ -198,7 +198,7 @@ class Service:
     ) -> Answer:
         values, feature_times = row
         own = score.astype(float).tolist() if score.ndim == 1 else [float(score)]
-        instead = arms.in_place_of(arm)
+        instead, is_told = arms.in_place_of(arm), arms.contract.settings.serving.on_missing != "allow"
         said = own if instead is None else list(instead.guess)
         return Answer(
             id=os.urandom(16).hex(),
@@ -210,6 +210,7 @@ class Service:
             values=values,
             own=tuple(own) if instead else (),
             reason=instead.reason if instead else "",
+            missing=tuple(view for view, time in feature_times.items() if time is None) if is_told else (),
         )
 
     def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> int:

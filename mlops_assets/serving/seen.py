@@ -16,7 +16,7 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from mlops_assets.resources.metrics_names import FEATURE_AGE, FEATURE_MISSES, REQUEST_SECONDS, REQUESTS
+from mlops_assets.resources.metrics_names import DEGRADED, FEATURE_AGE, FEATURE_MISSES, REQUEST_SECONDS, REQUESTS
 from mlops_assets.serving.arms import Arm, CannotServe
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Seen:
         self._requests: dict[tuple[Served, int], int] = {}
         self._times: dict[Served, _Times] = {}
         self._misses: dict[tuple[str, str], int] = {}
+        self._degraded: dict[str, int] = {}
         self._newest: dict[tuple[str, str], datetime] = {}
         self._lock = Lock()
 
@@ -75,6 +76,12 @@ class Seen:
             if newest is not None and (key not in self._newest or newest > self._newest[key]):
                 self._newest[key] = newest
 
+    def degraded(self, model: str, answers: int) -> None:
+        """Count answers that lacked a view."""
+        if answers:
+            with self._lock:
+                self._degraded[model] = self._degraded.get(model, 0) + answers
+
     def collect(self) -> Iterator[Metric]:
         """The families, as Prometheus' client asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -82,6 +89,7 @@ class Seen:
         requests = CounterMetricFamily(REQUESTS.name, REQUESTS.help, labels=REQUESTS.labels)
         times = HistogramMetricFamily(REQUEST_SECONDS.name, REQUEST_SECONDS.help, labels=REQUEST_SECONDS.labels)
         age = GaugeMetricFamily(FEATURE_AGE.name, FEATURE_AGE.help, labels=FEATURE_AGE.labels)
+        degraded = CounterMetricFamily(DEGRADED.name, DEGRADED.help, labels=DEGRADED.labels)
         misses = CounterMetricFamily(FEATURE_MISSES.name, FEATURE_MISSES.help, labels=FEATURE_MISSES.labels)
         with self._lock:
             for (served, code), count in self._requests.items():
@@ -90,13 +98,15 @@ class Seen:
                 times.add_metric([*map(str, served)], _cumulated(found.counts), found.total)
             for key, count in self._misses.items():
                 misses.add_metric(key, count)
+            for model, count in self._degraded.items():
+                degraded.add_metric([model], count)
             newest = dict(self._newest)
         for key, moment in newest.items():
             try:
                 age.add_metric(key, (self._now(key[0]) - moment).total_seconds())
             except CannotServe:  # a data clock that stands: nothing has an age by it
                 continue
-        yield from (requests, times, age, misses)
+        yield from (requests, times, age, misses, degraded)
 
 
 def exposition(seen: Seen) -> bytes:

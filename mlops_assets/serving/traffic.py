@@ -100,7 +100,8 @@ class Load:
         failures: why requests failed, with their number: the status, or that nobody answered.
         arms: answers by arm and version.
         times: answers by bucket of time (`core.answering`), as the caller sees it.
-        first_by_version, last_by_version: when each version gave its first and newest answer (`time.perf_counter`).
+        first_by_version, second_by_version, last_by_version: when each version gave its first, second and newest answer
+            (`time.perf_counter`).
     """
 
     sent: int = 0
@@ -108,6 +109,7 @@ class Load:
     arms: Counter[tuple[str, int]] = field(default_factory=Counter)
     times: Counter[int] = field(default_factory=Counter)
     first_by_version: dict[int, float] = field(default_factory=dict)
+    second_by_version: dict[int, float] = field(default_factory=dict)
     last_by_version: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -198,8 +200,11 @@ class Traffic:
             self.load.sent += 1
             self.load.arms[given["arm"], given["model_version"]] += 1
             self.load.times[bucket_of(done - began)] += 1
-            self.load.first_by_version.setdefault(given["model_version"], done)
-            self.load.last_by_version[given["model_version"]] = done
+            version = given["model_version"]
+            if version in self.load.first_by_version:
+                self.load.second_by_version.setdefault(version, done)
+            self.load.first_by_version.setdefault(version, done)
+            self.load.last_by_version[version] = done
         return connection
 
     def _failed(self, why: str) -> None:

@@ -12,7 +12,7 @@ import typer.main
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
-from mlops_assets.cli import app
+from mlops_assets.cli import GROUPS, app
 
 ROOT: Any = typer.main.get_command(app)
 
@@ -33,11 +33,12 @@ def examples(command: Any) -> list[list[str]]:
 
 
 def test_the_commands_are_all_there() -> None:
-    wanted = {"land", "status", "decisions", "decide", "retrain", "pause", "resume", "replay", "demo", "up", "drift"}
+    wanted = {"land", "status", "why", "decide", "retrain", "pause", "resume", "replay", "demo", "up", "drift"}
     wanted |= {
         "quarantine list",
         "quarantine release",
-        "ledger verify",
+        "record show",
+        "record verify",
         "champion-at",
         "explain",
         "reproduce",
@@ -77,6 +78,23 @@ def test_the_commands_are_all_there() -> None:
         "dbt-ci",
     }
     assert {" ".join(path) for path in COMMANDS} == wanted
+
+
+def test_each_command_stands_under_one_heading() -> None:
+    named = [name for names in GROUPS.values() for name in names]
+    assert sorted(named) == sorted(ROOT.commands)
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    places = [shown.index(f"─ {heading} ─") for heading in GROUPS]
+    assert places == sorted(places)
+    assert "─ Commands ─" not in shown
+    assert max(map(len, CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout.splitlines())) <= 80
+
+
+def test_former_names_lead_to_what_took_their_place() -> None:
+    for former, now in (("decisions", "record show"), ("ledger verify", "record verify")):
+        shown, wanted = (CliRunner().invoke(app, [*words.split(), "--help"]) for words in (former, now))
+        assert shown.exit_code == 0
+        assert shown.stdout == wanted.stdout
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

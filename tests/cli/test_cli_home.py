@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -91,16 +92,17 @@ def filled(mlops: Mlops, home: Home) -> Home:
     put_into_quarantine(home)
     mlops("pause", "flight_delay", "--reason", "the feed moves")
     alerts = Alerts(root=str(home.root))
-    incidents = ("stale-flights-2012-12-31", "misnamed-flights-0123", "stale-views-0123", "new", "old")
-    for incident in incidents:
-        alerts.send(incident=incident, happened=f"{incident} thing.", did="No.", do="Look.", runbook="failed-run")
-    lines = [json.loads(line) for line in alerts.file.read_text().splitlines()]
-    lines[-1]["at"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
-    alerts.file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for key in ("stale-source/planes", "misnamed-file/flights", "stale-feature-view/views", "new", "old"):
+        words = {"happened": f"{key} thing.", "did": f"It left {key} alone.", "do": "Look.", "runbook": "failed-run"}
+        alerts.send(incident=key, key=key, **words)
+    state = alerts.incidents.state()
+    old = replace(state.incidents["old"], updated_at=datetime.now(UTC) - timedelta(days=8))
+    alerts.incidents.change(lambda known: replace(known, incidents={**known.incidents, "old": old}))
     return home
 
 
-def test_status_says_where_everything_stands(mlops: Mlops, filled: Home) -> None:
+def test_status_says_where_everything_stands(mlops: Mlops, filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     answered = mlops("status", "--json")
     assert answered.exit_code == 0, answered.output
     found = json.loads(answered.stdout)
@@ -115,11 +117,14 @@ def test_status_says_where_everything_stands(mlops: Mlops, filled: Home) -> None
         None,
     )
     # The states that were told do not last any more; what nothing closes is forgotten after a week.
-    assert [alert["incident"] for alert in found["alerts"]] == ["new"]
+    assert [(alert["about"], alert["did"]) for alert in found["alerts"]] == [("new", "It left new alone.")]
+    assert (model["state"], model["fine"]) == ("paused", False)
     shown = mlops("status")
     assert shown.exit_code == 0
     assert "the feed moves (ada)" in shown.stdout
     assert "new thing." in shown.stdout
+    assert "It left new alone." in shown.stdout
+    assert max(len(line) for line in shown.stdout.splitlines()[3:]) <= 80
 
 
 def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled: Home) -> None:

@@ -53,37 +53,37 @@ def lived(home: Home) -> Record:
 
 def test_a_whole_record_is_said_to_be_whole(mlops: Mlops, lived: Record) -> None:
     lived.note("arrival_delay", "pause", reason="test", by="ada")
-    shown = mlops("ledger", "verify")
+    shown = mlops("record", "verify")
     assert shown.exit_code == 0
     assert "arrival_delay: 1 entries, whole, head " in shown.stdout
     assert "flight_delay: 3 entries, whole, head " in shown.stdout
-    one = json.loads(mlops("ledger", "verify", "flight_delay", "--json").stdout)
+    one = json.loads(mlops("record", "verify", "flight_delay", "--json").stdout)
     assert [(found["model"], found["whole"], found["entries"]) for found in one] == [("flight_delay", True, 3)]
 
 
 def test_a_changed_record_ends_with_1_and_the_first_line(mlops: Mlops, lived: Record) -> None:
     file = lived.file("flight_delay")
     file.write_text(file.read_text().replace("why [3]", "why not"))
-    failed = mlops("ledger", "verify")
+    failed = mlops("record", "verify")
     assert failed.exit_code == 1
     assert "flight_delay: line 2: its content no longer has the hash that it was written with" in failed.stdout
     assert "from a backup" in failed.stdout
-    failed = mlops("ledger", "verify", "--json")
+    failed = mlops("record", "verify", "--json")
     assert failed.exit_code == 1
     assert [(f["line"], f["fault"]) for f in json.loads(failed.stdout)] == [(2, "edited")]
 
 
 def test_a_record_that_is_gone_is_missed(mlops: Mlops, lived: Record) -> None:
     lived.file("flight_delay").unlink()
-    failed = mlops("ledger", "verify")
+    failed = mlops("record", "verify")
     assert failed.exit_code == 1
     assert "3 of 3 entries are missing at the end" in failed.stdout
 
 
 def test_nothing_on_record_yet_is_whole_and_writes_nothing(mlops: Mlops, home: Home) -> None:
-    assert mlops("ledger", "verify").stdout.strip() == "Nothing is on record in this home yet."
-    assert "flight_delay: 0 entries, whole" in mlops("ledger", "verify", "flight_delay").stdout
-    assert mlops("ledger", "verify", "flights_delay").exit_code == 1
+    assert mlops("record", "verify").stdout.strip() == "Nothing is on record in this home yet."
+    assert "flight_delay: 0 entries, whole" in mlops("record", "verify", "flight_delay").stdout
+    assert mlops("record", "verify", "flights_delay").exit_code == 1
     assert not home.ledger.exists()
 
 

@@ -23,7 +23,7 @@ def made(model: str = "flight_delay") -> Decision:
 
 
 def test_nothing_decided_yet(mlops: Mlops) -> None:
-    shown = mlops("decisions", "flight_delay")
+    shown = mlops("record", "show", "flight_delay")
     assert (shown.exit_code, shown.stdout.strip()) == (
         0,
         "Nothing has been decided about flight_delay in this home yet.",
@@ -36,7 +36,7 @@ def test_decisions_shows_time_what_rule_and_reason(mlops: Mlops, home: Home) -> 
     record.append("flight_delay", {"kind": "decision", **decision.to_dict()})
     at = datetime(2013, 4, 1, 1, tzinfo=UTC)
     record.note("flight_delay", "promotion", at=at, version=3, reason="It is better [by 0.02].")
-    shown = mlops("decisions", "flight_delay").stdout
+    shown = mlops("record", "show", "flight_delay").stdout
     assert "2013-04-01 00:00" in shown
     assert "first_model" in shown
     assert "There is no champion yet." in shown
@@ -46,20 +46,20 @@ def test_decisions_shows_time_what_rule_and_reason(mlops: Mlops, home: Home) -> 
 
 def test_decisions_say_where_two_clocks_are_at_work(mlops: Mlops, home: Home) -> None:
     Record(home.ledger).append("flight_delay", {"kind": "decision", **made().to_dict()})
-    assert "data's clock" not in mlops("decisions", "flight_delay").stdout
+    assert "data's clock" not in mlops("record", "show", "flight_delay").stdout
     home.configure(HomeSettings(clock="data"))
-    assert "by the data's clock, what people said by the wall's" in mlops("decisions", "flight_delay").stdout
+    assert "by the data's clock, what people said by the wall's" in mlops("record", "show", "flight_delay").stdout
 
 
 def test_decisions_as_json_is_the_record_and_limit_keeps_the_newest(mlops: Mlops, home: Home) -> None:
     record = Record(home.ledger)
     for number in range(3):
         record.note("flight_delay", "request", id=f"r{number}", reason="test", by="ada")
-    entries = json.loads(mlops("decisions", "flight_delay", "--limit", "2", "--json").stdout)
+    entries = json.loads(mlops("record", "show", "flight_delay", "--limit", "2", "--json").stdout)
     assert [entry["id"] for entry in entries] == ["r1", "r2"]
 
 
-@pytest.mark.parametrize("command", ["decisions", "decide", "retrain", "pause", "resume"])
+@pytest.mark.parametrize("command", ["why", "decide", "retrain", "pause", "resume"])
 def test_an_unknown_model_names_the_known_ones(mlops: Mlops, home: Home, command: str) -> None:
     reason = ["--reason", "test"] if command in ("retrain", "pause", "resume") else []
     failed = mlops(command, "flights_delay", *reason)
@@ -117,14 +117,14 @@ def test_a_request_stays_open_until_a_decision_answers_it(home: Home) -> None:
 def test_a_record_that_was_edited_is_told_in_one_line(mlops: Mlops, home: Home) -> None:
     home.ledger.mkdir(parents=True)
     Record(home.ledger).file("flight_delay").write_text('{"kind": \n{}\n')
-    failed = mlops("decisions", "flight_delay")
+    failed = mlops("record", "show", "flight_delay")
     assert failed.exit_code == 1
     assert "line 1: not a whole entry. Restore the file from a backup" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
 def test_traceback_on_demand(mlops: Mlops, home: Home) -> None:
-    failed = mlops("--traceback", "decisions", "nothing")
+    failed = mlops("--traceback", "record", "show", "nothing")
     assert isinstance(failed.exception, ValueError)
 
 

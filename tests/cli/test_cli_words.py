@@ -46,7 +46,7 @@ def test_a_freeze_has_an_owner_a_reason_and_an_end(mlops: Mlops, home: Home) -> 
     entry = Record(home.ledger).standing(MODEL, "freeze")
     assert entry is not None
     assert (entry["by"], entry["reason"], entry["until"]) == ("bo", "year-end", "2999-12-31T00:00:00+00:00")
-    assert "freeze until 2999-12-31 00:00" in mlops("decisions", MODEL).stdout
+    assert "freeze until 2999-12-31 00:00" in mlops("record", "show", MODEL).stdout
     assert mlops("unfreeze", MODEL, "--reason", "done").exit_code == 0
     assert Record(home.ledger).standing(MODEL, "freeze") is None
     assert kinds(home) == ["freeze", "unfreeze"]

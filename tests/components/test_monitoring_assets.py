@@ -12,6 +12,7 @@ from mlops_assets.components.monitoring_assets import DRIFT_CHECKS, FAILING_CHEC
 from mlops_assets.components.partitions import RANGE_END, RANGE_START
 from mlops_assets.replay.engine import QUIET, RunFailed
 from tests.real_slice import COLD_START, WEEKS, World
+from tests.support import linked
 
 MODEL = "flight_delay"
 PREDICTIONS = dg.AssetKey([MODEL, "predictions"])
@@ -62,7 +63,7 @@ def test_a_closed_window_is_reported_with_table_plot_and_page(drifting: World) -
     assert told["drift_report"]["plot"].value.startswith("![")
     assert told["drift_report"]["windows"].value == "2013-02-18..2013-02-24, 2013-02-25..2013-03-03"
     # Seen from the home: Dagster does not break paths, and a long one pushes the reason off the page.
-    page = drifting.home.root / told["drift_report"]["report"].value
+    page = linked(told["drift_report"]["report"])
     verdict = html.escape(checks["inputs_match_reference"].description)
     assert 0 < page.read_text(encoding="utf-8").find(verdict) < page.read_text(encoding="utf-8").find("What moved")
     assert told["performance_report"]["by_window"].value.startswith("|")

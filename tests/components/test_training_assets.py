@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from mlops_assets.components.training_assets import GATE_CHECK, UPSTREAM_CHECK
 from mlops_assets.replay.engine import RunFailed
 from tests.real_slice import World
+from tests.support import linked
 
 MODEL = "flight_delay"
 
@@ -39,8 +42,7 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     for step, told in (("challenger", "importance"), ("evaluation", "rules"), ("evaluation", "slices")):
         assert made[step].metadata[told].value.startswith("|")
     prepared = drifting.platform.record(MODEL, "training_set")
-    (file,) = drifting.home.root.glob(made["training_set"].metadata["path"].value)
-    assert str(file) == prepared["path"]
+    assert linked(made["training_set"].metadata["path"]) == Path(prepared["path"])
     assert made["training_set"].metadata["gate_window"].value == "2013-02-18 05:00 to 2013-03-04 05:00 UTC"
     assert all(
         len(f"{value}") < 10

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,53 @@ def test_what_a_change_does_is_told_and_nothing_is_touched(world: World, home: H
     assert not re.findall(r"<script|https?://(?!www\.w3\.org)", page)
     assert {path: path.stat().st_mtime_ns for path in home.lake.rglob("*.parquet")} == files
     assert home.warehouse.read_bytes() == warehouse
+
+
+@pytest.fixture
+def rewritten(project: Path) -> Path:
+    """The same features by other words."""
+    git(project.parent, "checkout", "-q", ".")
+    sql = project / VIEW.with_suffix(".sql")
+    sql.write_text(sql.read_text().replace("humidity_percent,", "humidity_percent * 1.0 as humidity_percent,"))
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["2013-01-20", "2013-01-25", None])
+def test_a_change_that_changes_no_value_gains_and_loses_nothing_from_any_day_on(
+    world: World, home: Home, rewritten: Path, start: str | None
+) -> None:
+    """By hand: equal features on equal rows give equal models, so the gain is zero and not about zero."""
+    found = report(world.platform, rewritten, "main", start=start, rows=3_000)
+    assert {one.state for view in found.views for one in view.features} == {"same"}
+    for one in found.models:
+        assert one.against_before is not None, one.why
+        assert one.against_before.gain == 0.0
+
+
+@pytest.mark.slow
+def test_days_that_one_side_lacks_are_not_judged(world: World, home: Home, rewritten: Path) -> None:
+    """Of the home's own view the newest weeks are missing, so hardly a day is left on which both can be held."""
+    for day, path in world.platform.lake.partitions("features", VIEW.name).items():
+        if day >= date(2013, 2, 3):
+            path.unlink()
+    found = report(world.platform, rewritten, "main", start="2013-02-03", rows=3_000)
+    assert {(one.against_before, one.against_without) for one in found.models} == {(None, None)}
+    assert all("no day that was built in this home and with the change" in one.why for one in found.models)
+
+
+@pytest.mark.slow
+def test_a_changed_view_without_data_is_named(world: World, home: Home, rewritten: Path) -> None:
+    """The card payments have never landed in this home of flights."""
+    sql = rewritten / "models/features/feat_payment.sql"
+    sql.write_text(sql.read_text() + "\n-- as before\n")
+    found = report(world.platform, rewritten, "main", start="2013-01-25", rows=2_000)
+    assert [view.view for view in found.views] == [VIEW.name]
+    assert found.told[-1].startswith("feat_payment: this home has no data of its sources from 2013-01-25 on")
+    why = {one.model: one.why for one in found.models}
+    assert "feat_payment has no day" in why["card_fraud"]
+    assert why["flight_delay"] == ""
+    feature_report_page(found.views, found.models, against="main", told=found.told)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from tests.real_slice import LAST_DAY
+from tests.support import linked
 
 
 @pytest.mark.parametrize(("layer", "model"), [("features", "feat_carrier_history"), ("labels", "lbl_flight_delay")])
@@ -20,7 +21,7 @@ def test_a_model_shows_the_rows_it_built(slice_home: Home, layer: str, model: st
     shown = event.asset_materialization.metadata
     assert shown["dagster/row_count"].value == len(lake.read(layer, model))
     assert shown["days"].value == f"2013-01-01 to {LAST_DAY}"
-    assert shown["path"].value == str(lake.folder(layer, model))
+    assert linked(shown["path"]) == lake.folder(layer, model)
 
 
 def test_a_view_shows_no_rows(slice_home: Home) -> None:

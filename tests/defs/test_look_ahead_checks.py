@@ -15,6 +15,7 @@ import pytest
 from mlops_assets.core.look_ahead import CHECK, LookAhead
 from mlops_assets.definitions import build_definitions
 from mlops_assets.defs import look_ahead
+from mlops_assets.replay.demo import come_to_rest
 from mlops_assets.replay.engine import Engine
 from mlops_assets.resources import look_ahead as guarding
 from mlops_assets.resources.alerts import Alerts
@@ -100,3 +101,13 @@ def test_no_landing_run_carries_it(world: World) -> None:
         carried = definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys
         assert carried
         assert not [key for key in carried if key.name == CHECK]
+
+
+def test_after_a_demo_it_has_nothing_to_ask_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo has looked already, as the sensor; `mlops up` starts nothing then, and Dagster's pages say who asked."""
+    monkeypatch.setattr(look_ahead, "_looks", lambda platform, views: iter(()))
+    come_to_rest(world.home)
+    (run,) = world.instance.get_runs(filters=dg.RunsFilter(job_name="look_ahead"))
+    assert run.tags["dagster/sensor_name"] == "look_ahead_sensor"
+    assert world.engine.requests("look_ahead_sensor")[0] == []
+    assert world.home.settings.until is None

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +37,7 @@ class Floor:
         self.feature_helps = True
         sources = self.landing.all_sources()
         platform = Platform.of(self.landing.home)
-        self.platform = platform.model_copy(update={"sources": sources})
+        self.platform = replace(platform, sources=sources)
         monkeypatch.setattr(Platform, "catalogue", property(lambda _: self.catalogue()))
         self.definitions = dg.Definitions(
             assets=[build_raw_asset(source()), self.features()],
@@ -190,7 +191,7 @@ def test_features_that_were_lost_are_built_by_a_new_run(floor: Floor) -> None:
 
 def test_a_day_that_waits_says_for_what(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     floor.landing.sources = [source(), source(name="refunds")]
-    floor.platform = floor.platform.model_copy(update={"sources": floor.landing.all_sources()})
+    floor.platform = replace(floor.platform, sources=floor.landing.all_sources())
     floor.landing.land_days(DAYS[:1])
     requests, why = floor.tick(sensors.landing_sensor)
     assert requests == []
@@ -233,7 +234,7 @@ def test_with_the_wall_clock_a_source_that_ended_long_ago_rings_once(floor: Floo
 
 def test_a_source_that_is_over_is_stale_until_its_last_day_is_there(floor: Floor) -> None:
     floor.landing.sources = [source(end=str(DAYS[-1]))]
-    floor.platform = floor.platform.model_copy(update={"sources": floor.landing.all_sources()})
+    floor.platform = replace(floor.platform, sources=floor.landing.all_sources())
     for days, is_stale in ((DAYS[:-1], True), (DAYS, False)):
         carry(floor, days)
         assert (list(sensors.stale_sources(floor.platform)) == ["orders"]) == is_stale
@@ -244,7 +245,7 @@ def test_with_the_data_clock_a_source_is_stale_against_the_others(floor: Floor) 
     carry(floor, DAYS)
     assert floor.tick(sensors.freshness_sensor) == ([], "Every source and feature view is fresh.")
     floor.landing.sources = [source(), source(name="visits", required=False, freshness="24h")]
-    floor.platform = floor.platform.model_copy(update={"sources": floor.landing.all_sources()})
+    floor.platform = replace(floor.platform, sources=floor.landing.all_sources())
     for day, is_stale in ((DAYS[0], True), (DAYS[1], False)):
         floor.landing.land(rows(day), f"orders_{day}.csv", source="visits")
         floor.landing.run(day, take_in=["visits"])

@@ -8,29 +8,50 @@ from typing import Any
 import pytest
 
 from mlops_assets.serving.app import build
+from mlops_assets.serving.drain import Drain
 from mlops_assets.serving.in_process import serving
 from mlops_assets.serving.keys import Keys
 from mlops_assets.serving.limits import Limits
+from mlops_assets.serving.tally import Tally
 from tests.real_slice import World
 
 
 @pytest.mark.slow
-def test_a_rehearsal_prints_its_seconds_and_leaves_nothing_behind(drifting: World, mlops: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "stage", "guardrail"),
+    [("worse-model", "watch", "metric"), ("slow-model", "canary", "p99"), ("bad-data", "watch", "scores")],
+)
+def test_a_rehearsal_goes_back_and_leaves_nothing_behind(
+    drifting: World, mlops: Any, kind: str, stage: str, guardrail: str
+) -> None:
     def content() -> dict[str, float]:
         kept = ("lake", "mlflow", "ledger")
         files = [path for name in kept for path in (drifting.home.root / name).rglob("*") if path.is_file()]
         return {str(path): path.stat().st_mtime for path in files if path.suffix != ".lock"}
 
     before = content()
-    done = mlops("drill", "rollback", drifting.model.name, "--kind", "bad-data", "--json")
+    done = mlops("drill", "rollback", drifting.model.name, "--kind", kind, "--json")
     assert done.exit_code == 0, done.output
     (rehearsal,) = json.loads(done.stdout)
-    assert (rehearsal["stage"], rehearsal["guardrails"], rehearsal["failed"]) == ("watch", ["scores"], 0)
+    assert (rehearsal["kind"], rehearsal["stage"], rehearsal["failed"]) == (kind, stage, 0)
+    assert guardrail in rehearsal["guardrails"]
     assert rehearsal["requests"] > 10
     assert 0.0 < rehearsal["alias_seconds"] < rehearsal["look_seconds"]
     assert content() == before
     assert list((drifting.home.root / "drills").iterdir()) == []
     assert drifting.aliases() == {"champion": 1}
+
+
+@pytest.mark.slow
+def test_a_slow_candidate_is_stopped_though_the_log_never_reaches_the_lake(
+    drifting: World, mlops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the log waits for minutes; guardrails see the answers all the same."""
+    monkeypatch.setattr(Drain, "round", lambda self: 0)
+    monkeypatch.setattr(Tally, "write", lambda self, lake: self.publish(lake))
+    done = mlops("drill", "rollback", drifting.model.name, "--kind", "slow-model", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["guardrails"] == ["p99"]
 
 
 @pytest.mark.slow

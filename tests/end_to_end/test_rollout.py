@@ -287,7 +287,7 @@ def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: Wo
     said = mlops("rollout", world.model.name)
     assert said.exit_code == 0, said.output
     assert "Version 2 is in canary with 5 % of the entities" in " ".join(said.output.split())
-    assert "rollout of version 2: canary 5 %" in mlops("decisions", world.model.name).output
+    assert "rollout of version 2: canary 5 %" in mlops("record", "show", world.model.name).output
 
 
 def test_a_person_stops_a_canary_and_the_champion_stays(drifting: World, mlops: Any) -> None:

@@ -177,8 +177,9 @@ def loaded_after(code: str, home: Path, names: set[str]) -> list[str]:
 
 def test_commands_on_the_record_load_nothing_heavy(tmp_path: Path) -> None:
     lines = (
-        "decisions --help",
-        "decisions flight_delay",
+        "record show --help",
+        "record show flight_delay",
+        "why flight_delay",
         "pause flight_delay --reason test",
         "resume flight_delay --reason test",
         "retrain flight_delay --reason test",
@@ -194,6 +195,14 @@ def test_commands_on_the_record_load_nothing_heavy(tmp_path: Path) -> None:
         "    assert result.exit_code == 0, result.output"
     )
     assert loaded_after(code, tmp_path, {"dagster", "pandas", "numpy", "duckdb", "pyarrow", *HEAVY}) == []
+
+
+def test_status_loads_nothing_that_takes_seconds(tmp_path: Path) -> None:
+    code = (
+        "from typer.testing import CliRunner\nfrom mlops_assets.cli import app\n"
+        "result = CliRunner().invoke(app, ['status'])\nassert result.exit_code == 0, result.output"
+    )
+    assert loaded_after(code, tmp_path, {"dagster", "pandas", "duckdb", *HEAVY}) == []
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import dagster as dg
 from mlops_assets.resources.cards import CARD, CARD_FILE, card_file
 from mlops_assets.resources.home import Home
 from tests.real_slice import World
+from tests.support import linked
 
 
 def cards(world: World, version: int) -> tuple[str, str]:
@@ -41,8 +42,8 @@ def test_a_promoted_version_has_a_card_that_its_materialization_names(champion_h
     assert "<script" not in page
     (event,) = world.instance.fetch_materializations(dg.AssetKey(["flight_delay", "champion"]), limit=1).records
     assert event.asset_materialization is not None
-    path = event.asset_materialization.metadata["model_card"].value
-    assert path == "lake/reports/flight_delay/cards/version=1/card.html"
+    path = linked(event.asset_materialization.metadata["model_card"])
+    assert path == world.home.lake / "reports/flight_delay/cards/version=1/card.html"
     assert next(iter(event.asset_materialization.metadata)) == "reason"
 
 

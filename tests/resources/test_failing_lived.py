@@ -10,18 +10,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlops_assets.commands.status import gather
 from mlops_assets.resources import metric_values
 from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.evidence import consider, window_checks
-from mlops_assets.resources.failing import CHECK, failing_of, guesses
+from mlops_assets.resources.evidence import consider
+from mlops_assets.resources.failing import CHECK, guesses
 from mlops_assets.resources.fallback import goes_back_to, settle
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.judged_windows import failing_of, summaries, window_checks
 from mlops_assets.resources.model_alarms import model_alarms, why_over
 from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import predicted_days, read_scores, score_days
 from mlops_assets.resources.registry import FALLBACK
-from mlops_assets.resources.window_reports import summaries
+from mlops_assets.resources.standing import standing
 from tests.real_slice import WEEKS, World, copy_home, working_in
 
 NEXT = WEEKS[-1]
@@ -95,11 +95,11 @@ def test_it_is_told_everywhere(world: World, mlops: Any) -> None:
     assert alarm["happened"].startswith(told)
     assert alarm["did"] == "The champion goes on answering."
     assert "on_failing: baseline" in alarm["do"]
-    status = gather(world.home)["models"]["flight_delay"]["failing"]
+    status = standing(world.home)["models"]["flight_delay"]["failing"]
     assert (status["sentence"], status["since"]) == (told, date(2013, 2, 25))
     shown = " ".join(mlops("status").output.split())
     assert f"{told} The champion goes on answering." in shown
-    record = " ".join(mlops("decisions", "flight_delay").output.split())
+    record = " ".join(mlops("record", "show", "flight_delay").output.split())
     assert f"failing of version 1: began {told} The champion goes on answering." in record
     gauge = [s.value for s in metric_values.reports(platform) if s.name == "model_worse_than_baseline"]
     assert gauge == [1]

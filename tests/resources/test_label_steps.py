@@ -12,8 +12,8 @@ import pytest
 from sklearn.metrics import brier_score_loss, confusion_matrix
 
 from mlops_assets.core.settings import ONLY_ACCEPTED, LimitSpec, ModelSettings
-from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.judged_windows import window_checks
 from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import BATCH, SCORE, read_scores
 from mlops_assets.resources.window_reports import Watched

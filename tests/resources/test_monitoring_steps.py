@@ -15,9 +15,9 @@ from mlops_assets.core.drift import compare
 from mlops_assets.core.multivariate import outside_support
 from mlops_assets.core.windows import midnight
 from mlops_assets.resources.drift_steps import watch_drift
-from mlops_assets.resources.evidence import window_checks
 from mlops_assets.resources.failing import CHECK
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.judged_windows import window_checks
 from mlops_assets.resources.performance_steps import watch_performance
 from mlops_assets.resources.prediction_steps import SCORE, read_scores, score_days
 from mlops_assets.resources.references import read_reference, write_reference

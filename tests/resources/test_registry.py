@@ -77,6 +77,29 @@ def test_a_registered_model_comes_back_byte_for_byte_with_its_tags(registry, run
     assert loaded.recipe == models[0].recipe
 
 
+def by_client(registry, version):
+    """The same through MLflow's own client."""
+    client = registry.client
+    by_number = isinstance(version, int)
+    found = (client.get_model_version if by_number else client.get_model_version_by_alias)("late", str(version))
+    return registry_module._version(found, client.get_registered_model("late").aliases)
+
+
+def test_what_is_read_from_the_file_is_what_mlflow_says(registry, run_id, models):
+    assert registry.find("late", 1) is None
+    for model in models[:3]:
+        registry.register("late", model, run_id=run_id, tags={"note": 'ü\'s "x"', "empty": ""})
+    promote(registry, 1, "d1")
+    promote(registry, 2, "d2")
+    registry.alias("late", "challenger", 3)
+    for version in (1, 2, 3, "champion", "previous", "challenger"):
+        assert registry.find("late", version) == by_client(registry, version)
+    registry.alias("late", "challenger", None)
+    registry.client.delete_model_version("late", "3")
+    assert [registry.find("late", gone) for gone in (3, "challenger", 99, "nobody")] == [None] * 4
+    assert registry.find("early", "champion") is None
+
+
 def logged(registry, run_id):
     experiment = registry.client.get_run(run_id).info.experiment_id
     return {model.model_id: model for model in registry.client.search_logged_models([experiment])}

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,14 +44,14 @@ def contract() -> Contract:
     return Contract.of(platform.models()[MODEL], platform.catalogue)
 
 
-def columns() -> tuple[FeatureColumn, ...]:
-    """Features of two of the views."""
-    return tuple(FeatureColumn(n, k) for n, k in contract().kinds.items() if n.partition("__")[0] in VIEWS)
+def columns(views: Sequence[str] = VIEWS) -> tuple[FeatureColumn, ...]:
+    """Features of some of the views, by default of two."""
+    return tuple(FeatureColumn(n, k) for n, k in contract().kinds.items() if n.partition("__")[0] in views)
 
 
-def frame(count: int = 600, seed: int = 0) -> pd.DataFrame:
+def frame(count: int = 600, seed: int = 0, views: Sequence[str] = VIEWS) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    kinds = {column.name: column.kind for column in columns()}
+    kinds = {column.name: column.kind for column in columns(views)}
     return pd.DataFrame(
         {
             name: rng.choice(["UA", "DL", "AA"], count) if kind == "categorical" else rng.normal(size=count).round(3)
@@ -60,11 +60,11 @@ def frame(count: int = 600, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def make_model(seed: int) -> Model:
-    rows = frame()
+def make_model(seed: int, views: Sequence[str] = VIEWS) -> Model:
+    rows = frame(views=views)
     y = (rows["feat_flight__distance_miles"] + (rows["feat_flight__flight_carrier"] == "UA") > 0.3).astype(int)
     params = {"objective": "binary:logistic", "max_depth": 3}
-    return fit(Recipe("xgboost", "binary", params, 5 + seed, columns(), seed=seed), rows, y)
+    return fit(Recipe("xgboost", "binary", params, 5 + seed, columns(views), seed=seed), rows, y)
 
 
 def features(seed: int = 1) -> dict[str, Any]:
@@ -88,11 +88,11 @@ def promote(home: Home, version: int) -> None:
     Registry(home=str(home.root)).promote(MODEL, version, decision_id=f"d{version}", reason="a test")
 
 
-def bring_online(home: Home) -> None:
+def bring_online(home: Home, flight: str = "f0", carrier: str = "UA") -> None:
     """Features of one flight and one carrier, as of now."""
     store = Platform.of(home).features.store()
     now = pd.Timestamp.now(tz="UTC").floor("s")
-    for view, key, value in ((VIEWS[0], "flight_id", "f0"), (VIEWS[1], "carrier", "UA")):
+    for view, key, value in ((VIEWS[0], "flight_id", flight), (VIEWS[1], "carrier", carrier)):
         names = [name for name in features() if name.startswith(view)]
         types = {field.name: str(field.dtype) for field in store.get_feature_view(view).features}
         values = {name.partition("__")[2]: features()[name] for name in names}

@@ -18,7 +18,19 @@ from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import Registry
-from tests.serving.conftest import EVENT, MODEL, ROOT, Running, features, move_store_away, promote
+from tests.serving.conftest import (
+    EVENT,
+    MODEL,
+    ROOT,
+    VIEWS,
+    Running,
+    bring_online,
+    features,
+    make_model,
+    move_store_away,
+    promote,
+    register,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +59,10 @@ def test_answers_equal_the_batch_and_reach_the_lake(serve: Callable[..., Running
     assert [first["score"], second["score"]] == expected.astype(float).tolist()
     assert (first["model_version"], first["arm"], first["feature_times"]) == (1, "champion", {})
     raw = np.log(first["score"] / (1 - first["score"]))
-    assert np.isclose(sum(first["contributions"].values()), raw, atol=1e-5)
+    added = [each["contribution"] for each in first["contributions"]]
+    assert np.isclose(sum(added) + first["bias"], raw, atol=1e-5)
+    assert [abs(each) for each in added] == sorted((abs(each) for each in added), reverse=True)
+    assert {each["feature"]: each["value"] for each in first["contributions"]} == features(1)
 
     assert service.call("/admin/flush", {})[1]["moved"] in (0, 2)
     wait_for(lambda: service.call("/readyz")[1]["log_bytes_waiting"] == 0)
@@ -157,9 +172,6 @@ def test_features_come_from_the_online_store(serve: Callable[..., Running], home
     (first,) = answer["predictions"]
     assert set(first["feature_times"]) == {"feat_flight", "feat_carrier_history"}
     assert all(first["feature_times"].values())
-    # An entity that the store doesn't know is scored as one without features, and says so.
-    _, answer = service.predict({"entities": {"flight_id": "nobody", "carrier": None}})
-    assert answer["predictions"][0]["feature_times"] == {"feat_flight": None, "feat_carrier_history": None}
     assert service.predict({"entities": {"carrier": "UA"}})[1]["detail"][0]["msg"].startswith("is missing: send it")
 
     shutil.move(home.feast / "online.db", home.root / "online.away")
@@ -172,8 +184,12 @@ def test_features_come_from_the_online_store(serve: Callable[..., Running], home
     assert service.call("/readyz")[1]["status"] == "ready"
 
 
-def test_the_lines_of_the_readme_are_answered(serve: Callable[..., Running]) -> None:
+def test_the_lines_of_the_readme_are_answered(serve: Callable[..., Running], home: Home) -> None:
     """As they are written, by curl, but for the port."""
+    views = (*VIEWS, "feat_origin_weather")
+    promote(home, register(home, make_model(3, views)))
+    (flight,) = json.loads((ROOT / "docs/examples/flight.json").read_text(encoding="utf-8"))["rows"]
+    bring_online(home, flight["entities"]["flight_id"], flight["entities"]["carrier"])
     service = serve()
     lines = re.findall(r"(?m)^curl .*$", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(lines) >= 6
@@ -181,6 +197,7 @@ def test_the_lines_of_the_readme_are_answered(serve: Callable[..., Running]) -> 
         typed = line.replace("localhost:8080", f"localhost:{service.port}").replace(
             "curl ", "curl --fail-with-body ", 1
         )
-        done = subprocess.run(["bash", "-c", typed], capture_output=True, text=True, check=False)
+        done = subprocess.run(["bash", "-c", typed], capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout), line
+        assert "missing_views" not in done.stdout, line

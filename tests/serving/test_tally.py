@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.core.rows import RowScorer
-from mlops_assets.resources.answer_counts import answering, files
+from mlops_assets.resources.answer_counts import answering, files, live_folder
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.lake import Lake
@@ -61,6 +62,44 @@ def test_counts_add_up_over_processes_and_minutes(lake: Lake, canary: Arm) -> No
     services[0].write(lake)
     assert read(lake) == ({0: 6}, 2)
     assert len(files(lake, MODEL, NOW.date())) == 3
+
+
+def test_an_answer_is_seen_before_it_is_in_the_lake_and_once(lake: Lake, canary: Arm) -> None:
+    service = Tally({MODEL: contract()}, lambda settings: NOW)
+    service.note(MODEL, canary, 0.00009)
+    service.publish(lake)
+    assert files(lake, MODEL, NOW.date()) == []
+    assert read(lake) == ({0: 1}, 0)
+    service.write(lake)
+    service.note(MODEL, canary, 0.00009)
+    service.publish(lake)
+    assert read(lake) == ({0: 2}, 0), "one in the lake, one live"
+    live = (live_folder(lake) / f"{service._writer}.json").read_bytes()
+    service.write(lake)
+    (live_folder(lake) / f"{service._writer}.json").write_bytes(live)
+    assert read(lake) == ({0: 2}, 0), "killed between the two files, and read between them"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_published_is_counted_once_in_any_order(lake: Lake, canary: Arm, seed: int) -> None:
+    """Two processes, one of which is killed and started anew; the sum is the number of calls, by hand."""
+    chance, moments, told = random.Random(seed), [NOW], 0
+    services = [Tally({MODEL: contract()}, lambda settings: moments[-1]) for _ in range(2)]
+    counted = [0, 0]
+    for _ in range(50):
+        who = chance.randrange(2)
+        match chance.choice(["note", "note", "note", "publish", "write", "minute", "kill"]):
+            case "note":
+                services[who].note(MODEL, canary, 0.00009)
+                counted[who] += 1
+            case "minute":
+                moments.append(moments[-1] + timedelta(minutes=1))
+            case "kill":
+                services[who], counted[who] = Tally({MODEL: contract()}, lambda settings: moments[-1]), 0
+            case how:
+                getattr(services[who], how)(lake)
+                told, counted[who] = told + counted[who], 0
+                assert read(lake) == ({0: told} if told else {}, 0)
 
 
 def test_what_cannot_be_written_is_kept(lake: Lake, canary: Arm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.commands.readers import Reader, readers
-from mlops_assets.defs.sensors import late_streams
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.platform import Platform
+from mlops_assets.resources.source_alarms import late_streams
 from mlops_assets.resources.stream_lag import Lag, write_lag
 from mlops_assets.resources.stream_metrics import streams
 from tests.streams.feed import home_of

@@ -1,6 +1,7 @@
-"""`mlops ledger verify` and `mlops champion-at`: is the record whole, and who was champion when.
+"""`mlops record` and `mlops champion-at`: what stands on record, is it whole, and who was champion when.
 
-Here: the commands. Not here: the hashes (`resources.chain`), reading the record (`resources.record`).
+Here: the commands. Not here: one entry in words (`decisions.told`), the hashes (`resources.chain`), reading the record
+(`resources.record`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import AsJson, ModelName, example, known_model, minute, say, say_json
+from mlops_assets.commands.console import (
+    AsJson,
+    ModelName,
+    again,
+    example,
+    known_model,
+    minute,
+    say,
+    say_entry,
+    say_json,
+)
+from mlops_assets.commands.decisions import told
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record, Reign
 
@@ -25,7 +37,7 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
-    parent.add_typer(app, name="ledger")
+    parent.add_typer(app, name="record")
     parent.command(
         "champion-at",
         epilog=example(
@@ -34,7 +46,33 @@ def register(parent: typer.Typer) -> None:
     )(champion_at)
 
 
-@app.command(epilog=example("mlops ledger verify", "mlops ledger verify flight_delay --json"))
+@app.command(epilog=example("mlops record show flight_delay --limit 5"))
+def show(
+    model: ModelName,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was decided about a model and why, the newest last; also what people said and what came of it.
+
+    With --json each entry has its evidence, policy and counterfactuals.
+    """
+    home = Home.from_environment()
+    entries = Record(home.ledger).entries(known_model(model))[-limit:]
+    if as_json:
+        say_json(entries)
+    elif not entries:
+        say(f"Nothing has been decided about {model} in this home yet.")
+    else:
+        clocks = " by the data's clock, what people said by the wall's" if home.settings.clock == "data" else ""
+        say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. {again('explain ID')} says more of a decision.")
+        for entry in entries:
+            what, rule, reason = told(entry)
+            by = f" by the rule {escape(rule)}" if rule else ""
+            one = f", {entry['id'][:8]}" if entry["kind"] == "decision" else ""
+            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{by}{one}", reason)
+
+
+@app.command(epilog=example("mlops record verify", "mlops record verify flight_delay --json"))
 def verify(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="One model's record.", show_default="all records")
@@ -109,5 +147,6 @@ def _say(model: str, moment: datetime, reign: Reign) -> None:
     )
     say(f"[bold]Version {reign.version}[/bold] was champion of {model} at {minute(moment)} UTC:")
     say(f"since  {minute(reign.since)} UTC, by a {reign.kind}, {until}")
-    say(f"by     {f'decision {reign.decision} (mlops explain {reign.decision})' if reign.decision else 'no decision'}")
+    by = f"decision {reign.decision} ({again(f'explain {reign.decision}')})" if reign.decision else "no decision"
+    say(f"by     {by}")
     say(f"reason {escape(reign.reason)}")

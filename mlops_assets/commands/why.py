@@ -1,0 +1,112 @@
+"""`mlops why`: why a model was, or was not, retrained, in one screen.
+
+Here: the command, and one decision of the record in short. Not here: a decision with all its evidence (`explain`), what
+would be decided now (`decisions`). Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from mlops_assets.commands.console import (
+    AsJson,
+    ModelName,
+    again,
+    example,
+    known_model,
+    minute,
+    say,
+    say_facts,
+    say_json,
+)
+from mlops_assets.commands.decisions import told
+from mlops_assets.commands.on_record import parse_moment
+from mlops_assets.resources.home import Home
+from mlops_assets.resources.record import Record
+
+LONGEST = 240
+"""Characters of a sentence; `mlops explain` has the whole of it."""
+MOST = 2
+"""Changes that would have led to another answer."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=example("mlops why flight_delay", "mlops why flight_delay 2013-06-01"))(why)
+
+
+def why(
+    model: ModelName,
+    day: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DAY]",
+            help="As things stood at its end by the model's clock: an ISO date or date-time, in UTC without a zone.",
+            show_default="the newest decision",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in one screen why a model was or was not retrained: the decision, its evidence, and what came of it."""
+    record = Record(Home.from_environment().ledger)
+    until = _end_of(day) if day else None
+    entries = record.entries(known_model(model))
+    taken = [e for e in entries if e["kind"] == "decision" and (until is None or _at(e) < until)]
+    if as_json:
+        say_json({"model": model, "decision": taken[-1] if taken else None})
+    elif not taken:
+        before = f" before {minute(until)} UTC" if until else ""
+        say(f"Nothing was decided about {model}{before}. {again(f'decide {model} --dry-run')} says what would be now.")
+    else:
+        _say(record, taken[-1], entries)
+
+
+def _end_of(day: str) -> datetime:
+    """The moment after a day, or after a moment."""
+    moment = parse_moment(day)
+    return moment + (timedelta(days=1) if len(day.strip()) == len("2013-06-01") else timedelta(microseconds=1))
+
+
+def _at(entry: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(entry["at"])
+
+
+def _say(record: Record, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
+    action, rule = (decision[name].replace("_", " ") for name in ("action", "rule"))
+    model, one = decision["model"], decision["id"][:8]
+    say(f"[bold]{escape(model)}: {escape(action)}[/bold], by the rule {escape(rule)}, at {minute(decision['at'])} UTC")
+    say_facts(_facts(record, decision, entries))
+    say(escape(f"All of it: {again(f'explain {one}')}; what came before and after: {again(f'record show {model}')}"))
+
+
+def _facts(
+    record: Record, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    reign = record.champion_at(decision["model"], _at(decision))
+    if reign is not None:
+        yield "Champion", f"version {reign.version}, since {minute(reign.since)} UTC"
+    for number, reason in enumerate(decision["reasons"]):
+        yield "" if number else "Because", _short(reason)
+    checks = decision["evidence"]["checks"]
+    newest = [check for check in checks if check["window_end"] == checks[-1]["window_end"]]
+    words = {True: "passed", False: "failed", None: "cannot judge"}
+    for number, check in enumerate(newest):
+        yield "" if number else "Checks", f"{check['name']} {words[check['passed']]} in {check['window']}"
+    for number, change in enumerate(decision["counterfactuals"][:MOST]):
+        yield "" if number else "Unless", _short(change["sentence"])
+    came = [entry for entry in entries if entry.get("decision") == decision["id"]]
+    if not came:
+        acts = decision["action"] in ("retrain", "revert")
+        yield "Since", "Nothing has come of it yet." if acts else "It asked for nothing."
+    for number, entry in enumerate(came):
+        what, _, reason = told(entry)
+        yield "" if number else "Since", _short(f"{minute(entry['at'])} {what}: {reason}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rsplit(' ', 1)[0]} …"
