@@ -117,7 +117,7 @@ def test_days_that_one_side_lacks_are_not_judged(world: World, home: Home, rewri
 def test_a_changed_view_without_data_is_named(world: World, home: Home, rewritten: Path) -> None:
     """The card payments have never landed in this home of flights."""
     sql = rewritten / "models/features/feat_payment.sql"
-    sql.write_text(sql.read_text() + "\n-- as before\n")
+    sql.write_text(sql.read_text() + "\nlimit 1000000\n")
     found = report(world.platform, rewritten, "main", start="2013-01-15", rows=2_000)
     assert [view.view for view in found.views] == [VIEW.name]
     assert found.told[-1].startswith("feat_payment: this home has no data of its sources from 2013-01-15 on")
