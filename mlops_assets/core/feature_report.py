@@ -17,7 +17,7 @@ import pandas as pd
 from mlops_assets.core.catalogue import Feature, FeatureView
 from mlops_assets.core.comparison import Paired, paired
 from mlops_assets.core.drift_compare import compare
-from mlops_assets.core.drift_grid import Grid, kind_of
+from mlops_assets.core.drift_grid import MIN_REFERENCE_ROWS, Grid, kind_of
 from mlops_assets.core.drift_page import drawing
 from mlops_assets.core.drift_profile import Profile
 from mlops_assets.core.judging import CannotJudge
@@ -160,7 +160,7 @@ def _side_by_side(
     both = [name for name in old if name in new and old[name].kind == new[name].kind]
     alone = [(after, new, [n for n in new if n not in both]), (before, old, [n for n in old if n not in new])]
     for reference, current, of, names in ((before, after, new, both), *((f, f, of, names) for f, of, names in alone)):
-        if names and len(reference) and len(current):
+        if names and len(reference) >= MIN_REFERENCE_ROWS and len(current):
             grid = Grid.from_reference(reference, {name: kind_of(of[name].kind) for name in names})
             sides = (Profile.of(grid, reference), Profile.of(grid, current))
             drawings |= {name: drawing(name, sides) for name in names}
@@ -176,6 +176,8 @@ def _drift(
     if not len(frame) or not features:
         return {}
     first = frame[window == min(window)]
+    if len(first) < MIN_REFERENCE_ROWS:
+        return {name: (None,) * len(names) for name in features}
     grid = Grid.from_reference(first, {name: kind_of(feature.kind) for name, feature in features.items()})
     reference = Profile.of(grid, first)
     found: dict[str, list[float | None]] = {name: [] for name in features}

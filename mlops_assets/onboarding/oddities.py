@@ -57,8 +57,8 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
     if unit is not None and unit != "yyyy" and TIME_NAMES.search(facts.name):
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
-            f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is taken as a number. If "
-            "it is a time, write it as one, such as 2024-01-31T13:45:00Z."
+            f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is taken as a number. "
+            "If it is a time, write it as one, such as 2024-01-31T13:45:00Z."
         )
     return _sentinel(table, facts)
 

@@ -12,7 +12,7 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,15 @@ class Change:
 
 
 @contextmanager
-def changed(home: Home, project: Path, ref: str, *, start: str | None = None, tests: bool = True) -> Iterator[Change]:
+def changed(
+    home: Home,
+    project: Path,
+    ref: str,
+    *,
+    start: str | None = None,
+    tests: bool = True,
+    without: Sequence[str] = (),
+) -> Iterator[Change]:
     """Build what differs between a git ref and the working tree; it is thrown away with the block.
 
     Args:
@@ -65,6 +73,7 @@ def changed(home: Home, project: Path, ref: str, *, start: str | None = None, te
         ref: what to compare with, such as `main`.
         start: the first day to build, as 2013-01-01; everything without.
         tests: whether tests and unit tests of what is built are run.
+        without: models that are not built, nor what depends on them.
 
     Raises:
         NothingToCompare: no such ref, no checkout, or nothing was ever built in this home.
@@ -84,6 +93,7 @@ def changed(home: Home, project: Path, ref: str, *, start: str | None = None, te
         readers = _readers(state, {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)})
         results = dbt.run(
             *("build" if tests else "run", "--select", *CHANGED, *(f"{model}+" for model in readers)),
+            *(("--exclude", *(f"{model}+" for model in without)) if without else ()),
             *("--defer", "--state", str(scratch.root / "state")),
             variables={"start": start} if start else {},
         )

@@ -89,8 +89,16 @@ def report(
         DbtFailed: a changed model cannot be built.
     """
     progress("building what changed")
-    with changed(platform.home, project, ref, start=start, tests=False) as change:
-        names = [view.name for view in change.after.views if view.name in change.built]
+    # dbt cannot build them either: the staging models that they read are not there.
+    good = platform.sources.good()
+    never = [view.name for view in platform.catalogue.views if not all(good.get(name) for name in view.sources)]
+    with changed(platform.home, project, ref, start=start, tests=False, without=never) as change:
+        code = {view.name: view.code for view in change.before.views}
+        names = [
+            view.name
+            for view in change.after.views
+            if view.name in change.built or (view.name in never and code.get(view.name) != view.code)
+        ]
         built = [name for name in names if _partitions(change.home, name)]
         _fill(change, platform.home)
         views = []

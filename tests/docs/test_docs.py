@@ -45,6 +45,7 @@ SECTIONS = {
     ("models.md", "Probe"): settings.ProbeSpec,
     ("models.md", "Gate"): settings.GateSpec,
     ("models.md", "Rollout"): settings.RolloutSpec,
+    ("models.md", "Serving"): settings.ServingSpec,
     ("models.md", "Events"): settings.EventSpec,
 }
 REQUIRED = "required"
