@@ -282,11 +282,11 @@ def test_commands_exist(page: Path) -> None:
 
 def test_the_check_of_commands_notices() -> None:
     check("mlops quarantine list|release")
-    check("mlops --home /tmp/home decisions flight_delay --limit 5")
+    check("mlops --home /tmp/home record show flight_delay --limit 5")
     for wrong in ("mlops undo flight_delay", "mlops status --yaml"):
         with pytest.raises(AssertionError, match=r"no command undo|no option --yaml"):
             check(wrong)
-    for wrong in ("mlops decisions flight_delay --limit x", "mlops retrain flight_delay"):
+    for wrong in ("mlops record show flight_delay --limit x", "mlops retrain flight_delay"):
         with pytest.raises(typer.BadParameter):
             check(wrong)
 
