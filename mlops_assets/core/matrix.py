@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from mlops_assets.core.classes import MOST_CLASSES
-from mlops_assets.core.exact import to_booleans
 from mlops_assets.core.metrics import Task
 
 if TYPE_CHECKING:
@@ -150,6 +149,8 @@ def encode(
 def _read(series: pd.Series, column: FeatureColumn, categories: Mapping[str, Sequence[str]]) -> np.ndarray:
     """Numbers, booleans or codes of a column, shape (n,); of the frame's own type where numpy knows it."""
     import pandas as pd
+
+    from mlops_assets.core.exact import to_booleans
 
     if isinstance(series, pd.DataFrame):
         raise WrongColumns(f"column {column.name!r} is there twice. Rename one of them in its feature view.")

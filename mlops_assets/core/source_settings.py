@@ -18,7 +18,7 @@ from mlops_assets.core.names import fault_of_name
 from mlops_assets.core.pull_settings import PullSpec
 from mlops_assets.core.shown import shown
 from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_numbers import MISSING
+from mlops_assets.core.text_formats import MISSING
 from mlops_assets.core.windows import parse_duration
 
 LATER = " later"

@@ -35,3 +35,12 @@ NUMBERS_IN_WORDS: dict[NumberFormat, str] = {
     "point %": "percent, read as shares: 12 % is 0.12",
     "comma %": "percent with a decimal comma, read as shares: 12,5 % is 0.125",
 }
+
+MISSING: tuple[str, ...] = (
+    *("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A"),
+    *("NULL", "Null", "null", "None", "\\N", "?", "-", "--", "."),
+    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
+    *("inf", "-inf", "+inf", "Inf", "-Inf", "INF", "-INF", "Infinity", "-Infinity", "infinity", "-infinity"),
+)
+"""Texts that stand for a missing value in CSV files: of spreadsheets, databases, R and Python."""

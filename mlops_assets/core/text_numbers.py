@@ -19,15 +19,6 @@ import pandas as pd
 
 from mlops_assets.core.text_formats import NUMBERS_IN_WORDS, Mark, NumberFormat
 
-MISSING: tuple[str, ...] = (
-    *("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A"),
-    *("NULL", "Null", "null", "None", "\\N", "?", "-", "--", "."),
-    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
-    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
-    *("inf", "-inf", "+inf", "Inf", "-Inf", "INF", "-INF", "Infinity", "-Infinity", "infinity", "-infinity"),
-)
-"""Texts that stand for a missing value in CSV files: of spreadsheets, databases, R and Python."""
-
 _SIGN = (
     r"(?:[$€£¥₹₽₩₺₫₪฿₴₦₱₡₲₵₸]|(?:US|R|A|C)\$|kr\.?|zł|Kč|Ft|Fr\.|"
     "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|KRW|TRY|RUB|SGD|HKD)"

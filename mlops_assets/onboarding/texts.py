@@ -18,6 +18,7 @@ import pyarrow as pa
 from mlops_assets.core.contract import Column
 from mlops_assets.core.text_formats import (
     DATE_ORDERS,
+    MISSING,
     NUMBER_FORMATS,
     NUMBERS_IN_WORDS,
     TIMES_IN_WORDS,
@@ -25,7 +26,7 @@ from mlops_assets.core.text_formats import (
     Mark,
     NumberFormat,
 )
-from mlops_assets.core.text_numbers import MISSING, NumberTexts, plain_numbers
+from mlops_assets.core.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.text_times import TimeTexts, read_text, read_times
 from mlops_assets.resources.text_columns import Reader, look_at_texts, replace_texts
 

@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from mlops_assets.core.csv_head import LONGEST, CsvHead, NoHead, head_of
 from mlops_assets.core.drift import Kind
 from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_formats import NUMBER_FORMATS
-from mlops_assets.core.text_numbers import MISSING, NumberTexts, plain_numbers
+from mlops_assets.core.text_formats import MISSING, NUMBER_FORMATS
+from mlops_assets.core.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.text_times import TimeTexts
 from mlops_assets.resources.flag_columns import in_one_spelling, is_flag, may_be_flag
 from mlops_assets.resources.home import Limits

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.core.contract import SourceContract
 from mlops_assets.core.contract_cast import conform
-from mlops_assets.core.text_formats import NUMBER_FORMATS, NumberFormat
-from mlops_assets.core.text_numbers import MISSING, hint, look_at, read_number
+from mlops_assets.core.text_formats import MISSING, NUMBER_FORMATS, NumberFormat
+from mlops_assets.core.text_numbers import hint, look_at, read_number
 
 SIGNS = ["", "€", "$", "£", "EUR", "US$", "kr"]
 hundredths = st.integers(-(10**11), 10**11)
