@@ -14,17 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.text_times import (
-    DATE_ORDERS,
-    TIME_FORMATS,
-    DateOrder,
-    TimeFormat,
-    hint,
-    look_at,
-    read_text,
-    read_times,
-    unit_of,
-)
+from mlops_assets.core.text_formats import DATE_ORDERS, TIME_FORMATS, DateOrder, TimeFormat
+from mlops_assets.core.text_times import hint, look_at, read_text, read_times, unit_of
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"]
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2035, 12, 31), timezones=st.just(UTC)).map(
