@@ -53,9 +53,9 @@ class Incidents:
             return State()
         try:
             return State.from_dict(json.loads(self.file.read_text(encoding="utf-8")))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{self.file} cannot be read ({error!r}). Move it aside: what lasts is opened and told again; "
+                f"{self.file} cannot be read ({type(error).__name__}: {error}). Bring it from a backup, or move it aside: what lasts is opened and told again; "
                 "what was told stands in alerts.jsonl."
             ) from error
 

@@ -159,7 +159,8 @@ def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes
     assert found[damaged].keys() == found[sound].keys()
     shown = mlops("status")
     assert shown.exit_code == 0
-    assert "has a damaged record" in shown.stdout
+    assert f"{damaged}: not fine" in shown.stdout
+    assert "from a backup" in " ".join(shown.stdout.split())
     for model, code in ((damaged, 1), (sound, 0)):
         asked = mlops("decisions", model)
         assert asked.exit_code == code
@@ -171,7 +172,7 @@ def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes
 @pytest.mark.parametrize(
     "content", [b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b'{"a": "\\ud800"}\n', b'{"a": 1}\n']
 )
-@pytest.mark.parametrize("name", ["alerts.jsonl", "lake/raw/flights/_taken.json"])
+@pytest.mark.parametrize("name", ["incidents.json", "lake/raw/flights/_taken.json"])
 def test_a_damaged_file_of_the_platform_is_a_sentence(mlops: Mlops, home: Home, name: str, content: bytes) -> None:
     file = home.prepare().root / name
     file.parent.mkdir(parents=True, exist_ok=True)
