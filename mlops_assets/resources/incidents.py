@@ -55,8 +55,8 @@ class Incidents:
             return State.from_dict(json.loads(self.file.read_text(encoding="utf-8")))
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{self.file} cannot be read ({type(error).__name__}: {error}). Bring it from a backup, or move it aside: what lasts is opened and told again; "
-                "what was told stands in alerts.jsonl."
+                f"{self.file} cannot be read ({type(error).__name__}: {error}). Bring it from a backup, or move it "
+                "aside: what lasts is opened and told again; what was told stands in alerts.jsonl."
             ) from error
 
     def change(self, how: Callable[[State], State]) -> State:
