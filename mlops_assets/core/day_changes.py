@@ -185,6 +185,9 @@ def _clock(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) ->
     shifted = np.log([np.roll(usual / usual.sum(), hours) for hours in (0, *HOURS)])
     # Mean log-likelihood of each day's hours, a column for each shift.
     sizes = kept.sum(axis=1)
+    if today.n < sizes.min():
+        # A file that is cut off lies at its first hours, and nothing was shifted.
+        return None
     days, here = kept @ shifted.T / sizes[:, None], np.array(today.hours) @ shifted.T / today.n
     best = int(np.argmax(here))
     gains = days[:, best] - days[:, 0]

@@ -31,6 +31,8 @@ PREDICTION = "prediction"
 ROUNDS = 60
 PARAMETERS = {"objective": "reg:squarederror", "max_depth": 4, "eta": 0.1, "min_child_weight": 50}
 """A small model: ten of them are fitted at a promotion."""
+MIN_ROWS = 500
+"""Fewer rows say too little of how large errors are where."""
 FIT_ROWS = 10_000
 """Rows an error model is fitted on, a seeded sample of the reference."""
 SEED = 13
@@ -64,6 +66,9 @@ def fit_losses(
 
 
 def _fit(recipe: Recipe, frame: pd.DataFrame, losses: Array, rows: Any) -> Model:
+    if len(rows) < MIN_ROWS:
+        why = f"the model of the error cannot be fitted: {len(rows):,} rows are fewer than {MIN_ROWS}"
+        raise CannotJudge(why, "Promote a version that was judged on more.")
     if len(rows) > FIT_ROWS:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, FIT_ROWS, replace=False))
     try:

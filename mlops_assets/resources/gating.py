@@ -11,7 +11,7 @@ recipe, fitted on all that is known now.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -99,10 +99,9 @@ def score(
     if whole or model.gate.ship == "judged":
         known = data.training_rows(known_by=as_of) if whole else fitted.frame
         return Scored(rows, challenger.predict(rows), (challenger.sha256,), known, challenger, fitted.frame)
-    known = data.extended(fitted.frame, since=fitted.known_by, known_by=as_of)
-    # A rolling window that ends now begins later than one that ended before the gate.
-    older = fitted.frame[fitted.frame[EVENT_TIME] < known[EVENT_TIME].iloc[0]]
-    all_rows = pd.concat([older, known], ignore_index=True)
+    # A rolling window moves on with the parts: what they are fitted on begins where the first one's does.
+    all_rows = _since(data, fitted.known_by).extended(fitted.frame, since=fitted.known_by, known_by=as_of)
+    known = all_rows[_trained_on(all_rows, data, as_of)].reset_index(drop=True)
     seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
     made, made_of, scores, models = challenger, fitted.frame, list[np.ndarray](), list[str]()
     windows = round((gate.end - gate.start) / model.retrain_policy.window)
@@ -118,6 +117,15 @@ def score(
         scores.append(made.predict(judged))
         models.append(made.sha256)
     return Scored(rows, stacked(scores), tuple(models), known, made, made_of)
+
+
+def _since(data: ModelData, end: datetime) -> ModelData:
+    """The same rows from where the training window begins that ends at a moment, however late they are asked for."""
+    start = data.training_start(end)
+    if start is None:
+        return data
+    training = replace(data.model.training, window=f"since: {start}")
+    return replace(data, model=data.model.model_copy(update={"training": training}))
 
 
 def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndarray:

@@ -119,13 +119,15 @@ def embedded_store(home: Home, uri: str | None = None) -> Path | None:
     """The SQLite file of the home's store, for reading; it may not be there yet. None where a server stands for it.
 
     Raises:
-        MlflowUnavailable: the file is gone though artifacts exist.
+        MlflowUnavailable: the file is gone though artifacts exist, or a copied one cannot be pointed to its home.
     """
     path = sqlite_path(uri or home.mlflow_uri)
     if path is not None and not path.exists():
         # Another process may be making it, under this lock.
         with locked(home, "store"):
             _refuse_lost(path, home)
+    elif path is not None and path.parent.resolve() == home.mlflow.resolve():
+        _bring_along(path, home.root.resolve())
     return path
 
 

@@ -109,5 +109,6 @@ def test_after_a_demo_it_has_nothing_to_ask_for(world: World, monkeypatch: pytes
     come_to_rest(world.home)
     (run,) = world.instance.get_runs(filters=dg.RunsFilter(job_name="look_ahead"))
     assert run.tags["dagster/sensor_name"] == "look_ahead_sensor"
-    assert world.engine.requests("look_ahead_sensor")[0] == []
+    engine = Engine(build_definitions(world.home), world.instance)
+    assert engine.requests("look_ahead_sensor")[0] == []
     assert world.home.settings.until is None

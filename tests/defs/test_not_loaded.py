@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.defs import sensors
+from mlops_assets.resources import source_alarms
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.settings_files import read_settings
 from tests.defs.test_sensors import DAYS, VIEW, Floor, names
@@ -90,7 +92,7 @@ def test_a_model_that_is_not_loaded_joins_no_groups(floor: Floor, monkeypatch: p
 def test_a_link_in_the_landing_folder_is_misnamed_and_stops_no_tick(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "SETTLING", sensors.timedelta(0))
+    monkeypatch.setattr(source_alarms, "SETTLING", timedelta(0))
     folder = floor.landing.home.landing / "orders"
     folder.mkdir(parents=True)
     (folder / f"orders_{DAYS[0]}.csv").symlink_to("/nowhere")

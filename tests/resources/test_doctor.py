@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,7 @@ def test_broken_yaml_ends_the_look_with_file_and_line(world: World, tmp_path: Pa
     (tmp_path / "orders" / "defs.yaml").write_text(
         "type: mlops_assets.components.LandingSource\nattributes:\n  name: orders\n  grain: fortnight\n"
     )
-    broken = Platform.of(world.home).model_copy(
-        update={"sources": Sources(lake=world.platform.lake, folder=str(tmp_path))}
-    )
+    broken = replace(Platform.of(world.home), sources=Sources(lake=world.platform.lake, folder=str(tmp_path)))
     findings = examine(world.home, platform=broken)
     assert findings[-1].about == "YAML"
     assert findings[-1].state == "broken"

@@ -66,6 +66,25 @@ def test_each_part_is_scored_by_a_fit_on_the_events_before_it(prepared: World) -
     assert len(found.known) == len(data.labelled(known_by=as_of)) > len(known)
 
 
+def test_a_rolling_window_that_is_shorter_than_the_gate_moves_on_with_its_parts(new_world: NewWorld) -> None:
+    world = new_world(training={"window": "rolling: 7d"})
+    world = replace(world, model=world.model.model_copy(update={"probe": replace(world.model.probe, folds=4)}))
+    world.at(date(2013, 1, 28))
+    prepare(world.platform, world.model)
+    train(world.platform, world.model, run_id="none")
+    found, challenger, gate = scored(world)
+    assert gate.end - gate.start > timedelta(days=7)
+    every = world.platform.data(
+        world.model.model_copy(update={"training": replace(world.model.training, window="expanding")})
+    )
+    known = every.training_rows(known_by=world.platform.now(world.model))
+    for part, sha256 in zip(fold_windows(gate, 4, world.model.timezone)[1:], found.models[1:], strict=True):
+        start = pd.Timestamp(part.start)
+        rows = known[(known[EVENT_TIME] >= start - pd.Timedelta(days=7)) & (known[EVENT_TIME] < start)]
+        assert fit(challenger.recipe, rows, rows[LABEL].to_numpy()).sha256 == sha256
+    assert found.known[EVENT_TIME].min() >= pd.Timestamp(gate.end) - pd.Timedelta(days=8)
+
+
 def test_what_has_come_in_since_the_training_set_is_known_to_the_first_part_too(prepared: World) -> None:
     gate_start = datetime.fromisoformat(prepared.platform.record(prepared.model.name, "training_set")["gate_start"])
     data = prepared.platform.data(prepared.model)

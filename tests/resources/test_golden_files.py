@@ -86,8 +86,8 @@ def test_a_set_beside_the_yaml_comes_first(world: World, tmp_path_factory: pytes
     folder.mkdir()
     yaml = held.platform.settings_file(held.model)
     (folder / "defs.yaml").write_text(yaml.read_text(encoding="utf-8"), encoding="utf-8")
-    sources = held.platform.sources.model_copy(update={"folder": str(folder.parent)})
-    platform = held.platform.model_copy(update={"sources": sources})
+    sources = replace(held.platform.sources, folder=str(folder.parent))
+    platform = replace(held.platform, sources=sources)
     assert golden_file(platform, held.model) == world.home.root / "golden" / "flight_delay.csv"
     (folder / "flight_delay.csv").touch()
     assert golden_file(platform, held.model) == folder / "flight_delay.csv"
