@@ -51,6 +51,8 @@ from mlops_assets.commands.console import example, is_expected, remedy, say_erro
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
+LOOKS = {"status", "why", "record", *MOVED, "explain", "champion-at", "rollout", "alerts"}
+"""What can only look at a home that is there; a mistyped one must not be made."""
 GROUPS = {
     "Look: what stands where, and why": (
         "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift", "power",
@@ -120,7 +122,10 @@ def main(
 ) -> None:
     """Choose the home; every child process and Dagster work in the same one."""
     source = context.get_parameter_source("home")
-    use_home(home, is_typed=source is not None and source.name == "COMMANDLINE")
+    is_typed = source is not None and source.name == "COMMANDLINE"
+    if is_typed and home and not home.exists() and context.invoked_subcommand in LOOKS:
+        raise ValueError(f"There is no home {home}: correct --home. Nothing was made there.")
+    use_home(home, is_typed=is_typed)
 
 
 for topic in (

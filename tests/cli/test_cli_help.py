@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,12 @@ def test_examples_can_be_parsed(path: tuple[str, ...]) -> None:
     command = COMMANDS[path]
     for line in examples(command):
         command.make_context(path[-1], line[len(path) + 1 :])
+
+
+@pytest.mark.parametrize("words", ["status", "why flight_delay", "record show flight_delay", "alerts list"])
+def test_a_mistyped_home_is_not_made_by_who_only_looks(words: str, tmp_path: Path) -> None:
+    typed = tmp_path / "nohome"
+    shown = CliRunner().invoke(app, ["--home", str(typed), *words.split()])
+    assert shown.exit_code == 1
+    assert "There is no home" in shown.stderr
+    assert not typed.exists()
