@@ -35,6 +35,7 @@ from mlops_assets.replay.engine import Engine, Tick
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.home import working_in as home_alone
+from mlops_assets.resources.mlflow_store import embedded_store
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sent_alerts import SentAlert, sent_alerts
 from mlops_assets.resources.tracking import Tracking
@@ -109,7 +110,7 @@ def build_slice(home: Home) -> None:
 
 
 def copy_home(source: Home, target: Path) -> Home:
-    """A home with the same content, free to be changed."""
+    """A home with the same content, free to be changed; its store points to its own files, as on first use."""
 
     def copy(old: str, new: str) -> None:
         if old.endswith((".parquet", ".csv", ".ubj")):
@@ -118,7 +119,9 @@ def copy_home(source: Home, target: Path) -> Home:
             shutil.copy2(old, new)
 
     shutil.copytree(source.root, target, copy_function=copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    return Home(target)
+    home = Home(target)
+    embedded_store(home)
+    return home
 
 
 def small(model: ModelSettings, **changes: Any) -> ModelSettings:
