@@ -7,7 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,6 +18,7 @@ from mlops_assets.core.rollout import rollbacks
 from mlops_assets.core.settings import RolloutSpec
 from mlops_assets.defs.alert_sensor import alert_sensor
 from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.answer_counts import answering
 from mlops_assets.resources.mlflow_store import MlflowUnavailable
 from mlops_assets.resources.model_alarms import model_alarms
 from mlops_assets.resources.prediction_steps import score_days
@@ -128,6 +129,12 @@ def logged(world: World, service: Online) -> set[tuple[str, int]]:
 WHOLE_WAY = [("shadow", 0), ("canary", 0), ("canary", 1), ("watch", 1), ("champion", 1)]
 
 
+def counted(world: World, version: int, arm: str) -> bool:
+    """Whether the platform knows of an answer."""
+    ago = datetime(2000, 1, 1, tzinfo=UTC)
+    return bool(answering(world.platform.lake, world.model.name, version, [arm], since=ago, day=ago.date()).times)
+
+
 def test_a_good_one_becomes_champion_without_a_failed_request(drifting: World) -> None:
     world = rolled(drifting)
     bring_in(world, twin)
@@ -135,7 +142,8 @@ def test_a_good_one_becomes_champion_without_a_failed_request(drifting: World) -
         until(lambda: ("shadow", 2) in logged(world, service))
         assert set(load.arms) == {("champion", 1)}
         live(world, 0)
-        until(lambda: ("canary", 2) in load.arms)
+        # The service writes its counts twice a second: an answer may come before it is counted.
+        until(lambda: ("canary", 2) in load.arms and counted(world, 2, "canary"))
         logged(world, service)
         live(world, 1)
         # Beside what one of the two answers, the other one says what it would have.
