@@ -101,13 +101,12 @@ def _alert(incident: Incident) -> dict[str, Any]:
 
 def _model(platform: Platform, model: ModelSettings, incidents: Sequence[Incident]) -> dict[str, Any]:
     """One model; what cannot be read of it is its trouble, and hides no other model."""
-    now, unread = _now(platform, model), ""
-    damaged = platform.ledger.record.damage(model.name)
+    now, damaged = _now(platform, model), platform.ledger.record.damage(model.name)
+    unread = damaged
     try:
         known = _NOTHING | {"champion": _champion(platform, model, now)} if damaged else _known(platform, model, now)
     except ValueError as error:
-        known, unread = dict(_NOTHING), str(error)
-    unread = damaged or unread
+        known, unread = dict(_NOTHING), damaged or str(error)
     trouble = [unread] if unread else list(_trouble(model.name, known, incidents))
     state = "not fine" if trouble else "paused" if known["paused"] else "fine"
     return {

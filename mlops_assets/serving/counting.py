@@ -45,7 +45,9 @@ class Counting:
                 self._write_at = time.monotonic() + self._seconds
             else:
                 self._tally.publish(self._lake)
-        except OSError as error:
+        except Exception as error:
+            # The thread must outlive whatever a round meets; the counts are kept for the next.
+            logger.exception("telling the counts of requests failed")
             self._health.bad(
                 PART,
                 f"counts of requests cannot be written ({error}).",
@@ -53,9 +55,6 @@ class Counting:
                 do="Make room or mend what the message names.",
                 runbook="prediction-log-behind",
             )
-        except Exception:
-            # The thread must outlive whatever a round meets; the counts are kept for the next.
-            logger.exception("telling the counts of requests failed")
         else:
             self._health.good(PART)
         return LIVE_SECONDS
