@@ -11,7 +11,6 @@ settings, and not on the number of cores. All trials share what the family made 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mlops_assets.core.cores import cores
 from mlops_assets.core.families import FAMILIES, Rows, family_called
 from mlops_assets.core.matrix import MIN_ROWS
 from mlops_assets.core.metrics import Metric, Task
@@ -93,7 +93,7 @@ class TrainingSettings:
     @property
     def workers(self) -> int:
         """Trials at work at a time on this machine."""
-        return max(1, min(self.batch, self.threads or len(os.sched_getaffinity(0))))
+        return max(1, min(self.batch, self.threads or cores()))
 
     def check_task(self, task: Task, metric: str) -> None:
         """Whether these settings make sense for a model.

@@ -88,4 +88,10 @@ def json_object(text: bytes) -> dict[str, Any]:
 
 def is_running(pid: str) -> bool:
     """Whether the process of this number, part of a temporary file's name, still runs."""
-    return pid.isdigit() and Path(f"/proc/{pid}").exists()
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -8,7 +8,6 @@ Nothing is written: neither registry nor ledger nor lake.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.backtest import PRESENT, Backtest, backtest, rivals
+from mlops_assets.core.cores import cores
 from mlops_assets.core.fits import Fits, Model, Rows
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.life_story import LifePolicy
@@ -160,7 +160,7 @@ def run(
             recipe = replace(history.recipe, rounds=min(history.recipe.rounds, rounds))
             # A sample is fitted by one thread, whose time is the fit's.
             shared[rounds] = Fits(
-                history.rows, _learner(recipe), clock=time.thread_time, workers=len(os.sched_getaffinity(0))
+                history.rows, _learner(recipe), clock=time.thread_time, workers=cores()
             )
         return shared[rounds]
 

@@ -11,7 +11,6 @@ that is not the window that has closed, and waiting until just that one has matu
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.calendars import Calendar
+from mlops_assets.core.cores import cores
 from mlops_assets.core.events import is_evidence
 from mlops_assets.core.families import family_called
 from mlops_assets.core.judging import CannotJudge
@@ -433,7 +433,7 @@ class _Refits:
         tasks = {(part, where.tobytes()): None for (part, _), where in wanted.items()}
         if mine is not None:
             tasks[TWIN, mine.tobytes()] = None
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             found = dict(zip(tasks, pool.map(scored, tasks), strict=True))
         out: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
         for (part, name), where in wanted.items():

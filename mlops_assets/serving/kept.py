@@ -20,10 +20,11 @@ def keep(home: Home, arms: Arms) -> None:
     """Write the champion down; the model's file first, so that what the note names is there."""
     champion = arms.champion
     note = _note(home, arms.contract.settings.name)
-    told = {"version": champion.version, "sha256": champion.sha256}
+    file = note.with_suffix(".model")
+    told = {"version": champion.version, "sha256": champion.sha256, "file": file.name}
     if arms.fallback is not None:
         told["fallback"] = arms.fallback.to_json()
-    write_bytes(note.with_suffix(".ubj"), champion.scorer.model.content)
+    write_bytes(file, champion.scorer.model.content)
     write_text(note, json.dumps(told))
 
 
@@ -33,7 +34,7 @@ def kept(home: Home, contract: Contract) -> Arms | None:
     if not note.exists():
         return None
     told = json.loads(note.read_text(encoding="utf-8"))
-    content = note.with_suffix(".ubj").read_bytes()
+    content = (note.parent / told.get("file", f"{note.stem}.ubj")).read_bytes()  # as all were called once
     if hashlib.sha256(content).hexdigest() != told["sha256"]:
         return None
     scorer = verified(Model.from_bytes(content), f"{note.stem} version {told['version']}, kept")

@@ -28,6 +28,7 @@ from mlops_assets.serving.arms import (
     WATCH,
     Arm,
     Arms,
+    CannotServe,
     Contract,
     Load,
     load_arm,
@@ -212,7 +213,7 @@ class Watcher:
             state, share = rollout_of(named)
             if named is None and self._is_watched(name, champion.version):
                 named, state = self._registry.previous(name), SHADOW
-        except RuntimeError as error:
+        except CannotServe as error:
             self._bad(name, CANDIDATE, str(error))
             return Arms(contract, champion, fallback=fallback)
         if state is None or named is None or named.version == champion.version:

@@ -189,8 +189,14 @@ def test_what_cannot_be_judged_says_why_and_what_to_do(judge: Callable[..., Any]
 
 @pytest.mark.parametrize("judge", JUDGES, ids=IDS)
 def test_some_constant_or_missing_features_and_new_categories_are_no_obstacle(judge: Callable[..., Any]) -> None:
-    judge(REFERENCE.assign(y=np.nan), SAME.assign(y=1.0, c="new"))
-    judge(REFERENCE.assign(y=1.0), SAME.assign(y=np.nan, b=None))
+    for reference, current in (
+        (REFERENCE.assign(y=np.nan), SAME.assign(y=1.0, c="new")),
+        (REFERENCE.assign(y=1.0), SAME.assign(y=np.nan, b=None)),
+    ):
+        found = judge(reference, current)
+        numbers = [value for value in vars(found).values() if isinstance(value, float)]
+        assert numbers
+        assert np.isfinite(numbers).all()
 
 
 def test_one_day_cannot_be_held_out() -> None:

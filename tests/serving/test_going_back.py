@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from mlops_assets.core.rows import RowScorer
 from mlops_assets.resources.answer_counts import answering
 from mlops_assets.resources.home import Home
+from mlops_assets.resources.mlflow_store import MlflowUnavailable
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.registry import ModelVersion, Registry
 from mlops_assets.serving.app import build
@@ -75,6 +76,24 @@ def test_in_the_watch_the_version_before_scores_in_shadow(home: Home) -> None:
         assert {answer["model_version"] for answer in ask(client, 5)} == {2}
     said = Platform.of(home).lake.read("predictions", MODEL, name="online", columns=["arm", "model_version"])
     assert said.groupby(["arm", "model_version"]).size().to_dict() == {("champion", 2): 5, ("shadow", 1): 5}
+
+
+def test_a_registry_that_is_gone_in_the_midst_of_a_look_leaves_everybody_in_service(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(home, 2)
+    registry = Registry(home=str(home.root))
+    registry.tag(MODEL, 2, {"rollout_state": "watch"})
+
+    def gone(self: Registry, model: str) -> ModelVersion | None:
+        raise MlflowUnavailable("the server is gone. Start it.")
+
+    with TestClient(build(Platform.of(home), keys=Keys(), limits=Limits())) as client:
+        monkeypatch.setattr(Registry, "previous", gone)
+        registry.tag(MODEL, 2, {"looked": "again"})
+        until(lambda: client.get("/readyz").json()["status"] == "degraded")
+        assert client.get("/readyz").json()["models"] == {MODEL: {"champion": 2, "shadow": 1}}
+        assert ask(client)[0]["model_version"] == 2
 
 
 def test_in_a_canary_each_says_what_it_would_have_said_beside_the_other(home: Home) -> None:
