@@ -37,8 +37,8 @@ from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.home import working_in as home_alone
 from mlops_assets.resources.mlflow_store import embedded_store
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.sent_alerts import SentAlert, sent_alerts
 from mlops_assets.resources.tracking import Tracking
+from tests.sent_alerts import SentAlert, sent_alerts
 
 LAST_DAY = date(2013, 3, 10)
 """Last day of the slice: 69 days, 62 thousand flights."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -127,105 +127,6 @@ def importance_figure(shares: Mapping[str, float], top: int = TOP_FEATURES) -> F
     )
     figure.update_xaxes(tickformat=".0%")
     return _bars(_styled(figure, title="Feature importance", x="share of the total gain", y=""), len(bars))
-
-
-def trial_figure(trials: pd.DataFrame, *, metric: str) -> Figure:
-    """The score of every complete trial in the order they ran, with its parameters on hover.
-
-    Args:
-        trials: a row per trial: `trial`, `state`, `score`, `seconds`, then the parameters.
-        metric: the name of the score.
-    """
-    import plotly.graph_objects as go
-
-    rows = trials[trials["state"] == "complete"]
-    params = list(trials.columns)[list(trials.columns).index("seconds") + 1 :]
-    notes = ["<br>".join(f"{name}: {row[name]:.4g}" for name in params) for _, row in rows.iterrows()]
-    marker = {"color": LIGHT["auto"], "size": 8}
-    figure = go.Figure(go.Scatter(x=rows["trial"], y=rows["score"], mode="markers", hovertext=notes, marker=marker))
-    return _styled(figure, title="Trials", x="trial", y=metric)
-
-
-def drift_figure(rows: Sequence[tuple[str, float | None, float | None]], limit: float) -> Figure:
-    """PSI as bars and the Kolmogorov-Smirnov distance as dots, by feature, the most drifted on top.
-
-    Args:
-        rows: (feature, PSI, KS distance); None where it could not be measured (KS of a category).
-        limit: the PSI held against; bars over it stand out.
-    """
-    import plotly.graph_objects as go
-
-    ranked = sorted(rows, key=lambda row: (-(row[1] if row[1] is not None else -1.0), row[0]))
-    names, psi, ks = [r[0] for r in ranked], [r[1] for r in ranked], [r[2] for r in ranked]
-    over = [value is not None and value > limit for value in psi]
-    colours = [LIGHT["bad"] if beyond else LIGHT["fill"] for beyond in over]
-    hover = "%{y}<br>PSI %{x:.3f}<extra></extra>"
-    figure = go.Figure(go.Bar(x=psi, y=names, orientation="h", marker_color=colours, hovertemplate=hover))
-    marker = {"color": LIGHT["ink"], "size": 7}
-    hover = "%{y}<br>KS %{x:.3f}<extra></extra>"
-    figure.add_scatter(x=ks, y=names, xaxis="x2", mode="markers", marker=marker, hovertemplate=hover)
-    title = f"Drift: {sum(over)} of {len(ranked)} features above PSI {limit:g}"
-    _bars(_styled(figure, title=title, x="PSI", y=""), len(ranked))
-    figure.update_layout(
-        xaxis={"domain": [0, 0.62], "rangemode": "tozero"},
-        xaxis2={"domain": [0.68, 1], "title": "KS distance", "range": [0, 1], "anchor": "y"},
-    )
-    line = {"color": LIGHT["ink"], "width": 1, "dash": "dot"}
-    figure.add_shape(type="line", xref="x", yref="y domain", x0=limit, x1=limit, y0=0, y1=1, line=line)
-    return figure
-
-
-def performance_figure(
-    windows: Sequence[str],
-    values: Sequence[float | None],
-    lower: Sequence[float | None],
-    upper: Sequence[float | None],
-    baseline: float | None,
-    metric: str,
-) -> Figure:
-    """The metric by window with its interval, against the value the champion had when it was chosen.
-
-    Args:
-        windows: labels, in order of time.
-        values: the metric by window; None breaks the line (no labels yet).
-        lower: lower bounds of the interval, as long as `windows`.
-        upper: upper bounds.
-        baseline: the value to hold against; None draws no line.
-        metric: the metric's name.
-
-    Raises:
-        ValueError: the sequences differ in length.
-    """
-    import plotly.graph_objects as go
-
-    if len({len(windows), len(values), len(lower), len(upper)}) > 1:
-        counts = f"{len(windows)} windows, {len(values)} values, {len(lower)} lower, {len(upper)} upper bounds"
-        msg = f"{counts}: pass one of each per window, None where it is not known"
-        raise ValueError(msg)
-    labels = list(windows)
-    figure = go.Figure()
-    known = [
-        v is not None and lo is not None and up is not None for v, lo, up in zip(values, lower, upper, strict=True)
-    ]
-    above = [up - v if ok else None for v, up, ok in zip(values, upper, known, strict=True)]  # type: ignore[operator]
-    below = [v - lo if ok else None for v, lo, ok in zip(values, lower, known, strict=True)]  # type: ignore[operator]
-    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
-    figure.add_scatter(
-        x=labels,
-        y=list(values),
-        mode="lines+markers",
-        connectgaps=False,
-        line={"color": LIGHT["auto"], "width": 2},
-        marker={"size": 8},
-        error_y={**bars, "color": LIGHT["faint"], "thickness": 1.5, "width": 4},
-        hovertemplate="%{x}<br>" + metric + " %{y:.4f}<extra></extra>",
-        name=metric,
-    )
-    if baseline is not None:
-        line = {"color": LIGHT["muted"], "width": 1, "dash": "dash"}
-        figure.add_hline(y=baseline, line=line, annotation_text=f"when chosen: {baseline:.4g}")
-    figure.update_xaxes(type="category")
-    return _styled(figure, title=f"{metric} by window", x="", y=metric)
 
 
 def page(figures: Mapping[str, Figure], *, title: str = "Training") -> str:

@@ -86,11 +86,6 @@ class PerformanceReport:
 
     rows: tuple[PerformanceRow, ...]
 
-    @property
-    def newest_mature(self) -> PerformanceRow | None:
-        """The newest window that can be judged on; None if there is none yet."""
-        return next((row for row in reversed(self.rows) if row.mature), None)
-
     def to_frame(self) -> pd.DataFrame:
         """One row per window; each metric as `<metric>`, `<metric>_lower` and `<metric>_upper`."""
         return pd.DataFrame([_flat(row) for row in self.rows])

@@ -7,7 +7,6 @@ them, and label maturity. Not here: reading rows (`resources`), metrics on a win
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -180,31 +179,6 @@ def closed_windows(first: datetime | date, now: datetime, every: Every | str, tz
         windows.append(_between(day, following, tz))
         day = following
     return windows
-
-
-def covering(windows: Sequence[Window], tz: str, *, min_days: int) -> Window | None:
-    """The newest adjacent windows taken together so that they touch at least `min_days` calendar days.
-
-    An interval needs eight day blocks: with weekly windows the gate must judge on two of them.
-
-    Args:
-        windows: candidates, oldest first (usually the matured ones).
-        tz: the time zone of the days.
-        min_days: days needed.
-
-    Returns:
-        One window from the start of the first taken to the end of the newest; None if there are not enough
-        adjacent ones.
-    """
-    if not windows:
-        return None
-    start, end = windows[-1].start, windows[-1].end
-    for window in reversed(windows[:-1]):
-        if len(Window(start, end).days(tz)) >= min_days or window.end != start:
-            break
-        start = window.start
-    joined = Window(start, end)
-    return joined if len(joined.days(tz)) >= min_days else None
 
 
 def maturity(

@@ -159,9 +159,7 @@ def run(
         if rounds not in shared:
             recipe = replace(history.recipe, rounds=min(history.recipe.rounds, rounds))
             # A sample is fitted by one thread, whose time is the fit's.
-            shared[rounds] = Fits(
-                history.rows, _learner(recipe), clock=time.thread_time, workers=cores()
-            )
+            shared[rounds] = Fits(history.rows, _learner(recipe), clock=time.thread_time, workers=cores())
         return shared[rounds]
 
     costs = model.monitoring.costs

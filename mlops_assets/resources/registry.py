@@ -37,7 +37,6 @@ __all__ = ["ModelDamaged", "ModelVersion", "NoSuchVersion", "Registry"]
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
-CHALLENGER = "challenger"
 CANDIDATE = "candidate"
 """Alias of the version that a rollout is trying out, until it is champion or has been stopped."""
 

@@ -9,14 +9,12 @@ it: each of its steps (aliases and tags, the way back, the record) changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.comparison import Paired
 from mlops_assets.core.rollout import (
-    Guardrail,
     Move,
     Rollout,
     RolloutPolicy,
@@ -319,8 +317,3 @@ def seen_dict(seen: Seen) -> dict[str, Any]:
     """What was seen, plain."""
     gain = asdict(seen.gain) if isinstance(seen.gain, Paired) else str(seen.gain) if seen.gain else None
     return {**{name: value for name, value in vars(seen).items() if name != "gain"}, "gain": gain}
-
-
-def rails_of(entry: dict[str, Any]) -> Sequence[Guardrail]:
-    """The guardrails of a move on record."""
-    return [Guardrail(**rail) for rail in entry["guardrails"]]

@@ -118,11 +118,6 @@ class Tracking(dg.ConfigurableResource):
         return self._now.client
 
     @property
-    def mlflow(self) -> Any:
-        """dagster-mlflow's `MlFlow`: all of `mlflow`'s functions on the active run (this thread's)."""
-        return self._now.mlflow
-
-    @property
     def run_url(self) -> str:
         """Address of the run in MLflow's UI."""
         now, uri = self._now, self._uri

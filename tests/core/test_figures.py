@@ -9,11 +9,8 @@ import pytest
 
 from mlops_assets.core.figures import (
     LIGHT,
-    drift_figure,
     importance_figure,
     page,
-    performance_figure,
-    trial_figure,
     validation_figure,
 )
 from mlops_assets.core.reporting import markdown_table
@@ -54,38 +51,6 @@ def test_importance_sums_what_it_leaves_out() -> None:
     assert list(bar.y) == ["b", "c", "2 others"]
     assert list(bar.x) == pytest.approx([0.5, 0.25, 0.25])
     assert sum(bar.x) == pytest.approx(1.0)
-
-
-def test_drift_marks_what_is_over_the_limit() -> None:
-    figure = drift_figure([("a", 0.05, 0.02), ("b", 0.4, None), ("c", None, 0.3)], limit=0.2)
-    assert list(figure.data[0].y) == ["b", "a", "c"]
-    assert list(figure.data[0].marker.color) == [LIGHT["bad"], LIGHT["fill"], LIGHT["fill"]]
-    assert figure.layout.title.text == "Drift: 1 of 3 features above PSI 0.2"
-
-
-def test_performance_has_gaps_and_asymmetric_intervals() -> None:
-    figure = performance_figure(["w1", "w2"], [0.7, None], [0.65, None], [0.8, None], 0.72, "roc_auc")
-    line = figure.data[0]
-    assert list(line.y) == [0.7, None]
-    assert line.error_y.array[0] == pytest.approx(0.1)
-    assert line.error_y.arrayminus[0] == pytest.approx(0.05)
-    with pytest.raises(ValueError, match=r"pass one of each per window"):
-        performance_figure(["w1"], [], [], [], None, "roc_auc")
-
-
-def test_trials_show_complete_ones_only() -> None:
-    trials = pd.DataFrame(
-        {
-            "trial": [0, 1],
-            "state": ["complete", "pruned"],
-            "score": [0.7, 0.6],
-            "seconds": [1, 1],
-            "eta": [0.1, 0.2],
-        }
-    )
-    figure = trial_figure(trials, metric="auc")
-    assert list(figure.data[0].x) == [0]
-    assert list(figure.data[0].hovertext) == ["eta: 0.1"]
 
 
 def test_a_page_carries_plotly_once_and_needs_no_network() -> None:

@@ -86,12 +86,11 @@ def test_labels_that_have_not_come_are_counted_and_not_used() -> None:
     assert (february.labelled, february.mature) == (900, False)
     assert february.share_unlabelled == pytest.approx(1_900 / 2_800)
     assert report(label_available_at=known, max_delay=timedelta(days=1)).rows[1].mature
-    assert report(label_available_at=known).newest_mature == january
 
 
 def test_a_window_without_rows_or_labels_has_a_row_that_says_so() -> None:
     none = report(event_times=TIMES - pd.Timedelta("900D"), label_available_at=KNOWN)
-    assert (none.rows[0].rows, none.rows[0].share_unlabelled, none.newest_mature) == (0, None, None)
+    assert (none.rows[0].rows, none.rows[0].share_unlabelled) == (0, None)
     assert "no rows" in none.rows[0].reason
     assert none.rows[0].metrics["roc_auc"].value is None
     blind = report(label_available_at=pd.Series([pd.NaT] * N), max_delay=timedelta(days=0)).rows[0]

@@ -10,7 +10,6 @@ import pytest
 from mlops_assets.core.windows import (
     Window,
     closed_windows,
-    covering,
     format_duration,
     local_days,
     maturity,
@@ -91,16 +90,6 @@ def test_contains_is_half_open_and_reads_naive_as_utc() -> None:
 def test_local_days_are_blocks_in_the_zone() -> None:
     days = local_days(["2013-01-01T04:59:00Z", "2013-01-01T05:00:00Z"], NY)
     assert days.astype(str).tolist() == ["2012-12-31", "2013-01-01"]
-
-
-def test_two_weeks_together_cover_eight_days() -> None:
-    weeks = closed_windows(date(2013, 1, 7), at(2013, 2, 1), "7d", "UTC")
-    joined = covering(weeks, "UTC", min_days=8)
-    assert joined is not None
-    assert joined.label("UTC") == "2013-01-14..2013-01-27"
-    assert covering(weeks[:1], "UTC", min_days=8) is None
-    assert covering([weeks[0], weeks[2]], "UTC", min_days=8) is None  # a gap is not bridged
-    assert covering([], "UTC", min_days=8) is None
 
 
 def labels(known: int, never: int, unknown: int) -> tuple[pd.Series, pd.Series]:

@@ -20,9 +20,9 @@ from mlops_assets.replay.engine import Engine
 from mlops_assets.resources import look_ahead as guarding
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import PROJECT_ROOT
-from mlops_assets.resources.sent_alerts import sent_alerts
 from mlops_assets.resources.sources import Sources
 from tests.real_slice import World
+from tests.sent_alerts import sent_alerts
 
 PEEKING, SOUND, EMPTY = "feat_flight", "feat_origin_weather", "feat_payment"
 

@@ -19,8 +19,8 @@ from mlops_assets.defs.failed_runs import failed_run_sensor
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import PROJECT_ROOT, HomeSettings
 from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.sent_alerts import SentAlert, sent_alerts
 from tests.landing_home import DAY, QUIET, LandingHome, rows, source
+from tests.sent_alerts import SentAlert, sent_alerts
 
 DAYS = [DAY + timedelta(days=i) for i in range(3)]
 VIEW = "feat_orders"
