@@ -70,7 +70,7 @@ OUTSIDE |= {"subprocess", "socket", "tempfile", "sqlite3", "urllib", "requests",
 IN_CORE = {
     "core/svg.py": {"io"},  # a buffer in memory
     "core/families/skops_file.py": {"io"},  # the same
-    "core/tuning.py": {"os"},  # the number of cores
+    "core/cores.py": {"os"},  # their number
 }
 
 
