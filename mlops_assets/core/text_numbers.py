@@ -45,10 +45,16 @@ class _Parts:
 
 
 def _parts(text: str) -> _Parts | None:
-    found = _TEXT.fullmatch(text.strip().replace("−", "-"))
-    if found is None or (found["sign"] and found["sign2"]) or (found["before"] and found["after"]):
+    text = text.strip().replace("−", "-")
+    # As accounts write a loss: (1,234.50).
+    in_brackets = text.startswith("(") and text.endswith(")")
+    found = _TEXT.fullmatch(text[1:-1] if in_brackets else text)
+    if found is None or (found["before"] and found["after"]):
         return None
-    is_negative = "-" in (found["sign"] or "") + (found["sign2"] or "")
+    signs = [sign for sign in ("()" if in_brackets else "", *found.group("sign", "sign2")) if sign]
+    if len(signs) > 1:
+        return None
+    is_negative = signs in (["-"], ["()"])
     return _Parts(found["number"], is_negative, bool(found["percent"]), found["before"] or found["after"] or "")
 
 
@@ -94,6 +100,7 @@ class NumberTexts:
         bare: one without.
         signs: signs of currencies.
         special: one that is no number to a program without a statement; None: all are plain.
+        bracketed: one in brackets, which is below zero.
     """
 
     count: int = 0
@@ -106,6 +113,7 @@ class NumberTexts:
     bare: str | None = None
     signs: frozenset[str] = frozenset()
     special: str | None = None
+    bracketed: str | None = None
 
     def __add__(self, other: NumberTexts) -> NumberTexts:
         """Both together."""
@@ -120,6 +128,7 @@ class NumberTexts:
             self.bare or other.bare,
             self.signs | other.signs,
             self.special or other.special,
+            self.bracketed or other.bracketed,
         )
 
     @property
@@ -168,6 +177,7 @@ def _look_at(text: str) -> NumberTexts:
         bare=None if part.is_percent else text,
         signs=frozenset({part.sign} if part.sign else ()),
         special=None if is_plain(text) else text,
+        bracketed=text if text.startswith("(") else None,
     )
 
 

@@ -50,7 +50,7 @@ _TEXT = re.compile(
       | (?P<us_word>[A-Z]{3,9})\.?\s (?P<us_day>\d\d?) ,?\s (?P<us_year>\d{4})
     )
     (?: (?: T | ,?\s+ ) (?P<hour>\d\d?)
-        (?: :? (?P<minute>\d\d) (?: :? (?P<second_of>\d\d) (?: [.,] (?P<part>\d{1,9}) )? )? )?
+        (?: [:.]? (?P<minute>\d\d) (?: [:.]? (?P<second_of>\d\d) (?: [.,] (?P<part>\d{1,9}) )? )? )?
         (?: \s? (?P<half>[AP])\.?M\.? )? )?
     (?: \s? (?P<offset> Z | UTC | GMT | [+-]\d\d (?: :?\d\d (?: :?\d\d )? )? ) (?: \[ [\w/+-]+ \] )? )?""",
     re.VERBOSE | re.ASCII,
@@ -376,4 +376,6 @@ def hint(value: Any) -> str:
         return f"{text} is written with the {'day' if orders[0] == 'dmy' else 'month'} first: set `format: {orders[0]}`"
     if re.match(r"\d\d?[./-]\d\d?[./-]\d\d(\D|$)", text):
         return f"{text} has a year of two digits: write four"
+    if (zone := re.search(r"\d\s?([A-Z]{2,5})$", text)) and read_text(text[: zone.start(1)]) is not None:
+        return f"{zone[1]} is a name that several time zones have: write the offset, such as -05:00"
     return ""

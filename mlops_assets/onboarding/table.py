@@ -99,7 +99,7 @@ class Table:
     files: tuple[Path, ...]
     facts: dict[str, Facts]
     relation: str = TABLE
-    texts: Texts = field(default_factory=lambda: Texts({}, (), (), {}))
+    texts: Texts = field(default_factory=Texts)
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:

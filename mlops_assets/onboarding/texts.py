@@ -26,7 +26,7 @@ from mlops_assets.core.text_formats import (
     Mark,
     NumberFormat,
 )
-from mlops_assets.core.text_numbers import NumberTexts, plain_numbers
+from mlops_assets.core.text_numbers import NumberTexts, plain_numbers, read_number
 from mlops_assets.core.text_times import TimeTexts, read_text, read_times
 from mlops_assets.resources.text_columns import Reader, look_at_texts, replace_texts
 
@@ -68,12 +68,14 @@ class Texts:
         notes: what was assumed.
         warnings: what to look at.
         unread: column -> a text that is no time or number, where nearly all others of the column are.
+        mixed: columns of times of which some have an offset and some wait for a zone: texts still, in ISO 8601.
     """
 
-    formats: dict[str, str]
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
-    unread: dict[str, str]
+    formats: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unread: dict[str, str] = field(default_factory=dict)
+    mixed: frozenset[str] = frozenset()
 
 
 def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], reading: Reading) -> Texts:
@@ -115,8 +117,12 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
         formats[name] = written
         readers[name] = (_number_reader(written), pa.float64())
         notes.append(f"{name} has {NUMBERS_IN_WORDS[written]}; its `format` in the YAML says so.")
+        if number.bracketed:
+            read = read_number(number.bracketed, written)
+            notes.append(f"{name} has numbers in brackets, read as below zero: {number.bracketed} is {read}.")
     replace_texts(connection, table, readers)
-    return Texts(formats, tuple(notes), tuple(warnings), unread)
+    mixed = frozenset(name for name, (_, kind) in readers.items() if name in times and kind == pa.string())
+    return Texts(formats, tuple(notes), tuple(warnings), unread, mixed)
 
 
 def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> DateOrder | None:

@@ -111,9 +111,10 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
             )
     if asked:
         example = table.facts[asked].low
+        said = hint(example)
         raise NoTime(
-            f"{asked} holds no times that can be read (such as {example!r}). Write them as 2024-01-31 or "
-            "2024-01-31T13:45:00Z, or name another column with --time. Nothing was written."
+            f"{asked} holds no times that can be read, such as {shown(example)!r}{said and f' ({said})'}. Write them "
+            "as 2024-01-31 or 2024-01-31T13:45:00Z, or name another column with --time. Nothing was written."
         )
     raise NoTime(
         f"No column says when a row is about, among {', '.join(table.facts)}. A model is watched over time: add the "
@@ -149,7 +150,10 @@ def _candidates(table: Table) -> list[str]:
     times = [
         name
         for name, facts in table.facts.items()
-        if facts.is_time or facts.dtype == "VARCHAR" or (facts.is_number and TIME_NAMES.search(name))
+        if facts.is_time
+        or name in table.texts.mixed
+        or name in table.texts.unread
+        or (facts.is_number and TIME_NAMES.search(name))
     ]
     return sorted(
         times,
@@ -169,11 +173,7 @@ def _read(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
     if facts.is_time:
         has_hours = facts.dtype == "TIMESTAMP" and _any(table, f"{column} <> date_trunc('day', {column})")
         return TimeColumn(name, f"timezone('{zone}', {column}::timestamp)", how, has_hours=has_hours)
-    if facts.dtype == "VARCHAR":
-        # Some with an offset and some without, as `texts` writes them: each is what it says.
-        read = f"coalesce(try_cast({column} as timestamp), try_cast({column} as timestamptz)::timestamp)"
-        if facts.distinct == 0 or _any(table, f"{column} is not null and {read} is null"):
-            return None
+    if name in table.texts.mixed:
         local = f"timezone('{zone}', {column}::timestamp)"
         sql = f"case when regexp_matches({column}, '{_OFFSET}') then {column}::timestamptz else {local} end"
         return TimeColumn(name, sql, "", has_hours=True)

@@ -34,6 +34,13 @@ def test_thousands_decimals_and_currencies(number: int, thousands: str, sign: st
         assert look_at([text]).mark == form
 
 
+@given(st.integers(1, 10**9))
+def test_brackets_are_below_zero(hundredths: int) -> None:
+    text = f"({hundredths / 100:,.2f})"
+    assert float(str(read_number(text, "point"))) == -hundredths / 100
+    assert look_at([text, "1.5"]).bracketed == text
+
+
 @given(st.integers(-10_000, 10_000))
 def test_percent_are_shares(tenths: int) -> None:
     assert float(str(read_number(f"{tenths / 10} %", "point %"))) == pytest.approx(tenths / 1000, abs=1e-15)
@@ -63,7 +70,7 @@ def test_the_mark_is_proven_by_some_text_or_stays_open(
 
 
 @pytest.mark.parametrize(
-    "text", ["12-34", "1.2.3", "10.0.0.1", "12,34,5", "abc", "", "-", "1e", "5-", "+-5", "0171 12"]
+    "text", ["12-34", "1.2.3", "10.0.0.1", "12,34,5", "abc", "", "-", "1e", "5-", "+-5", "(-5)", "(5", "()", "0171 12"]
 )
 def test_what_is_no_number_is_not_read_as_one(text: str) -> None:
     assert all(read_number(text, form) is None for form in NUMBER_FORMATS)

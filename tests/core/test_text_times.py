@@ -152,8 +152,9 @@ def test_another_unit_among_the_numbers_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1704067200", "1704067200000", "45321", "202401", "2024-02-30", "2024-13-01", "31/01/24", "Total", "", "10:15",
-     "2024-01-31 25:00", "2024-01-31 10:00 CET", "2024-1", "1e9", "31/31/2024", "2024-01-31 13:00 PM", "٢٠٢٤-٠١-٣١"],
+    ["1704067200", "1704067200000", "45321", "202401", "2024-02-30", "2024-13-01", "31/01/24", "05-01-23", "Total", "",
+     "10:15", "2024-01-31 25:00", "2024-01-31 10:00 CET", "2024-1", "1e9", "31/31/2024", "2024-01-31 13:00 PM",
+     "٢٠٢٤-٠١-٣١"],
 )  # fmt: skip
 def test_what_tells_no_time_is_not_read_as_one(text: str) -> None:
     assert read_text(text) is None
@@ -181,6 +182,7 @@ def test_no_text_is_an_error(text: str, written: TimeFormat | None, zone: str) -
         ("31/01/2024", "`format: dmy`"),
         ("1/31/2024 9:05 AM", "`format: mdy`"),
         ("31/01/24", "write four"),
+        ("2024-01-31 10:00 EST", "write the offset"),
         ("Total", ""),
         ("2024-01-31", ""),
     ],

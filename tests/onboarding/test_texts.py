@@ -95,6 +95,7 @@ FORMS: dict[str, Callable[[int], object]] = {
     "day first": lambda i: local(HOURS[i], "%d/%m/%Y %H:%M"),
     "month first": lambda i: local(HOURS[i], "%m/%d/%Y %I:%M %p"),
     "dots": lambda i: local(HOURS[i], "%d.%m.%Y %H:%M:%S"),
+    "dots in the hour": lambda i: local(HOURS[i], "%d.%m.%Y %H.%M"),
     "words": lambda i: local(HOURS[i], "%d %b %Y %H:%M"),
     "seconds": lambda i: int(HOURS[i].timestamp()),
     "milliseconds": lambda i: int(HOURS[i].timestamp()) * 1000,
@@ -199,6 +200,11 @@ def test_a_word_of_ones_own_and_one_that_is_a_value(tmp_path: Path) -> None:
         ("comma", lambda i: f"{i}.{i % 900 + 100},50 €", lambda i: i * 1000 + i % 900 + 100.5 if i else 100.5),
         ("point", lambda i: f"${i + 1},{i % 900 + 100}.25", lambda i: (i + 1) * 1000 + i % 900 + 100.25),
         ("comma %", lambda i: f"{i},5 %", lambda i: (i + 0.5) / 100),
+        (
+            "point",
+            lambda i: f"({i % 9}.50)" if i % 7 == 0 else f"{i}.25",
+            lambda i: i + 0.25 if i % 7 else -(i % 9) - 0.5,
+        ),
     ],
 )
 def test_numbers_of_a_country_are_the_same_by_every_way_in(
@@ -250,6 +256,14 @@ STRANGE: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
         r"at is 9999-12-31 in row 31 of t\.csv, and 1 of 480 rows lie [\d,]+ years or more after",
     ),
     "a total below": (lambda i: {"at": "Total" if i == 479 else HOURS[i].isoformat()}, r"'Total' in row 480 of t\.csv"),
+    "years of two digits": (
+        lambda i: {"at": f"{HOURS[i]:%d-%m-%y}"},
+        r"at holds no times that can be read, such as '\d\d-\d\d-24' \(\S+ has a year of two digits: write four\)",
+    ),
+    "names of zones": (
+        lambda i: {"at": f"{HOURS[i]:%Y-%m-%d %H:%M} EST"},
+        r"EST is a name that several time zones have: write the offset",
+    ),
     "a day of Excel": (
         lambda i: {"at": "45321" if i == 9 else HOURS[i].isoformat()},
         r"'45321' in row 10 of t\.csv, which is no time \(45321 may be days as Excel counts them, 2024-01-30",
