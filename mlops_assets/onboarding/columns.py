@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.core.exact import FLOAT_WHOLE
+from mlops_assets.onboarding.exact_types import ID_NAMES
 from mlops_assets.onboarding.table import Facts
 
 Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
@@ -19,7 +20,6 @@ Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
 LABEL_NAMES = ("label", "target", "y", "class", "outcome", "response")
 USUAL_TIME = re.compile(r"(event_?|record_?)?(time|timestamp|datetime|date|at|ts|dt|when)", re.IGNORECASE)
 TIME_NAMES = re.compile(r"(^|_)(when|time|timestamp|date|datetime|at|ts|dt|day|month|year)($|_)", re.IGNORECASE)
-ID_NAMES = re.compile(r"(^|_)(id|ids|key|uuid|guid|index|no|nr|number|rowid)$|^(id|unnamed)", re.IGNORECASE)
 MAX_CATEGORIES = 255
 """With more values the rarest are read as missing (`core.matrix`)."""
 LONGEST = 48

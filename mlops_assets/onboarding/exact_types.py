@@ -6,6 +6,7 @@ round. Not here: reading the files, facts about columns (`table`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from mlops_assets.core.exact import FLOAT_WHOLE
 from mlops_assets.core.sql import quoted
 from mlops_assets.resources.flag_columns import is_flag
 
+ID_NAMES = re.compile(
+    r"(^|[^a-z])(id|ids|key|uuid|guid|index|no|nr|number|rowid)$|(?-i:(?<=[a-z])(Id|Ids|ID|Key|No|Nr|Number))$|^(id|unnamed)",
+    re.IGNORECASE,
+)
+"""Names of columns that name rows or things."""
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
 
@@ -38,6 +44,8 @@ def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         column = quoted(name)
         if dtype == "VARCHAR" and is_flag(connection, relation, name):
             kept, value = "boolean", f"trim({column})::boolean"
+        elif dtype == "DOUBLE" and ID_NAMES.search(name) and _is_whole(connection, relation, column):
+            kept, value = "bigint", column
         elif dtype in _KEPT:
             continue
         elif dtype in _INTEGERS:
@@ -51,6 +59,15 @@ def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         else:
             kept, value = "varchar", column
         connection.execute(f"alter table {relation} alter {column} type {kept} using {value}")
+
+
+def _is_whole(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:
+    """Whether floats are whole numbers, such as 17.0: pandas writes integers so beside a missing one."""
+    found = connection.execute(
+        f"select bool_and(isfinite({column}) and {column} = trunc({column}) and abs({column}) <= {FLOAT_WHOLE}) "
+        f"from {relation}"
+    ).fetchall()[0][0]
+    return bool(found)
 
 
 def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: str, dtype: str) -> tuple[str, str]:

@@ -110,7 +110,7 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
                 "that row, or name another column with --time. Nothing was written."
             )
     if asked:
-        example = table.facts[asked].low
+        example = table.facts[asked].low or ""
         said = hint(example)
         raise NoTime(
             f"{asked} holds no times that can be read, such as {shown(example)!r}{said and f' ({said})'}. Write them "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -71,6 +72,22 @@ def test_customers_in_are_customers_out(tmp_path: Path, form: str, users: Any) -
     plan = make_plan(Asked("pay", str(write(tmp_path / f"x.{form}", users)), label="y", entity="user"))
     values = users.to_pylist() if isinstance(users, pa.Array) else users
     assert entities_of(plan) == sorted({n if isinstance(n, str) else str(int(n)) for n in values})
+
+
+@pytest.mark.parametrize("name", ["order_id", "Order ID", "orderId", "order.no"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_integers_that_pandas_wrote_as_floats_beside_a_missing_one_are_integers(
+    tmp_path: Path, form: str, name: str
+) -> None:
+    orders = pd.Series([*(1_000_000.0 + 3 * i for i in range(999)), None])
+    at = pd.date_range("2024-01-01", periods=1_000, freq="2h")
+    frame = pd.DataFrame({"at": at, name: orders, "x": orders / 7, "count": orders % 4, "y": [0, 1] * 500})
+    file = tmp_path / f"x.{form}"
+    frame.to_csv(file, index=False) if form == "csv" else frame.to_parquet(file)
+    plan = make_plan(Asked("pay", str(file), label="y"))
+    types = {facts.name: facts.dtype for facts in plan.table.facts.values()}
+    assert (types[name], types["x"], types["count"]) == ("BIGINT", "DOUBLE", "DOUBLE")
+    assert {column.facts.name: column.role for column in plan.columns}[name] == "left out"
 
 
 def test_floats_that_have_lost_digits_are_no_keys(tmp_path: Path) -> None:
