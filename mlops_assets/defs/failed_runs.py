@@ -9,6 +9,7 @@ import dagster as dg
 from mlops_assets.components.landing_source import CONTRACT_CHECK
 from mlops_assets.defs.sensors import ON, WILL_RETRY
 from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.taken import TakenRecord
 from mlops_assets.resources.tracking import settle
 
 WRAPPINGS = ("Dagster", "RetryRequested")
@@ -30,7 +31,7 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
         did="It stopped there; champion and data are as they were.",
         do=_remedy(bool(failed), is_contract=is_contract),
         runbook="quarantine" if is_contract else "failed-run",
-        key=f"failed-run/{run.job_name}",
+        key=_key(alerts, run.job_name, failed),
         run=run.run_id,
     )
     # A run that was killed could not end its MLflow run itself.
@@ -56,6 +57,15 @@ def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEva
     logs = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
     return [e for e in found if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
+
+
+def _key(alerts: Alerts, job: str, failed: list[dg.AssetCheckEvaluation]) -> str:
+    """What the alert is about: a source with partitions in quarantine as long as there are any, else the job."""
+    for evaluation in failed:
+        source = evaluation.asset_key.path[-1]
+        if evaluation.check_name == CONTRACT_CHECK and TakenRecord(alerts.home, source).quarantined():
+            return f"quarantine/{source}"
+    return f"failed-run/{job}"
 
 
 def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:

@@ -33,16 +33,17 @@ class Alerts(dg.ConfigurableResource):
     @property
     def file(self) -> Path:
         """Every alert that was sent, one JSON line each."""
-        return self._root / "alerts.jsonl"
+        return self.home.root / "alerts.jsonl"
 
     @property
     def incidents(self) -> Incidents:
         """What is wrong now, and what waits to be sent."""
-        return Incidents(self._root)
+        return Incidents(self.home.root)
 
     @property
-    def _root(self) -> Path:
-        return (Home(Path(self.root)) if self.root else Home.from_environment()).root
+    def home(self) -> Home:
+        """Whose alerts these are."""
+        return Home(Path(self.root)) if self.root else Home.from_environment()
 
     def send(
         self,

@@ -23,7 +23,16 @@ import dagster as dg
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import sqlite_path
 
-LEFT_OUT = ("warehouse.duckdb", "warehouse.duckdb.wal", "replays", "logs", "backups", "up.json", ".up.lock")
+LEFT_OUT = (
+    "warehouse.duckdb",
+    "warehouse.duckdb.wal",
+    "replays",
+    "logs",
+    "backups",
+    "up.json",
+    ".up.lock",
+    "replaying.json",
+)
 """Made anew at need, or only about the process that runs."""
 SQLITE = b"SQLite format 3\x00"
 
