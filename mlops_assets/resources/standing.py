@@ -2,7 +2,7 @@
 
 Here: gathering what the parts say of themselves; of each model whether it is fine, why it was or was not retrained,
 what it waits for. Not here: what comes next (`upcoming`), judging data or models (`core.policy`, the reports), laying
-it out (`commands.status`). Imports nothing heavy: no Dagster, MLflow or pandas, so that the answer is there in a second.
+it out (`commands.status`). Imports nothing heavy: no Dagster, MLflow or pandas, to answer in a second.
 """
 
 from __future__ import annotations
