@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import AsJson, again, example, minute, say, say_entry, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.commands.decisions import told
 from mlops_assets.resources.home import Home
 
@@ -93,7 +93,7 @@ def _say_what_came(found: Explanation) -> None:
     if rows:
         say_table("What came of it", ["time (UTC)", "what", "how"], rows)
     elif found.decision["action"].startswith("propose_"):
-        say(f"It waits for a person: {again('approve|reject')} {found.decision['model']} {found.decision['id']}")
+        say(f"It waits for a person: mlops approve|reject {found.decision['model']} {found.decision['id']}")
     elif found.decision["action"] in ("retrain", "revert"):
         say("Nothing has come of it yet: no run, no promotion, no rejection.")
     else:

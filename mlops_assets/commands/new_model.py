@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import again, example, say, say_table
+from mlops_assets.commands.console import example, say, say_table
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def new_model(
     for source, table, at in parts:
         landed = land(table, at, source, home.landing)
         say(f"Landed {landed.rows:,} rows as {len(landed.written):,} new files in {landed.folder}.")
-    say(f"\nNext: {again(f'replay {name}')}")
+    say(f"\nNext: mlops replay {name}")
 
 
 def _say_plan(plan: Plan) -> None:

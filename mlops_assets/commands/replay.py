@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say
@@ -155,4 +156,4 @@ def _say_result(replayed: Replayed) -> None:
     if left_out := replayed.result["left_out"]:
         say(f"No first champion before {replayed.result['periods'][0]['start']}: {', '.join(left_out)} left out.")
     say(f"Report: {replayed.report}")
-    say(f"All runs are in Dagster's UI: mlops --home {replayed.home.root} up")
+    say(escape(f"All runs are in Dagster's UI: {replayed.home.said('mlops up')}"))

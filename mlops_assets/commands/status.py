@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import AsJson, again, example, minute, say, say_facts, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
 from mlops_assets.resources.home import Home
 
 COLOURS = {"fine": "green", "not fine": "bold red", "paused": "yellow"}
@@ -45,7 +45,7 @@ def _say(found: Mapping[str, Any]) -> None:
     clock, up = found["clock"], found["up"]
     say(f"Home   {found['home']}")
     say(f"Clock  {clock['kind']}, " + (f"now {minute(clock['now'])} UTC" if clock["now"] else "unknown: no data yet"))
-    idle = "no" if found["replays"] else f"no: nothing runs by itself until `{again('up')}`"
+    idle = "no" if found["replays"] else "no: nothing runs by itself until `mlops up`"
     say(f"Up     {'at ' + up['dagster'] if up else idle}")
     for replay in found["replays"]:
         say(escape(f"Runs   {replay['told']}"))

@@ -16,7 +16,6 @@ from rich.markup import escape
 from mlops_assets.commands.console import (
     AsJson,
     ModelName,
-    again,
     example,
     known_model,
     minute,
@@ -61,7 +60,7 @@ def why(
         say_json({"model": model, "decision": taken[-1] if taken else None})
     elif not taken:
         before = f" before {minute(until)} UTC" if until else ""
-        say(f"Nothing was decided about {model}{before}. {again(f'decide {model} --dry-run')} says what would be now.")
+        say(f"Nothing was decided about {model}{before}. mlops decide {model} --dry-run says what would be now.")
     else:
         _say(record, taken[-1], entries)
 
@@ -81,7 +80,7 @@ def _say(record: Record, decision: Mapping[str, Any], entries: Sequence[Mapping[
     model, one = decision["model"], decision["id"][:8]
     say(f"[bold]{escape(model)}: {escape(action)}[/bold], by the rule {escape(rule)}, at {minute(decision['at'])} UTC")
     say_facts(_facts(record, decision, entries))
-    say(escape(f"All of it: {again(f'explain {one}')}; what came before and after: {again(f'record show {model}')}"))
+    say(escape(f"All of it: mlops explain {one}; what came before and after: mlops record show {model}"))
 
 
 def _facts(

@@ -67,14 +67,14 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         try:
             decision, _, news = consider(platform, model)
         except NoDataYet as why:
-            return dg.SkipReason(str(why))
+            return dg.SkipReason(platform.home.said(str(why)))
         if news:
             keep(platform, decision)
         if decision.action == "revert" and news:
             revert(platform, model, decision)
             settle(platform, model)
         if decision.action != "retrain":
-            return dg.SkipReason(f"{decision.action} ({decision.rule}): {decision.reason}")
+            return dg.SkipReason(platform.home.said(f"{decision.action} ({decision.rule}): {decision.reason}"))
         return dg.SensorResult(run_requests=[_request(decision.to_dict())])
 
     return retrain_sensor

@@ -113,7 +113,7 @@ def _asked_for(context: dg.AssetExecutionContext, platform: Platform, model: Mod
     )
     if entry is None:
         return "Materialized by hand, without a decision."
-    return f"{' '.join(entry['reasons'])} `mlops explain {decision}`"
+    return platform.home.said(f"{' '.join(entry['reasons'])} `mlops explain {decision}`")
 
 
 def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> list[str]:

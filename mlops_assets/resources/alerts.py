@@ -75,6 +75,7 @@ class Alerts(dg.ConfigurableResource):
         Returns:
             Whether it was new.
         """
+        happened, did, do = map(self.home.said, (happened, did, do))
         report = Report(incident, happened, did, do, runbook, severity, run)
         self.incidents.change(lambda state: reported(state, key or incident, report, datetime.now(UTC)))
         self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     )
     # What a person sees first: the decision's reason, the gate's, and each with its picture.
     decision = drifting.ledger("decision")[-1]["id"]
-    assert made["training_set"].metadata["reason"].value.endswith(f"`mlops explain {decision}`")
+    assert made["training_set"].metadata["reason"].value.endswith(f"explain {decision}`")
     assert "drifted" in made["training_set"].metadata["reason"].value
     assert made["evaluation"].metadata["reason"].value.startswith("promoted: roc_auc")
     for step in ("challenger", "evaluation"):
