@@ -62,7 +62,7 @@ def why(
         before = f" before {minute(until)} UTC" if until else ""
         say(f"Nothing was decided about {model}{before}. mlops decide {model} --dry-run says what would be now.")
     else:
-        _say(record, taken[-1], entries)
+        _say(record, taken[-1], [e for e in entries if until is None or _at(e) < until])
 
 
 def _end_of(day: str) -> datetime:

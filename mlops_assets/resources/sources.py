@@ -165,7 +165,8 @@ def _outlook(looks: Mapping[str, _Look], guests: Mapping[str, _Work], *, is_buil
         is_built: whether something was built from the group before.
     """
     is_partitioned = any(look.grain != "none" for look in looks.values())
-    waiting = [_absent(look) for look in looks.values() if look.is_awaited_whole and is_partitioned]
+    absent = {name for name, look in looks.items() if look.is_awaited_whole and is_partitioned}
+    waiting = [_absent(looks[name], sorted(looks.keys() - absent)) for name in sorted(absent)]
     if waiting:
         # Features are joined from all of them: to build without one would publish half of a feature.
         return Outlook([], waiting)
@@ -314,12 +315,13 @@ def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, d
     return sorted([*contiguous(keys - known, following), *((key, key) for key in keys & known)])
 
 
-def _absent(look: _Look) -> str:
+def _absent(look: _Look, others: Sequence[str]) -> str:
     if look.quarantined:
         what = f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} in"
     else:
         what = f"Put {look.source.files} into"
-    return f"Everything waits for {look.source.name}. {what} {look.intake.folder}."
+    wait = f"{others[0]} waits" if len(others) == 1 else f"{', '.join(others[:-1])} and {others[-1]} wait"
+    return f"{wait} for {look.source.name}. {what} {look.intake.folder}."
 
 
 def _held(look: _Look, missing: list[date]) -> str:

@@ -17,6 +17,7 @@ from mlops_assets.core.windows import Window, window_at
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.record import ACTED
+from mlops_assets.resources.source_alarms import newest_bad
 
 CONCLUDES = ("promotion", "rejection", "rollout", "rollback")
 
@@ -31,7 +32,7 @@ def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any])
     if proposed := known["proposed"]:
         return f"It waits for a person: mlops approve|reject {name} {proposed['id'][:8]}"
     asked = f" The request waits for that: {request}" if request else ""
-    if first := _data_first(platform, model, known):
+    if first := data_first(platform, model):
         return first + asked
     if known["frozen"] and not (request and platform.ledger.record.request_is_forced(name)):
         return f"No version goes into production before {_minute(known['frozen']['until'])} UTC (frozen).{asked}"
@@ -44,19 +45,18 @@ def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any])
     return _next_window(platform, model, known, platform.now(model))
 
 
-def _data_first(platform: Platform, model: ModelSettings, known: Mapping[str, Any]) -> str:
+def data_first(platform: Platform, model: ModelSettings) -> str:
     """What has to come or to be taken in before anything is decided; empty where nothing has."""
     outlook = platform.sources.outlook([platform.group_of(model)])
     days = [day for period in outlook.periods for day in (period.first, period.last) if day]
     if outlook.periods:
         span = f", {min(days)} to {max(days)}" if days else ""
         return f"What has landed is taken in{span}; then it is decided on."
-    if bad := known["quarantined"]:
-        source, _, partition = bad[0].partition("/")
-        return (
-            f"Nothing is decided while {', '.join(bad)} is in quarantine: send a corrected file, or type mlops "
-            f"quarantine release {source} {partition} --reason '...'"
-        )
+    if bad := newest_bad(platform, model):
+        source, partition = next(iter(bad))
+        release = f"mlops quarantine release {source} {partition} --reason '...'"
+        named = ", ".join(map("/".join, bad))
+        return f"Nothing is decided while {named} is in quarantine: send a corrected file, or type {release}"
     intakes = platform.sources.intakes()
     empty = [
         source.name for source in platform.sources_of(model) if source.required and not intakes[source.name].good()

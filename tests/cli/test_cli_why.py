@@ -73,6 +73,15 @@ def test_a_day_is_seen_as_it_ended(mlops: Mlops, lived: Home, day: str) -> None:
     assert json.loads(mlops("why", MODEL, day, "--json").stdout)["decision"]["action"] == "wait"
 
 
+def test_what_came_of_a_decision_later_than_the_day_is_not_told_of_the_day(mlops: Mlops, lived: Home) -> None:
+    acted = json.loads(mlops("why", MODEL, "--json").stdout)["decision"]["id"]
+    late = {"version": 2, "decision": acted, "reason": "kept"}
+    Record(lived.ledger).note(MODEL, "outcome", at=NOW + timedelta(days=40), result="as promised", **late)
+    assert "rejection of version 2" in mlops("why", MODEL, "2013-06-04").stdout
+    assert "outcome" not in mlops("why", MODEL, "2013-06-04").stdout
+    assert "outcome" in mlops("why", MODEL).stdout
+
+
 def test_before_the_first_decision_there_is_none(mlops: Mlops, lived: Home) -> None:
     assert (
         "Nothing was decided about flight_delay before 2013-05-02 00:00 UTC."

@@ -107,7 +107,7 @@ def test_a_model_without_a_champion_waits_for_its_data(home: Home) -> None:
     home.configure(HomeSettings(clock="data"))
     found = standing(home)["models"][MODEL]
     assert (found["state"], found["trouble"]) == ("not fine", ["It has no champion yet: nothing is predicted."])
-    assert found["next"].startswith("Its data come first. Everything waits for planes. Put planes*.csv into ")
+    assert found["next"].startswith("Its data come first. flights and weather wait for planes. Put planes*.csv into ")
     home.configure(HomeSettings(clock="wall"))
     assert standing(home)["models"][MODEL]["next"] == found["next"], "that the clock moves brings no data"
 
