@@ -65,10 +65,9 @@ def show(
         clocks = " by the data's clock, what people said by the wall's" if home.settings.clock == "data" else ""
         say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
         for entry in entries:
-            what, rule, reason = told(entry)
-            by = f" by the rule {escape(rule)}" if rule else ""
+            what, reason = told(entry)
             one = f", {entry['id'][:8]}" if entry["kind"] == "decision" else ""
-            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{by}{one}", reason)
+            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{one}", reason)
 
 
 @app.command(epilog=example("mlops record verify", "mlops record verify flight_delay --json"))

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
+from mlops_assets.core.told import answer_told, reasons_told
 from mlops_assets.resources.home import Home
 
 COLOURS = {"fine": "green", "not fine": "bold red", "paused": "yellow"}
@@ -80,9 +81,10 @@ def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         answers = (f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
         yield "Checks", f"{window['window']}: {'; '.join(answers)}"
     if last := model["last_decision"]:
-        said = f"{last['action']} by the rule {last['rule']}".replace("_", " ")
+        said = answer_told(last["action"], last["rule"])
+        reasons = reasons_told(last["action"], last["reasons"])
         over = "No longer so. It was: " if model["outdated"] else ""
-        yield "Why", f"{over}{minute(last['at'])} UTC, {said} ({last['id'][:8]}): {' '.join(last['reasons'])}"
+        yield "Why", f"{over}{minute(last['at'])} UTC, {said} ({last['id'][:8]}): {' '.join(reasons)}"
     else:
         yield "Why", "Nothing has been decided yet."
     yield "Next", model["next"]

@@ -65,5 +65,9 @@ def metric_name(name: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`3 trainings`, `1 training`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """`3 trainings`, `1 training`, `2 entries`; of several words the last is the one that changes."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"

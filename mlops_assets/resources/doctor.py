@@ -107,7 +107,7 @@ def _home(home: Home) -> Iterator[Finding]:
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
     sources, models = platform.sources.settings(), platform.models()
-    yield Finding("YAML", "good", f"{len(sources)} sources, {len(models)} models")
+    yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
 
 
 def _dbt(platform: Platform) -> Iterator[Finding]:
@@ -116,7 +116,11 @@ def _dbt(platform: Platform) -> Iterator[Finding]:
     except DbtParseError as error:
         yield Finding("dbt", "broken", str(error), "Correct the file that dbt names.")
         return
-    yield Finding("dbt", "good", f"{len(catalogue.views)} feature views, {len(catalogue.labels)} label models")
+    yield Finding(
+        "dbt",
+        "good",
+        f"{counted(len(catalogue.views), 'feature view')}, {counted(len(catalogue.labels), 'label model')}",
+    )
 
 
 def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
@@ -191,7 +195,7 @@ def _feast(platform: Platform) -> Iterator[Finding]:
     if missing:
         yield Finding("Feast", "broken", f"lacks {', '.join(missing)}", "feast apply in feature_repo/")
     else:
-        yield Finding("Feast", "good", f"{len(applied)} views applied")
+        yield Finding("Feast", "good", f"{counted(len(applied), 'view')} applied")
 
 
 def _sensors(home: Home) -> Iterator[Finding]:

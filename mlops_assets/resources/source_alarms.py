@@ -11,6 +11,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.plain import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import day_of
@@ -99,7 +100,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "incident": f"misnamed-{name}-{identity}",
                 "key": f"misnamed-file/{name}",
                 "severity": "digest",
-                "happened": f"In {intake.folder} {len(files)} files match no partition: "
+                "happened": f"In {intake.folder} {counted(len(files), 'file')} with a name of no partition: "
                 f"{', '.join(map(shown, files[:5]))}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.core.groups import Group
+from mlops_assets.core.plain import counted
 from mlops_assets.core.source_settings import Grain, SourceSettings, day_of
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
@@ -338,7 +339,7 @@ def _held(look: _Look, missing: list[date]) -> str:
 
 
 def _named(keys: list[date]) -> str:
-    return str(keys[0]) if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({len(keys)} partitions)"
+    return str(keys[0]) if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({counted(len(keys), 'partition')})"
 
 
 def _period(
