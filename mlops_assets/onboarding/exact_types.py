@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.exact import FLOAT_WHOLE
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.sql import literal, quoted
 from mlops_assets.resources.flag_columns import is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
@@ -105,9 +105,5 @@ def with_all_digits(
 
 def with_texts(read: str, names: Sequence[str]) -> str:
     """A call of `read_csv` that takes some columns for texts, whatever stands in them."""
-    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in names)
+    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     return f"{read[:-1]}, types = {{{types}}})" if names else read
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
