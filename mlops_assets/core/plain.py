@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mlops_assets.core.windows import format_duration
-
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces, refusing NaN: equal values have equal text."""
@@ -24,6 +22,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, timedelta):
+        # It takes numpy, and whoever counts in words does not.
+        from mlops_assets.core.windows import format_duration
+
         return format_duration(value)
     if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
