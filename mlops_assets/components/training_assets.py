@@ -74,7 +74,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             passed=not failing,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"Failing: {', '.join(failing)}. Mend it, build dbt again. The champion stays."
+            description=f"Failing: {', '.join(failing)}. Fix it, build dbt again. The champion stays."
             if failing
             else None,
         )

@@ -86,7 +86,5 @@ def _remedy(by_check: bool, *, is_contract: bool) -> str:
     if is_contract:
         return "Do what the check says; the next run starts by itself."
     if by_check:
-        return (
-            "Mend the model or the data that the check names, then re-execute the run from failure in the Dagster UI."
-        )
-    return "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure."
+        return "Fix the model or the data that the check names, then re-execute the run from failure in the Dagster UI."
+    return "Read the step's error in the Dagster UI, fix what it names, and re-execute it from failure."
