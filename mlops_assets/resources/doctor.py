@@ -178,9 +178,7 @@ def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Fi
         if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
             yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
         if state.unmatched:
-            told = (
-                f"{counted(len(state.unmatched), 'file')} with a name of no partition: {', '.join(state.unmatched[:3])}"
-            )
+            told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
             yield Finding(name, "warning", told, f"Rename to match {platform.sources.settings()[name].files}.")
     if outlook.periods:
         told = f"{counted(len(outlook.periods), 'range')} of files to take in"

@@ -100,7 +100,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "incident": f"misnamed-{name}-{identity}",
                 "key": f"misnamed-file/{name}",
                 "severity": "digest",
-                "happened": f"In {intake.folder} {counted(len(files), 'file')} with a name of no partition: "
+                "happened": f"No partition claims {counted(len(files), 'file')} in {intake.folder}: "
                 f"{', '.join(map(shown, files[:5]))}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "

@@ -228,7 +228,7 @@ def _quality(window: Mapping[str, Any] | None) -> str:
     judged = [check["passed"] for check in checks.values() if check["kind"] in HURTS and check["passed"] is not None]
     failed = [name for name, check in checks.items() if check["kind"] not in HURTS and check["passed"] is False]
     told = f"Its predictions {'hold' if all(judged) else 'do not hold'}" if judged else "Nobody can judge it yet"
-    also = f" Its data have changed ({', '.join(failed)} failed): that alone does no harm." if failed else ""
+    also = f" Watched only: {', '.join(failed)} failed; values may move while predictions stay right." if failed else ""
     return f"{told} in window {window['window']}.{also}"
 
 

@@ -84,6 +84,10 @@ def test_a_model_that_holds_is_fine_and_says_when_it_is_judged_next(platform: Pl
     decide(platform, "wait", "nothing")
     found = looked(platform)
     assert (found["state"], found["trouble"]) == ("fine", []), "drift alone has no consequence"
+    assert found["quality"] == (
+        f"Its predictions hold in window {WINDOW}. Watched only: inputs_match_reference failed; values may move while "
+        "predictions stay right."
+    )
     assert found["champion"]["version"] == 1
     assert found["champion"]["age_days"] == 31.0
     assert found["last_decision"]["reasons"] == ["Because of nothing."]
