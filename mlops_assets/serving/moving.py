@@ -93,7 +93,7 @@ def _forget(segment: Path) -> None:
 
 
 def _move_portion(segments: Sequence[Path], table: Path, writer: str) -> int:
-    types: dict[str, str] = json.loads(types_file(segments[0]).readliteral(encoding="utf-8"))
+    types: dict[str, str] = json.loads(types_file(segments[0]).read_text(encoding="utf-8"))
     moved = 0
     with connected() as connection:
         connection.execute("set threads = 1")
