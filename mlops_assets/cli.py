@@ -54,10 +54,10 @@ MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 LOOKS = {"status", "why", "record", *MOVED, "explain", "champion-at", "rollout", "alerts"}
 """What can only look at a home that is there; a mistyped one must not be made."""
 GROUPS = {
-    "Look: what stands where, and why": (
+    "Look: status, decisions and their reasons": (
         "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift", "power",
     ),
-    "Act: say what shall happen to a model": (
+    "Act: tell the platform what to do with a model": (
         "retrain", "rollback", "approve", "reject", "pause", "resume", "freeze", "unfreeze", "snooze", "wake",
     ),
     "Build: models and features": (
@@ -101,7 +101,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
-    help="Keeps production models true by itself. Here: what stands where, what was decided and why.",
+    help="Keeps production models accurate. Inspect status and decisions, act on them, add models.",
     epilog=example("mlops status", "mlops --home /srv/mlops why flight_delay"),
 )
 

@@ -4,8 +4,13 @@
     {{ return(env_var('MLOPS_HOME', '../.mlops') ~ '/lake') }}
 {%- endmacro %}
 
+{# A text as an SQL string: the path of a home may hold a quote. #}
+{% macro sql_text(text) -%}
+    {{ return("'" ~ (text | replace("'", "''")) ~ "'") }}
+{%- endmacro %}
+
 {% macro lake_is_empty(pattern) -%}
-    {{ return(run_query("select count(*) from glob('" ~ pattern ~ "')").rows[0][0] == 0) }}
+    {{ return(run_query("select count(*) from glob(" ~ sql_text(pattern) ~ ")").rows[0][0] == 0) }}
 {%- endmacro %}
 
 {# A raw table, or zero rows of its declared types as long as nothing has landed (read_parquet refuses an empty

@@ -9,7 +9,6 @@ import errno
 import getpass
 import json
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mlops_assets.core.quoted import in_home
 from mlops_assets.core.shown import harmless, harmless_json
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
@@ -60,12 +60,6 @@ def use_home(path: Path | None, *, is_typed: bool = False) -> Home:
     # MLflow tells of each migration of a new store on standard error; a command's output is its answer.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     return home
-
-
-def again(command: str) -> str:
-    """How to type another command of `mlops` so that it works in the same home: `--home` stays if it was typed."""
-    typed = _typed_home.get()
-    return f"mlops {f'--home {shlex.quote(typed)} ' if typed else ''}{command}"
 
 
 Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
@@ -128,11 +122,16 @@ def is_expected(error: Exception) -> bool:
 
 
 class Terminal(Console):
-    """A console on which what texts hold is only read: rich writes styles, and no text of data a code of its own."""
+    """A console on which what texts hold is only read: rich writes styles, and no text of data a code of its own.
+
+    Commands that a text quotes can be typed as they stand: they get the `--home` that this one was typed with.
+    """
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich has it, without control characters."""
-        return super().render_str(harmless(text), **options)
+        typed = _typed_home.get()
+        home = typed if options.get("markup") is False else escape(typed)
+        return super().render_str(harmless(in_home(text, home)), **options)
 
 
 def say(text: str) -> None:

@@ -13,7 +13,6 @@ from mlops_assets.commands import running
 from mlops_assets.commands.console import (
     ModelName,
     Reason,
-    again,
     chatter_to,
     example,
     given,
@@ -69,8 +68,7 @@ def retrain(
 def pause(model: ModelName, reason: Reason) -> None:
     """Keep the platform from retraining a model by itself; predictions and monitors go on."""
     Record(Home.from_environment().ledger).note(known_model(model), "pause", reason=given(reason), by=person())
-    resume = f"resume {model} --reason '...'"
-    say(f"{model} is paused: it is not retrained by itself until `{again(resume)}`.")
+    say(f"{model} is paused: it is not retrained by itself until `mlops resume {model} --reason '...'`.")
 
 
 def resume(model: ModelName, reason: Reason) -> None:
@@ -107,7 +105,7 @@ def _run_here(home: Home, model: str) -> None:
 
     home.prepare()
     log = home.root / "logs" / "retrain.log"
-    say(f"Training in this process; what the tools say goes to {log}. `{again('up')}` shows the run.")
+    say(f"Training in this process; what the tools say goes to {log}. `mlops up` shows the run.")
     with chatter_to(log), dg.DagsterInstance.get() as instance:
         tick = Engine(definitions=build_definitions(home), instance=instance).tick(f"{model}_retrain_sensor")
     if not tick.runs:

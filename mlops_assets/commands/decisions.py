@@ -23,6 +23,7 @@ from mlops_assets.commands.console import (
     say_entry,
     say_json,
 )
+from mlops_assets.core.told import answer_told, reasons_told
 from mlops_assets.resources.record import APPROVAL, REFUSAL
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def register(app: typer.Typer) -> None:
     )(decide)
 
 
-def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What an entry of the record says: what happened, by which rule, why."""
+def told(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """What an entry of the record says: what happened, and why."""
     kind = entry["kind"]
     if kind == "decision":
-        return entry["action"].replace("_", " "), entry["rule"], " ".join(entry["reasons"])
+        return answer_told(entry["action"], entry["rule"]), " ".join(reasons_told(entry["action"], entry["reasons"]))
     what = f"{kind} of version {entry['version']}" if "version" in entry else kind
     what += f": {entry['result'].replace('_', ' ')}" if "result" in entry else ""
     if kind == "rollout":
@@ -53,7 +54,7 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str, str]:
     what += f" of decision {entry['decision']}" if kind in (APPROVAL, REFUSAL) else ""
     by = f" ({entry['by']})" if "by" in entry else ""
     did = f" {entry['did']}" if "did" in entry else ""
-    return what, "", f"{entry.get('reason', '')}{did}{by}"
+    return what, f"{entry.get('reason', '')}{did}{by}"
 
 
 def decide(
@@ -133,7 +134,7 @@ def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
 
 
 def _say_decision(decision: Decision) -> None:
-    say(f"[bold]{decision.action.replace('_', ' ')}[/bold] by the rule {decision.rule}, at {minute(decision.at)} UTC")
-    say_entry("Because", "\n".join(decision.reasons))
+    say(f"[bold]{answer_told(decision.action, decision.rule)}[/bold], at {minute(decision.at)} UTC")
+    say_entry("Because", "\n".join(reasons_told(decision.action, decision.reasons)))
     if decision.counterfactuals:
         say_entry("What would have changed it", "\n".join(c.sentence for c in decision.counterfactuals))

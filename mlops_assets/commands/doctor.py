@@ -1,4 +1,4 @@
-"""`mlops doctor`: whether everything is sound, and what to mend.
+"""`mlops doctor`: whether everything is sound, and what to fix.
 
 Here: the command. Not here: the checks (`resources.doctor`).
 """
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import AsJson, example, known_model, say, say_json, say_table
+from mlops_assets.core.plain import counted
 from mlops_assets.resources.home import Home
 
 
@@ -25,7 +26,7 @@ def doctor(
     """Check the installation and every model from YAML to the sensors; what is broken ends it with exit code 1.
 
     It looks at Python and dbt, the disk, the YAML, the dbt project, each model's sources, calendar and champion,
-    landing, Feast and the sensors, and says what to mend.
+    landing, Feast and the sensors, and says what to fix.
     """
     from dataclasses import asdict
 
@@ -35,9 +36,9 @@ def doctor(
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:
-        rows = [(f.about, f.state, f.what, f.mend) for f in findings]
-        say_table("What was looked at", ["part", "state", "found", "to mend it"], rows)
-        count = {state: sum(f.state == state for f in findings) for state in ("good", "look", "broken")}
-        say(f"{count['good']} good, {count['look']} to look at, {count['broken']} broken.")
+        rows = [(f.about, f.state, f.what, f.fix) for f in findings]
+        say_table("Checked", ["part", "state", "found", "fix"], rows)
+        count = {state: sum(f.state == state for f in findings) for state in ("good", "warning", "broken")}
+        say(f"{count['good']} good, {counted(count['warning'], 'warning')}, {count['broken']} broken.")
     if any(f.state == "broken" for f in findings):
         raise typer.Exit(1)

@@ -107,6 +107,7 @@ def _write_page(path: Path, found: FilesDrift, reference: str, current: str, *, 
         drifts=found.drifts,
         verdict=found.verdict,
         left_out=found.left_out,
+        headline=found.headline,
         kl=kl,
     )
     write_text(path, page)
@@ -120,6 +121,7 @@ def _plain(found: FilesDrift, reference: str, current: str, preset: str, policy:
         "preset": preset,
         "policy": policy.to_dict(),
         "drift": None if verdict.passed is None else not verdict.passed,
+        "headline": found.headline,
         "reason": verdict.reason,
         "share": verdict.share,
         "drifted": list(verdict.drifted),
@@ -168,8 +170,8 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
     rest = len(found.drifts) - len(rows)
     if rest:
         say(f"... and {rest} more, which moved less: --all shows them.")
-    verdict = {True: "[bold]No drift.[/bold]", False: "[bold red]Drift.[/bold red]", None: "[bold]Cannot judge.[/bold]"}
-    say(f"{verdict[found.verdict.passed]} {escape(found.verdict.reason)}")
+    style = "bold red" if found.broken or found.verdict.passed is False else "bold"
+    say(f"[{style}]{escape(found.headline)}.[/] {escape(found.verdict.reason)}")
     say(escape(f"{found.current.rows:,} rows of {current} against {found.reference.rows:,} of {reference}."))
     if found.left_out:
         say(escape(_left_out(found)))
@@ -177,7 +179,10 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
         names = ", ".join(found.broken[:SHOWN]) + (
             f" and {len(found.broken) - SHOWN} more" if len(found.broken) > SHOWN else ""
         )
-        say(f"[bold red]Gone, or of another type:[/bold red] {escape(names)}. Mend the files, or say so with --ignore.")
+        say(
+            f"[bold red]Gone, or of another type:[/bold red] {escape(names)}. Correct the files, or leave the columns "
+            "out: --ignore."
+        )
 
 
 def _left_out(found: FilesDrift) -> str:
@@ -187,15 +192,15 @@ def _left_out(found: FilesDrift) -> str:
 
 
 def _cells(d: FeatureDrift, *, kl: bool) -> Sequence[str]:
+    from mlops_assets.core.drift_statistics import figure, p_figure
+
     p = d.ks_p if d.ks_p is not None else d.chi2_p
     new = d.new_share if d.new_share is not None else d.outside_share
     return [
         {"numeric": "num", "categorical": "cat", None: ""}[d.kind],
-        _number(d.psi, 3),
-        *([_number(d.kl, 3)] if kl else []),
-        "<0.001" if p is not None and p < 0.001 else _number(p, 3),
-        _number(d.wasserstein, 2),
-        _number(d.js, 3),
+        *("" if value is None else figure(value) for value in (d.psi, *([d.kl] if kl else []))),
+        "" if p is None else p_figure(p),
+        *("" if value is None else figure(value) for value in (d.wasserstein, d.js)),
         _percent(d.missing_change, sign="+"),
         _percent(new),
     ]
@@ -205,13 +210,6 @@ def _percent(value: float | None, *, sign: str = "") -> str:
     if value is None:
         return ""
     return f"{100 * value:{sign}.{0 if abs(value) > 0.999 else 1}f}%" if value else "0%"
-
-
-def _number(value: float | None, places: int) -> str:
-    """In five characters."""
-    if value is None:
-        return ""
-    return f"{value:.{places}f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0e}"
 
 
 def _short(name: str, width: int) -> str:

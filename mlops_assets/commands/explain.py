@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import AsJson, again, example, minute, say, say_entry, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.commands.decisions import told
+from mlops_assets.core.told import answer_told, reasons_told
 from mlops_assets.resources.home import Home
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def _say(found: Explanation) -> None:
     entry = found.decision
     action = entry["action"].replace("_", " ")
     where = f"{entry['model']} at {minute(entry['at'])} UTC"
-    say(f"[bold]{action}[/bold] by the rule {entry['rule']}: {where} ({entry['id']})")
-    say_entry("Because", "\n".join(entry["reasons"]))
+    say(f"[bold]{answer_told(entry['action'], entry['rule'])}[/bold]: {where} ({entry['id']})")
+    say_entry("Because", "\n".join(reasons_told(entry["action"], entry["reasons"])))
     say_table("Evidence", ["what", "value"], list(_facts(entry["evidence"])))
     checks = entry["evidence"]["checks"]
     if checks:
@@ -88,21 +89,16 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def _say_what_came(found: Explanation) -> None:
-    rows = [(minute(entry["at"]), *_without_rule(entry)) for entry in found.came_of_it]
+    rows = [(minute(entry["at"]), *told(entry)) for entry in found.came_of_it]
     rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in found.runs]
     if rows:
         say_table("What came of it", ["time (UTC)", "what", "how"], rows)
     elif found.decision["action"].startswith("propose_"):
-        say(f"It waits for a person: {again('approve|reject')} {found.decision['model']} {found.decision['id']}")
+        say(f"It waits for a person: mlops approve|reject {found.decision['model']} {found.decision['id']}")
     elif found.decision["action"] in ("retrain", "revert"):
         say("Nothing has come of it yet: no run, no promotion, no rejection.")
     else:
         say("Nothing came of it, and nothing had to: it asked for no run.")
-
-
-def _without_rule(entry: Mapping[str, Any]) -> tuple[str, str]:
-    what, _, why = told(entry)
-    return what, why
 
 
 def _say_flips(found: Explanation, action: str) -> None:

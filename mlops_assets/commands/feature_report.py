@@ -44,7 +44,7 @@ def feature_report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold the dbt models of the working tree against those of a git ref: values, drift, and what models gain.
+    """Compare the dbt models of the working tree with those of a git ref: values, drift, and what models gain.
 
     What changed is built aside, from this home's raw data; neither lake nor warehouse is touched. The page needs no
     network: attach it to the pull request. How to read it: docs/analytics-engineers.md.

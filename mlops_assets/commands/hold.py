@@ -14,7 +14,6 @@ from mlops_assets.commands.console import (
     By,
     ModelName,
     Reason,
-    again,
     example,
     given,
     known_model,
@@ -57,7 +56,7 @@ def freeze(model: ModelName, until: Until, reason: Reason, by: By = None) -> Non
     """
     end = parse_moment(until)
     _hold("freeze", model, end, reason, by)
-    say(f"{model} is frozen until {minute(end)} UTC, or until `{again('unfreeze')} {model} --reason '...'`.")
+    say(f"{model} is frozen until {minute(end)} UTC, or until `mlops unfreeze {model} --reason '...'`.")
 
 
 def unfreeze(model: ModelName, reason: Reason, by: By = None) -> None:
@@ -73,7 +72,7 @@ def snooze(model: ModelName, duration: For, reason: Reason, by: By = None) -> No
     """
     end = model_clock(Home.from_environment(), known_model(model)) + _length(duration)
     _hold("snooze", model, end, reason, by)
-    say(f"Trainings of {model} wait until {minute(end)} UTC, or until `{again('wake')} {model} --reason '...'`.")
+    say(f"Trainings of {model} wait until {minute(end)} UTC, or until `mlops wake {model} --reason '...'`.")
 
 
 def wake(model: ModelName, reason: Reason, by: By = None) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import again, example, say, say_table
+from mlops_assets.commands.console import example, say, say_table
+from mlops_assets.core.plain import counted
 from mlops_assets.resources.home import PROJECT_ROOT, Home
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def new_model(
     _say_plan(plan)
     texts = render(plan)
     paths = write(texts, force=force)
-    say(f"\nWritten, {lines_beyond_columns(texts)} lines beyond the lists of columns:")
+    say(f"\nWritten, {counted(lines_beyond_columns(texts), 'line')} beyond the lists of columns:")
     for path in paths:
         say(f"  {path.relative_to(PROJECT_ROOT)}")
     home = Home.from_environment()
@@ -121,8 +122,8 @@ def new_model(
         parts.append((sources[f"{name}_labels"], plan.late.table, plan.late.time))
     for source, table, at in parts:
         landed = land(table, at, source, home.landing)
-        say(f"Landed {landed.rows:,} rows as {len(landed.written):,} new files in {landed.folder}.")
-    say(f"\nNext: {again(f'replay {name}')}")
+        say(f"Landed {counted(landed.rows, 'row')} as {counted(len(landed.written), 'new file')} in {landed.folder}.")
+    say(f"\nNext: mlops replay {name}")
 
 
 def _say_plan(plan: Plan) -> None:

@@ -16,7 +16,6 @@ from rich.markup import escape
 from mlops_assets.commands.console import (
     AsJson,
     ModelName,
-    again,
     example,
     known_model,
     minute,
@@ -64,12 +63,11 @@ def show(
         say(f"Nothing has been decided about {model} in this home yet.")
     else:
         clocks = " by the data's clock, what people said by the wall's" if home.settings.clock == "data" else ""
-        say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. {again('explain ID')} says more of a decision.")
+        say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
         for entry in entries:
-            what, rule, reason = told(entry)
-            by = f" by the rule {escape(rule)}" if rule else ""
+            what, reason = told(entry)
             one = f", {entry['id'][:8]}" if entry["kind"] == "decision" else ""
-            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{by}{one}", reason)
+            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{one}", reason)
 
 
 @app.command(epilog=example("mlops record verify", "mlops record verify flight_delay --json"))
@@ -147,6 +145,6 @@ def _say(model: str, moment: datetime, reign: Reign) -> None:
     )
     say(f"[bold]Version {reign.version}[/bold] was champion of {model} at {minute(moment)} UTC:")
     say(f"since  {minute(reign.since)} UTC, by a {reign.kind}, {until}")
-    by = f"decision {reign.decision} ({again(f'explain {reign.decision}')})" if reign.decision else "no decision"
+    by = f"decision {reign.decision} (mlops explain {reign.decision})" if reign.decision else "no decision"
     say(f"by     {by}")
     say(f"reason {escape(reign.reason)}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say
@@ -73,7 +75,7 @@ def replay(
     home = driver.replay_home(parent, settings, resume=resume)
     report = report or parent.root / "reports" / model
     say(f"In {home.root}. If it is stopped, the same command with --resume {home.root.name} goes on.")
-    with shown_progress(home) as progress:
+    with shown_progress(home, home.root.name) as progress:
         replayed = driver.replay(settings, home=home, report=report, progress=progress)
     _say_result(replayed)
 
@@ -115,7 +117,7 @@ def demo(
         from mlops_assets.replay.demo import demo as run
 
     say(f"In {home.root}. If it is stopped, the same command goes on.")
-    with shown_progress(home) as progress:
+    with shown_progress(home, "demo") as progress:
         replayed = run(home=home, trials=trials, progress=progress)
     _say_result(replayed)
     for change in replayed.result.get("changes", ()):
@@ -125,21 +127,26 @@ def demo(
 
 
 @contextmanager
-def shown_progress(home: Home) -> Iterator[Callable[[str, int, int], None]]:
-    """A function that is told of progress and shows it; what the tools say meanwhile goes to a log."""
+def shown_progress(home: Home, name: str = "replay") -> Iterator[Callable[[str, int, int], None]]:
+    """A function that is told of progress, shows it and notes it for `status`; what the tools say goes to a log."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     log = home.root / "logs" / "replay.log"
-    with chatter_to(log) as console:
+    with running.replaying(home, name) as note, chatter_to(log) as console:
         console.print(f"What the tools say goes to {log}", soft_wrap=True)
+
+        def progress(show: Callable[[str, int, int], None], what: str, done: int, steps: int) -> None:
+            note(what, done, steps)
+            show(what, done, steps)
+
         if not console.is_terminal:
-            yield lambda what, done, steps: console.print(f"[{done}/{steps}] {what}", markup=False)
+            yield partial(progress, lambda what, *of: console.print(f"[{of[0]}/{of[1]}] {what}", markup=False))
             return
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
         # Left to itself, rich would show above the bar what this process prints: the dbt log, warnings of libraries.
         with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bar:
             task = bar.add_task("starting")
-            yield lambda what, done, steps: bar.update(task, description=what, completed=done, total=steps)
+            yield partial(progress, lambda what, *of: bar.update(task, description=what, completed=of[0], total=of[1]))
 
 
 def _say_result(replayed: Replayed) -> None:
@@ -149,4 +156,4 @@ def _say_result(replayed: Replayed) -> None:
     if left_out := replayed.result["left_out"]:
         say(f"No first champion before {replayed.result['periods'][0]['start']}: {', '.join(left_out)} left out.")
     say(f"Report: {replayed.report}")
-    say(f"All runs are in Dagster's UI: mlops --home {replayed.home.root} up")
+    say(escape(f"All runs are in Dagster's UI: {replayed.home.said('mlops up')}"))

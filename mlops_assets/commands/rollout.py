@@ -16,7 +16,6 @@ from mlops_assets.commands.console import (
     By,
     ModelName,
     Reason,
-    again,
     example,
     given,
     known_model,
@@ -73,7 +72,7 @@ def rollback(
     say(f"{done['did']} It took {done['seconds']:.2f} s; servers follow within two.")
     if done["trainings_wait_until"]:
         until = minute(done["trainings_wait_until"])
-        say(f"Trainings of {model} wait until {until} UTC, or until `{again('wake')} {model} --reason '...'`.")
+        say(f"Trainings of {model} wait until {until} UTC, or until `mlops wake {model} --reason '...'`.")
 
 
 def open_client(platform: Platform) -> None:

@@ -186,7 +186,7 @@ def _is_healthy(dagster: str) -> bool:
         loaded = location["locationOrLoadError"]
         if loaded and loaded["__typename"] == "PythonError":
             raise ServiceDied(
-                f"The code location {location['name']} cannot be loaded; mend it and start again "
+                f"The code location {location['name']} cannot be loaded; fix it and start again "
                 f"(`make check` says the same):\n{loaded['message'].strip()}"
             )
     daemons = answer["instance"]["daemonHealth"]["allDaemonStatuses"]

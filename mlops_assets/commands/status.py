@@ -6,13 +6,15 @@ Here: laying it out. Not here: gathering it (`resources.standing`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import typer
 from rich.markup import escape
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import AsJson, again, example, minute, say, say_facts, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
+from mlops_assets.core.told import answer_told, reasons_told
 from mlops_assets.resources.home import Home
 
 COLOURS = {"fine": "green", "not fine": "bold red", "paused": "yellow"}
@@ -32,6 +34,7 @@ def status(as_json: AsJson = False) -> None:
     found = {
         **standing(home),
         "up": {"pid": up.pid, "dagster": up.dagster, "mlflow": up.mlflow} if up else None,
+        "replays": [asdict(replay) | {"told": replay.told} for replay in running.replays(home)],
     }
     if as_json:
         say_json(found)
@@ -43,7 +46,10 @@ def _say(found: Mapping[str, Any]) -> None:
     clock, up = found["clock"], found["up"]
     say(f"Home   {found['home']}")
     say(f"Clock  {clock['kind']}, " + (f"now {minute(clock['now'])} UTC" if clock["now"] else "unknown: no data yet"))
-    say(f"Up     {'at ' + up['dagster'] if up else 'no: nothing runs by itself until `' + again('up') + '`'}")
+    idle = "no" if found["replays"] else "no: nothing runs by itself until `mlops up`"
+    say(f"Up     {'at ' + up['dagster'] if up else idle}")
+    for replay in found["replays"]:
+        say(escape(f"Runs   {replay['told']}"))
     for name, model in found["models"].items():
         say("")
         _say_model(name, model)
@@ -68,14 +74,17 @@ def _say_model(name: str, model: Mapping[str, Any]) -> None:
 
 
 def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for number, sentence in enumerate((*model["trouble"], *_held_back(model))):
+    state = model["trouble"] or [model["quality"]]
+    for number, sentence in enumerate((*state, *_held_back(model))):
         yield "" if number else "State", sentence
     if window := model["newest_window"]:
         answers = (f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
-        yield "Window", f"{window['window']}: {'; '.join(answers)}"
+        yield "Checks", f"{window['window']}: {'; '.join(answers)}"
     if last := model["last_decision"]:
-        said = f"{last['action']} by the rule {last['rule']}".replace("_", " ")
-        yield "Why", f"{minute(last['at'])} UTC, {said} ({last['id'][:8]}): {' '.join(last['reasons'])}"
+        said = answer_told(last["action"], last["rule"])
+        reasons = reasons_told(last["action"], last["reasons"])
+        over = "No longer so. It was: " if model["outdated"] else ""
+        yield "Why", f"{over}{minute(last['at'])} UTC, {said} ({last['id'][:8]}): {' '.join(reasons)}"
     else:
         yield "Why", "Nothing has been decided yet."
     yield "Next", model["next"]

@@ -16,7 +16,6 @@ from rich.markup import escape
 from mlops_assets.commands.console import (
     AsJson,
     ModelName,
-    again,
     example,
     known_model,
     minute,
@@ -26,6 +25,7 @@ from mlops_assets.commands.console import (
 )
 from mlops_assets.commands.decisions import told
 from mlops_assets.commands.on_record import parse_moment
+from mlops_assets.core.told import answer_told, reasons_told
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.record import Record
 
@@ -61,9 +61,9 @@ def why(
         say_json({"model": model, "decision": taken[-1] if taken else None})
     elif not taken:
         before = f" before {minute(until)} UTC" if until else ""
-        say(f"Nothing was decided about {model}{before}. {again(f'decide {model} --dry-run')} says what would be now.")
+        say(f"Nothing was decided about {model}{before}. mlops decide {model} --dry-run says what would be now.")
     else:
-        _say(record, taken[-1], entries)
+        _say(record, taken[-1], [e for e in entries if until is None or _at(e) < until])
 
 
 def _end_of(day: str) -> datetime:
@@ -77,11 +77,11 @@ def _at(entry: Mapping[str, Any]) -> datetime:
 
 
 def _say(record: Record, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
-    action, rule = (decision[name].replace("_", " ") for name in ("action", "rule"))
     model, one = decision["model"], decision["id"][:8]
-    say(f"[bold]{escape(model)}: {escape(action)}[/bold], by the rule {escape(rule)}, at {minute(decision['at'])} UTC")
+    answer = answer_told(decision["action"], decision["rule"])
+    say(f"[bold]{escape(model)}: {escape(answer)}[/bold], at {minute(decision['at'])} UTC")
     say_facts(_facts(record, decision, entries))
-    say(escape(f"All of it: {again(f'explain {one}')}; what came before and after: {again(f'record show {model}')}"))
+    say(escape(f"All of it: mlops explain {one}; what came before and after: mlops record show {model}"))
 
 
 def _facts(
@@ -90,7 +90,7 @@ def _facts(
     reign = record.champion_at(decision["model"], _at(decision))
     if reign is not None:
         yield "Champion", f"version {reign.version}, since {minute(reign.since)} UTC"
-    for number, reason in enumerate(decision["reasons"]):
+    for number, reason in enumerate(reasons_told(decision["action"], decision["reasons"])):
         yield "" if number else "Because", _short(reason)
     checks = decision["evidence"]["checks"]
     newest = [check for check in checks if check["window_end"] == checks[-1]["window_end"]]
@@ -104,7 +104,7 @@ def _facts(
         acts = decision["action"] in ("retrain", "revert")
         yield "Since", "Nothing has come of it yet." if acts else "It asked for nothing."
     for number, entry in enumerate(came):
-        what, _, reason = told(entry)
+        what, reason = told(entry)
         yield "" if number else "Since", _short(f"{minute(entry['at'])} {what}: {reason}")
 
 

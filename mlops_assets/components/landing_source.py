@@ -368,7 +368,7 @@ def _missing(intake: Intake, partition: str) -> str:
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:
     named = "; ".join(f"{partition}: {' '.join(reasons)}" for partition, reasons in list(bad.items())[:5]).rstrip(".")
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return (
+    return intake.lake.home.said(
         f"{len(bad)} bad, {good} good. {named}{more}. They are in quarantine (mlops quarantine list), "
         f"the old rows stay in the lake. Send a corrected file, or let it in as it is: "
         f"mlops quarantine release {intake.source.name} {next(iter(bad))} --reason '...'"

@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.jobs import AssetJob
+from mlops_assets.core.policy import Decision
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.told import reasons_told
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.evidence import consider, keep
 from mlops_assets.resources.platform import Platform
@@ -67,17 +69,21 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         try:
             decision, _, news = consider(platform, model)
         except NoDataYet as why:
-            return dg.SkipReason(str(why))
+            return dg.SkipReason(platform.home.said(str(why)))
         if news:
             keep(platform, decision)
         if decision.action == "revert" and news:
             revert(platform, model, decision)
             settle(platform, model)
         if decision.action != "retrain":
-            return dg.SkipReason(f"{decision.action} ({decision.rule}): {decision.reason}")
+            return dg.SkipReason(platform.home.said(_told(decision)))
         return dg.SensorResult(run_requests=[_request(decision.to_dict())])
 
     return retrain_sensor
+
+
+def _told(decision: Decision) -> str:
+    return f"{decision.action} ({decision.rule}): {' '.join(reasons_told(decision.action, decision.reasons))}"
 
 
 def _request(decision: Mapping[str, Any]) -> dg.RunRequest:

@@ -142,7 +142,7 @@ def _sensor(model: ModelSettings) -> dg.SensorDefinition:
         if any(not run.is_finished or run.status == dg.DagsterRunStatus.SUCCESS for run in runs):
             return dg.SkipReason("Nothing new was scored or labelled since the last look, and no step is over.")
         if len(runs) == TRIES:
-            return dg.SkipReason(f"The look broke {TRIES} times (run {runs[0].run_id[:8]}); mend what its error names.")
+            return dg.SkipReason(f"The look broke {TRIES} times (run {runs[0].run_id[:8]}); fix what its error names.")
         # A run that broke has said nothing: it is tried again under a key of its own.
         run_key = f"{key}-{len(runs)}" if runs else key
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags={LOOK_TAG: key})])

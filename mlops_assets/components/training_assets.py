@@ -74,7 +74,7 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             passed=not failing,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"Failing: {', '.join(failing)}. Mend it, build dbt again. The champion stays."
+            description=f"Failing: {', '.join(failing)}. Fix it, build dbt again. The champion stays."
             if failing
             else None,
         )
@@ -113,7 +113,7 @@ def _asked_for(context: dg.AssetExecutionContext, platform: Platform, model: Mod
     )
     if entry is None:
         return "Materialized by hand, without a decision."
-    return f"{' '.join(entry['reasons'])} `mlops explain {decision}`"
+    return platform.home.said(f"{' '.join(entry['reasons'])} `mlops explain {decision}`")
 
 
 def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> list[str]:

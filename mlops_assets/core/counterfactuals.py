@@ -9,6 +9,7 @@ person's word. Each change here is a `Counterfactual`, so `replay` proves it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -22,6 +23,10 @@ from mlops_assets.core.plain import plain
 from mlops_assets.core.price import worth
 from mlops_assets.core.retrain_policy import RetrainPolicy
 
+SHARE_STEPS = 10_000
+"""Steps of a limit that is a share: it is told, and so replayed, in hundredths of a percent."""
+MONEY_STEPS = 100
+"""Steps of a price in money."""
 _FOR_EVER = {"by": "a person", "reason": "a person's word", "until": "9999-01-01T00:00:00+00:00"}
 
 
@@ -94,9 +99,22 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
         probe = {**evidence.probe.to_dict(), name: asdict(changed)}
         found.append(Counterfactual(told, "wait", evidence={"probe": probe}))
         if gain.lower > 0.0:
-            price = f"a retraining had been priced at {gain.lower:.2%} of the loss"
-            found.append(Counterfactual(price, "wait", policy={"min_gain": gain.lower if enough else gain.lower / 2}))
+            price = _at_least(gain.lower, SHARE_STEPS) if enough else _below(gain.lower, SHARE_STEPS)
+            told = f"a retraining had been priced at {price:.2%} of the loss"
+            found.append(Counterfactual(told, "wait", policy={"min_gain": price}))
     return found
+
+
+def _below(value: float, steps: int) -> float:
+    """The largest number of whole steps that lies below a value: the limit nearest to it that the value exceeds."""
+    number = math.ceil(value * steps)
+    return (number if number / steps < value else number - 1) / steps
+
+
+def _at_least(value: float, steps: int) -> float:
+    """The smallest number of whole steps that a value does not exceed."""
+    number = math.floor(value * steps)
+    return (number if number / steps >= value else number + 1) / steps
 
 
 def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
@@ -106,8 +124,9 @@ def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfac
     share = evidence.novelty.share
     if policy.max_novelty is not None and share > policy.max_novelty:
         return [Counterfactual("no limit of novelty had been agreed", "wait", policy={"max_novelty": None})]
-    told = f"the limit of novelty had been {share / 2.0:.2%}"
-    return [Counterfactual(told, "wait", policy={"max_novelty": share / 2.0})]
+    limit = _below(share, SHARE_STEPS)
+    told = f"the limit of novelty had been {limit:.2%}, below the {share:.2%} that were measured"
+    return [Counterfactual(told, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
 
 
 def _other_answers(evidence: Evidence) -> list[Counterfactual]:
@@ -130,7 +149,7 @@ def _other_prices(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfact
         return []
     found = [Counterfactual("no price in money had been agreed", "wait", policy={"price_money": None})]
     if refit.profit is not None and (lower := worth(refit, policy.price_horizon).lower) > 0.0:
-        price = lower if lower > policy.price_money else lower / 2
+        price = _at_least(lower, MONEY_STEPS) if lower > policy.price_money else _below(lower, MONEY_STEPS)
         told = f"a training had been priced at {price:,.2f}"
         found.append(Counterfactual(told, "wait", policy={"price_money": price}))
     return found

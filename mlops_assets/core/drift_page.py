@@ -7,7 +7,7 @@ written.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from mlops_assets.core.drift_compare import FeatureDrift
 from mlops_assets.core.drift_grid import CategoryGrid, NumericGrid
 from mlops_assets.core.drift_policy import DriftVerdict
 from mlops_assets.core.drift_profile import Profile
+from mlops_assets.core.drift_statistics import figure, p_figure
 from mlops_assets.core.figures import DARK, FONT, LIGHT
 from mlops_assets.core.judging import Array
 
@@ -38,6 +39,7 @@ def drift_page(
     drifts: Sequence[FeatureDrift],
     verdict: DriftVerdict,
     left_out: Mapping[str, str],
+    headline: str = "",
     kl: bool = False,
 ) -> str:
     """One self-contained HTML page; all texts are escaped.
@@ -48,9 +50,10 @@ def drift_page(
         drifts: statistics by feature, the worst first.
         verdict: on all of them.
         left_out: column -> why it wasn't compared.
+        headline: the answer in a line; by default the verdict's.
         kl: whether to show Kullback-Leibler.
     """
-    head = {True: "No drift", False: "Drift", None: "Cannot judge"}[verdict.passed]
+    head = html.escape(headline or {True: "No drift", False: "Drift", None: "Cannot judge"}[verdict.passed])
     drawn = [d for d in drifts if d.kind is not None and d.n_current][:DRAWN]
     cards = "".join(_card(d, profiles, verdict) for d in drawn)
     sides = " against ".join(
@@ -85,12 +88,12 @@ def _table(drifts: Sequence[FeatureDrift], verdict: DriftVerdict, *, kl: bool) -
             _cell(d.psi, d.psi_error),
             *([_cell(d.kl, d.kl_error)] if kl else []),
             _cell(d.ks, d.ks_error),
-            _cell(p),
+            _cell(p, told=p_figure),
             _cell(d.wasserstein, d.wasserstein_error),
             _cell(d.js, d.js_error),
-            _cell(d.missing_change, share=True),
-            _cell(d.new_share, share=True),
-            _cell(d.outside_share, share=True),
+            _cell(d.missing_change, told="{:.1%}".format),
+            _cell(d.new_share, told="{:.1%}".format),
+            _cell(d.outside_share, told="{:.1%}".format),
         ]
         rows.append(
             f'<tr class="{"bad" if drifted else ""}"><th scope=row>{html.escape(d.feature)}</th><td>{d.kind or ""}</td>'
@@ -100,10 +103,10 @@ def _table(drifts: Sequence[FeatureDrift], verdict: DriftVerdict, *, kl: bool) -
     return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _cell(value: float | None, error: float | None = None, *, share: bool = False) -> str:
+def _cell(value: float | None, error: float | None = None, *, told: Callable[[float], str] = figure) -> str:
     if value is None:
         return "<td></td>"
-    text = f"{value:.1%}" if share else f"{value:.3f}" if value >= 0.0005 else "&lt;0.001"
+    text = html.escape(told(value))
     title = "" if error is None else f' title="error at most {error:.2g}"'
     return f"<td class=num{title}>{text}</td>"
 
@@ -112,7 +115,7 @@ def _cell(value: float | None, error: float | None = None, *, share: bool = Fals
 
 
 def _card(drift: FeatureDrift, profiles: tuple[Profile, Profile], verdict: DriftVerdict) -> str:
-    told = verdict.findings.get(drift.feature, f"{drift.feature} PSI {drift.psi or 0.0:.3g}")
+    told = verdict.findings.get(drift.feature, f"{drift.feature} PSI {figure(drift.psi or 0.0)}")
     return (
         f"<figure><figcaption><b>{html.escape(drift.feature)}</b><br>"
         f"{html.escape(told.removeprefix(drift.feature + ' '))}</figcaption>{drawing(drift.feature, profiles)}</figure>"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from mlops_assets.core.drift_statistics import PSI_ROWS
+from mlops_assets.core.drift_statistics import PSI_ROWS, figure, p_figure
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift_compare import FeatureDrift
@@ -121,7 +121,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     share = len(findings) / len(judged)
     passed = share <= policy.max_share
     have = "has" if len(findings) == 1 else "have"
-    head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}, at most {policy.max_share:.0%} may)"
+    head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}; limit {policy.max_share:.0%})"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
     told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")
@@ -142,8 +142,8 @@ def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
         return ""
     return (
         f"with {drift.n_current:,} rows against {drift.n_reference:,} chance alone makes a PSI of "
-        f"{drift.psi_chance:.3g}, and the limit is {policy.psi:g}. Give more rows: {_enough(drift, policy.psi):,} on "
-        "either side."
+        f"{figure(drift.psi_chance)}, and the limit is {policy.psi:g}. Give more rows: "
+        f"{_enough(drift, policy.psi):,} on either side."
     )
 
 
@@ -159,12 +159,21 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
     # Of categories that are all rare the PSI is nothing but chance.
     psi = drift.psi if drift.psi_chance is None and drift.new_chance is None else drift.psi_excess
     chance = (drift.psi_chance or 0.0) * (CERTAIN if _too_few(drift, policy) else 1.0)
-    moved = psi is not None and psi >= chance
+    psi = -math.inf if psi is None else psi
+    moved = psi >= chance
     above = (
-        ("PSI", psi, policy.psi, moved),
+        # Held against the limit is what exceeds chance; told is the statistic, as tables have it.
+        (
+            "PSI",
+            drift.psi if psi is not None and policy.psi is not None and psi > policy.psi else None,
+            policy.psi,
+            moved,
+        ),
         ("KL", drift.kl, policy.kl, moved),
         ("JS", drift.js, policy.js, moved),
         ("Wasserstein", drift.wasserstein, policy.wasserstein, True),
+    )
+    shares = (
         ("new categories", drift.new_share, policy.new_category_share, _beyond(drift.new_share, drift.new_chance)),
         (
             "missing share up by",
@@ -176,11 +185,14 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
     )
     below = (("KS p", drift.ks_p, policy.ks_p), ("chi-squared p", drift.chi2_p, policy.chi2_p))
     told = [
-        f"{name} {value:.3g} over {limit:g}"
-        for name, value, limit, is_sure in above
+        f"{name} {f'{value:.1%}' if is_share else figure(value)} over {f'{limit:.1%}' if is_share else f'{limit:g}'}"
+        for is_share, limits in ((False, above), (True, shares))
+        for name, value, limit, is_sure in limits
         if value is not None and limit is not None and value > limit and is_sure
     ]
-    told += [f"{name} {v:.2g} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim]
+    told += [
+        f"{name} {p_figure(v)} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim
+    ]
     return f"{drift.feature} {', '.join(told)}" if told else ""
 
 

@@ -12,7 +12,7 @@ came out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ from mlops_assets.core.drift_grid import (
     require_columns,
     require_rows,
 )
+from mlops_assets.core.exact import FLOAT_WHOLE
+from mlops_assets.core.identifiers import ID_NAMES, names_rows
 from mlops_assets.core.judging import Array
 
 SAMPLE_VALUES = 8_000_000
@@ -89,8 +91,8 @@ class GridBuilder:
         if sum(waiting.size for waiting, _ in self._waiting) > self._keep // 4:
             self._merge()
 
-    def grid(self) -> Grid:
-        """The grid of the rows taken so far.
+    def grid(self, *, without: Collection[str] = ()) -> Grid:
+        """The grid of the rows taken so far, `without` some of the columns.
 
         Raises:
             CannotJudge: fewer than 100 rows.
@@ -99,6 +101,8 @@ class GridBuilder:
         self._merge()
         made: dict[str, FeatureGrid] = {}
         for name, kind in self._schema.items():
+            if name in without:
+                continue
             if kind == "categorical":
                 made[name] = category_grid(self._labels[name], self._counted[name])
             else:
@@ -107,6 +111,28 @@ class GridBuilder:
                     values = np.append(values, [self._low[name], self._high[name]])
                 made[name] = numeric_grid(values, self._counted[name])
         return Grid.of(made)
+
+    def identifiers(self) -> dict[str, str]:
+        """Columns that name rows, and why: of more rows than the sample holds, by the sample."""
+        found = {}
+        self._merge()
+        for name in self._schema:
+            span, known = None, self._counted[name]
+            if name in self._held:
+                values = self._held[name][np.isfinite(self._held[name])]
+                # Beyond 2^53 neighbours are one float: of ids their name is left.
+                is_id = ID_NAMES.search(name) is not None and self._high[name] > FLOAT_WHOLE
+                distinct, held = values.size if is_id else np.unique(values).size, values.size
+                if not held or (values != np.floor(values)).any():
+                    continue
+                # The sample's values are as far apart as all of them, and as many times fewer as its rows.
+                span = (self._high[name] - self._low[name] + 1.0) * held / known
+            else:
+                # Past the most categories no label is kept: it is nothing but different values so far.
+                distinct, held = len(self._labels[name]), known
+            if names_rows(name, distinct=distinct, known=held, span=span):
+                found[name] = f"an identifier: {distinct:,} different values in {held:,} rows; --columns compares it"
+        return found
 
     def _merge(self) -> None:
         """Take what waits into the sample; too many rows go, the largest draws first."""

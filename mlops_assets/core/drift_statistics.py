@@ -35,6 +35,16 @@ CHANCE = 0.001
 Term = Callable[[Array, Array], Array]
 
 
+def figure(value: float) -> str:
+    """A statistic as all tables, pages and sentences have it, in five characters."""
+    return f"{value:.3f}" if value < 10.0 else f"{value:.1f}" if value < 1000.0 else f"{value:.0e}"
+
+
+def p_figure(value: float) -> str:
+    """A p-value likewise; it is never nothing."""
+    return "<0.001" if value < 0.001 else figure(value)
+
+
 def psi(reference: Any, current: Any) -> float:
     """Population stability index of two vectors of counts over the same bins (Siddiqi 2006).
 

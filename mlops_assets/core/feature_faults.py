@@ -33,11 +33,11 @@ TOLD = {
         "again."
     ),
     "missing": (
-        "No value of {} is known in {}, where the reference has some. Mend what the column comes from and send its "
+        "No value of {} is known in {}, where the reference has some. Fix what the column comes from and send its "
         "files again; a feature that is gone for good is retired (meta.retired)."
     ),
     "constant": (
-        "{} has one value throughout {}, and it varied on every day of the reference. Mend what the column comes from "
+        "{} has one value throughout {}, and it varied on every day of the reference. Fix what the column comes from "
         "and send its files again; a feature that is to stay so can tell nothing and is retired (meta.retired)."
     ),
     "unseen": (

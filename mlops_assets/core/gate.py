@@ -203,7 +203,7 @@ def verdict(
         rules.append(RuleResult("twin_agrees", twin.agrees, twin.correlation, policy.twin_correlation, twin.sentence))
     failed = [rule for rule in rules if not rule.passed]
     reason = "; ".join(rule.sentence for rule in (failed or rules))
-    return Verdict(not failed, True, tuple(rules), f"{'promoted' if not failed else 'rejected'}: {reason}")
+    return Verdict(not failed, True, tuple(rules), reason)
 
 
 def _too_few(comparison: Paired, policy: GatePolicy) -> CannotJudge | None:

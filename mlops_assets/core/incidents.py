@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
+from mlops_assets.core.plain import counted
+
 Severity = Literal["page", "notify", "digest"]
 """A person now, a person today, a line among others once a day."""
 SEVERITIES: tuple[Severity, ...] = ("page", "notify", "digest")
@@ -214,7 +216,7 @@ def digest_now(state: State, now: datetime) -> State:
         number=state.number + 1,
         kind="digest",
         severity="digest",
-        title=f"Digest: {len(state.digest)} {'thing' if len(state.digest) == 1 else 'things'} that can wait",
+        title=f"Digest: {counted(len(state.digest), 'thing')} that can wait",
         report=None,
         text="\n".join(lines),
         at=now,

@@ -94,7 +94,7 @@ class Card:
     @property
     def verdict(self) -> str:
         """The gate's reason, without the word that stands before it anyway."""
-        return self.reason.removeprefix(f"{self.state}: ")
+        return self.reason
 
     @property
     def observed(self) -> str:

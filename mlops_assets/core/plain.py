@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mlops_assets.core.windows import format_duration
-
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces, refusing NaN: equal values have equal text."""
@@ -24,6 +22,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, timedelta):
+        # It takes numpy, and whoever counts in words does not.
+        from mlops_assets.core.windows import format_duration
+
         return format_duration(value)
     if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
@@ -65,5 +66,9 @@ def metric_name(name: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`3 trainings`, `1 training`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """`3 trainings`, `1 training`, `2 entries`; of several words the last is the one that changes."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"

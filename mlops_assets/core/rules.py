@@ -268,7 +268,7 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: date
         elif open_failures := last_failures(evidence, history):
             windows = {c.window: [f.name for f in open_failures if f.window == c.window] for c in open_failures}
             told = ", ".join(f"{', '.join(names)} failed in window {window}" for window, names in windows.items())
-            head += f" {told}; nothing that was tried is surely worth its price of {policy.min_gain:.1%}."
+            head += f" {told}; no other model was surely better by the required {policy.min_gain:.1%}."
         elif refit is not None and refit.lower > 0.0:
             head += f" That is not surely more than the price of a training, {policy.min_gain:.1%}."
     elif failed:

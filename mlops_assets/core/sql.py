@@ -1,4 +1,4 @@
-"""Text of SQL that several rooms write. Here: names in quotes and free names. Not here: any statement."""
+"""Text of SQL that several rooms write. Here: names and texts in quotes, free names. Not here: any statement."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Iterable
 def quoted(name: str) -> str:
     """A column name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: object) -> str:
+    """A text, or a path, as an SQL string."""
+    return "'" + str(text).replace("'", "''") + "'"
 
 
 def free_name(wish: str, taken: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from mlops_assets.core.incidents import Incident, digested
+from mlops_assets.core.plain import counted
 from mlops_assets.defs.sensors import ON
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.channels import Channels
@@ -45,7 +46,9 @@ def alert_sensor(
     hour = int(os.environ.get(DIGEST_HOUR) or 7)
     state = alerts.incidents.change(lambda known: digested(known, datetime.now(UTC), hour=hour))
     sent = alerts.incidents.deliver(Channels.from_environment())
-    return dg.SkipReason(f"{len(state.open)} open incidents; {sent} of {len(state.outbox)} messages sent.")
+    return dg.SkipReason(
+        f"{counted(len(state.open), 'open incident')}; {sent} of {counted(len(state.outbox), 'message')} sent."
+    )
 
 
 def _of_models(platform: Platform) -> list[Alarm]:

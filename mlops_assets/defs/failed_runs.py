@@ -9,6 +9,7 @@ import dagster as dg
 from mlops_assets.components.landing_source import CONTRACT_CHECK
 from mlops_assets.defs.sensors import ON, WILL_RETRY
 from mlops_assets.resources.alerts import Alerts
+from mlops_assets.resources.taken import TakenRecord
 from mlops_assets.resources.tracking import settle
 
 WRAPPINGS = ("Dagster", "RetryRequested")
@@ -30,7 +31,7 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
         did="It stopped there; champion and data are as they were.",
         do=_remedy(bool(failed), is_contract=is_contract),
         runbook="quarantine" if is_contract else "failed-run",
-        key=f"failed-run/{run.job_name}",
+        key=_key(alerts, run.job_name, failed),
         run=run.run_id,
     )
     # A run that was killed could not end its MLflow run itself.
@@ -58,6 +59,15 @@ def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEva
     return [e for e in found if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
 
 
+def _key(alerts: Alerts, job: str, failed: list[dg.AssetCheckEvaluation]) -> str:
+    """What the alert is about: a source with partitions in quarantine as long as there are any, else the job."""
+    for evaluation in failed:
+        source = evaluation.asset_key.path[-1]
+        if evaluation.check_name == CONTRACT_CHECK and TakenRecord(alerts.home, source).quarantined():
+            return f"quarantine/{source}"
+    return f"failed-run/{job}"
+
+
 def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:
     """What the checks found, and the step's error where it says more than that a check failed."""
     told = [_told(evaluation) for evaluation in failed]
@@ -76,7 +86,5 @@ def _remedy(by_check: bool, *, is_contract: bool) -> str:
     if is_contract:
         return "Do what the check says; the next run starts by itself."
     if by_check:
-        return (
-            "Mend the model or the data that the check names, then re-execute the run from failure in the Dagster UI."
-        )
-    return "Read the step's error in the Dagster UI, mend what it names, and re-execute it from failure."
+        return "Fix the model or the data that the check names, then re-execute the run from failure in the Dagster UI."
+    return "Read the step's error in the Dagster UI, fix what it names, and re-execute it from failure."

@@ -57,7 +57,7 @@ def landing_sensor(
             context.log.info(unloaded)
         return dg.SensorResult(run_requests=[landing_request(context, platform, p) for p in periods])
     quiet = "No new file: all that landed is in the lake and in the features, or in quarantine."
-    return dg.SkipReason(" ".join([*(outlook.waiting or [quiet]), unloaded]).strip())
+    return dg.SkipReason(platform.home.said(" ".join([*(outlook.waiting or [quiet]), unloaded]).strip()))
 
 
 def loaded_groups(context: dg.SensorEvaluationContext, platform: Platform) -> tuple[list[Group], str]:
@@ -169,7 +169,7 @@ def freshness_sensor(
             told.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
     if requests:
         return dg.SensorResult(run_requests=requests)
-    return dg.SkipReason(" ".join(told) or "Every source and feature view is fresh.")
+    return dg.SkipReason(platform.home.said(" ".join(told)) or "Every source and feature view is fresh.")
 
 
 def _loaded(context: dg.SensorEvaluationContext, views: Mapping[str, Span]) -> dict[str, Span]:

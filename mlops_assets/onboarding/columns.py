@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.core.exact import FLOAT_WHOLE
-from mlops_assets.onboarding.exact_types import ID_NAMES
+from mlops_assets.core.identifiers import ID_NAMES, names_rows
 from mlops_assets.onboarding.table import Facts
 
 Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
@@ -81,13 +81,10 @@ def is_code(facts: Facts) -> bool:
 
 def is_identifier(facts: Facts) -> bool:
     """Whether a column names rows: (nearly) every value once, and whole numbers without gaps or a name like id."""
-    known = facts.rows - facts.missing
-    if facts.distinct < max(20, 0.95 * known) or facts.dtype not in ("BIGINT", "VARCHAR"):
+    if facts.dtype not in ("BIGINT", "VARCHAR"):
         return False
-    if facts.dtype == "VARCHAR":
-        return True
-    span = int(facts.high or 0) - int(facts.low or 0) + 1
-    return bool(ID_NAMES.search(facts.name)) or span <= 1.2 * facts.distinct
+    span = None if facts.dtype == "VARCHAR" else int(facts.high or 0) - int(facts.low or 0) + 1
+    return names_rows(facts.name, distinct=facts.distinct, known=facts.rows - facts.missing, span=span)
 
 
 def is_key(facts: Facts) -> bool:

@@ -6,7 +6,6 @@ round. Not here: reading the files, facts about columns (`table`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,14 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.core.exact import FLOAT_WHOLE
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.identifiers import ID_NAMES
+from mlops_assets.core.sql import literal, quoted
 from mlops_assets.resources.flag_columns import is_flag
 
-ID_NAMES = re.compile(
-    r"(^|[^a-z])(id|ids|key|uuid|guid|index|no|nr|number|rowid)$|(?-i:(?<=[a-z])(Id|Ids|ID|Key|No|Nr|Number))$|^(id|unnamed)",
-    re.IGNORECASE,
-)
-"""Names of columns that name rows or things."""
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
 
@@ -122,9 +117,5 @@ def with_all_digits(
 
 def with_texts(read: str, names: Sequence[str]) -> str:
     """A call of `read_csv` that takes some columns for texts, whatever stands in them."""
-    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in names)
+    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     return f"{read[:-1]}, types = {{{types}}})" if names else read
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

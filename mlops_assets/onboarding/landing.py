@@ -63,8 +63,8 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) 
     parts = table.connection.execute(f"select {part}, count(*) from cut group by 1 order by 1").fetchall()
     written, unchanged = list[str](), list[str]()
     for key, _ in parts:
-        rows = table.connection.execute(
-            f"select * exclude ({part}) from cut where {part} = $key", {"key": key}
+        rows = table.connection.sql(
+            f"select * exclude ({part}) from cut where {part} = $key", params={"key": key}
         ).to_arrow_table()
         path = folder / f"{source.name}_{key}.parquet"
         (written if _write(rows, path) else unchanged).append(key)

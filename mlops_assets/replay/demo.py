@@ -20,7 +20,7 @@ from mlops_assets.resources.platform import Platform
 MODEL = "flight_delay"
 START, END = date(2013, 4, 1), date(2014, 1, 1)
 LAST_DAY = date(2013, 12, 31)
-BY = "mlops demo"
+BY = "the demo"
 TRIALS = 2
 """Trials of a training in the demo, the defaults and one more; production takes the model's own 20. The demo is
 meant to take minutes on two cores (benchmarks/README.md has the figure), and its AUC differs in the third decimal."""

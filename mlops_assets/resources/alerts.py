@@ -33,16 +33,17 @@ class Alerts(dg.ConfigurableResource):
     @property
     def file(self) -> Path:
         """Every alert that was sent, one JSON line each."""
-        return self._root / "alerts.jsonl"
+        return self.home.root / "alerts.jsonl"
 
     @property
     def incidents(self) -> Incidents:
         """What is wrong now, and what waits to be sent."""
-        return Incidents(self._root)
+        return Incidents(self.home.root)
 
     @property
-    def _root(self) -> Path:
-        return (Home(Path(self.root)) if self.root else Home.from_environment()).root
+    def home(self) -> Home:
+        """Whose alerts these are."""
+        return Home(Path(self.root)) if self.root else Home.from_environment()
 
     def send(
         self,
@@ -74,6 +75,7 @@ class Alerts(dg.ConfigurableResource):
         Returns:
             Whether it was new.
         """
+        happened, did, do = map(self.home.said, (happened, did, do))
         report = Report(incident, happened, did, do, runbook, severity, run)
         self.incidents.change(lambda state: reported(state, key or incident, report, datetime.now(UTC)))
         self.file.parent.mkdir(parents=True, exist_ok=True)

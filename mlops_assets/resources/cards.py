@@ -24,6 +24,7 @@ from mlops_assets.core.judging import CannotJudge
 from mlops_assets.core.model_card import Card, FeatureLine, html, limits, markdown
 from mlops_assets.core.outcome import Gain
 from mlops_assets.core.performance import evaluate, evaluate_slices
+from mlops_assets.core.plain import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, local_days
 from mlops_assets.resources.atomic import write_text
@@ -215,5 +216,7 @@ def _lineage(data: ModelData, version: ModelVersion) -> dict[str, list[str]]:
         "sources": sorted(data.catalogue.sources_of([*views, data.model.label.model])),
         "code": [version.tags[CODE_VERSION]],
         "libraries": [f"{name} {number}" for name, number in libraries.items()],
-        "family": [f"{version.tags['family']}, {version.tags['rounds']} rounds, seed {version.tags['seed']}"],
+        "family": [
+            f"{version.tags['family']}, {counted(int(version.tags['rounds']), 'round')}, seed {version.tags['seed']}"
+        ],
     }

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mlops_assets.core.plain import counted
 from mlops_assets.resources.atomic import json_object, write_text
 
 HASH = "hash"
@@ -207,13 +208,15 @@ def check(model: str, file: Path, head_file: Path) -> Checked:
             return _found(model, file, entries[:index], fault[0], index + 1, fault[1], total=len(entries))
     if head is not None and not head.fits(entries):
         if head.entries > len(entries):
-            missing = f"{head.entries - len(entries):,} of {head.entries:,} entries are missing at the end"
+            missing = f"missing at the end: {head.entries - len(entries):,} of {counted(head.entries, 'entry')}"
             return _found(model, file, entries, "removed", len(entries) + 1, missing)
         told = "another entry stood there: the record was written anew from this line or an earlier one on"
         return _found(model, file, entries[: head.entries - 1], "edited", head.entries, told, total=len(entries))
     note = f", {older:,} of them older than the chain" if older else ""
     last = hashes[-1] if older < len(entries) else None
-    return Checked(model, str(file), len(entries), older, last, None, None, f"{len(entries):,} entries, whole{note}")
+    return Checked(
+        model, str(file), len(entries), older, last, None, None, f"{counted(len(entries), 'entry')}, whole{note}"
+    )
 
 
 def _older(entries: Sequence[Mapping[str, Any]]) -> int:

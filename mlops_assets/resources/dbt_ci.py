@@ -135,7 +135,7 @@ def _profiles(home: Home, project: Path, scratch: Home) -> Path:
     profiles: dict[str, Any] = yaml.safe_load((project / "profiles.yml").read_text(encoding="utf-8"))
     for profile in profiles.values():
         output: Mapping[str, Any] = profile["outputs"][profile["target"]]
-        attached = [{"path": str(home.warehouse), "alias": home.warehouse.stem, "read_only": True}]
+        attached = [{"path": str(home.warehouse).replace("'", "''"), "alias": home.warehouse.stem, "read_only": True}]
         here = {"path": str(scratch.root / "changed.duckdb"), "schema": SCHEMA, "attach": attached}
         profile["outputs"] = {SCHEMA: {**output, **here}}
         profile["target"] = SCHEMA

@@ -1,4 +1,4 @@
-"""Whether an installation and its models are sound, end to end, and what to mend where they are not.
+"""Whether an installation and its models are sound, end to end, and what to do where they are not.
 
 Here: the checks, each a finding or several. Not here: showing them (`commands.doctor`). Nothing is changed but what
 looking needs: dbt's manifest is brought up to date.
@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from mlops_assets.core.plain import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.resources.catalogue import DbtParseError, exposures_of
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.platform import DBT_PROJECT, Platform
+from mlops_assets.resources.sources import Outlook
+from mlops_assets.resources.upcoming import data_first
 
-State = Literal["good", "look", "broken"]
+State = Literal["good", "warning", "broken"]
 LEAST_FREE = 2 * 2**30
 """Free bytes below which a home is about to fill its disk."""
 SILENT = timedelta(minutes=5)
@@ -32,15 +35,15 @@ class Finding:
 
     Attributes:
         about: the part, such as `disk` or a model's name.
-        state: `broken` keeps something from working; `look` may be meant so.
+        state: `broken` keeps something from working; a `warning` may be meant so.
         what: what was found.
-        mend: what to do; empty where it is good.
+        fix: what to do; empty where it is good.
     """
 
     about: str
     state: State
     what: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None = None) -> list[Finding]:
@@ -61,18 +64,18 @@ def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None
     chosen = [m for name, m in platform.models().items() if name in models or not models]
     for model in chosen:
         findings += _tried(model.name, lambda model=model: _model(platform, model), "See the message.")  # type: ignore[misc]
-    findings += _tried("landing", lambda: _landing(platform), "See the message.")
+    findings += _tried("landing", lambda: _landing(platform, chosen if models else ()), "See the message.")
     findings += _tried("Feast", lambda: _feast(platform), "Delete $MLOPS_HOME/feast/registry.db: it is made anew.")
     findings += _tried("sensors", lambda: _sensors(home), "mlops up starts them.")
     return findings
 
 
-def _tried(about: str, look: Callable[[], Iterable[Finding]], mend: str) -> Iterator[Finding]:
+def _tried(about: str, look: Callable[[], Iterable[Finding]], fix: str) -> Iterator[Finding]:
     """What a look finds; what keeps it from looking is a finding itself."""
     try:
         yield from look()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the person is to mend
-        yield Finding(about, "broken", f"{type(error).__name__}: {error}", mend)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the person is to fix
+        yield Finding(about, "broken", f"{type(error).__name__}: {error}", fix)
 
 
 def _installation() -> Iterator[Finding]:
@@ -92,8 +95,8 @@ def _home(home: Home) -> Iterator[Finding]:
     place = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     told = f"{free / 2**30:,.1f} GiB free for {home.root}"
-    mend = "Make room: mlops clean --dry-run says what may go."
-    yield Finding("disk", "good", told) if free >= LEAST_FREE else Finding("disk", "broken", told, mend)
+    fix = "Make room: mlops clean --dry-run says what may go."
+    yield Finding("disk", "good", told) if free >= LEAST_FREE else Finding("disk", "broken", told, fix)
     try:
         clock = home.settings.clock
     except ValueError as error:
@@ -104,7 +107,7 @@ def _home(home: Home) -> Iterator[Finding]:
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
     sources, models = platform.sources.settings(), platform.models()
-    yield Finding("YAML", "good", f"{len(sources)} sources, {len(models)} models")
+    yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
 
 
 def _dbt(platform: Platform) -> Iterator[Finding]:
@@ -113,7 +116,11 @@ def _dbt(platform: Platform) -> Iterator[Finding]:
     except DbtParseError as error:
         yield Finding("dbt", "broken", str(error), "Correct the file that dbt names.")
         return
-    yield Finding("dbt", "good", f"{len(catalogue.views)} feature views, {len(catalogue.labels)} label models")
+    yield Finding(
+        "dbt",
+        "good",
+        f"{counted(len(catalogue.views), 'feature view')}, {counted(len(catalogue.labels), 'label model')}",
+    )
 
 
 def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
@@ -131,7 +138,7 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     if exposed != reads:
         names = (", ".join(sorted(each)) or "nothing" for each in (exposed, reads))
         told = "dbt's exposure {} names {}, and the model reads {}".format(name, *names)
-        yield Finding(name, "look", told, "Correct its `depends_on` (dbt_project/models/exposures.yml).")
+        yield Finding(name, "warning", told, "Correct its `depends_on` (dbt_project/models/exposures.yml).")
     partitioned = [source for source in read if source.grain == model.grain]
     if not partitioned:
         grains = ", ".join(sorted({source.grain for source in read}))
@@ -139,32 +146,45 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     for source in partitioned:
         if source.timezone != model.timezone:
             told = f"its days are those of {model.timezone}, those of {source.name} are of {source.timezone}"
-            yield Finding(name, "look", told, "Give both the same `timezone`, unless it is meant so.")
+            yield Finding(name, "warning", told, "Give both the same `timezone`, unless it is meant so.")
     if not platform.lake.partitions("labels", model.label.model):
-        yield Finding(name, "look", "nothing has been built for it yet", "Land its files, and let mlops up run.")
+        told = data_first(platform, model) or "Nothing has been built for it yet."
+        fix = f"mlops up carries on; mlops replay {name} tries it on its history first."
+        yield Finding(name, "warning", told, fix)
         return
     champion = platform.registry.champion(name)
     if champion is None:
         why = platform.ledger.entries(name)[-1:]
         told = f"no champion yet{': ' + str(why[0].get('reason', '')) if why else ''}"
-        yield Finding(name, "look", told, f"mlops decide {name} --dry-run says what it waits for.")
+        yield Finding(name, "warning", told, f"mlops decide {name} --dry-run says what it waits for.")
         return
     platform.registry.verify(name, champion.version)
     yield Finding(name, "good", f"version {champion.version} in production, its file is as it was registered")
 
 
-def _landing(platform: Platform) -> Iterator[Finding]:
-    outlook = platform.sources.outlook(platform.groups())
+def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:
+    """What has landed and waits, of these models' sources or all; those for which nothing ever came are not in use."""
+    groups = list({platform.group_of(model): None for model in models}) or platform.groups()
+    states = {name: intake.state() for name, intake in platform.sources.intakes().items()}
+    used = [group for group in groups if any(states[name].landed or states[name].taken for name in group)]
+    for group in groups:
+        if group not in used:
+            yield Finding("landing", "good", f"nothing has ever come for {', '.join(sorted(group))}: not in use")
+    outlook = platform.sources.outlook(used) if used else Outlook([], [])
     for told in outlook.waiting:
-        yield Finding("landing", "look", told, "Only if you use what waits.")
-    for name, intake in platform.sources.intakes().items():
-        if bad := sum(entry.status == "quarantined" for entry in intake.taken().values()):
-            yield Finding(name, "look", f"{bad} partitions in quarantine", "mlops quarantine list")
-        if unmatched := intake.unmatched():
-            told = f"{len(unmatched)} files match no partition: {', '.join(unmatched[:3])}"
-            yield Finding(name, "look", told, f"Rename them to match {intake.source.files}.")
-    pending = sum(1 for _ in outlook.periods)
-    yield Finding("landing", "good", f"{pending} ranges of files to carry" if pending else "all that landed is carried")
+        yield Finding("landing", "warning", told, "Land what is missing; other sources do not wait for it.")
+    for name in sorted(name for group in used for name in group):
+        state = states[name]
+        if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
+            yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
+        if state.unmatched:
+            told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
+            yield Finding(name, "warning", told, f"Rename to match {platform.sources.settings()[name].files}.")
+    if outlook.periods:
+        told = f"{counted(len(outlook.periods), 'range')} of files to take in"
+        yield Finding("landing", "warning", told, "mlops up takes them in.")
+    elif used and not outlook.waiting:
+        yield Finding("landing", "good", "all that landed is taken in")
 
 
 def _feast(platform: Platform) -> Iterator[Finding]:
@@ -173,7 +193,7 @@ def _feast(platform: Platform) -> Iterator[Finding]:
     if missing:
         yield Finding("Feast", "broken", f"lacks {', '.join(missing)}", "feast apply in feature_repo/")
     else:
-        yield Finding("Feast", "good", f"{len(applied)} views applied")
+        yield Finding("Feast", "good", f"{counted(len(applied), 'view')} applied")
 
 
 def _sensors(home: Home) -> Iterator[Finding]:
@@ -181,15 +201,15 @@ def _sensors(home: Home) -> Iterator[Finding]:
     import dagster as dg
 
     if not (home.dagster / "dagster.yaml").exists():
-        yield Finding("sensors", "look", "nothing has run in this home yet", "mlops up starts the sensors.")
+        yield Finding("sensors", "warning", "nothing has run in this home yet", "mlops up starts the sensors.")
         return
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         off = sorted(s.instigator_name for s in instance.all_instigator_state() if not s.is_running)
         beats = instance.get_daemon_heartbeats()
     if off:
-        yield Finding("sensors", "look", f"switched off: {', '.join(off)}", "Switch them on in Dagster, Automation.")
+        yield Finding("sensors", "warning", f"switched off: {', '.join(off)}", "Switch them on in Dagster, Automation.")
     beat = max((b.timestamp for b in beats.values()), default=0.0)
     if datetime.now(UTC).timestamp() - beat > SILENT.total_seconds():
-        yield Finding("sensors", "look", "no daemon is at work, so nothing starts by itself", "mlops up starts it.")
+        yield Finding("sensors", "warning", "no daemon is at work, so nothing starts by itself", "mlops up starts it.")
     elif not off:
         yield Finding("sensors", "good", "on, and the daemon is at work")

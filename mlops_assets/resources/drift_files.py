@@ -28,6 +28,8 @@ from mlops_assets.core.drift_sample import GridBuilder
 from mlops_assets.core.judging import CannotJudge
 from mlops_assets.resources.table_files import TableFiles, open_table
 
+TOLD = 3
+"""Columns that the headline names."""
 Progress = Callable[[str, int], None]
 """Told after each batch: what is done with which files, and how many rows it was done with."""
 
@@ -51,6 +53,16 @@ class FilesDrift:
     verdict: DriftVerdict
     left_out: Mapping[str, str]
     broken: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The answer in a line: columns that are gone or of another type come before how the others moved."""
+        found = {True: "No drift", False: "Drift", None: "Cannot judge"}[self.verdict.passed]
+        if not self.broken:
+            return found
+        named = "; ".join(f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken[:TOLD])
+        more = f"; {len(self.broken) - TOLD} more" if len(self.broken) > TOLD else ""
+        return f"Columns changed ({named}{more}). {found} in the others"
 
 
 def compare_files(
@@ -89,7 +101,11 @@ def compare_files(
             f"{reference} has {builder.rows} rows and a reference needs at least {MIN_REFERENCE_ROWS}",
             "Give more files, for example as a glob in quotes: 'days/*.parquet'",
         )
-    grid = builder.grid()
+    ids = {name: why for name, why in builder.identifiers().items() if name not in columns}
+    # Where there is nothing else, they are told of as columns that cannot be judged.
+    ids = ids if len(ids) < len(kinds) else {}
+    kinds, left_out = {n: kind for n, kind in kinds.items() if n not in ids}, left_out | ids
+    grid = builder.grid(without=ids)
     del builder  # its sample is the largest thing in memory
     before = profile_files(old, kinds, grid, progress, flags)
     after = profile_files(new, kinds, grid, progress, flags)

@@ -29,6 +29,7 @@ from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.probing import ending_at, probed
 from mlops_assets.resources.record import APPROVAL
 from mlops_assets.resources.rolling_out import told
+from mlops_assets.resources.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.resources.training_scope import scope
 
 OUTCOMES = ("promotion", "rejection")
@@ -124,19 +125,11 @@ def keep(platform: Platform, decision: Decision) -> bool:
 
 
 def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
-    """Required sources whose newest partition is in quarantine: what is decided now would stand on a hole."""
-    sentences = []
-    for source in platform.sources_of(model):
-        intake = platform.sources.intakes()[source.name]
-        # A replay takes in all at once, and knows at each moment of what had ended by then.
-        until = platform.home.settings.until
-        taken = {key: entry for key, entry in intake.taken().items() if intake.is_visible(key, until)}
-        if source.required and taken and (newest := taken[max(taken)]).status == "quarantined":
-            sentences.append(
-                f"{source.name}/{max(taken)} is in quarantine: {newest.reason} "
-                f"Send a corrected file, or: mlops quarantine release {source.name} {max(taken)} --reason '...'"
-            )
-    return sentences
+    return [
+        f"{source}/{partition} {IN_QUARANTINE}: {entry.reason} "
+        f"Send a corrected file, or: mlops quarantine release {source} {partition} --reason '...'"
+        for (source, partition), entry in newest_bad(platform, model).items()
+    ]
 
 
 def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None) -> int:

@@ -30,7 +30,7 @@ from mlops_assets.core.look_ahead import NTH, differs, pairs_sql
 from mlops_assets.core.look_ahead import ROWS as WHOLE_ROWS
 from mlops_assets.core.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.sql import literal, quoted
 from mlops_assets.core.windows import local_days
 from mlops_assets.feast_store.sql import AsofView, Bounds, History, places
 from mlops_assets.feast_store.sql import values as values_sql
@@ -199,7 +199,7 @@ def _both(
 
 
 def _files(home: Home, view: FeatureView) -> str:
-    return f"read_parquet('{home.lake / view.path_glob}', hive_types = {{'partition': date}})"
+    return f"read_parquet({literal(home.lake / view.path_glob)}, hive_types = {{'partition': date}})"
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from mlops_assets.core.quoted import in_home
 from mlops_assets.resources.atomic import write_text
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """The checkout: dbt_project/, feature_repo/ and workspace.yaml stand here."""
+
+DEFAULT = PROJECT_ROOT / ".mlops"
+"""The home where nothing names another."""
 
 ClockKind = Literal["wall", "data"]
 
@@ -100,7 +104,7 @@ class Home:
     @classmethod
     def from_environment(cls) -> Home:
         """The home that `$MLOPS_HOME` names, else `.mlops` in the checkout."""
-        return cls(Path(os.environ.get("MLOPS_HOME") or PROJECT_ROOT / ".mlops").expanduser().resolve())
+        return cls(Path(os.environ.get("MLOPS_HOME") or DEFAULT).expanduser().resolve())
 
     @property
     def settings_file(self) -> Path:
@@ -163,6 +167,10 @@ class Home:
     def mlflow_uri(self) -> str:
         """Where MLflow is: `$MLFLOW_TRACKING_URI` in production, else SQLite in the home."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"
+
+    def said(self, text: str) -> str:
+        """A sentence whose commands name this home, unless it is the default one, for readers of any shell."""
+        return in_home(text, "" if self.root == DEFAULT else str(self.root))
 
     def prepare(self) -> Home:
         """Create the folders and Dagster's instance file, where they are missing."""

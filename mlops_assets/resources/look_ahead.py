@@ -32,7 +32,7 @@ from mlops_assets.core.look_ahead import (
     usable_from,
 )
 from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.sql import literal, quoted
 from mlops_assets.resources.dbt_runs import ScratchDbt, scratch_home
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.lake import Lake
@@ -274,7 +274,7 @@ def _tables(project: Compiled, nodes: Iterable[Mapping[str, Any]]) -> Iterator[d
         for node in built:
             if node["resource_type"] == "seed":
                 path = project.project / node["original_file_path"]
-                connection.execute(f"create table {node['relation_name']} as from read_csv('{path}')")
+                connection.execute(f"create table {node['relation_name']} as from read_csv({literal(path)})")
         yield connection
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.exact import to_integers
+from mlops_assets.core.plain import counted
 from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.clock import Clock, NoDataYet
 from mlops_assets.resources.feature_code import built_code
@@ -91,8 +92,8 @@ def compare_online(platform: Platform, now: datetime, views: Sequence[str] = ())
     sentence = (
         f"{compared:,} values of {SAMPLE} entities a view agree."
         if not differences
-        else f"{len(differences)} differences, e.g. {differences[0]}. Materialize feast/online_store from scratch: "
-        "delete $MLOPS_HOME/feast/online.db and run it."
+        else f"{counted(len(differences), 'difference')}, e.g. {differences[0]}. Materialize feast/online_store from "
+        "scratch: delete $MLOPS_HOME/feast/online.db and run it."
     )
     return Agreement(compared, differences[:20], sentence)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.plain import counted
 from mlops_assets.core.price import exceeds_price
 from mlops_assets.core.probe import KEEP, Candidate, Gain, Look, by_window, leading
 from mlops_assets.core.reporting import markdown_table
@@ -61,7 +62,8 @@ def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeRepor
         )
     if found:
         metadata["cost"] = (
-            f"{found.looks} looks at this champion: {found.alpha_spent:.2f} false alarms to be expected so far."
+            f"{counted(found.looks, 'look')} at this champion: {found.alpha_spent:.2f} false alarms to be expected so "
+            "far."
         )
     if looked.unjudged:
         metadata["not_judged"] = "; ".join(looked.unjudged)

@@ -11,6 +11,8 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.plain import counted
+from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.shown import shown
 from mlops_assets.core.source_settings import day_of
 from mlops_assets.core.spans import Span
@@ -18,17 +20,21 @@ from mlops_assets.core.stream_settings import StreamSettings
 from mlops_assets.core.windows import parse_duration
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.stream_lag import pace, read_lag
+from mlops_assets.resources.taken import Taken
 
 SETTLING = timedelta(minutes=10)
 STALE_VIEWS = "stale-feature-view/views"
-STATES = ("stale-source/", "stream-behind/", "misnamed-file/", STALE_VIEWS)
+STATES = ("quarantine/", "stale-source/", "stream-behind/", "misnamed-file/", STALE_VIEWS)
 """How the keys of these incidents begin: each lasts as long as it can be seen."""
+IN_QUARANTINE = "is in quarantine"
+"""What a decision's reason says of a partition that it waits for."""
 
 
 def lasting(platform: Platform) -> set[str]:
     """The keys of what lasts now."""
     found = {f"stale-source/{name}" for name in stale_sources(platform)}
     found |= {str(alert["key"]) for alert in (*late_streams(platform), *misnamed_files(platform))}
+    found |= {f"quarantine/{n}" for n, intake in platform.sources.intakes().items() if intake.record.quarantined()}
     return found | ({STALE_VIEWS} if stale_views(platform) else set())
 
 
@@ -59,6 +65,22 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
     return found
 
 
+def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str], Taken]:
+    """Required sources of a model whose newest partition is in quarantine, by source and partition.
+
+    What is decided now would stand on a hole.
+    """
+    found = {}
+    for source in platform.sources_of(model):
+        intake = platform.sources.intakes()[source.name]
+        # A replay takes in all at once, and knows at each moment of what had ended by then.
+        until = platform.home.settings.until
+        taken = {key: entry for key, entry in intake.taken().items() if intake.is_visible(key, until)}
+        if source.required and taken and taken[max(taken)].status == "quarantined":
+            found[source.name, max(taken)] = taken[max(taken)]
+    return found
+
+
 def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     """An alert for each landing folder with files that no partition claims: nobody else mentions them.
 
@@ -78,7 +100,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "incident": f"misnamed-{name}-{identity}",
                 "key": f"misnamed-file/{name}",
                 "severity": "digest",
-                "happened": f"In {intake.folder} {len(files)} files match no partition: "
+                "happened": f"No partition claims {counted(len(files), 'file')} in {intake.folder}: "
                 f"{', '.join(map(shown, files[:5]))}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.core.groups import Group
+from mlops_assets.core.plain import counted
 from mlops_assets.core.source_settings import Grain, SourceSettings, day_of
 from mlops_assets.core.spans import Span, contiguous
 from mlops_assets.resources.atomic import write_text
@@ -165,7 +166,8 @@ def _outlook(looks: Mapping[str, _Look], guests: Mapping[str, _Work], *, is_buil
         is_built: whether something was built from the group before.
     """
     is_partitioned = any(look.grain != "none" for look in looks.values())
-    waiting = [_absent(look) for look in looks.values() if look.is_awaited_whole and is_partitioned]
+    absent = {name for name, look in looks.items() if look.is_awaited_whole and is_partitioned}
+    waiting = [_absent(looks[name], sorted(looks.keys() - absent)) for name in sorted(absent)]
     if waiting:
         # Features are joined from all of them: to build without one would publish half of a feature.
         return Outlook([], waiting)
@@ -314,12 +316,13 @@ def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, d
     return sorted([*contiguous(keys - known, following), *((key, key) for key in keys & known)])
 
 
-def _absent(look: _Look) -> str:
+def _absent(look: _Look, others: Sequence[str]) -> str:
     if look.quarantined:
         what = f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} in"
     else:
         what = f"Put {look.source.files} into"
-    return f"Everything waits for {look.source.name}. {what} {look.intake.folder}."
+    wait = f"{others[0]} waits" if len(others) == 1 else f"{', '.join(others[:-1])} and {others[-1]} wait"
+    return f"{wait} for {look.source.name}. {what} {look.intake.folder}."
 
 
 def _held(look: _Look, missing: list[date]) -> str:
@@ -336,7 +339,7 @@ def _held(look: _Look, missing: list[date]) -> str:
 
 
 def _named(keys: list[date]) -> str:
-    return str(keys[0]) if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({len(keys)} partitions)"
+    return str(keys[0]) if len(keys) == 1 else f"{keys[0]} to {keys[-1]} ({counted(len(keys), 'partition')})"
 
 
 def _period(

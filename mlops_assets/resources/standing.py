@@ -1,8 +1,8 @@
 """Where everything stands in a home, as plain values: clock, sources, models, open incidents.
 
 Here: gathering what the parts say of themselves; of each model whether it is fine, why it was or was not retrained,
-what comes next and when. Not here: judging data or models (`core.policy`, the reports), laying it out
-(`commands.status`). Imports nothing heavy: no Dagster, MLflow or pandas, so that the answer is there in a second.
+what it waits for. Not here: what comes next (`upcoming`), judging data or models (`core.policy`, the reports), laying
+it out (`commands.status`). Imports nothing heavy: no Dagster, MLflow or pandas, to answer in a second.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.failing import DOES
-from mlops_assets.core.holding import quiet
 from mlops_assets.core.incidents import Incident
-from mlops_assets.core.plain import days_of
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import window_at
 from mlops_assets.resources.clock import NoDataYet
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.incidents import Incidents
@@ -24,15 +21,14 @@ from mlops_assets.resources.intake import Intake
 from mlops_assets.resources.judged_windows import failing_of, window_checks
 from mlops_assets.resources.platform import Platform, fitted_until
 from mlops_assets.resources.proposals import proposal_of
-from mlops_assets.resources.record import ACTED
 from mlops_assets.resources.rolling_out import told as rollout_told
-from mlops_assets.resources.source_alarms import STATES, lasting, stale_sources
+from mlops_assets.resources.source_alarms import IN_QUARANTINE, STATES, lasting, newest_bad, stale_sources
+from mlops_assets.resources.upcoming import upcoming
 
 FORGET_AFTER = timedelta(days=7)
 """An incident of which nothing says that it is over counts as open for a week."""
 HURTS = ("performance", "classes")
 """Kinds of checks whose failure means that a model is not fine; drift alone has no consequence."""
-CONCLUDES = ("promotion", "rejection", "rollout")
 
 
 def standing(home: Home) -> dict[str, Any]:
@@ -112,23 +108,32 @@ def _model(platform: Platform, model: ModelSettings, incidents: Sequence[Inciden
     return {
         "state": state,
         "fine": state == "fine",
+        "quality": _quality(known["newest_window"]),
         "trouble": [*trouble, *([f"It is paused: {known['paused']}"] if known["paused"] else [])],
         "now": now,
         **known,
         "damaged_record": damaged or None,
-        "next": "It decides nothing until this is mended." if unread else _next(platform, model, known, now),
+        "next": "It decides nothing until this is fixed." if unread else upcoming(platform, model, known),
     }
 
 
-_FIELDS = ("champion", "rollout", "failing", "newest_window", "last_decision", "paused")
+_FIELDS = ("champion", "rollout", "failing", "newest_window", "last_decision", "outdated", "paused", "quarantined")
 _NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request"))
+_GROUNDS = {
+    "data": "quarantined",
+    "frozen": "frozen",
+    "paused": "paused",
+    "snoozed": "snoozed",
+    "rollout_open": "rollout",
+}
+"""Rules that hold a model back, and the field that says whether the cause still lasts."""
 
 
 def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any]:
     record = platform.ledger.record
     decisions = [entry for entry in record.entries(model.name) if entry["kind"] == "decision"]
     proposed = proposal_of(record, model.name)
-    return {
+    known = {
         "champion": _champion(platform, model, now),
         "rollout": rollout_told(platform, model) or None,
         "failing": _failing(platform, model),
@@ -139,7 +144,18 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
         "snoozed": _standing(platform, model, "snooze", now),
         "proposed": _said(proposed) if proposed else None,
         "open_request": record.open_request(model.name),
+        "quarantined": [f"{source}/{partition}" for source, partition in newest_bad(platform, model)],
     }
+    return known | {"outdated": _is_outdated(known)}
+
+
+def _is_outdated(known: Mapping[str, Any]) -> bool:
+    """Whether what the last decision waited for is over, and no tick has decided since."""
+    last = known["last_decision"]
+    if last is None or last["rule"] not in _GROUNDS or known[_GROUNDS[last["rule"]]]:
+        return False
+    # By the rule `data` a model waits for its feature code, too, which is not looked at here.
+    return last["rule"] != "data" or any(IN_QUARANTINE in reason for reason in last["reasons"])
 
 
 def _said(decision: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +220,18 @@ def _newest_window(platform: Platform, model: ModelSettings) -> dict[str, Any] |
     }
 
 
+def _quality(window: Mapping[str, Any] | None) -> str:
+    """What is known of how right its predictions are, in a sentence; what only watches its data is named apart."""
+    if window is None:
+        return "No window has been judged yet."
+    checks = window["checks"]
+    judged = [check["passed"] for check in checks.values() if check["kind"] in HURTS and check["passed"] is not None]
+    failed = [name for name, check in checks.items() if check["kind"] not in HURTS and check["passed"] is False]
+    told = f"Its predictions {'hold' if all(judged) else 'do not hold'}" if judged else "Nobody can judge it yet"
+    also = f" Watched only: {', '.join(failed)} failed; values may move while predictions stay right." if failed else ""
+    return f"{told} in window {window['window']}.{also}"
+
+
 def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident]) -> Iterator[str]:
     """What is not as it should be, in sentences; nothing of a model that is fine."""
     if known["failing"]:
@@ -219,60 +247,3 @@ def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident])
         kind, _, about = incident.key.partition("/")
         if about.split(".")[0].split("@")[0] == name and kind not in told and incident.severity != "digest":
             yield incident.report.happened
-
-
-def _next(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime | None) -> str:
-    """What happens to a model next, and when."""
-    name, last = model.name, known["last_decision"]
-    if known["paused"]:
-        return f"Nothing, until somebody types: mlops resume {name} --reason '...'"
-    if proposed := known["proposed"]:
-        return f"It waits for a person: mlops approve|reject {name} {proposed['id'][:8]}"
-    if known["rollout"]:
-        return str(known["rollout"])
-    if now is None:
-        return "Its data come: a source that it needs has no good partition yet."
-    if known["frozen"]:
-        return f"No version goes into production before {_minute(known['frozen']['until'])} UTC (frozen)."
-    if last and last["action"] in ACTED and not _concluded(platform, name, last["id"]):
-        return f"Its run ends: {last['action']} by decision {last['id'][:8]}; then the gate says what becomes of it."
-    if known["open_request"]:
-        return f"The next tick decides on the request: {known['open_request']}"
-    return _next_window(platform, model, known, now)
-
-
-def _next_window(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> str:
-    """When the next window closes, and what holds a training back until then."""
-    window = window_at(now, model.monitoring.window, model.timezone)
-    is_data = platform.home.settings.clock == "data"
-    after = f"{window.end:%Y-%m-%d %H:%M} UTC" + (
-        " by the data's clock, so once its files have landed" if is_data else ""
-    )
-    held = list(_held(platform, model, known, now))
-    what = "it is judged, and a retraining is decided on" if known["champion"] else "a first champion is decided on"
-    return f"Window {window.label(model.timezone)} closes at {after}; then {what}." + "".join(f" {h}" for h in held)
-
-
-def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Until when nothing is trained by itself, and when age alone asks for it."""
-    policy, champion = model.retrain_policy, known["champion"]
-    if snoozed := known["snoozed"]:
-        yield f"It is snoozed until {_minute(snoozed['until'])} UTC."
-    acted = [e for e in platform.ledger.entries(model.name) if e["kind"] == "decision" and e["action"] in ACTED]
-    if acted and champion:
-        until = datetime.fromisoformat(acted[-1]["at"]) + policy.cooldown
-        if until > now:
-            yield f"The cooldown of {days_of(policy.cooldown)} lasts until {until:%Y-%m-%d %H:%M} UTC."
-    if (told := quiet(policy, now)) is not None:
-        yield told
-    if champion and champion["fitted_until"] and policy.age_limit is not None:
-        yield f"On {champion['fitted_until'] + policy.age_limit:%Y-%m-%d} its age asks for a retraining."
-
-
-def _concluded(platform: Platform, name: str, decision: str) -> bool:
-    entries = platform.ledger.entries(name)
-    return any(entry.get("decision") == decision and entry["kind"] in (*CONCLUDES, "rollback") for entry in entries)
-
-
-def _minute(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}"

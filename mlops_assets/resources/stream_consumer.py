@@ -175,7 +175,7 @@ class StreamReader:
                     "--accept-loss to go on with those that there are. What was read is kept."
                 )
             elif not error.retriable():
-                raise StreamBroken(f"{error.str()}. What was read is kept; start again when it is mended.")
+                raise StreamBroken(f"{error.str()}. What was read is kept; start again when it is fixed.")
 
     def _commit(self, landing: StreamLanding) -> None:
         """Each partition's messages become a file; then partitions that are over land."""

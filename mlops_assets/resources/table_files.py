@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from mlops_assets.core.csv_head import LONGEST, CsvHead, NoHead, head_of
 from mlops_assets.core.drift import Kind
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.sql import literal, quoted
 from mlops_assets.core.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.text_times import TimeTexts
@@ -204,7 +204,7 @@ def _parquet_columns(session: duckdb.DuckDBPyConnection, path: Path) -> dict[str
     metadata = pq.read_metadata(path)
     kinds = {field.name: _kind(field.type) for field in metadata.schema.to_arrow_schema()}
     for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(metadata, name)]:
-        if is_flag(session, f"read_parquet({_text(str(path))})", name):
+        if is_flag(session, f"read_parquet({literal(path)})", name):
             kinds[name] = "boolean"
     return kinds
 
@@ -298,13 +298,13 @@ def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[s
 
 
 def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
-    missing = ", ".join(_text(value) for value in MISSING)
+    missing = ", ".join(literal(value) for value in MISSING)
     # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
     known = "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
     if types is not None:
         read_as = {name: "VARCHAR" if dtype in (_TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
-        known = f"types={{{', '.join(f'{_text(name)}: {_text(dtype)}' for name, dtype in read_as.items())}}}"
-    return f"SELECT * FROM read_csv({_text(str(path))}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
+        known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
+    return f"SELECT * FROM read_csv({literal(path)}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
 
 
 def _with_numbers(batch: pa.RecordBatch, types: Mapping[str, str]) -> pa.RecordBatch:
@@ -314,10 +314,6 @@ def _with_numbers(batch: pa.RecordBatch, types: Mapping[str, str]) -> pa.RecordB
             numbers = pd.to_numeric(plain_numbers(batch.column(place).to_pandas(), written))
             batch = batch.set_column(place, name, pa.array(numbers, pa.float64(), from_pandas=True))
     return batch
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 @contextmanager

@@ -20,10 +20,20 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.core.plain import counted
 from mlops_assets.resources.home import Home
 from mlops_assets.resources.mlflow_store import sqlite_path
 
-LEFT_OUT = ("warehouse.duckdb", "warehouse.duckdb.wal", "replays", "logs", "backups", "up.json", ".up.lock")
+LEFT_OUT = (
+    "warehouse.duckdb",
+    "warehouse.duckdb.wal",
+    "replays",
+    "logs",
+    "backups",
+    "up.json",
+    ".up.lock",
+    "replaying.json",
+)
 """Made anew at need, or only about the process that runs."""
 SQLITE = b"SQLite format 3\x00"
 
@@ -91,7 +101,7 @@ def migrate(home: Home) -> list[str]:
     if not home.root.exists():
         raise UpkeepFailed(f"{home.root} is no home: name one with --home. Nothing was changed.")
     kept = home.root / "backups" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    done = [f"{count} databases copied to {kept}."] if (count := _keep_databases(home, kept)) else []
+    done = [f"{counted(count, 'database')} copied to {kept}."] if (count := _keep_databases(home, kept)) else []
     if (home.dagster / "dagster.yaml").exists():
         said: list[str] = []
         with dg.DagsterInstance.from_config(str(home.dagster)) as instance:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from mlops_assets.core.judging import CannotJudge
+from mlops_assets.core.plain import counted
 from mlops_assets.core.policy import CheckResult, Kind
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.windows import Window, closed_windows, parse_duration
@@ -114,7 +115,7 @@ def no_version(model: ModelSettings, unknown: int) -> CannotJudge:
 
 def told_left_out(unknown: int) -> str:
     """What is said of predictions that were left out; nothing where none were."""
-    return f"{unknown:,} predictions without a known version were left out." if unknown else ""
+    return f"{counted(unknown, 'prediction')} without a known version left out." if unknown else ""
 
 
 def summary_of(

@@ -52,7 +52,7 @@ class Counting:
                 PART,
                 f"counts of requests cannot be written ({error}).",
                 did="They are kept in memory; answers go on, but guardrails do not see them.",
-                do="Make room or mend what the message names.",
+                do="Make room or fix what the message names.",
                 runbook="prediction-log-behind",
             )
         else:

@@ -57,7 +57,7 @@ class Drain:
                     PART,
                     f"logged predictions cannot be moved into the lake ({error}).",
                     did="They stay in the spool, which grows; answers go on.",
-                    do=f"Make room or mend what the message names; the spool is {self._spool.folder}.",
+                    do=f"Make room or fix what the message names; the spool is {self._spool.folder}.",
                     runbook="prediction-log-behind",
                 )
                 return 0

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import duckdb
 
+from mlops_assets.core.sql import literal
 from mlops_assets.resources.atomic import replacing
 from mlops_assets.resources.parquet import FINGERPRINT, connected, file_of, fingerprint
 from mlops_assets.serving.spool import closed_segments, types_file
@@ -118,24 +119,19 @@ def _merge(connection: duckdb.DuckDBPyConnection, day: date, path: Path, segment
     left = [segment.name for segment in segments] + [name for name in known if (segments[0].parent / name).exists()]
     if not fresh:
         return 0
-    new = f"""select * exclude ("partition", _spooled_in) from incoming where "partition" = {_text(day)}
-        and _spooled_in in ({", ".join(map(_text, fresh))})"""
+    new = f"""select * exclude ("partition", _spooled_in) from incoming where "partition" = {literal(day)}
+        and _spooled_in in ({", ".join(map(literal, fresh))})"""
     old = (
-        f"select * from read_parquet({_text(path)}, hive_partitioning = false) union all by name "
+        f"select * from read_parquet({literal(path)}, hive_partitioning = false) union all by name "
         if path.exists()
         else ""
     )
     with replacing(path) as temporary:
         connection.execute(
-            f"""copy ({old}{new}) to {_text(temporary)} (format parquet, compression zstd, row_group_size {ROW_GROUP},
-            kv_metadata {{{_text(FINGERPRINT.decode())}: {_text(json.dumps(sorted(set(left))))}}})"""
+            f"""copy ({old}{new}) to {literal(temporary)} (format parquet, compression zstd, row_group_size {ROW_GROUP},
+            kv_metadata {{{literal(FINGERPRINT.decode())}: {literal(json.dumps(sorted(set(left))))}}})"""
         )
         # On the disk before the spooled files go, which never were.
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
     return int(connection.execute(f"select count(*) from ({new})").fetchall()[0][0])
-
-
-def _text(value: object) -> str:
-    """A value as an SQL text; `copy` takes no parameters."""
-    return "'" + str(value).replace("'", "''") + "'"

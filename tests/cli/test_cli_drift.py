@@ -14,6 +14,7 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, drift_verdict
+from mlops_assets.core.drift_sample import GridBuilder
 
 Mlops = Callable[..., Result]
 ROWS = 3_000
@@ -59,7 +60,7 @@ def test_statistics_and_verdict_are_those_of_the_platform(mlops: Mlops, files: P
     found = read(mlops("drift", "old.parquet", "new.parquet", "--json"))
     old, new = frame(), frame(1.0, seed=2)
     grid = Grid.from_reference(old)
-    expected = {d.feature: d for d in compare(Profile.of(grid, old), Profile.of(grid, new))}
+    expected = {d.feature: d for d in compare(Profile.of(grid, old), Profile.of(grid, new)) if d.feature != "id"}
     assert set(features(found)) == set(expected)
     for name, row in features(found).items():
         for key, value in expected[name].to_dict().items():
@@ -68,7 +69,10 @@ def test_statistics_and_verdict_are_those_of_the_platform(mlops: Mlops, files: P
     assert (found["drift"], found["reason"], found["drifted"]) == (True, verdict.reason, ["age"])
     assert found["features"][0]["feature"] == "age"
     assert features(found)["age"]["verdict"] == "drifted"
-    assert found["left_out"] == {"at": "a time, or another type that has no distribution here"}
+    assert found["left_out"] == {
+        "at": "a time, or another type that has no distribution here",
+        "id": "an identifier: 3,000 different values in 3,000 rows; --columns compares it",
+    }
     assert found["reference"]["rows"] == found["current"]["rows"] == ROWS
 
 
@@ -82,7 +86,7 @@ def test_the_table_fits_80_columns(mlops: Mlops, files: Path, monkeypatch: pytes
     for options in ((), ("--kl",)):
         result = mlops("drift", "old.parquet", "new.parquet", *options)
         table = result.output.split("features have drifted")[0].splitlines()[:-1]
-        assert len(table) == 3 + 6  # two lines of headings, a rule, six features
+        assert len(table) == 3 + 5  # two lines of headings, a rule, five features
         assert max(len(line.rstrip()) for line in table) <= 80
         assert "…" in table[3] + table[4]
         numbers = " ".join(line.split(maxsplit=1)[1] for line in table[3:])
@@ -133,6 +137,72 @@ def test_identifiers_are_refused_and_the_rows_counted_all_the_same(mlops: Mlops,
     found = read(mlops("drift", "keys.parquet", "keys.parquet", "--json"))
     assert (found["drift"], found["current"]["rows"]) == (None, 12_000)
     assert "as identifiers do" in features(found)["key"]["why"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([f"user-{i}" for i in range(400)]),
+        pd.Series(range(10**6, 10**6 + 400)),
+        pd.Series(np.random.default_rng(1).permutation(400)).astype("Int64"),
+        pd.Series([10**17 + 7 * i for i in range(400)]),
+    ],
+    ids=["texts", "a counter", "shuffled", "far apart"],
+)
+def test_what_names_rows_is_no_feature_unless_asked_for(mlops: Mlops, files: Path, values: pd.Series) -> None:
+    rows = pd.DataFrame({"order_id": values, "x": np.random.default_rng(2).normal(size=400)})
+    rows.to_parquet("a.parquet")
+    found = read(mlops("drift", "a.parquet", "a.parquet", "--json", "--html", "page.html"))
+    assert (list(features(found)), list(found["left_out"])) == (["x"], ["order_id"])
+    assert "Left out: order_id (an identifier: 400 different values in 400 rows" in Path("page.html").read_text()
+    asked = read(mlops("drift", "a.parquet", "a.parquet", "--json", "--columns", "order_id"))
+    assert list(features(asked)) == ["order_id"]
+
+
+def test_numbers_that_measure_are_no_identifiers(mlops: Mlops, files: Path) -> None:
+    random = np.random.default_rng(4)
+    rows = {"cents": random.permutation(10**6)[:400], "share": random.random(400), "age": random.integers(0, 99, 400)}
+    pd.DataFrame(rows).to_parquet("a.parquet")
+    assert set(features(read(mlops("drift", "a.parquet", "a.parquet", "--json")))) == set(rows)
+
+
+def test_an_identifier_is_known_by_a_sample_too() -> None:
+    rows = 30_000
+    builder = GridBuilder({"id": "numeric", "n": "numeric", "k": "numeric"}, sample_rows=1_000)
+    random = np.random.default_rng(5)
+    values = {"id": range(rows), "n": random.integers(0, 50, rows), "k": random.integers(0, 10**12, rows)}
+    builder.add(pd.DataFrame(values))
+    assert list(builder.identifiers()) == ["id"]
+
+
+def test_the_headline_names_columns_that_changed_their_type(mlops: Mlops, files: Path) -> None:
+    old = frame()
+    old["plan"] = np.arange(ROWS) % 7
+    old.to_parquet("old.parquet")
+    frame(seed=2).assign(plan="basic").drop(columns="amount").to_parquet("new.parquet")
+    result = mlops("drift", "old.parquet", "new.parquet", "--html", "page.html")
+    head = "Columns changed (amount: only old.parquet has it; plan: a number in old.parquet and text in new.parquet)."
+    assert f"{head} No drift in the others." in " ".join(result.output.split())
+    assert f"<h1>{head} No drift in the others</h1>" in Path("page.html").read_text()
+    assert read(mlops("drift", "old.parquet", "new.parquet", "--json"))["headline"] == f"{head} No drift in the others"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_statistic_is_one_number_wherever_it_stands(mlops: Mlops, files: Path, seed: int) -> None:
+    """In table, sentence, page and JSON; of many categories the one held against the limit is smaller than the PSI."""
+    random = np.random.default_rng(seed)
+    for name, power in {"a.parquet": 1, "b.parquet": 2}.items():
+        codes = pd.Series((60 * random.random(900) ** power).astype(int).astype(str))
+        pd.DataFrame({"code": codes, "x": random.normal(power, 1, 900)}).to_parquet(name)
+    found = features(read(mlops("drift", "a.parquet", "b.parquet", "--json", "--preset", "high_stakes")))
+    shown = mlops("drift", "a.parquet", "b.parquet", "--preset", "high_stakes", "--html", "page.html").output
+    page = Path("page.html").read_text()
+    assert found["code"]["psi"] > found["code"]["psi_excess"] > 0.1
+    psi = f"{found['code']['psi']:.3f}"
+    assert f"PSI {psi} over 0.1" in found["code"]["finding"]
+    assert shown.count(psi) == 2
+    assert page.count(psi) >= 3
+    assert f"{found['code']['psi_excess']:.3g}" not in page
 
 
 @pytest.mark.parametrize(("preset", "drifted"), [("high_stakes", True), ("default", False), ("low_stakes", False)])
@@ -216,8 +286,8 @@ def test_a_column_that_lost_all_its_values_has_drifted(mlops: Mlops, files: Path
 def test_different_columns_are_named_and_the_rest_compared(mlops: Mlops, files: Path) -> None:
     frame().drop(columns="visits").assign(extra=1.0, country=1).to_parquet("other.parquet")
     found = read(mlops("drift", "old.parquet", "other.parquet", "--json"))
-    assert set(features(found)) == {"id", "age", "amount", "active"}
-    assert set(found["left_out"]) == {"visits", "extra", "country", "at"}
+    assert set(features(found)) == {"age", "amount", "active"}
+    assert set(found["left_out"]) == {"visits", "extra", "country", "at", "id"}
     output = mlops("drift", "old.parquet", "other.parquet").output
     assert "visits (only old.parquet has it)" in output
     assert "country (text in old.parquet and a number in other.parquet: give it one type)" in output

@@ -152,7 +152,7 @@ def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes
     verified = mlops("ledger", "verify")
     assert verified.exit_code == 1
     assert f"{damaged}: line 1: it is not a whole entry" in verified.stdout
-    assert f"{sound}: 1 entries, whole" in verified.stdout
+    assert f"{sound}: 1 entry, whole" in verified.stdout
     found = json.loads(mlops("status", "--json").stdout)["models"]
     assert f"{damaged}.jsonl, line 1" in found[damaged]["damaged_record"]
     assert (found[sound]["damaged_record"], found[sound]["paused"]) == (None, "the feed moves (ada)")

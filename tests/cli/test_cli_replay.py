@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,33 @@ def test_on_a_terminal_the_tools_do_not_talk_into_the_bar(home: Home) -> None:
     assert "training" in ran.stderr
     assert "dbt says this" not in ran.stdout + ran.stderr
     assert (home.root / "logs" / "replay.log").read_text() == "dbt says this\n"
+
+
+def test_status_says_that_a_demo_runs_and_how_far_it_is(mlops: Mlops, home: Home) -> None:
+    below = Home(home.replays / "flight_delay-20130501").prepare()
+    with shown_progress(home, "demo") as progress, shown_progress(below, below.root.name) as other:
+        progress("living through 2013-05", 3, 11)
+        other("training", 1, 5)
+        shown = mlops("status").stdout
+        with pytest.raises(ValueError, match="A replay is at work in"), shown_progress(home, "demo"):
+            pass
+        assert "Up     no\n" in shown
+        assert f"Runs   demo, 3 of 11 steps done: living through 2013-05 (process {os.getpid()})" in shown
+        assert "Runs   flight_delay-20130501, 1 of 5 steps done: training" in shown
+        ours, _ = json.loads(mlops("status", "--json").stdout)["replays"]
+        assert (ours["name"], ours["step"], ours["done"], ours["steps"]) == ("demo", "living through 2013-05", 3, 11)
+    assert "nothing runs by itself until" in mlops("status").stdout
+
+
+def test_a_demo_that_was_killed_does_not_run(mlops: Mlops, home: Home) -> None:
+    home.prepare()
+    code = (
+        "import os; from mlops_assets.commands.running import replaying; from mlops_assets.resources.home import Home\n"
+        "with replaying(Home.from_environment(), 'demo'): os.kill(os.getpid(), 9)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, **home.environment()}, check=False)
+    assert ran.returncode == -9
+    assert json.loads(mlops("status", "--json").stdout)["replays"] == []
 
 
 def test_the_log_is_let_go_of_after_an_error(home: Home, capfd: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,7 @@ def test_the_newest_decision_with_what_came_of_it_fits_a_screen(mlops: Mlops, li
     shown = mlops("why", MODEL)
     assert shown.exit_code == 0, shown.output
     lines = shown.stdout.splitlines()
-    assert lines[0] == f"{MODEL}: retrain, by the rule request, at 2013-06-04 04:00 UTC"
+    assert lines[0] == f"{MODEL}: retrain by the rule request, at 2013-06-04 04:00 UTC"
     text = " ".join(shown.stdout.split())
     assert "Champion version 1, since 2013-05-12 04:00 UTC" in text
     assert "performance_holds failed in 2013-06-04" in text
@@ -69,8 +69,17 @@ def test_the_newest_decision_with_what_came_of_it_fits_a_screen(mlops: Mlops, li
 
 @pytest.mark.parametrize("day", ["2013-06-01", "2013-06-03", "2013-06-01T04:00"])
 def test_a_day_is_seen_as_it_ended(mlops: Mlops, lived: Home, day: str) -> None:
-    assert f"{MODEL}: wait" in mlops("why", MODEL, day).stdout
+    assert f"{MODEL}: no retraining" in mlops("why", MODEL, day).stdout
     assert json.loads(mlops("why", MODEL, day, "--json").stdout)["decision"]["action"] == "wait"
+
+
+def test_what_came_of_a_decision_later_than_the_day_is_not_told_of_the_day(mlops: Mlops, lived: Home) -> None:
+    acted = json.loads(mlops("why", MODEL, "--json").stdout)["decision"]["id"]
+    late = {"version": 2, "decision": acted, "reason": "kept"}
+    Record(lived.ledger).note(MODEL, "outcome", at=NOW + timedelta(days=40), result="as promised", **late)
+    assert "rejection of version 2" in mlops("why", MODEL, "2013-06-04").stdout
+    assert "outcome" not in mlops("why", MODEL, "2013-06-04").stdout
+    assert "outcome" in mlops("why", MODEL).stdout
 
 
 def test_before_the_first_decision_there_is_none(mlops: Mlops, lived: Home) -> None:

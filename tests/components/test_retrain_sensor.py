@@ -72,7 +72,7 @@ def test_data_in_quarantine_stop_every_decision(drifting: World) -> None:
     drifting.platform.ledger.record.note("flight_delay", "request", reason="now", by="ada")
     skipped = drifting.tick().skipped
     assert skipped.startswith("quarantine (data): flights/2013-03-03 is in quarantine: dep_delay is text.")
-    assert "mlops quarantine release flights 2013-03-03 --reason" in skipped
+    assert "quarantine release flights 2013-03-03 --reason" in skipped
     assert drifting.runs() == World.of(drifting.home).runs()
 
 

@@ -51,9 +51,9 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     )
     # What a person sees first: the decision's reason, the gate's, and each with its picture.
     decision = drifting.ledger("decision")[-1]["id"]
-    assert made["training_set"].metadata["reason"].value.endswith(f"`mlops explain {decision}`")
+    assert made["training_set"].metadata["reason"].value.endswith(f"explain {decision}`")
     assert "drifted" in made["training_set"].metadata["reason"].value
-    assert made["evaluation"].metadata["reason"].value.startswith("promoted: roc_auc")
+    assert made["evaluation"].metadata["reason"].value.startswith("roc_auc")
     for step in ("challenger", "evaluation"):
         assert made[step].metadata["plot"].value.startswith("![")
     # Dagster shows a table as wide as it is beside everything else, and cuts what does not fit.

@@ -301,7 +301,7 @@ def test_the_verdict_passes_fails_and_abstains() -> None:
     assert (one.passed, one.share, one.drifted) == (True, 0.05, ("x",))
     two = drift_verdict([*quiet[:18], found("x", psi=0.5), found("z", psi=0.9)], DriftPolicy())
     assert (two.passed, two.drifted) == (False, ("z", "x"))
-    assert "2 of 20 features have drifted (10%, at most 5% may): z PSI 0.9 over 0.2" in two.reason
+    assert "2 of 20 features have drifted (10%; limit 5%): z PSI 0.900 over 0.2" in two.reason
     none = drift_verdict([FeatureDrift("x", None, why="no values. Wait.")], DriftPolicy())
     assert (none.passed, none.share) == (None, None)
     assert "x cannot be judged: no values. Wait." in none.reason
@@ -337,7 +337,7 @@ def test_the_range_is_a_limit_where_it_is_agreed() -> None:
     assert drift_verdict(beyond, DriftPolicy()).passed is True
     assert drift_verdict(beyond, DriftPolicy(outside_share=0.05)).passed is True
     broken = drift_verdict(beyond, DriftPolicy(outside_share=0.01))
-    assert (broken.passed, broken.findings["x"]) == (False, "x outside the range 0.02 over 0.01")
+    assert (broken.passed, broken.findings["x"]) == (False, "x outside the range 2.0% over 1.0%")
     assert preset_levels(["x"], DriftPolicy(outside_share=0.01)).level["x"]["outside_share"] == 0.01
 
 

@@ -38,10 +38,10 @@ def comparison(**changes: object) -> Paired:
 def test_better_passes_and_fails_by_the_lower_bound() -> None:
     passed = verdict(GatePolicy(), comparison())
     assert passed.promote
-    assert passed.reason.startswith("promoted: roc_auc 0.7200 against 0.7000 of the champion")
+    assert passed.reason.startswith("roc_auc 0.7200 against 0.7000 of the champion")
     failed = verdict(GatePolicy(), comparison(lower=-0.001))
     assert (failed.promote, failed.judged) == (False, True)
-    assert failed.reason.startswith("rejected")
+    assert failed.reason.startswith("roc_auc 0.7200 against 0.7000")
 
 
 def test_nothing_yet_is_said_with_the_remedy_and_promotes_nothing() -> None:

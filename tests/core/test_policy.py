@@ -214,13 +214,13 @@ def test_where_the_probe_has_looked_failed_checks_ask_for_nothing() -> None:
     assert act(BREACH) == ("retrain", "drift")
     decision = decide(replace(BREACH, probe=probe(-0.02)), POLICY, History(), NOW)
     assert (decision.action, decision.rule, decision.candidate) == ("wait", "nothing", None)
-    assert "failed in window week 6; nothing that was tried is surely worth its price of 1.0%" in decision.reason
+    assert "failed in window week 6; no other model was surely better by the required 1.0%" in decision.reason
 
 
 def test_a_failure_that_was_judged_late_is_told_until_its_check_passes_or_a_training_answers_it() -> None:
     late = (check(4, False, kind="performance"), check(5, None, kind="performance"))
     told = decide(evidence(*late, probe=probe(0.005)), POLICY, History(), NOW).reason
-    assert f"performance_holds failed in window {late[0].window}; nothing that was tried" in told
+    assert f"performance_holds failed in window {late[0].window}; no other model was surely better" in told
     passed = decide(evidence(*late, check(6, True, kind="performance"), probe=probe(0.005)), POLICY, History(), NOW)
     assert "failed" not in passed.reason
     assert "not surely more than the price of a training, 1.0%" in passed.reason

@@ -188,3 +188,46 @@ def test_nothing_starts_by_itself_while_a_person_or_an_hour_forbids_it(cases: li
             assert action not in CHANGES
             met["paused"] += 1
     assert min(met.values()) > 20
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.00015, 0.0123, 0.1, 0.12345, 0.3, 0.30000000000000004, 0.7, 1.0])
+def test_the_limit_that_would_have_changed_the_answer_is_the_nearest_one(share: float) -> None:
+    """By brute force: every limit in steps of 0.01 % is tried, and the largest that leads to a training is named."""
+    window = {"window": "w", "champion_version": "3", "champion_since": START, "checks": _checks_passed()}
+    evidence, policy = (
+        Evidence(model="m", novelty=Novelty(share, "w", START + DAY), **window),
+        RetrainPolicy(growth=None),
+    )  # type: ignore[arg-type]
+    evidence = replace(evidence, matured_labels=9_000, labels_at_fit=9_000)
+    limits = [step / 10_000 for step in range(10_000)]
+    tried = [replace(policy, max_novelty=limit) for limit in limits]
+    answers = [conclude(evidence, other, History(), START + DAY)[0] for other in tried]
+    nearest = max(limit for limit, action in zip(limits, answers, strict=True) if action == "retrain")
+    decision = decide(evidence, replace(policy, max_novelty=None), History(), START + DAY)
+    (change,) = (c for c in decision.counterfactuals if "novelty" in c.sentence)
+    assert change.policy == {"max_novelty": nearest}
+    assert f"the limit of novelty had been {nearest:.2%}" in change.sentence
+
+
+@pytest.mark.parametrize("lower", [0.0001, 0.00499, 0.005, 0.00501, 0.0123, 0.05, 0.07])
+def test_the_price_that_would_have_changed_the_answer_is_the_nearest_one(lower: float) -> None:
+    gain = Gain("refit:4", lower, lower + 0.01, 1, 1000, 28, None)
+    evidence = Evidence(
+        model="m", window="w", champion_version="3", champion_since=START, checks=_checks_passed(),
+        matured_labels=9_000, labels_at_fit=9_000, probe=Probed(gain, None, "refit:4", 2, 0.02, "It has looked."),
+    )  # fmt: skip
+    policy = RetrainPolicy(min_gain=0.01, growth=None)
+
+    def trains(price: float) -> bool:
+        return conclude(evidence, replace(policy, min_gain=price), History(), START + DAY)[0] == "retrain"
+
+    prices = [step / 10_000 for step in range(2_000)]
+    paid = max(price for price in prices if trains(price))
+    wanted = min(price for price in prices if not trains(price)) if trains(0.01) else paid
+    decision = decide(evidence, policy, History(), START + DAY)
+    (change,) = (c for c in decision.counterfactuals if "of the loss" in c.sentence)
+    assert (change.policy, f"{wanted:.2%}" in change.sentence) == ({"min_gain": wanted}, True)
+
+
+def _checks_passed() -> tuple[CheckResult, ...]:
+    return (CheckResult("holds", "performance", "w", START + DAY, True),)

@@ -45,6 +45,20 @@ def test_a_stale_source_is_told_and_cleared(floor: Floor, receiver: Receiver) ->
     assert receiver.titles()[1:] == ["[mlops notify] All clear: stale-source/orders"]
 
 
+def test_a_quarantine_is_over_when_it_is_released_and_not_a_run_later(floor: Floor, receiver: Receiver) -> None:
+    floor.landing.land(rows(DAYS[0], n=1), f"orders_{DAYS[0]}.csv")
+    result = floor.execute(floor.tick(sensors.landing_sensor)[0][0])
+    assert result
+    failed(floor, result)
+    for _ in range(2):
+        floor.tick(alert_sensor)
+    assert receiver.titles() == ["[mlops notify] quarantine/orders"]
+    floor.landing.intake().release(str(DAYS[0]), "one order that day")
+    for _ in range(2):
+        floor.tick(alert_sensor)
+    assert receiver.titles()[1:] == ["[mlops notify] All clear: quarantine/orders"]
+
+
 def test_failures_of_a_job_are_one_incident_until_it_goes_through(floor: Floor, receiver: Receiver) -> None:
     floor.feature_fails = True
     floor.landing.land_days(DAYS[:1])

@@ -99,5 +99,5 @@ def test_a_link_in_the_landing_folder_is_misnamed_and_stops_no_tick(
     (folder / "new\nline\x1b.txt").write_text("x")
     assert floor.tick(sensors.landing_sensor)[0] == []
     (alert,) = floor.sent()
-    assert "2 files match no partition" in alert.happened
+    assert "No partition claims 2 files" in alert.happened
     assert alert.happened.isprintable()

@@ -95,7 +95,7 @@ def test_a_rejection_is_an_outcome_and_no_failure(drifting: World) -> None:
     world.tick()
     decision, rejection = world.ledger()[-2:]
     assert (decision["rule"], rejection["kind"], rejection["decision"]) == ("drift", "rejection", decision["id"])
-    assert rejection["reason"].startswith("rejected: roc_auc")
+    assert rejection["reason"].startswith("roc_auc")
     assert world.aliases() == {"champion": 1}
     assert world.platform.registry.version(world.model.name, 2).tags["verdict"] == "reject"
     assert succeeded(world)

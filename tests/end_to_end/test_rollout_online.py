@@ -203,7 +203,7 @@ def test_a_slow_one_is_stopped_in_canary_and_told(drifting: World, receiver: Rec
     lines = receiver.posts[0]["message"].splitlines()
     assert lines[0].startswith("What happened: flight_delay: version 2 was stopped in canary. 99 % of its")
     assert lines[1] == "What the platform did: It took it out of service; version 1 answers everything."
-    assert lines[2].startswith("What you can do: See what was measured: `mlops rollout flight_delay`.")
+    assert lines[2].startswith("What you can do: See what was measured: `mlops --home ")
     assert lines[-1] == "Runbook: docs/runbook.md#stopped-candidate"
     world.platform.ledger.record.note(world.model.name, "request", reason="mended", by="ana")
     told(world)

@@ -34,6 +34,7 @@ EXPECTED = {
 """Task, metric, grain and key of each shape."""
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_what_is_proposed_reads_its_own_rows(shape: Shape, tmp_path: Path) -> None:
     asked = dict(zip(shape.asked[::2], shape.asked[1::2], strict=True))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.landing.nycflights13 import land
 from mlops_assets.resources import doctor
 from mlops_assets.resources.doctor import Finding, examine
+from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.platform import Platform
 from mlops_assets.resources.sources import Sources
 from tests.real_slice import World
@@ -21,14 +24,14 @@ def of(findings: list[Finding], about: str) -> list[tuple[str, str]]:
     return [(finding.state, finding.what) for finding in findings if finding.about == about]
 
 
-def test_a_sound_home_has_nothing_to_mend_but_what_is_switched_off(world: World) -> None:
+def test_a_sound_home_has_nothing_to_fix_but_what_is_switched_off(world: World) -> None:
     findings = examine(world.home)
     assert [finding for finding in findings if finding.state == "broken"] == []
     assert of(findings, "flight_delay") == [("good", "version 1 in production, its file is as it was registered")]
     assert of(findings, "arrival_delay")[0][1].startswith("no champion yet")
     assert of(findings, "Feast")[0][0] == "good"
-    assert of(findings, "sensors") == [("look", "no daemon is at work, so nothing starts by itself")]
-    assert all(finding.mend for finding in findings if finding.state != "good"), "each ends in a remedy"
+    assert of(findings, "sensors") == [("warning", "no daemon is at work, so nothing starts by itself")]
+    assert all(finding.fix for finding in findings if finding.state != "good"), "each ends in a remedy"
 
 
 def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +45,7 @@ def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch
     assert state == "broken"
     assert "changed or is damaged" in what
     assert of(findings, "arrival_delay") == []
-    assert [(f.state, f.mend) for f in findings if f.about == "disk"] == [
+    assert [(f.state, f.fix) for f in findings if f.about == "disk"] == [
         ("broken", "Make room: mlops clean --dry-run says what may go.")
     ]
 
@@ -57,6 +60,26 @@ def test_broken_yaml_ends_the_look_with_file_and_line(world: World, tmp_path: Pa
     assert findings[-1].about == "YAML"
     assert findings[-1].state == "broken"
     assert "defs.yaml:4: attributes.grain" in findings[-1].what
+
+
+def test_a_home_whose_files_have_just_landed_says_what_to_type(home: Home) -> None:
+    """Of the model that is asked about alone: what nobody has landed for is named as not in use, and no warning."""
+    home.configure(HomeSettings(clock="wall"))
+    land(home.prepare().landing, date(2013, 1, 3))
+    findings = examine(home, ["flight_delay"])
+    assert of(findings, "flight_delay") == [
+        ("warning", "What has landed is taken in, 2013-01-01 to 2013-01-03; then it is decided on.")
+    ]
+    (fix,) = [finding.fix for finding in findings if finding.about == "flight_delay"]
+    assert fix == "mlops up carries on; mlops replay flight_delay tries it on its history first."
+    assert of(findings, "landing") == [("warning", "1 range of files to take in")]
+    (home.landing / "planes" / "planes.csv").unlink()
+    findings = examine(home, ["flight_delay"])
+    waits = f"flights and weather wait for planes. Put planes*.csv into {home.landing / 'planes'}."
+    assert of(findings, "flight_delay") == [("warning", f"Its data come first. {waits}")]
+    assert of(findings, "landing") == [("warning", waits)]
+    unused = "nothing has ever come for card_confirmations, card_payments: not in use"
+    assert ("good", unused) in of(examine(home), "landing")
 
 
 def _label(model: ModelSettings) -> ModelSettings:

@@ -162,7 +162,7 @@ def test_unpartitioned_tables_go_with_the_first_days_and_later_over_everything(t
     landing.land_days(DAYS[:2])
     outlook = sources.outlook()
     assert (outlook.periods, len(outlook.waiting)) == ([], 1)
-    assert "Everything waits for shops. Put orders*.csv into" in outlook.waiting[0]
+    assert "orders waits for shops. Put orders*.csv into" in outlook.waiting[0]
     landing.land(rows(DAY), "orders.csv", source="shops")
     assert told(sources.pending()) == [(DAYS[0], DAYS[1], ("orders", "shops"))]
     landing.carry(sources)
@@ -279,7 +279,7 @@ def test_one_group_waits_for_none_of_the_others(tmp_path: Path) -> None:
     assert sources.outlook().periods == [], "as one group, orders waits for the others"
     outlook = sources.outlook([alone, other])
     assert [(p.sources, p.take_in) for p in outlook.periods] == [(("orders",), ("orders",))]
-    assert outlook.waiting == [f"Everything waits for shops. Put orders*.csv into {landing.home.landing / 'shops'}."]
+    assert outlook.waiting == [f"refunds waits for shops. Put orders*.csv into {landing.home.landing / 'shops'}."]
 
 
 def test_a_table_that_nothing_reads_goes_with_the_first_run_and_later_by_itself(tmp_path: Path) -> None:

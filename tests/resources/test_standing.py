@@ -13,8 +13,10 @@ from mlops_assets.core.evidence import CheckResult
 from mlops_assets.core.training import FeatureColumn, Recipe, fit
 from mlops_assets.resources.alerts import Alerts
 from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.resources.intake import WHOLE
 from mlops_assets.resources.platform import FITTED_UNTIL, Platform
 from mlops_assets.resources.standing import standing
+from mlops_assets.resources.taken import Taken
 from tests.metrics_home import END, MODEL, WINDOW, _write
 
 FAR = "2999-12-31T00:00:00+00:00"
@@ -32,7 +34,30 @@ def platform(home: Home) -> Platform:
     since = datetime.now(UTC) - timedelta(days=31)
     registry.register(MODEL, model, run_id=run, tags={FITTED_UNTIL: since.isoformat()})
     registry.promote(MODEL, 1, decision_id="d0", reason="the first")
+    take_in(platform)
     return platform
+
+
+def take_in(platform: Platform, status: str = "good", day: str = "2013-05-01", only: str = "") -> None:
+    """Every source of the model (or one) with a day in the lake, which the features were built from."""
+    for source in platform.sources_of(platform.models()[MODEL]):
+        intake = platform.sources.intakes()[source.name]
+        if only in ("", source.name):
+            partition = WHOLE if source.grain == "none" else day
+            entry = Taken("a.csv", 1, 1, "sha", status, reason="Half of its rows are missing.")
+            intake.record.put(partition, entry)
+            if status == "good":
+                intake.raw_file(partition).parent.mkdir(parents=True, exist_ok=True)
+                intake.raw_file(partition).touch()
+    platform.sources.mark_built(platform.sources.good(), None)
+
+
+def land(platform: Platform, *days: str) -> None:
+    for source in platform.sources_of(platform.models()[MODEL]):
+        folder = platform.home.landing / source.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for day in days:
+            (folder / source.files.replace("{partition}", day).replace("*", "x")).touch()
 
 
 def judge(platform: Platform, *, passed: bool, kind: Any = "performance", name: str = "performance_holds") -> None:
@@ -59,6 +84,10 @@ def test_a_model_that_holds_is_fine_and_says_when_it_is_judged_next(platform: Pl
     decide(platform, "wait", "nothing")
     found = looked(platform)
     assert (found["state"], found["trouble"]) == ("fine", []), "drift alone has no consequence"
+    assert found["quality"] == (
+        f"Its predictions hold in window {WINDOW}. Watched only: inputs_match_reference failed; values may move while "
+        "predictions stay right."
+    )
     assert found["champion"]["version"] == 1
     assert found["champion"]["age_days"] == 31.0
     assert found["last_decision"]["reasons"] == ["Because of nothing."]
@@ -82,7 +111,56 @@ def test_a_model_without_a_champion_waits_for_its_data(home: Home) -> None:
     home.configure(HomeSettings(clock="data"))
     found = standing(home)["models"][MODEL]
     assert (found["state"], found["trouble"]) == ("not fine", ["It has no champion yet: nothing is predicted."])
-    assert "no good partition" in found["next"]
+    assert found["next"].startswith("Its data come first. flights and weather wait for planes. Put planes*.csv into ")
+    home.configure(HomeSettings(clock="wall"))
+    assert standing(home)["models"][MODEL]["next"] == found["next"], "that the clock moves brings no data"
+
+
+def test_what_has_landed_is_taken_in_first(platform: Platform) -> None:
+    land(platform, "2013-05-01", "2013-05-02", "2013-05-03")
+    assert looked(platform)["next"].startswith("What has landed is taken in, 2013-05-01 to 2013-05-03; then")
+
+
+def test_before_the_first_decision_the_next_tick_decides(home: Home) -> None:
+    home.configure(HomeSettings(clock="data"))
+    platform = Platform.of(home)
+    take_in(platform)
+    assert looked(platform)["next"] == "The next tick decides on a first champion."
+    decide(platform, "wait", "labels")
+    assert "as soon as something of what it waits for (see Why) changes" in looked(platform)["next"]
+
+
+def test_a_quarantine_comes_before_a_request_and_is_over_when_it_is_healed(platform: Platform) -> None:
+    decide(platform, "wait", "nothing")
+    take_in(platform, "quarantined", "2013-05-02", only="flights")
+    alert = {"did": "It stopped.", "do": "Look.", "runbook": "quarantine", "happened": "flights is bad."}
+    Alerts(root=str(platform.home.root)).send(incident="run-1", key="quarantine/flights", run="r", **alert)
+    note(platform, "request", reason="new feature", by="ada")
+    reason = "flights/2013-05-02 is in quarantine: Half."
+    note(platform, "decision", id="d2", action="quarantine", rule="data", reasons=[reason])
+    found = looked(platform)
+    assert found["outdated"] is False
+    assert found["next"].startswith("Nothing is decided while flights/2013-05-02 is in quarantine: send a corrected")
+    assert (
+        "mlops quarantine release flights 2013-05-02 --reason '...' The request waits for that: new f" in found["next"]
+    )
+    assert [a["about"] for a in standing(platform.home)["alerts"]] == ["quarantine/flights"]
+    take_in(platform, "good", "2013-05-02", only="flights")
+    found = looked(platform)
+    assert (found["outdated"], found["quarantined"]) == (True, [])
+    assert found["next"].startswith("The next tick decides on the request: new feature")
+    assert standing(platform.home)["alerts"] == []
+
+
+def test_a_window_that_has_closed_is_judged_before_the_next_one_closes(platform: Platform) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=70)
+    note(platform, "promotion", at=long_ago, decision="d0", version=1, reason="the first")
+    decide(platform, "wait", "nothing")
+    told = looked(platform)["next"]
+    assert "has closed. Its last files are taken in; then it is judged" in told
+    local = (datetime.now(UTC)).astimezone(platform.models()[MODEL].zone)
+    month = local.replace(day=1) - timedelta(days=1)
+    assert told.startswith(f"Window {month:%Y-%m} ")
 
 
 def test_what_holds_it_back_comes_first(platform: Platform) -> None:
@@ -95,9 +173,12 @@ def test_what_holds_it_back_comes_first(platform: Platform) -> None:
     assert "It is snoozed until 2999-12-31 00:00 UTC." in looked(platform)["next"]
     note(platform, "request", reason="new feature", by="ada")
     assert "The next tick decides on the request: new feature" in looked(platform)["next"]
-    note(platform, "freeze", until=FAR, by="ada", reason="year-end")
-    assert "before 2999-12-31 00:00 UTC (frozen)" in looked(platform)["next"]
     note(platform, "pause", by="ada", reason="the feed moves")
+    assert "The next tick decides on the request" in looked(platform)["next"], "a pause refuses no request"
+    note(platform, "freeze", until=FAR, by="ada", reason="year-end")
+    assert "before 2999-12-31 00:00 UTC (frozen). The request waits for that: new f" in looked(platform)["next"]
+    note(platform, "decision", id="d3", action="retrain", rule="request", reasons=[])
+    note(platform, "rejection", decision="d3", version=3, reason="no gain")
     found = looked(platform)
     assert (found["state"], found["next"]) == (
         "paused",

@@ -34,8 +34,8 @@
     {% if lake_is_empty(pattern) %}
         {%- set view_sql = no_rows(adapter.get_column_schema_from_query(sql)) -%}
     {% else %}
-        {%- set view_sql = "select * from read_parquet('" ~ pattern
-            ~ "', hive_partitioning = true, hive_types = {'partition': date})" -%}
+        {%- set view_sql = "select * from read_parquet(" ~ sql_text(pattern)
+            ~ ", hive_partitioning = true, hive_types = {'partition': date})" -%}
     {% endif %}
     {% call statement('main') -%}
         create or replace view {{ target_relation }} as ({{ view_sql }});
