@@ -12,7 +12,7 @@ from datetime import date
 import pyarrow.parquet as pq
 
 from mlops_assets.core.contract import ContractResult, Failure
-from mlops_assets.core.day_changes import PAST, changes
+from mlops_assets.core.day_changes import LONG, changes
 from mlops_assets.core.day_shape import Shape, shape_of
 from mlops_assets.resources.intake import SHAPE, WHOLE, Intake
 
@@ -61,7 +61,7 @@ class AcceptedDays:
             return []
         known = self._shapes.keys() | coming.keys()
         before = sorted(key for key in known if key < partition and key[10:] == partition[10:])
-        past = [found for key in before[-PAST:] if (found := coming.get(key) or self._shape(key)) is not None]
+        past = [found for key in before[-LONG:] if (found := coming.get(key) or self._shape(key)) is not None]
         return changes(shape, past, date.fromisoformat(partition[:10]))
 
     def _shape(self, partition: str) -> Shape | None:
