@@ -24,6 +24,7 @@ from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Taken
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.settings_files import read_settings
+from mlops_assets.resources.taken import DamagedTaken
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
 
@@ -134,8 +135,16 @@ class Sources:
             groups: sources that belong together (`core.groups`): one group waits for none of the others. None: all do.
         """
         built = self.built()
-        looks = {name: _look(intake, built.get(name, {})) for name, intake in self.intakes().items()}
-        together = [{n: look for n, look in looks.items() if n in group} for group in groups or [frozenset(looks)]]
+        looks: dict[str, _Look] = {}
+        damaged: dict[str, str] = {}
+        for name, intake in self.intakes().items():
+            try:
+                looks[name] = _look(intake, built.get(name, {}))
+            except DamagedTaken as error:
+                damaged[name] = str(error)
+        # Only what is joined with a source whose record is damaged waits for it.
+        whole = [group for group in groups or [frozenset(self.intakes())] if not group & damaged.keys()]
+        together = [{n: look for n, look in looks.items() if n in group} for group in whole]
         # Tables that no partition belongs to wait for nobody: the first time they go with whatever goes first.
         guests = {
             name: look.work
@@ -145,7 +154,7 @@ class Sources:
             if look.work
         }
         periods: list[Period] = []
-        waiting: list[str] = []
+        waiting = list(damaged.values())
         for mine in together:
             outlook = _outlook(mine, guests, is_built=any(built.get(name) for name in mine))
             guests = {} if outlook.periods else guests
