@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -86,18 +87,20 @@ class Sources:
         return {name: Intake(lake=self.lake, source=source) for name, source in self.settings().items()}
 
     def good(self) -> Fingerprints:
-        """What the lake holds now, by source and partition."""
-        return {
-            name: {partition: _content(intake, partition, entry) for partition, entry in intake.good().items()}
-            for name, intake in self.intakes().items()
-        }
+        """What the lake holds now, by source and partition; without sources whose record is damaged (`outlook`)."""
+        found: Fingerprints = {}
+        for name, intake in self.intakes().items():
+            with suppress(DamagedTaken):
+                found[name] = {key: _content(intake, key, entry) for key, entry in intake.good().items()}
+        return found
 
     def newest_end(self) -> date | None:
         """The first day after the newest good partition of any source."""
+        settings = self.settings()
         ends = [
-            intake.source.end_of(day_of(max(good)))
-            for intake in self.intakes().values()
-            if intake.source.grain != "none" and (good := intake.good())
+            settings[name].end_of(day_of(max(good)))
+            for name, good in self.good().items()
+            if settings[name].grain != "none" and good
         ]
         return max(ends, default=None)
 

@@ -311,3 +311,5 @@ def test_a_damaged_record_stops_its_own_source_alone(tmp_path: Path) -> None:
     assert told.startswith(f"{record} cannot be read")
     assert "Restore it from a backup, or delete it" in told
     assert sources.outlook().periods == [], "as one group, all wait for it"
+    landing.run(DAYS[0], take_in=["orders"])
+    assert {name: list(of) for name, of in sources.good().items()} == {"orders": [str(DAYS[0])]}
