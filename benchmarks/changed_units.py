@@ -1,8 +1,9 @@
 """How often a day in another unit is found and named, and how often an ordinary one is taken for such a day.
 
-`python benchmarks/changed_units.py [--years 3] [--days 20] [--rows 50] [--only PART ...]`: for each kind of day, years
-of ordinary days one after the other, each held against the accepted ones before it (`core.day_changes`); then single
-days in each unit. The second table has what is named on fewer than 95 % of them. Some two minutes on one core.
+`python benchmarks/changed_units.py [--years 3] [--days 20] [--rows 50] [--kinds KIND ...] [--only PART ...]`: for each
+kind of day, years of ordinary days one after the other, each held against the accepted ones before it
+(`core.day_changes`); years of delays that storms make many times as long; then single days in each unit. The last table
+has what is named on fewer than 95 % of them. Some five minutes on one core.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mlops_assets.core.day_changes import PAST, changes
+from mlops_assets.core.day_changes import LONG, changes
 from mlops_assets.core.day_shape import Shape, column_shape
 from mlops_assets.core.day_units import UNITS, Unit
 
@@ -29,12 +30,22 @@ KINDS: dict[str, tuple[Draw, float]] = {
     "normal around zero": (lambda r, n, level: r.normal(level, 1, n), 1.0),
     "celsius": (lambda r, n, level: r.normal(12 + 6 * level, 5, n).round(1), 1.0),
     "lognormal": (lambda r, n, level: np.exp(r.normal(level, 1, n)) * 50, 1.0),
+    "prices": (lambda r, n, level: (np.exp(r.normal(level, 1, n)) * 50).round(2), 1.0),
+    "heavy prices": (lambda r, n, level: (np.exp(level) * 20 * r.pareto(1.5, n)).round(2), 1.0),
     "heavy tail": (lambda r, n, level: np.exp(level) * 20 * r.pareto(1.5, n), 1.0),
     "counts": (lambda r, n, level: r.poisson(3 * np.exp(level / 2), n).astype(float), 1.0),
     "rare counts": (lambda r, n, level: r.poisson(0.3 * np.exp(level / 2), n).astype(float), 1.0),
     "flag": (lambda r, n, level: (r.random(n) < 1 / (1 + np.exp(1 - level))).astype(float), 1.0),
     "t3": (lambda r, n, level: level + r.standard_t(3, n), 1.0),
     "share": (lambda r, n, level: r.beta(2 * np.exp(level), 5, n), 1.0),
+}
+TEMPERATURES = ("normal", "normal around zero", "celsius", "t3")
+"""Kinds that can be in Fahrenheit."""
+STORMS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    # What a storm that makes delays `x` times as long does to a day.
+    "upper half times 10": lambda values, x: np.where(values > np.median(values), 10 * values, values),
+    "whole day times 2 to 10": lambda values, x: x * values,
+    "whole day times 2 to 10, whole minutes": lambda values, x: np.round(x * values),
 }
 LEVELS = {
     # Standard deviation of a day's level, its memory, weekday effect, season effect.
@@ -76,20 +87,36 @@ def false_alarms(kind: str, moves: str, years: float, rows: int, rng: np.random.
         if found := changes(one, past, FIRST + timedelta(days=n)):
             said.append(found[0].sentence)
             continue
-        past = [*past[1 - PAST :], one]
+        past = [*past[1 - LONG :], one]
     return said
+
+
+def storm_alarms(name: str, share: float, years: float, rng: np.random.Generator, *, let_in: bool) -> int:
+    """Alarms of lognormal delays of which a share of days has a storm; whether a day that rang is let in."""
+    past: list[Shape] = []
+    alarms = 0
+    for n in range(int(365 * years)):
+        values = np.exp(rng.normal(np.log(20) + 0.15 * rng.normal(), 1, rng.integers(50, 76)))
+        stretch = np.exp(rng.uniform(np.log(2), np.log(10)))
+        values = STORMS[name](values, stretch) if rng.random() < share else values
+        one = shape(values.round() if "minutes" in name else values)
+        rang = bool(changes(one, past, FIRST + timedelta(days=n)))
+        alarms += rang
+        if let_in or not rang:
+            past = [*past[1 - LONG :], one]
+    return alarms
 
 
 def found(kind: str, moves: str, unit: Unit, tries: int, rows: int, rng: np.random.Generator) -> tuple[float, float]:
     """Share of days in another unit that are found, and that are named rightly."""
-    days = list(world(kind, moves, PAST + tries, rows, rng))
+    days = list(world(kind, moves, LONG + tries, rows, rng))
     shapes = [shape(values) for values in days]
     hits = right = 0
-    for n in range(PAST, PAST + tries):
-        said = changes(shape(days[n] * unit.factor + unit.offset), shapes[n - PAST : n], FIRST)
+    for n in range(LONG, LONG + tries):
+        said = changes(shape(days[n] * unit.factor + unit.offset), shapes[n - LONG : n], FIRST)
         hits += bool(said)
         right += bool(said) and unit.told in said[0].sentence
-    return hits / tries, right / tries
+    return hits / max(tries, 1), right / max(tries, 1)
 
 
 def main() -> None:
@@ -99,21 +126,34 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=int, nargs="*", default=[50])
+    parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--only", nargs="*", help="parts of the units' names")
     asked = parser.parse_args()
     out = sys.stdout.write
     rng = np.random.default_rng(asked.seed)
     out("| ordinary days of | moves | rows | years | false alarms |\n| --- | --- | --- | --- | --- |\n")
-    for kind in KINDS:
+    for kind in asked.kinds:
         for moves in LEVELS:
             for rows in asked.rows:
                 said = false_alarms(kind, moves, asked.years, rows, rng)
                 out(f"| {kind} | {moves} | {rows} | {asked.years:g} | {len(said)} |\n")
+    out("\n| storms | days with one | years | alarms | if each is let in |\n| --- | --- | --- | --- | --- |\n")
+    for name in STORMS:
+        for share in (0.003, 0.01, 0.03, 0.1):
+            held, let_in = (
+                storm_alarms(name, share, asked.years, np.random.default_rng(asked.seed), let_in=one)
+                for one in (False, True)
+            )
+            out(f"| {name} | {share:.1%} | {asked.years:g} | {held} | {let_in} |\n")
     out("\n| another unit | moves | rows | factor | found | named |\n| --- | --- | --- | --- | --- | --- |\n")
-    for kind in KINDS:
+    for kind in asked.kinds:
         for moves in LEVELS:
             for rows in asked.rows:
-                for unit in [one for one in UNITS if not asked.only or any(t in one.told for t in asked.only)]:
+                for unit in UNITS:
+                    if (asked.only and not any(part in unit.told for part in asked.only)) or (
+                        unit.offset and kind not in TEMPERATURES
+                    ):
+                        continue
                     hits, right = found(kind, moves, unit, asked.days, rows, rng)
                     if right < 0.95:
                         out(f"| {kind} | {moves} | {rows} | {unit.told} | {hits:.0%} | {right:.0%} |\n")

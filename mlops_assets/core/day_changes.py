@@ -15,7 +15,7 @@ import difflib
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.contract import Failure
 from mlops_assets.core.day_shape import ColumnShape, Shape
-from mlops_assets.core.day_units import FAR, HOURS, MIN_PAST, Array, changed_unit, deviation
+from mlops_assets.core.day_units import HOURS, MIN_PAST, PAST, Array, changed_unit, deviation
 
-PAST = 91
-"""Accepted partitions that a new one is held against: a quarter knows weekdays, turns of a month and some storms."""
+LONG = 365
+"""Accepted partitions whose storms are remembered."""
+FAR = 3.5
+"""Standard deviations of a day between it and the nearest accepted day, before anything is a fault."""
 MIN_ROWS = 20
 """Days with fewer known values of a column neither judge nor are judged."""
 UNLIKELY = 1e-4
@@ -49,17 +51,25 @@ def changes(shape: Shape, past: Sequence[Shape], day: date | None = None) -> lis
     """
     found = []
     for name, today in shape.columns.items():
-        before = [d.columns[name] for d in past[-PAST:] if name in d.columns and d.columns[name].n >= MIN_ROWS]
+        before = [d.columns[name] for d in past[-LONG:] if name in d.columns and d.columns[name].n >= MIN_ROWS]
         if today.n < MIN_ROWS or len(before) < MIN_PAST:
             continue
-        for look in (_constant, changed_unit, _spelling, _style):
-            if (told := look(today, before)) is not None:
-                found.append(_failure(name, look.__name__.removeprefix("changed").lstrip("_"), today, told))
-                break
-        else:
-            if today.hours is not None and (told := _clock(today, before, day)):
-                found.append(_failure(name, "clock", today, told))
+        if (change := _change(today, before, day)) is not None:
+            found.append(_failure(name, change[0], today, change[1]))
     return found
+
+
+def _change(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> tuple[str, str] | None:
+    """Which kind of change a column shows, and what is said of it."""
+    newest = past[-PAST:]
+    looks: dict[str, Callable[[], str | None]] = {
+        "constant": lambda: _constant(today, newest),
+        "unit": lambda: changed_unit(today, past),
+        "spelling": lambda: _spelling(today, newest),
+        "style": lambda: _style(today, newest),
+        "clock": lambda: _clock(today, newest, day),
+    }
+    return next(((kind, told) for kind, look in looks.items() if (told := look()) is not None), None)
 
 
 _REMEDY = "Send it as before; if it is right, release it, and days like it follow (`steady: false` asks no more)."

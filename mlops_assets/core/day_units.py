@@ -13,14 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.core.day_grid import on_grid
 from mlops_assets.core.day_shape import ColumnShape
 
 MIN_PAST = 21
 """With fewer nothing is said."""
-FAR = 3.5
-"""Standard deviations of a day between it and the nearest accepted day, before anything is a fault."""
+PAST = 91
+"""Accepted days that say what is usual: a quarter knows weekdays, turns of a month and some storms."""
+BEYOND = 2.0
+"""Standard deviations of a day beyond all accepted ones, in the direction in which a unit moves it."""
+STORM = 1.5
+"""So many times as far, too, as an accepted day was beyond the others."""
+STORMY = 10.0
+"""So many times as much as usual an ordinary day can be; no further than three times as far as its values spread."""
 NEAR = 3.0
-"""The same, between the day put right and the accepted days around it."""
+"""Standard deviations of a day between it, put right, and the accepted days around it."""
 AMONG = 3
 """Accepted days that must be so near: half a storm is like one other storm, and still no usual day."""
 WARMEST = 100.0
@@ -62,32 +69,51 @@ SHIFTS = tuple(Unit(1.0, float(hours), f"{hours:+d} hours") for hours in HOURS)
 
 
 def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
-    """Whether all quantiles are those of the accepted days by one factor, or one line."""
+    """Whether all quantiles are those of the accepted days by one factor, or one line.
+
+    Args:
+        today: the new partition.
+        past: the accepted ones before it, newest last: the newest `PAST` say what is usual, all of them how far a day
+            can be from that.
+    """
     known = [one for one in past if one.quantiles is not None]
     if today.quantiles is None or len(known) < MIN_PAST:
         return None
-    is_signed = today.is_lag or min(one.quantiles[0] for one in [*known, today] if one.quantiles) < 0.0
+    if today.modal == 1.0 or np.median([one.modal for one in known[-PAST:]]) == 1.0:
+        # A month is one number all day, and another one morning.
+        return None
+    lowest = min(one.quantiles[0] for one in [*known, today] if one.quantiles is not None)
+    is_signed = today.is_lag or lowest < 0.0
     scale, units = _by_line if is_signed else _by_factor, SHIFTS if today.is_lag else UNITS
-    days = scale(_stacked(known), np.array([one.zeros for one in known]))
+    every = scale(_stacked(known), np.array([one.zeros for one in known]))
     (here,) = scale(_stacked([today]), np.array([today.zeros]))
-    days = days[np.isfinite(days).all(axis=1)]
+    is_number = np.isfinite(every).all(axis=1)
+    every, known = every[is_number], [known[place] for place in np.flatnonzero(is_number)]
+    days, known = every[-PAST:], known[-PAST:]
     if not np.isfinite(here).all() or len(days) < MIN_PAST:
         return None
     width = _widths(days, today, float(np.median([one.n for one in known])), is_log=not is_signed)
-    if today.modal == 1.0 or np.median([one.modal for one in known]) == 1.0:
-        # A month is one number all day, and another one morning.
-        return None
-    if _distances(here[None], days, width)[0] <= _far(days, width):
-        return None
     values = _put_back(today, units)
     back = scale(values, np.full(len(units), today.zeros))
     if not today.is_lag:
         is_line = np.array([one.offset != 0.0 for one in units])
         back[is_line & ~_are_degrees(today, values)] = np.nan
-    # Of those that put it among the days, the one that puts it where most of the newest lie.
-    among = np.flatnonzero(_distances(back, days, width, AMONG) <= NEAR)
+    grid = _grid(today, known, units)
+    is_proved = (grid > 0) & (_distances(back, days, width) <= NEAR)
+    if is_proved.any():
+        # Days like one that a person let in follow it.
+        proved = [units[place] for place in np.flatnonzero(is_proved)]
+        for place in np.flatnonzero(_distances(days, here[None], width) <= NEAR):
+            is_proved[is_proved] &= _grid(known[place], known, proved) <= 0
+            proved = [units[place] for place in np.flatnonzero(is_proved)]
+    # What a storm can do, the decimals must not speak against; measured anew in another unit, they may.
+    factors = np.abs(np.log([one.factor for one in units]))
+    is_stormy = (factors <= np.log(STORMY)) & (is_signed | (factors < 3.0 * here[1]))
+    may_be = ((grid == 0) | ~is_stormy) & (_distances(back, days, width, AMONG) <= NEAR)
+    among = np.flatnonzero(is_proved if is_proved.any() else may_be & _is_beyond(here, back, every, width))
     if not among.size:
         return None
+    # Of those that put it among the days, the one that puts it where most of the newest lie.
     recent = np.median(days[-MIN_PAST:], axis=0)[None]
     order = np.argsort(_distances(back[among], recent, width))
     # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
@@ -101,14 +127,29 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     )
 
 
-def _far(days: Array, width: Array) -> float:
-    """How far a day must be from the nearest one: further than any of few, and half as far again as any of them was.
+def _grid(today: ColumnShape, past: Sequence[ColumnShape], units: Sequence[Unit]) -> NDArray[np.int64]:
+    """What the decimals of the day say of each unit."""
+    if today.is_lag:
+        return np.zeros(len(units), dtype=np.int64)
+    here, *before = ([*(one.quantiles or ()), *(one.nonzero or ())] for one in (today, *past))
+    factors, offsets = (np.array([getattr(one, name) for one in units]) for name in ("factor", "offset"))
+    return on_grid(np.array(here), np.concatenate(before), factors, offsets)
 
-    The second is for what has storms: days that are nothing like the others, and no fault.
+
+def _is_beyond(here: Array, back: Array, every: Array, width: Array) -> NDArray[np.bool_]:
+    """For each unit, whether the day lies beyond the newest days on the line along which the unit moves it.
+
+    By more than few days do, and by more than any day ever was from those below it: for what has storms, days that are
+    nothing like the others, and no fault.
     """
-    between = np.sqrt((((days[:, None] - days[None]) / width) ** 2).sum(axis=2))
-    np.fill_diagonal(between, np.inf)
-    return max(FAR * (1.0 + MIN_PAST / len(days)), 1.5 * float(between.min(axis=1).max()))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        move = (here - back) / width
+        along = move / np.sqrt((move**2).sum(axis=1, keepdims=True))
+    ways, way = every / width @ along.T, (along * (here / width)).sum(axis=1)
+    days = ways[-PAST:]
+    few = BEYOND * (1.0 + MIN_PAST / len(days)) * np.maximum(1.0, deviation(days))
+    storm = STORM * np.diff(np.sort(ways, axis=0)[len(ways) // 2 :], axis=0).max(axis=0)
+    return np.asarray((way - days.max(axis=0) > few) & (way - ways.max(axis=0) > storm))
 
 
 def _stacked(shapes: Sequence[ColumnShape]) -> Array:

@@ -1,17 +1,18 @@
 """The accepted partitions of a source, as what a new one is held against.
 
-Here: their shapes, kept in the footer of each partition's file, and a look at new partitions by them, one after the
-other. Not here: what a shape is (`core.day_shape`), which change of it is a fault (`core.day_changes`).
+Here: their shapes, kept in the footer of each partition's file, and a look at new partitions by them, in their
+order. Not here: what a shape is (`core.day_shape`), which change of it is a fault (`core.day_changes`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from datetime import date
 
 import pyarrow.parquet as pq
 
 from mlops_assets.core.contract import ContractResult, Failure
-from mlops_assets.core.day_changes import PAST, changes
+from mlops_assets.core.day_changes import LONG, changes
 from mlops_assets.core.day_shape import Shape, shape_of
 from mlops_assets.resources.intake import SHAPE, WHOLE, Intake
 
@@ -28,22 +29,40 @@ class AcceptedDays:
         self.intake = intake
         self._shapes: dict[str, Shape | None] = dict.fromkeys(intake.good())
 
-    def look(self, partition: str, result: ContractResult, failures: list[Failure]) -> str:
-        """Add to the failures what has changed since the accepted partitions before; of hours, the same hour of days.
+    def shape(self, result: ContractResult) -> Shape:
+        """The shape of a partition that was held against its contract."""
+        return shape_of(self.intake.source.rules, result.frame)
 
-        Returns:
-            The partition's shape, as text.
+    def changes(
+        self, shapes: Mapping[str, Shape], standing: Container[str], released: Container[str]
+    ) -> dict[str, list[Failure]]:
+        """What has changed in each partition since the accepted ones before it; of hours, the same hour of days.
+
+        Args:
+            shapes: of the partitions that are judged, by key.
+            standing: those that nothing else speaks against: unless they have changed, they are accepted ones for
+                those after them.
+            released: those that a person lets in, changed or not.
         """
-        shape = shape_of(self.intake.source.rules, result.frame)
-        if partition != WHOLE:
-            before = sorted(key for key in self._shapes if key < partition and key[10:] == partition[10:])
-            past = [found for key in before[-PAST:] if (found := self._shape(key)) is not None]
-            failures += changes(shape, past, date.fromisoformat(partition[:10]))
-        return shape.to_json()
+        coming: dict[str, Shape] = {}
+        found: dict[str, list[Failure]] = {}
+        for partition, shape in sorted(shapes.items()):
+            found[partition] = self._changes(partition, shape, coming)
+            if partition in standing and (partition in released or not found[partition]):
+                coming[partition] = shape
+        return found
 
-    def accept(self, partition: str, shape: str) -> None:
+    def accept(self, partition: str, shape: Shape | None) -> None:
         """Count a partition among the accepted ones."""
-        self._shapes[partition] = Shape.from_json(shape)
+        self._shapes[partition] = shape
+
+    def _changes(self, partition: str, shape: Shape, coming: Mapping[str, Shape]) -> list[Failure]:
+        if partition == WHOLE:
+            return []
+        known = self._shapes.keys() | coming.keys()
+        before = sorted(key for key in known if key < partition and key[10:] == partition[10:])
+        past = [found for key in before[-LONG:] if (found := coming.get(key) or self._shape(key)) is not None]
+        return changes(shape, past, date.fromisoformat(partition[:10]))
 
     def _shape(self, partition: str) -> Shape | None:
         """The shape of an accepted partition, from its file's footer; made from its rows where that has none."""

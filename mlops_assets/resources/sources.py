@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -25,6 +26,7 @@ from mlops_assets.resources.home import PROJECT_ROOT
 from mlops_assets.resources.intake import WHOLE, Intake, LandedFile, Taken
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.settings_files import read_settings
+from mlops_assets.resources.taken import DamagedTaken
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
 
@@ -86,18 +88,20 @@ class Sources:
         return {name: Intake(lake=self.lake, source=source) for name, source in self.settings().items()}
 
     def good(self) -> Fingerprints:
-        """What the lake holds now, by source and partition."""
-        return {
-            name: {partition: _content(intake, partition, entry) for partition, entry in intake.good().items()}
-            for name, intake in self.intakes().items()
-        }
+        """What the lake holds now, by source and partition; without sources whose record is damaged (`outlook`)."""
+        found: Fingerprints = {}
+        for name, intake in self.intakes().items():
+            with suppress(DamagedTaken):
+                found[name] = {key: _content(intake, key, entry) for key, entry in intake.good().items()}
+        return found
 
     def newest_end(self) -> date | None:
         """The first day after the newest good partition of any source."""
+        settings = self.settings()
         ends = [
-            intake.source.end_of(day_of(max(good)))
-            for intake in self.intakes().values()
-            if intake.source.grain != "none" and (good := intake.good())
+            settings[name].end_of(day_of(max(good)))
+            for name, good in self.good().items()
+            if settings[name].grain != "none" and good
         ]
         return max(ends, default=None)
 
@@ -135,8 +139,16 @@ class Sources:
             groups: sources that belong together (`core.groups`): one group waits for none of the others. None: all do.
         """
         built = self.built()
-        looks = {name: _look(intake, built.get(name, {})) for name, intake in self.intakes().items()}
-        together = [{n: look for n, look in looks.items() if n in group} for group in groups or [frozenset(looks)]]
+        looks: dict[str, _Look] = {}
+        damaged: dict[str, str] = {}
+        for name, intake in self.intakes().items():
+            try:
+                looks[name] = _look(intake, built.get(name, {}))
+            except DamagedTaken as error:
+                damaged[name] = str(error)
+        # Only what is joined with a source whose record is damaged waits for it.
+        whole = [group for group in groups or [frozenset(self.intakes())] if not group & damaged.keys()]
+        together = [{n: look for n, look in looks.items() if n in group} for group in whole]
         # Tables that no partition belongs to wait for nobody: the first time they go with whatever goes first.
         guests = {
             name: look.work
@@ -146,7 +158,7 @@ class Sources:
             if look.work
         }
         periods: list[Period] = []
-        waiting: list[str] = []
+        waiting = list(damaged.values())
         for mine in together:
             outlook = _outlook(mine, guests, is_built=any(built.get(name) for name in mine))
             guests = {} if outlook.periods else guests

@@ -17,6 +17,10 @@ from mlops_assets.resources.atomic import json_object, write_text
 from mlops_assets.resources.home import Home
 
 
+class DamagedTaken(ValueError):
+    """The record of one source was edited, or is damaged; the message ends in the remedy."""
+
+
 @dataclass(frozen=True)
 class Taken:
     """What the lake (or the quarantine) holds of one partition, and which file it came from."""
@@ -57,7 +61,7 @@ class TakenRecord:
         """What was taken in, by partition.
 
         Raises:
-            ValueError: the file was edited, or is damaged.
+            DamagedTaken: the file was edited, or is damaged.
         """
         if not self.file.exists():
             return {}
@@ -65,7 +69,7 @@ class TakenRecord:
             entries = json_object(self.file.read_bytes())
             return {partition: Taken(**entry) for partition, entry in entries.items()}
         except (ValueError, TypeError) as error:
-            raise ValueError(
+            raise DamagedTaken(
                 f"{self.file} cannot be read ({error}). Restore it from a backup, or delete it: the files of "
                 f"{self.source} in landing are then taken in again. Nothing was changed."
             ) from error

@@ -11,6 +11,7 @@ import pytest
 
 from mlops_assets.components import landing_source
 from mlops_assets.components.partitions import Calendar
+from mlops_assets.resources import taking_in
 from mlops_assets.resources.intake import read_file
 from tests.landing_home import DAY, HEADER, LandingHome, rows, source, verdict
 
@@ -110,7 +111,7 @@ def test_batches_give_the_lake_that_one_by_one_gives(home: LandingHome, monkeypa
     home.land(rows(days[2], price=-9), f"orders_{days[2]}.csv")
     together = verdict(home.run(days[0], days[-1]))
     written = home.files()
-    monkeypatch.setattr(landing_source, "BATCH_BYTES", 1)
+    monkeypatch.setattr(taking_in, "BATCH_BYTES", 1)
     assert verdict(home.run(days[0], days[-1])) == together
     assert home.files() == written
     assert len([name for name in written if name.startswith("orders")]) == 4
@@ -283,7 +284,7 @@ def test_a_disk_that_fails_once_is_tried_again(home: LandingHome, monkeypatch: p
             raise failures.pop()
         return read_file(file)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(landing_source, "read_file", read)
+    monkeypatch.setattr(taking_in, "read_file", read)
     result = home.run()
     assert result.success
     assert len([e for e in result.all_events if e.is_step_up_for_retry]) == 1

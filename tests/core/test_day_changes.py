@@ -5,7 +5,7 @@ Days are drawn from seeded generators; `benchmarks/changed_units.py` has the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 
 from mlops_assets.core.contract import SourceContract
 from mlops_assets.core.day_changes import MIN_PAST, changes
-from mlops_assets.core.day_shape import Shape, shape_of
+from mlops_assets.core.day_shape import Shape, column_shape, shape_of
 
 SEED = 20230801
 CONTRACT = SourceContract.from_dict(
@@ -93,6 +93,83 @@ def test_fahrenheit_is_a_line() -> None:
     frame = day(np.random.default_rng(3), number=61)
     (told,) = said(frame.assign(celsius=frame.celsius * 1.8 + 32))
     assert "times 1.8 plus 32 (Fahrenheit where it was Celsius)" in told
+
+
+WANDERING = {
+    # Values of 50 rows at a level, with the decimals that such values have.
+    "heavy tail": lambda rng, level: (np.exp(level) * 20 * rng.pareto(1.5, 50)).round(2),
+    "lognormal": lambda rng, level: np.exp(rng.normal(3 + level, 1, 50)).round(1),
+    "counts": lambda rng, level: rng.poisson(8 * np.exp(level), 50).astype(float),
+    "celsius": lambda rng, level: rng.normal(12 + 6 * level, 5, 50).round(1),
+}
+
+
+def wandering(kind: str, rng: np.random.Generator, days: int) -> Iterator[np.ndarray]:
+    """Days whose levels move by as much as a small unit does: by half from day to day."""
+    for _ in range(days):
+        yield WANDERING[kind](rng, rng.normal(0, 0.4))
+
+
+def number_shape(values: np.ndarray) -> Shape:
+    return Shape({"x": column_shape(values)})
+
+
+@pytest.mark.parametrize("factor", [1.609344, 1 / 1.609344, 2.2046226, 0.45359237, 25.4, 60.0, 1 / 60])
+@pytest.mark.parametrize("kind", WANDERING)
+def test_decimals_prove_a_unit_however_levels_move(kind: str, factor: float) -> None:
+    """No other day of 50 rows loses its surplus decimals when it is divided by 1.609344."""
+    rng = np.random.default_rng([SEED, 1])
+    before = [number_shape(values) for values in wandering(kind, rng, 60)]
+    right = 0
+    for values in wandering(kind, rng, 20):
+        told = changes(number_shape(values * factor), before, date(2023, 7, 31))
+        right += bool(told) and f"by a factor of {factor:.4g}"[:-1] in told[0].sentence
+    assert right >= 19
+
+
+@pytest.mark.parametrize("decimals", [3, 4, 5])
+def test_decimals_prove_a_unit_that_was_rounded_anew(decimals: int) -> None:
+    rng = np.random.default_rng([SEED, decimals])
+    before = [number_shape(values) for values in wandering("heavy tail", rng, 60)]
+    (values,) = wandering("heavy tail", rng, 1)
+    (told,) = changes(number_shape((values * 0.45359237).round(decimals)), before)
+    assert "by a factor of 0.4536 (kilograms and pounds)" in told.sentence
+
+
+@pytest.mark.parametrize("kind", WANDERING)
+def test_days_whose_levels_and_decimals_move_are_quiet(kind: str) -> None:
+    """Another level, finer decimals, whole numbers, another currency, means of three: no other unit."""
+    rng = np.random.default_rng([SEED, 3])
+    before = [number_shape(values) for values in wandering(kind, rng, 60)]
+    rang = 0
+    for values in wandering(kind, rng, 30):
+        for other in (values, values.round(0), values + 0.001, values * 1.0837, (values * 1.3).round(1), values / 3):
+            rang += bool(changes(number_shape(other), before))
+    assert rang <= 1, "of 180"
+
+
+def test_days_in_a_unit_that_was_let_in_follow_it_by_their_decimals_too() -> None:
+    rng = np.random.default_rng([SEED, 4])
+    *before, let_in, after = [number_shape(values) for values in wandering("counts", rng, 60)] + [
+        number_shape(60 * values) for values in wandering("counts", rng, 2)
+    ]
+    assert changes(let_in, before)
+    assert changes(after, [*before, let_in]) == []
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_storms_ring_at_most_once(share: float) -> None:
+    """Delays in whole minutes, on some days two to ten times as long: two years of 50 rows a day."""
+    rng = np.random.default_rng([SEED, int(100 * share)])
+    before: list[Shape] = []
+    rang = 0
+    for _ in range(730):
+        stretch = np.exp(rng.uniform(np.log(2), np.log(10))) if rng.random() < share else 1.0
+        one = number_shape(np.round(np.exp(rng.normal(3 + 0.15 * rng.normal(), 1, 50)) * stretch))
+        told = changes(one, before)
+        rang += bool(told)
+        before = before if told else [*before, one]
+    assert rang <= 1
 
 
 @pytest.mark.parametrize("n", [50, 200, 1000])

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlops_assets.components.landing_source import parse
 from mlops_assets.core.contract_cast import conform
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.core.stream_rows import judge_messages
@@ -24,6 +23,7 @@ from mlops_assets.onboarding.plan import Asked, Plan, make_plan
 from mlops_assets.onboarding.table import read_table
 from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.onboarding.times import NoTime, time_column
+from mlops_assets.resources.taking_in import parse
 
 ROWS = 480
 WORDS = ["NA", "N/A", "#N/A", "NULL", "null", "None", "\\N", "?", "-", "nan", "#DIV/0!", "inf", "-Infinity", "."]

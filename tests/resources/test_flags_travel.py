@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.components.landing_source import parse
 from mlops_assets.core.contract_cast import conform
 from mlops_assets.core.drift import DriftPolicy, Grid, Profile
 from mlops_assets.core.matrix import FeatureColumn, WrongColumns, encode
@@ -29,6 +28,7 @@ from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.core.stream_rows import judge_messages
 from mlops_assets.core.stream_settings import StreamSettings
 from mlops_assets.resources.drift_files import FilesDrift, compare_files
+from mlops_assets.resources.taking_in import parse
 from mlops_assets.serving.arms import CHAMPION, Arm, Arms
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.forms import Misfit

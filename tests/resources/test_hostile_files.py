@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.components.landing_source import take_in
 from mlops_assets.resources.atomic import read_regular, replacing, write_text
 from mlops_assets.resources.intake import WHOLE, LandedFile, read_file
 from mlops_assets.resources.record import Record
+from mlops_assets.resources.taking_in import take_in
 from tests.landing_home import DAY, LandingHome, rows, source
 
 NEXT = str(DAY + timedelta(days=1))

@@ -22,7 +22,6 @@ import sqlalchemy as sa
 from feast import Entity, FeatureView, Field, FileSource, ValueType
 from feast.types import Int64, String
 
-from mlops_assets.components.landing_source import take_in
 from mlops_assets.core.source_settings import SourceSettings
 from mlops_assets.core.sql import quoted
 from mlops_assets.core.stream_rows import judge_messages
@@ -36,6 +35,7 @@ from mlops_assets.resources.intake import Intake
 from mlops_assets.resources.lake import Lake
 from mlops_assets.resources.pull_sql import pull_sql
 from mlops_assets.resources.stream_decoding import decode_json
+from mlops_assets.resources.taking_in import take_in
 from mlops_assets.serving.moving import move
 from mlops_assets.serving.records import line
 from mlops_assets.serving.spool import Spool

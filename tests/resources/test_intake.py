@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.components.landing_source import take_in
 from mlops_assets.resources import intake as module
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.taken import Taken
+from mlops_assets.resources.taking_in import take_in
 from tests.landing_home import DAY, LandingHome, rows, source
 
 DAYS = [DAY + timedelta(days=i) for i in range(4)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.components.landing_source import take_in
+from mlops_assets.resources.taking_in import take_in
 from tests.landing_home import DAY, HEADER, LandingHome, source
 
 DAYS = [str(DAY + timedelta(days=i)) for i in range(4)]

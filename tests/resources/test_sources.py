@@ -297,3 +297,19 @@ def test_a_table_that_nothing_reads_goes_with_the_first_run_and_later_by_itself(
     assert sources.pending(groups) == []
     landing.land(HEADER + "\n1,2024-03-01T00:00:00Z,south,1\n2,2024-03-01T00:00:00Z,north,1\n", source="shops")
     assert [(p.grain, p.sources) for p in sources.pending(groups)] == [("none", ("shops",))]
+
+
+def test_a_damaged_record_stops_its_own_source_alone(tmp_path: Path) -> None:
+    landing, sources = home(tmp_path, source(), source(name="refunds"))
+    landing.land_days(DAYS[:1])
+    record = landing.intake("refunds").record_file
+    record.parent.mkdir(parents=True)
+    record.write_bytes(b'{"2024-03-01": [')
+    outlook = sources.outlook([frozenset({"orders"}), frozenset({"refunds"})])
+    assert [p.take_in for p in outlook.periods] == [("orders",)]
+    (told,) = outlook.waiting
+    assert told.startswith(f"{record} cannot be read")
+    assert "Restore it from a backup, or delete it" in told
+    assert sources.outlook().periods == [], "as one group, all wait for it"
+    landing.run(DAYS[0], take_in=["orders"])
+    assert {name: list(of) for name, of in sources.good().items()} == {"orders": [str(DAYS[0])]}

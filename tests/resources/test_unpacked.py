@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.components.landing_source import take_in
 from mlops_assets.onboarding.table import UnreadableTable, read_table
 from mlops_assets.resources.home import HomeSettings, Limits
 from mlops_assets.resources.table_files import open_table
+from mlops_assets.resources.taking_in import take_in
 from mlops_assets.resources.unpacked import TooLarge, unpacked
 from tests.landing_home import DAY, HEADER, LandingHome, rows, source
 
