@@ -107,13 +107,16 @@ def storm_alarms(name: str, share: float, years: float, rng: np.random.Generator
     return alarms
 
 
-def found(kind: str, moves: str, unit: Unit, tries: int, rows: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Share of days in another unit that are found, and that are named rightly."""
+def found(
+    kind: str, moves: str, unit: Unit, tries: int, rows: int, rng: np.random.Generator, places: int | None = None
+) -> tuple[float, float]:
+    """Share of days in another unit, rounded to so many decimals if any, that are found, and that are named rightly."""
     days = list(world(kind, moves, LONG + tries, rows, rng))
     shapes = [shape(values) for values in days]
     hits = right = 0
     for n in range(LONG, LONG + tries):
-        said = changes(shape(days[n] * unit.factor + unit.offset), shapes[n - LONG : n], FIRST)
+        values = days[n] * unit.factor + unit.offset
+        said = changes(shape(values if places is None else values.round(places)), shapes[n - LONG : n], FIRST)
         hits += bool(said)
         right += bool(said) and unit.told in said[0].sentence
     return hits / max(tries, 1), right / max(tries, 1)
@@ -127,6 +130,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=int, nargs="*", default=[50])
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--places", type=int, help="decimals that days in another unit are rounded to")
     parser.add_argument("--only", nargs="*", help="parts of the units' names")
     asked = parser.parse_args()
     out = sys.stdout.write
@@ -154,7 +158,7 @@ def main() -> None:
                         unit.offset and kind not in TEMPERATURES
                     ):
                         continue
-                    hits, right = found(kind, moves, unit, asked.days, rows, rng)
+                    hits, right = found(kind, moves, unit, asked.days, rows, rng, asked.places)
                     if right < 0.95:
                         out(f"| {kind} | {moves} | {rows} | {unit.told} | {hits:.0%} | {right:.0%} |\n")
 

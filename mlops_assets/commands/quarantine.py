@@ -22,7 +22,7 @@ from mlops_assets.commands.console import (
     say_table,
 )
 from mlops_assets.resources.home import Home
-from mlops_assets.resources.taken import TakenRecord
+from mlops_assets.resources.taken import DamagedTaken, TakenRecord
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,27 +35,35 @@ app = typer.Typer(
 def list_(as_json: AsJson = False) -> None:
     """List what is in quarantine, with the reason and where to look at the marked rows."""
     home = Home.from_environment()
-    found = [
-        {
-            "source": source,
-            "partition": partition,
-            "since": entry.at,
-            "rows": entry.rows,
-            "reason": entry.reason,
-            "folder": str(record.quarantine(partition)),
-        }
-        for source in declared("LandingSource", "StreamSource")
-        for record in (TakenRecord(home, source),)
-        for partition, entry in record.quarantined().items()
-    ]
+    found, damaged = [], []
+    for source in declared("LandingSource", "StreamSource"):
+        record = TakenRecord(home, source)
+        try:
+            quarantined = record.quarantined()
+        except DamagedTaken as error:
+            damaged.append(str(error))
+            continue
+        found += [
+            {
+                "source": source,
+                "partition": partition,
+                "since": entry.at,
+                "rows": entry.rows,
+                "reason": entry.reason,
+                "folder": str(record.quarantine(partition)),
+            }
+            for partition, entry in quarantined.items()
+        ]
     if as_json:
         say_json(found)
-    elif not found:
+    elif not found and not damaged:
         say("Nothing is in quarantine.")
-    else:
+    elif found:
         rows = [(f["source"], f["partition"], minute(str(f["since"])), f["rows"], f["reason"]) for f in found]
         say_table("In quarantine", ["source", "partition", "since (UTC)", "rows", "reason"], rows)
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
+    if damaged:
+        raise ValueError(" ".join(damaged))
 
 
 @app.command(epilog=example("mlops quarantine release weather 2013-07-04 --reason 'the new station is right'"))

@@ -58,6 +58,8 @@ def _say(found: Mapping[str, Any]) -> None:
         ["source", "newest good", "pending", "in quarantine", "fresh"],
         [_source_row(name, source) for name, source in found["sources"].items()],
     )
+    for name, why in found["damaged_sources"].items():
+        say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
     if not found["alerts"]:
         say("No open alert.")
         return

@@ -3,9 +3,9 @@
 Here: `on_grid`, which proves or refutes a unit. Not here: how large values are (`day_units`).
 
 Miles with one decimal that were made kilometres have more decimals, and lose them when they are divided by 1.609344: no
-other day does so by chance, however its level moved. Delays in whole minutes that a storm made twice as long are no
-kilograms made pounds, which would leave out more than half of all minutes. Values without a grid, as logarithms are,
-say nothing, and nor does a day that only has more decimals, which a power of ten would explain.
+other day does so by chance, however its level moved. Decimals that the day has and the accepted ones had not refute
+each unit that does not explain them. Values without a grid, as logarithms are, say nothing, nor do those that have no
+more decimals than before: they may have been rounded after the change.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def on_grid(today: Array, past: Array, factors: Array, offsets: Array) -> NDArra
         return np.zeros(len(factors), dtype=np.int64)
     own = _places(values, 0.0)
     fine = places + FINEST if own is None else min(own, places + FINEST)
-    simple = 0.0 if own is not None and own <= places else _part(values, 10.0**-places, 10.0**-fine)
+    is_rounded = own is not None and own <= places
+    simple = 0.0 if is_rounded else _part(values, 10.0**-places, 10.0**-fine)
     found = []
     for factor, offset in zip(factors, offsets, strict=True):
         # What was rounded to the day's own decimals comes back as near to the grid as those allow.
@@ -58,7 +59,7 @@ def on_grid(today: Array, past: Array, factors: Array, offsets: Array) -> NDArra
         is_chance = fit < n and fit <= n * chance + 2.0 * np.sqrt(n * chance * (1.0 - chance))
         # Thirds are multiples of a sixtieth too, and were divided by three.
         is_proved = fit == n and chance**n < CHANCE and factor >= simple
-        found.append(1 if is_proved else -1 if is_chance else 0)
+        found.append(1 if is_proved else -1 if is_chance and not is_rounded else 0)
     return np.array(found)
 
 

@@ -24,8 +24,6 @@ BEYOND = 2.0
 """Standard deviations of a day beyond all accepted ones, in the direction in which a unit moves it."""
 STORM = 1.5
 """So many times as far, too, as an accepted day was beyond the others."""
-STORMY = 10.0
-"""So many times as much as usual an ordinary day can be; no further than three times as far as its values spread."""
 NEAR = 3.0
 """Standard deviations of a day between it, put right, and the accepted days around it."""
 AMONG = 3
@@ -106,10 +104,7 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
         for place in np.flatnonzero(_distances(days, here[None], width) <= NEAR):
             is_proved[is_proved] &= _grid(known[place], known, proved) <= 0
             proved = [units[place] for place in np.flatnonzero(is_proved)]
-    # What a storm can do, the decimals must not speak against; measured anew in another unit, they may.
-    factors = np.abs(np.log([one.factor for one in units]))
-    is_stormy = (factors <= np.log(STORMY)) & (is_signed | (factors < 3.0 * here[1]))
-    may_be = ((grid == 0) | ~is_stormy) & (_distances(back, days, width, AMONG) <= NEAR)
+    may_be = (grid == 0) & (_distances(back, days, width, AMONG) <= NEAR)
     among = np.flatnonzero(is_proved if is_proved.any() else may_be & _is_beyond(here, back, every, width))
     if not among.size:
         return None

@@ -165,7 +165,13 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
 def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:
     """What has landed and waits, of these models' sources or all; those for which nothing ever came are not in use."""
     groups = list({platform.group_of(model): None for model in models}) or platform.groups()
-    states = {name: intake.state() for name, intake in platform.sources.intakes().items()}
+    damaged = platform.sources.damaged()
+    for name, why in damaged.items():
+        yield Finding(name, "broken", why, "Restore the file, or delete it.")
+    groups = [group for group in groups if not group & damaged.keys()]
+    if not groups:
+        return
+    states = {name: intake.state() for name, intake in platform.sources.whole().items()}
     used = [group for group in groups if any(states[name].landed or states[name].taken for name in group)]
     for group in groups:
         if group not in used:

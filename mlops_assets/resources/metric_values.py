@@ -105,10 +105,11 @@ def reports(platform: Platform) -> Iterator[Sample]:
 
 def sources(platform: Platform) -> Iterator[Sample]:
     """Partitions of the sources, and whether the newest is as new as agreed."""
-    ends = {name: i.newest_end() for name, i in platform.sources.intakes().items() if i.source.grain != "none"}
+    whole = platform.sources.whole()
+    ends = {name: i.newest_end() for name, i in whole.items() if i.source.grain != "none"}
     groups = platform.groups()
     wall = platform.home.settings.clock == "wall"
-    for name, intake in platform.sources.intakes().items():
+    for name, intake in whole.items():
         state = intake.state()
         bad = sum(entry.status == "quarantined" for entry in state.taken.values())
         counts = {"good": len(state.good), "pending": len(state.pending), "quarantined": bad}

@@ -34,7 +34,7 @@ def lasting(platform: Platform) -> set[str]:
     """The keys of what lasts now."""
     found = {f"stale-source/{name}" for name in stale_sources(platform)}
     found |= {str(alert["key"]) for alert in (*late_streams(platform), *misnamed_files(platform))}
-    found |= {f"quarantine/{n}" for n, intake in platform.sources.intakes().items() if intake.record.quarantined()}
+    found |= {f"quarantine/{n}" for n, intake in platform.sources.whole().items() if intake.record.quarantined()}
     return found | ({STALE_VIEWS} if stale_views(platform) else set())
 
 
@@ -44,7 +44,7 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
     With the data clock a source is stale against the others: a year that is over is not stale. Neither is a source
     whose last day, by its `end`, is in the lake.
     """
-    intakes = {n: i for n, i in platform.sources.intakes().items() if i.source.grain != "none"}
+    intakes = {n: i for n, i in platform.sources.whole().items() if i.source.grain != "none"}
     ends = {name: intake.newest_end() for name, intake in intakes.items()}
     found: dict[str, tuple[date | None, str]] = {}
     for name, end in ends.items():

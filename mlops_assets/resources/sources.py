@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -87,13 +86,27 @@ class Sources:
         """Each source with its lake."""
         return {name: Intake(lake=self.lake, source=source) for name, source in self.settings().items()}
 
-    def good(self) -> Fingerprints:
-        """What the lake holds now, by source and partition; without sources whose record is damaged (`outlook`)."""
-        found: Fingerprints = {}
+    def damaged(self) -> dict[str, str]:
+        """Sources whose record of what was taken in cannot be read, each with why and what to do."""
+        found: dict[str, str] = {}
         for name, intake in self.intakes().items():
-            with suppress(DamagedTaken):
-                found[name] = {key: _content(intake, key, entry) for key, entry in intake.good().items()}
+            try:
+                intake.taken()
+            except DamagedTaken as error:
+                found[name] = str(error)
         return found
+
+    def whole(self) -> dict[str, Intake]:
+        """Each source with its lake, but for those that are `damaged`: what they hold nobody knows."""
+        damaged = self.damaged()
+        return {name: intake for name, intake in self.intakes().items() if name not in damaged}
+
+    def good(self) -> Fingerprints:
+        """What the lake holds now, by source and partition, of the `whole` ones."""
+        return {
+            name: {key: _content(intake, key, entry) for key, entry in intake.good().items()}
+            for name, intake in self.whole().items()
+        }
 
     def newest_end(self) -> date | None:
         """The first day after the newest good partition of any source."""
@@ -139,15 +152,11 @@ class Sources:
             groups: sources that belong together (`core.groups`): one group waits for none of the others. None: all do.
         """
         built = self.built()
-        looks: dict[str, _Look] = {}
-        damaged: dict[str, str] = {}
-        for name, intake in self.intakes().items():
-            try:
-                looks[name] = _look(intake, built.get(name, {}))
-            except DamagedTaken as error:
-                damaged[name] = str(error)
+        damaged = self.damaged()
+        looks = {n: _look(i, built.get(n, {})) for n, i in self.intakes().items() if n not in damaged}
         # Only what is joined with a source whose record is damaged waits for it.
-        whole = [group for group in groups or [frozenset(self.intakes())] if not group & damaged.keys()]
+        groups = groups or [frozenset(self.intakes())]
+        whole = [group for group in groups if not group & damaged.keys()]
         together = [{n: look for n, look in looks.items() if n in group} for group in whole]
         # Tables that no partition belongs to wait for nobody: the first time they go with whatever goes first.
         guests = {
@@ -158,7 +167,7 @@ class Sources:
             if look.work
         }
         periods: list[Period] = []
-        waiting = list(damaged.values())
+        waiting = [why for name, why in damaged.items() if any(name in group for group in groups)]
         for mine in together:
             outlook = _outlook(mine, guests, is_built=any(built.get(name) for name in mine))
             guests = {} if outlook.periods else guests

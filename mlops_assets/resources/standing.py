@@ -37,7 +37,8 @@ def standing(home: Home) -> dict[str, Any]:
     platform = Platform.of(home)
     stale = stale_sources(platform)
     incidents = list(_open_incidents(platform))
-    models = {name: _model(platform, model, incidents) for name, model in platform.models().items()}
+    damaged = platform.sources.damaged()
+    models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
     now = datetime.now(UTC) if home.settings.clock == "wall" else None
     return {
         "home": str(home.root),
@@ -49,7 +50,9 @@ def standing(home: Home) -> dict[str, Any]:
         "sources": {
             name: {**_source(intake), "stale": stale[name][1] if name in stale else None}
             for name, intake in platform.sources.intakes().items()
+            if name not in damaged
         },
+        "damaged_sources": damaged,
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
     }
@@ -95,14 +98,20 @@ def _alert(incident: Incident) -> dict[str, Any]:
     }
 
 
-def _model(platform: Platform, model: ModelSettings, incidents: Sequence[Incident]) -> dict[str, Any]:
+def _model(
+    platform: Platform, model: ModelSettings, incidents: Sequence[Incident], damaged_sources: Mapping[str, str]
+) -> dict[str, Any]:
     """One model; what cannot be read of it is its trouble, and hides no other model."""
-    now, damaged = _now(platform, model), platform.ledger.record.damage(model.name)
-    unread = damaged
+    damaged = platform.ledger.record.damage(model.name)
+    source = next((damaged_sources[s.name] for s in platform.sources_of(model) if s.name in damaged_sources), "")
+    unread, now = damaged or source, None if source else _now(platform, model)
     try:
         known = _NOTHING | {"champion": _champion(platform, model, now)} if damaged else _known(platform, model, now)
+        if not source:
+            known["quarantined"] = [f"{of}/{partition}" for of, partition in newest_bad(platform, model)]
+            known["outdated"] = not damaged and _is_outdated(known)
     except ValueError as error:
-        known, unread = dict(_NOTHING), damaged or str(error)
+        known, unread = dict(_NOTHING), unread or str(error)
     trouble = [unread] if unread else list(_trouble(model.name, known, incidents))
     state = "not fine" if trouble else "paused" if known["paused"] else "fine"
     return {
@@ -133,7 +142,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
     record = platform.ledger.record
     decisions = [entry for entry in record.entries(model.name) if entry["kind"] == "decision"]
     proposed = proposal_of(record, model.name)
-    known = {
+    return _NOTHING | {
         "champion": _champion(platform, model, now),
         "rollout": rollout_told(platform, model) or None,
         "failing": _failing(platform, model),
@@ -144,9 +153,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
         "snoozed": _standing(platform, model, "snooze", now),
         "proposed": _said(proposed) if proposed else None,
         "open_request": record.open_request(model.name),
-        "quarantined": [f"{source}/{partition}" for source, partition in newest_bad(platform, model)],
     }
-    return known | {"outdated": _is_outdated(known)}
 
 
 def _is_outdated(known: Mapping[str, Any]) -> bool:

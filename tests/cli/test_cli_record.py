@@ -11,8 +11,10 @@ from typer.testing import Result
 
 from mlops_assets.commands import running
 from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.resources.atomic import write_text
 from mlops_assets.resources.home import Home, HomeSettings
 from mlops_assets.resources.record import Record
+from mlops_assets.resources.taken import Taken, TakenRecord
 
 Mlops = Callable[..., Result]
 
@@ -142,6 +144,23 @@ def test_decide_in_earnest_is_refused(mlops: Mlops, home: Home) -> None:
     assert not home.ledger.exists()
 
 
+def test_one_damaged_source_hides_no_other(mlops: Mlops, home: Home) -> None:
+    for source, content in (("weather", '{"x": '), ("card_payments", '{"2013-01-01": {"file": 1}}')):
+        write_text(home.lake / "raw" / source / "_taken.json", content)
+    bad = Taken("flights_2013-01.parquet", 9, 0, "0" * 64, "quarantined", 3, "its hours are odd", "2026-01-01T00:00")
+    TakenRecord(home, "flights").put("2013-01-01", bad)
+    found = json.loads(mlops("status", "--json").stdout)
+    assert found["damaged_sources"].keys() == {"weather", "card_payments"}
+    assert list(found["sources"]["flights"]["quarantined"]) == ["2013-01-01"]
+    troubles = {name: " ".join(model["trouble"]) for name, model in found["models"].items()}
+    assert "raw/card_payments/_taken.json cannot be read" in troubles["card_fraud"]
+    assert "raw/weather/_taken.json cannot be read" in troubles["flight_delay"]
+    listed = mlops("quarantine", "list")
+    assert listed.exit_code == 1
+    assert "its hours are odd" in " ".join(listed.stdout.split())
+    assert "Restore it from a backup" in listed.stderr
+
+
 @pytest.mark.parametrize("line", [b"[1]", b"[" * 100_000, b'{"id": "x", "kind": "x", "a": "\\ud800"}', b"\xff\xfe"])
 def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes) -> None:
     record, damaged, sound = Record(home.ledger), "arrival_delay", "flight_delay"
@@ -172,15 +191,19 @@ def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes
 @pytest.mark.parametrize(
     "content", [b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b'{"a": "\\ud800"}\n', b'{"a": 1}\n']
 )
-@pytest.mark.parametrize("name", ["incidents.json", "lake/raw/flights/_taken.json"])
-def test_a_damaged_file_of_the_platform_is_a_sentence(mlops: Mlops, home: Home, name: str, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("name", "asks"), [("incidents.json", ["status"]), ("lake/raw/flights/_taken.json", ["quarantine", "list"])]
+)
+def test_a_damaged_file_of_the_platform_is_a_sentence(
+    mlops: Mlops, home: Home, name: str, asks: list[str], content: bytes
+) -> None:
     file = home.prepare().root / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
-    failed = mlops("status")
+    failed = mlops(*asks)
     assert failed.exit_code == 1
     assert isinstance(failed.exception, SystemExit)
     assert str(file) in "".join(failed.stderr.split("\n"))
     assert "from a backup" in failed.stderr
     file.unlink()
-    assert mlops("status").exit_code == 0
+    assert mlops(*asks).exit_code == 0
