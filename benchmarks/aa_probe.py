@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from mlops_assets.core.looks import Look, Part, Series
-from mlops_assets.core.probe import KEEP, add_up
-from mlops_assets.core.probe_policy import ProbePolicy
+from mlops_assets.core.decide.probe import KEEP, add_up
+from mlops_assets.core.decide.probe_policy import ProbePolicy
+from mlops_assets.core.decide.probe_result import Look, Part, Series
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS, NEWEST, WINDOWS, EFFECT, ROWS = 28, 10, 8, 0.02, 100

@@ -32,13 +32,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from mlops_assets.core.fits import Fits
-from mlops_assets.core.life import live
-from mlops_assets.core.life_story import LifePolicy
-from mlops_assets.core.policy import RetrainPolicy
-from mlops_assets.core.reporting import markdown_table
-from mlops_assets.core.rivals import every, never
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.simulate.life import live
+from mlops_assets.core.simulate.life_settings import LifePolicy
+from mlops_assets.core.simulate.rules_of_thumb import every, never
+from mlops_assets.core.simulate.shared_fits import Fits
+from mlops_assets.pages.markdown import markdown_table
+from mlops_assets.world.atomic import write_text
 from tests.scenarios.breaks import BREAKS, CHANGE, DAYS, FIRST, break_world
 from tests.scenarios.small_policy import small_policy
 

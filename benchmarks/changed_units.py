@@ -2,8 +2,8 @@
 
 `python benchmarks/changed_units.py [--years 3] [--days 20] [--rows 50] [--kinds KIND ...] [--only PART ...]`: for each
 kind of day, years of ordinary days one after the other, each held against the accepted ones before it
-(`core.day_changes`); years of delays that storms make many times as long; then single days in each unit. The last table
-has what is named on fewer than 95 % of them. Some five minutes on one core.
+(`core.sources.partition_faults`); years of delays that storms make many times as long; then single days in each unit.
+The last table has what is named on fewer than 95 % of them. Some five minutes on one core.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mlops_assets.core.day_changes import LONG, changes
-from mlops_assets.core.day_shape import Shape, column_shape
-from mlops_assets.core.day_units import UNITS, Unit
+from mlops_assets.core.sources.partition_faults import LONG, changes
+from mlops_assets.core.sources.partition_profile import Shape, column_shape
+from mlops_assets.core.sources.partition_units import UNITS, Unit
 
 FIRST = date(2013, 1, 1)
 Draw = Callable[[np.random.Generator, int, float], np.ndarray]

@@ -1,4 +1,4 @@
-"""Where `core.memory.LIMITS` comes from, and what it costs: `python benchmarks/days_remember.py [limits|figures|best]`.
+"""Where `core.stats.autocorrelation.LIMITS` comes from: `python benchmarks/days_remember.py [limits|figures|best]`.
 
 Series of daily gains of equal models: an AR(1) day effect with persistence rho, and independent noise of the rows, as
 shares of the variance of a day's gain (`day_share` is that of the effect). Both are normal, days are equally large.
@@ -24,7 +24,7 @@ from scipy.special import stdtrit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mlops_assets.core.memory import CURVE, DECAY, HIDDEN, LEVELS, MOST, MOST_OF_FEW, SHOWN, limit
+from mlops_assets.core.stats.autocorrelation import CURVE, DECAY, HIDDEN, LEVELS, MOST, MOST_OF_FEW, SHOWN, limit
 
 DAYS = (8, 9, 10, 12, 14, 17, 20, 24, 28, 35, 42, 60, 90, 150)
 ALLOWED = 1.28
@@ -65,7 +65,7 @@ def series(days: int, rho: float, share: float, count: int, rng: np.random.Gener
 
 
 def widened(days: int, g: Array, low: float, high: float, share: Array) -> Array:
-    """`core.memory.widening` of many series."""
+    """`core.stats.autocorrelation.widening` of many series."""
     shown = np.clip((share - HIDDEN) / (SHOWN - HIDDEN), 0.0, 1.0)
     factors = 1.0 + CURVE * np.maximum(0.0, g - (low + (high - low) * shown)) ** 2
     return np.minimum(factors, MOST + MOST_OF_FEW / days)

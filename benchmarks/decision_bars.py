@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.judging import MIN_BLOCKS, sums_interval
+from mlops_assets.core.stats.intervals import MIN_BLOCKS, sums_interval
 from tests.scenarios.figures import best_rival, regret, regret_interval
 from tests.scenarios.lives import ALWAYS, NEVER, PEERS, PLATFORM, RIVALS
 from tests.scenarios.worlds import CHANGE, COUNT, FIRST

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import decision_bars as bars
 from benchmarks.decision_bars import GRADUAL, STEPS, Run, Runs
-from mlops_assets.core.reporting import markdown_table
+from mlops_assets.pages.markdown import markdown_table
 from tests.scenarios.figures import regret
 from tests.scenarios.lives import ALWAYS, PEERS, PLATFORM
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import decision_bars as bars
 from benchmarks.decision_tables import document
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.world.atomic import write_text
 from tests.scenarios.figures import facts
 from tests.scenarios.lives import lived
 from tests.scenarios.worlds import SCENARIOS, scenario

@@ -60,9 +60,9 @@ def write(path: Path, rows: int, *, seed: int, shift: float = 0.0) -> None:
 
 def store(folder: Path) -> float:
     """The reference's grid and profile, as they are kept with a model version."""
-    from mlops_assets.core.drift_sample import GridBuilder
-    from mlops_assets.resources.drift_files import profile_files
-    from mlops_assets.resources.table_files import open_table
+    from mlops_assets.core.drift.sampled_grid import GridBuilder
+    from mlops_assets.steps.watch.drift_files import profile_files
+    from mlops_assets.world.files.table_files import open_table
 
     table, builder = open_table(str(folder / "reference.parquet")), GridBuilder(KINDS)
     start = time.perf_counter()
@@ -78,9 +78,12 @@ def ours(folder: Path, name: str = "current.parquet") -> float:
     """All univariate statistics of every feature, from the file and the stored profile to the verdict."""
     from scipy import special  # noqa: F401
 
-    from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, drift_verdict
-    from mlops_assets.resources.drift_files import profile_files
-    from mlops_assets.resources.table_files import open_table
+    from mlops_assets.core.drift.feature_drift import compare
+    from mlops_assets.core.drift.grid import Grid
+    from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
+    from mlops_assets.core.drift.profile import Profile
+    from mlops_assets.steps.watch.drift_files import profile_files
+    from mlops_assets.world.files.table_files import open_table
 
     def work() -> None:
         grid = Grid.from_json((folder / "grid.json").read_text())
@@ -108,7 +111,9 @@ def window(folder: Path) -> float:
     import pandas as pd
     from scipy import special  # noqa: F401
 
-    from mlops_assets.core.drift import Grid, Profile, compare
+    from mlops_assets.core.drift.feature_drift import compare
+    from mlops_assets.core.drift.grid import Grid
+    from mlops_assets.core.drift.profile import Profile
 
     grid = Grid.from_json((folder / "grid.json").read_text())
     reference = Profile.from_json((folder / "profile.json").read_text(), grid)

@@ -1,4 +1,4 @@
-"""NannyML's estimates on the rows of tests/core/test_estimation.py, beside those that the test holds.
+"""NannyML's estimates on the rows of tests/core/performance/test_estimation.py, beside those that the test holds.
 
     python benchmarks/nannyml_estimates.py PYTHON
 
@@ -30,7 +30,7 @@ def write(folder: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from tests.core.test_estimation import NANNYML, binary, classes, regression
+    from tests.core.performance.test_estimation import NANNYML, binary, classes, regression
 
     for task, shift in NANNYML:
         for name, seed, days, moved in (("reference", 0, 28, 0.0), ("window", 1, 30, shift)):
@@ -80,7 +80,7 @@ def main() -> int:
         warnings.simplefilter("ignore")
         print("\n" + json.dumps(dict(theirs(Path(options.python)))))
         return 0
-    from tests.core.test_estimation import NANNYML
+    from tests.core.performance.test_estimation import NANNYML
 
     with tempfile.TemporaryDirectory() as temporary:
         write(Path(temporary))

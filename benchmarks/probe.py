@@ -27,14 +27,14 @@ import numpy as np
 import pandas as pd
 from training_overhead import DAYS, FEATURES, rows
 
-from mlops_assets.core.matrix import FeatureColumn
-from mlops_assets.core.model import Model, Recipe, fit
+from mlops_assets.core.models.matrix import FeatureColumn
+from mlops_assets.core.models.model import Model, Recipe, fit
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.windows import midnight
-from mlops_assets.resources.lake import Lake
-from mlops_assets.resources.model_data import ModelData
-from mlops_assets.resources.platform import FITTED_UNTIL
-from mlops_assets.resources.probing import probe
+from mlops_assets.core.time.windows import midnight
+from mlops_assets.steps.decide.probe import probe
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.model_data import ModelData
+from mlops_assets.world.platform import FITTED_UNTIL
 
 TARGET_SECONDS = 30.0
 VIEW, LABELS = "feat", "lbl"

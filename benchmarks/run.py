@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.core.reporting import markdown_table
-from mlops_assets.resources.atomic import write_text
+from mlops_assets.pages.markdown import markdown_table
+from mlops_assets.world.atomic import write_text
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"

@@ -31,11 +31,11 @@ import pandas as pd
 import psutil
 from load import apart, closed, nothing, paced, request_of
 
-from mlops_assets.core.matrix import FeatureColumn
-from mlops_assets.core.model import Model, Recipe, fit
-from mlops_assets.resources.home import PROJECT_ROOT, Home
-from mlops_assets.resources.mlflow_store import artifact_location
-from mlops_assets.resources.platform import Platform
+from mlops_assets.core.models.matrix import FeatureColumn
+from mlops_assets.core.models.model import Model, Recipe, fit
+from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.mlflow.store import artifact_location
+from mlops_assets.world.platform import Platform
 
 MODEL = "flight_delay"
 SENT = "feat_flight"

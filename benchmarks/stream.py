@@ -52,11 +52,11 @@ def main() -> None:
     import pandera.pandas  # noqa: F401 - loaded before the clock starts
 
     from mlops_assets.landing.card_payments import PAYMENTS, demo_world, feed
-    from mlops_assets.replay.fraud_demo import mock_broker
-    from mlops_assets.resources.home import Home, HomeSettings
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.resources.stream_consumer import StreamReader
-    from mlops_assets.resources.stream_decoding import decode_json
+    from mlops_assets.simulate.fraud_demo import mock_broker
+    from mlops_assets.steps.land.stream_consumer import StreamReader
+    from mlops_assets.steps.land.stream_decoding import decode_json
+    from mlops_assets.world.home import Home, HomeSettings
+    from mlops_assets.world.platform import Platform
 
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))

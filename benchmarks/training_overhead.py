@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.figures import page
-from mlops_assets.core.training import FeatureColumn, TrainingSettings, fit, tune
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.mlflow_store import artifact_location, open_client
-from mlops_assets.resources.registry import Registry
+from mlops_assets.core.models.training import FeatureColumn, TrainingSettings, fit, tune
+from mlops_assets.pages.figures import page
+from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.registry import Registry
+from mlops_assets.world.mlflow.store import artifact_location, open_client
 
 FEATURES = 50
 DAYS = 120
@@ -117,7 +117,7 @@ def measure(n: int, home: Home) -> dict[str, float]:
 
 def keep(home: Home, tuned: Any, model: Any, frame: pd.DataFrame) -> None:
     """Log and register the way the assets do."""
-    from mlops_assets.core.figures import importance_figure, validation_figure
+    from mlops_assets.pages.figures import importance_figure, validation_figure
 
     client, registry = open_client(home), Registry(home=str(home.root))
     location = artifact_location(home, home.mlflow_uri, f"bench{len(frame)}")

@@ -9,9 +9,9 @@ from datetime import timedelta
 from feast import Entity, FeatureView, Field, FileSource, ValueType
 from feast.types import Bool, FeastType, Float32, Float64, Int32, Int64, String
 
-from mlops_assets.core.catalogue import FeatureView as CatalogueView
-from mlops_assets.resources.catalogue import load_catalogue
-from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.core.features.catalogue import FeatureView as CatalogueView
+from mlops_assets.world.catalogue import load_catalogue
+from mlops_assets.world.home import PROJECT_ROOT, Home
 
 FIELD_TYPES: dict[str, FeastType] = {
     "int64": Int64,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.clock import Clock
-from mlops_assets.resources.home import PROJECT_ROOT, Home
-from mlops_assets.resources.platform import DBT_PROJECT, Platform
-from mlops_assets.resources.tracking import Tracking
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.clock import Clock
+from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.mlflow.tracking import Tracking
+from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 
 def build_resources(home: Home) -> dict[str, object]:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import settings
 from typer.testing import CliRunner, Result
 
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, watch_until_drift, working_in
+
+pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
 
 # The same examples in each run, and none fails because the machine is busy.
 settings.register_profile("suite", deadline=None, derandomize=True)

@@ -12,10 +12,10 @@ from statistics import NormalDist
 
 import numpy as np
 
-from mlops_assets.core.comparison import paired
-from mlops_assets.core.gate import GatePolicy, verdict
-from mlops_assets.core.judging import t_quantile
-from mlops_assets.core.metrics import METRICS
+from mlops_assets.core.promote.gate import GatePolicy, verdict
+from mlops_assets.core.stats.comparison import paired
+from mlops_assets.core.stats.intervals import t_quantile
+from mlops_assets.core.stats.metrics import METRICS
 
 DAYS, EFFECT, SHARED = 28, 0.02, 0.8
 ROW_WISE = 300

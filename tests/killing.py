@@ -26,11 +26,11 @@ import mlflow.xgboost  # noqa: F401
 import optuna  # noqa: F401
 import xgboost  # noqa: F401
 
-import mlops_assets.core.figures
 import mlops_assets.definitions
 import mlops_assets.feast_store.materialize
+import mlops_assets.pages.figures
 import mlops_assets.serving.app  # noqa: F401
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 from tests.moments import Moment
 from tests.real_slice import World, drawing, working_in
 
@@ -81,12 +81,12 @@ class Online:
 
 
 def _online(root: Path, port: int, slow: tuple[int, float] | None) -> None:
-    from mlops_assets.resources.platform import Platform
     from mlops_assets.serving.app import build, run
-    from mlops_assets.serving.arms import load_arm
-    from mlops_assets.serving.drill import slowed
-    from mlops_assets.serving.keys import Keys
-    from mlops_assets.serving.limits import Limits
+    from mlops_assets.serving.engine.arms import load_arm
+    from mlops_assets.serving.http.keys import Keys
+    from mlops_assets.serving.http.limits import Limits
+    from mlops_assets.serving.rehearsal.drill import slowed
+    from mlops_assets.world.platform import Platform
 
     with working_in(Home(root)) as home:
         load = slowed(*slow) if slow else load_arm
@@ -122,10 +122,10 @@ def retrain(home: Home, tags: dict[str, str], model: str, changes: dict[str, Any
 
 def move_on(home: Home, changes: dict[str, Any]) -> None:
     """A look at a rollout, and the move."""
-    from mlops_assets.resources import rolling_out
+    from mlops_assets.steps.rollout import moves
 
     world = World.of(home, **changes)
-    rolling_out.move_on(world.platform, world.model)
+    moves.move_on(world.platform, world.model)
 
 
 def watch(home: Home, first: Any, end: Any) -> None:
@@ -135,15 +135,15 @@ def watch(home: Home, first: Any, end: Any) -> None:
 
 def serve(home: Home) -> None:
     """The online store."""
-    from mlops_assets.resources.online_steps import materialize_online
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.steps.features.online_store import materialize_online
+    from mlops_assets.world.platform import Platform
 
     materialize_online(Platform.of(home))
 
 
 def replay(home: Home, settings: Any, report: Path) -> None:
     """A replay in a home that is prepared for it."""
-    from mlops_assets.replay.driver import replay as run
+    from mlops_assets.simulate.replay import replay as run
 
     with drawing(is_on=False):
         run(settings, home=home, report=report)

@@ -16,14 +16,14 @@ import dagster as dg
 import pandas as pd
 import yaml
 
-from mlops_assets.components.landing_source import CONTRACT_CHECK, build_raw_asset
-from mlops_assets.components.partitions import span_tags
-from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.core.spans import Span
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.intake import Intake
-from mlops_assets.resources.lake import Lake
-from mlops_assets.resources.sources import Sources
+from mlops_assets.assets.landing_source import CONTRACT_CHECK, build_raw_asset
+from mlops_assets.assets.partitions import span_tags
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.time.spans import Span
+from mlops_assets.world.home import Home
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.sources import Sources
 
 DAY = date(2024, 3, 1)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

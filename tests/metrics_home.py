@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, drift_verdict
-from mlops_assets.core.policy import CheckResult
-from mlops_assets.resources.costs import Cost, Costs
-from mlops_assets.resources.metrics import PARTS, Part
-from mlops_assets.resources.platform import Platform
+from mlops_assets.core.decide.policy import CheckResult
+from mlops_assets.core.drift.feature_drift import compare
+from mlops_assets.core.drift.grid import Grid
+from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
+from mlops_assets.core.drift.profile import Profile
+from mlops_assets.steps.keep.metrics import PARTS, Part
+from mlops_assets.world.costs import Cost, Costs
+from mlops_assets.world.platform import Platform
 
 MODEL = "flight_delay"
 START, END = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 8, tzinfo=UTC)

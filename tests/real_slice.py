@@ -22,22 +22,22 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.monitoring_assets import build_monitoring_assets
-from mlops_assets.components.partitions import span_tags
-from mlops_assets.components.retrain_sensor import build_retrain_job, build_retrain_sensor
-from mlops_assets.components.training_assets import build_training_assets
-from mlops_assets.core import evidently_report
+from mlops_assets.assets.monitoring_assets import build_monitoring_assets
+from mlops_assets.assets.partitions import span_tags
+from mlops_assets.assets.retrain_sensor import build_retrain_job, build_retrain_sensor
+from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.spans import Span
-from mlops_assets.core.windows import midnight
+from mlops_assets.core.time.spans import Span
+from mlops_assets.core.time.windows import midnight
 from mlops_assets.landing.nycflights13 import land
-from mlops_assets.replay.engine import Engine, Tick
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import Home, HomeSettings
-from mlops_assets.resources.home import working_in as home_alone
-from mlops_assets.resources.mlflow_store import embedded_store
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.tracking import Tracking
+from mlops_assets.pages import evidently_report
+from mlops_assets.simulate.engine import Engine, Tick
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.home import working_in as home_alone
+from mlops_assets.world.mlflow.store import embedded_store
+from mlops_assets.world.mlflow.tracking import Tracking
+from mlops_assets.world.platform import Platform
 from tests.sent_alerts import SentAlert, sent_alerts
 
 LAST_DAY = date(2013, 3, 10)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mlops_assets.resources.atomic import json_object
+from mlops_assets.world.atomic import json_object
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Days that resemble their neighbours, to see how often levels ring although nothing has changed.
 
 What lives here: AR(1) days of a reference and the window after it, counted in tenths. What does not: assertions
-(tests/core/test_calibration.py), the long runs (benchmarks/calibration.py).
+(tests/core/drift/test_calibration.py), the long runs (benchmarks/calibration.py).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from mlops_assets.core.calibration import calibrate, preset_levels
-from mlops_assets.core.day_counts import DayCounts, psi_of
-from mlops_assets.core.drift import DriftPolicy
+from mlops_assets.core.drift.calibration import calibrate, preset_levels
+from mlops_assets.core.drift.day_counts import DayCounts, psi_of
+from mlops_assets.core.drift.policy import DriftPolicy
 
 ROWS = 500
 """Rows a day."""

@@ -1,6 +1,6 @@
 """`mlops adopt`: a model from elsewhere as the first champion.
 
-Here: the command. Not here: how (`resources.adoption`).
+Here: the command. Not here: how (`steps.promote.adoption`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import By, ModelName, example, known_model, person, say
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -40,8 +40,8 @@ def adopt(
     Its columns must be features of MODEL, by full or bare name, and numbers. Pickles are never opened.
     """
     known_model(model)
-    from mlops_assets.resources.adoption import adopt as take
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.steps.promote.adoption import adopt as take
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(Home.from_environment())
     settings = platform.models()[model]

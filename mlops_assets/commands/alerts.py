@@ -1,6 +1,6 @@
 """`mlops alerts`: whether alerts arrive, what is open, what waits for the digest.
 
-Here: the commands. Not here: noticing (`defs.sensors`), the channels (`resources.channels`).
+Here: the commands. Not here: noticing (`defs.sensors`), the channels (`world.alerts.channels`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, minute, person, say, say_json, say_table
-from mlops_assets.core.incidents import SEVERITIES, Message, Report, Severity, digest_now
-from mlops_assets.resources.channels import URLS, Channels
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.incidents import Incidents
+from mlops_assets.core.record.incidents import SEVERITIES, Message, Report, Severity, digest_now
+from mlops_assets.world.alerts.channels import URLS, Channels
+from mlops_assets.world.alerts.incidents import Incidents
+from mlops_assets.world.home import Home
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="Alerts: do they arrive, what is open, what waits."

@@ -1,6 +1,6 @@
 """`mlops approve` and `mlops reject`: a person's answer to what a model's policy proposes.
 
-Here: the commands. Not here: which proposal stands (`resources.proposals`), doing it (the model's retrain sensor).
+Here: the commands. Not here: which proposal stands (`steps.decide.proposals`), doing it (the model's retrain sensor).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import typer
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import By, ModelName, Reason, example, given, known_model, person, say
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.proposals import answer, open_proposal
-from mlops_assets.resources.record import Record
+from mlops_assets.steps.decide.proposals import answer, open_proposal
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import Record
 
 Proposal = Annotated[
     str | None,

@@ -1,7 +1,7 @@
 """`mlops backtest`: a model's past under several policies.
 
-Here: the command, its table and its sentence. Not here: the lives and their comparison (`core.backtest`), reading
-history (`resources.backtest`), policies in files (`resources.policy_files`), the page (`core.backtest_page`).
+Here: the command, its table and its sentence. Not here: the lives and their comparison (`core.simulate.backtest`),
+reading history (`simulate.backtest`), policies in files (`simulate.policy_files`), the page (`pages.backtest`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, ModelName, example, known_model, say, say_json, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.core.backtest import Backtest
-    from mlops_assets.resources.backtest import Past
+    from mlops_assets.core.simulate.backtest import Backtest
+    from mlops_assets.simulate.backtest import Past
 
 
 def register(app: typer.Typer) -> None:
@@ -63,11 +63,11 @@ def backtest(
     """
     home = Home.from_environment()
     known_model(model)
-    from mlops_assets.core.backtest_page import backtest_page
-    from mlops_assets.resources.atomic import write_text
-    from mlops_assets.resources.backtest import past, run, tried_policies
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.resources.policy_files import own_policy, read_policies
+    from mlops_assets.pages.backtest import backtest_page
+    from mlops_assets.simulate.backtest import past, run, tried_policies
+    from mlops_assets.simulate.policy_files import own_policy, read_policies
+    from mlops_assets.world.atomic import write_text
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(home)
     settings = platform.models()[model]

@@ -1,6 +1,6 @@
 """`mlops clean`: what a home no longer needs.
 
-Here: the command. Not here: what may go (`resources.cleaning`).
+Here: the command. Not here: what may go (`steps.keep.cleaning`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import example, say, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +30,8 @@ def clean(
     Landed files, the lake's tables, versions in the registry and the record of decisions are never touched, nor what
     a version with an alias needs.
     """
-    from mlops_assets.core.windows import parse_duration
-    from mlops_assets.resources.cleaning import removable, remove
+    from mlops_assets.core.time.windows import parse_duration
+    from mlops_assets.steps.keep.cleaning import removable, remove
 
     home = Home.from_environment()
     found = removable(home, keep=keep, older_than=parse_duration(older_than))

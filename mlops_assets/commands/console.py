@@ -25,9 +25,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mlops_assets.core.quoted import in_home
-from mlops_assets.core.shown import harmless, harmless_json
-from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.core.values.display import harmless, harmless_json
+from mlops_assets.core.values.quoted_commands import in_home
+from mlops_assets.world.home import PROJECT_ROOT, Home
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
 _TEXT_WIDTH = 24
@@ -235,7 +235,7 @@ def model_clock(home: Home, model: str) -> datetime:
     """The present moment for a model; with the data clock it takes the platform's modules to say."""
     if home.settings.clock == "wall":
         return datetime.now(UTC)
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(home)
     return platform.now(platform.models()[model])

@@ -23,8 +23,8 @@ from mlops_assets.commands.console import (
     say,
 )
 from mlops_assets.commands.on_record import parse_moment
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import Record
 
 
 def register(app: typer.Typer) -> None:
@@ -101,7 +101,7 @@ def _run_here(home: Home, model: str) -> None:
     import dagster as dg
 
     from mlops_assets.definitions import build_definitions
-    from mlops_assets.replay.engine import Engine
+    from mlops_assets.simulate.engine import Engine
 
     home.prepare()
     log = home.root / "logs" / "retrain.log"

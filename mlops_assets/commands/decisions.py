@@ -1,7 +1,7 @@
 """`mlops decide`: what would be decided about a model now; and an entry of the record in words.
 
-Here: the command, and `told`. Not here: deciding (`core.policy`), gathering evidence (`resources.evidence`), one
-decision in one screen (`why`), with all that belongs to it (`explain`).
+Here: the command, and `told`. Not here: deciding (`core.decide.policy`), gathering evidence (`steps.decide.evidence`),
+one decision in one screen (`why`), with all that belongs to it (`explain`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mlops_assets.commands.console import (
     say_entry,
     say_json,
 )
-from mlops_assets.core.told import answer_told, reasons_told
-from mlops_assets.resources.record import APPROVAL, REFUSAL
+from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.world.record.record import APPROVAL, REFUSAL
 
 if TYPE_CHECKING:
-    from mlops_assets.core.policy import Decision, RetrainPolicy
+    from mlops_assets.core.decide.policy import Decision, RetrainPolicy
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def told(entry: Mapping[str, Any]) -> tuple[str, str]:
     what = f"{kind} of version {entry['version']}" if "version" in entry else kind
     what += f": {entry['result'].replace('_', ' ')}" if "result" in entry else ""
     if kind == "rollout":
-        from mlops_assets.core.rollout_plot import state_of
+        from mlops_assets.pages.rollout import state_of
 
         what += f": {state_of(entry)}"
     what += f" until {minute(entry['until'])}" if "until" in entry else ""
@@ -78,9 +78,9 @@ def decide(
             "it would decide with --dry-run, or ask for a training: "
             f"mlops retrain {model} --reason '...'. Nothing was written."
         )
-    from mlops_assets.core.policy import decide as conclude
-    from mlops_assets.resources.evidence import consider, history
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.core.decide.policy import decide as conclude
+    from mlops_assets.steps.decide.evidence import consider, history
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of()
     settings = platform.models()[model]
@@ -115,7 +115,7 @@ def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
     Raises:
         ValueError: the file is not there, or cannot be read as fields of a policy; the message names it.
     """
-    from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
+    from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 
     if not file.is_file():
         raise ValueError(f"There is no file {file}. Name a YAML file with fields of `retrain:`. Nothing was written.")

@@ -1,6 +1,6 @@
 """`mlops doctor`: whether everything is sound, and what to fix.
 
-Here: the command. Not here: the checks (`resources.doctor`).
+Here: the command. Not here: the checks (`steps.keep.doctor`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import AsJson, example, known_model, say, say_json, say_table
-from mlops_assets.core.plain import counted
-from mlops_assets.resources.home import Home
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.world.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from mlops_assets.resources.doctor import examine
+    from mlops_assets.steps.keep.doctor import examine
 
     findings = examine(Home.from_environment(), [known_model(model)] if model else [])
     if as_json:

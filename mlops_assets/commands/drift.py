@@ -1,7 +1,7 @@
 """`mlops drift`: how far two sets of files are apart, without any set-up.
 
-Here: the command, its table and its sentence. Not here: the comparison (`resources.drift_files`), the page
-(`core.drift_page`).
+Here: the command, its table and its sentence. Not here: the comparison (`steps.watch.drift_files`), the page
+(`pages.drift`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import typer
 from mlops_assets.commands.console import AsJson, Terminal, example, say, say_json
 
 if TYPE_CHECKING:
-    from mlops_assets.core.drift import DriftPolicy, FeatureDrift
-    from mlops_assets.resources.drift_files import FilesDrift
+    from mlops_assets.core.drift.feature_drift import FeatureDrift
+    from mlops_assets.core.drift.policy import DriftPolicy
+    from mlops_assets.steps.watch.drift_files import FilesDrift
 
 SHOWN = 20
 """Features in the table, the worst ones, unless all are asked for."""
@@ -60,8 +61,8 @@ def drift(
 
     Nothing has to be set up. Files of any size are read in batches. What the numbers mean: docs/drift.md.
     """
-    from mlops_assets.core.drift import KL_LIMIT, DriftPolicy
-    from mlops_assets.resources.drift_files import compare_files
+    from mlops_assets.core.drift.policy import KL_LIMIT, DriftPolicy
+    from mlops_assets.steps.watch.drift_files import compare_files
 
     policy = DriftPolicy.of_preset(preset)
     if kl:
@@ -98,8 +99,8 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
 
 
 def _write_page(path: Path, found: FilesDrift, reference: str, current: str, *, kl: bool) -> None:
-    from mlops_assets.core.drift_page import drift_page
-    from mlops_assets.resources.atomic import write_text
+    from mlops_assets.pages.drift import drift_page
+    from mlops_assets.world.atomic import write_text
 
     page = drift_page(
         names=(reference, current),
@@ -192,7 +193,7 @@ def _left_out(found: FilesDrift) -> str:
 
 
 def _cells(d: FeatureDrift, *, kl: bool) -> Sequence[str]:
-    from mlops_assets.core.drift_statistics import figure, p_figure
+    from mlops_assets.core.drift.statistics import figure, p_figure
 
     p = d.ks_p if d.ks_p is not None else d.chi2_p
     new = d.new_share if d.new_share is not None else d.outside_share

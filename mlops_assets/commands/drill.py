@@ -1,6 +1,6 @@
 """`mlops drill rollback`: rehearsing the way back on a throw-away copy, with its seconds and failed requests.
 
-Here: the command. Not here: the rehearsals (`serving.drill`), the copy (`serving.drill_home`).
+Here: the command. Not here: the rehearsals (`serving.rehearsal.drill`), the copy (`serving.rehearsal.drill_home`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from mlops_assets.commands.console import AsJson, ModelName, chatter_to, example
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops_assets.serving.drill import Kind, Rehearsal
-    from mlops_assets.serving.drill_home import Production
+    from mlops_assets.serving.rehearsal.drill import Kind, Rehearsal
+    from mlops_assets.serving.rehearsal.drill_home import Production
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Rehearse what should work on the day it must.")
 
@@ -48,10 +48,10 @@ def rollback(
     own, and a real service on a free port of this machine. Production is only read. Exit code 1 if one did not go back,
     or a request failed.
     """
-    from mlops_assets.resources.home import Home
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.serving.drill import KINDS
-    from mlops_assets.serving.drill_home import Production
+    from mlops_assets.serving.rehearsal.drill import KINDS
+    from mlops_assets.serving.rehearsal.drill_home import Production
+    from mlops_assets.world.home import Home
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(Home.from_environment())
     production = Production.of(platform, platform.models()[known_model(model)])
@@ -74,9 +74,9 @@ def rollback(
 
 
 def _rehearsed(production: Production, kind: Kind, folder: Path, *, rate: float) -> Rehearsal:
-    from mlops_assets.resources.home import Home, working_in
-    from mlops_assets.serving.drill import rehearse
-    from mlops_assets.serving.drill_home import make_drill_home
+    from mlops_assets.serving.rehearsal.drill import rehearse
+    from mlops_assets.serving.rehearsal.drill_home import make_drill_home
+    from mlops_assets.world.home import Home, working_in
 
     home = Home(folder / kind)
     with working_in(home, own_store=True), chatter_to(home.root / "drill.log"):

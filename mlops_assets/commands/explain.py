@@ -1,6 +1,6 @@
 """`mlops explain`: one decision as a person reads it.
 
-Here: the command and its page in the terminal. Not here: collecting and replaying (`resources.explanation`).
+Here: the command and its page in the terminal. Not here: collecting and replaying (`steps.decide.explanation`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.commands.decisions import told
-from mlops_assets.core.told import answer_told, reasons_told
-from mlops_assets.resources.home import Home
+from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.resources.explanation import Explanation
+    from mlops_assets.steps.decide.explanation import Explanation
 
 
 SHOWN = 12
@@ -37,7 +37,7 @@ def explain(
 
     What would have changed it is not only said: the decision is replayed with the change made, on what was known then.
     """
-    from mlops_assets.resources.explanation import explain as explained
+    from mlops_assets.steps.decide.explanation import explain as explained
 
     found = explained(Home.from_environment(), decision)
     if as_json:

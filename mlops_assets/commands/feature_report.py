@@ -1,7 +1,7 @@
 """`mlops feature-report` and `mlops dbt-ci`: what a change of the dbt project makes, before it is merged.
 
-Here: the commands. Not here: the build (`resources.dbt_ci`), the comparison (`core.feature_report`), the page
-(`core.feature_report_page`).
+Here: the commands. Not here: the build (`steps.features.dbt_ci`), the comparison (`pages.feature_report`), the page
+(`pages.feature_report_page`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, say, say_json, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 Against = Annotated[str, typer.Option(metavar="REF", help="Branch, tag or commit to compare with.")]
 Start = Annotated[
@@ -51,10 +51,10 @@ def feature_report(
     """
     from dataclasses import asdict
 
-    from mlops_assets.core.feature_report_page import feature_report_page, gain, lead, share
-    from mlops_assets.resources.atomic import write_text
-    from mlops_assets.resources.feature_report import report
-    from mlops_assets.resources.platform import DBT_PROJECT, Platform
+    from mlops_assets.pages.feature_report_page import feature_report_page, gain, lead, share
+    from mlops_assets.steps.features.report import report
+    from mlops_assets.world.atomic import write_text
+    from mlops_assets.world.platform import DBT_PROJECT, Platform
 
     home = Home.from_environment()
     found = report(Platform.of(home), DBT_PROJECT, against, start=start, rows=rows, progress=_tell(quiet=as_json))
@@ -85,10 +85,10 @@ def dbt_ci(against: Against = "main", start: Start = None) -> None:
     cannot be built, a test that fails, a feature that looks ahead, or a column gone that a version in production needs
     ends it with exit code 1.
     """
-    from mlops_assets.resources.dbt_ci import changed
-    from mlops_assets.resources.feature_code import refuse_missing_features
-    from mlops_assets.resources.look_ahead import guard
-    from mlops_assets.resources.platform import DBT_PROJECT, Platform
+    from mlops_assets.steps.features.code_versions import refuse_missing_features
+    from mlops_assets.steps.features.dbt_ci import changed
+    from mlops_assets.steps.features.look_ahead import guard
+    from mlops_assets.world.platform import DBT_PROJECT, Platform
 
     home = Home.from_environment()
     platform = Platform.of(home)

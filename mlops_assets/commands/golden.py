@@ -1,6 +1,6 @@
 """`mlops golden`: a golden set from the champion's predictions, for a person to review.
 
-Here: the command. Not here: the rows and the file (`resources.golden`), the gate's rule (`core.golden`).
+Here: the command. Not here: the rows and the file (`steps.promote.golden`), the gate's rule (`core.promote.golden`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import ModelName, example, known_model, say
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +42,8 @@ def golden(
     From then on every model that is to ship must predict these rows as agreed, until they expire.
     """
     known_model(model)
-    from mlops_assets.resources.golden import write_golden
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.steps.promote.golden import write_golden
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(Home.from_environment())
     file, count = write_golden(

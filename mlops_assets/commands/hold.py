@@ -1,6 +1,6 @@
 """`mlops freeze`, `unfreeze`, `snooze` and `wake`: holding a model for a time, with an owner and an end.
 
-Here: the commands. Not here: what a freeze or a snooze holds back (`core.rules`), a pause (`control`).
+Here: the commands. Not here: what a freeze or a snooze holds back (`core.decide.rules`), a pause (`control`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mlops_assets.commands.console import (
     say,
 )
 from mlops_assets.commands.on_record import parse_moment
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import ENDED_BY, Record
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import ENDED_BY, Record
 
 Until = Annotated[
     str,
@@ -106,7 +106,7 @@ def _length(text: str) -> timedelta:
     Raises:
         ValueError: it is none.
     """
-    from mlops_assets.core.windows import parse_duration
+    from mlops_assets.core.time.windows import parse_duration
 
     length = parse_duration(text)
     if length <= timedelta(0):

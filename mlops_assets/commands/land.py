@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import example, known_source, say
-from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.world.home import Home, HomeSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -70,7 +70,7 @@ def _land_own(name: str, files: str) -> None:
     from mlops_assets.onboarding.table import read_table
     from mlops_assets.onboarding.texts import Reading
     from mlops_assets.onboarding.times import time_column
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.world.platform import Platform
 
     home = Home.from_environment()
     source = Platform.of(home).sources.settings()[name]

@@ -1,6 +1,7 @@
 """`mlops look-ahead`: whether features use what was not known yet.
 
-Here: the command and its tables. Not here: the guard (`resources.look_ahead`), what is compared (`core.look_ahead`).
+Here: the command and its tables. Not here: the guard (`steps.features.look_ahead`), what is compared
+(`core.features.look_ahead`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, minute, say, say_json, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.core.look_ahead import LookAhead
+    from mlops_assets.core.features.look_ahead import LookAhead
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +39,8 @@ def look_ahead(
     Rows and column values that became known later (known_at in the sources' YAML) are hidden. A feature that differs
     looks ahead: it is named, with rows and what it reads, and the command ends with exit code 1. Nothing is written.
     """
-    from mlops_assets.resources.look_ahead import guard
-    from mlops_assets.resources.platform import DBT_PROJECT, Platform
+    from mlops_assets.steps.features.look_ahead import guard
+    from mlops_assets.world.platform import DBT_PROJECT, Platform
 
     home = Home.from_environment()
     found, platform = [], Platform.of(home)

@@ -1,6 +1,6 @@
 """`mlops metrics`: the platform's metrics for Prometheus.
 
-Here: the command. Not here: the metrics (`resources.metrics`).
+Here: the command. Not here: the metrics (`steps.keep.metrics`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import example, say
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 HOST = "127.0.0.1"
 PORT = 9100
@@ -31,8 +31,8 @@ def metrics(
 
     They are read from the home at each scrape, at most every ten seconds. docs/monitoring.md lists them.
     """
-    from mlops_assets.resources.metrics import Collector, make_metrics_server
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.steps.keep.metrics import Collector, make_metrics_server
+    from mlops_assets.world.platform import Platform
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     platform = Platform.of(Home.from_environment().prepare())

@@ -11,8 +11,8 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import example, say, say_table
-from mlops_assets.core.plain import counted
-from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.world.home import PROJECT_ROOT, Home
 
 if TYPE_CHECKING:
     from mlops_assets.onboarding.plan import Plan
@@ -95,11 +95,11 @@ def new_model(
 
     It lands the rows too, so `mlops replay NAME` works at once. The files are yours: read and change them.
     """
-    from mlops_assets.core.source_settings import SourceSettings
+    from mlops_assets.core.sources.settings import SourceSettings
     from mlops_assets.onboarding.files import lines_beyond_columns, render, write
     from mlops_assets.onboarding.landing import land
     from mlops_assets.onboarding.plan import Asked, make_plan
-    from mlops_assets.resources.settings_files import read_settings
+    from mlops_assets.world.settings_files import read_settings
 
     length = "day" if grain == "hour" else grain
     plan = make_plan(

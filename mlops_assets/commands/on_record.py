@@ -1,7 +1,7 @@
 """`mlops record` and `mlops champion-at`: what stands on record, is it whole, and who was champion when.
 
-Here: the commands. Not here: one entry in words (`decisions.told`), the hashes (`resources.chain`), reading the record
-(`resources.record`).
+Here: the commands. Not here: one entry in words (`decisions.told`), the hashes (`world.record.chain`), reading the
+record (`world.record.record`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mlops_assets.commands.console import (
     say_json,
 )
 from mlops_assets.commands.decisions import told
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record, Reign
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import Record, Reign
 
 app = typer.Typer(
     no_args_is_help=True,

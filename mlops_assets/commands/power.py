@@ -1,6 +1,7 @@
 """`mlops power`: the smallest decay that would be seen.
 
-Here: the command and its table. Not here: the formula (`core.power`), reading recent windows (`resources.power`).
+Here: the command and its table. Not here: the formula (`core.decide.power`), reading recent windows
+(`steps.decide.power`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, ModelName, example, known_model, say, say_json, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.core.power import Seen
+    from mlops_assets.core.decide.power import Seen
 
 
 def register(app: typer.Typer) -> None:
@@ -30,9 +31,9 @@ def power(model: ModelName, as_json: AsJson = False) -> None:
     """
     home = Home.from_environment()
     known_model(model)
-    from mlops_assets.core.power import sentence
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.resources.power import power as seen_today
+    from mlops_assets.core.decide.power import sentence
+    from mlops_assets.steps.decide.power import power as seen_today
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(home)
     settings = platform.models()[model]

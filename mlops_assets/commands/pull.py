@@ -1,6 +1,6 @@
 """`mlops pull`: sources that are fetched from a database or an object store, now.
 
-Here: the command. Not here: fetching (`resources.pull`), the schedules that do it by themselves (`components.pulling`).
+Here: the command. Not here: fetching (`steps.land.pull`), the schedules that do it by themselves (`assets.pull_job`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mlops_assets.commands.console import example, known_source, say
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +23,8 @@ def pull(source: Annotated[str, typer.Argument(metavar="SOURCE", help="A source 
 
     Its schedule does the same while `mlops up` runs.
     """
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.resources.pull import pull as fetch
+    from mlops_assets.steps.land.pull import pull as fetch
+    from mlops_assets.world.platform import Platform
 
     home = Home.from_environment()
     say(fetch(home, Platform.of(home).sources.settings()[known_source(source)]).sentence)

@@ -1,6 +1,7 @@
 """`mlops quarantine`: what was not let into the lake and why, and letting it in.
 
-Here: the commands. Not here: what makes a partition bad (`core.contract`), the record (`resources.taken`).
+Here: the commands. Not here: what makes a partition bad (`core.sources.contract`), the record
+(`world.landed.partitions`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from mlops_assets.commands.console import (
     say_json,
     say_table,
 )
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.taken import DamagedTaken, TakenRecord
+from mlops_assets.world.home import Home
+from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,7 +1,7 @@
 """The readers of streams that `mlops up` keeps running, where the environment names their brokers.
 
 Here: which there are, starting one again. Not here: starting and stopping all services (`up`), reading
-(`resources.stream_consumer`).
+(`steps.land.stream_consumer`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from mlops_assets.commands.console import say
 from mlops_assets.commands.services import Service
-from mlops_assets.core.stream_settings import StreamSettings
-from mlops_assets.resources.home import PROJECT_ROOT, Home
-from mlops_assets.resources.settings_files import read_settings
-from mlops_assets.resources.sources import DEFS
+from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.landed.sources import DEFS
+from mlops_assets.world.settings_files import read_settings
 
 REST_SECONDS = 10.0
 

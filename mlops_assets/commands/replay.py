@@ -1,7 +1,7 @@
 """`mlops replay` and `mlops demo`: history through the same assets and sensors, and the report.
 
 Here: the commands, the progress bar and the table at the end. Not here: the replay itself and its report
-(`replay/`).
+(`simulate/`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.replay.driver import Replayed
+    from mlops_assets.simulate.replay import Replayed
 
 Trials = Annotated[
     int | None,
@@ -67,7 +67,7 @@ def replay(
     read. `mlops up --home` shows it.
     """
     known_model(model)
-    from mlops_assets.replay import driver
+    from mlops_assets.simulate import replay as driver
 
     parent = Home.from_environment()
     first, last, period = _period(parent, model, start, end, every)
@@ -86,8 +86,8 @@ def _period(
     """What was asked for; where nothing was, what suits the data."""
     if start and end:
         return start.date(), end.date(), every or "month"
-    from mlops_assets.replay.usual import usual_period
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.simulate.usual_range import usual_period
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(home)
     first, last, period = usual_period(platform, platform.models()[model], every)
@@ -112,9 +112,9 @@ def demo(
             "another home: mlops --home DIR demo. Nothing was started."
         )
     if story == "fraud":
-        from mlops_assets.replay.fraud_demo import demo_fraud as run
+        from mlops_assets.simulate.fraud_demo import demo_fraud as run
     else:
-        from mlops_assets.replay.demo import demo as run
+        from mlops_assets.simulate.demo import demo as run
 
     say(f"In {home.root}. If it is stopped, the same command goes on.")
     with shown_progress(home, "demo") as progress:
@@ -150,7 +150,7 @@ def shown_progress(home: Home, name: str = "replay") -> Iterator[Callable[[str, 
 
 
 def _say_result(replayed: Replayed) -> None:
-    from mlops_assets.replay.console import console_table
+    from mlops_assets.pages.replay_console import console_table
 
     Terminal().print(console_table(replayed.result))
     if left_out := replayed.result["left_out"]:

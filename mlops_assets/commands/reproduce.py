@@ -1,6 +1,6 @@
 """`mlops reproduce`: train a registered version again and compare the bytes.
 
-Here: the command. Not here: the training (`resources.reproduction`).
+Here: the command. Not here: the training (`steps.promote.reproduction`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, ModelName, example, known_model, say, say_json, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.resources.reproduction import Reproduction
+    from mlops_assets.steps.promote.reproduction import Reproduction
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +32,8 @@ def reproduce(
     Nothing is registered and nothing changes. Exit code 1 if the bytes differ, or it cannot be trained again.
     """
     known_model(model)
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.resources.reproduction import reproduce as train_again
+    from mlops_assets.steps.promote.reproduction import reproduce as train_again
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of(Home.from_environment())
     found = train_again(platform, platform.models()[model], version)

@@ -1,6 +1,7 @@
 """`mlops rollback` and `mlops rollout`: going back at once, and where a candidate stands.
 
-Here: the two commands. Not here: the moves (`resources.rolling_out`), the alias and the record (`resources.reverting`).
+Here: the two commands. Not here: the moves (`steps.rollout.moves`), the alias and the record
+(`steps.rollout.reverting`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from mlops_assets.commands.console import (
 
 if TYPE_CHECKING:
     from mlops_assets.core.settings import ModelSettings
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.world.platform import Platform
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def rollback(
     champion answers again, never one that was left before. A candidate in shadow ends with it, for its opponent is
     gone. The version's file is verified first. Freeze and pause do not stop this.
     """
-    from mlops_assets.resources.platform import Platform
+    from mlops_assets.world.platform import Platform
 
     told = given(reason)
     platform = Platform.of()
@@ -81,8 +82,8 @@ def open_client(platform: Platform) -> None:
 
 
 def _go_back(platform: Platform, model: ModelSettings, to: int | None, reason: str, by: str) -> dict[str, Any]:
-    from mlops_assets.resources.reverting import version_before
-    from mlops_assets.resources.rolling_out import finish, leave, policy_of, stop
+    from mlops_assets.steps.rollout.moves import finish, leave, policy_of, stop
+    from mlops_assets.steps.rollout.reverting import version_before
 
     finish(platform, model)
     opened = platform.registry.rollout(model.name)
@@ -109,9 +110,9 @@ def _go_back(platform: Platform, model: ModelSettings, to: int | None, reason: s
 
 def rollout(model: ModelName, as_json: AsJson = False) -> None:
     """Show where a candidate stands, what was measured of it, what comes next, and the moves so far."""
-    from mlops_assets.core.rollout_plot import state_of
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.resources.rolling_out import look, moves, told
+    from mlops_assets.pages.rollout import state_of
+    from mlops_assets.steps.rollout.moves import look, moves, told
+    from mlops_assets.world.platform import Platform
 
     platform = Platform.of()
     settings = platform.models()[known_model(model)]

@@ -1,7 +1,7 @@
 """What runs in a home: `mlops up` and where it answers, a demo or replay and how far it is.
 
 Here: the claims that keep a second one out of a home, and looking whether there is one.
-Not here: starting anything (`up`, `replay`).
+Not here: starting anything (`up`, `simulate`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.home import Home
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.home import Home
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def serve(
 
     API keys come from MLOPS_API_KEYS or the file MLOPS_API_KEYS_FILE. docs/serving.md says what it answers.
     """
-    from mlops_assets.resources.platform import Platform
     from mlops_assets.serving.app import build, check_keys, run
-    from mlops_assets.serving.keys import Keys
-    from mlops_assets.serving.limits import Limits
+    from mlops_assets.serving.http.keys import Keys
+    from mlops_assets.serving.http.limits import Limits
+    from mlops_assets.world.platform import Platform
 
     home = use_home(None)
     keys = Keys.read()
@@ -54,7 +54,7 @@ def api_key(
     scope: Annotated[str, typer.Option(help="What it opens: predict, drift, admin, or several as predict+drift.")],
 ) -> None:
     """Make an API key: the key for the caller, and the line with its hash for the service. Nothing is kept."""
-    from mlops_assets.serving.keys import new_key
+    from mlops_assets.serving.http.keys import new_key
 
     key, line = new_key(name, scope.split("+"))
     say(f"Give to {name}:  {key}")

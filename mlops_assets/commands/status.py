@@ -1,6 +1,6 @@
 """`mlops status`: where everything stands, on one page.
 
-Here: laying it out. Not here: gathering it (`resources.standing`).
+Here: laying it out. Not here: gathering it (`steps.keep.standing`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from rich.markup import escape
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
-from mlops_assets.core.told import answer_told, reasons_told
-from mlops_assets.resources.home import Home
+from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.world.home import Home
 
 COLOURS = {"fine": "green", "not fine": "bold red", "paused": "yellow"}
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: AsJson = False) -> None:
     """Show where everything stands: each model, why it was or was not retrained, what comes next; sources, alerts."""
-    from mlops_assets.resources.standing import standing
+    from mlops_assets.steps.keep.standing import standing
 
     home = Home.from_environment()
     up = running.of(home)

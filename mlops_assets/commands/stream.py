@@ -1,6 +1,6 @@
 """`mlops stream`: reading topics into files, how far behind that is, messages that could not be read.
 
-Here: the commands. Not here: the loop (`resources.stream_consumer`), the component (`components.stream_source`).
+Here: the commands. Not here: the loop (`steps.land.stream_consumer`), the component (`assets.stream_source`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlops_assets.commands.console import AsJson, declared, example, minute, say, say_json, say_table
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
-    from mlops_assets.core.stream_settings import StreamSettings
+    from mlops_assets.core.sources.stream_settings import StreamSettings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Topics of Kafka that land as files.")
 Stream = Annotated[str, typer.Argument(metavar="SOURCE", help="A stream source, as its YAML names it.")]
@@ -32,7 +32,7 @@ def run(
 
     It may be killed at any moment: where it goes on is what its files say.
     """
-    from mlops_assets.resources.stream_consumer import StreamReader
+    from mlops_assets.steps.land.stream_consumer import StreamReader
 
     home = Home.from_environment()
     if home.settings.landing is not None:
@@ -48,8 +48,8 @@ def run(
 @app.command("list", epilog=example("mlops stream list"))
 def list_(as_json: AsJson = False) -> None:
     """List the declared streams: unread messages, how old they are, and messages in quarantine."""
-    from mlops_assets.resources.stream_lag import read_lag
-    from mlops_assets.resources.stream_poison import poison_count
+    from mlops_assets.steps.land.stream_lag import read_lag
+    from mlops_assets.steps.land.stream_poison import poison_count
 
     home = Home.from_environment()
     found: list[dict[str, Any]] = []
@@ -82,8 +82,8 @@ def retry(source: Stream) -> None:
 
     Stop the reader first.
     """
-    from mlops_assets.resources.stream_lag import read_lag
-    from mlops_assets.resources.stream_landing import StreamLanding
+    from mlops_assets.steps.land.stream_lag import read_lag
+    from mlops_assets.steps.land.stream_landing import StreamLanding
 
     landing = StreamLanding(Home.from_environment(), _settings(source))
     lag = read_lag(landing.home, source)
@@ -101,9 +101,9 @@ def _settings(name: str) -> StreamSettings:
     Raises:
         ValueError: there is none of that name.
     """
-    from mlops_assets.core.stream_settings import StreamSettings
-    from mlops_assets.resources.settings_files import read_settings
-    from mlops_assets.resources.sources import DEFS
+    from mlops_assets.core.sources.stream_settings import StreamSettings
+    from mlops_assets.world.landed.sources import DEFS
+    from mlops_assets.world.settings_files import read_settings
 
     found = read_settings(DEFS, StreamSettings)
     if name not in found:

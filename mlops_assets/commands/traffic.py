@@ -1,6 +1,6 @@
 """`mlops traffic`: a small stream of requests to the online service, made of events that have landed.
 
-Here: the command. Not here: the stream (`serving.traffic`).
+Here: the command. Not here: the stream (`serving.rehearsal.traffic`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from mlops_assets.commands.console import example, known_model, say
 from mlops_assets.commands.services import stop_signals
 
 if TYPE_CHECKING:
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.serving.traffic import Load
+    from mlops_assets.serving.rehearsal.traffic import Load
+    from mlops_assets.world.platform import Platform
 
 KEY = "MLOPS_TRAFFIC_KEY"
 TOLD_SECONDS = 10.0
@@ -48,8 +48,8 @@ def traffic(
     beside the batch's prediction and is judged by the same label. Where the service wants an API key, MLOPS_TRAFFIC_KEY
     has it (scope predict).
     """
-    from mlops_assets.resources.platform import Platform
-    from mlops_assets.serving.traffic import Traffic, newest_events
+    from mlops_assets.serving.rehearsal.traffic import Traffic, newest_events
+    from mlops_assets.world.platform import Platform
 
     name = known_model(model) if model else None
     platform = Platform.of()

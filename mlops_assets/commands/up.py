@@ -1,7 +1,7 @@
 """`mlops up`: Dagster's webserver and daemon, the MLflow UI, the metrics and the online service, stopped together.
 
 Here: which services there are, and the command. Not here: starting, watching and stopping a process (`services`), what
-they run (`definitions`), where they keep things (`resources.home`).
+they run (`definitions`), where they keep things (`world.home`).
 
 `dagster dev` is taken because webserver and daemon then share one code server: started apart, each would load
 the code location for itself. It stops cleanly on SIGINT, as from a terminal; the groups are killed only when
@@ -22,7 +22,7 @@ import typer
 from mlops_assets.commands import running
 from mlops_assets.commands.console import example, say, use_home
 from mlops_assets.commands.services import HOST, Service, require_free, stop_all, stop_signals, wait_until_up
-from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import PROJECT_ROOT, Home
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +103,7 @@ def _end_left_over_runs(home: Home) -> None:
     """Runs that stopped with the last `mlops up`: they are run again, and nothing waits for them."""
     import dagster as dg
 
-    from mlops_assets.resources.left_over import bury
+    from mlops_assets.steps.keep.left_over_runs import bury
 
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         for run_id in bury(instance):
@@ -125,7 +125,7 @@ def _dagster(home: Home, port: int) -> Service:
 def _mlflow(home: Home, port: int) -> Service:
     uri = home.mlflow_uri
     # Not left to MLflow: it would make a lost store anew, empty and silent.
-    from mlops_assets.resources.mlflow_store import prepare_store
+    from mlops_assets.world.mlflow.store import prepare_store
 
     prepare_store(home, uri)
     # MLflow's job runners serve features for language models; they cost four more processes.

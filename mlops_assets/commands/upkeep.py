@@ -1,6 +1,6 @@
 """`mlops backup` and `mlops migrate`: a copy of a home, and a home in the formats of newer tools.
 
-Here: the commands. Not here: how (`resources.upkeep`).
+Here: the commands. Not here: how (`steps.keep.upkeep`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import typer
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import example, say
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def backup(
     To go back, stop `mlops up` and put the copy in the home's place, or work in the copy: mlops --home DIR. Replays and
     what is rebuilt at need are left out.
     """
-    from mlops_assets.resources.upkeep import backup as copy
+    from mlops_assets.steps.keep.upkeep import backup as copy
 
     home = Home.from_environment()
     count = copy(home, folder.expanduser())
@@ -44,7 +44,7 @@ def migrate() -> None:
     home = Home.from_environment()
     if up := running.of(home):
         raise ValueError(f"mlops up runs in {home.root}: stop it first (kill {up.pid}). Nothing was changed.")
-    from mlops_assets.resources.upkeep import migrate as bring
+    from mlops_assets.steps.keep.upkeep import migrate as bring
 
     for told in bring(home):
         say(told)

@@ -25,9 +25,9 @@ from mlops_assets.commands.console import (
 )
 from mlops_assets.commands.decisions import told
 from mlops_assets.commands.on_record import parse_moment
-from mlops_assets.core.told import answer_told, reasons_told
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record
+from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import Record
 
 LONGEST = 240
 """Characters of a sentence; `mlops explain` has the whole of it."""

@@ -1,8 +1,8 @@
 """What a monitored model looks like in YAML: every field, its default and its meaning.
 
-Here: the settings as strict pydantic models. Not here: sources (`core.source_settings`), reading files
-(`resources.settings_files`), what is built from them (`components`), the rules that read them (`core.policy`,
-`core.gate`, ...).
+Here: the settings as strict pydantic models. Not here: sources (`core.sources.settings`), reading files
+(`world.settings_files`), what is built from them (`assets`), the rules that read them (`core.decide.policy`,
+`core.promote.gate`, ...).
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
-from mlops_assets.core.drift_settings import Drift, DriftSpec
-from mlops_assets.core.events import DeclaredEvent
-from mlops_assets.core.failing import OnFailing
-from mlops_assets.core.fairness_policy import FairnessPolicy
-from mlops_assets.core.gate import GatePolicy, preset_fields
-from mlops_assets.core.metrics import PROFIT, Metric, ProfitName, metric, metrics_for, profit
-from mlops_assets.core.performance_policy import MetricLimit, PerformancePolicy
-from mlops_assets.core.probe_policy import ProbePolicy
-from mlops_assets.core.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
-from mlops_assets.core.rollout import RolloutPolicy
-from mlops_assets.core.source_settings import (
+from mlops_assets.core.decide.probe_policy import ProbePolicy
+from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
+from mlops_assets.core.drift.settings import Drift, DriftSpec
+from mlops_assets.core.models.training_window import TrainingWindow
+from mlops_assets.core.models.tuning import TrainingSettings
+from mlops_assets.core.performance.against_baseline import OnFailing
+from mlops_assets.core.performance.fairness_policy import FairnessPolicy
+from mlops_assets.core.performance.policy import MetricLimit, PerformancePolicy
+from mlops_assets.core.promote.gate import GatePolicy, preset_fields
+from mlops_assets.core.rollout.moves import RolloutPolicy
+from mlops_assets.core.sources.settings import (
     ModelGrain,
     Settings,
     SourceSettings,
     known_zone,
     refuse_end_before_start,
 )
-from mlops_assets.core.stream_settings import StreamSettings
-from mlops_assets.core.training_window import TrainingWindow
-from mlops_assets.core.tuning import TrainingSettings
-from mlops_assets.core.windows import parse_duration, parse_every
+from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.core.stats.metrics import PROFIT, Metric, ProfitName, metric, metrics_for, profit
+from mlops_assets.core.time.events import DeclaredEvent
+from mlops_assets.core.time.windows import parse_duration, parse_every
 
 Task = Literal["binary", "regression", "multiclass"]
 
@@ -129,7 +129,8 @@ class MonitoringSpec(Settings):
         description="Share of the online answers in which a feature may differ from training's.",
     )
     costs: dict[str, float] = Field(
-        default_factory=dict, description="Cost table; with one, profit per row is reported (`core.metrics.profit`)."
+        default_factory=dict,
+        description="Cost table; with one, profit per row is reported (`core.stats.metrics.profit`).",
     )
     drift: Drift = Field(default_factory=DriftSpec, description="Fields of `DriftPolicy`.")
     performance: PerformanceSpec = Field(default_factory=PerformanceSpec, description="Fields of `PerformancePolicy`.")

@@ -1,7 +1,7 @@
 """The sensor that tells people: alarms of the models, the all-clear, the digest, and sending.
 
-Here: one tick. Not here: what is wrong with a model (`resources.model_alarms`), the other alarms (`defs.sensors`),
-the state of incidents (`resources.incidents`).
+Here: one tick. Not here: what is wrong with a model (`steps.keep.model_alarms`), the other alarms (`defs.sensors`),
+the state of incidents (`world.alerts.incidents`).
 """
 
 import os
@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.core.incidents import Incident, digested
-from mlops_assets.core.plain import counted
+from mlops_assets.core.record.incidents import Incident, digested
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.defs.sensors import ON
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.channels import Channels
-from mlops_assets.resources.model_alarms import PREFIXES, Alarm, model_alarms, why_over
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.source_alarms import STATES, lasting
+from mlops_assets.steps.keep.model_alarms import PREFIXES, Alarm, model_alarms, why_over
+from mlops_assets.steps.land.source_alarms import STATES, lasting
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.alerts.channels import Channels
+from mlops_assets.world.platform import Platform
 
 DIGEST_HOUR = "MLOPS_ALERT_DIGEST_HOUR"
 LASTING = (*STATES, *PREFIXES)

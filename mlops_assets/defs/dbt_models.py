@@ -14,13 +14,12 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
-from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import link_to, measured
-from mlops_assets.components.partitions import span_of_run
-from mlops_assets.core.model_code import code_of
-from mlops_assets.core.spans import Span
-from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue, project_variables
-from mlops_assets.resources.feature_code import (
+from mlops_assets.assets.metadata import link_to, measured
+from mlops_assets.assets.partitions import span_of_run
+from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.core.features.code_version import code_of
+from mlops_assets.core.time.spans import Span
+from mlops_assets.steps.features.code_versions import (
     FeatureStillNeeded,
     built_alone,
     gone,
@@ -28,10 +27,11 @@ from mlops_assets.resources.feature_code import (
     outdated,
     refuse_missing_features,
 )
-from mlops_assets.resources.home import PROJECT_ROOT
-from mlops_assets.resources.lake import Lake
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.sources import Sources
+from mlops_assets.world.catalogue import ensure_manifest, load_catalogue, project_variables
+from mlops_assets.world.home import PROJECT_ROOT
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.landed.sources import Sources
+from mlops_assets.world.platform import Platform
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 VARIABLES = project_variables(DBT_PROJECT)

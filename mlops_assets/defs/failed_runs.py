@@ -1,16 +1,16 @@
 """The sensor of failed runs: one alert each, with the step, the error and what to do.
 
-Here: what is told of a run. Not here: sending it (`resources.alerts`), runs that crashed with the machine, which are
-run again (`resources.left_over`).
+Here: what is told of a run. Not here: sending it (`world.alerts.alerts`), runs that crashed with the machine, which are
+run again (`steps.keep.left_over_runs`).
 """
 
 import dagster as dg
 
-from mlops_assets.components.landing_source import CONTRACT_CHECK
+from mlops_assets.assets.landing_source import CONTRACT_CHECK
 from mlops_assets.defs.sensors import ON, WILL_RETRY
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.taken import TakenRecord
-from mlops_assets.resources.tracking import settle
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.landed.partitions import TakenRecord
+from mlops_assets.world.mlflow.tracking import settle
 
 WRAPPINGS = ("Dagster", "RetryRequested")
 """Errors of Dagster's own around the one that a step raised: that it failed, or that its tries are used up."""

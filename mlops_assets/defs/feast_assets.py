@@ -9,10 +9,10 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import measured
-from mlops_assets.resources.catalogue import load_catalogue
-from mlops_assets.resources.platform import DBT_PROJECT, Platform
+from mlops_assets.assets.metadata import measured
+from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.world.catalogue import load_catalogue
+from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 AGREES = "online_agrees_with_offline"
 KEY = dg.AssetKey(["feast", "online_store"])
@@ -45,7 +45,7 @@ VIEWS = [view.name for view in load_catalogue(DBT_PROJECT).views if view.online]
 @measured
 def online_store(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Materialize what became known since the last time, then compare a sample with the offline join."""
-    from mlops_assets.resources.online_steps import compare_online, materialize_online
+    from mlops_assets.steps.features.online_store import compare_online, materialize_online
 
     done = materialize_online(platform)
     if done is None:

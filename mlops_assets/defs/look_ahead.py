@@ -1,8 +1,8 @@
 """The look-ahead guard as an asset check of every feature view, in a job of its own.
 
 Here: the checks, their job, and the sensor that starts it: when a view's code has changed, and once a week. Not here:
-the guard (`resources.look_ahead`). No landing run does it: computing features again at each landing would cost more
-than the landing, and finds nothing new of the same code and the same weeks.
+the guard (`steps.features.look_ahead`). No landing run does it: computing features again at each landing would cost
+more than the landing, and finds nothing new of the same code and the same weeks.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mlops_assets.components.landing_source import OUTSIDE_RETRY
-from mlops_assets.components.measured import markdown_value
-from mlops_assets.core.look_ahead import CHECK, LookAhead, Peek
-from mlops_assets.core.reporting import markdown_table
+from mlops_assets.assets.metadata import markdown_value
+from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.core.features.look_ahead import CHECK, LookAhead, Peek
 from mlops_assets.defs.sensors import ON
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.catalogue import load_catalogue
-from mlops_assets.resources.platform import DBT_PROJECT, Platform
+from mlops_assets.pages.markdown import markdown_table
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.catalogue import load_catalogue
+from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 SPECS = [
     dg.AssetCheckSpec(
@@ -60,7 +60,7 @@ def look_ahead_guard(
 
 def _looks(platform: Platform, views: Sequence[str]) -> Iterator[tuple[str, LookAhead | str]]:
     """What the guard finds of each view, or why one cannot be computed; that stops none of the others."""
-    from mlops_assets.resources.look_ahead import CannotGuard, guard
+    from mlops_assets.steps.features.look_ahead import CannotGuard, guard
 
     left = list(views)
     while left:

@@ -1,7 +1,7 @@
 """The sensors of the platform as a whole: landing and freshness.
 
-Here: what they look at and which runs they ask for. Not here: what is pending (`resources.sources`), each
-model's own retrain sensor (`components.retrain_sensor`), runs that failed (`failed_runs`).
+Here: what they look at and which runs they ask for. Not here: what is pending (`world.landed.sources`), each
+model's own retrain sensor (`assets.retrain_sensor`), runs that failed (`failed_runs`).
 """
 
 import hashlib
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mlops_assets.components.jobs import landing_jobs, landing_keys, watching
-from mlops_assets.components.partitions import span_tags
-from mlops_assets.core.groups import Group, landing_job, source_groups
-from mlops_assets.core.source_settings import partition_end
-from mlops_assets.core.spans import Span
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.source_alarms import STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
-from mlops_assets.resources.sources import Period
+from mlops_assets.assets.jobs import landing_jobs, landing_keys, watching
+from mlops_assets.assets.partitions import span_tags
+from mlops_assets.core.source_groups import Group, landing_job, source_groups
+from mlops_assets.core.sources.settings import partition_end
+from mlops_assets.core.time.spans import Span
+from mlops_assets.steps.land.source_alarms import STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.landed.sources import Period
+from mlops_assets.world.platform import Platform
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph

@@ -18,7 +18,7 @@ from feast.errors import EntityTimestampInferenceException
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 
-from mlops_assets.core.text_times import hint, read_times
+from mlops_assets.core.values.text_times import hint, read_times
 from mlops_assets.feast_store import sources, sql
 
 Connection = duckdb.DuckDBPyConnection

@@ -19,7 +19,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 
-from mlops_assets.core.exact import frame_of
+from mlops_assets.core.values.exact import frame_of
 from mlops_assets.feast_store.parquet import write_table
 from mlops_assets.feast_store.plans import Plan
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops_assets.core.exact import FLOAT_WHOLE
-from mlops_assets.core.identifiers import ID_NAMES, names_rows
+from mlops_assets.core.values.exact import FLOAT_WHOLE
+from mlops_assets.core.values.identifiers import ID_NAMES, names_rows
 from mlops_assets.onboarding.table import Facts
 
 Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
@@ -21,7 +21,7 @@ LABEL_NAMES = ("label", "target", "y", "class", "outcome", "response")
 USUAL_TIME = re.compile(r"(event_?|record_?)?(time|timestamp|datetime|date|at|ts|dt|when)", re.IGNORECASE)
 TIME_NAMES = re.compile(r"(^|_)(when|time|timestamp|date|datetime|at|ts|dt|day|month|year)($|_)", re.IGNORECASE)
 MAX_CATEGORIES = 255
-"""With more values the rarest are read as missing (`core.matrix`)."""
+"""With more values the rarest are read as missing (`core.models.matrix`)."""
 LONGEST = 48
 """Of a plain name: with its view's before it, it still fits where names are shortest (63 characters in PostgreSQL)."""
 RESERVED = frozenset(

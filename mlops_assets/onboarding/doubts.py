@@ -6,7 +6,7 @@ Not here: how well a column predicts (`suspects`), what is done about it (`plan`
 
 from __future__ import annotations
 
-from mlops_assets.core.sql import free_name, quoted
+from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.columns import role_of
 from mlops_assets.onboarding.labels import Label
 from mlops_assets.onboarding.suspects import SAMPLE, suspects

@@ -13,10 +13,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.core.exact import FLOAT_WHOLE
-from mlops_assets.core.identifiers import ID_NAMES
-from mlops_assets.core.sql import literal, quoted
-from mlops_assets.resources.flag_columns import is_flag
+from mlops_assets.core.values.exact import FLOAT_WHOLE
+from mlops_assets.core.values.identifiers import ID_NAMES
+from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.world.files.flag_columns import is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}

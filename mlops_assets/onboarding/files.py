@@ -11,14 +11,14 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from mlops_assets.core.names import TEMPLATE_MARKS, has_template
 from mlops_assets.core.settings import COMPONENTS
-from mlops_assets.core.shown import shown
+from mlops_assets.core.values.column_names import TEMPLATE_MARKS, has_template
+from mlops_assets.core.values.display import shown
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.values import plain_yaml, values_of
-from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.catalogue import editing
-from mlops_assets.resources.home import PROJECT_ROOT
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.catalogue import editing
+from mlops_assets.world.home import PROJECT_ROOT
 
 PLACES = {
     "defs.yaml": "mlops_assets/defs/{name}/defs.yaml",

@@ -11,7 +11,7 @@ from datetime import date
 from itertools import groupby
 
 from mlops_assets.core.settings import Task
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import LABEL_NAMES
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn

@@ -1,6 +1,7 @@
 """A table's rows cut into the files that the landing sensor takes in, one a partition or an hour of it.
 
-Here: cutting, converting times, writing Parquet into the landing folder. Not here: taking them in (`resources.intake`).
+Here: cutting, converting times, writing Parquet into the landing folder. Not here: taking them in
+(`world.landed.intake`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.core.sql import free_name, quoted
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
-from mlops_assets.resources.atomic import keep_time, replacing
-from mlops_assets.resources.lake import file_hash
+from mlops_assets.world.atomic import keep_time, replacing
+from mlops_assets.world.lake import file_hash
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.table import TABLE, Table, by_digits, facts_of, read_table
 from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import TimeColumn, refuse_strays, time_column

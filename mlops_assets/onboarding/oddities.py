@@ -6,10 +6,10 @@ time (`times` refuses them), columns that give the label away (`doubts`).
 
 from __future__ import annotations
 
-from mlops_assets.core.shown import shown
-from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_formats import TIMES_IN_WORDS
-from mlops_assets.core.text_times import unit_of
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
+from mlops_assets.core.values.text_times import unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn

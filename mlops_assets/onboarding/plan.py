@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from mlops_assets.core.settings import Task
-from mlops_assets.core.shown import shown
-from mlops_assets.core.source_settings import ModelGrain, known_zone
-from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_formats import MISSING, DateOrder, Mark
-from mlops_assets.core.windows import format_duration, parse_duration
+from mlops_assets.core.sources.settings import ModelGrain, known_zone
+from mlops_assets.core.time.windows import format_duration, parse_duration
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
 from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, is_key, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of

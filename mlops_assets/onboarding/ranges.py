@@ -1,7 +1,7 @@
 """Where the numbers of a table usually lie: what a contract can promise of them.
 
 Here: a range for each column that keeps to one. Not here: how it is written down (`values`), how it is checked
-(`core.contract_check`).
+(`core.sources.contract_check`).
 
 A range is wide, since what lies outside stops the model until a person looks: the middle 99.9 % of the values with as
 much again on either side. A changed unit leaves it all the same, and so does a wrong column. A column that moves (a
@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.metrics import metric
 from mlops_assets.core.settings import Task
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.stats.metrics import metric
 
 LIMIT = 0.98
 """AUC, share of variance, or share of right classes from which on a column is suspected."""

@@ -16,16 +16,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mlops_assets.core.csv_head import CsvHead, NoHead
-from mlops_assets.core.exact import FLOAT_WHOLE
-from mlops_assets.core.names import fault_of_name
-from mlops_assets.core.shown import shown
-from mlops_assets.core.sql import quoted
+from mlops_assets.core.values.column_names import fault_of_name
+from mlops_assets.core.values.csv_head import CsvHead, NoHead
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.exact import FLOAT_WHOLE
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
-from mlops_assets.resources.home import Limits
-from mlops_assets.resources.table_files import csv_head, is_parquet, matches
-from mlops_assets.resources.unpacked import refuse_dense
+from mlops_assets.world.files.table_files import csv_head, is_parquet, matches
+from mlops_assets.world.files.unpacked_size import refuse_dense
+from mlops_assets.world.home import Limits
 
 TABLE = "landed"
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"

@@ -1,8 +1,8 @@
 """What the text columns of a person's table are: times, numbers, or texts.
 
 Here: deciding over all rows of all files how the times and numbers of a column are written, and asking where it stays
-open. Not here: reading one text (`core.text_times`, `core.text_numbers`), other facts (`table`), strange values
-(`oddities`).
+open. Not here: reading one text (`core.values.text_times`, `core.values.text_numbers`), other facts (`table`), strange
+values (`oddities`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.contract import Column
-from mlops_assets.core.text_formats import (
+from mlops_assets.core.sources.contract import Column
+from mlops_assets.core.values.text_formats import (
     DATE_ORDERS,
     MISSING,
     NUMBER_FORMATS,
@@ -26,9 +26,9 @@ from mlops_assets.core.text_formats import (
     Mark,
     NumberFormat,
 )
-from mlops_assets.core.text_numbers import NumberTexts, plain_numbers, read_number
-from mlops_assets.core.text_times import TimeTexts, read_text, read_times
-from mlops_assets.resources.text_columns import Reader, look_at_texts, replace_texts
+from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers, read_number
+from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
+from mlops_assets.world.files.text_columns import Reader, look_at_texts, replace_texts
 
 
 class Undecided(ValueError):

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate, pairwise
 
-from mlops_assets.core.shown import shown
-from mlops_assets.core.source_settings import ModelGrain, partition_end, partition_of
-from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
-from mlops_assets.core.text_times import hint, unit_of
+from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
+from mlops_assets.core.values.text_times import hint, unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
 from mlops_assets.onboarding.table import Facts, Table
 

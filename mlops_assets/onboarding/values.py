@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from mlops_assets.core.names import has_template, without_template
-from mlops_assets.core.shown import shown
-from mlops_assets.core.sql import quoted
-from mlops_assets.core.text_formats import MISSING
+from mlops_assets.core.values.column_names import has_template, without_template
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_formats import MISSING
 from mlops_assets.onboarding.columns import Column, plain_names
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.ranges import SHARE, Usual

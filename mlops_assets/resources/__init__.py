@@ -1,1 +1,1 @@
-"""How the platform touches the world: files, DuckDB, MLflow, Feast; one ConfigurableResource per outside system."""
+"""Old names that stand in files. Here: names under which MLflow finds our loader. Not here: anything new."""

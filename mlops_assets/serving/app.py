@@ -16,25 +16,25 @@ from ipaddress import ip_address
 from fastapi import FastAPI
 
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.clock import NoDataYet
-from mlops_assets.resources.platform import Platform
-from mlops_assets.serving import admin_api, drift_api, oip_api, predict_api
-from mlops_assets.serving.arms import Arms, CannotServe, Contract, Load, load_arm
-from mlops_assets.serving.counting import Counting
-from mlops_assets.serving.drain import Drain
-from mlops_assets.serving.health import Health
-from mlops_assets.serving.hot_path import HotPath
-from mlops_assets.serving.http import add_handlers, add_schema
-from mlops_assets.serving.keys import FILE_VARIABLE, VARIABLE, Keys
-from mlops_assets.serving.limits import App, Guard, Limits
-from mlops_assets.serving.lookup import Lookup
-from mlops_assets.serving.profiles import Profiles
-from mlops_assets.serving.records import record_types
-from mlops_assets.serving.scoring import Service
-from mlops_assets.serving.spool import Spool
-from mlops_assets.serving.tally import Tally
-from mlops_assets.serving.watch import Watcher
+from mlops_assets.serving.engine.alias_watch import Watcher
+from mlops_assets.serving.engine.arms import Arms, CannotServe, Contract, Load, load_arm
+from mlops_assets.serving.engine.health import Health
+from mlops_assets.serving.engine.lookup import Lookup
+from mlops_assets.serving.engine.profiles import Profiles
+from mlops_assets.serving.engine.publishing import Counting
+from mlops_assets.serving.engine.request_counts import Tally
+from mlops_assets.serving.engine.scoring import Service
+from mlops_assets.serving.http import admin_api, drift_api, oip_api, predict_api
+from mlops_assets.serving.http.bodies import add_handlers, add_schema
+from mlops_assets.serving.http.keys import FILE_VARIABLE, VARIABLE, Keys
+from mlops_assets.serving.http.limits import App, Guard, Limits
+from mlops_assets.serving.http.short_way import HotPath
+from mlops_assets.serving.log.drain import Drain
+from mlops_assets.serving.log.records import record_types
+from mlops_assets.serving.log.spool import Spool
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.platform import Platform
 
 logger = logging.getLogger("mlops.serving")
 
@@ -155,7 +155,7 @@ def run(app: App, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first."""
     import uvicorn
 
-    from mlops_assets.serving.one_write import OneWrite
+    from mlops_assets.serving.http.one_write import OneWrite
 
     uvicorn.run(
         app,

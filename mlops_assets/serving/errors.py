@@ -1,6 +1,7 @@
 """What keeps a row from being answered, and is the caller's to mend.
 
-Here: the two errors. Not here: how HTTP tells them (`http`), what is the service's to mend (`arms`, `lookup`, `spool`).
+Here: the two errors. Not here: how HTTP tells them (`http.bodies`), what is the service's to mend (`arms`, `lookup`,
+`spool`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from mlops_assets.resources.home import Home
+from mlops_assets.world.home import Home
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import Result
 
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import Home
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import Home
 from tests.receiver import Receiver, receiving
 
 Mlops = Callable[..., Result]

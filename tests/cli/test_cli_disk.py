@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.commands.console import remedy
-from mlops_assets.resources.home import Home, HomeSettings
+from mlops_assets.world.home import Home, HomeSettings
 
 Mlops = Callable[..., Result]
 

@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.drift import DriftPolicy, Grid, Profile, compare, drift_verdict
-from mlops_assets.core.drift_sample import GridBuilder
+from mlops_assets.core.drift.feature_drift import compare
+from mlops_assets.core.drift.grid import Grid
+from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
+from mlops_assets.core.drift.profile import Profile
+from mlops_assets.core.drift.sampled_grid import GridBuilder
 
 Mlops = Callable[..., Result]
 ROWS = 3_000

@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import Home, HomeSettings
-from mlops_assets.resources.intake import Intake
-from mlops_assets.resources.lake import Lake, file_hash
-from mlops_assets.resources.record import Record
-from mlops_assets.resources.settings_files import read_settings
-from mlops_assets.resources.sources import DEFS
-from mlops_assets.resources.taken import Taken
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.lake import Lake, file_hash
+from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.partitions import Taken
+from mlops_assets.world.landed.sources import DEFS
+from mlops_assets.world.record.record import Record
+from mlops_assets.world.settings_files import read_settings
 
 Mlops = Callable[..., Result]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record
+from mlops_assets.core.decide.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import Record
 
 Mlops = Callable[..., Result]
 NOW = datetime(2013, 4, 8, tzinfo=UTC)
@@ -216,7 +216,7 @@ def test_a_decision_of_another_version_of_the_platform(mlops: Mlops, home: Home)
 @pytest.fixture
 def considered(monkeypatch: pytest.MonkeyPatch) -> None:
     """One week of drift as the evidence: gathering it takes a lake, and is tested elsewhere."""
-    from mlops_assets.resources import evidence
+    from mlops_assets.steps.decide import evidence
 
     decision = drifted(weeks=1)
     known = Evidence.from_dict(decision.evidence)
@@ -281,7 +281,7 @@ def test_a_policy_that_cannot_be_read_names_file_and_field(
 def test_reproduce_tells_what_came_of_it(
     mlops: Mlops, home: Home, monkeypatch: pytest.MonkeyPatch, agrees: bool | None, code: int, told: str
 ) -> None:
-    from mlops_assets.resources import reproduction
+    from mlops_assets.steps.promote import reproduction
 
     found = reproduction.Reproduction(
         model="flight_delay",

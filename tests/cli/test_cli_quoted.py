@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from mlops_assets.cli import MOVED, app
 from mlops_assets.commands.console import say, say_error, say_facts, say_table, use_home
-from mlops_assets.core.quoted import COMMANDS, in_home
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import DEFAULT, Home
+from mlops_assets.core.values.quoted_commands import COMMANDS, in_home
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import DEFAULT, Home
 from tests.sent_alerts import sent_alerts
 
 HOSTILE = ("a home", "o'brien's home", "[red]x[/red]", 'two"quotes', "$HOME", "a\\b", "\\1")

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.commands import running
-from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
-from mlops_assets.resources.atomic import write_text
-from mlops_assets.resources.home import Home, HomeSettings
-from mlops_assets.resources.record import Record
-from mlops_assets.resources.taken import Taken, TakenRecord
+from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.landed.partitions import Taken, TakenRecord
+from mlops_assets.world.record.record import Record
 
 Mlops = Callable[..., Result]
 

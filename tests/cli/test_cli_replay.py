@@ -14,8 +14,8 @@ from typer.testing import Result
 
 from mlops_assets.commands import running
 from mlops_assets.commands.replay import _say_result, shown_progress
-from mlops_assets.replay.driver import Replayed
-from mlops_assets.resources.home import Home
+from mlops_assets.simulate.replay import Replayed
+from mlops_assets.world.home import Home
 
 Mlops = Callable[..., Result]
 
@@ -37,7 +37,7 @@ def test_what_tools_say_goes_to_the_log_and_progress_to_the_person(
 def test_on_a_terminal_the_tools_do_not_talk_into_the_bar(home: Home) -> None:
     # In a process of its own: here sys.stdout is the capture's, not the terminal's.
     code = (
-        "from mlops_assets.commands.replay import shown_progress; from mlops_assets.resources.home import Home\n"
+        "from mlops_assets.commands.replay import shown_progress; from mlops_assets.world.home import Home\n"
         "with shown_progress(Home.from_environment()) as progress:\n"
         "    progress('training', 1, 11); print('dbt says this')"
     )
@@ -67,7 +67,7 @@ def test_status_says_that_a_demo_runs_and_how_far_it_is(mlops: Mlops, home: Home
 def test_a_demo_that_was_killed_does_not_run(mlops: Mlops, home: Home) -> None:
     home.prepare()
     code = (
-        "import os; from mlops_assets.commands.running import replaying; from mlops_assets.resources.home import Home\n"
+        "import os; from mlops_assets.commands.running import replaying; from mlops_assets.world.home import Home\n"
         "with replaying(Home.from_environment(), 'demo'): os.kill(os.getpid(), 9)"
     )
     ran = subprocess.run([sys.executable, "-c", code], env={**os.environ, **home.environment()}, check=False)

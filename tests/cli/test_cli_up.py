@@ -21,8 +21,8 @@ from typer.testing import Result
 
 from mlops_assets.commands import running
 from mlops_assets.commands.services import HOST, Service, ServiceDied, require_free, stop_all, wait_until_up
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.left_over import LAUNCHED, bury
+from mlops_assets.steps.keep.left_over_runs import LAUNCHED, bury
+from mlops_assets.world.home import Home
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("Dagster", "Lineage", "MLflow", "Metrics", "Serving")
@@ -80,7 +80,7 @@ def test_what_a_killed_up_left_behind_is_no_up(tmp_path: Path) -> None:
     home = Home(tmp_path)
     script = (
         "import os; from pathlib import Path; from mlops_assets.commands import running;"
-        "from mlops_assets.resources.home import Home;"
+        "from mlops_assets.world.home import Home;"
         f"claim = running.claimed(Home(Path({str(tmp_path)!r})), dagster='http://d', mlflow='http://m');"
         "claim.__enter__(); os.kill(os.getpid(), 9)"
     )

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import Result
 
-from mlops_assets.resources import doctor
-from mlops_assets.resources.home import Home
+from mlops_assets.steps.keep import doctor
+from mlops_assets.world.home import Home
 
 Mlops = Callable[..., Result]
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from mlops_assets.cli import app
 from mlops_assets.commands.console import say_table
-from mlops_assets.core.policy import CheckResult, Evidence, History, RetrainPolicy, decide
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.record import Record
+from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import Record
 
 Mlops = Callable[..., Result]
 MODEL = "flight_delay"

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.policy import Decision, Evidence, History, RetrainPolicy, decide
-from mlops_assets.resources.home import Home, HomeSettings
-from mlops_assets.resources.record import Record
+from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.record.record import Record
 
 Mlops = Callable[..., Result]
 MODEL = "flight_delay"

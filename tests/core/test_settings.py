@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_assets.core.look_ahead import ROWS, hidden_parts, moments_among
+from mlops_assets.core.features.look_ahead import ROWS, hidden_parts, moments_among
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.sources.settings import SourceSettings
 
 
 def model(text: str = "", **fields: Any) -> ModelSettings:

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from mlops_assets.resources.home import PROJECT_ROOT
+from mlops_assets.world.home import PROJECT_ROOT
 from tests.support import land_raw
 
 PROJECT = PROJECT_ROOT / "dbt_project"

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.resources.catalogue import exposures_of
-from mlops_assets.resources.settings_files import read_settings
-from mlops_assets.resources.sources import DEFS
+from mlops_assets.world.catalogue import exposures_of
+from mlops_assets.world.landed.sources import DEFS
+from mlops_assets.world.settings_files import read_settings
 from tests.dbt.conftest import PROJECT, Dbt, files, rows
 
 FEATURE_MODELS = {

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.feature_report_page import feature_report_page
-from mlops_assets.resources import platform
-from mlops_assets.resources.dbt_ci import NothingToCompare, changed
-from mlops_assets.resources.dbt_runs import DbtFailed
-from mlops_assets.resources.feature_report import report
-from mlops_assets.resources.home import Home
+from mlops_assets.pages.feature_report_page import feature_report_page
+from mlops_assets.steps.features.dbt_ci import NothingToCompare, changed
+from mlops_assets.steps.features.report import report
+from mlops_assets.world import platform
+from mlops_assets.world.dbt_runs import DbtFailed
+from mlops_assets.world.home import Home
 from tests.dbt.conftest import PROJECT
 from tests.real_slice import World
 

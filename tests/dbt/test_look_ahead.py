@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.look_ahead import ROWS, LookAhead
+from mlops_assets.core.features.look_ahead import ROWS, LookAhead
 from mlops_assets.landing.card_payments import CONFIRMATIONS, PAYMENTS, ConfirmationFiles, demo_world, feed
-from mlops_assets.resources import look_ahead
-from mlops_assets.resources.catalogue import load_catalogue
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.look_ahead import CannotGuard, guard
-from mlops_assets.resources.platform import Platform
+from mlops_assets.steps.features import look_ahead
+from mlops_assets.steps.features.look_ahead import CannotGuard, guard
+from mlops_assets.world.catalogue import load_catalogue
+from mlops_assets.world.home import Home
+from mlops_assets.world.platform import Platform
 from tests.dbt.conftest import PROJECT
 
 PEEKS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mlops_assets.resources.feature_report import _files
-from mlops_assets.resources.home import Home
+from mlops_assets.steps.features.report import _files
+from mlops_assets.world.home import Home
 from tests.dbt.conftest import PROJECT, Dbt, files
 from tests.dbt.test_look_ahead import guarded
 

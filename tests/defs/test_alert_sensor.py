@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.defs import alert_sensor as module
 from mlops_assets.defs import sensors
 from mlops_assets.defs.alert_sensor import alert_sensor
-from mlops_assets.resources.home import HomeSettings
+from mlops_assets.world.home import HomeSettings
 from tests.defs.test_sensors import DAYS, Floor, carry, failed
 from tests.landing_home import rows
 from tests.receiver import Receiver, receiving

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.platform import Platform
+from mlops_assets.world.home import Home
+from mlops_assets.world.platform import Platform
 from tests.real_slice import LAST_DAY
 from tests.support import linked
 

@@ -12,15 +12,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mlops_assets.core.look_ahead import CHECK, LookAhead
+from mlops_assets.core.features.look_ahead import CHECK, LookAhead
 from mlops_assets.definitions import build_definitions
 from mlops_assets.defs import look_ahead
-from mlops_assets.replay.demo import come_to_rest
-from mlops_assets.replay.engine import Engine
-from mlops_assets.resources import look_ahead as guarding
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import PROJECT_ROOT
-from mlops_assets.resources.sources import Sources
+from mlops_assets.simulate.demo import come_to_rest
+from mlops_assets.simulate.engine import Engine
+from mlops_assets.steps.features import look_ahead as guarding
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import PROJECT_ROOT
+from mlops_assets.world.landed.sources import Sources
 from tests.real_slice import World
 from tests.sent_alerts import sent_alerts
 

@@ -9,27 +9,27 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mlops_assets.components.partitions import span_tags
+from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.spans import Span
+from mlops_assets.core.time.spans import Span
 from mlops_assets.definitions import build_definitions
-from mlops_assets.replay.engine import Engine, RunFailed
-from mlops_assets.resources import prediction_steps
-from mlops_assets.resources.platform import Platform
+from mlops_assets.simulate.engine import Engine, RunFailed
+from mlops_assets.steps.predict import predictions
+from mlops_assets.world.platform import Platform
 from tests.real_slice import COLD_START, World
 
 
 def test_one_that_fails_in_a_run_leaves_the_other_its_predictions(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = prediction_steps.score_days
+    score = predictions.score_days
 
     def failing(platform: Platform, model: ModelSettings, days: Sequence[date]) -> Any:
         if model.name == "arrival_delay":
             raise dg.Failure("its champion cannot be read", allow_retries=False)
         return score(platform, model, days)
 
-    monkeypatch.setattr(prediction_steps, "score_days", failing)
+    monkeypatch.setattr(predictions, "score_days", failing)
     request = dg.RunRequest(
         job_name="landing_flights", tags=span_tags(Span(COLD_START, COLD_START + timedelta(days=1)))
     )
@@ -39,5 +39,5 @@ def test_one_that_fails_in_a_run_leaves_the_other_its_predictions(
         engine.execute(request, only=both)
     done = {key: world.instance.get_materialized_partitions(key) for key in both}
     assert done == {both[0]: set(), both[1]: {COLD_START.isoformat()}}
-    scores = prediction_steps.read_scores(world.platform, world.model, COLD_START, COLD_START + timedelta(days=1))
+    scores = predictions.read_scores(world.platform, world.model, COLD_START, COLD_START + timedelta(days=1))
     assert len(scores) > 500

@@ -11,9 +11,9 @@ import pytest
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.defs import sensors
-from mlops_assets.resources import source_alarms
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.settings_files import read_settings
+from mlops_assets.steps.land import source_alarms
+from mlops_assets.world.platform import Platform
+from mlops_assets.world.settings_files import read_settings
 from tests.defs.test_sensors import DAYS, VIEW, Floor, names
 from tests.landing_home import source
 
@@ -60,7 +60,7 @@ def test_what_is_loaded_goes_on_beside_what_is_not(floor: Floor, name: str) -> N
 
 
 def test_once_loaded_it_is_carried(floor: Floor) -> None:
-    from mlops_assets.components.landing_source import build_raw_asset
+    from mlops_assets.assets.landing_source import build_raw_asset
 
     add(floor, "added")
     floor.landing.land_days(DAYS)
@@ -78,7 +78,7 @@ def test_once_loaded_it_is_carried(floor: Floor) -> None:
 
 def test_a_model_that_is_not_loaded_joins_no_groups(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sources of two people; a third one writes a model over both."""
-    from mlops_assets.resources.sources import DEFS
+    from mlops_assets.world.landed.sources import DEFS
 
     model = next(iter(read_settings(DEFS, ModelSettings).values()))
     joining = model.model_copy(update={"name": "joining", "features": [VIEW]})

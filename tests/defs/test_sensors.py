@@ -11,14 +11,14 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from mlops_assets.components.landing_source import build_raw_asset
-from mlops_assets.components.partitions import SPAN
-from mlops_assets.core.spans import Span
+from mlops_assets.assets.landing_source import build_raw_asset
+from mlops_assets.assets.partitions import SPAN
+from mlops_assets.core.time.spans import Span
 from mlops_assets.defs import sensors
 from mlops_assets.defs.failed_runs import failed_run_sensor
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import PROJECT_ROOT, HomeSettings
-from mlops_assets.resources.platform import Platform
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import PROJECT_ROOT, HomeSettings
+from mlops_assets.world.platform import Platform
 from tests.landing_home import DAY, QUIET, LandingHome, rows, source
 from tests.sent_alerts import SentAlert, sent_alerts
 

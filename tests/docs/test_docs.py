@@ -18,9 +18,11 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mlops_assets.cli import app
-from mlops_assets.core import pull_settings, settings, source_settings, stream_settings
-from mlops_assets.core.metrics import metrics_for
-from mlops_assets.core.policy import RetrainPolicy
+from mlops_assets.core import settings
+from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.sources import pull_settings, stream_settings
+from mlops_assets.core.sources import settings as source_settings
+from mlops_assets.core.stats.metrics import metrics_for
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -18,15 +18,15 @@ import dagster as dg
 import psutil
 import pytest
 
-from mlops_assets.core.stream_settings import StreamSettings
+from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.landing.card_payments import PAYMENTS, demo_world, feed
 from mlops_assets.landing.nycflights13 import land
-from mlops_assets.replay.engine import Engine
-from mlops_assets.replay.fraud_demo import _send, mock_broker
-from mlops_assets.resources.home import PROJECT_ROOT, Home
-from mlops_assets.resources.left_over import bury
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.prediction_steps import VERSION, read_scores
+from mlops_assets.simulate.engine import Engine
+from mlops_assets.simulate.fraud_demo import _send, mock_broker
+from mlops_assets.steps.keep.left_over_runs import bury
+from mlops_assets.steps.predict.predictions import VERSION, read_scores
+from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.platform import Platform
 from tests.real_slice import LAST_DAY, copy_home, working_in
 from tests.streams.feed import home_of
 

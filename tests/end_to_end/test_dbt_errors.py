@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.components.partitions import span_tags
-from mlops_assets.core.spans import Span
+from mlops_assets.assets.partitions import span_tags
+from mlops_assets.core.time.spans import Span
 from mlops_assets.definitions import build_definitions
-from mlops_assets.replay.engine import Engine, RunFailed
-from mlops_assets.resources.platform import DBT_PROJECT
+from mlops_assets.simulate.engine import Engine, RunFailed
+from mlops_assets.world.platform import DBT_PROJECT
 from tests.real_slice import LAST_DAY, World, ring
 
 MODELS = ("stg_flights", "stg_planes", "stg_weather", "feat_flight", "feat_origin_weather")

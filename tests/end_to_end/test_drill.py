@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from mlops_assets.serving.app import build
-from mlops_assets.serving.drain import Drain
-from mlops_assets.serving.in_process import serving
-from mlops_assets.serving.keys import Keys
-from mlops_assets.serving.limits import Limits
-from mlops_assets.serving.tally import Tally
+from mlops_assets.serving.engine.request_counts import Tally
+from mlops_assets.serving.http.keys import Keys
+from mlops_assets.serving.http.limits import Limits
+from mlops_assets.serving.log.drain import Drain
+from mlops_assets.serving.rehearsal.in_process import serving
 from tests.real_slice import World
 
 

@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.online_steps import compare_online, materialize_online
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.tracking import settle
+from mlops_assets.steps.features.online_store import compare_online, materialize_online
+from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.tracking import settle
+from mlops_assets.world.platform import Platform
 from tests import killing
 from tests.killing import killed
 from tests.moments import Moment
@@ -39,7 +39,7 @@ BEFORE_PROMOTION = (
     # The first alias to move is `previous`; it dies before `champion` does.
     Moment("mlflow:MlflowClient.set_registered_model_alias", nth=2),
 )
-BEFORE_THE_RECORD = Moment("mlops_assets.resources.record:Record.append")
+BEFORE_THE_RECORD = Moment("mlops_assets.world.record.record:Record.append")
 
 
 def is_whole(world: World) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from mlops_assets.components.retrain_sensor import DECISION_TAG
+from mlops_assets.assets.retrain_sensor import DECISION_TAG
 from mlops_assets.definitions import build_definitions
-from mlops_assets.resources.evidence import consider, keep
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.references import read_reference
+from mlops_assets.steps.decide.evidence import consider, keep
+from mlops_assets.steps.predict.references import read_reference
+from mlops_assets.world.home import Home
 from tests.real_slice import LAST_DAY, WEEKS, World
 
 CRIPPLED = {"max_rounds": 1}
@@ -116,7 +116,7 @@ def test_a_rejection_is_an_outcome_and_no_failure(drifting: World) -> None:
 
 
 def test_promoting_the_same_evaluation_again_changes_nothing(drifting: World) -> None:
-    from mlops_assets.resources.training_steps import conclude
+    from mlops_assets.steps.promote.training import conclude
 
     world = drifting
     world.tick()
@@ -163,7 +163,7 @@ def test_a_pause_holds_until_it_is_lifted(drifting: World, mlops: Callable) -> N
 
 
 def test_a_failing_data_test_stops_the_training_and_rings(drifting: World) -> None:
-    from mlops_assets.replay.engine import RunFailed
+    from mlops_assets.simulate.engine import RunFailed
 
     world = drifting
     world.instance.report_runless_asset_event(
@@ -199,7 +199,7 @@ def test_a_model_is_trained_while_dbt_is_at_work(drifting: World) -> None:
 
 
 def test_nothing_is_decided_before_there_is_data(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlops_assets.resources.home import HomeSettings
+    from mlops_assets.world.home import HomeSettings
 
     home = Home(tmp_path / "empty")
     home.configure(HomeSettings(clock="data"))

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.core.windows import window_at
+from mlops_assets.core.time.windows import window_at
 from mlops_assets.landing.nycflights13 import land
-from mlops_assets.replay.driver import CannotReplay, ReplaySettings, _Replay, replay, replay_home
-from mlops_assets.replay.lives import Lives
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.registry import Registry
+from mlops_assets.simulate.lives import Lives
+from mlops_assets.simulate.replay import CannotReplay, ReplaySettings, _Replay, replay, replay_home
+from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.registry import Registry
+from mlops_assets.world.platform import Platform
 from tests import killing
 from tests.moments import Moment
 from tests.real_slice import build_once, copy_tree, drawing

@@ -14,17 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.components.monitoring_assets import build_monitoring_assets
-from mlops_assets.components.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
-from mlops_assets.components.training_assets import build_training_assets
-from mlops_assets.core.judging import CannotJudge
-from mlops_assets.core.rollout import Rollout
+from mlops_assets.assets.monitoring_assets import build_monitoring_assets
+from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
+from mlops_assets.assets.training_assets import build_training_assets
+from mlops_assets.core.rollout.moves import Rollout
 from mlops_assets.core.settings import RolloutSpec
-from mlops_assets.resources.casting import ARM, SHADOW, VERSION
-from mlops_assets.resources.prediction_steps import read_scores, score_days
-from mlops_assets.resources.registry import _cache
-from mlops_assets.resources.rolling_out import look, move_on, moves, start
-from mlops_assets.resources.tracking import Tracking
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.steps.predict.predictions import read_scores, score_days
+from mlops_assets.steps.predict.scoring_versions import ARM, SHADOW, VERSION
+from mlops_assets.steps.rollout.moves import look, move_on, moves, start
+from mlops_assets.world.mlflow.registry import _cache
+from mlops_assets.world.mlflow.tracking import Tracking
 from tests.real_slice import WEEKS, World
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def candidate(world: World) -> Rollout:
 
 def spoil(world: World, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on a version says the opposite of what it knows."""
-    from mlops_assets.resources.registry import Registry
+    from mlops_assets.world.mlflow.registry import Registry
 
     class Contrary:
         def __init__(self, model: Any):

@@ -15,9 +15,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.resources.home import PROJECT_ROOT
-from mlops_assets.resources.left_over import bury
-from mlops_assets.resources.prediction_steps import score_days
+from mlops_assets.steps.keep.left_over_runs import bury
+from mlops_assets.steps.predict.predictions import score_days
+from mlops_assets.world.home import PROJECT_ROOT
 from tests.end_to_end.test_rollout_online import START, WHOLE_WAY, bring_in, states, twin
 from tests.real_slice import World
 from tests.rollout_location import FIELDS
@@ -29,9 +29,9 @@ PATIENCE = 200.0
 """Seconds after which a daemon that has not come to it counts as broken; no measure of its speed."""
 DEATHS = {
     # The move is written down, and nothing says so to the service yet.
-    "canary": "mlops_assets.resources.registry:Registry.tag",
+    "canary": "mlops_assets.world.mlflow.registry:Registry.tag",
     # The second canary is there; the alias `champion` is about to move.
-    "watch": "mlops_assets.resources.registry:Registry.promote",
+    "watch": "mlops_assets.world.mlflow.registry:Registry.promote",
     # When the last move is about to be written down.
     "champion": "/models/flight_delay/rollout.json",
 }

@@ -13,23 +13,25 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mlops_assets.core.model import Model
-from mlops_assets.core.rollout import rollbacks
+from mlops_assets.core.models.model import Model
+from mlops_assets.core.rollout.moves import rollbacks
 from mlops_assets.core.settings import RolloutSpec
 from mlops_assets.defs.alert_sensor import alert_sensor
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.answer_counts import answering
-from mlops_assets.resources.mlflow_store import MlflowUnavailable
-from mlops_assets.resources.model_alarms import model_alarms
-from mlops_assets.resources.prediction_steps import score_days
-from mlops_assets.resources.rolling_out import Looked, move_on, moves, start
-from mlops_assets.serving.drill_home import DrillHome, worse
-from mlops_assets.serving.traffic import Load, Traffic, newest_events
+from mlops_assets.serving.rehearsal.drill_home import DrillHome, worse
+from mlops_assets.serving.rehearsal.traffic import Load, Traffic, newest_events
+from mlops_assets.steps.keep.model_alarms import model_alarms
+from mlops_assets.steps.predict.answer_counts import answering
+from mlops_assets.steps.predict.predictions import score_days
+from mlops_assets.steps.rollout.moves import Looked, move_on, moves, start
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.mlflow.store import MlflowUnavailable
 from tests import killing
 from tests.killing import Online, killed
 from tests.moments import Moment
 from tests.real_slice import WEEKS, World
 from tests.receiver import Receiver, receiving
+
+WHERE = {"Record": "record.record", "Registry": "mlflow.registry"}
 
 pytestmark = pytest.mark.slow
 START, DAY = WEEKS[-1], timedelta(days=1)
@@ -266,7 +268,7 @@ def test_killed_at_each_stage_the_outcome_is_the_same(drifting: World) -> None:
             world.at(day + DAY)
             score_days(world.platform, world.model, [day])
             owner, name = moment.split(".")
-            module = f"mlops_assets.resources.{owner.lower()}"
+            module = f"mlops_assets.world.{WHERE[owner]}"
             killed(world.home, Moment(f"{module}:{owner}.{name}"), killing.move_on, fields)
             move_on(world.platform, world.model)
         until(lambda: load.arms["champion", 2] > 0)

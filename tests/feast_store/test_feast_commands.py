@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mlops_assets.resources.catalogue import ensure_manifest, load_catalogue
-from mlops_assets.resources.home import PROJECT_ROOT, Home
+from mlops_assets.world.catalogue import ensure_manifest, load_catalogue
+from mlops_assets.world.home import PROJECT_ROOT, Home
 
 
 def test_apply_and_list_work_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,34 +15,57 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "mlops_assets"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-# Each room may know itself and these.
-MAY_IMPORT = {
-    "core": set(),
+# From the bottom to the top: each room may know itself and those before it in this order ...
+STRATA = (
+    ("core",),
+    ("pages", "feast_store", "landing", "dbt_plugin"),
+    ("world",),
+    ("steps",),
+    ("resources",),
+    ("assets", "serving", "onboarding"),
+    ("components",),
+    ("defs",),
+    ("definitions",),
+    ("simulate",),
+    ("commands",),
+    ("cli",),
+    ("__init__",),
+)
+# ... except these, which stand alone or know less.
+KNOWS_LESS = {
     "landing": set(),
-    "onboarding": {"core", "resources"},
     "dbt_plugin": set(),
-    "feast_store": {"core", "resources"},
-    "resources": {"core", "feast_store"},
-    "components": {"core", "resources"},
-    "defs": {"core", "resources", "components"},
-    "definitions": {"core", "resources", "components", "defs"},
-    "serving": {"core", "resources"},
-    # A replay runs the real sensors and jobs.
-    "replay": {"core", "resources", "components", "definitions", "landing"},
-    "commands": {
-        "core",
-        "resources",
-        "components",
-        "defs",
-        "definitions",
-        "replay",
-        "serving",
-        "landing",
-        "onboarding",
-    },
+    "pages": {"core"},
+    "feast_store": {"core", "world"},
+    "onboarding": {"core", "world"},
+    "serving": {"core", "world", "steps"},
+    "assets": {"core", "pages", "world", "steps"},
+    "components": {"assets"},
+    "resources": {"world"},
     "cli": {"commands"},
     "__init__": set(),
 }
+# The steps in the order of the data: one knows itself and those before it.
+STEPS = ("land", "features", "predict", "watch", "rollout", "decide", "promote", "keep")
+# The rooms of the pure half: what knows what, so that a new arrow is a decision.
+CORE = {
+    "time": set(),
+    "values": set(),
+    "stats": set(),
+    "sources": {"time", "values"},
+    "features": {"sources", "time", "values"},
+    "models": {"stats", "time", "values"},
+    "drift": {"models", "stats", "values"},
+    "record": {"time"},
+    "performance": {"models", "record", "stats", "time"},
+    "decide": {"models", "performance", "record", "stats", "time"},
+    "promote": {"models", "performance", "stats"},
+    "rollout": {"stats"},
+    "simulate": {"decide", "drift", "models", "promote", "stats", "time"},
+}
+MOST_FILES = 18
+# A topic of the command line a file.
+MAY_BE_FULL = {"commands"}
 HEAVY = {
     "dagster_mlflow",
     "pandera",
@@ -68,9 +92,9 @@ OUTSIDE = {
 }
 OUTSIDE |= {"subprocess", "socket", "tempfile", "sqlite3", "urllib", "requests", "http", "fcntl", "pathlib"}
 IN_CORE = {
-    "core/svg.py": {"io"},  # a buffer in memory
-    "core/families/skops_file.py": {"io"},  # the same
-    "core/cores.py": {"os"},  # their number
+    "pages/svg.py": {"io"},  # a buffer in memory
+    "core/models/families/skops_file.py": {"io"},  # the same
+    "core/models/cores.py": {"os"},  # their number
 }
 
 
@@ -113,23 +137,88 @@ def offenders(found: Mapping[str, set[str]]) -> dict[str, set[str]]:
     return {module: names for module, names in found.items() if names}
 
 
+def may_import(module: str) -> set[str]:
+    here = room(module)
+    if here in KNOWS_LESS:
+        return KNOWS_LESS[here]
+    place = next(i for i, stratum in enumerate(STRATA) if here in stratum)
+    return {name for stratum in STRATA[:place] for name in stratum}
+
+
+def dotted(module: str) -> str:
+    return "mlops_assets." + module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def named(module: str) -> set[str]:
+    """The modules of the package that this one imports, wherever and for whatever."""
+    known, found = {dotted(other) for other in MODULES}, set()
+    for node in ast.walk(tree(module)):
+        for name in imported(node):
+            deeper = {f"{name}.{a.name}" for a in node.names} & known if isinstance(node, ast.ImportFrom) else set()
+            found |= deeper or ({name} & known)
+    return found - {dotted(module)}
+
+
 def test_imports_flow_one_way() -> None:
     found = {
         module: {name.split(".")[1] for name in anywhere(module) if name.startswith("mlops_assets.")}
-        - MAY_IMPORT[room(module)]
+        - may_import(module)
         - {room(module)}
         for module in MODULES
     }
     assert offenders(found) == {}, "these import from a room above their own"
 
 
+def test_a_step_knows_earlier_steps_only() -> None:
+    found = {}
+    for module in (m for m in MODULES if m.startswith("steps/") and m.count("/") > 1):
+        own = STEPS.index(module.split("/")[1])
+        steps = {name.split(".")[2] for name in anywhere(module) if name.startswith("mlops_assets.steps.")}
+        found[module] = {step for step in steps if STEPS.index(step) > own}
+    assert offenders(found) == {}, "these import from a step that comes later"
+
+
+def test_the_rooms_of_the_pure_half_know_what_is_written_here() -> None:
+    found: dict[str, set[str]] = {}
+    for module in (m for m in MODULES if m.startswith("core/") and m.count("/") > 1):
+        own = module.split("/")[1]
+        rooms = {name.split(".")[2] for name in anywhere(module) if name.startswith("mlops_assets.core.")}
+        found[module] = rooms - CORE[own] - {own}
+    assert offenders(found) == {}, "an arrow between rooms of core that is not in CORE"
+
+
+def test_no_circle_of_imports() -> None:
+    """File by file; imports inside functions and for types alone count too."""
+    left = {dotted(module): named(module) for module in MODULES}
+    while free := [name for name, knows in left.items() if not knows & left.keys()]:
+        for name in free:
+            del left[name]
+    assert left.keys() == set(), "these modules import each other in a circle, or import one that does"
+
+
+def test_no_folder_is_too_full() -> None:
+    full = Counter(module.rpartition("/")[0] for module in MODULES)
+    found = {folder: n for folder, n in full.items() if n > MOST_FILES and folder not in MAY_BE_FULL}
+    assert found == {}, f"at most {MOST_FILES} Python files a folder: open a room"
+
+
+def test_every_room_of_the_pure_half_and_every_step_has_tests() -> None:
+    folders = (
+        [f"core/{name}" for name in CORE]
+        + [f"steps/{name}" for name in STEPS]
+        + ["pages", "world", "assets", "simulate"]
+    )
+    tests = PACKAGE.parent / "tests"
+    assert [folder for folder in folders if not list((tests / folder).rglob("test_*.py"))] == []
+
+
 def test_core_knows_no_tool_and_no_file() -> None:
     found = {
         module: {name.split(".")[0] for name in anywhere(module)} & OUTSIDE - IN_CORE.get(module, set())
         for module in MODULES
-        if room(module) == "core"
+        if room(module) in ("core", "pages")
     }
-    assert offenders(found) == {}, "this belongs in resources/"
+    assert offenders(found) == {}, "this belongs in world/ or steps/"
 
 
 def test_nothing_heavy_at_module_top() -> None:
@@ -155,7 +244,7 @@ def test_definitions_import_little_at_top() -> None:
     found = {
         module: {name.split(".")[0] for name in at_top(module)} - allowed
         for module in MODULES
-        if room(module) in ("components", "defs")
+        if room(module) in ("components", "assets", "defs")
     }
     assert offenders(found) == {}, "import these inside the function that needs them"
 

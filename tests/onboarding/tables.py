@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlops_assets.resources.home import PROJECT_ROOT
+from mlops_assets.world.home import PROJECT_ROOT
 
 PARTS = ("mlops_assets", "dbt_project", "feature_repo", "pyproject.toml", "workspace.yaml")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.contract_cast import conform
-from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.sources.contract_cast import conform
+from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.files import NothingOverwritten, render, write
 from mlops_assets.onboarding.labels import NoLabel
 from mlops_assets.onboarding.landing import land

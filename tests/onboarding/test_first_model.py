@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.resources.home import PROJECT_ROOT
+from mlops_assets.world.home import PROJECT_ROOT
 from tests.onboarding.tables import Project
 
 PAGE = PROJECT_ROOT / "docs" / "first-model.md"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlops_assets.core.spans import Span
+from mlops_assets.core.time.spans import Span
 from mlops_assets.onboarding.files import lines_beyond_columns, render
 from mlops_assets.onboarding.late import CannotJoin
 from mlops_assets.onboarding.plan import Asked, Plan, make_plan

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlops_assets.core.contract import ContractResult
-from mlops_assets.core.contract_check import check_frame
-from mlops_assets.core.source_settings import SourceSettings
+from mlops_assets.core.sources.contract import ContractResult
+from mlops_assets.core.sources.contract_check import check_frame
+from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.plan import Asked, make_plan
 from mlops_assets.onboarding.ranges import widened
-from mlops_assets.resources.taking_in import parse
+from mlops_assets.steps.land.taking_in import parse
 
 DAYS, ROWS = 60, 50
 

@@ -13,17 +13,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlops_assets.core.contract_cast import conform
-from mlops_assets.core.source_settings import SourceSettings
-from mlops_assets.core.stream_rows import judge_messages
-from mlops_assets.core.stream_settings import StreamSettings
+from mlops_assets.core.sources.contract_cast import conform
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.sources.stream_rows import judge_messages
+from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Asked, Plan, make_plan
 from mlops_assets.onboarding.table import read_table
 from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.onboarding.times import NoTime, time_column
-from mlops_assets.resources.taking_in import parse
+from mlops_assets.steps.land.taking_in import parse
 
 ROWS = 480
 WORDS = ["NA", "N/A", "#N/A", "NULL", "null", "None", "\\N", "?", "-", "nan", "#DIV/0!", "inf", "-Infinity", "."]

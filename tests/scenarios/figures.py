@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from mlops_assets.core.calendars import Calendar
-from mlops_assets.core.comparison import paired
-from mlops_assets.core.judging import Interval, sums_interval
-from mlops_assets.core.life import SEED
-from mlops_assets.core.life_story import Life, Period
-from mlops_assets.core.probe import Candidate
-from mlops_assets.core.tuning import TrainingSettings
-from mlops_assets.core.windows import Window, microseconds
+from mlops_assets.core.decide.probe import Candidate
+from mlops_assets.core.models.refit_rows import Calendar
+from mlops_assets.core.models.tuning import TrainingSettings
+from mlops_assets.core.simulate.life import SEED
+from mlops_assets.core.simulate.life_settings import Life, Period
+from mlops_assets.core.stats.comparison import paired
+from mlops_assets.core.stats.intervals import Interval, sums_interval
+from mlops_assets.core.time.windows import Window, microseconds
 from tests.scenarios.lives import ALWAYS, NEVER, PLATFORM, RIVALS, Outcome
 from tests.scenarios.worlds import CHANGE, COUNT, FIRST, World
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.backtest import TWO_PERCENT
-from mlops_assets.core.fits import Fits
-from mlops_assets.core.life import live
-from mlops_assets.core.life_story import Life, LifePolicy
-from mlops_assets.core.policy import RetrainPolicy
-from mlops_assets.core.rivals import Rule, every, never
+from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.simulate.backtest import TWO_PERCENT
+from mlops_assets.core.simulate.life import live
+from mlops_assets.core.simulate.life_settings import Life, LifePolicy
+from mlops_assets.core.simulate.rules_of_thumb import Rule, every, never
+from mlops_assets.core.simulate.shared_fits import Fits
 from mlops_assets.onboarding.ranges import SHARE, TAIL, widened
 from tests.scenarios.oracle import Oracle
 from tests.scenarios.peers import ks_on_any_feature, psi_on_any_feature

@@ -1,7 +1,7 @@
 """Rules of thumb as tutorials have them: when to train, whatever a training would gain.
 
 What lives here: the rules, in the textbook's form. What does not: those of the product's backtest
-(`mlops_assets.core.rivals`, which read profiles), living by them (`lives`).
+(`mlops_assets.core.simulate.rules_of_thumb`, which read profiles), living by them (`lives`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import kolmogorov
 
-from mlops_assets.core.fits import Positions, Rows
-from mlops_assets.core.rivals import KS_LEVEL, PSI_LIMIT, Rule
+from mlops_assets.core.simulate.rules_of_thumb import KS_LEVEL, PSI_LIMIT, Rule
+from mlops_assets.core.simulate.shared_fits import Positions, Rows
 
 BINS = 10
 EMPTY = 1e-4

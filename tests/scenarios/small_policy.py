@@ -1,7 +1,7 @@
 """A yardstick: calendars as candidates, fitted on the first part of the newest known window, judged on its last third.
 
 What lives here: that policy, lived on the same rows and fits as the platform. What does not: the platform's own
-(`mlops_assets.core.life`).
+(`mlops_assets.core.simulate.life`).
 
 A paired t over days, one-sided at 1.25 %; the best that passes ships, refitted on all that is known. Nothing else: no
 price, no budget, no gate, no memory of what was tried.
@@ -14,10 +14,10 @@ from datetime import timedelta
 import numpy as np
 from scipy import stats
 
-from mlops_assets.core.fits import Fits, Model
-from mlops_assets.core.matrix import CannotTrain
-from mlops_assets.core.metrics import metric
-from mlops_assets.core.windows import Window
+from mlops_assets.core.models.matrix import CannotTrain
+from mlops_assets.core.simulate.shared_fits import Fits, Model
+from mlops_assets.core.stats.metrics import metric
+from mlops_assets.core.time.windows import Window
 
 CALENDARS = {"expanding": 10_000, "1": 1, "2": 2, "4": 4}
 LEVEL = 0.0125

@@ -12,10 +12,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from mlops_assets.core.fits import Fits
-from mlops_assets.core.life import live
-from mlops_assets.core.life_story import Life, LifePolicy
-from mlops_assets.core.policy import RetrainPolicy
+from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.simulate.life import live
+from mlops_assets.core.simulate.life_settings import Life, LifePolicy
+from mlops_assets.core.simulate.shared_fits import Fits
 from tests.scenarios.breaks import CHANGE, COUNT, DAYS, FIRST, BreakWorld, break_world
 
 LABELS = 500

@@ -18,9 +18,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.fits import Rows
-from mlops_assets.core.metrics import metric
-from mlops_assets.core.windows import Window
+from mlops_assets.core.simulate.shared_fits import Rows
+from mlops_assets.core.stats.metrics import metric
+from mlops_assets.core.time.windows import Window
 from tests.scenarios.learners import logistic, ridge, softmax
 
 FEATURES = 8

@@ -23,14 +23,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.model import Model, Recipe, fit
-from mlops_assets.core.training import FeatureColumn
-from mlops_assets.resources import registry as registry_module
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.mlflow_store import artifact_location, open_client
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.registry import Registry
-from mlops_assets.serving.arms import Contract
+from mlops_assets.core.models.model import Model, Recipe, fit
+from mlops_assets.core.models.training import FeatureColumn
+from mlops_assets.serving.engine.arms import Contract
+from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow import registry as registry_module
+from mlops_assets.world.mlflow.registry import Registry
+from mlops_assets.world.mlflow.store import artifact_location, open_client
+from mlops_assets.world.platform import Platform
 from tests.real_slice import copy_home, working_in
 
 ROOT = Path(__file__).parents[2]

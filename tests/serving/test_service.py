@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.resources.alerts import Alerts
-from mlops_assets.resources.home import Home
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.registry import Registry
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.registry import Registry
+from mlops_assets.world.platform import Platform
 from tests.serving.conftest import (
     EVENT,
     MODEL,

@@ -42,7 +42,7 @@ def forking() -> Iterator[None]:
     from multiprocessing import forkserver
 
     forkserver._forkserver._stop()
-    FORKING.set_forkserver_preload(["tests.streams.feed", "mlops_assets.resources.stream_landing", "pandera.pandas"])
+    FORKING.set_forkserver_preload(["tests.streams.feed", "mlops_assets.steps.land.stream_landing", "pandera.pandas"])
     try:
         yield
     finally:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mlops_assets.core.stream_settings import StreamSettings
-from mlops_assets.resources.home import Home, HomeSettings
-from mlops_assets.resources.stream_consumer import StreamReader
+from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.steps.land.stream_consumer import StreamReader
+from mlops_assets.world.home import Home, HomeSettings
 
 SERVERS = "TEST_KAFKA_SERVERS"
 FORKING = multiprocessing.get_context("forkserver")

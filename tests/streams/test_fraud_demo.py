@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.landing.card_payments import CONFIRMATIONS, PAYMENTS, demo_world, feed
-from mlops_assets.replay import fraud_demo
-from mlops_assets.resources.stream_consumer import StreamReader
-from mlops_assets.resources.stream_poison import poison_count
+from mlops_assets.simulate import fraud_demo
+from mlops_assets.steps.land.stream_consumer import StreamReader
+from mlops_assets.steps.land.stream_poison import poison_count
 from tests.streams.feed import home_of
 
 DAYS, CUSTOMERS = 16, 60

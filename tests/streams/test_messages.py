@@ -15,13 +15,13 @@ import dagster as dg
 import fastavro
 import pytest
 
-from mlops_assets.components.stream_source import build_stream_checks
-from mlops_assets.core.stream_rows import Judged, judge_messages
-from mlops_assets.core.stream_settings import StreamSettings
-from mlops_assets.resources.lake import Lake
-from mlops_assets.resources.stream_decoding import decode_json
-from mlops_assets.resources.stream_landing import StreamLanding
-from mlops_assets.resources.stream_poison import poison_count
+from mlops_assets.assets.stream_source import build_stream_checks
+from mlops_assets.core.sources.stream_rows import Judged, judge_messages
+from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.steps.land.stream_decoding import decode_json
+from mlops_assets.steps.land.stream_landing import StreamLanding
+from mlops_assets.steps.land.stream_poison import poison_count
+from mlops_assets.world.lake import Lake
 from tests.streams.feed import Topic, home_of, landed, read, sale, sales, source
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)

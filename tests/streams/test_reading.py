@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.resources.home import HomeSettings
-from mlops_assets.resources.stream_consumer import StreamBroken, StreamReader
-from mlops_assets.resources.stream_decoding import NotConfigured
-from mlops_assets.resources.stream_lag import Lag, pace, read_lag
-from mlops_assets.resources.stream_landing import StreamLanding
-from mlops_assets.resources.stream_log import AlreadyRead, Segment, StreamLog
+from mlops_assets.steps.land.stream_consumer import StreamBroken, StreamReader
+from mlops_assets.steps.land.stream_decoding import NotConfigured
+from mlops_assets.steps.land.stream_lag import Lag, pace, read_lag
+from mlops_assets.steps.land.stream_landing import StreamLanding
+from mlops_assets.steps.land.stream_log import AlreadyRead, Segment, StreamLog
+from mlops_assets.world.home import HomeSettings
 from tests.streams.feed import SERVERS, Topic, files, home_of, killed, landed, read, sale, sales, source
 
 NewTopic = Callable[[], Topic]
@@ -105,7 +105,7 @@ def _stored(home: Any, sent: Topic) -> Segment:
 def test_small_files_are_merged_and_both_may_be_there(
     topic: NewTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlops_assets.resources.stream_log.MERGED_ROWS", 10)
+    monkeypatch.setattr("mlops_assets.steps.land.stream_log.MERGED_ROWS", 10)
     sent, home = topic(), home_of(tmp_path)
     for day in range(1, 9):
         sent.send(sales([day]), partition=0)

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.commands.readers import Reader, readers
-from mlops_assets.resources.home import Home, HomeSettings
-from mlops_assets.resources.platform import Platform
-from mlops_assets.resources.source_alarms import late_streams
-from mlops_assets.resources.stream_lag import Lag, write_lag
-from mlops_assets.resources.stream_metrics import streams
+from mlops_assets.steps.keep.stream_metrics import streams
+from mlops_assets.steps.land.source_alarms import late_streams
+from mlops_assets.steps.land.stream_lag import Lag, write_lag
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.platform import Platform
 from tests.streams.feed import home_of
 
 NAME = "card_payments"

@@ -1,0 +1,77 @@
+"""What the materializations of assets have in common: their cost, numbers and paths that fit the page.
+
+Here: a wrapper that puts the cost on each materialization and on record, and values as a person reads them. Not here:
+measuring (`world.costs`).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.core.values.display import inert_markdown
+from mlops_assets.world.costs import Cost, Costs, Meter
+
+MIB = 2**20
+
+
+def measured(body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Measure a body that yields results and takes the resource `platform` or `lake`, which knows the home.
+
+    A materialization carries the cost up to it; the record has the whole step, also of one that failed.
+    """
+
+    @wraps(body)
+    def counted(context: dg.AssetExecutionContext, **resources: Any) -> Iterator[Any]:
+        meter, outcome = Meter.start(), "failed"
+        try:
+            for event in body(context, **resources):
+                if isinstance(event, dg.MaterializeResult):
+                    context.add_asset_metadata(_metadata(meter.read()), asset_key=event.asset_key)
+                yield event
+            outcome = "succeeded"
+        finally:
+            home = (resources.get("platform") or resources["lake"]).home
+            Costs(home.root).step(
+                meter.read(),
+                run=context.run.run_id,
+                job=context.run.job_name,
+                step=context.op_execution_context.op.name,
+                assets=sorted(key.to_user_string() for key in context.selected_asset_keys),
+                outcome=outcome,
+            )
+
+    return counted
+
+
+def _metadata(cost: Cost) -> dict[str, Any]:
+    return {
+        "step_seconds": round(cost.seconds, 3),
+        "step_cpu_seconds": round(cost.cpu_seconds, 3),
+        "step_peak_memory_mib": round(cost.peak_bytes / MIB, 1),
+    }
+
+
+def readable(value: Any) -> Any:
+    """A number with the digits that a person reads; the report's files have all of them."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def link_to(path: str | Path) -> dg.MarkdownMetadataValue:
+    """A file or folder as a link that shows its name alone.
+
+    Dagster never breaks a path: one of 80 characters widens the table, and at 1,400 pixels pushes the reason off the
+    page.
+    """
+    place = Path(path).resolve()
+    return dg.MetadataValue.md(f"[{place.name.replace('_', chr(92) + '_')}]({place.as_uri()})")
+
+
+def markdown_value(text: str) -> dg.MarkdownMetadataValue:
+    """Markdown for Dagster's pages. Sentences quote values of the data: no HTML begins in them, no link but a picture.
+
+    Cells of tables are escaped where the table is made (`pages.markdown`).
+    """
+    return dg.MetadataValue.md(inert_markdown(text))

@@ -1,0 +1,582 @@
+"""The probe: would another model have done better on the newest rows, and how sure is that?
+
+Here: looking at one window, and adding several looks up. Not here: how to look (`probe_policy`), what a look and a gain
+are on record (`probe_result`), which rows a candidate is fitted on (`models.refit_rows`), what a calendar's promises
+are worth (`promised_gains`), fitting and scoring candidates (`steps.decide.probe`, `life`), what follows from the gain
+(`policy`), the comparison that lets a challenger through (`gate`).
+
+A window is judged twice, always going forward in time (prequential evaluation, Dawid 1984); no row is both fitted on
+and judged. *Whole*: refits on what happened before the window, judged on all of it: what one would have had from
+training a window ago. *Newest*: refits on what happened before its newest days, the window's own earlier days among it,
+judged on those days: what a change that fills the window has taught already. Whose label is known when the look is made
+may be fitted on, not only whose label was known when the judged rows began: what is decided is what to fit from now on.
+
+The candidates are calendars: the same recipe on all history, on the newest windows, on rows that count less with age,
+on what lies since the day the champion became worse (`change_point`). One of them leads, by what its promises are worth
+(`leading`); it alone is held against the champion. Its gain is tested on the newest days, and pooled over the newest 1,
+2 and 4 windows of the champion's life: a loud change shows at once, a faint one adds up. Versions to go back to are
+tested likewise. All of it together keeps one level (`SHARES`, `stats.nested_tests`). By default it is spent at every
+look, so it bounds the rate of false alarms per look, as control charts do, and not their chance over a whole life: a
+bound on that (`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says what a
+champion's life has cost so far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.core.decide.probe_policy import ProbePolicy
+from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
+from mlops_assets.core.decide.promised_gains import expected
+from mlops_assets.core.models.refit_rows import Calendar
+from mlops_assets.core.stats.autocorrelation import measured
+from mlops_assets.core.stats.change_point import rise
+from mlops_assets.core.stats.intervals import (
+    DAY,
+    MIN_BLOCKS,
+    Array,
+    CannotJudge,
+    Interval,
+    block_sums,
+    row_noise,
+    sums_interval,
+    told_blocks,
+)
+from mlops_assets.core.stats.metrics import Metric, metric
+from mlops_assets.core.stats.nested_tests import level_of_each
+from mlops_assets.core.time.windows import Window, midnight
+
+__all__ = [
+    "SPANS",
+    "Candidate",
+    "Gain",
+    "Look",
+    "Part",
+    "Probed",
+    "Series",
+    "add_up",
+    "fold_windows",
+    "leading",
+    "look",
+]
+
+SPANS = (1, 2, 4)
+"""Numbers of newest windows that gains are pooled over."""
+SHARES = {"newest": 0.4, "windows": 0.4, "back": 0.2}
+"""Of the level: the leader on the newest days, the leader over windows, and all versions to go back to."""
+CHOSEN = 2.0
+"""What a leader's level is divided by where others than the first were chosen from."""
+NEW_SHARE = 0.01
+"""Share of new rows below which a model stands for its own refit."""
+MIN_FIT = 20
+"""Fewest rows that a candidate is fitted on."""
+RECORD = 3
+"""Windows before a first champion's first one in which candidates are held against each other, to know their record."""
+KEEP = "keep"
+"""The champion's name among the losses."""
+REMEMBERED = 12
+"""Newest looks that tell what a calendar's promises are worth."""
+JOINED = 21
+"""Days from which on windows are not joined to measure how long days remember."""
+AFTER = 4
+"""Newest windows in which a change of the champion's loss is looked for."""
+
+
+def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
+    """The window in `folds` parts of whole days, in order; fewer where it has fewer days.
+
+    Args:
+        window: what is judged.
+        folds: how many parts.
+        timezone: of the days.
+    """
+    days = window.days(timezone)
+    parts = np.array_split(np.arange(len(days)), min(folds, len(days)))
+    cuts = [window.start, *(midnight(days[int(part[0])], timezone) for part in parts[1:]), window.end]
+    return [Window(start, end) for start, end in pairwise(cuts)]
+
+
+def newest_days(window: Window, timezone: str) -> Window:
+    """The newest third of a window, and no less than an interval needs, even if that begins before the window.
+
+    Args:
+        window: what is looked at.
+        timezone: of the days.
+    """
+    days = window.days(timezone)
+    count = max(MIN_BLOCKS, len(days) - len(days) * 2 // 3)
+    return Window(midnight(days[-1] - timedelta(days=count - 1), timezone), window.end)
+
+
+def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether a fit on `rows` would tell nothing new of one on `seen`: another seed would make more difference.
+
+    Args:
+        rows: positions that would be fitted on.
+        seen: positions that were.
+    """
+    new = np.setdiff1d(rows, seen, assume_unique=True).size
+    gone = np.setdiff1d(seen, rows, assume_unique=True).size
+    return bool(new + gone <= NEW_SHARE * seen.size)
+
+
+def shift_of(ends: Sequence[datetime], is_mature: Callable[[datetime], bool]) -> datetime | None:
+    """The latest of some moments up to which a window's labels are mature; None where it is none of them.
+
+    Args:
+        ends: moments, ascending; labels mature from the oldest on.
+        is_mature: whether the window that ends then is.
+    """
+    low, high = 0, len(ends)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if is_mature(ends[middle]) else (low, middle)
+    return ends[low - 1] if low else None
+
+
+# ---------------------------------------- who leads
+
+
+def leading(looks: Sequence[Look], policy: ProbePolicy) -> str:
+    """The refit that is expected to lose least in the next window.
+
+    The first of the policy leads unless another is expected to lose less by `lead`; of equals, the first named.
+
+    Args:
+        looks: at any champion, oldest first.
+        policy: its `half_life` and `lead` say how fast losses are forgotten, and what is clearly less.
+    """
+    gains = expectations(looks, policy)
+    first = f"refit:{policy.refits[0]}"
+    best = max(gains, key=lambda name: gains[name], default=first)
+    return best if gains.get(best, 0.0) > policy.lead else first
+
+
+def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]:
+    """By refit: the advantage over the first one to be expected in the next window, as a share of that one's loss.
+
+    Args:
+        looks: at any champion, oldest first.
+        policy: how to look.
+    """
+    if not looks:
+        return {}
+    recent = list(looks)[-REMEMBERED:]
+    base, newest = f"refit:{policy.refits[0]}", recent[-1]
+    there = {*newest.whole.loss, *(newest.newest.loss if newest.newest else ())}
+    refits = [name for name in (*policy.candidates, *sorted(there)) if name in there and name.startswith("refit:")]
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(refits):
+        # A calendar that began with the change has no record; that of the one most like it stands in.
+        like = name if name in policy.candidates else _like(name, policy, newest)
+        kept = [(_advantage(one.whole, like, base), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
+        pairs = [(_advantage(a.newest, like, base), _advantage(b.whole, like, base)) for a, b in pairwise(recent)]
+        gain = expected(
+            _advantage(newest.newest, name, base),
+            [(p, k) for p, k in pairs if p is not None and k is not None],
+            [(gain, weight) for gain, weight in kept if gain is not None],
+        )
+        if gain is not None:
+            found[name] = gain
+    return found
+
+
+def _aged(looks: Sequence[Look]) -> list[tuple[float, Look]]:
+    """Looks with their age in windows, that of the middle of the newest being a half."""
+    return [(len(looks) - number - 0.5, one) for number, one in enumerate(looks)]
+
+
+def _advantage(part: Part | None, name: str, base: str) -> float | None:
+    if part is None or name not in part.loss or base not in part.loss or part.loss[base] <= 0.0:
+        return None
+    gain = 1.0 - part.loss[name] / part.loss[base]
+    # A window of one class, say, has a look and no loss.
+    return gain if math.isfinite(gain) else None
+
+
+def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
+    """The calendar of so many windows that is nearest in length to one that began on a day."""
+    day = Calendar.parse(Candidate.parse(name).of).day
+    counts = sorted(int(of) for of in policy.refits if of.isdigit())
+    if day is None or not counts:
+        return f"refit:{policy.refits[0]}"
+    windows = (newest.end.date() - day) / (newest.end - newest.whole.start)
+    return f"refit:{min(counts, key=lambda count: abs(count - windows))}"
+
+
+def fitted_since(day: date | None, newest: Window) -> tuple[str, ...]:
+    """The calendar that begins with a change, where as many days lie between it and the newest days as these are.
+
+    A refit on fewer knows what has changed and little else.
+
+    Args:
+        day: of the change; None without one.
+        newest: the newest days.
+    """
+    if day is None or day > (newest.start - (newest.end - newest.start)).date():
+        return ()
+    return (f"since:{day}",)
+
+
+def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
+    """The day on which the champion's own loss rose, in the newest windows of its life; None where it surely did not.
+
+    Args:
+        looks: at this champion, oldest first.
+        daily: of the window that is looked at now, as in `Look.daily`.
+        level: chance of a day where nothing has changed.
+    """
+    told = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
+    # The newest days of a short window begin before it: a day counts once, as it was judged last.
+    days = sorted({day: (day, rows, loss) for day, rows, loss in told}.values())
+    found = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
+    return None if found is None else date.fromisoformat(days[found][0])
+
+
+def daily_losses(y: Array, scores: Array, days: Any, metric_name: str) -> tuple[tuple[str, float, float], ...]:
+    """Of each day: its date, its rows, and a model's loss on them (the metric's, carried to days by its influence).
+
+    Args:
+        y: labels, shape (n,), all known.
+        scores: shape (n,) or (n, k).
+        days: local day of each row, shape (n,), as datetime64[D].
+        metric_name: what the model is judged by.
+
+    Raises:
+        CannotJudge: the metric is undefined on these rows.
+    """
+    judge = metric(metric_name)
+    value, psi = judge.evaluate(y, scores)
+    sign = -1.0 if judge.greater_is_better else 1.0
+    sums, sizes = block_sums(sign * psi, days)
+    names = np.datetime_as_string(np.unique(np.asarray(days, dtype="datetime64[D]")), unit="D")
+    losses = judge.loss(value, y) + sums / sizes
+    return tuple((str(day), float(n), float(loss)) for day, n, loss in zip(names, sizes, losses, strict=True))
+
+
+# ---------------------------------------- looking
+
+
+def look(
+    window: Window,
+    newest: Window,
+    *,
+    label: str,
+    at: datetime,
+    champion: str,
+    y: Array,
+    times: Any,
+    blocks: Any,
+    kept: Array | None,
+    whole: Mapping[str, Array],
+    fresh: Mapping[str, Array],
+    metric_name: str,
+    twin: Array | None = None,
+    daily: Sequence[tuple[str, float, float]] = (),
+    profit: Metric | None = None,
+    costs: Mapping[str, float] | None = None,
+    labelled: int | None = None,
+    by: str = DAY,
+) -> Look:
+    """Judge one window.
+
+    Args:
+        window: the window.
+        newest: its newest days (`newest_days`).
+        label: the window's name.
+        at: the model's clock.
+        champion: the champion's version.
+        y: labels of the rows of both, shape (n,), all known.
+        times: event times, shape (n,).
+        blocks: the block of each row, shape (n,): its local day; or the number of its entity, the same in all windows.
+        kept: the champion's scores, shape (n,) or (n, k); None where candidates are only held against each other.
+        whole: candidate name -> scores of the rows, those of the window by a refit on what happened before it; the rest
+            is not read. Where one could not be fitted, its scores are NaN.
+        fresh: the same for the newest days, by refits on what happened before those.
+        metric_name: what the model is judged by.
+        twin: what refits are held against where they are fitted on samples: scores of the champion's recipe fitted on
+            an equal sample of its own rows. Beside the champion itself all of them would look worse than they are.
+        daily: the champion's loss by day (`daily_losses`).
+        profit: by which gains are measured in money too, and `costs`, its table.
+        costs: see `profit`.
+        labelled: labelled rows of the window, of which these may be a sample.
+        by: what a block is: `day`, or the name of a column.
+
+    Raises:
+        CannotJudge: no rows, or the metric is undefined on them.
+    """
+
+    def part(stretch: Window, scores: Mapping[str, Array]) -> Part:
+        rows = np.flatnonzero(stretch.contains(times))
+        if not rows.size:
+            raise CannotJudge("there are no labelled rows to judge", "Wait for labelled rows, or widen the window")
+        loss: dict[str, float] = {}
+        series: dict[str, Series] = {}
+        profits: dict[str, Series] = {}
+        if kept is not None:
+            loss[KEEP] = _loss(metric(metric_name), y[rows], kept[rows])
+        for name, values in scores.items():
+            if not np.isfinite(values[rows]).all():
+                continue
+            loss[name] = _loss(metric(metric_name), y[rows], values[rows])
+            if kept is not None:
+                refit = Candidate.parse(name).action == "refit"
+                against = kept if twin is None or not refit else twin
+                pair = y[rows], against[rows], values[rows], np.asarray(blocks)[rows], by
+                series[name] = _series(metric(metric_name), *pair)
+                if profit is not None:
+                    profits[name] = _series(profit, *pair)
+        return Part(stretch.start, int(rows.size), loss, series, profits)
+
+    found = part(window, whole)
+    try:
+        recent = part(newest, fresh)
+    except CannotJudge:
+        # Days of one class, say: the window as a whole still counts.
+        recent = None
+    return Look(
+        label,
+        window.end,
+        at,
+        champion,
+        found,
+        recent,
+        tuple(daily),
+        costs=dict(costs or {}),
+        labelled=labelled,
+        blocks=by,
+    )
+
+
+# ---------------------------------------- adding up
+
+
+def add_up(
+    looks: Sequence[Look],
+    policy: ProbePolicy,
+    *,
+    champion: str,
+    since: datetime,
+    length: timedelta,
+    costs: Mapping[str, float] | None = None,
+) -> Probed:
+    """What all looks at one champion say together.
+
+    Args:
+        looks: in any order; those at another champion only help to choose the leader.
+        policy: how to look.
+        champion: the version in production.
+        since: when it came into production: what was seen before has been answered by that.
+        length: of a monitoring window.
+        costs: today's cost table; with one, gains are told in money too.
+
+    Raises:
+        CannotJudge: there is no look at this champion yet.
+    """
+    ordered = sorted(looks, key=lambda one: one.end)
+    mine = [one for one in ordered if one.champion == champion and one.at > since]
+    if not mine:
+        raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
+    lead = leading(by_window(ordered), policy)
+    lag_one = memory_of_days(by_window(ordered), lead, policy)
+    money: Any = {"length": length, "costs": costs or {}, "lag_one": lag_one}
+    level = policy.level_of(len(mine))
+    # Who leads is chosen on these looks too: where it is not the first, the choice has a price.
+    own = level if lead == policy.candidates[0] else level / CHOSEN
+    refit = _gain(lead, mine, own * SHARES["newest"], own * SHARES["windows"], **money)
+    versions = [name for name in mine[-1].whole.series if Candidate.parse(name).action == "revert"]
+    back = level * SHARES["back"] / (2 * max(1, len(versions)))
+    reverts = [gain for name in versions if (gain := _gain(name, mine, back, back, **money))]
+    revert = max(reverts, key=lambda gain: gain.lower, default=None)
+    best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
+    sentence = (
+        f"The probe cannot say: fewer than {told_blocks(MIN_BLOCKS, mine[-1].blocks)} of labels were judged."
+        if best is None
+        else f"{best.told}."
+    )
+    spent = policy.spent(len(mine))
+    return Probed(refit, revert, lead, len(mine), spent, sentence[0].upper() + sentence[1:], lag_one)
+
+
+def memory_of_days(looks: Sequence[Look], name: str, policy: ProbePolicy) -> float | None:
+    """How alike neighbouring days are, by what a refit gained in the whole windows of the newest looks.
+
+    That of a few windows says more of it than the days that are judged, and not being about these alone it does not
+    take a gain that begins among them for memory. Short windows are joined; where a refit was not judged in a window,
+    the first one of the policy was.
+
+    Args:
+        looks: at any champion, oldest first.
+        name: the refit.
+        policy: which names the first one.
+    """
+    joined: list[list[Series]] = [[]]
+    for one in looks[-REMEMBERED:]:
+        found = one.whole.series.get(name) or one.whole.series.get(policy.candidates[0])
+        if found is None or found.blocks:
+            continue
+        if sum(len(part.sums) for part in joined[-1]) >= JOINED:
+            joined.append([])
+        joined[-1].append(found)
+    return measured([_about_their_mean(parts) for parts in joined if parts])
+
+
+def _about_their_mean(parts: Sequence[Series]) -> Array:
+    """Days' sums over the root of their rows, about the mean of some windows together."""
+    rows = [sum(part.sizes) for part in parts]
+    mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
+    sizes = np.concatenate([part.sizes for part in parts])
+    sums = np.concatenate([np.asarray(part.sums) + np.asarray(part.sizes) * (part.gain - mean) for part in parts])
+    return np.asarray(sums / np.sqrt(sizes))
+
+
+def judged_windows(found: Probed, price: float) -> int:
+    """How many newest windows the gate judges on; 0: the newest days of one.
+
+    Where the gain was surely found; else as many windows of the champion's life as the probe adds up, since more of
+    them are surer than one.
+
+    Args:
+        found: all looks at the champion.
+        price: that the gain must surely exceed, `retrain.min_gain`.
+    """
+    if found.refit is not None and found.refit.lower > price:
+        return found.refit.windows
+    return max(1, min(found.looks, max(SPANS)))
+
+
+def by_window(looks: Sequence[Look]) -> list[Look]:
+    """One look at each window, the last made; a window was looked at anew when another champion came."""
+    return sorted({one.end: one for one in sorted(looks, key=lambda one: one.at)}.values(), key=lambda one: one.end)
+
+
+def _gain(
+    name: str,
+    looks: Sequence[Look],
+    fresh_level: float,
+    level: float,
+    *,
+    length: timedelta,
+    costs: Mapping[str, float],
+    lag_one: float | None,
+) -> Gain | None:
+    """The best lower bound over the newest days and the spans that there are; None where none can be judged.
+
+    Args:
+        name: the candidate.
+        looks: at the champion, oldest first.
+        fresh_level: of the test on the newest days.
+        level: of all spans together.
+        length: of a monitoring window.
+        costs: today's cost table.
+        lag_one: how alike neighbouring days are; None where that is to be seen on the judged ones.
+    """
+    spans = [span for span in SPANS if span <= len(looks)] or [1]
+    each = level_of_each(level, tuple(spans))
+    tested: list[tuple[int, list[Part], float]] = [
+        (span, [one.whole for one in looks[-span:] if name in one.whole.series], each) for span in spans
+    ]
+    fresh = looks[-1].newest
+    if fresh is not None and name in fresh.series:
+        tested.insert(0, (0, [fresh], fresh_level))
+    found = []
+    for span, parts, its_level in tested:
+        if len(parts) != max(1, span):
+            continue
+        pooled = _pooled([part.series[name] for part in parts], its_level, lag_one)
+        if pooled is None:
+            continue
+        mean, interval = pooled
+        rows = [part.rows for part in parts]
+        loss = sum(part.loss[KEEP] * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
+        if loss > 0.0:
+            shares = (interval.lower / loss, mean / loss)
+            blocks, since = looks[-1].blocks, parts[0].start.isoformat()
+            found.append(Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since))
+    best = max(found, key=lambda gain: gain.lower, default=None)
+    if best is None or not costs:
+        return best
+    return replace(
+        best, profit=_profit_gain(name, looks, fresh_level, each, spans, length=length, costs=costs, lag_one=lag_one)
+    )
+
+
+def _profit_gain(
+    name: str,
+    looks: Sequence[Look],
+    fresh_level: float,
+    each: float,
+    spans: Sequence[int],
+    *,
+    length: timedelta,
+    costs: Mapping[str, float],
+    lag_one: float | None,
+) -> ProfitGain | None:
+    """The same in money; only looks that were made with this cost table count."""
+    found = []
+    known = [one for one in looks if one.labelled and one.costs == costs]
+    for span in (0, *spans):
+        newest = [one for one in looks[-max(1, span) :] if one in known]
+        parts = [part for one in newest if (part := one.whole if span else one.newest) and name in part.profit]
+        if len(parts) != max(1, span):
+            continue
+        pooled = _pooled([part.profit[name] for part in parts], each if span else fresh_level, lag_one)
+        if pooled is not None:
+            rows = sum(one.labelled or 0 for one in newest) / (max(1, span) * length / timedelta(days=1))
+            found.append(ProfitGain(pooled[1].lower, pooled[0], rows))
+    return max(found, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
+
+
+def _pooled(parts: Sequence[Series], level: float, lag_one: float | None = None) -> tuple[float, Interval] | None:
+    """The mean gain of several windows, the oldest first, and its interval at a one-sided level.
+
+    Each window's sums are about its own mean. Days are taken about the mean of all: a lasting effect moves whole
+    windows, and what they differ by is a part of the memory. None on too few blocks, and where the windows were not
+    judged by the same ones.
+    """
+    if len({bool(part.blocks) for part in parts}) > 1:
+        return None
+    rows = [sum(part.sizes) for part in parts]
+    mean = sum(part.gain * n for part, n in zip(parts, rows, strict=True)) / sum(rows)
+    sums = np.concatenate([np.asarray(part.sums) for part in parts])
+    sizes = np.concatenate([np.asarray(part.sizes) for part in parts])
+    at = noise = None
+    if parts[0].blocks:
+        # An entity of several windows is one observation.
+        _, block = np.unique(np.concatenate([part.blocks for part in parts]), return_inverse=True)
+        sums, sizes = np.bincount(block, weights=sums), np.bincount(block, weights=sizes)
+    else:
+        sums += sizes * np.repeat([part.gain - mean for part in parts], [len(part.sums) for part in parts])
+        # Windows are adjacent, but for those that were left out: their days count as neighbours.
+        at = np.arange(len(sums), dtype=np.float64)
+        known = [part.noise for part in parts if part.noise is not None]
+        noise = sum(known) if len(known) == len(parts) else None
+    if len(sums) < MIN_BLOCKS:
+        return None
+    return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level, at=at, noise=noise, lag_one=lag_one)
+
+
+def _series(judge: Metric, y: Array, before: Array, after: Array, blocks: Any, by: str) -> Series:
+    """The gain of one way of acting over what there is, by a metric."""
+    direction = 1.0 if judge.greater_is_better else -1.0
+    mine, psi = judge.evaluate(y, before)
+    other, psi_other = judge.evaluate(y, after)
+    influence = direction * (psi_other - psi)
+    sums, sizes = block_sums(influence, blocks)
+    lasting = () if by == DAY else tuple(np.unique(blocks).tolist())
+    noise = row_noise(influence, blocks) if by == DAY else None
+    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()), lasting, noise)
+
+
+def _loss(judge: Any, y: Array, s: Array) -> float:
+    try:
+        return float(judge.loss(judge.score(y, s), y))
+    except CannotJudge:
+        return math.nan

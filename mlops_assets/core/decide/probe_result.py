@@ -1,0 +1,258 @@
+"""What the probe found, as it is kept on record.
+
+Here: what could serve instead of the champion (`Candidate`), a look at one window (`Look`), the gain that looks add up
+to (`Gain`, `Probed`), in plain values and in words. Not here: how windows are looked at and gains added up (`probe`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from mlops_assets.core.models.refit_rows import Calendar
+from mlops_assets.core.stats.intervals import DAY, told_blocks
+
+Action = Literal["revert", "refit"]
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """What could serve instead of the champion.
+
+    Attributes:
+        action: `revert` to a kept version, or `refit` the champion's recipe.
+        of: the version, or the calendar of its rows (`calendars`): `expanding`, a number of newest monitoring windows,
+            `decay:2`, `since:2024-08-01`.
+    """
+
+    action: Action
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is called on record: `refit:expanding`, `refit:2`, `refit:since:2024-08-01`, `revert:7`."""
+        return f"{self.action}:{self.of}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The inverse of `name`."""
+        action, _, of = name.partition(":")
+        if action not in ("revert", "refit") or not of:
+            raise ValueError(f"{name!r} is no candidate: write refit:<window> or revert:<version>")
+        return cls("revert" if action == "revert" else "refit", of)
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        if self.action == "revert":
+            return f"going back to version {self.of}"
+        return f"a refit on {Calendar.parse(self.of).told}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """The gain of one way of acting over the champion, in one window.
+
+    Attributes:
+        gain: in the metric's unit, positive is better.
+        sums: influence values of the gain summed by block (day), mean zero.
+        sizes: rows of each block.
+        blocks: number of each block, where the same blocks come back in other windows, as entities do; empty for days.
+        noise: what rows of one day differ by (`judging.row_noise`); None for blocks of a column, and where it was not
+            noted.
+    """
+
+    gain: float
+    sums: tuple[float, ...]
+    sizes: tuple[float, ...]
+    blocks: tuple[int, ...] = ()
+    noise: float | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found on one stretch of rows.
+
+    Attributes:
+        start: of the rows.
+        rows: how many were judged.
+        loss: of each candidate, and of the champion under the name `keep`: the metric's distance from a faultless model
+            (`Metric.loss`), smaller is better.
+        series: gain of each candidate over the champion; empty where there was none.
+        profit: the same in profit per row, where there is a cost table.
+    """
+
+    start: datetime
+    rows: int
+    loss: Mapping[str, float]
+    series: Mapping[str, Series] = field(default_factory=dict)
+    profit: Mapping[str, Series] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, with times as text or not."""
+        read = {name: _series(data[name]) for name in ("series", "profit")}
+        loss = {name: float(value) for name, value in data["loss"].items()}
+        return cls(_moment(data["start"]), int(data["rows"]), loss, **read)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the probe found in one window; plain values, kept on record.
+
+    Attributes:
+        window: the window's label.
+        end: its end.
+        at: when it was looked at, by the model's clock.
+        champion: the version that was champion; empty where candidates alone were held against each other.
+        whole: the window, candidates being fitted on what happened before it.
+        newest: its newest days, candidates being fitted on what happened before those; None where they could not be
+            judged.
+        daily: of each day: its date, its rows, and the champion's loss on them.
+        costs: the cost table of what is told in profit.
+        labelled: labelled rows of the window, of which a sample may have been judged; None where it was not noted.
+        blocks: what one observation is: `day`, or the name of a column.
+    """
+
+    window: str
+    end: datetime
+    at: datetime
+    champion: str
+    whole: Part
+    newest: Part | None
+    daily: tuple[tuple[str, float, float], ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
+    labelled: int | None = None
+    blocks: str = DAY
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = asdict(self)
+        plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
+        for part in (plain["whole"], plain["newest"]):
+            if part:
+                part["start"] = part["start"].isoformat()
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(
+            **{
+                **data,
+                "end": _moment(data["end"]),
+                "at": _moment(data["at"]),
+                "whole": Part.from_dict(data["whole"]),
+                "newest": Part.from_dict(data["newest"]) if data["newest"] else None,
+                "daily": tuple((str(day), float(rows), float(loss)) for day, rows, loss in data["daily"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ProfitGain:
+    """What acting would have gained in money.
+
+    Attributes:
+        lower: one-sided lower bound at the probe's level, in profit per row.
+        mean: the estimate.
+        rows_per_day: labelled rows a day in the windows it was measured on.
+    """
+
+    lower: float
+    mean: float
+    rows_per_day: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What acting would have gained, as a share of the champion's loss.
+
+    Attributes:
+        candidate: what to act by: `refit:<window>` or `revert:<version>`.
+        lower: one-sided lower bound at the probe's level.
+        mean: the estimate.
+        windows: over how many windows it was pooled; 0: on the newest days alone, by a refit on what happened before.
+        rows: judged rows.
+        days: days they fall on, or other blocks.
+        profit: the same in money, where there is a cost table.
+        blocks: what those are: `day`, or the name of a column.
+        since: from when on the judged rows are, as ISO text.
+    """
+
+    candidate: str
+    lower: float
+    mean: float
+    windows: int
+    rows: int
+    days: int
+    profit: ProfitGain | None = None
+    blocks: str = DAY
+    since: str | None = None
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        over = {0: "the newest days", 1: "the newest window"}.get(self.windows, f"the newest {self.windows} windows")
+        judged = f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)}"
+        would = f"{Candidate.parse(self.candidate).told} would have lost"
+        # Shown with one decimal: 0.0 % is neither less nor more.
+        if abs(self.mean) < 0.0005:
+            return f"{would} as much as the champion in {over} ({judged})"
+        than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
+        sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
+        return f"{would} {than} in {over} ({sure}; {judged})"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`; gains from before there was one in money have none."""
+        return cls(**{**data, "profit": ProfitGain(**data["profit"]) if data.get("profit") else None})
+
+
+@dataclass(frozen=True)
+class Probed:
+    """All looks of a champion's life, added up.
+
+    Attributes:
+        refit: the gain of refitting by the leader; None when it cannot be judged.
+        revert: the gain of the best version to go back to; None when there is none.
+        leader: the candidate that a refit should follow now.
+        looks: how often the champion has been looked at.
+        alpha_spent: false alarms to be expected from these looks.
+        sentence: what was found.
+        lag_one: how alike the gains of neighbouring days were in all looks (`memory.measured`); None where blocks are
+            not days, or there were too few.
+    """
+
+    refit: Gain | None
+    revert: Gain | None
+    leader: str
+    looks: int
+    alpha_spent: float
+    sentence: str
+    lag_one: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        gains = {name: Gain.from_dict(data[name]) if data[name] else None for name in ("refit", "revert")}
+        return cls(**{**data, **gains})
+
+
+def _series(data: Mapping[str, Any]) -> dict[str, Series]:
+    return {name: Series(one["gain"], *_tuples(one), noise=one.get("noise")) for name, one in data.items()}
+
+
+def _tuples(one: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
+    """Sums, sizes and blocks; looks from before blocks could be other than days have none of those."""
+    return tuple(one["sums"]), tuple(one["sizes"]), tuple(one.get("blocks", ()))
+
+
+def _moment(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

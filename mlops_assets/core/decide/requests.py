@@ -1,0 +1,94 @@
+"""A person's word on a model, as far as decisions must know it.
+
+Here: holding a model for a time (freeze, snooze), answering a proposal (approve, reject), and what exactly a proposal
+asks. Not here: where it is written down (`world.record.record`), what it holds back (`rules`). Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A freeze or a snooze.
+
+    Attributes:
+        by: its owner.
+        reason: why.
+        until: when it is over, by the model's clock, aware.
+    """
+
+    by: str
+    reason: str
+    until: datetime
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is not over yet."""
+        return now < self.until
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        return f"until {self.until:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason.rstrip('.')}."
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """From plain values; others than the fields' are left out."""
+        return cls(data["by"], data["reason"], datetime.fromisoformat(data["until"]).astimezone(UTC))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person said to a proposal.
+
+    Attributes:
+        decision: the proposal's id.
+        question: what was proposed, see `question`.
+        approved: or rejected.
+        by: who.
+        at: when, aware.
+        reason: why; empty where none was given.
+    """
+
+    decision: str
+    question: str
+    approved: bool
+    by: str
+    at: datetime
+    reason: str = ""
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        what = "approved" if self.approved else "rejected"
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        return f"{self.by} {what} it (decision {self.decision}){why}."
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """From plain values."""
+        return cls(**{**data, "at": datetime.fromisoformat(data["at"]).astimezone(UTC)})
+
+
+def question(evidence: Mapping[str, Any], action: str, rule: str, candidate: str | None) -> str:
+    """What a proposal asks, as 16 hex digits: an answer holds for it, and for nothing else.
+
+    The same change by the same rule, for the same champion, on the same newest window and looks of the probe. Labels
+    that trickle in do not make it another question; a window that closes does.
+
+    Args:
+        evidence: plain, as it stands on record.
+        action: what is proposed.
+        rule: by which rule.
+        candidate: what it acts by.
+    """
+    looks = (evidence.get("probe") or {}).get("looks")
+    asked = [evidence["model"], evidence.get("champion_version"), evidence.get("window"), looks]
+    text = json.dumps([*asked, action, rule, candidate], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

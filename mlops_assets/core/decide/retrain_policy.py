@@ -1,0 +1,163 @@
+"""When to retrain: what was agreed beforehand.
+
+Here: the fields under `retrain:` in a model's YAML, their defaults and their reading. Not here: the rules that read
+them (`rules`), other sections of the YAML (`settings`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, Literal, Self, get_args
+
+from mlops_assets.core.decide.evidence import Kind
+from mlops_assets.core.record.plain_values import plain
+from mlops_assets.core.time.quiet_hours import parse_all
+from mlops_assets.core.time.windows import format_duration, parse_duration
+
+Auto = Literal["auto"]
+Mode = Literal["act", "propose"]
+
+SET_BY_PLATFORM = {"window": "monitoring.window", "timezone": "timezone"}
+"""Fields that follow from another one of the model's YAML."""
+_NEVER = ("max_age", "growth")
+"""Fields that `never` switches off."""
+_DURATIONS = ("window", "cooldown", "budget_period", "max_age", "price_horizon")
+
+
+@dataclass(frozen=True)
+class RetrainPolicy:
+    """When a retraining may and should start. Every field may be set under `retrain:` in a model's YAML.
+
+    Attributes:
+        window: length of a monitoring window, set from `monitoring.window`; 7d by default. Only `max_age:
+        auto`
+            reads it.
+        cooldown: least time between two retrainings, 7d by default. A person's request ignores it.
+        budget: most retrainings in `budget_period`, 4 by default; requests count, but are never held back.
+        budget_period: 30d by default. In YAML: `budget: 4 per 30d`.
+        performance_breaches: windows in a row in which a performance check must fail, 1 by default: such a
+            check carries its own interval.
+        drift_breaches: the same for drift checks, 2 by default: inputs move harmlessly all the time.
+        max_age: a champion older than this starts a candidate (never a promotion). `auto` (default) is the
+            longer of 30 days and 6 windows; `never` switches it off.
+        growth: new labels, as a share of those known when the champion was trained, that start a candidate (never a
+            promotion), 0.5 by default: what more rows are worth goes with their logarithm. `never` switches it off.
+        definition_change: whether a changed definition (features added, gone or of another kind, edited SQL, another
+            task) starts a candidate, true by default; once for each definition.
+        max_novelty: share of rows unlike those the champion was trained on (outside their joint support; 0.01 is
+            usual) above which a candidate is started, off by default: what new rows are worth, the probe measures.
+        min_matured_labels: fewest new labels to train for, 200 by default; the first model needs as many to be judged
+            on.
+        min_gain: the price of a retraining, as a share of the champion's loss, 0.01 by default: it starts when the
+            lower bound of the gain that the probe has measured exceeds it.
+        price_money: the price in the money of `monitoring.costs`, none by default. Both prices must be exceeded: this
+            one by the lower bound of the gain in profit over `price_horizon`.
+        price_horizon: how long a gain is expected to last and pay, 30d by default.
+        mode: `act` (default), or `propose`: what would be done is recorded, and done once a person has approved it.
+        quiet_hours: local hours in which no training starts by itself, none by default. In YAML a list such as
+            `["mon-fri 08:00-18:00"]`.
+        timezone: of the quiet hours, set from the model's `timezone`; UTC by default.
+    """
+
+    window: timedelta = timedelta(days=7)
+    cooldown: timedelta = timedelta(days=7)
+    budget: int = 4
+    budget_period: timedelta = timedelta(days=30)
+    performance_breaches: int = 1
+    drift_breaches: int = 2
+    max_age: timedelta | Auto | None = "auto"
+    growth: float | None = 0.5
+    definition_change: bool = True
+    max_novelty: float | None = None
+    min_matured_labels: int = 200
+    min_gain: float = 0.01
+    price_money: float | None = None
+    price_horizon: timedelta = timedelta(days=30)
+    mode: Mode = "act"
+    quiet_hours: tuple[str, ...] = ()
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if min(self.performance_breaches, self.drift_breaches) < 1:
+            msg = "retrain.performance_breaches and drift_breaches count failed windows: set them to 1 or more"
+            raise ValueError(msg)
+        negative = [n for n in ("budget", "min_matured_labels", "min_gain") if getattr(self, n) < 0]
+        if negative or self.cooldown < timedelta(0):
+            msg = f"retrain.{(negative or ['cooldown'])[0]} is negative: set it to zero or more"
+            raise ValueError(msg)
+        if self.price_money is not None and not 0.0 <= self.price_money < math.inf:
+            msg = f"retrain.price_money is {self.price_money}: set it to zero or more, or leave it out"
+            raise ValueError(msg)
+        if self.growth is not None and not 0.0 < self.growth < math.inf:
+            msg = f"retrain.growth is {self.growth}: set a share above zero, for example 0.5, or never"
+            raise ValueError(msg)
+        if self.max_novelty is not None and not 0.0 <= self.max_novelty < 1.0:
+            msg = f"retrain.max_novelty is {self.max_novelty}: set a share such as 0.1, or leave it out"
+            raise ValueError(msg)
+        if not isinstance(self.definition_change, bool):
+            msg = f"retrain.definition_change is {self.definition_change!r}: set true or false"
+            raise ValueError(msg)
+        if self.price_horizon <= timedelta(0):
+            msg = f"retrain.price_horizon is {format_duration(self.price_horizon)}: set it above zero, for example 30d"
+            raise ValueError(msg)
+        if self.mode not in get_args(Mode):
+            msg = f"retrain.mode is {self.mode!r}: set act, or propose to have a person approve what is done"
+            raise ValueError(msg)
+        parse_all(self.quiet_hours)
+
+    @property
+    def age_limit(self) -> timedelta | None:
+        """The age in force; None if age never starts a candidate."""
+        return max(timedelta(days=30), 6 * self.window) if isinstance(self.max_age, str) else self.max_age
+
+    def breaches_needed(self, kind: Kind) -> int:
+        """Failed windows in a row that a check of this kind needs."""
+        return self.performance_breaches if kind == "performance" else self.drift_breaches
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, durations as text; `from_dict` reads them back."""
+        values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return values | {name: "never" for name in _NEVER if values[name] is None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """A policy from plain values as in YAML; absent fields keep their defaults.
+
+        Raises:
+            ValueError: an unknown field or a value that can't be read; the message names the field and the
+                remedy.
+        """
+        values = dict(data)
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            msg = f"retrain has no field {unknown[0]!r}: use one of {', '.join(f.name for f in fields(cls))}"
+            raise ValueError(msg)
+        if isinstance(budget := values.get("budget"), str):
+            found = re.fullmatch(r"\s*(\d+)\s+per\s+(\S+)\s*", budget)
+            if not found:
+                msg = f"retrain.budget is {budget!r}: write a number and a period, for example 4 per 30d"
+                raise ValueError(msg)
+            values |= {"budget": int(found.group(1)), "budget_period": found.group(2)}
+        if "quiet_hours" in values:
+            if not isinstance(values["quiet_hours"], list | tuple):
+                msg = f'retrain.quiet_hours is {values["quiet_hours"]!r}: write a list, for example ["08:00-18:00"]'
+                raise ValueError(msg)
+            values["quiet_hours"] = tuple(str(text) for text in values["quiet_hours"])
+        if isinstance(novelty := values.get("max_novelty"), str | bool):
+            msg = f"retrain.max_novelty is {novelty!r}: write a share such as 0.1"
+            raise ValueError(msg)
+        if isinstance(price := values.get("price_money"), str | bool):
+            msg = f"retrain.price_money is {price!r}: write a number, in the money of monitoring.costs"
+            raise ValueError(msg)
+        for name in _DURATIONS:
+            if name in values and values[name] not in ("auto", "never", None):
+                values[name] = parse_duration(values[name])
+        if isinstance(growth := values.get("growth"), str | bool) and growth != "never":
+            msg = f"retrain.growth is {growth!r}: write a share such as 0.5, or never"
+            raise ValueError(msg)
+        values |= {name: None for name in _NEVER if values.get(name) == "never"}
+        return cls(**values)

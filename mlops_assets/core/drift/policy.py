@@ -1,0 +1,201 @@
+"""When moved features are drift: presets, limits, and the verdict.
+
+Here: the policy of drift and the verdict by it. Not here: the statistics (`feature_drift`), what follows from
+a verdict (`policy`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
+
+if TYPE_CHECKING:
+    from mlops_assets.core.drift.feature_drift import FeatureDrift
+
+KL_LIMIT = 0.15
+CERTAIN = 1.5
+"""Times what chance makes of the PSI of few rows, and it is drift all the same: less than one in 100,000."""
+TOLD = 5
+"""Features told one by one in a reason."""
+
+
+@dataclass(frozen=True)
+class DriftPolicy:
+    """When a feature counts as drifted, and when that is too much. None switches a limit off.
+
+    Attributes:
+        psi: a feature has drifted above it. 0.2 by default; 0.1 for high stakes, 0.3 for low.
+        ks_p: numeric features have drifted below this p-value (effective sample of 1,000). Off by default: on
+            50 stable features it rings in 93 % of checks.
+        chi2_p: the same for categorical features, off by default.
+        kl: Kullback-Leibler divergence, off by default; 0.15 where it is asked for.
+        js: Jensen-Shannon distance, off by default.
+        wasserstein: in standard deviations, off by default.
+        new_category_share: largest share of unseen categories, 0.05 by default.
+        missing_change: largest rise of the missing share, 0.1 by default.
+        outside_share: largest share of numbers outside the reference's range, off by default: the range of a small
+            reference is set by two rows.
+        max_share: largest share of drifted features among those judged, 0.05 by default.
+    """
+
+    psi: float | None = 0.2
+    ks_p: float | None = None
+    chi2_p: float | None = None
+    kl: float | None = None
+    js: float | None = None
+    wasserstein: float | None = None
+    new_category_share: float | None = 0.05
+    missing_change: float | None = 0.1
+    outside_share: float | None = None
+    max_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        for f in fields(DriftPolicy):
+            value = getattr(self, f.name)
+            if value is not None and value < 0:
+                msg = f"drift.{f.name} is {value}: set it to zero or more, or leave it out"
+                raise ValueError(msg)
+
+    @classmethod
+    def of_preset(cls, name: str) -> Self:
+        """`default` (PSI 0.2), `high_stakes` (0.1), `low_stakes` (0.3), `ks` (p < 0.05), `kl` (0.15), `any_feature`."""
+        presets: dict[str, dict[str, Any]] = {
+            "default": {},
+            "high_stakes": {"psi": 0.1},
+            "low_stakes": {"psi": 0.3},
+            "ks": {"psi": None, "ks_p": 0.05, "chi2_p": 0.05},
+            "kl": {"psi": None, "kl": KL_LIMIT},
+            "any_feature": {"max_share": 0.0},
+        }
+        if name not in presets:
+            msg = f"there is no drift preset {name!r}: choose one of {', '.join(presets)}"
+            raise ValueError(msg)
+        return cls(**presets[name])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DriftVerdict:
+    """`passed` is None if no feature could be judged; `share`: drifted among judged features.
+
+    Attributes:
+        unjudged: feature -> why nothing can be said of it.
+    """
+
+    passed: bool | None
+    drifted: tuple[str, ...]
+    share: float | None
+    limit: float
+    reason: str
+    findings: Mapping[str, str]
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+
+
+def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftVerdict:
+    """Whether so many features have drifted that the policy calls it drift.
+
+    Args:
+        drifts: what `compare` returned.
+        policy: the limits.
+
+    Returns:
+        `findings` has a sentence for every drifted feature; features that could not be judged are named in
+        the reason and count neither way, unless their missing share alone is over its limit.
+    """
+    findings = {d.feature: told for d in drifts if (told := _finding(d, policy))}
+    others = [d for d in drifts if d.feature not in findings]
+    unjudged = {d.feature: why for d in others if (why := d.why or _too_few(d, policy))}
+    judged = [d for d in drifts if d.feature not in unjudged]
+    note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:TOLD])
+    if len(unjudged) > TOLD:
+        note += f" Nor can {len(unjudged) - TOLD} others."
+    if not judged:
+        return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
+    share = len(findings) / len(judged)
+    passed = share <= policy.max_share
+    have = "has" if len(findings) == 1 else "have"
+    head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}; limit {policy.max_share:.0%})"
+    psi = {d.feature: d.psi or 0.0 for d in drifts}
+    names = sorted(findings, key=lambda n: -psi[n])
+    told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")
+    reason = f"{head}{': ' + told if told else ''}.{note}"
+    return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
+
+
+def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
+    """Why the rows cannot tell a PSI at the limit from none; empty if they can, or PSI is not asked."""
+    if policy.psi is None:
+        return ""
+    if drift.psi_excess is None and drift.new_chance is not None:
+        return (
+            f"of {drift.n_current:,} rows against {drift.n_reference:,} each of its categories has under {PSI_ROWS:g}. "
+            "Group its values, or give more rows."
+        )
+    if drift.psi_chance is None or drift.psi_chance < policy.psi:
+        return ""
+    return (
+        f"with {drift.n_current:,} rows against {drift.n_reference:,} chance alone makes a PSI of "
+        f"{figure(drift.psi_chance)}, and the limit is {policy.psi:g}. Give more rows: "
+        f"{_enough(drift, policy.psi):,} on either side."
+    )
+
+
+def _enough(drift: FeatureDrift, limit: float) -> int:
+    """Rows on either side with which chance stays below the limit: it shrinks as they grow."""
+    assert drift.psi_chance is not None
+    apart = 1.0 / drift.n_current + 1.0 / drift.n_reference
+    return math.ceil(2.0 * drift.psi_chance / apart / limit / 10.0) * 10 + 10
+
+
+def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
+    """Every limit that the feature breaks by more than chance, as one sentence; empty if none."""
+    # Of categories that are all rare the PSI is nothing but chance.
+    psi = drift.psi if drift.psi_chance is None and drift.new_chance is None else drift.psi_excess
+    chance = (drift.psi_chance or 0.0) * (CERTAIN if _too_few(drift, policy) else 1.0)
+    psi = -math.inf if psi is None else psi
+    moved = psi >= chance
+    above = (
+        # Held against the limit is what exceeds chance; told is the statistic, as tables have it.
+        (
+            "PSI",
+            drift.psi if psi is not None and policy.psi is not None and psi > policy.psi else None,
+            policy.psi,
+            moved,
+        ),
+        ("KL", drift.kl, policy.kl, moved),
+        ("JS", drift.js, policy.js, moved),
+        ("Wasserstein", drift.wasserstein, policy.wasserstein, True),
+    )
+    shares = (
+        ("new categories", drift.new_share, policy.new_category_share, _beyond(drift.new_share, drift.new_chance)),
+        (
+            "missing share up by",
+            drift.missing_change,
+            policy.missing_change,
+            _beyond(drift.missing_change, drift.missing_chance),
+        ),
+        ("outside the range", drift.outside_share, policy.outside_share, True),
+    )
+    below = (("KS p", drift.ks_p, policy.ks_p), ("chi-squared p", drift.chi2_p, policy.chi2_p))
+    told = [
+        f"{name} {f'{value:.1%}' if is_share else figure(value)} over {f'{limit:.1%}' if is_share else f'{limit:g}'}"
+        for is_share, limits in ((False, above), (True, shares))
+        for name, value, limit, is_sure in limits
+        if value is not None and limit is not None and value > limit and is_sure
+    ]
+    told += [
+        f"{name} {p_figure(v)} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim
+    ]
+    return f"{drift.feature} {', '.join(told)}" if told else ""
+
+
+def _beyond(value: float | None, chance: float | None) -> bool:
+    """Whether it is more than chance makes; where that was not kept, it is."""
+    return value is not None and (chance is None or value > chance)

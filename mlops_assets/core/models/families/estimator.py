@@ -1,0 +1,50 @@
+"""What every scikit-learn model of this platform has in common.
+
+Here: its scores and its recipe.
+Not here: fits (`linear`, `incremental`), models that were fitted elsewhere (`foreign`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.core.models.matrix import FloatMatrix
+from mlops_assets.core.models.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class FittedEstimator:
+    """A scikit-learn model that was made from nothing, and its recipe."""
+
+    recipe: Recipe
+    native: Any
+
+    @property
+    def base(self) -> bytes | None:
+        """See `Fitted`."""
+        return None
+
+    def predict(self, matrix: FloatMatrix) -> np.ndarray:
+        """See `Fitted`."""
+        return scored(self.native, matrix, self.recipe)
+
+    def for_few_rows(self) -> Callable[[FloatMatrix], np.ndarray]:
+        """See `Fitted`."""
+        return self.predict
+
+
+def scored(model: Any, matrix: Any, recipe: Recipe) -> np.ndarray:
+    """Scores of a scikit-learn model as the platform has them, float32."""
+    if recipe.task == "regression":
+        return np.asarray(model.predict(matrix), dtype=np.float32)
+    chances = model.predict_proba(matrix)
+    if recipe.task == "binary":
+        return np.asarray(chances[:, 1], dtype=np.float32)
+    # A class that the rows of the fit did not have has no column of its own.
+    found = np.zeros((len(chances), int(recipe.params["num_class"])), dtype=np.float32)
+    found[:, np.asarray(model.classes_).astype(np.int64)] = chances
+    return found

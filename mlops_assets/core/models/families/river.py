@@ -1,0 +1,140 @@
+"""Linear models that river learns in mini-batches, in the order of time.
+
+Here: `river`, its models and optimisers, and what they have learnt as numbers. Not here: passes over the rows and
+trials (`incremental`), numbers from the matrix and what a model says of a row (`linear`), the file (`skops_file`).
+
+river keeps its models as pickles only, which are never loaded here. A linear one is its weights and intercepts: they
+are handed to scikit-learn's model of the same formula, so that the file, MLflow and serving know nothing of river,
+which is imported to fit and for nothing else. The optimiser's moments are not kept: like `sgd`, a refit starts anew.
+
+Source: https://riverml.xyz/latest/api/linear-model/LogisticRegression/ (`learn_many`: one step a mini-batch, by its
+mean gradient); Adam by Kingma and Ba (2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.models.families import Rows
+from mlops_assets.core.models.families.incremental import Sgd
+from mlops_assets.core.models.recipe import Recipe
+from mlops_assets.core.stats.metrics import Task
+
+BATCH = 64
+"""Rows of a step: a step costs about the same for one row and for a hundred, and fewer steps learn less in a pass."""
+MOST_PASSES = 10
+"""Passes over the rows of a trial at most: half of `sgd`'s, because a pass of small steps in Python takes longer."""
+
+
+class River(Sgd):
+    """Logistic regression (several classes: one against the rest) or linear regression, by river."""
+
+    defaults: Mapping[str, Any] = {"optimizer": "adam", "rate": 0.01, "l2": 1e-5}
+    libraries = (*Sgd.libraries, "river")
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        """See `Family`."""
+        return {
+            "optimizer": trial.suggest_categorical("optimizer", ["adam", "sgd"]),
+            "rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
+            "l2": trial.suggest_float("l2", 1e-7, 1e-2, log=True),
+        }
+
+    def most_rounds(self, settings_rounds: int) -> int:
+        """A round is a pass over the rows."""
+        return min(MOST_PASSES, settings_rounds)
+
+    def fixed(self, task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]:
+        """See `Family`."""
+        found = super().fixed(task, metric, labels)
+        return {**found, "loss": "median" if metric == "mae" else "squared"} if task == "regression" else found
+
+    def learner(self, recipe: Recipe, labels: np.ndarray) -> _Batches:
+        """See `Sgd`."""
+        return _Batches(recipe, labels)
+
+
+class _Batches:
+    """A model of river's on its way; see `incremental.Learner`."""
+
+    def __init__(self, recipe: Recipe, labels: np.ndarray) -> None:
+        self.recipe = recipe
+        self.classes = np.unique(labels)
+        # Numbers are learnt in standard deviations from their mean: one range of rates then suits any unit.
+        numbers = recipe.task == "regression"
+        self.centre = float(np.mean(labels, dtype=np.float64)) if numbers else 0.0
+        self.scale = (float(np.std(labels, dtype=np.float64)) or 1.0) if numbers else 1.0
+        self.model = river_model(recipe, several=not numbers and len(self.classes) > 2)
+
+    def learn(self, rows: Rows) -> None:
+        """See `incremental.Learner`."""
+        numbers = pd.DataFrame(rows.matrix, columns=names_of(rows.matrix.shape[1]), copy=False)
+        labels = pd.Series(self._as_learnt(rows.y))
+        weights = pd.Series(np.ones(len(labels)) if rows.weights is None else rows.weights)
+        for start in range(0, len(labels), BATCH):
+            part = slice(start, start + BATCH)
+            self.model.learn_many(numbers.iloc[part], labels.iloc[part], w=weights.iloc[part])
+
+    def _as_learnt(self, labels: np.ndarray) -> np.ndarray:
+        if self.recipe.task == "regression":
+            return (labels.astype(np.float64) - self.centre) / self.scale
+        # Of two classes the second is the event, also where the task has more that these rows lack.
+        return labels == self.classes[-1] if len(self.classes) <= 2 else labels
+
+    @property
+    def estimator(self) -> Any:
+        """See `incremental.Learner`."""
+        from sklearn.linear_model import LinearRegression, SGDClassifier
+
+        if self.recipe.task == "regression":
+            made = LinearRegression()
+            made.coef_ = _weights(self.model) * self.scale
+            made.intercept_ = self.model.intercept * self.scale + self.centre
+        else:
+            parts = [self.model] if len(self.classes) <= 2 else [self.model.classifiers[name] for name in self.classes]
+            # Its chances are those of one model a class, made to add up to 1; LogisticRegression's would be a softmax.
+            made = SGDClassifier(loss="log_loss")
+            made.classes_ = self.classes
+            made.coef_ = np.stack([_weights(part) for part in parts])
+            made.intercept_ = np.array([part.intercept for part in parts])
+        made.n_features_in_ = made.coef_.shape[-1]
+        return made
+
+
+def river_model(recipe: Recipe, *, several: bool) -> Any:
+    """The model of river's own that a recipe asks for, before it has learnt anything.
+
+    Args:
+        recipe: of this family.
+        several: more than two classes.
+    """
+    from river import linear_model, multiclass, optim
+
+    params = recipe.params
+    shared = {
+        "optimizer": {"adam": optim.Adam, "sgd": optim.SGD}[params["optimizer"]](params["rate"]),
+        "intercept_lr": params["rate"],
+        "l2": params["l2"],
+    }
+    if recipe.task == "regression":
+        loss = optim.losses.Quantile(0.5) if params["loss"] == "median" else optim.losses.Squared()
+        return linear_model.LinearRegression(loss=loss, **shared)
+    one = linear_model.LogisticRegression(**shared)
+    return multiclass.OneVsRestClassifier(one) if several else one
+
+
+def names_of(columns: int) -> list[str]:
+    """What river calls the columns of numbers: it knows weights by name."""
+    return [str(place) for place in range(columns)]
+
+
+def _weights(model: Any) -> np.ndarray:
+    known = model.weights
+    return np.array([known[name] for name in names_of(len(known))], dtype=np.float64)
+
+
+FAMILY = {"river": River()}

@@ -1,0 +1,89 @@
+"""The file of a scikit-learn model: skops, made to depend on its content alone, with the recipe in it.
+
+Here: writing and reading that file. Not here: the models (`linear`, `incremental`).
+
+skops names its parts by their addresses in memory and its entries have the time of writing; both are replaced, so that
+equal models are equal bytes. `skops.io.load` and MLflow read the file as any other. Nothing in it can run code: types
+beyond scikit-learn's and numpy's are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from mlops_assets.core.models.recipe import Recipe
+
+TRUSTED = ("numpy.dtype",)
+"""Types that skops does not trust by itself, and that a model holds: the type of a number."""
+_RECIPE = "recipe.json"
+_SCHEMA = "schema.json"
+
+
+def is_skops(content: bytes) -> bool:
+    """Whether these bytes are such a file: a ZIP archive, which no other family writes."""
+    return content[:4] == b"PK\x03\x04"
+
+
+def dumps(model: Any, recipe: Recipe) -> bytes:
+    """The file of a fitted scikit-learn model."""
+    import skops.io
+
+    with ZipFile(io.BytesIO(skops.io.dumps(model))) as found:
+        schema = json.loads(found.read(_SCHEMA))
+        arrays = _renamed(schema)
+        target = io.BytesIO()
+        with ZipFile(target, "w") as written:
+            for name, was in arrays.items():
+                written.writestr(_entry(name), found.read(was))
+            written.writestr(_entry(_RECIPE), recipe.to_json())
+            written.writestr(_entry(_SCHEMA), json.dumps(schema, sort_keys=True))
+    return target.getvalue()
+
+
+def loads(content: bytes) -> tuple[Any, Recipe]:
+    """The model and its recipe.
+
+    Raises:
+        ValueError: the bytes are no such file, or hold a type that a model has no use for.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        with ZipFile(io.BytesIO(content)) as found:
+            recipe = found.read(_RECIPE).decode("utf-8")
+        return skops.io.loads(content, trusted=list(TRUSTED)), Recipe.from_json(recipe)
+    except (BadZipFile, KeyError, UntrustedTypesFoundException) as error:
+        raise ValueError(
+            f"these bytes are no scikit-learn model of this platform ({error}); the file is damaged or another one. "
+            "Restore it from a backup, or promote the previous version."
+        ) from error
+
+
+def _renamed(schema: dict[str, Any]) -> dict[str, str]:
+    """Number the parts and arrays of a schema by their place in it; gives new name -> old name."""
+    arrays: dict[str, str] = {}
+    for number, node in enumerate(_nodes(schema)):
+        if "__id__" in node:
+            node["__id__"] = number
+        if node.get("type") == "numpy":
+            name = f"{number}.npy"
+            arrays[name] = node["file"]
+            node["file"] = name
+    return arrays
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """All parts, in order."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _nodes(child)
+
+
+def _entry(name: str) -> ZipInfo:
+    return ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))

@@ -1,0 +1,272 @@
+"""Which kind of model: each is tried on the newest days of the training set, going forward in time.
+
+Here: the trial of several families, the choice, and the search that follows it. Not here: that search (`training`), the
+gate, which judges what came of it on days that are newer still (`gate`), which rows to train on (`probe`).
+
+The newest days are judged part by part (prequential evaluation, Dawid 1984): a family is tuned on the days before all
+of them, and before each part its recipe is fitted again on what was known by then. No row is both fitted on and
+judged, all families are judged on the same rows, and none of these rows are the gate's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.models.families import FAMILIES
+from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, check_labels
+from mlops_assets.core.models.model import AVAILABLE_AT, Model, fit
+from mlops_assets.core.models.recipe import Base, Recipe
+from mlops_assets.core.models.training import Tuned, days_of, newest_days, tune
+from mlops_assets.core.models.tuning import FLOORS, TrainingSettings
+from mlops_assets.core.stats.classes import class_count, stacked
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.stats.metrics import Metric, Task
+from mlops_assets.core.stats.metrics import metric as metric_called
+
+PARTS = 4
+"""Parts that the newest days are judged in."""
+ROWS = 100_000
+"""Most rows of a backtest, a seeded sample of all: enough to tell families apart, and its cost stays the same."""
+CONTINUED = "xgboost_continued"
+CONTINUED_ROUNDS = 10
+"""Rounds that are added to a champion: a few, for the rows that are new."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How one family did.
+
+    Attributes:
+        family: its name.
+        score: the metric on all judged rows; None where it could not be fitted or judged.
+        parts: the metric part by part, NaN where it is undefined.
+        why_not: why there is no score.
+    """
+
+    family: str
+    score: float | None
+    parts: tuple[float, ...] = ()
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production, and the moment before which all its labels were known."""
+
+    model: Model
+    fitted_until: datetime
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The family of the challenger, and all that were tried, in order; none where there was no choice."""
+
+    family: str
+    tried: tuple[Tried, ...] = ()
+
+
+def find(
+    frame: pd.DataFrame,
+    y: Any,
+    event_time: Any,
+    columns: Sequence[FeatureColumn],
+    task: Task,
+    metric: str,
+    settings: TrainingSettings,
+    *,
+    half_life_days: float | None = None,
+    champion: Champion | None = None,
+) -> tuple[Tuned, Chosen]:
+    """Choose the family, then search for its recipe on all rows; arguments as in `training.tune`.
+
+    A family that goes on from the champion searches nothing: it takes the champion's recipe, for a few rounds more.
+
+    Raises:
+        CannotTrain: see `training.tune`; or no family could be fitted.
+    """
+    shared = (frame, y, event_time, columns, task, metric, settings)
+    chosen = choose(*shared, half_life_days=half_life_days, champion=champion)
+    if chosen.family == CONTINUED and champion is not None:
+        return _continued(champion, chosen, metric, len(frame)), chosen
+    known = champion.model.recipe if champion else None
+    return tune(*shared, family=chosen.family, half_life_days=half_life_days, champion=known), chosen
+
+
+def choose(
+    frame: pd.DataFrame,
+    y: Any,
+    event_time: Any,
+    columns: Sequence[FeatureColumn],
+    task: Task,
+    metric: str,
+    settings: TrainingSettings,
+    *,
+    half_life_days: float | None = None,
+    champion: Champion | None = None,
+) -> Chosen:
+    """The family that did best on the newest days; with equal scores the one that is named first.
+
+    Args and errors: as in `find`.
+    """
+    first, *others = settings.families
+    if settings.floor is not None and not others:
+        others = [name for name in FAMILIES if name not in (first, CONTINUED)]
+    if first != CONTINUED and not others:
+        return Chosen(first)
+    labels = check_labels(y, task, rows=len(frame))
+    cannot = _cannot_continue(champion, columns, task, labels)
+    if first == CONTINUED and not others and cannot:
+        return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
+    judge = metric_called(metric)
+    days = days_of(event_time, len(frame))
+    rows = _sample(len(frame), settings.seed)
+    trial = _Backtest(
+        frame.iloc[rows].reset_index(drop=True),
+        labels[rows],
+        days[rows],
+        columns,
+        task,
+        judge,
+        settings,
+        half_life_days,
+    )
+    tried = [trial.of(first, cannot)]
+    if not _reaches(tried[0], settings.floor, judge):
+        tried += [trial.of(name, cannot) for name in others]
+    judged = [one for one in tried if one.score is not None]
+    if not judged:
+        raise CannotTrain(
+            "no family could be tried: " + "; ".join(f"{one.family}: {one.why_not}" for one in tried),
+            "Name one family under training.families, or widen training.window.",
+        )
+    sign = 1.0 if judge.greater_is_better else -1.0
+    return Chosen(max(judged, key=lambda one: sign * (one.score or 0.0)).family, tuple(tried))
+
+
+def continuation(base: Model, until: datetime) -> Recipe:
+    """The recipe of a few more rounds upon a model that knew the labels from before `until`."""
+    rounds = base.fitted.native.num_boosted_rounds()
+    known = Base(base.sha256, rounds, until.isoformat())
+    return replace(base.recipe, family=CONTINUED, rounds=CONTINUED_ROUNDS, base=known)
+
+
+def _cannot_continue(
+    champion: Champion | None, columns: Sequence[FeatureColumn], task: Task, labels: np.ndarray
+) -> str:
+    """Why there is nothing to go on from; empty where there is."""
+    if champion is None:
+        return "there is no champion to go on from yet"
+    recipe = champion.model.recipe
+    if recipe.family not in ("xgboost", CONTINUED) or recipe.task != task:
+        return f"the champion ({recipe.family}, {recipe.task}) is no boosting of this task"
+    if not set(recipe.columns) <= set(columns):
+        return "the champion has features that are no longer there"
+    if task == "multiclass" and class_count(labels) > recipe.classes:
+        return f"the champion knows {recipe.classes} classes, and class {class_count(labels) - 1} has come since"
+    return ""
+
+
+def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tuned:
+    """What a search would have returned: the champion's recipe, a few rounds more, with its score in the backtest."""
+    recipe = continuation(champion.model, champion.fitted_until)
+    (score,) = (one.score for one in chosen.tried if one.family == CONTINUED and one.score is not None)
+    trial = {"trial": 0, "batch": 0, "state": "complete", "score": score, "rounds": recipe.rounds, "seconds": 0.0}
+    return Tuned(
+        recipe=recipe,
+        trials=pd.DataFrame([trial]),
+        validation_score=score,
+        curve=pd.DataFrame({"trial": [0], "round": [recipe.rounds], "value": [score]}),
+        best_trial=0,
+        curve_metric=metric,
+        dropped=(),
+        validation_from=pd.Timestamp(champion.fitted_until),
+        fit_rows=rows,
+        validation_rows=0,
+    )
+
+
+def _sample(total: int, seed: int) -> np.ndarray:
+    if total <= ROWS:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(seed).choice(total, ROWS, replace=False))
+
+
+def _reaches(one: Tried, floor: float | str | None, judge: Metric) -> bool:
+    if floor is None or one.score is None:
+        return False
+    limit = FLOORS[judge.name] if isinstance(floor, str) else floor
+    return one.score >= limit if judge.greater_is_better else one.score <= limit
+
+
+@dataclass(frozen=True, eq=False)
+class _Backtest:
+    """The rows of a backtest."""
+
+    frame: pd.DataFrame
+    labels: np.ndarray
+    days: np.ndarray
+    columns: Sequence[FeatureColumn]
+    task: Task
+    judge: Metric
+    settings: TrainingSettings
+    half_life_days: float | None
+
+    def of(self, family: str, cannot_continue: str) -> Tried:
+        """Try one family."""
+        if family == CONTINUED and cannot_continue:
+            return Tried(family, None, why_not=cannot_continue)
+        judged = np.flatnonzero(self.days >= newest_days(self.days, self.settings.validation_share))
+        try:
+            recipe, base = self._start(family, self.days[judged].min())
+            parts = [np.isin(self.days, part) for part in np.array_split(np.unique(self.days[judged]), PARTS)]
+            scores = [self._scored(recipe, part, base) for part in parts if part.any()]
+            values = tuple(self._value(self.labels[part], found) for part, found in zip(parts, scores, strict=False))
+            order = np.concatenate([np.flatnonzero(part) for part in parts])
+            score = self.judge.score(self.labels[order], stacked(scores))
+        except (CannotTrain, CannotJudge) as why:
+            return Tried(family, None, why_not=str(why))
+        return Tried(family, float(score), values)
+
+    def _start(self, family: str, first: np.datetime64) -> tuple[Recipe, Model | None]:
+        """A recipe from before the judged days, and what it goes on from: never the champion, which may know them."""
+        rows = self._known_before(first)
+        if family != CONTINUED:
+            return self._tuned(family, rows), None
+        base = self._fitted(self._tuned("xgboost", rows), rows, None)
+        return continuation(base, pd.Timestamp(first, tz="UTC").to_pydatetime()), base
+
+    def _tuned(self, family: str, rows: np.ndarray) -> Recipe:
+        """A recipe after one batch of trials on rows older than all that are judged."""
+        quick = replace(self.settings, trials=min(self.settings.trials, self.settings.batch), budget=None)
+        return tune(
+            self.frame.iloc[rows].reset_index(drop=True), self.labels[rows], self.days[rows], self.columns, self.task,
+            self.judge.name, quick, family=family, half_life_days=self.half_life_days,
+        ).recipe  # fmt: skip
+
+    def _scored(self, recipe: Recipe, part: np.ndarray, base: Model | None) -> np.ndarray:
+        made = self._fitted(recipe, self._known_before(self.days[part].min()), base)
+        return made.predict(self.frame[part])
+
+    def _fitted(self, recipe: Recipe, rows: np.ndarray, base: Model | None) -> Model:
+        return fit(recipe, self.frame.iloc[rows], self.labels[rows], base=base)
+
+    def _known_before(self, day: np.datetime64) -> np.ndarray:
+        """Positions of the rows that had happened and whose label was known before a day (UTC)."""
+        known = self.days < day
+        # A frame that does not say is read as if labels came at once.
+        if AVAILABLE_AT in self.frame.columns:
+            at = pd.DatetimeIndex(pd.to_datetime(self.frame[AVAILABLE_AT], utc=True))
+            known &= np.asarray(at < pd.Timestamp(day, tz="UTC"))
+        return np.flatnonzero(known)
+
+    def _value(self, labels: np.ndarray, scores: np.ndarray) -> float:
+        try:
+            return float(self.judge.score(labels, scores))
+        except CannotJudge:
+            return float("nan")

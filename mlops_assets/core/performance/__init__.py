@@ -1,0 +1,1 @@
+"""How well a model does: metrics by window, estimates before labels, fairness, limits."""

@@ -1,0 +1,1 @@
+"""What stands on record, as plain values, and incidents."""

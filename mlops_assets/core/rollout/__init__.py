@@ -1,0 +1,1 @@
+"""How a candidate takes over step by step, and whom it answers meanwhile."""

@@ -1,0 +1,1 @@
+"""Lives on paper: policies run through history in memory."""

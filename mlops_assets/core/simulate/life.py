@@ -1,0 +1,399 @@
+"""A life on paper: history run under a policy with the platform's own probe, decisions and gate, in memory.
+
+Here: what would have been served in each window, what would have been decided and promoted, for any learner that fits
+on arrays; and the same by a rule of thumb. Not here: the same with real assets, runs and registry (`simulate`), which
+policies are compared (`backtest`), what a life leaves (`life_settings`), the rules (`rules_of_thumb`), the scenarios
+with a known truth (`tests.scenarios`).
+
+A window's rows are scored by whoever is champion when it begins; at its end, when the clock stands there, labels known
+by then are used, the probe looks at windows that have matured since, and the policy decides. Nothing is tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
+from mlops_assets.core.decide.probe import (
+    MIN_FIT,
+    RECORD,
+    Candidate,
+    Look,
+    add_up,
+    changed_on,
+    daily_losses,
+    fitted_since,
+    fold_windows,
+    judged_windows,
+    look,
+    newest_days,
+    shift_of,
+)
+from mlops_assets.core.decide.probe_result import Probed
+from mlops_assets.core.models.matrix import CannotTrain
+from mlops_assets.core.models.refit_rows import Calendar
+from mlops_assets.core.promote.gate import verdict
+from mlops_assets.core.simulate.life_settings import Life, LifePolicy, Period, Version
+from mlops_assets.core.simulate.rules_of_thumb import Rule
+from mlops_assets.core.simulate.shared_fits import Fits, Learner, Positions, Rows
+from mlops_assets.core.stats.classes import stacked
+from mlops_assets.core.stats.comparison import Paired, paired
+from mlops_assets.core.stats.intervals import Array, CannotJudge
+from mlops_assets.core.time.windows import Window, local_days, microseconds
+
+KEPT = 3
+"""Versions that stay loadable, the champion among them."""
+SEED = 13
+
+
+def live(
+    rows: Rows,
+    windows: Sequence[Window],
+    learner: Learner | Fits,
+    policy: LifePolicy,
+    *,
+    first: int,
+    healthy: Callable[[int], str] = lambda _: "",
+    progress: Callable[[], None] = lambda: None,
+) -> Life:
+    """Run a life.
+
+    Args:
+        rows: all labelled events.
+        windows: adjacent monitoring windows.
+        learner: fits a model; or the fits on these rows that several lives share.
+        policy: what was agreed.
+        first: how many windows the first champion is fitted on; it serves from the next one on.
+        healthy: number of a window -> what is wrong with its data, or nothing; such a window is never fitted on or
+            judged. A rule of thumb does not ask.
+        progress: called at the end of each window.
+
+    Raises:
+        CannotTrain: the first windows allow no model.
+    """
+    fits = learner if isinstance(learner, Fits) else Fits(rows, learner)
+    return _Life(fits, list(windows), policy, healthy).run(first, progress)
+
+
+class _Life:
+    """One life on its way."""
+
+    def __init__(self, fits: Fits, windows: list[Window], policy: LifePolicy, healthy: Callable[[int], str]):
+        self.fits, self.rows, self.windows, self.policy = fits, fits.rows, windows, policy
+        self.length = windows[0].end - windows[0].start
+        self.faults = ["" if policy.rule else healthy(number) for number in range(len(windows))]
+        self.times, self.known = (index.as_unit("us").asi8 for index in (self.rows.times, self.rows.known))
+        self.window_of = (
+            np.searchsorted([microseconds(window.start) for window in windows], self.times, side="right") - 1
+        )
+        # Rows are oldest first, so each window's are neighbours.
+        edges = np.searchsorted(self.window_of, np.arange(len(windows) + 1))
+        self.inside = [slice(int(start), int(end)) for start, end in pairwise(edges)]
+        good = np.array([not fault for fault in self.faults])
+        self.usable = good[self.window_of]
+        self.versions: dict[int, Version] = {}
+        self.kept: list[int] = []
+        self.looks: list[Look] = []
+        # One uniform number a row thins calendars whose rows count less with age.
+        self.draws = np.random.default_rng(SEED).random(len(self.times))
+        self.days = local_days(self.rows.times, policy.timezone)
+        self.decisions: list[Decision] = []
+        self.fitted, self.seconds = [0, 0], [0.0, 0.0]
+        self.since = windows[0].start
+
+    def run(self, first: int, progress: Callable[[], None]) -> Life:
+        self.since = self.windows[first - 1].end
+        champion = self._ship(self.policy.rule.of if self.policy.rule else "expanding", self.since)
+        if self.policy.rule is None:
+            for number in range(max(1, first - RECORD), first):
+                self._look(self.windows[number], None, self.since)
+        periods = []
+        for number in range(first, len(self.windows)):
+            rule = self.policy.rule
+            period = self._by_rule(rule, number, champion) if rule else self._by_policy(number, champion)
+            periods.append(period)
+            if period.promoted is not None:
+                champion, self.since = self.versions[period.promoted], period.window.end
+            progress()
+        return Life(tuple(periods), self.versions, (self.fitted[0], self.fitted[1]), (self.seconds[0], self.seconds[1]))
+
+    def _by_policy(self, number: int, champion: Version) -> Period:
+        window = self.windows[number]
+        decision, probed = self._decide(number, champion)
+        promoted, gain, candidate = None, None, decision.candidate
+        if decision.action == "retrain":
+            of = Candidate.parse(candidate).of if candidate else "expanding"
+            count = judged_windows(probed, self.policy.retrain.min_gain) if probed else 1
+            judged = self._gate_parts(number, count)
+            lag_one = probed.lag_one if probed else None
+            promoted, gain = self._challenge(champion, of, window.end, judged=judged, lag_one=lag_one)
+        elif decision.action == "revert":
+            promoted = self._back(Candidate.parse(candidate or "").of)
+        trained = decision.action == "retrain"
+        return Period(window, champion.number, decision, trained, promoted.number if promoted else None, gain)
+
+    def _by_rule(self, rule: Rule, number: int, champion: Version) -> Period:
+        window = self.windows[number]
+        due = rule.due(number, champion.rows, np.arange(self.inside[number].start, self.inside[number].stop))
+        promoted, gain = None, None
+        if due:
+            judged = self._gate_parts(number, 1)
+            promoted, gain = self._challenge(champion, rule.of, window.end, judged=judged)
+        return Period(window, champion.number, None, due, promoted.number if promoted else None, gain)
+
+    def _decide(self, number: int, champion: Version) -> tuple[Decision, Probed | None]:
+        now = self.windows[number].end
+        stretch = self._stretch(number)
+        if stretch is not None and not self.faults[number] and self._is_fresh(stretch, champion):
+            self._look(stretch, champion, now)
+        try:
+            probed = add_up(
+                self.looks, self.policy.probe, champion=str(champion.number), since=self.since, length=self.length
+            )
+        except CannotJudge:
+            probed = None
+        fresh = (self.known < microseconds(now)) & (self.known >= microseconds(champion.fitted_until))
+        evidence = Evidence(
+            model="life",
+            window=self.windows[number].label(self.policy.timezone) if probed else None,
+            matured_labels=int((fresh & self.usable).sum()),
+            labels_at_fit=int(((self.known < microseconds(champion.fitted_until)) & self.usable).sum()),
+            champion_version=str(champion.number),
+            champion_since=champion.fitted_until,
+            data_ok=not self.faults[number],
+            data_sentence=self.faults[number],
+            probe=probed,
+        )
+        decision = decide(evidence, self.policy.retrain, History.of(self.decisions), now, explained=False)
+        self.decisions.append(decision)
+        return decision, probed
+
+    def _stretch(self, number: int) -> Window | None:
+        """The newest stretch of a window's length whose labels are known at the window's end; None without one."""
+        window = self.windows[number]
+        now = microseconds(window.end)
+
+        def is_mature(end: datetime) -> bool:
+            inside = self._inside(Window(end - self.length, end))
+            known = self.known[inside] < now
+            return bool(len(inside) and known.sum() >= self.policy.mature_share * len(inside))
+
+        days = window.end - self.windows[0].start
+        ends = [window.end - timedelta(days=back) for back in range(max(1, days.days - self.length.days), -1, -1)]
+        end = window.end if is_mature(window.end) else shift_of(ends, is_mature)
+        return None if end is None else Window(end - self.length, end)
+
+    def _inside(self, stretch: Window) -> Positions:
+        """Usable rows of a stretch."""
+        low, high = np.searchsorted(self.times, [microseconds(stretch.start), microseconds(stretch.end)])
+        return np.arange(low, high)[self.usable[low:high]]
+
+    def _is_fresh(self, stretch: Window, champion: Version) -> bool:
+        """Whether a stretch was not looked at yet, and most of its labels were not known when the champion was fitted.
+
+        Half a window is new enough: labels do not come equally late all the time.
+        """
+        if any(one.champion == str(champion.number) and one.end > stretch.end - self.length / 2 for one in self.looks):
+            return False
+        known = self.known[self._inside(stretch)]
+        return bool(len(known)) and (known >= microseconds(champion.fitted_until)).mean() >= self.policy.mature_share
+
+    def _judged(self, stretch: Window, now: datetime, champion: Version | None) -> Positions:
+        """A stretch's rows whose label is known, and was not when the champion was fitted."""
+        inside = self._inside(stretch)
+        known = self.known[inside]
+        return inside[(known < microseconds(now)) & (champion is None or known >= microseconds(champion.fitted_until))]
+
+    def _look(self, window: Window, champion: Version | None, now: datetime) -> None:
+        """Look at a window; without a champion, candidates are held against each other, to know their record."""
+        newest = newest_days(window, self.policy.timezone)
+        judged = self._judged(Window(min(window.start, newest.start), window.end), now, champion)
+        if not len(judged):
+            return
+        y, refits = self.rows.y[judged], self.policy.probe.refits
+        kept: Array | None = None
+        daily: tuple[tuple[str, float, float], ...] = ()
+        try:
+            if champion is not None:
+                kept = champion.model(self.rows.take(judged))
+                own = [one for one in self.looks if one.champion == str(champion.number)]
+                daily = daily_losses(y, kept, self.days[judged], self.policy.metric)
+                level = self.policy.probe.change_level
+                day = changed_on(own, daily, level) if level else None
+                refits = (*refits, *fitted_since(day, newest))
+            whole = self._scored(refits, judged, window, window.start, now)
+            fresh = self._scored(refits, judged, newest, window.end, now)
+            back = self._kept_scores(judged, champion) if champion is not None else {}
+            found = look(
+                window,
+                newest,
+                label=window.label(self.policy.timezone),
+                at=now,
+                champion=str(champion.number) if champion else "",
+                y=y,
+                times=self.rows.times[judged],
+                blocks=self.rows.blocks[judged],
+                by=self.rows.by,
+                kept=kept,
+                whole=whole | back,
+                fresh=fresh | back,
+                daily=daily,
+                metric_name=self.policy.metric,
+            )
+        except CannotJudge:
+            # A window of one class, say; the next one adds up without it.
+            return
+        self.looks.append(found)
+
+    def _kept_scores(self, judged: Positions, champion: Version) -> dict[str, Array]:
+        """Scores by kept versions that cannot have seen a judged label."""
+        unseen = self.known[judged].min()
+        return {
+            f"revert:{version}": self.versions[version].model(self.rows.take(judged))
+            for version in self.kept
+            if version != champion.number and unseen >= microseconds(self.versions[version].fitted_until)
+        }
+
+    def _scored(
+        self, refits: Sequence[str], judged: Positions, part: Window, end: datetime, now: datetime
+    ) -> dict[str, Array]:
+        """By calendar: scores of the rows of a part of a window, by the refit on what happened before it; else NaN.
+
+        Windows are counted back from `end`: that of the window whose newest days are judged, else what the refit would
+        have shipped at, which is where the part begins.
+        """
+        times = self.times[judged]
+        inside = np.flatnonzero((times >= microseconds(part.start)) & (times < microseconds(part.end)))
+        tasks = []
+        for of in refits:
+            fit = self._fit_rows(of, now, before=part.start - self.policy.probe.gap, end=end)
+            if len(inside) and len(fit) >= MIN_FIT:
+                tasks.append((of, fit))
+        scores: dict[str, Array] = {}
+        found = self.fits.scores([(fit, judged[inside]) for _, fit in tasks])
+        for (of, fit), (values, seconds) in zip(tasks, found, strict=True):
+            self.fitted[0] += len(fit)
+            self.seconds[0] += seconds
+            if values is not None:
+                scores[f"refit:{of}"] = np.full((len(judged), *values.shape[1:]), np.nan)
+                scores[f"refit:{of}"][inside] = values
+        return scores
+
+    def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None, end: datetime | None = None) -> Any:
+        """Positions of the rows that a calendar is fitted on: labels known at `now`, events before a moment.
+
+        Args:
+            of: the calendar.
+            now: the clock.
+            before: events from here on are left out; by default none.
+            end: what windows are counted back from; by default the newest event that is known.
+        """
+        use = (self.known < microseconds(now)) & self.usable
+        if not use.any():
+            return np.empty(0, dtype=np.int64)
+        newest = self.rows.times[np.flatnonzero(use)[-1]].to_pydatetime() + timedelta(microseconds=1)
+        before, end = before or newest, end or newest
+        calendar = Calendar.parse(of)
+        start = calendar.start(before=before, end=end, length=self.length, timezone=self.policy.timezone)
+        length = self.length // timedelta(microseconds=1)
+        start_us = None if start is None else microseconds(start)
+        use &= calendar.chosen(self.times, self.draws, start=start_us, before=microseconds(before), length=length)
+        return np.flatnonzero(use)
+
+    def _ship(self, of: str, now: datetime) -> Version:
+        fit = self._fit_rows(of, now)
+        model, seconds = self.fits.model(fit)
+        self.fitted[1] += len(fit)
+        self.seconds[1] += seconds
+        number = len(self.versions) + 1
+        version = Version(number, model, now, of, fit)
+        self.versions[number] = version
+        self.kept = [*self.kept, number][-KEPT:]
+        return version
+
+    def _challenge(
+        self,
+        champion: Version,
+        of: str,
+        now: datetime,
+        *,
+        judged: Sequence[tuple[Window, datetime]],
+        lag_one: float | None = None,
+    ) -> tuple[Version | None, Paired | None]:
+        """The gate on the newest labels, part by part; what is promoted is refitted on all that is known."""
+        found, gate = None, self.policy.gate
+        if gate is not None:
+            compared = self._compared(champion, of, now, judged, confidence=gate.confidence, lag_one=lag_one)
+            found = compared if isinstance(compared, Paired) else None
+            if not verdict(gate, compared).promote:
+                return None, found
+        try:
+            return self._ship(of, now), found
+        except CannotTrain:
+            # One class only, say: the champion goes on.
+            return None, found
+
+    def _gate_parts(self, number: int, count: int) -> list[tuple[Window, datetime]]:
+        """What the gate judges, and what windows are counted back from: so many windows, or as many as its length.
+
+        Each in as many parts as agreed; with 0, the newest days in one.
+        """
+        stretch = self._stretch(number)
+        if stretch is None:
+            return []
+        if not count:
+            return [(newest_days(stretch, self.policy.timezone), stretch.end)]
+        start, length = stretch.start, max(self.policy.gate_window or self.length, count * self.length)
+        while start > self.windows[0].start and stretch.end - (start - self.length) <= length:
+            start -= self.length
+        whole = Window(start, stretch.end)
+        folds = max(self.policy.probe.folds, count)
+        return [(part, part.start) for part in fold_windows(whole, folds, self.policy.timezone)]
+
+    def _compared(
+        self,
+        champion: Version,
+        of: str,
+        now: datetime,
+        parts: Sequence[tuple[Window, datetime]],
+        *,
+        confidence: float,
+        lag_one: float | None,
+    ) -> Paired | CannotJudge:
+        rows, scores = [], []
+        for part, end in parts:
+            judged = self._judged(part, now, champion)
+            if not len(judged):
+                continue
+            found = self._scored([of], judged, part, end, now)
+            if f"refit:{of}" not in found:
+                return CannotJudge(f"nothing can be fitted before {part.start:%Y-%m-%d}", "Wait for labels")
+            rows.append(judged)
+            scores.append(found[f"refit:{of}"])
+        if not rows:
+            return CannotJudge("no window has matured", "Wait for labels")
+        judged = np.concatenate(rows)
+        try:
+            return paired(
+                self.rows.y[judged],
+                champion.model(self.rows.take(judged)),
+                stacked(scores),
+                self.rows.blocks[judged],
+                self.policy.metric,
+                confidence=confidence,
+                by=self.rows.by,
+                lag_one=lag_one,
+            )
+        except CannotJudge as why:
+            return why
+
+    def _back(self, version: str) -> Version:
+        """The kept version becomes champion again; it is now the newest of those that are kept."""
+        number = int(version)
+        self.kept = [*(one for one in self.kept if one != number), number]
+        return self.versions[number]

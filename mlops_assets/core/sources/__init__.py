@@ -1,0 +1,1 @@
+"""What a source promises of its rows, and whether it keeps it: contract, settings, partitions."""

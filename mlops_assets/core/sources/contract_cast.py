@@ -1,0 +1,109 @@
+"""Casting raw columns, CSV text or Parquet, to the types that a contract declares.
+
+A cast looks at its own cell alone, so many partitions can be cast as one. Not here: what is checked afterwards
+(`contract_check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlops_assets.core.sources.contract import Column, Failure, SourceContract, Type
+from mlops_assets.core.sources.contract_failures import wrong_type
+from mlops_assets.core.values.exact import to_booleans, to_integers, to_numbers, to_texts
+from mlops_assets.core.values.text_formats import TimeFormat
+from mlops_assets.core.values.text_numbers import plain_numbers
+from mlops_assets.core.values.text_times import read_times
+
+_EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
+    "string": to_texts,
+    "integer": to_integers,
+    "number": to_numbers,
+    "boolean": to_booleans,
+}
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A frame in the declared types and order; cells whose cast failed are NULL and marked."""
+
+    frame: pd.DataFrame
+    failures: tuple[Failure, ...]
+    bad_cells: Mapping[str, NDArray[np.bool_]]
+    notes: tuple[str, ...] = ()
+
+
+def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
+    """Cast the columns of a raw frame (CSV text or Parquet) to the declared types, in the declared order.
+
+    Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
+    `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
+    Empty text is NULL except in string columns that arrive as such.
+
+    Args:
+        contract: the promise.
+        frame: n rows; any index.
+
+    Returns:
+        n rows in the same order with a fresh index; absent columns are NULL, undeclared ones are left out and
+        noted.
+
+    Raises:
+        ValueError: a column name occurs twice.
+    """
+    n = len(frame)
+    twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        msg = f"column {twice[0]} occurs twice in the file: rename or drop one; nothing was stored"
+        raise ValueError(msg)
+    columns: dict[str, Any] = {}
+    bad_cells: dict[str, NDArray[np.bool_]] = {}
+    failures: list[Failure] = []
+    for name, column in contract.columns.items():
+        if name not in frame.columns:
+            columns[name] = _cast(pd.Series([None] * n, dtype=object), column, contract.tz)
+            continue
+        raw = frame[name].reset_index(drop=True)
+        columns[name] = _cast(raw, column, contract.tz)
+        bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
+        if bad.any():
+            bad &= ~np.asarray(_blank(raw), dtype=np.bool_)
+        if bad.any():
+            bad_cells[name] = bad
+            failures.append(wrong_type(name, column, raw, bad))
+    extra = [str(c) for c in frame.columns if c not in contract.columns]
+    told = f"Columns that the contract does not declare were left out: {', '.join(extra)}."
+    notes = (told,) if extra and contract.extra == "ignore" else ()
+    out = pd.DataFrame(columns, index=pd.RangeIndex(n))
+    return Conformed(out, tuple(failures), bad_cells, notes)
+
+
+def _blank(raw: pd.Series) -> pd.Series:
+    """Cells of nothing but white space: no value, so no wrong one either."""
+    return raw.astype("string").str.strip().eq("").fillna(False)
+
+
+def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:
+    written: Any = column.format
+    if column.type in ("timestamp", "date"):
+        stamps = to_utc(raw, tz, written)
+        return stamps if column.type == "timestamp" else to_date(stamps, tz)
+    return _EXACT[column.type](raw if written is None else plain_numbers(raw, written))
+
+
+def to_utc(raw: pd.Series, tz: str, written: TimeFormat | None = None) -> pd.Series:
+    """UTC microseconds, as `read_times` reads them."""
+    return read_times(raw, tz, written)
+
+
+def to_date(stamps: pd.Series, tz: str = "UTC") -> pd.Series:
+    """The calendar day of each time in a zone, as `datetime.date`; None where there is none."""
+    days = stamps.dt.tz_convert(tz).dt.tz_localize(None).clip(upper=pd.Timestamp(datetime.max)).dt.date.astype(object)
+    return days.where(~stamps.isna(), None)

@@ -1,0 +1,165 @@
+"""Failures of a contract in words: what is wrong, in how many rows, and what to do.
+
+Not here: finding them (`contract_check`, `contract_cast`), the contract (`contract`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlops_assets.core.sources.contract import Column, Failure, SourceContract
+from mlops_assets.core.time.windows import Window
+from mlops_assets.core.values import text_numbers, text_times
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.exact import whole_of
+
+SAMPLE = 5
+"""Values shown with a failure: enough to recognise the fault, few enough to read."""
+
+
+def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
+    """The failure of a column some of whose cells can't be cast; rows are counted from 1, without a header."""
+    cells, places = raw[bad].head(SAMPLE), np.flatnonzero(bad)
+    where = ", ".join(f"{place + 1:,}" for place in places[:SAMPLE]) + (", ..." if len(places) > SAMPLE else "")
+    sample = sample_of(raw[bad])
+    known = "" if column.format is None else f", written as {column.format}"
+    sentence = (
+        f"{_rows(bad)} of {name} (row{'s' if len(places) > 1 else ''} {where}) can't be read as {column.type}{known} "
+        f"({_told(sample)}): {_remedy(column, cells)}."
+    )
+    return Failure("type", name, int(bad.sum()), sample, sentence)
+
+
+def _remedy(column: Column, cells: pd.Series) -> str:
+    """What to do about cells that are of another type, or would lose digits in this one."""
+    whole = [whole for value in cells if (whole := whole_of(value)) is not None]
+    if column.type == "integer" and whole:
+        return "an integer has 64 bits, so declare `type: string` to keep all digits"
+    if column.type == "number" and whole:
+        return "a float would lose their last digits, so declare `type: integer` or `type: string`"
+    if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in cells):
+        return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
+    why = next(filter(None, (hint_of(column, value) for value in cells)), "")
+    return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+
+
+def hint_of(column: Column, value: Any) -> str:
+    """What to write in the contract so that a value can be read, as far as it can be told; else empty."""
+    if column.type in ("timestamp", "date"):
+        return text_times.hint(value)
+    return text_numbers.hint(value) if column.type in ("number", "integer") else ""
+
+
+def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failure]:
+    """Columns that are absent, or not expected; one of each is taken for a renaming."""
+    n = len(frame)
+    if len(frame.columns) and not any(name in frame.columns for name in contract.columns):
+        # Whatever this is, its first line is not ours to repeat.
+        sentence = (
+            f"None of the {len(contract.columns):,} columns of the contract is in the file, which has "
+            f"{len(frame.columns):,} others: it is another table, or its header is missing. Send the right file."
+        )
+        return [Failure("missing_column", None, n, (), sentence)]
+    missing = [c for c, d in contract.columns.items() if d.required and c not in frame.columns]
+    extra = [shown(str(c)) for c in frame.columns if c not in contract.columns]
+    if len(missing) == 1 and len(extra) == 1:
+        sentence = (
+            f"Column {missing[0]} is missing and {extra[0]} is not declared; did you rename {missing[0]} to "
+            f"{extra[0]}? Rename it back in the file, or change the contract and the dbt staging model."
+        )
+        return [Failure("missing_column", missing[0], n, (extra[0],), sentence)]
+    failures = [
+        Failure(
+            "missing_column",
+            name,
+            n,
+            (),
+            f"Column {name} is missing: add it to the file, or declare it `required: false`.",
+        )
+        for name in missing
+    ]
+    if contract.extra == "forbid":
+        failures += [
+            Failure(
+                "extra_column",
+                name,
+                n,
+                (),
+                f"Column {name} is not declared: add it to the contract, or set `extra: ignore`.",
+            )
+            for name in extra
+        ]
+    return failures
+
+
+def sentence_of(
+    contract: SourceContract,
+    rule: str,
+    column: str | None,
+    rows: NDArray[np.bool_],
+    sample: tuple[Any, ...],
+    partition: Window | None,
+    now: datetime | None,
+) -> str:
+    """What is wrong and what to do, for a person."""
+    many, n = _rows(rows), len(rows)
+    share = f"{rows.mean():.1%}" if n else "0 %"
+    promise = contract.columns[column] if column is not None else None
+    if rule == "row_count":
+        top = "any number" if contract.max_rows is None else f"{contract.max_rows:,}"
+        what = "The file is empty" if n == 0 else f"The file has {n:,} rows"
+        return f"{what} and {contract.min_rows:,} to {top} are expected: deliver it again, or change `rows`."
+    if rule == "unique":
+        keys = ", ".join(contract.unique)
+        return f"{many} share their key ({keys}) with another row: remove the duplicates, or widen `unique`."
+    if promise is None or rule not in _SENTENCES:
+        return f"{many} break the rule {rule} of {column or 'the file'}: correct the file."
+    window = f"{partition.label(contract.tz)} ({contract.tz})" if partition is not None else ""
+    facts = {
+        "min": promise.min,
+        "max": promise.max,
+        "limit": f"{promise.new_category_share:.1%}",
+        "usual": " to ".join(f"{bound:g}" for bound in promise.usual or ()),
+        "odd": f"{promise.unusual_share:.1%}",
+        "nulls": f"{promise.max_null_share or 0.0:.1%}",
+        "window": window,
+        "now": f"{now:%Y-%m-%d %H:%M} UTC" if now is not None else "",
+        "type": promise.type,
+    }
+    return _SENTENCES[rule].format(many=many, column=column, share=share, sample=_told(sample), **facts)
+
+
+_SENTENCES: Mapping[str, str] = {
+    "null": "{many} of {column} are missing and none may be: deliver the values, or set `nullable: true`.",
+    "null_share": "{many} of {column} are missing ({share}, at most {nulls}): deliver the values, or raise "
+    "`max_null_share`.",
+    "min": "{many} of {column} are below {min} ({sample}): correct the values, or lower `min`.",
+    "max": "{many} of {column} are above {max} ({sample}): correct the values, or raise `max`.",
+    "usual": "{many} of {column} lie outside {usual} ({sample}; {share} of all, at most {odd}): correct the values "
+    "(has a unit changed?), or widen `usual`.",
+    "allowed": "{many} of {column} are unknown ({sample}; {share} of all, at most {limit}): correct the "
+    "values, or add them to `allowed`.",
+    "partition": "{many} of {column} lie outside {window} ({sample}): move the rows to the file of their own period.",
+    "future": "{many} of {column} are later than {now} ({sample}): correct the clock or the time zone of the source.",
+    "type": "{column} is not of type {type}: declare another type, or correct the file.",
+}
+
+
+def sample_of(values: pd.Series) -> tuple[Any, ...]:
+    """A few different values, to be shown."""
+    return tuple(values.dropna().drop_duplicates().head(SAMPLE).tolist())
+
+
+def _told(sample: tuple[Any, ...]) -> str:
+    return ", ".join(shown(str(v)) for v in sample)
+
+
+def _rows(rows: NDArray[np.bool_]) -> str:
+    n = int(rows.sum())
+    return f"{n:,} row{'' if n == 1 else 's'}"

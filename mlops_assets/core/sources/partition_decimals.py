@@ -1,0 +1,92 @@
+"""Whether a day's values lie on the decimals of the accepted days once a change of unit is taken back.
+
+Here: `on_grid`, which proves or refutes a unit. Not here: how large values are (`partition_units`).
+
+Miles with one decimal that were made kilometres have more decimals, and lose them when they are divided by 1.609344: no
+other day does so by chance, however its level moved. Decimals that the day has and the accepted ones had not refute
+each unit that does not explain them. Values without a grid, as logarithms are, say nothing, nor do those that have no
+more decimals than before: they may have been rounded after the change.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHANCE = 1e-6
+"""That all values of an ordinary day would lie on the grid by chance, below which they do not by chance."""
+ODD = 0.005
+"""Share of accepted values that may lie off their grid."""
+FINEST = 6
+"""Decimals beyond those of the accepted days that are told apart."""
+PLACES = range(-3, 7)
+SINGLE = 1.2e-7
+"""Relative error of numbers that went through 32 bits."""
+AROUND = np.linspace(-np.pi, np.pi, 100)
+"""Steps of the old grid to the neighbours of a value, which lie on that grid as often as chance has it."""
+
+Array = NDArray[np.float64]
+
+
+def on_grid(today: Array, past: Array, factors: Array, offsets: Array) -> NDArray[np.int64]:
+    """For each unit 1 where the day lies on the grid of the past once it is taken back, and hardly by chance.
+
+    Args:
+        today: shape (n,), values of the day.
+        past: shape (m,), values of accepted days.
+        factors: shape (k,), of the units.
+        offsets: shape (k,), of the units.
+
+    Returns:
+        Shape (k,); -1 where no more of them lie on it than by chance, and 0 where it cannot be told.
+    """
+    values = np.unique(today[today != 0.0])
+    places = _places(past, ODD)
+    if places is None or not values.size:
+        return np.zeros(len(factors), dtype=np.int64)
+    own = _places(values, 0.0)
+    fine = places + FINEST if own is None else min(own, places + FINEST)
+    is_rounded = own is not None and own <= places
+    simple = 0.0 if is_rounded else _part(values, 10.0**-places, 10.0**-fine)
+    found = []
+    for factor, offset in zip(factors, offsets, strict=True):
+        # What was rounded to the day's own decimals comes back as near to the grid as those allow.
+        step, slack = factor * 10.0**-places, 0.5 * 10.0 ** (places - fine) / factor
+        off, within = _off((values - offset) / step, slack)
+        off_around, within_around = _off((_around(values, step, fine) - offset) / step, slack)
+        chance = min(1.0, max(2.0 * float(within.mean()), float((off_around <= within_around).mean())))
+        n, fit = values.size, int((off <= within).sum())
+        is_chance = fit < n and fit <= n * chance + 2.0 * np.sqrt(n * chance * (1.0 - chance))
+        # Thirds are multiples of a sixtieth too, and were divided by three.
+        is_proved = fit == n and chance**n < CHANCE and factor >= simple
+        found.append(1 if is_proved else -1 if is_chance and not is_rounded else 0)
+    return np.array(found)
+
+
+def _part(values: Array, step: float, fine: float) -> float:
+    """The largest simple part of a step that all values are multiples of, as means of few are; 0: there is none."""
+    for parts in range(2, 13):
+        slack = 0.5 * fine / step * parts
+        off, within = _off(values / step * parts, slack)
+        if 2.0 * slack < 0.5 and (off <= within).all():
+            return 1.0 / parts
+    return 0.0
+
+
+def _off(steps: Array, slack: float) -> tuple[Array, Array]:
+    """How far each is from a whole number of steps, and how far it may be."""
+    return np.abs(steps - np.rint(steps)), slack * (1 + 1e-6) + SINGLE * np.abs(steps) + 1e-9
+
+
+def _around(values: Array, step: float, decimals: int) -> Array:
+    """Neighbours of the values, written with as many decimals."""
+    return np.round(values[:, None] + AROUND * step, decimals)
+
+
+def _places(values: Array, odd: float) -> int | None:
+    """The fewest decimals that write all but a share of the values; None if there are too many."""
+    for places in PLACES:
+        apart = values * 10.0**places
+        if (np.abs(apart - np.rint(apart)) <= 1e-9 * (1.0 + np.abs(apart))).mean() >= 1.0 - odd:
+            return places
+    return None

@@ -1,0 +1,220 @@
+"""What makes a partition a fault of its source when it is held against those that were accepted before it.
+
+Here: a changed unit (with its factor), a column of one value, another spelling, a clock that is off by whole hours.
+Not here: the shapes (`partition_profile`), the promises of a contract, which hold without any past (`contract_check`),
+drift of features (`drift`).
+
+All ask the same: is this day further from *every* accepted day than they are from each other, and would one known
+mistake put it right among them? A level that only moved does not pass the second question, an odd weekday or a season
+not the first. `benchmarks/changed_units.py` says how often each is right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_assets.core.sources.contract import Failure
+from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
+from mlops_assets.core.sources.partition_units import HOURS, MIN_PAST, PAST, Array, changed_unit, deviation
+
+LONG = 365
+"""Accepted partitions whose storms are remembered."""
+FAR = 3.5
+"""Standard deviations of a day between it and the nearest accepted day, before anything is a fault."""
+MIN_ROWS = 20
+"""Days with fewer known values of a column neither judge nor are judged."""
+UNLIKELY = 1e-4
+"""Chance of one value throughout, by the accepted day that was closest to it: that of a usual day is far smaller."""
+
+
+_DST_ZONES = tuple(
+    map(ZoneInfo, ("America/New_York", "Europe/Berlin", "Australia/Sydney", "America/Santiago", "Asia/Jerusalem"))
+)
+
+
+def changes(shape: Shape, past: Sequence[Shape], day: date | None = None) -> list[Failure]:
+    """What has changed in a way that no world changes by itself; nothing where the past is too short to tell.
+
+    Args:
+        shape: of the new partition.
+        past: of the accepted partitions before it, newest last.
+        day: the partition's day, for the hour that a zone's clocks move by.
+    """
+    found = []
+    for name, today in shape.columns.items():
+        before = [d.columns[name] for d in past[-LONG:] if name in d.columns and d.columns[name].n >= MIN_ROWS]
+        if today.n < MIN_ROWS or len(before) < MIN_PAST:
+            continue
+        if (change := _change(today, before, day)) is not None:
+            found.append(_failure(name, change[0], today, change[1]))
+    return found
+
+
+def _change(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> tuple[str, str] | None:
+    """Which kind of change a column shows, and what is said of it."""
+    newest = past[-PAST:]
+    looks: dict[str, Callable[[], str | None]] = {
+        "constant": lambda: _constant(today, newest),
+        "unit": lambda: changed_unit(today, past),
+        "spelling": lambda: _spelling(today, newest),
+        "style": lambda: _style(today, newest),
+        "clock": lambda: _clock(today, newest, day),
+    }
+    return next(((kind, told) for kind, look in looks.items() if (told := look()) is not None), None)
+
+
+_REMEDY = "Send it as before; if it is right, release it, and days like it follow (`steady: false` asks no more)."
+
+
+def _failure(name: str, kind: str, today: ColumnShape, told: str) -> Failure:
+    return Failure(f"changed_{kind}", name, today.n, (), f"{name} {told} {_REMEDY}")
+
+
+# --- one value throughout, and texts -----------------------------------------------------------------------
+
+
+def _constant(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
+    """Whether it has one value, and was far from that on each accepted day."""
+    shares = np.array([one.modal for one in past])
+    if today.modal < 1.0 or shares.max() >= 1.0 or today.n * math.log(shares.max()) > math.log(UNLIKELY):
+        return None
+    if not _is_far(today.n, shares, np.array([one.n for one in past])):
+        return None
+    return f"has one value throughout, and at most {shares.max():.0%} of a day's rows had the same one before."
+
+
+def _is_far(n: int, shares: Array, sizes: NDArray[np.int64]) -> bool:
+    """Whether all of n rows are further beyond the accepted days' shares than those are from each other.
+
+    On the scale of log odds, with half a row added on either side.
+    """
+    odds = np.log((shares * sizes + 0.5) / ((1.0 - shares) * sizes + 0.5))
+    gap = math.log(2 * n + 1) - odds.max()
+    return bool(gap > FAR * max(float(odds.std()), 0.25))
+
+
+def _spelling(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
+    """Whether known values of a text are gone and come back in other letters, or none of its values is known."""
+    lists = [one.values for one in past if one.values is not None]
+    if today.values is None or len(lists) < MIN_PAST or not _recurs(lists):
+        return None
+    known = set().union(*lists)
+    new = {value: n for value, n in today.values.items() if value not in known}
+    if len(new) == len(today.values) and len(known) > 1 and all(len(one) > 1 for one in lists):
+        if pairs := _respelled(set(new), known):
+            return f"is spelled otherwise: {_told(pairs)}."
+        return f"has none of the values that it had before: {_few(new)}, before {_few(known)}."
+    gone = {value for value in known - today.values.keys() if _is_missed(value, today.n, past)}
+    pairs = _respelled(set(new), gone)
+    rows = sum(new[value] for value in pairs)
+    if rows < max(10, 0.02 * today.n):
+        return None
+    return f"is spelled otherwise in {rows:,} of {today.n:,} rows: {_told(pairs)}."
+
+
+def _recurs(lists: Sequence[Mapping[str, int]]) -> bool:
+    """Whether a day's values are those of other days, and not new ones every day or every month."""
+    days = Counter(value for one in lists for value in one)
+    common = all(sum(n for value, n in one.items() if days[value] > 1) >= 0.95 * sum(one.values()) for one in lists)
+    return common and bool(lists[0].keys() & lists[-1].keys())
+
+
+def _is_missed(value: str, n: int, past: Sequence[ColumnShape]) -> bool:
+    """Whether a value that every accepted day had should have come, by the day that had the smallest share of it."""
+    least = min((one.values or {}).get(value, 0) / one.n for one in past)
+    return n * least >= 5.0
+
+
+def _respelled(new: set[str], gone: set[str]) -> dict[str, str]:
+    """New value -> known value that it is in other letters."""
+    by_letters = {_letters(value): value for value in gone}
+    found = {}
+    for value in new:
+        if (same := by_letters.get(_letters(value))) is not None:
+            found[value] = same
+            continue
+        # v1 and v2 are not one word: digits must be equal.
+        alike = [known for known in gone if _digits(known) == _digits(value)]
+        if min(len(value), *(len(known) for known in alike), 99) > 3 and (
+            close := difflib.get_close_matches(value, alike, n=1, cutoff=0.8)
+        ):
+            found[value] = close[0]
+    return found
+
+
+def _letters(value: str) -> str:
+    """A text without case, accents, spaces and punctuation."""
+    plain = unicodedata.normalize("NFKD", value).casefold()
+    return "".join(letter for letter in plain if letter.isalnum()) or plain.strip()
+
+
+def _digits(value: str) -> str:
+    return "".join(letter for letter in value if letter.isdigit())
+
+
+def _told(pairs: Mapping[str, str]) -> str:
+    return _few([f"{new!r} where it was {known!r}" for new, known in sorted(pairs.items())])
+
+
+def _few(values: object) -> str:
+    named = sorted(map(str, values))  # type: ignore[call-overload]
+    return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+
+
+def _style(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
+    """Whether a text whose values are new on every day is all in one case, and was not."""
+    styles = [one.styles for one in past if one.styles is not None]
+    lists = [one.values for one in past if one.values is not None]
+    if today.styles is None or len(styles) < MIN_PAST or (len(lists) == len(past) and _recurs(lists)):
+        return None
+    for place, case in enumerate(("upper", "lower")):
+        most = max(style[place] for style in styles)
+        if today.styles[place] >= 0.95 and most < 0.5:
+            return f"is all in {case} case, and at most {most:.0%} of a day's rows were before."
+    return None
+
+
+# --- clocks ------------------------------------------------------------------------------------------------
+
+
+def _clock(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> str | None:
+    """Whether the day's rows lie at the hours of accepted days, but for one shift of all of them."""
+    kept = np.array([one.hours for one in past if one.hours is not None])
+    if today.hours is None or len(kept) < MIN_PAST:
+        return None
+    usual = kept.sum(axis=0) + 0.5
+    shifted = np.log([np.roll(usual / usual.sum(), hours) for hours in (0, *HOURS)])
+    # Mean log-likelihood of each day's hours, a column for each shift.
+    sizes = kept.sum(axis=1)
+    if today.n < sizes.min():
+        # A file that is cut off lies at its first hours, and nothing was shifted.
+        return None
+    days, here = kept @ shifted.T / sizes[:, None], np.array(today.hours) @ shifted.T / today.n
+    best = int(np.argmax(here))
+    gains = days[:, best] - days[:, 0]
+    noise = float(np.sqrt(np.cov(shifted[best] - shifted[0], aweights=usual) / today.n))
+    width = max(deviation(gains) * math.sqrt(max(1.0, float(np.median(sizes)) / today.n)), noise)
+    is_moved = best > 0 and here[best] - here[0] > gains.max() + FAR * width
+    fits = here[best] >= days[:, 0].min() - width
+    hours = (0, *HOURS)[best]
+    if not is_moved or not fits or (abs(hours) == 1 and day is not None and _clocks_move(day)):
+        return None
+    return (
+        f"is off by {hours:+d} hours: the day's rows lie at the hours of the {len(kept)} accepted partitions before "
+        "it, all shifted by so much."
+    )
+
+
+def _clocks_move(day: date) -> bool:
+    """Whether clocks were moved in the week before: a source in UTC has its day an hour later then."""
+    ends = [datetime.combine(day + timedelta(days=n), datetime.min.time()) for n in (-7, 2)]
+    return any(len({end.replace(tzinfo=zone).utcoffset() for end in ends}) > 1 for zone in _DST_ZONES)

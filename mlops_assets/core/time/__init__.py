@@ -1,0 +1,1 @@
+"""When: windows, ranges of days, declared events, quiet hours."""

@@ -1,0 +1,75 @@
+"""The head of a CSV file: the names of its columns, and how it is written.
+
+Here: the separator, the line that Excel writes to name it (`sep=;`), names of several lines or with separators in them.
+Not here: rows (DuckDB and pandas read them), files (`world.files.table_files`, `onboarding.table`).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+SEPARATORS = ",;\t|"
+LONGEST = 2**20
+"""Characters of a file in which its head must end."""
+Newline = Literal["\n", "\r\n", "\r"]
+
+
+class NoHead(ValueError):
+    """The first line holds no names; the message says what it must hold."""
+
+
+@dataclass(frozen=True)
+class CsvHead:
+    """How a CSV file begins.
+
+    Attributes:
+        names: of the columns, as they stand in it.
+        separator: between cells.
+        skipped: lines before the names.
+        newline: what ends a row, where names have line breaks in them; None where it need not be said.
+    """
+
+    names: tuple[str, ...]
+    separator: str
+    skipped: int
+    newline: Newline | None
+
+    @property
+    def duckdb(self) -> str:
+        """What DuckDB's `read_csv` is to be told, which would guess it by the first rows."""
+        newline = "" if self.newline is None else f", new_line = '{repr(self.newline)[1:-1]}'"
+        separator = self.separator.replace("'", "''")
+        return f"header = true, delim = '{separator}', quote = '\"', escape = '\"', skip = {self.skipped}{newline}"
+
+
+def head_of(text: str) -> CsvHead:
+    """The head of a file, from its first characters.
+
+    Raises:
+        NoHead: there is no line, or an empty one.
+    """
+    text = text.removeprefix("\ufeff")
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
+    said = re.fullmatch(r"\"?sep=(.)\"?\s*", lines[0]) if lines else None
+    skipped = 1 if said else 0
+    if not "".join(lines[skipped : skipped + 1]).strip():
+        raise NoHead("begins with an empty line: the first line must hold the names of the columns")
+    best: CsvHead | None = None
+    for separator in said[1] if said else SEPARATORS:
+        rows = csv.reader(lines[skipped:], delimiter=separator, strict=True)
+        try:
+            names = next(rows)
+        except (csv.Error, StopIteration):
+            continue  # a quote that ends in the middle of a cell: it is another one
+        last = lines[skipped + rows.line_num - 1]
+        newline: Newline | None = None
+        if rows.line_num > 1:
+            newline = "\r\n" if last.endswith("\r\n") else "\r" if last.endswith("\r") else "\n"
+        if best is None or len(names) > len(best.names):
+            best = CsvHead(tuple(names), separator, skipped, newline)
+    if best is None:
+        raise NoHead("begins with a line whose quotes do not match: correct the names of the columns")
+    return best

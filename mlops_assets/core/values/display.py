@@ -1,0 +1,47 @@
+"""Text of data as it may stand before a person: on a terminal, in a sentence, in a cell of a Markdown table.
+
+Here: what a terminal or Markdown would act upon, written so that it is only read. Not here: HTML, which templates
+escape (`pages.rendering`), JSON inside a page (`pages.rendering.inline_json`).
+"""
+
+from __future__ import annotations
+
+import re
+
+_ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline; marks that turn the direction of what follows; halves of a pair."""
+_MARKDOWN = re.compile(r"([\\`\[])")
+_LINK = re.compile(r"\](?=\((?!data:image/))")
+MOST = 60
+"""Characters of a name that a sentence quotes."""
+
+
+def harmless(text: str) -> str:
+    """A text without what a terminal acts upon; each such character as its escape."""
+    return _ACTS.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def harmless_json(text: str) -> str:
+    """JSON without what a terminal acts upon; the same values are read from it."""
+    return _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def shown(text: str) -> str:
+    """A name or cell of data inside a sentence: one line, its beginning where it is long."""
+    line = harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
+    return line if len(line) <= MOST else f"{line[:MOST]}..."
+
+
+def inert_markdown(text: str) -> str:
+    """Markdown of ours that quotes values of the data, without HTML and without links; pictures of ours stay."""
+    return _LINK.sub(r"\\]", harmless(text).replace("<", "&lt;"))
+
+
+def markdown_text(text: str) -> str:
+    """A sentence as one paragraph of Markdown, with what its values hold as it is."""
+    return " ".join(_MARKDOWN.sub(r"\\\1", harmless(text)).replace("<", "&lt;").splitlines())
+
+
+def markdown_cell(text: str) -> str:
+    """A text as one cell of a Markdown table: no tag, code, link or further cell begins in it."""
+    return markdown_text(text).replace("|", r"\|")

@@ -1,0 +1,30 @@
+"""Commands of `mlops` as sentences quote them: typed as they stand, they work in the reader's home.
+
+Here: the names of the commands, and putting `--home` into a sentence. Not here: which home it is (`world.home`,
+`commands.console`). Sentences are written without a home, also on record, and get it where a person reads them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+COMMANDS = (
+    "adopt", "alerts", "api-key", "approve", "backtest", "backup", "champion-at", "clean", "dbt-ci", "decide",
+    "decisions", "demo", "doctor", "drift", "drill", "explain", "feature-report", "freeze", "golden", "land", "ledger",
+    "look-ahead", "metrics", "migrate", "new-model", "pause", "power", "pull", "quarantine", "record", "reject",
+    "replay", "reproduce", "resume", "retrain", "rollback", "rollout", "serve", "snooze", "status", "stream", "traffic",
+    "unfreeze", "up", "wake", "why",
+)  # fmt: skip
+"""Whatever may follow `mlops` in a sentence; a test holds them against the commands that there are."""
+_QUOTED = re.compile(rf"(?<![\w./-])mlops (?=(?:{'|'.join(COMMANDS)})(?![\w-]))")
+
+
+def in_home(text: str, home: str) -> str:
+    """A sentence with `--home` in each command that it quotes; one that names a home keeps it.
+
+    Args:
+        text: the sentence.
+        home: the path as it is to be typed; empty leaves the sentence as it is.
+    """
+    return _QUOTED.sub(lambda _: f"mlops --home {shlex.quote(home)} ", text) if home else text

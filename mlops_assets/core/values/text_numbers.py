@@ -1,0 +1,197 @@
+"""Numbers and missing values as people and programs write them: the one reader of all ways in.
+
+Here: the words for a missing value, numbers with separators, signs of currencies and of percent, and what a column's
+texts say about how they are written. Not here: times (`text_times`), whose columns they are.
+
+A plain number needs no statement. `1,234` is a thousand and more in one country and a little over one in another, and
+`12 %` is 0.12 where the day before had 12: such texts are read where a column says how it is written, and else refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+import pandas as pd
+
+from mlops_assets.core.values.text_formats import NUMBERS_IN_WORDS, Mark, NumberFormat
+
+_SIGN = (
+    r"(?:[$€£¥₹₽₩₺₫₪฿₴₦₱₡₲₵₸]|(?:US|R|A|C)\$|kr\.?|zł|Kč|Ft|Fr\.|"
+    "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|KRW|TRY|RUB|SGD|HKD)"
+)
+_TEXT = re.compile(
+    rf"(?P<sign>[+-])?\s*(?P<before>{_SIGN})?\s*(?P<sign2>[+-])?\s*(?P<number>[\d.,'’\s]*\d[.,]?(?:[eE][+-]?\d+)?)"
+    rf"\s*(?P<percent>%)?\s*(?P<after>{_SIGN})?"
+)
+_GROUPED = {
+    "point": re.compile(
+        r"(?:\d+|[1-9]\d{0,2}(?:([,'’\s])\d{2,3})(?:\1\d{2,3})*(?<=\d{3}))?(?:\.\d*)?(?:[eE][+-]?\d+)?"
+    ),
+    "comma": re.compile(r"(?:\d+|[1-9]\d{0,2}(?:([.'’\s])\d{2,3})(?:\1\d{2,3})*(?<=\d{3}))?(?:,\d*)?(?:[eE][+-]?\d+)?"),
+}
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    number: str
+    is_negative: bool
+    is_percent: bool
+    sign: str
+
+
+def _parts(text: str) -> _Parts | None:
+    text = text.strip().replace("−", "-")
+    # As accounts write a loss: (1,234.50).
+    in_brackets = text.startswith("(") and text.endswith(")")
+    found = _TEXT.fullmatch(text[1:-1] if in_brackets else text)
+    if found is None or (found["before"] and found["after"]):
+        return None
+    signs = [sign for sign in ("()" if in_brackets else "", *found.group("sign", "sign2")) if sign]
+    if len(signs) > 1:
+        return None
+    is_negative = signs in (["-"], ["()"])
+    return _Parts(found["number"], is_negative, bool(found["percent"]), found["before"] or found["after"] or "")
+
+
+def read_number(text: str, written: NumberFormat) -> str | None:
+    """The plain number that a text tells, as `float` and `int` read it; None where it tells none.
+
+    Args:
+        text: such as `1.234,50 €`.
+        written: how the column is written; percent are read as shares where it says so, and nowhere else.
+    """
+    part, mark = _parts(text), written.removesuffix(" %")
+    if part is None or part.is_percent != written.endswith("%") or not _GROUPED[mark].fullmatch(part.number):
+        return None
+    number = re.sub(r"['’\s]", "", part.number)
+    number = number.replace(",", "") if mark == "point" else number.replace(".", "").replace(",", ".")
+    number = ("-" if part.is_negative else "") + number
+    return format(Decimal(number) / 100, "f") if part.is_percent else number
+
+
+def plain_numbers(raw: pd.Series, written: NumberFormat) -> pd.Series:
+    """Each text among the cells as a plain number (see `read_number`); what tells none stays as it is."""
+    if raw.dtype != object and not pd.api.types.is_string_dtype(raw.dtype):
+        return raw
+    read = cache(lambda text: read_number(text, written) or text)
+    return pd.Series([read(cell) if isinstance(cell, str) else cell for cell in raw], index=raw.index, dtype=object)
+
+
+# --- how a column is written -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NumberTexts:
+    """What the texts of a column say about how its numbers are written, each as an example; None: there is none.
+
+    Attributes:
+        count: texts looked at.
+        unread: texts that are no number either way; the first few.
+        failed: how many there are.
+        point: one that can only have a decimal point.
+        comma: one that can only have a decimal comma.
+        either: one that can have both, and they differ.
+        percent: one with a sign of percent.
+        bare: one without.
+        signs: signs of currencies.
+        special: one that is no number to a program without a statement; None: all are plain.
+        bracketed: one in brackets, which is below zero.
+    """
+
+    count: int = 0
+    unread: tuple[str, ...] = ()
+    failed: int = 0
+    point: str | None = None
+    comma: str | None = None
+    either: str | None = None
+    percent: str | None = None
+    bare: str | None = None
+    signs: frozenset[str] = frozenset()
+    special: str | None = None
+    bracketed: str | None = None
+
+    def __add__(self, other: NumberTexts) -> NumberTexts:
+        """Both together."""
+        return NumberTexts(
+            self.count + other.count,
+            (*self.unread, *other.unread)[:3],
+            self.failed + other.failed,
+            self.point or other.point,
+            self.comma or other.comma,
+            self.either or other.either,
+            self.percent or other.percent,
+            self.bare or other.bare,
+            self.signs | other.signs,
+            self.special or other.special,
+            self.bracketed or other.bracketed,
+        )
+
+    @property
+    def mark(self) -> Mark | None:
+        """The decimal mark that the texts prove; None where they prove none, or both."""
+        return None if bool(self.point) == bool(self.comma) else "point" if self.point else "comma"
+
+    def format(self, mark: Mark) -> NumberFormat:
+        """How the column is written, given the mark."""
+        if mark == "point":
+            return "point %" if self.percent else "point"
+        return "comma %" if self.percent else "comma"
+
+    @property
+    def why_not(self) -> str:
+        """Why they are not read as numbers although each is one; empty where nothing speaks against it."""
+        if self.percent and self.bare:
+            return f"some are percent ({self.percent}) and some are not ({self.bare}): write all alike"
+        if len(self.signs) > 1:
+            return f"they are in several currencies ({', '.join(sorted(self.signs))}): give each a column"
+        if self.point and self.comma:
+            return f"some have a decimal point ({self.point}) and some a decimal comma ({self.comma}): write all alike"
+        return ""
+
+
+def look_at(texts: Iterable[str]) -> NumberTexts:
+    """What texts say about how numbers are written."""
+    return sum((_look_at(text) for text in texts), NumberTexts())
+
+
+def _look_at(text: str) -> NumberTexts:
+    part = _parts(text)
+    marks = [mark for mark in ("point", "comma") if part and _GROUPED[mark].fullmatch(part.number)]
+    if part is None or not marks:
+        return NumberTexts(1, (text,), 1)
+    digits = re.sub(r"['’\s]", "", part.number)
+    # A point with other than three digits behind it, or one thousand more, has one reading alone.
+    differs = len(marks) == 2 and ("," in digits or "." in digits)
+    only = marks[0] if len(marks) == 1 else None
+    return NumberTexts(
+        1,
+        point=text if only == "point" else None,
+        comma=text if only == "comma" else None,
+        either=text if differs else None,
+        percent=text if part.is_percent else None,
+        bare=None if part.is_percent else text,
+        signs=frozenset({part.sign} if part.sign else ()),
+        special=None if is_plain(text) else text,
+        bracketed=text if text.startswith("(") else None,
+    )
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is a number that needs no statement."""
+    return _PLAIN.fullmatch(text.strip()) is not None
+
+
+def hint(value: object) -> str:
+    """Why a value is not read as a number, as far as it can be told, and what to write; else empty."""
+    found = look_at([str(value)])
+    if found.failed or is_plain(str(value)):
+        return ""
+    if found.either:
+        return f"{value} has a decimal comma or thousands apart: set `format: comma` or `format: point`"
+    written = found.format(found.mark or "point")
+    return f"{value} is one of {NUMBERS_IN_WORDS[written]}: set `format: {written}`"

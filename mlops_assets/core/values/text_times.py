@@ -1,0 +1,381 @@
+"""Times as people and programs write them: the one reader of all ways in.
+
+Here: texts and numbers as moments, in which order day and month stand, which unit a number has, and the local hours
+that the clocks skip or have twice. Not here: numbers and missing values (`text_numbers`), whose columns they are.
+
+A text with an offset (`Z`, `UTC`, `+00`, `+0000`, `+00:00`) is that moment, whatever its neighbours have; without one
+it is local time of the zone given. The year stands first, or the month is a word; `04/05/2024` is read only where the
+order is stated. An hour that the clocks have twice is the second one, and one that they skip is counted on from before:
+so read PostgreSQL and DuckDB, and so one rule holds in files and in SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mlops_assets.core.values.text_formats import DATE_ORDERS, TIMES_IN_WORDS, DateOrder, TimeFormat
+
+_PER_UNIT: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
+"""A unit in microseconds, as a fraction."""
+_EXCEL_DAY_0 = datetime(1899, 12, 30)
+_EXCEL_LAST = 2_958_466  # the end of 9999
+_UNITS: dict[TimeFormat, tuple[float, float]] = {
+    "yyyy": (1900, 2100),
+    "excel": (25_569, 73_415),  # 1970 to 2100
+    "yyyymm": (190_001, 210_012),
+    "yyyymmdd": (19_000_101, 21_001_231),
+    "s": (5e8, 5e9),
+    "ms": (5e11, 5e12),
+    "us": (5e14, 5e15),
+    "ns": (5e17, 5e18),
+}
+"""Where the numbers of each unit lie: for those since 1970 it is 1985 to 2128."""
+
+_TEXT = re.compile(
+    r"""(?:(?:MON|TUE|WED|THU|FRI|SAT|SUN)[A-Z]*,?\s+)?
+    (?: (?P<year>\d{4}) (?P<sep>[-/.]?) (?P<month>\d\d?) (?P=sep) (?P<day>\d\d?)
+      | (?P<only_year>\d{4}) - (?P<only_month>\d\d)
+      | (?P<first>\d\d?) (?P<sep2>[-/.]) (?P<second>\d\d?) (?P=sep2) (?P<last_year>\d{4})
+      | (?: (?P<word_day>\d\d?) [\s-] )? (?P<word>[A-Z]{3,9})\.?,? [\s-] (?P<word_year>\d{4})
+      | (?P<us_word>[A-Z]{3,9})\.?\s (?P<us_day>\d\d?) ,?\s (?P<us_year>\d{4})
+    )
+    (?: (?: T | ,?\s+ ) (?P<hour>\d\d?)
+        (?: [:.]? (?P<minute>\d\d) (?: [:.]? (?P<second_of>\d\d) (?: [.,] (?P<part>\d{1,9}) )? )? )?
+        (?: \s? (?P<half>[AP])\.?M\.? )? )?
+    (?: \s? (?P<offset> Z | UTC | GMT | [+-]\d\d (?: :?\d\d (?: :?\d\d )? )? ) (?: \[ [\w/+-]+ \] )? )?""",
+    re.VERBOSE | re.ASCII,
+)
+_NAMES = (
+    *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"),
+    *("JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
+)
+_MONTHS = {name[:length]: number for number, name in enumerate(_NAMES, 1) for length in (3, 4, len(name))}
+
+
+# --- one value ---------------------------------------------------------------------------------------------
+
+
+def read_text(text: str, order: DateOrder | None = None) -> datetime | None:
+    """The time that a text tells: aware where it has an offset, else naive; None where it tells none.
+
+    Args:
+        text: ISO 8601, or a date whose year stands first or whose month is a word; with `order` also 31/01/2024.
+        order: whether the day or the month stands first where the year stands last.
+    """
+    text = text.strip()
+    if text[4:5] == "-" and text[10:11] in ("", "T", " ") and len(text) >= 10:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            pass  # ... UTC, and what else the grammar below knows
+    found = _TEXT.fullmatch(text.upper())
+    if found is None:
+        return None
+    part = found.groupdict()
+    if part["sep"] == "" and len(part["month"]) + len(part["day"]) < 4:
+        return None  # 202401 and the like: a number, not a date
+    date = _date(part, order)
+    if date is None:
+        return None
+    hour, half = int(part["hour"] or 0), part["half"]
+    if half is not None and not 1 <= hour <= 12:
+        return None
+    if half is not None:
+        hour = hour % 12 + (12 if half == "P" else 0)
+    offset = (part["offset"] or "").replace("UTC", "Z").replace("GMT", "Z")
+    clock = f"{hour:02}:{part['minute'] or '00'}:{part['second_of'] or '00'}.{(part['part'] or '0')[:6]:0<6}"
+    try:
+        return datetime.fromisoformat("{:04}-{:02}-{:02}T".format(*date) + clock + offset)
+    except ValueError:
+        return None
+
+
+def _date(part: dict[str, str | None], order: DateOrder | None) -> tuple[int, int, int] | None:
+    """Year, month and day of a text that has the form of a date."""
+
+    def number(name: str) -> int:
+        return int(part[name] or 1)
+
+    if part["year"]:
+        return number("year"), number("month"), number("day")
+    if part["only_year"]:
+        return number("only_year"), number("only_month"), 1
+    if part["last_year"]:
+        if order is None:
+            return None
+        day, month = ("first", "second") if order == "dmy" else ("second", "first")
+        return number("last_year"), number(month), number(day)
+    word = part["word"] or part["us_word"] or ""
+    if word not in _MONTHS:
+        return None
+    year, day = ("us_year", "us_day") if part["us_word"] else ("word_year", "word_day")
+    return number(year), _MONTHS[word], number(day)
+
+
+def moment_of(value: str | datetime, zone: str, order: DateOrder | None = None) -> datetime | None:
+    """A text, or a time that may lack its offset, as a moment in UTC; None where it tells no time."""
+    found = read_text(value, order) if isinstance(value, str) else value
+    return None if found is None else _utc(found, ZoneInfo(zone))
+
+
+def _utc(found: datetime, zone: tzinfo) -> datetime:
+    """A time as a moment in UTC, naive ones in this zone; what lies beyond the calendar's ends is brought to them."""
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=zone)
+        # Of two equal hours the second; in the hour that is skipped fold=0 has the offset from before.
+        later = found.replace(fold=1)
+        if (later.utcoffset() or timedelta()) < (found.utcoffset() or timedelta()):
+            found = later
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        return (datetime.max if found.year > 5000 else datetime.min).replace(tzinfo=UTC)
+
+
+# --- columns -----------------------------------------------------------------------------------------------
+
+
+def read_times(raw: pd.Series, zone: str, written: TimeFormat | None = None) -> pd.Series:
+    """A column as moments, UTC microseconds; what cannot be read is NaT.
+
+    Args:
+        raw: texts, times, or numbers.
+        zone: of times without an offset.
+        written: how it is written, where it is not ISO 8601; numbers are times only with it, since nobody else knows
+            their unit.
+    """
+    if isinstance(raw.dtype, pd.DatetimeTZDtype):
+        return raw.dt.tz_convert("UTC").dt.as_unit("us")
+    if pd.api.types.is_datetime64_dtype(raw.dtype):
+        return _localized(raw.dt.as_unit("us"), zone)
+    if written is not None and written not in DATE_ORDERS:
+        return _from_numbers(raw, zone, written)
+    if pd.api.types.is_numeric_dtype(raw.dtype) and not raw.isna().all():
+        return _missing(raw.index)
+    # The same moment stands in many rows: each text is read once.
+    codes, texts = pd.factorize(raw.astype("string"))
+    at, aware = _read(texts, written)
+    moments = pd.Series(at).dt.tz_localize("UTC")
+    if not aware.all():
+        moments = moments.where(aware, _localized(pd.Series(at), zone))
+    return pd.Series(moments.array.take(codes, allow_fill=True), index=raw.index)
+
+
+def _read(texts: Any, order: Any) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
+    """Each text as a time, one with an offset in UTC; and which have one."""
+    if (uniform := _uniform(texts)) is not None:
+        at, is_aware = uniform
+        return at, np.full(len(at), is_aware)
+    read = [read_text(text, order) for text in texts]
+    aware = np.fromiter((found is not None and found.tzinfo is not None for found in read), np.bool_, len(read))
+    return np.array([None if found is None else _plain(found) for found in read], dtype="datetime64[us]"), aware
+
+
+def _uniform(texts: Any) -> tuple[NDArray[np.datetime64], bool] | None:
+    """Texts that all are ISO 8601, all with an offset or all without, by Arrow: a twentieth of the time."""
+    array = pa.array(texts, pa.string())
+    for zone in (None, "UTC"):
+        try:
+            at = array.cast(pa.timestamp("us", tz=zone)).to_numpy()
+        except pa.ArrowInvalid:
+            continue
+        if not len(at) or at.min() >= np.datetime64(datetime.min, "us"):
+            return at, zone is not None
+    return None
+
+
+def _plain(found: datetime) -> datetime:
+    """A time without its offset: an aware one as UTC has it."""
+    return found if found.tzinfo is None else _utc(found, UTC).replace(tzinfo=None)
+
+
+def _missing(index: pd.Index) -> pd.Series:
+    return pd.Series(np.datetime64("NaT", "us"), index=index, dtype="datetime64[us]").dt.tz_localize("UTC")
+
+
+def _localized(naive: pd.Series, zone: str) -> pd.Series:
+    """Local times as moments, by the rule of `_utc`."""
+    second = np.zeros(len(naive), dtype=np.bool_)
+    local = naive.dt.tz_localize(zone, ambiguous=second, nonexistent="NaT").dt.tz_convert("UTC")
+    skipped = local.isna() & naive.notna()
+    if skipped.any():
+        zones = ZoneInfo(zone)
+        moments = local.dt.tz_localize(None).to_numpy(copy=True)
+        moments[skipped] = [_utc(at.to_pydatetime(), zones).replace(tzinfo=None) for at in naive[skipped]]
+        local = pd.Series(moments, index=naive.index).dt.tz_localize("UTC")
+    ends = [pd.Timestamp(end, tz="UTC").as_unit("us") for end in (datetime.min, datetime.max)]
+    return local.clip(*ends) if len(local) else local
+
+
+def _from_numbers(raw: pd.Series, zone: str, written: TimeFormat) -> pd.Series:
+    """A column of numbers (or their digits) in a stated unit."""
+    if raw.dtype == object or pd.api.types.is_string_dtype(raw.dtype):
+        text = raw.astype("string").str.strip()
+        raw = pd.to_numeric(text, errors="coerce", dtype_backend="numpy_nullable")
+    out = pd.Series(np.datetime64("NaT", "us"), index=raw.index, dtype="datetime64[us]")
+
+    def holds(condition: pd.Series) -> np.ndarray:
+        return condition.fillna(False).to_numpy(dtype=np.bool_, copy=True)
+
+    if written in _PER_UNIT:
+        # Seconds among milliseconds would be days of 1970: another unit's numbers are refused.
+        fits = holds(raw.abs() <= _UNITS[written][1])
+        for low, high in (range_ for unit, range_ in _UNITS.items() if unit in _PER_UNIT and unit != written):
+            fits &= ~holds(raw.between(low, high))
+        values, (times, per) = raw[fits], _PER_UNIT[written]
+        whole = pd.api.types.is_integer_dtype(values.dtype)
+        exact = values.astype("int64") * times // per if whole else (values.astype("float64") * times / per).round()
+        out[fits] = exact.astype("int64").to_numpy().astype("datetime64[us]")
+        return out.dt.tz_localize("UTC")
+    if written == "excel":
+        fits = holds(raw.between(1, _EXCEL_LAST))
+        # To a millisecond: a fraction of a day as a float is no finer.
+        milliseconds = (raw[fits].astype("float64") * 86_400_000).round().astype("int64").to_numpy()
+        out[fits] = np.datetime64(_EXCEL_DAY_0, "us") + milliseconds.astype("timedelta64[ms]")
+    else:
+        fits = holds(raw.between(1, 99_991_231) & (raw % 1 == 0))
+        digits = raw[fits].astype("int64").astype(str) + {"yyyymmdd": "", "yyyymm": "01", "yyyy": "0101"}[written]
+        out[fits] = np.array([read_text(text) for text in digits], dtype="datetime64[us]")
+    return _localized(out, zone)
+
+
+# --- how a column is written -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TimeTexts:
+    """What the texts of a column say about how its times are written, each as an example; None: there is none.
+
+    Attributes:
+        count: texts looked at.
+        unread: texts that tell no time, whatever the order; the first few.
+        failed: how many there are.
+        day_first: one that can only have the day first.
+        month_first: one that can only have the month first.
+        either: one that can have both.
+        dotted: whether all of these three are written with dots, as 04.05.2024: there the day stands first.
+        aware: one with an offset.
+        naive: one without.
+        has_clock: whether one tells more than a day.
+    """
+
+    count: int = 0
+    unread: tuple[str, ...] = ()
+    failed: int = 0
+    day_first: str | None = None
+    month_first: str | None = None
+    either: str | None = None
+    dotted: bool = True
+    aware: str | None = None
+    naive: str | None = None
+    has_clock: bool = False
+
+    def __add__(self, other: TimeTexts) -> TimeTexts:
+        """Both together."""
+        return TimeTexts(
+            self.count + other.count,
+            (*self.unread, *other.unread)[:3],
+            self.failed + other.failed,
+            self.day_first or other.day_first,
+            self.month_first or other.month_first,
+            self.either or other.either,
+            self.dotted and other.dotted,
+            self.aware or other.aware,
+            self.naive or other.naive,
+            self.has_clock or other.has_clock,
+        )
+
+    @property
+    def order(self) -> DateOrder | None:
+        """The order that the texts themselves prove; None where they prove none or need none."""
+        if self.day_first or self.month_first:
+            return None if self.day_first and self.month_first else "dmy" if self.day_first else "mdy"
+        return "dmy" if self.either and self.dotted else None
+
+    @property
+    def needs_order(self) -> bool:
+        """Whether some texts cannot be read without knowing which stands first."""
+        return bool(self.day_first or self.month_first or self.either)
+
+
+def look_at(texts: Iterable[str]) -> TimeTexts:
+    """What texts say about how times are written."""
+    texts = list(texts)
+    if texts and (uniform := _uniform(texts)) is not None:
+        one, has_clock = texts[0], max(map(len, texts)) > len("2024-01-31")
+        return TimeTexts(
+            len(texts), aware=one if uniform[1] else None, naive=None if uniform[1] else one, has_clock=has_clock
+        )
+    count, aware, naive, has_clock, others = 0, None, None, False, []
+    for count, text in enumerate(texts, 1):  # noqa: B007 - the last number is how many there are
+        read = read_text(text)
+        if read is None:
+            others.append(text)
+            continue
+        aware, naive = (text, naive) if read.tzinfo else (aware, text)
+        has_clock = has_clock or _has_clock(read, text)
+    found = TimeTexts(count - len(others), aware=aware, naive=naive, has_clock=has_clock)
+    return sum(map(_look_at_other, others), found)
+
+
+def _look_at_other(text: str) -> TimeTexts:
+    """What a text says that is no time without a stated order."""
+    by_day, by_month = (read_text(text, order) for order in DATE_ORDERS)
+    read = by_day or by_month
+    if read is None:
+        return TimeTexts(1, (text,), 1)
+    both = by_day is not None and by_month is not None and by_day != by_month
+    return TimeTexts(
+        1,
+        day_first=text if by_day and not by_month else None,
+        month_first=text if by_month and not by_day else None,
+        either=text if both or by_day == by_month else None,
+        dotted="." in text[:6],
+        aware=text if read.tzinfo else None,
+        naive=None if read.tzinfo else text,
+        has_clock=_has_clock(read, text),
+    )
+
+
+def _has_clock(read: datetime, text: str) -> bool:
+    return ":" in text or (read.hour, read.minute, read.second) != (0, 0, 0)
+
+
+def unit_of(low: float, high: float) -> TimeFormat | None:
+    """The unit in which numbers from `low` to `high` are all times of our days; None where there is none."""
+    return next((unit for unit, (least, most) in _UNITS.items() if least <= low <= high <= most), None)
+
+
+def hint(value: Any) -> str:
+    """Why a value is not read as a time, as far as it can be told, and what to write; else empty."""
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    unit = unit_of(number, number)
+    if unit is not None:
+        read = read_times(pd.Series([number]), "UTC", unit).iloc[0]
+        return f"{text} may be {TIMES_IN_WORDS[unit]}, {read:%Y-%m-%d}: then set `format: {unit}`"
+    if number == number or read_text(text) is not None:
+        return ""
+    if read_text(text, "dmy") and read_text(text, "mdy"):
+        return f"{text} has the day or the month first: set `format: dmy` or `format: mdy`"
+    orders = [order for order in DATE_ORDERS if read_text(text, order)]
+    if orders:
+        return f"{text} is written with the {'day' if orders[0] == 'dmy' else 'month'} first: set `format: {orders[0]}`"
+    if re.match(r"\d\d?[./-]\d\d?[./-]\d\d(\D|$)", text):
+        return f"{text} has a year of two digits: write four"
+    if (zone := re.search(r"\d\s?([A-Z]{2,5})$", text)) and read_text(text[: zone.start(1)]) is not None:
+        return f"{zone[1]} is a name that several time zones have: write the offset, such as -05:00"
+    return ""

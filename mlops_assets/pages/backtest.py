@@ -1,0 +1,129 @@
+"""The page of `mlops backtest`: the recommendation, the frontier, every policy's windows, one table.
+
+Here: a backtest in, one page out that needs neither network nor script. Not here: the layout (`templates/`), the
+comparison (`backtest`), where the page is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlops_assets.core.simulate.backtest import Backtest, Tried
+from mlops_assets.pages.figures import DARK, FONT, LIGHT
+from mlops_assets.pages.rendering import template
+from mlops_assets.pages.svg import blank, inline, numbers, place, plain, svg_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 504
+"""Of one frontier; two stand side by side."""
+HEIGHT = 300
+LINE = 15
+"""Pixels between two names."""
+LINES_HEIGHT = 320
+
+
+def backtest_page(found: Backtest, *, model: str, told: Sequence[str]) -> str:
+    """One self-contained HTML page; all texts are escaped.
+
+    Args:
+        found: the backtest, the present policy first.
+        model: its name.
+        told: sentences on what it was made from.
+    """
+    charts = [frontier_chart(found, x=x, y="metric") for x in ("trainings", "seconds")]
+    if any(one.money is not None for one in found.tried):
+        charts += [frontier_chart(found, x=x, y="money") for x in ("trainings", "seconds")]
+    page: str = template("backtest.html.j2").render(
+        found=found, model=model, told=told, charts=charts, lines=lines_chart(found), light=LIGHT, dark=DARK, font=FONT
+    )
+    return page
+
+
+def frontier_chart(found: Backtest, *, x: str, y: str) -> str:
+    """What policies cost against what they are worth: one point each, those on the frontier filled.
+
+    Args:
+        found: the backtest.
+        x: `trainings` or `seconds`.
+        y: `metric` or `money`.
+    """
+    figure = blank(WIDTH, HEIGHT)
+    axes = place(figure, left=60, right=10, top=30, bottom=48)
+    points: dict[tuple[float, float], list[Tried]] = {}
+    for one in found.tried:
+        if getattr(one, y) is not None:
+            points.setdefault((getattr(one, x), getattr(one, y)), []).append(one)
+    for (at, value), them in points.items():
+        role = _role(them, found)
+        filled = LIGHT[role] if any(one.on_frontier for one in them) else LIGHT["paper"]
+        axes.plot(at, value, marker="o", markersize=8, color=filled, markeredgecolor=LIGHT[role], linestyle="none",
+                  zorder=3, clip_on=False)  # fmt: skip
+    most, values = max(at for at, _ in points), [value for _, value in points]
+    room = (max(values) - min(values)) / 8 or abs(values[0]) / 20 or 1.0
+    axes.set_xlim(-0.03 * (most or 1.0), 1.03 * (most or 1.0))
+    axes.set_ylim(min(values) - room, max(values) + room)
+    _names(axes, points, found)
+    axes.set_xlabel("trainings" if x == "trainings" else "CPU seconds of fits", color=LIGHT["muted"], size=12)
+    head = found.metric if y == "metric" else "money per row"
+    figure.text(0, 1 - 14 / HEIGHT, plain(head), size=12, color=LIGHT["muted"])
+    told = f"{head} by {'trainings' if x == 'trainings' else 'CPU seconds'} of each policy"
+    return inline(svg_text(figure, salt=f"{x}-{y}"), told, [])
+
+
+def _role(them: Sequence[Tried], found: Backtest) -> str:
+    names = {one.name for one in them}
+    if found.tried[0].name in names:
+        return "auto"
+    return "always" if found.recommendation.name in names else "static"
+
+
+def _names(axes: Axes, points: dict[tuple[float, float], list[Tried]], found: Backtest) -> None:
+    """The names of a point's policies on the side of it that has more room, pushed apart where they would overlap."""
+    low, high = axes.get_ylim()
+    middle = sum(axes.get_xlim()) / 2
+    pixels = axes.get_position().height * HEIGHT
+    below = -1e9
+    for (at, value), them in sorted(points.items(), key=lambda item: item[0][1]):
+        wanted = (value - low) / (high - low) * pixels
+        below = max(wanted, below + LINE)
+        role = _role(them, found)
+        right = at < middle
+        axes.annotate(
+            plain(", ".join(one.name for one in them)), (at, value), (10 if right else -10, below - wanted),
+            textcoords="offset points", va="center", ha="left" if right else "right", size=11,
+            color=LIGHT["muted" if role == "static" else role], annotation_clip=False,
+            weight="bold" if role == "auto" else "normal",
+        )  # fmt: skip
+
+
+def lines_chart(found: Backtest) -> str:
+    """The metric by window: the present policy and the recommended one on top, the others faint."""
+    figure = blank(2 * WIDTH, LINES_HEIGHT)
+    axes = place(figure, left=60, right=150, top=30, bottom=34)
+    at = range(len(found.windows))
+    below, ends = -1e9, []
+    for one in reversed(found.tried):
+        role = _role([one], found)
+        faint = role == "static" and one.name != "never"
+        axes.plot(
+            at, numbers(one.by_window), color=LIGHT["fill" if faint else role], linewidth=1.2 if faint else 2.4,
+            linestyle=(0, (5, 3)) if one.name == "never" else "-", zorder=2 if faint else 3,
+        )  # fmt: skip
+        known = [value for value in one.by_window if value is not None]
+        if not faint and known:
+            ends.append((known[-1], one.name, role))
+    low, high = axes.get_ylim()
+    pixels = axes.get_position().height * LINES_HEIGHT
+    for value, name, role in sorted(ends):
+        below = max((value - low) / (high - low) * pixels, below + LINE)
+        axes.annotate(
+            plain(name), (1, below / pixels), (8, 0), xycoords="axes fraction", textcoords="offset points",
+            va="center", size=12, color=LIGHT[role], annotation_clip=False,
+        )  # fmt: skip
+    step = -(-len(found.windows) // 8)
+    axes.set_xticks(list(at)[::step], [window.partition("..")[0] for window in found.windows[::step]], size=12)
+    figure.text(0, 1 - 14 / LINES_HEIGHT, plain(found.metric), size=12, color=LIGHT["muted"])
+    return inline(svg_text(figure, salt="windows"), f"{found.metric} by window of each policy", [])

@@ -1,0 +1,84 @@
+"""The page of `mlops feature-report`: one file to attach to a pull request, without network or script.
+
+Here: the values of the report in, HTML out. Not here: the layout (`templates/`), the values (`feature_report`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlops_assets.core.stats.comparison import Paired
+from mlops_assets.pages.drift import style
+from mlops_assets.pages.feature_report import ModelChange, ViewChange
+from mlops_assets.pages.rendering import template
+
+WIDTH, HEIGHT = 180, 36
+"""Of a line of drift over time."""
+
+
+def feature_report_page(
+    views: Sequence[ViewChange], models: Sequence[ModelChange], *, against: str, told: Sequence[str]
+) -> str:
+    """One self-contained HTML page; all texts are escaped.
+
+    Args:
+        views: feature views that the change touches.
+        models: monitored models that read them.
+        against: the git ref.
+        told: sentences on what the report was made from.
+    """
+    page: str = template("feature_report.html.j2", share=share, gain=gain, line=line).render(
+        views=views, models=models, against=against, told=told, style=style(), lead=lead(views, models)
+    )
+    return page
+
+
+def lead(views: Sequence[ViewChange], models: Sequence[ModelChange]) -> str:
+    """The change in a sentence."""
+    if not views:
+        return "No feature view has changed."
+    counts = {
+        state: sum(one.state == state for view in views for one in view.features)
+        for state in ("new", "gone", "changed")
+    }
+    features = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no feature changes"
+    told = {one.model: gain(one.against_before) or "cannot judge" for one in models}
+    gains = "; ".join(f"{model}: {of}" for model, of in told.items())
+    counted = f"{len(views)} feature view{'s' if len(views) > 1 else ''}: {features}."
+    return f"{counted} Gain of the models: {gains}." if gains else counted
+
+
+def share(value: float | None) -> str:
+    """A share in percent; empty where there is none."""
+    return "" if value is None else f"{value:.2%}"
+
+
+def gain(value: Paired | None) -> str:
+    """A gain with its interval; empty where there is none."""
+    if value is None:
+        return ""
+    return f"{value.metric} {value.gain:+.4f} ({value.lower:+.4f} to {value.upper:+.4f})"
+
+
+def line(sides: tuple[Sequence[float | None], Sequence[float | None]]) -> str:
+    """PSI over the windows as an SVG of two lines, before and after, with the largest value in words."""
+    known = [value for side in sides for value in side if value is not None]
+    if not known:
+        return ""
+    top = max(*known, 0.2)
+    drawn = "".join(
+        f'<polyline class="{name}" points="{points}"/>'
+        for name, side in zip(("before", "after"), sides, strict=True)
+        if (points := _points(side, top))
+    )
+    told = f"PSI against the first window, {max(known):.2f} at most"
+    return f'<svg class="line" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{told}">{drawn}</svg>'
+
+
+def _points(side: Sequence[float | None], top: float) -> str:
+    step = WIDTH / max(1, len(side) - 1)
+    return " ".join(
+        f"{number * step:.1f},{HEIGHT - 2 - (HEIGHT - 4) * value / top:.1f}"
+        for number, value in enumerate(side)
+        if value is not None
+    )

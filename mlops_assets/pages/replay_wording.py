@@ -1,0 +1,203 @@
+"""What a replay's page and its table say in words and numbers.
+
+Here: sentences, numbers, spans, and what became of a period. Not here: where they stand (`replay`, `replay_console`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from mlops_assets.core.record.plain_values import counted, metric_name
+from mlops_assets.pages.replay_charts import MARKS
+
+LIVES = ("auto", "static", "always", "last")
+CALENDARS = {
+    "static": "never retrained",
+    "always": "retrained every {every} on all history",
+    "last": "retrained every {every} on its newest window",
+}
+"""What the platform is held against: lives that only follow a calendar, or not even one."""
+_SHORT = {"static": "never retrained", "always": "always", "last": "always on the newest window"}
+NOT_WORSE = "not_worse_than_guessing"
+"""The check that fails while a champion is worse than guessing."""
+MISSING = "–"
+ACTIONS = {
+    "retrain": "retrain",
+    "wait": "wait",
+    "revert": "went back",
+    "propose_retrain": "proposed to retrain",
+    "propose_revert": "proposed to go back",
+    "quarantine": "quarantine",
+    "cannot_judge": "cannot judge",
+}
+
+
+def headline(replay: Mapping[str, Any]) -> str:
+    """The replay in a few words: what went badly first, then trainings and the mean of each life."""
+    means = means_told(replay)
+    bad = filter(None, (guessing_told(replay), worse_told(replay)))
+    return " ".join([*bad, f"{trainings_told(replay)}; {means[0].lower()}{means[1:]}"])
+
+
+def title(replay: Mapping[str, Any]) -> str:
+    """The headline of the page: what went badly, else how often was trained."""
+    bad = [told for told in (guessing_told(replay), worse_told(replay)) if told]
+    return " ".join(bad) or f"{trainings_told(replay)}."
+
+
+def guessing_told(replay: Mapping[str, Any]) -> str:
+    """That the champion has been, or was, worse than guessing; empty where it never was."""
+    periods, model = list(replay["periods"]), replay["model"]
+    failed = [place for place, period in enumerate(periods) if (period.get("checks") or {}).get(NOT_WORSE) is False]
+    if not failed:
+        return ""
+    last = failed[-1]
+    is_left = any(p.get("promoted") or p["decision"] == "revert" for p in periods[last:])
+    if is_left or any((p.get("checks") or {}).get(NOT_WORSE) for p in periods[last:]):
+        first, count = _month(periods[failed[0]]), counted(len(failed), "period")
+        return f"{model} was worse than guessing in {count} of {len(periods)}, first in {first}."
+    since = last
+    while since > 0 and (since - 1 in failed or (periods[since - 1].get("checks") or {}).get(NOT_WORSE) is None):
+        since -= 1
+    since = min(place for place in failed if place >= since)
+    return f"{model} has been worse than guessing since {_month(periods[since])}."
+
+
+def worse_told(replay: Mapping[str, Any]) -> str:
+    """That a plain calendar would have done better than the platform; empty where none would have."""
+    summary = replay["summary"]
+    return worse_than_best_told(
+        {life: summary.get(life) for life in ("auto", *CALENDARS)},
+        metric=replay["metric"],
+        greater_is_better=bool(replay["greater_is_better"]),
+        places=decimals(replay),
+        every=rhythm(replay["periods"]),
+    )
+
+
+def worse_than_best_told(
+    means: Mapping[str, float | None], *, metric: str, greater_is_better: bool, places: int, every: str
+) -> str:
+    """That the platform did worse than the best of the other lives, by more than a rounding; else empty.
+
+    Args:
+        means: life -> mean of the metric, None where it is not known; `auto` is the platform.
+        metric: its identifier.
+        greater_is_better: of the metric.
+        places: decimals that are shown; a smaller difference is one of rounding.
+        every: how often the calendars train, `month`.
+    """
+    auto = means.get("auto")
+    others = {life: mean for life, mean in means.items() if life != "auto" and mean is not None}
+    if auto is None or not others:
+        return ""
+    best = (max if greater_is_better else min)(others, key=lambda life: others[life])
+    behind = others[best] - auto if greater_is_better else auto - others[best]
+    # A difference of one in the last place is 0.0009999... in binary.
+    if behind < 10.0**-places * (1.0 - 1e-6):
+        return ""
+    values = f"{metric_name(metric)} {number_told(auto, places)} against {number_told(others[best], places)}"
+    if best == "static":
+        return f"The platform did worse than never retraining: {values}."
+    how = CALENDARS.get(best, best).format(every=every)
+    return f"The platform did worse than a plain calendar: {values} ({how})."
+
+
+def rhythm(periods: Sequence[Mapping[str, Any]]) -> str:
+    """How long a period is, in a word: `day`, `week` or `month`, else `period`."""
+    lengths = [(datetime.fromisoformat(p["end"]) - datetime.fromisoformat(p["start"])).days for p in periods]
+    longest = max(lengths, default=0)
+    return {1: "day", 7: "week"}.get(longest, "month" if 28 <= longest <= 31 else "period")
+
+
+def _month(period: Mapping[str, Any]) -> str:
+    start = datetime.fromisoformat(period["start"])
+    return f"{start:%B %Y}"
+
+
+def with_outcomes(replay: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The periods of a replay, each with its checks and what became of it (`outcome`).
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not replay["periods"]:
+        msg = "the replay has no periods: choose --start and --end so that at least one period has closed"
+        raise ValueError(msg)
+    return [{**p, "checks": p.get("checks") or {}, "outcome": _outcome(p)} for p in replay["periods"]]
+
+
+def _outcome(period: Mapping[str, Any]) -> str:
+    """What became of a decision: a key of `charts.MARKS`; empty for a wait."""
+    if period.get("retrained"):
+        return {True: "promoted", False: "rejected"}.get(period.get("promoted"), "retrained")  # type: ignore[arg-type]
+    return period["decision"] if period["decision"] in MARKS else ""
+
+
+def trainings_told(replay: Mapping[str, Any]) -> str:
+    """How often was trained, beside a fixed plan."""
+    summary = replay["summary"]
+    always = summary.get("always_trainings")
+    if always is None:
+        return f"Retrained {times_told(summary['retrains'])}" if summary["retrains"] else "No retraining"
+    if not summary["retrains"]:
+        return f"Not retrained, where a fixed plan would have {times_told(always)}"
+    return f"Retrained {times_told(summary['retrains'])} instead of {times_told(always).removesuffix(' times')}"
+
+
+def means_told(replay: Mapping[str, Any]) -> str:
+    """The mean of each life."""
+    places, summary = decimals(replay), replay["summary"]
+    lives = {"auto": f"Mean {metric_name(replay['metric'])}", **{n: w for n, w in _SHORT.items() if n in summary}}
+    return (
+        ", ".join(f"{told} {number_told(summary.get(life), places, 'not known')}" for life, told in lives.items()) + "."
+    )
+
+
+def best_life(period: Mapping[str, Any], greater_is_better: bool) -> str | None:
+    """The life that was best in a period; None where all are equal or unknown."""
+    values = {life: period[life] for life in LIVES if period.get(life) is not None}
+    if len(set(values.values())) < 2:
+        return None
+    return (max if greater_is_better else min)(values, key=lambda life: values[life])
+
+
+def decimals(replay: Mapping[str, Any]) -> int:
+    """Decimal places that tell the lives apart without noise: 3 below 10, then fewer."""
+    values = [abs(p[life]) for p in replay["periods"] for life in LIVES if p.get(life) is not None]
+    largest = max(values, default=0.0)
+    return 3 if largest < 10 else 2 if largest < 1000 else 0
+
+
+def number_told(value: float | None, places: int, missing: str = MISSING) -> str:
+    """A number with so many decimals."""
+    return missing if value is None or value != value else f"{value:,.{places}f}"
+
+
+def version_told(version: Any) -> str:
+    """`v3`."""
+    return MISSING if version is None else f"v{version}"
+
+
+def times_told(number: int) -> str:
+    """`once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def span_told(periods: Sequence[Mapping[str, Any]]) -> str:
+    """The days of a replay, and how many periods they are."""
+    first = datetime.fromisoformat(periods[0]["start"])
+    # Periods are half-open: the last day is the one before the end.
+    last = datetime.fromisoformat(periods[-1]["end"]) - timedelta(microseconds=1)
+    begin = f"{first.day} {first:%B}" + ("" if first.year == last.year else f" {first.year}")
+    return f"{begin} to {last.day} {last:%B %Y}, {counted(len(periods), 'period')}"
+
+
+def duration_told(seconds: float | None) -> str:
+    """Minutes and seconds."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.1f} s"

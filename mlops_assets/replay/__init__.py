@@ -1,1 +1,0 @@
-"""History run through the same assets, sensors and policies, and its report."""

@@ -1,0 +1,1 @@
+"""Serving: who answers, from loaded versions to scores."""

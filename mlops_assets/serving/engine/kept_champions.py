@@ -1,0 +1,46 @@
+"""The champions last served, kept beside the log so that a start needs no MLflow.
+
+Here: writing them down, reading them back, verified. Not here: MLflow's registry, which leads whenever it answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from mlops_assets.core.models.model import Model
+from mlops_assets.core.performance.against_baseline import Fallback
+from mlops_assets.serving.engine.arms import CHAMPION, Arm, Arms, Contract, verified
+from mlops_assets.world.atomic import write_bytes, write_text
+from mlops_assets.world.home import Home
+
+
+def keep(home: Home, arms: Arms) -> None:
+    """Write the champion down; the model's file first, so that what the note names is there."""
+    champion = arms.champion
+    note = _note(home, arms.contract.settings.name)
+    file = note.with_suffix(".model")
+    told = {"version": champion.version, "sha256": champion.sha256, "file": file.name}
+    if arms.fallback is not None:
+        told["fallback"] = arms.fallback.to_json()
+    write_bytes(file, champion.scorer.model.content)
+    write_text(note, json.dumps(told))
+
+
+def kept(home: Home, contract: Contract) -> Arms | None:
+    """The champion last served; None when none was kept, or a kill came between its two files."""
+    note = _note(home, contract.settings.name)
+    if not note.exists():
+        return None
+    told = json.loads(note.read_text(encoding="utf-8"))
+    content = (note.parent / told.get("file", f"{note.stem}.ubj")).read_bytes()  # as all were called once
+    if hashlib.sha256(content).hexdigest() != told["sha256"]:
+        return None
+    scorer = verified(Model.from_bytes(content), f"{note.stem} version {told['version']}, kept")
+    fallback = Fallback.from_json(told["fallback"]) if "fallback" in told else None
+    return Arms(contract, Arm(CHAMPION, int(told["version"]), told["sha256"], scorer), fallback=fallback)
+
+
+def _note(home: Home, model: str) -> Path:
+    return home.root / "serving" / "kept" / f"{model}.json"

@@ -1,0 +1,303 @@
+"""One request, from rows to answers: checked, completed with features, scored, written down.
+
+Here: `Service`, which all of the HTTP surface calls. Not here: HTTP (`app`, `http.short_way` and the `*_api` modules),
+the online store (`completing`), what is written (`records`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.core.models.row_scoring import LONGEST_TEXT, why_not
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.serving.engine.alias_watch import Watcher
+from mlops_assets.serving.engine.arms import Arm, Arms, CannotServe, Contract
+from mlops_assets.serving.engine.batching import Together
+from mlops_assets.serving.engine.completing import Completed, completed, is_complete
+from mlops_assets.serving.engine.health import Health
+from mlops_assets.serving.engine.lookup import FeaturesUnavailable, Lookup
+from mlops_assets.serving.engine.prometheus_counts import Seen
+from mlops_assets.serving.engine.request_counts import Tally
+from mlops_assets.serving.engine.routing import choose
+from mlops_assets.serving.engine.shadow import Asked, Shadow
+from mlops_assets.serving.errors import NoModel, Refused
+from mlops_assets.serving.http.forms import WholeRow
+from mlops_assets.serving.log.records import Answer, Row, line, record, whole_line
+from mlops_assets.serving.log.spool import Spool
+from mlops_assets.world.model_data import EVENT_TIME
+
+logger = logging.getLogger("mlops.serving")
+
+INLINE_ROWS = 16
+"""So many rows are scored on the event loop; a thread would cost more than it frees."""
+EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class Service:
+    """Answers for all models of a home."""
+
+    def __init__(
+        self,
+        contracts: Mapping[str, Contract],
+        watcher: Watcher,
+        lookup: Lookup,
+        spool: Spool,
+        health: Health,
+        tally: Tally,
+        *,
+        now: Callable[[ModelSettings], datetime] = lambda model: datetime.now(UTC),
+    ) -> None:
+        self._now = now
+        self.contracts, self.watcher, self.lookup, self.spool, self.health = contracts, watcher, lookup, spool, health
+        self.tally = tally
+        self.seen = Seen(lambda model: now(contracts[model].settings))
+        self.shadow = Shadow(self._score_shadow)
+        self.together = Together()
+
+    def arms(self, model: str) -> Arms:
+        """Who answers for a model.
+
+        Raises:
+            NoModel: there is no such model.
+            CannotServe: it has no champion yet.
+        """
+        arms = self.watcher.snapshot.get(model)
+        if arms is not None:
+            return arms
+        if model not in self.contracts:
+            raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(self.contracts)}")
+        raise CannotServe(f"{model} has no champion that can be served. Materialize {model}/champion, or see /readyz.")
+
+    def is_long(self, arms: Arms, rows: Sequence[Row]) -> bool:
+        """Whether answering is not for the event loop: many rows, or a look into a store that is not open."""
+        if len(rows) > INLINE_ROWS:
+            return True
+        return any(not arms.read <= row.features.keys() for row in rows) and not self.lookup.is_at_hand
+
+    def answer(self, model: str, rows: Sequence[Row], *, version: int | None = None) -> list[Answer]:
+        """Predictions for rows, written down before they are returned.
+
+        Args:
+            model: the registered model.
+            rows: n rows.
+            version: only this version answers; by default the arm that each row's entity belongs to.
+
+        Raises:
+            NoModel: no such model, or the version is not in service.
+            CannotServe: the model has no champion, or it may not answer (`on_failing: refuse`).
+            Refused: a row is not what the model takes; nothing was scored.
+            FeaturesUnavailable: features are wanted of an online store that is gone.
+            LogUnavailable: the answers could not be written down.
+        """
+        arms, began = self.arms(model), time.perf_counter()
+        for index, row in enumerate(rows):
+            check(arms, row, index)
+        chosen = [self._arm(arms, row, version) for row in rows]
+        for arm in chosen:
+            check_may_answer(arms, arm)
+        whole = completed(self.lookup, self.seen, arms, rows, chosen)
+        answers: list[Answer | None] = [None] * len(rows)
+        for arm in {id(arm): arm for arm in chosen}.values():
+            mine = [index for index, each in enumerate(chosen) if each is arm]
+            instead = None if version is not None or arm is arms.champion else arms.champion
+            of_arm = [rows[i] for i in mine], [whole[i] for i in mine]
+            made = self._counted(arms, arm, *of_arm, began=began, instead=instead)
+            for index, answer in zip(mine, made, strict=True):
+                answers[index] = answer
+        done = [answer for answer in answers if answer is not None]
+        self.spool.append(model, b"".join(line(record(arms, r, a)) for r, a in zip(rows, done, strict=True)))
+        self.shadow.cast(arms, rows, done)
+        return done
+
+    async def answer_whole(self, arms: Arms, names: Sequence[str], row: WholeRow) -> Answer:
+        """As `answer`, for one row that brings every feature and was read by the model's form.
+
+        Args:
+            arms: of the model.
+            names: of the features, in the order of the row's values; those of each of the arms.
+            row: as read.
+        """
+        began = time.perf_counter()
+        check_time(row.event_time, 0)
+        check_entities(arms.contract, row.entities, 0)
+        values = dict(zip(names, row.values, strict=True))
+        arm = choose(arms, row.entities)
+        check_may_answer(arms, arm)
+        if arm is not arms.champion:
+            sent = Row(row.entities, values, row.event_time)
+            (answer,) = self._counted(arms, arm, [sent], [(values, {})], began=began, instead=arms.champion)
+        else:
+            score = await self.together.score(arm.scorer, arm.scorer.encode_values([row.values]))
+            answer = self._answer(arms, arm, score, row.event_time, (values, {}))
+            self.tally.note(arms.contract.settings.name, arm, time.perf_counter() - began)
+        self.spool.append(arms.contract.settings.name, whole_line(arms, row.entities, answer, row.text))
+        if arms.candidate is not None:
+            self.shadow.cast(arms, [Row(row.entities, values, row.event_time)], [answer])
+        return answer
+
+    def _arm(self, arms: Arms, row: Row, version: int | None) -> Arm:
+        if version is None:
+            arm = choose(arms, row.entities)
+            return arm if arm is arms.champion or is_complete(arm, arms.contract, row) else arms.champion
+        if version not in arms.loaded:
+            known = ", ".join(map(str, arms.loaded))
+            raise NoModel(f"version {version} of {arms.contract.settings.name} is not in service; {known} is")
+        return arms.loaded[version]
+
+    def _counted(
+        self,
+        arms: Arms,
+        arm: Arm,
+        rows: Sequence[Row],
+        whole: Sequence[Completed],
+        *,
+        began: float,
+        instead: Arm | None,
+    ) -> list[Answer]:
+        """Answers of an arm, on its count; where it fails those of another arm, if one may answer instead.
+
+        Args:
+            arms: of the model.
+            arm: who is asked.
+            rows: n rows.
+            whole: their features.
+            began: when the request did, by `time.perf_counter`.
+            instead: who answers when it fails: a version on trial keeps nobody from an answer.
+        """
+        model = arms.contract.settings.name
+        try:
+            made = self._scored(arms, arm, [row.event_time for row in rows], whole)
+        except Exception:  # whatever a version fails with is its own fault: its rows were checked
+            seconds = time.perf_counter() - began
+            self.tally.note(model, arm, seconds, failed=True)
+            if instead is None:
+                raise
+            self.seen.answered(model, arm, 500, seconds)
+            check_may_answer(arms, instead)
+            logger.exception("version %s of %s failed; version %s answers", arm.version, model, instead.version)
+            again = completed(self.lookup, None, arms, rows, [instead] * len(rows))
+            return self._counted(arms, instead, rows, again, began=began, instead=None)
+        self.tally.note(model, arm, time.perf_counter() - began)
+        return made
+
+    def _scored(
+        self, arms: Arms, arm: Arm, times: Sequence[datetime | None], rows: Sequence[Completed]
+    ) -> list[Answer]:
+        scores = arm.scorer.predict([values for values, _ in rows])
+        return [self._answer(arms, arm, *each) for each in zip(scores, times, rows, strict=True)]
+
+    def _answer(
+        self, arms: Arms, arm: Arm, score: np.ndarray | np.floating[Any], time: datetime | None, row: Completed
+    ) -> Answer:
+        values, feature_times = row
+        own = score.astype(float).tolist() if score.ndim == 1 else [float(score)]
+        instead, is_told = arms.in_place_of(arm), arms.contract.settings.serving.on_missing != "allow"
+        said = own if instead is None else list(instead.guess)
+        return Answer(
+            id=os.urandom(16).hex(),
+            score=max(said),
+            scores=said if score.ndim == 1 else (),
+            arm=arm,
+            event_time=(time or self._now(arms.contract.settings)).astimezone(UTC),
+            feature_times=feature_times,
+            values=values,
+            own=tuple(own) if instead else (),
+            reason=instead.reason if instead else "",
+            missing=tuple(view for view, time in feature_times.items() if time is None) if is_told else (),
+        )
+
+    def _score_shadow(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> int:
+        """Score rows at the time and with the features of their answers; the number that failed."""
+        model, began = arms.contract.settings.name, time.perf_counter()
+        try:
+            answers = self._beside(arms, shadow, asked)
+        except Exception as error:
+            if len(asked) > 1:  # a row that fails takes no other with it
+                return sum(self._score_shadow(arms, shadow, [each]) for each in asked)
+            if not isinstance(error, (Refused, FeaturesUnavailable)):  # features that aren't there are not its fault
+                self.tally.note(model, shadow, time.perf_counter() - began, failed=True)
+            logger.exception("a row was not scored by the shadow")
+            return 1
+        self.tally.note(model, shadow, (time.perf_counter() - began) / len(asked), requests=len(asked))
+        lines = [line(record(arms, row, answer)) for (_, row, _), answer in zip(asked, answers, strict=True)]
+        self.spool.append(model, b"".join(lines))
+        return 0
+
+    def _beside(self, arms: Arms, shadow: Arm, asked: Sequence[Asked]) -> list[Answer]:
+        """What the shadow says of rows, all at once: one by one they keep the interpreter from the requests."""
+        columns = shadow.scorer.columns
+        rows = [
+            Row(
+                row.entities, {name: value for name, value in given.values.items() if name in columns}, given.event_time
+            )
+            for _, row, given in asked
+        ]
+        found = completed(self.lookup, None, arms, rows, [shadow] * len(rows))
+        whole = [(values, dict(given.feature_times)) for (values, _), (_, _, given) in zip(found, asked, strict=True)]
+        return self._scored(arms, shadow, [row.event_time for row in rows], whole)
+
+
+def check(arms: Arms, row: Row, index: int) -> None:
+    """Refuse a row whose names or values the model doesn't take.
+
+    Raises:
+        Refused: naming the first thing that is wrong.
+    """
+    check_time(row.event_time, index)
+    columns = arms.columns
+    for name, value in row.features.items():
+        column = columns.get(name)
+        if column is None:
+            raise Refused(("rows", index, "features", name[:100]), "is no feature of this model")
+        if (why := why_not(column, value)) is not None:
+            raise Refused(("rows", index, "features", name), why)
+    check_entities(arms.contract, row.entities, index)
+
+
+def check_may_answer(arms: Arms, arm: Arm) -> None:
+    """Refuse to answer by a champion that is worse than guessing, where that is agreed (`on_failing: refuse`).
+
+    Raises:
+        CannotServe: it may not answer; the text says why.
+    """
+    instead = arms.in_place_of(arm)
+    if instead is not None and instead.mode == "refuse":
+        raise CannotServe(
+            f"{arms.contract.settings.name} answers nothing: {instead.reason} It answers again once a better version "
+            "is champion (docs/runbook.md#worse-than-guessing)."
+        )
+
+
+def check_time(moment: datetime | None, index: int) -> None:
+    """Refuse a time that no event has.
+
+    Raises:
+        Refused: it is one.
+    """
+    if moment is not None and not EARLIEST <= moment < LATEST:
+        raise Refused(("rows", index, EVENT_TIME), f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")
+
+
+def check_entities(contract: Contract, entities: Mapping[str, Any], index: int) -> None:
+    """Refuse keys that the model doesn't have, and values that they can't take.
+
+    Raises:
+        Refused: naming the first of them.
+    """
+    for name, value in entities.items():
+        dtype = contract.keys.get(name)
+        if dtype is None:
+            raise Refused(("rows", index, "entities", name[:100]), "is no entity key of this model")
+        if value is None:
+            continue
+        if dtype == "string" and not (type(value) is str and len(value) <= LONGEST_TEXT):
+            raise Refused(("rows", index, "entities", name), f"must be a text of at most {LONGEST_TEXT:,} characters")
+        if dtype != "string" and not (type(value) is int and abs(value) < 2**63):
+            raise Refused(("rows", index, "entities", name), "must be a whole number of 64 bits")

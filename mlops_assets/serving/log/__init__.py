@@ -1,0 +1,1 @@
+"""Serving: every answer on disk, and from there into the lake."""

@@ -1,0 +1,1 @@
+"""Serving: traffic, and rehearsing the way back."""

@@ -1,0 +1,1 @@
+"""History run through the platform: replay, backtest, demos."""

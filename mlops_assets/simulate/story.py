@@ -1,0 +1,153 @@
+"""What a replay gives: its periods as they were lived, with their decisions, and what its page tells besides.
+
+Here: reading these from the record, the reports and the registry. Not here: living through the periods (`replay`), the
+scores of the lives (`lives`), the page (`pages.replay`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mlops_assets.core.decide.evidence import CheckResult
+from mlops_assets.core.rollout.moves import rollbacks
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.metrics import metric
+from mlops_assets.core.time.windows import Window, parse_duration
+from mlops_assets.simulate.lives import Lives
+from mlops_assets.steps.decide.evidence import OUTCOMES
+from mlops_assets.steps.watch.window_summaries import window_checks
+from mlops_assets.world.platform import Platform
+
+
+@dataclass(frozen=True)
+class Story:
+    """A replay that has been lived through.
+
+    Attributes:
+        platform: of the replay's home.
+        model: which was replayed.
+        periods: those that were lived through.
+        left_out: those before the first champion.
+        failing: check (`key_of`) -> when it was first seen to fail, ISO: labels come later than their window.
+    """
+
+    platform: Platform
+    model: ModelSettings
+    periods: Sequence[Window]
+    left_out: Sequence[Window]
+    failing: Mapping[str, str]
+
+    def result(self, lives: Lives) -> dict[str, Any]:
+        """`replay.json`, as values.
+
+        Args:
+            lives: of which each period is scored.
+        """
+        judge = metric(self.model.metric)
+        scores = lives.scores(self.periods, as_of=self._known_by())
+        periods = [self._told(period, scores[period.end.isoformat()]) for period in self.periods]
+        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", "always", "last")}
+        return {
+            "model": self.model.name,
+            "metric": self.model.metric,
+            "task": self.model.task,
+            "greater_is_better": judge.greater_is_better,
+            "left_out": [period.label(self.model.timezone) for period in self.left_out],
+            "periods": periods,
+            "summary": {
+                **means,
+                "retrains": sum(p["retrained"] for p in periods),
+                "promotions": sum(p["promoted"] is True for p in periods),
+                "rejections": sum(p["promoted"] is False for p in periods),
+                "rollbacks": rollbacks(self.platform.ledger.entries(self.model.name)),
+                "always_trainings": len(periods),
+                "seconds": None,
+            },
+        }
+
+    def _known_by(self) -> datetime:
+        """When labels are read for scoring: late enough for the last period's, which is after the last tick."""
+        return self.periods[-1].end + parse_duration(self.model.label.max_delay)
+
+    def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
+        entries = self.platform.ledger.entries(self.model.name)
+        moment = period.end.astimezone(UTC).isoformat()
+        decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == moment]
+        # A retraining is followed by nothing at the same moment; without one the last word counts.
+        acted = (d for d in decisions if d["action"] in ("retrain", "revert"))
+        decision = next(acted, decisions[-1] if decisions else None)
+        outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
+        outcome = outcomes.get(decision["id"]) if decision else None
+        checks: dict[str, bool | None] = {}
+        failed_at: dict[str, str] = {}
+        for check in window_checks(self.platform, self.model):
+            if period.start < check.window_end <= period.end and checks.get(check.name) is not False:
+                # With several windows in a period, one that failed is what the period is remembered for.
+                checks[check.name] = check.passed
+                if check.passed is False and (at := self.failing.get(key_of(check))):
+                    failed_at.setdefault(
+                        check.name, datetime.fromisoformat(at).astimezone(self.model.zone).date().isoformat()
+                    )
+        return {
+            "start": period.start.astimezone(self.model.zone).date().isoformat(),
+            "end": period.end.astimezone(self.model.zone).date().isoformat(),
+            "label": period.label(self.model.timezone),
+            **scored,
+            "checks": checks,
+            "failed_at": failed_at,
+            "decision": decision["action"] if decision else "wait",
+            "rule": decision["rule"] if decision else "nothing",
+            "reason": " ".join(decision["reasons"]) if decision else "Nothing changed since the last decision.",
+            "retrained": bool(decision and decision["action"] == "retrain"),
+            "promoted": None if outcome is None else outcome["kind"] == "promotion",
+            "verdict_reason": outcome["reason"] if outcome else None,
+        }
+
+    def details(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What the page tells besides: drift by window, settings, versions.
+
+        Args:
+            settings: of the replay, by name.
+        """
+        import pandas as pd
+
+        drift: list[dict[str, Any]] = []
+        folder = self.platform.lake.folder("reports", self.model.name, "drift")
+        for path in sorted(folder.glob("window=*/summary.json")):
+            label = json.loads(path.read_text(encoding="utf-8"))["window"]
+            table = pd.read_parquet(path.with_name("features.parquet"))
+            drift += [
+                {"period": label, "feature": feature, "psi": value}
+                for feature, value in zip(table["feature"], table["psi"], strict=True)
+                if pd.notna(value)
+            ]
+        return {
+            "drift": drift,
+            "settings": {
+                **{name: str(value) for name, value in settings.items()},
+                "trials": settings["trials"] or self.model.training.trials,
+                "seed": self.model.training.seed,
+                "gate window": self.model.gate.window,
+                "monitoring window": self.model.monitoring.window,
+                "before the first champion": ", ".join(p.label(self.model.timezone) for p in self.left_out)
+                or "nothing",
+            },
+            "versions": {
+                f"version {version.version}": f"{version.tags.get('verdict', '')} {', '.join(version.aliases)}".strip()
+                for version in reversed(self.platform.registry.versions(self.model.name))
+            },
+        }
+
+
+def key_of(check: CheckResult) -> str:
+    """What identifies a check of a window."""
+    return f"{check.name} {check.window_end.isoformat()}"
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,1 @@
+"""Deciding: evidence, the probe on real rows, holds, proposals, and explaining a decision."""

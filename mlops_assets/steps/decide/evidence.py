@@ -1,0 +1,149 @@
+"""Gathering what is known about a model at this moment, for the policy to decide on.
+
+Here: reading reports, quarantine and what people have said into one `Evidence`; keeping the decision. Not here:
+deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide, is_news
+from mlops_assets.core.decide.probe import SPANS
+from mlops_assets.core.decide.requests import Answer
+from mlops_assets.core.models.matrix import CannotTrain
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.events import is_evidence, named
+from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
+from mlops_assets.steps.decide.probe import ending_at, probed
+from mlops_assets.steps.decide.training_scope import scope
+from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
+from mlops_assets.steps.rollout.fallback import goes_back_to
+from mlops_assets.steps.rollout.moves import told
+from mlops_assets.steps.watch.window_summaries import failing_told, window_checks
+from mlops_assets.world.model_data import AVAILABLE_AT, LABEL
+from mlops_assets.world.platform import Platform, fitted_until, hold
+from mlops_assets.world.record.record import APPROVAL
+
+OUTCOMES = ("promotion", "rejection")
+"""What a retraining ends in."""
+ANSWERS = (*OUTCOMES, "rollout")
+"""What says that a retraining has been through the gate."""
+
+
+def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
+    """The evidence on a model as of `now`.
+
+    Checks are those of the windows that ended after the champion was fitted: earlier ones speak of another model.
+    """
+    champion = platform.registry.champion(model.name)
+    since = fitted_until(champion)
+    # Fairness is for people: more of the same rows seldom mends it, so it asks for no training. A champion that is
+    # worse than guessing stands in a field of its own.
+    known = [
+        check
+        for check in window_checks(platform, model)
+        if check.kind not in ("fairness", "failing") and (since is None or check.window_end > since)
+    ]
+    windows = {check.window_end: ending_at(model, check.window_end) for check in known}
+    checks = tuple(c for c in known if is_evidence(model.events, windows[c.window_end], model.timezone))
+    newest = [windows[end] for end in sorted(windows)[-max(SPANS) :]]
+    bad = [*_bad_data(platform, model), *faults(platform, model, since)]
+    record = platform.ledger.record
+    answer, request = record.answer(model.name), record.open_request(model.name)
+    # Nothing has to be judged while nothing asks for a training.
+    is_asked = bool(checks) or champion is None or request is not None
+    return Evidence(
+        model=model.name,
+        window=checks[-1].window if checks else None,
+        checks=checks,
+        matured_labels=_new_labels(platform, model, now=now, since=since),
+        labels_at_fit=platform.data(model).known_labels(before=since) if since else 0,
+        champion_version=str(champion.version) if champion else None,
+        champion_since=since,
+        data_ok=not bad,
+        data_sentence=" ".join(bad),
+        request=request,
+        request_forced=record.request_is_forced(model.name),
+        paused=record.paused(model.name),
+        frozen=hold(platform, model.name, "freeze"),
+        snoozed=hold(platform, model.name, "snooze"),
+        answer=_answer(answer) if answer else None,
+        events=named(model.events, newest, model.timezone),
+        rollout=told(platform, model),
+        definition=changed_definition(platform, model),
+        novelty=novelty(platform, model, since),
+        notes=notes(platform, model, since),
+        failing=failing_told(platform, model),
+        fall_back_to=goes_back_to(platform, model)[0],
+        probe=probed(platform, model, champion),
+        cannot_judge=_cannot_judge(platform, model, now=now) if is_asked else (),
+    )
+
+
+def _answer(entry: Mapping[str, Any]) -> Answer:
+    at = datetime.fromisoformat(entry["at"])
+    return Answer(entry["decision"], entry["question"], entry["kind"] == APPROVAL, entry["by"], at, entry["reason"])
+
+
+def history(platform: Platform, model: str) -> History:
+    """The earlier decisions on a model, without retrainings that broke before the gate: they answered nothing."""
+    return history_of(platform.ledger.entries(model))
+
+
+def history_of(entries: Sequence[Mapping[str, Any]]) -> History:
+    """The earlier decisions among these entries of a record, by the same rule."""
+    concluded = {entry["decision"] for entry in entries if entry["kind"] in ANSWERS}
+    return History.of(
+        Decision.from_dict(entry)
+        for entry in entries
+        if entry["kind"] == "decision" and (entry["action"] != "retrain" or entry["id"] in concluded)
+    )
+
+
+def consider(
+    platform: Platform, model: ModelSettings, *, policy: RetrainPolicy | None = None
+) -> tuple[Decision, Evidence, bool]:
+    """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing."""
+    now = platform.now(model)
+    evidence = gather(platform, model, now)
+    past = history(platform, model.name)
+    decision = decide(evidence, policy or model.retrain_policy, past, now)
+    return decision, evidence, is_news(decision, past)
+
+
+def keep(platform: Platform, decision: Decision) -> bool:
+    """Put a decision on record; an equal one stands there only once."""
+    return platform.ledger.append(decision.model, {"kind": "decision", **decision.to_dict()})
+
+
+def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
+    return [
+        f"{source}/{partition} {IN_QUARANTINE}: {entry.reason} "
+        f"Send a corrected file, or: mlops quarantine release {source} {partition} --reason '...'"
+        for (source, partition), entry in newest_bad(platform, model).items()
+    ]
+
+
+def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, since: datetime | None) -> int:
+    data = platform.data(model)
+    # From earlier on: some of the events before the cut got their label after it.
+    first = data.day(since - parse_duration(model.label.max_delay)) if since else None
+    rows = data.events(first, as_of=now, only_times=True)
+    known = rows[LABEL].notna()
+    return int((known & (rows[AVAILABLE_AT] > pd.Timestamp(since))).sum() if since else known.sum())
+
+
+def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[str, ...]:
+    """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
+    try:
+        scope(platform, model, as_of=now).check()
+    except (CannotJudge, CannotTrain) as why:
+        return (str(why),)
+    return ()

@@ -1,0 +1,160 @@
+"""A decision on record with all that belongs to it: what led to it, what came of it, what would have changed it.
+
+Here: finding a decision, replaying it and its counterfactuals on what was known then, collecting what followed. Not
+here: the policy that is replayed (`core.decide.policy`), telling it to a person (`commands.explain`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.core.decide.counterfactuals import larger_changes
+from mlops_assets.core.decide.policy import Counterfactual, Decision, Evidence, RetrainPolicy, decide
+from mlops_assets.steps.decide.evidence import OUTCOMES, history_of
+from mlops_assets.world.home import Home
+from mlops_assets.world.record.record import ACTED, APPROVAL, REFUSAL, Record
+
+if TYPE_CHECKING:
+    import dagster as dg
+from mlops_assets.core.decide.counterfactuals import replay
+
+FOLLOWED = (*OUTCOMES, "rollout", "rollback", "outcome", APPROVAL, REFUSAL)
+"""Kinds of entries that may name the decision they came of."""
+RUN_TAG = "mlops/decision"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A change, and what the policy answers when it is replayed with it."""
+
+    sentence: str
+    answer: str
+    changed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A decision and what belongs to it.
+
+    Attributes:
+        decision: as it stands on record.
+        replayed: the action that the policy takes today on what was known then; None if that can't be replayed.
+        not_replayed: why not; empty if it was.
+        flips: changes that, replayed, lead to another action; the first asks for the least.
+        came_of_it: entries of the record that name it, oldest first.
+        runs: its runs in Dagster: id and status, oldest first.
+    """
+
+    decision: Mapping[str, Any]
+    replayed: str | None
+    not_replayed: str
+    flips: Sequence[Flip]
+    came_of_it: Sequence[Mapping[str, Any]]
+    runs: Sequence[Mapping[str, str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def find_decision(record: Record, prefix: str) -> tuple[str, int]:
+    """The model and the place (from 0) of the decision with this id, or with the only id that begins so.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    damaged = [told for model in record.models() if (told := record.damage(model))]
+    found = [
+        (model, place, entry["id"])
+        for model in record.models()
+        if not record.damage(model)
+        for place, entry in enumerate(record.entries(model))
+        if entry["kind"] == "decision" and prefix and str(entry["id"]).startswith(prefix)
+    ]
+    exact = [one for one in found if one[2] == prefix] or found
+    if not exact:
+        raise ValueError(
+            f"There is no decision {prefix!r} in this home. `mlops record show MODEL --json` shows their ids; the "
+            f"first characters are enough.{''.join(f' It was not looked for in {told}' for told in damaged)}"
+        )
+    if len(exact) > 1:
+        named = ", ".join(f"{identity} ({model})" for model, _, identity in exact[:5])
+        raise ValueError(f"{prefix!r} begins the ids of {len(exact)} decisions: {named}. Give more of it.")
+    return exact[0][0], exact[0][1]
+
+
+def explain(home: Home, prefix: str) -> Explanation:
+    """All that is known of a decision.
+
+    Args:
+        home: whose record.
+        prefix: the decision's id or an unambiguous beginning of it.
+
+    Raises:
+        ValueError: no decision has it, or several have.
+    """
+    record = Record(home.ledger)
+    model, place = find_decision(record, prefix)
+    entries = record.entries(model)
+    entry = entries[place]
+    replayed, why_not, flips = _replay(entry, entries[:place])
+    return Explanation(
+        decision=entry,
+        replayed=replayed,
+        not_replayed=why_not,
+        flips=flips,
+        came_of_it=[e for e in entries[place + 1 :] if _came_of(e, entry["id"])],
+        runs=_runs(home, entry["id"]) if entry["action"] != "wait" else [],
+    )
+
+
+def _came_of(entry: Mapping[str, Any], decision: str) -> bool:
+    """Whether an entry names the decision, or is a decision to do what that one proposed."""
+    if entry["kind"] == "decision":
+        answer = entry["evidence"].get("answer")
+        return bool(entry["action"] in ACTED and answer and answer["decision"] == decision)
+    return entry["kind"] in FOLLOWED and entry.get("decision") == decision
+
+
+def _replay(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tuple[str | None, str, list[Flip]]:
+    """The answer today, why there is none, and the changes that lead to another one."""
+    try:
+        decision, history = Decision.from_dict(entry), history_of(before)
+        evidence, policy = Evidence.from_dict(_known(entry["evidence"])), RetrainPolicy.from_dict(entry["policy"])
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"It was written by another version of the platform, and this one cannot replay it ({error})."
+        return None, why, []
+    again = decide(evidence, policy, history, decision.at)
+    # The counterfactuals on record come first; the code may know of more by now.
+    known = {c.sentence: c for c in (*decision.counterfactuals, *again.counterfactuals)}
+    answers = [(c, replay(c, evidence, policy, history, decision.at)) for c in known.values()]
+    flips = [Flip(c.sentence, answer, _changed(c)) for c, answer in answers if answer != decision.action]
+    if not flips:
+        larger = larger_changes(evidence, policy, history, decision.at, decision.action)
+        flips = [Flip(c.sentence, replay(c, evidence, policy, history, decision.at), _changed(c)) for c in larger]
+    return again.action, "", flips
+
+
+def _known(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """The evidence without fields that this version does not have and that held nothing."""
+    names = {field.name for field in fields(Evidence)}
+    return {name: value for name, value in evidence.items() if name in names or value not in (None, [], {})}
+
+
+def _changed(change: Counterfactual) -> dict[str, Any]:
+    """What a counterfactual changes, by where."""
+    parts = {"evidence": change.evidence, "checks": change.checks, "policy": change.policy}
+    return {name: dict(values) for name, values in parts.items() if values}
+
+
+def _runs(home: Home, decision: str) -> list[dict[str, str]]:
+    """The runs of a decision, oldest first; none where Dagster never ran in this home."""
+    if not (home.dagster / "dagster.yaml").exists():
+        return []
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        runs: Sequence[dg.DagsterRun] = instance.get_runs(filters=dg.RunsFilter(tags={RUN_TAG: decision}))
+    return [{"run_id": run.run_id, "status": run.status.value, "job": run.job_name} for run in reversed(runs)]

@@ -1,0 +1,120 @@
+"""What else is known of a model besides its checks: its definition, rows of a new kind, and what its reports say.
+
+Here: reading these for the evidence. Not here: the checks and all other evidence (`evidence`), what follows
+(`core.decide.rules`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.core.decide.evidence import Novelty
+from mlops_assets.core.drift import feature_faults
+from mlops_assets.core.drift.feature_faults import named
+from mlops_assets.core.models.matrix import FeatureColumn
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code, outdated
+from mlops_assets.steps.watch import classes as class_steps
+from mlops_assets.steps.watch.label_report import estimate_in
+from mlops_assets.world.mlflow.registry import ModelDamaged, ModelVersion
+from mlops_assets.world.platform import Platform
+
+
+def changed_definition(platform: Platform, model: ModelSettings) -> str:
+    """How the definition differs from that of the newest version, promoted or not; empty where it does not.
+
+    The newest and not the champion: a candidate that the gate rejected has answered its definition. A changed feature
+    counts when the lake has been built by its code, for what is trained before is made of the old one.
+    """
+    if outdated(platform.lake, platform.catalogue, model.features):
+        return ""
+    versions = platform.registry.versions(model.name)
+    if not versions:
+        return ""
+    newest = max(versions, key=lambda version: version.version)
+    try:
+        recipe = platform.registry.load(model.name, newest.version).recipe
+    except ModelDamaged:
+        # Whoever predicts with it fails, and says what to do; a definition is no reason to.
+        return ""
+    # What held still on its rows was left out of the training, and is no news.
+    known = set(json.loads(newest.tags.get(CONSTANT, "[]")))
+    told = _differences(recipe.columns, [c for c in platform.data(model).columns if c.name not in known])
+    if recipe.task != model.task:
+        told.append(f"the task was {recipe.task} and is {model.task}")
+    told += _other_code(platform, model, newest)
+    trained = f"The definition has changed since version {newest.version} was trained"
+    return f"{trained}: {'; '.join(told)}." if told else ""
+
+
+def _other_code(platform: Platform, model: ModelSettings, version: ModelVersion) -> list[str]:
+    """Feature views that another code has built than those a version was trained on; versions from before don't say."""
+    before, now = json.loads(version.tags.get(FEATURE_CODE, "{}")), built_code(platform.lake)
+    changed = [view for view in model.features if view in before and now.get(view, before[view]) != before[view]]
+    return [f"the SQL of {named(changed)}"] if changed else []
+
+
+def _differences(before: Any, now: list[FeatureColumn]) -> list[str]:
+    old, new = ({column.name: column.kind for column in columns} for columns in (before, now))
+    changes = {
+        "new": [name for name in new if name not in old],
+        "gone": [name for name in old if name not in new],
+        "of another kind": [name for name in new if name in old and new[name] != old[name]],
+    }
+    return [f"{len(names)} {what} ({named(names)})" for what, names in changes.items() if names]
+
+
+def faults(platform: Platform, model: ModelSettings, since: datetime | None) -> list[str]:
+    """What is broken in the features of the newest window, a sentence a kind.
+
+    Of those that are trained on as the model is now: one that is retired says that it is gone for good.
+    """
+    summary = _newest(platform, model, "drift", since) or {}
+    trained = {column.name for column in platform.data(model).columns}
+    known = {kind: [name for name in names if name in trained] for kind, names in summary.get("faults", {}).items()}
+    return feature_faults.told(known, summary.get("window", ""))
+
+
+def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
+    """Rows unlike the champion's in the newest window that ended after it was fitted."""
+    summary = _newest(platform, model, "drift", since)
+    found = (summary or {}).get("outside_support", {}).get("outside_joint")
+    if summary is None or found is None:
+        return None
+    return Novelty(found, summary["window"], datetime.fromisoformat(summary["end"]))
+
+
+def notes(platform: Platform, model: ModelSettings, since: datetime | None) -> tuple[str, ...]:
+    """What the newest reports say and no rule reads."""
+    told = []
+    if drift := _newest(platform, model, "drift", since):
+        support = drift.get("outside_support", {}).get("sentence")
+        told += [
+            f"Drift that matters most in {drift['window']}: {f['sentence']}" for f in drift.get("findings", [])[:1]
+        ]
+        told += [f"Novelty in {drift['window']}: {support}"] if support else []
+    classes = class_steps.newest(platform, model.name)
+    if classes and not classes["check"]["passed"] and (since is None or _end(classes["check"]) > since):
+        told += [classes["check"]["sentence"]]
+    performance = _newest(platform, model, "performance", since)
+    if performance and not performance["performance"]["mature"]:
+        estimate = estimate_in(performance, model.metric)
+        told += [f"{performance['window']} has not matured. {model.label.noted(estimate.sentence)}"]
+    return tuple(told)
+
+
+def _newest(platform: Platform, model: ModelSettings, report: str, since: datetime | None) -> Mapping[str, Any] | None:
+    """The summary of the newest window, unless the champion was fitted on it."""
+    paths: list[Path] = sorted(platform.lake.folder("reports", model.name, report).glob("window=*/summary.json"))
+    if not paths:
+        return None
+    summary: Mapping[str, Any] = json.loads(paths[-1].read_text(encoding="utf-8"))
+    return summary if since is None or datetime.fromisoformat(summary["end"]) > since else None
+
+
+def _end(check: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(check["window_end"])

@@ -1,0 +1,119 @@
+"""What happens to a model next, and when.
+
+Here: the sentence, in the order in which a tick of the retrain sensor goes. Not here: deciding (`core.decide.policy`),
+what else is known of a model (`standing`). Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from mlops_assets.core.decide.holding import quiet
+from mlops_assets.core.record.plain_values import days_of
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.time.windows import Window, window_at
+from mlops_assets.steps.land.source_alarms import newest_bad
+from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.record import ACTED
+
+CONCLUDES = ("promotion", "rejection", "rollout", "rollback")
+
+
+def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any]) -> str:
+    """The next thing that happens to a model, of which `known` has `standing`'s fields."""
+    name, last, request = model.name, known["last_decision"], known["open_request"]
+    if last and last["action"] in ACTED and not _concluded(platform, name, last["id"]):
+        return f"Its run ends: {last['action']} by decision {last['id'][:8]}; then the gate says what becomes of it."
+    if known["paused"] and not request:
+        return f"Nothing, until somebody types: mlops resume {name} --reason '...'"
+    if proposed := known["proposed"]:
+        return f"It waits for a person: mlops approve|reject {name} {proposed['id'][:8]}"
+    asked = f" The request waits for that: {request}" if request else ""
+    if first := data_first(platform, model):
+        return first + asked
+    if known["frozen"] and not (request and platform.ledger.record.request_is_forced(name)):
+        return f"No version goes into production before {_minute(known['frozen']['until'])} UTC (frozen).{asked}"
+    if known["rollout"]:
+        return f"{known['rollout']}{asked}"
+    if request and last and last["rule"] == "cannot_judge" and request in " ".join(last["reasons"]):
+        return f"The request waits until a training can be judged (see Why): {request}"
+    if request or known["outdated"]:
+        return f"The next tick decides {f'on the request: {request}' if request else 'anew'}"
+    return _next_window(platform, model, known, platform.now(model))
+
+
+def data_first(platform: Platform, model: ModelSettings) -> str:
+    """What has to come or to be taken in before anything is decided; empty where nothing has."""
+    outlook = platform.sources.outlook([platform.group_of(model)])
+    days = [day for period in outlook.periods for day in (period.first, period.last) if day]
+    if outlook.periods:
+        span = f", {min(days)} to {max(days)}" if days else ""
+        return f"What has landed is taken in{span}; then it is decided on."
+    if bad := newest_bad(platform, model):
+        source, partition = next(iter(bad))
+        release = f"mlops quarantine release {source} {partition} --reason '...'"
+        named = ", ".join(map("/".join, bad))
+        return f"Nothing is decided while {named} is in quarantine: send a corrected file, or type {release}"
+    intakes = platform.sources.intakes()
+    empty = [
+        source.name for source in platform.sources_of(model) if source.required and not intakes[source.name].good()
+    ]
+    try:
+        platform.now(model)
+    except NoDataYet as why:
+        return f"Its data come first. {' '.join(outlook.waiting) or why}"
+    # By the wall's clock it is some time, with data or without.
+    told = outlook.waiting or [f"Put files of {name} into {platform.home.landing / name}." for name in empty]
+    return f"Its data come first. {' '.join(told)}" if empty else ""
+
+
+def _next_window(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> str:
+    """When the next window is judged, and what holds a training back until then."""
+    held = "".join(f" {each}" for each in _held(platform, model, known, now))
+    if known["champion"] is None:
+        if known["last_decision"] is None:
+            return "The next tick decides on a first champion."
+        return f"A first champion is decided on anew as soon as something of what it waits for (see Why) changes.{held}"
+    window = window_at(now, model.monitoring.window, model.timezone)
+    closed = window_at(window.start - timedelta(microseconds=1), model.monitoring.window, model.timezone)
+    then = f"then it is judged, and a retraining is decided on.{held}"
+    if _is_unjudged(platform, model, known, closed):
+        return f"Window {closed.label(model.timezone)} has closed. Its last files are taken in; {then}"
+    by = " by the data's clock, so once its files have landed"
+    after = f"{window.end:%Y-%m-%d %H:%M} UTC" + (by if platform.home.settings.clock == "data" else "")
+    return f"Window {window.label(model.timezone)} closes at {after}; {then}"
+
+
+def _is_unjudged(platform: Platform, model: ModelSettings, known: Mapping[str, Any], closed: Window) -> bool:
+    """Whether no monitor has judged a window through which the champion predicted, to its end."""
+    reigns = platform.ledger.record.reigns(model.name)
+    newest = known["newest_window"]
+    return bool(reigns) and reigns[-1].since < closed.end and (newest is None or newest["end"] < closed.end)
+
+
+def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """Until when nothing is trained by itself, and when age alone asks for it."""
+    policy, champion = model.retrain_policy, known["champion"]
+    if snoozed := known["snoozed"]:
+        yield f"It is snoozed until {_minute(snoozed['until'])} UTC."
+    acted = [e for e in platform.ledger.entries(model.name) if e["kind"] == "decision" and e["action"] in ACTED]
+    if acted:
+        until = datetime.fromisoformat(acted[-1]["at"]) + policy.cooldown
+        if until > now:
+            yield f"The cooldown of {days_of(policy.cooldown)} lasts until {until:%Y-%m-%d %H:%M} UTC."
+    if (told := quiet(policy, now)) is not None:
+        yield told
+    if champion and champion["fitted_until"] and policy.age_limit is not None:
+        yield f"On {champion['fitted_until'] + policy.age_limit:%Y-%m-%d} its age asks for a retraining."
+
+
+def _concluded(platform: Platform, name: str, decision: str) -> bool:
+    entries = platform.ledger.entries(name)
+    return any(entry.get("decision") == decision and entry["kind"] in CONCLUDES for entry in entries)
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}"

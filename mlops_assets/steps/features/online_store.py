@@ -1,0 +1,120 @@
+"""Bringing features online, and proving that online equals offline.
+
+Here: what the online-store asset does between reading and reporting. Not here: the asset (`defs`), the stores
+(`feast_store`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.values.exact import to_integers
+from mlops_assets.steps.features.code_versions import built_code
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.clock import Clock, NoDataYet
+from mlops_assets.world.parquet import read_exact
+from mlops_assets.world.platform import Platform
+
+SAMPLE = 50
+"""Entities of each view whose online values are recomputed offline."""
+SEED = 13
+
+
+@dataclass(frozen=True)
+class Online:
+    """What was materialized."""
+
+    entities: dict[str, int]
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How online and offline values compare; `differences` holds a few as text."""
+
+    values: int
+    differences: list[str]
+    sentence: str
+
+
+def materialize_online(platform: Platform) -> Online | None:
+    """Materialize every online view up to the home's clock; None while there is no data."""
+    now = max(_moments(platform), default=None)
+    if now is None:
+        return None
+    # Values that another code has computed stay online until their entity has a newer row: they are all made again.
+    code, of = platform.home.feast / "online_code.json", built_code(platform.lake)
+    before = json.loads(code.read_text(encoding="utf-8")) if code.exists() else {}
+    rebuild = any(of.get(view, known) != known for view, known in before.items())
+    entities = platform.features.materialize(now, rebuild=rebuild)
+    write_text(code, json.dumps({view.name: of[view.name] for view in platform.catalogue.views if view.name in of}))
+    return Online(entities, now)
+
+
+def _moments(platform: Platform) -> Iterator[datetime]:
+    """The present moment of each group of sources that has data."""
+    sources = platform.sources.settings()
+    for group in platform.groups():
+        try:
+            yield Clock(lake=platform.lake).now(sources[name] for name in group)
+        except NoDataYet:
+            continue
+
+
+def compare_online(platform: Platform, now: datetime, views: Sequence[str] = ()) -> Agreement:
+    """Serve a seeded sample of each view's entities (by default of all views) and join them offline at `now`."""
+    compared, differences = 0, []
+    for view in platform.catalogue.views:
+        if not view.online or (views and view.name not in views):
+            continue
+        entities = _sample(platform, view.name, list(view.entities))
+        if entities.empty:
+            continue
+        served = platform.features.online(view.name, entities)
+        joined = platform.features.historical(entities.assign(event_timestamp=pd.Timestamp(now)), [view.name])
+        for feature in view.features:
+            offline = joined[f"{view.name}__{feature.name}"]
+            wrong = ~equal_values(served[feature.name], offline)
+            compared += len(entities)
+            differences += [
+                f"{view.name}.{feature.name} of {entities.iloc[i].to_dict()}: online {served[feature.name].iloc[i]!r}, "
+                f"offline {offline.iloc[i]!r}"
+                for i in np.flatnonzero(wrong)[:3]
+            ]
+    sentence = (
+        f"{compared:,} values of {SAMPLE} entities a view agree."
+        if not differences
+        else f"{counted(len(differences), 'difference')}, e.g. {differences[0]}. Materialize feast/online_store from "
+        "scratch: delete $MLOPS_HOME/feast/online.db and run it."
+    )
+    return Agreement(compared, differences[:20], sentence)
+
+
+def _sample(platform: Platform, view: str, keys: list[str]) -> pd.DataFrame:
+    """Some entities of the newest partitions."""
+    newest = list(platform.lake.partitions("features", view).values())[-3:]
+    if not newest:
+        return pd.DataFrame(columns=keys)
+    known = pd.concat([read_exact(path, columns=keys) for path in newest]).dropna().drop_duplicates()
+    return known.sample(min(SAMPLE, len(known)), random_state=SEED).reset_index(drop=True)
+
+
+def equal_values(left: pd.Series, right: pd.Series) -> Any:
+    """Where two columns hold the same value; missing equals missing."""
+    a, b = left.reset_index(drop=True), right.reset_index(drop=True)
+    both_missing = a.isna() & b.isna()
+    if pd.api.types.is_integer_dtype(b) and not pd.api.types.is_float_dtype(a):
+        # Digit by digit: as floats two identifiers of 18 digits would be close.
+        return (both_missing | (to_integers(a) == to_integers(b)).fillna(False)).to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(b):
+        close = np.isclose(pd.to_numeric(a).astype("float64"), b.astype("float64"), rtol=1e-9, atol=0.0)
+        return (both_missing | close).to_numpy()
+    return (both_missing | (a.astype(str) == b.astype(str))).to_numpy()

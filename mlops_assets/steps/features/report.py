@@ -1,0 +1,366 @@
+"""The report on a change of feature models: built aside, held against what stands in the lake.
+
+Here: reading both sides, joining them to the same labelled rows, asking the guard and the online store. Not here: the
+build (`dbt_ci`), the comparison (`pages.feature_report`), the page (`pages.feature_report_page`). The home is only
+read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.features.catalogue import Catalogue, FeatureView
+from mlops_assets.core.features.look_ahead import NTH, differs, pairs_sql
+from mlops_assets.core.features.look_ahead import ROWS as WHOLE_ROWS
+from mlops_assets.core.models.recipe import Recipe
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.windows import local_days
+from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.feast_store.sql import AsofView, Bounds, History, places
+from mlops_assets.feast_store.sql import values as values_sql
+from mlops_assets.pages.feature_report import (
+    PARAMETERS,
+    ROUNDS,
+    ModelChange,
+    ViewChange,
+    feature_changes,
+    model_change,
+)
+from mlops_assets.steps.features.code_versions import built_code
+from mlops_assets.steps.features.dbt_ci import Change, changed
+from mlops_assets.steps.features.look_ahead import guard
+from mlops_assets.steps.features.online_store import compare_online, materialize_online
+from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.home import Home, HomeSettings, working_in
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.world.platform import Platform
+
+SAMPLE = 100_000
+"""Rows a side whose values are laid side by side; counts are of all rows."""
+SEED = 13
+_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class FeatureReport:
+    """What a change does; see `pages.feature_report`.
+
+    Attributes:
+        views: feature views that were built anew.
+        models: monitored models that read them.
+        told: what it rests on, in sentences.
+    """
+
+    views: tuple[ViewChange, ...]
+    models: tuple[ModelChange, ...]
+    told: tuple[str, ...]
+
+
+def report(
+    platform: Platform,
+    project: Path,
+    ref: str,
+    *,
+    start: str | None = None,
+    rows: int = 20_000,
+    progress: Callable[[str], None] = lambda _: None,
+) -> FeatureReport:
+    """Build what differs from a git ref, and compare.
+
+    Args:
+        platform: of the home whose data are read.
+        project: the folder of dbt_project.yml.
+        ref: the git ref.
+        start: the first day to build and compare.
+        rows: labelled rows of each model that are joined, sampled over all days alike.
+        progress: told what is done next.
+
+    Raises:
+        NothingToCompare: no such ref, or nothing was built in this home.
+        DbtFailed: a changed model cannot be built.
+    """
+    progress("building what changed")
+    # dbt cannot build them either: the staging models that they read are not there.
+    good = platform.sources.good()
+    never = [view.name for view in platform.catalogue.views if not all(good.get(name) for name in view.sources)]
+    with changed(platform.home, project, ref, start=start, tests=False, without=never) as change:
+        code = {view.name: view.code for view in change.before.views}
+        names = [
+            view.name
+            for view in change.after.views
+            if view.name in change.built or (view.name in never and code.get(view.name) != view.code)
+        ]
+        built = [name for name in names if _partitions(change.home, name)]
+        _fill(change, platform.home)
+        views = []
+        for name in built:
+            progress(f"comparing {name}")
+            views.append(_view(change, platform, project, name, start))
+        models = []
+        for model in platform.models().values():
+            if of_model := [name for name in names if name in model.features]:
+                progress(f"fitting {model.name}")
+                try:
+                    models.append(_model(change, platform, model, views, of_model, rows))
+                except (CannotJudge, NoDataYet) as why:
+                    models.append(ModelChange(model.name, "nothing", (0, 0), None, None, str(why)))
+        told = _told(change, platform, ref, built, start)
+        empty = _without_data([name for name in names if name not in built], start)
+        return FeatureReport(tuple(views), tuple(models), (*told, *empty))
+
+
+def _without_data(names: Sequence[str], start: str | None) -> Iterator[str]:
+    """What was built and has no rows."""
+    if names:
+        days = f" from {start} on" if start else ""
+        yield (
+            f"{', '.join(names)}: this home has no data of its sources{days}, so nothing of it was compared. "
+            "Land them, or name another home with --home."
+        )
+
+
+def _partitions(home: Home, view: str) -> set[date]:
+    """The days that a view was built for in a home."""
+    return set(Lake(root=str(home.root)).partitions("features", view))
+
+
+def _told(change: Change, platform: Platform, ref: str, names: Sequence[str], start: str | None) -> Iterator[str]:
+    """What the report rests on."""
+    yield f"Built aside: {', '.join(change.built) or 'nothing'}. Everything else was read where it stands."
+    days = f"from {start} on" if start else "all"
+    yield f"Days: {days}. Shares and distributions are of up to {SAMPLE:,} rows a side."
+    if labels := [label.name for label in change.after.labels if label.name in change.built]:
+        yield f"The label models {', '.join(labels)} changed too; models were judged by the labels in this home's lake."
+    built = built_code(platform.lake)
+    before = {view.name: view.code for view in change.before.views}
+    other = [name for name in names if name in before and built.get(name, before[name]) != before[name]]
+    if other:
+        yield (
+            f"WARNING: this home's {', '.join(other)} were built by other code than that of {ref}, so 'before' is not "
+            "what it says. Build them from that ref first."
+        )
+
+
+def _fill(change: Change, home: Home) -> None:
+    """Give the scratch home the views that have not changed, and a clock that stands at the end of the data."""
+    change.home.configure(HomeSettings(clock="data", until=home.settings.until))
+    for layer in ("features", "labels"):
+        (change.home.lake / layer).mkdir(exist_ok=True)
+        for folder in (home.lake / layer).iterdir():
+            here = change.home.lake / layer / folder.name
+            if folder.is_dir() and not folder.name.startswith(".") and not here.exists():
+                here.symlink_to(folder, target_is_directory=True)
+
+
+# --- a view ------------------------------------------------------------------------------------------------
+
+
+def _view(change: Change, platform: Platform, project: Path, name: str, start: str | None) -> ViewChange:
+    after = change.after.view(name)
+    before = next((view for view in change.before.views if view.name == name), None)
+    with _both(change, platform.home, before, after, start) as connection:
+        counted = _counts(connection, before, after)
+        frames = [_sample(connection, table, view) for table, view in (("before", before or after), ("after", after))]
+    windows, features = feature_changes(
+        frames[0],
+        frames[1],
+        views=(before, after),
+        changed=counted.changed,
+        windows=(_windows(frames[0], before or after), _windows(frames[1], after)),
+    )
+    sources = platform.sources.settings()
+    (found,) = guard(platform.home, project, change.after, sources, views=[name], moments=3)
+    return ViewChange(
+        name, counted.rows, counted.gone, counted.added, windows, features, _online(change, after), found.sentence
+    )
+
+
+@contextmanager
+def _both(
+    change: Change, home: Home, before: FeatureView | None, after: FeatureView, start: str | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with the tables `before` and `after`; a view that is new has no rows before."""
+    days = f" where partition >= date '{start}'" if start else ""
+    with Lake(root=str(home.root)).connect() as connection:
+        connection.execute(f"create view after as from {_files(change.home, after)}{days}")
+        had = before is not None and any(home.lake.glob(before.path_glob))
+        old = f"from {_files(home, before)}{days}" if before is not None and had else "from after where false"
+        connection.execute(f"create view before as {old}")
+        yield connection
+
+
+def _files(home: Home, view: FeatureView) -> str:
+    return f"read_parquet({literal(home.lake / view.path_glob)}, hive_types = {{'partition': date}})"
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Rows of both sides, and in how many each common feature has another value."""
+
+    rows: tuple[int, int]
+    gone: int
+    added: int
+    changed: dict[str, int]
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, before: FeatureView | None, after: FeatureView) -> _Counted:
+    old = {feature.name for feature in before.features} if before else set()
+    both = replace(after, features=tuple(feature for feature in after.features if feature.name in old))
+    tests = {name: test for name, test in differs(both).items() if name != WHOLE_ROWS}
+    wanted = [f"count(of_whole.{NTH})", f"count(of_known.{NTH})", "count(*)"]
+    wanted += [f"count(*) filter ({test})" for test in tests.values()]
+    found = connection.execute(
+        f"select {', '.join(wanted)} from ({pairs_sql(both, 'before', 'after', _EVER)})"
+    ).fetchall()[0]
+    rows, pairs = (found[0], found[1]), found[2]
+    return _Counted(rows, pairs - rows[1], pairs - rows[0], dict(zip(tests, found[3:], strict=True)))
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, table: str, view: FeatureView) -> pd.DataFrame:
+    """Some rows in the order of time, the same for the same rows."""
+    return connection.execute(
+        f"select * from (select * from {table} using sample reservoir({SAMPLE} rows) repeatable ({SEED})) "
+        f"order by {quoted(view.timestamp)}"
+    ).df()
+
+
+def _windows(frame: pd.DataFrame, view: FeatureView) -> list[str]:
+    """The month of each row; the week where all lie in fewer than three months."""
+    if frame.empty:
+        return []
+    day = pd.to_datetime(frame["partition"]) if "partition" in frame else frame[view.timestamp].dt.tz_localize(None)
+    months = day.dt.strftime("%Y-%m")
+    if months.nunique() >= 3:
+        return list(months)
+    return list((day - pd.to_timedelta(day.dt.weekday, unit="D")).dt.strftime("%Y-%m-%d"))
+
+
+def _online(change: Change, view: FeatureView) -> str:
+    """Bring the scratch home's features online and compare a sample with the offline join."""
+    if not view.online:
+        return ""
+    with working_in(change.home):
+        platform = Platform.of(change.home)
+        done = materialize_online(platform)
+        return "" if done is None else f"Online: {compare_online(platform, done.now, [view.name]).sentence}"
+
+
+# --- a model -----------------------------------------------------------------------------------------------
+
+
+def _common_days(change: Change, platform: Platform, names: Sequence[str]) -> dict[str, set[date]]:
+    """The days of each changed view that both sides have, from the first that all of them have on.
+
+    With `start` the side that was built aside has only later days than the home. A model that was fitted or judged on
+    rows whose features one side alone has would tell of the days that were built, not of the change.
+
+    Raises:
+        CannotJudge: there is no such day.
+    """
+    old = {view.name for view in change.before.views}
+    found = {}
+    for name in names:
+        days = _partitions(change.home, name)
+        found[name] = days & _partitions(platform.home, name) if name in old else days
+        if not found[name]:
+            raise CannotJudge(
+                f"{name} has no day that was built in this home and with the change",
+                "Build it in this home first (mlops up), land its sources, or give an earlier --start.",
+            )
+    first = max(min(days) for days in found.values())
+    return {name: {day for day in days if day >= first} for name, days in found.items()}
+
+
+def _model(
+    change: Change,
+    platform: Platform,
+    model: ModelSettings,
+    views: Sequence[ViewChange],
+    names: Sequence[str],
+    rows: int,
+) -> ModelChange:
+    """What a model gains; `names` are the changed views that it reads.
+
+    Raises:
+        CannotJudge: the two sides have no days, or no labelled rows on them, in common.
+        NoDataYet: a source that the model needs has never landed here.
+    """
+    days = _common_days(change, platform, names)
+    first = min(min(of) for of in days.values())
+    now = platform.now(model) if platform.home.settings.clock == "data" else _EVER
+    everything = model.model_copy(update={"training": replace(model.training, window="expanding", min_rows=1)})
+    labelled = platform.data(everything).labelled(known_by=now)
+    labelled = labelled[local_days(labelled[EVENT_TIME], model.timezone) >= np.datetime64(first)].reset_index(drop=True)
+    if labelled.empty:
+        raise CannotJudge(f"no labelled row lies on {first} or later", "Give an earlier --start, or land more labels.")
+    if len(labelled) > rows:
+        labelled = labelled.sample(rows, random_state=SEED).sort_index().reset_index(drop=True)
+    sides = tuple(
+        _joined(home, catalogue, model, labelled, days)
+        for home, catalogue in ((platform.home, change.before), (change.home, change.after))
+    )
+    columns = tuple(
+        replace(platform.data(model), catalogue=catalogue).columns for catalogue in (change.before, change.after)
+    )
+    differing = {
+        f"{view.view}__{one.name}" for view in views for one in view.features if one.state in ("new", "changed")
+    }
+    champion = platform.registry.champion(model.name)
+    if champion is not None:
+        recipe = platform.registry.load(model.name, champion.version).recipe.from_nothing
+        recipe, of = replace(recipe, rounds=min(recipe.rounds, ROUNDS)), f"the recipe of version {champion.version}"
+    else:
+        recipe, of = Recipe("xgboost", model.task, PARAMETERS, ROUNDS, (), seed=SEED), "a small XGBoost model"
+    return model_change(
+        model.name,
+        (sides[0], sides[1]),
+        (columns[0], columns[1]),
+        y=labelled[LABEL].to_numpy(dtype=np.float64),
+        days=local_days(labelled[EVENT_TIME], model.timezone),
+        known=local_days(labelled[AVAILABLE_AT], model.timezone),
+        changed=differing,
+        recipe=recipe,
+        recipe_of=of,
+        metric=model.metric,
+    )
+
+
+def _joined(
+    home: Home, catalogue: Catalogue, model: ModelSettings, rows: pd.DataFrame, days: Mapping[str, Collection[date]]
+) -> pd.DataFrame:
+    """The features of labelled rows as they were known then, joined by the SQL of the offline store.
+
+    Of a view that changed, those of the days that both sides have.
+
+    Not through Feast, whose registry knows the views as they are now and not as they were.
+    """
+    keys = list(catalogue.label_model(model.label.model).entities)
+    spine = rows[keys].assign(row=np.arange(len(rows)), t=rows[EVENT_TIME])
+    parts = []
+    with Lake(root=str(home.root)).connect() as connection:
+        connection.register("spine", spine)
+        for name in model.features:
+            view = next((one for one in catalogue.views if one.name == name), None)
+            if view is None:
+                continue
+            names = tuple(feature.name for feature in view.features)
+            relation = _files(home, view)
+            if name in days:
+                wanted = ", ".join(f"date '{day}'" for day in sorted(days[name]))
+                relation = f"(select * from {relation} where partition in ({wanted}))"
+            history = History(relation, tuple(view.entities), view.timestamp, view.created, names, tie_break=names)
+            join = AsofView(history, tuple(view.entities), tuple(f"{name}__{one}" for one in names), view.ttl or None)
+            newest = Bounds(newest_known=rows[EVENT_TIME].max().to_pydatetime() + timedelta(microseconds=1))
+            values, where = connection.execute(values_sql(join, newest)).df(), places(join, "spine", newest)
+            parts.append(values.reindex(connection.execute(where).df()["n"]).reset_index(drop=True))
+    return pd.concat(parts, axis=1)

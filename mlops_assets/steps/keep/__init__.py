@@ -1,0 +1,1 @@
+"""Keeping: metrics, alarms, status, doctor, copies and cleaning."""

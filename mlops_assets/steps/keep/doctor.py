@@ -1,0 +1,221 @@
+"""Whether an installation and its models are sound, end to end, and what to do where they are not.
+
+Here: the checks, each a finding or several. Not here: showing them (`commands.doctor`). Nothing is changed but what
+looking needs: dbt's manifest is brought up to date.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.decide.upcoming import data_first
+from mlops_assets.world.catalogue import DbtParseError, exposures_of
+from mlops_assets.world.home import Home
+from mlops_assets.world.landed.sources import Outlook
+from mlops_assets.world.platform import DBT_PROJECT, Platform
+
+State = Literal["good", "warning", "broken"]
+LEAST_FREE = 2 * 2**30
+"""Free bytes below which a home is about to fill its disk."""
+SILENT = timedelta(minutes=5)
+"""A daemon that has given no sign of life for so long does not work."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: the part, such as `disk` or a model's name.
+        state: `broken` keeps something from working; a `warning` may be meant so.
+        what: what was found.
+        fix: what to do; empty where it is good.
+    """
+
+    about: str
+    state: State
+    what: str
+    fix: str = ""
+
+
+def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None = None) -> list[Finding]:
+    """Look at everything; at these models only, if any are named.
+
+    A part that cannot be looked at because one before it is broken is left out.
+    """
+    findings = [*_installation(), *_home(home)]
+    platform = platform or Platform.of(home)
+    declared = list(_tried("YAML", lambda: _yaml(platform), "Correct the file that is named."))
+    findings += declared
+    if any(f.state == "broken" for f in declared):
+        return findings
+    dbt = list(_tried("dbt", lambda: _dbt(platform), "Correct the file that dbt names."))
+    findings += dbt
+    if any(f.state == "broken" for f in dbt):
+        return findings
+    chosen = [m for name, m in platform.models().items() if name in models or not models]
+    for model in chosen:
+        findings += _tried(model.name, lambda model=model: _model(platform, model), "See the message.")  # type: ignore[misc]
+    findings += _tried("landing", lambda: _landing(platform, chosen if models else ()), "See the message.")
+    findings += _tried("Feast", lambda: _feast(platform), "Delete $MLOPS_HOME/feast/registry.db: it is made anew.")
+    findings += _tried("sensors", lambda: _sensors(home), "mlops up starts them.")
+    return findings
+
+
+def _tried(about: str, look: Callable[[], Iterable[Finding]], fix: str) -> Iterator[Finding]:
+    """What a look finds; what keeps it from looking is a finding itself."""
+    try:
+        yield from look()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the person is to fix
+        yield Finding(about, "broken", f"{type(error).__name__}: {error}", fix)
+
+
+def _installation() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        yield Finding("Python", "good", version)
+    else:
+        yield Finding("Python", "broken", version, "Use 3.11, 3.12 or 3.13: make setup PYTHON=python3.12.")
+    dbt = Path(sys.executable).with_name("dbt")
+    if dbt.exists():
+        yield Finding("dbt's command", "good", str(dbt))
+    else:
+        yield Finding("dbt's command", "broken", f"{dbt} is missing", "Make the environment again: make setup.")
+
+
+def _home(home: Home) -> Iterator[Finding]:
+    place = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    told = f"{free / 2**30:,.1f} GiB free for {home.root}"
+    fix = "Make room: mlops clean --dry-run says what may go."
+    yield Finding("disk", "good", told) if free >= LEAST_FREE else Finding("disk", "broken", told, fix)
+    try:
+        clock = home.settings.clock
+    except ValueError as error:
+        yield Finding("home", "broken", str(error), "See the message.")
+        return
+    yield Finding("home", "good", f"{home.root}, clock: {clock}")
+
+
+def _yaml(platform: Platform) -> Iterator[Finding]:
+    sources, models = platform.sources.settings(), platform.models()
+    yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
+
+
+def _dbt(platform: Platform) -> Iterator[Finding]:
+    try:
+        catalogue = platform.catalogue
+    except DbtParseError as error:
+        yield Finding("dbt", "broken", str(error), "Correct the file that dbt names.")
+        return
+    yield Finding(
+        "dbt",
+        "good",
+        f"{counted(len(catalogue.views), 'feature view')}, {counted(len(catalogue.labels), 'label model')}",
+    )
+
+
+def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
+    """What a model reads, its calendar, its champion."""
+    name, label = model.name, platform.catalogue.label_model(model.label.model)
+    read = platform.sources_of(model)
+    if label.label != model.label.column:
+        told = f"its label is {model.label.column}, and {label.name} has {label.label}"
+        yield Finding(name, "broken", told, f"Write the same in {platform.settings_file(model)} and in dbt's YAML.")
+    wanted = {key for view in model.features for key in platform.catalogue.view(view).entities}
+    if lacking := sorted(wanted - label.entities.keys()):
+        told = f"{label.name} lacks the keys {', '.join(lacking)} that its feature views are joined by"
+        yield Finding(name, "broken", told, f"Select them in {label.name}.sql, and list them under `entities`.")
+    exposed, reads = exposures_of(DBT_PROJECT).get(name, set()), {label.name, *model.features}
+    if exposed != reads:
+        names = (", ".join(sorted(each)) or "nothing" for each in (exposed, reads))
+        told = "dbt's exposure {} names {}, and the model reads {}".format(name, *names)
+        yield Finding(name, "warning", told, "Correct its `depends_on` (dbt_project/models/exposures.yml).")
+    partitioned = [source for source in read if source.grain == model.grain]
+    if not partitioned:
+        grains = ", ".join(sorted({source.grain for source in read}))
+        yield Finding(name, "broken", f"its grain is {model.grain}, and its sources land by {grains}", "Set `grain`.")
+    for source in partitioned:
+        if source.timezone != model.timezone:
+            told = f"its days are those of {model.timezone}, those of {source.name} are of {source.timezone}"
+            yield Finding(name, "warning", told, "Give both the same `timezone`, unless it is meant so.")
+    if not platform.lake.partitions("labels", model.label.model):
+        told = data_first(platform, model) or "Nothing has been built for it yet."
+        fix = f"mlops up carries on; mlops replay {name} tries it on its history first."
+        yield Finding(name, "warning", told, fix)
+        return
+    champion = platform.registry.champion(name)
+    if champion is None:
+        why = platform.ledger.entries(name)[-1:]
+        told = f"no champion yet{': ' + str(why[0].get('reason', '')) if why else ''}"
+        yield Finding(name, "warning", told, f"mlops decide {name} --dry-run says what it waits for.")
+        return
+    platform.registry.verify(name, champion.version)
+    yield Finding(name, "good", f"version {champion.version} in production, its file is as it was registered")
+
+
+def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:
+    """What has landed and waits, of these models' sources or all; those for which nothing ever came are not in use."""
+    groups = list({platform.group_of(model): None for model in models}) or platform.groups()
+    damaged = platform.sources.damaged()
+    for name, why in damaged.items():
+        yield Finding(name, "broken", why, "Restore the file, or delete it.")
+    groups = [group for group in groups if not group & damaged.keys()]
+    if not groups:
+        return
+    states = {name: intake.state() for name, intake in platform.sources.whole().items()}
+    used = [group for group in groups if any(states[name].landed or states[name].taken for name in group)]
+    for group in groups:
+        if group not in used:
+            yield Finding("landing", "good", f"nothing has ever come for {', '.join(sorted(group))}: not in use")
+    outlook = platform.sources.outlook(used) if used else Outlook([], [])
+    for told in outlook.waiting:
+        yield Finding("landing", "warning", told, "Land what is missing; other sources do not wait for it.")
+    for name in sorted(name for group in used for name in group):
+        state = states[name]
+        if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
+            yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
+        if state.unmatched:
+            told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
+            yield Finding(name, "warning", told, f"Rename to match {platform.sources.settings()[name].files}.")
+    if outlook.periods:
+        told = f"{counted(len(outlook.periods), 'range')} of files to take in"
+        yield Finding("landing", "warning", told, "mlops up takes them in.")
+    elif used and not outlook.waiting:
+        yield Finding("landing", "good", "all that landed is taken in")
+
+
+def _feast(platform: Platform) -> Iterator[Finding]:
+    applied = {view.name for view in platform.features.store().list_feature_views()}
+    missing = sorted({view.name for view in platform.catalogue.views} - applied)
+    if missing:
+        yield Finding("Feast", "broken", f"lacks {', '.join(missing)}", "feast apply in feature_repo/")
+    else:
+        yield Finding("Feast", "good", f"{counted(len(applied), 'view')} applied")
+
+
+def _sensors(home: Home) -> Iterator[Finding]:
+    """Sensors that a person has switched off, and whether a daemon is at work."""
+    import dagster as dg
+
+    if not (home.dagster / "dagster.yaml").exists():
+        yield Finding("sensors", "warning", "nothing has run in this home yet", "mlops up starts the sensors.")
+        return
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        off = sorted(s.instigator_name for s in instance.all_instigator_state() if not s.is_running)
+        beats = instance.get_daemon_heartbeats()
+    if off:
+        yield Finding("sensors", "warning", f"switched off: {', '.join(off)}", "Switch them on in Dagster, Automation.")
+    beat = max((b.timestamp for b in beats.values()), default=0.0)
+    if datetime.now(UTC).timestamp() - beat > SILENT.total_seconds():
+        yield Finding("sensors", "warning", "no daemon is at work, so nothing starts by itself", "mlops up starts it.")
+    elif not off:
+        yield Finding("sensors", "good", "on, and the daemon is at work")

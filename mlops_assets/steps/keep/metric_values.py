@@ -1,0 +1,257 @@
+"""The values of the metrics about models, sources, steps and alerts: read from a home's own files.
+
+Here: one function a part, each yielding samples. Not here: names and meanings (`metric_names`), Dagster's runs
+(`run_metrics`), exposing (`metrics`). A figure that is not known is left out, never zero.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlops_assets.core.performance.decay import Age, Decay, decay_per_week
+from mlops_assets.core.record.incidents import SEVERITIES
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.steps.watch.skew import REPORT as SKEW
+from mlops_assets.steps.watch.window_summaries import REPORTS, failing_of, verdicts_of
+from mlops_assets.world.alerts.incidents import Incidents
+from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.costs import Costs
+from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
+
+TOP_FEATURES = 20
+"""The most drifted ones have a series each; the drift report has all."""
+WEEK = timedelta(days=7)
+
+
+class Sample(NamedTuple):
+    """One value: the metric without its prefix, its labels' values in order, the number."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+
+
+def models(platform: Platform) -> Iterator[Sample]:
+    """Declared models, their clocks and their champions, from YAML and the registry."""
+    for name, model in platform.models().items():
+        yield Sample("model_declared", (name, model.task), 1)
+        now = _now(platform, model)
+        if now is not None:
+            yield Sample("model_clock_timestamp_seconds", (name,), now.timestamp())
+        limit = model.retrain_policy.age_limit
+        if limit is not None:
+            yield Sample("champion_age_limit_seconds", (name,), limit.total_seconds())
+        champion = platform.registry.champion(name)
+        if champion is None:
+            continue
+        yield Sample("champion_version", (name,), champion.version)
+        until = fitted_until(champion)
+        if now is not None and until is not None:
+            yield Sample("champion_age_seconds", (name,), (now - until).total_seconds())
+        for measure, decay in _decays(platform, model):
+            yield Sample("performance_decay_per_week", (name, measure), decay.per_week)
+            if decay.se is not None:
+                yield Sample("performance_decay_per_week_error", (name, measure), decay.se)
+
+
+def record(platform: Platform) -> Iterator[Sample]:
+    """Decisions and what became of them, from the record."""
+    for name in platform.models():
+        damage = platform.ledger.record.damage(name)
+        yield Sample("record_readable", (name,), not damage)
+        if damage:
+            continue
+        entries = platform.ledger.entries(name)
+        yield Sample("model_paused", (name,), platform.ledger.record.paused(name) is not None)
+        decided = Counter((e["action"], e["rule"]) for e in entries if e["kind"] == "decision")
+        for (action, rule), count in sorted(decided.items()):
+            yield Sample("decisions_total", (name, action, rule), count)
+        kinds = Counter(e["kind"] for e in entries)
+        results = Counter(e["result"] for e in entries if e["kind"] == "outcome")
+        # From zero on: Prometheus sees no increase in a counter that begins at one.
+        for result in sorted({"promotion", "rejection", "rollback", "kept", "worse", *results}):
+            yield Sample("outcomes_total", (name, result), kinds[result] + results[result])
+
+
+def reports(platform: Platform) -> Iterator[Sample]:
+    """Drift, performance and its estimate in the newest windows, from the reports."""
+    for name, model in platform.models().items():
+        if verdicts_of(_summaries(platform, name, "performance")):
+            yield Sample("model_worse_than_baseline", (name,), failing_of(platform, model) is not None)
+        for report in REPORTS:
+            found = _summaries(platform, name, report)
+            if not found:
+                continue
+            newest = found[-1]
+            yield Sample("window_end_timestamp_seconds", (name, report), _time(newest["end"]).timestamp())
+            for check in newest["checks"]:
+                yield from _check(name, check)
+        for summary in _summaries(platform, name, SKEW)[-1:]:
+            for check in summary["checks"]:
+                yield from _check(name, check)
+            for feature, share in list(summary["features"].items())[:TOP_FEATURES]:
+                yield Sample("serving_skew_share", (name, feature), share)
+        yield from _performance(name, _summaries(platform, name, "performance"))
+        yield from _features(platform, name)
+
+
+def sources(platform: Platform) -> Iterator[Sample]:
+    """Partitions of the sources, and whether the newest is as new as agreed."""
+    whole = platform.sources.whole()
+    ends = {name: i.newest_end() for name, i in whole.items() if i.source.grain != "none"}
+    groups = platform.groups()
+    wall = platform.home.settings.clock == "wall"
+    for name, intake in whole.items():
+        state = intake.state()
+        bad = sum(entry.status == "quarantined" for entry in state.taken.values())
+        counts = {"good": len(state.good), "pending": len(state.pending), "quarantined": bad}
+        for kind, count in counts.items():
+            yield Sample("source_partitions", (name, kind), count)
+        known = [end for group in groups if name in group for n in group if (end := ends.get(n)) is not None]
+        if not known or name not in ends:
+            continue
+        end, now = ends[name], datetime.now(UTC) if wall else max(known)
+        fresh = end is not None and now - end <= parse_duration(intake.source.fresh_for)
+        yield Sample("source_fresh", (name,), fresh)
+        if end is not None:
+            yield Sample("source_newest_timestamp_seconds", (name,), end.timestamp())
+
+
+def costs(platform: Platform) -> Iterator[Sample]:
+    """What steps took, and how long the last retraining of each model did."""
+    lines = Costs(platform.home.root).lines()
+    steps = [line for line in lines if line["kind"] == "step"]
+    for name, last in sorted({_asset(line): line for line in steps}.items()):
+        yield Sample("asset_seconds", (name,), last["seconds"])
+        yield Sample("asset_cpu_seconds", (name,), last["cpu_seconds"])
+        yield Sample("asset_peak_memory_bytes", (name,), last["peak_bytes"])
+        yield Sample("asset_cpu_seconds_total", (name,), sum(x["cpu_seconds"] for x in steps if _asset(x) == name))
+    for (name, outcome), count in sorted(Counter((_asset(line), line["outcome"]) for line in steps).items()):
+        yield Sample("asset_steps_total", (name, outcome), count)
+    for name, last in sorted({line["model"]: line for line in lines if line["kind"] == "retrain"}.items()):
+        yield Sample("time_to_retrain_seconds", (name,), last["seconds"])
+
+
+def alerts(platform: Platform) -> Iterator[Sample]:
+    """Open incidents, and messages on their way."""
+    state = Incidents(platform.home.root).state()
+    for severity in SEVERITIES:
+        yield Sample("incidents_open", (severity,), sum(i.severity == severity for i in state.open))
+    yield Sample("alerts_waiting", (), len(state.outbox))
+    yield Sample("alerts_undelivered_total", (), state.undelivered)
+
+
+def _asset(line: Mapping[str, Any]) -> str:
+    """The one asset of a step, else the step: what dbt builds in one process has one cost."""
+    return line["assets"][0] if len(line["assets"]) == 1 else line["step"]
+
+
+def _now(platform: Platform, model: ModelSettings) -> datetime | None:
+    try:
+        return platform.now(model)
+    except NoDataYet:
+        return None
+
+
+def _summaries(platform: Platform, model: str, report: str) -> list[dict[str, Any]]:
+    paths = sorted(platform.lake.folder("reports", model, report).glob("window=*/summary.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _check(model: str, check: Mapping[str, Any]) -> Iterator[Sample]:
+    labels = (model, check["name"])
+    if check["passed"] is not None:
+        yield Sample("check_passed", labels, check["passed"])
+    for part in ("value", "limit"):
+        if check[part] is not None:
+            yield Sample(f"check_{part}", labels, check[part])
+    if check["name"] == "inputs_match_reference" and check["value"] is not None:
+        yield Sample("drift_share", (model,), check["value"])
+
+
+def _performance(model: str, found: list[dict[str, Any]]) -> Iterator[Sample]:
+    if not found:
+        return
+    newest = found[-1]
+    yield Sample("window_rows", (model,), newest["rows"])
+    missing = newest["performance"]["share_unlabelled"]
+    if missing is not None and missing == missing:  # NaN without a row
+        yield Sample("labels_missing_share", (model,), missing)
+    yield from _estimates(model, "estimated_performance", newest.get("estimated", {}))
+    labelled = [summary for summary in found if summary["performance"]["labelled"]]
+    if labelled:
+        yield from _estimates(model, "performance", labelled[-1]["performance"]["metrics"])
+
+
+def _estimates(model: str, name: str, values: Mapping[str, Mapping[str, Any]]) -> Iterator[Sample]:
+    for measure, estimate in values.items():
+        for part, end in (("value", ""), ("lower", "_lower"), ("upper", "_upper")):
+            if estimate[part] is not None:
+                yield Sample(f"{name}{end}", (model, measure), estimate[part])
+
+
+def _features(platform: Platform, model: str) -> Iterator[Sample]:
+    """PSI of the most drifted features; the scores are one of them."""
+    files = sorted(platform.lake.folder("reports", model, "drift").glob("window=*/features.parquet"))
+    if not files:
+        return
+    import pandas as pd
+
+    table = pd.read_parquet(files[-1], columns=["feature", "psi"]).dropna()
+    for feature, psi in table.nlargest(TOP_FEATURES, "psi").itertuples(index=False):
+        yield Sample("feature_psi", (model, str(feature)), float(psi))
+
+
+def _decays(platform: Platform, model: ModelSettings) -> Iterator[tuple[str, Decay]]:
+    """The decay of each metric over all mature windows; of none while no champion has two."""
+    fitted = {
+        version.version: _time(version.tags[FITTED_UNTIL])
+        for version in platform.registry.versions(model.name)
+        if FITTED_UNTIL in version.tags
+    }
+    windows = [
+        summary
+        for summary in _summaries(platform, model.name, "performance")
+        if summary["performance"]["mature"] and summary["version"] in fitted
+    ]
+    for measure in model.reported_metrics:
+        ages = [
+            Age(summary["version"], _weeks(summary, fitted[summary["version"]]), value)
+            for summary in windows
+            if (value := summary["performance"]["metrics"].get(measure.name, {}).get("value")) is not None
+        ]
+        with suppress(CannotJudge):  # nothing yet: the figure is absent
+            yield measure.name, decay_per_week(ages, greater_is_better=measure.greater_is_better)
+
+
+def _weeks(summary: Mapping[str, Any], fitted: datetime) -> float:
+    """From when a version was fitted to the middle of a window."""
+    start, end = _time(summary["start"]), _time(summary["end"])
+    return (start + (end - start) / 2 - fitted) / WEEK
+
+
+def evidence_written_at(platform: Platform, model: str, window: str | None) -> datetime | None:
+    """When the newest report on a window was written, by the machine's clock; None without one."""
+    files = [
+        path
+        for report in REPORTS
+        for path in platform.lake.folder("reports", model, report).glob("window=*/summary.json")
+        if json.loads(path.read_text(encoding="utf-8"))["window"] == window
+    ]
+    return max((_written(path) for path in files), default=None)
+
+
+def _written(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,256 @@
+"""Where everything stands in a home, as plain values: clock, sources, models, open incidents.
+
+Here: gathering what the parts say of themselves; of each model whether it is fine, why it was or was not retrained,
+what it waits for. Not here: what comes next (`upcoming`), judging data or models (`core.decide.policy`, the reports),
+laying it out (`commands.status`). Imports nothing heavy: no Dagster, MLflow or pandas, to answer in a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mlops_assets.core.performance.against_baseline import DOES
+from mlops_assets.core.record.incidents import Incident
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.decide.proposals import proposal_of
+from mlops_assets.steps.decide.upcoming import upcoming
+from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, STATES, lasting, newest_bad, stale_sources
+from mlops_assets.steps.rollout.moves import told as rollout_told
+from mlops_assets.steps.watch.window_summaries import failing_of, window_checks
+from mlops_assets.world.alerts.incidents import Incidents
+from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.home import Home
+from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.platform import Platform, fitted_until
+
+FORGET_AFTER = timedelta(days=7)
+"""An incident of which nothing says that it is over counts as open for a week."""
+HURTS = ("performance", "classes")
+"""Kinds of checks whose failure means that a model is not fine; drift alone has no consequence."""
+
+
+def standing(home: Home) -> dict[str, Any]:
+    """The state of a home."""
+    home.prepare()
+    platform = Platform.of(home)
+    stale = stale_sources(platform)
+    incidents = list(_open_incidents(platform))
+    damaged = platform.sources.damaged()
+    models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
+    now = datetime.now(UTC) if home.settings.clock == "wall" else None
+    return {
+        "home": str(home.root),
+        "clock": {
+            "kind": home.settings.clock,
+            "now": now or max((m["now"] for m in models.values() if m["now"]), default=None),
+            "until": home.settings.until,
+        },
+        "sources": {
+            name: {**_source(intake), "stale": stale[name][1] if name in stale else None}
+            for name, intake in platform.sources.intakes().items()
+            if name not in damaged
+        },
+        "damaged_sources": damaged,
+        "models": models,
+        "alerts": [_alert(incident) for incident in incidents],
+    }
+
+
+def _source(intake: Intake) -> dict[str, Any]:
+    state = intake.state()
+    quarantined = {key: entry.reason for key, entry in sorted(state.taken.items()) if entry.status == "quarantined"}
+    return {
+        "grain": intake.source.grain,
+        "newest_good": max(state.good, default=None),
+        "good": len(state.good),
+        "pending": list(state.pending),
+        "quarantined": quarantined,
+        "unmatched_files": list(state.unmatched),
+    }
+
+
+def _open_incidents(platform: Platform) -> Iterator[Incident]:
+    """Those that last, oldest first: `mlops up` ends them every half minute, and without it states are looked at."""
+    found = Incidents(platform.home.root).state().open
+    seen = lasting(platform) if any(incident.key.startswith(STATES) for incident in found) else set()
+    for incident in found:
+        if incident.key.startswith(STATES):
+            is_over = incident.key not in seen
+        else:
+            is_over = incident.report.run is None and datetime.now(UTC) - incident.updated_at > FORGET_AFTER
+        if not is_over:
+            yield incident
+
+
+def _alert(incident: Incident) -> dict[str, Any]:
+    report = incident.report
+    return {
+        "about": incident.key,
+        "severity": incident.severity,
+        "at": incident.opened_at,
+        "happened": report.happened,
+        "did": report.did,
+        "do": report.do,
+        "runbook": f"docs/runbook.md#{report.runbook}",
+        "run": report.run,
+    }
+
+
+def _model(
+    platform: Platform, model: ModelSettings, incidents: Sequence[Incident], damaged_sources: Mapping[str, str]
+) -> dict[str, Any]:
+    """One model; what cannot be read of it is its trouble, and hides no other model."""
+    damaged = platform.ledger.record.damage(model.name)
+    source = next((damaged_sources[s.name] for s in platform.sources_of(model) if s.name in damaged_sources), "")
+    unread, now = damaged or source, None if source else _now(platform, model)
+    try:
+        known = _NOTHING | {"champion": _champion(platform, model, now)} if damaged else _known(platform, model, now)
+        if not source:
+            known["quarantined"] = [f"{of}/{partition}" for of, partition in newest_bad(platform, model)]
+            known["outdated"] = not damaged and _is_outdated(known)
+    except ValueError as error:
+        known, unread = dict(_NOTHING), unread or str(error)
+    trouble = [unread] if unread else list(_trouble(model.name, known, incidents))
+    state = "not fine" if trouble else "paused" if known["paused"] else "fine"
+    return {
+        "state": state,
+        "fine": state == "fine",
+        "quality": _quality(known["newest_window"]),
+        "trouble": [*trouble, *([f"It is paused: {known['paused']}"] if known["paused"] else [])],
+        "now": now,
+        **known,
+        "damaged_record": damaged or None,
+        "next": "It decides nothing until this is fixed." if unread else upcoming(platform, model, known),
+    }
+
+
+_FIELDS = ("champion", "rollout", "failing", "newest_window", "last_decision", "outdated", "paused", "quarantined")
+_NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request"))
+_GROUNDS = {
+    "data": "quarantined",
+    "frozen": "frozen",
+    "paused": "paused",
+    "snoozed": "snoozed",
+    "rollout_open": "rollout",
+}
+"""Rules that hold a model back, and the field that says whether the cause still lasts."""
+
+
+def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any]:
+    record = platform.ledger.record
+    decisions = [entry for entry in record.entries(model.name) if entry["kind"] == "decision"]
+    proposed = proposal_of(record, model.name)
+    return _NOTHING | {
+        "champion": _champion(platform, model, now),
+        "rollout": rollout_told(platform, model) or None,
+        "failing": _failing(platform, model),
+        "newest_window": _newest_window(platform, model),
+        "last_decision": _said(decisions[-1]) if decisions else None,
+        "paused": record.paused(model.name),
+        "frozen": _standing(platform, model, "freeze", now),
+        "snoozed": _standing(platform, model, "snooze", now),
+        "proposed": _said(proposed) if proposed else None,
+        "open_request": record.open_request(model.name),
+    }
+
+
+def _is_outdated(known: Mapping[str, Any]) -> bool:
+    """Whether what the last decision waited for is over, and no tick has decided since."""
+    last = known["last_decision"]
+    if last is None or last["rule"] not in _GROUNDS or known[_GROUNDS[last["rule"]]]:
+        return False
+    # By the rule `data` a model waits for its feature code, too, which is not looked at here.
+    return last["rule"] != "data" or any(IN_QUARANTINE in reason for reason in last["reasons"])
+
+
+def _said(decision: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: decision[key] for key in ("id", "at", "action", "rule", "reasons")}
+
+
+def _now(platform: Platform, model: ModelSettings) -> datetime | None:
+    """A model's clock; None while a required source has nothing."""
+    try:
+        return platform.now(model)
+    except NoDataYet:
+        return None
+
+
+def _standing(platform: Platform, model: ModelSettings, kind: str, now: datetime | None) -> dict[str, Any] | None:
+    """A freeze or a snooze that is not over by the model's clock."""
+    entry = platform.ledger.record.standing(model.name, kind)
+    if entry is None or (now is not None and datetime.fromisoformat(entry["until"]) <= now):
+        return None
+    return {name: entry[name] for name in ("until", "by", "reason")}
+
+
+def _champion(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any] | None:
+    version = platform.registry.champion(model.name)
+    if version is None:
+        return None
+    until = fitted_until(version)
+    age = (now - until).total_seconds() / 86400 if now and until else None
+    return {
+        "version": version.version,
+        "fitted_until": until,
+        "age_days": None if age is None else round(age, 1),
+    }
+
+
+def _failing(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
+    """That the champion is worse than guessing, since when, by what numbers, and what is done about it."""
+    found = failing_of(platform, model)
+    if found is None:
+        return None
+    return {
+        "version": found.version,
+        "since": found.since.astimezone(model.zone).date(),
+        "sentence": found.told(model.name, model.zone),
+        "on_failing": model.on_failing,
+        "did": DOES[model.on_failing],
+    }
+
+
+def _newest_window(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
+    """The newest window that any monitor has judged, with the answers on it."""
+    checks = window_checks(platform, model)
+    if not checks:
+        return None
+    newest = [check for check in checks if check.window_end == checks[-1].window_end]
+    return {
+        "window": newest[0].window,
+        "end": newest[0].window_end,
+        "checks": {
+            check.name: {"kind": check.kind, "passed": check.passed, "sentence": check.sentence} for check in newest
+        },
+    }
+
+
+def _quality(window: Mapping[str, Any] | None) -> str:
+    """What is known of how right its predictions are, in a sentence; what only watches its data is named apart."""
+    if window is None:
+        return "No window has been judged yet."
+    checks = window["checks"]
+    judged = [check["passed"] for check in checks.values() if check["kind"] in HURTS and check["passed"] is not None]
+    failed = [name for name, check in checks.items() if check["kind"] not in HURTS and check["passed"] is False]
+    told = f"Its predictions {'hold' if all(judged) else 'do not hold'}" if judged else "Nobody can judge it yet"
+    also = f" Watched only: {', '.join(failed)} failed; values may move while predictions stay right." if failed else ""
+    return f"{told} in window {window['window']}.{also}"
+
+
+def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident]) -> Iterator[str]:
+    """What is not as it should be, in sentences; nothing of a model that is fine."""
+    if known["failing"]:
+        yield f"{known['failing']['sentence']} {known['failing']['did']}"
+    elif known["champion"] is None and not known["paused"]:
+        yield "It has no champion yet: nothing is predicted."
+    window = known["newest_window"] or {"checks": {}, "window": ""}
+    for check in window["checks"].values():
+        if check["kind"] in HURTS and check["passed"] is False:
+            yield check["sentence"]
+    told = {"failing", *HURTS}
+    for incident in incidents:
+        kind, _, about = incident.key.partition("/")
+        if about.split(".")[0].split("@")[0] == name and kind not in told and incident.severity != "digest":
+            yield incident.report.happened

@@ -1,0 +1,224 @@
+"""A table of a database as files, one a partition, fetched as far as something has changed.
+
+Here: which partitions have new or changed rows, and reading those whole, through SQLAlchemy. Not here: judging rows.
+
+A row that is new, late or changed has a higher watermark. It names its partition by its event time, and that partition
+is read whole: its file is what the table has of it, so nothing is merged, and twice is the same as once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.sources.pull_settings import PullSpec
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.values.exact import array_of
+from mlops_assets.core.values.text_times import hint, moment_of
+from mlops_assets.steps.land.pull_state import CannotPull, Pulled, remember, remembered
+from mlops_assets.world.atomic import keep_time, replacing
+from mlops_assets.world.lake import file_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy import Column, Connection, Table
+
+
+def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, Any]) -> Pulled:
+    """Fetch each partition that is over and has rows above the watermark.
+
+    Args:
+        folder: the landing folder of the source.
+        source: with `pull`.
+        url: of SQLAlchemy's.
+        options: of its engine.
+
+    Raises:
+        CannotPull: no connection, no such table or column, a package is missing.
+    """
+    spec = source.pull
+    assert spec is not None
+    with _connected(url, options, source.name) as connection:
+        table = _table(connection, spec, source)
+        before = _read(remembered(folder))
+        touched, highest = _touched(connection, table, source, before)
+        newest = _moment(_highest(connection, table.c[str(source.event_time)]), source)
+        now = max([datetime.now(UTC), *([newest] if newest else [])])
+        over = [day for day in sorted(touched) if _end(source, day) + parse_duration(spec.lateness) <= now]
+        written = []
+        for day in over:
+            path = folder / source.files.replace("{partition}", day.isoformat()).replace("*", "")
+            if _place(_rows(connection, table, source, day), path):
+                written.append(path.name)
+        if highest is not None:
+            # What is still open is looked for again, however far the watermark has come.
+            still_open = sorted(day.isoformat() for day in touched - set(over))
+            remember(folder, {"watermark": _told(highest), "open": still_open})
+    return Pulled(source.name, tuple(written), len(over))
+
+
+@contextmanager
+def _connected(url: str, options: dict[str, Any], name: str) -> Iterator[Connection]:
+    try:
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        raise CannotPull(f"SQLAlchemy is not installed ({error}): pip install 'mlops-assets[sql]'.") from error
+    try:
+        engine = create_engine(url, **options)
+    except (SQLAlchemyError, ImportError, TypeError) as error:
+        # Not the address itself: it holds a password.
+        raise CannotPull(f"the address of {name} cannot be used ({error}). Correct it. Nothing was fetched.") from error
+    try:
+        # One view of the table for all partitions of a fetch, where the database has such.
+        level = "REPEATABLE READ" if engine.dialect.name in ("postgresql", "mysql", "mariadb") else None
+        with engine.connect() as connection:
+            yield connection.execution_options(isolation_level=level) if level else connection
+    except SQLAlchemyError as error:
+        raise CannotPull(
+            f"the database of {name} does not answer ({str(error).splitlines()[0]}). Files that were landed are whole; "
+            "the next fetch goes on."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _table(connection: Connection, spec: PullSpec, source: SourceSettings) -> Table:
+    from sqlalchemy import MetaData, Table
+    from sqlalchemy.exc import NoSuchTableError
+
+    schema, _, name = str(spec.table).rpartition(".")
+    try:
+        table = Table(name, MetaData(), schema=schema or None, autoload_with=connection)
+    except NoSuchTableError as error:
+        raise CannotPull(f"there is no table {spec.table}. Correct pull.table, or the rights to it.") from error
+    for column in (str(spec.watermark), str(source.event_time)):
+        if column not in table.columns:
+            known = ", ".join(table.columns.keys())
+            raise CannotPull(f"{spec.table} has no column {column}; it has {known}. Correct the YAML.")
+    return table
+
+
+def _touched(
+    connection: Connection, table: Table, source: SourceSettings, before: dict[str, Any]
+) -> tuple[set[date], Any]:
+    """The partitions of rows above the watermark (less the overlap), and the highest watermark there is."""
+    from sqlalchemy import select
+
+    spec = source.pull
+    assert spec is not None
+    watermark, event_time = table.c[str(spec.watermark)], table.c[str(source.event_time)]
+    highest = _highest(connection, watermark)
+    found = {date.fromisoformat(day) for day in before.get("open", ())}
+    if highest is None:
+        return found, None
+    query = select(event_time).distinct()
+    known = before.get("watermark")
+    if isinstance(known, datetime):
+        known = known - parse_duration(spec.overlap)
+        if known.tzinfo and not _is_aware(highest):
+            known = known.replace(tzinfo=None)
+    if known is not None:
+        query = query.where(watermark > known)
+    for (at,) in connection.execution_options(yield_per=10_000).execute(query):
+        moment = _moment(at, source)
+        if moment is not None:
+            found.add(source.partition_of(moment.astimezone(ZoneInfo(source.timezone)).date()))
+    return {day for day in found if source.has_partition(day)}, highest
+
+
+def _rows(connection: Connection, table: Table, source: SourceSettings, day: date) -> pd.DataFrame:
+    """All rows of a partition, in the order of event time and watermark, each cell as the database gives it."""
+    import pandas as pd
+    from sqlalchemy import select
+
+    spec = source.pull
+    assert spec is not None
+    at, watermark = table.c[str(source.event_time)], table.c[str(spec.watermark)]
+    start, end = source.midnight(day), _end(source, day)
+    if not getattr(at.type, "timezone", False):
+        # Without a zone the column holds the local time of the source's.
+        start, end = (moment.astimezone(ZoneInfo(source.timezone)).replace(tzinfo=None) for moment in (start, end))
+    # A watermark that the contract does not know is ours alone.
+    wanted = [each for each in table.columns if each is not watermark or watermark.name in source.contract.columns]
+    query = select(*(_exact(connection, each) for each in wanted)).where(at >= start, at < end).order_by(at, watermark)
+    # Without pandas' own reading of SQL, which makes floats of decimals and of integers beside a missing one.
+    rows = [tuple(row) for row in connection.execute(query)]
+    return pd.DataFrame(rows, columns=[each.name for each in wanted], dtype=object)
+
+
+def _exact(connection: Connection, column: Column[Any]) -> Any:
+    """A column as its driver gives it where SQLAlchemy would format decimals by way of a float, as for SQLite."""
+    from sqlalchemy import Numeric, type_coerce
+    from sqlalchemy.types import NullType
+
+    is_by_float = isinstance(column.type, Numeric) and not connection.dialect.supports_native_decimal
+    return type_coerce(column, NullType()).label(column.name) if is_by_float else column
+
+
+def _highest(connection: Connection, column: Column[Any]) -> Any:
+    from sqlalchemy import func, select
+
+    return connection.execute(select(func.max(column))).scalar()
+
+
+def _moment(value: Any, source: SourceSettings) -> datetime | None:
+    """A time of the table as a moment; without a zone it is in the source's.
+
+    Raises:
+        CannotPull: it is none.
+    """
+    if value is None:
+        return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    moment = moment_of(value, source.timezone) if isinstance(value, str | datetime) else None
+    if moment is None:
+        why = hint(value)
+        raise CannotPull(
+            f"{source.event_time} of {source.name} is {value}, which is no time{why and f' ({why})'}. Give a column of "
+            "timestamps, such as a view's. Nothing was fetched."
+        )
+    return moment
+
+
+def _is_aware(value: Any) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is not None
+
+
+def _end(source: SourceSettings, day: date) -> datetime:
+    return source.midnight(source.end_of(day))
+
+
+def _told(value: Any) -> dict[str, Any]:
+    """A watermark as JSON: a time or a number."""
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
+    return {"number": int(value)}
+
+
+def _read(state: dict[str, Any]) -> dict[str, Any]:
+    told = state.get("watermark")
+    if told is None:
+        return state
+    return {**state, "watermark": datetime.fromisoformat(told["time"]) if "time" in told else told["number"]}
+
+
+def _place(rows: pd.DataFrame, path: Path) -> bool:
+    """Write a partition's file; whether it is new or has changed."""
+    before = file_hash(path) if path.exists() else None
+    table = pa.table({name: array_of(rows[name].tolist()) for name in rows})
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+        if before is not None and file_hash(temporary) == before:
+            keep_time(path, temporary)
+            return False
+    return True

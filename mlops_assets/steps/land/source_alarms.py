@@ -1,0 +1,155 @@
+"""What is wrong with the sources and feature views right now: stale, misnamed, behind.
+
+Here: what can be seen of it, and the alerts told of it. Not here: sending (`alerts`), ticking (`defs.sensors`),
+what is wrong with models (`model_alarms`). Imports nothing of Dagster's graph, so that `mlops status` may ask too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.sources.settings import day_of
+from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.core.time.spans import Span
+from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.values.display import shown
+from mlops_assets.steps.land.stream_lag import pace, read_lag
+from mlops_assets.world.landed.partitions import Taken
+from mlops_assets.world.platform import Platform
+
+SETTLING = timedelta(minutes=10)
+STALE_VIEWS = "stale-feature-view/views"
+STATES = ("quarantine/", "stale-source/", "stream-behind/", "misnamed-file/", STALE_VIEWS)
+"""How the keys of these incidents begin: each lasts as long as it can be seen."""
+IN_QUARANTINE = "is in quarantine"
+"""What a decision's reason says of a partition that it waits for."""
+
+
+def lasting(platform: Platform) -> set[str]:
+    """The keys of what lasts now."""
+    found = {f"stale-source/{name}" for name in stale_sources(platform)}
+    found |= {str(alert["key"]) for alert in (*late_streams(platform), *misnamed_files(platform))}
+    found |= {f"quarantine/{n}" for n, intake in platform.sources.whole().items() if intake.record.quarantined()}
+    return found | ({STALE_VIEWS} if stale_views(platform) else set())
+
+
+def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
+    """Sources whose newest good partition ended too long ago, by this home's clock.
+
+    With the data clock a source is stale against the others: a year that is over is not stale. Neither is a source
+    whose last day, by its `end`, is in the lake.
+    """
+    intakes = {n: i for n, i in platform.sources.whole().items() if i.source.grain != "none"}
+    ends = {name: intake.newest_end() for name, intake in intakes.items()}
+    found: dict[str, tuple[date | None, str]] = {}
+    for name, end in ends.items():
+        source = intakes[name].source
+        # A group that nothing has ever come for is not in use.
+        known = [e for group in platform.groups() if name in group for n in group if (e := ends.get(n))]
+        if source.is_over(end) or not known:
+            continue
+        now = datetime.now(UTC) if platform.home.settings.clock == "wall" else max(known)
+        allowed = parse_duration(source.fresh_for)
+        if end is None or now - end > allowed:
+            since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
+            newest = end.date() if end else None
+            found[name] = (
+                newest,
+                f"Source {name} is stale: its newest good partition {since}, allowed are {source.fresh_for}.",
+            )
+    return found
+
+
+def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str], Taken]:
+    """Required sources of a model whose newest partition is in quarantine, by source and partition.
+
+    What is decided now would stand on a hole.
+    """
+    found = {}
+    for source in platform.sources_of(model):
+        intake = platform.sources.intakes()[source.name]
+        # A replay takes in all at once, and knows at each moment of what had ended by then.
+        until = platform.home.settings.until
+        taken = {key: entry for key, entry in intake.taken().items() if intake.is_visible(key, until)}
+        if source.required and taken and taken[max(taken)].status == "quarantined":
+            found[source.name, max(taken)] = taken[max(taken)]
+    return found
+
+
+def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
+    """An alert for each landing folder with files that no partition claims: nobody else mentions them.
+
+    Files younger than `SETTLING` may still be on their way to their final name.
+    """
+    if platform.home.settings.landing:
+        return []  # A replay reads its parent's landing folder; the parent tells.
+    before = (datetime.now(UTC) - SETTLING).timestamp()
+    found = []
+    for name, intake in platform.sources.intakes().items():
+        files = [file for file in intake.unmatched() if (intake.folder / file).lstat().st_mtime < before]
+        if not files:
+            continue
+        identity = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+        found.append(
+            {
+                "incident": f"misnamed-{name}-{identity}",
+                "key": f"misnamed-file/{name}",
+                "severity": "digest",
+                "happened": f"No partition claims {counted(len(files), 'file')} in {intake.folder}: "
+                f"{', '.join(map(shown, files[:5]))}.",
+                "did": "It left them where they are; nothing was taken in from them.",
+                "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
+                "2013-01-31, not before the source's `start` or after its `end`), or remove them.",
+                "runbook": "misnamed-file",
+            }
+        )
+    return found
+
+
+def late_streams(platform: Platform) -> list[dict[str, Any]]:
+    """An alert for each stream whose reader is behind, or away; none for one that was never read."""
+    is_wall = platform.home.settings.clock == "wall"
+    if platform.home.settings.landing:
+        return []  # A replay reads its parent's landing folder; the parent tells.
+    found = []
+    for name, source in platform.sources.settings().items():
+        lag = read_lag(platform.home, name) if isinstance(source, StreamSettings) else None
+        if lag is None or not isinstance(source, StreamSettings):
+            continue
+        state = pace(lag, max_lag=parse_duration(source.stream.max_lag), is_wall=is_wall)
+        if not state.keeps_up:
+            found.append(
+                {
+                    "incident": f"stream-{name}-{lag.at:%Y-%m-%d}",
+                    "key": f"stream-behind/{name}",
+                    "happened": f"Stream {name}: {state.sentence}",
+                    "did": "It goes on with what has landed; no message is lost while the broker keeps it.",
+                    "do": f"See logs/stream_{name}.log, and whether a reader runs: mlops stream list.",
+                    "runbook": "stream-behind",
+                }
+            )
+    return found
+
+
+def stale_views(platform: Platform) -> dict[str, Span]:
+    """Feature views that lack days which their required sources have."""
+    settings = platform.sources.settings()
+    good = platform.sources.good()
+    found = {}
+    for view in platform.catalogue.views:
+        sources = [settings[s] for s in platform.catalogue.sources_of([view.name]) if s in settings]
+        required = [s for s in sources if s.grain == "day" and s.required and good.get(s.name)]
+        if not required:
+            continue
+        newest = min(day_of(max(good[source.name])) for source in required)
+        built = max(platform.lake.partitions("features", view.name), default=None)
+        if built is None or built < newest:
+            found[view.name] = Span(
+                built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1)
+            )
+    return found

@@ -1,0 +1,122 @@
+"""The bytes of a message as fields: JSON, or Avro and JSON by a schema registry.
+
+Here: decoding, and the one call to a registry for each new schema. Not here: what the fields must be
+(`core.sources.stream_rows`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from mlops_assets.core.sources.stream_rows import Decoded, Undecodable
+from mlops_assets.core.sources.stream_settings import StreamSpec
+
+Decode = Callable[[bytes | None], Decoded]
+HEADER = 5
+"""Confluent's wire format: a zero byte and the schema's number in four."""
+
+
+class NotConfigured(RuntimeError):
+    """What a stream needs is not in the environment; the message says which variable to set."""
+
+
+def setting(variable: str, what: str) -> str:
+    """A setting from the environment.
+
+    Raises:
+        NotConfigured: it is not set.
+    """
+    if value := os.environ.get(variable, "").strip():
+        return value
+    raise NotConfigured(f"{variable} is not set: it says where {what} is. Set it and start again. Nothing was read.")
+
+
+def decoder(stream: StreamSpec) -> Decode:
+    """The function that decodes a stream's messages.
+
+    Raises:
+        NotConfigured: the registry's address is not set, or a package is missing.
+    """
+    if stream.format == "json":
+        return decode_json
+    return _Registry(setting(stream.registry_env, "the schema registry")).decode
+
+
+def decode_all(decode: Decode, values: Iterable[bytes | None]) -> list[Decoded]:
+    """Decode many; what cannot be decoded is among them as its error."""
+    return [decode(value) for value in values]
+
+
+_from_json = msgspec.json.Decoder().decode
+
+
+def decode_json(value: bytes | None) -> Decoded:
+    """An object in JSON, or why it is none."""
+    if value is None:
+        return Undecodable("it has no value (a tombstone)")
+    try:
+        found = _from_json(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Undecodable(f"it is no JSON: {error}")
+    return found if isinstance(found, dict) else Undecodable(f"it is {type(found).__name__}, not an object with fields")
+
+
+class _Registry:
+    """Decoding by the schema whose number a message carries."""
+
+    def __init__(self, url: str):
+        try:
+            from confluent_kafka.schema_registry import SchemaRegistryClient
+        except ImportError as error:
+            raise NotConfigured(
+                f"the schema registry's client is not installed ({error}): pip install 'mlops-assets[stream]'."
+            ) from error
+        self._client = SchemaRegistryClient({"url": url})
+        self._known: dict[int, Callable[[bytes], Any]] = {}
+
+    def decode(self, value: bytes | None) -> Decoded:
+        """The fields of a message, or why it has none.
+
+        Raises:
+            Exception: the registry cannot be reached: that is no fault of the message, so nothing is decided on it.
+        """
+        if value is None:
+            return Undecodable("it has no value (a tombstone)")
+        if len(value) < HEADER or value[0] != 0:
+            return Undecodable("it does not begin with a zero byte and a schema's number")
+        number = int.from_bytes(value[1:HEADER], "big")
+        if number not in self._known:
+            try:
+                self._known[number] = self._reader(number)
+            except Undecodable as error:
+                return error
+        try:
+            found = self._known[number](value[HEADER:])
+        except Exception as error:  # noqa: BLE001 - the bytes are here: what a decoder raises is about them
+            return Undecodable(f"it does not follow schema {number}: {error or type(error).__name__}")
+        return found if isinstance(found, dict) else Undecodable(f"schema {number} is no record")
+
+    def _reader(self, number: int) -> Callable[[bytes], Any]:
+        import io
+
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        try:
+            schema = self._client.get_schema(number)
+        except SchemaRegistryError as error:
+            if error.http_status_code != 404:
+                raise
+            raise Undecodable(f"the registry has no schema {number}") from error
+        if schema.schema_type == "JSON":
+            return _from_json
+        if schema.schema_type != "AVRO":
+            raise Undecodable(f"schema {number} is {schema.schema_type}; Avro and JSON are read")
+        import fastavro
+
+        parsed = fastavro.parse_schema(json.loads(str(schema.schema_str)))
+        return lambda body: fastavro.schemaless_reader(io.BytesIO(body), parsed, None)

@@ -1,0 +1,254 @@
+"""Taking in what landed of a source: read, judge and settle its partitions.
+
+Here: `take_in`, the order in which verdicts are found, and reading the bytes of a file as a frame. Not here: matching
+and moving files (`intake`), the rules (`core.sources.contract`, `core.sources.partition_faults`, `repeated_keys`), the
+asset (`assets`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mlops_assets.core.sources.settings import SourceSettings, day_of
+from mlops_assets.core.values.display import harmless, shown
+from mlops_assets.world.home import Limits
+from mlops_assets.world.landed.intake import (
+    WHOLE,
+    Intake,
+    IntakeState,
+    LandedFile,
+    Read,
+    Taken,
+    Verdict,
+    read_file,
+    unread_file,
+)
+from mlops_assets.world.parquet import read_exact
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlops_assets.core.sources.contract import ContractResult, Failure
+    from mlops_assets.core.sources.partition_profile import Shape
+    from mlops_assets.steps.land.accepted_days import AcceptedDays
+    from mlops_assets.steps.land.repeated_keys import Repeated
+
+BATCH_BYTES = 8 * 2**20
+"""Landed bytes that are judged at once: as text cells in memory they are about 20 times as large."""
+PARQUET_UNPACKS = 8
+"""How many bytes of CSV a byte of Parquet stands for."""
+
+
+@dataclass
+class Outcome:
+    """What became of the partitions of a run.
+
+    Attributes:
+        rows: rows of each partition written.
+        bad: why each bad partition is bad.
+        without_file: partitions for which nothing landed, though nothing is wrong with that.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    bad: dict[str, list[str]] = field(default_factory=dict)
+    without_file: list[str] = field(default_factory=list)
+
+
+def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
+    """Read, judge and settle partitions, as many at once as fit into `BATCH_BYTES`.
+
+    Args:
+        intake: the source.
+        partitions: their keys.
+
+    Raises:
+        OSError: disk or share failed; what was settled before stays, and the same call begins anew.
+    """
+    from mlops_assets.core.sources.contract import arrow_schema
+    from mlops_assets.steps.land.accepted_days import AcceptedDays
+
+    landed, taken, good = intake.landed_files(), intake.taken(), intake.good()
+    outcome = Outcome()
+    if intake.source.is_hourly:
+        partitions = _hours(intake.state(), partitions)
+        good = {key: entry for hour, entry in good.items() for key in (hour, hour[:10])}
+    for partition in partitions:
+        if partition in landed:
+            continue
+        awaited = intake.source.required and (partition == WHOLE or intake.source.has_partition(day_of(partition)))
+        if partition in good or not awaited:
+            outcome.without_file.append(partition)
+        else:
+            outcome.bad[partition] = [_missing(intake, partition)]
+    schema, accepted = arrow_schema(intake.source.rules), AcceptedDays(intake)
+    for batch in _batches({p: landed[p] for p in partitions if p in landed}):
+        verdicts = _judge(accepted, batch, taken)
+        intake.settle(verdicts, schema=schema)
+        for verdict in verdicts:
+            if verdict.reasons:
+                outcome.bad[verdict.partition] = list(verdict.reasons)
+            elif verdict.frame is not None:
+                outcome.rows[verdict.partition] = len(verdict.frame)
+    return outcome
+
+
+def _missing(intake: Intake, partition: str) -> str:
+    wanted = intake.source.files.replace("{partition}", partition).replace("{hour}", "00")
+    return f"No file has landed. Put {wanted} into {intake.folder}; the lake holds nothing of it."
+
+
+def _hours(state: IntakeState, days: Sequence[str]) -> list[str]:
+    """What a run over some days takes in of each: its new hours, else all but the known bad, else all that landed.
+
+    So a bad hour stops the run that meets it, and not those of the hours after it. A day of which nothing landed stands
+    for itself.
+    """
+    pending = set(state.pending)
+    landed: dict[str, list[str]] = {day: [] for day in days}
+    for key in state.landed:
+        landed.get(key[:10], []).append(key)
+    taken = []
+    for day, hours in landed.items():
+        new = [key for key in hours if key in pending]
+        sound = [key for key in hours if key not in pending and state.taken[key].status != "quarantined"]
+        taken += new or sound or hours or [day]
+    return taken
+
+
+def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]]:
+    batch: dict[str, LandedFile] = {}
+    weight = 0
+    for partition, file in landed.items():
+        size = file.size * (PARQUET_UNPACKS if file.path.suffix == ".parquet" else 1)
+        if batch and weight + size > BATCH_BYTES:
+            yield batch
+            batch, weight = {}, 0
+        batch[partition] = file
+        weight += size
+    if batch:
+        yield batch
+
+
+def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
+    """Verdicts on a batch. A person's release overrules the findings on values, and not those on keys."""
+    from mlops_assets.core.sources.contract_check import check_frames
+    from mlops_assets.core.time.windows import Window
+    from mlops_assets.world.files.unpacked_size import TooLarge
+
+    intake, source = accepted.intake, accepted.intake.source
+    limit = intake.lake.home.settings.limits.file_bytes
+    verdicts: dict[str, Verdict] = {}
+    frames: dict[str, tuple[Read, pd.DataFrame]] = {}
+    for partition, file in sorted(batch.items()):
+        read = read_file(file) if file.size <= limit else unread_file(file)
+        try:
+            if read.content is None:
+                raise TooLarge(limit)
+            frames[partition] = read, parse(file.name, read.content, source, limit)
+        except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
+            told = f"{shown(file.name)} cannot be read ({harmless(str(error))})"
+            reason = f"{told}. Send it again; the old partition is unchanged."
+            verdicts[partition] = Verdict(partition, read, (reason,), None)
+    checked = check_frames(
+        source.rules,
+        [frame for _, frame in frames.values()],
+        partitions=[None if p == WHOLE else Window(intake.start(p), intake.end(p)) for p in frames],
+        # By the data's clock nobody knows what is to come; rows outside their partition are refused all the same.
+        now=datetime.now(UTC) if intake.lake.home.settings.clock == "wall" else None,
+    )
+    results = dict(zip(frames, checked, strict=True))
+    shapes = {part: accepted.shape(result) for part, result in results.items() if not _is_shapeless(result)}
+    released = {part: taken[part].reason for part in shapes if part in taken and taken[part].status == "released"}
+    sound = {part: results[part].frame for part in shapes if results[part].ok or part in released}
+    repeated, changed = _against_others(accepted, shapes, sound, released)
+    for partition, (read, raw) in frames.items():
+        result, shape = results[partition], shapes.get(partition)
+        failures = (*result.failures, *changed.get(partition, ()))
+        if partition in repeated:
+            # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
+            reasons, bad = (repeated[partition].reason,), repeated[partition].rows
+        elif failures and partition not in released:
+            reasons, bad = tuple(failure.sentence for failure in failures), result.bad_rows
+        else:
+            accepted.accept(partition, shape)
+            told, kept = released.get(partition, ""), shape.to_json() if shape else ""
+            verdicts[partition] = Verdict(partition, read, (), result.frame, told, kept)
+            continue
+        verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=bad))
+    return [verdicts[partition] for partition in batch]
+
+
+def _against_others(
+    accepted: AcceptedDays, shapes: Mapping[str, Shape], sound: Mapping[str, pd.DataFrame], released: Container[str]
+) -> tuple[dict[str, Repeated], dict[str, list[Failure]]]:
+    """Which partitions have keys of others, and what has changed in each since the accepted ones before it.
+
+    Each verdict needs the other one: a partition with the key of another is no accepted day, and one that is held back
+    for its unit takes nobody's key. So the keys are looked at again until nothing more is held back.
+
+    Args:
+        accepted: the accepted partitions.
+        shapes: of those that are judged.
+        sound: the rows of those that their contract, or a person, lets in.
+        released: those that a person lets in.
+    """
+    from mlops_assets.steps.land.repeated_keys import repeated_keys
+
+    held: dict[str, list[Failure]] = {}
+    while True:
+        left = {part: frame for part, frame in sound.items() if part not in held}
+        repeated = repeated_keys(accepted.intake, left)
+        standing = left.keys() - repeated.keys()
+        changed = accepted.changes(shapes, standing, released) | held
+        more = {part: changed[part] for part in standing if changed[part] and part not in released}
+        if not more:
+            return repeated, changed
+        held |= more
+
+
+def _is_shapeless(result: ContractResult) -> bool:
+    """Whether a required column or all rows are missing: there is nothing that could be let in."""
+    return result.frame.empty or any(failure.rule == "missing_column" for failure in result.failures)
+
+
+def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits().file_bytes) -> pd.DataFrame:
+    """A landed file as a frame: CSV as text (the contract casts), Parquet with its own types.
+
+    Raises:
+        ValueError: the bytes are no table, are more than `limit` without their packing, or the columns have no names of
+            their own.
+    """
+    import pandas as pd
+
+    from mlops_assets.core.values.csv_head import LONGEST, NoHead, head_of
+    from mlops_assets.world.files.unpacked_size import refuse_large_parquet, unpacked
+
+    if name.endswith(".parquet"):
+        refuse_large_parquet(content, limit)
+        return read_exact(io.BytesIO(content))
+    content = unpacked(name, content, limit)
+    if not content.strip():
+        raise ValueError("it is empty, without even a header")
+    try:
+        head = head_of(content[:LONGEST].decode("utf-8", errors="replace"))
+        frame = pd.read_csv(
+            io.BytesIO(content),
+            sep=head.separator,
+            skiprows=head.skipped,
+            dtype=str,
+            keep_default_na=False,
+            na_values=source.null_values,
+        )
+    except NoHead as error:
+        raise ValueError(f"it {error}") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes surplus cells for row labels and shifts all others.
+        raise ValueError("its rows have more cells than its header has names")
+    if frame.columns.has_duplicates:
+        twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
+        raise ValueError(f"it has the column {twice} twice")
+    return frame

@@ -1,0 +1,209 @@
+"""Challenger, champion and baseline on the rows of the gate window.
+
+Here: which rows, the challenger's scores of them, the comparisons that the gate's rules are applied to. Not here: the
+rules (`core.promote.gate`), what follows from the verdict (`training`).
+
+The window is judged part by part, going forward in time, as the probe judges: each part by the recipe fitted on the
+events before it. A challenger fitted before the whole window would be judged as one that is a month old, and a change
+inside the window, for which the probe asked for it, would be unknown to it. What is promoted is as fresh as that: the
+recipe, fitted on all that is known now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.decide.probe import fold_windows, hardly_more
+from mlops_assets.core.models.model import Model, fit
+from mlops_assets.core.promote.gate import RuleResult, Verdict, verdict
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.classes import stacked
+from mlops_assets.core.stats.comparison import Paired, against_baseline, paired, paired_slices
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.windows import Window, midnight
+from mlops_assets.steps.promote.gate_limits import rules_on_rows
+from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.columns import slice_columns
+from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TrainingSet
+from mlops_assets.world.platform import Platform
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The gate window's labelled rows and what the challenger says of them.
+
+    Attributes:
+        rows: with features, oldest first.
+        scores: of the challenger's recipe, shape (n,) or (n, k); each row by a fit on events before its part.
+        models: hash of each part's model.
+        known: `training_rows` by the clock: what ships is fitted on them.
+        last: the newest part's model.
+        last_rows: what that was fitted on.
+    """
+
+    rows: pd.DataFrame
+    scores: np.ndarray
+    models: tuple[str, ...]
+    known: pd.DataFrame
+    last: Model
+    last_rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Challenger against champion and baseline on one set of rows."""
+
+    verdict: Verdict
+    champion: Paired | CannotJudge | None
+    baseline: Paired | CannotJudge | None
+    slices: dict[str, Paired | CannotJudge]
+    metrics: dict[str, float]
+    further: tuple[RuleResult, ...] = ()
+
+    @property
+    def gains(self) -> list[tuple[str, float, float, float]]:
+        """Over whom, or in which slice; the gain, its lower and upper bound. What could not be judged is not there."""
+        named = {"over the champion": self.champion, "over the baseline": self.baseline, **self.slices}
+        return [(name, one.gain, one.lower, one.upper) for name, one in named.items() if isinstance(one, Paired)]
+
+
+def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:
+    """The labelled rows of the gate window, with features."""
+    rows = data.events(data.day(gate.start), data.day(gate.end), as_of=as_of)
+    rows = rows[rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])].reset_index(drop=True)
+    return data.with_features(data.usual(rows))
+
+
+def score(
+    data: ModelData, challenger: Model, fitted: TrainingSet, gate: Window, *, as_of: datetime, whole: bool = False
+) -> Scored:
+    """Score the gate window part by part (`probe.folds`); in one part where the judged model itself ships.
+
+    The first part is the challenger's own where hardly a label has come in late since its training set was made.
+
+    Args:
+        data: the model's rows, in the training window that was settled on.
+        challenger: fitted on `fitted`, which was known before the gate window.
+        fitted: its training set.
+        gate: the window.
+        as_of: the clock; labels known by then are judged.
+        whole: whether the challenger was fitted on all that happened before the window: it is one part.
+    """
+    model = data.model
+    rows = gate_rows(data, gate, as_of=as_of)
+    if whole or model.gate.ship == "judged":
+        known = data.training_rows(known_by=as_of) if whole else fitted.frame
+        return Scored(rows, challenger.predict(rows), (challenger.sha256,), known, challenger, fitted.frame)
+    # A rolling window moves on with the parts: what they are fitted on begins where the first one's does.
+    all_rows = _since(data, fitted.known_by).extended(fitted.frame, since=fitted.known_by, known_by=as_of)
+    known = all_rows[_trained_on(all_rows, data, as_of)].reset_index(drop=True)
+    seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
+    made, made_of, scores, models = challenger, fitted.frame, list[np.ndarray](), list[str]()
+    windows = round((gate.end - gate.start) / model.retrain_policy.window)
+    for part in fold_windows(gate, max(model.probe.folds, windows), model.timezone):
+        judged = rows[part.contains(rows[EVENT_TIME])]
+        if judged.empty:
+            # All its days lie in an excluded event.
+            continue
+        before = np.flatnonzero(_trained_on(all_rows, data, part.start - model.probe.gap))
+        if not hardly_more(before, seen):
+            made_of = all_rows.iloc[before]
+            made, seen = fit(challenger.recipe, made_of, made_of[LABEL].to_numpy(), base=challenger), before
+        scores.append(made.predict(judged))
+        models.append(made.sha256)
+    return Scored(rows, stacked(scores), tuple(models), known, made, made_of)
+
+
+def _since(data: ModelData, end: datetime) -> ModelData:
+    """The same rows from where the training window begins that ends at a moment, however late they are asked for."""
+    start = data.training_start(end)
+    if start is None:
+        return data
+    training = replace(data.model.training, window=f"since: {start}")
+    return replace(data, model=data.model.model_copy(update={"training": training}))
+
+
+def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndarray:
+    """Which rows happened before a moment, inside the training window that ends there."""
+    start = data.training_start(until)
+    use = rows[EVENT_TIME] < pd.Timestamp(until)
+    if start is not None:
+        use &= rows[EVENT_TIME] >= pd.Timestamp(midnight(start, data.model.timezone))
+    return use.to_numpy()
+
+
+def compare(
+    platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series, *, lag_one: float | None = None
+) -> Comparison:
+    """The gate's comparison; the policy's rules on it, without those of what ships.
+
+    Args:
+        platform: of the home.
+        model: its settings.
+        scored: the gate's rows and the challenger's scores.
+        fit_labels: what guessing knows.
+        lag_one: how alike neighbouring days are, where the probe has measured it.
+    """
+    rows, scores = scored.rows, scored.scores
+    y = rows[LABEL].to_numpy()
+    blocks = blocks_of(model, rows)
+    known = platform.registry.champion(model.name)
+    base = against_baseline(fit_labels, len(rows), model.task)
+    # Guessing is one score for all: a model that beats it on few days does not do so by a week of weather.
+    baseline = _paired_or_why(model, y, base, scores, blocks, 0.0)
+    against: Paired | CannotJudge | None = None
+    slices: dict[str, Paired | CannotJudge] = {}
+    opponent = base
+    if known is not None:
+        opponent = platform.registry.load(model.name, known.version).predict(rows)
+        against = _paired_or_why(model, y, opponent, scores, blocks, lag_one)
+    columns = {name: rows[name] for name in slice_columns(model, rows)}
+    if columns and known is not None:
+        slices = paired_slices(
+            y,
+            opponent,
+            scores,
+            blocks,
+            model.metric,
+            slices=columns,
+            confidence=model.gate.confidence,
+            min_rows=model.gate.slice_min_rows,
+            by=model.monitoring.performance.blocks,
+        )
+    metrics = {
+        f"gate_{label}": value
+        for comparison, opponent_name in ((against, "champion"), (baseline, "baseline"))
+        if isinstance(comparison, Paired)
+        for label, value in {
+            "challenger": comparison.challenger,
+            opponent_name: comparison.champion,
+            f"gain_over_{opponent_name}": comparison.gain,
+            f"gain_over_{opponent_name}_lower": comparison.lower,
+        }.items()
+    }
+    further = tuple(rules_on_rows(model, rows, scores, opponent if known is not None else None))
+    judged = verdict(model.gate, against, slices=slices, baseline=baseline, further=further)
+    return Comparison(judged, against, baseline, slices, metrics, further)
+
+
+def _paired_or_why(
+    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any, lag_one: float | None = None
+) -> Paired | CannotJudge:
+    try:
+        return paired(
+            y,
+            champion,
+            challenger,
+            blocks,
+            model.metric,
+            confidence=model.gate.confidence,
+            by=model.monitoring.performance.blocks,
+            lag_one=lag_one,
+        )
+    except CannotJudge as why:
+        return why

@@ -1,0 +1,1 @@
+"""Rolling out and going back: one measurement, one move."""

@@ -1,0 +1,1 @@
+"""Watching: reports on drift, performance, labels, fairness and skew, window by window."""

@@ -1,0 +1,187 @@
+"""Drift between any two tables of files, without a home, a model or a lake.
+
+Here: choosing the columns, the passes over the files, statistics and verdict. Not here: reading files
+(`table_files`), the statistics (`core.drift`), how they are shown (`commands.drift`, `pages.drift`).
+
+The reference is read twice: once to lay the grid (`core.drift.sampled_grid`), once to count on it. The current
+files are read once. The counts are of all rows, so the only error is that of the bins, and it is stated with
+each statistic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS, Grid, Kind
+from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict, drift_verdict
+from mlops_assets.core.drift.profile import Profile
+from mlops_assets.core.drift.sampled_grid import GridBuilder
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.world.files.table_files import TableFiles, open_table
+
+TOLD = 3
+"""Columns that the headline names."""
+Progress = Callable[[str, int], None]
+"""Told after each batch: what is done with which files, and how many rows it was done with."""
+
+
+@dataclass(frozen=True, eq=False)
+class FilesDrift:
+    """What two tables of files have to do with each other.
+
+    Attributes:
+        reference: profile of the reference.
+        current: profile of the current rows, on the same grid.
+        drifts: statistics by feature, the worst first: drifted ones, then judged, then the rest, each by PSI.
+        verdict: by the policy.
+        left_out: column -> why it wasn't compared.
+        broken: those of them that the reference has and the current files lack, or have in another type.
+    """
+
+    reference: Profile
+    current: Profile
+    drifts: tuple[FeatureDrift, ...]
+    verdict: DriftVerdict
+    left_out: Mapping[str, str]
+    broken: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The answer in a line: columns that are gone or of another type come before how the others moved."""
+        found = {True: "No drift", False: "Drift", None: "Cannot judge"}[self.verdict.passed]
+        if not self.broken:
+            return found
+        named = "; ".join(f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken[:TOLD])
+        more = f"; {len(self.broken) - TOLD} more" if len(self.broken) > TOLD else ""
+        return f"Columns changed ({named}{more}). {found} in the others"
+
+
+def compare_files(
+    reference: str,
+    current: str,
+    *,
+    policy: DriftPolicy,
+    columns: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    progress: Progress = lambda what, rows: None,
+) -> FilesDrift:
+    """Compare two tables of Parquet or CSV files, column by column.
+
+    Args:
+        reference: a file, a folder or a glob.
+        current: the same.
+        policy: the limits.
+        columns: those to compare; by default all that both have.
+        ignore: those to leave out.
+        progress: told after each batch.
+
+    Raises:
+        FileNotFoundError: no file matches.
+        ValueError: a file cannot be read, a named column doesn't exist, or there is nothing to compare.
+        CannotJudge: the reference has fewer than 100 rows, or the current files none.
+    """
+    old, new = open_table(reference), open_table(current)
+    kinds, left_out = _chosen(old, new, columns, ignore)
+    flags = old.flags | new.flags
+    builder = GridBuilder(kinds)
+    for frame in old.batches(kinds, flags):
+        builder.add(frame)
+        progress(f"Laying the grid over {reference}", builder.rows)
+    if builder.rows < MIN_REFERENCE_ROWS:
+        raise CannotJudge(
+            f"{reference} has {builder.rows} rows and a reference needs at least {MIN_REFERENCE_ROWS}",
+            "Give more files, for example as a glob in quotes: 'days/*.parquet'",
+        )
+    ids = {name: why for name, why in builder.identifiers().items() if name not in columns}
+    # Where there is nothing else, they are told of as columns that cannot be judged.
+    ids = ids if len(ids) < len(kinds) else {}
+    kinds, left_out = {n: kind for n, kind in kinds.items() if n not in ids}, left_out | ids
+    grid = builder.grid(without=ids)
+    del builder  # its sample is the largest thing in memory
+    before = profile_files(old, kinds, grid, progress, flags)
+    after = profile_files(new, kinds, grid, progress, flags)
+    if after.rows == 0:
+        raise CannotJudge(f"{current} has no rows", "Wait until its data has landed, or look at where it comes from")
+    drifts = compare(before, after)
+    verdict = drift_verdict(drifts, policy)
+    drifts.sort(key=lambda d: (d.feature not in verdict.findings, d.why is not None, -(d.psi or 0.0), d.feature))
+    broken = tuple(name for name in left_out if _is_broken(name, old, new))
+    return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken)
+
+
+def profile_files(
+    table: TableFiles,
+    kinds: Mapping[str, Kind],
+    grid: Grid,
+    progress: Progress = lambda what, rows: None,
+    flags: Collection[str] = (),
+) -> Profile:
+    """Count the rows of a table on a grid, in one pass."""
+    whole: Profile | None = None
+    # Without a feature that can be judged the rows are counted all the same.
+    for frame in table.batches({name: kinds[name] for name in grid.judged} or kinds, flags):
+        part = Profile.of(grid, frame)
+        whole = part if whole is None else whole + part
+        progress(f"Counting {table.name}", whole.rows)
+    # A table without a row gives no batch; its profile is that of nothing.
+    return whole if whole is not None else Profile.empty(grid)
+
+
+def _chosen(
+    old: TableFiles, new: TableFiles, columns: Sequence[str], ignore: Sequence[str]
+) -> tuple[dict[str, Kind], dict[str, str]]:
+    everywhere = dict.fromkeys([*old.kinds, *old.left_out, *new.kinds, *new.left_out])
+    for name in (*columns, *ignore):
+        if name not in everywhere:
+            raise ValueError(
+                f"Neither {old.name} nor {new.name} has a column {name!r}. They have: {_told(everywhere)}."
+            )
+    wanted = [name for name in everywhere if name not in ignore and (not columns or name in columns)]
+    kinds: dict[str, Kind] = {}
+    left_out: dict[str, str] = {}
+    for name in wanted:
+        if why := _why_not(name, old, new):
+            left_out[name] = why
+            continue
+        both = {old.kinds[name], new.kinds[name]} - {"empty"}
+        # Nothing is known of a column without a value on either side; it will be told that it cannot be judged.
+        kinds[name] = "categorical" if "categorical" in both else "numeric"
+    if not kinds:
+        raise ValueError(
+            f"{old.name} and {new.name} have no column that can be compared. The first has {_told(old.kinds)}; the "
+            f"second {_told(new.kinds)}. Give files whose columns have the same names and hold numbers or text."
+        )
+    return kinds, left_out
+
+
+def _why_not(name: str, old: TableFiles, new: TableFiles) -> str:
+    for table, other in ((old, new), (new, old)):
+        if name in table.left_out:
+            return table.left_out[name]
+        if name not in table.kinds:
+            return f"only {other.name} has it"
+    both = {old.kinds[name], new.kinds[name]} - {"empty"}
+    if both == {"numeric", "categorical"}:
+        of_numbers, of_texts = (old, new) if old.kinds[name] == "numeric" else (new, old)
+        if name in of_texts.flags and of_numbers.holds_flags(name):
+            return ""
+        words = ("a number", "text") if old.kinds[name] == "numeric" else ("text", "a number")
+        return f"{words[0]} in {old.name} and {words[1]} in {new.name}: give it one type"
+    return "a time, or another type that has no distribution here" if "other" in both else ""
+
+
+def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
+    """Whether a column of the reference is gone, or of another type: no drift, and worse."""
+    if name not in old.kinds or name in new.left_out:
+        return name in old.kinds
+    return name not in new.kinds or (
+        old.kinds[name] != new.kinds[name] and "empty" not in {old.kinds[name], new.kinds[name]}
+    )
+
+
+def _told(names: Mapping[str, object]) -> str:
+    shown = list(names)[:10]
+    more = len(names) - len(shown)
+    return (", ".join(shown) or "no columns") + (f" and {more} more" if more else "")

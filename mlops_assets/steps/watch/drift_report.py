@@ -1,0 +1,226 @@
+"""Watching a champion's inputs and scores: the drift of every closed window, kept as small files.
+
+Here: what the drift report does between reading and reporting. Not here: the asset (`assets`), the statistics
+(`core.drift`), what stands behind them (`drift_causes`), performance (`performance_report`).
+
+A window is judged once for each state of its data: a corrected day judges it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlops_assets.core.decide.policy import CheckResult
+from mlops_assets.core.drift import feature_faults
+from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
+from mlops_assets.core.drift.feature_faults import faults_of
+from mlops_assets.core.drift.policy import DriftVerdict, drift_verdict
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.events import named
+from mlops_assets.core.time.windows import Window
+from mlops_assets.pages.markdown import markdown_table
+from mlops_assets.steps.predict.references import SCORE, Reference, read_days
+from mlops_assets.steps.watch.day_profiles import seen
+from mlops_assets.steps.watch.drift_causes import Explained, explain, levels_of, verdict_of
+from mlops_assets.steps.watch.window_reports import (
+    Watched,
+    cannot,
+    is_known,
+    predicted_windows,
+    silent_windows,
+    state_of,
+    summary_of,
+)
+from mlops_assets.steps.watch.window_summaries import folder_of
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.platform import Platform
+
+SHOWN = 20
+"""Features in a table and in the report that people look at: the most drifted ones."""
+SEED = 13
+DRIFT_CHECKS = ("inputs_match_reference", "predictions_match_reference")
+NO_FEATURES = pd.DataFrame({"feature": pd.Series(dtype="str"), "psi": pd.Series(dtype="float64")})
+"""The table of a window that cannot be judged."""
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """One window's drift: what is kept of it, and what its page is drawn from.
+
+    Attributes:
+        window: which.
+        summary: what is kept, written last.
+        drifts: of its features.
+        rows: a sample of its predictions.
+        reference: what they were compared with.
+        explained: what stands behind the drift.
+    """
+
+    window: Window
+    summary: dict[str, Any]
+    drifts: Sequence[FeatureDrift] = ()
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reference: Reference | None = None
+    explained: Explained | None = None
+
+
+def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
+    """Compare every window that closed or changed since the last time with its champion's reference."""
+    now = platform.now(model)
+    windows = [*predicted_windows(platform, model, now), *silent_windows(platform, model, now)]
+    looked: list[_Looked] = []
+    for window in sorted(windows, key=lambda window: window.start):
+        state = state_of(platform.lake, model, window, ("predictions",))
+        if not is_known(folder_of(platform.lake, model.name, "drift", window), state):
+            looked.append(_look(platform, model, window, state))
+    if not looked:
+        return None
+    html = _write_page(platform, model, looked[-1])
+    # Last of all: a window with a summary is never looked at again.
+    for one in looked:
+        folder = folder_of(platform.lake, model.name, "drift", one.window)
+        write_text(folder / "summary.json", json.dumps(one.summary, indent=1))
+    return _shown(model, looked, html)
+
+
+def _look(platform: Platform, model: ModelSettings, window: Window, state: str) -> _Looked:
+    """Judge one window; its table is written, its summary is not yet."""
+    folder = folder_of(platform.lake, model.name, "drift", window)
+    try:
+        found = seen(platform, model, window)
+    except CannotJudge as why:
+        platform.lake.write(NO_FEATURES, folder / "features.parquet")
+        checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]
+        return _Looked(window, summary_of(window, model, state, checks, version=0, rows=0))
+    against, version = found.against, found.version
+    drifts = compare(against.reference.features, found.features)
+    scores = compare(against.reference.scores, found.scores)
+    days = read_days(platform.lake, model.name, version)
+    levels = levels_of(model, version, against.days or days, [drift.feature for drift in drifts])
+    # A feature that is retired may be as broken as it likes.
+    trained = {column.name for column in platform.data(model).columns}
+    faults = faults_of([drift for drift in drifts if drift.feature in trained], found.features, days)
+    inputs = verdict_of(model, drifts, levels)
+    if against.warming_up:
+        inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
+    sentences = [*feature_faults.told(faults, window.label(model.timezone)), inputs.reason, found.told]
+    inputs = replace(inputs, reason=" ".join(filter(None, sentences)))
+    verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
+    checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
+    platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
+    explained = explain(platform, model, found, drifts=drifts, levels=levels)
+    summary = {
+        **summary_of(window, model, state, checks, version=version, rows=found.rows),
+        "faults": faults,
+        **explained.to_dict(),
+    }
+    return _Looked(window, summary, drifts, found.sample, against.reference, explained)
+
+
+def _top(one: _Looked) -> list[FeatureDrift]:
+    return sorted(one.drifts, key=lambda drift: -(drift.psi or 0.0))[:SHOWN]
+
+
+def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Path | None:
+    if newest.reference is None or newest.explained is None:
+        return None
+    html = folder_of(platform.lake, model.name, "drift", newest.window) / "report.html"
+    page = _evidently(newest.reference, newest.rows, [drift for drift in _top(newest) if drift.kind])
+    reason = " ".join(check["sentence"] for check in newest.summary["checks"])
+    write_text(html, page.replace("<body>", f"<body>{newest.explained.html(reason)}", 1))
+    return html
+
+
+def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -> Watched:
+    newest = looked[-1]
+    checks = [CheckResult.from_dict(check) for check in newest.summary["checks"]]
+    reason = " ".join([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
+    windows = [one.window.label(model.timezone) for one in looked]
+    if newest.explained is None:
+        return Watched(windows, checks, table=checks[0].sentence, plot=checks[0].sentence, reason=reason)
+    top = _top(newest)
+    return Watched(
+        windows,
+        checks,
+        table=markdown_table(
+            [(d.feature, d.psi, d.ks, d.missing_change, d.mean_change) for d in top],
+            header=["feature", "PSI", "KS", "missing share, change", "mean, change in sd"],
+        ),
+        plot=_drift_plot(top, model, newest.window),
+        reason=reason,
+        html=html,
+        more={"findings": newest.explained.markdown()},
+        numbers=_numbers(newest.summary, top),
+    )
+
+
+def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[str, float]:
+    inputs, scores = summary["checks"]
+    found = {
+        "drifted_share": inputs["value"],
+        "largest_psi": top[0].psi if top else None,
+        "scores_drifted": scores["value"],
+        "classifier_auc": summary["domain_classifier"].get("auc"),
+        "outside_joint_support": summary["outside_support"].get("outside_joint"),
+        "rows": summary["rows"],
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _scores_verdict(scores: Sequence[FeatureDrift], model: ModelSettings) -> DriftVerdict:
+    """The verdict on the champion's scores, told as that of one distribution and not of one feature among many.
+
+    Of several classes each has its own, beside that of the likeliest; the one that moved furthest is told.
+    """
+    verdict = drift_verdict(scores, model.monitoring.drift)
+    known = [(one.psi, one.feature) for one in scores if one.psi is not None]
+    if not known or model.monitoring.drift.psi is None:
+        return verdict
+    psi, name = max(known)
+    whose = f" of class {name.removeprefix(f'{SCORE}_')}" if name != SCORE else ""
+    told = f"The scores' PSI{whose} is {psi:.3g} (limit {model.monitoring.drift.psi:g})."
+    return replace(verdict, reason=told)
+
+
+def _drift_check(name: str, window: Window, model: ModelSettings, verdict: DriftVerdict) -> CheckResult:
+    return CheckResult(
+        name=name,
+        kind="drift",
+        window=window.label(model.timezone),
+        window_end=window.end,
+        passed=verdict.passed,
+        value=verdict.share,
+        limit=verdict.limit,
+        sentence=verdict.reason,
+    )
+
+
+def _evidently(reference: Reference, rows: pd.DataFrame, drifts: Sequence[FeatureDrift]) -> str:
+    from mlops_assets.pages.evidently_report import drift_report_html
+
+    return drift_report_html(
+        reference.sample,
+        rows,
+        numeric=[drift.feature for drift in drifts if drift.kind == "numeric"],
+        categorical=[drift.feature for drift in drifts if drift.kind == "categorical"],
+        seed=SEED,
+    )
+
+
+def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Window) -> str:
+    from mlops_assets.pages.svg import markdown_bars
+
+    # Without the view's name in front: it is in the table, and the picture has little room.
+    bars = [(drift.feature.split("__", 1)[-1], drift.psi or 0.0) for drift in top]
+    return markdown_bars(
+        bars,
+        limit=model.monitoring.drift.psi,
+        title=f"Population stability index (PSI) in {window.label(model.timezone)}",
+    )

@@ -1,0 +1,284 @@
+"""Watching how a champion is doing: the performance of every closed window, kept as small files.
+
+Here: what the performance report does between reading and reporting. Not here: the asset (`assets`), the statistics
+(`core.performance.window_metrics`), what else the report says (`label_report`), inputs and scores (`drift_report`).
+
+A window is judged once for each state of its data: a corrected day or a restated label judges it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from mlops_assets.core.decide.policy import CheckResult
+from mlops_assets.core.performance.selective_labels import labels_follow_scores
+from mlops_assets.core.performance.window_metrics import PerformanceRow, performance_report
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.events import named
+from mlops_assets.core.time.windows import Window, local_days, parse_duration
+from mlops_assets.pages.markdown import answered
+from mlops_assets.steps.predict.references import SCORE, score_matrix
+from mlops_assets.steps.watch.against_baseline import check_of, guessing_markdown, looked
+from mlops_assets.steps.watch.classes import class_counts, classes_markdown
+from mlops_assets.steps.watch.fairness_report import fairness_markdown, fairness_of
+from mlops_assets.steps.watch.label_report import (
+    PROFIT,
+    Estimates,
+    by_window_markdown,
+    estimates_markdown,
+    forget_other_labels,
+    label_drift_markdown,
+    label_maturity,
+    label_shift,
+    labels_file,
+    maturity_markdown,
+    metric_plot,
+    put_on_record,
+    restatement,
+    settings_digest,
+    with_coverage,
+)
+from mlops_assets.steps.watch.performance_check import performance_check
+from mlops_assets.steps.watch.window_reports import (
+    Watched,
+    cannot,
+    days_of,
+    is_known,
+    judged_rows,
+    predicted_windows,
+    silent_windows,
+    state_of,
+    summary_of,
+)
+from mlops_assets.steps.watch.window_summaries import (
+    GUESSING,
+    failing_told,
+    folder_of,
+    known_summary,
+    summaries,
+    verdicts_of,
+)
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.columns import slice_columns
+from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
+from mlops_assets.world.platform import Platform
+
+SHOWN = 20
+"""Windows in a table."""
+
+
+def watch_performance(platform: Platform, model: ModelSettings) -> Watched | None:
+    """Judge every window whose predictions or labels changed since the last time, and those still waiting."""
+    now = platform.now(model)
+    windows = predicted_windows(platform, model, now)
+    if not windows:
+        return None
+    waiting = []
+    for window in sorted([*windows, *silent_windows(platform, model, now)], key=lambda window: window.start):
+        final = now >= window.end + parse_duration(model.label.max_delay)
+        data = state_of(platform.lake, model, window, ("predictions", "labels"))
+        state = f"{data}-{settings_digest(model)}-{'final' if final else now.isoformat()}"
+        if not is_known(folder_of(platform.lake, model.name, "performance", window), state):
+            waiting.append((window, state))
+    if not waiting:
+        return None
+    estimates, maturity = Estimates(platform.lake, model), label_maturity(platform, model, windows, now)
+    judged = [
+        _judge_performance(platform, model, window, now=now, state=state, estimates=estimates, maturity=maturity)
+        for window, state in waiting
+    ]
+    found = summaries(platform.lake, model.name, "performance")
+    newest = [CheckResult.from_dict(check) for summary in found for check in summary["checks"]]
+    restated = [summary["restated"][-1]["reason"] for summary in judged if summary["restated_now"]]
+    more = {
+        "estimates": estimates_markdown(model, found),
+        "label_maturity": maturity_markdown(maturity),
+        "label_drift": label_drift_markdown(model, found),
+        GUESSING: guessing_markdown(found[-SHOWN:]),
+    }
+    if model.task == "multiclass":
+        more["classes"] = classes_markdown(platform, model.name, found)
+    if model.monitoring.costs:
+        more[PROFIT] = metric_plot(PROFIT, found, title="Profit per row by window")
+    if model.monitoring.fairness.by:
+        more["fairness"] = fairness_markdown(judged[-1])
+    failing = failing_told(platform, model)
+    of_newest = [check for check in newest if check.window_end == newest[-1].window_end]
+    told = [failing, *(check.sentence for check in of_newest if check.kind != "failing" or not failing)]
+    return Watched(
+        windows=[summary["window"] for summary in judged],
+        newest=newest,
+        table=by_window_markdown(model, found[-SHOWN:]),
+        plot=metric_plot(
+            model.metric,
+            found,
+            title=f"{model.metric} by window",
+            limits=[_limit_of(model.metric, summary) for summary in found],
+        ),
+        reason=" ".join(
+            [
+                *filter(None, [failing_told(platform, model)]),
+                *told,
+                *restated,
+                *named(model.events, windows[-1:], model.timezone),
+            ]
+        ),
+        more=more,
+        numbers=_numbers(model, found),
+    )
+
+
+def _limit_of(name: str, summary: Mapping[str, Any]) -> float | None:
+    """The limit that a metric was held against in a window; None where a further metric broke its own and is told."""
+    check, found = summary["checks"][0], summary["performance"]["metrics"].get(name, {})
+    limit: float | None = check["limit"] if check["value"] == found.get("value") else None
+    return limit
+
+
+def _numbers(model: ModelSettings, found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of the newest window with labels, and what is estimated of the newest."""
+    labelled = [summary["performance"] for summary in found if summary["performance"]["labelled"]]
+    newest, judged = found[-1], [verdict for verdict in verdicts_of(found) if verdict.worse is not None]
+    against = judged[-1] if judged else None
+    measured = labelled[-1]["metrics"] if labelled else {}
+    numbers = {
+        # `profit` is the plot's name.
+        **{"profit_per_row" if name == PROFIT else name: estimate["value"] for name, estimate in measured.items()},
+        f"{model.metric}_lower": measured.get(model.metric, {}).get("lower"),
+        f"{model.metric}_upper": measured.get(model.metric, {}).get("upper"),
+        f"{model.metric}_estimated": newest["estimated"].get(model.metric, {}).get("value"),
+        "gain_over_guessing": against.gain if against else None,
+        "gain_over_guessing_lower": against.lower if against else None,
+        "gain_over_guessing_upper": against.upper if against else None,
+        "unlabelled_share": newest["performance"]["share_unlabelled"],
+        "rows": newest["rows"],
+    }
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def _judge_performance(
+    platform: Platform,
+    model: ModelSettings,
+    window: Window,
+    *,
+    now: datetime,
+    state: str,
+    estimates: Estimates,
+    maturity: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Judge one window and keep its report; returns the summary.
+
+    The labels it was judged on are written first and the summary last: it names them, and a window with a summary
+    of this state is not looked at again.
+    """
+    folder = folder_of(platform.lake, model.name, "performance", window)
+    before = known_summary(folder)
+    try:
+        rows, version, left_out = judged_rows(platform, model, window)
+    except CannotJudge as why:
+        return _unjudged(platform, model, window, now=now, state=state, maturity=maturity, why=why)
+    row, rows = _performance(platform, model, window, rows, now)
+    keys = [*platform.data(model).keys, EVENT_TIME]
+    known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
+    found = restatement(folder, before, known, keys)
+    # Other windows are looked at only where several in a row must break a floor.
+    several = [model.monitoring.performance.floor_windows, *(limit.floor_windows for limit in model.limits.values())]
+    in_a_row = max(several) > 1
+    earlier = summaries(platform.lake, model.name, "performance") if in_a_row else []
+    check = performance_check(platform, model, row, version, earlier)
+    told = [check.sentence, left_out, _label_pattern(model, rows, row)]
+    check = replace(check, sentence=" ".join(filter(None, told)))
+    groups, fairness = fairness_of(platform, model, window, row, now)
+    guessing = looked(platform, model, rows, row, version)
+    summary = {
+        **summary_of(window, model, state, [check, *fairness, *check_of(guessing)], version=version, rows=row.rows),
+        "judged_at": now.isoformat(),
+        "performance": row.to_dict(),
+        "fairness": groups,
+        GUESSING: guessing,
+        "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
+        "label_maturity": maturity,
+        "label_drift": answered(label_shift(platform, model, version, rows, row)),
+        **({"classes": class_counts(rows)} if model.task == "multiclass" else {}),
+        "restated": before.get("restated", []) if before else [],
+        "restated_now": bool(found),
+    }
+    if before and found:
+        summary["restated"] = [*summary["restated"], put_on_record(platform, model, found, before, summary)]
+    platform.lake.write(known, labels_file(folder, state))
+    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    forget_other_labels(folder, state)
+    return summary
+
+
+def _label_pattern(model: ModelSettings, rows: pd.DataFrame, row: PerformanceRow) -> str:
+    """Whether labels of a closed window look as if they existed for accepted cases only, where nobody has said so."""
+    if model.label.only_for_accepted or not row.mature:
+        return ""
+    days = local_days(rows[EVENT_TIME], model.timezone)
+    return labels_follow_scores(rows[SCORE], rows[LABEL].notna(), days)
+
+
+def _unjudged(
+    platform: Platform,
+    model: ModelSettings,
+    window: Window,
+    *,
+    now: datetime,
+    state: str,
+    maturity: Mapping[str, Any],
+    why: CannotJudge,
+) -> dict[str, Any]:
+    """Keep the report of a window without rows, or whose rows nobody can be held to."""
+    row = PerformanceRow(
+        window.label(model.timezone), window.start, window.end, 0, 0, None, None, False, str(why), metrics={}
+    )  # fmt: skip
+    check = cannot("performance_holds", "performance", window, model, why)
+    summary = {
+        **summary_of(window, model, state, [check], version=0, rows=0),
+        "judged_at": now.isoformat(),
+        "performance": row.to_dict(),
+        "fairness": {},
+        GUESSING: {},
+        "estimated": {},
+        "label_maturity": maturity,
+        "label_drift": answered(why),
+        "restated": [],
+        "restated_now": False,
+    }
+    folder = folder_of(platform.lake, model.name, "performance", window)
+    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    return summary
+
+
+def _performance(
+    platform: Platform, model: ModelSettings, window: Window, rows: pd.DataFrame, now: datetime
+) -> tuple[PerformanceRow, pd.DataFrame]:
+    """The window's report, and its predictions with the labels known now."""
+    data = platform.data(model)
+    identity = [*data.keys, EVENT_TIME]
+    known = data.events(*days_of(model, window), as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
+    rows = rows.merge(known, on=identity, how="left", validate="one_to_one")
+    report = performance_report(
+        [window],
+        event_times=rows[EVENT_TIME],
+        labels=rows[LABEL],
+        scores=score_matrix(rows),
+        label_available_at=rows[AVAILABLE_AT],
+        metrics=model.reported_metrics,
+        now=now,
+        tz=model.timezone,
+        share=model.label.mature_share,
+        max_delay=parse_duration(model.label.max_delay),
+        slices={name: rows[name] for name in slice_columns(model, rows)},
+        blocks=blocks_of(model, rows),
+    )
+    return with_coverage(report.rows[0], rows, model), rows

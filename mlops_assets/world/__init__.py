@@ -1,0 +1,1 @@
+"""How the world is touched: one module or folder for each outside system."""

@@ -1,0 +1,1 @@
+"""Tables of files that anybody may hand in: Parquet and CSV, types and sizes."""

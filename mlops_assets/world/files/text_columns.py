@@ -1,0 +1,81 @@
+"""Text columns of a DuckDB relation: what they hold, and the same rows with times and numbers in their place.
+
+Here: looking at every different text of a column, by the readers of `core`, and writing a table anew. Not here: reading
+one text (`core.values.text_times`, `core.values.text_numbers`), what is decided about a column (`onboarding.texts`,
+`table_files`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from mlops_assets.core.values import text_numbers, text_times
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_numbers import NumberTexts
+from mlops_assets.core.values.text_times import TimeTexts
+
+ROWS = 131_072
+FIRST = 1_000
+"""So many texts are looked at before the others: a column of which most are no time is not looked at further."""
+MOST = 0.5
+
+Reader = Callable[[pd.Series], pa.Array]
+"""Texts of a column, missing where there is none, as values."""
+
+
+def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> TimeTexts | NumberTexts | None:
+    """How a column's times or numbers are written, by all of its texts; None where most of the first are neither.
+
+    Args:
+        connection: of the relation.
+        relation: a table, or a SELECT in parentheses.
+        column: of type VARCHAR.
+    """
+    query = f"select distinct {quoted(column)} from {relation} where {quoted(column)} is not null"
+    batches = _texts(connection, query)
+    first = next(batches, [])
+    looks: tuple[Callable[[list[str]], TimeTexts | NumberTexts], ...] = (text_times.look_at, text_numbers.look_at)
+    for look in looks:
+        sample = look(first[:FIRST])
+        if sample.count and sample.failed <= MOST * sample.count:
+            found = look(first)
+            for texts in batches:
+                found = found + look(texts)  # type: ignore[operator]  # both are of the same kind
+            return found
+    return None
+
+
+def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:
+    for batch in connection.cursor().sql(query).to_arrow_reader(ROWS):
+        yield [text.strip() for text in batch.column(0).to_pylist()]
+
+
+def replace_texts(
+    connection: duckdb.DuckDBPyConnection, table: str, readers: Mapping[str, tuple[Reader, pa.DataType]]
+) -> None:
+    """Write a table anew, with the values of some text columns in the place of the texts; rows keep their order."""
+    if not readers:
+        return
+    rows = connection.cursor().sql(f"select * from {table}").to_arrow_reader(ROWS)
+    kinds = {name: kind for name, (_, kind) in readers.items()}
+    schema = pa.schema([field.with_type(kinds.get(field.name, field.type)) for field in rows.schema])
+
+    def anew() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            arrays = [
+                readers[name][0](batch.column(name).to_pandas()).cast(schema.field(name).type)
+                if name in readers
+                else batch.column(name)
+                for name in schema.names
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    connection.register("texts_read", pa.RecordBatchReader.from_batches(schema, anew()))
+    connection.execute(f"create table anew_{table} as select * from texts_read")
+    connection.unregister("texts_read")
+    connection.execute(f"drop table {table}")
+    connection.execute(f"alter table anew_{table} rename to {table}")

@@ -1,0 +1,244 @@
+"""Where everything lives: the paths of one home and its settings.
+
+Here: the layout of `$MLOPS_HOME` and the one small file that says which clock the home has.
+Not here: reading or writing tables (`lake`), what time it is (`clock`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from mlops_assets.core.values.quoted_commands import in_home
+from mlops_assets.world.atomic import write_text
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: dbt_project/, feature_repo/ and workspace.yaml stand here."""
+
+DEFAULT = PROJECT_ROOT / ".mlops"
+"""The home where nothing names another."""
+
+ClockKind = Literal["wall", "data"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused before it fills the machine.
+
+    Attributes:
+        file_bytes: the most that a landed file may have, without its packing; in memory its texts are about 20 times
+            as large.
+    """
+
+    file_bytes: int = 256 * 2**20
+
+    @classmethod
+    def here(cls) -> Limits:
+        """Those of the home that the environment names; the usual ones where there is none."""
+        return Home.from_environment().settings.limits
+
+
+@dataclass(frozen=True)
+class HomeSettings:
+    """What is particular to one home.
+
+    Attributes:
+        clock: `wall` reads the machine's clock, `data` the end of the newest good data.
+        until: with clock `data`, time never passes this moment (a replay moves it forward).
+        landing: where files land, if not in the home itself (a replay reads its parent's, and only reads).
+        trials: Optuna trials of every training in this home, whatever the models say (a demo takes fewer).
+        limits: what is refused before it fills the machine.
+    """
+
+    clock: ClockKind = "wall"
+    until: datetime | None = None
+    landing: str | None = None
+    trials: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def to_json(self) -> str:
+        """The settings as they stand in home.json."""
+        values: dict[str, Any] = asdict(self)
+        values["until"] = self.until.isoformat() if self.until else None
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: Path) -> HomeSettings:
+        """Read settings back.
+
+        Raises:
+            ValueError: the file is not what this version writes; the message says how to mend it.
+        """
+        try:
+            values = json.loads(text)
+            until = values.get("until")
+            settings = cls(
+                clock=values.get("clock", "wall"),
+                until=datetime.fromisoformat(until) if until else None,
+                landing=values.get("landing"),
+                trials=values.get("trials"),
+                limits=Limits(**{name: int(limit) for name, limit in values.get("limits", {}).items()}),
+            )
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{origin} cannot be read ({error}). Restore it or write "
+                '{"clock": "wall"} into it; no data is touched by that.'
+            ) from error
+        if settings.clock not in ("wall", "data"):
+            raise ValueError(f'{origin}: clock is {settings.clock!r}; write "wall" or "data".')
+        return settings
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of one home. Cheap to make; nothing is created before `prepare`."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The home that `$MLOPS_HOME` names, else `.mlops` in the checkout."""
+        return cls(Path(os.environ.get("MLOPS_HOME") or DEFAULT).expanduser().resolve())
+
+    @property
+    def settings_file(self) -> Path:
+        """Where the clock of this home is written down."""
+        return self.root / "home.json"
+
+    @property
+    def settings(self) -> HomeSettings:
+        """The settings as of now (read each time: a replay moves its clock between two reads)."""
+        if not self.settings_file.exists():
+            return HomeSettings()
+        return HomeSettings.from_json(self.settings_file.read_text(), origin=self.settings_file)
+
+    def configure(self, settings: HomeSettings) -> None:
+        """Write the settings, atomically."""
+        write_text(self.settings_file, settings.to_json())
+
+    @property
+    def landing(self) -> Path:
+        """Files as they arrived, one folder a source."""
+        landing = self.settings.landing
+        return Path(landing) if landing else self.root / "landing"
+
+    @property
+    def lake(self) -> Path:
+        """Parquet that everything shares."""
+        return self.root / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file of dbt: views and staging only, may be deleted at any time."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def feast(self) -> Path:
+        """Feast's registry and online store."""
+        return self.root / "feast"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlflow"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME of this home."""
+        return self.root / "dagster"
+
+    @property
+    def ledger(self) -> Path:
+        """One JSON-lines file of decisions a model."""
+        return self.root / "ledger"
+
+    @property
+    def replays(self) -> Path:
+        """Homes of replays."""
+        return self.root / "replays"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where MLflow is: `$MLFLOW_TRACKING_URI` in production, else SQLite in the home."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"
+
+    def said(self, text: str) -> str:
+        """A sentence whose commands name this home, unless it is the default one, for readers of any shell."""
+        return in_home(text, "" if self.root == DEFAULT else str(self.root))
+
+    def prepare(self) -> Home:
+        """Create the folders and Dagster's instance file, where they are missing."""
+        for folder in (self.lake, self.feast, self.mlflow / "artifacts", self.dagster, self.ledger):
+            folder.mkdir(parents=True, exist_ok=True)
+        if self.settings.landing is None:
+            self.landing.mkdir(parents=True, exist_ok=True)
+        instance_file = self.dagster / "dagster.yaml"
+        if not instance_file.exists():
+            write_text(instance_file, INSTANCE_YAML)
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to work in this home."""
+        return {
+            "MLOPS_HOME": str(self.root),
+            "DAGSTER_HOME": str(self.dagster),
+            # XGBoost's threads sleep when they wait: on a busy machine spinning ones take the cores from the others.
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        }
+
+
+@contextmanager
+def working_in(home: Home, *, own_store: bool = False) -> Iterator[Home]:
+    """Let this process and its children find a home in the environment, as long as the block lasts.
+
+    Args:
+        home: where to work.
+        own_store: whether MLflow is the home's own, whatever `$MLFLOW_TRACKING_URI` says outside.
+    """
+    inside = home.environment()
+    before = {name: os.environ.get(name) for name in (*inside, *(["MLFLOW_TRACKING_URI"] if own_store else []))}
+    for name in before:
+        os.environ.pop(name, None)
+    os.environ.update(inside)
+    try:
+        yield home
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+INSTANCE_YAML = """\
+# Written once by `mlops`; yours to change. SQLite beside this file is Dagster's default storage;
+# docs/production.md has the PostgreSQL setting.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  pools:
+    # One writer at a time: a DuckDB file has one, and two runs must not build the same lake partition.
+    default_limit: 1
+    granularity: run
+  runs:
+    max_concurrent_runs: 4
+run_monitoring:
+  enabled: true
+  # A run that was killed is marked failed after this, so that the sensors may go on.
+  start_timeout_seconds: 300
+run_retries:
+  # Only crashes are run again by themselves; a step that failed honestly waits for a person or new data.
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+sensors:
+  use_threads: true
+  num_workers: 4
+"""

@@ -1,0 +1,392 @@
+"""The way of a source's files into the lake: what landed, what was taken in, what is in quarantine.
+
+Here: matching file names to partitions (or to hours of days), reading files, writing good partitions into the lake,
+moving bad ones to quarantine. Not here: the record of what each partition was made of (`partitions`), judging one
+(`core.sources.contract`), the asset (`assets`).
+
+The lake is written first and the record last. A kill in between leaves a record that knows less than the
+lake: the same partitions are pending again and are taken in again, to the same result.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.world.atomic import read_regular, replacing, write_text
+from mlops_assets.world.lake import Lake, file_hash
+from mlops_assets.world.landed.partitions import Taken, TakenRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = [
+    "WHOLE",
+    "Intake",
+    "IntakeState",
+    "LandedFile",
+    "Read",
+    "Taken",
+    "Verdict",
+    "partition_of_file",
+    "read_file",
+    "unread_file",
+]
+
+SHAPE = b"mlops.shape"
+"""Key in a partition's footer: its shape."""
+WHOLE = "whole"
+"""The key of an unpartitioned source's only partition."""
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A file in the landing folder as the folder tells it, unread.
+
+    Attributes:
+        path: the file.
+        size: bytes.
+        mtime_ns: when it was last written.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Read:
+    """A landed file with its bytes: what is judged, hashed and kept is one, whatever replaces the file.
+
+    Attributes:
+        file: as the folder tells it.
+        content: its bytes; None where there are too many of them to be read.
+        sha256: of them.
+    """
+
+    file: LandedFile
+    content: bytes | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one partition.
+
+    Attributes:
+        partition: its key.
+        read: the file it came in.
+        reasons: why it is bad; none if it is good.
+        frame: the rows: as they are stored if good, as they came, with `is_bad`, if bad; None if unreadable.
+        released: the reason of the person who let it in.
+        shape: of a good one, what later partitions are held against (`core.sources.partition_profile`), as text.
+    """
+
+    partition: str
+    read: Read
+    reasons: tuple[str, ...]
+    frame: pd.DataFrame | None
+    released: str = ""
+    shape: str = ""
+
+
+@dataclass(frozen=True)
+class IntakeState:
+    """One look at a source: landing folder, record and lake, partition by partition.
+
+    Attributes:
+        landed: the file that holds each partition now.
+        unmatched: names of files that no partition claims, and of links, which are not followed.
+        taken: the record.
+        good: partitions whose rows stand in the lake.
+        pending: partitions whose file is new, corrected or released, or whose rows the lake has lost.
+    """
+
+    landed: Mapping[str, LandedFile]
+    unmatched: tuple[str, ...]
+    taken: Mapping[str, Taken]
+    good: Mapping[str, Taken]
+    pending: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """One source's files on their way into one lake."""
+
+    lake: Lake
+    source: SourceSettings
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of this source land."""
+        return self.lake.home.landing / self.source.name
+
+    @property
+    def record(self) -> TakenRecord:
+        """What became of each partition."""
+        return TakenRecord(self.lake.home, self.source.name)
+
+    @property
+    def record_file(self) -> Path:
+        """Which file each partition was made of."""
+        return self.record.file
+
+    def quarantine(self, partition: str) -> Path:
+        """The folder of a bad partition."""
+        return self.record.quarantine(partition)
+
+    def raw_file(self, partition: str) -> Path:
+        """The Parquet file of a partition; the hours of a day stand beside each other."""
+        day, _, hour = partition.partition("T")
+        name = f"data.{hour}" if hour else "data"
+        return self.lake.file("raw", self.source.name, partition=None if partition == WHOLE else day, name=name)
+
+    # --- looking
+
+    def state(self) -> IntakeState:
+        """One look at everything; reads names, sizes and times, and the content of touched files alone."""
+        landed, unmatched = self._look()
+        taken = self.taken()
+        good = self._standing(taken)
+        pending = []
+        touched = {}
+        for partition, file in landed.items():
+            entry = taken.get(partition)
+            if entry is None or entry.status == "released" or (entry.status == "good" and partition not in good):
+                pending.append(partition)
+            elif (entry.size, entry.mtime_ns, entry.file) == (file.size, file.mtime_ns, file.name):
+                continue
+            elif entry.size == file.size and file_hash(file.path) == entry.sha256:
+                touched[partition] = replace(entry, file=file.name, mtime_ns=file.mtime_ns)
+            else:
+                pending.append(partition)
+        self.record.seen_again(touched)
+        return IntakeState(landed, tuple(unmatched), taken, good, tuple(pending))
+
+    def landed(self) -> dict[str, Path]:
+        """The file that holds each partition now: of several the newest, by time and then name."""
+        return {partition: file.path for partition, file in self.landed_files().items()}
+
+    def landed_files(self) -> dict[str, LandedFile]:
+        """The file that holds each partition now, with size and time."""
+        return self._look()[0]
+
+    def unmatched(self) -> list[str]:
+        """Files in the landing folder that no partition claims: misnamed, most likely, or links to other places."""
+        return self._look()[1]
+
+    def taken(self) -> dict[str, Taken]:
+        """What was taken in, by partition."""
+        return self.record.entries()
+
+    def pending(self) -> list[str]:
+        """Partitions whose file is new, corrected or released; the same content landing twice is not."""
+        return list(self.state().pending)
+
+    def good(self) -> dict[str, Taken]:
+        """Partitions whose rows stand in the lake; a quarantined correction leaves the old rows in."""
+        return self._standing(self.taken())
+
+    def newest_end(self) -> datetime | None:
+        """The end of the newest good partition."""
+        good = [partition for partition in self.good() if partition != WHOLE]
+        return self.end(max(good)) if good else None
+
+    def end(self, partition: str) -> datetime:
+        """The moment a partition ends."""
+        return self.source.ends(partition)
+
+    def start(self, partition: str) -> datetime:
+        """The moment a partition begins."""
+        return self.source.begins(partition)
+
+    def is_visible(self, partition: str, until: datetime | None) -> bool:
+        """Whether a home whose time stands at `until` knows of a partition: it has ended by then."""
+        return until is None or partition == WHOLE or self.end(partition) <= until
+
+    # --- writing
+
+    def settle(self, verdicts: Sequence[Verdict], *, schema: pa.Schema) -> None:
+        """Write good partitions in place of the old, move bad ones to quarantine, then put all on record.
+
+        Args:
+            verdicts: of any number of partitions, each at most once.
+            schema: the Parquet schema of the source.
+        """
+        good = [verdict for verdict in verdicts if not verdict.reasons and verdict.frame is not None]
+        bad = [verdict for verdict in verdicts if verdict.reasons]
+        entries: dict[str, Taken] = {}
+        if good:
+            import pandas as pd
+            import pyarrow as pa
+
+            # One conversion for all, cut afterwards: to Arrow costs as much for a day as for a month.
+            frames = [verdict.frame for verdict in good if verdict.frame is not None]
+            table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), schema=schema, preserve_index=False)
+            offset = 0
+            for verdict, frame in zip(good, frames, strict=True):
+                rows = table.slice(offset, len(frame))
+                notes = {SHAPE: verdict.shape.encode()}
+                self.lake.write(rows, self.raw_file(verdict.partition), fingerprint=verdict.read.sha256, notes=notes)
+                self._drop_other_form(verdict.partition)
+                entries[verdict.partition] = _taken(verdict, status="good", rows=len(frame))
+                offset += len(frame)
+        for verdict in bad:
+            entries[verdict.partition] = self._set_aside(verdict)
+        for verdict in good:
+            shutil.rmtree(self.quarantine(verdict.partition), ignore_errors=True)
+        self.record.put_all(entries)
+
+    def release(self, partition: str, reason: str) -> Taken:
+        """Let a quarantined partition in as it is; the next landing run takes it.
+
+        Raises:
+            ValueError: there is no such partition in quarantine.
+        """
+        return self.record.release(partition, reason)
+
+    def _drop_other_form(self, partition: str) -> None:
+        """Of a source that once landed by the day and now by the hour, or the other way round, the rows count once."""
+        if partition != WHOLE:
+            folder, is_hour = self.raw_file(partition).parent, "T" in partition
+            for other in folder.glob("data.parquet" if is_hour else "data.*.parquet"):
+                other.unlink()
+
+    def _set_aside(self, verdict: Verdict) -> Taken:
+        """Put a bad partition into quarantine: file as it came, rows with the bad ones marked, why."""
+        folder, name = self.quarantine(verdict.partition), verdict.read.file.name
+        # Beside our own files; a file that landed under the name of one keeps its content under another.
+        name = f"landed_{name}" if name in ("reason.json", "rows.parquet") else name
+        with replacing(folder / name) as temporary:
+            if verdict.read.content is None:
+                shutil.copyfile(verdict.read.file.path, temporary)
+            else:
+                temporary.write_bytes(verdict.read.content)
+        kept = {name, "reason.json"}
+        rows = 0
+        if verdict.frame is not None:
+            marked = verdict.frame.rename(columns=str)
+            as_text = marked.astype({column: "string" for column in marked.columns if column != "is_bad"})
+            rows = self.lake.write(as_text, folder / "rows.parquet")
+            kept.add("rows.parquet")
+        entry = _taken(verdict, status="quarantined", rows=rows)
+        told = {"partition": verdict.partition, "reasons": list(verdict.reasons), **asdict(entry)}
+        write_text(folder / "reason.json", json.dumps(told, indent=2))
+        for stale in folder.iterdir():
+            # Of an earlier bad file: it is no longer what this partition waits for.
+            if stale.name not in kept:
+                stale.unlink()
+        return entry
+
+    def _standing(self, taken: Mapping[str, Taken]) -> dict[str, Taken]:
+        """Entries whose rows are in the lake: one listing, since a look at each file adds up."""
+        folder = self.lake.folder("raw", self.source.name)
+        if self.source.grain == "none":
+            return {key: entry for key, entry in taken.items() if self.raw_file(key).exists()}
+        with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
+            folders = {entry.name.removeprefix("partition=") for entry in entries}
+        if self.source.is_hourly:
+            parts = ((day, file) for day in folders for file in (folder / f"partition={day}").glob("data.*.parquet"))
+            folders = {f"{day}T{file.name.split('.')[1]}" for day, file in parts}
+        return {
+            key: entry
+            for key, entry in taken.items()
+            # A partition that never was good may have left an empty folder behind.
+            if key in folders and (entry.status == "good" or self.raw_file(key).exists())
+        }
+
+    def _look(self) -> tuple[dict[str, LandedFile], list[str]]:
+        """The newest file of each partition that has ended by now, and the names that match nothing."""
+        until = self.lake.home.settings.until
+        found: dict[str, LandedFile] = {}
+        unmatched = []
+        folder = self.folder
+        with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.is_dir(follow_symlinks=False):
+                    continue
+                partition = partition_of_file(self.source, entry.name)
+                if partition is None or not entry.is_file(follow_symlinks=False):
+                    unmatched.append(entry.name)
+                    continue
+                stat = entry.stat(follow_symlinks=False)
+                file = LandedFile(folder / entry.name, stat.st_size, stat.st_mtime_ns)
+                known = found.get(partition)
+                if known is None or (file.mtime_ns, file.name) > (known.mtime_ns, known.name):
+                    found[partition] = file
+        return {p: found[p] for p in sorted(found) if self.is_visible(p, until)}, sorted(unmatched)
+
+
+def partition_of_file(source: SourceSettings, name: str) -> str | None:
+    """The partition that a file of this name holds; None if no partition claims it."""
+    match = _expression(source.files).match(name)
+    if match is None:
+        return None
+    if source.grain == "none":
+        return WHOLE
+    try:
+        day = date.fromisoformat(match["partition"])
+    except ValueError:
+        return None
+    if not source.has_partition(day):
+        return None
+    if not source.is_hourly:
+        return match["partition"]
+    key = f"{match['partition']}T{match['hour']}"
+    # An hour that the clocks leave out has no rows: its file is misnamed.
+    return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
+
+
+def unread_file(file: LandedFile) -> Read:
+    """A landed file of too many bytes to be read: their hash alone."""
+    return Read(file, None, file_hash(file.path))
+
+
+def read_file(file: LandedFile) -> Read:
+    """The bytes of a landed file and their hash.
+
+    Raises:
+        OSError: disk or share failed, or the file went away; nothing is known about its content.
+    """
+    content = read_regular(file.path)
+    return Read(file, content, hashlib.sha256(content).hexdigest())
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A source's file pattern as a regular expression with the group `partition`."""
+    translated = fnmatch.translate(pattern.replace("{partition}", "\0").replace("{hour}", "\1"))
+    day, hour = r"(?P<partition>\d{4}-\d{2}-\d{2})", r"(?P<hour>\d{2})"
+    return re.compile(translated.replace("\0", day).replace("\1", hour))
+
+
+def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:
+    file = verdict.read.file
+    return Taken(
+        file=file.name,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        sha256=verdict.read.sha256,
+        status=status,
+        rows=rows,
+        reason=" ".join(verdict.reasons) or verdict.released,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

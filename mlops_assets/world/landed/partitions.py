@@ -1,0 +1,133 @@
+"""What the lake and the quarantine hold of a source, partition by partition: the record in plain files.
+
+Here: reading and writing that record, releasing a bad partition. Not here: matching and moving files
+(`intake`), judging rows (`core.sources.contract`). Imports nothing heavy: `mlops quarantine` answers at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from mlops_assets.world.atomic import json_object, write_text
+from mlops_assets.world.home import Home
+
+
+class DamagedTaken(ValueError):
+    """The record of one source was edited, or is damaged; the message ends in the remedy."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the lake (or the quarantine) holds of one partition, and which file it came from."""
+
+    file: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    status: str
+    """`good`, `quarantined`, or `released` (a person let it in; the next run takes it)."""
+    rows: int = 0
+    reason: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class TakenRecord:
+    """The record of one source in one home.
+
+    Attributes:
+        home: whose lake it is.
+        source: the source's name.
+    """
+
+    home: Home
+    source: str
+
+    @property
+    def file(self) -> Path:
+        """Which file each partition was made of."""
+        return self.home.lake / "raw" / self.source / "_taken.json"
+
+    def quarantine(self, partition: str) -> Path:
+        """The folder of a bad partition."""
+        return self.home.lake / "quarantine" / self.source / partition
+
+    def entries(self) -> dict[str, Taken]:
+        """What was taken in, by partition.
+
+        Raises:
+            DamagedTaken: the file was edited, or is damaged.
+        """
+        if not self.file.exists():
+            return {}
+        try:
+            entries = json_object(self.file.read_bytes())
+            return {partition: Taken(**entry) for partition, entry in entries.items()}
+        except (ValueError, TypeError) as error:
+            raise DamagedTaken(
+                f"{self.file} cannot be read ({error}). Restore it from a backup, or delete it: the files of "
+                f"{self.source} in landing are then taken in again. Nothing was changed."
+            ) from error
+
+    def quarantined(self) -> dict[str, Taken]:
+        """The bad partitions, oldest first."""
+        return {key: entry for key, entry in sorted(self.entries().items()) if entry.status == "quarantined"}
+
+    def put(self, partition: str, entry: Taken) -> None:
+        """Put on record what became of a partition."""
+        self.put_all({partition: entry})
+
+    def put_all(self, entries: Mapping[str, Taken]) -> None:
+        """Put on record what became of many partitions, in one write."""
+        if entries:
+            with self._locked():
+                self._write({**self.entries(), **entries})
+
+    def seen_again(self, entries: Mapping[str, Taken]) -> None:
+        """Note under which name and time known content lies in landing now; its hash need not be taken again.
+
+        An entry whose content another process has changed in the meantime stays as it is.
+        """
+        if not entries:
+            return
+        with self._locked():
+            known = self.entries()
+            same = {
+                key: replace(known[key], file=entry.file, size=entry.size, mtime_ns=entry.mtime_ns)
+                for key, entry in entries.items()
+                if key in known and known[key].sha256 == entry.sha256
+            }
+            self._write({**known, **same})
+
+    def release(self, partition: str, reason: str) -> Taken:
+        """Let a quarantined partition in as it is; the next landing run takes it.
+
+        Raises:
+            ValueError: there is no such partition in quarantine.
+        """
+        with self._locked():
+            entries = self.entries()
+            entry = entries.get(partition)
+            if entry is None or entry.status != "quarantined":
+                raise ValueError(
+                    f"{self.source}/{partition} is not in quarantine. `mlops quarantine list` shows what is."
+                )
+            released = replace(entry, status="released", reason=reason)
+            self._write({**entries, partition: released})
+        return released
+
+    def _write(self, entries: Mapping[str, Taken]) -> None:
+        plain = {key: asdict(value) for key, value in sorted(entries.items())}
+        write_text(self.file, json.dumps(plain, indent=1))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with (self.file.parent / "._taken.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,1 @@
+"""MLflow: the store, the registry, runs, and the files of models."""

@@ -1,0 +1,106 @@
+"""A version of a registered model, and reading it out of the embedded store without MLflow.
+
+Here: the value, and one read-only query on MLflow's SQLite file. Not here: any change, which goes through MLflow's
+client (`registry`), other stores than SQLite.
+
+Importing MLflow and opening its client costs 2 to 4 s of CPU, the query a millisecond. `mlops status`, the sensors and
+the service ask for aliases all the time. The four tables are MLflow's own; a test compares each answer with its
+client's, so an MLflow that stores them otherwise fails there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlops_assets.world.mlflow.logged_models import SHA256
+from mlops_assets.world.mlflow.store import unreadable
+
+UNKNOWN = datetime.min.replace(tzinfo=UTC)
+WAIT_SECONDS = 20.0
+"""For whoever writes to the store; MLflow's client waits as long."""
+DELETED = "Deleted_Internal"
+"""Stage of a version that was deleted in MLflow: its row stays."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model.
+
+    Attributes:
+        name: the registered model.
+        version: its number, from 1.
+        run_id: MLflow run it was made in.
+        tags: all its tags.
+        aliases: aliases that point to it, sorted.
+        created_at: when it was registered, UTC.
+        source: where its files are.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    created_at: datetime = UNKNOWN
+    source: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the model's file, as it was when registered."""
+        return self.tags.get(SHA256, "")
+
+    @property
+    def uri(self) -> str:
+        """MLflow's address of this very version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def read_version(store: Path, name: str, version: int | str) -> ModelVersion | None:
+    """A version by number or alias out of MLflow's SQLite file; None when there is none.
+
+    Raises:
+        MlflowUnavailable: the file cannot be read.
+    """
+    try:
+        with closing(_open(store)) as connection:
+            # One transaction: an alias that moves between two queries would give a version that never was.
+            connection.execute("begin")
+            return _read(connection, name, version)
+    except sqlite3.Error as error:
+        raise unreadable(store, error) from error
+
+
+def _open(store: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_SECONDS, isolation_level=None)
+
+
+def _read(connection: sqlite3.Connection, name: str, version: int | str) -> ModelVersion | None:
+    named = connection.execute(
+        "select alias, version from registered_model_aliases where name = ? and workspace = 'default'", [name]
+    ).fetchall()
+    aliases = {str(alias): int(number) for alias, number in named}
+    by_number = isinstance(version, int) or version.isdigit()
+    number = int(version) if by_number else aliases.get(str(version))
+    where = "where name = ? and version = ? and workspace = 'default'"
+    found = connection.execute(
+        f"select run_id, source, creation_time from model_versions {where} and current_stage <> ?",
+        [name, number, DELETED],
+    ).fetchone()
+    if number is None or found is None:
+        return None
+    run_id, source, created = found
+    tags = connection.execute(f"select key, value from model_version_tags {where}", [name, number]).fetchall()
+    return ModelVersion(
+        name=name,
+        version=number,
+        run_id=run_id or "",
+        tags=dict(tags),
+        aliases=tuple(sorted(alias for alias, of in aliases.items() if of == number)),
+        created_at=datetime.fromtimestamp(created / 1000, tz=UTC),
+        source=source or "",
+    )

@@ -1,0 +1,320 @@
+"""The rows of one monitored model: whom it predicts, which labels are known, what it may train and be judged on.
+
+Here: reading the label model as of a moment, joining features point-in-time, the gate window, the training set
+stored under the hash of its content. Not here: how features are joined (`features`), what is done with the rows
+(`core.models.training`, `core.promote.gate`, `core.drift`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlops_assets.core.features.catalogue import Catalogue, LabelModel
+from mlops_assets.core.models.matrix import FeatureColumn
+from mlops_assets.core.models.training_window import TrainingWindow
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.time.events import trained, usual
+from mlops_assets.core.time.windows import Maturity, Window, local_days, maturity, midnight, parse_duration
+from mlops_assets.world.features import Features
+from mlops_assets.world.lake import Lake, content_hash
+
+EVENT_TIME = "event_timestamp"
+AVAILABLE_AT = "label_available_at"
+LABEL = "label"
+"""The label's name in every frame of this module, whatever the dbt model calls it."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled rows with features, in the order of time, and where they are stored.
+
+    Attributes:
+        frame: one row per labelled event: entity keys, `event_timestamp`, `label`, features (`<view>__<feature>`).
+        sha256: hash of the frame's content; also the file's name.
+        path: `lake/training_sets/<hash>.parquet`.
+        known_by: no row's label became known at or after this moment.
+    """
+
+    frame: pd.DataFrame
+    sha256: str
+    path: Path
+    known_by: datetime
+
+
+@dataclass(frozen=True)
+class ModelData:
+    """Rows of one model in one lake."""
+
+    model: ModelSettings
+    lake: Lake
+    features: Features
+    catalogue: Catalogue
+
+    @property
+    def label_model(self) -> LabelModel:
+        """The catalogue's entry of the label model."""
+        return self.catalogue.label_model(self.model.label.model)
+
+    @property
+    def keys(self) -> list[str]:
+        """Entity keys of a row, in the label model's order."""
+        return list(self.label_model.entities)
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """Names of the trained features, as the join returns them."""
+        return [
+            name
+            for view in self.model.features
+            for feature in self.catalogue.view(view).trained_features
+            if feature.name not in self.model.exclude and (name := f"{view}__{feature.name}") not in self.model.exclude
+        ]
+
+    @property
+    def columns(self) -> list[FeatureColumn]:
+        """The schema of the trained features, from the catalogue."""
+        wanted = set(self.feature_columns)
+        return [
+            FeatureColumn(name, feature.kind)
+            for view in self.model.features
+            for feature in self.catalogue.view(view).features
+            if (name := f"{view}__{feature.name}") in wanted
+        ]
+
+    def events(
+        self, start: date | None = None, end: date | None = None, *, as_of: datetime, only_times: bool = False
+    ) -> pd.DataFrame:
+        """One row per event whose day lies in [start, end) and which happened before `as_of`.
+
+        Columns: entity keys, `event_timestamp`, `label` (missing unless it was known by `as_of`),
+        `label_available_at` (NaT unless known), and the label model's other columns. Cancelled events are rows
+        too: their label never comes. With `only_times` just `event_timestamp`, `label` and `label_available_at`, in no
+        stated order: several times faster, where rows are only counted.
+        """
+        rows = self.lake.read(
+            "labels",
+            self.model.label.model,
+            start=start,
+            end=end,
+            columns=[EVENT_TIME, AVAILABLE_AT, self.model.label.column] if only_times else None,
+            where="event_timestamp < $as_of",
+            parameters={"as_of": as_of},
+            order_by=[] if only_times else [EVENT_TIME, *self.keys],
+        )
+        if rows.empty:
+            return pd.DataFrame(columns=[*self.keys, EVENT_TIME, LABEL, AVAILABLE_AT])
+        known = rows[AVAILABLE_AT].notna() & (rows[AVAILABLE_AT] <= pd.Timestamp(as_of))
+        label = pd.to_numeric(rows[self.model.label.column]).astype("Float64").where(known).astype("float64")
+        rows = rows.drop(columns=[self.model.label.column]).assign(**{LABEL: label})
+        rows[AVAILABLE_AT] = rows[AVAILABLE_AT].where(known)
+        return rows
+
+    def known_labels(self, *, before: datetime) -> int:
+        """How many labels were known before a moment, in all of history."""
+        label = self.model.label
+        rows = self.lake.read(
+            "labels",
+            label.model,
+            columns=[label.column],
+            where=f"{AVAILABLE_AT} < $before",
+            parameters={"before": before},
+        )
+        return int(rows[label.column].notna().sum()) if len(rows) else 0
+
+    def with_features(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The same rows in the same order, with each view's features as known at `event_timestamp`."""
+        return self.features.historical(rows, self.model.features)
+
+    def usual(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows outside excluded events: those that may be judged or referred to."""
+        kept = usual(self.model.events, rows[EVENT_TIME], self.model.timezone)
+        return rows if kept.all() else rows[kept].reset_index(drop=True)
+
+    def maturity(self, window: Window, rows: pd.DataFrame, *, now: datetime) -> Maturity:
+        """Whether enough of a window's labels are known to judge on it, by the model's share and longest delay.
+
+        Args:
+            window: the window.
+            rows: events with `event_timestamp` and `label_available_at`; those outside the window are not counted.
+            now: the clock.
+        """
+        label = self.model.label
+        return maturity(
+            window,
+            rows[EVENT_TIME],
+            rows[AVAILABLE_AT],
+            now=now,
+            share=label.mature_share,
+            max_delay=parse_duration(label.max_delay),
+        )
+
+    def day(self, moment: datetime) -> date:
+        """The local calendar day of a moment."""
+        return moment.astimezone(self.model.zone).date()
+
+    def gate_window(self, *, as_of: datetime, not_before: datetime | None) -> Window:
+        """The newest matured window of the gate's length, cut off at what the champion was fitted on.
+
+        Args:
+            as_of: the clock.
+            not_before: rows before this moment were fitted on by the champion; None without one.
+
+        Raises:
+            CannotJudge: no window of at least eight days has matured since then.
+        """
+        length = parse_duration(self.model.gate.window)
+        delay = parse_duration(self.model.label.max_delay)
+        newest = self.day(as_of)
+        for back in range(delay.days + 2):
+            last = newest - timedelta(days=back)
+            window = self._window(last, length, not_before)
+            if window is None:
+                break
+            rows = self.usual(self.events(self.day(window.start), last, as_of=as_of, only_times=True))
+            if self.model.events and len(np.unique(local_days(rows[EVENT_TIME], self.model.timezone))) < MIN_BLOCKS:
+                continue
+            state = self.maturity(window, rows, now=as_of)
+            if state.mature and state.known >= self.model.retrain.min_matured_labels:
+                return window
+        # Without the time of day: the same evidence must read the same at the next tick.
+        since = f"the champion was fitted on rows up to {not_before:%Y-%m-%d}" if not_before else "data is young"
+        raise CannotJudge(
+            f"no {MIN_BLOCKS} days of matured labels are there to judge on ({since})",
+            f"Wait for labels, or lower retrain.min_matured_labels (now {self.model.retrain.min_matured_labels:,}).",
+        )
+
+    def _window(self, last: date, length: timedelta, not_before: datetime | None) -> Window | None:
+        first = last - length
+        if not_before is not None:
+            cut = self.day(not_before)
+            first = max(first, cut if midnight(cut, self.model.timezone) >= not_before else cut + timedelta(days=1))
+        if (last - first).days < MIN_BLOCKS:
+            return None
+        return Window(midnight(first, self.model.timezone), midnight(last, self.model.timezone))
+
+    def labelled(self, *, known_by: datetime, before: datetime | None = None, only_times: bool = False) -> pd.DataFrame:
+        """The rows to train on, without features: their label was known before `known_by`, inside the window.
+
+        Args:
+            known_by: see above.
+            before: only rows that happened before it; those after it count as rows to train on, since they will be
+                fitted on by the model that ships.
+            only_times: as in `events`.
+
+        Raises:
+            CannotJudge: fewer rows than `training.min_rows`; with `before`, none that happened earlier.
+        """
+        rows = self.events(self.training_start(known_by), as_of=known_by, only_times=only_times)
+        rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))]
+        rows = rows[trained(self.model.events, rows[EVENT_TIME], self.model.timezone)].reset_index(drop=True)
+        if len(rows) < self.model.training.min_rows:
+            raise CannotJudge(
+                f"{len(rows):,} labelled rows are known before {known_by:%Y-%m-%d %H:%M} UTC, "
+                f"{self.model.training.min_rows:,} are needed to train",
+                "Land more history, or lower training.min_rows.",
+            )
+        if before is None:
+            return rows
+        rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
+        if rows.empty:
+            why = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
+            raise CannotJudge(why, "Wait for rows.")
+        return rows
+
+    def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:
+        """The training rows, stored. Arguments and errors as of `labelled`."""
+        return self.store(self._joined(self.labelled(known_by=known_by, before=before)), known_by)
+
+    def training_rows(self, *, known_by: datetime) -> pd.DataFrame:
+        """All rows whose label was known before `known_by`, inside the training window, joined.
+
+        Raises:
+            CannotJudge: fewer rows than `training.min_rows`.
+        """
+        return self._joined(self.labelled(known_by=known_by))
+
+    def extended(self, old: pd.DataFrame, *, since: datetime, known_by: datetime) -> pd.DataFrame:
+        """The same as `training_rows(known_by=known_by)`, joining only what became known `since` the old ones.
+
+        A point-in-time join gives a row the same features whenever it is made, so what was joined need not be again.
+
+        Args:
+            old: `training_rows(known_by=since)`.
+            since: when they were known by.
+            known_by: a later moment.
+        """
+        rows = self.labelled(known_by=known_by)
+        is_new = (rows[AVAILABLE_AT] >= pd.Timestamp(since)).to_numpy()
+        if old[EVENT_TIME].iloc[0] < rows[EVENT_TIME].iloc[0]:
+            old = old[old[EVENT_TIME] >= rows[EVENT_TIME].iloc[0]]
+        if not _same_events(old, rows[~is_new]):
+            # A label was restated since: nothing of the old join is taken for granted.
+            return self._joined(rows)
+        both = pd.concat([old, self._joined(rows[is_new].reset_index(drop=True))], ignore_index=True)
+        # Both halves are in the order of `rows`; this puts each of theirs at its place.
+        order = np.empty(len(rows), dtype=np.int64)
+        order[~is_new], order[is_new] = np.arange(len(old)), np.arange(len(old), len(rows))
+        both = both.take(order)
+        both.index = pd.RangeIndex(len(both))
+        return both
+
+    def _joined(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return self.with_features(rows)[[*self.keys, EVENT_TIME, AVAILABLE_AT, LABEL, *self.feature_columns]]
+
+    def load(self, sha256: str, known_by: datetime) -> TrainingSet:
+        """A stored training set.
+
+        Raises:
+            FileNotFoundError: it was removed; materializing the training set again brings it back.
+            ValueError: the file's rows no longer have the hash in its name.
+        """
+        path = self._file(sha256)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is gone. Materialize {self.model.name}/training_set again; the champion is unchanged."
+            )
+        frame = pd.read_parquet(path)
+        if content_hash(frame) != sha256:
+            raise ValueError(
+                f"{path} was changed after it was written. Delete it and materialize "
+                f"{self.model.name}/training_set again; the champion is unchanged."
+            )
+        return TrainingSet(frame, sha256, path, known_by)
+
+    def store(self, frame: pd.DataFrame, known_by: datetime) -> TrainingSet:
+        """Write under the hash of what a reader will get: the frame goes through Parquet's types first."""
+        temporary = self.lake.folder("training_sets", f".{self.model.name}.parquet")
+        self.lake.write(frame, temporary, keep_types=True)
+        read_back = pd.read_parquet(temporary)
+        sha256 = content_hash(read_back)
+        temporary.replace(self._file(sha256))
+        return TrainingSet(read_back, sha256, self._file(sha256), known_by)
+
+    def _file(self, sha256: str) -> Path:
+        return self.lake.folder("training_sets", f"{sha256}.parquet")
+
+    def training_start(self, known_by: datetime) -> date | None:
+        """The first day of the training window that ends at a moment; None where it holds all history."""
+        # Who trains has resolved `auto` (`probing.training_window`); without looks it means all history.
+        first = TrainingWindow.parse(self.model.training.window).first(known_by, self.model.timezone)
+        return self.day(first) if first else None
+
+
+def _same_events(left: pd.DataFrame, right: pd.DataFrame) -> bool:
+    """Whether two frames have the same event times and labels, row by row."""
+    return len(left) == len(right) and all(
+        np.array_equal(_plain(left[column]), _plain(right[column])) for column in (EVENT_TIME, LABEL)
+    )
+
+
+def _plain(column: pd.Series) -> np.ndarray:
+    """Times as microseconds, numbers as they are: pandas would compare times as objects."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pd.DatetimeIndex(column).as_unit("us").asi8
+    return column.to_numpy()

@@ -1,0 +1,124 @@
+"""The lake's Parquet files as files: where one lies, what it says of itself, an engine to read it with.
+
+Here: what a process needs that has no home and no resources, such as the one that moves the service's log; it starts in
+a third of a second, where importing Dagster alone takes one. Not here: tables and their partitions (`lake`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, TypeVar
+
+from mlops_assets.world.atomic import is_running
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+Found = TypeVar("Found")
+
+FINGERPRINT = b"mlops.fingerprint"
+"""Key in a Parquet file's own metadata: what the file was made of."""
+
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""The row numbers of a frame that pandas wrote."""
+
+
+def file_of(table: Path, partition: date | str | None = None, name: str = "data") -> Path:
+    """The file of one partition of a table (or of the whole table, without a partition) and one writer."""
+    folder = table if partition is None else table / f"partition={partition}"
+    return folder / f"{name}.parquet"
+
+
+def fingerprint(path: Path) -> str:
+    """What a file says it was made of; empty for one that says nothing."""
+    import pyarrow.parquet as pq
+
+    return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
+
+
+def read_exact(source: Path | IO[bytes], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A Parquet file as a frame that keeps every digit (`core.values.exact.frame_of`).
+
+    What pandas wrote as the index of a frame is a column like the others.
+
+    Raises:
+        ValueError: a column is there twice.
+    """
+    import pyarrow.parquet as pq
+
+    from mlops_assets.core.values.exact import frame_of
+
+    table = pq.read_table(source, columns=columns and list(columns), partitioning=None).replace_schema_metadata(None)
+    names = [name for name in table.column_names if not _UNNAMED_INDEX.fullmatch(name)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"it has the column {', '.join(twice)} twice")
+    return frame_of(table.select(names))
+
+
+@contextmanager
+def connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB that speaks UTC."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        yield connection
+
+
+def read_steady(files: Sequence[Path], read: Callable[[Sequence[Path]], Found]) -> Found:
+    """What a read of files finds that others may replace at any moment.
+
+    DuckDB opens a file once for its footer and again for its rows. One that was replaced in between is read by the
+    footer of another ("don't know what type"), so whatever was found while one of them changed is read again, from
+    names that nobody replaces.
+
+    Args:
+        files: at least one, each in the folder of its partition.
+        read: reads the paths that it is given, once or twice; the second time under other names in the same partitions.
+    """
+    import duckdb
+
+    before = [_state(file) for file in files]
+    try:
+        found = read(files)
+    except duckdb.Error:
+        if [_state(file) for file in files] == before:
+            raise
+    else:
+        if [_state(file) for file in files] == before:
+            return found
+    with _pinned(files) as links:
+        return read(links)
+
+
+def _state(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@contextmanager
+def _pinned(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Hard links to the files as they are now, hidden from whoever lists the table."""
+    table = files[0].parents[1]
+    for left in table.glob(".reading.*"):
+        if not is_running(left.name.split(".")[2]):
+            shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=f".reading.{os.getpid()}.", dir=table) as folder:
+        links = [Path(folder, file.parent.name, f".{file.name}") for file in files]
+        for file, link in zip(files, links, strict=True):
+            link.parent.mkdir(exist_ok=True)
+            link.hardlink_to(file)
+        yield links

@@ -1,0 +1,174 @@
+"""Everything an asset of a monitored model needs, in one resource.
+
+Here: putting lake, clock, features, registry, ledger and sources of one home together, and the small records
+by which one asset tells the next what it made. Not here: any of their work.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.core.features.catalogue import Catalogue
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_groups import Group, landing_job, source_groups
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.catalogue import load_catalogue
+from mlops_assets.world.clock import Clock
+from mlops_assets.world.features import DBT_PROJECT, Features
+from mlops_assets.world.home import Home
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.landed.sources import DEFS, Sources
+from mlops_assets.world.mlflow.registry import ModelVersion, Registry
+from mlops_assets.world.record.ledger import Ledger
+from mlops_assets.world.settings_files import read_settings, settings_file
+
+if TYPE_CHECKING:
+    from mlops_assets.world.model_data import ModelData
+from mlops_assets.core.decide.requests import Hold
+
+
+def hold(platform: Platform, model: str, kind: str) -> Hold | None:
+    """The newest freeze or snooze (`kind`) that nobody has lifted."""
+    entry = platform.ledger.record.standing(model, kind)
+    return Hold.from_dict(entry) if entry else None
+
+
+GATE_VALUE = "gate_value"
+"""Tag of a version: its judged twin's metric on the gate window, which later windows are held against."""
+GATE_PREVIOUS = "gate_previous"
+"""Tag of a version: what the champion before it reached on the same rows."""
+
+
+FITTED_UNTIL = "fitted_until"
+"""Tag of a version: labels known from then on were not seen by it, so it may be judged on them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """One home and all that works in it.
+
+    Attributes:
+        lake: its Parquet.
+        sources: its landing folders.
+        features: its feature store.
+        registry: its models.
+        ledger: its decisions.
+    """
+
+    lake: Lake
+    sources: Sources
+    features: Features
+    registry: Registry
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, home: Home | None = None) -> Platform:
+        """The platform of a home (by default `$MLOPS_HOME`), for code that runs outside Dagster."""
+        root = str((home or Home.from_environment()).root)
+        lake = Lake(root=root)
+        return cls(
+            lake=lake,
+            sources=Sources(lake=lake),
+            features=Features(lake=lake),
+            registry=Registry(home=root),
+            ledger=Ledger(root=root),
+        )
+
+    @property
+    def home(self) -> Home:
+        """The home everything lives in."""
+        return self.lake.home
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Feature views and label models, from dbt's manifest."""
+        return load_catalogue(DBT_PROJECT)
+
+    def models(self) -> dict[str, ModelSettings]:
+        """The monitored models declared in YAML, by name."""
+        return read_settings(self._declarations, ModelSettings)
+
+    def settings_file(self, model: ModelSettings) -> Path:
+        """The YAML file that declares a model."""
+        return settings_file(self._declarations, model.name)
+
+    @property
+    def _declarations(self) -> Path:
+        return Path(self.sources.folder) if self.sources.folder else DEFS
+
+    def groups(self) -> list[Group]:
+        """The sources that belong together: each group is carried, waits and fails by itself."""
+        return source_groups(self.catalogue, self.sources.settings(), self.models().values())
+
+    def group_of(self, model: ModelSettings) -> Group:
+        """The group of a model's sources."""
+        read = self.catalogue.sources_of([*model.features, model.label.model])
+        return next(group for group in self.groups() if group & read)
+
+    def landing_jobs(self, model: ModelSettings | None = None) -> list[str]:
+        """The jobs that carry a model's data from files to reports; without a model, those of all sources."""
+        sources = self.sources.settings()
+        groups = self.groups() if model is None else [self.group_of(model)]
+        return sorted({landing_job(sources, group, sources[name].grain) for group in groups for name in group})
+
+    def watching_job(self, model: ModelSettings) -> str:
+        """The job in which a model predicts."""
+        return landing_job(self.sources.settings(), self.group_of(model), model.grain)
+
+    def data(self, model: ModelSettings) -> ModelData:
+        """The rows of a model."""
+        from mlops_assets.world.model_data import ModelData
+
+        return ModelData(model=model, lake=self.lake, features=self.features, catalogue=self.catalogue)
+
+    def sources_of(self, model: ModelSettings) -> list[SourceSettings]:
+        """The declared sources that a model's features and labels are built from."""
+        names = self.catalogue.sources_of([*model.features, model.label.model])
+        return [source for name, source in self.sources.settings().items() if name in names]
+
+    def now(self, model: ModelSettings) -> datetime:
+        """The present moment for a model, by this home's clock."""
+        return Clock(lake=self.lake).now(self.sources_of(model))
+
+    def record_file(self, model: str, asset: str) -> Path:
+        """Where an asset says what it made."""
+        return self.lake.folder("models", model, f"{asset}.json")
+
+    def write_record(self, model: str, asset: str, values: dict[str, Any]) -> None:
+        """Tell the next asset what was made."""
+        write_text(self.record_file(model, asset), json.dumps(values, indent=1, sort_keys=True, default=str))
+
+    def record(self, model: str, asset: str) -> dict[str, Any]:
+        """What an asset last made.
+
+        Raises:
+            FileNotFoundError: it was never materialized in this home.
+        """
+        path = self.record_file(model, asset)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{model}/{asset} has not been materialized in {self.home.root}. Materialize it first "
+                f"(mlops retrain {model} --reason '...' runs the whole chain)."
+            )
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def fitted_until(version: ModelVersion | None) -> datetime | None:
+    """The moment before which a version has seen the labels; None without a version.
+
+    Raises:
+        ValueError: the version was registered by something else and doesn't say.
+    """
+    if version is None:
+        return None
+    if FITTED_UNTIL not in version.tags:
+        raise ValueError(
+            f"{version.uri} has no tag {FITTED_UNTIL!r}, so nothing says on which rows to judge it. Set the tag to "
+            "the moment (UTC, ISO 8601) before which its training labels were known."
+        )
+    return datetime.fromisoformat(version.tags[FITTED_UNTIL])

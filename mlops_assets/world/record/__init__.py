@@ -1,0 +1,1 @@
+"""The record of decisions: entries, the chain of hashes, the Dagster resource."""

@@ -1,0 +1,229 @@
+"""The record of a model in plain files: what was decided, asked for, paused, promoted and rejected.
+
+Here: appending an entry once, reading back, and what the entries say together (an open request, a pause, who was
+champion when). Not here: deciding (`core.decide.policy`), the hashes that link the entries (`chain`), the same record
+as a Dagster resource (`ledger`).
+
+Imports nothing heavy: the commands that only read or write the record answer at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.world.record.chain import HASH, Checked, DamagedRecord, Head, chained, check, entry_of, lines_of
+
+ENDED_BY = {"pause": "resume", "freeze": "unfreeze", "snooze": "wake"}
+"""Kinds of entries by which a person holds a model back, and those that end it."""
+APPROVAL, REFUSAL = "approval", "refusal"
+"""Kinds of entries by which a person answers a proposal."""
+ACTED = ("retrain", "revert")
+"""Actions of a decision that is carried out."""
+REIGN_BEGINS = ("promotion", "rollback")
+"""Kinds of entries by which a `version` becomes champion."""
+
+
+@dataclass(frozen=True)
+class Reign:
+    """A version's time as champion, by the model's clock.
+
+    Attributes:
+        version: the version.
+        since: when it became champion.
+        until: when another one did; None while it is.
+        kind: by a promotion or a rollback.
+        decision: the decision that led to it; None where a person did it without one.
+        reason: why.
+        followed_by: the next champion; None while it is.
+    """
+
+    version: int
+    since: datetime
+    until: datetime | None
+    kind: str
+    decision: str | None
+    reason: str
+    followed_by: int | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One append-only JSON-lines file a model, its entries linked by hashes.
+
+    Attributes:
+        folder: where the files are.
+    """
+
+    folder: Path
+
+    def file(self, model: str) -> Path:
+        """The record of one model."""
+        return self.folder / f"{model}.jsonl"
+
+    def head_file(self, model: str) -> Path:
+        """How many entries the record of a model has, and the hash of the last."""
+        return self.folder / f"{model}.head"
+
+    def models(self) -> list[str]:
+        """The models that have a record here, or had one."""
+        return sorted({path.stem for ending in ("jsonl", "head") for path in self.folder.glob(f"[!.]*.{ending}")})
+
+    def entries(self, model: str) -> list[dict[str, Any]]:
+        """Everything on record for a model, oldest first. Hashes are not looked at: that is `verify`.
+
+        Raises:
+            DamagedRecord: a line is no entry; the file was edited.
+        """
+        entries, damage = self._read(model)
+        if damage:
+            raise DamagedRecord(damage)
+        return entries
+
+    def damage(self, model: str) -> str:
+        """Why the record of a model cannot be read, as `entries` says it; empty if it can."""
+        try:
+            return self._read(model)[1]
+        except DamagedRecord as error:
+            return str(error)
+
+    def _read(self, model: str) -> tuple[list[dict[str, Any]], str]:
+        """What can be read of a record, and what is wrong with its first line that cannot; empty if all can."""
+        entries, damage = [], ""
+        for number, line in enumerate(lines_of(self.file(model), self._head(model)), start=1):
+            try:
+                entries.append(entry_of(line))
+            except ValueError:
+                damage = damage or (
+                    f"{self.file(model)}, line {number}: not a whole entry. Restore the file from a backup; "
+                    "the platform makes no decision for this model until its record can be read."
+                )
+        return entries, damage
+
+    def _head(self, model: str) -> Head | None:
+        """The head of a record; a damaged one proves nothing, and `verify` names it."""
+        try:
+            return Head.read(self.head_file(model))
+        except DamagedRecord:
+            return None
+
+    def append(self, model: str, entry: dict[str, Any]) -> bool:
+        """Put an entry on record unless one with the same `id` stands there; says whether it was written.
+
+        Safe with several processes, and after a kill: an unfinished last line is cut off first. The head is written
+        after the entry; killed between the two, it names the entry before, which is as true. A damaged record takes
+        what a person has to say about it, too: its damage stays found.
+        """
+        with self._locked(model) as path:
+            (known, damage), head = self._read(model), self._head(model)
+            if any(other["id"] == entry["id"] for other in known):
+                return False
+            linked = chained(model, entry, known)
+            line = (json.dumps(linked, sort_keys=True, ensure_ascii=False) + "\n").encode()
+            with path.open("r+b" if path.exists() else "w+b") as file:
+                there = file.seek(0, os.SEEK_END)
+                whole = sum(len(kept) + 1 for kept in lines_of(path, head))
+                file.truncate(min(whole, there))
+                file.seek(0, os.SEEK_END)
+                # A last line that was whole may lack its line break.
+                file.write(b"\n" * max(whole - there, 0) + line)
+                file.flush()
+                os.fsync(file.fileno())
+            # A head that no longer fits is left as it is: what is missing stays found.
+            is_new = head is None and not self.head_file(model).exists()
+            if not damage and (is_new or (head is not None and head.fits([*known, linked]))):
+                Head(len(known) + 1, linked[HASH]).write(self.head_file(model))
+        return True
+
+    def verify(self, model: str) -> Checked:
+        """Walk the whole record of a model: is every entry as it was written, and at its place?"""
+        if not self.folder.exists():
+            return check(model, self.file(model), self.head_file(model))
+        with self._locked(model) as path:
+            return check(model, path, self.head_file(model))
+
+    def reigns(self, model: str) -> list[Reign]:
+        """Who was champion from when to when, in the order of the record."""
+        found: list[Reign] = []
+        for entry in self.entries(model):
+            if entry["kind"] not in REIGN_BEGINS or (found and found[-1].version == entry["version"]):
+                continue
+            since = datetime.fromisoformat(entry["at"]).astimezone(UTC)
+            if found:
+                found[-1] = replace(found[-1], until=since, followed_by=entry["version"])
+            reason = entry.get("reason", "")
+            found.append(Reign(entry["version"], since, None, entry["kind"], entry.get("decision"), reason, None))
+        return found
+
+    def champion_at(self, model: str, moment: datetime) -> Reign | None:
+        """Who was champion at a moment (aware) of the model's clock; None before the first."""
+        return next((reign for reign in reversed(self.reigns(model)) if reign.since <= moment), None)
+
+    def note(self, model: str, kind: str, *, at: datetime | None = None, **values: Any) -> dict[str, Any]:
+        """Put something else than a decision on record: a request, a pause, a promotion, a rejection.
+
+        `at` is a moment of the model's clock; a person's word has the time it was given.
+        """
+        moment = (at or datetime.now(UTC)).isoformat()
+        identity = values.pop("id", None) or f"{kind}-{moment}"
+        entry = {"kind": kind, "id": identity, "model": model, "at": moment, **values}
+        self.append(model, entry)
+        return entry
+
+    def open_request(self, model: str) -> str | None:
+        """A person's reason to retrain that no decision has answered yet."""
+        entry = self._request(model)
+        return f"{entry['reason']} [{entry['id']}]" if entry else None
+
+    def request_is_forced(self, model: str) -> bool:
+        """Whether whoever made the open request insists on it while the model is frozen."""
+        return bool((self._request(model) or {}).get("force"))
+
+    def answer(self, model: str) -> dict[str, Any] | None:
+        """The newest approval or refusal that no later decision has acted on, and no other proposal has followed."""
+        found: dict[str, Any] | None = None
+        for entry in self.entries(model):
+            if entry["kind"] in (APPROVAL, REFUSAL):
+                found = entry
+            elif found and entry["kind"] == "decision":
+                is_over = entry["action"] in ACTED or entry.get("question") not in (None, found["question"])
+                found = None if is_over else found
+        return found
+
+    def standing(self, model: str, kind: str) -> dict[str, Any] | None:
+        """The newest pause, freeze or snooze (`kind`) that nobody has ended; its time may be over by the clock."""
+        found = None
+        for entry in self.entries(model):
+            if entry["kind"] == kind:
+                found = entry
+            elif entry["kind"] == ENDED_BY[kind]:
+                found = None
+        return found
+
+    def paused(self, model: str) -> str | None:
+        """Why the model is paused and who said so; None if it isn't."""
+        entry = self.standing(model, "pause")
+        return f"{entry['reason']} ({entry['by']})" if entry else None
+
+    def _request(self, model: str) -> dict[str, Any] | None:
+        found = None
+        for entry in self.entries(model):
+            if entry["kind"] == "request":
+                found = entry
+            elif entry["kind"] == "decision" and entry["action"] == "retrain":
+                found = None
+        return found
+
+    @contextmanager
+    def _locked(self, model: str) -> Iterator[Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f".{model}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self.file(model)

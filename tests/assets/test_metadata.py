@@ -1,0 +1,76 @@
+"""What a step costs stands on its materialization and on record, also when it failed; so does a retraining's time."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mlops_assets.assets.retrain_time import time_to_retrain
+from mlops_assets.world.costs import Costs
+from mlops_assets.world.home import Home
+from mlops_assets.world.platform import Platform
+from tests.landing_home import LandingHome, rows
+
+MODEL: Any = SimpleNamespace(name="orders")
+COST = {"step_seconds", "step_cpu_seconds", "step_peak_memory_mib"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> LandingHome:
+    return LandingHome.at(tmp_path / "home")
+
+
+def test_a_step_is_on_its_materialization_and_on_record(home: LandingHome) -> None:
+    home.land_days([datetime(2024, 3, 1).date()])
+    result = home.run()
+    (event,) = [e for e in result.asset_materializations_for_node("raw_orders") if set(e.metadata) >= COST]
+    (line,) = Costs(home.home.root).lines()
+    assert (line["assets"], line["outcome"], line["run"]) == (["raw/orders"], "succeeded", result.run_id)
+    assert line["seconds"] >= event.metadata["step_seconds"].value > 0
+    assert line["cpu_seconds"] > 0
+    assert line["peak_bytes"] > 50 * 2**20, "Python with pandas alone is larger"
+
+
+def test_a_failed_step_is_on_record_too(home: LandingHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise ValueError("the disk is full")
+
+    home.land(rows(datetime(2024, 3, 1).date()))
+    monkeypatch.setattr("mlops_assets.assets.landing_source.take_in", full)
+    assert not home.run().success
+    assert {line["outcome"] for line in Costs(home.home.root).lines()} == {"failed"}
+
+
+def retrained(platform: Platform, decision: str, created: datetime) -> float:
+    record = SimpleNamespace(create_timestamp=created)
+    context: Any = SimpleNamespace(
+        run=SimpleNamespace(run_id="r", tags={"mlops/decision": decision}),
+        instance=SimpleNamespace(get_run_record_by_id=lambda run: record),
+    )
+    return time_to_retrain(context, platform, MODEL, 2)
+
+
+def test_a_retraining_counts_from_the_report_it_rests_on(tmp_path: Path) -> None:
+    platform = Platform.of(Home(tmp_path / "home").prepare())
+    now = datetime.now(UTC)
+    for window, age in (("2024-03", 500), ("2024-04", 90)):
+        file = platform.lake.folder("reports", "orders", "drift", f"window={window}", "summary.json")
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"window": window}))
+        os.utime(file, ((now - timedelta(seconds=age)).timestamp(),) * 2)
+    note = platform.ledger.record.note
+    note("orders", "decision", at=now, id="d1", action="retrain", rule="gain", window="2024-04")
+    note("orders", "decision", at=now, id="d0", action="retrain", rule="first_model", window=None)
+    assert retrained(platform, "d1", now - timedelta(seconds=20)) == pytest.approx(90, abs=15)
+    assert retrained(platform, "d0", now - timedelta(seconds=20)) == pytest.approx(20, abs=15)
+    lines = Costs(platform.home.root).lines()
+    assert [(line["kind"], line["model"], line["decision"]) for line in lines] == [
+        ("retrain", "orders", "d1"),
+        ("retrain", "orders", "d0"),
+    ]

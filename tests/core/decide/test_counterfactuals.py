@@ -1,0 +1,57 @@
+"""Where no small change would have changed a decision, a larger one does, and its replay shows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mlops_assets.core.decide.counterfactuals import larger_changes, replay
+from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide
+
+NOW = datetime(2013, 3, 4, tzinfo=UTC)
+POLICY = RetrainPolicy(drift_breaches=2)
+
+
+def drifting(*names: str, **values: object) -> Evidence:
+    """Two weeks in which these checks failed."""
+    checks = tuple(
+        CheckResult(name, "drift", f"w{week}", NOW - timedelta(days=7 * week), passed=False)
+        for name in names
+        for week in (1, 0)
+    )
+    known = {"champion_version": "1", "champion_since": NOW - timedelta(days=14), "matured_labels": 9_000}
+    return Evidence("m", "w0", checks, **{**known, **values})  # type: ignore[arg-type]
+
+
+def test_a_decision_by_two_checks_is_changed_by_both() -> None:
+    evidence = drifting("inputs", "scores")
+    decision = decide(evidence, POLICY, History(), NOW)
+    assert (decision.action, decision.rule) == ("retrain", "drift")
+    found = larger_changes(evidence, POLICY, History(), NOW, decision.action)
+    assert found[0].sentence == ("If inputs and scores had passed in every window, the answer would have been wait.")
+    assert found[0].checks == {"inputs": True, "scores": True}
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        drifting("inputs"),
+        drifting(),
+        drifting("inputs", matured_labels=3),
+        drifting("inputs", paused="moving"),
+        drifting("inputs", data_ok=False),
+        Evidence("m", None, matured_labels=9_000),
+    ],
+)
+def test_each_change_flips_the_action_when_it_is_replayed(evidence: Evidence) -> None:
+    decision = decide(evidence, POLICY, History(), NOW)
+    for change in larger_changes(evidence, POLICY, History(), NOW, decision.action):
+        assert replay(change, evidence, POLICY, History(), NOW) == change.action != decision.action
+        assert change.action.replace("_", " ") in change.sentence
+
+
+def test_every_decision_has_one() -> None:
+    for evidence in (drifting("inputs"), drifting(), Evidence("m", None, matured_labels=9_000)):
+        action = decide(evidence, POLICY, History(), NOW).action
+        assert larger_changes(evidence, POLICY, History(), NOW, action)

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlops_assets.core.promote.gate import GatePolicy, holm, verdict
+from mlops_assets.core.stats.comparison import Paired, against_baseline, paired, twin_agrees
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.stats.metrics import metric
+from tests.equal_models import lucky
+
+RNG = np.random.default_rng(11)
+N, DAYS = 3_000, 30
+BLOCKS = np.sort(RNG.integers(0, DAYS, N))
+SIGNAL = RNG.standard_normal(N)
+Y = (RNG.random(N) < 1 / (1 + np.exp(1 - SIGNAL))).astype(float)
+
+
+def probability(noise: float, seed: int) -> np.ndarray:
+    z = SIGNAL + noise * np.random.default_rng(seed).standard_normal(N)
+    return 1 / (1 + np.exp(1 - z))
+
+
+GOOD, FAIR = probability(0.3, 1), probability(1.5, 2)
+
+
+def comparison(**changes: object) -> Paired:
+    base = Paired("roc_auc", 0.02, 0.01, 0.03, 0.005, 29.0, 3_000, 30, 0.70, 0.72, 0.95)
+    return replace(base, **changes)
+
+
+# --- the verdict -------------------------------------------------------------------------------------------
+
+
+def test_better_passes_and_fails_by_the_lower_bound() -> None:
+    passed = verdict(GatePolicy(), comparison())
+    assert passed.promote
+    assert passed.reason.startswith("roc_auc 0.7200 against 0.7000 of the champion")
+    failed = verdict(GatePolicy(), comparison(lower=-0.001))
+    assert (failed.promote, failed.judged) == (False, True)
+    assert failed.reason.startswith("roc_auc 0.7200 against 0.7000")
+
+
+def test_nothing_yet_is_said_with_the_remedy_and_promotes_nothing() -> None:
+    few = verdict(GatePolicy(), comparison(n=49))
+    assert (few.promote, few.judged) == (False, False)
+    assert "49 labelled rows and 50 are needed. Wait" in few.reason
+    none = verdict(GatePolicy(), CannotJudge("the window has one class", "Widen the window"))
+    assert (none.promote, none.judged) == (False, False)
+    assert "Widen the window" in none.reason
+
+
+@pytest.mark.parametrize(
+    ("preset", "gain", "promote"),
+    [
+        ("f1_2_percent", 0.0141, True),  # 2 % of 0.70 is 0.014
+        ("f1_2_percent", 0.0139, False),
+        ("accuracy_1_point", 0.0101, True),
+        ("accuracy_1_point", 0.0099, False),
+        ("rmse_5_percent", 0.0351, True),
+        ("rmse_5_percent", 0.0349, False),
+    ],
+)
+def test_presets_hold_the_gain_against_their_limit(preset: str, gain: float, promote: bool) -> None:
+    assert verdict(GatePolicy.of_preset(preset), comparison(gain=gain)).promote is promote
+
+
+def test_a_relative_gain_must_also_be_sure_unless_that_is_switched_off() -> None:
+    policy = GatePolicy(rule="relative", min_gain=0.02)
+    unsure = comparison(lower=-0.01)
+    assert not verdict(policy, unsure).promote
+    assert verdict(replace(policy, significant=False), unsure).promote
+
+
+def test_a_first_model_must_beat_the_baseline_by_the_same_rule() -> None:
+    base = against_baseline(Y, N, "binary")
+    assert metric("roc_auc").score(Y, base) == 0.5
+    first = verdict(GatePolicy(), None, baseline=paired(Y, base, GOOD, BLOCKS, "roc_auc"))
+    assert first.promote
+    assert "of the baseline" in first.reason
+    noise = RNG.random(N)
+    assert not verdict(GatePolicy(), None, baseline=paired(Y, base, noise, BLOCKS, "roc_auc")).promote
+    with pytest.raises(ValueError, match="against_baseline"):
+        verdict(GatePolicy(), None)
+
+
+def test_beating_the_champion_but_not_surely_the_baseline_is_a_rejection() -> None:
+    unsure = comparison(gain=0.025, lower=-0.005)  # the champion is 0.005 ahead of the baseline
+    assert not verdict(GatePolicy(), comparison(), baseline=unsure).promote
+    assert verdict(GatePolicy(beat_baseline=False), comparison(), baseline=unsure).promote
+
+
+def test_where_the_champion_is_behind_the_baseline_whatever_beats_it_is_an_improvement() -> None:
+    """After a sudden change: the gate's window is older than the change, and knows the base rate better than both."""
+    behind = comparison(gain=-0.03, lower=-0.04)
+    found = verdict(GatePolicy(), comparison(gain=0.05, lower=0.04), baseline=behind)
+    assert found.promote
+    (rule,) = [rule for rule in found.rules if rule.name == "beats_baseline"]
+    assert rule.sentence.endswith(", but the champion itself is 0.08 behind the baseline")
+    assert not verdict(GatePolicy(), comparison(lower=-0.001), baseline=behind).promote
+    assert not verdict(GatePolicy(), None, baseline=behind).promote
+
+
+# --- slices ------------------------------------------------------------------------------------------------
+
+
+def test_a_slice_that_is_surely_worse_vetoes() -> None:
+    bad = comparison(gain=-0.10, lower=-0.12, upper=-0.08, se=0.01)
+    result = verdict(GatePolicy(), comparison(), slices={"carrier=AA": bad, "carrier=UA": comparison()})
+    assert not result.promote
+    assert "carrier=AA (-14.3%)" in result.reason
+
+
+def test_a_slice_that_may_be_worse_by_chance_does_not_veto() -> None:
+    noisy = comparison(gain=-0.03, lower=-0.09, upper=0.03, se=0.03)
+    assert verdict(GatePolicy(), comparison(), slices={"carrier=AA": noisy}).promote
+
+
+def test_small_and_unjudgeable_slices_are_counted_not_judged() -> None:
+    slices = {"a": comparison(n=50, gain=-0.5), "b": CannotJudge("one class", "Widen"), "c": comparison()}
+    rules = {r.name: r for r in verdict(GatePolicy(), comparison(), slices=slices).rules}
+    assert rules["slices_hold"].passed
+    assert "2 of 3 slices too small" in rules["slices_hold"].sentence
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.04 against 0.05/4, /3, /2, /1: only the first passes its step.
+    assert holm([0.04, 0.01, 0.03, 0.02], 0.05) == [False, True, False, False]
+    assert holm([0.01, 0.012], 0.05) == [True, True]
+    assert holm([], 0.05) == []
+
+
+# --- the twin ----------------------------------------------------------------------------------------------
+
+
+def test_a_refit_close_to_its_twin_agrees_and_a_shuffled_one_does_not() -> None:
+    close = twin_agrees(GOOD, GOOD + 0.01)
+    shuffled = twin_agrees(GOOD, RNG.permutation(GOOD))
+    assert close.agrees
+    assert not shuffled.agrees
+    assert verdict(GatePolicy(), comparison(), twin=close).promote
+    assert not verdict(GatePolicy(), comparison(), twin=shuffled).promote
+
+
+def test_the_twins_agreement_is_pearsons_correlation() -> None:
+    one, other = RNG.standard_normal((2, 50))
+    assert twin_agrees(one, other).correlation == pytest.approx(np.corrcoef(one, other)[0, 1])
+    told = twin_agrees([0.1, 0.2, 0.4], [0.1, 0.2, 0.4]).sentence
+    assert told == "the refit that ships scores 3 rows like the judged model (correlation 1.000, at least 0.5 agreed)"
+
+
+def test_a_refit_that_is_surer_of_rows_it_has_seen_agrees() -> None:
+    assert twin_agrees(GOOD, 0.5 + 3 * (GOOD - GOOD.mean())).correlation == pytest.approx(1.0)
+
+
+def test_odd_twins() -> None:
+    assert twin_agrees([0.3, 0.3], [0.3, 0.3]).agrees
+    assert not twin_agrees([0.3, 0.3], [0.3, 0.4]).agrees
+    assert not twin_agrees([0.1, 0.3], [0.1, np.nan]).agrees
+    with pytest.raises(CannotJudge):
+        twin_agrees([], [])
+    with pytest.raises(ValueError, match="same rows"):
+        twin_agrees([1.0], [1.0, 2.0])
+
+
+# --- equal models ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", ["rmse", "accuracy"])
+def test_equal_models_are_promoted_by_luck_at_most_as_often_as_agreed(metric: str) -> None:
+    """A smoke run of benchmarks/aa_gate.py: 3.5 % are the bar, and 300 worlds have a standard error of 1 %."""
+    luck = lucky(metric, 10_000, 300)
+    assert luck.by_day <= 0.035 + 0.02
+    assert luck.by_row > luck.by_day
+
+
+@pytest.mark.parametrize(("days", "rho"), [(8, 0.7), (28, 0.7), (60, 0.7)])
+def test_days_that_resemble_the_day_before_promote_no_more_of_them(days: int, rho: float) -> None:
+    """500 worlds have a standard error of 0.8 %."""
+    luck = lucky("rmse", 10_000, 500, rho=rho, days=days)
+    assert luck.by_day <= 0.035 + 0.016
+    assert luck.forgetful > 2.0 * luck.by_day
+
+
+# --- the policy --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "remedy"),
+    [
+        ({"rule": "best"}, "set better, relative or absolute"),
+        ({"min_gain": 0.02}, "set relative or absolute"),
+        ({"confidence": 95}, "for example 0.95"),
+        ({"slice_margin": -0.1}, "zero or more"),
+    ],
+)
+def test_a_wrong_policy_names_the_remedy(fields: dict, remedy: str) -> None:
+    with pytest.raises(ValueError, match=remedy):
+        GatePolicy(**fields)
+
+
+def test_an_unknown_preset_lists_all() -> None:
+    with pytest.raises(ValueError, match="f1_2_percent"):
+        GatePolicy.of_preset("strict")
+
+
+def test_policy_and_verdict_are_plain_for_the_ledger() -> None:
+    assert GatePolicy(**json.loads(json.dumps(GatePolicy().to_dict()))) == GatePolicy()
+    assert json.loads(json.dumps(verdict(GatePolicy(), comparison()).to_dict()))["promote"] is True

@@ -1,0 +1,272 @@
+"""A partition against the accepted ones before it: what is a changed unit, spelling or clock, and what is not.
+
+Days are drawn from seeded generators; `benchmarks/changed_units.py` has the same over years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.core.sources.contract import SourceContract
+from mlops_assets.core.sources.partition_faults import MIN_PAST, changes
+from mlops_assets.core.sources.partition_profile import Shape, column_shape, shape_of
+
+SEED = 20230801
+CONTRACT = SourceContract.from_dict(
+    {
+        "columns": {
+            "at": "timestamp",
+            "paid": "timestamp",
+            "amount": "number",
+            "celsius": "number",
+            "weight": "number",
+            "profit": "number",
+            "visits": "integer",
+            "city": "string",
+            "name": "string",
+            "month": "integer",
+            "is_new": "boolean",
+        }
+    },
+    event_time="at",
+)
+HOURS = np.array([1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 20, 18, 16, 15, 15, 16, 16, 12, 8, 6, 4, 2, 1], dtype=float)
+
+
+def day(rng: np.random.Generator, n: int = 200, *, number: int = 0) -> pd.DataFrame:
+    """One ordinary day; weekends sell half as dear, and each day has a level of its own."""
+    at = pd.Timestamp("2023-06-01", tz="UTC") + pd.Timedelta(days=number)
+    moments = at + pd.to_timedelta(rng.choice(24, n, p=HOURS / HOURS.sum()) * 3600 + rng.integers(0, 3600, n), unit="s")
+    level = rng.normal(0, 0.05) - 0.6 * (number % 7 >= 5)
+    return pd.DataFrame(
+        {
+            "at": moments,
+            "paid": moments + pd.to_timedelta(rng.exponential(600, n), unit="s"),
+            "amount": np.exp(rng.normal(4 + level, 1, n)),
+            "celsius": rng.normal(12, 5, n).round(1),
+            "weight": rng.normal(70, 10, n),
+            "profit": rng.standard_t(3, n) * 10,
+            "visits": rng.poisson(2, n),
+            "city": rng.choice(["Zürich", "Bern", "Genève", "St. Gallen"], n, p=[0.5, 0.3, 0.15, 0.05]),
+            "name": [f"Customer {i}" for i in rng.integers(0, 10**9, n)],
+            "month": 6,
+            "is_new": (rng.random(n) < 0.3).astype(float),
+        }
+    )
+
+
+def past(days: int = 60, n: int = 200) -> list[Shape]:
+    rng = np.random.default_rng(SEED)
+    return [shape_of(CONTRACT, day(rng, n, number=number)) for number in range(days)]
+
+
+PAST = past()
+
+
+def said(frame: pd.DataFrame, before: list[Shape] | None = None) -> list[str]:
+    return [one.sentence for one in changes(shape_of(CONTRACT, frame), before or PAST, date(2023, 7, 31))]
+
+
+@pytest.mark.parametrize("factor", [100, 0.01, 1000, 0.001, 60, 1 / 60, 25.4, 1 / 25.4])
+@pytest.mark.parametrize("column", ["amount", "weight", "profit", "visits", "is_new"])
+def test_a_unit_is_named_with_its_factor(column: str, factor: float) -> None:
+    frame = day(np.random.default_rng(1), number=61)
+    (told,) = said(frame.assign(**{column: frame[column] * factor}))
+    assert told.startswith(f"{column} is in another unit")
+    assert f"by a factor of {factor:.4g}" in told
+
+
+@pytest.mark.parametrize("factor", [1.609344, 1 / 1.609344, 0.45359237, 2.2046226])
+def test_small_factors_are_found_where_a_day_says_where_it_lies(factor: float) -> None:
+    frame = day(np.random.default_rng(2), number=61)
+    (told,) = said(frame.assign(weight=frame.weight * factor))
+    assert told.startswith("weight is in another unit")
+    assert f"the 60 accepted partitions before it by a factor of {factor:.4g}"[:-1] in told
+
+
+def test_fahrenheit_is_a_line() -> None:
+    frame = day(np.random.default_rng(3), number=61)
+    (told,) = said(frame.assign(celsius=frame.celsius * 1.8 + 32))
+    assert "times 1.8 plus 32 (Fahrenheit where it was Celsius)" in told
+
+
+WANDERING = {
+    # Values of 50 rows at a level, with the decimals that such values have.
+    "heavy tail": lambda rng, level: (np.exp(level) * 20 * rng.pareto(1.5, 50)).round(2),
+    "lognormal": lambda rng, level: np.exp(rng.normal(3 + level, 1, 50)).round(1),
+    "counts": lambda rng, level: rng.poisson(8 * np.exp(level), 50).astype(float),
+    "celsius": lambda rng, level: rng.normal(12 + 6 * level, 5, 50).round(1),
+}
+
+
+def wandering(kind: str, rng: np.random.Generator, days: int) -> Iterator[np.ndarray]:
+    """Days whose levels move by as much as a small unit does: by half from day to day."""
+    for _ in range(days):
+        yield WANDERING[kind](rng, rng.normal(0, 0.4))
+
+
+def number_shape(values: np.ndarray) -> Shape:
+    return Shape({"x": column_shape(values)})
+
+
+@pytest.mark.parametrize("factor", [1.609344, 1 / 1.609344, 2.2046226, 0.45359237, 25.4, 60.0, 1 / 60])
+@pytest.mark.parametrize("kind", WANDERING)
+def test_decimals_prove_a_unit_however_levels_move(kind: str, factor: float) -> None:
+    """No other day of 50 rows loses its surplus decimals when it is divided by 1.609344."""
+    rng = np.random.default_rng([SEED, 1])
+    before = [number_shape(values) for values in wandering(kind, rng, 60)]
+    right = 0
+    for values in wandering(kind, rng, 20):
+        told = changes(number_shape(values * factor), before, date(2023, 7, 31))
+        right += bool(told) and f"by a factor of {factor:.4g}"[:-1] in told[0].sentence
+    assert right >= 19
+
+
+@pytest.mark.parametrize("decimals", [3, 4, 5])
+def test_decimals_prove_a_unit_that_was_rounded_anew(decimals: int) -> None:
+    rng = np.random.default_rng([SEED, decimals])
+    before = [number_shape(values) for values in wandering("heavy tail", rng, 60)]
+    (values,) = wandering("heavy tail", rng, 1)
+    (told,) = changes(number_shape((values * 0.45359237).round(decimals)), before)
+    assert "by a factor of 0.4536 (kilograms and pounds)" in told.sentence
+
+
+@pytest.mark.parametrize("kind", WANDERING)
+def test_days_whose_levels_and_decimals_move_are_quiet(kind: str) -> None:
+    """Another level, finer decimals, whole numbers, another currency, means of three: no other unit."""
+    rng = np.random.default_rng([SEED, 3])
+    before = [number_shape(values) for values in wandering(kind, rng, 60)]
+    rang = 0
+    for values in wandering(kind, rng, 30):
+        for other in (values, values.round(0), values + 0.001, values * 1.0837, (values * 1.3).round(1), values / 3):
+            rang += bool(changes(number_shape(other), before))
+    assert rang <= 1, "of 180"
+
+
+def test_days_in_a_unit_that_was_let_in_follow_it_by_their_decimals_too() -> None:
+    rng = np.random.default_rng([SEED, 4])
+    *before, let_in, after = [number_shape(values) for values in wandering("counts", rng, 60)] + [
+        number_shape(60 * values) for values in wandering("counts", rng, 2)
+    ]
+    assert changes(let_in, before)
+    assert changes(after, [*before, let_in]) == []
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_storms_are_known_once_a_person_has_let_them_in(share: float) -> None:
+    """Delays in whole minutes, on some days two to ten times as long: two years of 50 rows a day."""
+    rng = np.random.default_rng([SEED, int(100 * share)])
+    before: list[Shape] = []
+    rang = 0
+    for _ in range(730):
+        stretch = np.exp(rng.uniform(np.log(2), np.log(10))) if rng.random() < share else 1.0
+        one = number_shape(np.round(np.exp(rng.normal(3 + 0.15 * rng.normal(), 1, 50)) * stretch))
+        rang += bool(changes(one, before))
+        before = [*before, one]
+    assert rang <= 2
+
+
+@pytest.mark.parametrize("n", [50, 200, 1000])
+def test_ordinary_days_are_quiet(n: int) -> None:
+    rng = np.random.default_rng(SEED + n)
+    before = past(40, n)
+    for number in range(41, 41 + 70):
+        assert said(day(rng, n, number=number), before) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.assign(amount=f.amount * 1.3),
+        lambda f: f.assign(amount=f.amount + 40),
+        lambda f: f.assign(weight=f.weight + 15),
+        lambda f: f.assign(weight=f.weight.mean() + 3 * (f.weight - f.weight.mean())),
+        lambda f: f.assign(month=7),
+        lambda f: f.assign(city=f.city.where(f.city != "Bern", "Chur")),
+    ],
+    ids=["a third dearer", "a fee", "heavier", "wider", "a new month", "one city for another"],
+)
+def test_drift_is_no_changed_unit(change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    assert said(change(day(np.random.default_rng(4), number=61))) == []
+
+
+def test_days_like_one_that_was_let_in_follow_it() -> None:
+    rng = np.random.default_rng(5)
+    cents = [shape_of(CONTRACT, f.assign(amount=f.amount * 100)) for f in (day(rng), day(rng))]
+    assert changes(cents[0], PAST)
+    assert changes(cents[1], [*PAST, cents[0]]) == []
+
+
+def test_a_short_past_says_nothing() -> None:
+    frame = day(np.random.default_rng(6))
+    assert said(frame.assign(amount=frame.amount * 100), PAST[: MIN_PAST - 1]) == []
+
+
+@pytest.mark.parametrize("column", ["amount", "visits", "city", "name"])
+def test_one_value_throughout_is_a_fault(column: str) -> None:
+    frame = day(np.random.default_rng(7))
+    (told,) = said(frame.assign(**{column: frame[column].iloc[0]}))
+    assert told.startswith(f"{column} has one value throughout")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (str.upper, "'BERN' where it was 'Bern'"),
+        (lambda v: v + " ", "'Bern ' where it was 'Bern'"),
+        (lambda v: v.replace("ü", "u"), "'Zurich' where it was 'Zürich'"),
+        (lambda v: v.replace("Gen", "Gén"), "'Génève' where it was 'Genève'"),
+        (lambda v: {"Zürich": "ZRH", "Bern": "BRN", "Genève": "GVA"}.get(v, "ACH"), "none of the values"),
+    ],
+)
+def test_another_spelling_is_named(change: Callable[[str], str], named: str) -> None:
+    frame = day(np.random.default_rng(8))
+    (told,) = said(frame.assign(city=frame.city.map(change)))
+    assert told.startswith("city ")
+    assert named in told
+
+
+def test_the_case_of_texts_that_are_all_different() -> None:
+    frame = day(np.random.default_rng(9))
+    (told,) = said(frame.assign(name=frame["name"].str.upper()))
+    assert told.startswith("name is all in upper case")
+
+
+@pytest.mark.parametrize("hours", [3, -5, 8, 12])
+def test_a_clock_that_is_off_is_named(hours: int) -> None:
+    frame = day(np.random.default_rng(10), 1000)
+    midnight = frame["at"].dt.floor("D")
+    moved = midnight + (frame["at"] - midnight + pd.Timedelta(hours=hours)) % pd.Timedelta(days=1)
+    lag = frame["paid"] - frame["at"]
+    (told,) = said(frame.assign(at=moved, paid=moved + lag))
+    assert told.startswith(f"at is off by {hours:+d} hours")
+
+
+@pytest.mark.parametrize("hours", [1, -2])
+def test_a_second_time_is_held_against_the_event(hours: int) -> None:
+    frame = day(np.random.default_rng(11))
+    (told,) = said(frame.assign(paid=frame.paid + pd.Timedelta(hours=hours)))
+    assert told.startswith(f"paid is off by {hours:+d} hours from the event time")
+
+
+def test_an_hour_after_the_clocks_were_moved_is_no_fault() -> None:
+    frame = day(np.random.default_rng(12), 20_000)
+    moved = frame.assign(at=frame["at"] + pd.Timedelta(hours=1))
+    before = past(30, 5_000)
+    assert [one.rule for one in changes(shape_of(CONTRACT, moved), before, date(2023, 7, 5)) if one.column == "at"]
+    assert not [one for one in changes(shape_of(CONTRACT, moved), before, date(2023, 10, 30)) if one.column == "at"]
+
+
+def test_a_shape_comes_back_from_its_text() -> None:
+    assert all(Shape.from_json(shape.to_json()) == shape for shape in PAST[:3])
+    assert Shape.from_json('{"form": 0}') is None
+
+
+def test_a_column_that_is_not_steady_is_left_out() -> None:
+    contract = SourceContract.from_dict({"columns": {"x": {"type": "number", "steady": False}, "y": "number"}})
+    assert list(shape_of(contract, pd.DataFrame({"x": [1.0], "y": [2.0]})).columns) == ["y"]

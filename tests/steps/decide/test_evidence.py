@@ -1,0 +1,147 @@
+"""Evidence on real reports: what is gathered, what is left out, and what a home without MLflow says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.time.windows import midnight
+from mlops_assets.steps.decide.evidence import consider, gather, history, keep
+from mlops_assets.steps.decide.model_changes import changed_definition
+from mlops_assets.steps.features.code_versions import CONSTANT
+from mlops_assets.steps.promote.training import finish_promotion, prepare
+from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.store import MlflowUnavailable
+from tests.real_slice import LAST_DAY, World, working_in
+
+NewWorld = Callable[..., World]
+
+
+@pytest.fixture
+def reading(drifting_home: Home):
+    with working_in(drifting_home):
+        yield World.of(drifting_home)
+
+
+def test_what_is_known_of_a_champion_on_its_second_monday(reading: World) -> None:
+    evidence = gather(reading.platform, reading.model, reading.platform.now(reading.model))
+    assert (evidence.champion_version, evidence.champion_since) == ("1", datetime(2013, 2, 18, 5, tzinfo=UTC))
+    assert len(evidence.checks) == 6  # three checks in two weeks
+    assert evidence.window == "2013-02-25..2013-03-03"
+    labels = reading.platform.data(reading.model).events(as_of=datetime(2013, 3, 4, 5, tzinfo=UTC))
+    since = labels["label_available_at"] > datetime(2013, 2, 18, 5, tzinfo=UTC)
+    assert evidence.matured_labels == int(since.sum())
+    assert (evidence.data_ok, evidence.request, evidence.paused, evidence.cannot_judge) == (True, None, None, ())
+
+
+def test_what_reports_say_besides_their_checks_is_part_of_it(reading: World) -> None:
+    evidence = gather(reading.platform, reading.model, reading.platform.now(reading.model))
+    assert evidence.definition == ""
+    assert evidence.novelty is not None
+    assert (evidence.novelty.window, 0.0 <= evidence.novelty.share < 0.1) == ("2013-02-25..2013-03-03", True)
+    matters, novel = evidence.notes
+    assert matters.startswith("Drift that matters most in 2013-02-25..2013-03-03: flights: 12 of its 28 features")
+    assert "lie outside its joint support (expected 1%)" in novel
+
+
+def test_a_changed_definition_is_evidence_until_a_version_was_trained_by_it(drifting: World) -> None:
+    changed = drifting.with_settings(exclude=["distance_miles"])
+    evidence = gather(changed.platform, changed.model, changed.platform.now(changed.model))
+    assert evidence.definition == (
+        "The definition has changed since version 1 was trained: 1 gone (feat_flight__distance_miles)."
+    )
+    # The tick is held back by nothing: drift asks first where the probe has not looked.
+    changed.tick()
+    # Windows before the new champion speak of another model.
+    evidence = gather(changed.platform, changed.model, changed.platform.now(changed.model))
+    assert (evidence.champion_version, evidence.checks, evidence.matured_labels) == ("2", (), 0)
+    assert (evidence.definition, evidence.novelty, evidence.notes) == ("", None, ())
+    assert changed_definition(drifting.platform, drifting.model).endswith("1 new (feat_flight__distance_miles).")
+    # What held still in a training was left out of it: counted as new, it would ask for one training after another.
+    registry = drifting.platform.registry
+    assert registry.version(drifting.model.name, 2).tags[CONSTANT] == "[]"
+    registry.client.set_model_version_tag(drifting.model.name, "2", CONSTANT, '["feat_flight__distance_miles"]')
+    assert changed_definition(drifting.platform, drifting.model) == ""
+
+
+def test_considering_writes_nothing_and_another_policy_may_be_asked(reading: World) -> None:
+    before = reading.ledger()
+    decision, _, is_new = consider(reading.platform, reading.model)
+    assert (decision.action, decision.rule, is_new) == ("retrain", "drift", True)
+    patient = RetrainPolicy(drift_breaches=3)
+    assert consider(reading.platform, reading.model, policy=patient)[0].action == "wait"
+    assert reading.ledger() == before
+
+
+def test_a_broken_retraining_costs_no_budget(drifting: World) -> None:
+    decision, _, _ = consider(drifting.platform, drifting.model)
+    keep(drifting.platform, decision)
+    assert [past.rule for past in history(drifting.platform, "flight_delay").retrains] == ["first_model"]
+    drifting.platform.ledger.record.note(
+        "flight_delay", "rejection", id="r", decision=decision.id, version=2, reason="rejected"
+    )
+    assert [past.rule for past in history(drifting.platform, "flight_delay").retrains] == ["first_model", "drift"]
+
+
+def test_a_promotion_that_was_not_put_on_record_is_put_there(drifting: World) -> None:
+    drifting.tick()
+    ledger = drifting.platform.ledger.file("flight_delay")
+    told = drifting.ledger()
+    assert told[-1]["kind"] == "promotion"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:-1]))  # killed before its line
+    finish_promotion(drifting.platform, drifting.model)
+    assert drifting.ledger() == told
+    finish_promotion(drifting.platform, drifting.model)
+    assert drifting.ledger() == told
+
+
+def test_young_data_say_what_they_wait_for(new_world: NewWorld) -> None:
+    world = new_world()
+    world.at(date(2013, 1, 5))
+    decision, evidence, _ = consider(world.platform, world.model)
+    assert decision.action == "cannot_judge"
+    assert "500 are needed to train" in evidence.cannot_judge[0]
+    world.at(date(2013, 1, 6))
+    assert consider(world.platform, world.model)[0].id != decision.id
+
+
+def test_a_training_that_could_not_succeed_is_not_started(new_world: NewWorld) -> None:
+    world = new_world(training={"min_rows": 20})
+    world.at(date(2013, 1, 20))
+    assert consider(world.platform, world.model)[1].cannot_judge == ()
+    lake = world.platform.lake
+    for path in lake.partitions("labels", world.model.label.model).values():
+        lake.write(pd.read_parquet(path).assign(**{world.model.label.column: 1}), path)
+    decision, evidence, _ = consider(world.platform, world.model)
+    assert decision.action == "cannot_judge"
+    assert "labels are 1, one class only. Widen training.window" in evidence.cannot_judge[0]
+
+
+def test_the_clock_moves_no_evidence(reading: World) -> None:
+    now = midnight(LAST_DAY, reading.model.timezone) + timedelta(days=3)  # everything landed is known
+    model = reading.model.model_copy(update={"gate": replace(reading.model.gate, window="9d")})
+    ids = {gather(reading.platform, model, now + timedelta(minutes=n)).fingerprint() for n in range(3)}
+    assert len(ids) == 1
+
+
+def test_without_mlflows_file_nothing_is_decided_or_trained(drifting: World) -> None:
+    told, files = drifting.ledger(), drifting.files()
+    database = drifting.home.mlflow / "mlflow.db"
+    content = database.read_bytes()
+    database.unlink()
+    for step in (
+        lambda: consider(drifting.platform, drifting.model),
+        lambda: prepare(drifting.platform, drifting.model),
+    ):
+        with pytest.raises(MlflowUnavailable, match=r"mlflow.db is gone, but its artifacts .* Restore the file"):
+            step()
+    assert not database.exists()
+    assert (drifting.ledger(), drifting.files()) == (told, files)
+    database.write_bytes(content)
+    assert drifting.aliases() == {"champion": 1}
+    assert consider(drifting.platform, drifting.model)[0].rule == "drift"

@@ -1,0 +1,108 @@
+"""What the doctor finds in a sound home, and in homes and models that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.landing.nycflights13 import land
+from mlops_assets.steps.keep import doctor
+from mlops_assets.steps.keep.doctor import Finding, examine
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.landed.sources import Sources
+from mlops_assets.world.platform import Platform
+from tests.real_slice import World
+
+
+def of(findings: list[Finding], about: str) -> list[tuple[str, str]]:
+    return [(finding.state, finding.what) for finding in findings if finding.about == about]
+
+
+def test_a_sound_home_has_nothing_to_fix_but_what_is_switched_off(world: World) -> None:
+    findings = examine(world.home)
+    assert [finding for finding in findings if finding.state == "broken"] == []
+    assert of(findings, "flight_delay") == [("good", "version 1 in production, its file is as it was registered")]
+    assert of(findings, "arrival_delay")[0][1].startswith("no champion yet")
+    assert of(findings, "Feast")[0][0] == "good"
+    assert of(findings, "sensors") == [("warning", "no daemon is at work, so nothing starts by itself")]
+    assert all(finding.fix for finding in findings if finding.state != "good"), "each ends in a remedy"
+
+
+def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (world.home.mlflow / "artifacts").rglob("*.ubj"):
+        content = file.read_bytes()
+        file.unlink()
+        file.write_bytes(content[:-1] + b"?")
+    monkeypatch.setattr(doctor, "LEAST_FREE", 2**80)
+    findings = examine(world.home, ["flight_delay"])
+    ((state, what),) = of(findings, "flight_delay")
+    assert state == "broken"
+    assert "changed or is damaged" in what
+    assert of(findings, "arrival_delay") == []
+    assert [(f.state, f.fix) for f in findings if f.about == "disk"] == [
+        ("broken", "Make room: mlops clean --dry-run says what may go.")
+    ]
+
+
+def test_broken_yaml_ends_the_look_with_file_and_line(world: World, tmp_path: Path) -> None:
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "orders" / "defs.yaml").write_text(
+        "type: mlops_assets.components.LandingSource\nattributes:\n  name: orders\n  grain: fortnight\n"
+    )
+    broken = replace(Platform.of(world.home), sources=Sources(lake=world.platform.lake, folder=str(tmp_path)))
+    findings = examine(world.home, platform=broken)
+    assert findings[-1].about == "YAML"
+    assert findings[-1].state == "broken"
+    assert "defs.yaml:4: attributes.grain" in findings[-1].what
+
+
+def test_a_home_whose_files_have_just_landed_says_what_to_type(home: Home) -> None:
+    """Of the model that is asked about alone: what nobody has landed for is named as not in use, and no warning."""
+    home.configure(HomeSettings(clock="wall"))
+    land(home.prepare().landing, date(2013, 1, 3))
+    findings = examine(home, ["flight_delay"])
+    assert of(findings, "flight_delay") == [
+        ("warning", "What has landed is taken in, 2013-01-01 to 2013-01-03; then it is decided on.")
+    ]
+    (fix,) = [finding.fix for finding in findings if finding.about == "flight_delay"]
+    assert fix == "mlops up carries on; mlops replay flight_delay tries it on its history first."
+    assert of(findings, "landing") == [("warning", "1 range of files to take in")]
+    (home.landing / "planes" / "planes.csv").unlink()
+    findings = examine(home, ["flight_delay"])
+    waits = f"flights and weather wait for planes. Put planes*.csv into {home.landing / 'planes'}."
+    assert of(findings, "flight_delay") == [("warning", f"Its data come first. {waits}")]
+    assert of(findings, "landing") == [("warning", waits)]
+    unused = "nothing has ever come for card_confirmations, card_payments: not in use"
+    assert ("good", unused) in of(examine(home), "landing")
+
+
+def _label(model: ModelSettings) -> ModelSettings:
+    return model.model_copy(update={"label": model.label.model_copy(update={"column": "is_later"})})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_label, "its label is is_later, and lbl_flight_delay has is_late"),
+        (lambda m: m.model_copy(update={"grain": "month"}), "its grain is month, and its sources land by day, none"),
+        (lambda m: m.model_copy(update={"timezone": "UTC"}), "its days are those of UTC, those of flights"),
+        (
+            lambda m: m.model_copy(update={"features": ["feat_gone"]}),
+            "no feature view or label model 'feat_gone'",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: Callable[[ModelSettings], Any], told: str
+) -> None:
+    changed = change(Platform.of(world.home).models()["flight_delay"])
+    monkeypatch.setattr(Platform, "models", lambda _: {"flight_delay": changed})
+    monkeypatch.setattr(doctor, "_feast", lambda _: iter(()))
+    found = of(examine(world.home), "flight_delay")
+    assert any(told in what for _, what in found), found

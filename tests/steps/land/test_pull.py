@@ -1,0 +1,313 @@
+"""Sources that are fetched: a table of a real PostgreSQL, objects of a real (made-up) S3, by what is new."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from mlops_assets.assets.pull_job import build_pull
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.steps.land import pull_sql
+from mlops_assets.steps.land.pull import pull
+from mlops_assets.steps.land.pull_state import CannotPull
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.lake import Lake
+from mlops_assets.world.landed.intake import Intake
+from tests.postgres import url
+
+ADDRESS = "TEST_FEED_URL"
+OPTIONS = "TEST_FEED_OPTIONS"
+
+
+def source(pull: dict[str, Any], **changes: Any) -> SourceSettings:
+    values = {
+        "name": "orders",
+        "description": "One row per order.",
+        "files": "orders_{partition}.parquet",
+        "event_time": "ordered_at",
+        "timezone": "Europe/Berlin",
+        "start": "2024-01-01",
+        "pull": {"url_env": ADDRESS, "options_env": OPTIONS, **pull},
+        "contract": {
+            "unique": ["order_id"],
+            "columns": {
+                "order_id": {"type": "integer"},
+                "ordered_at": {"type": "timestamp"},
+                "amount": {"type": "number", "min": 0},
+            },
+        },
+    }
+    return SourceSettings.model_validate({**values, **changes})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.configure(HomeSettings(clock="data"))
+    return home.prepare()
+
+
+def landed(home: Home) -> dict[str, list[int]]:
+    files = sorted((home.landing / "orders").glob("*.parquet"))
+    return {f.stem.removeprefix("orders_"): pd.read_parquet(f)["order_id"].tolist() for f in files}
+
+
+# --- a database --------------------------------------------------------------------------------------------
+
+SQL = source({"kind": "sql", "table": "shop.orders", "watermark": "updated_at"})
+
+
+@pytest.fixture
+def database(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Connection]:
+    """The table shop.orders, empty; rows have numeric amounts and a time of their last change."""
+    address = url(postgres, "feed").replace("postgresql://", "postgresql+psycopg2://")
+    monkeypatch.setenv(ADDRESS, address)
+    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text("drop schema if exists shop cascade"))
+        connection.execute(sa.text("create schema shop"))
+        connection.execute(
+            sa.text(
+                "create table shop.orders (order_id bigint primary key, ordered_at timestamptz, amount numeric(9, 2), "
+                "updated_at timestamptz)"
+            )
+        )
+        yield connection
+    engine.dispose()
+
+
+def order(database: sa.Connection, number: int, at: str, updated: str | None = None, amount: float = 9.99) -> None:
+    database.execute(
+        sa.text(
+            "insert into shop.orders values (:n, :at, :amount, :updated) on conflict (order_id) do update set "
+            "amount = excluded.amount, updated_at = excluded.updated_at"
+        ),
+        {"n": number, "at": at, "amount": amount, "updated": updated or at},
+    )
+
+
+def test_a_table_lands_by_day_of_its_zone(database: sa.Connection, home: Home) -> None:
+    order(database, 1, "2024-01-01 12:00+00")
+    order(database, 2, "2024-01-01 23:30+00")  # In Berlin it is tomorrow.
+    order(database, 3, "2024-01-03 01:00+00")
+    found = pull(home, SQL)
+    assert found.written == ("orders_2024-01-01.parquet", "orders_2024-01-02.parquet", "orders_2024-01-03.parquet")
+    assert landed(home) == {"2024-01-01": [1], "2024-01-02": [2], "2024-01-03": [3]}
+    assert pd.read_parquet(home.landing / "orders" / found.written[0]).columns.tolist() == list(SQL.contract.columns)
+    assert Intake(lake=Lake(root=str(home.root)), source=SQL).pending() == ["2024-01-01", "2024-01-02", "2024-01-03"]
+
+
+def test_late_and_changed_rows_bring_their_day_again_and_nothing_else_does(
+    database: sa.Connection, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(1, 6):
+        order(database, day, f"2024-01-0{day} 12:00+00")
+    pull(home, SQL)
+    assert pull(home, SQL).written == ()
+    order(database, 10, "2024-01-02 13:00+00", updated="2024-01-08 00:00+00")
+    order(database, 4, "2024-01-04 12:00+00", updated="2024-01-08 00:00+00", amount=1)
+    # Committed late, behind the watermark: within the overlap.
+    asked = []
+    rows = pull_sql._rows
+    monkeypatch.setattr(pull_sql, "_rows", lambda c, t, s, day: asked.append(day) or rows(c, t, s, day))
+    assert pull(home, SQL).written == ("orders_2024-01-02.parquet", "orders_2024-01-04.parquet")
+    assert set(asked) == {date(2024, 1, 2), date(2024, 1, 4), date(2024, 1, 5)}
+    order(database, 11, "2024-01-03 13:00+00", updated="2024-01-07 23:30+00")
+    assert pull(home, SQL).written == ("orders_2024-01-03.parquet",)
+    assert landed(home)["2024-01-02"] == [2, 10]
+
+
+def test_a_fetch_that_dies_is_done_again_to_the_same_files(
+    database: sa.Connection, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(1, 6):
+        order(database, day, f"2024-01-0{day} 12:00+00")
+    place, count = pull_sql._place, iter(range(9))
+
+    def dying(rows: Any, path: Path) -> bool:
+        if next(count) == 2:
+            raise KeyboardInterrupt
+        return place(rows, path)
+
+    monkeypatch.setattr(pull_sql, "_place", dying)
+    with pytest.raises(KeyboardInterrupt):
+        pull(home, SQL)
+    assert list(landed(home)) == ["2024-01-01", "2024-01-02"]
+    assert len(pull(home, SQL).written) == 3, "and the two that were there are left as they are"
+    assert [each for of in landed(home).values() for each in of] == [1, 2, 3, 4, 5]
+
+
+def test_a_serial_number_is_a_watermark_too(database: sa.Connection, home: Home) -> None:
+    by_number = source({"kind": "sql", "table": "shop.orders", "watermark": "order_id"}, contract=with_updated())
+    order(database, 1, "2024-01-01 12:00+00")
+    pull(home, by_number)
+    order(database, 2, "2024-01-01 13:00+00")
+    assert pull(home, by_number).written == ("orders_2024-01-01.parquet",)
+    assert landed(home) == {"2024-01-01": [1, 2]}
+
+
+def with_updated() -> dict[str, Any]:
+    contract = SQL.contract.model_dump()
+    contract["columns"]["updated_at"] = {"type": "timestamp"}
+    return contract
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"table": "shop.nothing"}, "there is no table shop.nothing"),
+        ({"watermark": "version"}, "has no column version; it has order_id"),
+    ],
+)
+def test_what_the_yaml_has_wrong_is_named(
+    database: sa.Connection, home: Home, changes: dict[str, str], told: str
+) -> None:
+    with pytest.raises(CannotPull, match=told):
+        pull(home, source({"kind": "sql", "table": "shop.orders", "watermark": "updated_at", **changes}))
+
+
+def test_a_database_that_is_away_is_named_without_its_password(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, "postgresql+psycopg2://ada:secret@127.0.0.1:9/shop")
+    with pytest.raises(CannotPull, match="the database of orders does not answer") as caught:
+        pull(home, SQL)
+    assert "secret" not in str(caught.value)
+    monkeypatch.delenv(ADDRESS)
+    with pytest.raises(CannotPull, match=f"{ADDRESS} is not set"):
+        pull(home, SQL)
+
+
+# --- an object store ---------------------------------------------------------------------------------------
+
+OBJECTS = source({"kind": "objects"}, files="orders_{partition}*.csv")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A bucket, as s3fs sees it."""
+    import s3fs
+
+    options = {
+        "key": "a",
+        "secret": "b",
+        "endpoint_url": server,
+        "client_kwargs": {"region_name": "eu-central-1"},
+        "use_listings_cache": False,
+    }
+    monkeypatch.setenv(ADDRESS, f"s3://feed-{abs(hash(tmp_path))}/orders")
+    monkeypatch.setenv(OPTIONS, json.dumps(options))
+    store = s3fs.S3FileSystem(**options)
+    store.mkdir(f"feed-{abs(hash(tmp_path))}")
+    return lambda name, text: store.pipe(f"feed-{abs(hash(tmp_path))}/orders/{name}", text.encode())
+
+
+def test_new_and_changed_objects_land_and_others_do_not(bucket: Any, home: Home) -> None:
+    bucket("orders_2024-01-01.csv", "order_id,ordered_at,amount\n1,2024-01-01 10:00,2\n")
+    bucket("2024/orders_2024-01-02.csv", "order_id,ordered_at,amount\n2,2024-01-02 10:00,2\n")
+    bucket("readme.txt", "hello")
+    found = pull(home, OBJECTS)
+    assert found.written == ("orders_2024-01-02.csv", "orders_2024-01-01.csv")
+    assert pull(home, OBJECTS).written == ()
+    # A late file for a day that has landed, and a correction under the same name.
+    bucket("orders_2024-01-01_late.csv", "order_id,ordered_at,amount\n1,2024-01-01 10:00,2\n3,2024-01-01 11:00,2\n")
+    bucket("2024/orders_2024-01-02.csv", "order_id,ordered_at,amount\n2,2024-01-02 10:00,7\n")
+    assert set(pull(home, OBJECTS).written) == {"orders_2024-01-01_late.csv", "orders_2024-01-02.csv"}
+    files = Intake(lake=Lake(root=str(home.root)), source=OBJECTS).landed()
+    assert [path.name for path in files.values()] == ["orders_2024-01-01_late.csv", "orders_2024-01-02.csv"]
+    assert "7" in files["2024-01-02"].read_text()
+
+
+def test_a_store_that_is_not_there_is_named(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(ADDRESS, "nosuch://feed")
+    with pytest.raises(CannotPull, match="nosuch"):
+        pull(home, OBJECTS)
+    monkeypatch.setenv(OPTIONS, "[1]")
+    with pytest.raises(CannotPull, match="no JSON object"):
+        pull(home, OBJECTS)
+
+
+def test_a_folder_is_a_store_too(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "orders_2024-01-01.csv").write_text("order_id,ordered_at,amount\n")
+    monkeypatch.setenv(ADDRESS, (tmp_path / "share").as_uri())
+    assert pull(home, OBJECTS).written == ("orders_2024-01-01.csv",)
+    assert pull(home, OBJECTS).written == ()
+
+
+# --- when it is done ---------------------------------------------------------------------------------------
+
+
+def test_the_schedule_is_quiet_without_an_address_and_its_run_fetches(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    definitions = dg.Definitions.merge(
+        build_pull(OBJECTS), dg.Definitions(resources={"lake": Lake(root=str(home.root))})
+    )
+    schedule = definitions.resolve_schedule_def("pull_orders_schedule")
+    monkeypatch.delenv(ADDRESS, raising=False)
+    tick = schedule.evaluate_tick(dg.build_schedule_context())
+    assert (tick.run_requests, tick.skip_message) == ([], f"{ADDRESS} is not set.")
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "orders_2024-01-01.csv").write_text("order_id,ordered_at,amount\n")
+    monkeypatch.setenv(ADDRESS, (tmp_path / "share").as_uri())
+    assert len(schedule.evaluate_tick(dg.build_schedule_context()).run_requests or ()) == 1
+    assert definitions.resolve_job_def("pull_orders").execute_in_process().success
+    assert (home.landing / "orders" / "orders_2024-01-01.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"kind": "sql"}, "`table`, and `watermark`"),
+        ({"kind": "objects", "table": "orders"}, "what is new, the store says"),
+        ({"kind": "sql", "table": "t", "watermark": "w", "overlap": "soon"}, "is not a duration"),
+    ],
+)
+def test_what_a_pull_cannot_be(changes: dict[str, str], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        source(changes)
+    with pytest.raises(ValueError, match="pull from sql writes Parquet"):
+        source({"kind": "sql", "table": "t", "watermark": "w"}, files="orders_{partition}.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["2024-01-01 10:00:00 UTC", "2024-01-01T10:00:00+00"], ""),
+        (["1704067200", "1704067201"], r"ordered_at of orders is 1704067200, which is no time \(.* seconds since 1970"),
+        (["01/02/2024", "02/02/2024"], r"which is no time \(.* has the day or the month first"),
+    ],
+)
+def test_texts_of_a_table_are_times_or_refused(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: list[str], told: str
+) -> None:
+    address = f"sqlite:///{tmp_path / 'texts.db'}"
+    rows = [{"order_id": i, "ordered_at": cell, "amount": 1.0, "changed": i} for i, cell in enumerate(cells)]
+    with sa.create_engine(address).begin() as connection:
+        connection.execute(sa.text("create table orders (order_id int, ordered_at text, amount real, changed int)"))
+        connection.execute(sa.text("insert into orders values (:order_id, :ordered_at, :amount, :changed)"), rows)
+    monkeypatch.setenv(ADDRESS, address)
+    orders = source({"kind": "sql", "table": "orders", "watermark": "changed"})
+    if told:
+        with pytest.raises(CannotPull, match=told):
+            pull(home, orders)
+    else:
+        assert pull(home, orders).written == ("orders_2024-01-01.parquet",)

@@ -1,0 +1,99 @@
+"""Which file declares a model, and where in a file a mistake stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.world.settings_files import read_settings, settings_file
+
+SOURCE = """type: mlops_assets.components.LandingSource
+attributes:
+  name: orders
+  description: One row per order.
+  files: orders_{partition}.csv
+  event_time: at
+  timezone: Europe/Berlin
+  start: 2024-01-01
+  freshness: 36h
+  contract:
+    columns:
+      at: {type: timestamp}
+      price:
+        type: number
+        min: 0
+"""
+MODEL = """# A model.
+type: mlops_assets.components.MonitoredModel
+attributes:
+  name: returns
+  description: Whether an order comes back.
+  task: binary
+  label: {model: lbl_returns, column: is_back}
+  features: [feat_orders]
+  metric: roc_auc
+  start: 2024-01-01
+  monitoring:
+    window: week
+  retrain: {cooldown: 7d}
+"""
+
+
+def declared(folder: Path, text: str) -> Path:
+    (folder / "one").mkdir()
+    file = folder / "one" / "defs.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_the_file_of_a_model_is_found_by_its_name(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        content = {"type": "mlops_assets.components.MonitoredModel", "attributes": {"name": name}}
+        (tmp_path / name / "defs.yaml").write_text(yaml.safe_dump(content))
+    assert settings_file(tmp_path, "two") == tmp_path / "two" / "defs.yaml"
+    with pytest.raises(ValueError, match=r"declares a monitored model 'three'. Add it"):
+        settings_file(tmp_path, "three")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "old", "new", "told"),
+    [
+        (SourceSettings, SOURCE, "Europe/Berlin", "Europe/Berln", "7: attributes.timezone: 'Europe/Berln' is no time"),
+        (SourceSettings, SOURCE, "36h", "soon", "9: attributes.freshness: "),
+        (SourceSettings, SOURCE, "2024-01-01", "yesterday", "8: attributes.start: "),
+        (SourceSettings, SOURCE, "type: number", "type: numbr", "14: attributes.contract.columns.price"),
+        (SourceSettings, SOURCE, "  start: 2024-01-01\n", "", "2: attributes: source orders: grain day needs"),
+        (SourceSettings, SOURCE, "description: One", "describe: One", "2: attributes.description: Field required"),
+        (SourceSettings, SOURCE, "description: One", "describe: One", "4: attributes.describe: "),
+        (SourceSettings, SOURCE, "  files: ", "  files: [", "5: this is no YAML"),
+        (ModelSettings, MODEL, "window: week", "window: wek", "12: attributes.monitoring.window: "),
+        (ModelSettings, MODEL, "cooldown: 7d", "cooldwn: 7d", "13: attributes.retrain: "),
+        (ModelSettings, MODEL, "[feat_orders]", "[feat_orders, 7]", "8: attributes.features.1: "),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_field(
+    tmp_path: Path, kind: Any, text: str, old: str, new: str, told: str
+) -> None:
+    assert old in text
+    file = declared(tmp_path, text.replace(old, new))
+    with pytest.raises(ValueError, match=r"defs\.yaml") as error:
+        read_settings(tmp_path, kind)
+    assert f"{file}:{told}" in str(error.value)
+
+
+def test_a_mistake_in_the_second_document_of_a_file(tmp_path: Path) -> None:
+    file = declared(tmp_path, f"{SOURCE}---\n{SOURCE}".replace("36h", "soon", 2).replace("soon", "36h", 1))
+    with pytest.raises(ValueError, match=rf"^{file}:{len(SOURCE.splitlines()) + 1 + 9}: attributes.freshness"):
+        read_settings(tmp_path, SourceSettings)
+
+
+def test_a_name_is_given_once(tmp_path: Path) -> None:
+    file = declared(tmp_path, f"{SOURCE}---\n{SOURCE}")
+    with pytest.raises(ValueError, match=rf"^{file}:19: the name 'orders' is taken by another file"):
+        read_settings(tmp_path, SourceSettings)
