@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from mlops_assets.core.decide.probe import KEEP, add_up
+from mlops_assets.core.decide.judged_window import KEEP
+from mlops_assets.core.decide.probe import add_up
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Look, Part, Series
 

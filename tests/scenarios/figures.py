@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from mlops_assets.core.decide.probe import Candidate
+from mlops_assets.core.decide.probe_result import Candidate
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.models.tuning import TrainingSettings
 from mlops_assets.core.simulate.life import SEED

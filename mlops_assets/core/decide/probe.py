@@ -1,9 +1,9 @@
 """The probe: would another model have done better on the newest rows, and how sure is that?
 
-Here: looking at one window, and adding several looks up. Not here: how to look (`probe_policy`), what a look and a gain
-are on record (`probe_result`), which rows a candidate is fitted on (`models.refit_rows`), what a calendar's promises
-are worth (`promised_gains`), fitting and scoring candidates (`steps.decide.probe`, `life`), what follows from the gain
-(`policy`), the comparison that lets a challenger through (`gate`).
+Here: which candidate leads, and adding several looks up. Not here: looking at one window (`judged_window`), how to look
+(`probe_policy`), what a look and a gain are on record (`probe_result`), which rows a candidate is fitted on
+(`models.refit_rows`), what a calendar's promises are worth (`promised_gains`), what follows from the gain (`policy`),
+the comparison that lets a challenger through (`gate`).
 
 A window is judged twice, always going forward in time (prequential evaluation, Dawid 1984); no row is both fitted on
 and judged. *Whole*: refits on what happened before the window, judged on all of it: what one would have had from
@@ -24,48 +24,29 @@ champion's life has cost so far.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from mlops_assets.core.decide.judged_window import KEEP
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
 from mlops_assets.core.decide.promised_gains import expected
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.stats.autocorrelation import measured
-from mlops_assets.core.stats.change_point import rise
 from mlops_assets.core.stats.intervals import (
-    DAY,
     MIN_BLOCKS,
     Array,
     CannotJudge,
     Interval,
-    block_sums,
-    row_noise,
     sums_interval,
     told_blocks,
 )
-from mlops_assets.core.stats.metrics import Metric, metric
 from mlops_assets.core.stats.nested_tests import level_of_each
-from mlops_assets.core.time.windows import Window, midnight
-
-__all__ = [
-    "SPANS",
-    "Candidate",
-    "Gain",
-    "Look",
-    "Part",
-    "Probed",
-    "Series",
-    "add_up",
-    "fold_windows",
-    "leading",
-    "look",
-]
 
 SPANS = (1, 2, 4)
 """Numbers of newest windows that gains are pooled over."""
@@ -73,72 +54,12 @@ SHARES = {"newest": 0.4, "windows": 0.4, "back": 0.2}
 """Of the level: the leader on the newest days, the leader over windows, and all versions to go back to."""
 CHOSEN = 2.0
 """What a leader's level is divided by where others than the first were chosen from."""
-NEW_SHARE = 0.01
-"""Share of new rows below which a model stands for its own refit."""
-MIN_FIT = 20
-"""Fewest rows that a candidate is fitted on."""
 RECORD = 3
 """Windows before a first champion's first one in which candidates are held against each other, to know their record."""
-KEEP = "keep"
-"""The champion's name among the losses."""
 REMEMBERED = 12
 """Newest looks that tell what a calendar's promises are worth."""
 JOINED = 21
 """Days from which on windows are not joined to measure how long days remember."""
-AFTER = 4
-"""Newest windows in which a change of the champion's loss is looked for."""
-
-
-def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
-    """The window in `folds` parts of whole days, in order; fewer where it has fewer days.
-
-    Args:
-        window: what is judged.
-        folds: how many parts.
-        timezone: of the days.
-    """
-    days = window.days(timezone)
-    parts = np.array_split(np.arange(len(days)), min(folds, len(days)))
-    cuts = [window.start, *(midnight(days[int(part[0])], timezone) for part in parts[1:]), window.end]
-    return [Window(start, end) for start, end in pairwise(cuts)]
-
-
-def newest_days(window: Window, timezone: str) -> Window:
-    """The newest third of a window, and no less than an interval needs, even if that begins before the window.
-
-    Args:
-        window: what is looked at.
-        timezone: of the days.
-    """
-    days = window.days(timezone)
-    count = max(MIN_BLOCKS, len(days) - len(days) * 2 // 3)
-    return Window(midnight(days[-1] - timedelta(days=count - 1), timezone), window.end)
-
-
-def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
-    """Whether a fit on `rows` would tell nothing new of one on `seen`: another seed would make more difference.
-
-    Args:
-        rows: positions that would be fitted on.
-        seen: positions that were.
-    """
-    new = np.setdiff1d(rows, seen, assume_unique=True).size
-    gone = np.setdiff1d(seen, rows, assume_unique=True).size
-    return bool(new + gone <= NEW_SHARE * seen.size)
-
-
-def shift_of(ends: Sequence[datetime], is_mature: Callable[[datetime], bool]) -> datetime | None:
-    """The latest of some moments up to which a window's labels are mature; None where it is none of them.
-
-    Args:
-        ends: moments, ascending; labels mature from the oldest on.
-        is_mature: whether the window that ends then is.
-    """
-    low, high = 0, len(ends)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if is_mature(ends[middle]) else (low, middle)
-    return ends[low - 1] if low else None
 
 
 # ---------------------------------------- who leads
@@ -209,150 +130,6 @@ def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
         return f"refit:{policy.refits[0]}"
     windows = (newest.end.date() - day) / (newest.end - newest.whole.start)
     return f"refit:{min(counts, key=lambda count: abs(count - windows))}"
-
-
-def fitted_since(day: date | None, newest: Window) -> tuple[str, ...]:
-    """The calendar that begins with a change, where as many days lie between it and the newest days as these are.
-
-    A refit on fewer knows what has changed and little else.
-
-    Args:
-        day: of the change; None without one.
-        newest: the newest days.
-    """
-    if day is None or day > (newest.start - (newest.end - newest.start)).date():
-        return ()
-    return (f"since:{day}",)
-
-
-def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
-    """The day on which the champion's own loss rose, in the newest windows of its life; None where it surely did not.
-
-    Args:
-        looks: at this champion, oldest first.
-        daily: of the window that is looked at now, as in `Look.daily`.
-        level: chance of a day where nothing has changed.
-    """
-    told = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
-    # The newest days of a short window begin before it: a day counts once, as it was judged last.
-    days = sorted({day: (day, rows, loss) for day, rows, loss in told}.values())
-    found = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
-    return None if found is None else date.fromisoformat(days[found][0])
-
-
-def daily_losses(y: Array, scores: Array, days: Any, metric_name: str) -> tuple[tuple[str, float, float], ...]:
-    """Of each day: its date, its rows, and a model's loss on them (the metric's, carried to days by its influence).
-
-    Args:
-        y: labels, shape (n,), all known.
-        scores: shape (n,) or (n, k).
-        days: local day of each row, shape (n,), as datetime64[D].
-        metric_name: what the model is judged by.
-
-    Raises:
-        CannotJudge: the metric is undefined on these rows.
-    """
-    judge = metric(metric_name)
-    value, psi = judge.evaluate(y, scores)
-    sign = -1.0 if judge.greater_is_better else 1.0
-    sums, sizes = block_sums(sign * psi, days)
-    names = np.datetime_as_string(np.unique(np.asarray(days, dtype="datetime64[D]")), unit="D")
-    losses = judge.loss(value, y) + sums / sizes
-    return tuple((str(day), float(n), float(loss)) for day, n, loss in zip(names, sizes, losses, strict=True))
-
-
-# ---------------------------------------- looking
-
-
-def look(
-    window: Window,
-    newest: Window,
-    *,
-    label: str,
-    at: datetime,
-    champion: str,
-    y: Array,
-    times: Any,
-    blocks: Any,
-    kept: Array | None,
-    whole: Mapping[str, Array],
-    fresh: Mapping[str, Array],
-    metric_name: str,
-    twin: Array | None = None,
-    daily: Sequence[tuple[str, float, float]] = (),
-    profit: Metric | None = None,
-    costs: Mapping[str, float] | None = None,
-    labelled: int | None = None,
-    by: str = DAY,
-) -> Look:
-    """Judge one window.
-
-    Args:
-        window: the window.
-        newest: its newest days (`newest_days`).
-        label: the window's name.
-        at: the model's clock.
-        champion: the champion's version.
-        y: labels of the rows of both, shape (n,), all known.
-        times: event times, shape (n,).
-        blocks: the block of each row, shape (n,): its local day; or the number of its entity, the same in all windows.
-        kept: the champion's scores, shape (n,) or (n, k); None where candidates are only held against each other.
-        whole: candidate name -> scores of the rows, those of the window by a refit on what happened before it; the rest
-            is not read. Where one could not be fitted, its scores are NaN.
-        fresh: the same for the newest days, by refits on what happened before those.
-        metric_name: what the model is judged by.
-        twin: what refits are held against where they are fitted on samples: scores of the champion's recipe fitted on
-            an equal sample of its own rows. Beside the champion itself all of them would look worse than they are.
-        daily: the champion's loss by day (`daily_losses`).
-        profit: by which gains are measured in money too, and `costs`, its table.
-        costs: see `profit`.
-        labelled: labelled rows of the window, of which these may be a sample.
-        by: what a block is: `day`, or the name of a column.
-
-    Raises:
-        CannotJudge: no rows, or the metric is undefined on them.
-    """
-
-    def part(stretch: Window, scores: Mapping[str, Array]) -> Part:
-        rows = np.flatnonzero(stretch.contains(times))
-        if not rows.size:
-            raise CannotJudge("there are no labelled rows to judge", "Wait for labelled rows, or widen the window")
-        loss: dict[str, float] = {}
-        series: dict[str, Series] = {}
-        profits: dict[str, Series] = {}
-        if kept is not None:
-            loss[KEEP] = _loss(metric(metric_name), y[rows], kept[rows])
-        for name, values in scores.items():
-            if not np.isfinite(values[rows]).all():
-                continue
-            loss[name] = _loss(metric(metric_name), y[rows], values[rows])
-            if kept is not None:
-                refit = Candidate.parse(name).action == "refit"
-                against = kept if twin is None or not refit else twin
-                pair = y[rows], against[rows], values[rows], np.asarray(blocks)[rows], by
-                series[name] = _series(metric(metric_name), *pair)
-                if profit is not None:
-                    profits[name] = _series(profit, *pair)
-        return Part(stretch.start, int(rows.size), loss, series, profits)
-
-    found = part(window, whole)
-    try:
-        recent = part(newest, fresh)
-    except CannotJudge:
-        # Days of one class, say: the window as a whole still counts.
-        recent = None
-    return Look(
-        label,
-        window.end,
-        at,
-        champion,
-        found,
-        recent,
-        tuple(daily),
-        costs=dict(costs or {}),
-        labelled=labelled,
-        blocks=by,
-    )
 
 
 # ---------------------------------------- adding up
@@ -561,22 +338,3 @@ def _pooled(parts: Sequence[Series], level: float, lag_one: float | None = None)
     if len(sums) < MIN_BLOCKS:
         return None
     return mean, sums_interval(mean, sums, sizes, confidence=1.0 - 2.0 * level, at=at, noise=noise, lag_one=lag_one)
-
-
-def _series(judge: Metric, y: Array, before: Array, after: Array, blocks: Any, by: str) -> Series:
-    """The gain of one way of acting over what there is, by a metric."""
-    direction = 1.0 if judge.greater_is_better else -1.0
-    mine, psi = judge.evaluate(y, before)
-    other, psi_other = judge.evaluate(y, after)
-    influence = direction * (psi_other - psi)
-    sums, sizes = block_sums(influence, blocks)
-    lasting = () if by == DAY else tuple(np.unique(blocks).tolist())
-    noise = row_noise(influence, blocks) if by == DAY else None
-    return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()), lasting, noise)
-
-
-def _loss(judge: Any, y: Array, s: Array) -> float:
-    try:
-        return float(judge.loss(judge.score(y, s), y))
-    except CannotJudge:
-        return math.nan

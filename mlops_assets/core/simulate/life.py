@@ -18,23 +18,22 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
-from mlops_assets.core.decide.probe import (
+from mlops_assets.core.decide.judged_window import (
     MIN_FIT,
-    RECORD,
-    Candidate,
-    Look,
-    add_up,
+    JudgedRows,
+    Scores,
+    Stretch,
     changed_on,
     daily_losses,
     fitted_since,
     fold_windows,
-    judged_windows,
     look,
     newest_days,
     shift_of,
 )
-from mlops_assets.core.decide.probe_result import Probed
+from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
+from mlops_assets.core.decide.probe import RECORD, add_up, judged_windows
+from mlops_assets.core.decide.probe_result import Candidate, Look, Probed
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.promote.gate import verdict
@@ -211,7 +210,8 @@ class _Life:
 
     def _look(self, window: Window, champion: Version | None, now: datetime) -> None:
         """Look at a window; without a champion, candidates are held against each other, to know their record."""
-        newest = newest_days(window, self.policy.timezone)
+        stretch = Stretch.of(window, self.policy.timezone)
+        newest = stretch.newest
         judged = self._judged(Window(min(window.start, newest.start), window.end), now, champion)
         if not len(judged):
             return
@@ -230,19 +230,11 @@ class _Life:
             fresh = self._scored(refits, judged, newest, window.end, now)
             back = self._kept_scores(judged, champion) if champion is not None else {}
             found = look(
-                window,
-                newest,
-                label=window.label(self.policy.timezone),
+                stretch,
+                JudgedRows(y, self.rows.times[judged], self.rows.blocks[judged], self.rows.by),
+                Scores(kept, whole | back, fresh | back, daily=daily),
                 at=now,
                 champion=str(champion.number) if champion else "",
-                y=y,
-                times=self.rows.times[judged],
-                blocks=self.rows.blocks[judged],
-                by=self.rows.by,
-                kept=kept,
-                whole=whole | back,
-                fresh=fresh | back,
-                daily=daily,
                 metric_name=self.policy.metric,
             )
         except CannotJudge:

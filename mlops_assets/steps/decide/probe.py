@@ -21,22 +21,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.decide.probe import (
+from mlops_assets.core.decide.judged_window import (
     MIN_FIT,
-    RECORD,
-    Candidate,
-    Look,
-    Probed,
-    add_up,
+    JudgedRows,
+    Money,
+    Scores,
+    Stretch,
     changed_on,
     daily_losses,
     fitted_since,
     hardly_more,
-    judged_windows,
     look,
     newest_days,
     shift_of,
 )
+from mlops_assets.core.decide.probe import RECORD, add_up, judged_windows
+from mlops_assets.core.decide.probe_result import Candidate, Look, Probed
 from mlops_assets.core.models.cores import cores
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.model import Model, Recipe, fit
@@ -299,7 +299,7 @@ def _look(
     recipe: Recipe | None = None,
 ) -> Look:
     """Look at one stretch; without a champion, candidates are only held against each other, made by a recipe."""
-    data, newest = platform.data(model), newest_days(window, model.timezone)
+    data, stretch = platform.data(model), Stretch.of(window, model.timezone)
     judged = _sample(rows, model.probe.rows, model.training.seed)
     kept = platform.registry.load(model.name, champion.version) if champion else None
     base = kept.recipe if kept else recipe
@@ -317,29 +317,22 @@ def _look(
         daily = daily_losses(y, scores, days, model.metric)
         level = model.probe.change_level
         day = changed_on(own, daily, level) if level else None
-        refits = (*refits, *fitted_since(day, newest))
+        refits = (*refits, *fitted_since(day, stretch.newest))
         for version in _revertible(platform, model, champion, before=judged[AVAILABLE_AT].min()):
             back[f"revert:{version}"] = platform.registry.load(model.name, version).predict(judged)
-    whole, fresh, twin = scorer.scores(judged, refits, window, newest)
+    whole, fresh, twin = scorer.scores(judged, refits, window, stretch.newest)
+    times, by = pd.DatetimeIndex(judged[EVENT_TIME]), model.monitoring.performance.blocks
+    costs = model.monitoring.costs
     return look(
-        window,
-        newest,
-        label=window.label(model.timezone),
+        stretch,
+        JudgedRows(y, times, lasting_blocks_of(model, judged), by),
+        Scores(scores, {**whole, **back}, {**fresh, **back}, twin, daily),
         at=at,
         champion=str(champion.version) if champion else "",
-        y=y,
-        times=pd.DatetimeIndex(judged[EVENT_TIME]),
-        blocks=lasting_blocks_of(model, judged),
-        by=model.monitoring.performance.blocks,
-        kept=scores,
-        whole={**whole, **back},
-        fresh={**fresh, **back},
         metric_name=model.metric,
-        twin=twin,
-        daily=daily,
-        profit=profit(model.task, model.monitoring.costs) if model.monitoring.costs else None,
-        costs=model.monitoring.costs,
-        labelled=int(window.contains(rows[EVENT_TIME]).sum()),
+        money=Money(
+            profit(model.task, costs) if costs else None, costs or {}, int(window.contains(rows[EVENT_TIME]).sum())
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from mlops_assets.core.decide.policy import Decision
-from mlops_assets.core.decide.probe import Candidate
+from mlops_assets.core.decide.probe_result import Candidate
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.platform import FITTED_UNTIL, Platform, hold
 

@@ -20,7 +20,7 @@ from mlops_assets.core.decide.policy import (
     decide,
     is_news,
 )
-from mlops_assets.core.decide.probe import Gain, Probed
+from mlops_assets.core.decide.probe_result import Gain, Probed
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

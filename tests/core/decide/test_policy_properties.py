@@ -24,8 +24,7 @@ from mlops_assets.core.decide.policy import (
     RetrainPolicy,
     decide,
 )
-from mlops_assets.core.decide.probe import Gain, Probed
-from mlops_assets.core.decide.probe_result import ProfitGain
+from mlops_assets.core.decide.probe_result import Gain, Probed, ProfitGain
 from mlops_assets.core.decide.requests import Answer, Hold
 from mlops_assets.core.decide.rules import asked, conclude
 from mlops_assets.core.time.quiet_hours import quiet_until

@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 
 from mlops_assets.core.decide.counterfactuals import replay
+from mlops_assets.core.decide.judged_window import JudgedRows, Money, Scores, Stretch, look, newest_days
 from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide
 from mlops_assets.core.decide.price import exceeds_price, worth
-from mlops_assets.core.decide.probe import SHARES, add_up, look, newest_days
+from mlops_assets.core.decide.probe import SHARES, add_up
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Gain, Look, Probed, ProfitGain
 from mlops_assets.core.stats.autocorrelation import remembered
@@ -36,21 +37,13 @@ def looked(*, costs: dict | None = COSTS, number: int = 0, labelled: int = 2_800
     kept = np.where(rng.random(1400) < 0.5, y, 1 - y) * 0.8 + 0.1
     refit = np.where(rng.random(1400) < 0.75, y, 1 - y) * 0.8 + 0.1
     return look(
-        window,
-        newest_days(window, "UTC"),
-        label=f"w{number}",
+        Stretch(window, newest_days(window, "UTC"), f"w{number}"),
+        JudgedRows(y, times, local_days(times, "UTC")),
+        Scores(kept, {"refit:expanding": refit}, {"refit:expanding": refit} if fresh else {}),
         at=window.end,
         champion="1",
-        y=y,
-        times=times,
-        blocks=local_days(times, "UTC"),
-        kept=kept,
-        whole={"refit:expanding": refit},
-        fresh={"refit:expanding": refit} if fresh else {},
         metric_name="log_loss",
-        profit=profit("binary", costs) if costs else None,
-        costs=costs,
-        labelled=labelled,
+        money=Money(profit("binary", costs) if costs else None, costs or {}, labelled),
     )
 
 

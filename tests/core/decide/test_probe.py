@@ -19,29 +19,24 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mlops_assets.core.decide.probe import (
+from mlops_assets.core.decide.judged_window import (
     KEEP,
-    SHARES,
-    Candidate,
-    Gain,
-    Look,
-    Probed,
-    Series,
-    add_up,
-    by_window,
+    JudgedRows,
+    Money,
+    Scores,
+    Stretch,
     changed_on,
     daily_losses,
-    expectations,
     fitted_since,
     fold_windows,
     hardly_more,
-    leading,
     look,
     newest_days,
     shift_of,
 )
+from mlops_assets.core.decide.probe import SHARES, add_up, by_window, expectations, leading
 from mlops_assets.core.decide.probe_policy import ProbePolicy
-from mlops_assets.core.decide.probe_result import Part, ProfitGain
+from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.stats.nested_tests import level_of_each
@@ -353,11 +348,15 @@ def rows(seed: int = 5, n: int = 400) -> tuple[np.ndarray, pd.DatetimeIndex, np.
 
 def looked(whole: dict[str, np.ndarray], fresh: dict[str, np.ndarray], kept: np.ndarray | None, **more: Any) -> Look:
     y, times, days = rows()
-    given = {"y": y, "times": times, "blocks": days, "metric_name": "rmse", **more}
     return look(
-        WINDOW, newest_days(WINDOW, "UTC"), label="March", at=WINDOW.end, champion="2" if kept is not None else "",
-        kept=kept, whole=whole, fresh=fresh, **given,
-    )  # fmt: skip
+        Stretch(WINDOW, newest_days(WINDOW, "UTC"), "March"),
+        JudgedRows(more.get("y", y), more.get("times", times), more.get("blocks", days)),
+        Scores(kept, whole, fresh, more.get("twin"), more.get("daily", ())),
+        at=WINDOW.end,
+        champion="2" if kept is not None else "",
+        metric_name=more.get("metric_name", "rmse"),
+        money=Money(labelled=more.get("labelled")),
+    )
 
 
 def test_a_window_is_judged_whole_and_on_its_newest_days() -> None:

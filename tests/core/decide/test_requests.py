@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.core.decide.counterfactuals import replay
 from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide, is_news
-from mlops_assets.core.decide.probe import Gain, Probed
+from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.core.decide.requests import Answer, Hold
 
 NOW = datetime(2013, 5, 6, 14, tzinfo=UTC)  # Monday, ten in the morning in New York

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from mlops_assets.core.decide.policy import Decision
-from mlops_assets.core.decide.probe import Gain, Probed
+from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.steps.decide.evidence import consider, gather, keep
 from mlops_assets.steps.decide.probe import Plan, plan, probe, probed, read_looks
 from mlops_assets.steps.decide.probe_report import told

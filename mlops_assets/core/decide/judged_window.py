@@ -1,0 +1,312 @@
+"""Judging one window: how the champion, refits of it and kept versions did on the same rows.
+
+Here: the rows and scores that are judged, and the look that comes of them; the parts of a window. Not here: which rows
+a candidate is fitted on (`core.models.refit_rows`), fitting and scoring (`steps.decide.probe`, `core.simulate.life`),
+adding looks up (`probe`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.core.decide.probe_result import Candidate, Look, Part, Series
+from mlops_assets.core.stats.change_point import rise
+from mlops_assets.core.stats.intervals import DAY, MIN_BLOCKS, Array, CannotJudge, block_sums, row_noise
+from mlops_assets.core.stats.metrics import Metric, metric
+from mlops_assets.core.time.windows import Window, midnight
+
+NEW_SHARE = 0.01
+"""Share of new rows below which a model stands for its own refit."""
+MIN_FIT = 20
+"""Fewest rows that a candidate is fitted on."""
+KEEP = "keep"
+"""The champion's name among the losses."""
+AFTER = 4
+"""Newest windows in which a change of the champion's loss is looked for."""
+
+DailyLosses = Sequence[tuple[str, float, float]]
+"""Of each day: its date, its rows, and the champion's loss on them."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What is looked at.
+
+    Attributes:
+        window: the window.
+        newest: its newest days (`newest_days`).
+        label: the window's name.
+    """
+
+    window: Window
+    newest: Window
+    label: str
+
+    @classmethod
+    def of(cls, window: Window, timezone: str) -> Stretch:
+        """A window with its newest days, in local days of a zone."""
+        return cls(window, newest_days(window, timezone), window.label(timezone))
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedRows:
+    """The labelled rows of a window and of its newest days.
+
+    Attributes:
+        y: labels, shape (n,), all known.
+        times: event times, shape (n,).
+        blocks: the block of each row, shape (n,): its local day; or the number of its entity, the same in all windows.
+        by: what a block is: `day`, or the name of a column.
+    """
+
+    y: Array
+    times: Any
+    blocks: Any
+    by: str = DAY
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What models said of these rows, shape (n,) or (n, k) each.
+
+    Attributes:
+        kept: the champion; None where candidates are only held against each other.
+        whole: by candidate: for the rows of the window, a refit on what happened before it; the rest is not read. Where
+            one could not be fitted, its scores are NaN.
+        fresh: the same for the newest days, by refits on what happened before those.
+        twin: what refits are held against where they are fitted on samples: the champion's recipe fitted on an equal
+            sample of its own rows. Beside the champion itself all of them would look worse than they are.
+        daily: the champion's loss by day (`daily_losses`).
+    """
+
+    kept: Array | None
+    whole: Mapping[str, Array]
+    fresh: Mapping[str, Array]
+    twin: Array | None = None
+    daily: DailyLosses = ()
+
+
+@dataclass(frozen=True)
+class Money:
+    """What gains are worth.
+
+    Attributes:
+        profit: the metric that gains are measured by in money too; None: they are not.
+        costs: its table.
+        labelled: labelled rows of the window, of which the judged ones may be a sample.
+    """
+
+    profit: Metric | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    labelled: int | None = None
+
+
+def look(
+    stretch: Stretch,
+    rows: JudgedRows,
+    scores: Scores,
+    *,
+    at: datetime,
+    champion: str,
+    metric_name: str,
+    money: Money | None = None,
+) -> Look:
+    """Judge one window.
+
+    Args:
+        stretch: the window.
+        rows: its labelled rows.
+        scores: what models said of them.
+        at: the model's clock.
+        champion: the champion's version.
+        metric_name: what the model is judged by.
+        money: what gains are worth.
+
+    Raises:
+        CannotJudge: no rows, or the metric is undefined on them.
+    """
+    money = money or Money()
+    judge = _Judge(rows, scores, metric(metric_name), money.profit)
+    whole = judge.part(stretch.window, scores.whole)
+    try:
+        newest = judge.part(stretch.newest, scores.fresh)
+    except CannotJudge:
+        # Days of one class, say: the window as a whole still counts.
+        newest = None
+    return Look(
+        stretch.label,
+        stretch.window.end,
+        at,
+        champion,
+        whole,
+        newest,
+        tuple(scores.daily),
+        costs=dict(money.costs),
+        labelled=money.labelled,
+        blocks=rows.by,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """Holds candidates against the champion on the same rows."""
+
+    rows: JudgedRows
+    scores: Scores
+    metric: Metric
+    profit: Metric | None
+
+    def part(self, stretch: Window, candidates: Mapping[str, Array]) -> Part:
+        """Losses and gains on the rows of a stretch."""
+        inside = np.flatnonzero(stretch.contains(self.rows.times))
+        if not inside.size:
+            raise CannotJudge("there are no labelled rows to judge", "Wait for labelled rows, or widen the window")
+        kept, y = self.scores.kept, self.rows.y[inside]
+        loss = {} if kept is None else {KEEP: _loss(self.metric, y, kept[inside])}
+        series: dict[str, Series] = {}
+        profits: dict[str, Series] = {}
+        for name, values in candidates.items():
+            if not np.isfinite(values[inside]).all():
+                continue
+            loss[name] = _loss(self.metric, y, values[inside])
+            if kept is not None:
+                series[name] = self._gain(self.metric, name, values, inside, kept)
+                if self.profit is not None:
+                    profits[name] = self._gain(self.profit, name, values, inside, kept)
+        return Part(stretch.start, int(inside.size), loss, series, profits)
+
+    def _gain(self, judge: Metric, name: str, values: Array, inside: Any, kept: Array) -> Series:
+        """The gain of one way of acting over what there is, by a metric."""
+        twin = self.scores.twin
+        before = twin if twin is not None and Candidate.parse(name).action == "refit" else kept
+        blocks, by = np.asarray(self.rows.blocks)[inside], self.rows.by
+        direction = 1.0 if judge.greater_is_better else -1.0
+        mine, psi = judge.evaluate(self.rows.y[inside], before[inside])
+        other, psi_other = judge.evaluate(self.rows.y[inside], values[inside])
+        influence = direction * (psi_other - psi)
+        sums, sizes = block_sums(influence, blocks)
+        lasting = () if by == DAY else tuple(np.unique(blocks).tolist())
+        noise = row_noise(influence, blocks) if by == DAY else None
+        return Series(judge.gain(mine, other), tuple(sums.tolist()), tuple(sizes.tolist()), lasting, noise)
+
+
+def _loss(judge: Any, y: Array, s: Array) -> float:
+    try:
+        return float(judge.loss(judge.score(y, s), y))
+    except CannotJudge:
+        return math.nan
+
+
+# ---------------------------------------- parts of a window
+
+
+def fold_windows(window: Window, folds: int, timezone: str) -> list[Window]:
+    """The window in `folds` parts of whole days, in order; fewer where it has fewer days.
+
+    Args:
+        window: what is judged.
+        folds: how many parts.
+        timezone: of the days.
+    """
+    days = window.days(timezone)
+    parts = np.array_split(np.arange(len(days)), min(folds, len(days)))
+    cuts = [window.start, *(midnight(days[int(part[0])], timezone) for part in parts[1:]), window.end]
+    return [Window(start, end) for start, end in pairwise(cuts)]
+
+
+def newest_days(window: Window, timezone: str) -> Window:
+    """The newest third of a window, and no less than an interval needs, even if that begins before the window.
+
+    Args:
+        window: what is looked at.
+        timezone: of the days.
+    """
+    days = window.days(timezone)
+    count = max(MIN_BLOCKS, len(days) - len(days) * 2 // 3)
+    return Window(midnight(days[-1] - timedelta(days=count - 1), timezone), window.end)
+
+
+def hardly_more(rows: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether a fit on `rows` would tell nothing new of one on `seen`: another seed would make more difference.
+
+    Args:
+        rows: positions that would be fitted on.
+        seen: positions that were.
+    """
+    new = np.setdiff1d(rows, seen, assume_unique=True).size
+    gone = np.setdiff1d(seen, rows, assume_unique=True).size
+    return bool(new + gone <= NEW_SHARE * seen.size)
+
+
+def shift_of(ends: Sequence[datetime], is_mature: Callable[[datetime], bool]) -> datetime | None:
+    """The latest of some moments up to which a window's labels are mature; None where it is none of them.
+
+    Args:
+        ends: moments, ascending; labels mature from the oldest on.
+        is_mature: whether the window that ends then is.
+    """
+    low, high = 0, len(ends)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if is_mature(ends[middle]) else (low, middle)
+    return ends[low - 1] if low else None
+
+
+# ---------------------------------------- the champion's own loss
+
+
+def fitted_since(day: date | None, newest: Window) -> tuple[str, ...]:
+    """The calendar that begins with a change, where as many days lie between it and the newest days as these are.
+
+    A refit on fewer knows what has changed and little else.
+
+    Args:
+        day: of the change; None without one.
+        newest: the newest days.
+    """
+    if day is None or day > (newest.start - (newest.end - newest.start)).date():
+        return ()
+    return (f"since:{day}",)
+
+
+def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
+    """The day on which the champion's own loss rose, in the newest windows of its life; None where it surely did not.
+
+    Args:
+        looks: at this champion, oldest first.
+        daily: of the window that is looked at now, as in `Look.daily`.
+        level: chance of a day where nothing has changed.
+    """
+    told = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
+    # The newest days of a short window begin before it: a day counts once, as it was judged last.
+    days = sorted({day: (day, rows, loss) for day, rows, loss in told}.values())
+    found = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
+    return None if found is None else date.fromisoformat(days[found][0])
+
+
+def daily_losses(y: Array, scores: Array, days: Any, metric_name: str) -> tuple[tuple[str, float, float], ...]:
+    """Of each day: its date, its rows, and a model's loss on them (the metric's, carried to days by its influence).
+
+    Args:
+        y: labels, shape (n,), all known.
+        scores: shape (n,) or (n, k).
+        days: local day of each row, shape (n,), as datetime64[D].
+        metric_name: what the model is judged by.
+
+    Raises:
+        CannotJudge: the metric is undefined on these rows.
+    """
+    judge = metric(metric_name)
+    value, psi = judge.evaluate(y, scores)
+    sign = -1.0 if judge.greater_is_better else 1.0
+    sums, sizes = block_sums(sign * psi, days)
+    names = np.datetime_as_string(np.unique(np.asarray(days, dtype="datetime64[D]")), unit="D")
+    losses = judge.loss(value, y) + sums / sizes
+    return tuple((str(day), float(n), float(loss)) for day, n, loss in zip(names, sizes, losses, strict=True))
