@@ -52,7 +52,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
     ) -> dg.SensorResult | dg.SkipReason:
         from mlops_assets.steps.decide.holds import start_held
-        from mlops_assets.steps.promote.training import finish_promotion
+        from mlops_assets.steps.promote.conclusion import finish_promotion
         from mlops_assets.steps.rollout.fallback import settle
         from mlops_assets.steps.rollout.reverting import finish_revert, revert
 

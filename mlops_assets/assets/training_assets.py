@@ -23,7 +23,7 @@ from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 if TYPE_CHECKING:
     from mlops_assets.core.models.training import Model, Tuned
-    from mlops_assets.steps.promote.training import Judged
+    from mlops_assets.steps.promote.judging import Judged
 
 UPSTREAM_CHECK = "data_tests_pass"
 GATE_CHECK = "challenger_beats_champion"
@@ -80,7 +80,8 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
         )
         if failing:
             return
-        from mlops_assets.steps.promote.training import finish_promotion, is_answered, prepare
+        from mlops_assets.steps.promote.conclusion import finish_promotion, is_answered
+        from mlops_assets.steps.promote.training import prepare
 
         finish_promotion(platform, model)
         if is_answered(platform, model, context.run.tags.get("mlops/decision", "")):
@@ -263,7 +264,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
     ) -> Iterator[Any]:
         from mlops_assets.steps.promote.cards import card_file
-        from mlops_assets.steps.promote.training import judge
+        from mlops_assets.steps.promote.judging import judge
 
         tracking.open(model.name)
         judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
@@ -329,7 +330,7 @@ def _champion(model: ModelSettings) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.assets.retrain_time import time_to_retrain
         from mlops_assets.steps.promote.cards import card_file
-        from mlops_assets.steps.promote.training import conclude
+        from mlops_assets.steps.promote.conclusion import conclude
 
         outcome = conclude(platform, model)
         if not outcome["promoted"]:

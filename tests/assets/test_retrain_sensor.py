@@ -137,7 +137,7 @@ def test_what_was_decided_before_a_freeze_or_quiet_hours_starts_after_them(drift
 
 
 def test_a_champion_stays_where_the_model_was_frozen_while_its_challenger_was_trained(drifting: World) -> None:
-    from mlops_assets.steps.promote.training import conclude
+    from mlops_assets.steps.promote.conclusion import conclude
 
     platform, model = drifting.platform, drifting.model
     decision, _, _ = consider(platform, model)

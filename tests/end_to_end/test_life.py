@@ -116,7 +116,7 @@ def test_a_rejection_is_an_outcome_and_no_failure(drifting: World) -> None:
 
 
 def test_promoting_the_same_evaluation_again_changes_nothing(drifting: World) -> None:
-    from mlops_assets.steps.promote.training import conclude
+    from mlops_assets.steps.promote.conclusion import conclude
 
     world = drifting
     world.tick()

@@ -14,7 +14,8 @@ from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.evidence import consider, gather, history, keep
 from mlops_assets.steps.decide.model_changes import changed_definition
 from mlops_assets.steps.features.code_versions import CONSTANT
-from mlops_assets.steps.promote.training import finish_promotion, prepare
+from mlops_assets.steps.promote.conclusion import finish_promotion
+from mlops_assets.steps.promote.training import prepare
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.store import MlflowUnavailable
 from tests.real_slice import LAST_DAY, World, working_in

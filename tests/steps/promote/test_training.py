@@ -14,7 +14,8 @@ import pytest
 from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.models.training import CannotTrain
 from mlops_assets.core.stats.intervals import CannotJudge
-from mlops_assets.steps.promote.training import judge, prepare, train
+from mlops_assets.steps.promote.judging import judge
+from mlops_assets.steps.promote.training import prepare, train
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.model_data import AVAILABLE_AT
 from tests.real_slice import World
