@@ -63,14 +63,8 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     insisted = evidence.request is not None and evidence.request_forced
     if evidence.frozen is not None and evidence.frozen.holds(now) and not insisted:
         return "wait", "frozen", _frozen(evidence)
-    if evidence.request is not None and evidence.rollout:
-        told = f"A person asked for a training: {evidence.request}. It starts after the rollout."
-        return "wait", "rollout_open", (evidence.rollout, told)
-    if evidence.request is not None and evidence.cannot_judge:
-        told = f"A person asked for a training: {evidence.request}. It starts as soon as it can be judged."
-        return "cannot_judge", "cannot_judge", (told, *evidence.cannot_judge)
     if evidence.request is not None:
-        return "retrain", "request", (f"A person asked for it: {evidence.request}",)
+        return _requested(evidence)
     if evidence.paused is not None:
         return "wait", "paused", (f"The model is paused: {evidence.paused}",)
     if evidence.champion_version is not None:
@@ -87,6 +81,16 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     if action == "cannot_judge":
         return wanted
     return _agreed("revert" if action == "revert" else "retrain", rule, reasons, evidence, policy, history, now)
+
+
+def _requested(evidence: Evidence) -> Conclusion:
+    """What a person who asks for a training gets."""
+    told = f"A person asked for a training: {evidence.request}. It starts"
+    if evidence.rollout:
+        return "wait", "rollout_open", (evidence.rollout, f"{told} after the rollout.")
+    if evidence.cannot_judge:
+        return "cannot_judge", "cannot_judge", (f"{told} as soon as it can be judged.", *evidence.cannot_judge)
+    return "retrain", "request", (f"A person asked for it: {evidence.request}",)
 
 
 def _agreed(

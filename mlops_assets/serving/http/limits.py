@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Refusal = tuple[int, str, dict[str, str]]
+"""Status, what to do, and headers."""
 
 OPEN = frozenset(
     ("/livez", "/readyz", "/metrics", "/openapi.json", "/v2", "/v2/", "/v2/health/live", "/v2/health/ready")
@@ -120,8 +122,24 @@ class Guard:
         if refusal is not None and not started:
             await _answer(send, *refusal)
 
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, str, dict[str, str]] | None:
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
+        """Pass a request on with its whole body, or say why not."""
+        most = self._limits.drift_body if scope["path"].startswith("/drift/") else self._limits.body
         headers = {name: value for name, value in scope["headers"] if name in OF_INTEREST}
+        if refusal := self._stranger(scope, headers) or _length_refused(headers, most):
+            return refusal
+        body: bytes | None = b""
+        if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
+            body = await _body(receive, most)
+        if body is None:
+            return None
+        if len(body) > most:
+            return _too_long(most)
+        await self._app(scope, _given(body, receive), send)
+        return None
+
+    def _stranger(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Refusal | None:
+        """Why nobody who asks so is answered: the host, the key, the rate."""
         if self._hosts is not None and _name_of(headers.get(b"host", b"")) not in self._hosts:
             return 400, f"without API keys only {', '.join(sorted(self._hosts))} may be asked for", {}
         wanted = scope_of(scope["path"])
@@ -135,31 +153,25 @@ class Guard:
             caller = f"key {key.name}"
         if not self._rates.allows(caller):
             return 429, f"more than {self._limits.rate:g} requests a second; slow down", {"Retry-After": "1"}
-        most = self._limits.drift_body if scope["path"].startswith("/drift/") else self._limits.body
-        length = headers.get(b"content-length", b"0").strip()
-        if not length.isdigit():
-            return 400, "Content-Length must be a number of bytes", {"Connection": "close"}
-        if up_to(length.decode(), most) is None:
-            return _too_long(most)
-        body = b""
-        if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
-            found = await _body(receive, most)
-            if found is None:
-                return None
-            if len(found) > most:
-                return _too_long(most)
-            body = found
-        given = False
-
-        async def replay() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, replay, send)
         return None
+
+
+def _length_refused(headers: Mapping[bytes, bytes], most: int) -> Refusal | None:
+    """Why a body is not even read."""
+    length = headers.get(b"content-length", b"0").strip()
+    if not length.isdigit():
+        return 400, "Content-Length must be a number of bytes", {"Connection": "close"}
+    return _too_long(most) if up_to(length.decode(), most) is None else None
+
+
+def _given(body: bytes, receive: Receive) -> Receive:
+    """What the app receives: the body, that was read, first."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> Message:
+        return next(messages, None) or await receive()
+
+    return replay
 
 
 def up_to(digits: str, most: int) -> int | None:
@@ -187,7 +199,7 @@ async def _body(receive: Receive, most: int) -> bytes | None:
     return bytes(parts)
 
 
-def _too_long(most: int) -> tuple[int, str, dict[str, str]]:
+def _too_long(most: int) -> Refusal:
     return 413, f"a body may have {most:,} bytes; split the request", {"Connection": "close"}
 
 
@@ -198,7 +210,7 @@ def _name_of(host: bytes) -> str:
     return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
 
 
-def _presented(headers: dict[bytes, bytes]) -> str:
+def _presented(headers: Mapping[bytes, bytes]) -> str:
     kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() if kind.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
 

@@ -16,9 +16,12 @@ from typing import Literal
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.source_groups import Group
+from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.home import Home
+from mlops_assets.world.landed.intake import IntakeState
 from mlops_assets.world.landed.sources import Outlook
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 
@@ -168,9 +171,12 @@ def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Fi
     damaged = platform.sources.damaged()
     for name, why in damaged.items():
         yield Finding(name, "broken", why, "Restore the file, or delete it.")
-    groups = [group for group in groups if not group & damaged.keys()]
-    if not groups:
-        return
+    if whole := [group for group in groups if not group & damaged.keys()]:
+        yield from _landed(platform, whole)
+
+
+def _landed(platform: Platform, groups: Sequence[Group]) -> Iterator[Finding]:
+    """The same of groups of which each record can be read."""
     states = {name: intake.state() for name, intake in platform.sources.whole().items()}
     used = [group for group in groups if any(states[name].landed or states[name].taken for name in group)]
     for group in groups:
@@ -180,17 +186,21 @@ def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Fi
     for told in outlook.waiting:
         yield Finding("landing", "warning", told, "Land what is missing; other sources do not wait for it.")
     for name in sorted(name for group in used for name in group):
-        state = states[name]
-        if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
-            yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
-        if state.unmatched:
-            told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
-            yield Finding(name, "warning", told, f"Rename to match {platform.sources.settings()[name].files}.")
+        yield from _source(name, states[name], platform.sources.settings()[name])
     if outlook.periods:
         told = f"{counted(len(outlook.periods), 'range')} of files to take in"
         yield Finding("landing", "warning", told, "mlops up takes them in.")
     elif used and not outlook.waiting:
         yield Finding("landing", "good", "all that landed is taken in")
+
+
+def _source(name: str, state: IntakeState, settings: SourceSettings) -> Iterator[Finding]:
+    """What of a source was not taken in."""
+    if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
+        yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
+    if state.unmatched:
+        told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
+        yield Finding(name, "warning", told, f"Rename to match {settings.files}.")
 
 
 def _feast(platform: Platform) -> Iterator[Finding]:

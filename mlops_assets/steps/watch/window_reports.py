@@ -115,7 +115,8 @@ def no_version(model: ModelSettings, unknown: int) -> CannotJudge:
 
 def told_left_out(unknown: int) -> str:
     """What is said of predictions that were left out; nothing where none were."""
-    return f"{counted(unknown, 'prediction')} without a known version left out." if unknown else ""
+    were = "was" if unknown == 1 else "were"
+    return f"{counted(unknown, 'prediction')} without a known version {were} left out." if unknown else ""
 
 
 def summary_of(
