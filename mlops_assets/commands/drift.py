@@ -42,8 +42,12 @@ def drift(
         typer.Option(help="Limits: PSI 0.1, 0.2 or 0.3; or p < 0.05 by Kolmogorov-Smirnov and chi-squared."),
     ] = "default",
     kl: Annotated[bool, typer.Option("--kl", help="Kullback-Leibler too, with a limit of 0.15.")] = False,
-    columns: Annotated[str, typer.Option(metavar="A,B", help="Only these columns.", show_default="all in both")] = "",
-    ignore: Annotated[str, typer.Option(metavar="A,B", help="Leave these out.", show_default="none")] = "",
+    columns: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Only these columns.", show_default="all in both")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Leave these out.", show_default="none")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none")
     ] = None,
@@ -85,8 +89,9 @@ def drift(
         raise typer.Exit(1)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(texts: Sequence[str] | None) -> list[str]:
+    """Columns, said together (A,B) or one after the other."""
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
 
 
 @contextmanager

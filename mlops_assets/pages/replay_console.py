@@ -12,6 +12,7 @@ from mlops_assets.core.record.plain_values import metric_name
 from mlops_assets.pages.replay_charts import NAMES
 from mlops_assets.pages.replay_wording import (
     ACTIONS,
+    NOT_WORSE,
     best_life,
     decimals,
     headline,
@@ -22,6 +23,10 @@ from mlops_assets.pages.replay_wording import (
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+_SHORT = {NOT_WORSE: "guessing"}
+"""Names of checks, where the first word says nothing."""
 
 
 def console_table(replay: Mapping[str, Any]) -> Table:
@@ -50,7 +55,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
         ("rejected", "cannot_judge"), "yellow"
     )
     for p in periods:
-        failed = [name.split("_")[0] for name, passed in p["checks"].items() if passed is False]
+        failed = [_SHORT.get(name, name.split("_")[0]) for name, passed in p["checks"].items() if passed is False]
         told = ACTIONS.get(p["decision"], p["decision"])
         if p["outcome"] in ("promoted", "rejected"):
             told = p["outcome"]

@@ -72,7 +72,8 @@ def leave_others_alone(home: Home, model: str) -> None:
             if paused is not None and paused["by"] == BY:
                 record.note(name, "resume", by=BY, reason="this demo shows it")
         elif not record.entries(name):
-            record.note(name, "pause", by=BY, reason=f"not part of the demo; `mlops resume {name}` starts it")
+            starts = f"`mlops resume {name} --reason '...'` starts it"
+            record.note(name, "pause", by=BY, reason=f"not part of the demo; {starts}")
 
 
 def report_folder(home: Home) -> Path:

@@ -215,8 +215,8 @@ class ModelData:
         rows = rows[trained(self.model.events, rows[EVENT_TIME], self.model.timezone)].reset_index(drop=True)
         if len(rows) < self.model.training.min_rows:
             raise CannotJudge(
-                f"{len(rows):,} labelled rows are known before {known_by:%Y-%m-%d %H:%M} UTC, "
-                f"{self.model.training.min_rows:,} are needed to train",
+                f"{len(rows):,} labelled rows of the training window ({self.model.training.window}) are known before "
+                f"{known_by:%Y-%m-%d %H:%M} UTC, {self.model.training.min_rows:,} are needed to train",
                 "Land more history, or lower training.min_rows.",
             )
         if before is None:
@@ -300,10 +300,29 @@ class ModelData:
         return self.lake.folder("training_sets", f"{sha256}.parquet")
 
     def training_start(self, known_by: datetime) -> date | None:
-        """The first day of the training window that ends at a moment; None where it holds all history."""
-        # Who trains has resolved `auto` (`probing.training_window`); without looks it means all history.
-        first = TrainingWindow.parse(self.model.training.window).first(known_by, self.model.timezone)
+        """The first day of the training window of a moment; None where it holds all history.
+
+        A rolling one ends with the newest day of which a label is known then: counted back from the clock it would hold
+        nothing where labels come later than it is long.
+        """
+        # Who trains has resolved `auto` (`steps.decide.probe`); without looks it means all history.
+        window = TrainingWindow.parse(self.model.training.window)
+        first = window.first(self._known_until(known_by) if window.is_rolling else known_by, self.model.timezone)
         return self.day(first) if first else None
+
+    def window_start(self, end: datetime) -> date | None:
+        """The first day of a training window that ends at a moment, whatever is known then; None: all history."""
+        first = TrainingWindow.parse(self.model.training.window).first(end, self.model.timezone)
+        return self.day(first) if first else None
+
+    def _known_until(self, known_by: datetime) -> datetime:
+        """The end of the newest day of which a label was known before a moment, and no later than that."""
+        newest = self.day(known_by - parse_duration(self.model.label.max_delay)) - timedelta(days=1)
+        rows = self.events(newest, as_of=known_by, only_times=True)
+        times = rows.loc[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by)), EVENT_TIME]
+        if times.empty:
+            return known_by
+        return min(known_by, midnight(self.day(times.max()) + timedelta(days=1), self.model.timezone))
 
 
 def _same_events(left: pd.DataFrame, right: pd.DataFrame) -> bool:

@@ -238,6 +238,13 @@ def test_the_page_is_written_whole(mlops: Mlops, files: Path) -> None:
 # --- which files and columns -------------------------------------------------------------------------------
 
 
+def test_columns_are_left_out_together_or_one_by_one(mlops: Mlops, files: Path) -> None:
+    together = read(mlops("drift", "old.parquet", "new.parquet", "--json", "--ignore", "at,age"))
+    one_by_one = read(mlops("drift", "old.parquet", "new.parquet", "--json", "--ignore", "at", "--ignore", "age"))
+    assert together == one_by_one
+    assert "age" not in {feature["feature"] for feature in together["features"]}
+
+
 def test_globs_folders_and_csv_are_the_same_rows(mlops: Mlops, files: Path) -> None:
     whole = frame()
     Path("days").mkdir()

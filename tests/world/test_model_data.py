@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ def test_a_rolling_window_forgets(new_world: NewWorld) -> None:
     assert stored.frame[EVENT_TIME].min().tz_convert(ZONE).date() == date(2013, 2, 5)
 
 
+def test_a_rolling_window_ends_where_labels_do(new_world: NewWorld) -> None:
+    """Labels twenty days late: ten days counted back from the clock would hold none."""
+    world = new_world(training={"window": "rolling: 10d"})
+    for path in world.platform.lake.partitions("labels", world.model.label.model).values():
+        rows = pd.read_parquet(path)
+        world.platform.lake.write(rows.assign(**{AVAILABLE_AT: rows[AVAILABLE_AT] + pd.Timedelta(days=20)}), path)
+    label = world.model.label.model_copy(update={"max_delay": "21d"})
+    late = replace(world, model=world.model.model_copy(update={"label": label}))
+    rows = data(late).labelled(known_by=moment(1, month=3))
+    days = rows[EVENT_TIME].dt.tz_convert(ZONE).dt.date
+    assert (days.min(), days.max()) == (date(2013, 1, 30), date(2013, 2, 8))
+    assert data(late).window_start(moment(1, month=3)) == date(2013, 2, 19)
+
+
 def test_the_file_is_named_after_what_a_reader_gets(new_world: NewWorld) -> None:
     world = new_world()
     stored = data(world).training_set(known_by=moment(1))
@@ -148,7 +163,9 @@ def test_labels_that_never_come_are_waited_for_no_longer_than_agreed(new_world: 
 
 def test_too_few_rows_to_train_say_so(new_world: NewWorld) -> None:
     world = new_world()
-    with pytest.raises(CannotJudge, match=r"labelled rows are known before .* 500 are needed to train") as why:
+    with pytest.raises(
+        CannotJudge, match=r"labelled rows of the training window \(.*\) are known before .* 500 are needed to train"
+    ) as why:
         data(world).training_set(known_by=midnight(date(2013, 1, 1), ZONE) + timedelta(hours=12))
     assert "Land more history, or lower training.min_rows." in str(why.value)
     assert not (world.home.lake / "training_sets").exists()

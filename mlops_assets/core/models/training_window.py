@@ -56,6 +56,11 @@ class TrainingWindow:
             return f"{self.kind}: {self.day}"
         return f"{self.kind}: {format_duration(self.length)}" if self.length else self.kind
 
+    @property
+    def is_rolling(self) -> bool:
+        """Whether events leave it as time goes on."""
+        return self.kind == "rolling"
+
     def first(self, end: datetime, timezone: str) -> datetime | None:
         """The first moment of events that are trained on at a moment; None: all there are.
 

@@ -117,7 +117,7 @@ def _model(
     return {
         "state": state,
         "fine": state == "fine",
-        "quality": _quality(known["newest_window"]),
+        "quality": _quality(known),
         "trouble": [*trouble, *([f"It is paused: {known['paused']}"] if known["paused"] else [])],
         "now": now,
         **known,
@@ -227,10 +227,19 @@ def _newest_window(platform: Platform, model: ModelSettings) -> dict[str, Any] |
     }
 
 
-def _quality(window: Mapping[str, Any] | None) -> str:
+def _is_replaced(known: Mapping[str, Any]) -> bool:
+    """Whether the newest judged window was over when the champion was trained: an earlier version predicted it."""
+    champion, window = known["champion"], known["newest_window"]
+    return bool(champion and window and champion["fitted_until"] and window["end"] <= champion["fitted_until"])
+
+
+def _quality(known: Mapping[str, Any]) -> str:
     """What is known of how right its predictions are, in a sentence; what only watches its data is named apart."""
+    window = known["newest_window"]
     if window is None:
         return "No window has been judged yet."
+    if _is_replaced(known):
+        return f"No window has been judged since version {known['champion']['version']} was trained."
     checks = window["checks"]
     judged = [check["passed"] for check in checks.values() if check["kind"] in HURTS and check["passed"] is not None]
     failed = [name for name, check in checks.items() if check["kind"] not in HURTS and check["passed"] is False]
@@ -247,7 +256,7 @@ def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident])
         yield "It has no champion yet: nothing is predicted."
     window = known["newest_window"] or {"checks": {}, "window": ""}
     for check in window["checks"].values():
-        if check["kind"] in HURTS and check["passed"] is False:
+        if check["kind"] in HURTS and check["passed"] is False and not _is_replaced(known):
             yield check["sentence"]
     told = {"failing", *HURTS}
     for incident in incidents:

@@ -12,7 +12,7 @@ recipe, fitted on all that is known now.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -101,8 +101,11 @@ def score(
         return Scored(rows, challenger.predict(rows), (challenger.sha256,), known, challenger, fitted.frame)
     # A rolling window moves on with the parts: what they are fitted on begins where the first one's does.
     all_rows = _since(data, fitted.known_by).extended(fitted.frame, since=fitted.known_by, known_by=as_of)
-    known = all_rows[_trained_on(all_rows, data, as_of)].reset_index(drop=True)
-    seen = np.flatnonzero(_trained_on(all_rows, data, fitted.known_by) & (all_rows[AVAILABLE_AT] < fitted.known_by))
+    known = all_rows[_trained_on(all_rows, data, as_of, data.training_start(as_of))].reset_index(drop=True)
+    first = data.training_start(fitted.known_by)
+    seen = np.flatnonzero(
+        _trained_on(all_rows, data, fitted.known_by, first) & (all_rows[AVAILABLE_AT] < fitted.known_by)
+    )
     made, made_of, scores, models = challenger, fitted.frame, list[np.ndarray](), list[str]()
     windows = round((gate.end - gate.start) / model.retrain_policy.window)
     for part in fold_windows(gate, max(model.probe.folds, windows), model.timezone):
@@ -110,7 +113,8 @@ def score(
         if judged.empty:
             # All its days lie in an excluded event.
             continue
-        before = np.flatnonzero(_trained_on(all_rows, data, part.start - model.probe.gap))
+        until = part.start - model.probe.gap
+        before = np.flatnonzero(_trained_on(all_rows, data, until, data.window_start(until)))
         if not hardly_more(before, seen):
             made_of = all_rows.iloc[before]
             made, seen = fit(challenger.recipe, made_of, made_of[LABEL].to_numpy(), base=challenger), before
@@ -128,9 +132,8 @@ def _since(data: ModelData, end: datetime) -> ModelData:
     return replace(data, model=data.model.model_copy(update={"training": training}))
 
 
-def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime) -> np.ndarray:
-    """Which rows happened before a moment, inside the training window that ends there."""
-    start = data.training_start(until)
+def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime, start: date | None) -> np.ndarray:
+    """Which rows happened before a moment, from the first day of a training window on."""
     use = rows[EVENT_TIME] < pd.Timestamp(until)
     if start is not None:
         use &= rows[EVENT_TIME] >= pd.Timestamp(midnight(start, data.model.timezone))

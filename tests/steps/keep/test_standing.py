@@ -20,6 +20,8 @@ from mlops_assets.world.platform import FITTED_UNTIL, Platform
 from tests.metrics_home import END, MODEL, WINDOW, _write
 
 FAR = "2999-12-31T00:00:00+00:00"
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+"""When a window ended that the champion has predicted."""
 
 
 @pytest.fixture
@@ -60,8 +62,15 @@ def land(platform: Platform, *days: str) -> None:
             (folder / source.files.replace("{partition}", day).replace("*", "x")).touch()
 
 
-def judge(platform: Platform, *, passed: bool, kind: Any = "performance", name: str = "performance_holds") -> None:
-    _write(platform, kind, CheckResult(name, kind, WINDOW, END, passed, 0.71, 0.68, f"It is {passed}."))
+def judge(
+    platform: Platform,
+    *,
+    passed: bool,
+    kind: Any = "performance",
+    name: str = "performance_holds",
+    end: datetime = TODAY,
+) -> None:
+    _write(platform, kind, CheckResult(name, kind, WINDOW, end, passed, 0.71, 0.68, f"It is {passed}."))
 
 
 def note(platform: Platform, kind: str, **values: Any) -> None:
@@ -105,6 +114,13 @@ def test_what_is_not_fine_says_so_with_its_number(platform: Platform) -> None:
     Alerts(root=str(platform.home.root)).send(incident="a", key=f"serving/{MODEL}@champion", happened="Gone.", **alert)
     assert looked(platform)["trouble"] == ["It is False.", "Gone."]
     assert standing(platform.home)["alerts"][0]["did"] == "It went on."
+
+
+def test_a_window_of_an_earlier_version_says_nothing_of_the_champion(platform: Platform) -> None:
+    judge(platform, passed=False, end=END)
+    found = looked(platform)
+    assert (found["state"], found["trouble"]) == ("fine", [])
+    assert found["quality"] == "No window has been judged since version 1 was trained."
 
 
 def test_a_model_without_a_champion_waits_for_its_data(home: Home) -> None:

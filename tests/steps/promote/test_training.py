@@ -148,7 +148,10 @@ def test_too_few_rows_leave_everything_as_it_was(new_world: NewWorld) -> None:
 def test_no_row_before_the_gate_window_leaves_everything_as_it_was(new_world: NewWorld) -> None:
     world = at(new_world(), date(2013, 1, 10))
     before = world.files()
-    with pytest.raises(CannotJudge, match=r"0 labelled rows are known before 2012-12-27 .* Land more history"):
+    with pytest.raises(
+        CannotJudge,
+        match=r"0 labelled rows of the training window \(expanding\) are known before 2012-12-27 .* Land more history",
+    ):
         prepare(world.platform, world.model)
     assert world.files() == before
 
