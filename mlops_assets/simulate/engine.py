@@ -102,6 +102,7 @@ class Engine:
 
         Raises:
             RunFailed: the run failed.
+            KeyboardInterrupt: it was told to stop, which Dagster notes as a failure of the step and does not pass on.
         """
         job = self.definitions.resolve_job_def(str(request.job_name))
         selection = list(only) if only is not None else request.asset_selection
@@ -118,6 +119,9 @@ class Engine:
             raise_on_error=False,
         )
         if not result.success:
+            run = self.instance.get_run_by_id(result.run_id)
+            if _is_interrupted(result) or (run and run.status == dg.DagsterRunStatus.CANCELED):
+                raise KeyboardInterrupt
             raise RunFailed(_told(result))
         return result
 
@@ -127,6 +131,13 @@ class Engine:
         runs = self.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": run_key}))
         # A run that failed answers nothing: after the mending, or a kill, the same content asks again.
         return any(run.status not in FAILED for run in runs)
+
+
+def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether a step ended because the process was told to stop."""
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    names = [one.cls_name for error in errors if error for one in (error, error.cause) if one]
+    return dg.DagsterExecutionInterruptedError.__name__ in names
 
 
 def _told(result: dg.ExecuteInProcessResult) -> str:
