@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mlops_assets.world.atomic import is_running
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+    import pyarrow as pa
 
 Found = TypeVar("Found")
 
@@ -44,19 +45,28 @@ def fingerprint(path: Path) -> str:
     return (pq.read_metadata(path).metadata or {}).get(FINGERPRINT, b"").decode()
 
 
-def read_exact(source: Path | IO[bytes], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A Parquet file as a frame that keeps every digit (`core.values.exact.frame_of`).
-
-    What pandas wrote as the index of a frame is a column like the others.
+def read_exact(source: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A Parquet file of the lake as a frame that keeps every digit (`core.values.exact.frame_of`).
 
     Raises:
         ValueError: a column is there twice.
     """
     import pyarrow.parquet as pq
 
+    return exact_frame(pq.read_table(source, columns=columns and list(columns), partitioning=None))
+
+
+def exact_frame(table: pa.Table) -> pd.DataFrame:
+    """A table as a frame that keeps every digit (`core.values.exact.frame_of`).
+
+    What pandas wrote as the index of a frame is a column like the others.
+
+    Raises:
+        ValueError: a column is there twice.
+    """
     from mlops_assets.core.values.exact import frame_of
 
-    table = pq.read_table(source, columns=columns and list(columns), partitioning=None).replace_schema_metadata(None)
+    table = table.replace_schema_metadata(None)
     names = [name for name in table.column_names if not _UNNAMED_INDEX.fullmatch(name)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

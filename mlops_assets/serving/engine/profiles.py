@@ -6,7 +6,6 @@ frames, the latest report of a model. Not here: the statistics (`core.drift`), H
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.grid import Grid, Kind, infer_schema
@@ -24,6 +22,8 @@ from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.parquet_rows import ParquetRows
+from mlops_assets.world.files.unpacked_size import TooLarge
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
 
@@ -31,6 +31,7 @@ MAX_COLUMNS = 1_000
 MAX_CELLS = 20_000_000
 """Of a Parquet file, by its own word and before it is unpacked: a small file can hold a very large table."""
 MAX_UNPACKED = 2**29
+_LARGE = "the file is too large once it is unpacked; send fewer columns or rows"
 
 
 class WrongTable(ValueError):
@@ -232,26 +233,27 @@ def frame_of_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def frame_of_parquet(content: bytes, most_rows: int) -> pd.DataFrame:
-    """A Parquet file as a table. Nothing in it can run code; what it says of its size is checked first.
+    """A Parquet file as a table. Nothing in it can run code; its size is counted by its pages first.
 
     Raises:
         WrongTable: it is none, or too large.
     """
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        told = file.metadata
-        unpacked = sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+        rows = ParquetRows(content, MAX_UNPACKED)
+        told = rows.metadata
         if told.num_rows > most_rows or told.num_columns > MAX_COLUMNS:
             raise WrongTable(
                 f"a file may have {most_rows:,} rows and {MAX_COLUMNS:,} columns, this one has {told.num_rows:,} and "
                 f"{told.num_columns:,}"
             )
-        if told.num_rows * told.num_columns > MAX_CELLS or unpacked > MAX_UNPACKED:
-            raise WrongTable("the file is too large once it is unpacked; send fewer columns or rows")
-        flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
-        table = file.read(columns=flat, use_threads=False)
+        if told.num_rows * told.num_columns > MAX_CELLS:
+            raise WrongTable(_LARGE)
+        flat = [field.name for field in told.schema.to_arrow_schema() if not pa.types.is_nested(field.type)]
+        table = rows.table(flat)
         # Without pandas' own notes in the file: they name types and an index, which the sender made.
         return table.replace_schema_metadata(None).to_pandas()
+    except TooLarge as error:
+        raise WrongTable(_LARGE) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, WrongTable):
             raise

@@ -27,7 +27,7 @@ from mlops_assets.world.landed.intake import (
     read_file,
     unread_file,
 )
-from mlops_assets.world.parquet import read_exact
+from mlops_assets.world.parquet import exact_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,11 +225,11 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     import pandas as pd
 
     from mlops_assets.core.values.csv_head import LONGEST, NoHead, head_of
-    from mlops_assets.world.files.unpacked_size import refuse_large_parquet, unpacked
+    from mlops_assets.world.files.parquet_rows import ParquetRows
+    from mlops_assets.world.files.unpacked_size import unpacked
 
     if name.endswith(".parquet"):
-        refuse_large_parquet(content, limit)
-        return read_exact(io.BytesIO(content))
+        return exact_frame(ParquetRows(content, limit).table())
     content = unpacked(name, content, limit)
     if not content.strip():
         raise ValueError("it is empty, without even a header")

@@ -16,7 +16,7 @@ from mlops_assets.core.promote.golden import checked, choose, golden_rule
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.home import Home
+from mlops_assets.world.home import Home, Limits
 from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform
 
@@ -120,6 +120,8 @@ def _folder(home: Home) -> Path:
 def _read(file: Path, shipped: Model) -> pd.DataFrame:
     """The table; categories are texts, whatever they look like, and only an empty cell is missing."""
     if file.suffix == ".parquet":
-        return pd.read_parquet(file)
+        from mlops_assets.world.files.parquet_rows import ParquetRows
+
+        return ParquetRows(file, Limits.here().file_bytes).table().to_pandas()
     texts = {column.name: str for column in shipped.recipe.columns if column.kind == "categorical"}
     return pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=[""])

@@ -6,9 +6,10 @@ spellings (`core.values.exact`), reading the files (`table_files`).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.core.values.exact import boolean_of
 from mlops_assets.core.values.sql import quoted
@@ -24,12 +25,18 @@ def is_flag(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -
     return {text for (text,) in connection.execute(query).fetchall()} in WORDS
 
 
-def may_be_flag(metadata: pq.FileMetaData, column: str) -> bool:
-    """Whether the least and the greatest text of a Parquet column are such words, by the footer alone."""
-    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-    chunks = (group.column(i) for group in groups for i in range(group.num_columns))
-    known = [chunk.statistics for chunk in chunks if chunk.path_in_schema == column]
-    ends = {end for told in known if told is not None and told.has_min_max for end in (told.min, told.max)}
+def are_flags(arrays: Iterable[pa.Array]) -> bool:
+    """Whether the texts of these arrays are one pair of words; no more are read than it takes to know."""
+    found: set[str] = set()
+    for array in arrays:
+        found |= {str(text).strip().lower() for text in array.unique().to_pylist() if text is not None}
+        if len(found) > len(WORDS[0]):
+            return False
+    return found in WORDS
+
+
+def may_be_flag(ends: Collection[str]) -> bool:
+    """Whether a text column may hold such words, by its least and its greatest text."""
     return bool(ends) and all(boolean_of(end) is not None for end in ends)
 
 

@@ -22,7 +22,6 @@ from typing import Literal, TypeVar
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.values.csv_head import LONGEST, CsvHead, NoHead, head_of
@@ -30,16 +29,15 @@ from mlops_assets.core.values.sql import literal, quoted
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
-from mlops_assets.world.files.flag_columns import in_one_spelling, is_flag, may_be_flag
+from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
+from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
 from mlops_assets.world.files.text_columns import look_at_texts
 from mlops_assets.world.files.unpacked_size import refuse_dense
 from mlops_assets.world.home import Limits
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-BATCH_ROWS, MIN_BATCH_ROWS, BATCH_BYTES = 131_072, 4_096, 32 * 2**20
-READ_BUFFER = 2**18
-"""Bytes of a Parquet column read at a time; by default pyarrow fetches whole row groups, several ahead."""
+BATCH_ROWS, MIN_BATCH_ROWS = 131_072, 4_096
 
 ColumnKind = Kind | Literal["boolean", "empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
@@ -66,6 +64,7 @@ class TableFiles:
         flags: columns that hold true and false in some file, as booleans or in words.
         csv_types: DuckDB's types of each CSV file's columns, or the format of numbers that are texts to it; finding
             them again would be reading the file again.
+        limit: bytes that a page, or the texts of a batch, may have.
     """
 
     name: str
@@ -74,6 +73,7 @@ class TableFiles:
     left_out: Mapping[str, str]
     flags: frozenset[str]
     csv_types: Mapping[Path, Mapping[str, str]]
+    limit: int
 
     def batches(self, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> Iterator[pd.DataFrame]:
         """The rows of these columns: numbers as numbers, the rest as categories.
@@ -101,7 +101,7 @@ class TableFiles:
             for path in self.paths:
                 with _told(path):
                     if is_parquet(path):
-                        yield from _parquet_batches(path, columns, rows)
+                        yield from ParquetRows(path, self.limit).batches(columns, rows)
                     else:
                         chosen = ", ".join(quoted(column) for column in columns)
                         table = _read_csv(path, self.csv_types[path])
@@ -126,7 +126,7 @@ def open_table(name: str) -> TableFiles:
             with _told(path):
                 refuse_dense(path, limit)
                 if is_parquet(path):
-                    found[path] = _parquet_columns(session, path)
+                    found[path] = _parquet_columns(path, limit)
                 else:
                     csv_types[path], found[path] = _csv_columns(session, path)
             flags |= {name for name, kind in found[path].items() if kind == "boolean"}
@@ -143,7 +143,7 @@ def open_table(name: str) -> TableFiles:
             left_out[column] = ", ".join(f"{_WORDS[kind]} in {path.name}" for kind, path in known.items())
         else:
             kinds[column] = next(iter(known), "empty")
-    return TableFiles(name, tuple(paths), kinds, left_out, frozenset(flags), csv_types)
+    return TableFiles(name, tuple(paths), kinds, left_out, frozenset(flags), csv_types, limit)
 
 
 def matches(name: str) -> list[Path]:
@@ -200,11 +200,11 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
-def _parquet_columns(session: duckdb.DuckDBPyConnection, path: Path) -> dict[str, ColumnKind]:
-    metadata = pq.read_metadata(path)
-    kinds = {field.name: _kind(field.type) for field in metadata.schema.to_arrow_schema()}
-    for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(metadata, name)]:
-        if is_flag(session, f"read_parquet({literal(path)})", name):
+def _parquet_columns(path: Path, limit: int) -> dict[str, ColumnKind]:
+    rows = ParquetRows(path, limit)
+    kinds = {field.name: _kind(field.type) for field in rows.metadata.schema.to_arrow_schema()}
+    for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(rows.ends(name))]:
+        if are_flags(batch.column(0) for batch in rows.batches([name], BATCH_ROWS)):
             kinds[name] = "boolean"
     return kinds
 
@@ -261,27 +261,6 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not None:
             coming = reader.submit(next, items, None)
             yield item
-
-
-def _parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    metadata = pq.read_metadata(path)
-    options = {"read_dictionary": _repetitive(metadata), "pre_buffer": False, "buffer_size": READ_BUFFER}
-    with pq.ParquetFile(path, metadata=metadata, **options) as file:
-        yield from file.iter_batches(batch_size=rows, columns=list(columns))
-
-
-def _repetitive(metadata: pq.FileMetaData) -> list[str]:
-    """Text columns of few values, by their size: four bytes a row or less.
-
-    Read as dictionaries they are several times as fast; of identifiers, a dictionary would fill the memory.
-    """
-    texts = {field.name for field in metadata.schema.to_arrow_schema() if pa.types.is_string(field.type)}
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    size = dict.fromkeys(texts, 0)
-    for chunk in (group.column(i) for group in groups for i in range(group.num_columns)):
-        if chunk.path_in_schema in texts:
-            size[chunk.path_in_schema] += chunk.total_uncompressed_size
-    return sorted(name for name in texts if size[name] <= 4 * metadata.num_rows)
 
 
 def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> pd.DataFrame:
