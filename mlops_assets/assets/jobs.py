@@ -41,8 +41,10 @@ def landing_jobs() -> list[AssetJob]:
     sources = read_settings(DEFS, SourceSettings)
     models = read_settings(DEFS, ModelSettings)
     jobs: dict[str, AssetJob] = {}
-    for group in source_groups(load_catalogue(DBT_PROJECT), sources, models.values()):
-        for grain in sorted({sources[name].grain for name in group}, key=lambda grain: grain == "none"):
+    for group in source_groups(load_catalogue(DBT_PROJECT), sources, models.values(), broken=sources.unread):
+        for grain in sorted(
+            {sources[name].grain for name in group & sources.keys()}, key=lambda grain: grain == "none"
+        ):
             name = landing_job(sources, group, grain)
             if name not in jobs:
                 jobs[name] = dg.define_asset_job(

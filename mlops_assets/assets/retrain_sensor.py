@@ -14,6 +14,7 @@ from mlops_assets.core.decide.wording import reasons_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.evidence import consider, keep
 from mlops_assets.world.clock import NoDataYet
+from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.platform import Platform
 
 DECISION_TAG = "mlops/decision"
@@ -68,7 +69,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             return dg.SensorResult(run_requests=[_request(unanswered)])
         try:
             decision, _, news = consider(platform, model)
-        except NoDataYet as why:
+        except (NoDataYet, BrokenSettings) as why:
             return dg.SkipReason(platform.home.said(str(why)))
         if news:
             keep(platform, decision)

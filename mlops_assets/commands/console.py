@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-import yaml
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -27,6 +26,7 @@ from rich.text import Text
 
 from mlops_assets.core.values.display import harmless, harmless_json
 from mlops_assets.core.values.quoted_commands import in_home
+from mlops_assets.world.declared_files import BrokenFile, read_files
 from mlops_assets.world.home import PROJECT_ROOT, Home
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
@@ -67,12 +67,8 @@ Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
 
 def declared(*kinds: Kind) -> list[str]:
     """Names of the sources or models in YAML; no more is read, because validating settings takes pandas."""
-    names = []
-    for path in sorted(DEFS.rglob("defs.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if isinstance(document, dict) and str(document.get("type", "")).rsplit(".", 1)[-1] in kinds:
-                names.append(str((document.get("attributes") or {}).get("name", "")))
-    return sorted(names)
+    files = [file for file in read_files(DEFS) if not isinstance(file, BrokenFile)]
+    return sorted(document.name for file in files for document in file if document.kind in kinds)
 
 
 def known_model(name: str) -> str:
@@ -95,6 +91,11 @@ def known_source(name: str) -> str:
 
 def _known(what: str, name: str, known: list[str]) -> str:
     if name not in known:
+        from mlops_assets.world.settings_files import broken_files
+
+        for file in broken_files(DEFS):
+            if name in file.names:
+                raise file.error()
         raise ValueError(f"There is no {what} {name!r}. Known: {', '.join(known)}.")
     return name
 

@@ -60,6 +60,8 @@ def _say(found: Mapping[str, Any]) -> None:
     )
     for name, why in found["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
+    for why in found["broken_files"].values():
+        say(f"[bold red]Broken[/bold red]: {escape(why)}")
     if not found["alerts"]:
         say("No open alert.")
         return

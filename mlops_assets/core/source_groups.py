@@ -25,6 +25,7 @@ def source_groups(
     models: Iterable[ModelSettings],
     *,
     known: Callable[[str], bool] = lambda _: True,
+    broken: Collection[str] = (),
 ) -> list[Group]:
     """The groups of the declared sources, in the order of their first names; each source is in one of them.
 
@@ -35,6 +36,8 @@ def source_groups(
         sources: by name.
         models: that read them.
         known: whether a model of dbt joins what it reads; by default each does.
+        broken: names that may be those of sources whose declaration cannot be read: what is joined with one of them
+            belongs to it.
     """
     read = [frozenset(view.sources) for view in catalogue.views if known(view.name)]
     read += [frozenset(label.sources) for label in catalogue.labels if known(label.name)]
@@ -42,7 +45,8 @@ def source_groups(
     unread = sorted(sources.keys() - frozenset[str]().union(*read))
     alone = [frozenset({name}) for name in unread if sources[name].grain != "none"]
     whole = frozenset(name for name in unread if sources[name].grain == "none")
-    return [*joined([*(group & sources.keys() for group in read), *alone]), *([whole] if whole else [])]
+    named = sources.keys() | set(broken)
+    return [*joined([*(group & named for group in read), *alone]), *([whole] if whole else [])]
 
 
 def joined(sets: Iterable[Collection[str]]) -> list[Group]:
@@ -62,5 +66,5 @@ def landing_job(sources: Mapping[str, SourceSettings], group: Collection[str], g
     A changed unpartitioned table is carried by the job of the group's partitions.
     """
     grains = {grain} if grain != "none" else {"day", "week", "month"}
-    of_grain = [name for name in group if sources[name].grain in grains]
+    of_grain = [name for name in group if name in sources and sources[name].grain in grains]
     return f"landing_{min(of_grain or group)}"

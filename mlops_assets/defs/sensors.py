@@ -82,6 +82,7 @@ def loaded_groups(context: dg.SensorEvaluationContext, platform: Platform) -> tu
         {name: source for name, source in sources.items() if name not in new or name in read},
         [model for name, model in models.items() if name not in new],
         known=view_is_known,
+        broken=sources.unread,
     )
     told = f"Declared and not loaded yet, so left alone: {', '.join(new)}. Reload the definitions (Deployment, Reload)."
     return groups, told if new else ""

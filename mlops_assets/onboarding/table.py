@@ -23,8 +23,7 @@ from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
-from mlops_assets.world.files.table_files import csv_head, is_parquet, matches
-from mlops_assets.world.files.unpacked_size import refuse_dense
+from mlops_assets.world.files.table_files import csv_head, is_parquet, matches, refuse_dense
 from mlops_assets.world.home import Limits
 
 TABLE = "landed"

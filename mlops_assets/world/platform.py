@@ -18,14 +18,15 @@ from mlops_assets.core.source_groups import Group, landing_job, source_groups
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import load_catalogue
-from mlops_assets.world.clock import Clock
+from mlops_assets.world.clock import Clock, NoDataYet
+from mlops_assets.world.declared_files import BrokenFile, BrokenSettings
 from mlops_assets.world.features import DBT_PROJECT, Features
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.sources import DEFS, Sources
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
 from mlops_assets.world.record.ledger import Ledger
-from mlops_assets.world.settings_files import read_settings, settings_file
+from mlops_assets.world.settings_files import Declared, broken_files, read_settings, settings_file
 
 if TYPE_CHECKING:
     from mlops_assets.world.model_data import ModelData
@@ -89,9 +90,13 @@ class Platform:
         """Feature views and label models, from dbt's manifest."""
         return load_catalogue(DBT_PROJECT)
 
-    def models(self) -> dict[str, ModelSettings]:
+    def models(self) -> Declared[ModelSettings]:
         """The monitored models declared in YAML, by name."""
         return read_settings(self._declarations, ModelSettings)
+
+    def broken_files(self) -> list[BrokenFile]:
+        """The YAML files that declare nothing until they are corrected."""
+        return broken_files(self._declarations)
 
     def settings_file(self, model: ModelSettings) -> Path:
         """The YAML file that declares a model."""
@@ -103,7 +108,8 @@ class Platform:
 
     def groups(self) -> list[Group]:
         """The sources that belong together: each group is carried, waits and fails by itself."""
-        return source_groups(self.catalogue, self.sources.settings(), self.models().values())
+        sources = self.sources.settings()
+        return source_groups(self.catalogue, sources, self.models().values(), broken=sources.unread)
 
     def group_of(self, model: ModelSettings) -> Group:
         """The group of a model's sources."""
@@ -114,7 +120,9 @@ class Platform:
         """The jobs that carry a model's data from files to reports; without a model, those of all sources."""
         sources = self.sources.settings()
         groups = self.groups() if model is None else [self.group_of(model)]
-        return sorted({landing_job(sources, group, sources[name].grain) for group in groups for name in group})
+        return sorted(
+            {landing_job(sources, group, sources[name].grain) for group in groups for name in group if name in sources}
+        )
 
     def watching_job(self, model: ModelSettings) -> str:
         """The job in which a model predicts."""
@@ -127,13 +135,28 @@ class Platform:
         return ModelData(model=model, lake=self.lake, features=self.features, catalogue=self.catalogue)
 
     def sources_of(self, model: ModelSettings) -> list[SourceSettings]:
-        """The declared sources that a model's features and labels are built from."""
+        """The declared sources that a model's features and labels are built from.
+
+        Raises:
+            BrokenSettings: the declaration of one of them cannot be read.
+        """
         names = self.catalogue.sources_of([*model.features, model.label.model])
-        return [source for name, source in self.sources.settings().items() if name in names]
+        settings = self.sources.settings()
+        return [settings[name] for name in [*settings, *settings.unread] if name in names]
 
     def now(self, model: ModelSettings) -> datetime:
-        """The present moment for a model, by this home's clock."""
-        return Clock(lake=self.lake).now(self.sources_of(model))
+        """The present moment for a model, by this home's clock.
+
+        Raises:
+            NoDataYet: with the data clock, where a source of the model has nothing, or what declares it is broken.
+        """
+        clock = Clock(lake=self.lake)
+        if self.home.settings.clock == "wall":
+            return clock.now(())
+        try:
+            return clock.now(self.sources_of(model))
+        except BrokenSettings as error:
+            raise NoDataYet(str(error)) from error
 
     def record_file(self, model: str, asset: str) -> Path:
         """Where an asset says what it made."""

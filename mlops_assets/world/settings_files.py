@@ -1,111 +1,123 @@
 """Settings as they stand in `defs/**/defs.yaml`, read without Dagster.
 
-Here: all settings of one kind under a folder, which file declares a model, and the line of a mistake. Not here: the
-fields (`core.settings`).
+Here: all settings of one kind under a folder, the files that hold mistakes, which file declares a model. Not here: the
+files as YAML (`declared_files`), the fields (`core.settings`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from mlops_assets.core.settings import COMPONENTS, ModelSettings
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.world.declared_files import OTHERS_GO_ON, BrokenFile, Document, read_files, stamp_of
 
 SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
+_Settings = SourceSettings | ModelSettings
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _Document:
-    """One YAML document of a file: its place, counted from 0, and what it says."""
+class Declared(dict[str, T], Generic[T]):
+    """Settings by name, without those in broken files: whoever asks for one of them gets what is wrong with it.
 
-    path: Path
-    number: int
-    values: dict[str, Any]
+    Attributes:
+        broken: the files that may be about settings of this kind.
+    """
+
+    def __init__(self, settings: Mapping[str, T], broken: Sequence[BrokenFile]) -> None:
+        """Put settings and broken files together."""
+        super().__init__(settings)
+        self.broken = tuple(broken)
 
     @property
-    def kind(self) -> str:
-        return str(self.values.get("type", "")).rsplit(".", 1)[-1]
+    def unread(self) -> dict[str, BrokenFile]:
+        """The broken files by the names that they may be about."""
+        return {name: file for file in self.broken for name in file.names if name not in self}
 
-    def line(self, fields: Sequence[str | int]) -> int:
-        """The line of a field, or of the nearest one around it that is there."""
-        text = self.path.read_text(encoding="utf-8")
-        node = list(yaml.compose_all(text, Loader=yaml.SafeLoader))[self.number]
-        line = node.start_mark.line
-        for field in fields:
-            if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == str(field)]
-                if not found:
-                    break
-                line, node = found[0][0].start_mark.line, found[0][1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(field, int):
-                node = node.value[field]
-                line = node.start_mark.line
-        return line + 1
+    def __missing__(self, name: str) -> NoReturn:
+        """Say why it is not there.
+
+        Raises:
+            BrokenSettings: its file is broken.
+            KeyError: nothing is declared under this name.
+        """
+        if (file := self.unread.get(name)) is not None:
+            raise file.error()
+        raise KeyError(name)
 
 
-def read_settings(folder: Path, kind: type[SettingsType]) -> dict[str, SettingsType]:
-    """All settings of one kind (or a kind of it) under a folder, by name; quick, because Dagster is not loaded.
+def read_settings(folder: Path, kind: type[SettingsType]) -> Declared[SettingsType]:
+    """All settings of one kind (or a kind of it) under a folder, by name; quick, because Dagster is not loaded."""
+    settings, broken = _read(folder, stamp_of(folder))
+    chosen = {name: one for (_, name), one in settings.items() if isinstance(one, kind)}
+    own = {name for name, component in COMPONENTS.items() if issubclass(component, kind)}
+    return Declared(chosen, [file for file in broken if not file.kind or file.kind in own])
 
-    Raises:
-        ValueError: a file is broken; the message names file, line and field of each mistake.
-    """
-    found: dict[str, SettingsType] = {}
-    for document in _documents(folder):
-        own = COMPONENTS.get(document.kind)
-        if own is None or not issubclass(own, kind):
-            continue
-        try:
-            settings = own.model_validate(document.values.get("attributes") or {})
-        except ValidationError as error:
-            raise ValueError("\n".join(_mistakes(document, own, error))) from error
-        if settings.name in found:
-            line = document.line(["attributes", "name"])
-            raise ValueError(
-                f"{document.path}:{line}: the name {settings.name!r} is taken by another file; give it another."
-            )
-        found[settings.name] = settings
-    return found
+
+def broken_files(folder: Path) -> list[BrokenFile]:
+    """The files under a folder that declare nothing until they are corrected."""
+    return list(_read(folder, stamp_of(folder))[1])
 
 
 def settings_file(folder: Path, name: str) -> Path:
     """The file under a folder that declares the model of this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is broken.
     """
-    for document in _documents(folder):
-        if document.kind == "MonitoredModel" and document.values["attributes"]["name"] == name:
-            return document.path
+    for file in read_files(folder):
+        if isinstance(file, BrokenFile):
+            if name in file.names:
+                raise file.error()
+        elif any(document.kind == "MonitoredModel" and document.name == name for document in file):
+            return file[0].path
     raise ValueError(f"No file under {folder} declares a monitored model {name!r}. Add it, or correct the name.")
 
 
-def _documents(folder: Path) -> Iterable[_Document]:
-    for path in sorted(folder.rglob("defs.yaml")):
-        for number, values in enumerate(_parsed(path, path.stat().st_mtime_ns)):
-            if isinstance(values, dict):
-                yield _Document(path, number, values)
-
-
-@lru_cache(maxsize=1024)
-def _parsed(path: Path, stamp: int) -> list[Any]:
-    """A file's documents; every tick of every sensor asks for them, and they change when a person edits them."""
+@lru_cache(maxsize=8)
+def _read(folder: Path, stamp: object) -> tuple[dict[tuple[type, str], _Settings], tuple[BrokenFile, ...]]:
+    """Everything under a folder by the kind of settings and name. A file is sound as a whole, or broken."""
     del stamp
-    try:
-        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ValueError(f"{path}:{line}: this is no YAML ({error.problem}). Correct the line.") from error
+    found: dict[tuple[type, str], _Settings] = {}
+    broken = []
+    for file in read_files(folder):
+        if isinstance(file, BrokenFile):
+            broken.append(file)
+            continue
+        own: dict[tuple[type, str], _Settings] = {}
+        mistakes: list[str] = []
+        for document in file:
+            if (component := COMPONENTS.get(document.kind)) is None:
+                continue
+            try:
+                settings: Any = component.model_validate(document.values.get("attributes") or {})
+            except ValidationError as error:
+                mistakes += _mistakes(document, component, error)
+                continue
+            key = (ModelSettings if isinstance(settings, ModelSettings) else SourceSettings, settings.name)
+            if key in found or key in own:
+                line = document.line(["attributes", "name"])
+                mistakes.append(
+                    f"{document.path}:{line}: the name {settings.name!r} is taken by another file; give it another."
+                )
+            own[key] = settings
+        if mistakes:
+            names = frozenset(document.name for document in file if document.name) | {file[0].path.parent.name}
+            kind = file[0].kind if len(file) == 1 else ""
+            told = "\n".join(mistakes).rstrip(".") + f". Correct the file. {OTHERS_GO_ON}"
+            broken.append(BrokenFile(file[0].path, names, told, kind))
+        else:
+            found |= own
+    return found, tuple(broken)
 
 
-def _mistakes(document: _Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
+def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
     """A line of text for each mistake: `file:line: field: what is wrong`."""
     for one in error.errors():
         fields = ["attributes", *one["loc"]]

@@ -10,7 +10,8 @@ import yaml
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.world.settings_files import read_settings, settings_file
+from mlops_assets.world.declared_files import BrokenSettings
+from mlops_assets.world.settings_files import broken_files, read_settings, settings_file
 
 SOURCE = """type: mlops_assets.components.LandingSource
 attributes:
@@ -82,18 +83,35 @@ def test_a_mistake_is_told_with_file_line_and_field(
 ) -> None:
     assert old in text
     file = declared(tmp_path, text.replace(old, new))
-    with pytest.raises(ValueError, match=r"defs\.yaml") as error:
-        read_settings(tmp_path, kind)
-    assert f"{file}:{told}" in str(error.value)
+    found = read_settings(tmp_path, kind)
+    (broken,) = found.broken
+    assert not found
+    assert f"{file}:{told}" in broken.told
+    name = "orders" if kind is SourceSettings else "returns"
+    with pytest.raises(BrokenSettings) as error:
+        found[name]
+    assert str(error.value) == broken.told
+    with pytest.raises(KeyError):
+        found["another"]
 
 
 def test_a_mistake_in_the_second_document_of_a_file(tmp_path: Path) -> None:
     file = declared(tmp_path, f"{SOURCE}---\n{SOURCE}".replace("36h", "soon", 2).replace("soon", "36h", 1))
-    with pytest.raises(ValueError, match=rf"^{file}:{len(SOURCE.splitlines()) + 1 + 9}: attributes.freshness"):
-        read_settings(tmp_path, SourceSettings)
+    (broken,) = broken_files(tmp_path)
+    assert broken.told.startswith(f"{file}:{len(SOURCE.splitlines()) + 1 + 9}: attributes.freshness")
 
 
 def test_a_name_is_given_once(tmp_path: Path) -> None:
     file = declared(tmp_path, f"{SOURCE}---\n{SOURCE}")
-    with pytest.raises(ValueError, match=rf"^{file}:19: the name 'orders' is taken by another file"):
-        read_settings(tmp_path, SourceSettings)
+    (broken,) = broken_files(tmp_path)
+    assert broken.told.startswith(f"{file}:19: the name 'orders' is taken by another file")
+
+
+def test_of_two_files_with_one_name_the_first_stays(tmp_path: Path) -> None:
+    declared(tmp_path, SOURCE)
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "defs.yaml").write_text(SOURCE)
+    found = read_settings(tmp_path, SourceSettings)
+    assert found["orders"].name == "orders"
+    assert [file.path for file in found.broken] == [tmp_path / "two" / "defs.yaml"]
+    assert not found.unread.keys() & found.keys()

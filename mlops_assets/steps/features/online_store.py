@@ -20,6 +20,7 @@ from mlops_assets.core.values.exact import to_integers
 from mlops_assets.steps.features.code_versions import built_code
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.clock import Clock, NoDataYet
+from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.parquet import read_exact
 from mlops_assets.world.platform import Platform
 
@@ -65,7 +66,7 @@ def _moments(platform: Platform) -> Iterator[datetime]:
     for group in platform.groups():
         try:
             yield Clock(lake=platform.lake).now(sources[name] for name in group)
-        except NoDataYet:
+        except (NoDataYet, BrokenSettings):  # of a group with a broken source nobody knows how new it is
             continue
 
 

@@ -56,10 +56,7 @@ def examine(home: Home, models: Iterable[str] = (), *, platform: Platform | None
     """
     findings = [*_installation(), *_home(home)]
     platform = platform or Platform.of(home)
-    declared = list(_tried("YAML", lambda: _yaml(platform), "Correct the file that is named."))
-    findings += declared
-    if any(f.state == "broken" for f in declared):
-        return findings
+    findings += _tried("YAML", lambda: _yaml(platform), "Correct the file that is named.")
     dbt = list(_tried("dbt", lambda: _dbt(platform), "Correct the file that dbt names."))
     findings += dbt
     if any(f.state == "broken" for f in dbt):
@@ -109,6 +106,8 @@ def _home(home: Home) -> Iterator[Finding]:
 
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
+    for file in platform.broken_files():
+        yield Finding(", ".join(sorted(file.names)), "broken", file.told, "Correct the file that is named.")
     sources, models = platform.sources.settings(), platform.models()
     yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
 
@@ -168,9 +167,10 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
 def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:
     """What has landed and waits, of these models' sources or all; those for which nothing ever came are not in use."""
     groups = list({platform.group_of(model): None for model in models}) or platform.groups()
-    damaged = platform.sources.damaged()
+    damaged, unread = platform.sources.damaged(), platform.sources.settings().unread
     for name, why in damaged.items():
-        yield Finding(name, "broken", why, "Restore the file, or delete it.")
+        if name not in unread:
+            yield Finding(name, "broken", why, "Restore the file, or delete it.")
     if whole := [group for group in groups if not group & damaged.keys()]:
         yield from _landed(platform, whole)
 

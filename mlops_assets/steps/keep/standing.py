@@ -37,7 +37,7 @@ def standing(home: Home) -> dict[str, Any]:
     platform = Platform.of(home)
     stale = stale_sources(platform)
     incidents = list(_open_incidents(platform))
-    damaged = platform.sources.damaged()
+    damaged, unread = platform.sources.damaged(), platform.sources.settings().unread
     models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
     now = datetime.now(UTC) if home.settings.clock == "wall" else None
     return {
@@ -52,7 +52,8 @@ def standing(home: Home) -> dict[str, Any]:
             for name, intake in platform.sources.intakes().items()
             if name not in damaged
         },
-        "damaged_sources": damaged,
+        "damaged_sources": {name: why for name, why in damaged.items() if name not in unread},
+        "broken_files": {str(file.path): file.told for file in platform.broken_files()},
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
     }
@@ -103,7 +104,8 @@ def _model(
 ) -> dict[str, Any]:
     """One model; what cannot be read of it is its trouble, and hides no other model."""
     damaged = platform.ledger.record.damage(model.name)
-    source = next((damaged_sources[s.name] for s in platform.sources_of(model) if s.name in damaged_sources), "")
+    read = platform.catalogue.sources_of([*model.features, model.label.model])
+    source = next((why for name, why in sorted(damaged_sources.items()) if name in read), "")
     unread, now = damaged or source, None if source else _now(platform, model)
     try:
         known = _NOTHING | {"champion": _champion(platform, model, now)} if damaged else _known(platform, model, now)

@@ -32,12 +32,14 @@ from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
 from mlops_assets.world.files.text_columns import look_at_texts
-from mlops_assets.world.files.unpacked_size import refuse_dense
+from mlops_assets.world.files.unpacked_size import TooLarge, unpacks_to_more
 from mlops_assets.world.home import Limits
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 BATCH_ROWS, MIN_BATCH_ROWS = 131_072, 4_096
+DENSE = 100
+"""So many times its size on disk no table of data unpacks to; CSV in gzip is 3 to 20 times as large."""
 
 ColumnKind = Kind | Literal["boolean", "empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
@@ -173,6 +175,27 @@ def matches(name: str) -> list[Path]:
             f"{', '.join((*PARQUET, *CSV))}, or narrow the glob."
         )
     return paths
+
+
+def refuse_dense(path: Path, limit: int, *, with_texts: bool = False) -> None:
+    """Refuse a file that is read piece by piece and unpacks to more than the limit, and to more than data do.
+
+    Args:
+        path: CSV or Parquet.
+        limit: bytes.
+        with_texts: whether texts of Parquet are counted as often as they stand in rows, as they are in memory.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    most = max(limit, DENSE * path.stat().st_size)
+    try:
+        if is_parquet(path):
+            ParquetRows(path, limit).refuse_more_than(most, with_texts=with_texts)
+        elif unpacks_to_more(path, most):
+            raise TooLarge(limit)
+    except TooLarge as error:
+        raise ValueError(f"{path} cannot be read: {error}. Nothing was changed.") from error
 
 
 def csv_head(path: Path) -> CsvHead:

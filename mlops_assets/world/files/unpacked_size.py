@@ -21,8 +21,6 @@ from typing import IO, Any
 import pyarrow as pa
 
 CHUNK = 2**20
-DENSE = 100
-"""So many times its size on disk no table of data unpacks to; CSV in gzip is 3 to 20 times as large."""
 
 
 class TooLarge(ValueError):
@@ -58,36 +56,16 @@ def unpacked(name: str, content: bytes, limit: int) -> bytes:
     return bytes(found)
 
 
-def refuse_dense(path: Path, limit: int, *, with_texts: bool = False) -> None:
-    """Refuse a file that is read piece by piece and unpacks to more than the limit, and to more than data do.
-
-    Args:
-        path: CSV or Parquet.
-        limit: bytes.
-        with_texts: whether texts of Parquet are counted as often as they stand in rows, as they are in memory.
-
-    Raises:
-        ValueError: naming the file.
-    """
-    most = max(limit, DENSE * path.stat().st_size)
-    if path.suffix.lower() in (".parquet", ".pq"):
-        from mlops_assets.world.files.parquet_rows import ParquetRows
-
-        try:
-            ParquetRows(path, limit).refuse_more_than(most, with_texts=with_texts)
-        except TooLarge as error:
-            raise _told(path, error) from error
-    elif (opened := _OPENERS.get(path.suffix.lower())) is not None:
-        with path.open("rb") as packed, opened(packed) as stream:
-            count = 0
-            while count <= most and (piece := stream.read(CHUNK)):
-                count += len(piece)
-        if count > most:
-            raise _told(path, TooLarge(limit))
-
-
-def _told(path: Path, error: TooLarge) -> ValueError:
-    return ValueError(f"{path} cannot be read: {error}. Nothing was changed.")
+def unpacks_to_more(path: Path, most: int) -> bool:
+    """Whether a packed text file has more bytes without its packing; no more are counted than it takes to know."""
+    opened = _OPENERS.get(path.suffix.lower())
+    if opened is None:
+        return False
+    with path.open("rb") as packed, opened(packed) as stream:
+        count = 0
+        while count <= most and (piece := stream.read(CHUNK)):
+            count += len(piece)
+    return count > most
 
 
 def _first_of_zip(packed: IO[bytes]) -> IO[bytes]:

@@ -129,10 +129,17 @@ class IntakeState:
 
 @dataclass(frozen=True)
 class Intake:
-    """One source's files on their way into one lake."""
+    """One source's files on their way into one lake.
+
+    Attributes:
+        lake: the lake.
+        source: whose files.
+        known: what was taken in, by partition, where that was read a moment ago; otherwise it is read when it is asked.
+    """
 
     lake: Lake
     source: SourceSettings
+    known: Mapping[str, Taken] | None = None
 
     @property
     def folder(self) -> Path:
@@ -195,7 +202,7 @@ class Intake:
 
     def taken(self) -> dict[str, Taken]:
         """What was taken in, by partition."""
-        return self.record.entries()
+        return self.record.entries() if self.known is None else dict(self.known)
 
     def pending(self) -> list[str]:
         """Partitions whose file is new, corrected or released; the same content landing twice is not."""

@@ -12,9 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.source_groups import Group
@@ -24,8 +22,8 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.home import PROJECT_ROOT
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import WHOLE, Intake, LandedFile, Taken
-from mlops_assets.world.landed.partitions import DamagedTaken
-from mlops_assets.world.settings_files import read_settings
+from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
+from mlops_assets.world.settings_files import Declared, read_settings
 
 DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
 
@@ -76,30 +74,36 @@ class Sources:
     lake: Lake
     folder: str = ""
 
-    def settings(self) -> dict[str, SourceSettings]:
-        """The declared sources by name; the YAML is parsed again when one of its files has changed."""
-        folder = Path(self.folder) if self.folder else DEFS
-        stamp = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("defs.yaml"))
-        return dict(_read_settings(folder, stamp))
+    def settings(self) -> Declared[SourceSettings]:
+        """The declared sources by name; a file is parsed again when it has changed."""
+        return read_settings(Path(self.folder) if self.folder else DEFS, SourceSettings)
 
     def intakes(self) -> dict[str, Intake]:
         """Each source with its lake."""
         return {name: Intake(lake=self.lake, source=source) for name, source in self.settings().items()}
 
     def damaged(self) -> dict[str, str]:
-        """Sources whose record of what was taken in cannot be read, each with why and what to do."""
-        found: dict[str, str] = {}
-        for name, intake in self.intakes().items():
-            try:
-                intake.taken()
-            except DamagedTaken as error:
-                found[name] = str(error)
-        return found
+        """Sources whose declaration or record of what was taken in cannot be read, each with why and what to do."""
+        return self._read()[1]
 
     def whole(self) -> dict[str, Intake]:
-        """Each source with its lake, but for those that are `damaged`: what they hold nobody knows."""
-        damaged = self.damaged()
-        return {name: intake for name, intake in self.intakes().items() if name not in damaged}
+        """Each source with its lake, but for those that are `damaged`: what they hold nobody knows.
+
+        What was taken in is read once, here: to look again, ask again.
+        """
+        return self._read()[0]
+
+    def _read(self) -> tuple[dict[str, Intake], dict[str, str]]:
+        """Those that are whole, and why the others are not."""
+        settings = self.settings()
+        whole: dict[str, Intake] = {}
+        damaged = {name: file.told for name, file in settings.unread.items()}
+        for name, source in settings.items():
+            try:
+                whole[name] = Intake(lake=self.lake, source=source, known=TakenRecord(self.lake.home, name).entries())
+            except DamagedTaken as error:
+                damaged[name] = str(error)
+        return whole, damaged
 
     def good(self) -> Fingerprints:
         """What the lake holds now, by source and partition, of the `whole` ones."""
@@ -153,10 +157,10 @@ class Sources:
             all do.
         """
         built = self.built()
-        damaged = self.damaged()
-        looks = {n: _look(i, built.get(n, {})) for n, i in self.intakes().items() if n not in damaged}
-        # Only what is joined with a source whose record is damaged waits for it.
-        groups = groups or [frozenset(self.intakes())]
+        whole_ones, damaged = self._read()
+        looks = {name: _look(intake, built.get(name, {})) for name, intake in whole_ones.items()}
+        # Only what is joined with a source that is damaged waits for it.
+        groups = groups or [frozenset([*whole_ones, *damaged])]
         whole = [group for group in groups if not group & damaged.keys()]
         together = [{n: look for n, look in looks.items() if n in group} for group in whole]
         # Tables that no partition belongs to wait for nobody: the first time they go with whatever goes first.
@@ -225,11 +229,6 @@ def _is_covered(partition: str, span: Span | None, *, known: bool) -> bool:
 
 _Work = Mapping[str, tuple[str, str]]
 """Partition -> (`take in` or `build`, its content's identity)."""
-
-
-@cache
-def _read_settings(folder: Path, stamp: tuple[Any, ...]) -> dict[str, SourceSettings]:
-    return read_settings(folder, SourceSettings)
 
 
 @dataclass(frozen=True)

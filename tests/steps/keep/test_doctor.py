@@ -50,16 +50,17 @@ def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch
     ]
 
 
-def test_broken_yaml_ends_the_look_with_file_and_line(world: World, tmp_path: Path) -> None:
+def test_broken_yaml_is_named_with_file_and_line_and_ends_nothing(world: World, tmp_path: Path) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "orders" / "defs.yaml").write_text(
         "type: mlops_assets.components.LandingSource\nattributes:\n  name: orders\n  grain: fortnight\n"
     )
     broken = replace(Platform.of(world.home), sources=Sources(lake=world.platform.lake, folder=str(tmp_path)))
     findings = examine(world.home, platform=broken)
-    assert findings[-1].about == "YAML"
-    assert findings[-1].state == "broken"
-    assert "defs.yaml:4: attributes.grain" in findings[-1].what
+    (finding,) = [finding for finding in findings if finding.about == "orders"]
+    assert finding.state == "broken"
+    assert "defs.yaml:4: attributes.grain" in finding.what
+    assert findings[-1].about == "sensors"
 
 
 def test_a_home_whose_files_have_just_landed_says_what_to_type(home: Home) -> None:

@@ -1,0 +1,181 @@
+"""The documents of `defs/**/defs.yaml` as YAML, file by file: one that cannot be read hides no other.
+
+Here: which files there are, what YAML says in them, why one cannot be read and which source or model it may be about.
+Not here: their fields (`core.settings`), whether they are right (`settings_files`). Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_OURS = "mlops_assets."
+_KINDS = ("LandingSource", "StreamSource", "MonitoredModel")
+_FIELDS = {"type", "attributes", "template_vars_module", "requirements", "post_processing"}
+"""Of a document, as Dagster has them."""
+_NAME = re.compile(r"^\s*name:\s*[\"']?([\w-]+)", re.MULTILINE)
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
+OTHERS_GO_ON = "All else goes on."
+
+
+class BrokenSettings(ValueError):
+    """A source or model that is declared in a file that cannot be read, or holds a mistake."""
+
+
+@dataclass(frozen=True)
+class BrokenFile:
+    """A file that declares nothing until it is corrected.
+
+    Attributes:
+        path: the file.
+        names: the sources and models that it is about, as far as that can be seen.
+        told: file, line where it is known, what is wrong and what to do.
+        kind: of component, where that can be read.
+    """
+
+    path: Path
+    names: frozenset[str]
+    told: str
+    kind: str = ""
+
+    def error(self) -> BrokenSettings:
+        """The same to be raised."""
+        return BrokenSettings(self.told)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document of a file: its place, counted from 0, and what it says."""
+
+    path: Path
+    number: int
+    values: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The component's name."""
+        return str(self.values.get("type", "")).rsplit(".", 1)[-1]
+
+    @property
+    def name(self) -> str:
+        """Of the source or model; empty without one."""
+        attributes = self.values.get("attributes")
+        return str(attributes.get("name", "")) if isinstance(attributes, dict) else ""
+
+    def line(self, fields: Sequence[str | int]) -> int:
+        """The line of a field, or of the nearest one around it that is there."""
+        text = self.path.read_text(encoding="utf-8")
+        node = list(yaml.compose_all(text, Loader=yaml.SafeLoader))[self.number]
+        line = node.start_mark.line
+        for field in fields:
+            if isinstance(node, yaml.MappingNode):
+                found = [(key, value) for key, value in node.value if key.value == str(field)]
+                if not found:
+                    break
+                line, node = found[0][0].start_mark.line, found[0][1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(field, int):
+                node = node.value[field]
+                line = node.start_mark.line
+        return line + 1
+
+
+Read = tuple[Document, ...] | BrokenFile
+
+
+def read_files(folder: Path) -> list[Read]:
+    """Each `defs.yaml` under a folder, in the order of their paths: its documents, or why it cannot be read."""
+    return [one if isinstance(one, BrokenFile) else _parsed(one, _stamp(one)) for one in _files(folder)]
+
+
+def stamp_of(folder: Path) -> tuple[tuple[str, object], ...]:
+    """Changes when one of the files does; every tick of every sensor asks for them."""
+    return tuple(
+        (str(one.path), 0) if isinstance(one, BrokenFile) else (str(one), _stamp(one)) for one in _files(folder)
+    )
+
+
+def _files(folder: Path) -> Iterator[Path | BrokenFile]:
+    shut: list[OSError] = []
+    found = [
+        Path(at, "defs.yaml") for at, *names in os.walk(folder, onerror=shut.append) if "defs.yaml" in chain(*names)
+    ]
+    yield from sorted(found)
+    for error in shut:
+        if (place := Path(error.filename)) != folder:
+            told = f"{place} cannot be opened ({error.strerror}). Let it be read, or remove it. {OTHERS_GO_ON}"
+            yield BrokenFile(place / "defs.yaml", frozenset({place.name}), told)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    found = path.lstat()
+    if path.is_symlink() and path.exists():
+        found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_mode
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
+    del stamp
+    content = b""
+    try:
+        content = path.read_bytes()
+        found = list(yaml.safe_load_all(content.decode("utf-8-sig")))
+    except OSError as error:
+        return _broken(path, content, 0, f"it cannot be read ({error.strerror}). Let it be read, or remove it.")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        return _broken(path, content, line, "it is not UTF-8. Save it as UTF-8.")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        return _broken(path, content, line, f"this is no YAML ({error.problem or error.context}). Correct the line.")
+    except yaml.reader.ReaderError as error:
+        line = content.decode("utf-8-sig")[: error.position].count("\n") + 1
+        return _broken(path, content, line, f"this is no YAML ({error.reason}). Correct the line.")
+    except RecursionError:
+        return _broken(path, content, 0, "it is nested without end. Correct it.")
+    except (yaml.YAMLError, ValueError) as error:
+        # Such as a day that there is not; YAML does not say where.
+        return _broken(path, content, 0, f"it cannot be read ({error}). Correct it.")
+    if not any(one is not None for one in found):
+        return _broken(path, content, 0, "it is empty. Write the settings into it, or remove it.")
+    documents = tuple(Document(path, number, values) for number, values in enumerate(found) if isinstance(values, dict))
+    if len(documents) < len(found):
+        number = next(number for number, values in enumerate(found) if not isinstance(values, dict))
+        told = f"document {number + 1} of it is no settings: they begin with type. Correct it."
+        return _broken(path, content, 0, told)
+    for document in documents:
+        if fault := _fault(document):
+            kind = document.kind if document.kind in _KINDS else ""
+            return _broken(path, content, document.line(["type"]), f"{fault} Correct it.", kind)
+    return documents
+
+
+def _fault(document: Document) -> str:
+    """What Dagster would not take; the fields of a component are looked at elsewhere."""
+    if other := sorted(map(str, document.values.keys() - _FIELDS)):
+        return f"there is no such field beside type and attributes: {', '.join(other)[:200]}."
+    kind = document.values.get("type")
+    if not isinstance(kind, str):
+        return "it does not say its type, such as mlops_assets.components.LandingSource."
+    if kind.startswith(_OURS) and document.kind not in _KINDS:
+        return f"there is no type {kind[:100]}; there are {', '.join(f'mlops_assets.components.{k}' for k in _KINDS)}."
+    return ""
+
+
+def _broken(path: Path, content: bytes, line: int, told: str, kind: str = "") -> BrokenFile:
+    text = content.decode("utf-8", errors="replace")
+    marks = [number for number, of in enumerate(text.splitlines(), start=1) if _CONFLICT.match(of)]
+    if marks and line:
+        line, told = marks[0], "two versions of it were merged and neither was chosen. Keep one, without the marks."
+    place = f"{path}:{line}" if line else f"{path}"
+    names = frozenset(_NAME.findall(text)) | {path.parent.name}
+    return BrokenFile(path, names, f"{place}: {told} {OTHERS_GO_ON}", kind)

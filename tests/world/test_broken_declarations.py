@@ -1,0 +1,194 @@
+"""One broken `defs.yaml`, by each kind of damage: all readers go on for the others, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mlops_assets.commands import console, readers
+from mlops_assets.landing.nycflights13 import land
+from mlops_assets.steps.keep.doctor import examine
+from mlops_assets.steps.keep.metric_values import models, record, sources
+from mlops_assets.steps.keep.standing import standing
+from mlops_assets.world import platform as platforms
+from mlops_assets.world.home import PROJECT_ROOT, Home, HomeSettings
+from mlops_assets.world.landed import sources as landed
+from mlops_assets.world.landed.partitions import TakenRecord
+from mlops_assets.world.landed.sources import DEFS, Sources
+from mlops_assets.world.platform import Platform
+
+PLANES = (DEFS / "planes" / "defs.yaml").read_text()
+DAMAGE: dict[str, tuple[bytes, str]] = {
+    "syntax": (PLANES.replace("attributes:", "attributes: [", 1).encode(), r":4: this is no YAML"),
+    "field": (PLANES.encode() + b"  colour: red\n", r":\d+: attributes\.colour: there is no such field"),
+    "type of a field": (
+        PLANES.replace("name: planes", "name: planes\n  start: soon").encode(),
+        r":4: attributes.start",
+    ),
+    "contract": (PLANES.replace("type: string", "type: strin", 1).encode(), r":\d+: attributes\.contract\.columns"),
+    "a list": (b"- name: planes\n", r": document 1 of it is no settings"),
+    "empty": (b"", r": it is empty"),
+    "comments alone": (b"# planes\n---\n# more\n", r": it is empty"),
+    "conflict": (b"<<<<<<< HEAD\n" + PLANES.encode() + b"=======\n>>>>>>> them\n", r":1: two versions of it were"),
+    "not UTF-8": (PLANES.encode() + b"# caf\xe9\n", r":\d+: it is not UTF-8"),
+    "control character": (PLANES.encode() + b"# \x00\n", r":\d+: this is no YAML"),
+    "no such day": (PLANES.encode() + b"  start: 2024-13-45\n", r": it cannot be read \(month must be"),
+    "nested": (b"[" * 5_000, r": it is nested without end"),
+    "component": (PLANES.replace("LandingSource", "LandingSauce").encode(), r":\d+: there is no type mlops_assets"),
+    "no component": (PLANES.replace("type:", "tipe:", 1).encode(), r":1: there is no such field beside type"),
+    "taken name": (PLANES.replace("name: planes", "name: flights").encode(), r":3: the name 'flights' is taken"),
+    "a folder": (b"", r": it cannot be read"),
+}
+
+
+@pytest.fixture
+def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of all declarations, which every reader reads."""
+    folder = tmp_path / "defs"
+    shutil.copytree(DEFS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (console, readers, platforms, landed):
+        monkeypatch.setattr(module, "DEFS", folder)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    monkeypatch.setenv("COLUMNS", "400")
+    home = Home(tmp_path / "home").prepare()
+    home.configure(HomeSettings(clock="data"))
+    land(home.landing, date(2013, 1, 2))
+    return home
+
+
+@pytest.fixture
+def mlops(home: Home) -> Callable[..., Result]:
+    from mlops_assets.cli import app
+
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def damage(defs: Path, kind: str, name: str = "planes") -> tuple[Path, str]:
+    """Break one file; the sentence that everybody says is a pattern behind its path."""
+    file = defs / name / "defs.yaml"
+    content, told = DAMAGE[kind]
+    if kind == "a folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_bytes(content.replace(b"planes", name.encode()))
+    return file, re.escape(str(file)) + told
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_readers_go_on_for_the_others_and_name_the_file(
+    home: Home, defs: Path, mlops: Callable[..., Result], kind: str
+) -> None:
+    _, told = damage(defs, kind)
+    platform = Platform.of(home)
+    assert sorted(platform.models()) == ["arrival_delay", "card_fraud", "flight_delay"]
+    assert "flights" in platform.sources.settings()
+    outlook = platform.sources.outlook(platform.groups())
+    assert re.search(told, " ".join(outlook.waiting)), "what is joined with it waits"
+    assert not outlook.periods
+    found = standing(home)
+    assert found["models"].keys() == platform.models().keys()
+    assert re.search(told, *found["broken_files"].values())
+    assert re.search(told, " ".join(found["models"]["flight_delay"]["trouble"]))
+    assert not found["models"]["card_fraud"]["now"]
+    assert not re.search(told, " ".join(found["models"]["card_fraud"]["trouble"]))
+    for gather in (models, record, sources):
+        assert list(gather(platform))
+    shown = mlops("status")
+    assert (shown.exit_code, bool(re.search(told, shown.output))) == (0, True)
+    json.loads(mlops("status", "--json").output)
+    for fine in (("quarantine", "list"), ("pause", "card_fraud", "--reason", "x")):
+        assert mlops(*fine).exit_code == 0, fine
+    for about in (("pull", "planes"), ("land", "planes", "--files", "x.csv"), ("decide", "flight_delay", "--dry-run")):
+        failed = mlops(*about)
+        assert failed.exit_code == 1
+        assert re.search(told, str(failed.exception) + failed.output), about
+
+
+@pytest.mark.parametrize("kind", ["syntax", "field", "empty"])
+def test_doctor_names_the_file_and_looks_on(home: Home, defs: Path, kind: str) -> None:
+    _, told = damage(defs, kind)
+    findings = examine(home)
+    (finding,) = [finding for finding in findings if finding.about == "planes"]
+    assert (finding.state, bool(re.search(told, finding.what))) == ("broken", True)
+    assert {"card_fraud", "landing", "Feast", "sensors"} <= {finding.about for finding in findings}
+
+
+@pytest.mark.parametrize("kind", ["syntax", "empty", "not UTF-8", "conflict"])
+def test_a_command_about_a_broken_model_says_why(
+    home: Home, defs: Path, mlops: Callable[..., Result], kind: str
+) -> None:
+    _, told = damage(defs, kind, "card_fraud")
+    for command in ("why", "pause", "decide"):
+        failed = mlops(command, "card_fraud", *(("--reason", "x") if command == "pause" else ()))
+        assert failed.exit_code == 1
+        assert re.search(told, str(failed.exception) + failed.output)
+    assert mlops("why", "flight_delay").exit_code == 0
+
+
+def test_a_sound_source_is_read_once_for_whatever_is_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of what was taken in: finding damage and using it are one read."""
+    read: list[str] = []
+    entries = TakenRecord.entries
+    monkeypatch.setattr(TakenRecord, "entries", lambda self: read.append(self.source) or entries(self))
+    declared = Sources(lake=Platform.of(home).lake)
+    for ask in (declared.good, declared.outlook, declared.whole, declared.damaged):
+        read.clear()
+        ask()
+        assert sorted(read) == sorted(declared.settings())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_may_not_be_read_is_named(home: Home, defs: Path) -> None:
+    file = defs / "planes" / "defs.yaml"
+    for place in (file, file.parent):
+        place.chmod(0)
+        try:
+            (broken,) = Platform.of(home).broken_files()
+        finally:
+            place.chmod(0o755)
+        assert str(place) in broken.told
+        assert "Let it be read, or remove it." in broken.told
+
+
+@pytest.mark.parametrize("kind", ["syntax", "field", "component"])
+def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    shutil.copytree(PROJECT_ROOT / "mlops_assets", checkout / "mlops_assets", ignore=shutil.ignore_patterns("__pyc*"))
+    for part in ("dbt_project", "feature_repo"):
+        shutil.copytree(PROJECT_ROOT / part, checkout / part, ignore=shutil.ignore_patterns("logs", "__pycache__"))
+    for name in ("pyproject.toml", "workspace.yaml"):
+        shutil.copy(PROJECT_ROOT / name, checkout / name)
+    _, told = damage(checkout / "mlops_assets" / "defs", kind)
+    code = (
+        "from mlops_assets.definitions import defs\n"
+        "import dagster as dg\n"
+        "repo = defs().get_repository_def()\n"
+        "print(sorted(key.to_user_string() for key in repo.assets_defs_by_key))\n"
+        "print(sorted(s.name for s in repo.sensor_defs), sorted(repo.job_names))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(checkout), "MLOPS_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert re.search(told, done.stderr), "it is said where the location is loaded"
+    assert "raw/flights" in done.stdout
+    assert "raw/planes" not in done.stdout
+    assert "landing_sensor" in done.stdout
+    assert "card_fraud_retrain" in done.stdout
