@@ -4,6 +4,7 @@ What lives here: the translation from the catalogue to Feast's objects. What doe
 named once, in dbt's YAML (`dbt_project/models/features/`). `feast apply` in this folder registers them.
 """
 
+import glob
 from datetime import timedelta
 
 from feast import Entity, FeatureView, Field, FileSource, ValueType
@@ -45,7 +46,7 @@ def feature_view(view: CatalogueView, entities: dict[str, Entity]) -> FeatureVie
         ],
         source=FileSource(
             name=view.name,
-            path=str(LAKE / view.path_glob),
+            path=f"{glob.escape(str(LAKE))}/{view.path_glob}",
             timestamp_field=view.timestamp,
             created_timestamp_column=view.created,
             description=view.description,

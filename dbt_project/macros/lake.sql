@@ -9,6 +9,11 @@
     {{ return("'" ~ (text | replace("'", "''")) ~ "'") }}
 {%- endmacro %}
 
+{# A folder as DuckDB's readers take it in a pattern: characters of patterns in the path of a home stand for themselves. #}
+{% macro exact(folder) -%}
+    {{ return(folder | replace('[', '[[]') | replace('*', '[*]') | replace('?', '[?]')) }}
+{%- endmacro %}
+
 {% macro lake_is_empty(pattern) -%}
     {{ return(run_query("select count(*) from glob(" ~ sql_text(pattern) ~ ")").rows[0][0] == 0) }}
 {%- endmacro %}
@@ -27,7 +32,7 @@
 {%- endmacro %}
 
 {% macro nothing_landed(name) -%}
-    {%- set folder = lake_root() ~ '/raw/' ~ name -%}
+    {%- set folder = exact(lake_root()) ~ '/raw/' ~ name -%}
     {{ return(lake_is_empty(folder ~ '/data.parquet') and lake_is_empty(folder ~ '/*/data*.parquet')) }}
 {%- endmacro %}
 

@@ -150,7 +150,7 @@ class PointInTime:
                     with pq.ParquetWriter(parts[-1], schema, compression="lz4", use_dictionary=False) as writer:
                         for batch in batches:
                             writer.write_batch(batch)
-            side_by_side = "".join(f" POSITIONAL JOIN read_parquet({sql.literal(str(part))})" for part in parts)
+            side_by_side = "".join(f" POSITIONAL JOIN read_parquet({sql.literal(sql.exact(part))})" for part in parts)
             return copy_to_parquet(connection, f"SELECT * FROM ({left}){side_by_side}", path)
 
     def statements(self) -> list[str]:

@@ -35,7 +35,7 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
 from feast.types import from_feast_to_pyarrow_type
 
-from mlops_assets.feast_store.sql import identifier, literal
+from mlops_assets.feast_store.sql import exact, identifier, literal
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def read_files(files: Sequence[str]) -> str:
     """SQL that reads Parquet files: to be pasted after FROM."""
     # union_by_name reads every footer, which one file does not need.
     union = ", union_by_name = true" if len(files) > 1 else ""
-    return f"read_parquet([{', '.join(literal(file) for file in files)}], hive_partitioning = false{union})"
+    return f"read_parquet([{', '.join(literal(exact(file)) for file in files)}], hive_partitioning = false{union})"
 
 
 def source_name(view: FeatureView, name: str) -> str:

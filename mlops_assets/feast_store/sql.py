@@ -35,6 +35,7 @@ is too old every other known row is too: the features are NULL, the row stays.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,11 @@ from datetime import UTC, datetime, timedelta
 def identifier(name: str) -> str:
     """Quote a name for DuckDB, so that a feature called `x"; DROP …` is only an odd name."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def exact(path: object) -> str:
+    """A path as DuckDB's readers take it for this one file: to them each path is a pattern."""
+    return glob.escape(str(path))
 
 
 def literal(text: str) -> str:

@@ -20,7 +20,7 @@ from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE
-from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
 from mlops_assets.world.files.table_files import csv_head, is_parquet, matches, refuse_dense
@@ -123,7 +123,7 @@ class Table:
         row = self.first(f"select min(rowid) from {self.relation} where {condition}", given)[0]
         for file in self.files:
             read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb})"
-            rows = self.first(f"select count(*) from {read}", {"file": str(file)})[0]
+            rows = self.first(f"select count(*) from {read}", {"file": exact(file)})[0]
             if row < rows:
                 break
             row -= rows
@@ -163,12 +163,12 @@ def read_table(
                     "as text. Nothing was written."
                 )
         read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
-        _load(connection, relation, read, {"files": [str(file) for file in files]}, pattern)
+        _load(connection, relation, read, {"files": [exact(file) for file in files]}, pattern)
     else:
         head = header(files[0])
         refuse_names(head.names, files[0])
         common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
-        given = {"files": [str(file) for file in files]}
+        given = {"files": [exact(file) for file in files]}
         read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
         texts = [name for name in reading.texts if name in head.names]
         nulls = {**given, "nulls": list(reading.missing)}

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import in_home
 from mlops_assets.world.atomic import write_text
 
@@ -23,6 +24,12 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 DEFAULT = PROJECT_ROOT / ".mlops"
 """The home where nothing names another."""
+
+_REFUSED = "?#%\\"
+"""SQLite (of Dagster and MLflow) and the adapter of dbt take what follows ? and # in the address of a database for
+something else, and \\ for /; MLflow decodes %20 twice. DuckDB cannot write \\ in a pattern; `*` and `[` stand for
+themselves (`core.values.sql.exact`).
+"""
 
 ClockKind = Literal["wall", "data"]
 
@@ -103,8 +110,19 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """The home that `$MLOPS_HOME` names, else `.mlops` in the checkout."""
-        return cls(Path(os.environ.get("MLOPS_HOME") or DEFAULT).expanduser().resolve())
+        """The home that `$MLOPS_HOME` names, else `.mlops` in the checkout.
+
+        Raises:
+            ValueError: its path has a character that the databases in it cannot have in theirs.
+        """
+        root = Path(os.environ.get("MLOPS_HOME") or DEFAULT).expanduser().resolve()
+        if found := sorted(set(str(root)) & set(_REFUSED)):
+            raise ValueError(
+                f"A home cannot have {' or '.join(found)} in its path, and {shown(str(root))} has: in the address of a "
+                "database or a file it stands for something else. Name another folder (--home, MLOPS_HOME), or rename "
+                "it. Nothing was written."
+            )
+        return cls(root)
 
     @property
     def settings_file(self) -> Path:

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world import parquet
 from mlops_assets.world.atomic import replacing
 from mlops_assets.world.home import Home
@@ -151,7 +151,7 @@ class Lake:
                 found = connection.execute(
                     f"select {selected} from read_parquet($files, hive_partitioning = true, "
                     f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
-                    {"files": [str(path) for path in paths], **(parameters or {})},
+                    {"files": [exact(path) for path in paths], **(parameters or {})},
                 )
                 return _frame(connection, found)
 

@@ -13,7 +13,7 @@ from mlops_assets.world.home import Home
 from tests.dbt.conftest import PROJECT, Dbt, files
 from tests.dbt.test_look_ahead import guarded
 
-NAMES = ("o'brien's home", "it costs $HOME, or $name", 'a "quoted" home', "''")
+NAMES = ("o'brien's home", "it costs $HOME, or $name", 'a "quoted" home', "''", "a[1]* {home}=1")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,7 @@
     {%- set target_relation = this.incorporate(type='view') -%}
     {%- set existing_relation = load_cached_relation(this) -%}
     {%- set folder = lake_root() ~ '/' ~ config.require('lake_folder') ~ '/' ~ this.identifier -%}
-    {%- set pattern = folder ~ '/*/data.parquet' -%}
+    {%- set pattern = exact(folder) ~ '/*/data.parquet' -%}
     {%- set meta = config.get('meta', {}) -%}
     {%- set keys = meta.get('feature_view', meta.get('label', {})) -%}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable
 
 
@@ -13,6 +14,14 @@ def quoted(name: str) -> str:
 def literal(text: object) -> str:
     """A text, or a path, as an SQL string."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def exact(path: object) -> str:
+    """A path as DuckDB's readers take it for this one place: to them each path is a pattern, also one in a list.
+
+    A pattern below a folder is `exact(folder)` and what follows.
+    """
+    return glob.escape(str(path))
 
 
 def free_name(wish: str, taken: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import duckdb
 
-from mlops_assets.core.values.sql import literal
+from mlops_assets.core.values.sql import exact, literal
 from mlops_assets.serving.log.spool import closed_segments, types_file
 from mlops_assets.world.atomic import replacing
 from mlops_assets.world.parquet import FINGERPRINT, connected, file_of, fingerprint
@@ -103,7 +103,7 @@ def _move_portion(segments: Sequence[Path], table: Path, writer: str) -> int:
         connection.execute(
             "create temp table incoming as select * from read_json($files, format = 'newline_delimited', "
             "columns = $types, maximum_object_size = 67108864, filename = '_spooled_in')",
-            {"files": [str(segment) for segment in segments], "types": types},
+            {"files": [exact(segment) for segment in segments], "types": types},
         )
         days = connection.execute('select distinct "partition" from incoming order by 1').fetchall()
         for (day,) in days:
@@ -122,7 +122,7 @@ def _merge(connection: duckdb.DuckDBPyConnection, day: date, path: Path, segment
     new = f"""select * exclude ("partition", _spooled_in) from incoming where "partition" = {literal(day)}
         and _spooled_in in ({", ".join(map(literal, fresh))})"""
     old = (
-        f"select * from read_parquet({literal(path)}, hive_partitioning = false) union all by name "
+        f"select * from read_parquet({literal(exact(path))}, hive_partitioning = false) union all by name "
         if path.exists()
         else ""
     )

@@ -32,7 +32,7 @@ from mlops_assets.core.features.look_ahead import (
     usable_from,
 )
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.world.dbt_runs import ScratchDbt, scratch_home
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
@@ -274,7 +274,7 @@ def _tables(project: Compiled, nodes: Iterable[Mapping[str, Any]]) -> Iterator[d
         for node in built:
             if node["resource_type"] == "seed":
                 path = project.project / node["original_file_path"]
-                connection.execute(f"create table {node['relation_name']} as from read_csv({literal(path)})")
+                connection.execute(f"create table {node['relation_name']} as from read_csv({literal(exact(path))})")
         yield connection
 
 

@@ -24,7 +24,7 @@ from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days
-from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.feast_store.sql import AsofView, Bounds, History, places
 from mlops_assets.feast_store.sql import values as values_sql
 from mlops_assets.pages.feature_report import (
@@ -200,7 +200,7 @@ def _both(
 
 
 def _files(home: Home, view: FeatureView) -> str:
-    return f"read_parquet({literal(home.lake / view.path_glob)}, hive_types = {{'partition': date}})"
+    return f"read_parquet({literal(f'{exact(home.lake)}/{view.path_glob}')}, hive_types = {{'partition': date}})"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world import parquet
 from mlops_assets.world.landed.intake import Intake
 
@@ -100,7 +100,7 @@ def _shared(new: pa.Table, keys: Sequence[str], files: Sequence[Path]) -> tuple[
                 f"(select {names}, filename as {quoted(PART)} from read_parquet($files, filename = true, "
                 "union_by_name = true, hive_partitioning = false))"
             )
-            shared = look(of_files, "", {"files": [str(path) for path in paths]})
+            shared = look(of_files, "", {"files": [exact(path) for path in paths]})
             return [(part, row, list(map(_partition_of, files))) for part, row, files in shared]
 
         landed = parquet.read_steady(files, read) if files else []

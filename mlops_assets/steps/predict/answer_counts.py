@@ -22,6 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mlops_assets.core.rollout.answer_counts import Answering
+from mlops_assets.core.values.sql import exact
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.parquet import read_steady
@@ -123,7 +124,7 @@ def _stored(
                 "from read_parquet($files, hive_partitioning = false, filename = true) "
                 "where model_version = $version and list_contains($arms, arm) and minute >= date_trunc('minute', "
                 "$since::timestamptz) group by all",
-                {"files": [str(path) for path in files], **named},
+                {"files": [exact(path) for path in files], **named},
             ).fetchall()
 
     return read_steady(paths, read)

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.values.csv_head import LONGEST, CsvHead, NoHead, head_of
-from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
@@ -306,7 +306,7 @@ def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
     if types is not None:
         read_as = {name: "VARCHAR" if dtype in (_TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
         known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
-    return f"SELECT * FROM read_csv({literal(path)}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
+    return f"SELECT * FROM read_csv({literal(exact(path))}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
 
 
 def _with_numbers(batch: pa.RecordBatch, types: Mapping[str, str]) -> pa.RecordBatch:
