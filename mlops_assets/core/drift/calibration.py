@@ -46,6 +46,7 @@ from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict
 from mlops_assets.core.stats.intervals import Array, CannotJudge
+from mlops_assets.core.values.display import some
 
 ALPHA = 0.05
 """Share of windows in which anything may ring although nothing has changed."""
@@ -260,7 +261,7 @@ def calibrated_verdict(drifts: Sequence[FeatureDrift], levels: Levels) -> DriftV
     n = len(drifts) - len(unjudged)
     if n == 0:
         return DriftVerdict(None, (), None, 0.0, f"No feature could be judged.{note}", {})
-    told = "; ".join(findings[name] for name in names[:5]) + ("; …" if len(names) > 5 else "")
+    told = some([findings[name] for name in names], 5, between="; ")
     head = f"{len(names)} of {n} features are beyond their level{': ' + told if told else ''}."
     return DriftVerdict(not names, names, len(names) / n, 0.0, f"{head} {levels.sentence}{note}", findings)
 

@@ -26,6 +26,7 @@ from mlops_assets.core.drift.feature_drift import PSI_BINS, FeatureDrift, compar
 from mlops_assets.core.drift.grid import Grid, Kind, NumericGrid
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.stats.comparison import slice_rows
+from mlops_assets.core.values.display import some
 
 BINS = 128
 """Of equal mass for a number: a PSI needs ten, and its borders are off by one of these at most."""
@@ -243,7 +244,6 @@ def _sentence(found: Sequence[LocalFinding], judged: int, small: Sequence[str]) 
     told = f"Of {judged} slices, none shows drift that all rows together do not"
     if found:
         told = f"In {slices} of {judged} slices features moved that did not move over all rows: "
-        told += "; ".join(finding.sentence.rstrip(".") for finding in found[:TOLD])
-        told += f"; {len(found) - TOLD} more" if len(found) > TOLD else ""
+        told += some([finding.sentence for finding in found], TOLD, between="; ")
     note = f" {len(small)} have fewer than {MIN_ROWS} rows on a side and were not compared." if small else ""
     return f"{told}.{note}"

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
@@ -115,7 +117,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     judged = [d for d in drifts if d.feature not in unjudged]
     note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:TOLD])
     if len(unjudged) > TOLD:
-        note += f" Nor can {len(unjudged) - TOLD} others."
+        note += f" Nor can {counted(len(unjudged) - TOLD, 'other')}."
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
@@ -124,7 +126,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}; limit {policy.max_share:.0%})"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
-    told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")
+    told = some([findings[n] for n in names], TOLD, between="; ")
     reason = f"{head}{': ' + told if told else ''}.{note}"
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
 

@@ -18,6 +18,7 @@ from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.display import some
 from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.home import Home
@@ -199,7 +200,7 @@ def _source(name: str, state: IntakeState, settings: SourceSettings) -> Iterator
     if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
         yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
     if state.unmatched:
-        told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
+        told = f"no partition claims {counted(len(state.unmatched), 'file')}: {some(state.unmatched, 3)}"
         yield Finding(name, "warning", told, f"Rename to match {settings.files}.")
 
 
