@@ -72,8 +72,7 @@ def leave_others_alone(home: Home, model: str) -> None:
             if paused is not None and paused["by"] == BY:
                 record.note(name, "resume", by=BY, reason="this demo shows it")
         elif not record.entries(name):
-            starts = f"`mlops resume {name} --reason '...'` starts it"
-            record.note(name, "pause", by=BY, reason=f"not part of the demo; {starts}")
+            record.note(name, "pause", by=BY, reason="not part of the demo")
 
 
 def report_folder(home: Home) -> Path:
