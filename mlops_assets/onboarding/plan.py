@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -17,7 +18,7 @@ from mlops_assets.core.time.windows import format_duration, parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
-from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, is_key, plain_names, role_of
+from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, Role, is_key, is_whom, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
@@ -300,8 +301,22 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
                 f"{name} looks like leakage: {why}. It is left out of the features; if it was known in time, add it "
                 f"to feat_{asked.name}."
             )
+        if asked.entity is None and name != label.name and is_whom(facts):
+            each = f"{facts.distinct:,} things, each in {facts.rows / facts.distinct:.1f} rows on average"
+            option = f"--entity {shlex.quote(name)} adds the history of each"
+            warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")
         columns.append(Column(facts, plain, role, why))
     return tuple(columns), warnings
+
+
+_TAKEN: dict[Role, str] = {
+    "numeric": "Without it {} is a number to the model, as if 7 were more than 6.",
+    "categorical": "Without it {} is a category like any other.",
+    "left out": "Without it {} is left out.",
+    "boolean": "",
+    "moment": "",
+}
+"""How a column that names things is taken where they are not the entity."""
 
 
 def _null_shares(table: Table, time: TimeColumn, length: str) -> dict[str, float]:

@@ -176,7 +176,8 @@ def local_drift(
         importance: feature -> share of the champion's gain.
     """
     everywhere = {drift.feature: drift for drift in whole}
-    left = {drift.feature for drift in whole if not breaches(drift, levels)}
+    # Of what cannot be judged over all rows a slice, which has fewer, says nothing either.
+    left = {drift.feature for drift in whole if drift.why is None and not breaches(drift, levels)}
     large = [name for name in current if name in reference and current[name].rows >= MIN_ROWS]
     found = [
         _finding(name, breach, everywhere[breach.feature], reference[name].profile, current[name], importance)

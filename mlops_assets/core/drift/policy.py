@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import some
+from mlops_assets.core.values.identifiers import ID_NAMES
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
 
 KL_LIMIT = 0.15
+_NUMBERS = (
+    *("psi", "psi_error", "kl", "kl_error", "js", "js_error", "ks", "ks_p", "ks_error", "chi2", "chi2_p"),
+    *("wasserstein", "wasserstein_error", "new_share", "outside_share", "mean_change"),
+    *("psi_excess", "psi_chance", "new_chance"),
+)
+"""How far a feature has moved, by any statistic."""
 CERTAIN = 1.5
 """Times what chance makes of the PSI of few rows, and it is drift all the same: less than one in 100,000."""
 TOLD = 5
@@ -131,11 +138,27 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
 
 
+def as_judged(drifts: Sequence[FeatureDrift], unjudged: Mapping[str, str]) -> list[FeatureDrift]:
+    """The drifts as they may be told: what cannot be judged has its reason, and no number that says otherwise.
+
+    Args:
+        drifts: what `compare` returned.
+        unjudged: of the verdict on them.
+    """
+    nothing: dict[str, Any] = dict.fromkeys(_NUMBERS)
+    return [
+        replace(drift, **nothing, why=unjudged[drift.feature]) if drift.feature in unjudged else drift
+        for drift in drifts
+    ]
+
+
 def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
     """Why the rows cannot tell a PSI at the limit from none; empty if they can, or PSI is not asked."""
     if policy.psi is None:
         return ""
     if drift.psi_excess is None and drift.new_chance is not None:
+        if ID_NAMES.search(drift.feature):
+            return "it names things, and identifiers are not judged for drift. Leave it out of the model (exclude)."
         return (
             f"of {drift.n_current:,} rows against {drift.n_reference:,} each of its categories has under {PSI_ROWS:g}. "
             "Group its values, or give more rows."

@@ -20,7 +20,7 @@ from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift import feature_faults
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.feature_faults import faults_of
-from mlops_assets.core.drift.policy import DriftVerdict, drift_verdict
+from mlops_assets.core.drift.policy import DriftVerdict, as_judged, drift_verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
@@ -108,6 +108,7 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     trained = {column.name for column in platform.data(model).columns}
     faults = faults_of([drift for drift in drifts if drift.feature in trained], found.features, days)
     inputs = verdict_of(model, drifts, levels)
+    drifts = as_judged(drifts, inputs.unjudged)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
     sentences = [*feature_faults.told(faults, window.label(model.timezone)), inputs.reason, found.told]
@@ -132,7 +133,9 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
     if newest.reference is None or newest.explained is None:
         return None
     html = folder_of(platform.lake, model.name, "drift", newest.window) / "report.html"
-    page = _evidently(newest.reference, newest.rows, [drift for drift in _top(newest) if drift.kind])
+    # Evidently has a PSI of its own, also for what cannot be judged.
+    judged = [drift for drift in _top(newest) if drift.kind and drift.why is None]
+    page = _evidently(newest.reference, newest.rows, judged)
     reason = " ".join(check["sentence"] for check in newest.summary["checks"])
     write_text(html, page.replace("<body>", f"<body>{newest.explained.html(reason)}", 1))
     return html
@@ -218,7 +221,7 @@ def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Windo
     from mlops_assets.pages.svg import markdown_bars
 
     # Without the view's name in front: it is in the table, and the picture has little room.
-    bars = [(drift.feature.split("__", 1)[-1], drift.psi or 0.0) for drift in top]
+    bars = [(drift.feature.split("__", 1)[-1], drift.psi) for drift in top if drift.psi is not None]
     return markdown_bars(
         bars,
         limit=model.monitoring.drift.psi,
