@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
-from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.identifiers import ID_NAMES
 
@@ -124,7 +123,8 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     judged = [d for d in drifts if d.feature not in unjudged]
     note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:TOLD])
     if len(unjudged) > TOLD:
-        note += f" Nor can {counted(len(unjudged) - TOLD, 'other')}."
+        rest = len(unjudged) - TOLD
+        note += f" Nor can {rest} {'other' if rest == 1 else 'others'}."
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)

@@ -7,7 +7,7 @@ escape (`pages.rendering`), JSON inside a page (`pages.rendering.inline_json`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline; marks that turn the direction of what follows; halves of a pair."""
@@ -46,6 +46,11 @@ def some(texts: Sequence[str], most: int, *, between: str = ", ") -> str:
     told = between.join(text[:-1] if text.endswith(".") and not text.endswith("..") else text for text in texts[:most])
     rest = len(texts) - most
     return f"{told}{between.rstrip(', ')} and {rest:,} more" if rest > 0 else told
+
+
+def sentences(texts: Iterable[str]) -> str:
+    """Some sentences one after the other, each with a full stop; empty ones are left out."""
+    return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in texts if text)
 
 
 def inert_markdown(text: str) -> str:

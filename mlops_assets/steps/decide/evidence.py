@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_assets.core.decide.first_model import first_needs
 from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.models.matrix import CannotTrain
+from mlops_assets.core.performance.first_model import first_needs
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence, named

@@ -25,6 +25,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
 from mlops_assets.core.time.windows import Window
+from mlops_assets.core.values.display import sentences
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import SCORE, Reference, read_days
 from mlops_assets.steps.watch.day_profiles import seen
@@ -111,8 +112,8 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     drifts = as_judged(drifts, inputs.unjudged)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
-    sentences = [*feature_faults.told(faults, window.label(model.timezone)), inputs.reason, found.told]
-    inputs = replace(inputs, reason=" ".join(filter(None, sentences)))
+    broken = feature_faults.told(faults, window.label(model.timezone))
+    inputs = replace(inputs, reason=sentences([*broken, inputs.reason, found.told]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
@@ -136,7 +137,7 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
     # Evidently has a PSI of its own, also for what cannot be judged.
     judged = [drift for drift in _top(newest) if drift.kind and drift.why is None]
     page = _evidently(newest.reference, newest.rows, judged)
-    reason = " ".join(check["sentence"] for check in newest.summary["checks"])
+    reason = sentences(check["sentence"] for check in newest.summary["checks"])
     write_text(html, page.replace("<body>", f"<body>{newest.explained.html(reason)}", 1))
     return html
 
@@ -144,7 +145,7 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
 def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -> Watched:
     newest = looked[-1]
     checks = [CheckResult.from_dict(check) for check in newest.summary["checks"]]
-    reason = " ".join([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
+    reason = sentences([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
     windows = [one.window.label(model.timezone) for one in looked]
     if newest.explained is None:
         return Watched(windows, checks, table=checks[0].sentence, plot=checks[0].sentence, reason=reason)

@@ -23,6 +23,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
 from mlops_assets.core.time.windows import Window, local_days, parse_duration
+from mlops_assets.core.values.display import sentences
 from mlops_assets.pages.markdown import answered
 from mlops_assets.steps.predict.references import SCORE, score_matrix
 from mlops_assets.steps.watch.against_baseline import check_of, guessing_markdown, looked
@@ -123,14 +124,7 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
             title=f"{model.metric} by window",
             limits=[_limit_of(model.metric, summary) for summary in found],
         ),
-        reason=" ".join(
-            [
-                *filter(None, [failing_told(platform, model)]),
-                *told,
-                *restated,
-                *named(model.events, windows[-1:], model.timezone),
-            ]
-        ),
+        reason=sentences([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
         numbers=_numbers(model, found),
     )
@@ -195,7 +189,7 @@ def _judge_performance(
     earlier = summaries(platform.lake, model.name, "performance") if in_a_row else []
     check = performance_check(platform, model, row, version, earlier)
     told = [check.sentence, left_out, _label_pattern(model, rows, row)]
-    check = replace(check, sentence=" ".join(filter(None, told)))
+    check = replace(check, sentence=sentences(told))
     groups, fairness = fairness_of(platform, model, window, row, now)
     guessing = looked(platform, model, rows, row, version)
     summary = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.display import sentences, shown, some
 
 WORDS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
 
@@ -26,6 +27,18 @@ WORDS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
 )
 def test_the_first_of_some_texts_and_how_many_more_there_are(texts: list[str], between: str, told: str) -> None:
     assert some(texts, 3, between=between) == told
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ([], ""),
+        (["", "It holds", "", "Nothing moved.", "Why?"], "It holds. Nothing moved. Why?"),
+        (iter(["a"]), "a."),
+    ],
+)
+def test_sentences_follow_each_other_with_one_full_stop_each(texts: Iterable[str], told: str) -> None:
+    assert sentences(texts) == told
 
 
 @given(

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from mlops_assets.core.decide.first_model import first_needs
+from mlops_assets.core.performance.first_model import first_needs
 
 DAY = np.datetime64("2024-03-01")
 
