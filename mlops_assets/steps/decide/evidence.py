@@ -21,8 +21,8 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence, named
 from mlops_assets.core.time.windows import local_days, parse_duration
+from mlops_assets.steps.decide.looks import ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
-from mlops_assets.steps.decide.probe import ending_at, probed
 from mlops_assets.steps.decide.training_scope import scope
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
