@@ -159,6 +159,7 @@ def _first_needs(platform: Platform, model: ModelSettings, now: datetime) -> Can
     return first_needs(
         local_days(rows[EVENT_TIME], model.timezone),
         pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400,
+        today=platform.data(model).day(now),
         to_train=model.training.min_rows,
         to_judge=model.retrain.min_matured_labels,
         gate_days=parse_duration(model.gate.window).days,
