@@ -48,10 +48,8 @@ def first_needs(days: Any, delays: Any, *, today: Any, to_train: int, to_judge: 
     delay = float(np.quantile(np.asarray(delays, dtype=float), 0.95))
     # Labels to fit on are known before the judged window begins, and its own after it has ended.
     wait = math.ceil(to_train / pace + delay) + gate_days + math.ceil(delay)
-    by = first + np.timedelta64(wait, "D")
-    if by < np.datetime64(today, "D") and days.max() + np.timedelta64(math.ceil(delay) + 2, "D") < np.datetime64(
-        today, "D"
-    ):
+    by, now = first + np.timedelta64(wait, "D"), np.datetime64(today, "D")
+    if max(by, days.max() + np.timedelta64(math.ceil(delay) + 2, "D")) < now:
         return CannotJudge(
             f"{told} that was by about {by}, but the newest label is of {days.max()} and the newest {gate_days} days "
             "are what a model is judged on",
