@@ -5,7 +5,7 @@ Here: the paths under /drift. Not here: references and reports (`profiles`), the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -108,15 +108,12 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
             )
         except WrongTable as error:
             return problem(422, str(error))
-        told = {
-            feature: getattr(grid, "why", type(grid).__name__) for feature, grid in kept.profile.grid.features.items()
-        }
-        names = {"NumericGrid": "numeric", "CategoryGrid": "categorical"}
+        features = kept.profile.grid.features
         return reply(
             {
                 "name": name,
                 "rows": kept.profile.rows,
-                "features": {feature: names.get(why, why) for feature, why in told.items()},
+                "features": {feature: _kind_of(grid) for feature, grid in features.items()},
                 "registered_at": kept.registered_at,
             },
             201,
@@ -131,11 +128,7 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
         """Hold a batch, rows or a Parquet file, against a registered reference."""
         if not profiles.exists(profile):
             return problem(404, f"no profile {profile!r} was registered; POST /drift/profiles registers one")
-        if _is_parquet(request):
-            read = partial(frame_of_parquet, await request.body(), limits.drift_rows)
-        else:
-            body = await body_of(request, BatchRequest)
-            read = partial(_frame, body.rows, limits.drift_rows)
+        read = await _batch(request, limits)
         try:
             return reply(await run_in_threadpool(lambda: profiles.judge(profile, read())))
         except WrongTable as error:
@@ -152,6 +145,20 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
             return problem(404, str(error))
 
     return api
+
+
+async def _batch(request: Request, limits: Limits) -> Callable[[], pd.DataFrame]:
+    """What reads the rows of a request."""
+    if _is_parquet(request):
+        return partial(frame_of_parquet, await request.body(), limits.drift_rows)
+    body = await body_of(request, BatchRequest)
+    return partial(_frame, body.rows, limits.drift_rows)
+
+
+def _kind_of(grid: Any) -> str:
+    """What a column is compared as, or why it isn't."""
+    kind = type(grid).__name__
+    return {"NumericGrid": "numeric", "CategoryGrid": "categorical"}.get(kind) or str(getattr(grid, "why", kind))
 
 
 def _is_parquet(request: Request) -> bool:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.performance.selective_labels import labels_follow_scores
-from mlops_assets.core.performance.window_metrics import PerformanceRow, performance_report
+from mlops_assets.core.performance.window_metrics import PerformanceRow, Predicted, performance_row
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
@@ -261,18 +261,14 @@ def _performance(
     identity = [*data.keys, EVENT_TIME]
     known = data.events(*days_of(model, window), as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
     rows = rows.merge(known, on=identity, how="left", validate="one_to_one")
-    report = performance_report(
-        [window],
-        event_times=rows[EVENT_TIME],
-        labels=rows[LABEL],
-        scores=score_matrix(rows),
-        label_available_at=rows[AVAILABLE_AT],
-        metrics=model.reported_metrics,
-        now=now,
-        tz=model.timezone,
-        share=model.label.mature_share,
-        max_delay=parse_duration(model.label.max_delay),
+    given = Predicted(
+        rows[EVENT_TIME],
+        rows[LABEL],
+        score_matrix(rows),
+        rows[AVAILABLE_AT],
         slices={name: rows[name] for name in slice_columns(model, rows)},
         blocks=blocks_of(model, rows),
     )
-    return with_coverage(report.rows[0], rows, model), rows
+    state = data.maturity(window, rows, now=now)
+    row = performance_row(window, given, model.reported_metrics, state, now=now, tz=model.timezone)
+    return with_coverage(row, rows, model), rows
