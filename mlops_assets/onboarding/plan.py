@@ -201,12 +201,7 @@ def make_plan(asked: Asked) -> Plan:
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", asked.name) or asked.name in RESERVED:
-        raise CannotOnboard(
-            f"{shown(asked.name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
-            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
-            "was written."
-        )
+    _refuse_name(asked.name)
     known_zone(asked.timezone)
     table = read_table(asked.pattern, reading=asked.reading)
     if asked.entity in table.facts:
@@ -227,14 +222,10 @@ def make_plan(asked: Asked) -> Plan:
             "short a history to train on its first part and live through the rest. Give more history, or a shorter "
             "--grain. Nothing was written."
         )
-    key = (
-        late.key
-        if late
-        else next(
-            (name for name, facts in table.facts.items() if is_key(facts) and name not in (time.name, label.name)), None
-        )
-    )
-    _refuse_entity(table, asked, (time.name, label.name))
+    others = (time.name, label.name)
+    keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
+    key = late.key if late else next(keys, None)
+    _refuse_entity(table, asked, others)
     columns, warnings = _columns(whole, time, label, asked)
     if all(column.role == "left out" for column in columns):
         raise CannotOnboard(
@@ -267,6 +258,15 @@ def make_plan(asked: Asked) -> Plan:
             *warnings,
         ),
     )
+
+
+def _refuse_name(name: str) -> None:
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name) or name in RESERVED:
+        raise CannotOnboard(
+            f"{shown(name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
+            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
+            "was written."
+        )
 
 
 def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:

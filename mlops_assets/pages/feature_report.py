@@ -212,14 +212,27 @@ def _drift(
     return {name: tuple(psis) for name, psis in found.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class KnownLabels:
+    """Labels of n rows.
+
+    Attributes:
+        y: labels, shape (n,).
+        days: local calendar day of each row, shape (n,): the blocks of the interval.
+        known: local calendar day on which each label was known, shape (n,): no label of the judged days is fitted on.
+    """
+
+    y: Any
+    days: Any
+    known: Any
+
+
 def model_change(
     model: str,
     sides: tuple[pd.DataFrame, pd.DataFrame],
     columns: tuple[Sequence[FeatureColumn], Sequence[FeatureColumn]],
+    labels: KnownLabels,
     *,
-    y: Any,
-    days: Any,
-    known: Any,
     changed: set[str],
     recipe: Recipe,
     recipe_of: str,
@@ -231,14 +244,13 @@ def model_change(
         model: its name.
         sides: features of the same n rows before and after.
         columns: what is trained on, before and after.
-        y: labels, shape (n,).
-        days: local calendar day of each row, shape (n,): the blocks of the interval.
-        known: local calendar day on which each label was known, shape (n,): no label of the judged days is fitted on.
+        labels: of those rows.
         changed: names of the columns that changed.
         recipe: how the models are made; its columns are replaced.
         recipe_of: the recipe in words.
         metric: what the model is judged by.
     """
+    y, days, known = labels.y, labels.days, labels.known
     cut = np.quantile(np.unique(days).astype("int64"), 1 - JUDGED).astype(np.unique(days).dtype)
     older, newer = (days < cut) & (known < cut), days >= cut
     counts = (int(older.sum()), int(newer.sum()))

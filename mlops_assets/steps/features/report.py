@@ -30,6 +30,7 @@ from mlops_assets.feast_store.sql import values as values_sql
 from mlops_assets.pages.feature_report import (
     PARAMETERS,
     ROUNDS,
+    KnownLabels,
     ModelChange,
     ViewChange,
     feature_changes,
@@ -305,13 +306,16 @@ def _model(
         recipe, of = replace(recipe, rounds=min(recipe.rounds, ROUNDS)), f"the recipe of version {champion.version}"
     else:
         recipe, of = Recipe("xgboost", model.task, PARAMETERS, ROUNDS, (), seed=SEED), "a small XGBoost model"
+    labels = KnownLabels(
+        labelled[LABEL].to_numpy(dtype=np.float64),
+        local_days(labelled[EVENT_TIME], model.timezone),
+        local_days(labelled[AVAILABLE_AT], model.timezone),
+    )
     return model_change(
         model.name,
         (sides[0], sides[1]),
         (columns[0], columns[1]),
-        y=labelled[LABEL].to_numpy(dtype=np.float64),
-        days=local_days(labelled[EVENT_TIME], model.timezone),
-        known=local_days(labelled[AVAILABLE_AT], model.timezone),
+        labels,
         changed=differing,
         recipe=recipe,
         recipe_of=of,
