@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.models.training import FeatureColumn, TrainingSettings, fit, tune
+from mlops_assets.core.models.training import FeatureColumn, Goal, LabelledRows, TrainingSettings, fit, tune
 from mlops_assets.pages.figures import page
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
@@ -96,7 +96,7 @@ def measure(n: int, home: Home) -> dict[str, float]:
     settings, clock = TrainingSettings(trials=TRIALS), Clock()
     with clock.timing(xgboost.Booster, "update", "fit"), clock.timing(xgboost.Booster, "eval_set", "eval"):
         start = time.perf_counter()
-        tuned = tune(frame, y, times, columns, "binary", "roc_auc", settings)
+        tuned = tune(LabelledRows(frame, y, times), Goal(columns, "binary", "roc_auc", settings))
         searched = time.perf_counter() - start
         fits, evaluations = clock.take("fit") / settings.workers, clock.take("eval") / settings.workers
         model = fit(tuned.recipe, frame, y)

@@ -7,6 +7,8 @@ the commands that only read or write the record answer at once.
 
 from __future__ import annotations
 
+import inspect
+import platform
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +49,7 @@ from mlops_assets.commands import (
     upkeep,
     why,
 )
-from mlops_assets.commands.console import example, is_expected, remedy, say_error, use_home
+from mlops_assets.commands.console import example, is_expected, remedy, say, say_error, use_home
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
@@ -70,6 +72,21 @@ GROUPS = {
     "Keep: the home whole and sound": ("doctor", "backup", "migrate", "clean", "reproduce"),
 }  # fmt: skip
 """Of the help page: heading -> commands, in this order."""
+
+
+TOOLS = ("dagster", "dbt-core", "duckdb", "feast", "mlflow", "xgboost")
+"""What a report of a fault names beside the platform: distributions whose releases change what it does."""
+
+
+def _say_version(is_asked: bool) -> None:
+    """Print what is installed, and end."""
+    if not is_asked:
+        return
+    from importlib.metadata import version
+
+    say(f"mlops-assets {version('mlops-assets')}")
+    say(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in TOOLS)]))
+    raise typer.Exit
 
 
 class Commands(TyperGroup):
@@ -119,6 +136,9 @@ def main(
         ),
     ] = None,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say what is installed.")
+    ] = False,
 ) -> None:
     """Choose the home; every child process and Dagster work in the same one."""
     source = context.get_parameter_source("home")
@@ -163,6 +183,19 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(stream.app, name="stream")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(drill.app, name="drill")
+
+
+def _unwrapped(group: typer.Typer) -> None:
+    """Make each paragraph of help one line: typer keeps a docstring's line breaks, and wraps what is between them."""
+    for command in group.registered_commands:
+        paragraphs = (inspect.getdoc(command.callback) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for sub in group.registered_groups:
+        if sub.typer_instance:
+            _unwrapped(sub.typer_instance)
+
+
+_unwrapped(app)
 for heading, names in GROUPS.items():
     for command in app.registered_commands:
         if (command.name or str(getattr(command.callback, "__name__", "")).replace("_", "-")) in names:

@@ -20,7 +20,7 @@ from mlops_assets.assets.partitions import (
 )
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import shown, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import WHOLE, Intake
@@ -147,22 +147,17 @@ def _of_days(intake: Intake, hours: Mapping[str, int]) -> dict[str, int]:
 def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
     metadata: dict[str, Any] = {"path": str(intake.lake.folder("raw", intake.source.name))}
     if outcome.without_file:
-        metadata["without_file"] = ", ".join(outcome.without_file[:NAMED]) + _and_more(outcome.without_file)
+        metadata["without_file"] = some(outcome.without_file, NAMED)
     if unmatched := intake.unmatched():
-        names = ", ".join(map(shown, unmatched[:NAMED])) + _and_more(unmatched)
+        names = some([*map(shown, unmatched)], NAMED)
         metadata["files_ignored"] = f"{names} (they do not match {intake.source.files}, or are no files but links)"
     return metadata
 
 
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:
-    named = "; ".join(f"{partition}: {' '.join(reasons)}" for partition, reasons in list(bad.items())[:5]).rstrip(".")
-    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    named = some([f"{partition}: {' '.join(reasons)}" for partition, reasons in bad.items()], 5, between="; ")
     return intake.lake.home.said(
-        f"{len(bad)} bad, {good} good. {named}{more}. They are in quarantine (mlops quarantine list), "
+        f"{len(bad)} bad, {good} good. {named}. They are in quarantine (mlops quarantine list), "
         f"the old rows stay in the lake. Send a corrected file, or let it in as it is: "
         f"mlops quarantine release {intake.source.name} {next(iter(bad))} --reason '...'"
     )
-
-
-def _and_more(names: Sequence[str]) -> str:
-    return f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

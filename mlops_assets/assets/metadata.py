@@ -4,8 +4,10 @@ Here: a wrapper that puts the cost on each materialization and on record, and va
 measuring (`world.costs`).
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,12 @@ from mlops_assets.core.values.display import inert_markdown
 from mlops_assets.world.costs import Cost, Costs, Meter
 
 MIB = 2**20
+SHOWN_IN_PLACE = 1_000
+"""Dagster shows Markdown in its place where it has fewer characters; longer one opens in a window."""
+ROOM, GAP = 42, 2
+"""Characters beside each other that fit into a page of 1,400 pixels, and those between two columns."""
+_CELLS, _RULE = re.compile(r"(?<!\\)\|"), re.compile(r"\s*:?-+:?\s*")
+_WORDS = re.compile(r"[^\s-]+-?")
 
 
 def measured(body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -72,6 +80,20 @@ def link_to(path: str | Path) -> dg.MarkdownMetadataValue:
 def markdown_value(text: str) -> dg.MarkdownMetadataValue:
     """Markdown for Dagster's pages. Sentences quote values of the data: no HTML begins in them, no link but a picture.
 
-    Cells of tables are escaped where the table is made (`pages.markdown`).
+    Cells of tables are escaped where the table is made (`pages.markdown`). A short text with a wide table is padded, so
+    that it opens in a window of its own: in its place it would widen everything, and cut off what stands beside it.
     """
-    return dg.MetadataValue.md(inert_markdown(text))
+    shown = inert_markdown(text)
+    return dg.MetadataValue.md(shown.ljust(SHOWN_IN_PLACE) if _least_width(shown) > ROOM else shown)
+
+
+def _least_width(text: str) -> int:
+    """Characters that the tables of a Markdown text take at least, with lines broken at blanks and hyphens."""
+    rows = [_CELLS.split(line.strip().strip("|")) for line in text.splitlines() if line.lstrip().startswith("|")]
+    cells = [row for row in rows if not all(_RULE.fullmatch(cell) for cell in row)]
+    longest = [max(map(len, chain.from_iterable(map(_WORDS.findall, column))), default=0) for column in _columns(cells)]
+    return sum(longest) + GAP * len(longest)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    return zip_longest(*rows, fillvalue="")

@@ -23,6 +23,7 @@ from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 if TYPE_CHECKING:
     from mlops_assets.core.models.training import Model, Tuned
+    from mlops_assets.core.promote.gate import RuleResult
     from mlops_assets.steps.promote.judging import Judged
 
 UPSTREAM_CHECK = "data_tests_pass"
@@ -291,16 +292,17 @@ def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
     from mlops_assets.pages.svg import markdown_intervals
 
     verdict = judged.verdict
-    rules = [(rule.name, "passed" if rule.passed else "failed", rule.value, rule.limit) for rule in verdict.rules]
-    found = [f"- *{rule.name}*: {rule.sentence}" for rule in verdict.rules]
+    # A list, which breaks its lines: a table of these names is wider than its place at 1,400 pixels, and is cut off.
+    found = [
+        f"- {'passed' if rule.passed else '**failed**'} *{rule.name}*{_numbers(rule)}: {rule.sentence}"
+        for rule in verdict.rules
+    ]
     metric = model.metric
     plot = markdown_intervals(judged.gains, title=f"Gain in {metric}, {model.gate.confidence:.0%} interval")
     return {
         "verdict": "promote" if verdict.promote else "reject",
         "reason": markdown_value(verdict.reason),
-        "rules": markdown_value(
-            "\n\n".join([markdown_table(rules, header=["rule", "result", "value", "limit"]), "\n".join(found)])
-        ),
+        "rules": markdown_value("\n".join(found)),
         **({"plot": markdown_value(plot)} if judged.gains else {}),
         "slices": markdown_value(
             markdown_table(
@@ -314,6 +316,12 @@ def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
         "judged_model": judged.judged_sha256[:16],
         "shipped_model": judged.shipped_sha256[:16] if judged.shipped_sha256 else "none",
     }
+
+
+def _numbers(rule: "RuleResult") -> str:
+    from mlops_assets.pages.markdown import figure
+
+    return "" if rule.value is None else f" ({figure(rule.value)}, limit {figure(rule.limit)})"
 
 
 def _champion(model: ModelSettings) -> dg.AssetsDefinition:

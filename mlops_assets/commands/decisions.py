@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
+from rich.markup import escape
 
 from mlops_assets.commands.console import (
     AsJson,
@@ -80,12 +81,20 @@ def decide(
         )
     from mlops_assets.core.decide.policy import decide as conclude
     from mlops_assets.steps.decide.evidence import consider, history
+    from mlops_assets.steps.decide.upcoming import data_first
+    from mlops_assets.world.clock import NoDataYet
     from mlops_assets.world.platform import Platform
 
     platform = Platform.of()
     settings = platform.models()[model]
     other = _other_policy(settings.retrain_policy, policy) if policy else None
-    decision, evidence, news = consider(platform, settings)
+    first = data_first(platform, settings)
+    try:
+        decision, evidence, news = consider(platform, settings)
+    except NoDataYet as error:
+        paused = platform.ledger.record.paused(model)
+        told = f"{model} is paused: {paused}. " if paused else ""
+        raise NoDataYet(f"{told}Nothing can be decided yet. {first or error}") from error
     # The same evidence at the same moment: only the policy is another.
     instead = conclude(evidence, other, history(platform, model), decision.at) if other else None
     if as_json:
@@ -95,6 +104,9 @@ def decide(
     if instead and _differ(decision, instead):
         say("With the policy of the model's YAML:")
     _say_decision(decision)
+    # What is in quarantine is the reason of such a decision already.
+    if first and decision.rule != "data":
+        say(escape(first))
     if instead and _differ(decision, instead):
         say(f"With the policy of {policy}:")
         _say_decision(instead)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mlops_assets.commands.console import AsJson, Terminal, example, say, say_json
+from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
@@ -182,19 +183,13 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
     if found.left_out:
         say(escape(_left_out(found)))
     if found.broken:
-        names = ", ".join(found.broken[:SHOWN]) + (
-            f" and {len(found.broken) - SHOWN} more" if len(found.broken) > SHOWN else ""
-        )
-        say(
-            f"[bold red]Gone, or of another type:[/bold red] {escape(names)}. Correct the files, or leave the columns "
-            "out: --ignore."
-        )
+        names = escape(some(found.broken, SHOWN))
+        say(f"[bold red]Gone, or of another type:[/bold red] {names}. Correct the files, or leave them out: --ignore.")
 
 
 def _left_out(found: FilesDrift) -> str:
     told = [f"{name} ({why})" for name, why in found.left_out.items()]
-    more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-    return f"Left out: {'; '.join(told[:SHOWN])}{more}."
+    return f"Left out: {some(told, SHOWN, between='; ')}."
 
 
 def _cells(d: FeatureDrift, *, kl: bool) -> Sequence[str]:

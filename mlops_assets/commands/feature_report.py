@@ -65,15 +65,28 @@ def feature_report(
         return
     for view in found.views:
         cells = [
-            (one.name, one.state, one.changed, *map(share, one.missing), "" if one.psi is None else f"{one.psi:.3f}")
-            for one in view.features
+            (
+                one.name,
+                one.state,
+                "" if one.changed is None else f"{one.changed:,}",
+                *map(share, one.missing),
+                "" if one.psi is None else f"{one.psi:.3f}",
+            )
+            for one in view.shown
         ]
         heads = ["feature", "state", "rows with another value", "missing before", "after", "PSI"]
-        say_table(f"{view.view}: {view.rows[0]:,} rows before, {view.rows[1]:,} after", heads, cells)
-        say(escape(f"{view.online} {view.guard}"))
+        title = f"{view.view}: {view.rows[0]:,} rows before, {view.rows[1]:,} after"
+        if cells:
+            say_table(title, heads, cells)
+        else:
+            say(f"[bold]{escape(title)}[/bold]")
+        for sentence in filter(None, (view.unchanged, view.online, view.guard)):
+            say(escape(sentence))
     if found.models:
         gains = [(m.model, gain(m.against_before) or m.why, gain(m.against_without)) for m in found.models]
         say_table("What models gain", ["model", "after against before", "with against without"], gains)
+    for sentence in found.told:
+        say(escape(sentence))
     say(escape(lead(found.views, found.models)))
     say(f"Page: {page}")
 

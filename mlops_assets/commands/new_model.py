@@ -128,7 +128,10 @@ def new_model(
 
 def _say_plan(plan: Plan) -> None:
     """What was seen, what was assumed, what to look at."""
-    rows = [(c.facts.name, c.facts.dtype.lower(), f"{c.role}: {c.why}" if c.why else c.role) for c in plan.columns]
+    becomes = {c.facts.name: f"{c.role}: {c.why}" if c.why else c.role for c in plan.columns}
+    becomes[plan.time.name] = "time: when a row is about"
+    facts = {**plan.table.facts, **{c.facts.name: c.facts for c in plan.columns}}
+    rows = [(name, of.dtype.lower(), becomes[name]) for name, of in facts.items()]
     say_table(f"{plan.table.rows:,} rows of {plan.asked.pattern}", ["column", "type", "becomes"], rows)
     say("Assumed:")
     for note in plan.notes:

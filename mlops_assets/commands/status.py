@@ -84,6 +84,8 @@ def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if window := model["newest_window"]:
         answers = (f"{check} {_answer(of['passed'])}" for check, of in window["checks"].items())
         yield "Checks", f"{window['window']}: {'; '.join(answers)}"
+    if model["asked"]:
+        yield "Asked", model["asked"]
     if last := model["last_decision"]:
         said = answer_told(last["action"], last["rule"])
         reasons = reasons_told(last["action"], last["reasons"])

@@ -25,6 +25,7 @@ from mlops_assets.commands.console import (
 )
 from mlops_assets.commands.decisions import told
 from mlops_assets.commands.on_record import parse_moment
+from mlops_assets.core.decide.requests import last_asked
 from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
@@ -90,6 +91,8 @@ def _facts(
     reign = record.champion_at(decision["model"], _at(decision))
     if reign is not None:
         yield "Champion", f"version {reign.version}, since {minute(reign.since)} UTC"
+    if asked := last_asked(entries):
+        yield "Asked", _short(asked.told)
     for number, reason in enumerate(reasons_told(decision["action"], decision["reasons"])):
         yield "" if number else "Because", _short(reason)
     checks = decision["evidence"]["checks"]

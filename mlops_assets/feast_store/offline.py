@@ -138,7 +138,7 @@ class AsofOfflineStore(OfflineStore):
     supports_filter_by_created_timestamp = True
 
     @staticmethod
-    def get_historical_features(
+    def get_historical_features(  # noqa: PLR0913  (Feast's signature)
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],

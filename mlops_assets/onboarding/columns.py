@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.core.values.exact import FLOAT_WHOLE
-from mlops_assets.core.values.identifiers import ID_NAMES, names_rows
+from mlops_assets.core.values.identifiers import FEWEST, ID_NAMES, names_rows
 from mlops_assets.onboarding.table import Facts
 
 Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
@@ -22,6 +22,8 @@ USUAL_TIME = re.compile(r"(event_?|record_?)?(time|timestamp|datetime|date|at|ts
 TIME_NAMES = re.compile(r"(^|_)(when|time|timestamp|date|datetime|at|ts|dt|day|month|year)($|_)", re.IGNORECASE)
 MAX_CATEGORIES = 255
 """With more values the rarest are read as missing (`core.models.matrix`)."""
+COMES_BACK = 1.5
+"""Rows of each thing, on average, from which on it has a history worth having."""
 LONGEST = 48
 """Of a plain name: with its view's before it, it still fits where names are shortest (63 characters in PostgreSQL)."""
 RESERVED = frozenset(
@@ -91,6 +93,17 @@ def is_key(facts: Facts) -> bool:
     """Whether a column identifies each row: texts that merely differ, as prices and comments do, name nothing."""
     names = facts.dtype != "VARCHAR" or facts.is_code or ID_NAMES.search(facts.name) is not None
     return facts.distinct == facts.rows and names and is_identifier(facts)
+
+
+def is_whom(facts: Facts) -> bool:
+    """Whether rows may be about what a column names: many things, each in several rows, by its name or as texts."""
+    if (
+        facts.dtype not in ("BIGINT", "VARCHAR")
+        or facts.missing
+        or not FEWEST <= facts.distinct <= facts.rows / COMES_BACK
+    ):
+        return False
+    return ID_NAMES.search(facts.name) is not None or (facts.dtype == "VARCHAR" and facts.distinct > MAX_CATEGORIES)
 
 
 def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:

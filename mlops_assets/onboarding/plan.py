@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -17,7 +18,7 @@ from mlops_assets.core.time.windows import format_duration, parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
-from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, is_key, plain_names, role_of
+from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, Role, is_key, is_whom, plain_names, role_of
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
@@ -200,12 +201,7 @@ def make_plan(asked: Asked) -> Plan:
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", asked.name) or asked.name in RESERVED:
-        raise CannotOnboard(
-            f"{shown(asked.name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
-            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
-            "was written."
-        )
+    _refuse_name(asked.name)
     known_zone(asked.timezone)
     table = read_table(asked.pattern, reading=asked.reading)
     if asked.entity in table.facts:
@@ -226,14 +222,10 @@ def make_plan(asked: Asked) -> Plan:
             "short a history to train on its first part and live through the rest. Give more history, or a shorter "
             "--grain. Nothing was written."
         )
-    key = (
-        late.key
-        if late
-        else next(
-            (name for name, facts in table.facts.items() if is_key(facts) and name not in (time.name, label.name)), None
-        )
-    )
-    _refuse_entity(table, asked, (time.name, label.name))
+    others = (time.name, label.name)
+    keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
+    key = late.key if late else next(keys, None)
+    _refuse_entity(table, asked, others)
     columns, warnings = _columns(whole, time, label, asked)
     if all(column.role == "left out" for column in columns):
         raise CannotOnboard(
@@ -268,6 +260,15 @@ def make_plan(asked: Asked) -> Plan:
     )
 
 
+def _refuse_name(name: str) -> None:
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name) or name in RESERVED:
+        raise CannotOnboard(
+            f"{shown(name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
+            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
+            "was written."
+        )
+
+
 def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:
     if asked.entity is None:
         return
@@ -300,8 +301,22 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
                 f"{name} looks like leakage: {why}. It is left out of the features; if it was known in time, add it "
                 f"to feat_{asked.name}."
             )
+        if asked.entity is None and name != label.name and is_whom(facts):
+            each = f"{facts.distinct:,} things, each in {facts.rows / facts.distinct:.1f} rows on average"
+            option = f"--entity {shlex.quote(name)} adds the history of each"
+            warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")
         columns.append(Column(facts, plain, role, why))
     return tuple(columns), warnings
+
+
+_TAKEN: dict[Role, str] = {
+    "numeric": "Without it {} is a number to the model, as if 7 were more than 6.",
+    "categorical": "Without it {} is a category like any other.",
+    "left out": "Without it {} is left out.",
+    "boolean": "",
+    "moment": "",
+}
+"""How a column that names things is taken where they are not the entity."""
 
 
 def _null_shares(table: Table, time: TimeColumn, length: str) -> dict[str, float]:

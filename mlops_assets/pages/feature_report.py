@@ -21,12 +21,18 @@ from mlops_assets.core.features.catalogue import Feature, FeatureView
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn
 from mlops_assets.core.models.model import fit
 from mlops_assets.core.models.recipe import Recipe
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.stats.comparison import Paired, paired
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.values.display import some
 from mlops_assets.pages.drift import drawing
 
 JUDGED = 0.25
 """Share of the days, the newest, that models are judged on."""
+NAMED = 8
+"""Unchanged features that are named."""
+MOVED = 0.005
+"""PSI, or share of missing values, from which on an equal feature is shown all the same."""
 ROUNDS = 60
 MIN_ROWS = 100
 PARAMETERS = {"max_depth": 5, "eta": 0.1, "min_child_weight": 20}
@@ -55,6 +61,12 @@ class FeatureChange:
     drift: tuple[tuple[float | None, ...], tuple[float | None, ...]]
     drawing: str
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nothing is to be seen: equal values, and a distribution that rows come or gone have not moved."""
+        before, after = (share or 0.0 for share in self.missing)
+        return self.state == "same" and (self.psi or 0.0) < MOVED and abs(after - before) < MOVED
+
 
 @dataclass(frozen=True)
 class ViewChange:
@@ -79,6 +91,17 @@ class ViewChange:
     features: tuple[FeatureChange, ...]
     online: str = ""
     guard: str = ""
+
+    @property
+    def shown(self) -> tuple[FeatureChange, ...]:
+        """The features that have a row in tables."""
+        return tuple(one for one in self.features if not one.is_unchanged)
+
+    @property
+    def unchanged(self) -> str:
+        """The others in a line; empty where there are none."""
+        names = [one.name for one in self.features if one.is_unchanged]
+        return f"{counted(len(names), 'feature')} unchanged: {some(names, NAMED)}." if names else ""
 
 
 @dataclass(frozen=True)
@@ -189,14 +212,27 @@ def _drift(
     return {name: tuple(psis) for name, psis in found.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class KnownLabels:
+    """Labels of n rows.
+
+    Attributes:
+        y: labels, shape (n,).
+        days: local calendar day of each row, shape (n,): the blocks of the interval.
+        known: local calendar day on which each label was known, shape (n,): no label of the judged days is fitted on.
+    """
+
+    y: Any
+    days: Any
+    known: Any
+
+
 def model_change(
     model: str,
     sides: tuple[pd.DataFrame, pd.DataFrame],
     columns: tuple[Sequence[FeatureColumn], Sequence[FeatureColumn]],
+    labels: KnownLabels,
     *,
-    y: Any,
-    days: Any,
-    known: Any,
     changed: set[str],
     recipe: Recipe,
     recipe_of: str,
@@ -208,14 +244,13 @@ def model_change(
         model: its name.
         sides: features of the same n rows before and after.
         columns: what is trained on, before and after.
-        y: labels, shape (n,).
-        days: local calendar day of each row, shape (n,): the blocks of the interval.
-        known: local calendar day on which each label was known, shape (n,): no label of the judged days is fitted on.
+        labels: of those rows.
         changed: names of the columns that changed.
         recipe: how the models are made; its columns are replaced.
         recipe_of: the recipe in words.
         metric: what the model is judged by.
     """
+    y, days, known = labels.y, labels.days, labels.known
     cut = np.quantile(np.unique(days).astype("int64"), 1 - JUDGED).astype(np.unique(days).dtype)
     older, newer = (days < cut) & (known < cut), days >= cut
     counts = (int(older.sum()), int(newer.sum()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlops_assets.core.record.plain_values import metric_name
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.pages.drift import style
 from mlops_assets.pages.feature_report import ModelChange, ViewChange
@@ -57,7 +58,7 @@ def gain(value: Paired | None) -> str:
     """A gain with its interval; empty where there is none."""
     if value is None:
         return ""
-    return f"{value.metric} {value.gain:+.4f} ({value.lower:+.4f} to {value.upper:+.4f})"
+    return f"{metric_name(value.metric)} {value.gain:+.4f} ({value.lower:+.4f} to {value.upper:+.4f})"
 
 
 def line(sides: tuple[Sequence[float | None], Sequence[float | None]]) -> str:

@@ -56,13 +56,22 @@ def guessing_told(replay: Mapping[str, Any]) -> str:
     last = failed[-1]
     is_left = any(p.get("promoted") or p["decision"] == "revert" for p in periods[last:])
     if is_left or any((p.get("checks") or {}).get(NOT_WORSE) for p in periods[last:]):
-        first, count = _month(periods[failed[0]]), counted(len(failed), "period")
-        return f"{model} was worse than guessing in {count} of {len(periods)}, first in {first}."
+        judged = sum((p.get("checks") or {}).get(NOT_WORSE) is not None for p in periods)
+        told = f"in {len(failed)} of {counted(judged, 'judged period')}, first in {_month(periods[failed[0]])}"
+        return f"{model} was worse than guessing {told}{_unjudged_told(periods)}."
     since = last
     while since > 0 and (since - 1 in failed or (periods[since - 1].get("checks") or {}).get(NOT_WORSE) is None):
         since -= 1
     since = min(place for place in failed if place >= since)
     return f"{model} has been worse than guessing since {_month(periods[since])}."
+
+
+def _unjudged_told(periods: Sequence[Mapping[str, Any]]) -> str:
+    """How many periods had no answer, and for want of what."""
+    unjudged = [p for p in periods if (p.get("checks") or {}).get(NOT_WORSE) is None]
+    unlabelled = sum(not p.get("labelled_rows") for p in unjudged)
+    counts = {"without labels": unlabelled, "that could not be judged": len(unjudged) - unlabelled}
+    return "".join(f"; {counted(number, 'period')} {why}" for why, number in counts.items() if number)
 
 
 def worse_told(replay: Mapping[str, Any]) -> str:

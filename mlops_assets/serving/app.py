@@ -8,12 +8,13 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.serving.engine.alias_watch import Watcher
@@ -92,6 +93,28 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         counting.stop()
         drain.stop()
 
+    app = _application(
+        [
+            predict_api.router(service, limits),
+            oip_api.router(service, limits),
+            drift_api.router(Profiles(home, platform.lake), contracts, limits),
+            admin_api.router(service, drain),
+        ],
+        lifespan,
+    )
+    add_schema(
+        app,
+        [predict_api.PredictRequest, oip_api.InferRequest, drift_api.ProfileRequest, drift_api.BatchRequest],
+        keyed=bool(keys.keys),
+    )
+    # Around FastAPI and not among its middlewares: what it does for each request takes longer than both.
+    # Without keys only this machine may call, and no web page through a name that points to it.
+    hot = HotPath(app, service=service, limits=limits)
+    return Guard(hot, keys=keys, limits=limits, hosts=None if keys.keys else THIS_MACHINE)
+
+
+def _application(routers: Sequence[APIRouter], lifespan: Any) -> FastAPI:
+    """The paths, with what is said of errors."""
     app = FastAPI(
         title="mlops serve",
         version="1",
@@ -103,20 +126,10 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         # A redirect would name whatever host the caller named.
         redirect_slashes=False,
     )
-    app.include_router(predict_api.router(service, limits))
-    app.include_router(oip_api.router(service, limits))
-    app.include_router(drift_api.router(Profiles(home, platform.lake), contracts, limits))
-    app.include_router(admin_api.router(service, drain))
+    for router in routers:
+        app.include_router(router)
     add_handlers(app)
-    add_schema(
-        app,
-        [predict_api.PredictRequest, oip_api.InferRequest, drift_api.ProfileRequest, drift_api.BatchRequest],
-        keyed=bool(keys.keys),
-    )
-    # Around FastAPI and not among its middlewares: what it does for each request takes longer than both.
-    # Without keys only this machine may call, and no web page through a name that points to it.
-    hot = HotPath(app, service=service, limits=limits)
-    return Guard(hot, keys=keys, limits=limits, hosts=None if keys.keys else THIS_MACHINE)
+    return app
 
 
 @contextmanager

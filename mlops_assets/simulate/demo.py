@@ -5,6 +5,7 @@ Here: what is landed, from when to when it is replayed, with how many trials. No
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ import dagster as dg
 
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.engine import Engine
-from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, replay
+from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, periods_of, replay, steps_of
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
 
@@ -37,12 +38,34 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
     settings = ReplaySettings(model=MODEL, start=START, end=END, every="month", trials=trials or TRIALS)
     home.configure(replace(home.settings, clock="data", trials=settings.trials))
     home.prepare()
-    progress("landing a year of flights", 0, 1)
+    stages = stages_of(progress, (1, replay_steps(settings, home), 1))
+    next(stages)("landing a year of flights", 0, 1)
     land(home.landing, LAST_DAY)
     leave_others_alone(home, MODEL)
-    replayed = replay(settings, home=home, report=report_folder(home), progress=progress)
-    come_to_rest(home, progress)
+    replayed = replay(settings, home=home, report=report_folder(home), progress=next(stages))
+    come_to_rest(home, next(stages))
     return replayed
+
+
+def stages_of(progress: Progress, steps: Sequence[int]) -> Iterator[Progress]:
+    """The progress of each stage of a demo, counted among the steps of all: no stage starts over.
+
+    Args:
+        progress: told how far all of it is.
+        steps: of each stage.
+    """
+    for number, own in enumerate(steps):
+        before = sum(steps[:number])
+
+        def stage(what: str, done: int, of: int, before: int = before, own: int = own) -> None:
+            progress(what, before + done * own // of, sum(steps))
+
+        yield stage
+
+
+def replay_steps(settings: ReplaySettings, home: Home) -> int:
+    """Steps of the replay of a demo."""
+    return steps_of(periods_of(settings, Platform.of(home).models()[settings.model].timezone))
 
 
 def come_to_rest(home: Home, progress: Progress = lambda *_: None) -> None:
@@ -52,7 +75,7 @@ def come_to_rest(home: Home, progress: Progress = lambda *_: None) -> None:
     looking. So nothing runs by itself afterwards.
     """
     home.configure(replace(home.settings, until=None, trials=None))
-    progress("looking whether features look ahead", 0, 1)
+    progress("looking whether features look ahead", 1, 1)
     with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         from mlops_assets.definitions import build_definitions
 
@@ -72,8 +95,7 @@ def leave_others_alone(home: Home, model: str) -> None:
             if paused is not None and paused["by"] == BY:
                 record.note(name, "resume", by=BY, reason="this demo shows it")
         elif not record.entries(name):
-            starts = f"`mlops resume {name} --reason '...'` starts it"
-            record.note(name, "pause", by=BY, reason=f"not part of the demo; {starts}")
+            record.note(name, "pause", by=BY, reason="not part of the demo")
 
 
 def report_folder(home: Home) -> Path:

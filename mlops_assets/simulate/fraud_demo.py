@@ -30,7 +30,7 @@ from mlops_assets.landing.card_payments import (
     feed,
 )
 from mlops_assets.simulate.changes import KnownChange
-from mlops_assets.simulate.demo import TRIALS, come_to_rest, leave_others_alone
+from mlops_assets.simulate.demo import TRIALS, come_to_rest, leave_others_alone, replay_steps, stages_of
 from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, replay
 from mlops_assets.steps.land.stream_consumer import StreamReader
 from mlops_assets.steps.land.stream_decoding import NotConfigured
@@ -62,12 +62,13 @@ def demo_fraud(*, home: Home, trials: int | None = None, progress: Progress = la
     settings = ReplaySettings(model=MODEL, start=FROM, end=TO, every="week", trials=trials or TRIALS)
     home.configure(replace(home.settings, clock="data", trials=settings.trials))
     home.prepare()
-    stream_payments(home, progress=progress)
+    stages = stages_of(progress, (DAYS // BETWEEN_READS, replay_steps(settings, home), 1))
+    stream_payments(home, progress=next(stages))
     leave_others_alone(home, MODEL)
     changes = [KnownChange(c.name, STORIES[c.name], c.first, c.last) for c in SCRIPT.changes]
     report = home.root / "reports" / "demo_fraud"
-    replayed = replay(settings, home=home, report=report, progress=progress, changes=changes)
-    come_to_rest(home, progress)
+    replayed = replay(settings, home=home, report=report, progress=next(stages), changes=changes)
+    come_to_rest(home, next(stages))
     return replayed
 
 

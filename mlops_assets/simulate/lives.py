@@ -30,7 +30,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window
-from mlops_assets.steps.decide.probe import TRAINING_WINDOW
+from mlops_assets.steps.decide.refits import TRAINING_WINDOW
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
 from mlops_assets.steps.promote.training import search

@@ -50,6 +50,7 @@ def own_policy(model: ModelSettings) -> LifePolicy:
         probe=model.probe,
         gate=model.gate,
         gate_window=parse_duration(model.gate.window),
+        min_rows=model.training.min_rows,
         mature_share=model.label.mature_share,
         timezone=model.timezone,
     )

@@ -141,6 +141,22 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
     return home
 
 
+def periods_of(settings: ReplaySettings, tz: str) -> list[Window]:
+    """Adjacent periods from start to end, cut at the calendar of `every` in a model's time zone."""
+    found: list[Window] = []
+    moment, end = midnight(settings.start, tz), midnight(settings.end, tz)
+    while moment < end:
+        whole = window_at(moment, settings.every, tz)
+        found.append(Window(moment, min(whole.end, end)))
+        moment = found[-1].end
+    return found
+
+
+def steps_of(periods: Sequence[Window]) -> int:
+    """Steps of a replay: building, training, and each period; scoring is the last of them."""
+    return len(periods) + 2
+
+
 class _Replay:
     """One replay on its way."""
 
@@ -156,10 +172,10 @@ class _Replay:
         # As the definitions know them: whoever adds a model meanwhile changes what belongs together, not this replay.
         self.jobs = self.platform.landing_jobs(self.model)
         self.watching_job = self.platform.watching_job(self.model)
-        self.periods = self._periods()
+        self.periods = periods_of(settings, self.model.timezone)
         self.left_out: list[Window] = []
         self.progress = progress
-        self.steps = len(self.periods) + 2
+        self.steps = steps_of(self.periods)
         self.state_file = home.root / "replay_state.json"
 
     def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -178,19 +194,6 @@ class _Replay:
             self.progress("scoring all lives", self.steps, self.steps)
             story = Story(self.platform, self.model, self.periods, self.left_out, self._state().get("failing", {}))
             return story.result(lives), story.details(asdict(self.settings))
-
-    def _periods(self) -> list[Window]:
-        """Adjacent periods from start to end, cut at the calendar of `every`."""
-        found: list[Window] = []
-        moment, end = self._moment(self.settings.start), self._moment(self.settings.end)
-        while moment < end:
-            whole = window_at(moment, self.settings.every, self.model.timezone)
-            found.append(Window(moment, min(whole.end, end)))
-            moment = found[-1].end
-        return found
-
-    def _moment(self, day: date) -> datetime:
-        return midnight(day, self.model.timezone)
 
     def _at(self, moment: datetime) -> None:
         """Move the clock of the replay's home."""
@@ -254,7 +257,7 @@ class _Replay:
                 self._retrain()
             if self.platform.registry.champion(self.model.name) is not None:
                 self.left_out, self.periods = self.periods[:number], self.periods[number:]
-                self.steps = len(self.periods) + 2
+                self.steps = steps_of(self.periods)
                 return
             why = f" (none before {period.start.astimezone(self.model.zone):%Y-%m-%d}: {self._last_reason()})"
         raise CannotReplay(

@@ -47,7 +47,7 @@ class Clock:
             end = Intake(lake=self.lake, source=source).newest_end()
             if end is None:
                 raise NoDataYet(
-                    f"source {source.name} has no good partition. Put its files into "
+                    f"Source {source.name} has no good partition. Put its files into "
                     f"{self.lake.home.landing / source.name} (or release what is in quarantine: mlops quarantine list)."
                 )
             ends.append(end)

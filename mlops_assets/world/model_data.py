@@ -30,6 +30,10 @@ LABEL = "label"
 """The label's name in every frame of this module, whatever the dbt model calls it."""
 
 
+class TooYoung(CannotJudge):
+    """There are too few labelled rows, or days of them, to train on or to judge on: more of them mend it."""
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """Labelled rows with features, in the order of time, and where they are stored.
@@ -184,7 +188,7 @@ class ModelData:
                 return window
         # Without the time of day: the same evidence must read the same at the next tick.
         since = f"the champion was fitted on rows up to {not_before:%Y-%m-%d}" if not_before else "data is young"
-        raise CannotJudge(
+        raise TooYoung(
             f"no {MIN_BLOCKS} days of matured labels are there to judge on ({since})",
             f"Wait for labels, or lower retrain.min_matured_labels (now {self.model.retrain.min_matured_labels:,}).",
         )
@@ -214,7 +218,7 @@ class ModelData:
         rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))]
         rows = rows[trained(self.model.events, rows[EVENT_TIME], self.model.timezone)].reset_index(drop=True)
         if len(rows) < self.model.training.min_rows:
-            raise CannotJudge(
+            raise TooYoung(
                 f"{len(rows):,} labelled rows of the training window ({self.model.training.window}) are known before "
                 f"{known_by:%Y-%m-%d %H:%M} UTC, {self.model.training.min_rows:,} are needed to train",
                 "Land more history, or lower training.min_rows.",
@@ -224,7 +228,7 @@ class ModelData:
         rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
         if rows.empty:
             why = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
-            raise CannotJudge(why, "Wait for rows.")
+            raise TooYoung(why, "Wait for rows.")
         return rows
 
     def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:

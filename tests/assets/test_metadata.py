@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.assets.metadata import markdown_value
 from mlops_assets.assets.retrain_time import time_to_retrain
+from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.world.costs import Costs
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
@@ -45,6 +47,32 @@ def test_a_failed_step_is_on_record_too(home: LandingHome, monkeypatch: pytest.M
     monkeypatch.setattr("mlops_assets.assets.landing_source.take_in", full)
     assert not home.run().success
     assert {line["outcome"] for line in Costs(home.home.root).lines()} == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "opens"),
+    [
+        # Of the page at 1,400 pixels: this table of rules just fitted, that of slices cut the reason above it off.
+        (["rule", "result", "value", "limit"], ["beats_champion", "passed", "0.0011", "0.0000"], False),
+        (["slice", "rows", "champion", "challenger", "gain"], ["carrier=MQ", 1_200, 0.7123, 0.7001, -0.0122], True),
+        (["rule", "result", "value", "limit"], ["calibration_not_worse", "failed", "0.0011", "0.0000"], True),
+        (["what", "why"], ["carrier=MQ", "a long sentence of short words wraps, however long it is " * 3], False),
+        (["a|b", "c"], ["x" * 10, "y" * 10], False),
+        (["name"], ["x" * 60], True),
+    ],
+)
+def test_a_wide_table_opens_in_a_window_of_its_own(header: list[str], row: list[object], opens: bool) -> None:
+    text = f"Of one window.\n\n{markdown_table([row], header=header)}\n\n- and {'a list ' * 20}"
+    shown = markdown_value(text).value
+    assert shown.rstrip() == text.rstrip()
+    assert (len(shown) >= 1_000) is opens, "Dagster shows shorter Markdown in its place"
+
+
+def test_a_text_without_a_table_stays_in_its_place_and_a_long_one_as_it_is() -> None:
+    reason = "roc_auc 0.7364 against 0.7311 of the champion: gain +0.0053 (95% interval +0.0011 to +0.0096)"
+    assert markdown_value(reason).value == reason
+    long = markdown_table([["x" * 60, 1]] * 30, header=["name", "n"])
+    assert markdown_value(long).value == long
 
 
 def retrained(platform: Platform, decision: str, created: datetime) -> float:

@@ -25,7 +25,7 @@ def test_young_data_wait_for_a_window_and_ring_nobody(new_world: NewWorld) -> No
     world.at(date(2013, 1, 10))
     skipped = world.tick().skipped
     assert "There is no champion yet" in skipped
-    assert "labelled rows of the training window (expanding) are known before" in skipped
+    assert "labelled rows are known, and a first model needs 500 labelled rows to train on" in skipped
     assert [e["action"] for e in world.ledger()] == ["cannot_judge"]
     assert world.tick().runs == ()
     assert len(world.ledger()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -39,7 +40,7 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     }
     assert made["training_set"].metadata["dagster/row_count"].value > 30_000
     assert version.run_id in made["challenger"].metadata["mlflow_run"].value
-    for step, told in (("challenger", "importance"), ("evaluation", "rules"), ("evaluation", "slices")):
+    for step, told in (("challenger", "importance"), ("evaluation", "slices")):
         assert made[step].metadata[told].value.startswith("|")
     prepared = drifting.platform.record(MODEL, "training_set")
     assert linked(made["training_set"].metadata["path"]) == Path(prepared["path"])
@@ -57,11 +58,14 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     for step in ("challenger", "evaluation"):
         assert made[step].metadata["plot"].value.startswith("![")
     # Dagster shows a table as wide as it is beside everything else, and cuts what does not fit.
-    for told in ("rules", "slices"):
-        head = made["evaluation"].metadata[told].value.splitlines()[0]
-        assert head.count("|") - 1 <= 7, head
-    rules = made["evaluation"].metadata["rules"].value
-    assert "- *beats_champion*: roc_auc" in rules
+    head = made["evaluation"].metadata["slices"].value.splitlines()[0]
+    assert head.count("|") - 1 <= 7, head
+    rules = made["evaluation"].metadata["rules"].value.splitlines()
+    verdict = drifting.platform.record(MODEL, "evaluation")["verdict"]
+    for line, rule in zip(rules, verdict["rules"], strict=True):
+        assert line.startswith(f"- passed *{rule['name']}* (")
+        assert max(map(len, line.split())) <= 32, "a list breaks its lines, if its words are short"
+    assert re.match(r"- passed \*beats_champion\* \([\d.]+, limit 0\.0000\): roc_auc", rules[0])
     checks = {check.check_name: check for check in run.get_asset_check_evaluations()}
     assert (checks[UPSTREAM_CHECK].passed, checks[UPSTREAM_CHECK].blocking) == (True, True)
     assert (checks[GATE_CHECK].passed, checks[GATE_CHECK].severity) == (True, dg.AssetCheckSeverity.WARN)

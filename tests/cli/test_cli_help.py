@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import dagster
+import duckdb
 import pytest
 import typer.main
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from mlops_assets.cli import GROUPS, app
+from mlops_assets.world.home import PROJECT_ROOT
 
 ROOT: Any = typer.main.get_command(app)
 
@@ -27,6 +32,7 @@ def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 COMMANDS = dict(leaves(ROOT))
+GROUPS_OF_COMMANDS = {(name,): of for name, of in ROOT.commands.items() if isinstance(of, TyperGroup)}
 
 
 def examples(command: Any) -> list[list[str]]:
@@ -81,6 +87,13 @@ def test_the_commands_are_all_there() -> None:
     assert {" ".join(path) for path in COMMANDS} == wanted
 
 
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    first, tools = CliRunner().invoke(app, ["--version"]).stdout.splitlines()
+    assert first == f"{project['name']} {project['version']}"
+    assert {f"duckdb {duckdb.__version__}", f"dagster {dagster.__version__}"} <= set(tools.split(", "))
+
+
 def test_each_command_stands_under_one_heading() -> None:
     named = [name for names in GROUPS.values() for name in names]
     assert sorted(named) == sorted(ROOT.commands)
@@ -104,6 +117,20 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     assert shown.exit_code == 0
     assert len(COMMANDS[path].help) > 30
     assert any(line[: len(path) + 1] == ["mlops", *path] for line in examples(COMMANDS[path]))
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("path", [(), *GROUPS_OF_COMMANDS, *COMMANDS], ids=" ".join)
+def test_help_is_wrapped_once_at_the_width_of_the_terminal(path: tuple[str, ...], width: int) -> None:
+    """A line ends where the next word does not fit, or where a sentence's paragraph does."""
+    command = COMMANDS.get(path) or GROUPS_OF_COMMANDS.get(path) or ROOT
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": str(width)}).stdout
+    described = re.split(r"\n *Usage: .*(?:\n .*\S.*)*\n *\n", shown)[1].split("╭")[0]
+    paragraphs = [[line.strip() for line in of.splitlines()] for of in re.split(r"\n *\n", described) if of.strip()]
+    assert [" ".join(lines) for lines in paragraphs] == [" ".join(of.split()) for of in command.help.split("\n\n")]
+    for lines in paragraphs:
+        for line, after in pairwise(lines):
+            assert len(f" {line} {after.split()[0]} ") > width, (line, after)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

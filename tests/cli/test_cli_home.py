@@ -131,8 +131,20 @@ def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled:
     before = Record(filled.ledger).entries("flight_delay")
     failed = mlops("decide", "flight_delay", "--dry-run")
     assert failed.exit_code == 1
-    assert "source flights has no good partition" in failed.stderr
+    told = failed.stderr.replace("\n", " ")
+    assert (
+        "flight_delay is paused: the feed moves (ada). Nothing can be decided yet. What has landed is taken in" in told
+    )
+    assert told.count("paused") == 1
     filled.configure(HomeSettings(clock="wall"))
+    shown = mlops("decide", "flight_delay", "--dry-run")
+    assert shown.exit_code == 0, (shown.stderr, shown.exception)
+    said = shown.stdout
+    assert "The model is paused: the feed moves (ada). mlops resume flight_delay --reason '...' ends that." in said
+    assert "What has landed is taken in" in said
+    never = mlops("decide", "card_fraud", "--dry-run").stdout
+    assert "a first model needs" in never
+    assert f"Its data come first. Put files of card_payments into {filled.landing / 'card_payments'}." in never
     decided = json.loads(mlops("decide", "flight_delay", "--dry-run", "--json").stdout)
     assert (decided["action"], decided["rule"], decided["is_news"]) == ("wait", "paused", True)
     assert "the feed moves (ada)" in decided["reasons"][0]

@@ -67,6 +67,28 @@ def test_the_newest_decision_with_what_came_of_it_fits_a_screen(mlops: Mlops, li
     assert max(map(len, lines[:-1])) <= 80
 
 
+def test_what_became_of_a_request_is_told_until_another_training_follows(mlops: Mlops, home: Home) -> None:
+    def told(command: str, *arguments: str) -> str:
+        return " ".join(mlops(command, *arguments).stdout.split())
+
+    note = Record(home.ledger).note
+    put(home, 0, passed=True)
+    assert "Asked" not in told("why", MODEL) + told("status")
+    asked = "Asked 2026-05-04 10:00 UTC by ada (new feature): "
+    note(MODEL, "request", at=datetime(2026, 5, 4, 10, 0, tzinfo=UTC), by="ada", reason="new feature.")
+    for command in (("why", MODEL), ("status",)):
+        assert f"{asked}it waits." in told(*command)
+    acted = put(home, 1, passed=True, request="new feature")
+    assert f"{asked}its training has not been judged yet (decision {acted[:8]})." in told("why", MODEL)
+    note(MODEL, "rejection", at=NOW + timedelta(days=1), version=2, decision=acted, reason="no sure gain.")
+    put(home, 2, passed=True)
+    for command in (("why", MODEL), ("status",)):
+        assert f"{asked}version 2 was rejected, because no sure gain." in told(*command)
+    assert "it waits" not in told("why", MODEL, "2013-06-03")
+    put(home, 5, passed=False)
+    assert "Asked" not in told("why", MODEL) + told("status")
+
+
 @pytest.mark.parametrize("day", ["2013-06-01", "2013-06-03", "2013-06-01T04:00"])
 def test_a_day_is_seen_as_it_ended(mlops: Mlops, lived: Home, day: str) -> None:
     assert f"{MODEL}: no retraining" in mlops("why", MODEL, day).stdout

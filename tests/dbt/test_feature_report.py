@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -100,6 +101,31 @@ def test_a_change_that_changes_no_value_gains_and_loses_nothing_from_any_day_on(
     for one in found.models:
         assert one.against_before is not None, one.why
         assert one.against_before.gain == 0.0
+
+
+@pytest.mark.slow
+def test_what_has_landed_and_is_not_built_yet_stands_on_neither_side(world: World, home: Home, project: Path) -> None:
+    """The newest three days of weather landed after the last build; a day in the middle has landed anew since."""
+    lake, built = world.platform.lake, world.platform.sources.built()
+    days = sorted(lake.partitions("features", VIEW.name))
+    for day in days[-3:]:
+        lake.partitions("features", VIEW.name)[day].unlink()
+        del built["weather"][day.isoformat()]
+    anew = days[-20]
+    built["weather"][anew.isoformat()] = "of an earlier file"
+    lake.folder("_built.json").write_text(json.dumps(built))
+    left = {*days[-3:], anew}
+    counts = lake.row_counts("features", VIEW.name)
+    wanted = sum(n for day, n in counts.items() if date(2013, 2, 1) <= day and day not in left)
+    found = report(world.platform, project, "main", start="2013-02-01", rows=2_000)
+    (view,) = found.views
+    assert (view.rows, view.gone, view.added) == ((wanted, wanted), 0, 0)
+    assert found.told[-1].startswith(f"Left out on both sides: 4 partitions of weather, {anew} to {days[-1]}, that")
+    assert [(one.name, one.state) for one in view.shown] == [("spread_f", "new"), ("humidity_percent", "changed")]
+    assert view.unchanged.startswith("7 features unchanged: temperature_f, dew_point_f, ")
+    page = feature_report_page(found.views, found.models, against="main", told=found.told)
+    assert view.unchanged in page
+    assert re.findall(r'<td class="(new|changed|gone|same)">', page) == ["new", "changed"]
 
 
 @pytest.mark.slow

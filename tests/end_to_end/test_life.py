@@ -206,5 +206,5 @@ def test_nothing_is_decided_before_there_is_data(tmp_path, monkeypatch: pytest.M
     home.prepare()
     monkeypatch.setenv("MLOPS_HOME", str(home.root))
     world = World.of(home)
-    assert "source flights has no good partition" in world.tick().skipped
+    assert "Source flights has no good partition" in world.tick().skipped
     assert world.ledger() == []

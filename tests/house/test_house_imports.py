@@ -59,7 +59,7 @@ CORE = {
     "record": {"time"},
     "performance": {"models", "record", "stats", "time"},
     "decide": {"models", "performance", "record", "stats", "time"},
-    "promote": {"models", "performance", "stats"},
+    "promote": {"models", "performance", "stats", "values"},
     "rollout": {"stats"},
     "simulate": {"decide", "drift", "models", "promote", "stats", "time"},
 }

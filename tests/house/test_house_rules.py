@@ -36,6 +36,9 @@ ORDINARY |= {
 # Of these, the ones that no part of the platform has a reason to write as a text of its own.
 NEVER_A_TEXT = {"flight", "engines", "seats", "distance", "origin", "carrier", "temp", "pressure", "dst"}
 
+LONGEST = 60
+"""Lines of a function."""
+
 
 @cache
 def columns() -> frozenset[str]:
@@ -102,6 +105,27 @@ def test_nothing_prints() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert found == [], "log it, or tell it through commands/console.py"
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    """Signature and docstring apart; a function inside another counts for itself."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+    def lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+        body = node.body[1:] if ast.get_docstring(node) else node.body
+        if not body:
+            return 0
+        inside = [one for one in ast.walk(node) if one is not node and isinstance(one, functions)]
+        nested = {number for one in inside for number in range(one.lineno, (one.end_lineno or 0) + 1)}
+        return len(set(range(body[0].lineno, (body[-1].end_lineno or 0) + 1)) - nested)
+
+    found = {
+        f"{module}:{node.name}": lines(node)
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, functions) and lines(node) > LONGEST
+    }
+    assert found == {}, "give what belongs together a function of its own"
 
 
 def test_no_private_part_of_dagster() -> None:

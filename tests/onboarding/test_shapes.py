@@ -5,13 +5,16 @@ From file to finished replay each of them goes in `benchmarks/onboarding.py`, an
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from mlops_assets.commands import new_model
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.contract_check import check_frames
 from mlops_assets.core.sources.settings import SourceSettings
@@ -64,6 +67,43 @@ def test_a_text_may_be_the_time_whatever_it_is_called(tmp_path: Path) -> None:
     churn(300).to_parquet(file, index=False)
     time = make_plan(Asked("signed", str(file))).time
     assert (time.name, time.how, time.has_hours) == ("signed_up", "", True)
+
+
+def test_the_columns_are_all_told_in_the_order_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "signed.csv"
+    rows = churn(300)[["usage", "signed_up", "plan", "churned"]]
+    rows.to_csv(file, index=False)
+    new_model._say_plan(make_plan(Asked("signed", str(file))))
+    told = re.findall(
+        r"^  (\w+) +(?:timestamp|double|varchar|boolean) +(\w+)", capsys.readouterr().out, flags=re.MULTILINE
+    )
+    assert told == [("usage", "numeric"), ("signed_up", "time"), ("plan", "categorical"), ("churned", "left")]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "entity", "told"),
+    [
+        ("customer_id", np.arange(1_000) % 200, None, "Without it customer_id is a number to the model"),
+        ("customerNo", [f"K-{n % 200}" for n in range(1_000)], None, "--entity customerNo adds"),
+        ("the shop", [f"shop number {n % 400}" for n in range(1_000)], None, "--entity 'the shop' adds"),
+        ("customer_id", np.arange(1_000) % 200, "customer_id", None),
+        ("customer_id", np.arange(1_000), None, None),
+        ("customer_id", np.arange(1_000) % 3, None, None),
+        ("town", [f"town {n % 40}" for n in range(1_000)], None, None),
+        ("age", np.arange(1_000) % 90, None, None),
+    ],
+)
+def test_whom_rows_may_be_about_is_hinted_at(
+    name: str, values: Any, entity: str | None, told: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "t.csv"
+    shuffled = np.random.default_rng(13).permutation(np.asarray(values))
+    churn(1_000).drop(columns="age").assign(**{name: shuffled}).to_csv(file, index=False)
+    warnings = make_plan(Asked("t", str(file), label="churned", entity=entity)).warnings
+    hints = [warning for warning in warnings if "--entity" in warning]
+    assert len(hints) == (told is not None)
+    assert told is None or told in hints[0]
+    assert told is None or f"names {len(set(values)):,} things, each in {1_000 / len(set(values)):.1f} rows" in hints[0]
 
 
 @pytest.mark.parametrize(("every", "grain"), [("D", "day"), ("7D", "week"), ("MS", "month")])

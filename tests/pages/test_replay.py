@@ -187,9 +187,14 @@ def test_a_champion_worse_than_guessing_is_the_headline() -> None:
     replay = checked(True, True, False, False)
     assert headline(replay).startswith(since)
     assert f"<h1>{since}" in _page(replay)
-    over = "flight_delay was worse than guessing in 2 periods of 4, first in May 2013."
-    assert guessing_told(checked(True, False, False, True)) == over
-    assert guessing_told(checked(True, False, False, None, promoted_at=2)) == over
+    over = "flight_delay was worse than guessing in 2 of {}, first in May 2013{}."
+    assert guessing_told(checked(True, False, False, True)) == over.format("4 judged periods", "")
+    unjudged = checked(True, False, False, None, promoted_at=2)
+    told = over.format("3 judged periods", "; 1 period that could not be judged")
+    assert guessing_told(unjudged) == told
+    assert headline(unjudged).startswith(told)
+    unjudged["periods"][3]["labelled_rows"] = 0
+    assert guessing_told(unjudged) == over.format("3 judged periods", "; 1 period without labels")
     assert guessing_told(checked(True, None, True)) == ""
     assert guessing_told(monthly()) == "", "a replay from before the check"
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 Model = Callable[[np.ndarray], np.ndarray]
 NEWTON_STEPS = 8
+FAR = 1.0
+"""A shorter step than this is taken unasked: near the top Newton does not jump over it."""
 CLOSE = 1e-4
 """Newton ends when no weight moves further than this: its next step would be about the square of it."""
 
@@ -90,10 +92,21 @@ def _newton(a: np.ndarray, classes: np.ndarray, penalty: np.ndarray) -> np.ndarr
                 curve[i * columns : (i + 1) * columns, j * columns : (j + 1) * columns] = block
                 curve[j * columns : (j + 1) * columns, i * columns : (i + 1) * columns] = block.T
         step = np.linalg.solve(curve, slope.T.ravel()).reshape(free, columns).T
+        if np.abs(step).max() > FAR:
+            # A class of a few rows lets such a step jump over the top, and the next one further.
+            now = _likelihood(a, classes, penalty, weights[:, 1:])
+            while np.abs(step).max() > CLOSE and _likelihood(a, classes, penalty, weights[:, 1:] + step) < now:
+                step = step / 2.0
         weights[:, 1:] += step
         if np.abs(step).max() < CLOSE:
             break
     return weights
+
+
+def _likelihood(a: np.ndarray, classes: np.ndarray, penalty: np.ndarray, further: np.ndarray) -> float:
+    """What Newton climbs, at the weights of all classes but the first."""
+    sums = np.column_stack([np.zeros(len(a)), a @ further])
+    return float((classes * sums).sum() - logsumexp(sums, axis=1).sum() - 0.5 * (further * (penalty @ further)).sum())
 
 
 def _further_chances(scores: np.ndarray) -> np.ndarray:

@@ -43,6 +43,22 @@ def test_the_learners_are_scikit_learns() -> None:
         assert said == pytest.approx(other[:, 1] if classes == 2 else other, abs=1e-5 if classes == 2 else 5e-3)
 
 
+def test_a_class_of_one_row_does_not_throw_the_learner_off() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        own, segment = rng.normal(size=(2_000, 6)), rng.random(2_000) < 0.4
+        x = np.column_stack([own, segment, own * segment[:, None]])
+        code = np.argmax(own @ rng.normal(size=(6, 3)) + rng.gumbel(size=(2_000, 3)), axis=1).astype(float)
+        kept = np.flatnonzero((code < 2) | (np.cumsum(code == 2) == 1))
+        said = logistic(x[kept], code[kept], 3)(x[kept])
+        loss = -np.log(said[np.arange(len(kept)), code[kept].astype(int)]).mean()
+        # As without that row, but for what it costs by itself.
+        usual = code[kept] < 2
+        without = logistic(x[kept][usual], code[kept][usual], 2)(x[kept][usual])
+        chances = np.where(code[kept][usual] == 1, without, 1.0 - without)
+        assert loss < -np.log(chances).mean() + 0.02
+
+
 def test_a_missing_value_is_its_columns_mean() -> None:
     x, y = drawn()
     model = ridge(x, y)

@@ -84,6 +84,7 @@ class Scores:
         twin: what refits are held against where they are fitted on samples: the champion's recipe fitted on an equal
             sample of its own rows. Beside the champion itself all of them would look worse than they are.
         daily: the champion's loss by day (`daily_losses`).
+        changed: the day on which it rose (`changed_on`).
     """
 
     kept: Array | None
@@ -91,6 +92,7 @@ class Scores:
     fresh: Mapping[str, Array]
     twin: Array | None = None
     daily: DailyLosses = ()
+    changed: date | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def look(
         costs=dict(money.costs),
         labelled=money.labelled,
         blocks=rows.by,
+        changed=scores.changed,
     )
 
 
@@ -259,28 +262,32 @@ def shift_of(ends: Sequence[datetime], is_mature: Callable[[datetime], bool]) ->
     return ends[low - 1] if low else None
 
 
-# ---------------------------------------- the champion's own loss
+# ---------------------------------------- when things changed
 
 
-def fitted_since(day: date | None, newest: Window) -> tuple[str, ...]:
-    """The calendar that begins with a change, where as many days lie between it and the newest days as these are.
+def fitted_since(changed: Sequence[date], newest: Window) -> tuple[str, ...]:
+    """The calendar that begins with the newest change before which as many days lie as the newest days are.
 
     A refit on fewer knows what has changed and little else.
 
     Args:
-        day: of the change; None without one.
+        changed: days on which things changed.
         newest: the newest days.
     """
-    if day is None or day > (newest.start - (newest.end - newest.start)).date():
-        return ()
-    return (f"since:{day}",)
+    known = [day for day in changed if day <= (newest.start - (newest.end - newest.start)).date()]
+    return (f"since:{max(known)}",) if known else ()
+
+
+def changes(looks: Sequence[Look], now: date | None = None) -> list[date]:
+    """The days on which things changed, by what was looked at, and by what is now."""
+    return [day for day in (*(one.changed for one in looks), now) if day is not None]
 
 
 def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
-    """The day on which the champion's own loss rose, in the newest windows of its life; None where it surely did not.
+    """The day on which the loss in production rose, in the newest windows; None where it surely did not.
 
     Args:
-        looks: at this champion, oldest first.
+        looks: one at each window, oldest first, at whoever was champion.
         daily: of the window that is looked at now, as in `Look.daily`.
         level: chance of a day where nothing has changed.
     """

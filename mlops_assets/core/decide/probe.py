@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.decide.judged_window import KEEP
+from mlops_assets.core.decide.judged_window import KEEP, changes
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
 from mlops_assets.core.decide.promised_gains import expected
@@ -93,14 +93,23 @@ def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]
     base, newest = f"refit:{policy.refits[0]}", recent[-1]
     there = {*newest.whole.loss, *(newest.newest.loss if newest.newest else ())}
     refits = [name for name in (*policy.candidates, *sorted(there)) if name in there and name.startswith("refit:")]
+    told = newest.newest
+    days = [day for day in changes(looks) if told is not None and day < told.start.date()]
+
+    def advantage(part: Part | None, name: str, like: str) -> float | None:
+        # Refits that know nothing of a change tell nothing of what comes after it.
+        if part is None or (days and part.start.date() <= max(days)):
+            return None
+        return _advantage(part, name if name in part.loss else like, base)
+
     found: dict[str, float] = {}
     for name in dict.fromkeys(refits):
-        # A calendar that began with the change has no record; that of the one most like it stands in.
+        # Where a calendar that began with the change has no record yet, that of the one most like it stands in.
         like = name if name in policy.candidates else _like(name, policy, newest)
-        kept = [(_advantage(one.whole, like, base), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
-        pairs = [(_advantage(a.newest, like, base), _advantage(b.whole, like, base)) for a, b in pairwise(recent)]
+        kept = [(advantage(one.whole, name, like), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
+        pairs = [(advantage(a.newest, name, like), advantage(b.whole, name, like)) for a, b in pairwise(recent)]
         gain = expected(
-            _advantage(newest.newest, name, base),
+            advantage(told, name, like),
             [(p, k) for p, k in pairs if p is not None and k is not None],
             [(gain, weight) for gain, weight in kept if gain is not None],
         )

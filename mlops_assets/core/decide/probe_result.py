@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Self
 
 from mlops_assets.core.models.refit_rows import Calendar
@@ -111,6 +111,7 @@ class Look:
         newest: its newest days, candidates being fitted on what happened before those; None where they could not be
             judged.
         daily: of each day: its date, its rows, and the champion's loss on them.
+        changed: the day on which that loss was found to have risen (`judged_window.changed_on`); None: on none.
         costs: the cost table of what is told in profit.
         labelled: labelled rows of the window, of which a sample may have been judged; None where it was not noted.
         blocks: what one observation is: `day`, or the name of a column.
@@ -126,11 +127,13 @@ class Look:
     costs: Mapping[str, float] = field(default_factory=dict)
     labelled: int | None = None
     blocks: str = DAY
+    changed: date | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         plain = asdict(self)
         plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
+        plain["changed"] = self.changed and self.changed.isoformat()
         for part in (plain["whole"], plain["newest"]):
             if part:
                 part["start"] = part["start"].isoformat()
@@ -146,6 +149,7 @@ class Look:
                 "at": _moment(data["at"]),
                 "whole": Part.from_dict(data["whole"]),
                 "newest": Part.from_dict(data["newest"]) if data["newest"] else None,
+                "changed": _day(data.get("changed")),
                 "daily": tuple((str(day), float(rows), float(loss)) for day, rows, loss in data["daily"]),
             }
         )
@@ -252,6 +256,10 @@ def _series(data: Mapping[str, Any]) -> dict[str, Series]:
 def _tuples(one: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
     """Sums, sizes and blocks; looks from before blocks could be other than days have none of those."""
     return tuple(one["sums"]), tuple(one["sizes"]), tuple(one.get("blocks", ()))
+
+
+def _day(value: str | date | None) -> date | None:
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _moment(value: str | datetime) -> datetime:

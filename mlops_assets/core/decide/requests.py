@@ -1,15 +1,16 @@
 """A person's word on a model, as far as decisions must know it.
 
-Here: holding a model for a time (freeze, snooze), answering a proposal (approve, reject), and what exactly a proposal
-asks. Not here: where it is written down (`world.record.record`), what it holds back (`rules`). Imports nothing heavy.
+Here: holding a model for a time (freeze, snooze), answering a proposal (approve, reject), what exactly a proposal asks,
+and what became of a request. Not here: where it is written down (`world.record.record`), what it holds back (`rules`).
+Imports nothing heavy.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -74,6 +75,52 @@ class Answer:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """From plain values."""
         return cls(**{**data, "at": datetime.fromisoformat(data["at"]).astimezone(UTC)})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A person's request for a training, and what became of it.
+
+    Attributes:
+        by: who asked.
+        at: when, by the wall's clock, aware.
+        reason: why.
+        decision: the id of the decision to train; None while there is none.
+        outcome: the entry of the gate's answer; None while there is none.
+    """
+
+    by: str
+    at: datetime
+    reason: str
+    decision: str | None = None
+    outcome: Mapping[str, Any] | None = None
+
+    @property
+    def told(self) -> str:
+        """In words: `2013-06-01 10:00 UTC by ada (new feature): version 2 was rejected, because ...`."""
+        head = f"{self.at:%Y-%m-%d %H:%M} UTC by {self.by} ({self.reason.rstrip('.')})"
+        if self.decision is None:
+            return f"{head}: it waits."
+        if self.outcome is None:
+            return f"{head}: its training has not been judged yet (decision {self.decision[:8]})."
+        what = {"promotion": "promoted", "rejection": "rejected"}[self.outcome["kind"]]
+        return f"{head}: version {self.outcome['version']} was {what}, because {self.outcome['reason'].rstrip('.')}."
+
+
+def last_asked(entries: Sequence[Mapping[str, Any]]) -> Asked | None:
+    """The newest request of a person, as long as no later training has taken its place; None where there is none.
+
+    Entries follow each other in the order of the record: a person's word has the wall's time, a decision the model's.
+    """
+    found: Asked | None = None
+    for entry in entries:
+        if entry["kind"] == "request":
+            found = Asked(entry["by"], datetime.fromisoformat(entry["at"]).astimezone(UTC), entry["reason"])
+        elif found and entry["kind"] == "decision" and entry["action"] == "retrain":
+            found = replace(found, decision=entry["id"]) if found.decision is None else None
+        elif found and entry["kind"] in ("promotion", "rejection") and entry.get("decision") == found.decision:
+            found = replace(found, outcome=entry)
+    return found
 
 
 def question(evidence: Mapping[str, Any], action: str, rule: str, candidate: str | None) -> str:

@@ -25,6 +25,12 @@ SET_BY_PLATFORM = {"window": "monitoring.window", "timezone": "timezone"}
 """Fields that follow from another one of the model's YAML."""
 _NEVER = ("max_age", "growth")
 """Fields that `never` switches off."""
+_NUMBERS = {
+    "max_novelty": "a share such as 0.1",
+    "price_money": "a number, in the money of monitoring.costs",
+    "growth": "a share such as 0.5, or never",
+}
+"""What is written under a field that is a number."""
 _DURATIONS = ("window", "cooldown", "budget_period", "max_age", "price_horizon")
 
 
@@ -137,27 +143,26 @@ class RetrainPolicy:
             msg = f"retrain has no field {unknown[0]!r}: use one of {', '.join(f.name for f in fields(cls))}"
             raise ValueError(msg)
         if isinstance(budget := values.get("budget"), str):
-            found = re.fullmatch(r"\s*(\d+)\s+per\s+(\S+)\s*", budget)
-            if not found:
-                msg = f"retrain.budget is {budget!r}: write a number and a period, for example 4 per 30d"
-                raise ValueError(msg)
-            values |= {"budget": int(found.group(1)), "budget_period": found.group(2)}
+            values |= _budget(budget)
         if "quiet_hours" in values:
             if not isinstance(values["quiet_hours"], list | tuple):
                 msg = f'retrain.quiet_hours is {values["quiet_hours"]!r}: write a list, for example ["08:00-18:00"]'
                 raise ValueError(msg)
             values["quiet_hours"] = tuple(str(text) for text in values["quiet_hours"])
-        if isinstance(novelty := values.get("max_novelty"), str | bool):
-            msg = f"retrain.max_novelty is {novelty!r}: write a share such as 0.1"
-            raise ValueError(msg)
-        if isinstance(price := values.get("price_money"), str | bool):
-            msg = f"retrain.price_money is {price!r}: write a number, in the money of monitoring.costs"
-            raise ValueError(msg)
+        for name, remedy in _NUMBERS.items():
+            value = values.get(name)
+            if isinstance(value, str | bool) and not (name in _NEVER and value == "never"):
+                raise ValueError(f"retrain.{name} is {value!r}: write {remedy}")
         for name in _DURATIONS:
             if name in values and values[name] not in ("auto", "never", None):
                 values[name] = parse_duration(values[name])
-        if isinstance(growth := values.get("growth"), str | bool) and growth != "never":
-            msg = f"retrain.growth is {growth!r}: write a share such as 0.5, or never"
-            raise ValueError(msg)
         values |= {name: None for name in _NEVER if values.get(name) == "never"}
         return cls(**values)
+
+
+def _budget(text: str) -> dict[str, Any]:
+    """`4 per 30d` as its two fields."""
+    found = re.fullmatch(r"\s*(\d+)\s+per\s+(\S+)\s*", text)
+    if not found:
+        raise ValueError(f"retrain.budget is {text!r}: write a number and a period, for example 4 per 30d")
+    return {"budget": int(found.group(1)), "budget_period": found.group(2)}

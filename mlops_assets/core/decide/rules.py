@@ -66,7 +66,8 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
     if evidence.request is not None:
         return _requested(evidence)
     if evidence.paused is not None:
-        return "wait", "paused", (f"The model is paused: {evidence.paused}",)
+        ends = f"mlops resume {evidence.model} --reason '...' ends that."
+        return "wait", "paused", (f"The model is paused: {evidence.paused}. {ends}",)
     if evidence.champion_version is not None:
         if stop := _unjudgeable(evidence):
             return stop

@@ -46,6 +46,7 @@ from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict
 from mlops_assets.core.stats.intervals import Array, CannotJudge
+from mlops_assets.core.values.display import some
 
 ALPHA = 0.05
 """Share of windows in which anything may ring although nothing has changed."""
@@ -255,14 +256,14 @@ def calibrated_verdict(drifts: Sequence[FeatureDrift], levels: Levels) -> DriftV
         name: f"{name} " + ", ".join(f"{b.statistic} {b.value:.3g} beyond {b.level:.3g}" for b in worst[name])
         for name in names
     }
-    unjudged = [drift for drift in drifts if drift.why is not None and drift.feature not in worst]
-    note = "".join(f" {drift.feature} cannot be judged: {drift.why}" for drift in unjudged)
+    unjudged = {d.feature: d.why for d in drifts if d.why is not None and d.feature not in worst}
+    note = "".join(f" {feature} cannot be judged: {why}" for feature, why in unjudged.items())
     n = len(drifts) - len(unjudged)
     if n == 0:
-        return DriftVerdict(None, (), None, 0.0, f"No feature could be judged.{note}", {})
-    told = "; ".join(findings[name] for name in names[:5]) + ("; …" if len(names) > 5 else "")
+        return DriftVerdict(None, (), None, 0.0, f"No feature could be judged.{note}", {}, unjudged)
+    told = some([findings[name] for name in names], 5, between="; ")
     head = f"{len(names)} of {n} features are beyond their level{': ' + told if told else ''}."
-    return DriftVerdict(not names, names, len(names) / n, 0.0, f"{head} {levels.sentence}{note}", findings)
+    return DriftVerdict(not names, names, len(names) / n, 0.0, f"{head} {levels.sentence}{note}", findings, unjudged)
 
 
 def _levels(values: Array, columns: Sequence[Column], window_days: int, rank: float, preset: Levels) -> Array:

@@ -17,6 +17,7 @@ from mlops_assets.core.drift.day_counts import DayCounts
 from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.grid import CategoryGrid, NumericGrid
 from mlops_assets.core.drift.profile import SQUARES, SUM, Profile
+from mlops_assets.core.values.display import some
 
 MIN_DAYS = 28
 """Days on which a feature must have varied before one value throughout a window is a fault."""
@@ -70,7 +71,7 @@ def told(faults: Faults, window: str) -> list[str]:
 
 def named(names: Sequence[str]) -> str:
     """Some names, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return some(names, NAMED)
 
 
 def _fault(drift: FeatureDrift, current: Profile, days: DayCounts | None) -> str | None:

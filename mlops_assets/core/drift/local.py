@@ -26,6 +26,7 @@ from mlops_assets.core.drift.feature_drift import PSI_BINS, FeatureDrift, compar
 from mlops_assets.core.drift.grid import Grid, Kind, NumericGrid
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.stats.comparison import slice_rows
+from mlops_assets.core.values.display import some
 
 BINS = 128
 """Of equal mass for a number: a PSI needs ten, and its borders are off by one of these at most."""
@@ -175,7 +176,8 @@ def local_drift(
         importance: feature -> share of the champion's gain.
     """
     everywhere = {drift.feature: drift for drift in whole}
-    left = {drift.feature for drift in whole if not breaches(drift, levels)}
+    # Of what cannot be judged over all rows a slice, which has fewer, says nothing either.
+    left = {drift.feature for drift in whole if drift.why is None and not breaches(drift, levels)}
     large = [name for name in current if name in reference and current[name].rows >= MIN_ROWS]
     found = [
         _finding(name, breach, everywhere[breach.feature], reference[name].profile, current[name], importance)
@@ -243,7 +245,6 @@ def _sentence(found: Sequence[LocalFinding], judged: int, small: Sequence[str]) 
     told = f"Of {judged} slices, none shows drift that all rows together do not"
     if found:
         told = f"In {slices} of {judged} slices features moved that did not move over all rows: "
-        told += "; ".join(finding.sentence.rstrip(".") for finding in found[:TOLD])
-        told += f"; {len(found) - TOLD} more" if len(found) > TOLD else ""
+        told += some([finding.sentence for finding in found], TOLD, between="; ")
     note = f" {len(small)} have fewer than {MIN_ROWS} rows on a side and were not compared." if small else ""
     return f"{told}.{note}"

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
+from mlops_assets.core.values.display import some
+from mlops_assets.core.values.identifiers import ID_NAMES
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
 
 KL_LIMIT = 0.15
+_NUMBERS = (
+    *("psi", "psi_error", "kl", "kl_error", "js", "js_error", "ks", "ks_p", "ks_error", "chi2", "chi2_p"),
+    *("wasserstein", "wasserstein_error", "new_share", "outside_share", "mean_change"),
+    *("psi_excess", "psi_chance", "new_chance"),
+)
+"""How far a feature has moved, by any statistic."""
 CERTAIN = 1.5
 """Times what chance makes of the PSI of few rows, and it is drift all the same: less than one in 100,000."""
 TOLD = 5
@@ -115,7 +123,8 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     judged = [d for d in drifts if d.feature not in unjudged]
     note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:TOLD])
     if len(unjudged) > TOLD:
-        note += f" Nor can {len(unjudged) - TOLD} others."
+        rest = len(unjudged) - TOLD
+        note += f" Nor can {rest} {'other' if rest == 1 else 'others'}."
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
@@ -124,9 +133,23 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}; limit {policy.max_share:.0%})"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
-    told = "; ".join(findings[n] for n in names[:TOLD]) + (f"; {len(names) - TOLD} more" if len(names) > TOLD else "")
+    told = some([findings[n] for n in names], TOLD, between="; ")
     reason = f"{head}{': ' + told if told else ''}.{note}"
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
+
+
+def as_judged(drifts: Sequence[FeatureDrift], unjudged: Mapping[str, str]) -> list[FeatureDrift]:
+    """The drifts as they may be told: what cannot be judged has its reason, and no number that says otherwise.
+
+    Args:
+        drifts: what `compare` returned.
+        unjudged: of the verdict on them.
+    """
+    nothing: dict[str, Any] = dict.fromkeys(_NUMBERS)
+    return [
+        replace(drift, **nothing, why=unjudged[drift.feature]) if drift.feature in unjudged else drift
+        for drift in drifts
+    ]
 
 
 def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
@@ -134,6 +157,8 @@ def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
     if policy.psi is None:
         return ""
     if drift.psi_excess is None and drift.new_chance is not None:
+        if ID_NAMES.search(drift.feature):
+            return "it names things, and identifiers are not judged for drift. Leave it out of the model (exclude)."
         return (
             f"of {drift.n_current:,} rows against {drift.n_reference:,} each of its categories has under {PSI_ROWS:g}. "
             "Group its values, or give more rows."

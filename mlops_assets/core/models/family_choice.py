@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,8 @@ from mlops_assets.core.models.families import FAMILIES
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, check_labels
 from mlops_assets.core.models.model import AVAILABLE_AT, Model, fit
 from mlops_assets.core.models.recipe import Base, Recipe
-from mlops_assets.core.models.training import Tuned, days_of, newest_days, tune
-from mlops_assets.core.models.tuning import FLOORS, TrainingSettings
+from mlops_assets.core.models.training import Goal, LabelledRows, Tuned, days_of, newest_days, tune
+from mlops_assets.core.models.tuning import FLOORS
 from mlops_assets.core.stats.classes import class_count, stacked
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import Metric, Task
@@ -71,71 +70,40 @@ class Chosen:
     tried: tuple[Tried, ...] = ()
 
 
-def find(
-    frame: pd.DataFrame,
-    y: Any,
-    event_time: Any,
-    columns: Sequence[FeatureColumn],
-    task: Task,
-    metric: str,
-    settings: TrainingSettings,
-    *,
-    half_life_days: float | None = None,
-    champion: Champion | None = None,
-) -> tuple[Tuned, Chosen]:
-    """Choose the family, then search for its recipe on all rows; arguments as in `training.tune`.
+def find(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> tuple[Tuned, Chosen]:
+    """Choose the family, then search for its recipe on all rows.
 
     A family that goes on from the champion searches nothing: it takes the champion's recipe, for a few rounds more.
 
     Raises:
         CannotTrain: see `training.tune`; or no family could be fitted.
     """
-    shared = (frame, y, event_time, columns, task, metric, settings)
-    chosen = choose(*shared, half_life_days=half_life_days, champion=champion)
+    chosen = choose(rows, goal, champion)
     if chosen.family == CONTINUED and champion is not None:
-        return _continued(champion, chosen, metric, len(frame)), chosen
+        return _continued(champion, chosen, goal.metric, len(rows.frame)), chosen
     known = champion.model.recipe if champion else None
-    return tune(*shared, family=chosen.family, half_life_days=half_life_days, champion=known), chosen
+    return tune(rows, goal, family=chosen.family, champion=known), chosen
 
 
-def choose(
-    frame: pd.DataFrame,
-    y: Any,
-    event_time: Any,
-    columns: Sequence[FeatureColumn],
-    task: Task,
-    metric: str,
-    settings: TrainingSettings,
-    *,
-    half_life_days: float | None = None,
-    champion: Champion | None = None,
-) -> Chosen:
+def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> Chosen:
     """The family that did best on the newest days; with equal scores the one that is named first.
 
-    Args and errors: as in `find`.
+    Errors: as of `find`.
     """
+    settings = goal.settings
     first, *others = settings.families
     if settings.floor is not None and not others:
         others = [name for name in FAMILIES if name not in (first, CONTINUED)]
     if first != CONTINUED and not others:
         return Chosen(first)
-    labels = check_labels(y, task, rows=len(frame))
-    cannot = _cannot_continue(champion, columns, task, labels)
+    labels = check_labels(rows.y, goal.task, rows=len(rows.frame))
+    cannot = _cannot_continue(champion, goal.columns, goal.task, labels)
     if first == CONTINUED and not others and cannot:
         return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
-    judge = metric_called(metric)
-    days = days_of(event_time, len(frame))
-    rows = _sample(len(frame), settings.seed)
-    trial = _Backtest(
-        frame.iloc[rows].reset_index(drop=True),
-        labels[rows],
-        days[rows],
-        columns,
-        task,
-        judge,
-        settings,
-        half_life_days,
-    )
+    judge = metric_called(goal.metric)
+    days = days_of(rows.event_time, len(rows.frame))
+    some = _sample(len(rows.frame), settings.seed)
+    trial = _Backtest(rows.frame.iloc[some].reset_index(drop=True), labels[some], days[some], goal, judge)
     tried = [trial.of(first, cannot)]
     if not _reaches(tried[0], settings.floor, judge):
         tried += [trial.of(name, cannot) for name in others]
@@ -211,17 +179,14 @@ class _Backtest:
     frame: pd.DataFrame
     labels: np.ndarray
     days: np.ndarray
-    columns: Sequence[FeatureColumn]
-    task: Task
+    goal: Goal
     judge: Metric
-    settings: TrainingSettings
-    half_life_days: float | None
 
     def of(self, family: str, cannot_continue: str) -> Tried:
         """Try one family."""
         if family == CONTINUED and cannot_continue:
             return Tried(family, None, why_not=cannot_continue)
-        judged = np.flatnonzero(self.days >= newest_days(self.days, self.settings.validation_share))
+        judged = np.flatnonzero(self.days >= newest_days(self.days, self.goal.settings.validation_share))
         try:
             recipe, base = self._start(family, self.days[judged].min())
             parts = [np.isin(self.days, part) for part in np.array_split(np.unique(self.days[judged]), PARTS)]
@@ -243,11 +208,10 @@ class _Backtest:
 
     def _tuned(self, family: str, rows: np.ndarray) -> Recipe:
         """A recipe after one batch of trials on rows older than all that are judged."""
-        quick = replace(self.settings, trials=min(self.settings.trials, self.settings.batch), budget=None)
-        return tune(
-            self.frame.iloc[rows].reset_index(drop=True), self.labels[rows], self.days[rows], self.columns, self.task,
-            self.judge.name, quick, family=family, half_life_days=self.half_life_days,
-        ).recipe  # fmt: skip
+        settings = self.goal.settings
+        quick = replace(settings, trials=min(settings.trials, settings.batch), budget=None)
+        older = LabelledRows(self.frame.iloc[rows].reset_index(drop=True), self.labels[rows], self.days[rows])
+        return tune(older, replace(self.goal, settings=quick), family=family).recipe
 
     def _scored(self, recipe: Recipe, part: np.ndarray, base: Model | None) -> np.ndarray:
         made = self._fitted(recipe, self._known_before(self.days[part].min()), base)

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlops_assets.core.stats.classes import MOST_CLASSES
 from mlops_assets.core.stats.metrics import Task
+from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,6 +264,6 @@ def _is_constant(values: np.ndarray) -> bool:
 def all_constant(names: Sequence[str]) -> CannotTrain:
     """The error when no feature varies."""
     return CannotTrain(
-        f"all {len(names)} features are constant ({', '.join(names[:10])})",
+        f"all {len(names)} features are constant ({some(names, 10)})",
         "Check the feature views' joins and ttl: such features usually found no rows.",
     )

@@ -8,7 +8,7 @@ logged and kept (`world.mlflow.tracking`, `world.mlflow.registry`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,31 +77,47 @@ class Tuned:
     validation_rows: int
 
 
-def tune(
-    frame: pd.DataFrame,
-    y: Any,
-    event_time: Any,
-    columns: Sequence[FeatureColumn],
-    task: Task,
-    metric: str,
-    settings: TrainingSettings | None = None,
-    *,
-    family: str | None = None,
-    half_life_days: float | None = None,
-    champion: Recipe | None = None,
-) -> Tuned:
-    """Search for the recipe that scores best on the newest days.
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """Rows to learn from.
 
-    Args:
-        frame: features, n rows, at least `columns`.
+    Attributes:
+        frame: features, n rows, at least the columns of the goal.
         y: labels, shape (n,): 0 or 1, finite numbers, or class codes 0..k-1.
         event_time: prediction times, shape (n,), with zone or taken as UTC.
+    """
+
+    frame: pd.DataFrame
+    y: Any
+    event_time: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What is to be learned, and how.
+
+    Attributes:
         columns: the feature schema.
         task: `binary`, `regression` or `multiclass`.
         metric: name in `core.stats.metrics` that trials are ranked by.
         settings: see `TrainingSettings`.
-        family: kind of model; the first of the settings' by default.
         half_life_days: rows count half with each so many days of age; None: all the same.
+    """
+
+    columns: Sequence[FeatureColumn]
+    task: Task
+    metric: str
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    half_life_days: float | None = None
+
+
+def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion: Recipe | None = None) -> Tuned:
+    """Search for the recipe that scores best on the newest days.
+
+    Args:
+        rows: to learn from.
+        goal: what is to be learned.
+        family: kind of model; the first of the settings' by default.
         champion: its parameters are tried first, where it is of this family.
 
     Raises:
@@ -109,14 +125,14 @@ def tune(
         WrongColumns: a column is missing or not of its kind.
         ValueError: unknown metric, or not for this task.
     """
-    settings = settings or TrainingSettings()
+    frame, columns, task, metric, settings = rows.frame, goal.columns, goal.task, goal.metric, goal.settings
     settings.check_task(task, metric)
     judge = metric_called(metric)
     if task not in judge.tasks:
         raise ValueError(f"metric {metric!r} is not for task {task!r} but for {judge.tasks}: change `metric`")
     if not columns:
         raise CannotTrain("there are no features", "Name feature views under `features`.")
-    labels, split = _trainable(y, event_time, len(frame), task, settings)
+    labels, split = _trainable(rows.y, rows.event_time, len(frame), task, settings)
     categories = categories_of(frame, columns)
     matrix = encode(frame, columns, categories)
     check_finite(matrix, columns)
@@ -135,10 +151,10 @@ def tune(
         columns=kept,
         categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
         seed=settings.seed,
-        half_life_days=half_life_days,
+        half_life_days=goal.half_life_days,
         balanced=settings.imbalance == "weights" or (settings.imbalance == "auto" and is_imbalanced(labels)),
     )
-    times = pd.DataFrame({EVENT_TIME: pd.Series(event_time).to_numpy()})
+    times = pd.DataFrame({EVENT_TIME: pd.Series(rows.event_time).to_numpy()})
     weights = row_weights(template, times.iloc[split.fit], labels[split.fit])
     fit_side = Rows(matrix[split.fit], labels[split.fit], weights)
     validation = Rows(matrix[split.validation], labels[split.validation])
@@ -164,7 +180,7 @@ def tune(
 def check_trainable(y: Any, event_time: Any, task: Task, settings: TrainingSettings) -> None:
     """Refuse labels and times that `tune` would refuse, before there are features.
 
-    Args and errors: as of `tune`.
+    Errors: as of `tune`.
     """
     _trainable(y, event_time, len(y), task, settings)
 

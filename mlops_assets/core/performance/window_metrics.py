@@ -1,14 +1,14 @@
 """How well a model did: metrics with intervals by window and slice, on labels that come late.
 
-Here: evaluation of scores against the labels known so far, and the report's rows. Not here: the metrics (`metrics`),
-whether performance holds (`policy`), the comparison of two models (`comparison`), reading predictions.
+Here: evaluation of scores against the labels known so far, and a window's row of the report. Not here: the metrics
+(`metrics`), whether performance holds (`policy`), the comparison of two models (`comparison`), reading predictions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pandas as pd
 from mlops_assets.core.stats.comparison import slice_rows
 from mlops_assets.core.stats.intervals import CannotJudge, block_interval
 from mlops_assets.core.stats.metrics import Metric, metric
-from mlops_assets.core.time.windows import Window, local_days, maturity, utc_index
+from mlops_assets.core.time.windows import Maturity, Window, local_days, utc_index
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,25 @@ class PerformanceRow:
         return {**plain, "start": self.start.isoformat(), "end": self.end.isoformat()}
 
 
-@dataclass(frozen=True)
-class PerformanceReport:
-    """The windows of a model, oldest first."""
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions with their labels as far as they have come.
 
-    rows: tuple[PerformanceRow, ...]
+    Attributes:
+        event_times: shape (n,).
+        labels: shape (n,), anything where the label isn't known.
+        scores: shape (n,) or (n, k), of whichever version predicted.
+        label_available_at: when each label became known, NaT if not yet or never.
+        slices: column -> values, shape (n,).
+        blocks: the block of each row, shape (n,); its local day by default.
+    """
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per window; each metric as `<metric>`, `<metric>_lower` and `<metric>_upper`."""
-        return pd.DataFrame([_flat(row) for row in self.rows])
+    event_times: Any
+    labels: Any
+    scores: Any
+    label_available_at: Any
+    slices: Mapping[str, Any] = field(default_factory=dict)
+    blocks: Any = None
 
 
 def as_metrics(metrics: Sequence[str | Metric]) -> list[Metric]:
@@ -160,97 +170,40 @@ def evaluate_slices(
     }
 
 
-def performance_report(
-    windows: Sequence[Window],
-    *,
-    event_times: Any,
-    labels: Any,
-    scores: Any,
-    label_available_at: Any,
-    metrics: Sequence[str | Metric],
-    now: datetime,
-    tz: str,
-    share: float = 0.95,
-    max_delay: timedelta | None = None,
-    slices: Mapping[str, Any] | None = None,
-    blocks: Any = None,
-    min_slice_rows: int = 200,
-    confidence: float = 0.95,
-) -> PerformanceReport:
-    """One row per window, from the predictions whose labels were known at `now`.
+def performance_row(
+    window: Window, given: Predicted, metrics: Sequence[str | Metric], state: Maturity, *, now: datetime, tz: str
+) -> PerformanceRow:
+    """A window's row, from the predictions whose labels were known at `now`.
 
     Args:
-        windows: the windows, oldest first.
-        event_times: prediction times, shape (n,).
-        labels: shape (n,), anything where the label isn't known.
-        scores: shape (n,) or (n, k), of whichever version predicted.
-        label_available_at: when each label became known, NaT if not yet or never.
+        window: the window.
+        given: predictions; those outside the window are not counted.
         metrics: names of the registry, or metrics.
+        state: whether enough of the labels are known.
         now: the model's clock.
-        tz: time zone of the days and of the windows' names.
-        share: see `windows.maturity`.
-        max_delay: see `windows.maturity`.
-        slices: column -> values, shape (n,).
-        blocks: the block of each row, shape (n,); its local day by default.
-        min_slice_rows: smaller slices are left out.
-        confidence: of the intervals.
+        tz: time zone of the days and of the window's name.
 
     Returns:
-        The report; a window without rows or labels has a row that says so.
+        The row; without rows or labels it says so.
     """
-    times, known_at = utc_index(event_times), utc_index(label_available_at)
-    y = pd.to_numeric(pd.Series(np.asarray(labels)), errors="coerce").to_numpy(dtype=np.float64)
-    s = np.asarray(scores)
-    days = local_days(times, tz) if blocks is None else np.asarray(blocks)
-    known = np.asarray(known_at <= pd.Timestamp(now)) & np.isfinite(y)
-    columns = {name: np.asarray(values, dtype=object) for name, values in (slices or {}).items()}
-    rows = []
-    for window in windows:
-        inside = window.contains(times)
-        use = inside & known
-        ripe = maturity(window, times, known_at, now=now, share=share, max_delay=max_delay)
-        n, labelled = int(inside.sum()), int(use.sum())
-        rows.append(
-            PerformanceRow(
-                window=window.label(tz),
-                start=window.start,
-                end=window.end,
-                rows=n,
-                labelled=labelled,
-                share_unlabelled=1.0 - labelled / n if n else None,
-                label_rate=float(y[use].mean()) if labelled and s.ndim == 1 else None,
-                mature=ripe.mature,
-                reason=ripe.reason,
-                metrics=evaluate(y[use], s[use], metrics, days[use], confidence=confidence),
-                slices=evaluate_slices(
-                    y[use],
-                    s[use],
-                    metrics,
-                    days[use],
-                    slices={name: values[use] for name, values in columns.items()},
-                    min_rows=min_slice_rows,
-                    confidence=confidence,
-                ),
-            )
-        )
-    return PerformanceReport(tuple(rows))
-
-
-def _flat(row: PerformanceRow) -> dict[str, Any]:
-    flat = {
-        k: getattr(row, k)
-        for k in (
-            "window",
-            "start",
-            "end",
-            "rows",
-            "labelled",
-            "share_unlabelled",
-            "label_rate",
-            "mature",
-            "reason",
-        )
-    }
-    for name, found in row.metrics.items():
-        flat |= {name: found.value, f"{name}_lower": found.lower, f"{name}_upper": found.upper}
-    return flat
+    times, known_at = utc_index(given.event_times), utc_index(given.label_available_at)
+    y = pd.to_numeric(pd.Series(np.asarray(given.labels)), errors="coerce").to_numpy(dtype=np.float64)
+    s = np.asarray(given.scores)
+    blocks = local_days(times, tz) if given.blocks is None else np.asarray(given.blocks)
+    inside = window.contains(times)
+    use = inside & np.asarray(known_at <= pd.Timestamp(now)) & np.isfinite(y)
+    n, labelled = int(inside.sum()), int(use.sum())
+    slices = {name: np.asarray(values, dtype=object)[use] for name, values in given.slices.items()}
+    return PerformanceRow(
+        window=window.label(tz),
+        start=window.start,
+        end=window.end,
+        rows=n,
+        labelled=labelled,
+        share_unlabelled=1.0 - labelled / n if n else None,
+        label_rate=float(y[use].mean()) if labelled and s.ndim == 1 else None,
+        mature=state.mature,
+        reason=state.reason,
+        metrics=evaluate(y[use], s[use], metrics, blocks[use]),
+        slices=evaluate_slices(y[use], s[use], metrics, blocks[use], slices=slices),
+    )

@@ -16,6 +16,7 @@ import pandas as pd
 from mlops_assets.core.models.matrix import FeatureColumn, category
 from mlops_assets.core.promote.gate import RuleResult
 from mlops_assets.core.stats.metrics import THRESHOLD, Task
+from mlops_assets.core.values.display import some
 
 SCORE = "expected_score"
 LABEL = "expected_label"
@@ -126,9 +127,8 @@ def golden_rule(frame: pd.DataFrame, scores: np.ndarray, today: date) -> list[Ru
     if not off.any():
         told = f"all {int(live.sum())} golden rows are predicted as agreed{expired}"
         return [RuleResult("golden_set_holds", True, 0.0, 0.0, told)]
-    told = ", ".join(_told(frame.iloc[row], scores[row], row) for row in np.flatnonzero(off)[:3].tolist())
-    more = f" and {int(off.sum()) - 3} more" if off.sum() > 3 else ""
-    sentence = f"{int(off.sum())} of {int(live.sum())} golden rows are off: {told}{more}{expired}"
+    told = some([_told(frame.iloc[row], scores[row], row) for row in np.flatnonzero(off).tolist()], 3)
+    sentence = f"{int(off.sum())} of {int(live.sum())} golden rows are off: {told}{expired}"
     return [RuleResult("golden_set_holds", False, float(off.sum()), 0.0, sentence)]
 
 

@@ -12,7 +12,7 @@ by then are used, the probe looks at windows that have matured since, and the po
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,7 @@ from mlops_assets.core.decide.judged_window import (
     Scores,
     Stretch,
     changed_on,
+    changes,
     daily_losses,
     fitted_since,
     fold_windows,
@@ -32,7 +33,7 @@ from mlops_assets.core.decide.judged_window import (
     shift_of,
 )
 from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
-from mlops_assets.core.decide.probe import RECORD, add_up, judged_windows
+from mlops_assets.core.decide.probe import RECORD, add_up, by_window, judged_windows
 from mlops_assets.core.decide.probe_result import Candidate, Look, Probed
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.refit_rows import Calendar
@@ -218,21 +219,23 @@ class _Life:
         y, refits = self.rows.y[judged], self.policy.probe.refits
         kept: Array | None = None
         daily: tuple[tuple[str, float, float], ...] = ()
+        changed: date | None = None
         try:
             if champion is not None:
                 kept = champion.model(self.rows.take(judged))
-                own = [one for one in self.looks if one.champion == str(champion.number)]
                 daily = daily_losses(y, kept, self.days[judged], self.policy.metric)
                 level = self.policy.probe.change_level
-                day = changed_on(own, daily, level) if level else None
-                refits = (*refits, *fitted_since(day, newest))
+                changed = changed_on(by_window(self.looks), daily, level) if level else None
+                refits = (*refits, *fitted_since(changes(self.looks, changed), newest))
+            # What cannot be trained is not held against the champion either.
+            refits = tuple(of for of in refits if len(self._fit_rows(of, now)) >= self.policy.min_rows)
             whole = self._scored(refits, judged, window, window.start, now)
             fresh = self._scored(refits, judged, newest, window.end, now)
             back = self._kept_scores(judged, champion) if champion is not None else {}
             found = look(
                 stretch,
                 JudgedRows(y, self.rows.times[judged], self.rows.blocks[judged], self.rows.by),
-                Scores(kept, whole | back, fresh | back, daily=daily),
+                Scores(kept, whole | back, fresh | back, daily=daily, changed=changed),
                 at=now,
                 champion=str(champion.number) if champion else "",
                 metric_name=self.policy.metric,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mlops_assets.core.decide.judged_window import MIN_FIT
 from mlops_assets.core.decide.policy import Decision, RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.promote.gate import GatePolicy
@@ -29,6 +30,7 @@ class LifePolicy:
         gate_window: length of the newest matured windows that it judges on together; None: one window.
         rule: a rule of thumb that says when to train, in place of `retrain` and `probe`; only its gate, if any, has
             parts like the probe's.
+        min_rows: fewest rows that a version is fitted on.
         mature_share: a window is judged when this share of its labels is known.
         timezone: of the days.
     """
@@ -39,6 +41,7 @@ class LifePolicy:
     gate: GatePolicy | None = field(default_factory=GatePolicy)
     gate_window: timedelta | None = None
     rule: Rule | None = None
+    min_rows: int = MIN_FIT
     mature_share: float = 0.95
     timezone: str = "UTC"
 

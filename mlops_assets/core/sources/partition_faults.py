@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mlops_assets.core.sources.contract import Failure
 from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
 from mlops_assets.core.sources.partition_units import HOURS, MIN_PAST, PAST, Array, changed_unit, deviation
+from mlops_assets.core.values.display import some
 
 LONG = 365
 """Accepted partitions whose storms are remembered."""
@@ -166,8 +167,7 @@ def _told(pairs: Mapping[str, str]) -> str:
 
 
 def _few(values: object) -> str:
-    named = sorted(map(str, values))  # type: ignore[call-overload]
-    return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    return some(sorted(map(str, values)), 3)  # type: ignore[call-overload]
 
 
 def _style(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:

@@ -6,7 +6,7 @@ Here: what the gate's rules are made of. Not here: the rules, the policy and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,35 +114,19 @@ def paired(
     )
 
 
-def paired_slices(
-    y: Any,
-    s_champion: Any,
-    s_challenger: Any,
-    blocks: Any,
-    metric_name: str,
-    *,
-    slices: Mapping[str, Any],
-    confidence: float = 0.95,
-    min_rows: int = 200,
-    by: str = DAY,
+def judge_slices(
+    slices: Mapping[str, Any], judge: Callable[[np.ndarray], Paired], *, min_rows: int = 200
 ) -> dict[str, Paired | CannotJudge]:
-    """`paired` within each value of each slice column.
+    """A comparison within each value of each slice column.
 
     Args:
-        y: labels, shape (n,).
-        s_champion: scores of the champion.
-        s_challenger: scores of the challenger.
-        blocks: the block of each row.
-        metric_name: a name of the registry.
         slices: column name -> values, shape (n,); missing values form no slice.
-        confidence: two-sided.
+        judge: compares two models on some rows, by their positions; it may raise `CannotJudge`.
         min_rows: smaller slices are named and not judged (`gate.slice_min_rows`).
-        by: what a block is: `day`, or the name of a column.
 
     Returns:
         `column=value` -> comparison, or why there is none; in sorted order.
     """
-    labels, old, new, of = (np.asarray(a) for a in (y, s_champion, s_challenger, blocks))
     out: dict[str, Paired | CannotJudge] = {}
     for name, rows in slice_rows(slices):
         if rows.size < min_rows:
@@ -152,7 +136,7 @@ def paired_slices(
             )
             continue
         try:
-            out[name] = paired(labels[rows], old[rows], new[rows], of[rows], metric_name, confidence=confidence, by=by)
+            out[name] = judge(rows)
         except CannotJudge as why:
             out[name] = why
     return out

@@ -7,6 +7,7 @@ escape (`pages.rendering`), JSON inside a page (`pages.rendering.inline_json`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline; marks that turn the direction of what follows; halves of a pair."""
@@ -30,6 +31,26 @@ def shown(text: str) -> str:
     """A name or cell of data inside a sentence: one line, its beginning where it is long."""
     line = harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
     return line if len(line) <= MOST else f"{line[:MOST]}..."
+
+
+def some(texts: Sequence[str], most: int, *, between: str = ", ") -> str:
+    """The first of some texts, and how many there are beside them: `a, b and 3 more`.
+
+    What ends in a full stop loses it, so that the sentence around it has the only one.
+
+    Args:
+        texts: names, or whole sentences.
+        most: how many are shown.
+        between: what stands between two.
+    """
+    told = between.join(text[:-1] if text.endswith(".") and not text.endswith("..") else text for text in texts[:most])
+    rest = len(texts) - most
+    return f"{told}{between.rstrip(', ')} and {rest:,} more" if rest > 0 else told
+
+
+def sentences(texts: Iterable[str]) -> str:
+    """Some sentences one after the other, each with a full stop; empty ones are left out."""
+    return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in texts if text)
 
 
 def inert_markdown(text: str) -> str:

@@ -5,7 +5,8 @@ Here: the paths under /drift. Not here: references and reports (`profiles`), the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -91,32 +92,22 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
     )
     async def register(request: Request, options: Annotated[ParquetOptions, Query()]) -> Response:
         """Register a reference from rows, or from a Parquet file and a name in the query; replaces an older one."""
-        if _is_parquet(request):
-            if options.name is None:
-                raise WrongBody(422, "a Parquet reference needs a name", [{"loc": ["query", "name"], "msg": "missing"}])
-            name, preset, kinds = options.name, options.preset, {}
-            read = partial(frame_of_parquet, await request.body(), limits.drift_rows)
-        else:
-            body = await body_of(request, ProfileRequest)
-            name, preset, kinds = body.name, body.preset, dict(body.kinds)
-            read = partial(_frame, body.rows, limits.drift_rows)
+        asked = await _reference(request, options, limits)
+        name = asked.name
         if name in models or name in RESERVED:
             raise WrongBody(422, f"{name!r} is taken; choose another name", [{"loc": ["name"], "msg": "is taken"}])
         try:
             kept = await run_in_threadpool(
-                lambda: profiles.register(name, read(), kinds, DriftPolicy.of_preset(preset))
+                lambda: profiles.register(name, asked.read(), asked.kinds, DriftPolicy.of_preset(asked.preset))
             )
         except WrongTable as error:
             return problem(422, str(error))
-        told = {
-            feature: getattr(grid, "why", type(grid).__name__) for feature, grid in kept.profile.grid.features.items()
-        }
-        names = {"NumericGrid": "numeric", "CategoryGrid": "categorical"}
+        features = kept.profile.grid.features
         return reply(
             {
                 "name": name,
                 "rows": kept.profile.rows,
-                "features": {feature: names.get(why, why) for feature, why in told.items()},
+                "features": {feature: _kind_of(grid) for feature, grid in features.items()},
                 "registered_at": kept.registered_at,
             },
             201,
@@ -131,11 +122,7 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
         """Hold a batch, rows or a Parquet file, against a registered reference."""
         if not profiles.exists(profile):
             return problem(404, f"no profile {profile!r} was registered; POST /drift/profiles registers one")
-        if _is_parquet(request):
-            read = partial(frame_of_parquet, await request.body(), limits.drift_rows)
-        else:
-            body = await body_of(request, BatchRequest)
-            read = partial(_frame, body.rows, limits.drift_rows)
+        read = await _batch(request, limits)
         try:
             return reply(await run_in_threadpool(lambda: profiles.judge(profile, read())))
         except WrongTable as error:
@@ -152,6 +139,45 @@ def router(profiles: Profiles, models: Mapping[str, Any], limits: Limits) -> API
             return problem(404, str(error))
 
     return api
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """A reference that is to be registered, its rows not read yet."""
+
+    name: str
+    preset: Preset
+    kinds: dict[str, Any]
+    read: Callable[[], pd.DataFrame]
+
+
+async def _reference(request: Request, options: ParquetOptions, limits: Limits) -> _Reference:
+    """What a request registers.
+
+    Raises:
+        WrongBody: the body is not one, or a Parquet file has no name.
+    """
+    if _is_parquet(request):
+        if options.name is None:
+            raise WrongBody(422, "a Parquet reference needs a name", [{"loc": ["query", "name"], "msg": "missing"}])
+        read = partial(frame_of_parquet, await request.body(), limits.drift_rows)
+        return _Reference(options.name, options.preset, {}, read)
+    body = await body_of(request, ProfileRequest)
+    return _Reference(body.name, body.preset, dict(body.kinds), partial(_frame, body.rows, limits.drift_rows))
+
+
+async def _batch(request: Request, limits: Limits) -> Callable[[], pd.DataFrame]:
+    """What reads the rows of a request."""
+    if _is_parquet(request):
+        return partial(frame_of_parquet, await request.body(), limits.drift_rows)
+    body = await body_of(request, BatchRequest)
+    return partial(_frame, body.rows, limits.drift_rows)
+
+
+def _kind_of(grid: Any) -> str:
+    """What a column is compared as, or why it isn't."""
+    kind = type(grid).__name__
+    return {"NumericGrid": "numeric", "CategoryGrid": "categorical"}.get(kind) or str(getattr(grid, "why", kind))
 
 
 def _is_parquet(request: Request) -> bool:

@@ -180,7 +180,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
     )
     async def infer(model: ModelName, request: Request) -> Response:
         """Score rows; the version of each is in the output `model_version`."""
-        return await _infer(model, None, request)
+        return await _infer(service, limits, model, None, request)
 
     @api.post(
         "/models/{model}/versions/{version}/infer",
@@ -189,22 +189,23 @@ def router(service: Service, limits: Limits) -> APIRouter:
     )
     async def infer_version(model: ModelName, version: VersionNumber, request: Request) -> Response:
         """Score rows with one version that is in service."""
-        return await _infer(model, version, request)
-
-    async def _infer(model: str, version: int | None, request: Request) -> Response:
-        arms = service.arms(model)
-        body = await _asked(request)
-        rows = rows_of(body.inputs, arms, limits.rows)
-        check_outputs(body, arms)
-        answers = await answered(service, model, rows, version)
-        note(request, answers)
-        as_bytes = binary_tensors.wanted(body.parameters, body.outputs)
-        if as_bytes == set():
-            return reply(plain(body, arms, answers))
-        content, length = binary_tensors.split(plain(body, arms, answers), as_bytes)
-        return Response(content, media_type="application/octet-stream", headers={binary_tensors.HEADER: str(length)})
+        return await _infer(service, limits, model, version, request)
 
     return api
+
+
+async def _infer(service: Service, limits: Limits, model: str, version: int | None, request: Request) -> Response:
+    arms = service.arms(model)
+    body = await _asked(request)
+    rows = rows_of(body.inputs, arms, limits.rows)
+    check_outputs(body, arms)
+    answers = await answered(service, model, rows, version)
+    note(request, answers)
+    as_bytes = binary_tensors.wanted(body.parameters, body.outputs)
+    if as_bytes == set():
+        return reply(plain(body, arms, answers))
+    content, length = binary_tensors.split(plain(body, arms, answers), as_bytes)
+    return Response(content, media_type="application/octet-stream", headers={binary_tensors.HEADER: str(length)})
 
 
 async def _asked(request: Request) -> InferRequest:

@@ -16,18 +16,19 @@ from mlops_assets.core.decide.policy import Decision, Evidence, History, Retrain
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.models.matrix import CannotTrain
+from mlops_assets.core.performance.first_model import first_needs
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence, named
-from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.time.windows import local_days, parse_duration
+from mlops_assets.steps.decide.looks import ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
-from mlops_assets.steps.decide.probe import ending_at, probed
 from mlops_assets.steps.decide.training_scope import scope
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import told
 from mlops_assets.steps.watch.window_summaries import failing_told, window_checks
-from mlops_assets.world.model_data import AVAILABLE_AT, LABEL
+from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
 from mlops_assets.world.record.record import APPROVAL
 
@@ -145,5 +146,21 @@ def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) ->
     try:
         scope(platform, model, as_of=now).check()
     except (CannotJudge, CannotTrain) as why:
+        if isinstance(why, TooYoung) and platform.registry.champion(model.name) is None:
+            why = _first_needs(platform, model, now)
         return (str(why),)
     return ()
+
+
+def _first_needs(platform: Platform, model: ModelSettings, now: datetime) -> CannotJudge:
+    """What a first model waits for."""
+    rows = platform.data(model).events(as_of=now, only_times=True)
+    rows = rows[rows[LABEL].notna()]
+    return first_needs(
+        local_days(rows[EVENT_TIME], model.timezone),
+        pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400,
+        today=platform.data(model).day(now),
+        to_train=model.training.min_rows,
+        to_judge=model.retrain.min_matured_labels,
+        gate_days=parse_duration(model.gate.window).days,
+    )

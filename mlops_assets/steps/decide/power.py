@@ -16,7 +16,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import slice_rows
 from mlops_assets.core.stats.intervals import CannotJudge, block_sums
 from mlops_assets.core.stats.metrics import metric
-from mlops_assets.steps.decide.probe import read_looks
+from mlops_assets.steps.decide.looks import read_looks
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
 from mlops_assets.steps.watch.window_reports import predicted_windows

@@ -18,7 +18,8 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.pages.svg import markdown_bars
-from mlops_assets.steps.decide.probe import Looked, read_looks
+from mlops_assets.steps.decide.looks import read_looks
+from mlops_assets.steps.decide.probe import Looked
 from mlops_assets.world.platform import Platform
 
 SHOWN = 12

@@ -1,8 +1,8 @@
 """What a training that begins now would be fitted and judged on.
 
 Here: the training window that is settled on, the window that the gate will judge, and whether there is enough for both:
-asked before a run is started, and by the run. Not here: which calendar leads (`probe`), the join and the fit
-(`promote.training`).
+asked before a run is started, and by the run. Not here: which calendar leads (`core.decide.probe`), the join and the
+fit (`promote.training`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,63 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mlops_assets.core.decide.probe import judged_windows
+from mlops_assets.core.decide.probe_result import Candidate
+from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.models.training import check_trainable
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.time.windows import Window
-from mlops_assets.steps.decide.probe import Plan, plan
+from mlops_assets.core.time.windows import Window, parse_duration
+from mlops_assets.steps.decide.looks import looks_at, probed, window_length
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.world.platform import Platform, fitted_until
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training that begins now trains and is judged.
+
+    Attributes:
+        window: `training.window`, settled.
+        judged: what the probe has looked at and the gate is to judge; None: the gate's own window.
+        is_newest: whether those are the newest days of a window.
+        lag_one: how alike neighbouring days are (`Probed.lag_one`).
+    """
+
+    window: str
+    judged: Window | None = None
+    is_newest: bool = False
+    lag_one: float | None = None
+
+
+def plan(platform: Platform, model: ModelSettings) -> Plan:
+    """How to train and to judge now: by the calendar that leads (`training.window: auto`), on what was looked at.
+
+    The gate judges on the newest days where the gain was found there, else on as many windows as the probe adds up.
+    """
+    champion = platform.registry.champion(model.name)
+    found = probed(platform, model, champion)
+    is_auto = model.training.window == "auto"
+    if found is None or champion is None:
+        return Plan("expanding" if is_auto else model.training.window)
+    window = _settled(model, Calendar.parse(Candidate.parse(found.leader).of)) if is_auto else model.training.window
+    # Almost none of their labels were known when the champion was fitted, however late they are.
+    looks = looks_at(platform, model, champion)
+    count, newest = judged_windows(found, model.retrain.min_gain), looks[-1]
+    if count == 0 and newest.newest is not None:
+        return Plan(window, Window(newest.newest.start, newest.end), True, found.lag_one)
+    judged = Window(looks[-min(max(count, 1), len(looks))].whole.start, newest.end)
+    is_long = judged.end - judged.start >= parse_duration(model.gate.window)
+    return Plan(window, judged if is_long else None, False, found.lag_one)
+
+
+def _settled(model: ModelSettings, calendar: Calendar) -> str:
+    """A calendar as `training.window` says it."""
+    if calendar.kind == "expanding":
+        return "expanding"
+    if calendar.day is not None:
+        return f"since: {calendar.day}"
+    return f"{'decay' if calendar.kind == 'decay' else 'rolling'}: {(calendar.number * window_length(model)).days}d"
 
 
 @dataclass(frozen=True)

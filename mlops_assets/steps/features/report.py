@@ -30,23 +30,22 @@ from mlops_assets.feast_store.sql import values as values_sql
 from mlops_assets.pages.feature_report import (
     PARAMETERS,
     ROUNDS,
+    KnownLabels,
     ModelChange,
     ViewChange,
     feature_changes,
     model_change,
 )
-from mlops_assets.steps.features.code_versions import built_code
 from mlops_assets.steps.features.dbt_ci import Change, changed
 from mlops_assets.steps.features.look_ahead import guard
 from mlops_assets.steps.features.online_store import compare_online, materialize_online
+from mlops_assets.steps.features.report_basis import SAMPLE, late_days, left_out, rests_on, without_data
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
 
-SAMPLE = 100_000
-"""Rows a side whose values are laid side by side; counts are of all rows."""
 SEED = 13
 _EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -91,7 +90,7 @@ def report(
     """
     progress("building what changed")
     # dbt cannot build them either: the staging models that they read are not there.
-    good = platform.sources.good()
+    good, unbuilt = platform.sources.good(), platform.sources.unbuilt()
     never = [view.name for view in platform.catalogue.views if not all(good.get(name) for name in view.sources)]
     with changed(platform.home, project, ref, start=start, tests=False, without=never) as change:
         code = {view.name: view.code for view in change.before.views}
@@ -102,53 +101,28 @@ def report(
         ]
         built = [name for name in names if _partitions(change.home, name)]
         _fill(change, platform.home)
+        late = {name: late_days(unbuilt, change.after.view(name)) for name in names}
         views = []
         for name in built:
             progress(f"comparing {name}")
-            views.append(_view(change, platform, project, name, start))
+            views.append(_view(change, platform, project, name, start, late[name]))
         models = []
         for model in platform.models().values():
             if of_model := [name for name in names if name in model.features]:
                 progress(f"fitting {model.name}")
                 try:
-                    models.append(_model(change, platform, model, views, of_model, rows))
+                    models.append(_model(change, platform, model, views, {name: late[name] for name in of_model}, rows))
                 except (CannotJudge, NoDataYet) as why:
                     models.append(ModelChange(model.name, "nothing", (0, 0), None, None, str(why)))
-        told = _told(change, platform, ref, built, start)
-        empty = _without_data([name for name in names if name not in built], start)
-        return FeatureReport(tuple(views), tuple(models), (*told, *empty))
-
-
-def _without_data(names: Sequence[str], start: str | None) -> Iterator[str]:
-    """What was built and has no rows."""
-    if names:
-        days = f" from {start} on" if start else ""
-        yield (
-            f"{', '.join(names)}: this home has no data of its sources{days}, so nothing of it was compared. "
-            "Land them, or name another home with --home."
-        )
+        told = rests_on(change, platform, ref, built, start)
+        empty = without_data([name for name in names if name not in built], start)
+        beside = left_out({source for name in built for source in change.after.view(name).sources}, unbuilt)
+        return FeatureReport(tuple(views), tuple(models), (*told, *beside, *empty))
 
 
 def _partitions(home: Home, view: str) -> set[date]:
     """The days that a view was built for in a home."""
     return set(Lake(root=str(home.root)).partitions("features", view))
-
-
-def _told(change: Change, platform: Platform, ref: str, names: Sequence[str], start: str | None) -> Iterator[str]:
-    """What the report rests on."""
-    yield f"Built aside: {', '.join(change.built) or 'nothing'}. Everything else was read where it stands."
-    days = f"from {start} on" if start else "all"
-    yield f"Days: {days}. Shares and distributions are of up to {SAMPLE:,} rows a side."
-    if labels := [label.name for label in change.after.labels if label.name in change.built]:
-        yield f"The label models {', '.join(labels)} changed too; models were judged by the labels in this home's lake."
-    built = built_code(platform.lake)
-    before = {view.name: view.code for view in change.before.views}
-    other = [name for name in names if name in before and built.get(name, before[name]) != before[name]]
-    if other:
-        yield (
-            f"WARNING: this home's {', '.join(other)} were built by other code than that of {ref}, so 'before' is not "
-            "what it says. Build them from that ref first."
-        )
 
 
 def _fill(change: Change, home: Home) -> None:
@@ -165,10 +139,12 @@ def _fill(change: Change, home: Home) -> None:
 # --- a view ------------------------------------------------------------------------------------------------
 
 
-def _view(change: Change, platform: Platform, project: Path, name: str, start: str | None) -> ViewChange:
+def _view(
+    change: Change, platform: Platform, project: Path, name: str, start: str | None, late: Collection[date]
+) -> ViewChange:
     after = change.after.view(name)
     before = next((view for view in change.before.views if view.name == name), None)
-    with _both(change, platform.home, before, after, start) as connection:
+    with _both(change, platform.home, before, after, start, late) as connection:
         counted = _counts(connection, before, after)
         frames = [_sample(connection, table, view) for table, view in (("before", before or after), ("after", after))]
     windows, features = feature_changes(
@@ -187,10 +163,17 @@ def _view(change: Change, platform: Platform, project: Path, name: str, start: s
 
 @contextmanager
 def _both(
-    change: Change, home: Home, before: FeatureView | None, after: FeatureView, start: str | None
+    change: Change,
+    home: Home,
+    before: FeatureView | None,
+    after: FeatureView,
+    start: str | None,
+    late: Collection[date],
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB with the tables `before` and `after`; a view that is new has no rows before."""
-    days = f" where partition >= date '{start}'" if start else ""
+    """A DuckDB with the tables `before` and `after`, without the days `late`; a new view has no rows before."""
+    tests = [f"partition >= date '{start}'"] if start else []
+    tests += [f"partition <> date '{day}'" for day in sorted(late)]
+    days = f" where {' and '.join(tests)}" if tests else ""
     with Lake(root=str(home.root)).connect() as connection:
         connection.execute(f"create view after as from {_files(change.home, after)}{days}")
         had = before is not None and any(home.lake.glob(before.path_glob))
@@ -258,8 +241,10 @@ def _online(change: Change, view: FeatureView) -> str:
 # --- a model -----------------------------------------------------------------------------------------------
 
 
-def _common_days(change: Change, platform: Platform, names: Sequence[str]) -> dict[str, set[date]]:
+def _common_days(change: Change, platform: Platform, names: Mapping[str, Collection[date]]) -> dict[str, set[date]]:
     """The days of each changed view that both sides have, from the first that all of them have on.
+
+    `names` are the views, each with the days on which the two sides stand on different rows.
 
     With `start` the side that was built aside has only later days than the home. A model that was fitted or judged on
     rows whose features one side alone has would tell of the days that were built, not of the change.
@@ -269,8 +254,8 @@ def _common_days(change: Change, platform: Platform, names: Sequence[str]) -> di
     """
     old = {view.name for view in change.before.views}
     found = {}
-    for name in names:
-        days = _partitions(change.home, name)
+    for name, late in names.items():
+        days = _partitions(change.home, name).difference(late)
         found[name] = days & _partitions(platform.home, name) if name in old else days
         if not found[name]:
             raise CannotJudge(
@@ -286,10 +271,10 @@ def _model(
     platform: Platform,
     model: ModelSettings,
     views: Sequence[ViewChange],
-    names: Sequence[str],
+    names: Mapping[str, Collection[date]],
     rows: int,
 ) -> ModelChange:
-    """What a model gains; `names` are the changed views that it reads.
+    """What a model gains; `names` are the changed views that it reads, as `_common_days` takes them.
 
     Raises:
         CannotJudge: the two sides have no days, or no labelled rows on them, in common.
@@ -321,13 +306,16 @@ def _model(
         recipe, of = replace(recipe, rounds=min(recipe.rounds, ROUNDS)), f"the recipe of version {champion.version}"
     else:
         recipe, of = Recipe("xgboost", model.task, PARAMETERS, ROUNDS, (), seed=SEED), "a small XGBoost model"
+    labels = KnownLabels(
+        labelled[LABEL].to_numpy(dtype=np.float64),
+        local_days(labelled[EVENT_TIME], model.timezone),
+        local_days(labelled[AVAILABLE_AT], model.timezone),
+    )
     return model_change(
         model.name,
         (sides[0], sides[1]),
         (columns[0], columns[1]),
-        y=labelled[LABEL].to_numpy(dtype=np.float64),
-        days=local_days(labelled[EVENT_TIME], model.timezone),
-        known=local_days(labelled[AVAILABLE_AT], model.timezone),
+        labels,
         changed=differing,
         recipe=recipe,
         recipe_of=of,

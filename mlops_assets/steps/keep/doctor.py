@@ -18,6 +18,7 @@ from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.display import some
 from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.home import Home
@@ -149,19 +150,21 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
         if source.timezone != model.timezone:
             told = f"its days are those of {model.timezone}, those of {source.name} are of {source.timezone}"
             yield Finding(name, "warning", told, "Give both the same `timezone`, unless it is meant so.")
+    why = platform.ledger.record.paused(name)
+    paused, resume = (f"Paused: {why}. ", f"mlops resume {name} --reason '...'") if why else ("", "")
     if not platform.lake.partitions("labels", model.label.model):
         told = data_first(platform, model) or "Nothing has been built for it yet."
         fix = f"mlops up carries on; mlops replay {name} tries it on its history first."
-        yield Finding(name, "warning", told, fix)
+        yield Finding(name, "warning", paused + told, f"If it is wanted: {resume}, and bring its data." if why else fix)
         return
     champion = platform.registry.champion(name)
     if champion is None:
-        why = platform.ledger.entries(name)[-1:]
-        told = f"no champion yet{': ' + str(why[0].get('reason', '')) if why else ''}"
-        yield Finding(name, "warning", told, f"mlops decide {name} --dry-run says what it waits for.")
+        fix = resume or f"mlops decide {name} --dry-run says what it waits for."
+        yield Finding(name, "warning", f"{paused}No champion yet.", fix)
         return
     platform.registry.verify(name, champion.version)
-    yield Finding(name, "good", f"version {champion.version} in production, its file is as it was registered")
+    told = f"Version {champion.version} in production, its file is as it was registered"
+    yield Finding(name, "warning" if why else "good", paused + told, resume)
 
 
 def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:
@@ -199,7 +202,7 @@ def _source(name: str, state: IntakeState, settings: SourceSettings) -> Iterator
     if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
         yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
     if state.unmatched:
-        told = f"no partition claims {counted(len(state.unmatched), 'file')}: {', '.join(state.unmatched[:3])}"
+        told = f"no partition claims {counted(len(state.unmatched), 'file')}: {some(state.unmatched, 3)}"
         yield Finding(name, "warning", told, f"Rename to match {settings.files}.")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.decide.requests import last_asked
 from mlops_assets.core.performance.against_baseline import DOES
 from mlops_assets.core.record.incidents import Incident
 from mlops_assets.core.settings import ModelSettings
@@ -129,7 +130,7 @@ def _model(
 
 
 _FIELDS = ("champion", "rollout", "failing", "newest_window", "last_decision", "outdated", "paused", "quarantined")
-_NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request"))
+_NOTHING = dict.fromkeys((*_FIELDS, "frozen", "snoozed", "proposed", "open_request", "asked"))
 _GROUNDS = {
     "data": "quarantined",
     "frozen": "frozen",
@@ -142,7 +143,8 @@ _GROUNDS = {
 
 def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any]:
     record = platform.ledger.record
-    decisions = [entry for entry in record.entries(model.name) if entry["kind"] == "decision"]
+    entries = record.entries(model.name)
+    decisions = [entry for entry in entries if entry["kind"] == "decision"]
     proposed = proposal_of(record, model.name)
     return _NOTHING | {
         "champion": _champion(platform, model, now),
@@ -155,6 +157,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
         "snoozed": _standing(platform, model, "snooze", now),
         "proposed": _said(proposed) if proposed else None,
         "open_request": record.open_request(model.name),
+        "asked": asked.told if (asked := last_asked(entries)) else None,
     }
 
 

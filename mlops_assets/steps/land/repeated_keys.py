@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world import parquet
 from mlops_assets.world.landed.intake import Intake
@@ -125,7 +125,7 @@ def _told(source: SourceSettings, part: str, frame: pd.DataFrame, shared: Mappin
     keys = source.contract.unique
     key = ", ".join(f"{name} {shown(str(frame[name].iloc[row]))}" for name in keys)
     others = sorted(set(shared.values()))
-    days = f"{others[0]}" + (f" and {len(others) - 1:,} more" if len(others) > 1 else "")
+    days = some([*map(str, others)], 1)
     many = f"{len(shared):,} row{'' if len(shared) == 1 else 's'}"
     reason = (
         f"{many} of {part} share their key ({', '.join(keys)}) with rows of {days}, such as {key} of {other}, and a "

@@ -17,7 +17,7 @@ from mlops_assets.core.sources.settings import day_of
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import parse_duration
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import shown, some
 from mlops_assets.steps.land.stream_lag import pace, read_lag
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import Platform
@@ -101,7 +101,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "key": f"misnamed-file/{name}",
                 "severity": "digest",
                 "happened": f"No partition claims {counted(len(files), 'file')} in {intake.folder}: "
-                f"{', '.join(map(shown, files[:5]))}.",
+                f"{some([*map(shown, files)], 5)}.",
                 "did": "It left them where they are; nothing was taken in from them.",
                 "do": f"Rename them to match {intake.source.files} (the partition's first day, as "
                 "2013-01-31, not before the source's `start` or after its `end`), or remove them.",

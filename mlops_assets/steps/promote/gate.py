@@ -23,7 +23,7 @@ from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.promote.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.classes import stacked
-from mlops_assets.core.stats.comparison import Paired, against_baseline, paired, paired_slices
+from mlops_assets.core.stats.comparison import Paired, against_baseline, judge_slices, paired
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.steps.promote.gate_limits import rules_on_rows
@@ -167,16 +167,10 @@ def compare(
         against = _paired_or_why(model, y, opponent, scores, blocks, lag_one)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and known is not None:
-        slices = paired_slices(
-            y,
-            opponent,
-            scores,
-            blocks,
-            model.metric,
-            slices=columns,
-            confidence=model.gate.confidence,
+        slices = judge_slices(
+            columns,
+            lambda of: _paired(model, y[of], opponent[of], scores[of], np.asarray(blocks)[of]),
             min_rows=model.gate.slice_min_rows,
-            by=model.monitoring.performance.blocks,
         )
     metrics = {
         f"gate_{label}": value
@@ -198,15 +192,22 @@ def _paired_or_why(
     model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any, lag_one: float | None = None
 ) -> Paired | CannotJudge:
     try:
-        return paired(
-            y,
-            champion,
-            challenger,
-            blocks,
-            model.metric,
-            confidence=model.gate.confidence,
-            by=model.monitoring.performance.blocks,
-            lag_one=lag_one,
-        )
+        return _paired(model, y, champion, challenger, blocks, lag_one)
     except CannotJudge as why:
         return why
+
+
+def _paired(
+    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any, lag_one: float | None = None
+) -> Paired:
+    """The comparison by what the model's gate and blocks say."""
+    return paired(
+        y,
+        champion,
+        challenger,
+        blocks,
+        model.metric,
+        confidence=model.gate.confidence,
+        by=model.monitoring.performance.blocks,
+        lag_one=lag_one,
+    )

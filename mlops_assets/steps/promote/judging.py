@@ -21,7 +21,7 @@ from mlops_assets.core.stats.comparison import Paired, TwinCheck, twin_agrees
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, local_days
-from mlops_assets.steps.decide.probe import LAST_EVENT, TRAINING_WINDOW
+from mlops_assets.steps.decide.refits import LAST_EVENT, TRAINING_WINDOW
 from mlops_assets.steps.decide.training_scope import at
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE
 from mlops_assets.steps.predict.reference_files import keep_reference

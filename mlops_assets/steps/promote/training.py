@@ -16,7 +16,7 @@ import pandas as pd
 
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.family_choice import Champion, Chosen, find
-from mlops_assets.core.models.training import Model, Tuned, fit
+from mlops_assets.core.models.training import Goal, LabelledRows, Model, Tuned, fit
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.training_scope import at, scope
@@ -104,14 +104,14 @@ def search(data: ModelData, frame: pd.DataFrame, *, champion: Champion | None = 
     model, trials = data.model, data.lake.home.settings.trials
     settings = replace(model.training, trials=trials) if trials else model.training
     return find(
-        frame,
-        frame[LABEL].to_numpy(),
-        frame[EVENT_TIME],
-        data.columns,
-        model.task,
-        model.metric,
-        settings,
-        half_life_days=TrainingWindow.parse(model.training.window).half_life_days,
+        LabelledRows(frame, frame[LABEL].to_numpy(), frame[EVENT_TIME]),
+        Goal(
+            data.columns,
+            model.task,
+            model.metric,
+            settings,
+            half_life_days=TrainingWindow.parse(model.training.window).half_life_days,
+        ),
         champion=champion,
     )
 

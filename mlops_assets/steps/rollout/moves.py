@@ -27,7 +27,7 @@ from mlops_assets.core.rollout.moves import (
 )
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired
-from mlops_assets.steps.rollout.reverting import ROLLBACK, finish_going_back, go_back
+from mlops_assets.steps.rollout.reverting import ROLLBACK, Return, finish_going_back, go_back
 from mlops_assets.world.mlflow.store import locked
 from mlops_assets.world.platform import Platform, hold
 
@@ -138,7 +138,7 @@ def leave(platform: Platform, model: ModelSettings, version: int, *, reason: str
         _finish(platform, model)
         number = sum(entry["kind"] == ROLLBACK for entry in platform.ledger.entries(model.name))
         identity = f"{ROLLBACK}-{at.isoformat()}-{number}-{version}"
-        go_back(platform, model, version, id=identity, decision=None, reason=reason, at=at, by=by, pause=pause)
+        go_back(platform, model, Return(identity, version, reason, at, by=by, pause=pause))
     move_on(platform, model)
 
 
@@ -272,16 +272,8 @@ def _do(platform: Platform, model: ModelSettings, noted: dict[str, Any]) -> None
     fields = ("version", "champion", "state", "step", "decision")
     rollout = Rollout.from_dict({**{name: entry[name] for name in fields}, "since": entry["since"]})
     if noted["goes_back"] and rollout.champion is not None:
-        go_back(
-            platform,
-            model,
-            rollout.champion,
-            id=f"{ROLLBACK}-{rollout.decision}-{rollout.version}",
-            decision=rollout.decision,
-            reason=entry["reason"],
-            at=at,
-            pause=timedelta(hours=policy_of(model).pause),
-        )
+        identity, pause = f"{ROLLBACK}-{rollout.decision}-{rollout.version}", timedelta(hours=policy_of(model).pause)
+        go_back(platform, model, Return(identity, rollout.champion, entry["reason"], at, rollout.decision, pause=pause))
     platform.registry.roll(model.name, rollout, share=entry["share"], reason=entry["reason"], at=at)
     _conclude(platform, model, rollout, entry, at)
     platform.ledger.record.note(model.name, ROLLOUT, at=at, **entry)

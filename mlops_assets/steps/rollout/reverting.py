@@ -8,6 +8,7 @@ What is about to be done is written down first, so that whoever comes next finis
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -36,15 +37,8 @@ def revert(platform: Platform, model: ModelSettings, decision: Decision) -> None
     if decision.action != "revert" or decision.candidate is None:
         raise ValueError(f"decision {decision.id} says {decision.action} and names no version to go back to")
     version = int(Candidate.parse(decision.candidate).of)
-    go_back(
-        platform,
-        model,
-        version,
-        id=f"{ROLLBACK}-{decision.id}-{version}",
-        decision=decision.id,
-        reason=decision.reason,
-        at=decision.at,
-    )
+    asked = Return(f"{ROLLBACK}-{decision.id}-{version}", version, decision.reason, decision.at, decision.id)
+    go_back(platform, model, asked)
 
 
 def finish_revert(platform: Platform, model: ModelSettings) -> None:
@@ -59,49 +53,52 @@ def finish_revert(platform: Platform, model: ModelSettings) -> None:
         revert(platform, model, Decision.from_dict(decisions[-1]))
 
 
-def go_back(
-    platform: Platform,
-    model: ModelSettings,
-    version: int,
-    *,
-    id: str,
-    decision: str | None,
-    reason: str,
-    at: datetime,
-    by: str | None = None,
-    pause: timedelta = timedelta(0),
-) -> None:
-    """Make a version champion again, put it on record, and let trainings wait; a second call changes nothing.
+@dataclass(frozen=True)
+class Return:
+    """A return to a version.
 
-    Args:
-        platform: the home.
-        model: the monitored model.
-        version: who becomes champion; its file is verified before anything moves.
+    Attributes:
         id: of the entry on record.
-        decision: that led to it; None where a person says so.
+        version: who becomes champion.
         reason: why.
         at: when, by the model's clock.
+        decision: that led to it; None where a person says so.
         by: the person who says so; None for the platform itself.
         pause: how long no training starts by itself from then on.
+    """
+
+    id: str
+    version: int
+    reason: str
+    at: datetime
+    decision: str | None = None
+    by: str | None = None
+    pause: timedelta = timedelta(0)
+
+
+def go_back(platform: Platform, model: ModelSettings, asked: Return) -> None:
+    """Make a version champion again, put it on record, and let trainings wait; a second call changes nothing.
+
+    The version's file is verified before anything moves.
 
     Raises:
         NoSuchVersion: there is no such version.
         ModelDamaged: its file is gone or has changed; the champion stays.
     """
-    if platform.record_file(model.name, ROLLBACK).exists() and platform.record(model.name, ROLLBACK)["id"] == id:
+    if platform.record_file(model.name, ROLLBACK).exists() and platform.record(model.name, ROLLBACK)["id"] == asked.id:
         finish_going_back(platform, model)
         return
-    platform.registry.verify(model.name, version)
+    platform.registry.verify(model.name, asked.version)
     before = platform.registry.champion(model.name)
     values = {
-        "id": id,
-        "at": at.isoformat(),
-        "version": version,
+        "id": asked.id,
+        "at": asked.at.isoformat(),
+        "version": asked.version,
         "previous": before.version if before else None,
-        "decision": decision,
-        "reason": reason,
-        "by": by,
-        "until": (at + pause).isoformat() if pause else None,
+        "decision": asked.decision,
+        "reason": asked.reason,
+        "by": asked.by,
+        "until": (asked.at + asked.pause).isoformat() if asked.pause else None,
     }
     platform.write_record(model.name, ROLLBACK, values)
     _do(platform, model, values)

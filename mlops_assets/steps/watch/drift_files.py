@@ -19,6 +19,7 @@ from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict, drift_verd
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.sampled_grid import GridBuilder
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.values.display import some
 from mlops_assets.world.files.table_files import TableFiles, open_table
 
 TOLD = 3
@@ -53,9 +54,8 @@ class FilesDrift:
         found = {True: "No drift", False: "Drift", None: "Cannot judge"}[self.verdict.passed]
         if not self.broken:
             return found
-        named = "; ".join(f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken[:TOLD])
-        more = f"; {len(self.broken) - TOLD} more" if len(self.broken) > TOLD else ""
-        return f"Columns changed ({named}{more}). {found} in the others"
+        told = [f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken]
+        return f"Columns changed ({some(told, TOLD, between='; ')}). {found} in the others"
 
 
 def compare_files(
@@ -182,6 +182,4 @@ def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
 
 
 def _told(names: Mapping[str, object]) -> str:
-    shown = list(names)[:10]
-    more = len(names) - len(shown)
-    return (", ".join(shown) or "no columns") + (f" and {more} more" if more else "")
+    return some([*names], 10) or "no columns"

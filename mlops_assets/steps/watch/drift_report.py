@@ -20,11 +20,12 @@ from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift import feature_faults
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.feature_faults import faults_of
-from mlops_assets.core.drift.policy import DriftVerdict, drift_verdict
+from mlops_assets.core.drift.policy import DriftVerdict, as_judged, drift_verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
 from mlops_assets.core.time.windows import Window
+from mlops_assets.core.values.display import sentences
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import SCORE, Reference, read_days
 from mlops_assets.steps.watch.day_profiles import seen
@@ -108,10 +109,11 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     trained = {column.name for column in platform.data(model).columns}
     faults = faults_of([drift for drift in drifts if drift.feature in trained], found.features, days)
     inputs = verdict_of(model, drifts, levels)
+    drifts = as_judged(drifts, inputs.unjudged)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
-    sentences = [*feature_faults.told(faults, window.label(model.timezone)), inputs.reason, found.told]
-    inputs = replace(inputs, reason=" ".join(filter(None, sentences)))
+    broken = feature_faults.told(faults, window.label(model.timezone))
+    inputs = replace(inputs, reason=sentences([*broken, inputs.reason, found.told]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
@@ -132,8 +134,10 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
     if newest.reference is None or newest.explained is None:
         return None
     html = folder_of(platform.lake, model.name, "drift", newest.window) / "report.html"
-    page = _evidently(newest.reference, newest.rows, [drift for drift in _top(newest) if drift.kind])
-    reason = " ".join(check["sentence"] for check in newest.summary["checks"])
+    # Evidently has a PSI of its own, also for what cannot be judged.
+    judged = [drift for drift in _top(newest) if drift.kind and drift.why is None]
+    page = _evidently(newest.reference, newest.rows, judged)
+    reason = sentences(check["sentence"] for check in newest.summary["checks"])
     write_text(html, page.replace("<body>", f"<body>{newest.explained.html(reason)}", 1))
     return html
 
@@ -141,7 +145,7 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
 def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -> Watched:
     newest = looked[-1]
     checks = [CheckResult.from_dict(check) for check in newest.summary["checks"]]
-    reason = " ".join([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
+    reason = sentences([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
     windows = [one.window.label(model.timezone) for one in looked]
     if newest.explained is None:
         return Watched(windows, checks, table=checks[0].sentence, plot=checks[0].sentence, reason=reason)
@@ -218,7 +222,7 @@ def _drift_plot(top: Sequence[FeatureDrift], model: ModelSettings, window: Windo
     from mlops_assets.pages.svg import markdown_bars
 
     # Without the view's name in front: it is in the table, and the picture has little room.
-    bars = [(drift.feature.split("__", 1)[-1], drift.psi or 0.0) for drift in top]
+    bars = [(drift.feature.split("__", 1)[-1], drift.psi) for drift in top if drift.psi is not None]
     return markdown_bars(
         bars,
         limit=model.monitoring.drift.psi,

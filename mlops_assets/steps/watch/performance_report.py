@@ -18,11 +18,12 @@ import pandas as pd
 
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.performance.selective_labels import labels_follow_scores
-from mlops_assets.core.performance.window_metrics import PerformanceRow, performance_report
+from mlops_assets.core.performance.window_metrics import PerformanceRow, Predicted, performance_row
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
 from mlops_assets.core.time.windows import Window, local_days, parse_duration
+from mlops_assets.core.values.display import sentences
 from mlops_assets.pages.markdown import answered
 from mlops_assets.steps.predict.references import SCORE, score_matrix
 from mlops_assets.steps.watch.against_baseline import check_of, guessing_markdown, looked
@@ -123,14 +124,7 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
             title=f"{model.metric} by window",
             limits=[_limit_of(model.metric, summary) for summary in found],
         ),
-        reason=" ".join(
-            [
-                *filter(None, [failing_told(platform, model)]),
-                *told,
-                *restated,
-                *named(model.events, windows[-1:], model.timezone),
-            ]
-        ),
+        reason=sentences([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
         numbers=_numbers(model, found),
     )
@@ -195,7 +189,7 @@ def _judge_performance(
     earlier = summaries(platform.lake, model.name, "performance") if in_a_row else []
     check = performance_check(platform, model, row, version, earlier)
     told = [check.sentence, left_out, _label_pattern(model, rows, row)]
-    check = replace(check, sentence=" ".join(filter(None, told)))
+    check = replace(check, sentence=sentences(told))
     groups, fairness = fairness_of(platform, model, window, row, now)
     guessing = looked(platform, model, rows, row, version)
     summary = {
@@ -267,18 +261,14 @@ def _performance(
     identity = [*data.keys, EVENT_TIME]
     known = data.events(*days_of(model, window), as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
     rows = rows.merge(known, on=identity, how="left", validate="one_to_one")
-    report = performance_report(
-        [window],
-        event_times=rows[EVENT_TIME],
-        labels=rows[LABEL],
-        scores=score_matrix(rows),
-        label_available_at=rows[AVAILABLE_AT],
-        metrics=model.reported_metrics,
-        now=now,
-        tz=model.timezone,
-        share=model.label.mature_share,
-        max_delay=parse_duration(model.label.max_delay),
+    given = Predicted(
+        rows[EVENT_TIME],
+        rows[LABEL],
+        score_matrix(rows),
+        rows[AVAILABLE_AT],
         slices={name: rows[name] for name in slice_columns(model, rows)},
         blocks=blocks_of(model, rows),
     )
-    return with_coverage(report.rows[0], rows, model), rows
+    state = data.maturity(window, rows, now=now)
+    row = performance_row(window, given, model.reported_metrics, state, now=now, tz=model.timezone)
+    return with_coverage(row, rows, model), rows

@@ -17,6 +17,7 @@ import pandas as pd
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window
+from mlops_assets.core.values.display import some
 from mlops_assets.steps.features.online_store import equal_values
 from mlops_assets.steps.predict.predictions import ONLINE, VERSION
 from mlops_assets.steps.watch.window_reports import days_of, is_known, predicted_windows, state_of, summary_of
@@ -84,7 +85,7 @@ def _check(model: ModelSettings, window: Window, rows: pd.DataFrame, shares: Map
     over = {name: share for name, share in shares.items() if share > limit}
     told = f"{label}: {len(rows):,} answers hold the features that training joins for the same events"
     if over:
-        named = ", ".join(f"{name} in {share:.1%}" for name, share in list(over.items())[:NAMED])
+        named = some([f"{name} in {share:.1%}" for name, share in over.items()], NAMED)
         told = (
             f"{label}: in {len(rows):,} answers {len(over)} features differ from the offline join of the events more "
             f"often than in {limit:.1%} ({named}). Look whether feast/online_store lags, and what callers send along"

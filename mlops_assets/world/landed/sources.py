@@ -142,6 +142,18 @@ class Sources:
                         entries[partition] = sha
             write_text(self._built_file, json.dumps(built, indent=1, sort_keys=True))
 
+    def unbuilt(self) -> dict[str, list[str]]:
+        """Partitions of which the lake holds rows that the features were not built from yet, by source.
+
+        Of a source that nothing was ever built from there are none: no feature stands on it.
+        """
+        built = self.built()
+        return {
+            name: keys
+            for name, good in self.good().items()
+            if built.get(name) and (keys := [key for key, content in good.items() if built[name].get(key) != content])
+        }
+
     def pending(self, groups: Sequence[Group] | None = None) -> list[Period]:
         """What has to be carried from landing to the reports, oldest first; empty when all is done."""
         return self.outlook(groups).periods

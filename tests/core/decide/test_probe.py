@@ -26,6 +26,7 @@ from mlops_assets.core.decide.judged_window import (
     Scores,
     Stretch,
     changed_on,
+    changes,
     daily_losses,
     fitted_since,
     fold_windows,
@@ -270,6 +271,36 @@ def test_a_calendar_that_began_with_the_change_has_the_record_of_the_most_simila
     assert expectations([*before, older], ProbePolicy())["refit:since:2024-04-04"] == pytest.approx((0.0 + 0.5) / 2)
 
 
+def test_what_was_before_a_change_is_no_record() -> None:
+    """The newest window alone knows what changed, and has always lost more: that was another world."""
+    before = [
+        lost(week, {"all": 1.0, "one": 1.2, "two": 1.0}, {"all": 1.0, "one": 1.2, "two": 1.1}) for week in (0, 1, 2)
+    ]
+    now = lost(3, {"all": 2.0, "one": 1.9, "two": 2.0}, {"all": 2.0, "one": 1.0, "two": 1.4})
+    start = now.end - LENGTH
+    changed = replace(now, changed=start.date())
+    # Without one, what the newest two promise goes beyond all that they promised before by 0.3 + 0.1.
+    assert expectations([*before, now], ProbePolicy())["refit:2"] == pytest.approx(0.0 + 0.4)
+    # With one, promises are all there is: the window's whole was judged by refits from before it.
+    told = expectations([*before, changed], ProbePolicy())
+    assert told == {FIRST: 0.0, "refit:2": pytest.approx(0.3), "refit:1": pytest.approx(0.5)}
+    # A window on, that promise and what came of it are the record: 1 kept a half of it, and is half of that from it.
+    later = lost(4, {"all": 2.0, "one": 1.5, "two": 2.0}, {"all": 2.0, "one": 1.0, "two": 2.0})
+    assert expectations([*before, changed, later], ProbePolicy())["refit:1"] == pytest.approx(0.25)
+    # What changed among the newest days no refit knows yet: the record stands.
+    unknown = replace(now, changed=(now.end - 5 * DAY).date())
+    assert expectations([*before, unknown], ProbePolicy()) == expectations([*before, now], ProbePolicy())
+
+
+def test_a_calendar_that_began_with_the_change_keeps_its_own_record() -> None:
+    since = "refit:since:2024-05-06"
+    first = replace(lost(2, {"all": 1.0, "one": 1.0}, {"all": 1.0, "one": 1.0, since: 0.5}), changed=date(2024, 5, 6))
+    second = lost(3, {"all": 1.0, "one": 1.0}, {"all": 1.0, "one": 1.0, since: 0.5})
+    second = replace(second, whole=replace(second.whole, loss={**second.whole.loss, since: 0.55}))
+    # It promised 0.5, kept 0.45, and promises the same again; that 1 never gained anything is not asked.
+    assert expectations([first, second], ProbePolicy())[since] == pytest.approx(0.45)
+
+
 def test_a_window_without_a_loss_says_nothing_of_who_leads() -> None:
     """A metric that is undefined on a window, of one class, say."""
     undefined = lost(0, {"all": math.nan, "one": math.nan}, {"all": math.nan, "one": math.nan})
@@ -388,6 +419,10 @@ def test_a_look_is_read_back_from_json() -> None:
     scores = {FIRST: y + 0.9, "refit:since:2024-03-20": y + 0.5, "revert:1": y + 0.8}
     found = looked(scores, scores, y + 1.0, daily=daily_losses(y, y + 1.0, days, "rmse"), labelled=400)
     assert Look.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    changed = replace(found, changed=date(2024, 3, 9))
+    assert Look.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
+    # Looks from before changes were kept have none.
+    assert Look.from_dict({k: v for k, v in found.to_dict().items() if k != "changed"}) == found
     bare = replace(found, newest=None)
     assert Look.from_dict(json.loads(json.dumps(bare.to_dict()))) == bare
     probed = summed([found])
@@ -446,9 +481,20 @@ def test_no_rows_is_no_number() -> None:
 
 def test_a_refit_since_a_change_needs_as_many_days_as_are_judged() -> None:
     newest = Window(START + timedelta(days=18), START + timedelta(days=28))
-    assert fitted_since((START + timedelta(days=8)).date(), newest) == ("since:2024-03-09",)
-    assert fitted_since((START + timedelta(days=9)).date(), newest) == ()
-    assert fitted_since(None, newest) == ()
+    enough, too_few = (START + timedelta(days=8)).date(), (START + timedelta(days=9)).date()
+    assert fitted_since([enough], newest) == ("since:2024-03-09",)
+    assert fitted_since([too_few], newest) == ()
+    assert fitted_since([], newest) == ()
+    # The newest that is old enough, whenever it was found.
+    assert fitted_since([enough, too_few, enough - DAY], newest) == ("since:2024-03-09",)
+
+
+def test_changes_are_those_that_were_found_and_what_is_found_now() -> None:
+    day = date(2024, 3, 9)
+    looks = [seen(0.0), replace(seen(0.0), changed=day)]
+    assert changes(looks) == [day]
+    assert changes(looks, day + DAY) == [day, day + DAY]
+    assert changes([seen(0.0)]) == []
 
 
 # ---------------------------------------- adding up

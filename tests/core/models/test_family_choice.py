@@ -15,7 +15,7 @@ from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.family_choice import Champion, choose, find
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn
 from mlops_assets.core.models.model import Recipe, fit
-from mlops_assets.core.models.training import TrainingSettings, tune
+from mlops_assets.core.models.training import Goal, LabelledRows, TrainingSettings, tune
 from mlops_assets.core.stats.metrics import metric
 
 COLUMNS = tuple(FeatureColumn(name) for name in ("x", "z"))
@@ -34,7 +34,7 @@ def rows(shape: str, n: int = 1600) -> tuple[pd.DataFrame, np.ndarray, pd.Series
 
 def chosen(shape: str, **settings: Any) -> family_choice.Chosen:
     frame, y, times = rows(shape)
-    return choose(frame, y, times, COLUMNS, "binary", "roc_auc", replace(SETTINGS, **settings))
+    return choose(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", replace(SETTINGS, **settings)))
 
 
 def test_each_world_gets_the_family_that_suits_it() -> None:
@@ -67,7 +67,7 @@ def test_the_floor_of_a_loss_is_a_ceiling() -> None:
     frame, y, times = rows("hill")
     for floor, n in ((0.69, 1), (0.01, 2)):
         settings = replace(SETTINGS, families=("xgboost", "linear"), floor=floor)
-        assert len(choose(frame, y, times, COLUMNS, "binary", "log_loss", settings).tried) == n
+        assert len(choose(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "log_loss", settings)).tried) == n
     with pytest.raises(ValueError, match="preset is for roc_auc: give a value of log_loss"):
         replace(SETTINGS, floor="preset").check_task("binary", "log_loss")
 
@@ -76,12 +76,13 @@ def test_each_part_is_scored_by_a_fit_on_what_was_known_before_it() -> None:
     """By hand: the first of the four parts of the last eight days, tuned and fitted on the days before."""
     frame, y, times = rows("linear")
     settings = replace(SETTINGS, families=("linear", "xgboost"))
-    found = choose(frame, y, times, COLUMNS, "binary", "roc_auc", settings)
+    found = choose(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings))
     first = pd.Timestamp("2013-02-02", tz="UTC")
     part = ((times >= first) & (times < first + pd.Timedelta(days=2))).to_numpy()
     known = (frame.label_available_at < first).to_numpy()
     recipe = tune(
-        frame[known], y[known], times[known], COLUMNS, "binary", "roc_auc", replace(settings, trials=2)
+        LabelledRows(frame[known], y[known], times[known]),
+        Goal(COLUMNS, "binary", "roc_auc", replace(settings, trials=2)),
     ).recipe
     scores = fit(recipe, frame[known], y[known]).predict(frame[part])
     assert found.tried[0].parts[0] == pytest.approx(metric("roc_auc").score(y[part], scores))
@@ -103,7 +104,10 @@ def test_a_family_that_cannot_be_fitted_is_named_and_not_chosen() -> None:
     frame, y, times = rows("linear")
     late = np.where(times < times.iloc[-100], 0.0, y)
     with pytest.raises(CannotTrain, match=r"no family could be tried: xgboost: .*one class only"):
-        choose(frame, late, times, COLUMNS, "binary", "roc_auc", replace(SETTINGS, families=("xgboost", "linear")))
+        choose(
+            LabelledRows(frame, late, times),
+            Goal(COLUMNS, "binary", "roc_auc", replace(SETTINGS, families=("xgboost", "linear"))),
+        )
 
 
 def test_with_a_champion_its_boosting_can_go_on() -> None:
@@ -113,8 +117,8 @@ def test_with_a_champion_its_boosting_can_go_on() -> None:
     boosted = Recipe("xgboost", "binary", {"objective": "binary:logistic"}, 9, COLUMNS)
     champion = Champion(fit(boosted, frame[old], y[old]), cut)
     settings = replace(SETTINGS, families=("xgboost_continued",))
-    shared = (frame, y, times, COLUMNS, "binary", "roc_auc", settings)
-    tuned, found = find(*shared, champion=champion)  # type: ignore[arg-type]
+    shared = (LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings))
+    tuned, found = find(*shared, champion)
     assert found.family == tuned.recipe.family == "xgboost_continued"
     assert tuned.validation_score == found.tried[0].score
     assert tuned.recipe.base is not None
@@ -123,7 +127,7 @@ def test_with_a_champion_its_boosting_can_go_on() -> None:
     assert made.fitted.native.num_boosted_rounds() == 19
     # Without one, and from a model of another kind, it is made from nothing.
     for other in (None, replace(champion, model=fit(Recipe("linear", "binary", {"C": 1.0}, 1, COLUMNS), frame, y))):
-        tuned, found = find(*shared, champion=other)  # type: ignore[arg-type]
+        tuned, found = find(*shared, other)
         assert tuned.recipe.family == "xgboost"
         assert found.tried[0].why_not
 
@@ -136,19 +140,19 @@ def test_the_champions_parameters_are_tried_first() -> None:
         fit(Recipe("xgboost", "binary", {"objective": "binary:logistic", **params}, 9, COLUMNS), frame, y),
         datetime(2013, 1, 25, tzinfo=UTC),
     )
-    shared = (frame, y, times, COLUMNS, "binary", "roc_auc")
-    tuned, _ = find(*shared, SETTINGS, champion=champion)  # type: ignore[arg-type]
+    learned, goal = LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", SETTINGS)
+    tuned, _ = find(learned, goal, champion)
     assert {name: tuned.trials.loc[0, name] for name in params} == params
     assert tuned.trials.loc[1, "max_depth"] == 6
-    other, _ = find(*shared, replace(SETTINGS, families=("linear",)), champion=champion)  # type: ignore[arg-type]
+    other, _ = find(learned, replace(goal, settings=replace(SETTINGS, families=("linear",))), champion)
     assert other.trials.loc[0, "C"] == 1.0
 
 
 def test_a_budget_ends_the_search_after_a_batch() -> None:
     frame, y, times = rows("hill")
     settings = replace(SETTINGS, trials=50, budget="0s")
-    assert len(tune(frame, y, times, COLUMNS, "binary", "roc_auc", settings).trials) == 2
+    assert len(tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings)).trials) == 2
     enough = replace(SETTINGS, trials=3, budget="10min")
-    assert len(tune(frame, y, times, COLUMNS, "binary", "roc_auc", enough).trials) == 3
+    assert len(tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", enough)).trials) == 3
     with pytest.raises(ValueError, match="is not a duration"):
         replace(SETTINGS, budget="soon")

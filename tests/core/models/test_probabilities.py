@@ -9,7 +9,7 @@ import pytest
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.models.model import Model, Recipe, fit
 from mlops_assets.core.models.probabilities import Calibration
-from mlops_assets.core.models.training import TrainingSettings, tune
+from mlops_assets.core.models.training import Goal, LabelledRows, TrainingSettings, tune
 from mlops_assets.core.stats.metrics import metric
 
 
@@ -84,7 +84,7 @@ def test_weighted_classes_are_calibrated_in_any_case(family: str) -> None:
     times = pd.date_range("2013-01-01", periods=n, freq=pd.Timedelta(days=30) / n, tz="UTC")
     columns = (FeatureColumn("x"), FeatureColumn("z"))
     settings = TrainingSettings(trials=2, max_rounds=30, imbalance="auto")
-    recipe = tune(frame, y, times, columns, "binary", "roc_auc", settings, family=family).recipe
+    recipe = tune(LabelledRows(frame, y, times), Goal(columns, "binary", "roc_auc", settings), family=family).recipe
     assert recipe.balanced
     assert recipe.calibration is not None
     assert recipe.calibration.method == "platt"
@@ -92,7 +92,9 @@ def test_weighted_classes_are_calibrated_in_any_case(family: str) -> None:
     raw = fit(Recipe(**{**vars(recipe), "calibration": None}), frame, y).predict(frame)
     assert raw.mean() > 4 * y.mean()
     assert scores.mean() == pytest.approx(y.mean(), rel=0.4)
-    plain = tune(frame, y, times, columns, "binary", "roc_auc", TrainingSettings(trials=1, max_rounds=5)).recipe
+    plain = tune(
+        LabelledRows(frame, y, times), Goal(columns, "binary", "roc_auc", TrainingSettings(trials=1, max_rounds=5))
+    ).recipe
     assert (plain.balanced, plain.calibration) == (False, None)
 
 

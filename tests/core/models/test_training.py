@@ -11,6 +11,8 @@ from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.training import (
     CannotTrain,
     FeatureColumn,
+    Goal,
+    LabelledRows,
     Model,
     Recipe,
     TrainingSettings,
@@ -53,7 +55,7 @@ def rows():
 @pytest.fixture(scope="module")
 def tuned(rows):
     frame, y, _, times = rows
-    return tune(frame, y, times, COLUMNS, "binary", "roc_auc", QUICK)
+    return tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", QUICK))
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +73,8 @@ def test_the_search_is_the_same_on_one_core_and_two(rows, tuned):
     frame, y, _, times = rows
     searches = [
         tune(
-            frame,
-            y,
-            times,
-            COLUMNS,
-            "binary",
-            "roc_auc",
-            TrainingSettings(**{**vars(QUICK), "threads": threads}),
+            LabelledRows(frame, y, times),
+            Goal(COLUMNS, "binary", "roc_auc", TrainingSettings(**{**vars(QUICK), "threads": threads})),
         )
         for threads in (1, 2)
     ]
@@ -92,7 +89,7 @@ def test_trials_on_a_shared_matrix_give_the_curves_of_lonely_ones(rows):
     """Each trial alone, on matrices of its own, learns exactly what it learnt beside three others."""
     frame, y, _, times = rows
     settings = TrainingSettings(trials=4, batch=4, threads=4, max_rounds=15, min_rows=100)
-    together = tune(frame, y, times, COLUMNS, "binary", "roc_auc", settings)
+    together = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings))
     import xgboost
 
     late = (times >= together.validation_from).to_numpy()
@@ -131,10 +128,8 @@ def test_the_newest_whole_days_validate(tuned):
 def test_the_order_of_the_rows_does_not_move_the_split(rows, tuned):
     frame, y, _, times = rows
     mixed = np.random.default_rng(5).permutation(len(frame))
-    shuffled = tune(
-        frame.iloc[mixed], y[mixed], times.iloc[mixed], COLUMNS, "binary", "roc_auc",
-        TrainingSettings(trials=1, max_rounds=5, min_rows=100),
-    )  # fmt: skip
+    goal = Goal(COLUMNS, "binary", "roc_auc", TrainingSettings(trials=1, max_rounds=5, min_rows=100))
+    shuffled = tune(LabelledRows(frame.iloc[mixed], y[mixed], times.iloc[mixed]), goal)
     assert shuffled.validation_from == tuned.validation_from
     assert shuffled.validation_rows == tuned.validation_rows
 
@@ -170,7 +165,7 @@ def test_it_learns_and_importance_says_from_what(rows, model):
 def test_bad_trials_are_pruned_against_finished_batches_only(rows):
     frame, y, _, times = rows
     settings = TrainingSettings(trials=12, batch=4, max_rounds=120, early_stopping_rounds=50, min_rows=100)
-    search = tune(frame, y, times, COLUMNS, "binary", "log_loss", settings)
+    search = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "log_loss", settings))
     assert set(search.trials.loc[search.trials["batch"] == 0, "state"]) == {"complete"}
     pruned = search.trials[search.trials["state"] == "pruned"]
     assert len(pruned)
@@ -191,7 +186,7 @@ def test_the_bar_compares_by_learning_and_not_by_rounds():
 def test_regressions_beat_the_constant(rows, task, name, objective):
     frame, _, odds, times = rows
     y = odds * 10 + np.random.default_rng(1).standard_t(3, size=len(odds))
-    search = tune(frame, y, times, COLUMNS, task, name, QUICK)
+    search = tune(LabelledRows(frame, y, times), Goal(COLUMNS, task, name, QUICK))
     late = (times >= search.validation_from).to_numpy()
     center = np.mean(y[~late]) if name == "rmse" else np.median(y[~late])
     assert search.validation_score < 0.6 * metric(name).score(y[late], np.full(late.sum(), center))
@@ -201,7 +196,7 @@ def test_regressions_beat_the_constant(rows, task, name, objective):
 def test_multiclass_gives_a_probability_per_class(rows):
     frame, _, odds, times = rows
     y = np.digitize(odds, [-1.5, 1.5])
-    search = tune(frame, y, times, COLUMNS, "multiclass", "log_loss", QUICK)
+    search = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "multiclass", "log_loss", QUICK))
     made = fit(search.recipe, frame, y)
     scores = made.predict(frame)
     assert scores.shape == (len(frame), 3)
@@ -289,7 +284,9 @@ def test_constant_columns_are_named_and_dropped(rows):
     frame = frame.assign(same=1.0, never=np.nan, once=np.nan)
     frame.loc[2999, "once"] = 1.0
     more = (*COLUMNS, FeatureColumn("same"), FeatureColumn("never"), FeatureColumn("once"))
-    search = tune(frame, y, times, more, "binary", "roc_auc", TrainingSettings(trials=1, max_rounds=3))
+    search = tune(
+        LabelledRows(frame, y, times), Goal(more, "binary", "roc_auc", TrainingSettings(trials=1, max_rounds=3))
+    )
     assert search.dropped == ("same", "never")
     assert search.recipe.columns == (*COLUMNS, FeatureColumn("once"))
 
@@ -297,7 +294,7 @@ def test_constant_columns_are_named_and_dropped(rows):
 def test_a_sample_of_the_rows_serves_the_trials(rows, tuned):
     frame, y, _, times = rows
     settings = TrainingSettings(**{**vars(QUICK), "trial_rows": 1000})
-    search = tune(frame, y, times, COLUMNS, "binary", "roc_auc", settings)
+    search = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings))
     assert (search.fit_rows, search.validation_rows) == (800, 200)
     assert search.validation_from == tuned.validation_from
 
@@ -314,7 +311,7 @@ def test_labels_are_refused_before_there_are_features_as_the_search_would_refuse
 def test_as_few_rows_as_were_agreed_are_trained_on(rows):
     frame, y, _, times = rows
     few = slice(None, None, 60)
-    found = tune(frame[few], y[few], times[few], COLUMNS, "binary", "roc_auc", QUICK)
+    found = tune(LabelledRows(frame[few], y[few], times[few]), Goal(COLUMNS, "binary", "roc_auc", QUICK))
     assert found.fit_rows + found.validation_rows == 50
     assert fit(found.recipe, frame[few], y[few]).predict(frame).shape == (3000,)
 
@@ -322,7 +319,7 @@ def test_as_few_rows_as_were_agreed_are_trained_on(rows):
 def test_what_cannot_be_trained_on_is_said_with_a_remedy(rows):
     frame, y, odds, times = rows
     with pytest.raises(CannotTrain, match=r"no labelled rows.*Wait for labels"):
-        tune(frame[:0], y[:0], times[:0], COLUMNS, "binary", "roc_auc", QUICK)
+        tune(LabelledRows(frame[:0], y[:0], times[:0]), Goal(COLUMNS, "binary", "roc_auc", QUICK))
     with pytest.raises(CannotTrain, match=r"one class only.*Widen training\.window"):
         fit(recipe(), frame, np.zeros(len(frame)))
     with pytest.raises(CannotTrain, match=r"1 of 3,000 labels are missing or infinite"):
@@ -334,10 +331,10 @@ def test_what_cannot_be_trained_on_is_said_with_a_remedy(rows):
     with pytest.raises(CannotTrain, match=r"infinite values in x1.*nullif"):
         fit(recipe(), frame.assign(x1=np.inf), y)
     with pytest.raises(CannotTrain, match="of one day"):
-        tune(frame, y, [times[0]] * 3000, COLUMNS, "binary", "roc_auc", QUICK)
+        tune(LabelledRows(frame, y, [times[0]] * 3000), Goal(COLUMNS, "binary", "roc_auc", QUICK))
     with pytest.raises(CannotTrain, match=r"to be validated on.*one class only"):
         early = np.where(times < pd.Timestamp("2013-01-20", tz="UTC"), y, 0)
-        tune(frame, early, times, COLUMNS, "binary", "roc_auc", QUICK)
+        tune(LabelledRows(frame, early, times), Goal(COLUMNS, "binary", "roc_auc", QUICK))
 
 
 def test_wrong_frames_and_settings_are_named(rows, model):
@@ -347,7 +344,7 @@ def test_wrong_frames_and_settings_are_named(rows, model):
     with pytest.raises(WrongColumns, match="'x2' holds object, for example 'a'"):
         model.predict(frame.assign(x2="a"))
     with pytest.raises(ValueError, match="is not for task"):
-        tune(frame, y, times, COLUMNS, "binary", "rmse", QUICK)
+        tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "rmse", QUICK))
     with pytest.raises(ValueError, match=r"training\.families"):
         fit(Recipe("forest", "binary", PARAMS, 5, COLUMNS), frame, y)
     with pytest.raises(ValueError, match="validation_share"):

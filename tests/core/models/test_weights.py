@@ -11,7 +11,7 @@ import pytest
 
 from mlops_assets.core.models.matrix import FeatureColumn, WrongColumns
 from mlops_assets.core.models.model import Recipe, fit
-from mlops_assets.core.models.training import TrainingSettings, tune
+from mlops_assets.core.models.training import Goal, LabelledRows, TrainingSettings, tune
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.models.weights import decayed, is_imbalanced, row_weights
 
@@ -101,14 +101,16 @@ def test_it_is_xgboost_with_these_weights() -> None:
 def test_the_search_weighs_its_rows_as_the_fit_does() -> None:
     frame, y = rows()
     settings = TrainingSettings(trials=2, max_rounds=20, min_rows=100)
-    found = tune(frame, y, frame.event_timestamp, COLUMNS, "binary", "log_loss", settings, half_life_days=5.0)
+    found = tune(
+        LabelledRows(frame, y, frame.event_timestamp), Goal(COLUMNS, "binary", "log_loss", settings, half_life_days=5.0)
+    )
     assert found.recipe.half_life_days == 5.0
     late = (frame.event_timestamp >= found.validation_from).to_numpy()
     scores = fit(found.recipe, frame[~late], y[~late]).predict(frame[late])
     from mlops_assets.core.stats.metrics import metric
 
     assert metric("log_loss").score(y[late], scores) == pytest.approx(found.validation_score, abs=1e-5)
-    plain = tune(frame, y, frame.event_timestamp, COLUMNS, "binary", "log_loss", settings)
+    plain = tune(LabelledRows(frame, y, frame.event_timestamp), Goal(COLUMNS, "binary", "log_loss", settings))
     assert found.validation_score < plain.validation_score
 
 

@@ -17,6 +17,7 @@ from mlops_assets.core.simulate.life import live
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.core.simulate.shared_fits import Rows
 from mlops_assets.core.time.windows import Window
+from tests.scenarios.breaks import break_world
 from tests.scenarios.worlds import CHANGE, DAYS, FIRST, World, scenario
 
 POLICY = LifePolicy(metric="rmse", retrain=RetrainPolicy(window=timedelta(days=DAYS)))
@@ -74,6 +75,20 @@ def test_late_labels_are_fitted_on_once_known_and_an_embargo_keeps_neighbours_ou
     gaps.clear()
     live(rows, here.windows[:12], learner, replace(POLICY, probe=replace(probe, embargo="10d")), first=FIRST)
     assert 10.0 < min(gaps) <= max(gaps) < 11.0
+
+
+def test_a_calendar_with_too_few_rows_to_train_never_leads() -> None:
+    """After a break the newest window is best, and has fewer rows than a training needs."""
+    here = break_world("flip of all", task="regression", labels=300, seed=1)
+    policy = replace(POLICY, retrain=RetrainPolicy(window=here.windows[0].end - here.windows[0].start))
+
+    def fewest(policy: LifePolicy) -> int:
+        life = live(here.rows, here.windows, here.learner, policy, first=4)
+        assert life.updates >= 1
+        return min(len(one.rows) for one in life.versions.values())
+
+    assert fewest(policy) < 400
+    assert fewest(replace(policy, min_rows=400)) >= 400
 
 
 def test_the_same_life_twice_is_the_same() -> None:

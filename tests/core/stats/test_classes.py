@@ -16,7 +16,7 @@ from mlops_assets.core.models.model import Model, fit
 from mlops_assets.core.models.probabilities import Calibration
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.models.row_scoring import RowScorer
-from mlops_assets.core.models.training import tune
+from mlops_assets.core.models.training import Goal, LabelledRows, tune
 from mlops_assets.core.models.tuning import TrainingSettings
 from mlops_assets.core.performance.cbpe import ConfidenceEstimator
 from mlops_assets.core.performance.estimation import Outcomes
@@ -199,10 +199,8 @@ def test_a_search_over_days_of_which_only_the_newest_have_a_class(family: str) -
     frame, y = rows_of(1200, (0, 1, 2))
     times = pd.date_range("2023-01-01", periods=1200, freq="1h", tz="UTC")
     y[1100:][y[1100:] == 0] = 3
-    tuned = tune(
-        frame, y, times, COLUMNS, "multiclass", "log_loss",
-        TrainingSettings(trials=2, batch=2, max_rounds=5, calibration="platt"), family=family,
-    )  # fmt: skip
+    settings = TrainingSettings(trials=2, batch=2, max_rounds=5, calibration="platt")
+    tuned = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "multiclass", "log_loss", settings), family=family)
     assert tuned.recipe.classes == 4
     assert fit(tuned.recipe, frame, y).predict(frame).shape == (1200, 4)
     # An older part of the same rows, by the same recipe, without the class.
@@ -227,7 +225,9 @@ def test_a_champion_is_not_gone_on_from_where_a_class_has_come() -> None:
     assert "class 3 has come" in _cannot_continue(champion, COLUMNS, "multiclass", y)
     settings = TrainingSettings(families=("xgboost_continued",), trials=1, max_rounds=3)
     chosen = choose(
-        frame, y, frame["label_available_at"], COLUMNS, "multiclass", "log_loss", settings, champion=champion
+        LabelledRows(frame, y, frame["label_available_at"]),
+        Goal(COLUMNS, "multiclass", "log_loss", settings),
+        champion=champion,
     )
     assert chosen.family == "xgboost"
 

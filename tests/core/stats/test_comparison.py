@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mlops_assets.core.promote.gate import GatePolicy, verdict
-from mlops_assets.core.stats.comparison import Paired, against_baseline, paired, paired_slices, slice_rows
+from mlops_assets.core.stats.comparison import Paired, against_baseline, judge_slices, paired, slice_rows
 from mlops_assets.core.stats.intervals import CannotJudge, block_interval
 from mlops_assets.core.stats.metrics import METRICS, metric
 
@@ -129,8 +129,8 @@ def test_slices_are_cut_by_value_and_missing_values_form_none() -> None:
     assert cut == {"x=a": [2], "x=b": [0, 3]}
 
 
-def test_paired_slices_say_why_a_slice_is_not_judged() -> None:
+def test_slices_say_why_one_is_not_judged() -> None:
     column = np.where(np.arange(N) < 100, "few", "many")
-    result = paired_slices(Y, FAIR, GOOD, BLOCKS, "roc_auc", slices={"x": column})
+    result = judge_slices({"x": column}, lambda of: paired(Y[of], FAIR[of], GOOD[of], BLOCKS[of], "roc_auc"))
     assert isinstance(result["x=few"], CannotJudge)
     assert isinstance(result["x=many"], Paired)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -106,9 +107,19 @@ def test_young_data_say_what_they_wait_for(new_world: NewWorld) -> None:
     world.at(date(2013, 1, 5))
     decision, evidence, _ = consider(world.platform, world.model)
     assert decision.action == "cannot_judge"
-    assert "500 are needed to train" in evidence.cannot_judge[0]
+    known = world.platform.data(world.model).known_labels(before=midnight(date(2013, 1, 5), "America/New_York"))
+    (told,) = evidence.cannot_judge
+    wanted = "a first model needs 500 labelled rows to train on, and then 14 days with 200 more to be judged on"
+    assert f"because {known:,} labelled rows are known, and {wanted}. At " in told
     world.at(date(2013, 1, 6))
     assert consider(world.platform, world.model)[0].id != decision.id
+    found = re.search(r"it can be trained by about ([\d-]+)\. Wait for labels", told)
+    assert found
+    by = date.fromisoformat(found[1])
+    world.at(by - timedelta(days=2))
+    assert "first model needs" in consider(world.platform, world.model)[1].cannot_judge[0]
+    world.at(by + timedelta(days=1))
+    assert consider(world.platform, world.model)[1].cannot_judge == ()
 
 
 def test_a_training_that_could_not_succeed_is_not_started(new_world: NewWorld) -> None:

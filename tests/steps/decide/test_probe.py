@@ -13,8 +13,10 @@ import pytest
 from mlops_assets.core.decide.policy import Decision
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.steps.decide.evidence import consider, gather, keep
-from mlops_assets.steps.decide.probe import Plan, plan, probe, probed, read_looks
+from mlops_assets.steps.decide.looks import probed, read_looks
+from mlops_assets.steps.decide.probe import probe
 from mlops_assets.steps.decide.probe_report import told
+from mlops_assets.steps.decide.training_scope import Plan, plan
 from mlops_assets.steps.promote.training import prepare
 from mlops_assets.steps.rollout.reverting import finish_revert, revert
 from tests.real_slice import World
@@ -82,6 +84,21 @@ def test_looks_may_be_judged_by_entity(quick: World) -> None:
     assert "blocks by carrier)" in looked.probed.sentence
 
 
+def test_a_calendar_that_cannot_be_trained_is_not_tried(quick: World) -> None:
+    """The newest four weeks have fewer rows than a training needs: a gain of theirs could not be had."""
+    training = replace(
+        quick.model.training,
+        min_rows=quick.platform.data(quick.model).known_labels(before=quick.platform.now(quick.model)) // 2,
+    )
+    world = replace(quick, model=quick.model.model_copy(update={"training": training}))
+    looked = probe(world.platform, world.model)
+    assert looked is not None
+    newest = looked.looks[-1]
+    assert set(newest.whole.series) == {"refit:expanding"}
+    assert newest.newest is not None
+    assert set(newest.newest.series) == {"refit:expanding"}
+
+
 def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
     platform, model = quick.platform, quick.model
     looked = probe(platform, model)
@@ -102,7 +119,7 @@ def test_a_stretch_from_before_the_champions_clock_is_judged_as_it_was_looked_at
     quick: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels that come later than a window is long: what is known now happened before the champion was fitted."""
-    from mlops_assets.steps.decide import probe as probing
+    from mlops_assets.steps.decide import looks as on_file
 
     probe(quick.platform, quick.model)
     late = timedelta(days=90)
@@ -111,7 +128,7 @@ def test_a_stretch_from_before_the_champions_clock_is_judged_as_it_was_looked_at
         for one in read_looks(quick.platform, quick.model.name)
         if one.champion
     ]
-    monkeypatch.setattr(probing, "read_looks", lambda *_: looks)
+    monkeypatch.setattr(on_file, "read_looks", lambda *_: looks)
     model = quick.model.model_copy(update={"gate": replace(quick.model.gate, window="7d")})
     planned = plan(quick.platform, model)
     assert planned.judged is not None

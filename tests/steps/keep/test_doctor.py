@@ -27,11 +27,26 @@ def of(findings: list[Finding], about: str) -> list[tuple[str, str]]:
 def test_a_sound_home_has_nothing_to_fix_but_what_is_switched_off(world: World) -> None:
     findings = examine(world.home)
     assert [finding for finding in findings if finding.state == "broken"] == []
-    assert of(findings, "flight_delay") == [("good", "version 1 in production, its file is as it was registered")]
-    assert of(findings, "arrival_delay")[0][1].startswith("no champion yet")
+    assert of(findings, "flight_delay") == [("good", "Version 1 in production, its file is as it was registered")]
+    assert of(findings, "arrival_delay")[0][1].startswith("No champion yet")
     assert of(findings, "Feast")[0][0] == "good"
     assert of(findings, "sensors") == [("warning", "no daemon is at work, so nothing starts by itself")]
     assert all(finding.fix for finding in findings if finding.state != "good"), "each ends in a remedy"
+
+
+def test_a_paused_model_is_called_paused_with_what_it_lacks_and_what_ends_it(world: World) -> None:
+    record = world.platform.ledger.record
+    for name in ("arrival_delay", "card_fraud", "flight_delay"):
+        record.note(name, "pause", by="ada", reason="not now")
+    found = {f.about: f for f in examine(world.home) if f.about in world.platform.models()}
+    resume = "mlops resume {} --reason '...'"
+    assert {finding.state for finding in found.values()} == {"warning"}
+    assert found["arrival_delay"].what == "Paused: not now (ada). No champion yet."
+    assert found["arrival_delay"].fix == resume.format("arrival_delay")
+    lacks = "Paused: not now (ada). Its data come first. Source card_payments has no good partition."
+    assert found["card_fraud"].what.startswith(lacks)
+    assert resume.format("card_fraud") in found["card_fraud"].fix
+    assert found["flight_delay"].what.startswith("Paused: not now (ada). Version 1 in production")
 
 
 def test_a_damaged_champion_and_a_full_disk_are_broken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from mlops_assets.core.models.families import FAMILIES, family_called
 from mlops_assets.core.models.families.linear import one_thread
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.models.model import Model, Recipe, fit
-from mlops_assets.core.models.training import TrainingSettings, Tuned, tune
+from mlops_assets.core.models.training import Goal, LabelledRows, TrainingSettings, Tuned, tune
 from mlops_assets.core.stats.metrics import metric
 
 COLUMNS = (
@@ -57,7 +57,7 @@ def best_constant(y: np.ndarray, n: int, task: str, name: str) -> np.ndarray:
 
 def tuned(family: str, task: str, name: str, **settings: Any) -> Tuned:
     frame, y, times = rows(task)
-    return tune(frame, y, times, COLUMNS, task, name, replace(QUICK, **settings), family=family)  # type: ignore[arg-type]
+    return tune(LabelledRows(frame, y, times), Goal(COLUMNS, task, name, replace(QUICK, **settings)), family=family)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

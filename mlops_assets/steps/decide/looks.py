@@ -1,0 +1,97 @@
+"""Looks on file, and what those at the champion add up to.
+
+Here: writing and reading looks, and which of them count. Not here: making one (`probe`), what a look is and what looks
+add up to (`core.decide.probe`), what is decided on them (`core.decide.policy`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from mlops_assets.core.decide.probe import add_up
+from mlops_assets.core.decide.probe_result import Look, Probed
+from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.time.events import is_evidence
+from mlops_assets.core.time.windows import Window, window_at
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.mlflow.registry import ModelVersion
+from mlops_assets.world.platform import Platform, fitted_until
+
+
+def write_look(platform: Platform, model: str, found: Look) -> None:
+    """Put a look on file, in place of one at the same window and champion."""
+    write_text(_file(platform, model, found), json.dumps(found.to_dict(), indent=1))
+
+
+def read_looks(platform: Platform, model: str) -> list[Look]:
+    """All looks on file, oldest first."""
+    paths = platform.lake.folder("reports", model, "probe").glob("window=*/champion-*.json")
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    # Those of before windows were judged twice are of another kind; their windows are looked at anew.
+    looks = [Look.from_dict(one) for one in read if "whole" in one]
+    return sorted(looks, key=lambda one: (one.end, int(one.champion or 0)))
+
+
+def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | None) -> Probed | None:
+    """What the looks at the champion add up to; None where it has not been looked at."""
+    if champion is None:
+        return None
+    try:
+        return add_up(
+            [one for one in read_looks(platform, model.name) if _counts(model, one)],
+            model.probe,
+            champion=str(champion.version),
+            since=in_production_since(platform, model, champion),
+            length=window_length(model),
+            costs=model.monitoring.costs,
+        )
+    except CannotJudge:
+        return None
+
+
+def looks_at(platform: Platform, model: ModelSettings, champion: ModelVersion) -> list[Look]:
+    """The looks at a champion that are added up, oldest first; that of before it came into production was answered."""
+    since, version = in_production_since(platform, model, champion), str(champion.version)
+    every = read_looks(platform, model.name)
+    return [one for one in every if one.champion == version and one.at > since and _counts(model, one)]
+
+
+def in_production_since(platform: Platform, model: ModelSettings, champion: ModelVersion) -> datetime:
+    """When the champion last became champion; where that is not on record, when it was fitted."""
+    changes = [
+        datetime.fromisoformat(entry["at"])
+        for entry in platform.ledger.entries(model.name)
+        if entry["kind"] in ("promotion", "rollback") and entry["version"] == champion.version
+    ]
+    return max(changes, default=fitted_at(champion))
+
+
+def ending_at(model: ModelSettings, end: datetime) -> Window:
+    """The monitoring window that ends then."""
+    return window_at(end - timedelta(microseconds=1), model.monitoring.window, model.timezone)
+
+
+def _counts(model: ModelSettings, one: Look) -> bool:
+    """Whether a look is evidence: an event may have been declared after it."""
+    return is_evidence(model.events, ending_at(model, one.end), model.timezone)
+
+
+def window_length(model: ModelSettings) -> timedelta:
+    """Of a monitoring window, as calendars count it."""
+    return model.retrain_policy.window
+
+
+def fitted_at(version: ModelVersion) -> datetime:
+    """By when the labels were known that a version was fitted on."""
+    since = fitted_until(version)
+    if since is None:
+        raise ValueError(f"{version.uri} is no version")
+    return since
+
+
+def _file(platform: Platform, model: str, found: Look) -> Path:
+    window = f"window={found.end:%Y-%m-%dT%H%M}"
+    return platform.lake.folder("reports", model, "probe", window) / f"champion-{found.champion or 0}.json"
