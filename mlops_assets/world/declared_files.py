@@ -128,23 +128,8 @@ def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
     try:
         content = path.read_bytes()
         found = list(yaml.safe_load_all(content.decode("utf-8-sig")))
-    except OSError as error:
-        return _broken(path, content, 0, f"it cannot be read ({error.strerror}). Let it be read, or remove it.")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        return _broken(path, content, line, "it is not UTF-8. Save it as UTF-8.")
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 0
-        return _broken(path, content, line, f"this is no YAML ({error.problem or error.context}). Correct the line.")
-    except yaml.reader.ReaderError as error:
-        line = content.decode("utf-8-sig")[: error.position].count("\n") + 1
-        return _broken(path, content, line, f"this is no YAML ({error.reason}). Correct the line.")
-    except RecursionError:
-        return _broken(path, content, 0, "it is nested without end. Correct it.")
-    except (yaml.YAMLError, ValueError) as error:
-        # Such as a day that there is not; YAML does not say where.
-        return _broken(path, content, 0, f"it cannot be read ({error}). Correct it.")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        return _broken(path, content, *_why(error, content))
     if not any(one is not None for one in found):
         return _broken(path, content, 0, "it is empty. Write the settings into it, or remove it.")
     documents = tuple(Document(path, number, values) for number, values in enumerate(found) if isinstance(values, dict))
@@ -157,6 +142,25 @@ def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
             kind = document.kind if document.kind in _KINDS else ""
             return _broken(path, content, document.line(["type"]), f"{fault} Correct it.", kind)
     return documents
+
+
+def _why(error: Exception, content: bytes) -> tuple[int, str]:
+    """The line, 0 where nobody knows it, and what is wrong there."""
+    if isinstance(error, OSError):
+        return 0, f"it cannot be read ({error.strerror}). Let it be read, or remove it."
+    if isinstance(error, UnicodeDecodeError):
+        return content[: error.start].count(b"\n") + 1, "it is not UTF-8. Save it as UTF-8."
+    if isinstance(error, RecursionError):
+        return 0, "it is nested without end. Correct it."
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        return line, f"this is no YAML ({error.problem or error.context}). Correct the line."
+    if isinstance(error, yaml.reader.ReaderError):
+        line = content.decode("utf-8-sig")[: error.position].count("\n") + 1
+        return line, f"this is no YAML ({error.reason}). Correct the line."
+    # Such as a day that there is not: YAML does not say where.
+    return 0, f"it cannot be read ({error}). Correct it."
 
 
 def _fault(document: Document) -> str:
