@@ -49,7 +49,7 @@ def build_resources(home: Home) -> dict[str, object]:
 def _declared() -> dg.Definitions:
     """What stands under `defs/`; it knows no home.
 
-    A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0036).
+    A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
     """
     broken = broken_files(DEFS)
     for file in broken:

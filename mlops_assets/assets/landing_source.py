@@ -131,7 +131,11 @@ def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=_summary(intake, outcome.bad, good=len(outcome.rows)),
-        metadata={**told, "bad_partitions": dg.MetadataValue.json(outcome.bad)},
+        metadata={
+            **told,
+            **({"notes": _noted(outcome)} if outcome.notes else {}),
+            "bad_partitions": dg.MetadataValue.json(outcome.bad),
+        },
     )
 
 
@@ -146,12 +150,19 @@ def _of_days(intake: Intake, hours: Mapping[str, int]) -> dict[str, int]:
 
 def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
     metadata: dict[str, Any] = {"path": str(intake.lake.folder("raw", intake.source.name))}
+    if outcome.notes:
+        metadata["notes"] = _noted(outcome)
     if outcome.without_file:
         metadata["without_file"] = some(outcome.without_file, NAMED)
     if unmatched := intake.unmatched():
         names = some([*map(shown, unmatched)], NAMED)
         metadata["files_ignored"] = f"{names} (they do not match {intake.source.files}, or are no files but links)"
     return metadata
+
+
+def _noted(outcome: Outcome) -> str:
+    """What is worth knowing of what was taken in, by partition."""
+    return some([f"{part}: {' '.join(notes)}" for part, notes in outcome.notes.items()], NAMED, between="; ")
 
 
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:

@@ -66,6 +66,10 @@ def land(
 
 def _land_own(name: str, files: str) -> None:
     """Cut a person's table into the files of a source."""
+    from rich.markup import escape
+
+    from mlops_assets.core.sources.changed_hours import told_of
+    from mlops_assets.core.values.sql import quoted
     from mlops_assets.onboarding.landing import land as cut
     from mlops_assets.onboarding.table import read_table
     from mlops_assets.onboarding.texts import Reading
@@ -78,6 +82,13 @@ def _land_own(name: str, files: str) -> None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
     reading = Reading(source.timezone, tuple(source.null_values), declared=source.contract.columns)
     table = read_table(files, reading=reading)
+    for name_of, facts in table.facts.items():
+        if facts.dtype == "TIMESTAMP":
+            moments = (
+                table.connection.sql(f"select {quoted(name_of)} from {table.relation}").to_arrow_table().to_pandas()
+            )
+            for sentence in told_of(name_of, moments[name_of], source.timezone):
+                say(escape(sentence))
     landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing)
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:

@@ -58,6 +58,9 @@ def _say(found: Mapping[str, Any]) -> None:
         ["source", "newest good", "pending", "in quarantine", "fresh"],
         [_source_row(name, source) for name, source in found["sources"].items()],
     )
+    for name, source in found["sources"].items():
+        for partition, note in source["notes"].items():
+            say(escape(f"{name}, {partition}: {note}"))
     for name, why in found["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
     for why in found["broken_files"].values():

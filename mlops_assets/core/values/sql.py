@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import re
 from collections.abc import Iterable
 
 
@@ -21,7 +21,7 @@ def exact(path: object) -> str:
 
     A pattern below a folder is `exact(folder)` and what follows.
     """
-    return glob.escape(str(path))
+    return re.sub(r"([*?[])", r"[\1]", str(path))
 
 
 def free_name(wish: str, taken: Iterable[str]) -> str:

@@ -69,6 +69,7 @@ def _source(intake: Intake) -> dict[str, Any]:
         "good": len(state.good),
         "pending": list(state.pending),
         "quarantined": quarantined,
+        "notes": {key: entry.notes for key, entry in sorted(state.good.items())[-1:] if entry.notes},
         "unmatched_files": list(state.unmatched),
     }
 

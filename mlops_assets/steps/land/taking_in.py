@@ -50,11 +50,13 @@ class Outcome:
     Attributes:
         rows: rows of each partition written.
         bad: why each bad partition is bad.
+        notes: what is worth knowing of partitions that were written, such as hours that the clocks have twice.
         without_file: partitions for which nothing landed, though nothing is wrong with that.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     bad: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     without_file: list[str] = field(default_factory=list)
 
 
@@ -93,6 +95,8 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
                 outcome.bad[verdict.partition] = list(verdict.reasons)
             elif verdict.frame is not None:
                 outcome.rows[verdict.partition] = len(verdict.frame)
+                if verdict.notes:
+                    outcome.notes[verdict.partition] = verdict.notes
     return outcome
 
 
@@ -135,6 +139,7 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
 
 def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
     """Verdicts on a batch. A person's release overrules the findings on values, and not those on keys."""
+    from mlops_assets.core.sources.changed_hours import told_of_columns
     from mlops_assets.core.sources.contract_check import check_frames
     from mlops_assets.core.time.windows import Window
     from mlops_assets.world.files.unpacked_size import TooLarge
@@ -175,8 +180,9 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             reasons, bad = tuple(failure.sentence for failure in failures), result.bad_rows
         else:
             accepted.accept(partition, shape)
+            notes = (*result.notes, *told_of_columns(source.rules, raw, result.frame))
             told, kept = released.get(partition, ""), shape.to_json() if shape else ""
-            verdicts[partition] = Verdict(partition, read, (), result.frame, told, kept)
+            verdicts[partition] = Verdict(partition, read, (), result.frame, told, kept, notes)
             continue
         verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=bad))
     return [verdicts[partition] for partition in batch]

@@ -97,6 +97,7 @@ class Verdict:
         reasons: why it is bad; none if it is good.
         frame: the rows: as they are stored if good, as they came, with `is_bad`, if bad; None if unreadable.
         released: the reason of the person who let it in.
+        notes: what is worth knowing of a good one, in sentences.
         shape: of a good one, what later partitions are held against (`core.sources.partition_profile`), as text.
     """
 
@@ -106,6 +107,7 @@ class Verdict:
     frame: pd.DataFrame | None
     released: str = ""
     shape: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -396,4 +398,5 @@ def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:
         rows=rows,
         reason=" ".join(verdict.reasons) or verdict.released,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
+        notes=" ".join(verdict.notes),
     )

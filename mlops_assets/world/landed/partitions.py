@@ -34,6 +34,8 @@ class Taken:
     rows: int = 0
     reason: str = ""
     at: str = ""
+    notes: str = ""
+    """What is worth knowing of good rows, such as hours that the clocks have twice."""
 
 
 @dataclass(frozen=True)
