@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.values.text_formats import TimeFormat
 from mlops_assets.core.values.text_times import read_times
@@ -60,8 +59,8 @@ def told_of(
         what = "has twice" if is_twice else "skips"
         read = "read as the second one" if is_twice else "read as if the clocks had not been put forward"
         at = f"{hour.day} {hour:%B %Y, %H:%M}"
-        one = "falls" if len(rows) == 1 else "fall"
-        told.append(f"{name}: {counted(len(rows), 'row')} {one} into the hour that {zone} {what} ({at}); {read}.")
+        count = "1 row falls" if len(rows) == 1 else f"{len(rows):,} rows fall"
+        told.append(f"{name}: {count} into the hour that {zone} {what} ({at}); {read}.")
     return told
 
 
