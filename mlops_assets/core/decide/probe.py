@@ -96,20 +96,18 @@ def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]
     told = newest.newest
     days = [day for day in changes(looks) if told is not None and day < told.start.date()]
 
-    def advantage(part: Part | None, name: str, like: str) -> float | None:
+    def advantage(part: Part | None, name: str) -> float | None:
         # Refits that know nothing of a change tell nothing of what comes after it.
-        if part is None or (days and part.start.date() <= max(days)):
-            return None
-        return _advantage(part, name if name in part.loss else like, base)
+        return None if part is None or (days and part.start.date() <= max(days)) else _advantage(part, name, base)
 
     found: dict[str, float] = {}
     for name in dict.fromkeys(refits):
-        # Where a calendar that began with the change has no record yet, that of the one most like it stands in.
+        # The record of the calendar most like it stands for that of one that began with a change: it grows.
         like = name if name in policy.candidates else _like(name, policy, newest)
-        kept = [(advantage(one.whole, name, like), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
-        pairs = [(advantage(a.newest, name, like), advantage(b.whole, name, like)) for a, b in pairwise(recent)]
+        kept = [(advantage(one.whole, like), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
+        pairs = [(advantage(a.newest, like), advantage(b.whole, like)) for a, b in pairwise(recent)]
         gain = expected(
-            advantage(told, name, like),
+            advantage(told, name),
             [(p, k) for p, k in pairs if p is not None and k is not None],
             [(gain, weight) for gain, weight in kept if gain is not None],
         )

@@ -292,15 +292,6 @@ def test_what_was_before_a_change_is_no_record() -> None:
     assert expectations([*before, unknown], ProbePolicy()) == expectations([*before, now], ProbePolicy())
 
 
-def test_a_calendar_that_began_with_the_change_keeps_its_own_record() -> None:
-    since = "refit:since:2024-05-06"
-    first = replace(lost(2, {"all": 1.0, "one": 1.0}, {"all": 1.0, "one": 1.0, since: 0.5}), changed=date(2024, 5, 6))
-    second = lost(3, {"all": 1.0, "one": 1.0}, {"all": 1.0, "one": 1.0, since: 0.5})
-    second = replace(second, whole=replace(second.whole, loss={**second.whole.loss, since: 0.55}))
-    # It promised 0.5, kept 0.45, and promises the same again; that 1 never gained anything is not asked.
-    assert expectations([first, second], ProbePolicy())[since] == pytest.approx(0.45)
-
-
 def test_a_window_without_a_loss_says_nothing_of_who_leads() -> None:
     """A metric that is undefined on a window, of one class, say."""
     undefined = lost(0, {"all": math.nan, "one": math.nan}, {"all": math.nan, "one": math.nan})
