@@ -80,9 +80,11 @@ def _sentinel(table: Table, facts: Facts) -> str:
     column = quoted(facts.name)
     if facts.distinct <= FEW or is_code(facts):
         return ""
+    # Names of ours stand beside none of the table's: where both were seen, DuckDB would take the table's.
     low, high, second, before = table.first(
-        f"select min(v), max(v), min(v) filter (v > low), max(v) filter (v < high) from (select {column}::double as v, "
-        f"min(v) over () as low, max(v) over () as high from {table.relation} where isfinite({column}::double))"
+        f"with numbers(v) as (select {column}::double from {table.relation} where isfinite({column}::double)), "
+        "ends(low, high) as (select min(v), max(v) from numbers) "
+        "select any_value(low), any_value(high), min(v) filter (v > low), max(v) filter (v < high) from numbers, ends"
     )
     for value, others, far in ((low, (second, high), second), (high, (low, before), before)):
         span = others[1] - others[0]

@@ -73,16 +73,25 @@ def json_object(text: bytes) -> dict[str, Any]:
     """A JSON object out of a file that people and disks may have changed.
 
     Raises:
-        ValueError: it is none, or nested so deeply that nothing reads it, or with half of a surrogate pair.
+        ValueError: it is none, or nested so deeply that nothing reads it, or with half of a surrogate pair, or it says
+            something twice, of which readers would take one.
     """
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
     if b"\\ud" in text.lower():
         json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it says {next(name for name in names if names.count(name) > 1)!r} twice")
     return found
 
 

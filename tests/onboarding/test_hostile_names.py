@@ -6,6 +6,7 @@ else a name made it run is undefined, which is an error.
 
 from __future__ import annotations
 
+import ast
 import json
 import random
 import re
@@ -128,6 +129,32 @@ def test_any_other_name_is_only_a_name(name: str, tmp_path: Path) -> None:
     (column,) = (column for column in plan.columns if column.facts.name == name)
     assert re.fullmatch(r"[a-z][a-z0-9_]{0,60}", column.name)
     lands_whole(plan, tmp_path)
+
+
+def words_of_our_sql() -> list[str]:
+    """Whatever stands in the queries of this package, the names that they give to what they compute among it."""
+    found: set[str] = set()
+    for module in Path(files.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                text = " ".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+                found |= set(re.findall(r"[a-z_]\w*", text)) if "select " in text else set()
+    return sorted(name for name in found if not fault_of_name(name))
+
+
+@pytest.mark.parametrize("kind", ["texts", "numbers", "times"])
+def test_a_column_may_be_called_what_our_own_sql_calls_something(kind: str, tmp_path: Path) -> None:
+    rows, rng = 400, np.random.default_rng(4)
+    values = {
+        "texts": lambda: rng.choice(["red", "green", "blue"], rows),
+        "numbers": lambda: rng.normal(size=rows).round(3),
+        "times": lambda: pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 10**6, rows), unit="s"),
+    }[kind]
+    table = churn(rows)
+    added = pd.DataFrame({name: values() for name in words_of_our_sql() if name not in table})
+    assert {"v", "low", "high", "numbers"} <= set(added)
+    plan = plan_of(pd.concat([table, added], axis=1), tmp_path)
+    assert set(added) <= {column.facts.name for column in plan.columns}
 
 
 def test_names_out_of_a_hostile_alphabet(tmp_path: Path) -> None:

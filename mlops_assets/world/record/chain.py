@@ -63,7 +63,7 @@ class Head:
             return cls(int(values["entries"]), str(values["hash"]))
         except FileNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise DamagedRecord(
                 f"{path} cannot be read ({error!r}). Restore it from a backup, or delete it: it is written anew with "
                 "the next entry, and until then a missing end of the record is not noticed."

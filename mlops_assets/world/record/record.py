@@ -77,10 +77,10 @@ class Record:
         return sorted({path.stem for ending in ("jsonl", "head") for path in self.folder.glob(f"[!.]*.{ending}")})
 
     def entries(self, model: str) -> list[dict[str, Any]]:
-        """Everything on record for a model, oldest first. Hashes are not looked at: that is `verify`.
+        """Everything on record for a model, oldest first. No hash but the last one's is looked at: that is `verify`.
 
         Raises:
-            DamagedRecord: a line is no entry; the file was edited.
+            DamagedRecord: a line is no entry, or the end is missing; the file was edited.
         """
         entries, damage = self._read(model)
         if damage:
@@ -95,9 +95,10 @@ class Record:
             return str(error)
 
     def _read(self, model: str) -> tuple[list[dict[str, Any]], str]:
-        """What can be read of a record, and what is wrong with its first line that cannot; empty if all can."""
+        """What can be read of a record, and what is wrong with it (a line, or its end); empty if nothing is."""
         entries, damage = [], ""
-        for number, line in enumerate(lines_of(self.file(model), self._head(model)), start=1):
+        head = self._head(model)
+        for number, line in enumerate(lines_of(self.file(model), head), start=1):
             try:
                 entries.append(entry_of(line))
             except ValueError:
@@ -105,6 +106,13 @@ class Record:
                     f"{self.file(model)}, line {number}: not a whole entry. Restore the file from a backup; "
                     "the platform makes no decision for this model until its record can be read."
                 )
+        if not damage and head is not None and not head.fits(entries):
+            damage = (
+                f"{self.file(model)}: entry {head.entries:,}, its last by {self.head_file(model).name}, is not there "
+                "as it was written, and nobody knows what else is missing (a pause, say). Restore the file from a "
+                f"backup, or delete {self.head_file(model)} to go on with what is left; until then the platform "
+                "makes no decision for this model."
+            )
         return entries, damage
 
     def _head(self, model: str) -> Head | None:

@@ -213,9 +213,28 @@ def test_a_missing_end_stays_found_when_the_record_goes_on(ledger: Ledger) -> No
     assert (ledger.verify("m").fault, ledger.verify("m").line) == ("edited", 4)
 
 
-def test_a_head_that_cannot_be_read_says_what_to_do(ledger: Ledger) -> None:
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_a_record_without_its_end_is_not_decided_on(ledger: Ledger, left: int) -> None:
+    """A pause may have stood there."""
+    lines = written(ledger, 3)
+    ledger.record.note("m", "pause", reason="the audit", by="me")
+    rewrite(ledger, lines[:left])
+    for read in (ledger.record.entries, ledger.record.paused, ledger.record.reigns):
+        with pytest.raises(DamagedRecord, match=r"m\.jsonl: entry 4, .* is not there .* or delete .*m\.head"):
+            read("m")
+    # What a person says now does not stand for what is gone.
+    ledger.record.note("m", "pause", reason="again", by="me")
+    assert ledger.record.damage("m")
+    ledger.record.head_file("m").unlink()
+    assert "again" in str(ledger.record.paused("m"))
+
+
+@pytest.mark.parametrize(
+    "text", ["one", '{"entries": 1e999, "hash": "x"}', '{"entries": 1, "entries": 1, "hash": "x"}']
+)
+def test_a_head_that_cannot_be_read_says_what_to_do(ledger: Ledger, text: str) -> None:
     written(ledger, 1)
-    ledger.record.head_file("m").write_text("one")
+    ledger.record.head_file("m").write_text(text)
     assert ledger.append("m", entry(2))
     found = ledger.verify("m")
     assert (found.whole, found.fault) == (False, "unreadable")
@@ -325,6 +344,7 @@ DAMAGE = {
     "not UTF-8": b'{"id": "\xff\xfe"}',
     "zeros": b"\x00" * 64,
     "nothing in it": b"{}",
+    "a word twice": b'{"id": "x", "kind": "a", "reason": "forged", "reason": "as it was"}',
 }
 
 
