@@ -135,11 +135,10 @@ class Lives:
     def _plan(self, now: datetime) -> dict[str, Any]:
         """What retraining without a gate would ship at `now` is made from."""
         champion = self.platform.registry.champion(self.model.name)
-        since = fitted_until(champion)
         window = champion.tags.get(TRAINING_WINDOW, "expanding") if champion else ""
-        if champion is not None and since == now != self.trained_at and window == self._all_history:
+        if champion is not None and fitted_until(champion) == now != self.trained_at and window == self._all_history:
             return {"at": now.isoformat(), "version": champion.version}
-        plan = {"at": now.isoformat(), "champion_fitted_until": since.isoformat() if since else None}
+        plan = {"at": now.isoformat()}
         if self.platform.record_file(self.model.name, "challenger").exists():
             prepared, trained = (self.platform.record(self.model.name, n) for n in ("training_set", "challenger"))
             same = trained["as_of"] == now.isoformat() and trained["training_set"] == prepared["sha256"]
@@ -197,13 +196,18 @@ class Lives:
         return Recipe.from_json(searched["recipe"]), data.load(searched["sha256"], known_by).frame, known_by
 
     def _search(self, data: ModelData, plan: dict[str, Any]) -> tuple[Recipe, pd.DataFrame, datetime]:
-        """What the platform would have found at that moment, and on which rows."""
-        since = plan["champion_fitted_until"]
-        gate = data.gate_window(
-            as_of=datetime.fromisoformat(plan["at"]), not_before=datetime.fromisoformat(since) if since else None
-        )
-        rows = data.training_rows(known_by=gate.start)
-        return search(data, rows)[0].recipe, rows, gate.start
+        """What the platform would have found at that moment, and on which rows: those from before a gate's window.
+
+        Whoever is champion in the platform's own life, and since when, is nothing to the others.
+        """
+        now = datetime.fromisoformat(plan["at"])
+        try:
+            known_by = data.gate_window(as_of=now, not_before=None).start
+            rows = data.training_rows(known_by=known_by)
+        except CannotJudge:
+            # There is too little for a gate yet; these lives have none.
+            known_by, rows = now, data.training_rows(known_by=now)
+        return search(data, rows)[0].recipe, rows, known_by
 
     def _note(self, period: Window, **values: Any) -> None:
         record = self._record()

@@ -162,9 +162,15 @@ def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion:
     found = search(Wanted(template, judge, fit_side, validation), settings, first=first)
     # Weighted classes push every score up or down, so that no score is a chance any more.
     method = "platt" if template.balanced and settings.calibration == "none" else settings.calibration
-    calibration = Calibration.fit(method, found.scores, validation.y) if method != "none" else None
+    if champion is not None and first is not None and _is_constant(found.scores):
+        # The newest days contradict those before: whatever was learned did worse on them than saying one thing of all.
+        # What ships is fitted on these days too, so it learns as the champion did, and the gate says what it is worth.
+        recipe = replace(template, params={**first, **template.params}, rounds=min(champion.rounds, template.rounds))
+    else:
+        calibration = Calibration.fit(method, found.scores, validation.y) if method != "none" else None
+        recipe = replace(found.recipe, calibration=calibration)
     return Tuned(
-        recipe=replace(found.recipe, calibration=calibration),
+        recipe=recipe,
         trials=found.trials,
         validation_score=found.score,
         curve=found.curve,
@@ -190,6 +196,11 @@ def _trainable(y: Any, event_time: Any, rows: int, task: Task, settings: Trainin
     split = _split(event_time, rows, settings)
     _check_classes(split, labels, task)
     return labels, split
+
+
+def _is_constant(scores: np.ndarray) -> bool:
+    """Whether a model says one thing of all rows."""
+    return bool(np.all(np.ptp(np.asarray(scores), axis=0) == 0.0))
 
 
 @dataclass(frozen=True)

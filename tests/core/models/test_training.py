@@ -349,3 +349,17 @@ def test_wrong_frames_and_settings_are_named(rows, model):
         fit(Recipe("forest", "binary", PARAMS, 5, COLUMNS), frame, y)
     with pytest.raises(ValueError, match="validation_share"):
         TrainingSettings(validation_share=1.5)
+
+
+def test_where_the_newest_days_contradict_the_rest_the_champions_recipe_learns_on() -> None:
+    """Any tree is worse than none there, and a search that says so would ship a model that tells nothing apart."""
+    rng, n = np.random.default_rng(8), 400
+    times = pd.Series(pd.date_range("2024-06-01", periods=n, freq="3h", tz="UTC"))
+    frame = pd.DataFrame({"x": rng.normal(size=n)})
+    turned = np.where(times < pd.Timestamp("2024-07-05", tz="UTC"), 1.0, -1.0)
+    y = (rng.random(n) < 1 / (1 + np.exp(-2 * turned * frame["x"]))).astype(float)
+    goal = Goal((FeatureColumn("x"),), "binary", "log_loss", TrainingSettings(trials=2, max_rounds=50, min_rows=100))
+    params = {"objective": "binary:logistic", "max_depth": 3, "learning_rate": 0.2, "min_child_weight": 60.0}
+    champion = Recipe("xgboost", "binary", params, 17, goal.columns)
+    found = tune(LabelledRows(frame, y, times), goal, champion=champion).recipe
+    assert (found.rounds, found.params["max_depth"], found.params["min_child_weight"]) == (17, 3, 60.0)
