@@ -101,7 +101,7 @@ def _facts(
     for number, check in enumerate(newest):
         yield "" if number else "Checks", f"{check['name']} {words[check['passed']]} in {check['window']}"
     for number, change in enumerate(decision["counterfactuals"][:MOST]):
-        yield "" if number else "Unless", _short(change["sentence"])
+        yield "" if number else "Instead", _short(change["sentence"])
     came = [entry for entry in entries if entry.get("decision") == decision["id"]]
     if not came:
         acts = decision["action"] in ("retrain", "revert")

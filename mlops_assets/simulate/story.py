@@ -21,6 +21,7 @@ from mlops_assets.simulate.lives import Lives
 from mlops_assets.steps.decide.evidence import OUTCOMES
 from mlops_assets.steps.watch.window_summaries import window_checks
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.record import ACTED
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,13 @@ class Story:
     def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
         entries = self.platform.ledger.entries(self.model.name)
         moment = period.end.astimezone(UTC).isoformat()
-        decisions = [e for e in entries if e["kind"] == "decision" and e["at"] == moment]
+        every = [e for e in entries if e["kind"] == "decision" and e["at"] <= moment]
+        decisions = [e for e in every if e["at"] == moment]
+        # What was decided earlier and has not changed stands, unless it has been done.
+        standing = [e for e in every[-1:] if e["action"] not in ACTED]
         # A retraining is followed by nothing at the same moment; without one the last word counts.
-        acted = (d for d in decisions if d["action"] in ("retrain", "revert"))
-        decision = next(acted, decisions[-1] if decisions else None)
+        acted = (d for d in decisions if d["action"] in ACTED)
+        decision = next(acted, next(iter(decisions[-1:] or standing), None))
         outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
         outcome = outcomes.get(decision["id"]) if decision else None
         checks: dict[str, bool | None] = {}
@@ -101,7 +105,7 @@ class Story:
             "failed_at": failed_at,
             "decision": decision["action"] if decision else "wait",
             "rule": decision["rule"] if decision else "nothing",
-            "reason": " ".join(decision["reasons"]) if decision else "Nothing changed since the last decision.",
+            "reason": _reason(decision, stands=not decisions),
             "retrained": bool(decision and decision["action"] == "retrain"),
             "promoted": None if outcome is None else outcome["kind"] == "promotion",
             "verdict_reason": outcome["reason"] if outcome else None,
@@ -151,3 +155,15 @@ def key_of(check: CheckResult) -> str:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _reason(decision: Mapping[str, Any] | None, *, stands: bool) -> str:
+    """Why, in a period's line.
+
+    Args:
+        decision: what holds at its end; None without one.
+        stands: whether it was made earlier.
+    """
+    if decision is None or (stands and decision["action"] == "wait"):
+        return "Nothing changed since the last decision."
+    return " ".join(["Nothing changed since the last decision:"] * stands + list(decision["reasons"]))

@@ -107,7 +107,10 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
     if (told := quiet(policy, now)) is not None:
         yield told
     if champion and champion["fitted_until"] and policy.age_limit is not None:
-        yield f"On {champion['fitted_until'] + policy.age_limit:%Y-%m-%d} its age asks for a retraining."
+        # As the rule counts it: a training, rejected or not, renews the term.
+        trained = [datetime.fromisoformat(e["at"]) for e in acted if e["action"] == "retrain"]
+        since = max([champion["fitted_until"], *trained])
+        yield f"On {since + policy.age_limit:%Y-%m-%d} its age asks for a retraining."
 
 
 def _concluded(platform: Platform, name: str, decision: str) -> bool:
