@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from mlops_assets.steps.promote.conclusion import finish_promotion
 from mlops_assets.steps.promote.training import prepare
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.store import MlflowUnavailable
+from mlops_assets.world.record.chain import Head
 from tests.real_slice import LAST_DAY, World, working_in
 
 NewWorld = Callable[..., World]
@@ -95,7 +97,10 @@ def test_a_promotion_that_was_not_put_on_record_is_put_there(drifting: World) ->
     ledger = drifting.platform.ledger.file("flight_delay")
     told = drifting.ledger()
     assert told[-1]["kind"] == "promotion"
-    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:-1]))  # killed before its line
+    # Killed before its line, and so before its head.
+    *kept, _ = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(kept))
+    Head(len(kept), json.loads(kept[-1])["hash"]).write(drifting.platform.ledger.record.head_file("flight_delay"))
     finish_promotion(drifting.platform, drifting.model)
     assert drifting.ledger() == told
     finish_promotion(drifting.platform, drifting.model)
