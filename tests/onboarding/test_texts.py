@@ -308,6 +308,12 @@ def test_an_hour_that_the_clocks_have_twice_or_skip_is_told(tmp_path: Path) -> N
     assert "have twice: it is read as the second one (row " in told
 
 
+def test_thousandths_behind_two_marks_are_refused(tmp_path: Path) -> None:
+    mixed = table(tmp_path, lambda i: {**plain(i), "price": f"5{'.' if i % 30 == 7 else ','}{100 + i}"}, separator=";")
+    with pytest.raises(Undecided, match=r"price has numbers such as 5\.107, .*Write all with one mark"):
+        planned(mixed, decimal="comma")
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
