@@ -87,7 +87,7 @@ def plain_numbers(raw: pd.Series, written: NumberFormat) -> pd.Series:
 
 
 def lone_marks(texts: Iterable[str], written: NumberFormat) -> frozenset[str]:
-    """Texts whose one mark sets thousands apart by the format, and decimals by the other: 5.123 with a decimal comma."""
+    """Texts whose one mark sets thousands apart by the format, and decimals by the other: 5.123 under `comma`."""
     lone = _LONE[written.removesuffix(" %")]
     return frozenset(text for text in texts if (part := _parts(text)) is not None and lone.fullmatch(part.number))
 
