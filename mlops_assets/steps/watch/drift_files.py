@@ -21,6 +21,7 @@ from mlops_assets.core.drift.sampled_grid import GridBuilder
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.display import some
 from mlops_assets.world.files.table_files import TableFiles, open_table
+from mlops_assets.world.files.type_words import same_type
 
 TOLD = 3
 """Columns that the headline names."""
@@ -149,9 +150,11 @@ def _chosen(
         # Nothing is known of a column without a value on either side; it will be told that it cannot be judged.
         kinds[name] = "categorical" if "categorical" in both else "numeric"
     if not kinds:
+        changed = "".join(f" {name}: {why}." for name, why in left_out.items() if _is_broken(name, old, new))
         raise ValueError(
             f"{old.name} and {new.name} have no column that can be compared. The first has {_told(old.kinds)}; the "
-            f"second {_told(new.kinds)}. Give files whose columns have the same names and hold numbers or text."
+            f"second {_told(new.kinds)}.{changed} Give files whose columns have the same names and hold numbers or "
+            "text."
         )
     return kinds, left_out
 
@@ -167,18 +170,28 @@ def _why_not(name: str, old: TableFiles, new: TableFiles) -> str:
         of_numbers, of_texts = (old, new) if old.kinds[name] == "numeric" else (new, old)
         if name in of_texts.flags and of_numbers.holds_flags(name):
             return ""
-        words = ("a number", "text") if old.kinds[name] == "numeric" else ("text", "a number")
-        return f"{words[0]} in {old.name} and {words[1]} in {new.name}: give it one type"
+    if _changed(name, old, new):
+        return f"{_word(name, old)} in {old.name} and {_word(name, new)} in {new.name}: give it one type"
     return "a time, or another type that has no distribution here" if "other" in both else ""
+
+
+def _changed(name: str, old: TableFiles, new: TableFiles) -> bool:
+    """Whether a column that both have is of another type in one."""
+    kinds = {old.kinds[name], new.kinds[name]}
+    if kinds == {"other"}:
+        return not same_type(old.others[name], new.others[name])
+    return len(kinds) > 1 and "empty" not in kinds
+
+
+def _word(name: str, table: TableFiles) -> str:
+    return table.others.get(name) or {"numeric": "a number", "categorical": "text"}[table.kinds[name]]
 
 
 def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
     """Whether a column of the reference is gone, or of another type: no drift, and worse."""
     if name not in old.kinds or name in new.left_out:
         return name in old.kinds
-    return name not in new.kinds or (
-        old.kinds[name] != new.kinds[name] and "empty" not in {old.kinds[name], new.kinds[name]}
-    )
+    return name not in new.kinds or _changed(name, old, new)
 
 
 def _told(names: Mapping[str, object]) -> str:
