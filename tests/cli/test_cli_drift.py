@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from typer.testing import Result
 
@@ -418,6 +419,25 @@ def test_a_time_that_became_a_list_ends_with_2(mlops: Mlops, files: Path) -> Non
         assert mlops("drift", "old.parquet", same, "--fail-on-drift").exit_code == 0
     frame()[["at"]].to_parquet("one.parquet")
     refused(mlops("drift", "one.parquet", "list.parquet", "--columns", "at"), "a list of numbers in list.parquet")
+
+
+@pytest.mark.parametrize(
+    ("base", "is_judged"), [(0, True), (10**17, True), (10**24, False), (10**29, False), (10**37, False)]
+)
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_decimals_that_no_float_tells_apart_are_not_judged(
+    base: int, is_judged: bool, kind: str, mlops: Mlops, files: Path
+) -> None:
+    values = [int(value) for value in np.random.default_rng(5).integers(0, 10**6, ROWS)]
+    for name, off in (("a", 0), ("b", 10**9)):
+        numbers = [Decimal(base + off + value) for value in values]
+        rows = pd.DataFrame({"v": pd.Series(numbers, dtype=pd.ArrowDtype(pa.decimal128(38, 0)))})
+        getattr(rows, f"to_{kind}")(f"{name}.{kind}", index=False)
+    found = mlops("drift", f"a.{kind}", f"b.{kind}", "--columns", "v", "--fail-on-drift")
+    assert found.exit_code == 1
+    assert ("more digits than a float" in " ".join(found.output.split())) is not is_judged
+    same = mlops("drift", f"a.{kind}", f"a.{kind}", "--columns", "v", "--fail-on-drift")
+    assert same.exit_code == (0 if is_judged else 1)
 
 
 def test_no_home_is_made(mlops: Mlops, files: Path) -> None:

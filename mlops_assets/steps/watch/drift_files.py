@@ -10,19 +10,26 @@ each statistic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
+
+import numpy as np
 
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
-from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS, Grid, Kind
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS, Grid, Kind, NumericGrid, Unjudged
 from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.sampled_grid import GridBuilder
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.display import some
+from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.world.files.table_files import TableFiles, open_table
 from mlops_assets.world.files.type_words import same_type
 
+TOLD_APART = 32
+"""So many floats lie in the range of a column, at least, that is judged."""
 TOLD = 3
 """Columns that the headline names."""
 Progress = Callable[[str, int], None]
@@ -100,6 +107,7 @@ def compare_files(
     ids = ids if len(ids) < len(kinds) else {}
     kinds, left_out = {n: kind for n, kind in kinds.items() if n not in ids}, left_out | ids
     grid = builder.grid(without=ids)
+    grid = Grid.of({**grid.features, **{name: why for name in kinds if (why := _too_long(name, grid, old, new))}})
     del builder  # its sample is the largest thing in memory
     before = profile_files(old, kinds, grid, progress, flags)
     after = profile_files(new, kinds, grid, progress, flags)
@@ -185,6 +193,27 @@ def _changed(name: str, old: TableFiles, new: TableFiles) -> bool:
 
 def _word(name: str, table: TableFiles) -> str:
     return table.others.get(name) or {"numeric": "a number", "categorical": "text"}[table.kinds[name]]
+
+
+def _too_long(name: str, grid: Grid, old: TableFiles, new: TableFiles) -> Unjudged | None:
+    """Why numbers with more digits than a float cannot be told apart; None where they can."""
+    laid = grid.features[name]
+    if not isinstance(laid, NumericGrid):
+        return None
+    is_large = bool(np.abs(laid.edges[[0, -1]]).max() > FLOAT_WHOLE)
+    known = old.long_ends(name, is_large=is_large)
+    both = [*known, *new.long_ends(name, is_large=is_large)]
+    if not both:
+        return None
+    exactly = Context(prec=100)
+    low, high = (min(known), max(known)) if len(set(known)) > 1 else (min(both), max(both))
+    span, gap = exactly.subtract(high, low), Decimal(math.ulp(float(max(map(abs, both)))))
+    if not 0 < span < exactly.multiply(gap, TOLD_APART):
+        return None
+    return Unjudged(
+        f"its numbers have more digits than a float of 64 bits: from {low:f} to {high:f} they are nearly one",
+        "Take a number off all of them that lies among them, or leave the column out",
+    )
 
 
 def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:

@@ -16,13 +16,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.values.csv_head import LONGEST, CsvHead, NoHead, head_of
@@ -99,6 +101,29 @@ class TableFiles:
             set(batch.column(0).drop_null().unique().to_pylist()) for batch in self._batches([column], BATCH_ROWS)
         )
         return all(value != value or value in (0, 1) for some in values for value in some)
+
+    def long_ends(self, column: str, *, is_large: bool) -> list[Decimal]:
+        """The smallest and the largest number of a column in each file, where it may have more digits than a float.
+
+        Args:
+            column: of numbers.
+            is_large: whether some lie beyond 2^53; below it CSV files are not read again.
+        """
+        found: list[Any] = []
+        with duckdb.connect() as session:
+            for path in self.paths:
+                with _told(path):
+                    if is_parquet(path):
+                        for batch in ParquetRows(path, self.limit).batches([column], BATCH_ROWS):
+                            dtype = batch.column(0).type
+                            if not (pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype)):
+                                break
+                            found += pc.min_max(batch.column(0)).as_py().values()
+                    elif is_large and self.csv_types[path][column] in ("DOUBLE", "HUGEINT"):
+                        table = _read_csv(path, {**self.csv_types[path], column: "VARCHAR"})
+                        whole = f"try_cast({quoted(column)} as decimal(38, 0))"
+                        found += session.sql(f"SELECT min({whole}), max({whole}) FROM ({table})").fetchall()[0]
+        return [Decimal(end) for end in found if end is not None]
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         # One session for all files: opening one costs more than reading a small file.
