@@ -68,6 +68,7 @@ class TableFiles:
         left_out: column -> why it isn't among them.
         others: column of kind `other` -> what it is, in words.
         flags: columns that hold true and false in some file, as booleans or in words.
+        long: columns of Parquet whose type may hold more digits than a float.
         csv_types: DuckDB's types of each CSV file's columns, or the format of numbers that are texts to it; finding
             them again would be reading the file again.
         limit: bytes that a page, or the texts of a batch, may have.
@@ -79,6 +80,7 @@ class TableFiles:
     left_out: Mapping[str, str]
     others: Mapping[str, str]
     flags: frozenset[str]
+    long: frozenset[str]
     csv_types: Mapping[Path, Mapping[str, str]]
     limit: int
 
@@ -113,13 +115,13 @@ class TableFiles:
         with duckdb.connect() as session:
             for path in self.paths:
                 with _told(path):
-                    if is_parquet(path):
+                    if is_parquet(path) and column in self.long:
                         for batch in ParquetRows(path, self.limit).batches([column], BATCH_ROWS):
                             dtype = batch.column(0).type
                             if not (pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype)):
                                 break
                             found += pc.min_max(batch.column(0)).as_py().values()
-                    elif is_large and self.csv_types[path][column] in ("DOUBLE", "HUGEINT"):
+                    elif is_large and self.csv_types.get(path, {}).get(column) in ("DOUBLE", "HUGEINT"):
                         table = _read_csv(path, {**self.csv_types[path], column: "VARCHAR"})
                         whole = f"try_cast({quoted(column)} as decimal(38, 0))"
                         found += session.sql(f"SELECT min({whole}), max({whole}) FROM ({table})").fetchall()[0]
@@ -151,13 +153,15 @@ def open_table(name: str) -> TableFiles:
     found: dict[Path, dict[str, ColumnKind]] = {}
     words: dict[Path, dict[str, str]] = {}
     flags: set[str] = set()
+    long: set[str] = set()
     limit = Limits.here().file_bytes
     with duckdb.connect() as session:
         for path in paths:
             with _told(path):
                 refuse_dense(path, limit)
                 if is_parquet(path):
-                    found[path], words[path] = _parquet_columns(path, limit)
+                    found[path], words[path], wide = _parquet_columns(path, limit)
+                    long |= wide
                 else:
                     csv_types[path], found[path] = _csv_columns(session, path)
                     words[path] = {name: TIME for name, kind in found[path].items() if kind == "other"}
@@ -180,7 +184,7 @@ def open_table(name: str) -> TableFiles:
             kinds[column] = next(iter(known), "empty")
             if kinds[column] == "other":
                 others[column] = next(iter(seen))
-    return TableFiles(name, tuple(paths), kinds, left_out, others, frozenset(flags), csv_types, limit)
+    return TableFiles(name, tuple(paths), kinds, left_out, others, frozenset(flags), frozenset(long), csv_types, limit)
 
 
 def matches(name: str) -> list[Path]:
@@ -258,8 +262,8 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
-def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dict[str, str]]:
-    """The kinds of the columns, and of `other` ones what they are."""
+def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dict[str, str], set[str]]:
+    """The kinds of the columns, of `other` ones what they are, and which may have more digits than a float."""
     rows = ParquetRows(path, limit)
     schema = rows.metadata.schema.to_arrow_schema()
     kinds = {field.name: _kind(field.type) for field in schema}
@@ -267,7 +271,8 @@ def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dic
     for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(rows.ends(name))]:
         if are_flags(batch.column(0) for batch in rows.batches([name], BATCH_ROWS)):
             kinds[name] = "boolean"
-    return kinds, words
+    long = {field.name for field in schema if pa.types.is_decimal(field.type) or pa.types.is_uint64(field.type)}
+    return kinds, words, long
 
 
 def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[str, str], dict[str, ColumnKind]]:
