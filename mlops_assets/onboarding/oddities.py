@@ -6,10 +6,12 @@ time (`times` refuses them), columns that give the label away (`doubts`).
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
-from mlops_assets.core.values.text_times import unit_of
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
@@ -53,7 +55,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
         return _odd_day(table, facts)
     if not facts.is_number:
         return ""
-    unit = unit_of(float(facts.low or 0), float(facts.high or 0))
+    unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))), None)
     if unit is not None and unit != "yyyy" and TIME_NAMES.search(facts.name):
         first = table.place(f"{quoted(facts.name)} is not null")
         return (

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_assets.core.sources.contract import Column
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import (
     DATE_ORDERS,
     MISSING,
@@ -26,7 +27,7 @@ from mlops_assets.core.values.text_formats import (
     Mark,
     NumberFormat,
 )
-from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers, read_number
+from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
 from mlops_assets.world.files.text_columns import Reader, look_at_texts, replace_texts
 
@@ -114,6 +115,8 @@ def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: lis
             warnings.append(f"{name} holds numbers and is taken as texts, since {number.why_not}.")
             continue
         written = number.format(_mark(name, number, reading, marks))
+        if number.either:
+            _refuse_doubts(connection, table, name, written)
         formats[name] = written
         readers[name] = (_number_reader(written), pa.float64())
         notes.append(f"{name} has {NUMBERS_IN_WORDS[written]}; its `format` in the YAML says so.")
@@ -192,6 +195,16 @@ def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Any]) -> M
             "--decimal comma or --decimal point. Nothing was written."
         )
     return mark
+
+
+def _refuse_doubts(connection: duckdb.DuckDBPyConnection, table: str, name: str, written: NumberFormat) -> None:
+    rows = connection.execute(f"select distinct trim({quoted(name)}) from {table} where {quoted(name)} is not null")
+    doubted = in_doubt([text for (text,) in rows.fetchall()], written)
+    if doubted:
+        raise Undecided(
+            f"{name} has numbers such as {min(doubted)}, which {NUMBERS_IN_WORDS[written]} have as thousands, beside "
+            "others with three places behind the decimal mark. Write all with one mark. Nothing was written."
+        )
 
 
 def _number_reader(written: NumberFormat) -> Callable[[pd.Series], pa.Array]:

@@ -6,14 +6,15 @@ Here: guessing and reading times in DuckDB, the grain, gaps. Not here: other col
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import accumulate, pairwise
 
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.number_times import COUNTED, DIGITS, YEARS, bounds, units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
-from mlops_assets.core.values.text_times import hint, unit_of
+from mlops_assets.core.values.text_times import hint
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
 from mlops_assets.onboarding.table import Facts, Table
 
@@ -109,6 +110,9 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
                 f"{name} is {shown(text)!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove "
                 "that row, or name another column with --time. Nothing was written."
             )
+        facts = table.facts[name]
+        if facts.is_number and (asked or TIME_NAMES.search(name)) and (said := _odd_number(table, facts)):
+            raise NoTime(said)
     if asked:
         example = table.facts[asked].low or ""
         said = hint(example)
@@ -181,24 +185,79 @@ def _read(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
 
 
 def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
-    """Times by the unit that all numbers of the column lie in."""
-    declared = next((unit for unit in TIME_FORMATS if unit == table.texts.formats.get(facts.name)), None)
-    unit = declared or unit_of(float(facts.low or 0), float(facts.high or 0))
-    column = quoted(facts.name)
-    if unit is None or unit in DATE_ORDERS or (facts.dtype == "DOUBLE" and unit not in ("excel", "s", "ms")):
+    """Times by the unit that all numbers of the column lie in.
+
+    Raises:
+        NoTime: they are times in several.
+    """
+    name, column = facts.name, quoted(facts.name)
+    declared = next((unit for unit in TIME_FORMATS if unit == table.texts.formats.get(name)), None)
+    units = _units(table, facts) if declared is None else [declared]
+    if len(units) > 1:
+        first = table.place(f"{column} is not null")
+        raise NoTime(
+            f"{name} can be read as {' or as '.join(TIMES_IN_WORDS[unit] for unit in units)} in all rows ({first}: "
+            f"{hint(facts.low)}), and nobody can tell. Write the times as 2024-01-31T13:45:00Z, or name another column "
+            "with --time. Nothing was written."
+        )
+    unit = next(iter(units), None)
+    if unit is None or unit in DATE_ORDERS or (facts.dtype == "DOUBLE" and unit in ("us", "ns")):
         return None
-    local = {
-        "yyyymmdd": f"strptime({column}::varchar, '%Y%m%d')",
-        "yyyymm": f"strptime({column}::varchar, '%Y%m')",
-        "yyyy": f"make_timestamp({column}, 1, 1, 0, 0, 0)",
-        "excel": f"timestamp '1899-12-30' + to_milliseconds(round({column} * 86400000)::bigint)",
-    }
-    if unit in local:
-        has_hours = unit == "excel" and _any(table, f"{column} <> floor({column})")
-        return TimeColumn(facts.name, f"timezone('{zone}', {local[unit]})", TIMES_IN_WORDS[unit], has_hours, unit=unit)
+    if unit in DIGITS or unit == "excel":
+        has_hours = "hh" in unit or (unit == "excel" and _any(table, f"{column} <> floor({column})"))
+        return TimeColumn(
+            name, f"timezone('{zone}', {_local(column, unit)})", TIMES_IN_WORDS[unit], has_hours, unit=unit
+        )
     moment = {"s": f"{column} * 1000000", "ms": f"{column} * 1000", "us": column, "ns": f"{column} // 1000"}[unit]
     sql = f"make_timestamptz(round({moment})::bigint)"
-    return TimeColumn(facts.name, sql, TIMES_IN_WORDS[unit], has_hours=True, unit=unit)
+    return TimeColumn(name, sql, TIMES_IN_WORDS[unit], has_hours=True, unit=unit)
+
+
+def _units(table: Table, facts: Facts) -> list[TimeFormat]:
+    """The units in which each number of a column is a time."""
+    found = units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))
+    column = quoted(facts.name)
+    return [unit for unit in found if not _any(table, f"{column} is not null and not {_is_time(column, unit)}")]
+
+
+def _is_time(column: str, unit: TimeFormat) -> str:
+    """A condition: whether a number is a time of our days in this unit."""
+    if unit in DIGITS:
+        whole = f"{column} = floor({column})"
+        return f"coalesce({whole} and year({_local(column, unit)}) between {YEARS[0]} and {YEARS[1]}, false)"
+    least, most = bounds(unit, datetime.now(UTC))
+    return f"{column} between {least!r} and {most!r}"
+
+
+def _local(column: str, unit: TimeFormat) -> str:
+    """A number as a time without a zone; NULL where it is none."""
+    if unit == "excel":
+        return f"timestamp '1899-12-30' + to_milliseconds(round({column} * 86400000)::bigint)"
+    digits = f"try_cast({column} as bigint)::varchar"
+    if unit == "yymmddhhmm":
+        digits = f"printf('%010d', try_cast({column} as bigint))"
+        digits = f"(case when {digits} >= '69' then '19' else '20' end || {digits})"
+    width = len(unit) + 2 * (unit == "yymmddhhmm")
+    return f"case when length({digits}) = {width} then try_strptime({digits}, '{DIGITS[unit]}') end"
+
+
+def _odd_number(table: Table, facts: Facts) -> str:
+    """A number that is no time in the unit in which most others are, with its row; empty where most are in none."""
+    column = quoted(facts.name)
+    counts = {unit: f"count(*) filter ({_is_time(column, unit)})" for unit in (*COUNTED, *DIGITS)}
+    found = table.first(f"select {', '.join(counts.values())} from {table.relation}")
+    count, unit = max(zip(found, counts, strict=True), key=lambda one: one[0])
+    known = facts.rows - facts.missing
+    if not known / 2 < count < known:
+        return ""
+    odd = f"{column} is not null and not {_is_time(column, unit)}"
+    value = table.first(f"select arg_min({column}, rowid) from {table.relation} where {odd}")[0]
+    said = hint(value)
+    return (
+        f"{facts.name} is {value} in {table.place(odd)}{said and f' ({said})'}, where {count:,} of {facts.rows:,} rows "
+        f"have {TIMES_IN_WORDS[unit]}, none of them after today. Correct or remove that row, or name another column "
+        "with --time. Nothing was written."
+    )
 
 
 def refuse_strays(table: Table, time: TimeColumn) -> None:

@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from typer.testing import Result
 
@@ -18,6 +20,7 @@ from mlops_assets.core.drift.grid import Grid
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.sampled_grid import GridBuilder
+from mlops_assets.steps.watch.drift_files import compare_files
 
 Mlops = Callable[..., Result]
 ROWS = 3_000
@@ -380,6 +383,61 @@ def test_columns_that_do_not_match_are_refused(mlops: Mlops, files: Path) -> Non
     refused(mlops("drift", "old.parquet", "new.parquet", "--ignore", "agee"), "'agee'")
     pd.DataFrame({"other": range(200)}).to_parquet("other.parquet")
     refused(mlops("drift", "old.parquet", "other.parquet"), "no column that can be compared", "the second other")
+
+
+TYPES = {
+    "a time without a zone": pd.date_range("2024", periods=200, freq="h"),
+    "a time with a zone": pd.date_range("2024", periods=200, freq="h", tz="UTC"),
+    "a date": pd.date_range("2024", periods=200).date,
+    "a duration": pd.to_timedelta(np.arange(200), unit="h"),
+    "a list of numbers": [[1, 2]] * 200,
+    "a list of texts": [["a"]] * 200,
+    "a record of k (numbers)": [{"k": 1}] * 200,
+    "bytes": [b"a", b"b"] * 100,
+    "a number": np.arange(200) % 7,
+    "text": ["a", "b", "c", "d"] * 50,
+}
+
+
+@pytest.mark.parametrize(("one", "other"), permutations(TYPES, 2))
+def test_each_change_of_type_is_named(one: str, other: str, tmp_path: Path) -> None:
+    for name in {one, other}:
+        pd.DataFrame({"x": np.arange(200) % 9, "y": TYPES[name]}).to_parquet(tmp_path / f"{name}.parquet")
+    old, new = (str(tmp_path / f"{name}.parquet") for name in (one, other))
+    found = compare_files(old, new, policy=DriftPolicy())
+    assert found.broken == ("y",)
+    assert f"y: {one} in {old} and {other} in {new}" in found.headline
+    assert not compare_files(old, old, policy=DriftPolicy()).broken
+
+
+def test_a_time_that_became_a_list_ends_with_2(mlops: Mlops, files: Path) -> None:
+    frame().assign(at=[[1]] * ROWS).to_parquet("list.parquet")
+    found = mlops("drift", "old.parquet", "list.parquet", "--fail-on-drift")
+    assert (found.exit_code, "at: a time with a zone in" in found.output) == (2, True)
+    for same in ("same.csv", "same.parquet"):
+        getattr(frame(), f"to_{same[5:]}")(same, index=False)
+        assert mlops("drift", "old.parquet", same, "--fail-on-drift").exit_code == 0
+    frame()[["at"]].to_parquet("one.parquet")
+    refused(mlops("drift", "one.parquet", "list.parquet", "--columns", "at"), "a list of numbers in list.parquet")
+
+
+@pytest.mark.parametrize(
+    ("base", "is_judged"), [(0, True), (10**17, True), (10**24, False), (10**29, False), (10**37, False)]
+)
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_decimals_that_no_float_tells_apart_are_not_judged(
+    base: int, is_judged: bool, kind: str, mlops: Mlops, files: Path
+) -> None:
+    values = [int(value) for value in np.random.default_rng(5).integers(0, 10**6, ROWS)]
+    for name, off in (("a", 0), ("b", 10**9)):
+        numbers = [Decimal(base + off + value) for value in values]
+        rows = pd.DataFrame({"v": pd.Series(numbers, dtype=pd.ArrowDtype(pa.decimal128(38, 0)))})
+        getattr(rows, f"to_{kind}")(f"{name}.{kind}", index=False)
+    found = mlops("drift", f"a.{kind}", f"b.{kind}", "--columns", "v", "--fail-on-drift")
+    assert found.exit_code == 1
+    assert ("more digits than a float" in " ".join(found.output.split())) is not is_judged
+    same = mlops("drift", f"a.{kind}", f"a.{kind}", "--columns", "v", "--fail-on-drift")
+    assert same.exit_code == (0 if is_judged else 1)
 
 
 def test_no_home_is_made(mlops: Mlops, files: Path) -> None:

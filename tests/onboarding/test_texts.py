@@ -100,6 +100,9 @@ FORMS: dict[str, Callable[[int], object]] = {
     "seconds": lambda i: int(HOURS[i].timestamp()),
     "milliseconds": lambda i: int(HOURS[i].timestamp()) * 1000,
     "microseconds": lambda i: int(HOURS[i].timestamp()) * 10**6,
+    "minutes as digits": lambda i: local(HOURS[i], "%Y%m%d%H%M"),
+    "seconds as digits": lambda i: local(HOURS[i], "%Y%m%d%H%M%S"),
+    "a year of two digits": lambda i: local(HOURS[i], "%y%m%d%H%M"),
     "Excel": lambda i: repr((HOURS[i].astimezone(BERLIN).replace(tzinfo=None) - datetime(1899, 12, 30)) / timedelta(1)),
 }
 
@@ -116,6 +119,32 @@ def test_times_are_the_same_by_every_way_in(form: str, tmp_path: Path) -> None:
     }
     for way, rows in ways.items():
         assert sorted(rows["at"].dt.round("s")) == HOURS, way
+
+
+def test_hours_as_digits_are_those_hours_and_no_seconds(tmp_path: Path) -> None:
+    hours = [FIRST + timedelta(hours=i) for i in range(ROWS)]
+    plan = planned(table(tmp_path, lambda i: {**plain(i), "at": f"{hours[i]:%Y%m%d%H}"}))
+    assert (plan.time.unit, plan.calendar.first, plan.calendar.last) == (
+        "yyyymmddhh",
+        hours[0].date(),
+        hours[-1].date(),
+    )
+    assert sorted(landed_rows(plan, source(plan), tmp_path / "landing")["at"]) == hours
+
+
+def test_digits_that_may_be_two_times_are_refused(tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "at": 1_701_010_000 + i % 50})
+    with pytest.raises(NoTime, match=r"at can be read as numbers such as 2401312359 or as seconds .*nobody can tell"):
+        planned(file, time="at")
+
+
+@pytest.mark.parametrize("odd", [1_711_584_000_000, 4_102_444_800, 20240328, 0, -5])
+@pytest.mark.parametrize("row", [0, 7, ROWS - 1])
+def test_one_number_of_another_unit_is_named_with_its_row(odd: int, row: int, tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "at": odd if i == row else int(HOURS[i].timestamp())})
+    for asked in ("at", None):
+        with pytest.raises(NoTime, match=rf"at is {odd} in row {row + 1} of t\.csv.*479 of 480 rows have seconds"):
+            planned(file, time=asked)
 
 
 def test_tomorrow_is_read_as_today(tmp_path: Path) -> None:
@@ -306,6 +335,12 @@ def test_an_hour_that_the_clocks_have_twice_or_skip_is_told(tmp_path: Path) -> N
     twice = table(tmp_path, lambda i: {**plain(i), "at": f"{autumn[i]:%Y-%m-%d %H:%M}"}, "twice.csv")
     told = " ".join(planned(twice, timezone="Europe/Berlin").warnings)
     assert "have twice: it is read as the second one (row " in told
+
+
+def test_thousandths_behind_two_marks_are_refused(tmp_path: Path) -> None:
+    mixed = table(tmp_path, lambda i: {**plain(i), "price": f"5{'.' if i % 30 == 7 else ','}{100 + i}"}, separator=";")
+    with pytest.raises(Undecided, match=r"price has numbers such as 5\.107, .*Write all with one mark"):
+        planned(mixed, decimal="comma")
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Column, ContractResult, Failure, SourceContract
 from mlops_assets.core.sources.contract_cast import Conformed, conform, to_date, to_utc
-from mlops_assets.core.sources.contract_failures import sample_of, sentence_of, shape_failures
+from mlops_assets.core.sources.contract_failures import mixed_marks, sample_of, sentence_of, shape_failures
 from mlops_assets.core.time.windows import Window
+from mlops_assets.core.values.text_formats import NUMBER_FORMATS
+from mlops_assets.core.values.text_numbers import lone_marks
 
 
 def check_frame(
@@ -34,6 +36,7 @@ def check_frame(
     *,
     partition: Window | None = None,
     now: datetime | None = None,
+    alone: bool = False,
 ) -> ContractResult:
     """Conform a raw frame and hold it against the contract.
 
@@ -42,6 +45,7 @@ def check_frame(
         frame: the raw rows of one partition (before `conform`).
         partition: the window its event times must lie in; None to skip.
         now: the clock for `no_future`; None to skip.
+        alone: whether each row stands for itself, as a message does: no other says how it is written.
 
     Returns:
         All failures at once; `frame` is what may be stored.
@@ -52,6 +56,10 @@ def check_frame(
         bad |= cells
     failures = [*shape_failures(contract, frame), *conformed.failures]
     present = _present(contract, frame)
+    for name in [] if alone else present:
+        if (mixed := mixed_marks(name, contract.columns[name], frame[name])) is not None:
+            failures.append(mixed[0])
+            bad |= mixed[1]
     for rule, column, rows, sample in _pandera_failures(contract, conformed, present, partition, now):
         bad |= rows
         sentence = sentence_of(contract, rule, column, rows, sample, partition, now)
@@ -158,6 +166,11 @@ def _is_text(raw: pd.Series) -> bool:
     return raw.dtype != object or pd.api.types.infer_dtype(raw, skipna=True) in ("string", "empty")
 
 
+def _has_lone_marks(column: Column, raw: pd.Series) -> bool:
+    written: Any = column.format
+    return written in NUMBER_FORMATS and bool(lone_marks({cell for cell in raw if isinstance(cell, str)}, written))
+
+
 def _good_of(
     contract: SourceContract,
     frames: Sequence[pd.DataFrame],
@@ -172,6 +185,8 @@ def _good_of(
     present = _present(contract, raw)
     if not all(_is_text(raw[name]) for name in present):
         return {}
+    if any(_has_lone_marks(contract.columns[name], raw[name]) for name in present):
+        return {}  # how those are read is for the texts of their own partition to say
     conformed = conform(contract, raw)
     broken = np.zeros(len(parts.codes), dtype=np.bool_)
     for cells in conformed.bad_cells.values():

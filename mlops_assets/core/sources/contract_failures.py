@@ -18,6 +18,7 @@ from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import whole_of
+from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
 
 SAMPLE = 5
 """Values shown with a failure: enough to recognise the fault, few enough to read."""
@@ -25,15 +26,43 @@ SAMPLE = 5
 
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
     """The failure of a column some of whose cells can't be cast; rows are counted from 1, without a header."""
-    cells, places = raw[bad].head(SAMPLE), np.flatnonzero(bad)
-    where = ", ".join(f"{place + 1:,}" for place in places[:SAMPLE]) + (", ..." if len(places) > SAMPLE else "")
+    cells = raw[bad].head(SAMPLE)
     sample = sample_of(raw[bad])
     known = "" if column.format is None else f", written as {column.format}"
     sentence = (
-        f"{_rows(bad)} of {name} (row{'s' if len(places) > 1 else ''} {where}) can't be read as {column.type}{known} "
+        f"{_rows(bad)} of {name} ({_where(bad)}) can't be read as {column.type}{known} "
         f"({_told(sample)}): {_remedy(column, cells)}."
     )
     return Failure("type", name, int(bad.sum()), sample, sentence)
+
+
+def mixed_marks(name: str, column: Column, raw: pd.Series) -> tuple[Failure, NDArray[np.bool_]] | None:
+    """The failure of a column in which the same digits may mean two numbers, and its rows; None where none do."""
+    written: Any = column.format
+    if written not in NUMBER_FORMATS:
+        return None
+    texts = {cell for cell in raw if isinstance(cell, str)}
+    doubted = text_numbers.in_doubt(texts, written)
+    if not doubted:
+        return None
+    bad = raw.isin(doubted).to_numpy(dtype=np.bool_)
+    sample, (mark, other) = sample_of(raw[bad]), (".", ",") if written.startswith("point") else (",", ".")
+    sentence = (
+        f"{_rows(bad)} of {name} ({_where(bad)}) can be read in two ways ({_told(sample)}): as thousands, which "
+        f"`format: {written}` says, or as decimals, which others have behind a {_MARKS[mark]}: write all decimals "
+        f"behind a {_MARKS[mark]}, and thousands without a {_MARKS[other]}."
+    )
+    return Failure("type", name, int(bad.sum()), sample, sentence), bad
+
+
+_MARKS = {".": "point", ",": "comma"}
+
+
+def _where(bad: NDArray[np.bool_]) -> str:
+    """The first rows that are bad, counted from 1, without a header."""
+    places = np.flatnonzero(bad)
+    rows = ", ".join(f"{place + 1:,}" for place in places[:SAMPLE]) + (", ..." if len(places) > SAMPLE else "")
+    return f"row{'s' if len(places) > 1 else ''} {rows}"
 
 
 def _remedy(column: Column, cells: pd.Series) -> str:
@@ -45,6 +74,8 @@ def _remedy(column: Column, cells: pd.Series) -> str:
         return "a float would lose their last digits, so declare `type: integer` or `type: string`"
     if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in cells):
         return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
+    if (words := next((words for form, words in NUMBERS_IN_WORDS.items() if form == column.format), None)) is not None:
+        return f"write all as {words}, or change `format` in the contract with the whole file"
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")
     return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
 

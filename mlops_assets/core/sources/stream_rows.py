@@ -67,7 +67,7 @@ def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: 
         {name: [values[place].get(name) for place in places] for name in source.contract.columns}, dtype=object
     )
     alone = _of_one_row(source.rules)
-    found = check_frame(alone, frame, now=now + SKEW)
+    found = check_frame(alone, frame, now=now + SKEW, alone=True)
     if found.bad_rows.any():
         bad = np.flatnonzero(found.bad_rows)
         poison |= dict(zip(places[bad].tolist(), _reasons(alone, frame.iloc[bad], now + SKEW), strict=True))
@@ -137,7 +137,7 @@ def _reasons(rules: SourceContract, frame: pd.DataFrame, now: datetime) -> list[
     told: list[list[str]] = [[] for _ in range(len(frame))]
     for name, column in rules.columns.items():
         alone = replace(rules, columns={name: column}, event_time=name if name == rules.event_time else None)
-        found = check_frame(alone, frame[[name]].reset_index(drop=True), now=now)
+        found = check_frame(alone, frame[[name]].reset_index(drop=True), now=now, alone=True)
         for place in np.flatnonzero(found.bad_rows):
             cell = frame[name].iloc[place]
             why = hint_of(column, cell)

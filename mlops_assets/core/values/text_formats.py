@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 DateOrder = Literal["dmy", "mdy"]
-TimeFormat = Literal["dmy", "mdy", "s", "ms", "us", "ns", "excel", "yyyymmdd", "yyyymm", "yyyy"]
+TimeFormat = Literal[
+    "dmy", "mdy", "s", "ms", "us", "ns", "excel", "yyyymmdd", "yyyymm", "yyyy",
+    "yyyymmddhh", "yyyymmddhhmm", "yyyymmddhhmmss", "yymmddhhmm",
+]  # fmt: skip
 """How the times of a column are written, where it is not ISO 8601."""
 TIME_FORMATS: tuple[TimeFormat, ...] = get_args(TimeFormat)
 DATE_ORDERS: tuple[DateOrder, ...] = get_args(DateOrder)
@@ -24,6 +27,10 @@ TIMES_IN_WORDS: dict[TimeFormat, str] = {
     "yyyymmdd": "numbers such as 20240131",
     "yyyymm": "numbers such as 202401",
     "yyyy": "years",
+    "yyyymmddhh": "numbers such as 2024013123",
+    "yyyymmddhhmm": "numbers such as 202401312359",
+    "yyyymmddhhmmss": "numbers such as 20240131235959",
+    "yymmddhhmm": "numbers such as 2401312359",
 }
 
 Mark = Literal["point", "comma"]

@@ -10,7 +10,7 @@ A plain number needs no statement. `1,234` is a thousand and more in one country
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -33,6 +33,7 @@ _GROUPED = {
     ),
     "comma": re.compile(r"(?:\d+|[1-9]\d{0,2}(?:([.'’\s])\d{2,3})(?:\1\d{2,3})*(?<=\d{3}))?(?:,\d*)?(?:[eE][+-]?\d+)?"),
 }
+_LONE = {"point": re.compile(r"[1-9]\d{0,2},\d{3}"), "comma": re.compile(r"[1-9]\d{0,2}\.\d{3}")}
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -75,14 +76,37 @@ def read_number(text: str, written: NumberFormat) -> str | None:
 
 
 def plain_numbers(raw: pd.Series, written: NumberFormat) -> pd.Series:
-    """Each text among the cells as a plain number (see `read_number`); what tells none stays as it is."""
+    """Each text among the cells as a plain number (see `read_number`); what tells none is missing."""
     if raw.dtype != object and not pd.api.types.is_string_dtype(raw.dtype):
         return raw
-    read = cache(lambda text: read_number(text, written) or text)
+    read = cache(lambda text: read_number(text, written))
     return pd.Series([read(cell) if isinstance(cell, str) else cell for cell in raw], index=raw.index, dtype=object)
 
 
 # --- how a column is written -------------------------------------------------------------------------------
+
+
+def lone_marks(texts: Iterable[str], written: NumberFormat) -> frozenset[str]:
+    """Texts whose one mark sets thousands apart by the format, and decimals by the other: 5.123 under `comma`."""
+    lone = _LONE[written.removesuffix(" %")]
+    return frozenset(text for text in texts if (part := _parts(text)) is not None and lone.fullmatch(part.number))
+
+
+def in_doubt(texts: Collection[str], written: NumberFormat) -> frozenset[str]:
+    """Texts of a column that its format reads as thousands while the others speak for decimals with the other mark.
+
+    5.123 beside 5,124 is hardly a thousand times as much: who writes three places behind the comma may have written
+    them behind a point. It is five thousand where another text sets thousands apart for sure (1.234,5 or 1.234.567).
+    """
+    lone = lone_marks(texts, written)
+    mark, apart = (".", ",") if written.startswith("point") else (",", ".")
+    if not lone:
+        return lone
+    numbers = [part.number for text in texts if (part := _parts(text)) is not None]
+    if any(apart in number and (mark in number or number.count(apart) > 1) for number in numbers):
+        return frozenset()
+    has_places = any(re.search(rf"\{mark}\d{{3}}", number) for number in numbers)
+    return lone if has_places else frozenset()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Times as people and programs write them: the one reader of all ways in.
 
-Here: texts and numbers as moments, in which order day and month stand, which unit a number has, and the local hours
-that the clocks skip or have twice. Not here: numbers and missing values (`text_numbers`), whose columns they are.
+Here: texts as moments, in which order day and month stand, and the local hours that the clocks skip or have twice. Not
+here: numbers as times and their units (`number_times`), numbers and missing values (`text_numbers`), whose columns they
+are.
 
 A text with an offset (`Z`, `UTC`, `+00`, `+0000`, `+00:00`) is that moment, whatever its neighbours have; without one
 it is local time of the zone given. The year stands first, or the month is a word; `04/05/2024` is read only where the
@@ -23,23 +24,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlops_assets.core.values.number_times import is_moment, read_numbers, units_of
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIMES_IN_WORDS, DateOrder, TimeFormat
-
-_PER_UNIT: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
-"""A unit in microseconds, as a fraction."""
-_EXCEL_DAY_0 = datetime(1899, 12, 30)
-_EXCEL_LAST = 2_958_466  # the end of 9999
-_UNITS: dict[TimeFormat, tuple[float, float]] = {
-    "yyyy": (1900, 2100),
-    "excel": (25_569, 73_415),  # 1970 to 2100
-    "yyyymm": (190_001, 210_012),
-    "yyyymmdd": (19_000_101, 21_001_231),
-    "s": (5e8, 5e9),
-    "ms": (5e11, 5e12),
-    "us": (5e14, 5e15),
-    "ns": (5e17, 5e18),
-}
-"""Where the numbers of each unit lie: for those since 1970 it is 1985 to 2128."""
 
 _TEXT = re.compile(
     r"""(?:(?:MON|TUE|WED|THU|FRI|SAT|SUN)[A-Z]*,?\s+)?
@@ -159,7 +145,8 @@ def read_times(raw: pd.Series, zone: str, written: TimeFormat | None = None) -> 
     if pd.api.types.is_datetime64_dtype(raw.dtype):
         return _localized(raw.dt.as_unit("us"), zone)
     if written is not None and written not in DATE_ORDERS:
-        return _from_numbers(raw, zone, written)
+        naive = read_numbers(raw, written)
+        return naive.dt.tz_localize("UTC") if is_moment(written) else _localized(naive, zone)
     if pd.api.types.is_numeric_dtype(raw.dtype) and not raw.isna().all():
         return _missing(raw.index)
     # The same moment stands in many rows: each text is read once.
@@ -215,38 +202,6 @@ def _localized(naive: pd.Series, zone: str) -> pd.Series:
         local = pd.Series(moments, index=naive.index).dt.tz_localize("UTC")
     ends = [pd.Timestamp(end, tz="UTC").as_unit("us") for end in (datetime.min, datetime.max)]
     return local.clip(*ends) if len(local) else local
-
-
-def _from_numbers(raw: pd.Series, zone: str, written: TimeFormat) -> pd.Series:
-    """A column of numbers (or their digits) in a stated unit."""
-    if raw.dtype == object or pd.api.types.is_string_dtype(raw.dtype):
-        text = raw.astype("string").str.strip()
-        raw = pd.to_numeric(text, errors="coerce", dtype_backend="numpy_nullable")
-    out = pd.Series(np.datetime64("NaT", "us"), index=raw.index, dtype="datetime64[us]")
-
-    def holds(condition: pd.Series) -> np.ndarray:
-        return condition.fillna(False).to_numpy(dtype=np.bool_, copy=True)
-
-    if written in _PER_UNIT:
-        # Seconds among milliseconds would be days of 1970: another unit's numbers are refused.
-        fits = holds(raw.abs() <= _UNITS[written][1])
-        for low, high in (range_ for unit, range_ in _UNITS.items() if unit in _PER_UNIT and unit != written):
-            fits &= ~holds(raw.between(low, high))
-        values, (times, per) = raw[fits], _PER_UNIT[written]
-        whole = pd.api.types.is_integer_dtype(values.dtype)
-        exact = values.astype("int64") * times // per if whole else (values.astype("float64") * times / per).round()
-        out[fits] = exact.astype("int64").to_numpy().astype("datetime64[us]")
-        return out.dt.tz_localize("UTC")
-    if written == "excel":
-        fits = holds(raw.between(1, _EXCEL_LAST))
-        # To a millisecond: a fraction of a day as a float is no finer.
-        milliseconds = (raw[fits].astype("float64") * 86_400_000).round().astype("int64").to_numpy()
-        out[fits] = np.datetime64(_EXCEL_DAY_0, "us") + milliseconds.astype("timedelta64[ms]")
-    else:
-        fits = holds(raw.between(1, 99_991_231) & (raw % 1 == 0))
-        digits = raw[fits].astype("int64").astype(str) + {"yyyymmdd": "", "yyyymm": "01", "yyyy": "0101"}[written]
-        out[fits] = np.array([read_text(text) for text in digits], dtype="datetime64[us]")
-    return _localized(out, zone)
 
 
 # --- how a column is written -------------------------------------------------------------------------------
@@ -351,11 +306,6 @@ def _has_clock(read: datetime, text: str) -> bool:
     return ":" in text or (read.hour, read.minute, read.second) != (0, 0, 0)
 
 
-def unit_of(low: float, high: float) -> TimeFormat | None:
-    """The unit in which numbers from `low` to `high` are all times of our days; None where there is none."""
-    return next((unit for unit, (least, most) in _UNITS.items() if least <= low <= high <= most), None)
-
-
 def hint(value: Any) -> str:
     """Why a value is not read as a time, as far as it can be told, and what to write; else empty."""
     text = str(value).strip()
@@ -363,10 +313,12 @@ def hint(value: Any) -> str:
         number = float(text)
     except ValueError:
         number = float("nan")
-    unit = unit_of(number, number)
-    if unit is not None:
-        read = read_times(pd.Series([number]), "UTC", unit).iloc[0]
-        return f"{text} may be {TIMES_IN_WORDS[unit]}, {read:%Y-%m-%d}: then set `format: {unit}`"
+    if units := units_of(number, number):
+        read = {unit: read_numbers(pd.Series([number]), unit).iloc[0] for unit in units}
+        return " or ".join(
+            f"{text} may be {TIMES_IN_WORDS[unit]}, {at:%Y-%m-%d}: then set `format: {unit}`"
+            for unit, at in read.items()
+        )
     if number == number or read_text(text) is not None:
         return ""
     if read_text(text, "dmy") and read_text(text, "mdy"):

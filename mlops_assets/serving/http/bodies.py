@@ -119,7 +119,9 @@ def wrong(error: ValidationError) -> WrongBody:
 
 
 def _told(error: Any) -> str:
-    return "is not known here" if error["type"] == "extra_forbidden" else str(error["msg"])
+    return (
+        "is not known here" if error["type"] == "extra_forbidden" else str(error["msg"]).removeprefix("Value error, ")
+    )
 
 
 def reply(value: Any, status: int = 200) -> Response:

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime, Field, WithJsonSchema
+from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from mlops_assets.core.models.row_scoring import LONGEST_TEXT
+from mlops_assets.core.values.text_times import read_text
 from mlops_assets.serving.engine.arms import Contract
 from mlops_assets.serving.engine.scoring import Service
 from mlops_assets.serving.http.bodies import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
@@ -27,11 +28,29 @@ _SCALAR = {
 _KEY = {"anyOf": [{"type": "string", "maxLength": LONGEST_TEXT}, {"type": "integer"}, {"type": "null"}]}
 Values = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
 EntityKeys = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _KEY})]
+EXAMPLE_TIME = "2013-01-01T10:15:00Z"
 BIAS = "bias"
 """Among contributions, the raw score before any feature."""
 ANSWERED_BY = "mlops.answered_by"
 """Where a request's scope keeps the arms that answered it."""
 ModelName = Annotated[str, Path(pattern=MODEL_NAME, description="A monitored model.")]
+
+
+def moment(text: str) -> datetime:
+    """A text with a zone as a moment.
+
+    Raises:
+        ValueError: it tells none.
+    """
+    found = read_text(text)
+    if found is None or found.tzinfo is None:
+        raise ValueError(f"must be a time in ISO 8601 with a zone, such as {EXAMPLE_TIME}")
+    return found
+
+
+def _moment(value: Any) -> Any:
+    """A text as the moment that it tells to the one reader of texts; anything else is for pydantic to refuse."""
+    return moment(value) if isinstance(value, str) else value
 
 
 class PredictRow(Strict):
@@ -42,7 +61,7 @@ class PredictRow(Strict):
         default_factory=dict,
         description="`<view>__<feature>` to value; null is missing. They win over the online store's.",
     )
-    event_timestamp: AwareDatetime | None = Field(
+    event_timestamp: Annotated[AwareDatetime, BeforeValidator(_moment)] | None = Field(
         default=None, description="When the event is, ISO 8601 with a zone; by default now, by the home's clock."
     )
 
@@ -133,7 +152,7 @@ def examples(contracts: Mapping[str, Contract]) -> dict[str, Any]:
     contract = next(iter(contracts.values()))
     keys = {key: "a" if dtype == "string" else 1 for key, dtype in contract.keys.items()}
     name, kind = next(iter(contract.kinds.items()))
-    brought = {"entities": keys, "features": {name: EXAMPLE_VALUES[kind]}, "event_timestamp": "2013-01-01T10:15:00Z"}
+    brought = {"entities": keys, "features": {name: EXAMPLE_VALUES[kind]}, "event_timestamp": EXAMPLE_TIME}
     return {"by entity": {"rows": [{"entities": keys}]}, "with a feature": {"rows": [brought]}}
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from mlops_assets.core.models.row_scoring import FLOAT32_MAX
 from mlops_assets.serving.engine.arms import Arms
 from mlops_assets.serving.errors import Refused
-from mlops_assets.serving.http.predict_api import check_rows
+from mlops_assets.serving.http.predict_api import check_rows, moment
 from mlops_assets.serving.log.records import Row
 from mlops_assets.world.model_data import EVENT_TIME
 
@@ -44,7 +44,7 @@ def rows_of(inputs: Sequence[Input], arms: Arms, most: int) -> list[Row]:
         if tensor.name in columns:
             raise Refused(("inputs", place, "name"), "is there twice")
         columns[tensor.name] = _values(tensor, place, n)
-    times = [_time(value, index) for index, value in enumerate(columns.pop(EVENT_TIME, [None] * n))]
+    times = [moment_of(value, index) for index, value in enumerate(columns.pop(EVENT_TIME, [None] * n))]
     keys = [name for name in columns if name in arms.contract.keys]
     brought = [name for name in columns if name not in arms.contract.keys]
     return [
@@ -77,13 +77,15 @@ def _is_of(datatype: str, value: Any) -> bool:
     return type(value) is int and low <= value < high
 
 
-def _time(value: Any, index: int) -> datetime | None:
+def moment_of(value: Any, index: int) -> datetime | None:
+    """A value of `event_timestamp` as the moment that it tells.
+
+    Raises:
+        Refused: it tells none.
+    """
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refused(("rows", index, EVENT_TIME), "must be a time in ISO 8601 with a zone, as BYTES")
-    return moment
+        return moment(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise Refused(("rows", index, EVENT_TIME), f"{error}, as BYTES") from error

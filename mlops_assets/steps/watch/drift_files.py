@@ -10,18 +10,26 @@ each statistic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
+
+import numpy as np
 
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
-from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS, Grid, Kind
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS, Grid, Kind, NumericGrid, Unjudged
 from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.sampled_grid import GridBuilder
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.display import some
+from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.world.files.table_files import TableFiles, open_table
+from mlops_assets.world.files.type_words import same_type
 
+TOLD_APART = 32
+"""So many floats lie in the range of a column, at least, that is judged."""
 TOLD = 3
 """Columns that the headline names."""
 Progress = Callable[[str, int], None]
@@ -99,6 +107,7 @@ def compare_files(
     ids = ids if len(ids) < len(kinds) else {}
     kinds, left_out = {n: kind for n, kind in kinds.items() if n not in ids}, left_out | ids
     grid = builder.grid(without=ids)
+    grid = Grid.of({**grid.features, **{name: why for name in kinds if (why := _too_long(name, grid, old, new))}})
     del builder  # its sample is the largest thing in memory
     before = profile_files(old, kinds, grid, progress, flags)
     after = profile_files(new, kinds, grid, progress, flags)
@@ -149,9 +158,11 @@ def _chosen(
         # Nothing is known of a column without a value on either side; it will be told that it cannot be judged.
         kinds[name] = "categorical" if "categorical" in both else "numeric"
     if not kinds:
+        changed = "".join(f" {name}: {why}." for name, why in left_out.items() if _is_broken(name, old, new))
         raise ValueError(
             f"{old.name} and {new.name} have no column that can be compared. The first has {_told(old.kinds)}; the "
-            f"second {_told(new.kinds)}. Give files whose columns have the same names and hold numbers or text."
+            f"second {_told(new.kinds)}.{changed} Give files whose columns have the same names and hold numbers or "
+            "text."
         )
     return kinds, left_out
 
@@ -167,18 +178,49 @@ def _why_not(name: str, old: TableFiles, new: TableFiles) -> str:
         of_numbers, of_texts = (old, new) if old.kinds[name] == "numeric" else (new, old)
         if name in of_texts.flags and of_numbers.holds_flags(name):
             return ""
-        words = ("a number", "text") if old.kinds[name] == "numeric" else ("text", "a number")
-        return f"{words[0]} in {old.name} and {words[1]} in {new.name}: give it one type"
+    if _changed(name, old, new):
+        return f"{_word(name, old)} in {old.name} and {_word(name, new)} in {new.name}: give it one type"
     return "a time, or another type that has no distribution here" if "other" in both else ""
+
+
+def _changed(name: str, old: TableFiles, new: TableFiles) -> bool:
+    """Whether a column that both have is of another type in one."""
+    kinds = {old.kinds[name], new.kinds[name]}
+    if kinds == {"other"}:
+        return not same_type(old.others[name], new.others[name])
+    return len(kinds) > 1 and "empty" not in kinds
+
+
+def _word(name: str, table: TableFiles) -> str:
+    return table.others.get(name) or {"numeric": "a number", "categorical": "text"}[table.kinds[name]]
+
+
+def _too_long(name: str, grid: Grid, old: TableFiles, new: TableFiles) -> Unjudged | None:
+    """Why numbers with more digits than a float cannot be told apart; None where they can."""
+    laid = grid.features[name]
+    if not isinstance(laid, NumericGrid):
+        return None
+    is_large = bool(np.abs(laid.edges[[0, -1]]).max() > FLOAT_WHOLE)
+    known = old.long_ends(name, is_large=is_large)
+    both = [*known, *new.long_ends(name, is_large=is_large)]
+    if not both:
+        return None
+    exactly = Context(prec=100)
+    low, high = (min(known), max(known)) if len(set(known)) > 1 else (min(both), max(both))
+    span, gap = exactly.subtract(high, low), Decimal(math.ulp(float(max(map(abs, both)))))
+    if not 0 < span < exactly.multiply(gap, TOLD_APART):
+        return None
+    return Unjudged(
+        f"its numbers have more digits than a float of 64 bits: from {low:f} to {high:f} they are nearly one",
+        "Take a number off all of them that lies among them, or leave the column out",
+    )
 
 
 def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
     """Whether a column of the reference is gone, or of another type: no drift, and worse."""
     if name not in old.kinds or name in new.left_out:
         return name in old.kinds
-    return name not in new.kinds or (
-        old.kinds[name] != new.kinds[name] and "empty" not in {old.kinds[name], new.kinds[name]}
-    )
+    return name not in new.kinds or _changed(name, old, new)
 
 
 def _told(names: Mapping[str, object]) -> str:

@@ -16,12 +16,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.values.csv_head import LONGEST, CsvHead, NoHead, head_of
@@ -32,6 +35,7 @@ from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
 from mlops_assets.world.files.text_columns import look_at_texts
+from mlops_assets.world.files.type_words import TIME, same_type, words_of
 from mlops_assets.world.files.unpacked_size import TooLarge, unpacks_to_more
 from mlops_assets.world.home import Limits
 
@@ -42,14 +46,13 @@ DENSE = 100
 """So many times its size on disk no table of data unpacks to; CSV in gzip is 3 to 20 times as large."""
 
 ColumnKind = Kind | Literal["boolean", "empty", "other"]
-_WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text", "other": "neither number nor text"}
+_WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text"}
 _CSV_KINDS: Mapping[str, ColumnKind] = {
     **dict.fromkeys(("BIGINT", "HUGEINT", "DOUBLE", *NUMBER_FORMATS), "numeric"),
     "VARCHAR": "categorical",
     "BOOLEAN": "boolean",
 }
 """Of the types that DuckDB may find in CSV files, and of the formats of numbers that are texts to it."""
-_TIME = "a time"
 T = TypeVar("T")
 
 
@@ -63,7 +66,9 @@ class TableFiles:
         kinds: column -> numeric, categorical, `empty` (no value in any file, of any type) or `other` (times,
             lists and the like), for columns that all files have.
         left_out: column -> why it isn't among them.
+        others: column of kind `other` -> what it is, in words.
         flags: columns that hold true and false in some file, as booleans or in words.
+        long: columns of Parquet whose type may hold more digits than a float.
         csv_types: DuckDB's types of each CSV file's columns, or the format of numbers that are texts to it; finding
             them again would be reading the file again.
         limit: bytes that a page, or the texts of a batch, may have.
@@ -73,7 +78,9 @@ class TableFiles:
     paths: tuple[Path, ...]
     kinds: Mapping[str, ColumnKind]
     left_out: Mapping[str, str]
+    others: Mapping[str, str]
     flags: frozenset[str]
+    long: frozenset[str]
     csv_types: Mapping[Path, Mapping[str, str]]
     limit: int
 
@@ -96,6 +103,29 @@ class TableFiles:
             set(batch.column(0).drop_null().unique().to_pylist()) for batch in self._batches([column], BATCH_ROWS)
         )
         return all(value != value or value in (0, 1) for some in values for value in some)
+
+    def long_ends(self, column: str, *, is_large: bool) -> list[Decimal]:
+        """The smallest and the largest number of a column in each file, where it may have more digits than a float.
+
+        Args:
+            column: of numbers.
+            is_large: whether some lie beyond 2^53; below it CSV files are not read again.
+        """
+        found: list[Any] = []
+        with duckdb.connect() as session:
+            for path in self.paths:
+                with _told(path):
+                    if is_parquet(path) and column in self.long:
+                        for batch in ParquetRows(path, self.limit).batches([column], BATCH_ROWS):
+                            dtype = batch.column(0).type
+                            if not (pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype)):
+                                break
+                            found += pc.min_max(batch.column(0)).as_py().values()
+                    elif is_large and self.csv_types.get(path, {}).get(column) in ("DOUBLE", "HUGEINT"):
+                        table = _read_csv(path, {**self.csv_types[path], column: "VARCHAR"})
+                        whole = f"try_cast({quoted(column)} as decimal(38, 0))"
+                        found += session.sql(f"SELECT min({whole}), max({whole}) FROM ({table})").fetchall()[0]
+        return [Decimal(end) for end in found if end is not None]
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         # One session for all files: opening one costs more than reading a small file.
@@ -121,31 +151,40 @@ def open_table(name: str) -> TableFiles:
     paths = matches(name)
     csv_types: dict[Path, Mapping[str, str]] = {}
     found: dict[Path, dict[str, ColumnKind]] = {}
+    words: dict[Path, dict[str, str]] = {}
     flags: set[str] = set()
+    long: set[str] = set()
     limit = Limits.here().file_bytes
     with duckdb.connect() as session:
         for path in paths:
             with _told(path):
                 refuse_dense(path, limit)
                 if is_parquet(path):
-                    found[path] = _parquet_columns(path, limit)
+                    found[path], words[path], wide = _parquet_columns(path, limit)
+                    long |= wide
                 else:
                     csv_types[path], found[path] = _csv_columns(session, path)
+                    words[path] = {name: TIME for name, kind in found[path].items() if kind == "other"}
             flags |= {name for name, kind in found[path].items() if kind == "boolean"}
             # To whoever counts, a flag is a category like others.
             found[path] = {n: "categorical" if kind == "boolean" else kind for n, kind in found[path].items()}
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
+    others: dict[str, str] = {}
     for column in dict.fromkeys(column for columns in found.values() for column in columns):
         absent = next((path for path, columns in found.items() if column not in columns), None)
         known = {columns[column]: path for path, columns in found.items() if columns.get(column, "empty") != "empty"}
+        seen = {words[path].get(column) or _WORDS[kind]: path for kind, path in known.items()}
+        seen |= {words[path][column]: path for path in found if column in words[path]}
         if absent is not None:
             left_out[column] = f"{absent.name} doesn't have it"
-        elif len(known) > 1:
-            left_out[column] = ", ".join(f"{_WORDS[kind]} in {path.name}" for kind, path in known.items())
+        elif not all(same_type(one, another) for one, another in pairwise(seen)):
+            left_out[column] = ", ".join(f"{word} in {path.name}" for word, path in seen.items())
         else:
             kinds[column] = next(iter(known), "empty")
-    return TableFiles(name, tuple(paths), kinds, left_out, frozenset(flags), csv_types, limit)
+            if kinds[column] == "other":
+                others[column] = next(iter(seen))
+    return TableFiles(name, tuple(paths), kinds, left_out, others, frozenset(flags), frozenset(long), csv_types, limit)
 
 
 def matches(name: str) -> list[Path]:
@@ -223,13 +262,17 @@ def is_parquet(path: Path) -> bool:
 # --- columns -----------------------------------------------------------------------------------------------
 
 
-def _parquet_columns(path: Path, limit: int) -> dict[str, ColumnKind]:
+def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dict[str, str], set[str]]:
+    """The kinds of the columns, of `other` ones what they are, and which may have more digits than a float."""
     rows = ParquetRows(path, limit)
-    kinds = {field.name: _kind(field.type) for field in rows.metadata.schema.to_arrow_schema()}
+    schema = rows.metadata.schema.to_arrow_schema()
+    kinds = {field.name: _kind(field.type) for field in schema}
+    words = {field.name: words_of(field.type) for field in schema if kinds[field.name] == "other"}
     for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(rows.ends(name))]:
         if are_flags(batch.column(0) for batch in rows.batches([name], BATCH_ROWS)):
             kinds[name] = "boolean"
-    return kinds
+    long = {field.name for field in schema if pa.types.is_decimal(field.type) or pa.types.is_uint64(field.type)}
+    return kinds, words, long
 
 
 def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[str, str], dict[str, ColumnKind]]:
@@ -258,7 +301,7 @@ def _type_of(look: TimeTexts | NumberTexts | None) -> str:
     if look is None or look.failed:
         return "VARCHAR"
     if isinstance(look, TimeTexts):
-        return _TIME
+        return TIME
     mark = look.mark
     return "VARCHAR" if mark is None or look.special is None or look.why_not else look.format(mark)
 
@@ -304,7 +347,7 @@ def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
     # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
     known = "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
     if types is not None:
-        read_as = {name: "VARCHAR" if dtype in (_TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
+        read_as = {name: "VARCHAR" if dtype in (TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
         known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
     return f"SELECT * FROM read_csv({literal(exact(path))}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_cast import conform
+from mlops_assets.core.sources.contract_check import check_frame, check_frames
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS, NumberFormat
 from mlops_assets.core.values.text_numbers import hint, look_at, read_number
 
@@ -93,6 +96,43 @@ def test_a_contract_reads_by_its_format_and_names_the_row_without() -> None:
     assert stated.frame["price"].tolist()[::3] == [12.0, 2.5]
     assert stated.frame["price"][1] == 1234.5
     assert not stated.failures
+
+
+@pytest.mark.parametrize("form", ["comma", "point"])
+@pytest.mark.parametrize("wrong", ["5.12", "5.1", "12.3456", "0.512", "1,234.5", "nan", "abc"])
+def test_a_cell_that_the_format_cannot_read_is_refused_and_by_no_other_format(form: str, wrong: str) -> None:
+    cells = ["5,12", "7,25", wrong, "1.234,5"]
+    if form == "point":
+        cells = [cell.translate(str.maketrans(",.", ".,")) for cell in cells]
+    contract = SourceContract.from_dict({"columns": {"x": {"type": "number", "format": form}}})
+    (failure,) = check_frame(contract, pd.DataFrame({"x": cells}, dtype=object)).failures
+    assert "(row 3)" in failure.sentence
+    assert cells[2] in failure.sentence
+    assert f"written as {form}" in failure.sentence
+
+
+@given(st.lists(st.integers(1_001, 9_999).filter(lambda n: n % 10), min_size=2, max_size=30), st.data())
+def test_thousandths_behind_two_marks_are_refused_by_row_in_one_file_and_in_many(cells: list[int], data: Any) -> None:
+    for form, mark, other in (("comma", ",", "."), ("point", ".", ",")):
+        texts = [f"{n / 1000:.3f}".replace(".", mark) for n in cells]
+        contract = SourceContract.from_dict({"columns": {"x": {"type": "number", "format": form}}})
+        good = pd.DataFrame({"x": texts}, dtype=object)
+        assert check_frame(contract, good).frame["x"].tolist() == [n / 1000 for n in cells]
+        odd = data.draw(st.integers(0, len(texts) - 2))
+        texts[odd] = texts[odd].replace(mark, other)
+        bad = pd.DataFrame({"x": texts}, dtype=object)
+        (failure,) = check_frame(contract, bad).failures
+        assert (failure.n_rows, f"(row {odd + 1})" in failure.sentence) == (1, True)
+        sure = pd.DataFrame({"x": [f"1{other}234{mark}5", f"2{other}345"]}, dtype=object)
+        found = check_frames(contract, [good, bad, sure], partitions=[None] * 3)
+        assert [one.ok for one in found] == [True, False, True]
+        assert found[2].frame["x"].tolist() == [1234.5, 2345.0]
+
+
+def test_a_message_stands_for_itself() -> None:
+    contract = SourceContract.from_dict({"columns": {"x": {"type": "number", "format": "comma"}}})
+    frame = pd.DataFrame({"x": ["5,123", "5.123"]}, dtype=object)
+    assert check_frame(contract, frame, alone=True).frame["x"].tolist() == [5.123, 5123.0]
 
 
 def test_a_format_of_another_type_is_refused() -> None:

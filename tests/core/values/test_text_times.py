@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, DateOrder, TimeFormat
-from mlops_assets.core.values.text_times import hint, look_at, read_text, read_times, unit_of
+from mlops_assets.core.values.text_times import hint, look_at, read_text, read_times
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"]
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2035, 12, 31), timezones=st.just(UTC)).map(
@@ -194,9 +195,32 @@ def test_a_hint_says_what_to_write(value: object, told: str) -> None:
 def test_units_are_told_apart_by_where_their_numbers_lie() -> None:
     at = datetime(2024, 1, 31, tzinfo=UTC).timestamp()
     numbers = {"s": at, "ms": at * 1e3, "us": at * 1e6, "ns": at * 1e9, "excel": 45322, "yyyymmdd": 20240131}
-    assert {unit: unit_of(number, number) for unit, number in numbers.items()} == {unit: unit for unit in numbers}
-    assert unit_of(0, at) is None
-    assert unit_of(at, at * 1e3) is None
+    assert {unit: units_of(number, number) for unit, number in numbers.items()} == {unit: (unit,) for unit in numbers}
+    assert units_of(0, at) == units_of(at, at * 1e3) == ()
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2068, 12, 31)))
+def test_digits_of_a_date_are_that_date_and_no_time_since_1970(at: datetime) -> None:
+    """By `strftime`; what counts since 1970 is no time of an event where it lies after now."""
+    now = at + timedelta(hours=1)
+    forms = {"yyyymmddhh": "%Y%m%d%H", "yyyymmddhhmm": "%Y%m%d%H%M", "yyyymmddhhmmss": "%Y%m%d%H%M%S"}
+    for unit, form in {**forms, "yymmddhhmm": "%y%m%d%H%M"}.items():
+        number, whole = int(at.strftime(form)), at.strptime(at.strftime(form), form)
+        assert one(number, written=unit) == one(str(number), written=unit) == whole.replace(tzinfo=UTC)  # type: ignore[arg-type]
+        units = units_of(number, number, now.replace(tzinfo=UTC))
+        assert unit in units
+        late = (
+            datetime.fromtimestamp(number, UTC) > now.replace(tzinfo=UTC) + timedelta(days=1) if number < 1e11 else True
+        )
+        assert not (late and "s" in units)
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("yyyymmddhh", 2024013124), ("yyyymmddhh", 202401312), ("yyyymmddhhmm", 202402300000), ("yymmddhhmm", 2413010000)],
+)
+def test_digits_of_no_date_are_no_time(written: TimeFormat, number: int) -> None:
+    assert pd.isna(one(number, written=written))
 
 
 def test_a_column_of_a_day_is_read_as_pandas_reads_it() -> None:
