@@ -79,6 +79,31 @@ def test_one_that_is_too_large_costs_its_neighbours_no_digit(dtype: str) -> None
     assert plain(to_numbers(raw)) == [None, None, None, 5.0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "cell", "told"),
+    [
+        ("integer", 2.5, "(2.5): 2.5 is no whole number, so correct the values, or declare `type: number`."),
+        ("integer", -1e-9, "-1e-09 is no whole number"),
+        ("integer", np.float32(0.5), "0.5 is no whole number"),
+        ("integer", Decimal("1460323737035677698.5"), "1460323737035677698.5 is no whole number"),
+        ("integer", "2.5", "2.5 is no whole number"),
+        ("integer", float(LONG), "a float beyond 2^53 has lost digits"),
+        ("integer", np.inf, "(inf): correct the values, or declare another type."),
+        ("integer", "abc", "(abc): correct the values, or declare another type."),
+        ("string", -np.inf, "(-inf): correct the values, or declare another type."),
+        ("string", 1e22, "a float beyond 2^53 has lost digits"),
+        ("string", b"\xff\x00", "the bytes are no UTF-8 text, so deliver the column as text."),
+    ],
+)
+def test_the_reason_is_that_of_the_cell(kind: str, cell: Any, told: str) -> None:
+    raw = pd.DataFrame(
+        {"id": pd.Series([cell, None], dtype=object if isinstance(cell, str | bytes | Decimal) else None)}
+    )
+    found = conform(SourceContract.from_dict({"columns": {"id": kind}}), raw)
+    assert [failure.n_rows for failure in found.failures] == [1]
+    assert told in found.failures[0].sentence
+
+
 def test_a_cast_that_loses_is_refused_with_row_and_value() -> None:
     contract = SourceContract.from_dict({"columns": {"id": "string", "seen": "integer", "amount": "number"}})
     frame = pd.DataFrame(
