@@ -19,10 +19,11 @@ from mlops_assets.core.sources.contract import Column, Failure, SourceContract
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.exact import FLOAT_WHOLE, whole_of
+from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
 
 SAMPLE = 5
 """Values shown with a failure: enough to recognise the fault, few enough to read."""
+NUL = "programs cut a text at its NUL character"
 
 
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
@@ -47,6 +48,8 @@ def _remedy(column: Column, cells: pd.Series) -> str:
         return "a float would lose their last digits, so declare `type: integer` or `type: string`"
     if column.type == "string" and any(isinstance(value, bytes) for value in cells):
         return "the bytes are no UTF-8 text, so deliver the column as text"
+    if any(holds_nul(value) for value in cells):
+        return f"{NUL}, so correct the values"
     if column.type == "integer" and (fraction := next(filter(_is_fraction, cells), None)) is not None:
         return f"{shown(str(fraction))} is no whole number, so correct the values, or declare `type: number`"
     floats = [abs(float(value)) for value in cells if isinstance(value, float | np.floating)]

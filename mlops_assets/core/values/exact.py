@@ -226,6 +226,11 @@ def _float_text(value: float, lost: str | None) -> str | None:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
+def holds_nul(value: Any) -> bool:
+    """Whether a cell is text, or its bytes, with a NUL, at which many a program ends it."""
+    return (isinstance(value, str) and "\0" in value) or (isinstance(value, bytes) and 0 in value)
+
+
 def text_of_bytes(value: bytes) -> str | None:
     """Bytes as UTF-8; None for what is none."""
     try:
