@@ -250,19 +250,14 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
 
     from mlops_assets.core.values.csv_head import LONGEST, NoHead, head_of
     from mlops_assets.world.files.parquet_rows import ParquetRows
-    from mlops_assets.world.files.unpacked_size import unpacked
+    from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
 
     if name.endswith(".parquet"):
         return exact_frame(ParquetRows(content, limit).table())
     content = unpacked(name, content, limit)
     if not content.strip():
         raise ValueError("it is empty, without even a header")
-    if (place := content.find(b"\0")) >= 0:
-        # pandas ends a cell there without a word, and what differs behind it becomes one.
-        raise ValueError(
-            f"its line {len(content[: place + 1].splitlines()):,} holds a NUL character, at which programs cut a cell: "
-            "write it without such, as UTF-8"
-        )
+    refuse_nul("", io.BytesIO(content))
     try:
         head = head_of(content[:LONGEST].decode("utf-8", errors="replace"))
         frame = pd.read_csv(
