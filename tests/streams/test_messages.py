@@ -48,6 +48,10 @@ def judged(*messages: bytes | dict[str, Any] | None, settings: StreamSettings | 
         (sale(1, AT, price=None), "price is missing"),
         (sale(1, AT, shop="west"), "shop is 'west', declared as string never missing one of north, south"),
         (sale(1, AT, sale_id=["a"]), "sale_id is no single value"),
+        (
+            sale(1, AT, sale_id="s0002\0"),
+            r"sale_id is 's0002\x00', declared as string never missing (programs cut a text at its NUL character)",
+        ),
         (sale(1, AT, till=3), "till is not declared in the contract"),
         (sale(1, "2023-12-31T23:00:00Z"), "sold_at is before the source's start, 2024-01-01"),
         (sale(1, "2024-02-01T00:06:00Z"), "sold_at is '2024-02-01T00:06:00Z'"),

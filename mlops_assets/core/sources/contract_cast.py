@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.sources.contract_failures import wrong_type
-from mlops_assets.core.values.exact import to_booleans, to_integers, to_numbers, to_texts
+from mlops_assets.core.values.exact import holds_nul, text_of_bytes, to_booleans, to_integers, to_numbers, to_texts
 from mlops_assets.core.values.text_formats import TimeFormat
 from mlops_assets.core.values.text_numbers import plain_numbers
 from mlops_assets.core.values.text_times import read_times
@@ -71,10 +71,10 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
             columns[name] = _cast(pd.Series([None] * n, dtype=object), column, contract.tz)
             continue
         raw = frame[name].reset_index(drop=True)
-        columns[name] = _cast(raw, column, contract.tz)
+        nul = _has_nul(raw)
+        columns[name] = _cast_each(raw.mask(nul) if nul.any() else raw, column, contract.tz)
         bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
-        if bad.any():
-            bad &= ~np.asarray(_blank(raw), dtype=np.bool_)
+        bad[bad] = [not _is_blank(cell) for cell in raw[bad]]
         if bad.any():
             bad_cells[name] = bad
             failures.append(wrong_type(name, column, raw, bad))
@@ -85,9 +85,50 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     return Conformed(out, tuple(failures), bad_cells, notes)
 
 
-def _blank(raw: pd.Series) -> pd.Series:
-    """Cells of nothing but white space: no value, so no wrong one either."""
-    return raw.astype("string").str.strip().eq("").fillna(False)
+def _is_blank(cell: Any) -> bool:
+    """Whether a cell is nothing but white space: no value, so no wrong one either."""
+    return isinstance(cell, str | bytes) and not cell.strip()
+
+
+def _has_nul(raw: pd.Series) -> NDArray[np.bool_]:
+    """Which texts hold a NUL: pandas counts and groups by what is before it, so two keys would be one."""
+    none = np.zeros(len(raw), dtype=np.bool_)
+    if raw.dtype != object and not isinstance(raw.dtype, pd.StringDtype):
+        return none
+    cells = raw.tolist()
+    try:
+        if "\0" not in "".join(cells):  # a fifth of the time of looking at each
+            return none
+    except TypeError:  # not all are text
+        pass
+    return np.fromiter((holds_nul(cell) for cell in cells), np.bool_, len(raw))
+
+
+def _cast_each(raw: pd.Series, column: Column, tz: str) -> pd.Series:
+    """A cast column, missing where a cell is what no cast takes: bytes that are no text, lists, times beyond all years.
+
+    Pandas refuses the column for such a cell. A cast looks at its own cell alone, so the halves are cast apart until
+    the cell is found.
+    """
+    try:
+        return _cast(raw, column, tz)
+    except (ValueError, TypeError, ArithmeticError, NotImplementedError):
+        kept = raw.where(_castable(raw))
+        if kept.isna().sum() > raw.isna().sum():
+            return _cast_each(kept, column, tz)
+        if len(raw) <= 1:
+            return _cast(pd.Series(None, index=raw.index, dtype=object), column, tz)
+        middle = len(raw) // 2
+        return pd.concat([_cast_each(part, column, tz) for part in (raw.iloc[:middle], raw.iloc[middle:])])
+
+
+def _castable(raw: pd.Series) -> pd.Series:
+    """Which cells are one value, are not bytes of no text, and no time beyond the years that a calendar has."""
+    if pd.api.types.is_datetime64_any_dtype(raw.dtype):
+        return raw.dt.year.between(MINYEAR, MAXYEAR)
+    return raw.map(
+        lambda cell: pd.api.types.is_scalar(cell) and not (isinstance(cell, bytes) and text_of_bytes(cell) is None)
+    ).astype(bool)
 
 
 def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:

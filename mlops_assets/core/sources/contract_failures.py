@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,12 @@ from mlops_assets.core.sources.contract import Column, Failure, SourceContract
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.exact import whole_of
+from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
 
 SAMPLE = 5
 """Values shown with a failure: enough to recognise the fault, few enough to read."""
+NUL = "programs cut a text at its NUL character"
 
 
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
@@ -72,12 +75,28 @@ def _remedy(column: Column, cells: pd.Series) -> str:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"
     if column.type == "number" and whole:
         return "a float would lose their last digits, so declare `type: integer` or `type: string`"
-    if column.type in ("integer", "string") and any(isinstance(value, float | np.floating) for value in cells):
+    if column.type == "string" and any(isinstance(value, bytes) for value in cells):
+        return "the bytes are no UTF-8 text, so deliver the column as text"
+    if any(holds_nul(value) for value in cells):
+        return f"{NUL}, so correct the values"
+    if column.type == "integer" and (fraction := next(filter(_is_fraction, cells), None)) is not None:
+        return f"{shown(str(fraction))} is no whole number, so correct the values, or declare `type: number`"
+    floats = [abs(float(value)) for value in cells if isinstance(value, float | np.floating)]
+    if column.type in ("integer", "string") and any(FLOAT_WHOLE < size < inf for size in floats):
         return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
     if (words := next((words for form, words in NUMBERS_IN_WORDS.items() if form == column.format), None)) is not None:
         return f"write all as {words}, or change `format` in the contract with the whole file"
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")
     return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+
+
+def _is_fraction(cell: Any) -> bool:
+    """Whether a cell is a number between two whole ones."""
+    try:
+        number = Decimal(cell) if isinstance(cell, str | Decimal) else Decimal(float(cell))
+        return number.is_finite() and number != number.to_integral_value()
+    except (TypeError, ValueError, ArithmeticError):
+        return False
 
 
 def hint_of(column: Column, value: Any) -> str:
@@ -183,8 +202,12 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def sample_of(values: pd.Series) -> tuple[Any, ...]:
-    """A few different values, to be shown."""
-    return tuple(values.dropna().drop_duplicates().head(SAMPLE).tolist())
+    """A few different values, to be shown; lists and the like, of which there is no set, by their text."""
+    cells = values.dropna()
+    try:
+        return tuple(cells.drop_duplicates().head(SAMPLE).tolist())
+    except TypeError:
+        return tuple(cells.map(str).drop_duplicates().head(SAMPLE).tolist())
 
 
 def _told(sample: tuple[Any, ...]) -> str:

@@ -21,9 +21,10 @@ import pandas as pd
 from mlops_assets.core.sources.contract import Column, SourceContract
 from mlops_assets.core.sources.contract_cast import conform
 from mlops_assets.core.sources.contract_check import check_frame
-from mlops_assets.core.sources.contract_failures import hint_of
+from mlops_assets.core.sources.contract_failures import NUL, hint_of
 from mlops_assets.core.sources.settings import partition_of
 from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.core.values.exact import holds_nul
 
 SKEW = timedelta(minutes=5)
 """How far the clock of a sender may be ahead."""
@@ -140,7 +141,7 @@ def _reasons(rules: SourceContract, frame: pd.DataFrame, now: datetime) -> list[
         found = check_frame(alone, frame[[name]].reset_index(drop=True), now=now, alone=True)
         for place in np.flatnonzero(found.bad_rows):
             cell = frame[name].iloc[place]
-            why = hint_of(column, cell)
+            why = NUL if holds_nul(cell) else hint_of(column, cell)
             told[place].append(f"{name} is {_shown(cell)}, declared as {_declared(column)}{why and f' ({why})'}")
     return ["; ".join(each) or "it breaks the contract" for each in told]
 

@@ -147,8 +147,9 @@ def boolean_of(value: Any) -> bool | None:
 
 def _cells(raw: pd.Series) -> pd.Series:
     """A column whose type says what a cell is."""
-    is_wrapped = isinstance(raw.dtype, pd.CategoricalDtype | pd.ArrowDtype)
-    return raw.astype(object) if is_wrapped else raw
+    if isinstance(raw.dtype, pd.CategoricalDtype | pd.ArrowDtype):
+        return raw.astype(object)
+    return raw.astype(np.float32) if raw.dtype == np.float16 else raw  # pandas has no nullable halves
 
 
 def _is_whole(values: np.ndarray) -> np.ndarray:
@@ -210,7 +211,7 @@ def _text_of(value: Any, lost: str | None) -> str | None:
         ((int, np.integer), lambda cell: str(int(cell))),
         ((float, np.floating), lambda cell: _float_text(float(cell), lost)),
         (Decimal, lambda cell: format(cell, "f")),
-        (bytes, _bytes_text),
+        (bytes, text_of_bytes),
     )
     if value is None or value is pd.NA or value is pd.NaT:
         return None
@@ -225,7 +226,13 @@ def _float_text(value: float, lost: str | None) -> str | None:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
-def _bytes_text(value: bytes) -> str | None:
+def holds_nul(value: Any) -> bool:
+    """Whether a cell is text, or its bytes, with a NUL, at which many a program ends it."""
+    return (isinstance(value, str) and "\0" in value) or (isinstance(value, bytes) and 0 in value)
+
+
+def text_of_bytes(value: bytes) -> str | None:
+    """Bytes as UTF-8; None for what is none."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -8,9 +8,12 @@ is read whole: its file is what the table has of it, so nothing is merged, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -21,15 +24,16 @@ import pyarrow.parquet as pq
 from mlops_assets.core.sources.pull_settings import PullSpec
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import array_of
-from mlops_assets.core.values.text_times import hint, moment_of
+from mlops_assets.core.values.text_times import hint, moment_of, read_text
 from mlops_assets.steps.land.pull_state import CannotPull, Pulled, remember, remembered
 from mlops_assets.world.atomic import keep_time, replacing
 from mlops_assets.world.lake import file_hash
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sqlalchemy import Column, Connection, Table
+    from sqlalchemy import Column, ColumnElement, Connection, Table
 
 
 def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, Any]) -> Pulled:
@@ -61,7 +65,7 @@ def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, 
         if highest is not None:
             # What is still open is looked for again, however far the watermark has come.
             still_open = sorted(day.isoformat() for day in touched - set(over))
-            remember(folder, {"watermark": _told(highest), "open": still_open})
+            remember(folder, {"watermark": _told(highest, source), "open": still_open})
     return Pulled(source.name, tuple(written), len(over))
 
 
@@ -104,6 +108,10 @@ def _table(connection: Connection, spec: PullSpec, source: SourceSettings) -> Ta
         if column not in table.columns:
             known = ", ".join(table.columns.keys())
             raise CannotPull(f"{spec.table} has no column {column}; it has {known}. Correct the YAML.")
+    kind = table.c[str(spec.watermark)].type
+    with suppress(NotImplementedError):  # a type of the database's own: its values tell
+        if kind.python_type not in (datetime, date, int, float, Decimal, str):
+            raise _no_watermark(source, f"is of the type {kind}")
     return table
 
 
@@ -111,7 +119,7 @@ def _touched(
     connection: Connection, table: Table, source: SourceSettings, before: dict[str, Any]
 ) -> tuple[set[date], Any]:
     """The partitions of rows above the watermark (less the overlap), and the highest watermark there is."""
-    from sqlalchemy import select
+    from sqlalchemy import func, select
 
     spec = source.pull
     assert spec is not None
@@ -120,19 +128,36 @@ def _touched(
     found = {date.fromisoformat(day) for day in before.get("open", ())}
     if highest is None:
         return found, None
+    _told(highest, source)
+    if isinstance(highest, str):
+        lowest = connection.execute(select(func.min(watermark))).scalar()
+        if _form(str(lowest)) != _form(highest):
+            raise _no_watermark(source, f"holds {shown(str(lowest))} beside {shown(highest)}")
     query = select(event_time).distinct()
-    known = before.get("watermark")
-    if isinstance(known, datetime):
-        known = known - parse_duration(spec.overlap)
-        if known.tzinfo and not _is_aware(highest):
-            known = known.replace(tzinfo=None)
-    if known is not None:
-        query = query.where(watermark > known)
+    if "watermark" in before:
+        query = query.where(_is_above(_exact(connection, watermark), before["watermark"], highest, spec))
     for (at,) in connection.execution_options(yield_per=10_000).execute(query):
         moment = _moment(at, source)
         if moment is not None:
             found.add(source.partition_of(moment.astimezone(ZoneInfo(source.timezone)).date()))
     return {day for day in found if source.has_partition(day)}, highest
+
+
+def _is_above(watermark: ColumnElement[Any], known: Any, highest: Any, spec: PullSpec) -> ColumnElement[bool]:
+    """Whether a row is above the known watermark, or so little below it that it may have been committed late.
+
+    More rows than those change nothing, fewer lose some: a day is looked at whole, and so is the second of a text.
+    """
+    overlap = parse_duration(spec.overlap)
+    if isinstance(known, datetime):
+        known -= overlap
+        return watermark > (known.replace(tzinfo=None) if known.tzinfo and not _is_aware(highest) else known)
+    if isinstance(known, date):
+        return watermark >= (datetime.combine(known, time()) - overlap).date()
+    if isinstance(known, str):
+        before = datetime.fromisoformat(known) - overlap
+        return watermark >= before.isoformat(known[10:11] or "T", "seconds")[: min(len(known), 19)]
+    return watermark > known
 
 
 def _rows(connection: Connection, table: Table, source: SourceSettings, day: date) -> pd.DataFrame:
@@ -167,7 +192,13 @@ def _exact(connection: Connection, column: Column[Any]) -> Any:
 def _highest(connection: Connection, column: Column[Any]) -> Any:
     from sqlalchemy import func, select
 
-    return connection.execute(select(func.max(column))).scalar()
+    try:
+        return connection.execute(select(func.max(_exact(connection, column)))).scalar()
+    except ValueError as error:  # SQLite's types are promises
+        raise CannotPull(
+            f"{column} is of the type {column.type} and holds what is none ({error}). Correct the values, or give "
+            "another column. Nothing was fetched."
+        ) from error
 
 
 def _moment(value: Any, source: SourceSettings) -> datetime | None:
@@ -198,18 +229,58 @@ def _end(source: SourceSettings, day: date) -> datetime:
     return source.midnight(source.end_of(day))
 
 
-def _told(value: Any) -> dict[str, Any]:
-    """A watermark as JSON: a time or a number."""
+def _told(value: Any, source: SourceSettings) -> dict[str, Any]:
+    """A watermark as JSON, with every digit and in the type of its column.
+
+    Raises:
+        CannotPull: it grows with nothing, or not in the order of its column.
+    """
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
-    return {"number": int(value)}
+    if isinstance(value, date):
+        return {"date": value.isoformat()}
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return {"number": value}
+    if isinstance(value, Decimal) and value.is_finite():
+        return {"decimal": str(value)}
+    if isinstance(value, str) and _form(value) is not None:
+        return {"text": value}
+    raise _no_watermark(source, f"holds {shown(str(value))}")
 
 
 def _read(state: dict[str, Any]) -> dict[str, Any]:
-    told = state.get("watermark")
-    if told is None:
-        return state
-    return {**state, "watermark": datetime.fromisoformat(told["time"]) if "time" in told else told["number"]}
+    """What is remembered, with the watermark as `_told` was given it."""
+    if not state.get("watermark"):
+        return {name: value for name, value in state.items() if name != "watermark"}
+    (kind, told), *_ = state["watermark"].items()
+    return {**state, "watermark": _KINDS[kind](told)}
+
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.\d{1,6})?(Z|\+00:00)?)?", re.ASCII)
+
+
+def _form(text: str) -> tuple[str | None, ...] | None:
+    """How a time is written, as far as the order of texts is that of time among such alone; None for no time."""
+    found = _ISO.fullmatch(text)
+    return found.groups() if found and read_text(text) is not None else None
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "time": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "number": lambda number: number,
+    "decimal": Decimal,
+    "text": str,
+}
+
+
+def _no_watermark(source: SourceSettings, why: str) -> CannotPull:
+    column = source.pull.watermark if source.pull else ""
+    return CannotPull(
+        f"{column} of {source.name} {why}, by which nobody can tell what is new. Give as pull.watermark a column of "
+        "numbers, dates or times that grows with each new or changed row; texts must be times such as "
+        "2024-03-01T12:00:00Z, all in UTC or all without a zone. Nothing was fetched."
+    )
 
 
 def _place(rows: pd.DataFrame, path: Path) -> bool:

@@ -140,8 +140,6 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
 def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
     """Verdicts on a batch. A person's release overrules the findings on values, and not those on keys."""
     from mlops_assets.core.sources.changed_hours import told_of_columns
-    from mlops_assets.core.sources.contract_check import check_frames
-    from mlops_assets.core.time.windows import Window
     from mlops_assets.world.files.unpacked_size import TooLarge
 
     intake, source = accepted.intake, accepted.intake.source
@@ -155,17 +153,17 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
                 raise TooLarge(limit)
             frames[partition] = read, parse(file.name, read.content, source, limit)
         except Exception as error:  # noqa: BLE001 - the bytes are here: what a parser raises is about them
-            told = f"{shown(file.name)} cannot be read ({harmless(str(error))})"
-            reason = f"{told}. Send it again; the old partition is unchanged."
-            verdicts[partition] = Verdict(partition, read, (reason,), None)
-    checked = check_frames(
-        source.rules,
-        [frame for _, frame in frames.values()],
-        partitions=[None if p == WHOLE else Window(intake.start(p), intake.end(p)) for p in frames],
-        # By the data's clock nobody knows what is to come; rows outside their partition are refused all the same.
-        now=datetime.now(UTC) if intake.lake.home.settings.clock == "wall" else None,
-    )
-    results = dict(zip(frames, checked, strict=True))
+            verdicts[partition] = _unreadable(partition, read, error)
+    results: dict[str, ContractResult] = {}
+    try:
+        results = _check(intake, frames)
+    except Exception:  # noqa: BLE001 - one of them has what nobody thought of: the others land
+        for partition, (read, frame) in list(frames.items()):
+            try:
+                results |= _check(intake, {partition: (read, frame)})
+            except Exception as error:  # noqa: BLE001 - and this is it
+                verdicts[partition] = _unreadable(partition, read, error)
+                del frames[partition]
     shapes = {part: accepted.shape(result) for part, result in results.items() if not _is_shapeless(result)}
     released = {part: taken[part].reason for part in shapes if part in taken and taken[part].status == "released"}
     sound = {part: results[part].frame for part in shapes if results[part].ok or part in released}
@@ -186,6 +184,26 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             continue
         verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=bad))
     return [verdicts[partition] for partition in batch]
+
+
+def _unreadable(partition: str, read: Read, error: Exception) -> Verdict:
+    told = f"{shown(read.file.name)} cannot be read ({harmless(str(error))})"
+    return Verdict(partition, read, (f"{told}. Send it again; the old partition is unchanged.",), None)
+
+
+def _check(intake: Intake, frames: Mapping[str, tuple[Read, pd.DataFrame]]) -> dict[str, ContractResult]:
+    """What the contract says of each partition."""
+    from mlops_assets.core.sources.contract_check import check_frames
+    from mlops_assets.core.time.windows import Window
+
+    checked = check_frames(
+        intake.source.rules,
+        [frame for _, frame in frames.values()],
+        partitions=[None if p == WHOLE else Window(intake.start(p), intake.end(p)) for p in frames],
+        # By the data's clock nobody knows what is to come; rows outside their partition are refused all the same.
+        now=datetime.now(UTC) if intake.lake.home.settings.clock == "wall" else None,
+    )
+    return dict(zip(frames, checked, strict=True))
 
 
 def _against_others(
@@ -232,13 +250,14 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
 
     from mlops_assets.core.values.csv_head import LONGEST, NoHead, head_of
     from mlops_assets.world.files.parquet_rows import ParquetRows
-    from mlops_assets.world.files.unpacked_size import unpacked
+    from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
 
     if name.endswith(".parquet"):
         return exact_frame(ParquetRows(content, limit).table())
     content = unpacked(name, content, limit)
     if not content.strip():
         raise ValueError("it is empty, without even a header")
+    refuse_nul("", io.BytesIO(content))
     try:
         head = head_of(content[:LONGEST].decode("utf-8", errors="replace"))
         frame = pd.read_csv(

@@ -36,7 +36,7 @@ from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, ma
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
 from mlops_assets.world.files.text_columns import look_at_texts
 from mlops_assets.world.files.type_words import TIME, same_type, words_of
-from mlops_assets.world.files.unpacked_size import TooLarge, unpacks_to_more
+from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 from mlops_assets.world.home import Limits
 
 PARQUET = (".parquet", ".pq")
@@ -217,7 +217,7 @@ def matches(name: str) -> list[Path]:
 
 
 def refuse_dense(path: Path, limit: int, *, with_texts: bool = False) -> None:
-    """Refuse a file that is read piece by piece and unpacks to more than the limit, and to more than data do.
+    """Refuse a file that unpacks to more than the limit, and to more than data do, and a CSV with a NUL in it.
 
     Args:
         path: CSV or Parquet.
@@ -233,7 +233,10 @@ def refuse_dense(path: Path, limit: int, *, with_texts: bool = False) -> None:
             ParquetRows(path, limit).refuse_more_than(most, with_texts=with_texts)
         elif unpacks_to_more(path, most):
             raise TooLarge(limit)
-    except TooLarge as error:
+        else:
+            with path.open("rb") as content:
+                refuse_nul(path.name, content)
+    except (TooLarge, HoldsNul) as error:
         raise ValueError(f"{path} cannot be read: {error}. Nothing was changed.") from error
 
 

@@ -1,7 +1,7 @@
 """How large a file is without its packing, and what is refused: a few bytes must not fill the memory.
 
-Here: counting the bytes of packed CSV while they are unpacked, and what is too large. Not here: the limit
-(`home.Limits`), those of Parquet (`parquet_rows`), reading CSV (`table_files`).
+Here: counting the bytes of packed CSV while they are unpacked, what is too large, and the byte that no CSV has. Not
+here: the limit (`home.Limits`), those of Parquet (`parquet_rows`), reading CSV (`table_files`).
 
 A kilobyte of gzip or Parquet can stand for gigabytes: repetitions cost nothing in either. What lands is read whole and
 may not be larger than the limit; what is read piece by piece may, unless it is packed as no data are.
@@ -15,6 +15,7 @@ import io
 import lzma
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,15 @@ class TooLarge(ValueError):
         super().__init__(
             f"it unpacks to more than {limit:,} bytes, the most that a file may have: send it in parts, or raise "
             '{"limits": {"file_bytes": ...}} in home.json'
+        )
+
+
+class HoldsNul(ValueError):
+    """A text file with a NUL: pandas ends a cell there, and what differs behind it becomes one."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(
+            f"its line {line:,} holds a NUL character, at which programs cut a cell: write it without such, as UTF-8"
         )
 
 
@@ -66,6 +76,23 @@ def unpacks_to_more(path: Path, most: int) -> bool:
         while count <= most and (piece := stream.read(CHUNK)):
             count += len(piece)
     return count > most
+
+
+def refuse_nul(name: str, content: IO[bytes]) -> None:
+    """Refuse a text file with a NUL, packed as its name tells or not at all.
+
+    Raises:
+        HoldsNul: naming the line.
+    """
+    opened = _OPENERS.get(Path(name).suffix.lower())
+    feeds = returns = 0
+    with opened(content) if opened else nullcontext(content) as stream:
+        while piece := stream.read(CHUNK):
+            end = piece.find(b"\0")
+            before = piece if end < 0 else piece[:end]
+            feeds, returns = feeds + before.count(b"\n"), returns + before.count(b"\r")
+            if end >= 0:
+                raise HoldsNul((feeds or returns) + 1)
 
 
 def _first_of_zip(packed: IO[bytes]) -> IO[bytes]:

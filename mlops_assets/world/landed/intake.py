@@ -293,7 +293,12 @@ class Intake:
         rows = 0
         if verdict.frame is not None:
             marked = verdict.frame.rename(columns=str)
-            as_text = marked.astype({column: "string" for column in marked.columns if column != "is_bad"})
+            cells = marked.select_dtypes(object).map(
+                lambda cell: cell.decode(errors="backslashreplace") if isinstance(cell, bytes) else cell
+            )
+            as_text = marked.assign(**cells).astype(
+                {column: "string" for column in marked.columns if column != "is_bad"}
+            )
             rows = self.lake.write(as_text, folder / "rows.parquet")
             kept.add("rows.parquet")
         entry = _taken(verdict, status="quarantined", rows=rows)

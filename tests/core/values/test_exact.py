@@ -79,6 +79,53 @@ def test_one_that_is_too_large_costs_its_neighbours_no_digit(dtype: str) -> None
     assert plain(to_numbers(raw)) == [None, None, None, 5.0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "cell", "told"),
+    [
+        ("integer", 2.5, "(2.5): 2.5 is no whole number, so correct the values, or declare `type: number`."),
+        ("integer", -1e-9, "-1e-09 is no whole number"),
+        ("integer", np.float32(0.5), "0.5 is no whole number"),
+        ("integer", Decimal("1460323737035677698.5"), "1460323737035677698.5 is no whole number"),
+        ("integer", "2.5", "2.5 is no whole number"),
+        ("integer", float(LONG), "a float beyond 2^53 has lost digits"),
+        ("integer", np.inf, "(inf): correct the values, or declare another type."),
+        ("integer", "abc", "(abc): correct the values, or declare another type."),
+        ("string", -np.inf, "(-inf): correct the values, or declare another type."),
+        ("string", 1e22, "a float beyond 2^53 has lost digits"),
+        ("string", b"\xff\x00", "the bytes are no UTF-8 text, so deliver the column as text."),
+    ],
+)
+def test_the_reason_is_that_of_the_cell(kind: str, cell: Any, told: str) -> None:
+    raw = pd.DataFrame(
+        {"id": pd.Series([cell, None], dtype=object if isinstance(cell, str | bytes | Decimal) else None)}
+    )
+    found = conform(SourceContract.from_dict({"columns": {"id": kind}}), raw)
+    assert [failure.n_rows for failure in found.failures] == [1]
+    assert told in found.failures[0].sentence
+
+
+@pytest.mark.parametrize("dtype", [object, "string"])
+@pytest.mark.parametrize(
+    ("kind", "cells"),
+    [
+        ("string", ["cust", "cust\x000", "cust\x001"]),
+        ("integer", ["1", "1\x000", "1\x00"]),
+        ("number", ["1.5", "1.5\x00", "2e3\x001"]),
+        ("boolean", ["true", "true\x00", "true\x001"]),
+        ("timestamp", ["2024-03-01T00:00:00Z", "2024-03-01T00:00:00Z\x00", "2024-03-01\x0001"]),
+        ("date", ["2024-03-01", "2024-03-01\x00", "2024-03-01\x0001"]),
+    ],
+)
+def test_no_text_with_a_nul_is_taken_for_what_stands_before_it(kind: str, cells: list[str], dtype: Any) -> None:
+    contract = SourceContract.from_dict({"columns": {"id": kind}})
+    found = conform(contract, pd.DataFrame({"id": pd.Series(cells, dtype=dtype)}))
+    assert found.frame["id"].notna().tolist() == [True, False, False]
+    assert found.bad_cells["id"].tolist() == [False, True, True]
+    (failure,) = found.failures
+    assert f"can't be read as {kind}" in failure.sentence
+    assert failure.sentence.endswith("programs cut a text at its NUL character, so correct the values.")
+
+
 def test_a_cast_that_loses_is_refused_with_row_and_value() -> None:
     contract = SourceContract.from_dict({"columns": {"id": "string", "seen": "integer", "amount": "number"}})
     frame = pd.DataFrame(

@@ -133,3 +133,26 @@ def test_a_file_called_like_one_of_ours_is_kept_beside_it(tmp_path: Path, name: 
     kept = landing.intake().quarantine(WHOLE)
     assert (kept / f"landed_{name}").exists()
     assert "partition" in json.loads((kept / "reason.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (rows(DAY).replace("north", "north\0a", 1), 3),
+        (rows(DAY).replace(",1.5", ",1\0.5"), 2),
+        (rows(DAY).replace("\n", "\r").replace(",3.5", ",3.5\0"), 4),
+        (rows(DAY).replace("\n", "\r\n") + "\0" * 512, 5),
+        (rows(DAY).replace("shop", "sh\0op"), 1),
+        (rows(DAY).encode("utf-16-le").decode(), 1),
+    ],
+)
+def test_a_csv_with_a_nul_is_refused_by_its_line(landing: LandingHome, text: str, line: int) -> None:
+    landing.land(rows(DAY + timedelta(days=1)), f"orders_{NEXT}.csv")
+    landing.land(rows(DAY), f"orders_{DAY}.csv")
+    (landing.home.landing / "orders" / f"orders_{DAY}.csv").write_bytes(text.encode())
+    take_in(landing.intake(), [str(DAY), NEXT])
+    taken = landing.intake().taken()
+    assert taken[NEXT].status == "good"
+    assert taken[str(DAY)].status == "quarantined"
+    assert f"line {line} holds a NUL" in taken[str(DAY)].reason
+    assert "write it without such, as UTF-8). Send it again" in taken[str(DAY)].reason

@@ -184,6 +184,107 @@ def test_a_database_that_is_away_is_named_without_its_password(home: Home, monke
         pull(home, SQL)
 
 
+# --- any watermark: in SQLite, whose decimals SQLAlchemy reads as floats --------------------------------------
+
+LONG = 1_460_323_737_035_677_698
+"""More digits than a float has: its neighbours up to 128 away are the same float."""
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the table `orders` with a watermark `mark` of a type, and fills and fetches it."""
+    import sqlite3
+
+    monkeypatch.setenv(ADDRESS, f"sqlite:///{tmp_path / 'feed.db'}")
+    with sqlite3.connect(tmp_path / "feed.db") as database:
+
+        def filled(home: Home, kind: str, rows: list[tuple[str, Any]], first: int = 0) -> list[str]:
+            database.execute(f"create table if not exists orders (order_id integer, ordered_at text, mark {kind})")
+            numbered = [(first + number, *row) for number, row in enumerate(rows)]
+            database.executemany("insert into orders values (?, ?, ?)", numbered)
+            database.commit()
+            contract = {"columns": {"order_id": {"type": "integer"}, "ordered_at": {"type": "timestamp"}}}
+            spec = source({"kind": "sql", "table": "orders", "watermark": "mark"}, contract=contract, timezone="UTC")
+            return [name.removesuffix(".parquet")[-2:] for name in pull(home, spec).written]
+
+        yield filled
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("numeric(38, 0)", LONG, LONG + 1),
+        ("numeric(38, 0)", -LONG, -LONG + 1),
+        ("numeric(12, 2)", 0.25, 0.5),
+        ("bigint", LONG, LONG + 1),
+        ("real", 1.0, 1.5),
+        ("date", "2024-01-01", "2024-01-01"),
+        ("datetime", "2024-01-01 10:00:00.000000", "2024-01-01 09:30:00.000001"),
+        ("text", "2024-01-01T10:00:00Z", "2024-01-01T10:00:00.5Z"),
+        ("text", "2024-01-01 10:00:00", "2024-01-01 09:00:00.25"),
+        ("text", "2024-01-01T00:30:00+00:00", "2023-12-31T23:30:00+00:00"),
+        ("text", "2024-01-01", "2024-01-01"),
+    ],
+)
+def test_a_row_just_above_any_watermark_or_within_the_overlap_is_fetched(
+    small: Any, home: Home, kind: str, first: Any, second: Any
+) -> None:
+    assert small(home, kind, [("2024-01-01 10:00:00", first)]) == ["01"]
+    assert small(home, kind, []) == []
+    assert small(home, kind, [("2024-01-02 10:00:00", second), ("2024-01-03 10:00:00", second)], 1) == ["02", "03"]
+    assert small(home, kind, []) == [], "and how far it came is kept"
+    assert landed(home) == {"2024-01-01": [0], "2024-01-02": [1], "2024-01-03": [2]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "marks", "told"),
+    [
+        ("text", ["abc"], "mark of orders holds abc, by which nobody can tell"),
+        ("text", ["10", "9"], "holds 9,"),
+        ("text", ["2024-02-31"], "holds 2024-02-31"),
+        ("text", ["2024-01-01T10:00:00+02:00"], r"\+02:00.* all in UTC or all without a zone"),
+        ("text", ["2024-01-01 10:00:00", "2024-01-01T09:00:00"], "2024-01-01 10:00:00 beside 2024-01-01T09:00:00"),
+        ("text", ["2024-01-01T10:00:00Z", "2024-01-01T09:00:00"], "beside"),
+        ("blob", [b"\x01"], "is of the type BLOB"),
+        ("boolean", [True], "is of the type BOOLEAN"),
+        ("time", ["10:00:00"], "is of the type TIME"),
+        ("numeric(9, 0)", ["x"], "holds x"),
+        ("date", ["yesterday"], r"orders\.mark is of the type DATE and holds what is none \(.*yesterday"),
+        ("real", [float("inf")], "holds inf"),
+    ],
+)
+def test_what_tells_nothing_of_what_is_new_is_refused_before_anything_lands(
+    small: Any, home: Home, kind: str, marks: list[Any], told: str
+) -> None:
+    with pytest.raises(CannotPull, match=told):
+        small(home, kind, [("2024-01-01 10:00:00", mark) for mark in marks])
+    assert landed(home) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("numeric(38, 4)", f"{LONG}.0001", f"{LONG}.0002"),
+        ("date", "2024-01-09", "2024-01-09"),
+        ("timestamp", "2024-01-09 10:00", "2024-01-09 10:30"),
+        ("timestamptz", "2024-01-09 10:00+02", "2024-01-09 08:30+00"),
+        ("text", "2024-01-09T10:00:00Z", "2024-01-09T10:00:01Z"),
+    ],
+)
+def test_watermarks_of_a_database_with_types_of_its_own(
+    database: sa.Connection, home: Home, kind: str, first: str, second: str
+) -> None:
+    database.execute(sa.text(f"alter table shop.orders add column mark {kind}"))
+    spec = source({"kind": "sql", "table": "shop.orders", "watermark": "mark"})
+    for number, mark in ((1, first), (2, second)):
+        database.execute(
+            sa.text(f"insert into shop.orders values ({number}, '2024-01-0{number} 12:00+00', 1, now(), '{mark}')")
+        )
+        assert pull(home, spec).written == (f"orders_2024-01-0{number}.parquet",)
+        assert pull(home, spec).written == ()
+
+
 # --- an object store ---------------------------------------------------------------------------------------
 
 OBJECTS = source({"kind": "objects"}, files="orders_{partition}*.csv")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.onboarding.table import UnreadableTable, read_table
-from mlops_assets.steps.land.taking_in import take_in
+from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.files.unpacked_size import TooLarge, unpacked
 from mlops_assets.world.home import HomeSettings, Limits
@@ -134,3 +134,20 @@ def test_the_limit_stands_in_the_settings_of_a_home(tmp_path: Path) -> None:
     for wrong in ('{"limits": {"file_byte": 1}}', '{"limits": 3}', '{"limits": {"file_bytes": "much"}}'):
         with pytest.raises(ValueError, match="cannot be read"):
             HomeSettings.from_json(wrong, origin=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_way_in_refuses_a_csv_with_a_nul_by_its_line(tmp_path: Path, name: str, end: str) -> None:
+    lines = [f"{place},cust{place},{place}" for place in range(100_000)]
+    lines[90_000] += "\0"
+    content = end.join(["at,id,n", *lines]).encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    told = r"line 90,002 holds a NUL character.* write it without such, as UTF-8"
+    with pytest.raises(ValueError, match=told):  # landing
+        parse(name, path.read_bytes(), source())
+    with pytest.raises(ValueError, match=told):  # drift
+        open_table(str(path))
+    with pytest.raises(UnreadableTable, match=told):  # new-model
+        read_table(str(path))
