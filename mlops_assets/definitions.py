@@ -14,10 +14,11 @@ from dagster.components.core.defs_module import EXPLICITLY_IGNORED_GLOB_PATTERNS
 
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
+from mlops_assets.world.project import PROJECT
 from mlops_assets.world.settings_files import broken_files
 
 
@@ -51,11 +52,12 @@ def _declared() -> dg.Definitions:
 
     A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
     """
+    PROJECT.require()
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.told)
     with _ignored([glob.escape(file.path.parent.name) for file in broken]):
-        return dg.load_from_defs_folder(path_within_project=PROJECT_ROOT)
+        return dg.load_from_defs_folder(path_within_project=PROJECT.root)
 
 
 @contextmanager
