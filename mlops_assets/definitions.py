@@ -1,4 +1,4 @@
-"""The only assembly: what stands under `defs/`, and the resources of one home."""
+"""The only assembly: what a project declares, what every project has, and the resources of one home."""
 
 import glob
 import logging
@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from dagster.components.core.defs_module import EXPLICITLY_IGNORED_GLOB_PATTERNS
 
+from mlops_assets.assets.platform import definitions as of_every_project
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
 from mlops_assets.world.home import Home
@@ -48,7 +49,7 @@ def build_resources(home: Home) -> dict[str, object]:
 
 @cache
 def _declared() -> dg.Definitions:
-    """What stands under `defs/`; it knows no home.
+    """What stands under the project's `defs/`, and what every project has; it knows no home.
 
     A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
     """
@@ -56,8 +57,11 @@ def _declared() -> dg.Definitions:
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.told)
+    if str(PROJECT.root) not in sys.path:
+        sys.path.append(str(PROJECT.root))
     with _ignored([glob.escape(file.path.parent.name) for file in broken]):
-        return dg.load_from_defs_folder(path_within_project=PROJECT.root)
+        declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
+    return dg.Definitions.merge(declared, of_every_project())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """All sources of the platform together: what is pending, and what the features were built from.
 
 Here: the comparison of landing, lake and the last build, from which the landing sensor derives its work.
-Not here: one source's files (`intake`), starting runs (`defs.sensors`).
+Not here: one source's files (`intake`), starting runs (`assets.platform.sensors`).
 """
 
 from __future__ import annotations

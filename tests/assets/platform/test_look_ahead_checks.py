@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlops_assets.assets.platform import look_ahead
 from mlops_assets.core.features.look_ahead import CHECK, LookAhead
 from mlops_assets.definitions import build_definitions
-from mlops_assets.defs import look_ahead
 from mlops_assets.simulate.demo import come_to_rest
 from mlops_assets.simulate.engine import Engine
 from mlops_assets.steps.features import look_ahead as guarding

@@ -13,9 +13,9 @@ import pytest
 
 from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.partitions import SPAN
+from mlops_assets.assets.platform import sensors
+from mlops_assets.assets.platform.failed_runs import failed_run_sensor
 from mlops_assets.core.time.spans import Span
-from mlops_assets.defs import sensors
-from mlops_assets.defs.failed_runs import failed_run_sensor
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import HomeSettings
 from mlops_assets.world.platform import Platform
