@@ -5,6 +5,7 @@ Here: the command. Not here: what a project has (`onboarding.new_project`).
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,4 +33,4 @@ def init(
     say(f"Made {root}:")
     for path in sorted(files(name, module)):
         say(f"  {path}")
-    say(f"\nNext: cd {root} && mlops new-model NAME --from TABLE.csv")
+    say(f"\nNext: cd {shlex.quote(str(root))} && mlops new-model NAME --from TABLE.csv")
