@@ -12,13 +12,24 @@ import shlex
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
 from mlops_assets.core.time.windows import format_duration, parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
-from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, Role, is_key, is_whom, plain_names, role_of
+from mlops_assets.onboarding.columns import (
+    LONGEST,
+    RESERVED,
+    Column,
+    Role,
+    is_key,
+    is_nearly_key,
+    is_whom,
+    plain_names,
+    role_of,
+)
 from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
@@ -254,6 +265,7 @@ def make_plan(asked: Asked) -> Plan:
                 for a, b in constant
             ),
             *_gaps(days),
+            *(_nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *warnings,
         ),
@@ -267,6 +279,23 @@ def _refuse_name(name: str) -> None:
             f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
             "was written."
         )
+
+
+def _nearly_keys(table: Table, others: tuple[str, ...]) -> list[str]:
+    """Columns that would identify each row, were it not for a few."""
+    said = []
+    for name, facts in table.facts.items():
+        if name in others or not is_nearly_key(facts):
+            continue
+        gap = f"it is missing in {table.place(f'{quoted(name)} is null')}" if facts.missing else ""
+        why = "; ".join(filter(None, (table.repeated(name), gap)))
+        known = facts.rows - facts.missing
+        many = f"{known - facts.distinct:,} of {known:,} values repeat another, and {facts.missing:,} are missing"
+        said.append(
+            f"{name} names rows, but not each its own: {why} ({many}). So no rule `unique` is proposed, and what lands "
+            f"twice is not found. Correct these rows and call new-model again, and {name} is the key."
+        )
+    return said
 
 
 def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:
@@ -302,8 +331,11 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
                 f"to feat_{asked.name}."
             )
         if asked.entity is None and name != label.name and is_whom(facts):
-            each = f"{facts.distinct:,} things, each in {facts.rows / facts.distinct:.1f} rows on average"
+            known = facts.rows - facts.missing
+            each = f"{facts.distinct:,} things, each in {known / facts.distinct:.1f} rows on average"
             option = f"--entity {shlex.quote(name)} adds the history of each"
+            if facts.missing:
+                option += f", once the {counted(facts.missing, 'row')} without {name} are removed"
             warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")
         columns.append(Column(facts, plain, role, why))
     return tuple(columns), warnings

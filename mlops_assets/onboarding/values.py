@@ -175,7 +175,8 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
     is_event_time = facts.name == time.name
     kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
     rules, notes = [f"type: {kind}"], []
-    if written := (time.unit if is_event_time else None) or table.texts.formats.get(facts.name):
+    written = (time.unit if is_event_time else None) or table.texts.formats.get(facts.name)
+    if written and kind != "string":
         rules.append(f"format: {written}")
     if facts.is_number and not is_event_time:
         is_never_below_0 = facts.low is not None and float(facts.low) >= 0

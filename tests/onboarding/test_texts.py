@@ -359,3 +359,67 @@ def test_headings_as_excel_writes_them(text: str, names: list[str], tmp_path: Pa
     plan = planned(file)
     assert [column.facts.name for column in plan.columns] == names
     assert dropped_rows(file, source(plan))["at"].tolist() == HOURS
+
+
+BLANKS = [" ", "   ", "\t", "\u00a0", " \u2003 "]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_cell_of_blanks_is_missing_by_every_way_in(blank: str, suffix: str, tmp_path: Path) -> None:
+    def cells(i: int) -> dict[str, object]:
+        return {**plain(i), "kind": blank if i % 5 == 0 else "ab"[i % 2], "size": blank if i % 7 == 0 else str(i % 31)}
+
+    file = table(tmp_path, cells)
+    if suffix == "parquet":
+        pd.DataFrame([cells(i) for i in range(ROWS)]).to_parquet(file.with_suffix(".parquet"))
+        file = file.with_suffix(".parquet")
+    plan = planned(file)
+    assert plan.table.facts["kind"].values == ("a", "b")
+    assert plan.table.facts["kind"].missing == ROWS // 5
+    settings = source(plan)
+    ways = (
+        landed_rows(plan, settings, tmp_path / "landing"),
+        dropped_rows(file, settings),
+        streamed_rows(file, settings),
+    )
+    for rows in ways:
+        assert (rows["kind"].isna().sum(), rows["size"].isna().sum()) == (ROWS // 5, len(range(0, ROWS, 7)))
+
+
+SPELLED: dict[str, tuple[list[str], str]] = {
+    "flags": (["Y", "no", "yes", "N", "Ja", "nein"], "has 3 spellings of one value ('Ja' in row 5 of t.csv, 'Y' in"),
+    "digits and words": (["1", "false", "true", "0"], "has 2 spellings of one value ('0' in row 4 of t.csv, 'false'"),
+    "capitals": (["Berlin", "Rome", "berlin"], "has 2 spellings of one value ('Berlin' in row 1 of t.csv, 'berlin'"),
+    "blanks": (["basic plan", "pro", "basic  plan "], "spellings of one value"),
+    "none": (["Berlin", "Rome", "Y", "1"], ""),
+    "one each": (["ja", "nein"], ""),
+}
+
+
+@pytest.mark.parametrize("kind", SPELLED)
+def test_several_spellings_of_one_value_are_told(kind: str, tmp_path: Path) -> None:
+    texts, told = SPELLED[kind]
+    plan = planned(table(tmp_path, lambda i: {**plain(i), "f": texts[i % len(texts)]}))
+    found = [said for said in plan.warnings if "spellings of one value" in said]
+    assert found == [] if not told else told in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "of"), [("order_id", lambda i: f"C-{i:05}"), ("OrderNo", lambda i: i + 7), ("ref", lambda i: f"A{i:04}")]
+)
+def test_a_key_that_stands_twice_is_told_with_its_rows(name: str, of: Callable[[int], object], tmp_path: Path) -> None:
+    good = planned(table(tmp_path, lambda i: {**plain(i), name: of(i)}))
+    assert good.key == name
+    twice = planned(table(tmp_path, lambda i: {**plain(i), name: of(8 if i == 311 else i)}, "twice.csv"))
+    (told,) = (said for said in twice.warnings if "names rows" in said)
+    assert twice.key is None
+    assert f"{of(8)} stands in row 9 of twice.csv and in row 312 of twice.csv (1 of 480 values repeat another" in told
+    gap = planned(table(tmp_path, lambda i: {**plain(i), name: None if i == 20 else of(i)}, "gap.csv"))
+    assert any(f"{name} names rows" in said and "it is missing in row 21 of gap.csv" in said for said in gap.warnings)
+
+
+def test_things_with_gaps_are_still_hinted_at(tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "customer_id": None if i % 5 == 0 else 1000 + i % 40})
+    told = " ".join(planned(file).warnings)
+    assert "--entity customer_id adds the history of each, once the 96 rows without customer_id are removed" in told
