@@ -96,7 +96,7 @@ def new_model(
     It lands the rows too, so `mlops replay NAME` works at once. The files are yours: read and change them.
     """
     from mlops_assets.core.sources.settings import SourceSettings
-    from mlops_assets.onboarding.files import lines_beyond_columns, render, write
+    from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, render, write
     from mlops_assets.onboarding.landing import land
     from mlops_assets.onboarding.plan import Asked, make_plan
     from mlops_assets.world.settings_files import read_settings
@@ -107,7 +107,8 @@ def new_model(
             name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
             is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
             date_order=date_order, decimal=decimal,
-        )
+        ),
+        entities_beside(name, PROJECT_ROOT),
     )  # fmt: skip
     _say_plan(plan)
     texts = render(plan)

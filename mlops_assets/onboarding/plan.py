@@ -1,7 +1,7 @@
 """Everything that was decided about a table, and what was assumed in doing so.
 
 Here: putting time, label, key and columns together; settings that suit the number of rows. Not here: how each is
-found (`times`, `labels`, `columns`, `suspects`), the files (`files`).
+found (`times`, `labels`, `columns`, `identity`, `suspects`), the files (`files`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -25,12 +26,12 @@ from mlops_assets.onboarding.columns import (
     Column,
     Role,
     is_key,
-    is_nearly_key,
     is_whom,
     plain_names,
     role_of,
 )
 from mlops_assets.onboarding.doubts import doubted
+from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.oddities import oddities
@@ -43,10 +44,6 @@ GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
 GATE_ROWS = 500
 MIN_PARTS = 4
-
-
-class CannotOnboard(ValueError):
-    """The table cannot become a model as it is asked for; the message ends in the remedy."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +107,7 @@ class Plan:
         label: the label.
         late: the table of the labels; None where they are in the rows.
         key: the column that identifies each row; None where rows are numbered.
+        entity_type: dbt's type of the entity, bigint or varchar.
         columns: all columns but the time, in the file's order.
         null_shares: largest share of missing values in a partition, of columns that miss any.
         usual: where the numbers of a column lie, of columns that keep to a range.
@@ -124,6 +122,7 @@ class Plan:
     label: Label
     late: LateLabels | None
     key: str | None
+    entity_type: str
     columns: tuple[Column, ...]
     null_shares: dict[str, float]
     usual: dict[str, Usual]
@@ -203,8 +202,12 @@ class Plan:
         return format_duration(delay + (timedelta(hours=1) if self.asked.is_hourly else landing[self.calendar.grain]))
 
 
-def make_plan(asked: Asked) -> Plan:
+def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> Plan:
     """Look at the files and decide.
+
+    Args:
+        asked: what a person said.
+        declared: the entities that the project has already.
 
     Raises:
         CannotOnboard: what was asked for does not fit.
@@ -236,8 +239,10 @@ def make_plan(asked: Asked) -> Plan:
     others = (time.name, label.name)
     keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
     key = late.key if late else next(keys, None)
-    _refuse_entity(table, asked, others)
     columns, warnings = _columns(whole, time, label, asked)
+    identity = identity_of(
+        table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
+    )
     if all(column.role == "left out" for column in columns):
         raise CannotOnboard(
             f"No column of {asked.pattern} can be a feature of {label.name}: "
@@ -254,10 +259,11 @@ def make_plan(asked: Asked) -> Plan:
         label=label,
         late=late,
         key=key,
+        entity_type=identity.dtype,
         columns=columns,
         null_shares=_null_shares(table, time, lands_by),
         usual=usual_ranges(table, time, [c.facts.name for c in columns if c.role == "numeric"], lands_by),
-        notes=(*_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
+        notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
             *(
@@ -265,7 +271,7 @@ def make_plan(asked: Asked) -> Plan:
                 for a, b in constant
             ),
             *_gaps(days),
-            *(_nearly_keys(table, others) if key is None else []),
+            *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *warnings,
         ),
@@ -278,37 +284,6 @@ def _refuse_name(name: str) -> None:
             f"{shown(name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
             f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
             "was written."
-        )
-
-
-def _nearly_keys(table: Table, others: tuple[str, ...]) -> list[str]:
-    """Columns that would identify each row, were it not for a few."""
-    said = []
-    for name, facts in table.facts.items():
-        if name in others or not is_nearly_key(facts):
-            continue
-        gap = f"it is missing in {table.place(f'{quoted(name)} is null')}" if facts.missing else ""
-        why = "; ".join(filter(None, (table.repeated(name), gap)))
-        known = facts.rows - facts.missing
-        many = f"{known - facts.distinct:,} of {known:,} values repeat another, and {facts.missing:,} are missing"
-        said.append(
-            f"{name} names rows, but not each its own: {why} ({many}). So no rule `unique` is proposed, and what lands "
-            f"twice is not found. Correct these rows and call new-model again, and {name} is the key."
-        )
-    return said
-
-
-def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:
-    if asked.entity is None:
-        return
-    if asked.entity not in table.facts or asked.entity in others:
-        known = ", ".join(name for name in table.facts if name not in others)
-        raise CannotOnboard(f"--entity {asked.entity}: name one of {known}. Nothing was written.")
-    facts = table.facts[asked.entity]
-    if facts.missing:
-        raise CannotOnboard(
-            f"{facts.missing:,} of {facts.rows:,} rows have no {asked.entity}: they are about nobody. Remove them, or "
-            "leave --entity out. Nothing was written."
         )
 
 
