@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
@@ -27,6 +28,8 @@ from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
 """What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
+MOST_COLUMNS = 2_000
+"""Columns of a table: the time that they take grows with their square, and is a minute for so many."""
 BLANK = "regexp_full_match({}, '[\\s\\p{{Z}}]+')"
 """A condition: a text of nothing but blanks."""
 
@@ -57,6 +60,7 @@ def load_parquet(
     """Load Parquet files; see `load_csv`."""
     _refuse_dense(files)
     for file in files:
+        _refuse_wide(pq.read_schema(file).names, file, reading)
         if wide := too_wide(file):
             raise UnreadableTable(
                 f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column as "
@@ -86,6 +90,7 @@ def load_csv(
     _refuse_dense(files)
     head = header(files[0])
     refuse_names(head.names, files[0])
+    _refuse_wide(head.names, files[0], reading)
     common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
     given = {"files": [exact(file) for file in files]}
     read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
@@ -156,6 +161,20 @@ def refuse_names(names: Sequence[str], file: Path) -> None:
     for place, name in enumerate(names, start=1):
         if fault := fault_of_name(name):
             raise UnreadableTable(f"Column {place} of {file} ({shown(name)}) {fault}. Nothing was written.")
+
+
+def _refuse_wide(names: Sequence[str], file: Path, reading: Reading) -> None:
+    """Refuse a table of so many columns that nobody would wait for; what a contract declares is landed as it is.
+
+    Raises:
+        UnreadableTable: naming the limit.
+    """
+    if len(names) > MOST_COLUMNS and not reading.declared:
+        raise UnreadableTable(
+            f"{file} has {len(names):,} columns, and a new model is made of {MOST_COLUMNS:,} at most: each is looked "
+            "at by itself, and becomes a feature with a line of YAML. Leave out what cannot matter, or join several "
+            "into one. Nothing was written."
+        )
 
 
 def _empty_blanks(connection: duckdb.DuckDBPyConnection, relation: str) -> None:

@@ -6,6 +6,7 @@ time (`times` refuses them), columns that give the label away (`doubts`).
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 
 from mlops_assets.core.values.display import shown
@@ -64,8 +65,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
             f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is no time to the "
-            "model. If it is one, write it so, such as 2024-01-31T13:45:00Z, or declare it in the source's YAML: "
-            f"`{facts.name}: {{type: timestamp, format: {unit}}}`."
+            f"model. If it is one, say so: --moment {shlex.quote(facts.name)}; its `format` in the YAML is then {unit}."
         )
     return _sentinel(table, facts)
 

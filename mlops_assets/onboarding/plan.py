@@ -38,7 +38,7 @@ from mlops_assets.onboarding.oddities import oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.table import Table, by_digits, read_table
 from mlops_assets.onboarding.texts import Reading
-from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column
+from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
@@ -68,6 +68,7 @@ class Asked:
         not_missing: texts among those known that are values here.
         date_order: whether day or month stands first in dates whose year stands last.
         decimal: the decimal mark of its numbers.
+        moments: columns of numbers that are times, beside that of the event.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Asked:
     not_missing: tuple[str, ...] = ()
     date_order: DateOrder | None = None
     decimal: Mark | None = None
+    moments: tuple[str, ...] = ()
 
     @property
     def reading(self) -> Reading:
@@ -218,6 +220,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     _refuse_name(asked.name)
     known_zone(asked.timezone)
     table = read_table(asked.pattern, reading=asked.reading)
+    table = with_moments(table, asked.moments, asked.timezone)
     if asked.entity in table.facts:
         table = by_digits(table, str(asked.entity))
     time = time_column(table, asked.time, asked.timezone)

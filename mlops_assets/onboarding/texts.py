@@ -29,6 +29,7 @@ from mlops_assets.core.values.text_formats import (
 )
 from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
+from mlops_assets.onboarding.remedies import FIELDS, OPTIONS, Remedies
 from mlops_assets.world.files.text_columns import Reader, look_at_points, look_at_texts, replace_texts
 
 Looks = Mapping[str, TimeTexts | NumberTexts | None]
@@ -58,6 +59,11 @@ class Reading:
     declared: Mapping[str, Column] = field(default_factory=dict)
 
     @property
+    def remedies(self) -> Remedies:
+        """What a person can change."""
+        return FIELDS if self.declared else OPTIONS
+
+    @property
     def texts(self) -> list[str]:
         """Columns that are declared as texts: they are left as they are."""
         return [name for name, column in self.declared.items() if column.type == "string"]
@@ -78,6 +84,7 @@ class Texts:
         warnings: what to look at.
         unread: column -> a text that is no time or number, where nearly all others of the column are.
         mixed: columns of times of which some have an offset and some wait for a zone: texts still, in ISO 8601.
+        remedies: what a person can change.
     """
 
     formats: dict[str, str] = field(default_factory=dict)
@@ -85,6 +92,7 @@ class Texts:
     warnings: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
     mixed: frozenset[str] = frozenset()
+    remedies: Remedies = OPTIONS
 
 
 def looks_of(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], reading: Reading) -> Looks:
@@ -161,7 +169,7 @@ def settle_texts(
             found.formats[name] = "comma"  # so that 1.234 is read tomorrow as it would have been today
     replace_texts(connection, table, found.readers)
     mixed = frozenset(name for name, (_, kind) in found.readers.items() if name in times and kind == pa.string())
-    return Texts(found.formats, tuple(found.notes), tuple(found.warnings), unread, mixed)
+    return Texts(found.formats, tuple(found.notes), tuple(found.warnings), unread, mixed, reading.remedies)
 
 
 @dataclass
@@ -212,7 +220,8 @@ def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> Da
     if asked is not None and against[asked]:
         raise Undecided(
             f"{name} has {against[asked]}, which is no date with the {'day' if asked == 'dmy' else 'month'} first, as "
-            f"{asked} says. Correct it, or --date-order (`format` in the contract). Nothing was written."
+            f"{asked} says. Correct it, or say otherwise: {reading.remedies.date_order.format(name=name)}. Nothing was "
+            "written."
         )
     if (order := asked or look.order) is not None:
         return order
@@ -220,7 +229,7 @@ def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> Da
         return next(iter(proven))
     raise Undecided(
         f"{name} has dates such as {look.either}, and no row tells whether the day or the month stands first. Say it: "
-        "--date-order dmy or --date-order mdy. Nothing was written."
+        f"{reading.remedies.date_order.format(name=name)}. Nothing was written."
     )
 
 
@@ -252,14 +261,14 @@ def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Any]) -> M
     against = {"point": look.comma, "comma": look.point}
     if asked is not None and against[asked]:
         raise Undecided(
-            f"{name} has {against[asked]}, which is no number with a decimal {asked}. Correct it, or --decimal "
-            "(`format` in the contract). Nothing was written."
+            f"{name} has {against[asked]}, which is no number with a decimal {asked}. Correct it, or say otherwise: "
+            f"{reading.remedies.decimal.format(name=name)}. Nothing was written."
         )
     mark = asked or look.mark or ("point" if look.either is None else None)
     if mark is None and len(proven) == 1:
         mark = next(iter(proven))
     if mark is None:
-        remedy = "Say it: --decimal comma or --decimal point"
+        remedy = f"Say it: {reading.remedies.decimal.format(name=name)}"
         if proven:
             remedy = "Others have decimal commas, and others decimal points: write all with one mark"
         raise Undecided(
