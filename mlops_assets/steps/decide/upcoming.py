@@ -53,10 +53,9 @@ def data_first(platform: Platform, model: ModelSettings) -> str:
         span = f", {min(days)} to {max(days)}" if days else ""
         return f"What has landed is taken in{span}; then it is decided on."
     if bad := newest_bad(platform, model):
-        source, partition = next(iter(bad))
-        release = f"mlops quarantine release {source} {partition} --reason '...'"
+        (source, partition), entry = next(iter(bad.items()))
         named = ", ".join(map("/".join, bad))
-        return f"Nothing is decided while {named} is in quarantine: send a corrected file, or type {release}"
+        return f"Nothing is decided while {named} is in quarantine. {entry.remedy(source, partition)}"
     intakes = platform.sources.intakes()
     empty = [
         source.name for source in platform.sources_of(model) if source.required and not intakes[source.name].good()

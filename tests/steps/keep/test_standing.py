@@ -156,7 +156,7 @@ def test_a_quarantine_comes_before_a_request_and_is_over_when_it_is_healed(platf
     note(platform, "decision", id="d2", action="quarantine", rule="data", reasons=[reason])
     found = looked(platform)
     assert found["outdated"] is False
-    assert found["next"].startswith("Nothing is decided while flights/2013-05-02 is in quarantine: send a corrected")
+    assert found["next"].startswith("Nothing is decided while flights/2013-05-02 is in quarantine. Send a corrected")
     assert (
         "mlops quarantine release flights 2013-05-02 --reason '...' The request waits for that: new f" in found["next"]
     )
