@@ -20,7 +20,7 @@ from mlops_assets.assets.partitions import (
 )
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.display import breakable, shown, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import WHOLE, Intake
@@ -130,7 +130,7 @@ def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey,
         asset_key=key,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=_summary(intake, outcome.bad, good=len(outcome.rows)),
+        description=breakable(_summary(intake, outcome.bad, good=len(outcome.rows))),
         metadata={
             **told,
             **({"notes": _noted(outcome)} if outcome.notes else {}),
