@@ -12,7 +12,8 @@ from feast.types import Bool, FeastType, Float32, Float64, Int32, Int64, String
 
 from mlops_assets.core.features.catalogue import FeatureView as CatalogueView
 from mlops_assets.world.catalogue import load_catalogue
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
+from mlops_assets.world.project import PROJECT
 
 FIELD_TYPES: dict[str, FeastType] = {
     "int64": Int64,
@@ -25,7 +26,7 @@ FIELD_TYPES: dict[str, FeastType] = {
 KEY_TYPES = {"int64": ValueType.INT64, "int32": ValueType.INT32, "string": ValueType.STRING}
 
 LAKE = Home.from_environment().lake
-CATALOGUE = load_catalogue(PROJECT_ROOT / "dbt_project")
+CATALOGUE = load_catalogue(PROJECT.dbt)
 
 
 def feature_view(view: CatalogueView, entities: dict[str, Entity]) -> FeatureView:

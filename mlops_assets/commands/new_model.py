@@ -12,7 +12,8 @@ from rich.markup import escape
 
 from mlops_assets.commands.console import example, say, say_table
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
+from mlops_assets.world.project import PROJECT
 
 if TYPE_CHECKING:
     from mlops_assets.onboarding.plan import Plan
@@ -112,14 +113,14 @@ def new_model(
             is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
             date_order=date_order, decimal=decimal, moments=tuple(moment or ()),
         ),
-        entities_beside(name, PROJECT_ROOT),
+        entities_beside(name, PROJECT.root),
     )  # fmt: skip
     _say_plan(plan)
     texts = render(plan)
     paths = write(texts, force=force)
     say(f"\nWritten, {counted(lines_beyond_columns(texts), 'line')} beyond the lists of columns:")
     for path in paths:
-        say(f"  {path.relative_to(PROJECT_ROOT)}")
+        say(f"  {path.relative_to(PROJECT.root)}")
     home = Home.from_environment()
     sources = read_settings(paths[0].parent, SourceSettings)
     parts = [(sources[name], plan.table, plan.time)]

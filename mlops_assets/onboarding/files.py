@@ -19,7 +19,7 @@ from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.values import plain_yaml, values_of
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import editing, load_catalogue
-from mlops_assets.world.home import PROJECT_ROOT
+from mlops_assets.world.project import PROJECT
 
 PLACES = {
     "defs.yaml": "mlops_assets/defs/{name}/defs.yaml",
@@ -93,7 +93,7 @@ def _refuse_template(value: object) -> object:
     return value
 
 
-def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT_ROOT) -> list[Path]:
+def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT.root) -> list[Path]:
     """Write the files all or none, and have dbt read them.
 
     Raises:

@@ -17,7 +17,8 @@ from mlops_assets.cli import MOVED, app
 from mlops_assets.commands.console import say, say_error, say_facts, say_table, use_home
 from mlops_assets.core.values.quoted_commands import COMMANDS, in_home
 from mlops_assets.world.alerts.alerts import Alerts
-from mlops_assets.world.home import DEFAULT, PROJECT_ROOT, Home
+from mlops_assets.world.home import DEFAULT, Home
+from mlops_assets.world.project import PROJECT
 from tests.sent_alerts import sent_alerts
 
 HOSTILE = ("a home", "o'brien's home", "[red]x[/red]", 'two"quotes', "$HOME", "a\\b", "\\1")
@@ -58,7 +59,7 @@ def test_the_options_of_commands_that_sentences_quote_are_theirs() -> None:
     options, everywhere = dict(commands(root)), {option for param in root.params for option in param.opts}
     quoted = re.compile(r"mlops ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?((?:(?!mlops |`|; |, or |\. [A-Z]|\) ).)*)")
     wrong, seen = [], 0
-    for file in sorted((PROJECT_ROOT / "mlops_assets").rglob("*.py")):
+    for file in sorted((PROJECT.root / "mlops_assets").rglob("*.py")):
         texts = (" ".join(text.split()) for text in texts_of(file))
         for first, second, rest in (found for text in texts for found in quoted.findall(text)):
             name = f"{first} {second}" if f"{first} {second}" in options else first

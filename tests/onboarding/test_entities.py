@@ -9,7 +9,7 @@ import pytest
 from mlops_assets.onboarding.files import entities_beside, render
 from mlops_assets.onboarding.identity import CannotOnboard, Declared
 from mlops_assets.onboarding.plan import Asked, Plan, make_plan
-from mlops_assets.world.home import PROJECT_ROOT
+from mlops_assets.world.project import PROJECT
 from tests.onboarding.test_texts import plain, table
 
 TEXT, WHOLE = Declared("string", "feat_payment_customer"), Declared("int64", "feat_payment_customer")
@@ -53,6 +53,6 @@ def test_the_key_of_the_rows_is_held_against_entities_too(tmp_path: Path) -> Non
 
 
 def test_the_projects_own_entities_are_known_but_for_those_of_the_model_itself() -> None:
-    found = entities_beside("orders", PROJECT_ROOT)
+    found = entities_beside("orders", PROJECT.root)
     assert found["customer_id"] == TEXT
-    assert entities_beside("flight", PROJECT_ROOT).get("flight_id") is None
+    assert entities_beside("flight", PROJECT.root).get("flight_id") is None
