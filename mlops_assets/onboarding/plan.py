@@ -252,7 +252,6 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             f"{'; '.join(f'{c.facts.name}: {c.why}' for c in columns)}. Give a file with more columns. Nothing was "
             "written."
         )
-    constant = constant_stretches(whole, label, time, asked.timezone)
     lands_by = "hour" if asked.is_hourly else days.grain
     return Plan(
         asked=asked,
@@ -269,10 +268,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
-            *(
-                f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
-                for a, b in constant
-            ),
+            *_constant(whole, label, time, asked.timezone),
             *_gaps(days),
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
@@ -391,6 +387,13 @@ def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
             "--missing WORD that another is none)."
         )
     return said
+
+
+def _constant(table: Table, label: Label, time: TimeColumn, zone: str) -> list[str]:
+    return [
+        f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
+        for a, b in constant_stretches(table, label, time, zone)
+    ]
 
 
 def _gaps(days: Calendar) -> list[str]:

@@ -29,7 +29,6 @@ from mlops_assets.core.values.text_formats import (
 )
 from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
-from mlops_assets.onboarding.remedies import FIELDS, OPTIONS, Remedies
 from mlops_assets.world.files.text_columns import Reader, look_at_points, look_at_texts, replace_texts
 
 Looks = Mapping[str, TimeTexts | NumberTexts | None]
@@ -38,6 +37,35 @@ Looks = Mapping[str, TimeTexts | NumberTexts | None]
 
 class Undecided(ValueError):
     """Texts can be read in two ways, or in none; the message ends in the remedy."""
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What a person can change where a table is read, as the ends of sentences that ask; `{name}` is the column.
+
+    Attributes:
+        time: to take the time from elsewhere.
+        date_order: to say whether the day or the month stands first.
+        decimal: to say what the decimal mark is.
+    """
+
+    time: str
+    date_order: str
+    decimal: str
+
+
+OPTIONS = Remedies(
+    time="name another column with --time",
+    date_order="--date-order dmy or --date-order mdy",
+    decimal="--decimal comma or --decimal point",
+)
+"""For a table that is to become a source."""
+FIELDS = Remedies(
+    time="name another column as `event_time` in the source's YAML",
+    date_order="`format: dmy` or `format: mdy` of {name} in the contract",
+    decimal="`format: comma` or `format: point` of {name} in the contract",
+)
+"""For a source that is declared."""
 
 
 @dataclass(frozen=True)

@@ -131,3 +131,13 @@ def test_percent_and_per_mille_are_shares(form: str, share: str, tmp_path: Path)
     expected = pytest.approx([(i % 90 + (0.5 if "," in share else 0)) / part for i in range(ROWS)])
     assert landed_rows(plan, settings, tmp_path / "a").sort_values("at")["rate"].tolist() == expected
     assert dropped_rows(file, settings)["rate"].tolist() == expected
+
+
+def test_a_share_without_its_sign_is_left_to_the_contract_which_refuses_it(tmp_path: Path) -> None:
+    """By `mlops land`, 12 under `comma %` landed as 12 where the day before had 0.12."""
+    columns = {"at": {"type": "timestamp"}, "rate": {"type": "number", "format": "comma %"}}
+    contract = SourceContract.from_dict({"columns": columns}, event_time="at")
+    file = csv(tmp_path, {"rate": list(range(ROWS))})
+    table = read_table(str(file), reading=Reading("UTC", declared=contract.columns))
+    landed = table.connection.sql("from landed").to_arrow_table().to_pandas()
+    assert "can't be read as number, written as comma %" in check_frame(contract, landed).reason
