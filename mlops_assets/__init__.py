@@ -9,6 +9,7 @@
     world/           how the world is touched: home, lake, clock, landed/, mlflow/, record/, alerts/
     pages/           what people look at: plots, tables, pages
     core/            what is true on paper, a folder a domain; no file, no clock, no tool
+    dbt/             macros, tests and the materialization that every dbt project reads
     dbt_plugin.py    how dbt's models become Parquet, partition by partition, whole or not at all
     feast_store/     Feast's offline store (ASOF join) and online store (ttl), usable without the rest
     serving/         the online service: http/, engine/, log/, and rehearsal/ of going back

@@ -30,6 +30,7 @@ from mlops_assets.commands import (
     feature_report,
     golden,
     hold,
+    init,
     land,
     look_ahead,
     metrics,
@@ -65,7 +66,7 @@ GROUPS = {
         "retrain", "rollback", "approve", "reject", "pause", "resume", "freeze", "unfreeze", "snooze", "wake",
     ),
     "Build: models and features": (
-        "new-model", "adopt", "look-ahead", "feature-report", "dbt-ci", "backtest", "golden",
+        "init", "new-model", "adopt", "look-ahead", "feature-report", "dbt-ci", "backtest", "golden",
     ),
     "Run: the platform, the service, history": (
         "up", "serve", "api-key", "traffic", "metrics", "demo", "replay", "drill",
@@ -173,6 +174,7 @@ for topic in (
     metrics,
     look_ahead,
     feature_report,
+    init,
     new_model,
     pull,
     adopt,

@@ -58,6 +58,7 @@ def test_the_commands_are_all_there() -> None:
         "alerts digest",
     }
     wanted |= {
+        "init",
         "new-model",
         "doctor",
         "backup",
