@@ -1,7 +1,7 @@
 """Values that are hardly what they seem: numbers and days that programs write where they know none, units, hours.
 
 Here: finding them and naming the first row of each, with the remedy. Not here: rows that are far from all others in
-time (`times` refuses them), columns that give the label away (`doubts`).
+time (`times` refuses them), columns that give the label away (`suspects`).
 """
 
 from __future__ import annotations

@@ -30,12 +30,12 @@ from mlops_assets.onboarding.columns import (
     plain_names,
     role_of,
 )
-from mlops_assets.onboarding.doubts import doubted
 from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.oddities import oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
+from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.table import Table, by_digits, read_table
 from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments

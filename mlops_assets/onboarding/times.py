@@ -270,7 +270,7 @@ def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
     Raises:
         NoTime: there is no such column, or its numbers are no times in one unit.
     """
-    formats = dict(table.texts.formats)
+    formats, notes = dict(table.texts.formats), list(table.texts.notes)
     for name in names:
         facts = table.facts.get(name)
         found = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
@@ -282,9 +282,10 @@ def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
         change = f"alter {quoted(name)} type timestamp with time zone using {found.sql}"
         table.connection.execute(f"alter table {table.relation} {change}")
         formats[name] = found.unit
+        notes.append(f"{name} has {TIMES_IN_WORDS[found.unit]}; its `format` in the YAML says so.")
     if not names:
         return table
-    texts = replace(table.texts, formats=formats)
+    texts = replace(table.texts, formats=formats, notes=tuple(notes))
     return replace(table, facts=facts_of(table.connection, table.relation), texts=texts)
 
 

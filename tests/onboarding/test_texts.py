@@ -387,6 +387,7 @@ def test_numbers_that_are_times_become_times_where_one_says_so(
     assert rows == dropped_rows(file, settings)["sent_at"].tolist()
     assert rows[0] == {"excel": pd.Timestamp("2023-10-01", tz="UTC")}.get(unit, rows[0])
     assert not any("sent_at" in said for said in plan.warnings)
+    assert any(note.startswith("sent_at has ") for note in plan.notes)
     with pytest.raises(NoTime, match=r"--moment size: name a column of numbers that are times"):
         planned(file, time="at", moments=("size",))
 
