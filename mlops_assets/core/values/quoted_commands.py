@@ -11,7 +11,7 @@ import shlex
 
 COMMANDS = (
     "adopt", "alerts", "api-key", "approve", "backtest", "backup", "champion-at", "clean", "dbt-ci", "decide",
-    "decisions", "demo", "doctor", "drift", "drill", "explain", "feature-report", "freeze", "golden", "land", "ledger",
+    "decisions", "demo", "doctor", "drift", "drill", "explain", "feature-report", "freeze", "golden", "init", "land", "ledger",
     "look-ahead", "metrics", "migrate", "new-model", "pause", "power", "pull", "quarantine", "record", "reject",
     "replay", "reproduce", "resume", "retrain", "rollback", "rollout", "serve", "snooze", "status", "stream", "traffic",
     "unfreeze", "up", "wake", "why",
