@@ -20,7 +20,7 @@ from mlops_assets.assets.partitions import (
 )
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.display import breakable, shown, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import WHOLE, Intake
@@ -130,7 +130,7 @@ def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey,
         asset_key=key,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=_summary(intake, outcome.bad, good=len(outcome.rows)),
+        description=breakable(_summary(intake, outcome.bad, good=len(outcome.rows))),
         metadata={
             **told,
             **({"notes": _noted(outcome)} if outcome.notes else {}),
@@ -167,8 +167,9 @@ def _noted(outcome: Outcome) -> str:
 
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:
     named = some([f"{partition}: {' '.join(reasons)}" for partition, reasons in bad.items()], 5, between="; ")
+    # What never came is on no record: its own reason says what to do.
+    remedies = (entry.remedy(intake.source.name, part) for part, entry in intake.taken().items() if part in bad)
     return intake.lake.home.said(
-        f"{len(bad)} bad, {good} good. {named}. They are in quarantine (mlops quarantine list), "
-        f"the old rows stay in the lake. Send a corrected file, or let it in as it is: "
-        f"mlops quarantine release {intake.source.name} {next(iter(bad))} --reason '...'"
+        f"{len(bad)} bad, {good} good. {named}. They are in quarantine (mlops quarantine list), the old rows stay "
+        f"in the lake. {next(remedies, '')}".rstrip()
     )

@@ -13,14 +13,14 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.core.values.display import inert_markdown
+from mlops_assets.core.values.display import ROOM, breakable, inert_markdown
 from mlops_assets.world.costs import Cost, Costs, Meter
 
 MIB = 2**20
 SHOWN_IN_PLACE = 1_000
 """Dagster shows Markdown in its place where it has fewer characters; longer one opens in a window."""
-ROOM, GAP = 42, 2
-"""Characters beside each other that fit into a page of 1,400 pixels, and those between two columns."""
+GAP = 2
+"""Characters between two columns."""
 _CELLS, _RULE = re.compile(r"(?<!\\)\|"), re.compile(r"\s*:?-+:?\s*")
 _WORDS = re.compile(r"[^\s-]+-?")
 
@@ -82,8 +82,10 @@ def markdown_value(text: str) -> dg.MarkdownMetadataValue:
 
     Cells of tables are escaped where the table is made (`pages.markdown`). A short text with a wide table is padded, so
     that it opens in a window of its own: in its place it would widen everything, and cut off what stands beside it.
+    A long word in a sentence may break.
     """
-    shown = inert_markdown(text)
+    lines = (line if line.lstrip().startswith("|") else breakable(line) for line in text.split("\n"))
+    shown = inert_markdown("\n".join(lines))
     return dg.MetadataValue.md(shown.ljust(SHOWN_IN_PLACE) if _least_width(shown) > ROOM else shown)
 
 

@@ -19,6 +19,7 @@ from mlops_assets.assets.partitions import Calendar, is_partitioned_run, keys_of
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
+from mlops_assets.core.values.display import breakable
 from mlops_assets.world.platform import Platform
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinitio
                 asset_key=spec.key,
                 passed=not (scored.guessed or scored.withheld),
                 severity=dg.AssetCheckSeverity.ERROR,
-                description=" ".join(filter(None, [told, fallback.reason if fallback else ""])),
+                description=breakable(" ".join(filter(None, [told, fallback.reason if fallback else ""]))),
             )
 
     return predictions
@@ -275,7 +276,7 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
                 asset_key=spec.key,
                 passed=report.passed,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=report.sentence,
+                description=breakable(report.sentence),
                 metadata={name: readable(number) for name, number in report.numbers.items()},
             )
 
@@ -293,6 +294,6 @@ def _evaluations(names: dict[str, str], newest: list["CheckResult"], key: dg.Ass
                 asset_key=key,
                 passed=bool(check.passed),
                 severity=dg.AssetCheckSeverity.ERROR if check.kind == "failing" else dg.AssetCheckSeverity.WARN,
-                description=check.sentence,
+                description=breakable(check.sentence),
                 metadata={"window": check.window, "value": readable(check.value), "limit": readable(check.limit)},
             )

@@ -13,6 +13,7 @@ import dagster as dg
 from mlops_assets.assets.jobs import AssetJob
 from mlops_assets.assets.metadata import markdown_value
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.values.display import breakable
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.platform import Platform
 
@@ -85,7 +86,7 @@ def _rollout(model: ModelSettings) -> dg.AssetsDefinition:
                 asset_key=spec.key,
                 passed=not broken,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=" ".join(broken) or looks[-1].move.reason,
+                description=breakable(" ".join(broken) or looks[-1].move.reason),
             )
 
     return rollout

@@ -13,6 +13,7 @@ from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.partitions import declared_calendar
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.values.display import breakable
 from mlops_assets.world.lake import Lake
 
 
@@ -63,7 +64,7 @@ def build_stream_checks(source: StreamSettings) -> list[dg.AssetChecksDefinition
         return dg.AssetCheckResult(
             passed=found.keeps_up,
             severity=dg.AssetCheckSeverity.WARN,
-            description=found.sentence,
+            description=breakable(found.sentence),
             metadata={"unread": lag.messages if lag else 0},
         )
 
@@ -80,7 +81,7 @@ def build_stream_checks(source: StreamSettings) -> list[dg.AssetChecksDefinition
         return dg.AssetCheckResult(
             passed=share <= source.stream.max_poison_share,
             severity=dg.AssetCheckSeverity.WARN,
-            description=poison.sentence(source.name),
+            description=breakable(poison.sentence(source.name)),
             metadata={"messages": poison.messages, "share": share, "reasons": dg.MetadataValue.json(poison.reasons)},
         )
 

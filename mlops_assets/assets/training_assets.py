@@ -17,6 +17,7 @@ from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.record.plain_values import moment, span_told
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.values.display import breakable
 from mlops_assets.world.catalogue import tests_of
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
@@ -280,7 +281,7 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
             asset_key=spec.key,
             passed=verdict.promote,
             severity=dg.AssetCheckSeverity.WARN,
-            description=verdict.reason,
+            description=breakable(verdict.reason),
             metadata=_verdict_metadata(model, judged),
         )
 

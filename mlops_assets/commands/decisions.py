@@ -103,16 +103,17 @@ def decide(
         return
     if instead and _differ(decision, instead):
         say("With the policy of the model's YAML:")
-    _say_decision(decision)
     # What is in quarantine is the reason of such a decision already.
-    if first and decision.rule != "data":
-        say(escape(first))
+    comes_first = first if decision.rule != "data" else ""
+    if comes_first:
+        say(escape(f"{first} Until then:"))
+    _say_decision(decision)
     if instead and _differ(decision, instead):
         say(f"With the policy of {policy}:")
         _say_decision(instead)
     elif instead:
         say(f"The policy of {policy} gives the same answer.")
-    say("This is news to the record." if news else "The record says so already.")
+    say("On record there is no such decision yet." if news else "Such a decision is on record already.")
     say("Nothing was written.")
 
 

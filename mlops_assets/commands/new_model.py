@@ -90,6 +90,10 @@ def new_model(
         Literal["point", "comma"] | None,
         typer.Option(help="The decimal mark in 1,234.", show_default="by the other rows"),
     ] = None,
+    moment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="A column of numbers that are times, too.", show_default=False),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files of that name.")] = False,
 ) -> None:
     """Look at a table, and write the source, the dbt models and the monitored model that make of it a model.
@@ -97,7 +101,7 @@ def new_model(
     It lands the rows too, so `mlops replay NAME` works at once. The files are yours: read and change them.
     """
     from mlops_assets.core.sources.settings import SourceSettings
-    from mlops_assets.onboarding.files import lines_beyond_columns, render, write
+    from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, render, write
     from mlops_assets.onboarding.landing import land
     from mlops_assets.onboarding.plan import Asked, make_plan
     from mlops_assets.world.settings_files import read_settings
@@ -107,8 +111,9 @@ def new_model(
         Asked(
             name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
             is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
-            date_order=date_order, decimal=decimal,
-        )
+            date_order=date_order, decimal=decimal, moments=tuple(moment or ()),
+        ),
+        entities_beside(name, PROJECT.root),
     )  # fmt: skip
     _say_plan(plan)
     texts = render(plan)

@@ -25,6 +25,9 @@ from mlops_assets.commands.console import (
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
 
+NAMED = 5
+"""For so many it is said what to do about each."""
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -51,6 +54,7 @@ def list_(as_json: AsJson = False) -> None:
                 "since": entry.at,
                 "rows": entry.rows,
                 "reason": entry.reason,
+                "do": entry.remedy(source, partition),
                 "folder": str(record.quarantine(partition)),
             }
             for partition, entry in quarantined.items()
@@ -63,6 +67,8 @@ def list_(as_json: AsJson = False) -> None:
         rows = [(f["source"], f["partition"], minute(str(f["since"])), f["rows"], f["reason"]) for f in found]
         say_table("In quarantine", ["source", "partition", "since (UTC)", "rows", "reason"], rows)
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
+        for f in found[:NAMED]:
+            say(f"{f['source']}/{f['partition']}: {f['do']}")
     if damaged:
         raise ValueError(" ".join(damaged))
 
@@ -77,10 +83,17 @@ def release(
 ) -> None:
     """Let a partition in as it is, against its contract; the next landing run takes it.
 
-    A file without a required column or without rows cannot be let in. Better, where it is possible: land a
+    A file that cannot be read, without a required column or rows, or with a key of another partition cannot be let
+    in: it is tried again. Better, where it is possible: land a
     corrected file, which replaces the partition by itself.
     """
     if not reason.strip():
         raise ValueError("The reason is empty. Say why in a few words; it stands on record. Nothing was written.")
-    TakenRecord(Home.from_environment(), known_source(source)).release(partition, f"{reason.strip()} ({person()})")
-    say(f"{source}/{partition} is released: the landing sensor takes it in at its next tick.")
+    record = TakenRecord(Home.from_environment(), known_source(source))
+    if record.release(partition, f"{reason.strip()} ({person()})").can_be_let_in:
+        say(f"{source}/{partition} is released: the landing sensor takes it in at its next tick.")
+    else:
+        say(
+            f"{source}/{partition} is tried again by the landing sensor at its next tick. It cannot be let in as it "
+            "is, so it comes back while its cause lasts (mlops quarantine list)."
+        )

@@ -91,17 +91,23 @@ def is_identifier(facts: Facts) -> bool:
 
 def is_key(facts: Facts) -> bool:
     """Whether a column identifies each row: texts that merely differ, as prices and comments do, name nothing."""
-    names = facts.dtype != "VARCHAR" or facts.is_code or ID_NAMES.search(facts.name) is not None
-    return facts.distinct == facts.rows and names and is_identifier(facts)
+    is_named = facts.dtype != "VARCHAR" or _is_called_so(facts)
+    return facts.distinct == facts.rows and is_named and is_identifier(facts)
+
+
+def is_nearly_key(facts: Facts) -> bool:
+    """Whether a column would identify each row, were it not for a few that share a value or have none."""
+    return facts.distinct < facts.rows and _is_called_so(facts) and is_identifier(facts)
+
+
+def _is_called_so(facts: Facts) -> bool:
+    return facts.is_code or ID_NAMES.search(facts.name) is not None
 
 
 def is_whom(facts: Facts) -> bool:
     """Whether rows may be about what a column names: many things, each in several rows, by its name or as texts."""
-    if (
-        facts.dtype not in ("BIGINT", "VARCHAR")
-        or facts.missing
-        or not FEWEST <= facts.distinct <= facts.rows / COMES_BACK
-    ):
+    known = facts.rows - facts.missing
+    if facts.dtype not in ("BIGINT", "VARCHAR") or not FEWEST <= facts.distinct <= known / COMES_BACK:
         return False
     return ID_NAMES.search(facts.name) is not None or (facts.dtype == "VARCHAR" and facts.distinct > MAX_CATEGORIES)
 

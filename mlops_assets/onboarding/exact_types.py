@@ -80,24 +80,16 @@ def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: st
     return ("bigint", column) if fits else ("varchar", f"trunc({column})::varchar")
 
 
-def with_all_digits(
-    connection: duckdb.DuckDBPyConnection,
-    relation: str,
-    read: str,
-    given: Mapping[str, object],
-    texts: Sequence[str] = (),
-) -> str | None:
-    """The call of `read_csv` that keeps all digits of a column that was read as floats and holds integers.
+def codes_among_floats(
+    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object]
+) -> list[str]:
+    """Columns that were read as floats and hold integers, which were rounded: read as texts, they keep all digits.
 
     Args:
         connection: of the relation.
         relation: what was read.
-        read: the call that it was read by.
+        read: the call of `read_csv` that it was read by.
         given: its parameters.
-        texts: columns that are read as texts in any case.
-
-    Returns:
-        The call; None where nothing was rounded.
     """
     large = [
         name
@@ -108,11 +100,10 @@ def with_all_digits(
         ).fetchall()[0][0]
     ]
     if not large:
-        return None
+        return []
     told = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}(\\.0*)?'))" for name in large)
     (found,) = connection.execute(f"select {told} from {read[:-1]}, all_varchar = true)", dict(given)).fetchall()
-    codes = [name for name, is_code in zip(large, found, strict=True) if is_code]
-    return with_texts(read, [*texts, *codes]) if codes else None
+    return [name for name, is_code in zip(large, found, strict=True) if is_code]
 
 
 def with_texts(read: str, names: Sequence[str]) -> str:

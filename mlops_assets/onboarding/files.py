@@ -15,10 +15,11 @@ import yaml
 from mlops_assets.core.settings import COMPONENTS
 from mlops_assets.core.values.column_names import TEMPLATE_MARKS, has_template
 from mlops_assets.core.values.display import shown
+from mlops_assets.onboarding.identity import Declared
 from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.values import plain_yaml, values_of
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.catalogue import editing
+from mlops_assets.world.catalogue import editing, load_catalogue
 from mlops_assets.world.project import PROJECT
 
 DELIMITERS: dict[str, Any] = {
@@ -45,6 +46,22 @@ PLACES = {
 
 class NothingOverwritten(ValueError):
     """Files of that name exist; the message says how to go on."""
+
+
+def entities_beside(name: str, root: Path) -> dict[str, Declared]:
+    """The entities of the project's feature views, but for those that a model of this name would write.
+
+    Raises:
+        CatalogueError: the views that are there contradict each other.
+        DbtParseError: dbt cannot read the project.
+    """
+    views = load_catalogue(root / "dbt_project").views
+    return {
+        key: Declared(dtype, view.name)
+        for view in views
+        for key, dtype in view.entities.items()
+        if view.name not in (f"feat_{name}", f"feat_{name}_{key}")
+    }
 
 
 def render(plan: Plan) -> dict[Path, str]:

@@ -75,9 +75,11 @@ def with_labels(
         raise CannotJoin(f"--key {key}: rows have {', '.join(rows.facts)}; labels {', '.join(table.facts)}.")
     rows, table = by_digits(rows, key), by_digits(table, key)
     if table.facts[key].distinct < table.rows or rows.facts[key].distinct < rows.rows:
+        twice = rows.repeated(key) or table.repeated(key)
         raise CannotJoin(
             f"{key} does not name one row each: {rows.rows:,} rows have {rows.facts[key].distinct:,} of it, "
-            f"{table.rows:,} labels {table.facts[key].distinct:,}. Name another with --key. Nothing was written."
+            f"{table.rows:,} labels {table.facts[key].distinct:,}{twice and f'; {twice}'}. Correct these rows, or name "
+            "another with --key. Nothing was written."
         )
     at = time_column(table, known, zone)
     refuse_strays(table, at)

@@ -1,7 +1,7 @@
 """Everything that was decided about a table, and what was assumed in doing so.
 
 Here: putting time, label, key and columns together; settings that suit the number of rows. Not here: how each is
-found (`times`, `labels`, `columns`, `suspects`), the files (`files`).
+found (`times`, `labels`, `columns`, `identity`, `suspects`), the files (`files`).
 """
 
 from __future__ import annotations
@@ -9,33 +9,41 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
 from mlops_assets.core.time.windows import format_duration, parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
-from mlops_assets.onboarding.columns import LONGEST, RESERVED, Column, Role, is_key, is_whom, plain_names, role_of
-from mlops_assets.onboarding.doubts import doubted
+from mlops_assets.onboarding.columns import (
+    LONGEST,
+    RESERVED,
+    Column,
+    Role,
+    is_key,
+    is_whom,
+    plain_names,
+    role_of,
+)
+from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.oddities import oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
+from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.table import Table, by_digits, read_table
 from mlops_assets.onboarding.texts import Reading
-from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column
+from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
 GATE_ROWS = 500
 MIN_PARTS = 4
-
-
-class CannotOnboard(ValueError):
-    """The table cannot become a model as it is asked for; the message ends in the remedy."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Asked:
         not_missing: texts among those known that are values here.
         date_order: whether day or month stands first in dates whose year stands last.
         decimal: the decimal mark of its numbers.
+        moments: columns of numbers that are times, beside that of the event.
     """
 
     name: str
@@ -79,6 +88,7 @@ class Asked:
     not_missing: tuple[str, ...] = ()
     date_order: DateOrder | None = None
     decimal: Mark | None = None
+    moments: tuple[str, ...] = ()
 
     @property
     def reading(self) -> Reading:
@@ -99,6 +109,7 @@ class Plan:
         label: the label.
         late: the table of the labels; None where they are in the rows.
         key: the column that identifies each row; None where rows are numbered.
+        entity_type: dbt's type of the entity, bigint or varchar.
         columns: all columns but the time, in the file's order.
         null_shares: largest share of missing values in a partition, of columns that miss any.
         usual: where the numbers of a column lie, of columns that keep to a range.
@@ -113,6 +124,7 @@ class Plan:
     label: Label
     late: LateLabels | None
     key: str | None
+    entity_type: str
     columns: tuple[Column, ...]
     null_shares: dict[str, float]
     usual: dict[str, Usual]
@@ -192,8 +204,12 @@ class Plan:
         return format_duration(delay + (timedelta(hours=1) if self.asked.is_hourly else landing[self.calendar.grain]))
 
 
-def make_plan(asked: Asked) -> Plan:
+def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> Plan:
     """Look at the files and decide.
+
+    Args:
+        asked: what a person said.
+        declared: the entities that the project has already.
 
     Raises:
         CannotOnboard: what was asked for does not fit.
@@ -204,6 +220,7 @@ def make_plan(asked: Asked) -> Plan:
     _refuse_name(asked.name)
     known_zone(asked.timezone)
     table = read_table(asked.pattern, reading=asked.reading)
+    table = with_moments(table, asked.moments, asked.timezone)
     if asked.entity in table.facts:
         table = by_digits(table, str(asked.entity))
     time = time_column(table, asked.time, asked.timezone)
@@ -225,15 +242,16 @@ def make_plan(asked: Asked) -> Plan:
     others = (time.name, label.name)
     keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
     key = late.key if late else next(keys, None)
-    _refuse_entity(table, asked, others)
     columns, warnings = _columns(whole, time, label, asked)
+    identity = identity_of(
+        table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
+    )
     if all(column.role == "left out" for column in columns):
         raise CannotOnboard(
             f"No column of {asked.pattern} can be a feature of {label.name}: "
             f"{'; '.join(f'{c.facts.name}: {c.why}' for c in columns)}. Give a file with more columns. Nothing was "
             "written."
         )
-    constant = constant_stretches(whole, label, time, asked.timezone)
     lands_by = "hour" if asked.is_hourly else days.grain
     return Plan(
         asked=asked,
@@ -243,17 +261,16 @@ def make_plan(asked: Asked) -> Plan:
         label=label,
         late=late,
         key=key,
+        entity_type=identity.dtype,
         columns=columns,
         null_shares=_null_shares(table, time, lands_by),
         usual=usual_ranges(table, time, [c.facts.name for c in columns if c.role == "numeric"], lands_by),
-        notes=(*_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
+        notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
-            *(
-                f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
-                for a, b in constant
-            ),
+            *_constant(whole, label, time, asked.timezone),
             *_gaps(days),
+            *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *warnings,
         ),
@@ -266,20 +283,6 @@ def _refuse_name(name: str) -> None:
             f"{shown(name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
             f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
             "was written."
-        )
-
-
-def _refuse_entity(table: Table, asked: Asked, others: tuple[str, ...]) -> None:
-    if asked.entity is None:
-        return
-    if asked.entity not in table.facts or asked.entity in others:
-        known = ", ".join(name for name in table.facts if name not in others)
-        raise CannotOnboard(f"--entity {asked.entity}: name one of {known}. Nothing was written.")
-    facts = table.facts[asked.entity]
-    if facts.missing:
-        raise CannotOnboard(
-            f"{facts.missing:,} of {facts.rows:,} rows have no {asked.entity}: they are about nobody. Remove them, or "
-            "leave --entity out. Nothing was written."
         )
 
 
@@ -302,8 +305,11 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
                 f"to feat_{asked.name}."
             )
         if asked.entity is None and name != label.name and is_whom(facts):
-            each = f"{facts.distinct:,} things, each in {facts.rows / facts.distinct:.1f} rows on average"
+            known = facts.rows - facts.missing
+            each = f"{facts.distinct:,} things, each in {known / facts.distinct:.1f} rows on average"
             option = f"--entity {shlex.quote(name)} adds the history of each"
+            if facts.missing:
+                option += f", once the {counted(facts.missing, 'row')} without {name} are removed"
             warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")
         columns.append(Column(facts, plain, role, why))
     return tuple(columns), warnings
@@ -381,6 +387,13 @@ def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
             "--missing WORD that another is none)."
         )
     return said
+
+
+def _constant(table: Table, label: Label, time: TimeColumn, zone: str) -> list[str]:
+    return [
+        f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
+        for a, b in constant_stretches(table, label, time, zone)
+    ]
 
 
 def _gaps(days: Calendar) -> list[str]:

@@ -1,40 +1,31 @@
 """A person's files as one DuckDB table, and what can be counted in it.
 
-Here: reading CSV and Parquet, the errors of unreadable files, facts about columns. Not here: what follows from them
-(`columns`, `plan`).
+Here: the table, facts about its columns, the places of its rows. Not here: reading the files (`loading`), what their
+texts are taken for (`texts`), what follows from the facts (`columns`, `plan`).
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from mlops_assets.core.values.column_names import fault_of_name
-from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE
+from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.sql import exact, quoted
-from mlops_assets.onboarding.exact_types import columns_of, settle_types, too_wide, with_all_digits, with_texts
+from mlops_assets.onboarding.exact_types import columns_of
+from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
-from mlops_assets.world.files.table_files import csv_head, is_parquet, matches, refuse_dense
-from mlops_assets.world.home import Limits
+from mlops_assets.world.files.table_files import csv_head, is_parquet, matches
 
 TABLE = "landed"
-_TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
-"""What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
 MAX_VALUES = 50
 """So many distinct values are listed of a column."""
-
-
-class UnreadableTable(ValueError):
-    """The files are no table that can be landed; the message ends in the remedy."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class Facts:
         high: largest.
         values: all values as text, the most frequent first, if there are at most `MAX_VALUES`.
         odd: whether some numbers are infinite or NaN.
-        is_code: whether they are different texts of one make, letters and digits such as C-0017.
+        is_code: whether they are texts of one make, letters and digits such as C-0017, (nearly) all of them different.
     """
 
     name: str
@@ -129,6 +120,18 @@ class Table:
             row -= rows
         return f"row {row + 1:,} of {file.name}"
 
+    def repeated(self, name: str) -> str:
+        """A value that stands in several rows of a column, and the first two of them; empty where none does."""
+        column = quoted(name)
+        found = self.connection.execute(
+            f"select {column}::varchar, list(rowid order by rowid)[1:2] from {self.relation} "
+            f"where {column} is not null group by 1 having count(*) > 1 order by min(rowid) limit 1"
+        ).fetchall()
+        return "".join(
+            f"{shown(value)} stands in {' and in '.join(self.place(f'rowid = {row}') for row in rows)}"
+            for value, rows in found
+        )
+
 
 def read_table(
     pattern: str, *, reading: Reading | None = None, beside: Table | None = None, relation: str = TABLE
@@ -150,87 +153,14 @@ def read_table(
     kinds = {is_parquet(file) for file in files}
     if len(kinds) > 1:
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
-    limit = Limits.here().file_bytes
-    for file in files:
-        _refuse_dense(file, limit)
     connection = beside.connection if beside else _connected()
-    words: dict[str, dict[str, int]] = {}
-    if kinds.pop():
-        for file in files:
-            if wide := too_wide(file):
-                raise UnreadableTable(
-                    f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column "
-                    "as text. Nothing was written."
-                )
-        read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
-        _load(connection, relation, read, {"files": [exact(file) for file in files]}, pattern)
-    else:
-        head = header(files[0])
-        refuse_names(head.names, files[0])
-        common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
-        given = {"files": [exact(file) for file in files]}
-        read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
-        texts = [name for name in reading.texts if name in head.names]
-        nulls = {**given, "nulls": list(reading.missing)}
-        _load(connection, relation, with_texts(read, texts), nulls, pattern)
-        if (anew := with_all_digits(connection, relation, read, nulls, texts)) is not None:
-            _load(connection, relation, anew, nulls, pattern)
-        words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
-    texts_of = [name for name, dtype in columns_of(connection, relation) if dtype == "VARCHAR"]
-    settled = settle_texts(connection, relation, texts_of, reading)
-    table = Table(connection, files, facts_of(connection, relation), relation, settled, words)
+    loaded = (load_parquet if kinds.pop() else load_csv)(connection, relation, files, reading, pattern)
+    settled = settle_texts(connection, relation, loaded.looks, reading, loaded.points)
+    table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
     return table
-
-
-def _refuse_dense(file: Path, limit: int) -> None:
-    """Refuse a file of few bytes that would fill the memory.
-
-    Raises:
-        UnreadableTable: naming it and the limit.
-    """
-    try:
-        refuse_dense(file, limit, with_texts=True)
-    except (pa.ArrowException, OSError, EOFError) as error:
-        raise UnreadableTable(
-            f"{file} cannot be read as a table: {str(error).rstrip('.')}. It may be cut short: write it again. Nothing "
-            "was written."
-        ) from error
-    except ValueError as error:
-        raise UnreadableTable(str(error)) from error
-
-
-def header(file: Path) -> CsvHead:
-    """The head of a CSV file: names as they stand in it (readers rename the second of two equal ones), separators.
-
-    Raises:
-        UnreadableTable: the file is empty, or its beginning is not UTF-8 or no list of names.
-    """
-    try:
-        return csv_head(file)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(str(file), f"{error.reason} at byte {error.start:,}") from error
-    except NoHead as error:
-        raise UnreadableTable(f"{file} {error}. Nothing was written.") from error
-
-
-def refuse_names(names: Sequence[str], file: Path) -> None:
-    """Refuse names that a table cannot have.
-
-    Raises:
-        UnreadableTable: naming them.
-    """
-    twice = sorted(name for name, count in Counter(name.casefold() for name in names).items() if count > 1)
-    if twice:
-        raise UnreadableTable(
-            f"{file} has the column {', '.join(twice)} twice (names that differ in capitals are the same in SQL). "
-            "Rename or remove one. Nothing was written."
-        )
-    for place, name in enumerate(names, start=1):
-        if fault := fault_of_name(name):
-            raise UnreadableTable(f"Column {place} of {file} ({shown(name)}) {fault}. Nothing was written.")
 
 
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:
@@ -265,37 +195,6 @@ def _connected() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
-) -> None:
-    try:
-        connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
-    except duckdb.Error as error:
-        said = [line for line in str(error).strip().splitlines() if line.strip()]
-        if any("unicode" in line.lower() for line in said):
-            raise _not_utf8(pattern, said[0]) from error
-        raise UnreadableTable(
-            f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
-            "file anew with a header and one row a line. Nothing was written."
-        ) from error
-    settle_types(connection, relation)
-
-
-def _words(
-    connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Which of these words stand in which columns, and how often."""
-    found: dict[str, dict[str, int]] = {}
-    rows = connection.execute(
-        "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
-        "where list_contains($missing, value) group by all order by all",
-        {**given, "missing": list(missing)},
-    ).fetchall()
-    for value, name, count in rows:
-        found.setdefault(value, {})[name] = count
-    return found
-
-
 def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> Facts:
     """Count one column."""
     column = quoted(name)
@@ -313,15 +212,10 @@ def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtyp
         ).fetchall()
         values = tuple(str(value) for (value,) in found)
     is_code = False
-    if dtype == "VARCHAR" and 0 < distinct == rows:
+    if dtype == "VARCHAR" and 0 < NEARLY_ALL * rows <= distinct:
         make = f"regexp_replace(regexp_replace({column}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g')"
-        (makes,) = connection.execute(f"select count(distinct {make}), any_value({make}) from {relation}").fetchall()
+        (makes,) = connection.execute(
+            f"select count(distinct {make}), any_value({make}) from {relation} where {column} is not null"
+        ).fetchall()
         is_code = makes[0] == 1 and re.fullmatch(r"A[-_/]?9", makes[1]) is not None
     return Facts(name, dtype, rows, rows - known, distinct, low, high, values, odd=present > known, is_code=is_code)
-
-
-def _not_utf8(where: str, why: str) -> UnreadableTable:
-    return UnreadableTable(
-        f"{where} is not UTF-8 throughout ({why}). Find out how it was written and convert it, such as "
-        "iconv -f windows-1252 -t utf-8 OLD > NEW. Nothing was written."
-    )

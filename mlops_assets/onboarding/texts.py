@@ -29,11 +29,43 @@ from mlops_assets.core.values.text_formats import (
 )
 from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
-from mlops_assets.world.files.text_columns import Reader, look_at_texts, replace_texts
+from mlops_assets.world.files.text_columns import Reader, look_at_points, look_at_texts, replace_texts
+
+Looks = Mapping[str, TimeTexts | NumberTexts | None]
+"""What stands in a column of texts; None where most are neither times nor numbers."""
 
 
 class Undecided(ValueError):
     """Texts can be read in two ways, or in none; the message ends in the remedy."""
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What a person can change where a table is read, as the ends of sentences that ask; `{name}` is the column.
+
+    Attributes:
+        time: to take the time from elsewhere.
+        date_order: to say whether the day or the month stands first.
+        decimal: to say what the decimal mark is.
+    """
+
+    time: str
+    date_order: str
+    decimal: str
+
+
+OPTIONS = Remedies(
+    time="name another column with --time",
+    date_order="--date-order dmy or --date-order mdy",
+    decimal="--decimal comma or --decimal point",
+)
+"""For a table that is to become a source."""
+FIELDS = Remedies(
+    time="name another column as `event_time` in the source's YAML",
+    date_order="`format: dmy` or `format: mdy` of {name} in the contract",
+    decimal="`format: comma` or `format: point` of {name} in the contract",
+)
+"""For a source that is declared."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +87,19 @@ class Reading:
     declared: Mapping[str, Column] = field(default_factory=dict)
 
     @property
+    def remedies(self) -> Remedies:
+        """What a person can change."""
+        return FIELDS if self.declared else OPTIONS
+
+    @property
     def texts(self) -> list[str]:
         """Columns that are declared as texts: they are left as they are."""
         return [name for name, column in self.declared.items() if column.type == "string"]
+
+    @property
+    def written(self) -> list[str]:
+        """Columns whose numbers are declared to be written in some way: they stay texts, which the contract reads."""
+        return [name for name, column in self.declared.items() if column.format in NUMBER_FORMATS]
 
 
 @dataclass(frozen=True)
@@ -70,6 +112,7 @@ class Texts:
         warnings: what to look at.
         unread: column -> a text that is no time or number, where nearly all others of the column are.
         mixed: columns of times of which some have an offset and some wait for a zone: texts still, in ISO 8601.
+        remedies: what a person can change.
     """
 
     formats: dict[str, str] = field(default_factory=dict)
@@ -77,55 +120,117 @@ class Texts:
     warnings: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
     mixed: frozenset[str] = frozenset()
+    remedies: Remedies = OPTIONS
 
 
-def settle_texts(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], reading: Reading) -> Texts:
+def looks_of(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], reading: Reading) -> Looks:
+    """What stands in columns of type VARCHAR, but for those that are declared as texts."""
+    return {name: look_at_texts(connection, table, name) for name in columns if name not in reading.texts}
+
+
+def has_commas(looks: Looks, reading: Reading) -> bool:
+    """Whether a table has numbers with decimal commas."""
+    return "comma" in {reading.decimal, *_marks(looks)}
+
+
+def points_of(connection: duckdb.DuckDBPyConnection, texts: str, columns: list[str]) -> dict[str, NumberTexts]:
+    """What the points say in columns that DuckDB takes for numbers, in a file that has decimal commas elsewhere.
+
+    Args:
+        connection: of the table.
+        texts: a table of the cells as they stand in the file.
+        columns: of numbers.
+    """
+    found = {name: look_at_points(connection, texts, name) for name in columns}
+    return {name: look for name, look in found.items() if not look.failed}
+
+
+def _marks(looks: Looks) -> set[Mark]:
+    """The decimal marks that are proven."""
+    numbers = (look for look in looks.values() if isinstance(look, NumberTexts))
+    return {look.mark for look in numbers if look.mark and not look.failed and not look.why_not}
+
+
+def settle_texts(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    looks: Looks,
+    reading: Reading,
+    points: Mapping[str, NumberTexts],
+) -> Texts:
     """Write times and numbers in the place of the texts that tell them.
 
     Args:
         connection: of the table.
         table: its name.
-        columns: those of type VARCHAR.
+        looks: at the columns of type VARCHAR.
         reading: what is known.
+        points: columns of numbers beside decimal commas; those with a point are of type VARCHAR. 2.989 is two
+            thousand and more to whoever writes 3,5 beside it.
 
     Raises:
         Undecided: day and month, or decimal point and comma, can be told either way.
     """
-    looks = {name: look_at_texts(connection, table, name) for name in columns if name not in reading.texts}
     times = {name: look for name, look in looks.items() if isinstance(look, TimeTexts)}
     numbers = {name: look for name, look in looks.items() if isinstance(look, NumberTexts)}
     unread = {name: look.unread[0] for name, look in looks.items() if look is not None and look.failed}
-    formats: dict[str, str] = {name: column.format for name, column in reading.declared.items() if column.format}
-    notes, warnings = list[str](), list[str]()
-    readers: dict[str, tuple[Reader, pa.DataType]] = {}
+    found = _Found({name: column.format for name, column in reading.declared.items() if column.format})
+    _settle_times(found, {name: look for name, look in times.items() if name not in unread}, reading)
+    marks = _marks(looks) | _marks(points)
+    for name, look in numbers.items():
+        # Digits that stand as texts are codes, whose zeros and length count.
+        if name in unread or (look.special is None and name not in reading.written):
+            continue
+        if look.why_not:
+            found.warnings.append(f"{name} holds numbers and is taken as texts, since {look.why_not}.")
+            continue
+        written = look.format(_mark(name, look, reading, marks))
+        _refuse_doubts(connection, table, name, look, written)
+        if name not in reading.written:
+            found.number(name, look, written)
+    for name, look in points.items():
+        # Where a point stands for sure, it does so whatever is asked for columns in doubt.
+        written = look.format("point" if look.point else _mark(name, look, reading, marks))
+        if look.count:
+            found.number(name, look, written)
+        elif reading.decimal == "comma" or marks == {"comma"}:
+            found.formats[name] = "comma"  # so that 1.234 is read tomorrow as it would have been today
+    replace_texts(connection, table, found.readers)
+    mixed = frozenset(name for name, (_, kind) in found.readers.items() if name in times and kind == pa.string())
+    return Texts(found.formats, tuple(found.notes), tuple(found.warnings), unread, mixed, reading.remedies)
+
+
+@dataclass
+class _Found:
+    """What is decided, column by column."""
+
+    formats: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    readers: dict[str, tuple[Reader, pa.DataType]] = field(default_factory=dict)
+
+    def number(self, name: str, look: NumberTexts, written: NumberFormat) -> None:
+        """A column holds numbers that are written so."""
+        self.formats[name] = written
+        self.readers[name] = (_number_reader(written), pa.float64())
+        either = f" ({look.either} is {read_number(look.either, written)})" if look.either else ""
+        self.notes.append(f"{name} has {NUMBERS_IN_WORDS[written]}{either}; its `format` in the YAML says so.")
+        if look.bracketed:
+            read = read_number(look.bracketed, written)
+            self.notes.append(f"{name} has numbers in brackets, read as below zero: {look.bracketed} is {read}.")
+
+
+def _settle_times(found: _Found, times: Mapping[str, TimeTexts], reading: Reading) -> None:
     proven = {look.order for look in times.values()} - {None}
     for name, time in times.items():
-        if name in unread or not time.count:
+        if not time.count:
             continue
         order = _order(name, time, reading, proven)
-        readers[name] = _time_reader(time, order, reading.zone)
+        found.readers[name] = _time_reader(time, order, reading.zone)
         if order is not None:
-            formats[name] = order
-            notes.append(f"{name} has {TIMES_IN_WORDS[order]}{_proof(time, order)}; its `format` in the YAML says so.")
-    marks = {look.mark for look in numbers.values()} - {None}
-    for name, number in numbers.items():
-        if name in unread or number.special is None:
-            continue  # digits that stand as texts are codes, whose zeros and length count
-        if number.why_not:
-            warnings.append(f"{name} holds numbers and is taken as texts, since {number.why_not}.")
-            continue
-        written = number.format(_mark(name, number, reading, marks))
-        if number.either:
-            _refuse_doubts(connection, table, name, written)
-        formats[name] = written
-        readers[name] = (_number_reader(written), pa.float64())
-        notes.append(f"{name} has {NUMBERS_IN_WORDS[written]}; its `format` in the YAML says so.")
-        if number.bracketed:
-            read = read_number(number.bracketed, written)
-            notes.append(f"{name} has numbers in brackets, read as below zero: {number.bracketed} is {read}.")
-    replace_texts(connection, table, readers)
-    mixed = frozenset(name for name, (_, kind) in readers.items() if name in times and kind == pa.string())
-    return Texts(formats, tuple(notes), tuple(warnings), unread, mixed)
+            found.formats[name] = order
+            proof = _proof(time, order)
+            found.notes.append(f"{name} has {TIMES_IN_WORDS[order]}{proof}; its `format` in the YAML says so.")
 
 
 def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> DateOrder | None:
@@ -143,7 +248,8 @@ def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> Da
     if asked is not None and against[asked]:
         raise Undecided(
             f"{name} has {against[asked]}, which is no date with the {'day' if asked == 'dmy' else 'month'} first, as "
-            f"{asked} says. Correct it, or --date-order (`format` in the contract). Nothing was written."
+            f"{asked} says. Correct it, or say otherwise: {reading.remedies.date_order.format(name=name)}. Nothing was "
+            "written."
         )
     if (order := asked or look.order) is not None:
         return order
@@ -151,7 +257,7 @@ def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> Da
         return next(iter(proven))
     raise Undecided(
         f"{name} has dates such as {look.either}, and no row tells whether the day or the month stands first. Say it: "
-        "--date-order dmy or --date-order mdy. Nothing was written."
+        f"{reading.remedies.date_order.format(name=name)}. Nothing was written."
     )
 
 
@@ -179,25 +285,32 @@ def _iso(text: str | None, order: DateOrder | None) -> str | None:
 def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Any]) -> Mark:
     """The decimal mark of a column."""
     declared: Any = reading.declared[name].format if name in reading.declared else None
-    asked = declared.removesuffix(" %") if declared in NUMBER_FORMATS else reading.decimal
+    asked = declared.partition(" ")[0] if declared in NUMBER_FORMATS else reading.decimal
     against = {"point": look.comma, "comma": look.point}
     if asked is not None and against[asked]:
         raise Undecided(
-            f"{name} has {against[asked]}, which is no number with a decimal {asked}. Correct it, or --decimal "
-            "(`format` in the contract). Nothing was written."
+            f"{name} has {against[asked]}, which is no number with a decimal {asked}. Correct it, or say otherwise: "
+            f"{reading.remedies.decimal.format(name=name)}. Nothing was written."
         )
     mark = asked or look.mark or ("point" if look.either is None else None)
     if mark is None and len(proven) == 1:
         mark = next(iter(proven))
     if mark is None:
+        remedy = f"Say it: {reading.remedies.decimal.format(name=name)}"
+        if proven:
+            remedy = "Others have decimal commas, and others decimal points: write all with one mark"
         raise Undecided(
-            f"{name} has numbers such as {look.either}, and no row tells whether that is the decimal mark. Say it: "
-            "--decimal comma or --decimal point. Nothing was written."
+            f"{name} has numbers such as {look.either}, and no row tells whether that is the decimal mark. {remedy}. "
+            "Nothing was written."
         )
     return mark
 
 
-def _refuse_doubts(connection: duckdb.DuckDBPyConnection, table: str, name: str, written: NumberFormat) -> None:
+def _refuse_doubts(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str, look: NumberTexts, written: NumberFormat
+) -> None:
+    if not look.either:
+        return
     rows = connection.execute(f"select distinct trim({quoted(name)}) from {table} where {quoted(name)} is not null")
     doubted = in_doubt([text for (text,) in rows.fetchall()], written)
     if doubted:

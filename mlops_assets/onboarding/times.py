@@ -5,6 +5,7 @@ Here: guessing and reading times in DuckDB, the grain, gaps. Not here: other col
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import accumulate, pairwise
@@ -16,7 +17,7 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
 from mlops_assets.core.values.text_times import hint
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
-from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.table import Facts, Table, facts_of
 
 LONG = 400
 """Days of history from which on rows are landed by month, unless they are asked for otherwise."""
@@ -88,9 +89,12 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
     Raises:
         NoTime: there is none, or it is missing in some rows.
     """
+    names, elsewhere = [asked] if asked else _candidates(table), table.texts.remedies.time
     if asked is not None and asked not in table.facts:
-        raise NoTime(f"There is no column {asked!r} to take the time from; there are {', '.join(table.facts)}.")
-    names = [asked] if asked else _candidates(table)
+        raise NoTime(
+            f"There is no column {asked!r} to take the time from; there are {', '.join(table.facts)}. Correct its "
+            f"name in the file, or {elsewhere}. Nothing was written."
+        )
     read = {name: found for name in names if (found := _read(table, table.facts[name], zone)) is not None}
     if read:
         missing = {name: _missing(table, found) for name, found in read.items()}
@@ -98,8 +102,8 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
         name = next((name for name in read if not missing[name]), next(iter(read)))
         if missing[name]:
             raise NoTime(
-                f"{missing[name]:,} of {table.rows:,} rows have no time in {name}. Remove these rows, or name another "
-                "column with --time. Nothing was written."
+                f"{missing[name]:,} of {table.rows:,} rows have no time in {name}. Remove these rows, or {elsewhere}. "
+                "Nothing was written."
             )
         return replace(read[name], others=tuple(other for other in read if other != name and not missing[other]))
     for name in names:
@@ -108,7 +112,7 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
             said = hint(text)
             raise NoTime(
                 f"{name} is {shown(text)!r} in {place}, which is no time{said and f' ({said})'}. Correct or remove "
-                "that row, or name another column with --time. Nothing was written."
+                f"that row, or {elsewhere}. Nothing was written."
             )
         facts = table.facts[name]
         if facts.is_number and (asked or TIME_NAMES.search(name)) and (said := _odd_number(table, facts)):
@@ -118,7 +122,7 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
         said = hint(example)
         raise NoTime(
             f"{asked} holds no times that can be read, such as {shown(example)!r}{said and f' ({said})'}. Write them "
-            "as 2024-01-31 or 2024-01-31T13:45:00Z, or name another column with --time. Nothing was written."
+            f"as 2024-01-31 or 2024-01-31T13:45:00Z, or {elsewhere}. Nothing was written."
         )
     raise NoTime(
         f"No column says when a row is about, among {', '.join(table.facts)}. A model is watched over time: add the "
@@ -197,8 +201,8 @@ def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
         first = table.place(f"{column} is not null")
         raise NoTime(
             f"{name} can be read as {' or as '.join(TIMES_IN_WORDS[unit] for unit in units)} in all rows ({first}: "
-            f"{hint(facts.low)}), and nobody can tell. Write the times as 2024-01-31T13:45:00Z, or name another column "
-            "with --time. Nothing was written."
+            f"{hint(facts.low)}), and nobody can tell. Write the times as 2024-01-31T13:45:00Z, "
+            f"or {table.texts.remedies.time}. Nothing was written."
         )
     unit = next(iter(units), None)
     if unit is None or unit in DATE_ORDERS or (facts.dtype == "DOUBLE" and unit in ("us", "ns")):
@@ -255,9 +259,34 @@ def _odd_number(table: Table, facts: Facts) -> str:
     said = hint(value)
     return (
         f"{facts.name} is {value} in {table.place(odd)}{said and f' ({said})'}, where {count:,} of {facts.rows:,} rows "
-        f"have {TIMES_IN_WORDS[unit]}, none of them after today. Correct or remove that row, or name another column "
-        "with --time. Nothing was written."
+        f"have {TIMES_IN_WORDS[unit]}, none of them after today. Correct or remove that row, or "
+        f"{table.texts.remedies.time}. Nothing was written."
     )
+
+
+def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
+    """The same table with times in the place of numbers that a person says are times.
+
+    Raises:
+        NoTime: there is no such column, or its numbers are no times in one unit.
+    """
+    formats, notes = dict(table.texts.formats), list(table.texts.notes)
+    for name in names:
+        facts = table.facts.get(name)
+        found = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
+        if found is None or found.unit is None:
+            raise NoTime(
+                f"--moment {name}: name a column of numbers that are times in one unit, such as seconds since 1970 or "
+                "days as Excel counts them. Nothing was written."
+            )
+        change = f"alter {quoted(name)} type timestamp with time zone using {found.sql}"
+        table.connection.execute(f"alter table {table.relation} {change}")
+        formats[name] = found.unit
+        notes.append(f"{name} has {TIMES_IN_WORDS[found.unit]}; its `format` in the YAML says so.")
+    if not names:
+        return table
+    texts = replace(table.texts, formats=formats, notes=tuple(notes))
+    return replace(table, facts=facts_of(table.connection, table.relation), texts=texts)
 
 
 def refuse_strays(table: Table, time: TimeColumn) -> None:
@@ -281,7 +310,7 @@ def refuse_strays(table: Table, time: TimeColumn) -> None:
             raise NoTime(
                 f"{time.name} is {odd} in {place}, and {min(before, after):,} of {table.rows:,} rows lie "
                 f"{abs((days[cut] - days[cut - 1]).days) // 365:,} years or more {last} all others. Correct or remove "
-                "what is no time of an event, or name another column with --time. Nothing was written."
+                f"what is no time of an event, or {table.texts.remedies.time}. Nothing was written."
             )
 
 

@@ -77,7 +77,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "row_id": _row_id(plan),
         "raw_time": _sql(plan.time.name, words),
         "staged": [
-            _staged(column, is_entity=column is plan.entity)
+            _staged(column, plan.entity_type if column is plan.entity else None)
             for column in plan.columns
             if column.facts.name in plan.table.facts
         ],
@@ -175,7 +175,8 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
     is_event_time = facts.name == time.name
     kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
     rules, notes = [f"type: {kind}"], []
-    if written := (time.unit if is_event_time else None) or table.texts.formats.get(facts.name):
+    written = (time.unit if is_event_time else None) or table.texts.formats.get(facts.name)
+    if written and kind != "string":
         rules.append(f"format: {written}")
     if facts.is_number and not is_event_time:
         is_never_below_0 = facts.low is not None and float(facts.low) >= 0
@@ -234,9 +235,9 @@ def _sql(name: str, keywords: Collection[str]) -> str:
     return name if plain_names([name], keywords)[name] == name else quoted(name)
 
 
-def _staged(column: Column, *, is_entity: bool) -> str:
+def _staged(column: Column, entity_type: str | None) -> str:
     raw = column.name if column.facts.name == column.name else quoted(column.facts.name)
-    if is_entity and column.facts.dtype not in ("BIGINT", "VARCHAR"):
+    if entity_type == "varchar" and column.facts.dtype != "VARCHAR":
         return f"{raw}::varchar as {column.name}"
     return raw if raw == column.name else f"{raw} as {column.name}"
 
@@ -273,17 +274,12 @@ def _history(plan: Plan) -> dict[str, Any] | None:
             found.append(Feature(f"{entity}_{mean}_mean_{days}d", "", "double", told))
     return {
         "name": entity,
-        "data_type": _key_type(plan.entity.facts),
+        "data_type": plan.entity_type,
         "means": means,
         "windows": list(plan.history_windows),
         "ttl": f"{max(plan.history_windows)}d",
         "features": found,
     }
-
-
-def _key_type(facts: Facts) -> str:
-    """The type of an entity key: Feast takes whole numbers and texts."""
-    return "bigint" if facts.dtype == "BIGINT" else "varchar"
 
 
 def _feature(column: Column) -> Feature:

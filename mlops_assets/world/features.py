@@ -83,6 +83,7 @@ class Features:
 
     def materialize(self, now: datetime, *, rebuild: bool = False) -> dict[str, int]:
         """Bring the newest values known at `now` into the online store; entities written by view."""
+        store = self.store()
         from mlops_assets.feast_store.materialize import materialize_latest
 
         clock = self.lake.home.feast / "clock.json"
@@ -90,14 +91,15 @@ class Features:
             write_text(clock, json.dumps({"now": now.isoformat()}))
         else:
             clock.unlink(missing_ok=True)
-        done = materialize_latest(self.store(), None, None, now, rebuild=rebuild)
+        done = materialize_latest(store, None, None, now, rebuild=rebuild)
         return {view.view: view.entities for view in done}
 
     def online_reader(self) -> OnlineReader:
         """What reads a few entities of the online store, with a connection of its own."""
+        store = self.store()
         from mlops_assets.feast_store.reader import OnlineReader
 
-        return OnlineReader(self.store())
+        return OnlineReader(store)
 
     def online(self, view: str, entities: pd.DataFrame) -> pd.DataFrame:
         """What the online store serves of a view for some entities (its join keys), in their order."""
@@ -117,7 +119,8 @@ class Features:
 def _applied_store(home: str, definition: int) -> FeatureStore:
     """One client a home and state of the definitions; importing Feast costs seconds, so it is kept."""
     del definition
-    from feast import FeatureStore
+    with _unchecked():
+        from feast import FeatureStore
 
     os.environ["MLOPS_HOME"] = home
     store = FeatureStore(repo_path=str(FEATURE_REPO))
@@ -125,6 +128,22 @@ def _applied_store(home: str, definition: int) -> FeatureStore:
     store.config.offline_store.event_times = True
     apply(store)
     return store
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Import Feast without the checks of types that typeguard writes into its classes: 2.4 of 3.6 s of the import.
+
+    What Feast is given here comes from the catalogue, whose types are checked; `feast apply` has the checks.
+    """
+    import typeguard
+
+    before = typeguard.typechecked
+    typeguard.typechecked = lambda target=None, **_: (lambda found: found) if target is None else target  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        typeguard.typechecked = before
 
 
 def apply(store: FeatureStore) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 
 from mlops_assets.assets.metadata import markdown_value
 from mlops_assets.assets.retrain_time import time_to_retrain
+from mlops_assets.core.values.display import BREAK, ROOM
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.world.costs import Costs
 from mlops_assets.world.home import Home
@@ -102,3 +104,13 @@ def test_a_retraining_counts_from_the_report_it_rests_on(tmp_path: Path) -> None
         ("retrain", "orders", "d1"),
         ("retrain", "orders", "d0"),
     ]
+
+
+def test_a_long_word_in_a_reason_does_not_widen_the_page() -> None:
+    """Nor is what Markdown acts upon broken into something else."""
+    reason = f"{'a<b>' * 20} of {'x' * 90} against 0.73"
+    told = markdown_value(reason).value
+    assert told.replace(BREAK, "") == reason.replace("<", "&lt;")
+    assert max(len(piece) for piece in re.split(rf"[\s{BREAK}]", told.replace("&lt;", "<"))) <= ROOM
+    table = markdown_table([["x" * 60, 1]], header=["name", "n"])
+    assert BREAK not in markdown_value(table).value

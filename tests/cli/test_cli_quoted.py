@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -14,6 +18,7 @@ from mlops_assets.commands.console import say, say_error, say_facts, say_table, 
 from mlops_assets.core.values.quoted_commands import COMMANDS, in_home
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import DEFAULT, Home
+from mlops_assets.world.project import PROJECT
 from tests.sent_alerts import sent_alerts
 
 HOSTILE = ("a home", "o'brien's home", "[red]x[/red]", 'two"quotes', "$HOME", "a\\b", "\\1")
@@ -30,6 +35,39 @@ def test_a_quoted_command_is_typed_as_it_stands(name: str) -> None:
     assert shlex.split(command) == ["mlops", "--home", name, "why", "churn"]
     assert told.count("--home") == 2
     assert in_home(told, "other") == told, "a command that names a home keeps it"
+
+
+def commands(of: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Each command by its full name, with its options."""
+    for key, sub in getattr(of, "commands", {}).items():
+        yield from commands(sub, f"{name} {key}".strip())
+    if name and not hasattr(of, "commands"):
+        yield name, {option for param in of.params for option in (*param.opts, *param.secondary_opts)}
+
+
+def texts_of(file: Path) -> Iterator[str]:
+    """The texts of a module, with X for what is filled in."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_the_options_of_commands_that_sentences_quote_are_theirs() -> None:
+    root = get_command(app)
+    options, everywhere = dict(commands(root)), {option for param in root.params for option in param.opts}
+    quoted = re.compile(r"mlops ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?((?:(?!mlops |`|; |, or |\. [A-Z]|\) ).)*)")
+    wrong, seen = [], 0
+    for file in sorted((PROJECT.root / "mlops_assets").rglob("*.py")):
+        texts = (" ".join(text.split()) for text in texts_of(file))
+        for first, second, rest in (found for text in texts for found in quoted.findall(text)):
+            name = f"{first} {second}" if f"{first} {second}" in options else first
+            named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", rest))
+            seen += bool(named)
+            wrong += [(file.name, name, option) for option in named - options.get(name, set()) - everywhere]
+    assert not wrong
+    assert seen > 50
 
 
 def test_words_that_are_no_command_stay() -> None:

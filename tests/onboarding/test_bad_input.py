@@ -50,6 +50,15 @@ def test_a_damaged_parquet_file_and_none_at_all(tmp_path: Path) -> None:
         make_plan(Asked("churn", str(tmp_path / "nothing*.csv")))
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_of_too_many_columns_is_refused_by_its_header(suffix: str, tmp_path: Path) -> None:
+    wide = pd.DataFrame([[0] * 2_001], columns=[f"c{i}" for i in range(2_001)])
+    file = tmp_path / f"wide.{suffix}"
+    wide.to_csv(file, index=False) if suffix == "csv" else wide.to_parquet(file)
+    with pytest.raises(UnreadableTable, match=r"has 2,001 columns, and a new model is made of 2,000.*Leave out"):
+        make_plan(Asked("churn", str(file)))
+
+
 def test_mixed_encodings(tmp_path: Path) -> None:
     lines = churn(300).assign(plan="caf\u00e9").to_csv(index=False).encode()
     mixed = lines + "2023-07-01 00:00:00,1,caf\u00e9,30,5,yes\n".encode("windows-1252")

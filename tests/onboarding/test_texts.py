@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mlops_assets.core.sources.contract import Column
 from mlops_assets.core.sources.contract_cast import conform
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_rows import judge_messages
@@ -359,3 +360,130 @@ def test_headings_as_excel_writes_them(text: str, names: list[str], tmp_path: Pa
     plan = planned(file)
     assert [column.facts.name for column in plan.columns] == names
     assert dropped_rows(file, source(plan))["at"].tolist() == HOURS
+
+
+@pytest.mark.parametrize(
+    ("unit", "number"),
+    [
+        ("excel", lambda i: 45_200 + i // 9),
+        ("ms", lambda i: 1_711_584_000_000 + i * 60_000),
+        ("yyyymmdd", lambda i: int(f"{HOURS[i] - timedelta(days=9):%Y%m%d}")),
+    ],
+)
+def test_numbers_that_are_times_become_times_where_one_says_so(
+    unit: str, number: Callable[[int], int], tmp_path: Path
+) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "sent_at": number(i)})
+    told = " ".join(planned(file, time="at").warnings)
+    assert f"say so: --moment sent_at; its `format` in the YAML is then {unit}" in told
+    plan = planned(file, time="at", moments=("sent_at",))
+    settings = source(plan)
+    assert {c.name: c.role for c in plan.columns}["sent_at"] == "moment"
+    assert (settings.contract.columns["sent_at"].type, settings.contract.columns["sent_at"].format) == (
+        "timestamp",
+        unit,
+    )
+    rows = landed_rows(plan, settings, tmp_path / "landing").sort_values("at")["sent_at"].tolist()
+    assert rows == dropped_rows(file, settings)["sent_at"].tolist()
+    assert rows[0] == {"excel": pd.Timestamp("2023-10-01", tz="UTC")}.get(unit, rows[0])
+    assert not any("sent_at" in said for said in plan.warnings)
+    assert any(note.startswith("sent_at has ") for note in plan.notes)
+    with pytest.raises(NoTime, match=r"--moment size: name a column of numbers that are times"):
+        planned(file, time="at", moments=("size",))
+
+
+BLANKS = [" ", "   ", "\t", "\u00a0", " \u2003 "]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_cell_of_blanks_is_missing_by_every_way_in(blank: str, suffix: str, tmp_path: Path) -> None:
+    def cells(i: int) -> dict[str, object]:
+        return {**plain(i), "kind": blank if i % 5 == 0 else "ab"[i % 2], "size": blank if i % 7 == 0 else str(i % 31)}
+
+    file = table(tmp_path, cells)
+    if suffix == "parquet":
+        pd.DataFrame([cells(i) for i in range(ROWS)]).to_parquet(file.with_suffix(".parquet"))
+        file = file.with_suffix(".parquet")
+    plan = planned(file)
+    assert plan.table.facts["kind"].values == ("a", "b")
+    assert plan.table.facts["kind"].missing == ROWS // 5
+    settings = source(plan)
+    ways = (
+        landed_rows(plan, settings, tmp_path / "landing"),
+        dropped_rows(file, settings),
+        streamed_rows(file, settings),
+    )
+    for rows in ways:
+        assert (rows["kind"].isna().sum(), rows["size"].isna().sum()) == (ROWS // 5, len(range(0, ROWS, 7)))
+
+
+SPELLED: dict[str, tuple[list[str], str]] = {
+    "flags": (["Y", "no", "yes", "N", "Ja", "nein"], "has 3 spellings of one value ('Ja' in row 5 of t.csv, 'Y' in"),
+    "digits and words": (["1", "false", "true", "0"], "has 2 spellings of one value ('0' in row 4 of t.csv, 'false'"),
+    "capitals": (["Berlin", "Rome", "berlin"], "has 2 spellings of one value ('Berlin' in row 1 of t.csv, 'berlin'"),
+    "blanks": (["basic plan", "pro", "basic  plan "], "spellings of one value"),
+    "none": (["Berlin", "Rome", "Y", "1"], ""),
+    "one each": (["ja", "nein"], ""),
+}
+
+
+@pytest.mark.parametrize("kind", SPELLED)
+def test_several_spellings_of_one_value_are_told(kind: str, tmp_path: Path) -> None:
+    texts, told = SPELLED[kind]
+    plan = planned(table(tmp_path, lambda i: {**plain(i), "f": texts[i % len(texts)]}))
+    found = [said for said in plan.warnings if "spellings of one value" in said]
+    assert found == [] if not told else told in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "of"), [("order_id", lambda i: f"C-{i:05}"), ("OrderNo", lambda i: i + 7), ("ref", lambda i: f"A{i:04}")]
+)
+def test_a_key_that_stands_twice_is_told_with_its_rows(name: str, of: Callable[[int], object], tmp_path: Path) -> None:
+    good = planned(table(tmp_path, lambda i: {**plain(i), name: of(i)}))
+    assert good.key == name
+    twice = planned(table(tmp_path, lambda i: {**plain(i), name: of(8 if i == 311 else i)}, "twice.csv"))
+    (told,) = (said for said in twice.warnings if "names rows" in said)
+    assert twice.key is None
+    assert f"{of(8)} stands in row 9 of twice.csv and in row 312 of twice.csv (1 of 480 values repeat another" in told
+    gap = planned(table(tmp_path, lambda i: {**plain(i), name: None if i == 20 else of(i)}, "gap.csv"))
+    assert any(f"{name} names rows" in said and "it is missing in row 21 of gap.csv" in said for said in gap.warnings)
+
+
+def test_things_with_gaps_are_still_hinted_at(tmp_path: Path) -> None:
+    file = table(tmp_path, lambda i: {**plain(i), "customer_id": None if i % 5 == 0 else 1000 + i % 40})
+    told = " ".join(planned(file).warnings)
+    assert "--entity customer_id adds the history of each, once the 96 rows without customer_id are removed" in told
+
+
+UNREAD: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
+    "an open order": (
+        lambda i: {"at": f"0{1 + i % 9}/03/2024"},
+        "`format: dmy` or `format: mdy` of at in the contract",
+    ),
+    "against the order": (lambda i: {"sent": "13/01/2024"}, "`format: dmy` or `format: mdy` of sent in the contract"),
+    "an open mark": (lambda i: {"rate": f"1,{100 + i}"}, "`format: comma` or `format: point` of rate in the contract"),
+    "against the mark": (lambda i: {"price": "$1.5"}, "`format: comma` or `format: point` of price in the contract"),
+    "a row without a time": (lambda i: {"at": None if i == 3 else HOURS[i].isoformat()}, "as `event_time` in the"),
+    "no time": (lambda i: {"at": f"day {i}"}, "as `event_time` in the source's YAML"),
+    "a total": (lambda i: {"at": "Total" if i == 3 else HOURS[i].isoformat()}, "as `event_time` in the source's YAML"),
+    "another unit": (lambda i: {"at": 5 if i == 3 else int(HOURS[i].timestamp())}, "as `event_time` in the source's"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_what_a_declared_source_cannot_read_is_mended_in_its_yaml(kind: str, tmp_path: Path) -> None:
+    """`mlops land` has no option that says how texts are written."""
+    cells, told = UNREAD[kind]
+    columns: dict[str, dict[str, str]] = {
+        "at": {"type": "timestamp"},
+        "sent": {"type": "timestamp", "format": "mdy"},
+        "price": {"type": "number", "format": "comma"},
+        "rate": {"type": "number"},
+    }
+    declared = {name: Column.from_dict(name, data) for name, data in columns.items()}
+    file = table(tmp_path, lambda i: {"at": HOURS[i].isoformat(), "y": 1, **cells(i)})
+    with pytest.raises((Undecided, NoTime)) as caught:
+        time_column(read_table(str(file), reading=Reading("UTC", declared=declared)), "at", "UTC")
+    assert told in str(caught.value)
+    assert "--" not in str(caught.value)

@@ -7,6 +7,7 @@ Here: their order, what asks for a change, and what needs a person's word. Not h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -204,15 +205,25 @@ def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Concl
 
 def _aged(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion | None:
     """A candidate, where the champion is old."""
-    limit, since = policy.age_limit, evidence.champion_since
-    if limit is None or since is None:
+    since = evidence.champion_since
+    due = age_due(since, policy, [past.at for past in history.retrains]) if since is not None else None
+    if since is None or due is None or policy.age_limit is None or now < due:
         return None
-    # A candidate that was rejected has renewed the champion's term: the next one is due after another.
-    last = max((past.at for past in history.retrains), default=since)
-    if now - max(since, last) < limit:
-        return None
-    told = f"The champion is {days_of(now - since)} old, and a candidate is due every {days_of(limit)}."
+    told = f"The champion is {days_of(now - since)} old, and a candidate is due every {days_of(policy.age_limit)}."
     return "retrain", "age", (told,)
+
+
+def age_due(since: datetime, policy: RetrainPolicy, retrained: Iterable[datetime]) -> datetime | None:
+    """When a champion's age asks for a candidate; None if it never does.
+
+    A candidate that was rejected has renewed the champion's term: the next one is due after another.
+
+    Args:
+        since: when the champion was trained.
+        policy: the limit.
+        retrained: when a retraining was decided on and came to an end.
+    """
+    return max([since, *retrained]) + policy.age_limit if policy.age_limit is not None else None
 
 
 def _novel(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:

@@ -189,6 +189,15 @@ class SourceContract:
             msg = f"the event time {self.event_time} is not of type timestamp: declare it as one"
             raise ValueError(msg)
 
+    def has_open_mark(self, name: str) -> bool:
+        """Whether nothing says how a column writes its numbers, in a source that has decimal commas in others."""
+        column, others = self.columns[name], (c.format for c in self.columns.values())
+        return (
+            column.format is None
+            and column.type in ("number", "integer")
+            and any(written is not None and written.startswith("comma") for written in others)
+        )
+
     @property
     def never_null(self) -> frozenset[str]:
         """Columns that may not be missing in any row: the key, the event time, and those not nullable."""

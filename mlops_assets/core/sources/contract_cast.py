@@ -23,7 +23,6 @@ from mlops_assets.core.values.text_numbers import plain_numbers
 from mlops_assets.core.values.text_times import read_times
 
 _EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
-    "string": to_texts,
     "integer": to_integers,
     "number": to_numbers,
     "boolean": to_booleans,
@@ -45,7 +44,7 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
 
     Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
     `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
-    Empty text is NULL except in string columns that arrive as such.
+    Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such.
 
     Args:
         contract: the promise.
@@ -136,6 +135,9 @@ def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:
     if column.type in ("timestamp", "date"):
         stamps = to_utc(raw, tz, written)
         return stamps if column.type == "timestamp" else to_date(stamps, tz)
+    if column.type == "string":
+        texts = to_texts(raw)
+        return texts.mask(texts.str.isspace().fillna(False).astype(bool))
     return _EXACT[column.type](raw if written is None else plain_numbers(raw, written))
 
 

@@ -57,7 +57,7 @@ def check_frame(
     failures = [*shape_failures(contract, frame), *conformed.failures]
     present = _present(contract, frame)
     for name in [] if alone else present:
-        if (mixed := mixed_marks(name, contract.columns[name], frame[name])) is not None:
+        if (mixed := mixed_marks(contract, name, frame[name])) is not None:
             failures.append(mixed[0])
             bad |= mixed[1]
     for rule, column, rows, sample in _pandera_failures(contract, conformed, present, partition, now):
@@ -166,8 +166,8 @@ def _is_text(raw: pd.Series) -> bool:
     return raw.dtype != object or pd.api.types.infer_dtype(raw, skipna=True) in ("string", "empty")
 
 
-def _has_lone_marks(column: Column, raw: pd.Series) -> bool:
-    written: Any = column.format
+def _has_lone_marks(contract: SourceContract, name: str, raw: pd.Series) -> bool:
+    written: Any = "comma" if contract.has_open_mark(name) else contract.columns[name].format
     return written in NUMBER_FORMATS and bool(lone_marks({cell for cell in raw if isinstance(cell, str)}, written))
 
 
@@ -185,7 +185,7 @@ def _good_of(
     present = _present(contract, raw)
     if not all(_is_text(raw[name]) for name in present):
         return {}
-    if any(_has_lone_marks(contract.columns[name], raw[name]) for name in present):
+    if any(_has_lone_marks(contract, name, raw[name]) for name in present):
         return {}  # how those are read is for the texts of their own partition to say
     conformed = conform(contract, raw)
     broken = np.zeros(len(parts.codes), dtype=np.bool_)

@@ -39,22 +39,29 @@ def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]
     return Failure("type", name, int(bad.sum()), sample, sentence)
 
 
-def mixed_marks(name: str, column: Column, raw: pd.Series) -> tuple[Failure, NDArray[np.bool_]] | None:
+def mixed_marks(contract: SourceContract, name: str, raw: pd.Series) -> tuple[Failure, NDArray[np.bool_]] | None:
     """The failure of a column in which the same digits may mean two numbers, and its rows; None where none do."""
-    written: Any = column.format
-    if written not in NUMBER_FORMATS:
+    written: Any = contract.columns[name].format
+    is_open = contract.has_open_mark(name)
+    if written not in NUMBER_FORMATS and not is_open:
         return None
     texts = {cell for cell in raw if isinstance(cell, str)}
-    doubted = text_numbers.in_doubt(texts, written)
+    doubted = text_numbers.without_proof(texts) if is_open else text_numbers.in_doubt(texts, written)
     if not doubted:
         return None
     bad = raw.isin(doubted).to_numpy(dtype=np.bool_)
-    sample, (mark, other) = sample_of(raw[bad]), (".", ",") if written.startswith("point") else (",", ".")
-    sentence = (
-        f"{_rows(bad)} of {name} ({_where(bad)}) can be read in two ways ({_told(sample)}): as thousands, which "
-        f"`format: {written}` says, or as decimals, which others have behind a {_MARKS[mark]}: write all decimals "
-        f"behind a {_MARKS[mark]}, and thousands without a {_MARKS[other]}."
-    )
+    sample, (mark, other) = sample_of(raw[bad]), (".", ",") if is_open or written.startswith("point") else (",", ".")
+    sentence = f"{_rows(bad)} of {name} ({_where(bad)}) can be read in two ways ({_told(sample)}): as thousands, "
+    if is_open:
+        sentence += (
+            "as other columns have them, whose decimals are behind a comma, or as decimals: say which with `format: "
+            "comma` or `format: point` in the contract."
+        )
+    else:
+        sentence += (
+            f"which `format: {written}` says, or as decimals, which others have behind a {_MARKS[mark]}: write all "
+            f"decimals behind a {_MARKS[mark]}, and thousands without a {_MARKS[other]}."
+        )
     return Failure("type", name, int(bad.sum()), sample, sentence), bad
 
 

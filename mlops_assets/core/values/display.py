@@ -13,6 +13,13 @@ _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800
 """Control characters but tab and newline; marks that turn the direction of what follows; halves of a pair."""
 _MARKDOWN = re.compile(r"([\\`\[])")
 _LINK = re.compile(r"\](?=\((?!data:image/))")
+ROOM = 42
+"""Characters beside each other that fit into a page of 1,400 pixels."""
+BREAK = "\u200b"
+"""Where a line may break, and nothing is seen otherwise."""
+_LONG = re.compile(rf"\S{{{ROOM + 1},}}")
+_JOINTS = re.compile(r"(?<=[_/.,=:;&?|])(?=\w)")
+_TYPED = re.compile(r"(`[^`]*`|!?\[[^\]]*\]\([^)]*\)|--home \S+|\bhttps?://\S+)")
 MOST = 60
 """Characters of a name that a sentence quotes."""
 
@@ -31,6 +38,21 @@ def shown(text: str) -> str:
     """A name or cell of data inside a sentence: one line, its beginning where it is long."""
     line = harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
     return line if len(line) <= MOST else f"{line[:MOST]}..."
+
+
+def breakable(text: str) -> str:
+    """A sentence for a page that breaks lines between words alone: a longer word than `ROOM` may break within.
+
+    A word that does not break widens a table, and pushes what stands beside it off the page. What is to be typed, in
+    backticks or a path after `--home`, is left: a break that nobody sees would be typed with it.
+    """
+    parts = _TYPED.split(text)
+    return "".join(part if place % 2 else _LONG.sub(_broken, part) for place, part in enumerate(parts))
+
+
+def _broken(word: re.Match[str]) -> str:
+    pieces = (re.findall(rf".{{1,{ROOM}}}", piece) for piece in _JOINTS.split(word[0]))
+    return BREAK.join(piece for some in pieces for piece in some)
 
 
 def some(texts: Sequence[str], most: int, *, between: str = ", ") -> str:

@@ -34,13 +34,15 @@ TIMES_IN_WORDS: dict[TimeFormat, str] = {
 }
 
 Mark = Literal["point", "comma"]
-NumberFormat = Literal["point", "comma", "point %", "comma %"]
+NumberFormat = Literal["point", "comma", "point %", "comma %", "point ‰", "comma ‰"]
 NUMBER_FORMATS: tuple[NumberFormat, ...] = get_args(NumberFormat)
 NUMBERS_IN_WORDS: dict[NumberFormat, str] = {
     "point": "numbers with a decimal point, thousands apart or a currency's sign",
     "comma": "numbers with a decimal comma",
     "point %": "percent, read as shares: 12 % is 0.12",
     "comma %": "percent with a decimal comma, read as shares: 12,5 % is 0.125",
+    "point ‰": "per mille, read as shares: 12 ‰ is 0.012",
+    "comma ‰": "per mille with a decimal comma, read as shares: 12,5 ‰ is 0.0125",
 }
 
 MISSING: tuple[str, ...] = (

@@ -17,7 +17,7 @@ from functools import cache
 
 import pandas as pd
 
-from mlops_assets.core.values.text_formats import NUMBERS_IN_WORDS, Mark, NumberFormat
+from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS, Mark, NumberFormat
 
 _SIGN = (
     r"(?:[$€£¥₹₽₩₺₫₪฿₴₦₱₡₲₵₸]|(?:US|R|A|C)\$|kr\.?|zł|Kč|Ft|Fr\.|"
@@ -25,7 +25,7 @@ _SIGN = (
 )
 _TEXT = re.compile(
     rf"(?P<sign>[+-])?\s*(?P<before>{_SIGN})?\s*(?P<sign2>[+-])?\s*(?P<number>[\d.,'’\s]*\d[.,]?(?:[eE][+-]?\d+)?)"
-    rf"\s*(?P<percent>%)?\s*(?P<after>{_SIGN})?"
+    rf"\s*(?P<per>[%‰])?\s*(?P<after>{_SIGN})?"
 )
 _GROUPED = {
     "point": re.compile(
@@ -34,6 +34,8 @@ _GROUPED = {
     "comma": re.compile(r"(?:\d+|[1-9]\d{0,2}(?:([.'’\s])\d{2,3})(?:\1\d{2,3})*(?<=\d{3}))?(?:,\d*)?(?:[eE][+-]?\d+)?"),
 }
 _LONE = {"point": re.compile(r"[1-9]\d{0,2},\d{3}"), "comma": re.compile(r"[1-9]\d{0,2}\.\d{3}")}
+_PER = {"%": 100, "‰": 1000}
+_SHARES = {"%": "percent", "‰": "per mille"}
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -41,7 +43,7 @@ _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 class _Parts:
     number: str
     is_negative: bool
-    is_percent: bool
+    per: str
     sign: str
 
 
@@ -56,7 +58,7 @@ def _parts(text: str) -> _Parts | None:
     if len(signs) > 1:
         return None
     is_negative = signs in (["-"], ["()"])
-    return _Parts(found["number"], is_negative, bool(found["percent"]), found["before"] or found["after"] or "")
+    return _Parts(found["number"], is_negative, found["per"] or "", found["before"] or found["after"] or "")
 
 
 def read_number(text: str, written: NumberFormat) -> str | None:
@@ -64,15 +66,15 @@ def read_number(text: str, written: NumberFormat) -> str | None:
 
     Args:
         text: such as `1.234,50 €`.
-        written: how the column is written; percent are read as shares where it says so, and nowhere else.
+        written: how the column is written; percent and per mille are shares where it says so, and nowhere else.
     """
-    part, mark = _parts(text), written.removesuffix(" %")
-    if part is None or part.is_percent != written.endswith("%") or not _GROUPED[mark].fullmatch(part.number):
+    part, (mark, _, per) = _parts(text), written.partition(" ")
+    if part is None or part.per != per or not _GROUPED[mark].fullmatch(part.number):
         return None
     number = re.sub(r"['’\s]", "", part.number)
     number = number.replace(",", "") if mark == "point" else number.replace(".", "").replace(",", ".")
     number = ("-" if part.is_negative else "") + number
-    return format(Decimal(number) / 100, "f") if part.is_percent else number
+    return format(Decimal(number) / _PER[per], "f") if per else number
 
 
 def plain_numbers(raw: pd.Series, written: NumberFormat) -> pd.Series:
@@ -88,8 +90,14 @@ def plain_numbers(raw: pd.Series, written: NumberFormat) -> pd.Series:
 
 def lone_marks(texts: Iterable[str], written: NumberFormat) -> frozenset[str]:
     """Texts whose one mark sets thousands apart by the format, and decimals by the other: 5.123 under `comma`."""
-    lone = _LONE[written.removesuffix(" %")]
+    lone = _LONE[written.partition(" ")[0]]
     return frozenset(text for text in texts if (part := _parts(text)) is not None and lone.fullmatch(part.number))
+
+
+def without_proof(texts: Collection[str]) -> frozenset[str]:
+    """Texts such as 2.989, which are thousands to whoever writes decimal commas, where no other proves a point."""
+    lone = lone_marks(texts, "comma")
+    return frozenset() if lone and look_at(texts).point else lone
 
 
 def in_doubt(texts: Collection[str], written: NumberFormat) -> frozenset[str]:
@@ -120,7 +128,8 @@ class NumberTexts:
         point: one that can only have a decimal point.
         comma: one that can only have a decimal comma.
         either: one that can have both, and they differ.
-        percent: one with a sign of percent.
+        per: signs of percent and per mille.
+        percent: one with such a sign.
         bare: one without.
         signs: signs of currencies.
         special: one that is no number to a program without a statement; None: all are plain.
@@ -133,6 +142,7 @@ class NumberTexts:
     point: str | None = None
     comma: str | None = None
     either: str | None = None
+    per: frozenset[str] = frozenset()
     percent: str | None = None
     bare: str | None = None
     signs: frozenset[str] = frozenset()
@@ -148,6 +158,7 @@ class NumberTexts:
             self.point or other.point,
             self.comma or other.comma,
             self.either or other.either,
+            self.per | other.per,
             self.percent or other.percent,
             self.bare or other.bare,
             self.signs | other.signs,
@@ -162,15 +173,16 @@ class NumberTexts:
 
     def format(self, mark: Mark) -> NumberFormat:
         """How the column is written, given the mark."""
-        if mark == "point":
-            return "point %" if self.percent else "point"
-        return "comma %" if self.percent else "comma"
+        written = " ".join((mark, *sorted(self.per)))
+        return next(known for known in NUMBER_FORMATS if known == written)
 
     @property
     def why_not(self) -> str:
         """Why they are not read as numbers although each is one; empty where nothing speaks against it."""
+        if len(self.per) > 1:
+            return "some are percent and some are per mille: write all alike"
         if self.percent and self.bare:
-            return f"some are percent ({self.percent}) and some are not ({self.bare}): write all alike"
+            return f"some are {_SHARES[min(self.per)]} ({self.percent}) and some are not ({self.bare}): write all alike"
         if len(self.signs) > 1:
             return f"they are in several currencies ({', '.join(sorted(self.signs))}): give each a column"
         if self.point and self.comma:
@@ -197,8 +209,9 @@ def _look_at(text: str) -> NumberTexts:
         point=text if only == "point" else None,
         comma=text if only == "comma" else None,
         either=text if differs else None,
-        percent=text if part.is_percent else None,
-        bare=None if part.is_percent else text,
+        per=frozenset({part.per} if part.per else ()),
+        percent=text if part.per else None,
+        bare=None if part.per else text,
         signs=frozenset({part.sign} if part.sign else ()),
         special=None if is_plain(text) else text,
         bracketed=text if text.startswith("(") else None,

@@ -126,8 +126,7 @@ def keep(platform: Platform, decision: Decision) -> bool:
 
 def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:
     return [
-        f"{source}/{partition} {IN_QUARANTINE}: {entry.reason} "
-        f"Send a corrected file, or: mlops quarantine release {source} {partition} --reason '...'"
+        f"{source}/{partition} {IN_QUARANTINE}: {entry.reason} {entry.remedy(source, partition)}"
         for (source, partition), entry in newest_bad(platform, model).items()
     ]
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.decide.holding import quiet
+from mlops_assets.core.decide.rules import age_due
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window, window_at
@@ -53,10 +54,9 @@ def data_first(platform: Platform, model: ModelSettings) -> str:
         span = f", {min(days)} to {max(days)}" if days else ""
         return f"What has landed is taken in{span}; then it is decided on."
     if bad := newest_bad(platform, model):
-        source, partition = next(iter(bad))
-        release = f"mlops quarantine release {source} {partition} --reason '...'"
+        (source, partition), entry = next(iter(bad.items()))
         named = ", ".join(map("/".join, bad))
-        return f"Nothing is decided while {named} is in quarantine: send a corrected file, or type {release}"
+        return f"Nothing is decided while {named} is in quarantine. {entry.remedy(source, partition)}"
     intakes = platform.sources.intakes()
     empty = [
         source.name for source in platform.sources_of(model) if source.required and not intakes[source.name].good()
@@ -106,11 +106,14 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
             yield f"The cooldown of {days_of(policy.cooldown)} lasts until {until:%Y-%m-%d %H:%M} UTC."
     if (told := quiet(policy, now)) is not None:
         yield told
-    if champion and champion["fitted_until"] and policy.age_limit is not None:
-        # As the rule counts it: a training, rejected or not, renews the term.
-        trained = [datetime.fromisoformat(e["at"]) for e in acted if e["action"] == "retrain"]
-        since = max([champion["fitted_until"], *trained])
-        yield f"On {since + policy.age_limit:%Y-%m-%d} its age asks for a retraining."
+    since = champion["fitted_until"] if champion else None
+    trained = [e for e in acted if e["action"] == "retrain" and _concluded(platform, model.name, e["id"])]
+    retrained = [datetime.fromisoformat(entry["at"]) for entry in trained]
+    due = age_due(since, policy, retrained) if since else None
+    if due is not None and since is not None:
+        # Nothing but a person's request asks before a window has closed since the training.
+        asks = max(due, window_at(since, model.monitoring.window, model.timezone).end)
+        yield f"{'Since' if asks <= now else 'On'} {asks:%Y-%m-%d} its age asks for a retraining."
 
 
 def _concluded(platform: Platform, name: str, decision: str) -> bool:

@@ -217,11 +217,11 @@ def _feast(platform: Platform) -> Iterator[Finding]:
 
 def _sensors(home: Home) -> Iterator[Finding]:
     """Sensors that a person has switched off, and whether a daemon is at work."""
-    import dagster as dg
-
     if not (home.dagster / "dagster.yaml").exists():
         yield Finding("sensors", "warning", "nothing has run in this home yet", "mlops up starts the sensors.")
         return
+    import dagster as dg
+
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         off = sorted(s.instigator_name for s in instance.all_instigator_state() if not s.is_running)
         beats = instance.get_daemon_heartbeats()

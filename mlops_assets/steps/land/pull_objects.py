@@ -42,7 +42,7 @@ def pull_objects(folder: Path, source: SourceSettings, url: str, options: dict[s
         ) from error
     except Exception as error:  # each store has errors of its own
         raise CannotPull(f"{url} cannot be listed ({error}). Correct address, rights or options.") from error
-    known = remembered(folder).get("objects", {})
+    known = remembered(folder, _marks)
     wanted = {Path(path).name: (path, info) for path, info in sorted(found.items()) if _is_wanted(source, path)}
     written = []
     for name, (path, info) in wanted.items():
@@ -53,6 +53,11 @@ def pull_objects(folder: Path, source: SourceSettings, url: str, options: dict[s
         known = {**known, name: mark}
         remember(folder, {"objects": known})
     return Pulled(source.name, tuple(written), len(wanted))
+
+
+def _marks(state: dict[str, Any]) -> dict[str, str]:
+    """What was fetched before, by name."""
+    return {name: str(mark) for name, mark in state.get("objects", {}).items()}
 
 
 def _is_wanted(source: SourceSettings, path: str) -> bool:

@@ -52,7 +52,7 @@ def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, 
     assert spec is not None
     with _connected(url, options, source.name) as connection:
         table = _table(connection, spec, source)
-        before = _read(remembered(folder))
+        before = remembered(folder, _read)
         touched, highest = _touched(connection, table, source, before)
         newest = _moment(_highest(connection, table.c[str(source.event_time)]), source)
         now = max([datetime.now(UTC), *([newest] if newest else [])])
@@ -125,7 +125,7 @@ def _touched(
     assert spec is not None
     watermark, event_time = table.c[str(spec.watermark)], table.c[str(source.event_time)]
     highest = _highest(connection, watermark)
-    found = {date.fromisoformat(day) for day in before.get("open", ())}
+    found = set(before["open"])
     if highest is None:
         return found, None
     _told(highest, source)
@@ -249,11 +249,12 @@ def _told(value: Any, source: SourceSettings) -> dict[str, Any]:
 
 
 def _read(state: dict[str, Any]) -> dict[str, Any]:
-    """What is remembered, with the watermark as `_told` was given it."""
+    """What is remembered: the days that were open, and the watermark, if there is one, as `_told` was given it."""
+    still_open = {"open": [date.fromisoformat(day) for day in state.get("open", ())]}
     if not state.get("watermark"):
-        return {name: value for name, value in state.items() if name != "watermark"}
-    (kind, told), *_ = state["watermark"].items()
-    return {**state, "watermark": _KINDS[kind](told)}
+        return still_open
+    ((kind, told),) = state["watermark"].items()
+    return {**still_open, "watermark": _KINDS[kind](told)}
 
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.\d{1,6})?(Z|\+00:00)?)?", re.ASCII)
@@ -268,7 +269,7 @@ def _form(text: str) -> tuple[str | None, ...] | None:
 _KINDS: Mapping[str, Callable[[Any], Any]] = {
     "time": datetime.fromisoformat,
     "date": date.fromisoformat,
-    "number": lambda number: number,
+    "number": lambda number: number + 0,
     "decimal": Decimal,
     "text": str,
 }

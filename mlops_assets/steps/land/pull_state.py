@@ -6,11 +6,15 @@ Here: the result, the note of how far it was, and the error. Not here: fetching 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mlops_assets.world.atomic import write_text
+from mlops_assets.core.values.display import shown
+from mlops_assets.world.atomic import json_object, write_text
+
+T = TypeVar("T")
 
 
 class CannotPull(RuntimeError):
@@ -39,10 +43,27 @@ class Pulled:
         return f"{self.source}: {len(self.written)} new or changed files, {self.written[0]} to {self.written[-1]}."
 
 
-def remembered(folder: Path) -> dict[str, Any]:
-    """How far the last fetch came."""
+def remembered(folder: Path, read: Callable[[dict[str, Any]], T]) -> T:
+    """How far the last fetch came.
+
+    Args:
+        folder: the landing folder of a source.
+        read: what the note says, out of its JSON; out of nothing where there is none.
+
+    Raises:
+        CannotPull: the note is damaged, or is none of this version.
+    """
     file = folder / ".pull.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if not file.exists():
+        return read({})
+    try:
+        return read(json_object(file.read_bytes()))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise CannotPull(
+            f"{file}, which says how far the last fetch came, cannot be read ({type(error).__name__}: "
+            f"{shown(str(error))}). Delete it: all is looked at again, and what has landed already is not changed. "
+            "Nothing was fetched."
+        ) from error
 
 
 def remember(folder: Path, state: dict[str, Any]) -> None:

@@ -182,13 +182,15 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             told, kept = released.get(partition, ""), shape.to_json() if shape else ""
             verdicts[partition] = Verdict(partition, read, (), result.frame, told, kept, notes)
             continue
-        verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=bad))
+        may_pass = partition in shapes and partition not in repeated
+        verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=bad), can_be_let_in=may_pass)
     return [verdicts[partition] for partition in batch]
 
 
 def _unreadable(partition: str, read: Read, error: Exception) -> Verdict:
     told = f"{shown(read.file.name)} cannot be read ({harmless(str(error))})"
-    return Verdict(partition, read, (f"{told}. Send it again; the old partition is unchanged.",), None)
+    reason = f"{told}. Send it again; the old partition is unchanged."
+    return Verdict(partition, read, (reason,), None, can_be_let_in=False)
 
 
 def _check(intake: Intake, frames: Mapping[str, tuple[Read, pd.DataFrame]]) -> dict[str, ContractResult]:

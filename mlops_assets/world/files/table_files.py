@@ -34,7 +34,7 @@ from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
-from mlops_assets.world.files.text_columns import look_at_texts
+from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME, same_type, words_of
 from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 from mlops_assets.world.home import Limits
@@ -293,10 +293,23 @@ def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[s
         (counts,) = session.sql(f"SELECT {counted} FROM {relation}").fetchall()
         empty = {name for name, count in zip(texts, counts, strict=True) if not count}
         types |= {name: _type_of(look_at_texts(session, relation, name)) for name in texts if name not in empty}
+    if any(dtype.startswith("comma") for dtype in types.values()):
+        types |= _beside_commas(session, path, types)
     kinds: dict[str, ColumnKind] = {
         name: "empty" if name in empty else _CSV_KINDS.get(dtype, "other") for name, dtype in types.items()
     }
     return types, kinds
+
+
+def _beside_commas(session: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, str]) -> dict[str, str]:
+    """Columns such as 2.989 in a file with decimal commas: thousands, and texts if it has decimal points as well."""
+    floats = [name for name, dtype in types.items() if dtype == "DOUBLE"]
+    relation = f"({_read_csv(path, {**types, **dict.fromkeys(floats, 'VARCHAR')})})"
+    looks = {name: look_at_points(session, relation, name) for name in floats}
+    has_points = any(look.point for look in looks.values()) or any(
+        dtype.startswith("point") for dtype in types.values()
+    )
+    return {n: "VARCHAR" if has_points else "comma" for n, look in looks.items() if look.either and not look.point}
 
 
 def _type_of(look: TimeTexts | NumberTexts | None) -> str:

@@ -49,6 +49,12 @@ def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: 
     return None
 
 
+def look_at_points(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> NumberTexts:
+    """What the cells with a point in a column of numbers say, by their texts; `count` is 0 where there is none."""
+    query = f"select distinct {quoted(column)} from {relation} where contains({quoted(column)}, '.')"
+    return sum((text_numbers.look_at(texts) for texts in _texts(connection, query)), NumberTexts())
+
+
 def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:
     for batch in connection.cursor().sql(query).to_arrow_reader(ROWS):
         yield [text.strip() for text in batch.column(0).to_pylist()]

@@ -98,6 +98,7 @@ class Verdict:
         frame: the rows: as they are stored if good, as they came, with `is_bad`, if bad; None if unreadable.
         released: the reason of the person who let it in.
         notes: what is worth knowing of a good one, in sentences.
+        can_be_let_in: whether a person may let a bad one in as it is.
         shape: of a good one, what later partitions are held against (`core.sources.partition_profile`), as text.
     """
 
@@ -108,6 +109,7 @@ class Verdict:
     released: str = ""
     shape: str = ""
     notes: tuple[str, ...] = ()
+    can_be_let_in: bool = True
 
 
 @dataclass(frozen=True)
@@ -404,4 +406,5 @@ def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:
         reason=" ".join(verdict.reasons) or verdict.released,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         notes=" ".join(verdict.notes),
+        can_be_let_in=verdict.can_be_let_in,
     )

@@ -36,6 +36,18 @@ class Taken:
     at: str = ""
     notes: str = ""
     """What is worth knowing of good rows, such as hours that the clocks have twice."""
+    can_be_let_in: bool = True
+    """Whether a person may let it in as it is; else a release tries it again, in vain while its cause lasts."""
+
+    def remedy(self, source: str, partition: str) -> str:
+        """What to do about it in quarantine; ends in a command."""
+        release = f"mlops quarantine release {source} {partition} --reason '...'"
+        if self.can_be_let_in:
+            return f"Send a corrected file, or let it in as it is: {release}"
+        return (
+            "Send a corrected file. It cannot be let in as it is; where the cause lay elsewhere and is gone, this "
+            f"tries it again: {release}"
+        )
 
 
 @dataclass(frozen=True)

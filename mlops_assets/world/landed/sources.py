@@ -351,7 +351,7 @@ def _ranges(keys: set[date], sources: Mapping[str, _Look]) -> list[tuple[date, d
 
 def _absent(look: _Look, others: Sequence[str]) -> str:
     if look.quarantined:
-        what = f"Its file is in quarantine (mlops quarantine list): release it, or land {look.source.files} in"
+        what = f"Its file is in quarantine (mlops quarantine list, which says what to do): land {look.source.files} in"
     else:
         what = f"Put {look.source.files} into"
     wait = f"{others[0]} waits" if len(others) == 1 else f"{', '.join(others[:-1])} and {others[-1]} wait"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core.values.display import sentences, shown, some
+from mlops_assets.core.values.display import BREAK, ROOM, breakable, sentences, shown, some
 
 WORDS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
 
@@ -50,3 +50,30 @@ def test_a_sentence_around_them_ends_in_one_full_stop(parts: list[tuple[str, boo
     counted = re.search(r" and (\d+) more\.$", sentence)
     assert sentence.count(between.strip()) + 1 - (between == "; " and counted is not None) == min(most, len(parts))
     assert (int(counted[1]) if counted else 0) == max(0, len(parts) - most)
+
+
+LONG_NAME = "feat_customer_orders__customer_orders_mean_of_amount_over_ninety_days"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [LONG_NAME, "a" * 64, "x" * 1_000, "/srv/data/" + "day/" * 20 + "file.csv", "é" * 50, "a=b,c=d;" * 20, "_" * 90],
+)
+def test_a_long_word_of_a_sentence_breaks_and_says_the_same(word: str) -> None:
+    told = breakable(f"The value {word}, of version 3, is low.")
+    assert told.replace(BREAK, "") == f"The value {word}, of version 3, is low."
+    assert max(len(piece) for piece in re.split(rf"[\s{BREAK}]", told)) <= ROOM
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Short words alone, of 42 letters at most: " + "a" * 42,
+        f"Type mlops --home /srv/{'a' * 60} status",
+        f"Type `mlops explain {'a' * 64}` here",
+        f"![plot](data:image/svg+xml;base64,{'A' * 500})",
+        f"See https://example.org/{'a' * 80}",
+    ],
+)
+def test_what_is_typed_or_drawn_has_no_breaks(text: str) -> None:
+    assert breakable(text) == text

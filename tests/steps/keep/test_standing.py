@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.decide.evidence import CheckResult
+from mlops_assets.core.decide.decision import History, Past
+from mlops_assets.core.decide.evidence import CheckResult, Evidence
+from mlops_assets.core.decide.policy import decide as core_decide
 from mlops_assets.core.models.training import FeatureColumn, Recipe, fit
 from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.landed.partitions import Taken
-from mlops_assets.world.platform import FITTED_UNTIL, Platform
+from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
 from tests.metrics_home import END, MODEL, WINDOW, _write
 
 FAR = "2999-12-31T00:00:00+00:00"
@@ -107,6 +110,33 @@ def test_a_model_that_holds_is_fine_and_says_when_it_is_judged_next(platform: Pl
     assert "its age asks for a retraining" in found["next"]
 
 
+def age_told(platform: Platform) -> str:
+    (told,) = re.findall(r"(?:On|Since) \d{4}-\d\d-\d\d its age asks for a retraining", looked(platform)["next"])
+    return str(told)
+
+
+@pytest.mark.parametrize("concluded", [True, False])
+def test_age_is_told_as_the_rule_counts_it(concluded: bool, platform: Platform) -> None:
+    """A training that was judged renews the term; one whose run never ended does not."""
+    model = platform.models()[MODEL]
+    policy, since = model.retrain_policy, fitted_until(platform.registry.champion(MODEL))
+    assert policy.age_limit is not None
+    assert since is not None
+    decide(platform, "retrain", "age", ago=timedelta(days=20), id="old")
+    if concluded:
+        note(platform, "rejection", version=2, decision="old", reasons=["No better."])
+    judge(platform, passed=True)
+    retrained = [datetime.fromisoformat(platform.ledger.entries(MODEL)[0]["at"])] if concluded else []
+    history = History(tuple(Past(at, "retrain", "f", "age") for at in retrained))
+    due = max([since, *retrained]) + policy.age_limit
+    seen = CheckResult("performance_holds", "performance", WINDOW, TODAY, True, 0.71, 0.68, "It is True.")
+    evidence = Evidence(MODEL, WINDOW, (seen,), 1_000, champion_version="1", champion_since=since)
+    before, after = (core_decide(evidence, policy, history, due + timedelta(minutes=by)) for by in (-1, 1))
+    assert (before.rule, after.rule) == ("nothing", "age")
+    if concluded:
+        assert age_told(platform) == f"On {due:%Y-%m-%d} its age asks for a retraining"
+
+
 def test_what_is_not_fine_says_so_with_its_number(platform: Platform) -> None:
     judge(platform, passed=False)
     assert (looked(platform)["state"], looked(platform)["trouble"]) == ("not fine", ["It is False."])
@@ -156,7 +186,7 @@ def test_a_quarantine_comes_before_a_request_and_is_over_when_it_is_healed(platf
     note(platform, "decision", id="d2", action="quarantine", rule="data", reasons=[reason])
     found = looked(platform)
     assert found["outdated"] is False
-    assert found["next"].startswith("Nothing is decided while flights/2013-05-02 is in quarantine: send a corrected")
+    assert found["next"].startswith("Nothing is decided while flights/2013-05-02 is in quarantine. Send a corrected")
     assert (
         "mlops quarantine release flights 2013-05-02 --reason '...' The request waits for that: new f" in found["next"]
     )

@@ -412,3 +412,51 @@ def test_texts_of_a_table_are_times_or_refused(
             pull(home, orders)
     else:
         assert pull(home, orders).written == ("orders_2024-01-01.parquet",)
+
+
+DAMAGED = {
+    "no JSON": '{"watermark": {"time": "2024-0',
+    "a list": "[1]",
+    "of an earlier version": '{"watermark": "2024-03-01T00:00:00"}',
+    "another kind": '{"watermark": {"lsn": 5}}',
+    "two kinds": '{"watermark": {"number": 5, "text": "2024-03-01"}}',
+    "no number": '{"watermark": {"number": "5"}}',
+    "no time": '{"watermark": {"time": 5}}',
+    "no decimal": '{"watermark": {"decimal": "5,5"}}',
+    "no days": '{"open": 5}',
+    "other days": '{"open": ["March"]}',
+    "objects": '{"objects": ["a"]}',
+    "bytes": "\udcff",
+    "nested": "{" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", ["sql", "objects"])
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_note_of_a_fetch_is_a_sentence(
+    text: str, kind: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or is read, where it says nothing that is needed; once it is deleted, all is fetched."""
+    import sqlite3
+
+    feed = tmp_path / "feed"
+    feed.mkdir()
+    row = "1, '2024-03-01 12:00:00', 5.0, '2024-03-01 12:00:00'"
+    with sqlite3.connect(feed / "feed.db") as database:
+        database.execute("create table orders (order_id integer, ordered_at text, amount real, updated_at text)")
+        database.execute(f"insert into orders values ({row})")
+    pd.DataFrame({"order_id": [1]}).to_parquet(feed / "orders_2024-03-01.parquet")
+    of = {"sql": {"kind": "sql", "table": "orders", "watermark": "updated_at"}, "objects": {"kind": "objects"}}[kind]
+    monkeypatch.setenv(ADDRESS, f"sqlite:///{feed / 'feed.db'}" if kind == "sql" else str(feed))
+    note = home.landing / "orders" / ".pull.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_bytes(text.encode(errors="surrogateescape"))
+    theirs = {"sql": ("watermark", "open"), "objects": ("objects",)}[kind]
+    if not text.endswith("}") or any(f'"{name}"' in text for name in theirs):
+        with pytest.raises(CannotPull, match=r"\.pull\.json.*Delete it.*Nothing was fetched") as caught:
+            pull(home, source(of))
+        assert len(str(caught.value)) < 500
+        assert landed(home) == {}
+        note.unlink()
+    pull(home, source(of))
+    assert landed(home) == {"2024-03-01": [1]}

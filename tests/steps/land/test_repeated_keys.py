@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.steps.land.taking_in import take_in
-from tests.landing_home import DAY, HEADER, LandingHome, source
+from tests.landing_home import DAY, HEADER, ORDERS, LandingHome, source
 
 DAYS = [str(DAY + timedelta(days=i)) for i in range(4)]
 
@@ -76,6 +77,45 @@ def test_a_release_tries_again_and_does_not_let_it_in(home: LandingHome) -> None
     home.intake().release(DAYS[1], "the first day is corrected")
     assert taken_in(home) == {}
     assert good(home) == DAYS[:2]
+
+
+def test_what_is_said_to_do_about_it_works_to_the_letter(home: LandingHome) -> None:
+    """By each of the three ways that are named the day comes in; by a release alone it does not, and that is said."""
+    landed(home, 0, [1, 2, 3])
+    landed(home, 1, [3, 4])
+    entry = home.intake().taken()[DAYS[1]]
+    release = f"mlops quarantine release orders {DAYS[1]} --reason '...'"
+    told = entry.remedy("orders", DAYS[1])
+    assert "It cannot be let in as it is" in told
+    assert told.endswith(release)
+    assert landed(home, 1, [4, 5]) == {}
+    landed(home, 2, [1, 6])
+    every_day = {**ORDERS["contract"], "unique": ["id", "at"]}
+    home.sources = [SourceSettings.model_validate({**ORDERS, "contract": every_day})]
+    assert taken_in(home) == {}
+    assert good(home) == DAYS[:2], "another contract alone tries nothing again"
+    home.intake().release(DAYS[2], "a key may come again")
+    assert taken_in(home) == {}
+    assert good(home) == DAYS[:3]
+
+
+@pytest.mark.parametrize(
+    ("content", "can_be"),
+    [
+        (f"{HEADER}\n1,{DAYS[0]}T00:00:00Z,west,1\n2,{DAYS[0]}T01:00:00Z,west,1\n", True),
+        ("id,at,shop\n1,2024-03-01T00:00:00Z,north\n", False),
+        (f"{HEADER}\n", False),
+        ("\x00", False),
+    ],
+    ids=["a value", "a column", "no rows", "unreadable"],
+)
+def test_only_what_a_release_lets_in_is_said_to_be_let_in(content: str, can_be: bool, home: LandingHome) -> None:
+    home.land(content, f"orders_{DAYS[0]}.csv")
+    assert set(taken_in(home)) == {DAYS[0]}
+    entry = home.intake().release(DAYS[0], "seen")
+    assert entry.can_be_let_in == can_be
+    assert ("let it in as it is: mlops quarantine release" in entry.remedy("orders", DAYS[0])) == can_be
+    assert set(taken_in(home)) == (set() if can_be else {DAYS[0]})
 
 
 def test_a_bad_correction_leaves_its_old_rows_which_count(home: LandingHome) -> None:

@@ -1,0 +1,239 @@
+"""A person's files as a DuckDB relation, cell by cell as they stand.
+
+Here: reading CSV and Parquet, the errors of unreadable files, the words and blanks that mean missing, numbers beside
+decimal commas. Not here: what the texts are taken for (`texts`), facts about columns (`table`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.core.values.column_names import fault_of_name
+from mlops_assets.core.values.csv_head import CsvHead, NoHead
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.sql import exact, quoted
+from mlops_assets.core.values.text_numbers import NumberTexts
+from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
+from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, points_of
+from mlops_assets.world.files.table_files import csv_head, refuse_dense
+from mlops_assets.world.home import Limits
+
+_TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
+"""What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
+MOST_COLUMNS = 2_000
+"""Columns of a table: the time that they take grows with their square, and is a minute for so many."""
+BLANK = "regexp_full_match({}, '[\\s\\p{{Z}}]+')"
+"""A condition: a text of nothing but blanks."""
+
+
+class UnreadableTable(ValueError):
+    """The files are no table that can be landed; the message ends in the remedy."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What stands in the columns of a relation.
+
+    Attributes:
+        looks: at those of type VARCHAR.
+        points: at columns of numbers in a CSV file that has decimal commas elsewhere; those with a point are of type
+            VARCHAR.
+        words: texts that were read as missing, beside empty cells, each with the columns and how often.
+    """
+
+    looks: Looks
+    points: Mapping[str, NumberTexts] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def load_parquet(
+    connection: duckdb.DuckDBPyConnection, relation: str, files: Sequence[Path], reading: Reading, pattern: str
+) -> Loaded:
+    """Load Parquet files; see `load_csv`."""
+    _refuse_dense(files)
+    for file in files:
+        _refuse_wide(pq.read_schema(file).names, file, reading)
+        if wide := too_wide(file):
+            raise UnreadableTable(
+                f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column as "
+                "text. Nothing was written."
+            )
+    read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
+    _load(connection, relation, read, {"files": [exact(file) for file in files]}, pattern)
+    _empty_blanks(connection, relation)
+    return Loaded(looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading))
+
+
+def load_csv(
+    connection: duckdb.DuckDBPyConnection, relation: str, files: Sequence[Path], reading: Reading, pattern: str
+) -> Loaded:
+    """Load CSV files.
+
+    Args:
+        connection: where.
+        relation: the name of the table.
+        files: all of them.
+        reading: how their texts are to be read.
+        pattern: what was asked for, in errors.
+
+    Raises:
+        UnreadableTable: one cannot be read.
+    """
+    _refuse_dense(files)
+    head = header(files[0])
+    refuse_names(head.names, files[0])
+    _refuse_wide(head.names, files[0], reading)
+    common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
+    given = {"files": [exact(file) for file in files]}
+    read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
+    texts = [name for name in (*reading.texts, *reading.written) if name in head.names]
+    with _readable(pattern):
+        words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
+    nulls = {**given, "nulls": [*reading.missing, *(word for word in words if word not in reading.missing)]}
+    _load(connection, relation, with_texts(read, texts), nulls, pattern)
+    if codes := codes_among_floats(connection, relation, read, nulls):
+        texts += codes
+        _load(connection, relation, with_texts(read, texts), nulls, pattern)
+    looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
+    if not has_commas(looks, reading):
+        return Loaded(looks, words=words)
+    numbers = _of_type(connection, relation, "BIGINT", "DOUBLE")
+    _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern)
+    points = points_of(connection, f"{relation}_cells", numbers)
+    connection.execute(f"drop table {relation}_cells")
+    if pointed := [name for name, look in points.items() if look.count]:
+        _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern)
+    return Loaded(looks, points, words)
+
+
+def _refuse_dense(files: Sequence[Path]) -> None:
+    """Refuse a file of few bytes that would fill the memory.
+
+    Raises:
+        UnreadableTable: naming it and the limit.
+    """
+    for file in files:
+        try:
+            refuse_dense(file, Limits.here().file_bytes, with_texts=True)
+        except (pa.ArrowException, OSError, EOFError) as error:
+            raise UnreadableTable(
+                f"{file} cannot be read as a table: {str(error).rstrip('.')}. It may be cut short: write it again. "
+                "Nothing was written."
+            ) from error
+        except ValueError as error:
+            raise UnreadableTable(str(error)) from error
+
+
+def header(file: Path) -> CsvHead:
+    """The head of a CSV file: names as they stand in it (readers rename the second of two equal ones), separators.
+
+    Raises:
+        UnreadableTable: the file is empty, or its beginning is not UTF-8 or no list of names.
+    """
+    try:
+        return csv_head(file)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(str(file), f"{error.reason} at byte {error.start:,}") from error
+    except NoHead as error:
+        raise UnreadableTable(f"{file} {error}. Nothing was written.") from error
+
+
+def refuse_names(names: Sequence[str], file: Path) -> None:
+    """Refuse names that a table cannot have.
+
+    Raises:
+        UnreadableTable: naming them.
+    """
+    twice = sorted(name for name, count in Counter(name.casefold() for name in names).items() if count > 1)
+    if twice:
+        raise UnreadableTable(
+            f"{file} has the column {', '.join(twice)} twice (names that differ in capitals are the same in SQL). "
+            "Rename or remove one. Nothing was written."
+        )
+    for place, name in enumerate(names, start=1):
+        if fault := fault_of_name(name):
+            raise UnreadableTable(f"Column {place} of {file} ({shown(name)}) {fault}. Nothing was written.")
+
+
+def _refuse_wide(names: Sequence[str], file: Path, reading: Reading) -> None:
+    """Refuse a table of so many columns that nobody would wait for; what a contract declares is landed as it is.
+
+    Raises:
+        UnreadableTable: naming the limit.
+    """
+    if len(names) > MOST_COLUMNS and not reading.declared:
+        raise UnreadableTable(
+            f"{file} has {len(names):,} columns, and a new model is made of {MOST_COLUMNS:,} at most: each is looked "
+            "at by itself, and becomes a feature with a line of YAML. Leave out what cannot matter, or join several "
+            "into one. Nothing was written."
+        )
+
+
+def _empty_blanks(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    """Cells of nothing but blanks are missing, as in CSV files."""
+    texts = [quoted(name) for name in _of_type(connection, relation, "VARCHAR")]
+    found = ", ".join(f"coalesce(bool_or({BLANK.format(column)}), false)" for column in texts)
+    has_blanks = connection.execute(f"select {found} from {relation}").fetchall()[0] if texts else ()
+    for column in (column for column, has in zip(texts, has_blanks, strict=True) if has):
+        connection.execute(f"update {relation} set {column} = null where {BLANK.format(column)}")
+
+
+def _of_type(connection: duckdb.DuckDBPyConnection, relation: str, *types: str) -> list[str]:
+    return [name for name, dtype in columns_of(connection, relation) if dtype in types]
+
+
+@contextmanager
+def _readable(pattern: str) -> Iterator[None]:
+    """Errors of DuckDB's readers in words that end in the remedy.
+
+    Raises:
+        UnreadableTable: in place of them.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        said = [line for line in str(error).strip().splitlines() if line.strip()]
+        if any("unicode" in line.lower() for line in said):
+            raise _not_utf8(pattern, said[0]) from error
+        raise UnreadableTable(
+            f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
+            "file anew with a header and one row a line. Nothing was written."
+        ) from error
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
+) -> None:
+    with _readable(pattern):
+        connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
+    settle_types(connection, relation)
+
+
+def _words(
+    connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Which of these words, and cells of nothing but blanks, stand in which columns, and how often."""
+    found: dict[str, dict[str, int]] = {}
+    rows = connection.execute(
+        "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
+        f"where list_contains($missing, value) or {BLANK.format('value')} group by all order by all",
+        {**given, "missing": list(missing)},
+    ).fetchall()
+    for value, name, count in rows:
+        found.setdefault(value, {})[name] = count
+    return found
+
+
+def _not_utf8(where: str, why: str) -> UnreadableTable:
+    return UnreadableTable(
+        f"{where} is not UTF-8 throughout ({why}). Find out how it was written and convert it, such as "
+        "iconv -f windows-1252 -t utf-8 OLD > NEW. Nothing was written."
+    )
