@@ -41,6 +41,8 @@ USUAL = 75
 """Per cent of accepted days that each of those must lie beyond: one storm does not make a run of its neighbours."""
 WAIT = 7
 """Days after a refused one in which its unit is still suspected, though those between look right."""
+STILL = 1.5
+"""So many times as far from the accepted days a day in that unit may be as it would be without: it is the likelier."""
 SURE = 3.0
 """Standard deviations on either side of a factor as it is measured."""
 
@@ -183,7 +185,7 @@ class _Look:
             as_it_is = min(as_it_is, distances(here, days[is_let_in], width)[0])
         back = distances(self._back(self.today), days, width, AMONG)
         is_one = np.array([unit.told in units for unit in self.units]) & (self.grid >= 0)
-        among = np.flatnonzero(is_one & (back < as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
+        among = np.flatnonzero(is_one & (back < STILL * as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
         return among[np.argsort(back[among])]
 
     def told(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
