@@ -63,7 +63,7 @@ def changes(shape: Shape, past: Sequence[Shape], day: date | None = None) -> lis
 
 def refused_shape(shape: Shape, found: Sequence[Failure]) -> Shape | None:
     """What stays of a partition that was refused for the changes that were found: its columns in another unit."""
-    units = {one.column: one.sample for one in found if one.rule == "changed_unit" and one.column is not None}
+    units = {one.column: one.sample for one in found if one.sample and one.column is not None}
     return shape.refused(units) if units else None
 
 

@@ -45,6 +45,9 @@ STILL = 1.5
 """So many times as far from the accepted days a day in that unit may be as it would be without: it is the likelier."""
 SURE = 3.0
 """Standard deviations on either side of a factor as it is measured."""
+MANY = 5.0
+"""From so many times as large on, or as small, a day is in another unit though none is known: no night does that."""
+UNKNOWN = "by another factor"
 
 
 @dataclass(frozen=True)
@@ -133,10 +136,13 @@ class _Look:
         known = [past[place] for place in np.flatnonzero(is_number[:-1]).tolist()]
         return cls(today, known, rows[is_number], is_log) if is_number[-1] and len(known) >= MIN_PAST else None
 
-    @property
+    @cached_property
     def units(self) -> Sequence[Unit]:
-        """What the day may be in."""
-        return SHIFTS if self.today.is_lag else UNITS
+        """What the day may be in; the last may be the factor that is measured."""
+        if self.today.is_lag:
+            return SHIFTS
+        factor, *_ = self._measured(1)
+        return UNITS if 1 / MANY < factor < MANY else (*UNITS, Unit(factor, 0.0, UNKNOWN))
 
     @cached_property
     def newest(self) -> Sequence[ColumnShape]:
@@ -145,8 +151,9 @@ class _Look:
 
     @cached_property
     def grid(self) -> NDArray[np.int64]:
-        """What the decimals of the day say of each unit."""
-        return self._grid(self.today, self.units)
+        """What the decimals of the day say of each unit; of a factor that is measured they say nothing."""
+        is_known = np.array([one.told != UNKNOWN for one in self.units])
+        return np.where(is_known, self._grid(self.today, self.units), 0)
 
     def proved(self) -> NDArray[np.intp]:
         """Which units the day's decimals prove, where it lies near accepted days in that unit; the likeliest first."""
@@ -169,7 +176,7 @@ class _Look:
         back = np.mean(backs, axis=0)
         near = max(NEAR, OF_WAY * distances(here[None], days, width)[0])
         among = (self.grid == 0) & (distances(back, days, width, AMONG) <= near)
-        among &= _is_beyond(here, back, every, width, BEYOND if n == 1 else BEYOND_RUN)
+        among &= self._can_be(n) & _is_beyond(here, back, every, width, BEYOND if n == 1 else BEYOND_RUN)
         if n > 1 and among.any():
             among &= self._is_each(backs, n)
         return self._likeliest(np.flatnonzero(among), back, n)
@@ -190,25 +197,24 @@ class _Look:
 
     def told(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
         """What is said where the newest n days are in one of these units, the likeliest first."""
-        names = tuple(self.units[one].told for one in among)
+        names = [self.units[one].told for one in among]
         known = self.known[: len(self.known) - n + 1][-PAST:]
         median, before = (f"{value:.6g}" for value in (_median(self.today), np.median([_median(one) for one in known])))
         # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
-        named = ", or ".join(names[:3])
+        named = ", or ".join([name for name in names if name != UNKNOWN][:3] or names)
         if self.today.is_lag:
             told = f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
-            return ChangedUnit(told, names)
+            return ChangedUnit(told, tuple(names))
         told = f"median {median}, before {before}"
         if not any(self.units[one].offset or self.units[one].factor < 0 for one in among):
             factor, low, high = self._measured(n)
             told = f"{told}; measured factor {factor:.3g}, {low:.3g} to {high:.3g}"
-            may_be = [name for name, one in zip(names, among, strict=True) if low <= self.units[one].factor <= high]
-            named = ", or ".join(may_be[:3]) or f"by a factor of about {factor:.3g}, which is that of no known unit"
+            named = f"by a factor of about {factor:.3g}, of no known unit" if named == UNKNOWN else named
         whose, them = "its quantiles", "it"
         if n > 1:
             whose, them = f"its quantiles and those of the {n - 1} before it", "them"
         told = f"{whose} are those of the {len(known)} accepted partitions before {them} {named} ({told})."
-        return ChangedUnit(f"is in another unit: {told}", names)
+        return ChangedUnit(f"is in another unit: {told}", tuple(names))
 
     def _measured(self, n: int) -> tuple[float, float, float]:
         """How many times as large the newest n days are as those before, and between which numbers that lies."""
@@ -219,6 +225,11 @@ class _Look:
         way = here[part] - np.median(days[:, part])
         factor, low, high = np.exp([way, way - SURE * width[part], way + SURE * width[part]])
         return float(factor), float(low), float(high)
+
+    def _can_be(self, n: int) -> NDArray[np.bool_]:
+        """For each unit, whether its factor is one that the newest n days can have."""
+        _, low, high = self._measured(n)
+        return np.array([one.offset != 0.0 or one.factor < 0.0 or low <= one.factor <= high for one in self.units])
 
     def _days(self, n: int) -> Array:
         """The newest means of n days before these."""
