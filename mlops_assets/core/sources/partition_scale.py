@@ -49,6 +49,26 @@ def put_back(today: ColumnShape, units: Sequence[Unit], *, is_log: bool) -> Arra
     return back
 
 
+def put_part_back(today: ColumnShape, units: Sequence[Unit], counts: Sequence[int]) -> Array:
+    """The parts of a day of which only so many of its quantiles, the ones at the end of that unit, are put back.
+
+    Args:
+        today: the day, of numbers that are never negative.
+        units: factors alone.
+        counts: of the quantiles.
+
+    Returns:
+        Shape (units x counts, 4).
+    """
+    row, found = np.array(today.nonzero or today.quantiles), []
+    for unit in units:
+        for count in counts:
+            moved = row[-count:] if unit.factor > 1.0 else row[:count]
+            kept = row[:-count] if unit.factor > 1.0 else row[count:]
+            found.append(np.sort(np.concatenate([kept, moved / unit.factor])))
+    return _parts(np.array(found), np.full(len(found), today.zeros), is_log=True)
+
+
 def means(rows: Array, n: int) -> Array:
     """Means of each n rows that follow each other."""
     return rows if n == 1 else np.lib.stride_tricks.sliding_window_view(rows, n, axis=0).mean(axis=-1)

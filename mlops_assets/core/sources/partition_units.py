@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.known_units import SHIFTS, UNITS, Unit
 from mlops_assets.core.sources.partition_decimals import on_grid
-from mlops_assets.core.sources.partition_profile import ColumnShape
-from mlops_assets.core.sources.partition_scale import Array, deviation, distances, means, parts, put_back, widths
+from mlops_assets.core.sources.partition_profile import LEVELS, ColumnShape
+from mlops_assets.core.sources.partition_scale import (
+    Array,
+    deviation,
+    distances,
+    means,
+    parts,
+    put_back,
+    put_part_back,
+    widths,
+)
 
 MIN_PAST = 21
 """With fewer nothing is said."""
@@ -27,6 +36,8 @@ BEYOND = 2.0
 """Standard deviations of a day beyond all accepted ones, in the direction in which a unit moves it."""
 BEYOND_RUN = 2.5
 """The same of days that follow each other: more looks, and more chances."""
+STEP = 1.8
+"""So many times as far from the days right before them as such days ever were from those right before."""
 STORM = 1.5
 """So many times as far, too, as an accepted day was beyond the others."""
 NEAR = 3.0
@@ -48,6 +59,12 @@ SURE = 3.0
 MANY = 5.0
 """From so many times as large on, or as small, a day is in another unit though none is known: no night does that."""
 UNKNOWN = "by another factor"
+APART = 50.0
+"""A factor that tells the rows of a day apart, where some of them only are in another unit."""
+STORMS = tuple(Unit(factor, 0.0, "") for factor in (3.0, 5.0, 10.0, 16.0))
+"""What may make a part of a day's rows so many times as large, and is no fault."""
+COUNTS = range(2, len(LEVELS) - 1)
+"""Of the quantiles that are kept: a tenth of the rows, to nine tenths."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,7 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
     for n in range(1, 2 if suspected else RUN + 1):
         if (among := look.beyond(n)).size:
             return look.told(among, n)
-    return None
+    return look.part()
 
 
 def _witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozenset[str]]:
@@ -178,7 +195,9 @@ class _Look:
         among = (self.grid == 0) & (distances(back, days, width, AMONG) <= near)
         among &= self._can_be(n) & _is_beyond(here, back, every, width, BEYOND if n == 1 else BEYOND_RUN)
         if n > 1 and among.any():
-            among &= self._is_each(backs, n)
+            # A level that wanders comes there by steps; a unit changes at once.
+            step, steps = _along(here - every[-1], back - every[-1], every[n:] - every[:-n], width)
+            among &= (step > STEP * np.abs(steps).max(axis=0)) & self._is_each(backs, n)
         return self._likeliest(np.flatnonzero(among), back, n)
 
     def suspected(self, units: Collection[str]) -> NDArray[np.intp]:
@@ -215,6 +234,28 @@ class _Look:
             whose, them = f"its quantiles and those of the {n - 1} before it", "them"
         told = f"{whose} are those of the {len(known)} accepted partitions before {them} {named} ({told})."
         return ChangedUnit(f"is in another unit: {told}", tuple(names))
+
+    def part(self) -> ChangedUnit | None:
+        """Whether some rows of the day are in another unit: one that tells rows apart, and the others as they were."""
+        days, here, width = self._days(1), self.rows[-1], self._width(1)
+        wide = (here[1] - days[:, 1].max()) / width[1]
+        if not self.is_log or wide <= BEYOND or (self.grid[: len(UNITS)] > 0).any():
+            return None
+        units = [one for one in UNITS if not one.offset and one.factor > 0.0 and not 1 / APART < one.factor < APART]
+        back = put_part_back(self.today, [*units, *STORMS], COUNTS)
+        # Of each unit the number of rows that fits best, and of the units the three that fit, if no storm does better.
+        apart = distances(back, days, width, AMONG).reshape(-1, len(COUNTS))
+        is_beyond = _is_beyond(here, back, self.rows[:-1], width).reshape(apart.shape)
+        best = np.where((apart <= NEAR) & is_beyond, apart, np.inf)[: len(units)]
+        fitting = [one for one in np.argsort(best.min(axis=1)).tolist() if np.isfinite(best[one]).any()]
+        if not fitting or apart[len(units) :].min() < best.min():
+            return None
+        share = COUNTS[int(np.argmin(best[fitting[0]]))] / len(LEVELS)
+        return ChangedUnit(
+            f"is in another unit in about {share:.0%} of its rows: its quantiles are those of the {len(self.newest)} "
+            f"accepted partitions before it where these change {', or '.join(units[one].told for one in fitting[:3])}.",
+            (),
+        )
 
     def _measured(self, n: int) -> tuple[float, float, float]:
         """How many times as large the newest n days are as those before, and between which numbers that lies."""
