@@ -38,6 +38,8 @@ BEYOND_RUN = 2.5
 """The same of days that follow each other: more looks, and more chances."""
 STEP = 1.8
 """So many times as far from the days right before them as such days ever were from those right before."""
+AT_ONCE = 0.75
+"""Share of the way from what is usual that must be made in that step: a level that falls for a week makes it in two."""
 STORM = 1.5
 """So many times as far, too, as an accepted day was beyond the others."""
 NEAR = 3.0
@@ -197,18 +199,18 @@ class _Look:
         if n > 1 and among.any():
             # A level that wanders comes there by steps; a unit changes at once.
             step, steps = _along(here - every[-1], back - every[-1], every[n:] - every[:-n], width)
-            among &= (step > STEP * np.abs(steps).max(axis=0)) & self._is_each(backs, n)
+            way, ways = _along(here, back, days, width)
+            least = np.maximum(STEP * np.abs(steps).max(axis=0), AT_ONCE * (way - np.median(ways, axis=0)))
+            among &= (step > least) & self._is_each(backs, n)
         return self._likeliest(np.flatnonzero(among), back, n)
 
     def suspected(self, units: Collection[str]) -> NDArray[np.intp]:
         """Which of the units that days were refused for a short while ago explain the day better than none does."""
-        if not units:
-            return np.empty(0, dtype=np.intp)
         days, here, width = self._days(1), self.rows[-1:], self._width(1)
         is_let_in = np.array([one.is_let_in for one in self.newest])
+        if not units or (is_let_in.any() and distances(here, days[is_let_in], width)[0] <= NEAR):
+            return np.empty(0, dtype=np.intp)
         as_it_is = distances(here, days, width, AMONG)[0]
-        if is_let_in.any():
-            as_it_is = min(as_it_is, distances(here, days[is_let_in], width)[0])
         back = distances(self._back(self.today), days, width, AMONG)
         is_one = np.array([unit.told in units for unit in self.units]) & (self.grid >= 0)
         among = np.flatnonzero(is_one & (back < STILL * as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
