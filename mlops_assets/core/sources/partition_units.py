@@ -65,8 +65,8 @@ APART = 50.0
 """A factor that tells the rows of a day apart, where some of them only are in another unit."""
 STORMS = tuple(Unit(factor, 0.0, "") for factor in (3.0, 5.0, 10.0, 16.0))
 """What may make a part of a day's rows so many times as large, and is no fault."""
-COUNTS = range(2, len(LEVELS) - 1)
-"""Of the quantiles that are kept: a tenth of the rows, to nine tenths."""
+COUNTS = range(len(LEVELS) // 4, 3 * len(LEVELS) // 4 + 1)
+"""Of the quantiles that are kept: a quarter of the rows to three; fewer are a tail, as minutes after midnight are."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +249,7 @@ class _Look:
         apart = distances(back, days, width, AMONG).reshape(-1, len(COUNTS))
         is_beyond = _is_beyond(here, back, self.rows[:-1], width).reshape(apart.shape)
         best = np.where((apart <= NEAR) & is_beyond, apart, np.inf)[: len(units)]
+        best[~self._is_outside(units)] = np.inf
         fitting = [one for one in np.argsort(best.min(axis=1)).tolist() if np.isfinite(best[one]).any()]
         if not fitting or apart[len(units) :].min() < best.min():
             return None
@@ -257,6 +258,18 @@ class _Look:
             f"is in another unit in about {share:.0%} of its rows: its quantiles are those of the {len(self.newest)} "
             f"accepted partitions before it where these change {', or '.join(units[one].told for one in fitting[:3])}.",
             (),
+        )
+
+    def _is_outside(self, units: Sequence[Unit]) -> NDArray[np.bool_]:
+        """For each unit and count, whether most of the quantiles in it are beyond all that accepted days had."""
+        kept = np.array([one.nonzero or one.quantiles for one in self.newest])
+        row = np.array(self.today.nonzero or self.today.quantiles)
+        is_over, is_under = row > kept.max(), row < kept.min()
+        return np.array(
+            [
+                [np.mean(is_over[-count:] if unit.factor > 1.0 else is_under[:count]) > 0.5 for count in COUNTS]
+                for unit in units
+            ]
         )
 
     def _measured(self, n: int) -> tuple[float, float, float]:

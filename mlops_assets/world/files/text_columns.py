@@ -7,7 +7,7 @@ one text (`core.values.text_times`, `core.values.text_numbers`), what is decided
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import duckdb
 import pandas as pd
@@ -47,6 +47,12 @@ def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: 
                 found = found + look(texts)  # type: ignore[operator]  # both are of the same kind
             return found
     return None
+
+
+def are_times(arrays: Iterable[pa.Array]) -> bool:
+    """Whether all texts of these arrays are times; no more are read than it takes to know."""
+    batches = ([str(text).strip() for text in array.unique().to_pylist() if text is not None] for array in arrays)
+    return not any(text_times.look_at(texts).failed for texts in batches)
 
 
 def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:
