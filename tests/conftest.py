@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,14 @@ from hypothesis import settings
 from typer.testing import CliRunner, Result
 
 from mlops_assets.world.home import Home
+from mlops_assets.world.project import VARIABLE
+from tests.checkout import CHECKOUT
 from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, watch_until_drift, working_in
 
 pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
+
+# Processes that stand elsewhere work on this project, too.
+os.environ[VARIABLE] = str(CHECKOUT)
 
 # The same examples in each run, and none fails because the machine is busy.
 settings.register_profile("suite", deadline=None, derandomize=True)

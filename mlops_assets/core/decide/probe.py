@@ -56,6 +56,8 @@ CHOSEN = 2.0
 """What a leader's level is divided by where others than the first were chosen from."""
 RECORD = 3
 """Windows before a first champion's first one in which candidates are held against each other, to know their record."""
+TRIES = 4
+"""Trainings in a champion's life that nothing promises a gain for: they share the gate's level."""
 REMEMBERED = 12
 """Newest looks that tell what a calendar's promises are worth."""
 JOINED = 21
@@ -234,6 +236,21 @@ def judged_windows(found: Probed, price: float) -> int:
     if found.refit is not None and found.refit.lower > price:
         return found.refit.windows
     return max(1, min(found.looks, max(SPANS)))
+
+
+def gate_confidence(found: Probed | None, price: float, confidence: float) -> float:
+    """How sure the gate must be of a challenger that is trained now.
+
+    A training by age or growth, for which the probe has found no gain, is a try: several of them in a champion's life
+    share the level that the gate states, so that its life does not promote by luck more often than one challenger.
+
+    Args:
+        found: all looks at the champion; None: there is no probe, and something else promises the gain.
+        price: that a gain must surely exceed, `retrain.min_gain`.
+        confidence: `gate.confidence`.
+    """
+    is_promised = found is None or (found.refit is not None and found.refit.lower > price)
+    return confidence if is_promised else 1.0 - (1.0 - confidence) / TRIES
 
 
 def by_window(looks: Sequence[Look]) -> list[Look]:

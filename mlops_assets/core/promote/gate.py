@@ -53,7 +53,7 @@ class GatePolicy:
         significant: for `relative` and `absolute`: also ask for a lower bound above zero. True by default; a
             point estimate alone promotes noise.
         confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better passes
-            in about 2.5 % of trials.
+            in about 2.5 % of trials. Trainings by age or growth share that level (`core.decide.probe.gate_confidence`).
         min_rows: fewest labelled rows that are judged on, 50 by default.
         slice_margin: a slice may be worse by this share of the champion's value in it, 0.02 by default. A
             slice fails when it is worse by more than that with confidence, Holm-corrected over the slices, so
@@ -229,7 +229,7 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
         needed += " and a lower bound above 0" if policy.significant else ""
     sentence = (
         f"{result.metric} {result.challenger:.4f} against {result.champion:.4f} of {opponent}: gain "
-        f"{result.gain:+.4f} ({result.confidence:.0%} interval {result.lower:+.4f} to {result.upper:+.4f}, "
+        f"{result.gain:+.4f} ({100 * result.confidence:.4g}% interval {result.lower:+.4f} to {result.upper:+.4f}, "
         f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}{_why_wide(result)}); needed {needed}"
     )
     return RuleResult(name, passed, value, limit, sentence)

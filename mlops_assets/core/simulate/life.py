@@ -33,7 +33,7 @@ from mlops_assets.core.decide.judged_window import (
     shift_of,
 )
 from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
-from mlops_assets.core.decide.probe import RECORD, add_up, by_window, judged_windows
+from mlops_assets.core.decide.probe import RECORD, add_up, by_window, gate_confidence, judged_windows
 from mlops_assets.core.decide.probe_result import Candidate, Look, Probed
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.refit_rows import Calendar
@@ -130,8 +130,7 @@ class _Life:
             of = Candidate.parse(candidate).of if candidate else "expanding"
             count = judged_windows(probed, self.policy.retrain.min_gain) if probed else 1
             judged = self._gate_parts(number, count)
-            lag_one = probed.lag_one if probed else None
-            promoted, gain = self._challenge(champion, of, window.end, judged=judged, lag_one=lag_one)
+            promoted, gain = self._challenge(champion, of, window.end, judged=judged, probed=probed)
         elif decision.action == "revert":
             promoted = self._back(Candidate.parse(candidate or "").of)
         trained = decision.action == "retrain"
@@ -318,12 +317,14 @@ class _Life:
         now: datetime,
         *,
         judged: Sequence[tuple[Window, datetime]],
-        lag_one: float | None = None,
+        probed: Probed | None = None,
     ) -> tuple[Version | None, Paired | None]:
         """The gate on the newest labels, part by part; what is promoted is refitted on all that is known."""
         found, gate = None, self.policy.gate
         if gate is not None:
-            compared = self._compared(champion, of, now, judged, confidence=gate.confidence, lag_one=lag_one)
+            confidence = gate_confidence(probed, self.policy.retrain.min_gain, gate.confidence)
+            lag_one = probed.lag_one if probed else None
+            compared = self._compared(champion, of, now, judged, confidence=confidence, lag_one=lag_one)
             found = compared if isinstance(compared, Paired) else None
             if not verdict(gate, compared).promote:
                 return None, found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mlops_assets.core.decide.probe import judged_windows
+from mlops_assets.core.decide.probe import gate_confidence, judged_windows
 from mlops_assets.core.decide.probe_result import Candidate
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.models.training import check_trainable
@@ -31,12 +31,14 @@ class Plan:
         judged: what the probe has looked at and the gate is to judge; None: the gate's own window.
         is_newest: whether those are the newest days of a window.
         lag_one: how alike neighbouring days are (`Probed.lag_one`).
+        confidence: how sure the gate must be; None: as agreed.
     """
 
     window: str
     judged: Window | None = None
     is_newest: bool = False
     lag_one: float | None = None
+    confidence: float | None = None
 
 
 def plan(platform: Platform, model: ModelSettings) -> Plan:
@@ -53,11 +55,12 @@ def plan(platform: Platform, model: ModelSettings) -> Plan:
     # Almost none of their labels were known when the champion was fitted, however late they are.
     looks = looks_at(platform, model, champion)
     count, newest = judged_windows(found, model.retrain.min_gain), looks[-1]
+    confidence = gate_confidence(found, model.retrain.min_gain, model.gate.confidence)
     if count == 0 and newest.newest is not None:
-        return Plan(window, Window(newest.newest.start, newest.end), True, found.lag_one)
+        return Plan(window, Window(newest.newest.start, newest.end), True, found.lag_one, confidence)
     judged = Window(looks[-min(max(count, 1), len(looks))].whole.start, newest.end)
     is_long = judged.end - judged.start >= parse_duration(model.gate.window)
-    return Plan(window, judged if is_long else None, False, found.lag_one)
+    return Plan(window, judged if is_long else None, False, found.lag_one, confidence)
 
 
 def _settled(model: ModelSettings, calendar: Calendar) -> str:

@@ -141,7 +141,13 @@ def _trained_on(rows: pd.DataFrame, data: ModelData, until: datetime, start: dat
 
 
 def compare(
-    platform: Platform, model: ModelSettings, scored: Scored, fit_labels: pd.Series, *, lag_one: float | None = None
+    platform: Platform,
+    model: ModelSettings,
+    scored: Scored,
+    fit_labels: pd.Series,
+    *,
+    lag_one: float | None = None,
+    confidence: float | None = None,
 ) -> Comparison:
     """The gate's comparison; the policy's rules on it, without those of what ships.
 
@@ -151,6 +157,7 @@ def compare(
         scored: the gate's rows and the challenger's scores.
         fit_labels: what guessing knows.
         lag_one: how alike neighbouring days are, where the probe has measured it.
+        confidence: of the interval of the gain over the champion, by default the agreed one.
     """
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
@@ -164,7 +171,7 @@ def compare(
     opponent = base
     if known is not None:
         opponent = platform.registry.load(model.name, known.version).predict(rows)
-        against = _paired_or_why(model, y, opponent, scores, blocks, lag_one)
+        against = _paired_or_why(model, y, opponent, scores, blocks, lag_one, confidence)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and known is not None:
         slices = judge_slices(
@@ -188,17 +195,21 @@ def compare(
     return Comparison(judged, against, baseline, slices, metrics, further)
 
 
-def _paired_or_why(
-    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any, lag_one: float | None = None
-) -> Paired | CannotJudge:
+def _paired_or_why(model: ModelSettings, y: np.ndarray, *compared: Any) -> Paired | CannotJudge:
     try:
-        return _paired(model, y, champion, challenger, blocks, lag_one)
+        return _paired(model, y, *compared)
     except CannotJudge as why:
         return why
 
 
 def _paired(
-    model: ModelSettings, y: np.ndarray, champion: Any, challenger: Any, blocks: Any, lag_one: float | None = None
+    model: ModelSettings,
+    y: np.ndarray,
+    champion: Any,
+    challenger: Any,
+    blocks: Any,
+    lag_one: float | None = None,
+    confidence: float | None = None,
 ) -> Paired:
     """The comparison by what the model's gate and blocks say."""
     return paired(
@@ -207,7 +218,7 @@ def _paired(
         challenger,
         blocks,
         model.metric,
-        confidence=model.gate.confidence,
+        confidence=confidence or model.gate.confidence,
         by=model.monitoring.performance.blocks,
         lag_one=lag_one,
     )

@@ -82,7 +82,14 @@ class _Case:
         fit_rows = data.load(prepared["sha256"], datetime.fromisoformat(prepared["known_by"]))
         whole = bool(prepared.get("newest_days"))
         scored = score(data, challenger, fit_rows, gate, as_of=as_of, whole=whole)
-        compared = compare(platform, model, scored, fit_rows.frame[LABEL], lag_one=prepared.get("lag_one"))
+        compared = compare(
+            platform,
+            model,
+            scored,
+            fit_rows.frame[LABEL],
+            lag_one=prepared.get("lag_one"),
+            confidence=prepared.get("confidence"),
+        )
         return cls(platform, model, prepared, trained, data, as_of, gate, challenger, fit_rows, scored, compared)
 
 

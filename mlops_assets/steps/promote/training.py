@@ -47,6 +47,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
         "gate_end": found.gate.end.isoformat(),
         "newest_days": found.plan.is_newest,
         "lag_one": found.plan.lag_one,
+        "confidence": found.plan.confidence,
         "sha256": training.sha256,
         "known_by": training.known_by.isoformat(),
         "rows": len(training.frame),

@@ -35,7 +35,7 @@ from mlops_assets.core.decide.judged_window import (
     newest_days,
     shift_of,
 )
-from mlops_assets.core.decide.probe import SHARES, add_up, by_window, expectations, leading
+from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, expectations, gate_confidence, leading
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -723,3 +723,16 @@ def test_a_look_keeps_the_noise_of_its_rows_and_one_from_before_has_none() -> No
     assert Look.from_dict(plain) == one
     del plain["whole"]["series"][FIRST]["noise"]
     assert Look.from_dict(plain).whole.series[FIRST].noise is None
+
+
+def test_trainings_that_nothing_promises_a_gain_for_share_the_level_of_the_gate() -> None:
+    def found(lower: float | None) -> Probed:
+        gain = None if lower is None else Gain("refit:4", lower, 0.05, 1, 1000, 28)
+        return Probed(gain, None, "refit:4", looks=2, alpha_spent=0.01, sentence="The probe has looked.")
+
+    # A gain that is surely above its price, or no probe: as agreed.
+    assert gate_confidence(found(0.011), 0.01, 0.95) == 0.95
+    assert gate_confidence(None, 0.01, 0.95) == 0.95
+    # Bonferroni: all tries together err no more often than one challenger may.
+    for lower in (0.01, -0.02, None):
+        assert TRIES * (1.0 - gate_confidence(found(lower), 0.01, 0.9)) == pytest.approx(0.1)

@@ -19,9 +19,9 @@ from mlops_assets.core.features.code_version import variables_of
 from mlops_assets.core.features.dbt_meta import parse_manifest
 from mlops_assets.steps.features.dbt_ci import _readers
 from mlops_assets.world import catalogue as on_disk
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 
-PROJECT = PROJECT_ROOT / "dbt_project"
+PROJECT = CHECKOUT / "dbt_project"
 
 
 def column(name: str, data_type: str, **meta: Any) -> dict[str, Any]:
@@ -294,7 +294,7 @@ def test_plain_feast_commands_register_what_the_catalogue_says(tmp_path: Path, m
     from feast.repo_config import load_repo_config
     from feast.repo_operations import apply_total
 
-    repo = PROJECT_ROOT / "feature_repo"
+    repo = CHECKOUT / "feature_repo"
     home = tmp_path / "home"
     monkeypatch.setenv("MLOPS_HOME", str(home))
     monkeypatch.syspath_prepend(str(repo))
@@ -318,7 +318,7 @@ def test_plain_feast_commands_register_what_the_catalogue_says(tmp_path: Path, m
 def test_an_unset_home_is_the_one_in_the_checkout() -> None:
     from mlops_assets.feast_store.home import HomeSqliteOnlineStoreConfig, in_home
 
-    expected = PROJECT_ROOT / ".mlops" / "feast" / "online.db"
+    expected = CHECKOUT / ".mlops" / "feast" / "online.db"
     assert HomeSqliteOnlineStoreConfig(path="${MLOPS_HOME}/feast/online.db").path == str(expected)
     assert in_home("/srv/mlops/feast/registry.db") == "/srv/mlops/feast/registry.db"
 
@@ -360,6 +360,10 @@ def test_the_code_of_a_view_is_that_of_all_it_is_computed_by(manifest: dict[str,
     view["columns"]["region"] |= {"description": "Where.", "config": {"meta": {"trained": False}}}
     assert code() == before, "comments, blanks, words and dbt's own macros change no value"
     assert parse_manifest(manifest, {"least": 1}).view("feat_shop").code == before, "nothing reads that var"
+    moved = json.loads(
+        json.dumps(manifest).replace("macro.x.", "macro.acme.").replace('package_name": "x"', 'package_name": "acme"')
+    )
+    assert parse_manifest(moved, variables).view("feat_shop").code == before, "in another project it is the same code"
     seen = {before}
     for change in (
         lambda: view.update(raw_code="select '--2' as a from t where b"),

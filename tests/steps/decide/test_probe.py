@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from mlops_assets.core.decide.policy import Decision
+from mlops_assets.core.decide.probe import gate_confidence
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.steps.decide.evidence import consider, gather, keep
 from mlops_assets.steps.decide.looks import probed, read_looks
@@ -113,6 +114,9 @@ def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
     assert plan(platform, fixed) == replace(planned, window="rolling: 20d")
     assert planned.judged is None or planned.judged.end == looked.looks[-1].end
     assert planned.lag_one == looked.probed.lag_one
+    # What the gate is told, and how sure it must be, stands on the record of the training set.
+    assert planned.confidence == gate_confidence(looked.probed, model.retrain.min_gain, model.gate.confidence)
+    assert platform.record(model.name, "training_set")["confidence"] == planned.confidence
 
 
 def test_a_stretch_from_before_the_champions_clock_is_judged_as_it_was_looked_at(
