@@ -156,7 +156,7 @@ def test_kelvin_is_named() -> None:
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01, 1000.0])
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.65])
 def test_rows_of_a_day_that_are_in_another_unit(share: float, factor: float) -> None:
     life = Life("narrow", 120, 11)
     values = life.values()
