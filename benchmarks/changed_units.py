@@ -18,9 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mlops_assets.core.sources.known_units import UNITS, Unit
 from mlops_assets.core.sources.partition_faults import LONG, changes, refused_shape
 from mlops_assets.core.sources.partition_profile import Shape, column_shape
-from mlops_assets.core.sources.known_units import UNITS, Unit
 
 FIRST = date(2013, 1, 1)
 Draw = Callable[[np.random.Generator, int, float], np.ndarray]
