@@ -18,9 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mlops_assets.core.sources.partition_faults import LONG, changes
+from mlops_assets.core.sources.known_units import UNITS, Unit
+from mlops_assets.core.sources.partition_faults import LONG, changes, refused_shape
 from mlops_assets.core.sources.partition_profile import Shape, column_shape
-from mlops_assets.core.sources.partition_units import UNITS, Unit
 
 FIRST = date(2013, 1, 1)
 Draw = Callable[[np.random.Generator, int, float], np.ndarray]
@@ -120,6 +120,19 @@ def found(
         hits += bool(said)
         right += bool(said) and unit.told in said[0].sentence
     return hits / max(tries, 1), right / max(tries, 1)
+
+
+def life(draw: Draw, factor: float, rows: int, rng: np.random.Generator, before: int = 60, after: int = 60) -> float:
+    """Share of the days after a change of unit that are found; what is refused is evidence, as in a landing."""
+    past: list[Shape] = []
+    hits = 0
+    for day in range(before + after):
+        one = shape(draw(rng, rows, 0.0) * (factor if day >= before else 1.0))
+        said = changes(one, past)
+        hits += bool(said) and day >= before
+        kept = refused_shape(one, said) if said else one
+        past += [kept] if kept else []
+    return hits / after
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlops_assets.commands.console import AsJson, Terminal, example, say, say_json
+from mlops_assets.commands.console import AsJson, Terminal, example, say, say_error, say_json
 from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
@@ -67,15 +67,21 @@ def drift(
     Nothing has to be set up. Files of any size are read in batches. What the numbers mean: docs/drift.md.
     """
     from mlops_assets.core.drift.policy import KL_LIMIT, DriftPolicy
-    from mlops_assets.steps.watch.drift_files import compare_files
+    from mlops_assets.steps.watch.drift_files import NothingToCompare, compare_files
 
     policy = DriftPolicy.of_preset(preset)
     if kl:
         policy = DriftPolicy(**{**policy.to_dict(), "kl": KL_LIMIT})
-    with _progress() as progress:
-        found = compare_files(
-            reference, current, policy=policy, columns=_names(columns), ignore=_names(ignore), progress=progress
-        )
+    try:
+        with _progress() as progress:
+            found = compare_files(
+                reference, current, policy=policy, columns=_names(columns), ignore=_names(ignore), progress=progress
+            )
+    except NothingToCompare as error:
+        if not (fail_on_drift and error.broken):
+            raise
+        say_error(str(error))
+        raise typer.Exit(2) from None
     if html is not None:
         _write_page(html, found, reference, current, kl=kl)
     if as_json:

@@ -466,3 +466,65 @@ def test_a_column_that_is_gone_or_changed_fails(
     result = mlops("drift", "old.parquet", "changed.parquet", "--fail-on-drift", *options)
     assert result.exit_code == code
     assert ("Gone, or of another type:" in result.output) is (code == 2)
+
+
+@pytest.mark.parametrize("share", [0.97, 0.98, 0.99])
+def test_the_rows_beside_a_spike_are_judged_as_if_they_were_alone(mlops: Mlops, files: Path, share: float) -> None:
+    random = np.random.default_rng([11, int(100 * share)])
+    for name, level in (("a", 100.0), ("b", 100.0), ("far", 1000.0)):
+        values = np.where(random.random(5_000) < share, 0.0, random.normal(level, 1, 5_000))
+        pd.DataFrame({"x": values}).to_parquet(f"{name}.parquet")
+    assert read(mlops("drift", "a.parquet", "b.parquet", "--json"))["drift"] is False
+    found = read(mlops("drift", "a.parquet", "far.parquet", "--json"))
+    assert found["drifted"] == ["x"]
+    assert "PSI beside its most frequent values" in found["reason"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_text_that_became_a_flag_ends_with_2(mlops: Mlops, files: Path, kind: str, is_alone: bool) -> None:
+    random = np.random.default_rng(12)
+    more = {} if is_alone else {"y": random.normal(size=500)}
+    for name, values in (("a", random.choice(["north", "south"], 500)), ("b", random.random(500) < 0.5)):
+        getattr(pd.DataFrame({"f": values, **more}), f"to_{kind}")(f"{name}.{kind}", index=False)
+    for one, other in (("a", "b"), ("b", "a")):
+        found = mlops("drift", f"{one}.{kind}", f"{other}.{kind}", "--fail-on-drift")
+        assert (found.exit_code, "true and false in" in " ".join(found.output.split())) == (2, True)
+
+
+def test_the_only_column_is_gone(mlops: Mlops, files: Path) -> None:
+    pd.DataFrame({"f": np.arange(500.0)}).to_parquet("a.parquet")
+    pd.DataFrame({"g": np.arange(500.0)}).to_parquet("b.parquet")
+    found = mlops("drift", "a.parquet", "b.parquet", "--fail-on-drift")
+    assert (found.exit_code, "f: only a.parquet has it" in " ".join(found.output.split())) == (2, True)
+    assert mlops("drift", "a.parquet", "b.parquet").exit_code == 1
+
+
+def test_times_as_texts_are_times(mlops: Mlops, files: Path) -> None:
+    at = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.arange(500), unit="h")
+    for name, values in (("text", at.strftime("%Y-%m-%dT%H:%M:%SZ")), ("time", at), ("word", ["north"] * 500)):
+        pd.DataFrame({"at": values, "y": np.arange(500)}).to_parquet(f"{name}.parquet")
+    pd.DataFrame({"at": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "y": np.arange(500)}).to_csv("text.csv", index=False)
+    for one, other in (("text.parquet", "time.parquet"), ("text.csv", "time.parquet"), ("text.parquet", "text.csv")):
+        assert mlops("drift", one, other, "--fail-on-drift").exit_code == 0
+    assert mlops("drift", "time.parquet", "word.parquet", "--fail-on-drift").exit_code == 2
+
+
+def test_long_identifiers_are_counted_as_they_are() -> None:
+    builder = GridBuilder({"customer_id": "numeric", "order_id": "numeric"})
+    ids = 10**18 + np.arange(670)
+    builder.add(pd.DataFrame({"customer_id": ids[np.arange(670) % 324], "order_id": ids}))
+    assert builder.identifiers() == {
+        "order_id": "an identifier: 670 different values in 670 rows; --columns compares it"
+    }
+
+
+def test_a_psi_over_the_limit_that_is_no_drift_says_why(mlops: Mlops, files: Path) -> None:
+    random = np.random.default_rng(4)
+    shares = np.concatenate([[0.6], 0.4 * random.dirichlet(np.full(3_000, 0.5))])
+    for name, rows in (("a", 5_000), ("b", 800)):
+        pd.DataFrame({"score": [f"c{i}" for i in random.choice(3_001, rows, p=shares)]}).to_parquet(f"{name}.parquet")
+    found = read(mlops("drift", "a.parquet", "b.parquet", "--json"))
+    assert features(found)["score"]["psi"] > 0.2
+    assert "score has a PSI of" in found["reason"]
+    assert "which chance makes of its rare values" in found["reason"]

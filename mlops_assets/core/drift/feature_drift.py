@@ -42,6 +42,8 @@ from mlops_assets.core.stats.intervals import Array, CannotJudge
 PSI_BINS = 10
 MOST = 2 / 3
 """Share of the rows in values that many share, from which the deciles would leave the rest three groups or fewer."""
+LEAST_REST = 20
+"""Rows beside a spike, on either side, of which anything is said."""
 LEAST_GROUP = 0.01
 """Share of the reference in a group beside a spike, at least."""
 
@@ -82,6 +84,9 @@ class FeatureDrift:
         psi_excess: of categories, their PSI less what it is without a change (`statistics.psi_excess`); of
             numbers, whose groups are ten, the PSI itself.
         psi_chance: what that exceeds without a change in one feature of a thousand.
+        psi_rest: PSI of numbers beside values that most rows share, in ten groups of their own: of all rows they are
+            so few that the PSI of all hardly shows what becomes of them.
+        psi_rest_chance: what that exceeds without a change in one feature of a thousand.
         new_chance: the same of `new_share`.
         missing_chance: the same of `missing_change`.
     """
@@ -111,6 +116,8 @@ class FeatureDrift:
     why: str | None = None
     psi_excess: float | None = None
     psi_chance: float | None = None
+    psi_rest: float | None = None
+    psi_rest_chance: float | None = None
     new_chance: float | None = None
     missing_chance: float | None = None
 
@@ -191,6 +198,7 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
         **_group_statistics(grouped, _slack(groups, targets, counts, unseen)),
         "psi_excess": psi(*grouped),
         "psi_chance": psi_by_chance(int(((grouped[0] + grouped[1]) > 0).sum()), int(ref.sum()), int(cur.sum())),
+        **_rest_statistics(p, grid.atoms, counts),
         "ks": ks,
         "ks_p": ks_p_value(ks, int(ref.sum()), int(cur.sum())),
         "ks_error": float(apart.max()),
@@ -199,6 +207,19 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
         "mean_change": change / sd if sd > 0 else None,
         "outside_share": float(q[0] + q[-1]),
     }
+
+
+def _rest_statistics(p: Array, atoms: NDArray[np.bool_], counts: Counts) -> dict[str, float]:
+    """Of the rows beside values that most rows share, on either side, as if there were no others."""
+    spikes = _frequent(p, atoms)
+    rest = tuple(np.delete(side, spikes) for side in counts)
+    n, m = (int(side.sum()) for side in rest)
+    if p[spikes].sum() < MOST or min(n, m) < LEAST_REST:
+        return {}
+    groups, _ = _deciles(rest[0] / n, np.delete(atoms, spikes - 1))
+    grouped = np.add.reduceat(rest[0], groups), np.add.reduceat(rest[1], groups)
+    filled = int(((grouped[0] + grouped[1]) > 0).sum())
+    return {"psi_rest": psi(*grouped), "psi_rest_chance": psi_by_chance(filled, n, m)}
 
 
 def _category_statistics(ref: NDArray[np.int64], cur: NDArray[np.int64]) -> dict[str, Any]:
@@ -270,9 +291,14 @@ def _deciles(p: Array, atoms: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Arr
 
 def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Bins of values that a tenth of the rows share, where they hold most rows and the rest is many values."""
-    spikes = np.flatnonzero(atoms & (p[1:-1] >= 1.0 / PSI_BINS - 1e-9)) + 1
+    spikes = _frequent(p, atoms)
     others = np.count_nonzero(p) - spikes.size
     return spikes if p[spikes].sum() >= MOST and others >= 2 * PSI_BINS else spikes[:0]
+
+
+def _frequent(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bins of values that a tenth of the rows share."""
+    return np.flatnonzero(atoms & (p[1:-1] >= 1.0 / PSI_BINS - 1e-9)) + 1
 
 
 def _unseen(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ KL_LIMIT = 0.15
 _NUMBERS = (
     *("psi", "psi_error", "kl", "kl_error", "js", "js_error", "ks", "ks_p", "ks_error", "chi2", "chi2_p"),
     *("wasserstein", "wasserstein_error", "new_share", "outside_share", "mean_change"),
-    *("psi_excess", "psi_chance", "new_chance"),
+    *("psi_excess", "psi_chance", "psi_rest", "psi_rest_chance", "new_chance"),
 )
 """How far a feature has moved, by any statistic."""
 CERTAIN = 1.5
@@ -125,6 +125,8 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     if len(unjudged) > TOLD:
         rest = len(unjudged) - TOLD
         note += f" Nor can {rest} {'other' if rest == 1 else 'others'}."
+    remarks = [told for d in judged if d.feature not in findings and (told := _remark(d, policy))]
+    note += "".join(f" {told}" for told in remarks[:TOLD])
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
@@ -150,6 +152,23 @@ def as_judged(drifts: Sequence[FeatureDrift], unjudged: Mapping[str, str]) -> li
         replace(drift, **nothing, why=unjudged[drift.feature]) if drift.feature in unjudged else drift
         for drift in drifts
     ]
+
+
+def _remark(drift: FeatureDrift, policy: DriftPolicy) -> str:
+    """What the PSI of a feature that has not drifted cannot say, or says and is no drift; else empty."""
+    if policy.psi is None:
+        return ""
+    if drift.psi is not None and drift.psi > policy.psi:
+        return (
+            f"{drift.feature} has a PSI of {figure(drift.psi)}, which chance makes of its rare values in so few rows; "
+            f"without that it is {figure(max(drift.psi_excess or 0.0, 0.0))}."
+        )
+    if drift.psi_rest_chance is not None and drift.psi_rest_chance >= policy.psi:
+        return (
+            f"Beside the most frequent values of {drift.feature} are so few rows that only a PSI over "
+            f"{figure(CERTAIN * drift.psi_rest_chance)} would be drift of them. Give more rows."
+        )
+    return ""
 
 
 def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
@@ -194,6 +213,7 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
             policy.psi,
             moved,
         ),
+        ("PSI beside its most frequent values", drift.psi_rest, policy.psi, _is_rest_moved(drift, policy)),
         ("KL", drift.kl, policy.kl, moved),
         ("JS", drift.js, policy.js, moved),
         ("Wasserstein", drift.wasserstein, policy.wasserstein, True),
@@ -219,6 +239,13 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
         f"{name} {p_figure(v)} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim
     ]
     return f"{drift.feature} {', '.join(told)}" if told else ""
+
+
+def _is_rest_moved(drift: FeatureDrift, policy: DriftPolicy) -> bool:
+    """Whether the rows beside a spike have moved by more than chance."""
+    if drift.psi_rest is None or drift.psi_rest_chance is None or policy.psi is None:
+        return False
+    return drift.psi_rest >= drift.psi_rest_chance * (CERTAIN if drift.psi_rest_chance >= policy.psi else 1.0)
 
 
 def _beyond(value: float | None, chance: float | None) -> bool:

@@ -64,6 +64,7 @@ class GridBuilder:
         self._counted: dict[str, int] = dict.fromkeys(self._schema, 0)
         self._low: dict[str, float] = dict.fromkeys(self._numeric, np.inf)
         self._high: dict[str, float] = dict.fromkeys(self._numeric, -np.inf)
+        self._ids: dict[str, set[object]] = {name: set() for name in self._numeric if ID_NAMES.search(name)}
         self._labels: dict[str, set[str]] = {name: set() for name in self._schema if name not in self._held}
 
     def add(self, frame: pd.DataFrame) -> None:
@@ -82,6 +83,9 @@ class GridBuilder:
                 self._low[name] = min(self._low[name], float(finite.min()))
                 self._high[name] = max(self._high[name], float(finite.max()))
             batch[name] = values[kept]
+        for name, ids in self._ids.items():
+            if len(ids) <= MAX_CATEGORIES:
+                ids.update(frame[name].dropna().unique().tolist())
         for name, labels in self._labels.items():
             if len(labels) <= MAX_CATEGORIES:
                 _, found, n = label_counts(frame[name])
@@ -120,9 +124,12 @@ class GridBuilder:
             span, known = None, self._counted[name]
             if name in self._held:
                 values = self._held[name][np.isfinite(self._held[name])]
-                # Beyond 2^53 neighbours are one float: of ids their name is left.
-                is_id = ID_NAMES.search(name) is not None and self._high[name] > FLOAT_WHOLE
-                distinct, held = values.size if is_id else np.unique(values).size, values.size
+                # Beyond 2^53 neighbours are one float: ids are counted as they came, as long as they are few.
+                exact = self._ids.get(name, set())
+                is_long = bool(exact) and self._high[name] > FLOAT_WHOLE
+                distinct, held = len(exact) if is_long else np.unique(values).size, values.size
+                if is_long and distinct > MAX_CATEGORIES:
+                    distinct = held
                 if not held or (values != np.floor(values)).any():
                     continue
                 # The sample's values are as far apart as all of them, and as many times fewer as its rows.

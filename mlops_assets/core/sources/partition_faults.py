@@ -15,7 +15,7 @@ import difflib
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,12 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Failure
+from mlops_assets.core.sources.known_units import HOURS
 from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
-from mlops_assets.core.sources.partition_units import HOURS, MIN_PAST, PAST, Array, changed_unit, deviation
+from mlops_assets.core.sources.partition_scale import Array, deviation
+from mlops_assets.core.sources.partition_units import MIN_PAST, PAST, ChangedUnit, changed_unit
 from mlops_assets.core.values.display import some
 
 LONG = 365
-"""Accepted partitions whose storms are remembered."""
+"""Accepted partitions that are worth giving: so long are storms remembered."""
 FAR = 3.5
 """Standard deviations of a day between it and the nearest accepted day, before anything is a fault."""
 MIN_ROWS = 20
@@ -47,37 +49,42 @@ def changes(shape: Shape, past: Sequence[Shape], day: date | None = None) -> lis
 
     Args:
         shape: of the new partition.
-        past: of the accepted partitions before it, newest last.
+        past: of the partitions before it, newest last: the accepted ones, and those that were refused for their unit
+            (`Shape.refused`), which say that the unit may still be changed.
         day: the partition's day, for the hour that a zone's clocks move by.
     """
-    found = []
+    found: list[Failure] = []
     for name, today in shape.columns.items():
-        before = [d.columns[name] for d in past[-LONG:] if name in d.columns and d.columns[name].n >= MIN_ROWS]
-        if today.n < MIN_ROWS or len(before) < MIN_PAST:
-            continue
-        if (change := _change(today, before, day)) is not None:
-            found.append(_failure(name, change[0], today, change[1]))
+        before = [one.columns[name] for one in past if name in one.columns and one.columns[name].n >= MIN_ROWS]
+        if today.n >= MIN_ROWS and sum(not one.refused for one in before) >= MIN_PAST:
+            found.extend(_change(name, today, before, day))
     return found
 
 
-def _change(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> tuple[str, str] | None:
-    """Which kind of change a column shows, and what is said of it."""
-    newest = past[-PAST:]
-    looks: dict[str, Callable[[], str | None]] = {
+def refused_shape(shape: Shape, found: Sequence[Failure]) -> Shape | None:
+    """What stays of a partition that was refused for the changes that were found: its columns in another unit."""
+    units = {one.column: one.sample for one in found if one.sample and one.column is not None}
+    return shape.refused(units) if units else None
+
+
+_REMEDY = "Send it as before; if it is right, release it, and days like it follow (`steady: false` asks no more)."
+
+
+def _change(name: str, today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> Iterator[Failure]:
+    """The first kind of change that a column shows."""
+    newest = [one for one in past if not one.refused][-PAST:]
+    looks: dict[str, Callable[[], str | ChangedUnit | None]] = {
         "constant": lambda: _constant(today, newest),
         "unit": lambda: changed_unit(today, past),
         "spelling": lambda: _spelling(today, newest),
         "style": lambda: _style(today, newest),
         "clock": lambda: _clock(today, newest, day),
     }
-    return next(((kind, told) for kind, look in looks.items() if (told := look()) is not None), None)
-
-
-_REMEDY = "Send it as before; if it is right, release it, and days like it follow (`steady: false` asks no more)."
-
-
-def _failure(name: str, kind: str, today: ColumnShape, told: str) -> Failure:
-    return Failure(f"changed_{kind}", name, today.n, (), f"{name} {told} {_REMEDY}")
+    for kind, look in looks.items():
+        if told := look():
+            sentence, units = (told.sentence, told.units) if isinstance(told, ChangedUnit) else (told, ())
+            yield Failure(f"changed_{kind}", name, today.n, units, f"{name} {sentence} {_REMEDY}")
+            return
 
 
 # --- one value throughout, and texts -----------------------------------------------------------------------

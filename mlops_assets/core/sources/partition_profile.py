@@ -39,6 +39,8 @@ class ColumnShape:
         hours: shape (24,), rows by local hour, of the event time.
         values: rows of each value, of a text with at most `MAX_VALUES`.
         styles: share of texts that are the same in upper case, and in lower case.
+        refused: the units that it was taken to be in, of a partition that was refused for that.
+        is_let_in: whether a person let the partition in.
     """
 
     n: int
@@ -50,6 +52,8 @@ class ColumnShape:
     hours: tuple[int, ...] | None = None
     values: Mapping[str, int] | None = None
     styles: tuple[float, float] | None = None
+    refused: tuple[str, ...] = ()
+    is_let_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,18 @@ class Shape:
 
     columns: Mapping[str, ColumnShape]
 
+    def let_in(self) -> Self:
+        """Of a partition that a person let in."""
+        return replace(self, columns={name: replace(one, is_let_in=True) for name, one in self.columns.items()})
+
+    def refused(self, units: Mapping[str, tuple[str, ...]]) -> Self:
+        """Of a partition that was refused, of which only the columns in other units are kept, with those units."""
+        return replace(self, columns={name: replace(self.columns[name], refused=told) for name, told in units.items()})
+
     def to_json(self) -> str:
         """Text that `from_json` reads."""
         plain = {
-            name: {key: value for key, value in asdict(column).items() if value not in (None, 0.0, False)}
+            name: {key: value for key, value in asdict(column).items() if value not in (None, 0.0, False, ())}
             for name, column in self.columns.items()
         }
         return json.dumps({"form": FORM, "columns": plain}, separators=(",", ":"))
@@ -72,7 +84,7 @@ class Shape:
         told = json.loads(text)
         if told.get("form") != FORM:
             return None
-        tuples = ("quantiles", "nonzero", "hours", "styles")
+        tuples = ("quantiles", "nonzero", "hours", "styles", "refused")
         columns = {
             name: ColumnShape(**{"n": 0, **column, **{key: tuple(column[key]) for key in tuples if key in column}})
             for name, column in told["columns"].items()

@@ -1,21 +1,32 @@
 """Whether a partition is in another unit than the accepted ones before it, and which.
 
-Here: the units that are known, and `changed_unit`. Not here: other changes (`partition_faults`), shapes
-(`partition_profile`).
+Here: `changed_unit`, by one day, by a few that follow each other, and by days that were refused before. Not here: the
+units (`known_units`), the scale that days are compared on (`partition_scale`), their decimals (`partition_decimals`),
+other changes (`partition_faults`), shapes (`partition_profile`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.core.sources.known_units import SHIFTS, UNITS, Unit
 from mlops_assets.core.sources.partition_decimals import on_grid
-from mlops_assets.core.sources.partition_profile import ColumnShape
+from mlops_assets.core.sources.partition_profile import LEVELS, ColumnShape
+from mlops_assets.core.sources.partition_scale import (
+    Array,
+    deviation,
+    distances,
+    means,
+    parts,
+    put_back,
+    put_part_back,
+    widths,
+)
 
 MIN_PAST = 21
 """With fewer nothing is said."""
@@ -23,195 +34,317 @@ PAST = 91
 """Accepted days that say what is usual: a quarter knows weekdays, turns of a month and some storms."""
 BEYOND = 2.0
 """Standard deviations of a day beyond all accepted ones, in the direction in which a unit moves it."""
+BEYOND_RUN = 2.5
+"""The same of days that follow each other: more looks, and more chances."""
+STEP = 1.8
+"""So many times as far from the days right before them as such days ever were from those right before."""
+AT_ONCE = 0.75
+"""Share of the way from what is usual that must be made in that step: a level that falls for a week makes it in two."""
 STORM = 1.5
 """So many times as far, too, as an accepted day was beyond the others."""
 NEAR = 3.0
 """Standard deviations of a day between it, put right, and the accepted days around it."""
+OF_WAY = 0.1
+"""Or this share of how far it lies from them as it came: a day 67 away is in another unit, though it be odd besides."""
 AMONG = 3
 """Accepted days that must be so near: half a storm is like one other storm, and still no usual day."""
-WARMEST = 100.0
-"""Degrees Celsius, on either side of zero."""
-
-Array = NDArray[np.float64]
+RUN = 5
+"""Days that follow each other and are looked at together: five say sqrt(5) times as much as one."""
+USUAL = 75
+"""Per cent of accepted days that each of those must lie beyond: one storm does not make a run of its neighbours."""
+WAIT = 7
+"""Days after a refused one in which its unit is still suspected, though those between look right."""
+STILL = 1.5
+"""So many times as far from the accepted days a day in that unit may be as it would be without: it is the likelier."""
+SURE = 3.0
+"""Standard deviations on either side of a factor as it is measured."""
+MANY = 5.0
+"""From so many times as large on, or as small, a day is in another unit though none is known: no night does that."""
+UNKNOWN = "by another factor"
+APART = 50.0
+"""A factor that tells the rows of a day apart, where some of them only are in another unit."""
+STORMS = tuple(Unit(factor, 0.0, "") for factor in (3.0, 5.0, 10.0, 16.0))
+"""What may make a part of a day's rows so many times as large, and is no fault."""
+COUNTS = range(len(LEVELS) // 4, 3 * len(LEVELS) // 4 + 1)
+"""Of the quantiles that are kept: a quarter of the rows to three; fewer are a tail, as minutes after midnight are."""
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A mistake of units: what is read is `factor` times what it was, plus `offset`."""
+class ChangedUnit:
+    """A day in another unit.
 
-    factor: float
-    offset: float
-    told: str
+    Attributes:
+        sentence: what is said of it.
+        units: those that it may be in, as `Unit.told`.
+    """
 
-
-def _units() -> tuple[Unit, ...]:
-    factors = (
-        (10.0, ""), (25.4, "inches and millimetres"), (60.0, "minutes and seconds"), (100.0, "cents, or per cent"),
-        (1000.0, "thousands"), (3600.0, "hours and seconds"), (1e6, "millions"),
-        (1.609344, "miles and kilometres"), (2.2046226, "kilograms and pounds"),
-    )  # fmt: skip
-    found = []
-    for factor, what in factors:
-        told = f" ({what})" if what else ""
-        found.append(Unit(factor, 0.0, f"by a factor of {factor:.6g}{told}"))
-        small = f"{1 / factor:.4g}" if 1 / factor >= 1e-3 else f"1/{factor:g}"
-        found.append(Unit(1 / factor, 0.0, f"by a factor of {small}{told}"))
-    found.append(Unit(1.8, 32.0, "times 1.8 plus 32 (Fahrenheit where it was Celsius)"))
-    found.append(Unit(1 / 1.8, -32.0 / 1.8, "less 32, by 1.8 (Celsius where it was Fahrenheit)"))
-    return tuple(found)
+    sentence: str
+    units: tuple[str, ...]
 
 
-UNITS = _units()
-HOURS = tuple(hours for h in range(1, 15) for hours in (h, -h))
-"""How far a clock can be off: time zones go from -12 to +14."""
-SHIFTS = tuple(Unit(1.0, float(hours), f"{hours:+d} hours") for hours in HOURS)
-
-
-def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
+def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit | None:
     """Whether all quantiles are those of the accepted days by one factor, or one line.
 
     Args:
         today: the new partition.
-        past: the accepted ones before it, newest last: the newest `PAST` say what is usual, all of them how far a day
-            can be from that.
+        past: those before it, newest last, accepted ones and those that were refused for their unit: the newest `PAST`
+            accepted ones say what is usual, all of them how far a day can be from that.
     """
-    known = [one for one in past if one.quantiles is not None]
+    known, suspected = _witnesses([one for one in past if one.quantiles is not None])
     if today.quantiles is None or len(known) < MIN_PAST:
         return None
     if today.modal == 1.0 or np.median([one.modal for one in known[-PAST:]]) == 1.0:
         # A month is one number all day, and another one morning.
         return None
-    lowest = min(one.quantiles[0] for one in [*known, today] if one.quantiles is not None)
-    is_signed = today.is_lag or lowest < 0.0
-    scale, units = _by_line if is_signed else _by_factor, SHIFTS if today.is_lag else UNITS
-    every = scale(_stacked(known), np.array([one.zeros for one in known]))
-    (here,) = scale(_stacked([today]), np.array([today.zeros]))
-    is_number = np.isfinite(every).all(axis=1)
-    every, known = every[is_number], [known[place] for place in np.flatnonzero(is_number)]
-    days, known = every[-PAST:], known[-PAST:]
-    if not np.isfinite(here).all() or len(days) < MIN_PAST:
+    look = _Look.of(today, known)
+    if look is None:
         return None
-    width = _widths(days, today, float(np.median([one.n for one in known])), is_log=not is_signed)
-    values = _put_back(today, units)
-    back = scale(values, np.full(len(units), today.zeros))
-    if not today.is_lag:
-        is_line = np.array([one.offset != 0.0 for one in units])
-        back[is_line & ~_are_degrees(today, values)] = np.nan
-    grid = _grid(today, known, units)
-    is_proved = (grid > 0) & (_distances(back, days, width) <= NEAR)
-    if is_proved.any():
-        # Days like one that a person let in follow it.
-        proved = [units[place] for place in np.flatnonzero(is_proved)]
-        for place in np.flatnonzero(_distances(days, here[None], width) <= NEAR):
-            is_proved[is_proved] &= _grid(known[place], known, proved) <= 0
-            proved = [units[place] for place in np.flatnonzero(is_proved)]
-    may_be = (grid == 0) & (_distances(back, days, width, AMONG) <= NEAR)
-    among = np.flatnonzero(is_proved if is_proved.any() else may_be & _is_beyond(here, back, every, width))
-    if not among.size:
-        return None
-    # Of those that put it among the days, the one that puts it where most of the newest lie.
-    recent = np.median(days[-MIN_PAST:], axis=0)[None]
-    order = np.argsort(_distances(back[among], recent, width))
-    # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
-    named = ", or ".join(units[among[n]].told for n in order[:3])
-    median, before = (f"{value:.6g}" for value in (_median(today), np.median([_median(one) for one in known])))
-    if today.is_lag:
-        return f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
-    return (
-        f"is in another unit: its quantiles are those of the {len(known)} accepted partitions before it {named} "
-        f"(median {median}, before {before})."
-    )
+    if (among := look.suspected(suspected)).size or (among := look.proved()).size:
+        return look.told(among)
+    # Days before one that was refused are no run with those after it.
+    for n in range(1, 2 if suspected else RUN + 1):
+        if (among := look.beyond(n)).size:
+            return look.told(among, n)
+    return look.part()
 
 
-def _grid(today: ColumnShape, past: Sequence[ColumnShape], units: Sequence[Unit]) -> NDArray[np.int64]:
-    """What the decimals of the day say of each unit."""
-    if today.is_lag:
-        return np.zeros(len(units), dtype=np.int64)
-    here, *before = ([*(one.quantiles or ()), *(one.nonzero or ())] for one in (today, *past))
-    factors, offsets = (np.array([getattr(one, name) for one in units]) for name in ("factor", "offset"))
-    return on_grid(np.array(here), np.concatenate(before), factors, offsets)
+def _witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozenset[str]]:
+    """Accepted days that may say what is usual, and the units that days were refused for a short while ago.
+
+    Days that were accepted after such a refusal may be in that unit too, and say nothing, nor do the last before it: a
+    small factor shows after a few days. What a person let in ends the suspicion.
+    """
+    accepted = [one for one in past if not one.refused]
+    begin = max((n + 1 for n, one in enumerate(past) if one.is_let_in), default=0)
+    refused = [n for n in range(begin, len(past)) if past[n].refused]
+    if not refused or len(past) - refused[-1] > WAIT:
+        return accepted, frozenset()
+    first = refused[-1]
+    for n in reversed(refused):
+        if first - n > WAIT:
+            break
+        first = n
+    units = frozenset(unit for n in refused if n >= first for unit in past[n].refused)
+    before, sure = ([one for one in past[:end] if not one.refused] for end in (first, max(begin, first - RUN + 1)))
+    return sure if len(sure) >= MIN_PAST else before, units
 
 
-def _is_beyond(here: Array, back: Array, every: Array, width: Array) -> NDArray[np.bool_]:
+@dataclass(frozen=True)
+class _Look:
+    """A day beside the accepted ones, on one scale.
+
+    Attributes:
+        today: the day.
+        known: accepted days, oldest first.
+        rows: shape (n + 1, 4), parts of the known days and of today.
+        is_log: whether they are of logarithms.
+    """
+
+    today: ColumnShape
+    known: Sequence[ColumnShape]
+    rows: Array
+    is_log: bool
+
+    @classmethod
+    def of(cls, today: ColumnShape, past: Sequence[ColumnShape]) -> _Look | None:
+        """None where the day has no parts, or too few others have."""
+        lowest = min(one.quantiles[0] for one in [*past, today] if one.quantiles is not None)
+        is_log = not today.is_lag and lowest >= 0.0
+        rows = parts([*past, today], is_log=is_log)
+        is_number = np.asarray(np.isfinite(rows).all(axis=1))
+        known = [past[place] for place in np.flatnonzero(is_number[:-1]).tolist()]
+        return cls(today, known, rows[is_number], is_log) if is_number[-1] and len(known) >= MIN_PAST else None
+
+    @cached_property
+    def units(self) -> Sequence[Unit]:
+        """What the day may be in; the last may be the factor that is measured."""
+        if self.today.is_lag:
+            return SHIFTS
+        factor, *_ = self._measured(1)
+        return UNITS if 1 / MANY < factor < MANY else (*UNITS, Unit(factor, 0.0, UNKNOWN))
+
+    @cached_property
+    def newest(self) -> Sequence[ColumnShape]:
+        """Accepted days that say what is usual."""
+        return self.known[-PAST:]
+
+    @cached_property
+    def grid(self) -> NDArray[np.int64]:
+        """What the decimals of the day say of each unit; of a factor that is measured they say nothing."""
+        is_known = np.array([one.told != UNKNOWN for one in self.units])
+        return np.where(is_known, self._grid(self.today, self.units), 0)
+
+    def proved(self) -> NDArray[np.intp]:
+        """Which units the day's decimals prove, where it lies near accepted days in that unit; the likeliest first."""
+        days, width, back = self._days(1), self._width(1), self._back(self.today)
+        near = max(NEAR, OF_WAY * distances(self.rows[-1:], days, width)[0])
+        among = np.flatnonzero((self.grid > 0) & (distances(back, days, width) <= near))
+        for one, is_like in zip(self.newest, distances(days, self.rows[-1:], width) <= NEAR, strict=True):
+            if among.size and is_like:
+                # Days like one that a person let in follow it.
+                among = among[self._grid(one, [self.units[unit] for unit in among.tolist()]) <= 0]
+        return self._likeliest(among, back, 1)
+
+    def beyond(self, n: int) -> NDArray[np.intp]:
+        """Which units put the newest n days together, which are beyond all others, among them; the likeliest first."""
+        run = [*self.known[len(self.known) - n + 1 :], self.today]
+        if len(self.rows) - 2 * n + 1 < MIN_PAST or any(one.is_let_in for one in run):
+            return np.empty(0, dtype=np.intp)
+        every, here, days, width = means(self.rows[:-n], n), self.rows[-n:].mean(axis=0), self._days(n), self._width(n)
+        backs = [self._back(one) for one in run]
+        back = np.mean(backs, axis=0)
+        near = max(NEAR, OF_WAY * distances(here[None], days, width)[0])
+        among = (self.grid == 0) & (distances(back, days, width, AMONG) <= near)
+        among &= self._can_be(n) & _is_beyond(here, back, every, width, BEYOND if n == 1 else BEYOND_RUN)
+        if n > 1 and among.any():
+            # A level that wanders comes there by steps; a unit changes at once.
+            step, steps = _along(here - every[-1], back - every[-1], every[n:] - every[:-n], width)
+            way, ways = _along(here, back, days, width)
+            least = np.maximum(STEP * np.abs(steps).max(axis=0), AT_ONCE * (way - np.median(ways, axis=0)))
+            among &= (step > least) & self._is_each(backs, n)
+        return self._likeliest(np.flatnonzero(among), back, n)
+
+    def suspected(self, units: Collection[str]) -> NDArray[np.intp]:
+        """Which of the units that days were refused for a short while ago explain the day better than none does."""
+        days, here, width = self._days(1), self.rows[-1:], self._width(1)
+        is_let_in = np.array([one.is_let_in for one in self.newest])
+        if not units or (is_let_in.any() and distances(here, days[is_let_in], width)[0] <= NEAR):
+            return np.empty(0, dtype=np.intp)
+        as_it_is = distances(here, days, width, AMONG)[0]
+        back = distances(self._back(self.today), days, width, AMONG)
+        is_one = np.array([unit.told in units for unit in self.units]) & (self.grid >= 0)
+        among = np.flatnonzero(is_one & (back < STILL * as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
+        return among[np.argsort(back[among])]
+
+    def told(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
+        """What is said where the newest n days are in one of these units, the likeliest first."""
+        names = [self.units[one].told for one in among]
+        known = self.known[: len(self.known) - n + 1][-PAST:]
+        median, before = (f"{value:.6g}" for value in (_median(self.today), np.median([_median(one) for one in known])))
+        # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
+        named = ", or ".join([name for name in names if name != UNKNOWN][:3] or names)
+        if self.today.is_lag:
+            told = f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
+            return ChangedUnit(told, tuple(names))
+        told = f"median {median}, before {before}"
+        if not any(self.units[one].offset or self.units[one].factor < 0 for one in among):
+            factor, low, high = self._measured(n)
+            told = f"{told}; measured factor {factor:.3g}, {low:.3g} to {high:.3g}"
+            named = f"by a factor of about {factor:.3g}, of no known unit" if named == UNKNOWN else named
+        whose, them = "its quantiles", "it"
+        if n > 1:
+            whose, them = f"its quantiles and those of the {n - 1} before it", "them"
+        told = f"{whose} are those of the {len(known)} accepted partitions before {them} {named} ({told})."
+        return ChangedUnit(f"is in another unit: {told}", tuple(names))
+
+    def part(self) -> ChangedUnit | None:
+        """Whether some rows of the day are in another unit: one that tells rows apart, and the others as they were."""
+        days, here, width = self._days(1), self.rows[-1], self._width(1)
+        wide = (here[1] - days[:, 1].max()) / width[1]
+        if not self.is_log or wide <= BEYOND or (self.grid[: len(UNITS)] > 0).any():
+            return None
+        units = [one for one in UNITS if not one.offset and one.factor > 0.0 and not 1 / APART < one.factor < APART]
+        back = put_part_back(self.today, [*units, *STORMS], COUNTS)
+        # Of each unit the number of rows that fits best, and of the units the three that fit, if no storm does better.
+        apart = distances(back, days, width, AMONG).reshape(-1, len(COUNTS))
+        is_beyond = _is_beyond(here, back, self.rows[:-1], width).reshape(apart.shape)
+        best = np.where((apart <= NEAR) & is_beyond, apart, np.inf)[: len(units)]
+        best[~self._is_outside(units)] = np.inf
+        fitting = [one for one in np.argsort(best.min(axis=1)).tolist() if np.isfinite(best[one]).any()]
+        if not fitting or apart[len(units) :].min() < best.min():
+            return None
+        share = COUNTS[int(np.argmin(best[fitting[0]]))] / len(LEVELS)
+        return ChangedUnit(
+            f"is in another unit in about {share:.0%} of its rows: its quantiles are those of the {len(self.newest)} "
+            f"accepted partitions before it where these change {', or '.join(units[one].told for one in fitting[:3])}.",
+            (),
+        )
+
+    def _is_outside(self, units: Sequence[Unit]) -> NDArray[np.bool_]:
+        """For each unit and count, whether most of the quantiles in it are beyond all that accepted days had."""
+        kept = np.array([one.nonzero or one.quantiles for one in self.newest])
+        row = np.array(self.today.nonzero or self.today.quantiles)
+        is_over, is_under = row > kept.max(), row < kept.min()
+        return np.array(
+            [
+                [np.mean(is_over[-count:] if unit.factor > 1.0 else is_under[:count]) > 0.5 for count in COUNTS]
+                for unit in units
+            ]
+        )
+
+    def _measured(self, n: int) -> tuple[float, float, float]:
+        """How many times as large the newest n days are as those before, and between which numbers that lies."""
+        days, here = self._days(1), self.rows[-n:].mean(axis=0)
+        # Weekdays that differ count here: it may be any of them.
+        width = np.maximum(self._width(n), days.std(axis=0) / np.sqrt(n))
+        part = 0 if self.is_log else 1
+        way = here[part] - np.median(days[:, part])
+        factor, low, high = np.exp([way, way - SURE * width[part], way + SURE * width[part]])
+        return float(factor), float(low), float(high)
+
+    def _can_be(self, n: int) -> NDArray[np.bool_]:
+        """For each unit, whether its factor is one that the newest n days can have."""
+        _, low, high = self._measured(n)
+        return np.array([one.offset != 0.0 or one.factor < 0.0 or low <= one.factor <= high for one in self.units])
+
+    def _days(self, n: int) -> Array:
+        """The newest means of n days before these."""
+        return means(self.rows[:-n], n)[-PAST:]
+
+    def _likeliest(self, among: NDArray[np.intp], back: Array, n: int) -> NDArray[np.intp]:
+        """Those that put the days among others, ordered by how near to where most of the newest lie."""
+        recent = np.median(self._days(n)[-MIN_PAST:], axis=0)[None]
+        return among[np.argsort(distances(back[among], recent, self._width(n)))]
+
+    def _back(self, one: ColumnShape) -> Array:
+        return put_back(one, self.units, is_log=self.is_log)
+
+    def _width(self, n: int) -> Array:
+        usual = float(np.median([one.n for one in self.newest]))
+        return widths(self.rows[:-n][-PAST:], self.today, usual, is_log=self.is_log, together=n)
+
+    def _is_each(self, backs: Sequence[Array], n: int) -> NDArray[np.bool_]:
+        """For each unit, whether each of the newest n days by itself is as it would be in that unit.
+
+        And none of those before today so far away that a person must have let it in: days like that one follow.
+        """
+        every, width = self.rows[:-n], self._width(1)
+        fits = np.ones(len(self.units), dtype=bool)
+        for here, back in zip(self.rows[-n:], backs, strict=True):
+            way, ways = _along(here, back, every[-PAST:], width)
+            fits &= (distances(back, every[-PAST:], width, AMONG) <= NEAR) & (way > np.percentile(ways, USUAL, axis=0))
+        for here, back in zip(self.rows[-n:-1], backs, strict=False):
+            fits &= ~_is_beyond(here, back, every, width)
+        return fits
+
+    def _grid(self, today: ColumnShape, units: Sequence[Unit]) -> NDArray[np.int64]:
+        if today.is_lag:
+            return np.zeros(len(units), dtype=np.int64)
+        here, *before = ([*(one.quantiles or ()), *(one.nonzero or ())] for one in (today, *self.newest))
+        factors, offsets = (np.array([getattr(one, name) for one in units]) for name in ("factor", "offset"))
+        return on_grid(np.array(here), np.concatenate(before), factors, offsets)
+
+
+def _along(here: Array, back: Array, days: Array, width: Array) -> tuple[Array, Array]:
+    """Where a day, and each of others, lies on the line along which each unit moves it: (units,), (days, units)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        move = (here - back) / width
+        along = move / np.sqrt((move**2).sum(axis=1, keepdims=True))
+    return (along * (here / width)).sum(axis=1), days / width @ along.T
+
+
+def _is_beyond(here: Array, back: Array, every: Array, width: Array, least: float = BEYOND) -> NDArray[np.bool_]:
     """For each unit, whether the day lies beyond the newest days on the line along which the unit moves it.
 
     By more than few days do, and by more than any day ever was from those below it: for what has storms, days that are
     nothing like the others, and no fault.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        move = (here - back) / width
-        along = move / np.sqrt((move**2).sum(axis=1, keepdims=True))
-    ways, way = every / width @ along.T, (along * (here / width)).sum(axis=1)
+    way, ways = _along(here, back, every, width)
     days = ways[-PAST:]
-    few = BEYOND * (1.0 + MIN_PAST / len(days)) * np.maximum(1.0, deviation(days))
+    few = least * (1.0 + MIN_PAST / len(days)) * np.maximum(1.0, deviation(days))
     storm = STORM * np.diff(np.sort(ways, axis=0)[len(ways) // 2 :], axis=0).max(axis=0)
     return np.asarray((way - days.max(axis=0) > few) & (way - ways.max(axis=0) > storm))
 
 
-def _stacked(shapes: Sequence[ColumnShape]) -> Array:
-    """Quantiles of the values other than 0, a row for each shape."""
-    return np.array([one.nonzero or one.quantiles for one in shapes], dtype=np.float64)
-
-
-def _put_back(today: ColumnShape, units: Sequence[Unit]) -> Array:
-    """The day's quantiles as they were in the old unit, a row for each unit."""
-    # 0 is 0 in each unit but those of a temperature.
-    rows = [(one.offset and today.quantiles) or today.nonzero or today.quantiles for one in units]
-    factor, offset = (np.array([getattr(one, name) for one in units])[:, None] for name in ("factor", "offset"))
-    return (np.array(rows, dtype=np.float64) - offset) / factor
-
-
-def _are_degrees(today: ColumnShape, before: Array) -> NDArray[np.bool_]:
-    """Whether the day, or what it was before, can be Celsius: a fee on top of a price is no Fahrenheit."""
-    is_now = np.abs(np.array(today.quantiles)).max() <= WARMEST
-    return np.asarray(is_now | (np.abs(before).max(axis=1) <= WARMEST))
-
-
-def _distances(here: Array, days: Array, width: Array, place: int = 1) -> Array:
-    """From the nearest day (or the second, the third), in standard deviations; infinite where a row is no number."""
-    apart = np.sqrt((((here[:, None] - days[None]) / width) ** 2).sum(axis=2))
-    nearest = np.partition(apart, min(place, len(days)) - 1, axis=1)[:, min(place, len(days)) - 1]
-    return np.where(np.isfinite(nearest), nearest, np.inf)
-
-
-def _by_factor(rows: Array, zeros: Array) -> Array:
-    """Of numbers that are never negative: where those over 0 lie, how wide, how skewed, as logarithms; share of 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return _parts(np.log(rows[:, 1:-1]), zeros)
-
-
-def _by_line(rows: Array, zeros: Array) -> Array:
-    """Of any numbers: where they lie, the logarithm of how wide, how skewed, and the share of 0."""
-    found = _parts(rows[:, 2:-2], zeros)
-    with np.errstate(divide="ignore"):
-        found[:, 1] = np.log(found[:, 1])
-    return found
-
-
-def _parts(rows: Array, zeros: Array) -> Array:
-    mean, spread = rows.mean(axis=1), rows.std(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        skew = np.where(spread > 1e-9 * np.abs(mean), (mean - np.median(rows, axis=1)) / spread, 0.0)
-    return np.column_stack([mean, spread, skew, zeros])
-
-
-def _widths(days: Array, today: ColumnShape, usual: float, *, is_log: bool) -> Array:
-    """Standard deviations of the parts of a day: as the days have them, and never less than its rows allow."""
-    middle = np.median(days, axis=0)
-    seen = deviation(days) * math.sqrt(max(1.0, usual / today.n))
-    spread = float(middle[1] if is_log else np.exp(middle[1]))
-    zeros = float(np.clip(middle[3], 1 / today.n, 1 - 1 / today.n))
-    n = max(1.0, today.n * (1.0 - today.zeros)) if is_log else today.n
-    of_spread = (spread if is_log else 1.0) / math.sqrt(2 * n)
-    by_rows = [spread / math.sqrt(n), of_spread, 0.7 / math.sqrt(n), math.sqrt(zeros * (1 - zeros) / today.n)]
-    least = [0.02 if is_log else 0.02 * spread, 0.02, 0.05, 0.01]
-    return np.maximum.reduce([seen, by_rows, least])
-
-
-def deviation(days: Array) -> Any:
-    """Standard deviation over days by the median of deviations: few odd days, as weekends are, do not count."""
-    return 1.4826 * np.median(np.abs(days - np.median(days, axis=0)), axis=0)
-
-
 def _median(shape: ColumnShape) -> float:
-    return float(np.median(shape.quantiles or (math.nan,)))
+    return float(np.median(shape.quantiles or (np.nan,)))

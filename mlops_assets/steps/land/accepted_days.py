@@ -1,34 +1,38 @@
 """The accepted partitions of a source, as what a new one is held against.
 
-Here: their shapes, kept in the footer of each partition's file, and a look at new partitions by them, in their
-order. Not here: what a shape is (`core.sources.partition_profile`), which change of it is a fault
-(`core.sources.partition_faults`).
+Here: their shapes, kept in the footer of each partition's file, with those of partitions in quarantine for their unit,
+and a look at new partitions by them, in their order. Not here: what a shape is (`core.sources.partition_profile`),
+which change of it is a fault (`core.sources.partition_faults`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import date
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from mlops_assets.core.sources.contract import ContractResult, Failure
-from mlops_assets.core.sources.partition_faults import LONG, changes
+from mlops_assets.core.sources.partition_faults import LONG, changes, refused_shape
 from mlops_assets.core.sources.partition_profile import Shape, shape_of
-from mlops_assets.world.landed.intake import SHAPE, WHOLE, Intake
+from mlops_assets.world.landed.intake import ROWS, SHAPE, WHOLE, Intake
 
 
 class AcceptedDays:
     """What the lake holds of a source, before and during one run."""
 
     def __init__(self, intake: Intake) -> None:
-        """Nothing is read yet.
+        """Nothing is read yet but the footers of what is in quarantine.
 
         Args:
             intake: the source.
         """
         self.intake = intake
         self._shapes: dict[str, Shape | None] = dict.fromkeys(intake.good())
+        self._refused: dict[str, Shape] = {}
+        for partition in intake.record.quarantined():
+            self.refuse(partition, _footer(intake.quarantine(partition) / ROWS))
 
     def shape(self, result: ContractResult) -> Shape:
         """The shape of a partition that was held against its contract."""
@@ -46,30 +50,54 @@ class AcceptedDays:
             released: those that a person lets in, changed or not.
         """
         coming: dict[str, Shape] = {}
+        refused = {key: shape for key, shape in self._refused.items() if key not in shapes}
         found: dict[str, list[Failure]] = {}
         for partition, shape in sorted(shapes.items()):
-            found[partition] = self._changes(partition, shape, coming)
-            if partition in standing and (partition in released or not found[partition]):
-                coming[partition] = shape
+            found[partition] = self._changes(partition, shape, coming, refused)
+            if partition not in released and found[partition]:
+                refused |= {partition: kept} if (kept := refused_shape(shape, found[partition])) else {}
+            elif partition in standing:
+                coming[partition] = shape.let_in() if partition in released else shape
         return found
 
     def accept(self, partition: str, shape: Shape | None) -> None:
         """Count a partition among the accepted ones."""
         self._shapes[partition] = shape
+        self._refused.pop(partition, None)
 
-    def _changes(self, partition: str, shape: Shape, coming: Mapping[str, Shape]) -> list[Failure]:
+    def refuse(self, partition: str, shape: Shape | None) -> None:
+        """Remember what stays of a partition that was refused (`refused_shape`)."""
+        self._refused.pop(partition, None)
+        if shape is not None:
+            self._refused[partition] = shape
+
+    def _changes(
+        self, partition: str, shape: Shape, coming: Mapping[str, Shape], refused: Mapping[str, Shape]
+    ) -> list[Failure]:
         if partition == WHOLE:
             return []
-        known = self._shapes.keys() | coming.keys()
-        before = sorted(key for key in known if key < partition and key[10:] == partition[10:])
-        past = [found for key in before[-LONG:] if (found := coming.get(key) or self._shape(key)) is not None]
+        accepted = _before(partition, self._shapes.keys() | coming.keys())[-LONG:]
+        # Of one day rows may stand in the lake, and their correction may have been refused.
+        days = [(key, coming.get(key) or self._shape(key)) for key in accepted]
+        days += [(key, refused[key]) for key in _before(partition, refused.keys()) if accepted and key >= accepted[0]]
+        past = [one for _, one in sorted(days, key=lambda day: day[0]) if one is not None]
         return changes(shape, past, date.fromisoformat(partition[:10]))
 
     def _shape(self, partition: str) -> Shape | None:
         """The shape of an accepted partition, from its file's footer; made from its rows where that has none."""
         if self._shapes[partition] is None:
             path, rules = self.intake.raw_file(partition), self.intake.source.rules
-            kept = (pq.read_metadata(path).metadata or {}).get(SHAPE)
-            shape = Shape.from_json(kept.decode()) if kept else None
-            self._shapes[partition] = shape or shape_of(rules, pq.ParquetFile(path).read().to_pandas())
+            shape = _footer(path) or shape_of(rules, pq.ParquetFile(path).read().to_pandas())
+            self._shapes[partition] = shape
         return self._shapes[partition]
+
+
+def _before(partition: str, keys: Iterable[str]) -> list[str]:
+    """Earlier partitions, in their order; of hours, those of the same hour."""
+    return sorted(key for key in keys if key < partition and key[10:] == partition[10:])
+
+
+def _footer(path: Path) -> Shape | None:
+    """The shape that a file keeps; None where it keeps none."""
+    kept = (pq.read_metadata(path).metadata or {}).get(SHAPE) if path.exists() else None
+    return Shape.from_json(kept.decode()) if kept else None

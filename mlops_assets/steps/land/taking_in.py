@@ -140,6 +140,7 @@ def _batches(landed: Mapping[str, LandedFile]) -> Iterator[dict[str, LandedFile]
 def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mapping[str, Taken]) -> list[Verdict]:
     """Verdicts on a batch. A person's release overrules the findings on values, and not those on keys."""
     from mlops_assets.core.sources.changed_hours import told_of_columns
+    from mlops_assets.core.sources.partition_faults import refused_shape
     from mlops_assets.world.files.unpacked_size import TooLarge
 
     intake, source = accepted.intake, accepted.intake.source
@@ -169,21 +170,26 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
     sound = {part: results[part].frame for part in shapes if results[part].ok or part in released}
     repeated, changed = _against_others(accepted, shapes, sound, released)
     for partition, (read, raw) in frames.items():
-        result, shape = results[partition], shapes.get(partition)
-        failures = (*result.failures, *changed.get(partition, ()))
+        result, shape, changes = results[partition], shapes.get(partition), changed.get(partition, [])
+        failures = (*result.failures, *changes)
+        reasons = tuple(failure.sentence for failure in failures)
         if partition in repeated:
             # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
             reasons, bad = (repeated[partition].reason,), repeated[partition].rows
         elif failures and partition not in released:
-            reasons, bad = tuple(failure.sentence for failure in failures), result.bad_rows
+            bad = result.bad_rows
         else:
+            shape = shape.let_in() if shape and partition in released else shape
             accepted.accept(partition, shape)
             notes = (*result.notes, *told_of_columns(source.rules, raw, result.frame))
             told, kept = released.get(partition, ""), shape.to_json() if shape else ""
             verdicts[partition] = Verdict(partition, read, (), result.frame, told, kept, notes)
             continue
+        refused = refused_shape(shape, changes) if shape else None
+        accepted.refuse(partition, refused)
+        marked, kept = raw.assign(is_bad=bad), refused.to_json() if refused else ""
         may_pass = partition in shapes and partition not in repeated
-        verdicts[partition] = Verdict(partition, read, reasons, raw.assign(is_bad=bad), can_be_let_in=may_pass)
+        verdicts[partition] = Verdict(partition, read, reasons, marked, shape=kept, can_be_let_in=may_pass)
     return [verdicts[partition] for partition in batch]
 
 

@@ -26,7 +26,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.world.files.table_files import TableFiles, open_table
-from mlops_assets.world.files.type_words import same_type
+from mlops_assets.world.files.type_words import TIME, same_type
 
 TOLD_APART = 32
 """So many floats lie in the range of a column, at least, that is judged."""
@@ -34,6 +34,19 @@ TOLD = 3
 """Columns that the headline names."""
 Progress = Callable[[str, int], None]
 """Told after each batch: what is done with which files, and how many rows it was done with."""
+
+
+class NothingToCompare(ValueError):
+    """No column of two tables can be compared; those that are gone or of another type are named.
+
+    Attributes:
+        broken: these columns.
+    """
+
+    def __init__(self, told: str, broken: tuple[str, ...]) -> None:
+        """What to say, with the remedy, and the columns."""
+        super().__init__(told)
+        self.broken = broken
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +100,8 @@ def compare_files(
 
     Raises:
         FileNotFoundError: no file matches.
-        ValueError: a file cannot be read, a named column doesn't exist, or there is nothing to compare.
+        NothingToCompare: no column can be compared.
+        ValueError: a file cannot be read, or a named column doesn't exist.
         CannotJudge: the reference has fewer than 100 rows, or the current files none.
     """
     old, new = open_table(reference), open_table(current)
@@ -158,11 +172,13 @@ def _chosen(
         # Nothing is known of a column without a value on either side; it will be told that it cannot be judged.
         kinds[name] = "categorical" if "categorical" in both else "numeric"
     if not kinds:
-        changed = "".join(f" {name}: {why}." for name, why in left_out.items() if _is_broken(name, old, new))
-        raise ValueError(
+        broken = tuple(name for name in left_out if _is_broken(name, old, new))
+        changed = "".join(f" {name}: {left_out[name]}." for name in broken)
+        raise NothingToCompare(
             f"{old.name} and {new.name} have no column that can be compared. The first has {_told(old.kinds)}; the "
             f"second {_told(new.kinds)}.{changed} Give files whose columns have the same names and hold numbers or "
-            "text."
+            "text.",
+            broken,
         )
     return kinds, left_out
 
@@ -188,10 +204,17 @@ def _changed(name: str, old: TableFiles, new: TableFiles) -> bool:
     kinds = {old.kinds[name], new.kinds[name]}
     if kinds == {"other"}:
         return not same_type(old.others[name], new.others[name])
+    if kinds == {"categorical"} and (name in old.flags) != (name in new.flags):
+        return not (new if name in old.flags else old).holds_flags(name)
+    if kinds == {"categorical", "other"}:
+        of_texts, of_times = (old, new) if old.kinds[name] == "categorical" else (new, old)
+        return not (same_type(of_times.others[name], TIME) and of_texts.holds_times(name))
     return len(kinds) > 1 and "empty" not in kinds
 
 
 def _word(name: str, table: TableFiles) -> str:
+    if name in table.flags:
+        return "true and false"
     return table.others.get(name) or {"numeric": "a number", "categorical": "text"}[table.kinds[name]]
 
 

@@ -28,13 +28,14 @@ import pyarrow.compute as pc
 
 from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.values.csv_head import LONGEST, CsvHead, NoHead, head_of
+from mlops_assets.core.values.exact import boolean_of
 from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
-from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
+from mlops_assets.world.files.text_columns import are_times, look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME, same_type, words_of
 from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 from mlops_assets.world.home import Limits
@@ -98,11 +99,18 @@ class TableFiles:
         return _ahead(_frame(batch, kinds, flags) for batch in self._batches(list(kinds), rows))
 
     def holds_flags(self, column: str) -> bool:
-        """Whether a column of numbers holds nothing but 0 and 1, in one pass over it."""
-        values = (
-            set(batch.column(0).drop_null().unique().to_pylist()) for batch in self._batches([column], BATCH_ROWS)
+        """Whether a column of numbers holds nothing but 0 and 1, or one of texts some word for true or false."""
+        arrays = (batch.column(0) for batch in self._batches([column], BATCH_ROWS))
+        values = (value for array in arrays for value in array.drop_null().unique().to_pylist())
+        if self.kinds[column] == "numeric":
+            return all(value != value or value in (0, 1) for value in values)
+        return any(boolean_of(str(value)) is not None for value in values)
+
+    def holds_times(self, column: str) -> bool:
+        """Whether all texts of a column are times; no more are read than it takes to know."""
+        return self.kinds[column] == "categorical" and are_times(
+            batch.column(0) for batch in self._batches([column], BATCH_ROWS)
         )
-        return all(value != value or value in (0, 1) for some in values for value in some)
 
     def long_ends(self, column: str, *, is_large: bool) -> list[Decimal]:
         """The smallest and the largest number of a column in each file, where it may have more digits than a float.

@@ -7,7 +7,7 @@ one text (`core.values.text_times`, `core.values.text_numbers`), what is decided
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import duckdb
 import pandas as pd
@@ -53,6 +53,12 @@ def look_at_points(connection: duckdb.DuckDBPyConnection, relation: str, column:
     """What the cells with a point in a column of numbers say, by their texts; `count` is 0 where there is none."""
     query = f"select distinct {quoted(column)} from {relation} where contains({quoted(column)}, '.')"
     return sum((text_numbers.look_at(texts) for texts in _texts(connection, query)), NumberTexts())
+
+
+def are_times(arrays: Iterable[pa.Array]) -> bool:
+    """Whether all texts of these arrays are times; no more are read than it takes to know."""
+    batches = ([str(text).strip() for text in array.unique().to_pylist() if text is not None] for array in arrays)
+    return not any(text_times.look_at(texts).failed for texts in batches)
 
 
 def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:

@@ -48,6 +48,8 @@ __all__ = [
 
 SHAPE = b"mlops.shape"
 """Key in a partition's footer: its shape."""
+ROWS = "rows.parquet"
+"""In quarantine: the rows as they came, with the bad ones marked."""
 WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
 
@@ -99,7 +101,8 @@ class Verdict:
         released: the reason of the person who let it in.
         notes: what is worth knowing of a good one, in sentences.
         can_be_let_in: whether a person may let a bad one in as it is.
-        shape: of a good one, what later partitions are held against (`core.sources.partition_profile`), as text.
+        shape: what later partitions are held against (`core.sources.partition_profile`), as text; of a bad one, what it
+            was refused for, if that was its unit.
     """
 
     partition: str
@@ -285,7 +288,7 @@ class Intake:
         """Put a bad partition into quarantine: file as it came, rows with the bad ones marked, why."""
         folder, name = self.quarantine(verdict.partition), verdict.read.file.name
         # Beside our own files; a file that landed under the name of one keeps its content under another.
-        name = f"landed_{name}" if name in ("reason.json", "rows.parquet") else name
+        name = f"landed_{name}" if name in ("reason.json", ROWS) else name
         with replacing(folder / name) as temporary:
             if verdict.read.content is None:
                 shutil.copyfile(verdict.read.file.path, temporary)
@@ -301,8 +304,8 @@ class Intake:
             as_text = marked.assign(**cells).astype(
                 {column: "string" for column in marked.columns if column != "is_bad"}
             )
-            rows = self.lake.write(as_text, folder / "rows.parquet")
-            kept.add("rows.parquet")
+            rows = self.lake.write(as_text, folder / ROWS, notes={SHAPE: verdict.shape.encode()})
+            kept.add(ROWS)
         entry = _taken(verdict, status="quarantined", rows=rows)
         told = {"partition": verdict.partition, "reasons": list(verdict.reasons), **asdict(entry)}
         write_text(folder / "reason.json", json.dumps(told, indent=2))

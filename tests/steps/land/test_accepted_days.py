@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
 from mlops_assets.steps.land.taking_in import take_in
 from tests.landing_home import LandingHome, source, verdict
 
@@ -111,3 +112,36 @@ def test_rows_without_a_kept_shape_are_looked_at_anew(tmp_path: Path) -> None:
     passed, told = land(one, DAYS, upper=True)
     assert not passed
     assert "shop is spelled otherwise: 'NORTH' where it was 'north'" in told
+
+
+def test_days_in_quarantine_say_that_the_unit_is_still_changed(tmp_path: Path) -> None:
+    """Miles as kilometres: no day by itself is surely one, and those in quarantine speak against those after them."""
+    one = home(tmp_path)
+    days = [str(FIRST + timedelta(days=number)) for number in range(DAYS, DAYS + 12)]
+    for number, day in enumerate(days):
+        one.land(day_of(DAYS + number, factor=2.2046226), f"orders_{day}.csv")
+    take_in(one.intake(), days[:6])
+    bad = sorted(one.intake().record.quarantined())
+    assert bad[-2:] == days[4:6]
+    take_in(one.intake(), days[6:])
+    assert set(days[6:]) <= set(one.intake().record.quarantined()), "of another run"
+    one.intake().release(days[6], "pounds from now on (somebody)")
+    assert verdict(one.run(FIRST + timedelta(days=DAYS + 6), FIRST + timedelta(days=DAYS + 6)))[0]
+    assert land(one, DAYS + 12, factor=2.2046226)[0], "a day like one that was let in"
+
+
+def test_a_day_that_comes_right_is_no_evidence_any_more(tmp_path: Path) -> None:
+    one = home(tmp_path)
+    assert not land(one, DAYS, factor=100)[0]
+    day = FIRST + timedelta(days=DAYS)
+    one.land(day_of(DAYS), f"orders_{day}.csv")
+    assert verdict(one.run(day, day))[0]
+    assert all(not shape.refused for shape in _columns(one, str(day)))
+    assert land(one, DAYS + 1)[0]
+
+
+def _columns(one: LandingHome, day: str) -> list[ColumnShape]:
+    (file,) = (one.home.lake / "raw" / "orders").rglob(f"*{day}*/*.parquet")
+    shape = Shape.from_json(pq.read_metadata(file).metadata[b"mlops.shape"].decode())
+    assert shape is not None
+    return list(shape.columns.values())

@@ -1,0 +1,171 @@
+"""Lives of a column: its unit changes on one day and stays, is refused, let in, or put right again.
+
+Days are drawn from seeded generators; `benchmarks/changed_units.py` has the same over years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mlops_assets.core.sources.partition_faults import changes, refused_shape
+from mlops_assets.core.sources.partition_profile import Shape, column_shape
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+KINDS: dict[str, Draw] = {
+    "lognormal": lambda rng, n: np.exp(rng.normal(3, 1, n)),
+    "narrow": lambda rng, n: np.exp(rng.normal(3, 0.4, n)),
+    "gamma": lambda rng, n: rng.gamma(2, 10, n),
+    "normal": lambda rng, n: rng.normal(50, 10, n),
+    "counts": lambda rng, n: rng.poisson(3, n).astype(float),
+    "wide": lambda rng, n: np.exp(rng.normal(3, 1.5, n)),
+    "pareto": lambda rng, n: 20 * (1 + rng.pareto(2.5, n)),
+}
+BEFORE = 40
+
+
+def shape(values: np.ndarray) -> Shape:
+    return Shape({"x": column_shape(values)})
+
+
+class Life:
+    """Days of one column, each judged by those before it."""
+
+    def __init__(self, kind: str, rows: int, seed: int) -> None:
+        self.draw, self.rows, self.rng = KINDS[kind], rows, np.random.default_rng([20260101, seed])
+        self.past: list[Shape] = []
+        for _ in range(BEFORE):
+            self.day()
+
+    def values(self) -> np.ndarray:
+        return self.draw(self.rng, self.rows)
+
+    def judge(self, values: np.ndarray) -> str:
+        """What is said of a day; it is among the accepted, or the refused, afterwards."""
+        one = shape(values)
+        found = changes(one, self.past)
+        kept = refused_shape(one, found) if found else one
+        self.past += [kept] if kept else []
+        return found[0].sentence if found else ""
+
+    def day(self, factor: float = 1.0) -> str:
+        return self.judge(self.values() * factor)
+
+    def share(self, factor: float, days: int = 60) -> float:
+        return float(np.mean([bool(self.day(factor)) for _ in range(days)]))
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.001, 60.0, 25.4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_day_opens_the_door(kind: str, factor: float) -> None:
+    """One day that slips through vouched for all after it: a day 67 deviations away, put right, was 3.5 from them."""
+    assert Life(kind, 120, 1).share(factor, 30) == 1.0
+
+
+def test_the_life_that_opened_the_door() -> None:
+    """Lognormal(3, 1), 120 rows, x100 from day 40 on: the 33rd of those days was accepted, and all after it."""
+    rng, past = np.random.default_rng(10), []
+    for _ in range(BEFORE):
+        past.append(shape(np.exp(rng.normal(3, 1, 120))))
+    for _ in range(60):
+        assert changes(shape(np.exp(rng.normal(3, 1, 120)) * 100), past)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "factor"),
+    [
+        ("lognormal", 120, 1.609344),
+        ("lognormal", 50, 0.45359237),
+        ("gamma", 50, 1.609344),
+        ("wide", 200, 1.609344),
+        ("pareto", 50, 1.609344),
+    ],
+)
+def test_a_small_factor_shows_after_a_few_days_and_stays_found(kind: str, rows: int, factor: float) -> None:
+    """A single day of 50 rows of lognormal(3, 1) tells 1.609 in 46 % at best; what days say adds up."""
+    found = [Life(kind, rows, seed).share(factor, 40) for seed in range(3)]
+    assert np.mean(found) >= 0.9
+    assert min(found) >= 0.8
+
+
+def test_days_that_follow_each_other_are_named_together() -> None:
+    life = Life("lognormal", 50, 6)
+    told = next(told for _ in range(10) if (told := life.day(1.609344)))
+    assert "its quantiles and those of the" in told
+    assert "by a factor of 1.60934 (miles and kilometres)" in told
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_level_that_falls_slowly_is_no_unit(seed: int) -> None:
+    """By nearly a half within six weeks, and it stays there."""
+    life = Life("lognormal", 60, 30 + seed)
+    levels = np.concatenate([np.linspace(0, -0.6, 42), np.full(20, -0.6)])
+    assert not any(life.judge(life.values() * np.exp(level)) for level in levels)
+
+
+def test_a_level_that_weekends_have_is_no_unit() -> None:
+    life = Life("lognormal", 60, 4)
+    assert sum(bool(life.judge(life.values() * (0.67 if day % 7 >= 5 else 1))) for day in range(120)) == 0
+
+
+@pytest.mark.parametrize("factor", [100.0, 1.609344])
+def test_days_that_are_right_again_are_accepted(factor: float) -> None:
+    life = Life("gamma", 120, 5)
+    assert life.share(factor, 12) >= 0.8
+    assert life.share(1.0, 30) <= 1 / 30
+
+
+def test_days_like_one_that_a_person_let_in_follow_it() -> None:
+    life = Life("lognormal", 120, 7)
+    assert life.share(1.609344, 10) >= 0.8
+    life.past.append(shape(life.values() * 1.609344).let_in())
+    assert life.share(1.609344, 20) <= 0.1
+
+
+MEASURED = [
+    ("narrow", 500, 28.349523, "by a factor of 28.3495 (ounces and grams)", "25.4"),
+    ("narrow", 500, 25.4, "by a factor of 25.4 (inches and millimetres)", "ounces"),
+    ("narrow", 500, 37.0, "by a factor of about 3", "inches"),
+    ("lognormal", 120, 3.6, "by a factor of 3.6 (kWh and MJ, or m/s and km/h)", "pounds"),
+    ("normal", 60, -1.0, "with the other sign", "by a factor"),
+    ("lognormal", 60, -1.0, "with the other sign", "by a factor"),
+]
+
+
+@pytest.mark.parametrize(("kind", "rows", "factor", "named", "not_named"), MEASURED)
+def test_a_unit_is_named_where_its_factor_can_be_the_measured_one(
+    kind: str, rows: int, factor: float, named: str, not_named: str
+) -> None:
+    told = Life(kind, rows, 8).day(factor)
+    assert named in told
+    assert not_named not in told
+
+
+@pytest.mark.parametrize("factor", [0.35, 0.4, 0.52])
+def test_a_small_factor_that_is_no_unit_is_left_to_drift(factor: float) -> None:
+    assert Life("narrow", 500, 9).day(factor) == ""
+
+
+def test_kelvin_is_named() -> None:
+    rng = np.random.default_rng([20260101, 10])
+    past = [shape(rng.normal(12, 5, 50).round(1)) for _ in range(BEFORE)]
+    (told,) = changes(shape(rng.normal(12, 5, 50).round(1) + 273.15), past)
+    assert "plus 273.15 (kelvin where it was Celsius)" in told.sentence
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01, 1000.0])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.65])
+def test_rows_of_a_day_that_are_in_another_unit(share: float, factor: float) -> None:
+    life = Life("narrow", 120, 11)
+    values = life.values()
+    told = life.judge(np.where(life.rng.random(values.size) < share, values * factor, values))
+    assert "is in another unit in about" in told
+    assert f"by a factor of {factor:.4g}" in told
+
+
+def test_what_was_refused_comes_back_from_its_text() -> None:
+    one = shape(np.arange(1.0, 60.0))
+    for kept in (one.refused({"x": ("by a factor of 100",)}), one.let_in()):
+        assert Shape.from_json(kept.to_json()) == kept
