@@ -41,9 +41,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: `make test` gives whole files to cores, and a long one at the end keeps one busy."""
+    """Files with slow tests first: `make test` gives whole files to cores, and a long one at the end keeps one busy.
+
+    The first of them builds the slice; other slow ones that need it come after those that do not, or they would wait.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    of_slice = {item.path for item in items if "slice_home" in getattr(item, "fixturenames", ())}
+    builder = next((item.path for item in items if item.path in slow & of_slice), None)
+    items.sort(
+        key=lambda item: (
+            item.path not in slow,
+            item.path != builder,
+            (item.path in of_slice) == (item.path in slow),
+        )
+    )
 
 
 @pytest.fixture(scope="session")
