@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     On a disk 300 events take 3 s of CPU time and more of waiting, in memory 1.2 s. `TMPDIR` and `--basetemp` choose
     another place.
     """
+    # As in every process that `mlops` starts: threads that spin while they wait take the cores from the other workers.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "TMPDIR" in os.environ or config.option.basetemp or not os.access(MEMORY_DISK, os.W_OK):
         return
     if min(psutil.disk_usage(str(MEMORY_DISK)).free, psutil.virtual_memory().available) >= ROOM:
