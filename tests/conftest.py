@@ -6,10 +6,12 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import psutil
 import pytest
+import typer.testing
 from hypothesis import settings
 from typer.testing import CliRunner, Result
 
@@ -21,6 +23,9 @@ pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
 # The same examples in each run, and none fails because the machine is busy.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+# A call in this process builds all commands anew, which costs 0.1 s; in a process of its own they are built once, too.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 MEMORY_DISK = Path("/dev/shm")
 ROOM = 6 * 2**30
