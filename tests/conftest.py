@@ -1,4 +1,7 @@
-"""Homes with real flights in them, built once a session and copied for each test."""
+"""Homes with real flights in them, built once a session and copied for each test.
+
+Dagster and pandas are loaded by the fixtures that need them: the pure half does without.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 import typer.testing
 from hypothesis import settings
-from typer.testing import CliRunner, Result
 
 from mlops_assets.world.home import Home
-from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, watch_until_drift, working_in
+
+if TYPE_CHECKING:
+    from tests.real_slice import World
 
 pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
 
@@ -80,12 +85,15 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def slice_home(shared_folder: Path) -> Home:
     """Real flights of January 1 to March 10, 2013, with features and labels; not to be changed."""
+    from tests.real_slice import build_once, build_slice
+
     return build_once(shared_folder / "slice", build_slice)
 
 
 @pytest.fixture(scope="session")
 def champion_home(slice_home: Home, shared_folder: Path) -> Home:
     """The slice with a first, weak champion of flight_delay as of February 18; not to be changed."""
+    from tests.real_slice import build_once, copy_home, train_champion
 
     def build(home: Home) -> None:
         train_champion(copy_home(slice_home, home.root))
@@ -96,6 +104,7 @@ def champion_home(slice_home: Home, shared_folder: Path) -> Home:
 @pytest.fixture(scope="session")
 def drifting_home(champion_home: Home, shared_folder: Path) -> Home:
     """The champion two weeks later, on March 4: both weekly reports show drift; not to be changed."""
+    from tests.real_slice import build_once, copy_home, watch_until_drift
 
     def build(home: Home) -> None:
         watch_until_drift(copy_home(champion_home, home.root))
@@ -118,6 +127,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def new_world(slice_home: Home, tmp_path: Path) -> Iterator[Callable[..., World]]:
     """A maker of a world on a copy of the slice; settings as `small` takes them."""
+    from tests.real_slice import World, copy_home, working_in
+
     with working_in(Home(tmp_path / "home")) as home:
         yield lambda name="flight_delay", **changes: World.of(copy_home(slice_home, home.root), name, **changes)
 
@@ -125,6 +136,8 @@ def new_world(slice_home: Home, tmp_path: Path) -> Iterator[Callable[..., World]
 @pytest.fixture
 def world(champion_home: Home, tmp_path: Path) -> Iterator[World]:
     """A world with a weak first champion, at the moment of its promotion."""
+    from tests.real_slice import World, copy_home, working_in
+
     with working_in(Home(tmp_path / "home")) as home:
         yield World.of(copy_home(champion_home, home.root))
 
@@ -132,13 +145,15 @@ def world(champion_home: Home, tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def drifting(drifting_home: Home, tmp_path: Path) -> Iterator[World]:
     """A world whose reports show two weeks of drift, and nobody has decided on them."""
+    from tests.real_slice import World, copy_home, working_in
+
     with working_in(Home(tmp_path / "home")) as home:
         yield World.of(copy_home(drifting_home, home.root))
 
 
 @pytest.fixture
-def mlops() -> Callable[..., Result]:
+def mlops() -> Callable[..., typer.testing.Result]:
     """Call `mlops` with these arguments in the home of the environment."""
     from mlops_assets.cli import app
 
-    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+    return lambda *arguments: typer.testing.CliRunner().invoke(app, list(arguments))
