@@ -33,9 +33,10 @@ from load import apart, closed, nothing, paced, request_of
 
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.models.model import Model, Recipe, fit
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.store import artifact_location
 from mlops_assets.world.platform import Platform
+from tests.checkout import CHECKOUT
 
 MODEL = "flight_delay"
 SENT = "feat_flight"
@@ -123,7 +124,7 @@ def free_port() -> int:
 def running(command: list[str], port: int, path: str, log: Path) -> Iterator[psutil.Process]:
     """A server, from when it answers."""
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=sink, stderr=sink, start_new_session=True)
+        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=sink, stderr=sink, start_new_session=True)
     try:
         deadline = time.monotonic() + 300
         while True:

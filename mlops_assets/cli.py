@@ -30,6 +30,7 @@ from mlops_assets.commands import (
     feature_report,
     golden,
     hold,
+    init,
     land,
     look_ahead,
     metrics,
@@ -49,12 +50,14 @@ from mlops_assets.commands import (
     upkeep,
     why,
 )
-from mlops_assets.commands.console import example, is_expected, remedy, say, say_error, use_home
+from mlops_assets.commands.console import example, is_expected, remedy, say, say_error, use_home, use_project
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
 LOOKS = {"status", "why", "record", *MOVED, "explain", "champion-at", "rollout", "alerts"}
 """What can only look at a home that is there; a mistyped one must not be made."""
+ANYWHERE = {"init", "drift"}
+"""What works outside of a project, too: it makes one, or compares two files."""
 GROUPS = {
     "Look: status, decisions and their reasons": (
         "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift", "power",
@@ -63,7 +66,7 @@ GROUPS = {
         "retrain", "rollback", "approve", "reject", "pause", "resume", "freeze", "unfreeze", "snooze", "wake",
     ),
     "Build: models and features": (
-        "new-model", "adopt", "look-ahead", "feature-report", "dbt-ci", "backtest", "golden",
+        "init", "new-model", "adopt", "look-ahead", "feature-report", "dbt-ci", "backtest", "golden",
     ),
     "Run: the platform, the service, history": (
         "up", "serve", "api-key", "traffic", "metrics", "demo", "replay", "drill",
@@ -97,7 +100,9 @@ class Commands(TyperGroup):
         return [name for names in GROUPS.values() for name in names]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """A former name leads to the command that took its place."""
+        """A former name leads to the command that took its place; all but the help of one needs a project."""
+        if not (args[0] in ANYWHERE or "--help" in args or ctx.resilient_parsing):
+            use_project()
         return super().resolve_command(ctx, [*MOVED.get(args[0], (args[0],)), *args[1:]])
 
     def invoke(self, ctx: Any) -> Any:
@@ -131,7 +136,7 @@ def main(
         typer.Option(
             envvar="MLOPS_HOME",
             help="The home to work in.",
-            show_default=".mlops in the checkout",
+            show_default=".mlops in the project",
             file_okay=False,
         ),
     ] = None,
@@ -140,7 +145,7 @@ def main(
         bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say what is installed.")
     ] = False,
 ) -> None:
-    """Choose the home; every child process and Dagster work in the same one."""
+    """Choose the home; every child process and Dagster work in the same one, on the same project."""
     source = context.get_parameter_source("home")
     is_typed = source is not None and source.name == "COMMANDLINE"
     if is_typed and home and not home.exists() and context.invoked_subcommand in LOOKS:
@@ -169,6 +174,7 @@ for topic in (
     metrics,
     look_ahead,
     feature_report,
+    init,
     new_model,
     pull,
     adopt,

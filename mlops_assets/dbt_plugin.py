@@ -2,7 +2,7 @@
 
 What lives here: a dbt-duckdb plugin whose `store` runs a model's SQL and replaces its Parquet files in the
 lake, partition by partition. What does not: which partitions to build (dbt vars `start` and `end`) and the
-view over the files (`dbt_project/macros/materializations/lake.sql`). Only dbt imports this module; it is
+view over the files (`dbt/macros/materializations/lake.sql`). Only dbt imports this module; it is
 named in `dbt_project/profiles.yml`.
 
 DuckDB's own `COPY ... PARTITION_BY` is not used: with several threads it does not keep the order within a

@@ -1,8 +1,9 @@
-"""The only assembly: what stands under `defs/`, and the resources of one home."""
+"""The only assembly: what a project declares, what every project has, and the resources of one home."""
 
 import glob
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -10,12 +11,14 @@ from functools import cache
 import dagster as dg
 from dagster.components.core.defs_module import EXPLICITLY_IGNORED_GLOB_PATTERNS
 
+from mlops_assets.assets.platform import definitions as of_every_project
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
+from mlops_assets.world.project import PROJECT
 from mlops_assets.world.settings_files import broken_files
 
 
@@ -40,15 +43,19 @@ def build_resources(home: Home) -> dict[str, object]:
 
 @cache
 def _declared() -> dg.Definitions:
-    """What stands under `defs/`; it knows no home.
+    """What stands under the project's `defs/`, and what every project has; it knows no home.
 
     A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
     """
+    PROJECT.require()
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.told)
+    if str(PROJECT.root) not in sys.path:
+        sys.path.append(str(PROJECT.root))
     with _ignored([glob.escape(file.path.parent.name) for file in broken]):
-        return dg.load_from_defs_folder(path_within_project=PROJECT_ROOT)
+        declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
+    return dg.Definitions.merge(declared, of_every_project())
 
 
 @contextmanager

@@ -19,11 +19,16 @@ import typer.testing
 from hypothesis import settings
 
 from mlops_assets.world.home import Home
+from mlops_assets.world.project import VARIABLE
+from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from tests.real_slice import World
 
 pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
+
+# Processes that stand elsewhere work on this project, too.
+os.environ[VARIABLE] = str(CHECKOUT)
 
 # The same examples in each run, and none fails because the machine is busy.
 settings.register_profile("suite", deadline=None, derandomize=True)

@@ -252,7 +252,7 @@ class World:
 
 def ring(home: Home, instance: dg.DagsterInstance) -> list[SentAlert]:
     """Show every failed run to the failure sensor, as the daemon does; the alerts of the home."""
-    from mlops_assets.defs.failed_runs import failed_run_sensor
+    from mlops_assets.assets.platform.failed_runs import failed_run_sensor
 
     alerts = Alerts(root=str(home.root))
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):

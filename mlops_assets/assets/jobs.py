@@ -1,7 +1,7 @@
 """The jobs that carry landed periods from raw to reports, one for each group of sources and grain.
 
 Here: which assets they hold. Not here: which sources are a group (`core.source_groups`), when they run
-(`defs.sensors`), a model's retraining job (`retrain_sensor`). A run has one grain: Dagster cannot mix partitions in a
+(`platform`), a model's retraining job (`retrain_sensor`). A run has one grain: Dagster cannot mix partitions in a
 job.
 """
 

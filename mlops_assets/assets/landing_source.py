@@ -1,7 +1,7 @@
 """`LandingSource`: a source declared in YAML becomes the asset raw/<source>, its contract a blocking check.
 
 Here: the component and the body of its asset. Not here: reading, judging and settling files
-(`steps.land.taking_in`), when it runs (`defs.sensors`).
+(`steps.land.taking_in`), when it runs (`platform.sensors`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

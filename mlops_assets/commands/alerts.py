@@ -1,6 +1,6 @@
 """`mlops alerts`: whether alerts arrive, what is open, what waits for the digest.
 
-Here: the commands. Not here: noticing (`defs.sensors`), the channels (`world.alerts.channels`).
+Here: the commands. Not here: noticing (`assets.platform.sensors`), the channels (`world.alerts.channels`).
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ from rich.text import Text
 from mlops_assets.core.values.display import harmless, harmless_json
 from mlops_assets.core.values.quoted_commands import in_home
 from mlops_assets.world.declared_files import BrokenFile, read_files
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
+from mlops_assets.world.project import PROJECT, VARIABLE
 
-DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
+DEFS = PROJECT.defs
 _TEXT_WIDTH = 24
 """The narrowest column in which a text of several words is read."""
 EXPECTED = (ValueError, FileNotFoundError, PermissionError)
@@ -48,6 +49,16 @@ def example(*lines: str) -> str:
 
 _typed_home: ContextVar[str] = ContextVar("typed_home", default="")
 """What stood behind `--home`; empty where the home came from the environment or is the default one."""
+
+
+def use_project() -> None:
+    """Work on the project that this process was started in, and children with it.
+
+    Raises:
+        NoProject: it was started in none.
+    """
+    PROJECT.require()
+    os.environ[VARIABLE] = str(PROJECT.root)
 
 
 def use_home(path: Path | None, *, is_typed: bool = False) -> Home:

@@ -12,7 +12,8 @@ from rich.markup import escape
 
 from mlops_assets.commands.console import example, say, say_table
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
+from mlops_assets.world.project import PROJECT
 
 if TYPE_CHECKING:
     from mlops_assets.onboarding.plan import Plan
@@ -114,7 +115,7 @@ def new_model(
     paths = write(texts, force=force)
     say(f"\nWritten, {counted(lines_beyond_columns(texts), 'line')} beyond the lists of columns:")
     for path in paths:
-        say(f"  {path.relative_to(PROJECT_ROOT)}")
+        say(f"  {path.relative_to(PROJECT.root)}")
     home = Home.from_environment()
     sources = read_settings(paths[0].parent, SourceSettings)
     parts = [(sources[name], plan.table, plan.time)]

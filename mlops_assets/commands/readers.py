@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from mlops_assets.commands.console import say
 from mlops_assets.commands.services import Service
 from mlops_assets.core.sources.stream_settings import StreamSettings
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.landed.sources import DEFS
+from mlops_assets.world.project import PROJECT
 from mlops_assets.world.settings_files import read_settings
 
 REST_SECONDS = 10.0
@@ -53,7 +54,7 @@ def readers(home: Home) -> list[Service]:
         Reader(
             name=f"The reader of {name}",
             command=[*command, name],
-            folder=PROJECT_ROOT,
+            folder=PROJECT.root,
             address="",
             log=home.root / "logs" / f"stream_{name}.log",
             leader_first=True,

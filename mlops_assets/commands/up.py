@@ -22,7 +22,8 @@ import typer
 from mlops_assets.commands import running
 from mlops_assets.commands.console import example, say, use_home
 from mlops_assets.commands.services import HOST, Service, require_free, stop_all, stop_signals, wait_until_up
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
+from mlops_assets.world.project import PROJECT
 
 
 def register(app: typer.Typer) -> None:
@@ -111,11 +112,11 @@ def _end_left_over_runs(home: Home) -> None:
 
 
 def _dagster(home: Home, port: int) -> Service:
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT.workspace)]
     return Service(
         name="Dagster",
         command=[*command, "-h", HOST, "-p", str(port)],
-        folder=PROJECT_ROOT,
+        folder=PROJECT.root,
         address=f"http://{HOST}:{port}/server_info",
         log=home.root / "logs" / "dagster.log",
         leader_first=True,
@@ -148,7 +149,7 @@ def _metrics(home: Home, port: int) -> Service:
     return Service(
         name="The exporter of metrics",
         command=command,
-        folder=PROJECT_ROOT,
+        folder=PROJECT.root,
         address=f"http://{HOST}:{port}/health",
         log=home.root / "logs" / "metrics.log",
         leader_first=False,
@@ -160,7 +161,7 @@ def _serving(home: Home, port: int) -> Service:
     return Service(
         name="The online service",
         command=[*command, "--host", HOST, "--port", str(port)],
-        folder=PROJECT_ROOT,
+        folder=PROJECT.root,
         address=f"http://{HOST}:{port}/livez",
         log=home.root / "logs" / "serving.log",
         leader_first=True,
@@ -172,7 +173,7 @@ def _traffic(home: Home, port: int, rate: float) -> Service:
     return Service(
         name="The traffic",
         command=[*command, "--url", f"http://{HOST}:{port}"],
-        folder=PROJECT_ROOT,
+        folder=PROJECT.root,
         # It has no address of its own: it is up when the one it talks to is.
         address=f"http://{HOST}:{port}/livez",
         log=home.root / "logs" / "traffic.log",

@@ -1,1 +1,1 @@
-"""What exists and when: sources and monitored models in YAML, the dbt project, Feast's online store, the sensors."""
+"""What exists: sources and monitored models in YAML."""

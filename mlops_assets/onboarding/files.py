@@ -7,6 +7,7 @@ Here: which file goes where, what stands in it, the refusal to overwrite. Not he
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import yaml
@@ -18,10 +19,20 @@ from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.values import plain_yaml, values_of
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import editing
-from mlops_assets.world.home import PROJECT_ROOT
+from mlops_assets.world.project import PROJECT
 
+DELIMITERS: dict[str, Any] = {
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "trim_blocks": True,
+    "lstrip_blocks": True,
+    "keep_trailing_newline": True,
+}
+"""Of our templates: the text around is dbt's, whose braces must stay."""
 PLACES = {
-    "defs.yaml": "mlops_assets/defs/{name}/defs.yaml",
+    "defs.yaml": "{module}/defs/{name}/defs.yaml",
     "stg.sql": "dbt_project/models/staging/stg_{name}.sql",
     "stg.yml": "dbt_project/models/staging/stg_{name}.yml",
     "feat.sql": "dbt_project/models/features/feat_{name}.sql",
@@ -40,14 +51,7 @@ def render(plan: Plan) -> dict[Path, str]:
     """Every file of a plan by its path below the checkout."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        # The text around is dbt's, whose braces must stay.
-        variable_start_string="<<",
-        variable_end_string=">>",
-        block_start_string="<%",
-        block_end_string="%>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+        **DELIMITERS,
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         finalize=_refuse_template,
@@ -55,8 +59,9 @@ def render(plan: Plan) -> dict[Path, str]:
     environment.filters["yaml"] = plain_yaml
     values = values_of(plan)
     entity = plan.entity.name if plan.entity else ""
+    named = {"module": PROJECT.module, "name": plan.name, "entity": entity}
     return {
-        Path(place.format(name=plan.name, entity=entity)): environment.get_template(f"{template}.j2").render(values)
+        Path(place.format_map(named)): environment.get_template(f"{template}.j2").render(values)
         for template, place in PLACES.items()
         if entity or "{entity}" not in place
     }
@@ -76,7 +81,7 @@ def _refuse_template(value: object) -> object:
     return value
 
 
-def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT_ROOT) -> list[Path]:
+def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT.root) -> list[Path]:
     """Write the files all or none, and have dbt read them.
 
     Raises:

@@ -26,6 +26,8 @@ from mlops_assets.core.features.catalogue import Catalogue, from_json, to_json
 from mlops_assets.core.features.dbt_meta import parse_manifest
 from mlops_assets.world.atomic import write_text
 
+LIBRARY = Path(__file__).resolve().parents[1] / "dbt"
+"""Macros and generic tests for every dbt project, with the `lake` materialization."""
 CATALOGUE_FILE = "feature_catalogue.json"
 _STAMP = "made_from_manifest_of_ns, sixth form"
 _PARSE_LOCK = ".parse.lock"
@@ -48,6 +50,7 @@ def ensure_manifest(project_dir: Path) -> Path:
     Raises:
         DbtParseError: If dbt cannot parse the project; the message carries dbt's own. The old manifest stays.
     """
+    link_library(project_dir)
     manifest = project_dir / "target" / "manifest.json"
     if _is_fresh(manifest, project_dir):
         return manifest
@@ -58,6 +61,24 @@ def ensure_manifest(project_dir: Path) -> Path:
     return manifest
 
 
+def link_library(project_dir: Path) -> None:
+    """Let a dbt project that reads our macros and tests find them: `library` links to where they are installed.
+
+    A folder of that name, or a relative link, is somebody's own choice, and stays.
+
+    Args:
+        project_dir: The folder of dbt_project.yml.
+    """
+    link = project_dir / "library"
+    if link.is_dir() and (not link.is_symlink() or not link.readlink().is_absolute() or link.resolve() == LIBRARY):
+        return
+    declared = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
+    if "library/macros" in (declared.get("macro-paths") or ()):
+        scratch = link.with_name(f".library-{os.getpid()}")
+        scratch.symlink_to(LIBRARY, target_is_directory=True)
+        scratch.replace(link)
+
+
 @contextmanager
 def editing(project_dir: Path) -> Iterator[Callable[[], Catalogue]]:
     """Let several files of a project be written as one change: nobody else parses it before the block ends.
@@ -65,6 +86,7 @@ def editing(project_dir: Path) -> Iterator[Callable[[], Catalogue]]:
     Gives a function that reads the project as it stands inside the block. A change that it refuses is for the block to
     take back; others then never see it.
     """
+    link_library(project_dir)
     manifest = project_dir / "target" / "manifest.json"
     manifest.parent.mkdir(parents=True, exist_ok=True)
 
@@ -135,7 +157,7 @@ def _is_fresh(manifest: Path, project_dir: Path) -> bool:
 
 def _project_files(project_dir: Path) -> Iterator[Path]:
     """Yield every file and folder that dbt reads; a folder's time tells that a file went away."""
-    for folder, names, files in os.walk(project_dir):
+    for folder, names, files in os.walk(project_dir, followlinks=True):
         here = Path(folder)
         names[:] = [name for name in names if name not in _GENERATED and not name.startswith(".")]
         # The project's own folder also holds target/ and logs/, whose coming and going says nothing.

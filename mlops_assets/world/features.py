@@ -20,8 +20,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.home import PROJECT_ROOT
 from mlops_assets.world.lake import Lake
+from mlops_assets.world.project import PROJECT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from mlops_assets.feast_store.reader import OnlineReader
 
-FEATURE_REPO = PROJECT_ROOT / "feature_repo"
-DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+FEATURE_REPO = PROJECT.feature_repo
+DBT_PROJECT = PROJECT.dbt
 _LOADING = Lock()
 
 
@@ -162,7 +162,7 @@ def apply(store: FeatureStore) -> list[str]:
     # Feast tells its progress on standard output, which belongs to our commands.
     with redirect_stdout(io.StringIO()):
         _forget_definitions()
-        with _standing_in(PROJECT_ROOT):
+        with _standing_in(PROJECT.root):
             contents = parse_repo(FEATURE_REPO)
         apply_total_with_repo_instance(store, store.project, store.registry, contents, True)
     return sorted(view.name for view in contents.feature_views)

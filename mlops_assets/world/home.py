@@ -18,11 +18,9 @@ from typing import Any, Literal
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import in_home
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.project import PROJECT
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
-"""The checkout: dbt_project/, feature_repo/ and workspace.yaml stand here."""
-
-DEFAULT = PROJECT_ROOT / ".mlops"
+DEFAULT = PROJECT.root / ".mlops"
 """The home where nothing names another."""
 
 _REFUSED = "?#%\\"
@@ -110,7 +108,7 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """The home that `$MLOPS_HOME` names, else `.mlops` in the checkout.
+        """The home that `$MLOPS_HOME` names, else `.mlops` in the project.
 
         Raises:
             ValueError: its path has a character that the databases in it cannot have in theirs.

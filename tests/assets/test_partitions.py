@@ -12,7 +12,7 @@ from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.monitoring_assets import _by_partition, _days
 from mlops_assets.assets.partitions import Calendar, declared_calendar
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 from tests.landing_home import ORDERS, LandingHome, source
 
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
@@ -41,12 +41,12 @@ def test_a_day_that_is_over_anywhere_has_its_partition() -> None:
 def test_a_source_of_another_start_and_zone_goes_into_the_same_job(tmp_path: Path) -> None:
     """The example of the README beside the sources that are there."""
     text = next(
-        block for block in (PROJECT_ROOT / "README.md").read_text().split("```yaml")[1:] if "LandingSource" in block
+        block for block in (CHECKOUT / "README.md").read_text().split("```yaml")[1:] if "LandingSource" in block
     ).split("```")[0]
     folder = tmp_path / "orders"
     folder.mkdir()
     (folder / "defs.yaml").write_text(text)
-    flights = PROJECT_ROOT / "mlops_assets" / "defs" / "flights" / "defs.yaml"
+    flights = CHECKOUT / "mlops_assets" / "defs" / "flights" / "defs.yaml"
     (tmp_path / "defs.yaml").write_text(flights.read_text())
     calendar = declared_calendar("day", tmp_path)
     declared = [yaml.safe_load(words)["attributes"] for words in (text, flights.read_text())]

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from mlops_assets.cli import GROUPS, app
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 
 ROOT: Any = typer.main.get_command(app)
 
@@ -58,6 +58,7 @@ def test_the_commands_are_all_there() -> None:
         "alerts digest",
     }
     wanted |= {
+        "init",
         "new-model",
         "doctor",
         "backup",
@@ -88,7 +89,7 @@ def test_the_commands_are_all_there() -> None:
 
 
 def test_the_version_is_that_of_the_package() -> None:
-    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     first, tools = CliRunner().invoke(app, ["--version"]).stdout.splitlines()
     assert first == f"{project['name']} {project['version']}"
     assert {f"duckdb {duckdb.__version__}", f"dagster {dagster.__version__}"} <= set(tools.split(", "))

@@ -13,10 +13,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 from tests.support import land_raw
 
-PROJECT = PROJECT_ROOT / "dbt_project"
+PROJECT = CHECKOUT / "dbt_project"
 LAST_DAY = date(2013, 2, 5)
 
 

@@ -25,14 +25,15 @@ from mlops_assets.simulate.engine import Engine
 from mlops_assets.simulate.fraud_demo import _send, mock_broker
 from mlops_assets.steps.keep.left_over_runs import bury
 from mlops_assets.steps.predict.predictions import VERSION, read_scores
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
+from tests.checkout import CHECKOUT
 from tests.real_slice import LAST_DAY, copy_home, working_in
 from tests.streams.feed import home_of
 
 NEW_DAY = LAST_DAY + timedelta(days=1)
 MLOPS = ("-c", "from mlops_assets.cli import app; app()")
-WORKSPACE = ("-w", str(PROJECT_ROOT / "workspace.yaml"))
+WORKSPACE = ("-w", str(CHECKOUT / "workspace.yaml"))
 PATIENCE = 300.0
 """Seconds after which a daemon that has done nothing counts as broken; no measure of its speed."""
 
@@ -59,7 +60,7 @@ def started(home: Home, command: list[str], **variables: str) -> subprocess.Pope
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | home.environment() | variables
     with (home.root / "daemon.log").open("ab") as log:
         return subprocess.Popen(
-            command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
 
 

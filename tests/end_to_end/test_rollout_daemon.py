@@ -17,14 +17,14 @@ import pytest
 
 from mlops_assets.steps.keep.left_over_runs import bury
 from mlops_assets.steps.predict.predictions import score_days
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 from tests.end_to_end.test_rollout_online import START, WHOLE_WAY, bring_in, states, twin
 from tests.real_slice import World
 from tests.rollout_location import FIELDS
 
 pytestmark = pytest.mark.slow
 DAY = timedelta(days=1)
-LOCATION = PROJECT_ROOT / "tests" / "rollout_location.py"
+LOCATION = CHECKOUT / "tests" / "rollout_location.py"
 PATIENCE = 200.0
 """Seconds after which a daemon that has not come to it counts as broken; no measure of its speed."""
 DEATHS = {
@@ -42,11 +42,11 @@ DEATHS = {
 def daemon(world: World, dies_at: str | None) -> Iterator[subprocess.Popen[bytes]]:
     """`dagster-daemon run` with all that it starts, in a group of its own."""
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | world.home.environment()
-    words = ["run", "-f", str(LOCATION), "-d", str(PROJECT_ROOT)]
+    words = ["run", "-f", str(LOCATION), "-d", str(CHECKOUT)]
     with (world.home.root / "daemon.log").open("ab") as log:
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("dagster-daemon")), *words],
-            cwd=PROJECT_ROOT, env=environment | ({"DIES_AT": dies_at} if dies_at else {}),
+            cwd=CHECKOUT, env=environment | ({"DIES_AT": dies_at} if dies_at else {}),
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:

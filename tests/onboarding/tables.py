@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 
 PARTS = ("mlops_assets", "dbt_project", "feature_repo", "pyproject.toml", "workspace.yaml")
 
@@ -29,7 +29,7 @@ class Project:
     @classmethod
     def at(cls, folder: Path) -> Project:
         for part in PARTS:
-            source = PROJECT_ROOT / part
+            source = CHECKOUT / part
             if source.is_dir():
                 ignored = shutil.ignore_patterns("__pycache__", "logs")
                 shutil.copytree(source, folder / part, ignore=ignored)
@@ -47,7 +47,13 @@ class Project:
         run = subprocess.run(
             [sys.executable, "-c", "from mlops_assets.cli import app; app()", *arguments],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(self.root), "MLOPS_HOME": str(self.home), "COLUMNS": "200"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(self.root),
+                "MLOPS_PROJECT": str(self.root),
+                "MLOPS_HOME": str(self.home),
+                "COLUMNS": "200",
+            },
             capture_output=True,
             text=True,
             check=False,

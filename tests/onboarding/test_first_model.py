@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 from tests.onboarding.tables import Project
 
-PAGE = PROJECT_ROOT / "docs" / "first-model.md"
+PAGE = CHECKOUT / "docs" / "first-model.md"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project.at(tmp_path_factory.mktemp("checkout"))
-    shutil.copytree(PROJECT_ROOT / "docs" / "examples", project.root / "docs" / "examples")
+    shutil.copytree(CHECKOUT / "docs" / "examples", project.root / "docs" / "examples")
     return project
 
 
@@ -68,4 +68,4 @@ def test_removing_the_model_leaves_no_trace_and_keeps_its_history(project: Proje
 
 
 def test_the_example_is_small() -> None:
-    assert sum(path.stat().st_size for path in Path(PROJECT_ROOT / "docs" / "examples").iterdir()) < 2**20
+    assert sum(path.stat().st_size for path in Path(CHECKOUT / "docs" / "examples").iterdir()) < 2**20

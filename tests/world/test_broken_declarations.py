@@ -21,11 +21,12 @@ from mlops_assets.steps.keep.doctor import examine
 from mlops_assets.steps.keep.metric_values import models, record, sources
 from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world import platform as platforms
-from mlops_assets.world.home import PROJECT_ROOT, Home, HomeSettings
+from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed import sources as landed
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.landed.sources import DEFS, Sources
 from mlops_assets.world.platform import Platform
+from tests.checkout import CHECKOUT
 
 PLANES = (DEFS / "planes" / "defs.yaml").read_text()
 DAMAGE: dict[str, tuple[bytes, str]] = {
@@ -186,11 +187,11 @@ def test_what_may_not_be_read_is_named(home: Home, defs: Path, monkeypatch: pyte
 def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
     checkout = tmp_path / "checkout"
     checkout.mkdir()
-    shutil.copytree(PROJECT_ROOT / "mlops_assets", checkout / "mlops_assets", ignore=shutil.ignore_patterns("__pyc*"))
+    shutil.copytree(CHECKOUT / "mlops_assets", checkout / "mlops_assets", ignore=shutil.ignore_patterns("__pyc*"))
     for part in ("dbt_project", "feature_repo"):
-        shutil.copytree(PROJECT_ROOT / part, checkout / part, ignore=shutil.ignore_patterns("logs", "__pycache__"))
+        shutil.copytree(CHECKOUT / part, checkout / part, ignore=shutil.ignore_patterns("logs", "__pycache__"))
     for name in ("pyproject.toml", "workspace.yaml"):
-        shutil.copy(PROJECT_ROOT / name, checkout / name)
+        shutil.copy(CHECKOUT / name, checkout / name)
     _, told = damage(checkout / "mlops_assets" / "defs", kind)
     code = (
         "from mlops_assets.definitions import defs\n"
@@ -199,7 +200,12 @@ def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
         "print(sorted(key.to_user_string() for key in repo.assets_defs_by_key))\n"
         "print(sorted(s.name for s in repo.sensor_defs), sorted(repo.job_names))"
     )
-    env = {**os.environ, "PYTHONPATH": str(checkout), "MLOPS_HOME": str(tmp_path / "home")}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(checkout),
+        "MLOPS_PROJECT": str(checkout),
+        "MLOPS_HOME": str(tmp_path / "home"),
+    }
     done = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]
     assert re.search(told, done.stderr), "it is said where the location is loaded"

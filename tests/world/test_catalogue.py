@@ -14,9 +14,9 @@ import pytest
 
 from mlops_assets.steps.features.dbt_ci import _readers
 from mlops_assets.world import catalogue as on_disk
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 
-PROJECT = PROJECT_ROOT / "dbt_project"
+PROJECT = CHECKOUT / "dbt_project"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_plain_feast_commands_register_what_the_catalogue_says(tmp_path: Path, m
     from feast.repo_config import load_repo_config
     from feast.repo_operations import apply_total
 
-    repo = PROJECT_ROOT / "feature_repo"
+    repo = CHECKOUT / "feature_repo"
     home = tmp_path / "home"
     monkeypatch.setenv("MLOPS_HOME", str(home))
     monkeypatch.syspath_prepend(str(repo))
@@ -132,6 +132,6 @@ def test_plain_feast_commands_register_what_the_catalogue_says(tmp_path: Path, m
 def test_an_unset_home_is_the_one_in_the_checkout() -> None:
     from mlops_assets.feast_store.home import HomeSqliteOnlineStoreConfig, in_home
 
-    expected = PROJECT_ROOT / ".mlops" / "feast" / "online.db"
+    expected = CHECKOUT / ".mlops" / "feast" / "online.db"
     assert HomeSqliteOnlineStoreConfig(path="${MLOPS_HOME}/feast/online.db").path == str(expected)
     assert in_home("/srv/mlops/feast/registry.db") == "/srv/mlops/feast/registry.db"

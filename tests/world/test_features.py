@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 
 LOADED = """
 import typeguard
@@ -24,4 +24,4 @@ for kind in (Entity, FeatureService, FeatureView, OnDemandFeatureView):
 
 
 def test_feasts_classes_are_as_they_are_written_and_typeguard_is_as_before() -> None:
-    subprocess.run([sys.executable, "-c", LOADED], cwd=PROJECT_ROOT, check=True)
+    subprocess.run([sys.executable, "-c", LOADED], cwd=CHECKOUT, check=True)

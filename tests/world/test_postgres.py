@@ -15,10 +15,11 @@ import pytest
 
 from mlops_assets.assets.landing_source import CONTRACT_CHECK
 from mlops_assets.core.models.training import FeatureColumn, Recipe, fit
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.mlflow.store import MlflowUnavailable, open_client
 from mlops_assets.world.mlflow.tracking import Tracking
+from tests.checkout import CHECKOUT
 from tests.landing_home import DAY, LandingHome, rows, verdict
 from tests.postgres import url
 
@@ -27,7 +28,7 @@ NEXT = DAY + timedelta(days=1)
 
 def documented() -> str:
     """The addition to dagster.yaml that the page gives."""
-    page = (PROJECT_ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+    page = (CHECKOUT / "docs" / "production.md").read_text(encoding="utf-8")
     (block,) = [part.split("```")[0] for part in page.split("```yaml\n")[1:] if part.startswith("storage:")]
     return block
 

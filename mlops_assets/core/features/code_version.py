@@ -68,6 +68,7 @@ def _texts(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
 
 def _macros(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
     """The macros that these call, directly or not. Those of dbt itself come with its version."""
+    own = f"macro.{node.get('package_name')}."
     called = [key for one in _nodes(node, manifest) for key in one["depends_on"].get("macros", [])]
     macros = dict[str, str]()
     while called:
@@ -76,7 +77,8 @@ def _macros(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, s
         if key not in macros and macro and macro["package_name"] == node.get("package_name"):
             macros[key] = _bare(macro["macro_sql"])
             called.extend(macro["depends_on"]["macros"])
-    return macros
+    # A model that moves to another project is the same code: the first one's name stands for all.
+    return {f"macro.mlops.{key.removeprefix(own)}": sql for key, sql in macros.items()}
 
 
 def _bare(sql: str) -> str:

@@ -2,7 +2,7 @@
 
 Here: the state of all incidents of a home as plain values, what a report, an end or a day's digest changes in it, and
 the messages that follow. Not here: the file it is kept in (`world.alerts.incidents`), where messages go
-(`world.alerts.channels`), noticing (`defs.sensors`).
+(`world.alerts.channels`), noticing (`assets.platform.sensors`).
 
 Every function is pure: the same state and report give the same new state, and a report that is known changes nothing.
 """

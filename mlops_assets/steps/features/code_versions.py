@@ -1,7 +1,7 @@
 """By which code the lake's features were computed, and what the models in production need of them.
 
 Here: the record of it, what has changed since, and the columns that a version would miss. Not here: what the code of a
-view is (`core.features.catalogue`), building (`defs.dbt_models`), the rule that answers a change (`core.decide.rules`).
+view is (`core.features.catalogue`), building (`assets.platform`), the rule that answers a change (`core.decide.rules`).
 """
 
 from __future__ import annotations

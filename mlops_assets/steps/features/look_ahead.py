@@ -155,7 +155,7 @@ def look_at(project: Compiled, view: FeatureView, sources: Mapping[str, SourceSe
     if strange := sorted(set(view.sources) - sources.keys()):
         raise CannotGuard(
             f"{view.name} is built from {', '.join(strange)}, which no YAML declares: nothing says when its rows are "
-            "known. Declare it in mlops_assets/defs/<source>/defs.yaml (docs/sources.md)."
+            "known. Declare it in defs/<source>/defs.yaml (docs/sources.md)."
         )
     parts = [part for name in view.sources for part in hidden_parts(sources[name])]
     with _tables(project, nodes) as connection:

@@ -1,7 +1,7 @@
 """What is wrong with the models right now, each with its consequence: from the reports and the record.
 
 Here: which alarms last, and how much each hurries. Not here: sending (`alerts`), the alarms of sources and runs
-(`defs.sensors`), deciding (`core.decide.policy`).
+(`assets.platform.sensors`), deciding (`core.decide.policy`).
 
 An alarm is told with what the platform made of it, so it waits until a decision has seen its window. Drift by itself
 has no consequence: it is a line of the digest. Performance below the agreed limit is told at once; it is a page only

@@ -1,6 +1,6 @@
 """What is wrong with the sources and feature views right now: stale, misnamed, behind.
 
-Here: what can be seen of it, and the alerts told of it. Not here: sending (`alerts`), ticking (`defs.sensors`),
+Here: what can be seen of it, and the alerts told of it. Not here: sending (`alerts`), ticking (`assets.platform`),
 what is wrong with models (`model_alarms`). Imports nothing of Dagster's graph, so that `mlops status` may ask too.
 """
 

@@ -28,12 +28,12 @@ def code_version() -> str:
     """The commit of the checkout, with `+` when it has changes; `unknown` outside a checkout."""
     import subprocess
 
-    from mlops_assets.world.home import PROJECT_ROOT
+    from mlops_assets.world.project import PROJECT
 
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=PROJECT_ROOT,
+            cwd=PROJECT.root,
             capture_output=True,
             text=True,
             timeout=10,

@@ -1,7 +1,7 @@
 """Telling a person: one alert an incident, with what happened, what the platform did and what to do.
 
-Here: the log of alerts of a home, and handing each to the incidents. Not here: noticing (`defs.sensors`), the state of
-incidents and sending (`incidents`), where messages go (`channels`).
+Here: the log of alerts of a home, and handing each to the incidents. Not here: noticing (`assets.platform`), the
+state of incidents and sending (`incidents`), where messages go (`channels`).
 """
 
 from __future__ import annotations

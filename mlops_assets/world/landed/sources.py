@@ -1,7 +1,7 @@
 """All sources of the platform together: what is pending, and what the features were built from.
 
 Here: the comparison of landing, lake and the last build, from which the landing sensor derives its work.
-Not here: one source's files (`intake`), starting runs (`defs.sensors`).
+Not here: one source's files (`intake`), starting runs (`assets.platform.sensors`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import Grain, SourceSettings, day_of
 from mlops_assets.core.time.spans import Span, contiguous
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.home import PROJECT_ROOT
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import WHOLE, Intake, LandedFile, Taken
 from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
+from mlops_assets.world.project import PROJECT
 from mlops_assets.world.settings_files import Declared, read_settings
 
-DEFS = PROJECT_ROOT / "mlops_assets" / "defs"
+DEFS = PROJECT.defs
 
 GRAINS: tuple[Grain, ...] = ("day", "week", "month")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -231,6 +232,10 @@ def test_the_code_of_a_view_is_that_of_all_it_is_computed_by(manifest: dict[str,
     view["columns"]["region"] |= {"description": "Where.", "config": {"meta": {"trained": False}}}
     assert code() == before, "comments, blanks, words and dbt's own macros change no value"
     assert parse_manifest(manifest, {"least": 1}).view("feat_shop").code == before, "nothing reads that var"
+    moved = json.loads(
+        json.dumps(manifest).replace("macro.x.", "macro.acme.").replace('package_name": "x"', 'package_name": "acme"')
+    )
+    assert parse_manifest(moved, variables).view("feat_shop").code == before, "in another project it is the same code"
     seen = {before}
     for change in (
         lambda: view.update(raw_code="select '--2' as a from t where b"),

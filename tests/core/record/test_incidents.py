@@ -15,7 +15,7 @@ from mlops_assets.core.record.incidents import State, digested
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.alerts.channels import Channels
 from mlops_assets.world.alerts.incidents import REPEATED
-from mlops_assets.world.home import PROJECT_ROOT
+from tests.checkout import CHECKOUT
 from tests.receiver import Receiver, receiving
 
 
@@ -169,7 +169,7 @@ alerts.incidents.deliver(Channels.from_environment())
 def test_a_kill_between_sending_and_writing_costs_one_duplicate_that_says_so(
     receiver: Receiver, alerts: Alerts, tmp_path: Path
 ) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "home")], cwd=PROJECT_ROOT, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "home")], cwd=CHECKOUT, check=False)
     assert done.returncode == -9
     assert deliver(alerts) == 1
     assert deliver(alerts) == 0

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from mlops_assets.assets.partitions import span_tags
+from mlops_assets.assets.platform import dbt_models
 from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.time.spans import Span
 from mlops_assets.definitions import build_definitions
-from mlops_assets.defs import dbt_models
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.steps.decide.model_changes import changed_definition
 from mlops_assets.steps.features.code_versions import (

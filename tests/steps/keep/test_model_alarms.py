@@ -13,9 +13,9 @@ import pytest
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.steps.keep import model_alarms as module
 from mlops_assets.steps.keep.model_alarms import model_alarms
-from mlops_assets.world.home import PROJECT_ROOT
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.record.ledger import Ledger
+from tests.checkout import CHECKOUT
 
 FITTED = datetime(2024, 3, 1, tzinfo=UTC)
 END = datetime(2024, 3, 8, tzinfo=UTC)
@@ -91,7 +91,7 @@ def test_only_what_a_person_can_take_away_is_a_page(
     floor.decided(action, rule)
     (alarm,) = floor.alarms()
     assert (alarm["severity"], alarm["runbook"]) == (severity, runbook)
-    assert f"\n## {runbook}\n" in (PROJECT_ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert f"\n## {runbook}\n" in (CHECKOUT / "docs" / "runbook.md").read_text(encoding="utf-8")
 
 
 def test_a_proposal_is_told_until_it_is_answered(floor: Floor) -> None:

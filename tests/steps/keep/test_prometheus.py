@@ -20,11 +20,12 @@ import yaml
 
 from mlops_assets.steps.keep.metric_names import METRICS
 from mlops_assets.steps.keep.metrics import make_metrics_server
-from mlops_assets.world.home import PROJECT_ROOT, Home
+from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
+from tests.checkout import CHECKOUT
 from tests.metrics_home import MODEL, fill, judge_drift, without_registry
 
-MONITORING = PROJECT_ROOT / "deploy" / "monitoring"
+MONITORING = CHECKOUT / "deploy" / "monitoring"
 SERIES = {name for spec in METRICS for name in spec.series}
 LOUD = "NOT TESTED: {} is not installed, so nothing says that the rules work. Install it: apt-get install prometheus"
 
@@ -88,8 +89,8 @@ def test_labels_of_ours_are_not_those_of_prometheus() -> None:
 
 
 def test_every_alert_says_how_it_hurries_and_where_it_is_explained() -> None:
-    sections = re.findall(r"(?m)^## (\S+)$", (PROJECT_ROOT / "docs" / "runbook.md").read_text(encoding="utf-8"))
-    page = (PROJECT_ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    sections = re.findall(r"(?m)^## (\S+)$", (CHECKOUT / "docs" / "runbook.md").read_text(encoding="utf-8"))
+    page = (CHECKOUT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     alerts = [rule for rule in rules() if "alert" in rule]
     assert len(alerts) >= 15
     for rule in alerts:
@@ -101,7 +102,7 @@ def test_every_alert_says_how_it_hurries_and_where_it_is_explained() -> None:
 
 
 def test_every_metric_is_documented_with_its_labels() -> None:
-    page = (PROJECT_ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    page = (CHECKOUT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"(?m)^\| `(mlops_\w+)` \| (.*?) \|", page))
     assert documented == {spec.name: ", ".join(f"`{label}`" for label in spec.labels) for spec in METRICS}
 

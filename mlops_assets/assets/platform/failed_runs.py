@@ -7,7 +7,7 @@ run again (`steps.keep.left_over_runs`).
 import dagster as dg
 
 from mlops_assets.assets.landing_source import CONTRACT_CHECK
-from mlops_assets.defs.sensors import ON, WILL_RETRY
+from mlops_assets.assets.platform.sensors import ON, WILL_RETRY
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.mlflow.tracking import settle

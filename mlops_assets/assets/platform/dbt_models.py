@@ -28,12 +28,10 @@ from mlops_assets.steps.features.code_versions import (
     refuse_missing_features,
 )
 from mlops_assets.world.catalogue import ensure_manifest, load_catalogue, project_variables
-from mlops_assets.world.home import PROJECT_ROOT
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.sources import Sources
-from mlops_assets.world.platform import Platform
+from mlops_assets.world.platform import DBT_PROJECT, Platform
 
-DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 VARIABLES = project_variables(DBT_PROJECT)
 
 

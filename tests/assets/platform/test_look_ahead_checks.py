@@ -12,15 +12,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlops_assets.assets.platform import look_ahead
 from mlops_assets.core.features.look_ahead import CHECK, LookAhead
 from mlops_assets.definitions import build_definitions
-from mlops_assets.defs import look_ahead
 from mlops_assets.simulate.demo import come_to_rest
 from mlops_assets.simulate.engine import Engine
 from mlops_assets.steps.features import look_ahead as guarding
 from mlops_assets.world.alerts.alerts import Alerts
-from mlops_assets.world.home import PROJECT_ROOT
 from mlops_assets.world.landed.sources import Sources
+from tests.checkout import CHECKOUT
 from tests.real_slice import World
 from tests.sent_alerts import sent_alerts
 
@@ -35,7 +35,7 @@ def test_features_are_looked_at_in_a_job_of_their_own(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT_ROOT / "dbt_project", project, ignore=shutil.ignore_patterns("logs"))
+    shutil.copytree(CHECKOUT / "dbt_project", project, ignore=shutil.ignore_patterns("logs"))
     sql = project / "models" / "features" / f"{PEEKING}.sql"
     # Minutes in the air are known only after the landing.
     peek = "flights.distance_miles + flights.air_minutes as distance_miles,"

@@ -13,12 +13,13 @@ import pytest
 
 from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.partitions import SPAN
+from mlops_assets.assets.platform import sensors
+from mlops_assets.assets.platform.failed_runs import failed_run_sensor
 from mlops_assets.core.time.spans import Span
-from mlops_assets.defs import sensors
-from mlops_assets.defs.failed_runs import failed_run_sensor
 from mlops_assets.world.alerts.alerts import Alerts
-from mlops_assets.world.home import PROJECT_ROOT, HomeSettings
+from mlops_assets.world.home import HomeSettings
 from mlops_assets.world.platform import Platform
+from tests.checkout import CHECKOUT
 from tests.landing_home import DAY, QUIET, LandingHome, rows, source
 from tests.sent_alerts import SentAlert, sent_alerts
 
@@ -385,7 +386,7 @@ def test_a_broken_yaml_field_is_told_with_file_and_line(tmp_path: Path) -> None:
     found = subprocess.run(
         [str(Path(sys.executable).with_name("dg")), "check", "yaml"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT_ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"},
         capture_output=True,
         text=True,
         check=False,

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from mlops_assets.assets.metadata import markdown_value
+from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.features.look_ahead import CHECK, LookAhead, Peek
-from mlops_assets.defs.sensors import ON
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.catalogue import load_catalogue

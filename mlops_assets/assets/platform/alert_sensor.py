@@ -1,6 +1,6 @@
 """The sensor that tells people: alarms of the models, the all-clear, the digest, and sending.
 
-Here: one tick. Not here: what is wrong with a model (`steps.keep.model_alarms`), the other alarms (`defs.sensors`),
+Here: one tick. Not here: what is wrong with a model (`steps.keep.model_alarms`), the other alarms (`sensors`),
 the state of incidents (`world.alerts.incidents`).
 """
 
@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.core.record.incidents import Incident, digested
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.defs.sensors import ON
 from mlops_assets.steps.keep.model_alarms import PREFIXES, Alarm, model_alarms, why_over
 from mlops_assets.steps.land.source_alarms import STATES, lasting
 from mlops_assets.world.alerts.alerts import Alerts

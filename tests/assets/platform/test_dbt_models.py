@@ -33,7 +33,7 @@ def test_a_view_shows_no_rows(slice_home: Home) -> None:
 
 
 def test_the_code_version_of_a_view_is_that_of_all_it_is_computed_by() -> None:
-    from mlops_assets.defs.dbt_models import dbt_models
+    from mlops_assets.assets.platform.dbt_models import dbt_models
 
     shown = {spec.key.path[-1]: spec.code_version for spec in dbt_models.specs}
     views = Platform.of().catalogue.views

@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.defs import alert_sensor as module
-from mlops_assets.defs import sensors
-from mlops_assets.defs.alert_sensor import alert_sensor
+from mlops_assets.assets.platform import alert_sensor as module
+from mlops_assets.assets.platform import sensors
+from mlops_assets.assets.platform.alert_sensor import alert_sensor
 from mlops_assets.world.home import HomeSettings
-from tests.defs.test_sensors import DAYS, Floor, carry, failed
+from tests.assets.platform.test_sensors import DAYS, Floor, carry, failed
 from tests.landing_home import rows
 from tests.receiver import Receiver, receiving
 

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from mlops_assets.assets.platform import sensors
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.defs import sensors
 from mlops_assets.steps.land import source_alarms
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.settings_files import read_settings
-from tests.defs.test_sensors import DAYS, VIEW, Floor, names
+from tests.assets.platform.test_sensors import DAYS, VIEW, Floor, names
 from tests.landing_home import source
 
 RELOAD = "Declared and not loaded yet, so left alone: {}. Reload the definitions"

@@ -1,0 +1,88 @@
+"""A project of a person's own, beside the installed library: `mlops init`.
+
+Here: its files, from `project/`, written all or none. Not here: finding it later (`world.project`), what is put into it
+(`files`).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+
+from mlops_assets.onboarding.files import DELIMITERS, NothingOverwritten
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.catalogue import link_library
+
+TEMPLATES = Path(__file__).parent / "project"
+FOLDERS = ("staging", "intermediate", "features", "labels")
+"""Of dbt's models, in the order of the data."""
+SHAPE = 1
+"""Raised when a newer library wants the files of a project changed."""
+TAKEN = {"mlops", "mlops_assets", "tests", "dbt_project", "feature_repo", "dagster", "dbt", "feast", "mlflow"}
+"""Names that stand for something else here."""
+
+
+def make(name: str, parent: Path) -> Path:
+    """Write a new project.
+
+    Args:
+        name: of its folder and package: letters, digits, `-` and `_`, a letter first.
+        parent: where the folder is made.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: the name cannot be one.
+        NothingOverwritten: the folder has something in it.
+    """
+    module = name.replace("-", "_").lower()
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name) or module in TAKEN:
+        raise ValueError(
+            f"A project cannot be called {name!r}: take letters, digits, - and _, a letter first, and none of "
+            f"{', '.join(sorted(TAKEN))}. Nothing was written."
+        )
+    root = parent / name
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise NothingOverwritten(
+            f"{root} exists and is not empty. Choose another name, or empty it. Nothing was written."
+        )
+    parent.mkdir(parents=True, exist_ok=True)
+    scratch = parent / f".{name}.partial"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        for path, text in files(name, module).items():
+            write_text(scratch / path, text)
+        for folder in FOLDERS:
+            (scratch / "dbt_project" / "models" / folder).mkdir(parents=True, exist_ok=True)
+            write_text(scratch / "dbt_project" / "models" / folder / ".gitkeep", "")
+        link_library(scratch / "dbt_project")
+        if root.exists():
+            root.rmdir()
+        scratch.rename(root)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return root
+
+
+def files(name: str, module: str) -> dict[Path, str]:
+    """Each file of a new project by its path in it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=False, **DELIMITERS
+    )
+    installed = version("mlops-assets")
+    major, minor, *_ = installed.split(".")
+    values = {
+        "name": name, "module": module, "shape": SHAPE,
+        "version": installed, "next_version": f"{major}.{int(minor) + 1}",
+    }  # fmt: skip
+    found = {}
+    for template in environment.list_templates(extensions=["j2"]):
+        path = Path(template.removesuffix(".j2"))
+        place = Path(module, *path.parts[1:]) if path.parts[0] == "package" else path
+        found[place] = environment.get_template(template).render(values)
+    return found

@@ -1,0 +1,65 @@
+"""The library without its checkout: three commands from an empty folder to a monitored model.
+
+What lives here: the built wheel, unpacked where nothing of the checkout is. What does not: the files that are written
+(`tests.onboarding`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import CHECKOUT
+from tests.onboarding.tables import churn
+
+pytestmark = pytest.mark.slow
+RUN = "import sys; from mlops_assets.cli import app; app()"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked: the installed library."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(library: Path, folder: Path, *words: str) -> str:
+    """Python with that library, in a folder outside of every project but those in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
+    environment = kept | {"PYTHONPATH": str(library), "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_three_commands_from_nothing_to_a_monitored_model(library: Path, tmp_path: Path) -> None:
+    assert not (library / "mlops_assets" / "defs").exists(), "the demo is no part of the library"
+    where = run(library, tmp_path, "-c", "import mlops_assets; print(mlops_assets.__file__)")
+    assert where.startswith(str(library))
+    churn(1_500, days=120).to_csv(tmp_path / "customers.csv", index=False)
+
+    assert "Made" in run(library, tmp_path, "-c", RUN, "init", "acme")
+    acme = tmp_path / "acme"
+    told = run(library, acme, "-c", RUN, "new-model", "churn", "--from", str(tmp_path / "customers.csv"))
+    assert "acme/defs/churn/defs.yaml" in told
+    run(library, acme, "-c", RUN, "replay", "churn", "--every", "month")
+
+    replay = json.loads((acme / ".mlops" / "reports" / "churn" / "replay.json").read_text(encoding="utf-8"))
+    assert replay["model"] == "churn"
+    assert "churn: " in run(library, acme, "-c", RUN, "status")
+    # Its own test, as its CI runs it: all definitions load.
+    run(library, acme, "-m", "pytest", "-q", "tests", "-p", "no:cacheprovider")
+    assert not list(tmp_path.glob("*/mlops_assets")), "nothing of the library was copied"
