@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
 import dagster as dg
 from dagster.components.core.defs_module import EXPLICITLY_IGNORED_GLOB_PATTERNS
@@ -25,7 +24,7 @@ from mlops_assets.world.settings_files import broken_files
 
 def build_resources(home: Home) -> dict[str, object]:
     """The resources of a home; tests and replays pass their own home."""
-    from dagster_dbt import DbtCliResource
+    from mlops_assets.assets.installed_dbt import InstalledDbt
 
     platform = Platform.of(home)
     return {
@@ -38,12 +37,7 @@ def build_resources(home: Home) -> dict[str, object]:
             home=str(home.root),
             ui_url=os.environ.get("MLFLOW_UI_URL", "http://127.0.0.1:5000"),
         ),
-        "dbt": DbtCliResource(
-            project_dir=str(DBT_PROJECT),
-            profiles_dir=str(DBT_PROJECT),
-            # The dbt of this environment, also when its bin/ is not on PATH.
-            dbt_executable=str(Path(sys.executable).with_name("dbt")),
-        ),
+        "dbt": InstalledDbt.of(DBT_PROJECT),
     }
 
 

@@ -1,20 +1,29 @@
-"""Homes with real flights in them, built once a session and copied for each test."""
+"""Homes with real flights in them, built once a session and copied for each test.
+
+Dagster and pandas are loaded by the fixtures that need them: the pure half does without.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+import typer.testing
 from hypothesis import settings
-from typer.testing import CliRunner, Result
 
 from mlops_assets.world.home import Home
 from mlops_assets.world.project import VARIABLE
 from tests.checkout import CHECKOUT
-from tests.real_slice import World, build_once, build_slice, copy_home, train_champion, watch_until_drift, working_in
+
+if TYPE_CHECKING:
+    from tests.real_slice import World
 
 pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
 
@@ -25,11 +34,44 @@ os.environ[VARIABLE] = str(CHECKOUT)
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
+# A call in this process builds all commands anew, which costs 0.1 s; in a process of its own they are built once, too.
+typer.testing._get_command = cache(typer.testing._get_command)
+
+MEMORY_DISK = Path("/dev/shm")
+ROOM = 6 * 2**30
+"""Bytes that must be free there, and in memory: a run of the whole suite holds at most 2 GiB."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write into memory where there is room: SQLite waits for the disk (4 ms) at every event that Dagster stores.
+
+    On a disk 300 events take 3 s of CPU time and more of waiting, in memory 1.2 s. `TMPDIR` and `--basetemp` choose
+    another place.
+    """
+    # As in every process that `mlops` starts: threads that spin while they wait take the cores from the other workers.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "TMPDIR" in os.environ or config.option.basetemp or not os.access(MEMORY_DISK, os.W_OK):
+        return
+    if min(psutil.disk_usage(str(MEMORY_DISK)).free, psutil.virtual_memory().available) >= ROOM:
+        os.environ["TMPDIR"] = str(MEMORY_DISK)
+        tempfile.tempdir = None
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: `make test` gives whole files to cores, and a long one at the end keeps one busy."""
+    """Files with slow tests first: `make test` gives whole files to cores, and a long one at the end keeps one busy.
+
+    The first of them builds the slice; other slow ones that need it come after those that do not, or they would wait.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    of_slice = {item.path for item in items if "slice_home" in getattr(item, "fixturenames", ())}
+    builder = next((item.path for item in items if item.path in slow & of_slice), None)
+    items.sort(
+        key=lambda item: (
+            item.path not in slow,
+            item.path != builder,
+            (item.path in of_slice) == (item.path in slow),
+        )
+    )
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +90,15 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def slice_home(shared_folder: Path) -> Home:
     """Real flights of January 1 to March 10, 2013, with features and labels; not to be changed."""
+    from tests.real_slice import build_once, build_slice
+
     return build_once(shared_folder / "slice", build_slice)
 
 
 @pytest.fixture(scope="session")
 def champion_home(slice_home: Home, shared_folder: Path) -> Home:
     """The slice with a first, weak champion of flight_delay as of February 18; not to be changed."""
+    from tests.real_slice import build_once, copy_home, train_champion
 
     def build(home: Home) -> None:
         train_champion(copy_home(slice_home, home.root))
@@ -64,6 +109,7 @@ def champion_home(slice_home: Home, shared_folder: Path) -> Home:
 @pytest.fixture(scope="session")
 def drifting_home(champion_home: Home, shared_folder: Path) -> Home:
     """The champion two weeks later, on March 4: both weekly reports show drift; not to be changed."""
+    from tests.real_slice import build_once, copy_home, watch_until_drift
 
     def build(home: Home) -> None:
         watch_until_drift(copy_home(champion_home, home.root))
@@ -86,6 +132,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def new_world(slice_home: Home, tmp_path: Path) -> Iterator[Callable[..., World]]:
     """A maker of a world on a copy of the slice; settings as `small` takes them."""
+    from tests.real_slice import World, copy_home, working_in
+
     with working_in(Home(tmp_path / "home")) as home:
         yield lambda name="flight_delay", **changes: World.of(copy_home(slice_home, home.root), name, **changes)
 
@@ -93,6 +141,8 @@ def new_world(slice_home: Home, tmp_path: Path) -> Iterator[Callable[..., World]
 @pytest.fixture
 def world(champion_home: Home, tmp_path: Path) -> Iterator[World]:
     """A world with a weak first champion, at the moment of its promotion."""
+    from tests.real_slice import World, copy_home, working_in
+
     with working_in(Home(tmp_path / "home")) as home:
         yield World.of(copy_home(champion_home, home.root))
 
@@ -100,13 +150,15 @@ def world(champion_home: Home, tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def drifting(drifting_home: Home, tmp_path: Path) -> Iterator[World]:
     """A world whose reports show two weeks of drift, and nobody has decided on them."""
+    from tests.real_slice import World, copy_home, working_in
+
     with working_in(Home(tmp_path / "home")) as home:
         yield World.of(copy_home(drifting_home, home.root))
 
 
 @pytest.fixture
-def mlops() -> Callable[..., Result]:
+def mlops() -> Callable[..., typer.testing.Result]:
     """Call `mlops` with these arguments in the home of the environment."""
     from mlops_assets.cli import app
 
-    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+    return lambda *arguments: typer.testing.CliRunner().invoke(app, list(arguments))

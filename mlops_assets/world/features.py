@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.world.atomic import write_text
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 FEATURE_REPO = PROJECT.feature_repo
 DBT_PROJECT = PROJECT.dbt
+_LOADING = Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +117,35 @@ class Features:
         return pd.DataFrame({name: served[name] for name in fields}, dtype=object)
 
 
+def load_feast() -> None:
+    """Import Feast without the checks of types that it adds to its classes: 1.4 s of CPU time instead of 4.0.
+
+    typeguard compiles each method of those classes anew, in each process; it says itself that this is not meant for
+    production, and leaves it out where Python runs with -O. What we pass to Feast is checked by mypy.
+    """
+    import typeguard
+
+    # Two threads of the service may come at the same time: the second must not take the replacement for the original.
+    with _LOADING:
+        checked = typeguard.typechecked
+        typeguard.typechecked = _unchecked
+        try:
+            import feast  # noqa: F401
+        finally:
+            typeguard.typechecked = checked
+
+
+def _unchecked(target: Any = None, **_: Any) -> Any:
+    """What `typechecked` is under -O: a decorator, with or without options, that changes nothing."""
+    return target if target is not None else _unchecked
+
+
 @cache
 def _applied_store(home: str, definition: int) -> FeatureStore:
     """One client a home and state of the definitions; importing Feast costs seconds, so it is kept."""
     del definition
-    with _unchecked():
-        from feast import FeatureStore
+    load_feast()
+    from feast import FeatureStore
 
     os.environ["MLOPS_HOME"] = home
     store = FeatureStore(repo_path=str(FEATURE_REPO))
@@ -128,22 +153,6 @@ def _applied_store(home: str, definition: int) -> FeatureStore:
     store.config.offline_store.event_times = True
     apply(store)
     return store
-
-
-@contextmanager
-def _unchecked() -> Iterator[None]:
-    """Import Feast without the checks of types that typeguard writes into its classes: 2.4 of 3.6 s of the import.
-
-    What Feast is given here comes from the catalogue, whose types are checked; `feast apply` has the checks.
-    """
-    import typeguard
-
-    before = typeguard.typechecked
-    typeguard.typechecked = lambda target=None, **_: (lambda found: found) if target is None else target  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        typeguard.typechecked = before
 
 
 def apply(store: FeatureStore) -> list[str]:

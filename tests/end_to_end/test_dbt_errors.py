@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from mlops_assets.assets.installed_dbt import InstalledDbt
 from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.time.spans import Span
 from mlops_assets.definitions import build_definitions
@@ -36,13 +36,7 @@ def broken_project(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_broken_model_and_a_failing_test(drifting: World, broken_project: Path) -> None:
-    from dagster_dbt import DbtCliResource
-
-    dbt = DbtCliResource(
-        project_dir=str(broken_project),
-        profiles_dir=str(broken_project),
-        dbt_executable=str(Path(sys.executable).with_name("dbt")),
-    )
+    dbt = InstalledDbt.of(broken_project)
     whole = build_definitions(drifting.home)
     engine = Engine(
         dg.Definitions.merge(

@@ -165,6 +165,7 @@ alerts.incidents.deliver(Channels.from_environment())
 """
 
 
+@pytest.mark.process
 def test_a_kill_between_sending_and_writing_costs_one_duplicate_that_says_so(
     receiver: Receiver, alerts: Alerts, tmp_path: Path
 ) -> None:

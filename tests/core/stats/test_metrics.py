@@ -149,6 +149,7 @@ def test_a_faultless_regression_has_no_influence() -> None:
     assert not psi.any()
 
 
+@pytest.mark.process
 def test_importing_the_core_pulls_in_no_heavy_library() -> None:
     code = (
         "import sys, mlops_assets.core.stats.metrics, mlops_assets.core.promote.gate, mlops_assets.core.drift.profile, "
