@@ -79,15 +79,15 @@ def shape(values: np.ndarray) -> Shape:
 
 
 def false_alarms(kind: str, moves: str, years: float, rows: int, rng: np.random.Generator) -> list[str]:
-    """What is said of ordinary days; a day that rang is not among the accepted ones."""
+    """What is said of ordinary days; a day that rang is not accepted, and is evidence against those after it."""
     past: list[Shape] = []
     said = []
     for n, values in enumerate(world(kind, moves, int(365 * years), rows, rng)):
         one = shape(values)
-        if found := changes(one, past, FIRST + timedelta(days=n)):
-            said.append(found[0].sentence)
-            continue
-        past = [*past[1 - LONG :], one]
+        found = changes(one, past, FIRST + timedelta(days=n))
+        said += [found[0].sentence] if found else []
+        kept = refused_shape(one, found) if found else one
+        past = [*past[1 - LONG :], *([kept] if kept else [])]
     return said
 
 
