@@ -60,7 +60,7 @@ def retrain(
     else:
         say(
             "The retrain sensor starts it as soon as a Dagster daemon runs. `mlops up` is not running in "
-            f"{home.root}: start it with `make up`, or run the training in this process: "
+            f"{home.root}: start it with `mlops up`, or run the training in this process: "
             f"mlops retrain {model} --reason '...' --now"
         )
 

@@ -20,8 +20,6 @@ from mlops_assets.world.catalogue import link_library
 TEMPLATES = Path(__file__).parent / "project"
 FOLDERS = ("staging", "intermediate", "features", "labels")
 """Of dbt's models, in the order of the data."""
-SHAPE = 1
-"""Raised when a newer library wants the files of a project changed."""
 TAKEN = {"mlops", "mlops_assets", "tests", "dbt_project", "feature_repo", "dagster", "dbt", "feast", "mlflow"}
 """Names that stand for something else here."""
 
@@ -74,12 +72,7 @@ def files(name: str, module: str) -> dict[Path, str]:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=False, **DELIMITERS
     )
-    installed = version("mlops-assets")
-    major, minor, *_ = installed.split(".")
-    values = {
-        "name": name, "module": module, "shape": SHAPE,
-        "version": installed, "next_version": f"{major}.{int(minor) + 1}",
-    }  # fmt: skip
+    values = {"name": name, "module": module, "version": version("mlops-assets")}
     found = {}
     for template in environment.list_templates(extensions=["j2"]):
         path = Path(template.removesuffix(".j2"))

@@ -32,7 +32,6 @@ def test_a_new_project_is_found_and_read(tmp_path: Path) -> None:
     assert load_catalogue(found.dbt).views == ()
     declared = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     assert declared["project"]["dependencies"] == ["mlops-assets~=0.1.0"]
-    assert declared["tool"]["mlops"]["shape"] == new_project.SHAPE
     locations = yaml.safe_load(found.workspace.read_text(encoding="utf-8"))["load_from"]
     assert locations[0]["python_module"]["module_name"] == "mlops_assets.definitions"
 

@@ -82,7 +82,7 @@ def changed(
     if not home.warehouse.exists():
         raise NothingToCompare(
             f"{home.warehouse} is not there: nothing was built in this home, so there is nothing to defer to. Land "
-            "data and build once (`make demo`, or `mlops up`), or name another home with --home. Nothing was changed."
+            "data and build once (`mlops up`), or name another home with --home. Nothing was changed."
         )
     with scratch_home(home) as scratch:
         old = _at(project, ref, scratch.root / "before")

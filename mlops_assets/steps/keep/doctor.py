@@ -84,12 +84,12 @@ def _installation() -> Iterator[Finding]:
     if (3, 11) <= sys.version_info[:2] < (3, 14):
         yield Finding("Python", "good", version)
     else:
-        yield Finding("Python", "broken", version, "Use 3.11, 3.12 or 3.13: make setup PYTHON=python3.12.")
+        yield Finding("Python", "broken", version, "Use 3.11, 3.12 or 3.13.")
     dbt = Path(sys.executable).with_name("dbt")
     if dbt.exists():
         yield Finding("dbt's command", "good", str(dbt))
     else:
-        yield Finding("dbt's command", "broken", f"{dbt} is missing", "Make the environment again: make setup.")
+        yield Finding("dbt's command", "broken", f"{dbt} is missing", "Install dbt-duckdb beside mlops-assets.")
 
 
 def _home(home: Home) -> Iterator[Finding]:

@@ -153,7 +153,7 @@ def _refuse_lost(path: Path, home: Home) -> None:
     if not path.exists() and artifacts.is_dir() and any(artifacts.iterdir()):
         raise MlflowUnavailable(
             f"MLflow's database {path} is gone, but its artifacts in {artifacts} are there. Restore "
-            "the file from a backup (models and lake are untouched), stop and start `make up`, and run "
+            "the file from a backup (models and lake are untouched), stop and start `mlops up`, and run "
             "this again. To give up the recorded runs and versions, move the artifacts folder away."
         )
 
