@@ -6,8 +6,10 @@ Here: its files, from `project/`, written all or none. Not here: finding it late
 
 from __future__ import annotations
 
+import keyword
 import re
 import shutil
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,8 +22,8 @@ from mlops_assets.world.catalogue import link_library
 TEMPLATES = Path(__file__).parent / "project"
 FOLDERS = ("staging", "intermediate", "features", "labels")
 """Of dbt's models, in the order of the data."""
-TAKEN = {"mlops", "mlops_assets", "tests", "dbt_project", "feature_repo", "dagster", "dbt", "feast", "mlflow"}
-"""Names that stand for something else here."""
+TAKEN = {"mlops", "mlops_assets", "tests", "dbt_project", "feature_repo", "dagster", "dbt", "feast", "mlflow", "pandas"}
+"""Names that stand for something else here, beside those of Python's own modules and words."""
 
 
 def make(name: str, parent: Path) -> Path:
@@ -39,10 +41,11 @@ def make(name: str, parent: Path) -> Path:
         NothingOverwritten: the folder has something in it.
     """
     module = name.replace("-", "_").lower()
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name) or module in TAKEN:
+    is_taken = module in TAKEN or module in sys.stdlib_module_names or keyword.iskeyword(module)
+    if is_taken or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
         raise ValueError(
-            f"A project cannot be called {name!r}: take letters, digits, - and _, a letter first, and none of "
-            f"{', '.join(sorted(TAKEN))}. Nothing was written."
+            f"A project cannot be called {name!r}: take letters, digits, - and _, a letter first, no word or module of "
+            f"Python, and none of {', '.join(sorted(TAKEN))}. Nothing was written."
         )
     root = parent / name
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

@@ -36,7 +36,9 @@ def test_a_new_project_is_found_and_read(tmp_path: Path) -> None:
     assert locations[0]["python_module"]["module_name"] == "mlops_assets.definitions"
 
 
-@pytest.mark.parametrize("name", ["", "1st", "a b", "../up", "über", "a" * 65, "dbt", "mlops-assets", "{{ x }}", "-x"])
+@pytest.mark.parametrize(
+    "name", ["", "1st", "a b", "../up", "über", "a" * 65, "dbt", "mlops-assets", "{{ x }}", "-x", "json", "class"]
+)
 def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="a letter first"):
         make(name, tmp_path)
