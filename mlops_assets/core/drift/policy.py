@@ -177,7 +177,7 @@ def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
         return ""
     if drift.psi_excess is None and drift.new_chance is not None:
         if ID_NAMES.search(drift.feature):
-            return "it names things, and identifiers are not judged for drift. Leave it out (a model's exclude; --ignore)."
+            return "it names things, and identifiers are not judged for drift. Leave it out (exclude, or --ignore)."
         return (
             f"of {drift.n_current:,} rows against {drift.n_reference:,} each of its categories has under {PSI_ROWS:g}. "
             "Group its values, or give more rows."
