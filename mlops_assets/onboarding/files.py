@@ -65,7 +65,7 @@ def entities_beside(name: str, root: Path) -> dict[str, Declared]:
 
 
 def render(plan: Plan) -> dict[Path, str]:
-    """Every file of a plan by its path below the checkout."""
+    """Every file of a plan by its path in the project."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         **DELIMITERS,

@@ -17,6 +17,7 @@ from mlops_assets.onboarding.files import NothingOverwritten
 from mlops_assets.onboarding.new_project import make
 from mlops_assets.world.catalogue import LIBRARY, link_library, load_catalogue
 from mlops_assets.world.project import Project
+from tests.checkout import CHECKOUT
 
 
 def everything(folder: Path) -> set[str]:
@@ -34,6 +35,13 @@ def test_a_new_project_is_found_and_read(tmp_path: Path) -> None:
     assert declared["project"]["dependencies"] == ["mlops-assets~=0.1.0"]
     locations = yaml.safe_load(found.workspace.read_text(encoding="utf-8"))["load_from"]
     assert locations[0]["python_module"]["module_name"] == "mlops_assets.definitions"
+
+
+@pytest.mark.parametrize(
+    "file", ["dbt_project/profiles.yml", "dbt_project/models/groups.yml", "feature_repo/features.py"]
+)
+def test_what_names_no_project_is_as_in_this_one(tmp_path: Path, file: str) -> None:
+    assert (make("acme", tmp_path) / file).read_bytes() == (CHECKOUT / file).read_bytes(), "change both"
 
 
 @pytest.mark.parametrize(

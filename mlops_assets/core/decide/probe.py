@@ -241,7 +241,7 @@ def judged_windows(found: Probed, price: float) -> int:
 def gate_confidence(found: Probed | None, price: float, confidence: float) -> float:
     """How sure the gate must be of a challenger that is trained now.
 
-    A training by age or growth, for which the probe has found no gain, is a try: several of them in a champion's life
+    A training for which the probe has found no gain (by age, growth, or because somebody asks) is a try: several of them in a champion's life
     share the level that the gate states, so that its life does not promote by luck more often than one challenger.
 
     Args:

@@ -53,7 +53,7 @@ class GatePolicy:
         significant: for `relative` and `absolute`: also ask for a lower bound above zero. True by default; a
             point estimate alone promotes noise.
         confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better passes
-            in about 2.5 % of trials. Trainings by age or growth share that level (`core.decide.probe.gate_confidence`).
+            in about 2.5 % of trials. Those without a found gain share that level (`core.decide.probe.gate_confidence`).
         min_rows: fewest labelled rows that are judged on, 50 by default.
         slice_margin: a slice may be worse by this share of the champion's value in it, 0.02 by default. A
             slice fails when it is worse by more than that with confidence, Holm-corrected over the slices, so
