@@ -241,8 +241,9 @@ def judged_windows(found: Probed, price: float) -> int:
 def gate_confidence(found: Probed | None, price: float, confidence: float) -> float:
     """How sure the gate must be of a challenger that is trained now.
 
-    A training for which the probe has found no gain (by age, growth, or because somebody asks) is a try: several of them in a champion's life
-    share the level that the gate states, so that its life does not promote by luck more often than one challenger.
+    A training for which the probe has found no gain (by age, by growth, because somebody asks) is a try: several of
+    them in a champion's life share the level that the gate states, so that its life does not promote by luck more often
+    than one challenger.
 
     Args:
         found: all looks at the champion; None: there is no probe, and something else promises the gain.
