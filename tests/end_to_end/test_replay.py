@@ -21,7 +21,7 @@ from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.platform import Platform
 from tests import killing
 from tests.moments import Moment
-from tests.real_slice import build_once, copy_tree, drawing
+from tests.real_slice import build_once, copy_tree
 
 MODEL = "arrival_delay"
 START, END = date(2013, 2, 11), date(2013, 2, 25)
@@ -152,8 +152,7 @@ def test_the_parents_landing_folder_is_only_read(parent: Home, replayed: Home) -
 def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Home, tmp_path: Path) -> None:
     faithful = replace(SETTINGS, end=FAITHFUL_END, faithful=True)
     home, one_pass = replay_home(parent, faithful), home_of(parent, replayed)
-    with drawing(is_on=False):
-        replay(faithful, home=home, report=tmp_path / "report")
+    replay(faithful, home=home, report=tmp_path / "report")
     for layer in ("features", "labels", f"predictions/{MODEL}"):
         ours, theirs = (
             {
@@ -183,8 +182,7 @@ def test_a_killed_replay_resumes_to_the_same_report(
     assert not (tmp_path / "report").exists()
     assert len(json.loads((home.root / "replay_state.json").read_text())["done"]) == 1
     again = replay_home(parent, SETTINGS, resume=home.root.name)
-    with drawing(is_on=False):
-        replay(SETTINGS, home=again, report=tmp_path / "report")
+    replay(SETTINGS, home=again, report=tmp_path / "report")
     assert without_seconds(tmp_path / "report") == without_seconds(replayed.root / "report")
 
 
