@@ -208,7 +208,8 @@ class World:
 
     def ledger(self, *kinds: str) -> list[dict[str, Any]]:
         """What is on record, of these kinds."""
-        return [e for e in self.platform.ledger.entries(self.model.name) if not kinds or e["kind"] in kinds]
+        entries = [entry.to_dict() for entry in self.platform.ledger.entries(self.model.name)]
+        return [entry for entry in entries if not kinds or entry["kind"] in kinds]
 
     def aliases(self) -> dict[str, int]:
         """Which version each alias points to."""

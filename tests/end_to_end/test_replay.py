@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.record.entries import JUDGED
 from mlops_assets.core.time.windows import window_at
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.lives import Lives
@@ -112,7 +113,7 @@ def test_the_second_model_lives_through_two_weeks(parent: Home, replayed: Home) 
     assert "<html" in (replayed.root / "report" / "replay.html").read_text()[:200].lower()
     # Neither of the other two lives is ever registered.
     platform = Platform.of(home_of(parent, replayed))
-    outcomes = [e for e in platform.ledger.entries(MODEL) if e["kind"] in ("promotion", "rejection")]
+    outcomes = [e for e in platform.ledger.entries(MODEL) if isinstance(e, JUDGED)]
     assert len(platform.registry.versions(MODEL)) == len(outcomes)
     # Its reports are those of a regression: what labels and scores moved by, and how many labels the bounds held.
     reports = platform.lake.folder("reports", MODEL, "performance")
