@@ -179,7 +179,7 @@ def test_a_worse_one_is_stopped_in_shadow(drifting: World) -> None:
     assert load.failed == 0, load.failures
     assert set(load.arms) == {("champion", 1)}
     assert states(world) == [("shadow", 0), ("rejected", 0)]
-    assert rollbacks(world.ledger()) == 0
+    assert rollbacks(world.platform.ledger.entries(world.model.name)) == 0
     assert broken(world) == ["metric", "calibration"]
     assert world.ledger("rejection")[-1]["reason"].startswith("Stopped in shadow: On matured labels")
     told = alarm(world)
@@ -197,7 +197,7 @@ def test_a_slow_one_is_stopped_in_canary_and_told(drifting: World, receiver: Rec
         until(lambda: time.perf_counter() - load.last_by_version[2] > 1.0)
     assert load.failed == 0, load.failures
     assert states(world) == [("canary", 0), ("rolled_back", 0)]
-    assert rollbacks(world.ledger()) == 1
+    assert rollbacks(world.platform.ledger.entries(world.model.name)) == 1
     assert broken(world) == ["p99"]
     assert world.aliases() == {"champion": 1}
     assert "Stopped in canary: " in world.ledger("rejection")[-1]["reason"]
@@ -232,7 +232,7 @@ def test_one_that_turns_bad_after_its_promotion_is_rolled_back(drifting: World) 
         until(lambda: time.perf_counter() - load.last_by_version[2] > 0.5)
     assert load.failed == 0, load.failures
     assert states(world) == [("watch", 0), ("rolled_back", 0)]
-    assert rollbacks(world.ledger()) == 1
+    assert rollbacks(world.platform.ledger.entries(world.model.name)) == 1
     assert broken(world) == ["metric", "calibration"]
     assert world.aliases() == {"champion": 1, "previous": 2}
     rollback, snooze = world.ledger("rollback", "snooze")
