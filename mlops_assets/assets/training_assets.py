@@ -158,14 +158,14 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
     def challenger(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
     ) -> Iterator[Any]:
-        from mlops_assets.pages.figures import importance_figure, validation_figure
+        from mlops_assets.pages.figures import feature_importance, validation_curve
         from mlops_assets.steps.promote.training import train
 
         tracking.open(model.name)
         record, tuned, trained = train(platform, model, run_id=tracking.run_id)
         _log_training(tracking, context, record, tuned, trained)
-        tracking.log_figure(validation_figure(tuned.curve, tuned.curve_metric), "validation_curve.html")
-        tracking.log_figure(importance_figure(trained.importance()), "feature_importance.html")
+        tracking.log_text(validation_curve(tuned.curve, tuned.curve_metric), "validation_curve.svg")
+        tracking.log_text(feature_importance(trained.importance()), "feature_importance.svg")
         yield dg.MaterializeResult(
             asset_key=spec.key,
             data_version=dg.DataVersion(trained.sha256),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.simulate.backtest import Backtest, Tried
-from mlops_assets.pages.figures import DARK, FONT, LIGHT
+from mlops_assets.pages.palette import DARK, FONT, LIGHT
 from mlops_assets.pages.rendering import template
 from mlops_assets.pages.svg import blank, inline, numbers, place, plain, svg_text
 

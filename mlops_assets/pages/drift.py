@@ -18,7 +18,7 @@ from mlops_assets.core.drift.policy import DriftVerdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.statistics import figure, p_figure
 from mlops_assets.core.stats.intervals import Array
-from mlops_assets.pages.figures import DARK, FONT, LIGHT
+from mlops_assets.pages.palette import DARK, FONT, LIGHT
 
 DRAWN = 12
 """Features drawn, the worst ones."""

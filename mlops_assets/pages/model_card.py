@@ -20,8 +20,8 @@ from mlops_assets.core.promote.gate import RuleResult
 from mlops_assets.core.promote.outcome import Gain
 from mlops_assets.core.stats.intervals import DAY
 from mlops_assets.core.values.display import inert_markdown, markdown_text
-from mlops_assets.pages.figures import DARK, FONT, LIGHT
 from mlops_assets.pages.markdown import figure, markdown_table
+from mlops_assets.pages.palette import DARK, FONT, LIGHT
 from mlops_assets.pages.rendering import template
 
 TOP_FEATURES = 20

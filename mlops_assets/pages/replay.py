@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from mlops_assets.core.record.plain_values import counted, metric_name
-from mlops_assets.pages.figures import DARK, FONT, LIGHT
+from mlops_assets.pages.palette import DARK, FONT, LIGHT
 from mlops_assets.pages.rendering import template
 from mlops_assets.pages.replay_charts import MARKS, lives_chart, ticks, volume_chart
 from mlops_assets.pages.replay_tables import check_rows, drift_windows, heat_rows, window_ticks

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.pages.figures import LIGHT
+from mlops_assets.pages.palette import LIGHT
 from mlops_assets.pages.svg import blank, inline, numbers, place, plain, svg_text
 
 if TYPE_CHECKING:

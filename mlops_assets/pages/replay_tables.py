@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mlops_assets.pages.figures import PSI_LEVELS
+from mlops_assets.pages.palette import PSI_LEVELS
 from mlops_assets.pages.replay_charts import ticks
 
 HEAT_STEPS = (0.05, *PSI_LEVELS, 0.5, 1.0)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mlops_assets.core.record.entries import RolloutMove
-from mlops_assets.pages.figures import LIGHT
 from mlops_assets.pages.markdown import markdown_table
+from mlops_assets.pages.palette import LIGHT
 from mlops_assets.pages.svg import WIDTH, blank, markdown_image, place, plain, svg_text
 
 ENDED = ("rejected", "rolled_back")

@@ -2,7 +2,7 @@
 
 Here: what needs no script to be seen (the Markdown on a materialization, the replay's page). matplotlib's
 object API is used, never pyplot, so nothing global is left behind; the same input gives the same bytes. Not
-here: interactive plots (`figures`).
+here: what is drawn of a training (`figures`), the colours (`palette`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from mlops_assets.pages.figures import FONT, LIGHT
+from mlops_assets.pages.palette import FONT, LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +30,17 @@ _RENDERING = Lock()
 
 
 def markdown_bars(rows: Sequence[tuple[str, float | None]], *, limit: float | None, title: str) -> str:
-    """Horizontal bars as a Markdown image, in the order given, the first on top.
+    """Horizontal bars as a Markdown image; the title is its alternative text. See `bars`."""
+    return markdown_image(bars(rows, limit=limit, title=title), title)
+
+
+def bars(rows: Sequence[tuple[str, float | None]], *, limit: float | None, title: str) -> str:
+    """Horizontal bars as SVG, in the order given, the first on top.
 
     Args:
         rows: (name, value); None is written as n/a and has no bar.
         limit: drawn as a dotted line; bars over it stand out. None for no limit.
-        title: above the bars, and the image's alternative text.
+        title: above the bars.
     """
     height = 48 + 22 * max(len(rows), 1)
     figure = blank(WIDTH, height)
@@ -60,8 +65,8 @@ def markdown_bars(rows: Sequence[tuple[str, float | None]], *, limit: float | No
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    _title(figure, title if limit is None else f"{title} (limit {limit:g})")
-    return markdown_image(svg_text(figure), title)
+    write_title(figure, title if limit is None else f"{title} (limit {limit:g})")
+    return svg_text(figure)
 
 
 def markdown_intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str) -> str:
@@ -81,7 +86,7 @@ def markdown_intervals(rows: Sequence[tuple[str, float, float, float]], *, title
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [_short(name, 27) for name, *_ in rows], size=11)
     axes.grid(visible=False)
-    _title(figure, title)
+    write_title(figure, title)
     return markdown_image(svg_text(figure), title)
 
 
@@ -129,7 +134,7 @@ def markdown_lines(
     # Of a window of days its first one is enough to know it by.
     axes.set_xticks(list(at)[::step], [_short(label.partition("..")[0], 12) for label in labels[::step]])
     axes.set_xlim(-0.5, len(labels) - 0.5)
-    _title(figure, title)
+    write_title(figure, title)
     return markdown_image(svg_text(figure), title)
 
 
@@ -218,7 +223,8 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _title(figure: Figure, title: str) -> None:
+def write_title(figure: Figure, title: str) -> None:
+    """Put a title above a figure."""
     width, height = (side * _POINTS_PER_INCH for side in figure.get_size_inches())
     figure.text(8 / width, (height - 20) / height, plain(title), size=13, color=LIGHT["ink"], weight="bold")
 

@@ -82,7 +82,7 @@ def test_a_run_shows_what_it_made(drifting: World) -> None:
     } <= logged.data.metrics.keys()
     assert logged.inputs.dataset_inputs[0].dataset.digest == version.tags["training_set"][:36]
     names = {file.path for file in registry.client.list_artifacts(version.run_id)}
-    assert {"feature_importance.html", "validation_curve.html", "trials.json"} <= names
+    assert {"feature_importance.svg", "validation_curve.svg", "trials.json"} <= names
     curve = registry.client.get_metric_history(version.run_id, "validation_auc")
     assert len(curve) >= int(logged.data.params["rounds"])
 

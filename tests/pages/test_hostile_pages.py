@@ -23,8 +23,7 @@ from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.values.display import harmless, harmless_json, shown
 from mlops_assets.pages.drift import drift_page
 from mlops_assets.pages.evidently_report import drift_report_html
-from mlops_assets.pages.figures import importance_figure
-from mlops_assets.pages.figures import page as page_of_figures
+from mlops_assets.pages.figures import feature_importance
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.pages.model_card import FeatureLine, html, markdown
 from mlops_assets.pages.replay import render
@@ -81,7 +80,8 @@ def replayed() -> str:
 
 
 def figures() -> str:
-    return page_of_figures({ALL: importance_figure({value: 1 / len(HOSTILE) for value in HOSTILE})}, title=ALL)
+    """What is kept of a training: its SVG, as a browser opens it and as part of a page."""
+    return as_page(feature_importance({value: 1 / len(HOSTILE) for value in HOSTILE}))
 
 
 def pictures() -> str:

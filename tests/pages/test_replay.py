@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mlops_assets.core.record.plain_values import metric_name
-from mlops_assets.pages.figures import LIGHT
+from mlops_assets.pages.palette import LIGHT
 from mlops_assets.pages.replay import render
 from mlops_assets.pages.replay_charts import ticks
 from mlops_assets.pages.replay_console import console_table

@@ -1,8 +1,7 @@
 """Whether groups are treated alike: differences of a rate between groups, with an interval by days.
 
-Here: a measure's values by group (fairlearn's `MetricFrame`), how sure a difference is, and the sentences. Not here:
-the measures and limits (`fairness_policy`), which columns hold the groups (`steps`), the gate's rule
-(`promote.gate_limits`).
+Here: a measure's values by group, how sure a difference is, and the sentences. Not here: the measures and limits
+(`fairness_policy`), which columns hold the groups (`steps`), the gate's rule (`promote.gate_limits`).
 
 The difference of a measure is that of its highest and its lowest group. A largest difference of many noisy groups is
 large by chance, so its interval holds for all pairs of groups at once (Bonferroni): the lower bound is the largest of
@@ -14,7 +13,7 @@ group with a rate of 0 or 1 has no noise of its own to measure.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -213,7 +212,7 @@ def _part(name: str, y: Array, s: Array, days: Array, groups: Mapping[str, np.nd
         for group, rows in groups.items()
         if (used := rows[counted[rows]]).size >= MIN_OF_A_RATE and np.unique(codes[used]).size >= days_needed
     }
-    values = _values(name, y, s, kept)
+    values = {group: _value(name, y[rows], s[rows]) for group, rows in kept.items()}
     sums: dict[str, Array] = {}
     sizes: dict[str, Array] = {}
     for group, rows in kept.items():
@@ -232,33 +231,15 @@ def _counted(name: str, y: Array) -> np.ndarray:
     return np.isfinite(y)
 
 
-def _values(name: str, y: Array, s: Array, groups: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The number by group, by fairlearn."""
-    if not groups:
-        return {}
-    from fairlearn.metrics import MetricFrame
-
-    rows = np.concatenate(list(groups.values()))
-    names = np.repeat(list(groups), [len(used) for used in groups.values()])
-    # Labels that a rate does not look at may be unknown; fairlearn wants numbers.
-    labels = np.where(np.isfinite(y[rows]), y[rows], 0.0)
-    shown = _called(s[rows]) if name in RATES else s[rows]
-    frame = MetricFrame(metrics=_formula(name), y_true=labels, y_pred=shown, sensitive_features=names)
-    return {group: float(frame.by_group[group]) for group in groups}
-
-
-def _formula(name: str) -> Callable[..., float]:
-    from fairlearn import metrics
-    from sklearn.metrics import accuracy_score
-
-    formulas: dict[str, Callable[..., float]] = {
-        "selection_rate": metrics.selection_rate,
-        "true_positive_rate": metrics.true_positive_rate,
-        "false_positive_rate": metrics.false_positive_rate,
-        "accuracy": accuracy_score,
-        "mean_error": lambda y_true, y_pred: float(np.mean(y_pred - y_true)),
-    }
-    return formulas[name] if name in formulas else lambda y_true, y_pred: metric(name).score(y_true, y_pred)
+def _value(name: str, y: Array, s: Array) -> float:
+    """The number of a group's rows: of a rate, those that it looks at."""
+    if name == "accuracy":
+        return float(np.mean(_called(s) == y))
+    if name in RATES:
+        return float(np.mean(_called(s)))
+    if name == "mean_error":
+        return float(np.mean(s - y))
+    return metric(name).score(y, s)
 
 
 def _influence(name: str, y: Array, s: Array, value: float) -> Array:

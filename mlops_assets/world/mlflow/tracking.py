@@ -155,18 +155,12 @@ class Tracking(dg.ConfigurableResource):
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def log_text(self, text: str, file: str) -> None:
-        """Keep a text as an artifact, e.g. `report.md`."""
+        """Keep a text as an artifact, e.g. `report.md` or an SVG picture."""
         self.client.log_text(self.run_id, text, file)
 
     def log_dict(self, values: Mapping[str, Any] | Sequence[Any], file: str) -> None:
         """Keep values as a JSON (or YAML) artifact, by the file's ending."""
         self.client.log_dict(self.run_id, cast(dict[str, Any], values), file)
-
-    def log_figure(self, figure: Any, file: str) -> None:
-        """Keep a plotly figure as a page that needs no network; several in one page: `pages.figures.page`."""
-        from mlops_assets.pages.figures import page
-
-        self.log_text(page({"": figure}), file)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file."""
