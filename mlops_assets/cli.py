@@ -47,6 +47,7 @@ from mlops_assets.commands import (
     stream,
     traffic,
     up,
+    upgrade,
     upkeep,
     why,
 )
@@ -72,7 +73,7 @@ GROUPS = {
         "up", "serve", "api-key", "traffic", "metrics", "demo", "replay", "drill",
     ),
     "Data: what comes in": ("land", "pull", "stream", "quarantine"),
-    "Keep: the home whole and sound": ("doctor", "backup", "migrate", "clean", "reproduce"),
+    "Keep: home and project whole and sound": ("doctor", "backup", "migrate", "upgrade", "clean", "reproduce"),
 }  # fmt: skip
 """Of the help page: heading -> commands, in this order."""
 
@@ -182,6 +183,7 @@ for topic in (
     serve,
     clean,
     traffic,
+    upgrade,
     upkeep,
 ):
     topic.register(app)
