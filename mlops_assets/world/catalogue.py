@@ -73,7 +73,7 @@ def stale_link(project_dir: Path) -> bool:
     if link.is_dir() and (not link.is_symlink() or not link.readlink().is_absolute() or link.resolve() == LIBRARY):
         return False
     declared = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
-    return "library/macros" in (declared.get("macro-paths") or ())
+    return isinstance(declared, dict) and "library/macros" in (declared.get("macro-paths") or ())
 
 
 def link_library(project_dir: Path) -> None:

@@ -176,6 +176,15 @@ def test_what_nothing_works_without_is_written_again(old: Path) -> None:
     assert (old / "dbt_project" / "library" / "macros").is_dir()
 
 
+@pytest.mark.parametrize("text", [b"name: [", b"\xff", b"- a list\n"])
+def test_a_broken_dbt_project_is_said(old: Path, text: bytes) -> None:
+    (old / "dbt_project" / "library").unlink()
+    (old / "dbt_project" / "dbt_project.yml").write_bytes(text)
+    found = states(old)
+    assert found["dbt_project/dbt_project.yml"] == "yours"
+    assert found["dbt_project/library"] == ("yours" if text.startswith(b"-") else "by hand")
+
+
 def test_windows_lines_a_mark_and_a_link_stay(old: Path, tmp_path: Path) -> None:
     file, shared = old / "acme" / "defs" / "churn" / "defs.yaml", tmp_path / "shared.yaml"
     shared.write_bytes(b"\xef\xbb\xbf" + MODEL.replace("\n", "\r\n").encode())

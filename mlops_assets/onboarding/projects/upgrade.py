@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 
 from mlops_assets.core.record.plain_values import counted
@@ -183,8 +184,12 @@ def _is_text(there: bytes, text: str) -> bool:
 def _library(project: Project) -> Part:
     """The link to the library's macros."""
     path = "dbt_project/library"
-    # A project that lacks its dbt_project.yml gets that first, and with it the link.
-    if not (project.dbt / "dbt_project.yml").exists() or stale_link(project.dbt):
+    try:
+        # A project that lacks its dbt_project.yml gets that first, and with it the link.
+        is_stale = not (project.dbt / "dbt_project.yml").exists() or stale_link(project.dbt)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return Part(path, "by hand", f"dbt_project/dbt_project.yml cannot be read: {error}. Correct it.")
+    if is_stale:
         return Part(path, "outdated", "it does not lead to the installed library")
     link = project.dbt / "library"
     if link.is_symlink() and link.readlink().is_absolute():
