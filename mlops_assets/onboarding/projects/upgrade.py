@@ -202,8 +202,9 @@ def _pyproject(project: Project, *, needs_hand: bool) -> Part:
     path, there = "pyproject.toml", _read(project.root / "pyproject.toml")
     text, told = there, []
     if (wanted := _pinned_out(there)) is not None:
-        text, now = text.replace(f'"{wanted}"', f'"{_NAME}~={version(_NAME)}"'), f"{version(_NAME)} is installed"
-        if not re.fullmatch(rf"{_NAME}~=[\d.]+", wanted) or text == there:
+        new, is_ours = re.subn(rf"({_NAME}(?:\[[\w, -]+\])?~=)[\d.]+", rf"\g<1>{version(_NAME)}", wanted)
+        text, now = text.replace(f'"{wanted}"', f'"{new}"'), f"{version(_NAME)} is installed"
+        if not is_ours or text == there:
             return Part(path, "by hand", f"it wants {wanted}, and {now}. Change it, or install what it wants.")
         told.append(f"it wants {wanted}, and {now}")
     if project.settings < SETTINGS:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.extras import importing
 from mlops_assets.core.models.families import Rows
 from mlops_assets.core.models.families.incremental import Sgd
 from mlops_assets.core.models.recipe import Recipe
@@ -112,7 +113,8 @@ def river_model(recipe: Recipe, *, several: bool) -> Any:
         recipe: of this family.
         several: more than two classes.
     """
-    from river import linear_model, multiclass, optim
+    with importing("river", "The library of the family river"):
+        from river import linear_model, multiclass, optim
 
     params = recipe.params
     shared = {
