@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.extras import install_command, is_installed
+from mlops_assets.core.values.extras import install_command, is_installed
 from mlops_assets.pages.rendering import inline_json
 
 MAX_COLUMNS = 20

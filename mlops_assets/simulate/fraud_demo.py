@@ -16,8 +16,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.extras import importing
 from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.core.values.extras import importing
 from mlops_assets.landing.card_payments import (
     CONFIRMATIONS,
     DAYS,

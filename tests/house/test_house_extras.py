@@ -15,10 +15,10 @@ from typing import Any, get_args
 import pandas as pd
 import pytest
 
-from mlops_assets.core.extras import Extra, MissingExtra, is_installed
 from mlops_assets.core.models.families import river
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.extras import Extra, MissingExtra, is_installed
 from mlops_assets.landing import nycflights13
 from mlops_assets.pages.evidently_report import drift_report_html
 from mlops_assets.steps.land.pull_objects import pull_objects

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.core.extras import MissingExtra, importing
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.extras import MissingExtra, importing
 from mlops_assets.steps.land.pull_state import CannotPull, Pulled, remember, remembered
 from mlops_assets.world.atomic import replacing
 

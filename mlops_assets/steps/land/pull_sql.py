@@ -21,12 +21,12 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.core.extras import importing
 from mlops_assets.core.sources.pull_settings import PullSpec
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import array_of
+from mlops_assets.core.values.extras import importing
 from mlops_assets.core.values.text_times import hint, moment_of, read_text
 from mlops_assets.steps.land.pull_state import CannotPull, Pulled, remember, remembered
 from mlops_assets.world.atomic import keep_time, replacing

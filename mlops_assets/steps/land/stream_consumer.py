@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mlops_assets.core.extras import importing
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.values.extras import importing
 from mlops_assets.steps.land.stream_decoding import NotConfigured, setting
 from mlops_assets.steps.land.stream_lag import Lag, write_lag
 from mlops_assets.steps.land.stream_landing import StreamLanding

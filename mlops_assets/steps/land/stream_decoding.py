@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from mlops_assets.core.extras import importing
 from mlops_assets.core.sources.stream_rows import Decoded, Undecodable
 from mlops_assets.core.sources.stream_settings import StreamSpec
+from mlops_assets.core.values.extras import importing
 
 Decode = Callable[[bytes | None], Decoded]
 HEADER = 5

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.extras import importing
 from mlops_assets.core.models.families import Rows
 from mlops_assets.core.models.families.incremental import Sgd
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.stats.metrics import Task
+from mlops_assets.core.values.extras import importing
 
 BATCH = 64
 """Rows of a step: a step costs about the same for one row and for a hundred, and fewer steps learn less in a pass."""
