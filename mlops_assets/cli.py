@@ -8,7 +8,6 @@ the commands that only read or write the record answer at once.
 from __future__ import annotations
 
 import inspect
-import platform
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,7 +50,7 @@ from mlops_assets.commands import (
     upkeep,
     why,
 )
-from mlops_assets.commands.console import example, is_expected, remedy, say, say_error, use_home, use_project
+from mlops_assets.commands.console import example, is_expected, remedy, say_error, say_versions, use_home, use_project
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
@@ -78,19 +77,11 @@ GROUPS = {
 """Of the help page: heading -> commands, in this order."""
 
 
-TOOLS = ("dagster", "dbt-core", "duckdb", "feast", "mlflow", "xgboost")
-"""What a report of a fault names beside the platform: distributions whose releases change what it does."""
-
-
 def _say_version(is_asked: bool) -> None:
     """Print what is installed, and end."""
-    if not is_asked:
-        return
-    from importlib.metadata import version
-
-    say(f"mlops-assets {version('mlops-assets')}")
-    say(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in TOOLS)]))
-    raise typer.Exit
+    if is_asked:
+        say_versions()
+        raise typer.Exit
 
 
 class Commands(TyperGroup):
