@@ -90,11 +90,14 @@ def report(before: str | None) -> list[str]:
         lines.append(f"| bare, before the extras ({before}) | {weight(was)} |")
         lines.append(f"| of these no longer | {weight(was - bare)} |")
     lines.append(f"| bare: `pip install mlops-assets` | {weight(bare)} |")
-    gpu = {name for name in bare if name.startswith("nvidia-")}
-    lines.append(f"| bare without NVIDIA's libraries, which XGBoost's wheel asks for | {weight(bare - gpu)} |")
     for extra in sorted(now.keys() - {""}):
         lines.append(f"| `[{extra}]` adds | {weight(closure(now[extra])[0] - bare)} |")
     lines.append(f"| all extras | {weight(full)} |")
+    if before:
+        largest = ", ".join(
+            f"{name} {megabytes(name):,.0f}" for name in sorted(was - bare, key=megabytes)[: -LARGEST - 1 : -1]
+        )
+        lines += ["", f"No longer in a bare one, MB: {largest}."]
     lines += ["", f"The {LARGEST} largest packages of a bare installation:", "", "| package | MB |", "| --- | ---: |"]
     largest = sorted(bare, key=megabytes, reverse=True)[:LARGEST]
     lines += [f"| {name} {distribution(name).version} | {megabytes(name):,.0f} |" for name in largest]

@@ -6,6 +6,7 @@ Here: the names of distributions that hold the same library. Not here: which lib
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 SAME: dict[str, tuple[str, ...]] = {"xgboost": ("xgboost-cpu", "xgboost")}
@@ -18,9 +19,15 @@ def installed(library: str) -> tuple[str, str]:
     Raises:
         PackageNotFoundError: it is not installed.
     """
+    if not (found := all_installed(library)):
+        raise PackageNotFoundError(library)
+    return found[0]
+
+
+def all_installed(library: str) -> list[tuple[str, str]]:
+    """All distributions of a library that are installed; of two, each has overwritten files of the other."""
+    found = []
     for name in SAME.get(library, (library,)):
-        try:
-            return name, version(name)
-        except PackageNotFoundError:
-            continue
-    raise PackageNotFoundError(library)
+        with suppress(PackageNotFoundError):
+            found.append((name, version(name)))
+    return found
