@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.settings import COMPONENTS
 from tests.bare import bare_path
 from tests.checkout import CHECKOUT
 from tests.onboarding.tables import churn
 
 pytestmark = pytest.mark.slow
+DG = "from dagster_dg_cli.cli import main; main()"
 RUN = "import sys; from mlops_assets.cli import app; app()"
 
 
@@ -67,6 +70,14 @@ def test_three_commands_from_nothing_to_a_monitored_model(library: Path, bare: s
     replay = json.loads((acme / ".mlops" / "reports" / "churn" / "replay.json").read_text(encoding="utf-8"))
     assert replay["model"] == "churn"
     assert "churn: " in run(bare, acme, "-c", RUN, "status")
+    # A developer's `dg` finds our components by the wheel's entry point, and what it writes loads with the rest.
+    (entries,) = library.glob("*.dist-info/entry_points.txt")
+    assert "[dagster_dg_cli.registry_modules]\nmlops_assets = mlops_assets.components" in entries.read_text()
+    known = json.loads(run(str(library), acme, "-c", DG, "list", "components", "--json"))["items"]
+    assert {f"mlops_assets.components.{name}" for name in COMPONENTS} <= {item["key"] for item in known}
+    for name, component in {"visits": "LandingSource", "leavers": "MonitoredModel"}.items():
+        run(str(library), acme, "-c", DG, "scaffold", "defs", f"mlops_assets.components.{component}", name)
+    assert {"visits", "leavers: "} <= set(re.findall(r"\w+(?:: )?", run(bare, acme, "-c", RUN, "status")))
     # Its own test, as its CI runs it: all definitions load.
     run(str(library), acme, "-m", "pytest", "-q", "tests", "-p", "no:cacheprovider")
     assert not list(tmp_path.glob("*/mlops_assets")), "nothing of the library was copied"
