@@ -28,7 +28,8 @@ class Change:
         since: the version.
         kind: of component.
         field: its former place under `attributes`; `*` stands for any name.
-        now: its place today, in the same mapping or one below it; empty where a person has to say what is meant.
+        now: its place today, in the same mapping or one below it, with `[]` behind it where it is a list today; empty
+            where a person has to say what is meant.
         do: what to do by hand.
     """
 
@@ -41,10 +42,13 @@ class Change:
     @property
     def hint(self) -> str:
         """What became of the field."""
-        return f"it is called {self.now} since settings {self.since}" if self.now else self.do
+        form = ", a list," if self.now.endswith("[]") else ""
+        place = self.now.removesuffix("[]")
+        return f"it is called {place}{form} since settings {self.since}" if self.now else self.do
 
 
 CHANGES: tuple[Change, ...] = (
+    Change(2, "MonitoredModel", "training.family", "training.families[]"),
     Change(2, "MonitoredModel", "monitoring.drift.share", "monitoring.drift.max_share"),
     Change(2, "MonitoredModel", "monitoring.max_drop", "monitoring.performance.max_drop"),
     Change(
@@ -58,6 +62,13 @@ CHANGES: tuple[Change, ...] = (
         "MonitoredModel",
         "gate.twin_tolerance",
         do="twins agree by correlation since settings 2: remove it, or set gate.twin_correlation (0.5 by default)",
+    ),
+    Change(
+        2,
+        "MonitoredModel",
+        "rollout.max_calibration_error",
+        do="the error is compared with the other version's since settings 2: remove it, or set "
+        "rollout.max_calibration_rise (0.05 by default)",
     ),
 )
 """In the order of their versions."""
@@ -169,17 +180,18 @@ def _renamed(
     text: str, change: Change, mapping: yaml.Node, key: yaml.ScalarNode, value: yaml.Node
 ) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """The edits that give a field its new name, or why there are none."""
-    name, *below = change.now.split(".")[change.field.count(".") :]
+    name, *below = change.now.removesuffix("[]").split(".")[change.field.count(".") :]
     if any(other.value == name for other, _ in _entries(mapping)):
         return (), f"there is {name} beside it"
     start, end = key.start_mark.index, key.end_mark.index
     quote = key.style if key.style in ("'", '"') else ""
     renamed = (start, end, f"{quote}{name}{quote}")
-    if not below:
+    is_list = change.now.endswith("[]")
+    if not below and not is_list:
         return (renamed,), ""
     first, last = value.start_mark.index, value.end_mark.index
     is_plain = isinstance(value, yaml.ScalarNode) and value.style not in ("|", ">")
     if not is_plain or first < end or not _BEFORE_VALUE.fullmatch(text[end:first]):
         return (), "its value is not a plain one"
-    opening = "".join(f"{{{part}: " for part in below)
-    return (renamed, (first, first, opening), (last, last, "}" * len(below))), ""
+    opening, closing = "".join(f"{{{part}: " for part in below) + "[" * is_list, "]" * is_list + "}" * len(below)
+    return (renamed, (first, first, opening), (last, last, closing)), ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -18,6 +18,7 @@ M, N = "  monitoring:\n", "  monitoring: {drift: {<<: *d}}\n"
 KIND = "type: mlops_assets.components.MonitoredModel\nattributes:\n"
 RENAMED = Change(2, "MonitoredModel", "monitoring.drift.share", "monitoring.drift.max_share")
 MOVED = Change(2, "MonitoredModel", "monitoring.max_drop", "monitoring.performance.max_drop")
+LISTED = Change(2, "MonitoredModel", "monitoring.window", "monitoring.windows[]")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ MOVED = Change(2, "MonitoredModel", "monitoring.max_drop", "monitoring.performan
         (M + "    drift:\n      ? share\n      : 0.3\n", M + "    drift:\n      ? max_share\n      : 0.3\n"),
         ("  monitoring:\n    max_drop: 0.1 # a tenth\n", "  monitoring:\n    performance: {max_drop: 0.1} # a tenth\n"),
         ("  monitoring: {max_drop: .1, x: {share: 1}}", "  monitoring: {performance: {max_drop: .1}, x: {share: 1}}"),
+        ("  training: {family: xgboost, trials: 3}\n", "  training: {families: [xgboost], trials: 3}\n"),
+        ('  training:\n    family: "xgboost" # ours\n', '  training:\n    families: ["xgboost"] # ours\n'),
         # Brought in by name, twice: written once, changed once.
         ("  x: &d {share: 0.3}\n  monitoring: {drift: *d}\n", "  x: &d {max_share: 0.3}\n  monitoring: {drift: *d}\n"),
         ("  x: &d {share: 3}\n" + N, "  x: &d {max_share: 3}\n" + N),
@@ -63,6 +66,8 @@ def test_other_kinds_and_documents_are_left_alone() -> None:
         ("  monitoring:\n    max_drop: {a: 1}\n", "4:5", "Its value is not a plain one"),
         ("  x: &a 1\n  monitoring:\n    max_drop: *a\n", "5:5", "Its value is not a plain one"),
         ("  monitoring:\n    max_drop:\n", "4:5", "Its value is not a plain one"),
+        ("  training: {family: [a]}\n", "3:14", "families, a list, since settings 2. Its value is not a plain one"),
+        ("  rollout: {max_calibration_error: 0.1}\n", "3:13", "remove it, or set rollout.max_calibration_rise"),
     ],
 )  # fmt: skip
 def test_what_a_person_must_say_is_told_by_line_and_column(text: str, place: str, why: str) -> None:
@@ -95,17 +100,27 @@ def test_every_change_leads_to_a_field_that_there_is() -> None:
     for change in CHANGES:
         assert 1 < change.since <= SETTINGS
         assert bool(change.now) != bool(change.do)
-        for place, is_there in ((change.field, False), (change.now, True)):
-            kind: Any = COMPONENTS[change.kind]
-            *above, last = place.split(".") if place else ["name"]
-            for part in above:
-                kind = kind.__pydantic_fields__[part].annotation
-            assert (last in kind.__pydantic_fields__) is (is_there or not place), place
+        assert place_of(change.kind, change.field) is None, change
+        assert not change.now or place_of(change.kind, change.now.removesuffix("[]")), change
+
+
+def place_of(component: str, place: str) -> Any:
+    """The field of today's settings at a place; None where there is none."""
+    kinds: list[Any] = [COMPONENTS[component]]
+    for part in place.split("."):
+        fields = [kind.__pydantic_fields__[part] for kind in kinds if part in getattr(kind, "__pydantic_fields__", {})]
+        if not fields:
+            return None
+        # Of `X | None` and of what stands in `Annotated`, each.
+        kinds = [fields[0].annotation, *get_args(fields[0].annotation)]
+    return fields[0]
 
 
 # --- any document: against a second way, on the values ------------------------------------------------------
 
-NAMES = st.sampled_from(["share", "max_share", "max_drop", "performance", "drift", "monitoring", "psi", "window"])
+NAMES = st.sampled_from(
+    ["share", "max_share", "max_drop", "performance", "drift", "monitoring", "psi", "window", "windows"]
+)
 VALUES = st.one_of(
     st.booleans(),
     st.integers(0, 9),
@@ -118,7 +133,7 @@ TREES = st.recursive(
 
 
 def by_value(attributes: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The two renamings on loaded values, and whether a person is needed for one."""
+    """The three renamings on loaded values, and whether a person is needed for one."""
     found, is_stuck = copy.deepcopy(attributes), False
     monitoring = found.get("monitoring")
     if not isinstance(monitoring, dict):
@@ -134,6 +149,11 @@ def by_value(attributes: dict[str, Any]) -> tuple[dict[str, Any], bool]:
             is_stuck = True
         else:
             monitoring["performance"] = {"max_drop": monitoring.pop("max_drop")}
+    if "window" in monitoring:
+        if "windows" in monitoring or isinstance(monitoring["window"], dict | list):
+            is_stuck = True
+        else:
+            monitoring["windows"] = [monitoring.pop("window")]
     return found, is_stuck
 
 
@@ -154,8 +174,8 @@ def test_the_text_says_what_the_values_say(rest: Any, monitoring: Any, flow: boo
         f"{line} # {n}" if re.search(r"[:\w}\]]$", line) else line for n, line in enumerate(text.split("\n"))
     )
     text = noted if is_open and yaml.safe_load(noted) == values else text
-    new = migrated(text, 1, (RENAMED, MOVED))
+    new = migrated(text, 1, (RENAMED, MOVED, LISTED))
     expected, is_stuck = by_value(attributes)
     assert yaml.safe_load(new)["attributes"] == expected
     assert re.findall(r" # \d+$", new, re.MULTILINE) == re.findall(r" # \d+$", text, re.MULTILINE)
-    assert any(not one.edits for one in outdated_fields(text, 1, (RENAMED, MOVED))) is is_stuck
+    assert any(not one.edits for one in outdated_fields(text, 1, (RENAMED, MOVED, LISTED))) is is_stuck

@@ -218,6 +218,26 @@ def test_the_version_waits_for_what_a_person_must_change(old: Path) -> None:
     assert Project.find(old).settings == SETTINGS
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_an_upgrade_that_was_stopped_goes_on(old: Path, written: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def full(path: Path, content: bytes) -> None:
+        if len(made) == written:
+            raise OSError(28, "No space left on device")
+        made.append(path)
+        path.write_bytes(content)
+
+    monkeypatch.setattr(upgrade, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        apply(examine(Project.find(old)))
+    assert Project.find(old).settings == 1, "until all else is written"
+    monkeypatch.undo()
+    apply(examine(Project.find(old)))
+    assert set(states(old).values()) == {"good"}
+    assert (old / "acme" / "defs" / "churn" / "defs.yaml").read_text() == TODAYS
+
+
 @pytest.mark.parametrize(
     ("table", "state"),
     [
