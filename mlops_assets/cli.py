@@ -25,6 +25,7 @@ from mlops_assets.commands import (
     doctor,
     drift,
     drill,
+    evidently,
     explain,
     feature_report,
     golden,
@@ -60,7 +61,8 @@ ANYWHERE = {"init", "drift"}
 """What works outside of a project, too: it makes one, or compares two files."""
 GROUPS = {
     "Look: status, decisions and their reasons": (
-        "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift", "power",
+        "status", "why", "record", "explain", "decide", "champion-at", "rollout", "alerts", "drift",
+        "evidently", "power",
     ),
     "Act: tell the platform what to do with a model": (
         "retrain", "rollback", "approve", "reject", "pause", "resume", "freeze", "unfreeze", "snooze", "wake",
@@ -161,6 +163,7 @@ for topic in (
     replay,
     rollout,
     drift,
+    evidently,
     backtest,
     power,
     metrics,

@@ -32,7 +32,7 @@ import mlops_assets.pages.figures
 import mlops_assets.serving.app  # noqa: F401
 from mlops_assets.world.home import Home
 from tests.moments import Moment
-from tests.real_slice import World, drawing, working_in
+from tests.real_slice import World, working_in
 
 _FORKING = multiprocessing.get_context("forkserver")
 
@@ -145,5 +145,4 @@ def replay(home: Home, settings: Any, report: Path) -> None:
     """A replay in a home that is prepared for it."""
     from mlops_assets.simulate.replay import replay as run
 
-    with drawing(is_on=False):
-        run(settings, home=home, report=report)
+    run(settings, home=home, report=report)

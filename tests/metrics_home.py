@@ -17,6 +17,7 @@ from mlops_assets.core.drift.feature_drift import compare
 from mlops_assets.core.drift.grid import Grid
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
+from mlops_assets.core.record.entries import Decision, Pause, Promotion
 from mlops_assets.steps.keep.metrics import PARTS, Part
 from mlops_assets.world.costs import Cost, Costs
 from mlops_assets.world.platform import Platform
@@ -47,9 +48,9 @@ def fill(platform: Platform) -> None:
     )
     note = platform.ledger.record.note
     for number in (1, 2):
-        note(MODEL, "decision", at=END, id=f"d{number}", action="wait", rule="nothing")
-    note(MODEL, "promotion", at=END, decision="d0", version=1, reason="better")
-    note(MODEL, "pause", reason="a test", by="ada")
+        note(MODEL, Decision, at=END, id=f"d{number}", action="wait", rule="nothing")
+    note(MODEL, Promotion, at=END, decision="d0", version=1, reason="better")
+    note(MODEL, Pause, reason="a test", by="ada")
     costs = Costs(platform.home.root)
     for cpu in (3.0, 4.0):
         costs.step(Cost(9.0, cpu, 7, "step"), run="r", job="j", step="c", assets=["m/challenger"], outcome="succeeded")

@@ -30,7 +30,6 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.landing.nycflights13 import land
-from mlops_assets.pages import evidently_report
 from mlops_assets.simulate.engine import Engine, Tick
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
@@ -47,7 +46,6 @@ COLD_START = date(2013, 2, 18)
 WEEKS = (COLD_START, date(2013, 2, 25), date(2013, 3, 4))
 """The first weeks in production; both of them drift: it is winter, and spring comes."""
 WATCHING = ("predictions", "drift_report", "performance_report")
-DRAWN = evidently_report.drift_report_html
 NOT_COPIED = ("online.db*", "warehouse.duckdb*", "logs")
 """Large and rebuilt at need."""
 
@@ -65,28 +63,10 @@ def build_once(folder: Path, build: Any) -> Home:
     return Home(folder)
 
 
-PAGE = "<!doctype html><html><body>not drawn</body></html>"
-
-
-@contextmanager
-def drawing(*, is_on: bool) -> Iterator[None]:
-    """Whether Evidently draws its page of a window, or a line of text stands in its place.
-
-    The import costs each process 8 to 16 s and a page 2 to 5 s, and nothing is computed from it: it is drawn once for
-    `drifting_home` and once in a replay, and core/test_evidently_report.py looks at it closely.
-    """
-    before = evidently_report.drift_report_html
-    evidently_report.drift_report_html = DRAWN if is_on else lambda *_, **__: PAGE
-    try:
-        yield
-    finally:
-        evidently_report.drift_report_html = before
-
-
 @contextmanager
 def working_in(home: Home) -> Iterator[Home]:
-    """The environment that a home's processes have; MLflow is its own, and no page is drawn."""
-    with home_alone(home, own_store=True), drawing(is_on=False):
+    """The environment that a home's processes have; MLflow is its own."""
+    with home_alone(home, own_store=True):
         yield home
 
 
@@ -228,7 +208,8 @@ class World:
 
     def ledger(self, *kinds: str) -> list[dict[str, Any]]:
         """What is on record, of these kinds."""
-        return [e for e in self.platform.ledger.entries(self.model.name) if not kinds or e["kind"] in kinds]
+        entries = [entry.to_dict() for entry in self.platform.ledger.entries(self.model.name)]
+        return [entry for entry in entries if not kinds or entry["kind"] in kinds]
 
     def aliases(self) -> dict[str, int]:
         """Which version each alias points to."""
@@ -282,8 +263,7 @@ def watch_until_drift(home: Home) -> None:
         world = World.of(home)
         for first, end in pairwise(WEEKS):
             world.at(end)
-            with drawing(is_on=end == WEEKS[-1]):
-                world.watch(first, end)
+            world.watch(first, end)
 
 
 def copy_tree(source: Path, target: Path) -> None:

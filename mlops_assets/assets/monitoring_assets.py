@@ -147,7 +147,7 @@ def _report_spec(model: ModelSettings, name: str, description: str) -> dg.AssetS
         deps=[dg.AssetKey([model.name, "predictions"])],
         group_name=model.name,
         owners=model.owners,
-        kinds={"evidently"} if name == "drift_report" else {"python"},
+        kinds={"python"},
         skippable=True,
     )
 
@@ -165,7 +165,7 @@ def _drift_report(model: ModelSettings) -> dg.AssetsDefinition:
         model,
         "drift_report",
         f"One row per feature and closed window ({model.monitoring.window}): PSI, Kolmogorov-Smirnov and missing share "
-        "against what the champion was trained on; the newest window also as an Evidently report.",
+        "against what the champion was trained on; the newest window also as a page.",
     )
 
     @_report_asset(f"{model.name}_drift_report", spec, {**DRIFT_CHECKS, **SERVING_CHECKS})

@@ -3,14 +3,13 @@
 Here: one tick. Not here: gathering evidence (`steps.decide.evidence`), the policy (`core.decide.policy`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import dagster as dg
 
 from mlops_assets.assets.jobs import AssetJob
-from mlops_assets.core.decide.policy import Decision
 from mlops_assets.core.decide.wording import reasons_told
+from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.evidence import consider, keep
 from mlops_assets.world.clock import NoDataYet
@@ -78,7 +77,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             settle(platform, model)
         if decision.action != "retrain":
             return dg.SkipReason(platform.home.said(_told(decision)))
-        return dg.SensorResult(run_requests=[_request(decision.to_dict())])
+        return dg.SensorResult(run_requests=[_request(decision)])
 
     return retrain_sensor
 
@@ -87,24 +86,20 @@ def _told(decision: Decision) -> str:
     return f"{decision.action} ({decision.rule}): {' '.join(reasons_told(decision.action, decision.reasons))}"
 
 
-def _request(decision: Mapping[str, Any]) -> dg.RunRequest:
+def _request(decision: Decision) -> dg.RunRequest:
     """The run of a decision; its key makes a second request for the same decision a no-op."""
     return dg.RunRequest(
-        run_key=decision["id"],
-        tags={DECISION_TAG: decision["id"], "mlops/rule": decision["rule"], "mlops/as_of": decision["at"]},
+        run_key=decision.id,
+        tags={DECISION_TAG: decision.id, "mlops/rule": decision.rule, "mlops/as_of": decision.at.isoformat()},
     )
 
 
-def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -> dict[str, Any] | None:
+def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -> Decision | None:
     """The newest decision to retrain, if it never became a run: the process died between the two."""
-    retrains = [
-        entry
-        for entry in platform.ledger.entries(model)
-        if entry["kind"] == "decision" and entry["action"] == "retrain"
-    ]
+    retrains = [entry for entry in only(platform.ledger.entries(model), Decision) if entry.action == "retrain"]
     if not retrains:
         return None
-    tags = {DECISION_TAG: retrains[-1]["id"]}
+    tags = {DECISION_TAG: retrains[-1].id}
     return None if instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1) else retrains[-1]
 
 

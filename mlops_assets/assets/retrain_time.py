@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.keep.metric_values import evidence_written_at
 from mlops_assets.world.costs import Costs
@@ -19,8 +20,9 @@ def time_to_retrain(context: dg.AssetExecutionContext, platform: Platform, model
     A retraining without such a report (the first model, a run by hand) counts from its run's creation.
     """
     decision = context.run.tags.get("mlops/decision", "")
-    entry = next((e for e in reversed(platform.ledger.entries(model.name)) if e["id"] == decision), None)
-    written = evidence_written_at(platform, model.name, entry["window"]) if entry and entry.get("window") else None
+    decisions = only(platform.ledger.entries(model.name), Decision)
+    window = next((one.window for one in reversed(decisions) if one.id == decision), None)
+    written = evidence_written_at(platform, model.name, window) if window else None
     created = context.instance.get_run_record_by_id(context.run.run_id)
     begun = written or (created.create_timestamp.astimezone(UTC) if created else datetime.now(UTC))
     seconds = round((datetime.now(UTC) - begun).total_seconds(), 1)

@@ -104,10 +104,10 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     rows = [(rail.name, "holds" if rail.holds else "broken", rail.value, rail.limit) for rail in rails]
     told = "\n".join(f"- *{rail.name}*: {rail.sentence}" for rail in rails)
     return {
-        "reason": markdown_value(now.move.reason if now else last["reason"]),
-        "version": last["version"],
+        "reason": markdown_value(now.move.reason if now else last.reason),
+        "version": last.version,
         "state": state_of(last),
-        "share": last["share"],
+        "share": last.share,
         "guardrails": markdown_value(
             f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{told}"
             if rows

@@ -15,6 +15,7 @@ import dagster as dg
 from mlops_assets.assets.metadata import link_to, markdown_value, measured, readable
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.models.families import family_called
+from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.plain_values import moment, span_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.values.display import breakable
@@ -111,12 +112,11 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
 def _asked_for(context: dg.AssetExecutionContext, platform: Platform, model: ModelSettings) -> str:
     """The reasons of the decision that this run follows, and where to read on."""
     decision = context.run.tags.get("mlops/decision", "")
-    entry = (
-        next((e for e in platform.ledger.entries(model.name) if e.get("id") == decision), None) if decision else None
-    )
+    decisions = only(platform.ledger.entries(model.name), Decision) if decision else []
+    entry = next((one for one in decisions if one.id == decision), None)
     if entry is None:
         return "Materialized by hand, without a decision."
-    return platform.home.said(f"{' '.join(entry['reasons'])} `mlops explain {decision}`")
+    return platform.home.said(f"{entry.reason} `mlops explain {decision}`")
 
 
 def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> list[str]:

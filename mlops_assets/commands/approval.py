@@ -43,13 +43,13 @@ def approve(
     home = Home.from_environment()
     record = Record(home.ledger)
     proposal = open_proposal(record, known_model(model), decision)
-    what = proposal["action"].removeprefix("propose_")
+    what = proposal.action.removeprefix("propose_")
     if not answer(record, model, proposal, approved=True, by=by or person(), reason=reason.strip()):
-        say(f"The proposal {proposal['id']} ({what}) is approved already; nothing was written.")
+        say(f"The proposal {proposal.id} ({what}) is approved already; nothing was written.")
         return
     up = running.of(home)
     who = f"within a minute: {up.dagster}" if up else "as soon as `mlops up` runs"
-    say(f"Approved: {what} of {model} (decision {proposal['id']}). The retrain sensor does it {who}")
+    say(f"Approved: {what} of {model} (decision {proposal.id}). The retrain sensor does it {who}")
 
 
 def reject(model: ModelName, reason: Reason, decision: Proposal = None, by: By = None) -> None:
@@ -57,8 +57,8 @@ def reject(model: ModelName, reason: Reason, decision: Proposal = None, by: By =
     record = Record(Home.from_environment().ledger)
     told = given(reason)
     proposal = open_proposal(record, known_model(model), decision)
-    what = proposal["action"].removeprefix("propose_")
+    what = proposal.action.removeprefix("propose_")
     if not answer(record, model, proposal, approved=False, by=by or person(), reason=told):
-        say(f"The proposal {proposal['id']} ({what}) is rejected already; nothing was written.")
+        say(f"The proposal {proposal.id} ({what}) is rejected already; nothing was written.")
         return
-    say(f"Rejected: {what} of {model} (decision {proposal['id']}). The champion stays.")
+    say(f"Rejected: {what} of {model} (decision {proposal.id}). The champion stays.")

@@ -22,7 +22,7 @@ from mlops_assets.commands.console import (
     person,
     say,
 )
-from mlops_assets.commands.on_record import parse_moment
+from mlops_assets.core.record.entries import JUDGED, Freeze, Pause, Request, Resume
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -50,7 +50,7 @@ def retrain(
     record = Record(home.ledger)
     if not force:
         _refuse_if_frozen(home, record, known_model(model))
-    record.note(known_model(model), "request", reason=given(reason), by=person(), force=force)
+    record.note(known_model(model), Request, reason=given(reason), by=person(), force=force)
     say(f"On record: a request to retrain {model}.")
     up = running.of(home)
     if up:
@@ -67,7 +67,7 @@ def retrain(
 
 def pause(model: ModelName, reason: Reason) -> None:
     """Keep the platform from retraining a model by itself; predictions and monitors go on."""
-    Record(Home.from_environment().ledger).note(known_model(model), "pause", reason=given(reason), by=person())
+    Record(Home.from_environment().ledger).note(known_model(model), Pause, reason=given(reason), by=person())
     say(f"{model} is paused: it is not retrained by itself until `mlops resume {model} --reason '...'`.")
 
 
@@ -76,7 +76,7 @@ def resume(model: ModelName, reason: Reason) -> None:
     record = Record(Home.from_environment().ledger)
     if record.paused(known_model(model)) is None:
         raise ValueError(f"{model} is not paused; nothing was written.")
-    record.note(model, "resume", reason=given(reason), by=person())
+    record.note(model, Resume, reason=given(reason), by=person())
     say(f"{model} is retrained by itself again when the evidence says so.")
 
 
@@ -86,11 +86,11 @@ def _refuse_if_frozen(home: Home, record: Record, model: str) -> None:
     Raises:
         ValueError: it is, by the model's clock.
     """
-    frozen = record.standing(model, "freeze")
-    if frozen is None or parse_moment(frozen["until"]) <= model_clock(home, model):
+    frozen = record.standing(model, Freeze)
+    if frozen is None or frozen.until <= model_clock(home, model):
         return
     raise ValueError(
-        f"{model} is frozen until {minute(frozen['until'])} UTC by {frozen['by']}: {frozen['reason']} Lift it (mlops "
+        f"{model} is frozen until {minute(frozen.until)} UTC by {frozen.by}: {frozen.reason} Lift it (mlops "
         f"unfreeze {model} --reason '...'), or insist: mlops retrain {model} --reason '...' --force. Nothing was "
         "written."
     )
@@ -110,5 +110,5 @@ def _run_here(home: Home, model: str) -> None:
         tick = Engine(definitions=build_definitions(home), instance=instance).tick(f"{model}_retrain_sensor")
     if not tick.runs:
         raise ValueError(f"No run was started: {tick.skipped} The request stays on record.")
-    outcome = next(e for e in reversed(Record(home.ledger).entries(model)) if e["kind"] in ("promotion", "rejection"))
-    say(f"{outcome['kind'].capitalize()} of version {outcome['version']}: {outcome['reason']}")
+    outcome = next(e for e in reversed(Record(home.ledger).entries(model)) if isinstance(e, JUDGED))
+    say(f"{outcome.kind.capitalize()} of version {outcome.version}: {outcome.reason}")

@@ -6,9 +6,8 @@ one decision in one screen (`why`), with all that belongs to it (`explain`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -25,10 +24,20 @@ from mlops_assets.commands.console import (
     say_json,
 )
 from mlops_assets.core.decide.wording import answer_told, reasons_told
-from mlops_assets.world.record.record import APPROVAL, REFUSAL
+from mlops_assets.core.record.entries import (
+    Approval,
+    Decision,
+    Freeze,
+    OnRecord,
+    OutcomeFound,
+    Refusal,
+    RolloutMove,
+    Snooze,
+    WorseThanGuessing,
+)
 
 if TYPE_CHECKING:
-    from mlops_assets.core.decide.policy import Decision, RetrainPolicy
+    from mlops_assets.core.decide.policy import RetrainPolicy
 
 
 def register(app: typer.Typer) -> None:
@@ -40,22 +49,24 @@ def register(app: typer.Typer) -> None:
     )(decide)
 
 
-def told(entry: Mapping[str, Any]) -> tuple[str, str]:
+def told(entry: OnRecord) -> tuple[str, str]:
     """What an entry of the record says: what happened, and why."""
-    kind = entry["kind"]
-    if kind == "decision":
-        return answer_told(entry["action"], entry["rule"]), " ".join(reasons_told(entry["action"], entry["reasons"]))
-    what = f"{kind} of version {entry['version']}" if "version" in entry else kind
-    what += f": {entry['result'].replace('_', ' ')}" if "result" in entry else ""
-    if kind == "rollout":
+    if isinstance(entry, Decision):
+        return answer_told(entry.action, entry.rule), " ".join(reasons_told(entry.action, entry.reasons))
+    version, by = getattr(entry, "version", None), getattr(entry, "by", None)
+    what = f"{entry.kind} of version {version}" if version is not None else entry.kind
+    if isinstance(entry, OutcomeFound | WorseThanGuessing):
+        what += f": {entry.result.replace('_', ' ')}"
+    elif isinstance(entry, RolloutMove):
         from mlops_assets.pages.rollout import state_of
 
         what += f": {state_of(entry)}"
-    what += f" until {minute(entry['until'])}" if "until" in entry else ""
-    what += f" of decision {entry['decision']}" if kind in (APPROVAL, REFUSAL) else ""
-    by = f" ({entry['by']})" if "by" in entry else ""
-    did = f" {entry['did']}" if "did" in entry else ""
-    return what, f"{entry.get('reason', '')}{did}{by}"
+    elif isinstance(entry, Freeze | Snooze):
+        what += f" until {minute(entry.until)}"
+    elif isinstance(entry, Approval | Refusal):
+        what += f" of decision {entry.decision}"
+    did = f" {entry.did}" if isinstance(entry, WorseThanGuessing) and entry.did else ""
+    return what, f"{getattr(entry, 'reason', '')}{did}{f' ({by})' if by else ''}"
 
 
 def decide(

@@ -14,6 +14,7 @@ from rich.markup import escape
 from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
 from mlops_assets.commands.decisions import told
 from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.core.record.entries import ACTED, PROPOSALS
 from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def explain(
 
 def _say(found: Explanation) -> None:
     entry = found.decision
-    action = entry["action"].replace("_", " ")
-    where = f"{entry['model']} at {minute(entry['at'])} UTC"
-    say(f"[bold]{answer_told(entry['action'], entry['rule'])}[/bold]: {where} ({entry['id']})")
-    say_entry("Because", "\n".join(reasons_told(entry["action"], entry["reasons"])))
-    say_table("Evidence", ["what", "value"], list(_facts(entry["evidence"])))
-    checks = entry["evidence"]["checks"]
+    action = entry.action.replace("_", " ")
+    where = f"{entry.model} at {minute(entry.at)} UTC"
+    say(f"[bold]{answer_told(entry.action, entry.rule)}[/bold]: {where} ({entry.id})")
+    say_entry("Because", "\n".join(reasons_told(entry.action, entry.reasons)))
+    say_table("Evidence", ["what", "value"], list(_facts(entry.evidence)))
+    checks = entry.evidence["checks"]
     if checks:
         shown = checks[-SHOWN:]
         say(f"Checks{f' (the newest {SHOWN} of {len(checks)}; --json has all)' if len(checks) > SHOWN else ''}")
@@ -61,7 +62,7 @@ def _say(found: Explanation) -> None:
             say_entry(
                 f"  {check['window']}  {check['name']} [bold]{_answer(check['passed'])}[/bold]", check["sentence"]
             )
-    say_table("Policy", ["field", "value"], list(entry["policy"].items()))
+    say_table("Policy", ["field", "value"], list(entry.policy.items()))
     _say_what_came(found)
     _say_flips(found, action)
 
@@ -89,13 +90,13 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def _say_what_came(found: Explanation) -> None:
-    rows = [(minute(entry["at"]), *told(entry)) for entry in found.came_of_it]
+    rows = [(minute(entry.at), *told(entry)) for entry in found.came_of_it]
     rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in found.runs]
     if rows:
         say_table("What came of it", ["time (UTC)", "what", "how"], rows)
-    elif found.decision["action"].startswith("propose_"):
-        say(f"It waits for a person: mlops approve|reject {found.decision['model']} {found.decision['id']}")
-    elif found.decision["action"] in ("retrain", "revert"):
+    elif found.decision.action in PROPOSALS:
+        say(f"It waits for a person: mlops approve|reject {found.decision.model} {found.decision.id}")
+    elif found.decision.action in ACTED:
         say("Nothing has come of it yet: no run, no promotion, no rejection.")
     else:
         say("Nothing came of it, and nothing had to: it asked for no run.")
@@ -105,7 +106,7 @@ def _say_flips(found: Explanation, action: str) -> None:
     if found.replayed is None:
         say(f"What would have changed it cannot be shown. {escape(found.not_replayed)}")
         return
-    if found.replayed == found.decision["action"]:
+    if found.replayed == found.decision.action:
         say(f"Replayed on the same evidence, policy and history, the answer is the same: {action}.")
     else:
         answer = found.replayed.replace("_", " ")

@@ -23,6 +23,7 @@ from mlops_assets.commands.console import (
     say,
 )
 from mlops_assets.commands.on_record import parse_moment
+from mlops_assets.core.record.entries import Freeze, Snooze
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import ENDED_BY, Record
 
@@ -55,13 +56,13 @@ def freeze(model: ModelName, until: Until, reason: Reason, by: By = None) -> Non
     Predictions, monitors and the record of evidence go on. A request (mlops retrain) needs --force.
     """
     end = parse_moment(until)
-    _hold("freeze", model, end, reason, by)
+    _hold(Freeze, model, end, reason, by)
     say(f"{model} is frozen until {minute(end)} UTC, or until `mlops unfreeze {model} --reason '...'`.")
 
 
 def unfreeze(model: ModelName, reason: Reason, by: By = None) -> None:
     """End a freeze before its time; the reason stands on record."""
-    _end("freeze", model, reason, by)
+    _end(Freeze, model, reason, by)
     say(f"{model} is no longer frozen: it is retrained and goes back by itself again.")
 
 
@@ -71,17 +72,17 @@ def snooze(model: ModelName, duration: For, reason: Reason, by: By = None) -> No
     A request (mlops retrain) goes through.
     """
     end = model_clock(Home.from_environment(), known_model(model)) + _length(duration)
-    _hold("snooze", model, end, reason, by)
+    _hold(Snooze, model, end, reason, by)
     say(f"Trainings of {model} wait until {minute(end)} UTC, or until `mlops wake {model} --reason '...'`.")
 
 
 def wake(model: ModelName, reason: Reason, by: By = None) -> None:
     """End a snooze before its time; the reason stands on record."""
-    _end("snooze", model, reason, by)
+    _end(Snooze, model, reason, by)
     say(f"{model} is retrained by itself again when the evidence says so.")
 
 
-def _hold(kind: str, model: str, until: datetime, reason: str, by: str | None) -> None:
+def _hold(kind: type[Freeze] | type[Snooze], model: str, until: datetime, reason: str, by: str | None) -> None:
     home = Home.from_environment()
     told, now = given(reason), model_clock(home, known_model(model))
     if until <= now:
@@ -89,13 +90,13 @@ def _hold(kind: str, model: str, until: datetime, reason: str, by: str | None) -
             f"{minute(until)} UTC is over: the clock of {model} stands at {minute(now)} UTC. Give a later end. "
             "Nothing was written."
         )
-    Record(home.ledger).note(model, kind, reason=told, by=by or person(), until=until.isoformat())
+    Record(home.ledger).note(model, kind, reason=told, by=by or person(), until=until)
 
 
-def _end(kind: str, model: str, reason: str, by: str | None) -> None:
+def _end(kind: type[Freeze] | type[Snooze], model: str, reason: str, by: str | None) -> None:
     record = Record(Home.from_environment().ledger)
     if record.standing(known_model(model), kind) is None:
-        what = {"freeze": "frozen", "snooze": "snoozed"}[kind]
+        what = "frozen" if kind is Freeze else "snoozed"
         raise ValueError(f"{model} is not {what}; nothing was written.")
     record.note(model, ENDED_BY[kind], reason=given(reason), by=by or person())
 

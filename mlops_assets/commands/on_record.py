@@ -24,6 +24,7 @@ from mlops_assets.commands.console import (
     say_json,
 )
 from mlops_assets.commands.decisions import told
+from mlops_assets.core.record.entries import Decision
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record, Reign
 
@@ -58,7 +59,7 @@ def show(
     home = Home.from_environment()
     entries = Record(home.ledger).entries(known_model(model))[-limit:]
     if as_json:
-        say_json(entries)
+        say_json([entry.to_dict() for entry in entries])
     elif not entries:
         say(f"Nothing has been decided about {model} in this home yet.")
     else:
@@ -66,8 +67,8 @@ def show(
         say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
         for entry in entries:
             what, reason = told(entry)
-            one = f", {entry['id'][:8]}" if entry["kind"] == "decision" else ""
-            say_entry(f"\n{minute(entry['at'])}  [bold]{escape(what)}[/bold]{one}", reason)
+            one = f", {entry.id[:8]}" if isinstance(entry, Decision) else ""
+            say_entry(f"\n{minute(entry.at)}  [bold]{escape(what)}[/bold]{one}", reason)
 
 
 @app.command(epilog=example("mlops record verify", "mlops record verify flight_delay --json"))

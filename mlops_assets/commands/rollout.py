@@ -26,6 +26,7 @@ from mlops_assets.commands.console import (
     say_json,
     say_table,
 )
+from mlops_assets.core.record.entries import Snooze
 
 if TYPE_CHECKING:
     from mlops_assets.core.settings import ModelSettings
@@ -99,12 +100,12 @@ def _go_back(platform: Platform, model: ModelSettings, to: int | None, reason: s
         leave(platform, model, version, reason=reason, by=by, pause=pause)
         did = f"Version {version} answers again, in place of version {before.version if before else 'none'}."
     after = platform.registry.champion(model.name)
-    snooze = platform.ledger.record.standing(model.name, "snooze")
+    snooze = platform.ledger.record.standing(model.name, Snooze)
     return {
         "did": did,
         "champion": after.version if after else None,
         "before": before.version if before else None,
-        "trainings_wait_until": snooze["until"] if snooze else None,
+        "trainings_wait_until": snooze.until.isoformat() if snooze else None,
     }
 
 
@@ -125,7 +126,7 @@ def rollout(model: ModelName, as_json: AsJson = False) -> None:
                 "rollout": opened.to_dict() if opened else None,
                 "next": now.move.reason if now else None,
                 "guardrails": [vars(rail) for rail in rails],
-                "moves": history,
+                "moves": [move.to_dict() for move in history],
             }
         )
         return
@@ -139,5 +140,5 @@ def rollout(model: ModelName, as_json: AsJson = False) -> None:
         say_table("Guardrails", ["guardrail", "result", "what was found"], held)
     if history:
         columns = ["time (UTC)", "candidate", "state", "why"]
-        told_moves = [(minute(m["at"]), f"version {m['version']}", state_of(m), m["reason"]) for m in history[-20:]]
+        told_moves = [(minute(m.at), f"version {m.version}", state_of(m), m.reason) for m in history[-20:]]
         say_table("Moves", columns, told_moves)

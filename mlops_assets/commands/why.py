@@ -6,9 +6,9 @@ would be decided now (`decisions`). Imports nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -27,6 +27,7 @@ from mlops_assets.commands.decisions import told
 from mlops_assets.commands.on_record import parse_moment
 from mlops_assets.core.decide.requests import last_asked
 from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.core.record.entries import ACTED, Decision, OnRecord, only
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -57,14 +58,14 @@ def why(
     record = Record(Home.from_environment().ledger)
     until = _end_of(day) if day else None
     entries = record.entries(known_model(model))
-    taken = [e for e in entries if e["kind"] == "decision" and (until is None or _at(e) < until)]
+    taken = [e for e in only(entries, Decision) if until is None or e.at < until]
     if as_json:
-        say_json({"model": model, "decision": taken[-1] if taken else None})
+        say_json({"model": model, "decision": taken[-1].to_dict() if taken else None})
     elif not taken:
         before = f" before {minute(until)} UTC" if until else ""
         say(f"Nothing was decided about {model}{before}. mlops decide {model} --dry-run says what would be now.")
     else:
-        _say(record, taken[-1], [e for e in entries if until is None or _at(e) < until])
+        _say(record, taken[-1], [e for e in entries if until is None or e.at < until])
 
 
 def _end_of(day: str) -> datetime:
@@ -73,42 +74,36 @@ def _end_of(day: str) -> datetime:
     return moment + (timedelta(days=1) if len(day.strip()) == len("2013-06-01") else timedelta(microseconds=1))
 
 
-def _at(entry: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(entry["at"])
-
-
-def _say(record: Record, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
-    model, one = decision["model"], decision["id"][:8]
-    answer = answer_told(decision["action"], decision["rule"])
-    say(f"[bold]{escape(model)}: {escape(answer)}[/bold], at {minute(decision['at'])} UTC")
+def _say(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> None:
+    model, one = decision.model, decision.id[:8]
+    answer = answer_told(decision.action, decision.rule)
+    say(f"[bold]{escape(model)}: {escape(answer)}[/bold], at {minute(decision.at)} UTC")
     say_facts(_facts(record, decision, entries))
     say(escape(f"All of it: mlops explain {one}; what came before and after: mlops record show {model}"))
 
 
-def _facts(
-    record: Record, decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[str, str]]:
-    reign = record.champion_at(decision["model"], _at(decision))
+def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> Iterator[tuple[str, str]]:
+    reign = record.champion_at(decision.model, decision.at)
     if reign is not None:
         yield "Champion", f"version {reign.version}, since {minute(reign.since)} UTC"
     if asked := last_asked(entries):
         yield "Asked", _short(asked.told)
-    for number, reason in enumerate(reasons_told(decision["action"], decision["reasons"])):
+    for number, reason in enumerate(reasons_told(decision.action, decision.reasons)):
         yield "" if number else "Because", _short(reason)
-    checks = decision["evidence"]["checks"]
+    checks = decision.evidence["checks"]
     newest = [check for check in checks if check["window_end"] == checks[-1]["window_end"]]
     words = {True: "passed", False: "failed", None: "cannot judge"}
     for number, check in enumerate(newest):
         yield "" if number else "Checks", f"{check['name']} {words[check['passed']]} in {check['window']}"
-    for number, change in enumerate(decision["counterfactuals"][:MOST]):
-        yield "" if number else "Instead", _short(change["sentence"])
-    came = [entry for entry in entries if entry.get("decision") == decision["id"]]
+    for number, change in enumerate(decision.counterfactuals[:MOST]):
+        yield "" if number else "Instead", _short(change.sentence)
+    came = [entry for entry in entries if getattr(entry, "decision", None) == decision.id]
     if not came:
-        acts = decision["action"] in ("retrain", "revert")
+        acts = decision.action in ACTED
         yield "Since", "Nothing has come of it yet." if acts else "It asked for nothing."
     for number, entry in enumerate(came):
         what, reason = told(entry)
-        yield "" if number else "Since", _short(f"{minute(entry['at'])} {what}: {reason}")
+        yield "" if number else "Since", _short(f"{minute(entry.at)} {what}: {reason}")
 
 
 def _short(text: str) -> str:

@@ -1,13 +1,14 @@
-"""The page of `mlops drift`: the verdict, a table of all features, and the worst ones drawn.
+"""The page of a comparison, of two files or of a model's window: verdict, table of all features, the worst ones drawn.
 
 Here: profiles and statistics in, one page out that needs neither network nor script. Not here: where it is
-written.
+written, Evidently's own page (`evidently_report`).
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -38,7 +39,8 @@ def drift_page(
     profiles: tuple[Profile, Profile],
     drifts: Sequence[FeatureDrift],
     verdict: DriftVerdict,
-    left_out: Mapping[str, str],
+    left_out: Mapping[str, str] = MappingProxyType({}),
+    section: str = "",
     headline: str = "",
     kl: bool = False,
 ) -> str:
@@ -50,6 +52,7 @@ def drift_page(
         drifts: statistics by feature, the worst first.
         verdict: on all of them.
         left_out: column -> why it wasn't compared.
+        section: HTML under the verdict, its texts escaped.
         headline: the answer in a line; by default the verdict's.
         kl: whether to show Kullback-Leibler.
     """
@@ -67,7 +70,7 @@ def drift_page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{head}: {html.escape(names[1])}</title>'
         f"<style>{style()}</style></head><body><p class=eyebrow>{sides}</p><h1>{head}</h1>"
-        f"<p class=lead>{html.escape(verdict.reason)}</p>{note}"
+        f"<p class=lead>{html.escape(verdict.reason)}</p>{note}{section}"
         "<section><h2>Features</h2><p class=intro>The worst first. Hold the pointer over a number to see its largest "
         f"error by binning.</p><div class=scroll>{_table(drifts, verdict, kl=kl)}</div></section>"
         "<section><h2>The worst, drawn</h2><p class=intro><i class=ref></i>reference <i class=cur></i>current. "

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.values.extras import install_command, is_installed
+from mlops_assets.core.values.extras import importing
 from mlops_assets.pages.rendering import inline_json
 
 MAX_COLUMNS = 20
@@ -30,9 +30,6 @@ Kind = Literal["numeric", "categorical"]
 
 _DATA = re.compile(r"^ *var (?:additional_graphs_)?metric_\w+ = .*;$", re.MULTILINE)
 """The two lines of Evidently's page with its data. JSON has no line breaks, so no value of the data can end one."""
-
-
-_NOT_DRAWN = f"The features are not drawn: Evidently is not installed. {install_command('evidently')}"
 
 
 def drift_report_html(
@@ -60,10 +57,11 @@ def drift_report_html(
 
     Returns:
         The page. Columns without a value in one of the samples, or with the same one throughout, can't be
-        drawn and are named on the page; if none is left, or Evidently is not installed, the page says only that.
+        drawn and are named on the page; if none is left, the page says only that.
 
     Raises:
         ValueError: a frame lacks one of the columns or has no rows.
+        MissingExtra: Evidently is not installed.
     """
     columns = _in_turn(numeric, categorical)
     for name, frame in (("reference", reference), ("current", current)):
@@ -89,11 +87,6 @@ def drift_report_html(
             kinds[column] = kind
             left[column], right[column] = pair
     note = _note(len(left), len(right), limit=limit, empty=empty, constant=constant, beyond=beyond)
-    if kinds and not is_installed("evidently"):
-        kinds, note = (
-            {},
-            _paragraphs([_NOT_DRAWN]),
-        )
     if not kinds:
         return f'<!doctype html><html lang="en"><head><meta charset="utf-8"></head><body>{note}</body></html>'
     page = _drawn(left[list(kinds)], right[list(kinds)], kinds, limit)
@@ -105,8 +98,9 @@ def drift_report_html(
 
 
 def _drawn(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kind], limit: float) -> str:
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
+    with importing("evidently", "Evidently"):
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.presets import DataDriftPreset
 
     class DrawnDrift(DataDriftPreset):  # type: ignore[misc] # Evidently ships no types
         """The preset without its single values: their plots take half the time and are never shown."""
@@ -175,9 +169,5 @@ def _note(
     told += [f"Without a value in one of the samples: {', '.join(empty)}."] if empty else []
     told += [f"The same value throughout: {', '.join(constant)}."] if constant else []
     told += [f"Not drawn to keep the page short: {', '.join(beyond)}."] if beyond else []
-    return _paragraphs(told)
-
-
-def _paragraphs(told: Sequence[str]) -> str:
     style = "font:14px/1.5 sans-serif;color:#5b6570;max-width:70em;margin:16px 24px"
     return "".join(f'<p style="{style}">{html.escape(text)}</p>' for text in told)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.core.record.entries import Pause, Resume
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.engine import Engine
 from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, periods_of, replay, steps_of
@@ -91,11 +92,11 @@ def leave_others_alone(home: Home, model: str) -> None:
     record = platform.ledger.record
     for name in platform.models():
         if name == model:
-            paused = record.standing(name, "pause")
-            if paused is not None and paused["by"] == BY:
-                record.note(name, "resume", by=BY, reason="this demo shows it")
+            paused = record.standing(name, Pause)
+            if paused is not None and paused.by == BY:
+                record.note(name, Resume, by=BY, reason="this demo shows it")
         elif not record.entries(name):
-            record.note(name, "pause", by=BY, reason="not part of the demo")
+            record.note(name, Pause, by=BY, reason="not part of the demo")
 
 
 def report_folder(home: Home) -> Path:

@@ -267,7 +267,7 @@ class _Replay:
 
     def _last_reason(self) -> str:
         entries = self.platform.ledger.entries(self.model.name)
-        return (entries[-1].get("reason") or " ".join(entries[-1].get("reasons", ()))) if entries else "no decision"
+        return str(getattr(entries[-1], "reason", "")) if entries else "no decision"
 
     def _live(self, period: Window, lives: Lives) -> None:
         """One period: its data arrive, the champion predicts, monitors watch, sensors decide; then the other lives."""

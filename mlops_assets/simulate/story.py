@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from mlops_assets.core.decide.evidence import CheckResult
+from mlops_assets.core.record.entries import JUDGED, Decision, Promotion, only
 from mlops_assets.core.rollout.moves import rollbacks
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, parse_duration
 from mlops_assets.simulate.lives import Lives
-from mlops_assets.steps.decide.evidence import OUTCOMES
 from mlops_assets.steps.watch.window_summaries import window_checks
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import ACTED
@@ -76,16 +76,15 @@ class Story:
 
     def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
         entries = self.platform.ledger.entries(self.model.name)
-        moment = period.end.astimezone(UTC).isoformat()
-        every = [e for e in entries if e["kind"] == "decision" and e["at"] <= moment]
-        decisions = [e for e in every if e["at"] == moment]
+        every = [e for e in only(entries, Decision) if e.at <= period.end]
+        decisions = [e for e in every if e.at == period.end]
         # What was decided earlier and has not changed stands, unless it has been done.
-        standing = [e for e in every[-1:] if e["action"] not in ACTED]
+        standing = [e for e in every[-1:] if e.action not in ACTED]
         # A retraining is followed by nothing at the same moment; without one the last word counts.
-        acted = (d for d in decisions if d["action"] in ACTED)
+        acted = (d for d in decisions if d.action in ACTED)
         decision = next(acted, next(iter(decisions[-1:] or standing), None))
-        outcomes = {e["decision"]: e for e in entries if e["kind"] in OUTCOMES}
-        outcome = outcomes.get(decision["id"]) if decision else None
+        outcomes = {e.decision: e for e in entries if isinstance(e, JUDGED)}
+        outcome = outcomes.get(decision.id) if decision else None
         checks: dict[str, bool | None] = {}
         failed_at: dict[str, str] = {}
         for check in window_checks(self.platform, self.model):
@@ -103,12 +102,12 @@ class Story:
             **scored,
             "checks": checks,
             "failed_at": failed_at,
-            "decision": decision["action"] if decision else "wait",
-            "rule": decision["rule"] if decision else "nothing",
+            "decision": decision.action if decision else "wait",
+            "rule": decision.rule if decision else "nothing",
             "reason": _reason(decision, stands=not decisions),
-            "retrained": bool(decision and decision["action"] == "retrain"),
-            "promoted": None if outcome is None else outcome["kind"] == "promotion",
-            "verdict_reason": outcome["reason"] if outcome else None,
+            "retrained": bool(decision and decision.action == "retrain"),
+            "promoted": None if outcome is None else isinstance(outcome, Promotion),
+            "verdict_reason": outcome.reason if outcome else None,
         }
 
     def details(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,13 +156,13 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _reason(decision: Mapping[str, Any] | None, *, stands: bool) -> str:
+def _reason(decision: Decision | None, *, stands: bool) -> str:
     """Why, in a period's line.
 
     Args:
         decision: what holds at its end; None without one.
         stands: whether it was made earlier.
     """
-    if decision is None or (stands and decision["action"] == "wait"):
+    if decision is None or (stands and decision.action == "wait"):
         return "Nothing changed since the last decision."
-    return " ".join(["Nothing changed since the last decision:"] * stands + list(decision["reasons"]))
+    return " ".join(["Nothing changed since the last decision:"] * stands + list(decision.reasons))

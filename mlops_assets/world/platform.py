@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.features.catalogue import Catalogue
+from mlops_assets.core.record.entries import Freeze, Snooze
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group, landing_job, source_groups
 from mlops_assets.core.sources.settings import SourceSettings
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 from mlops_assets.core.decide.requests import Hold
 
 
-def hold(platform: Platform, model: str, kind: str) -> Hold | None:
+def hold(platform: Platform, model: str, kind: type[Freeze] | type[Snooze]) -> Hold | None:
     """The newest freeze or snooze (`kind`) that nobody has lifted."""
-    entry = platform.ledger.record.standing(model, kind)
-    return Hold.from_dict(entry) if entry else None
+    entry: Freeze | Snooze | None = platform.ledger.record.standing(model, kind)
+    return Hold(entry.by, entry.reason, entry.until) if entry else None
 
 
 GATE_VALUE = "gate_value"

@@ -14,6 +14,7 @@ import pytest
 
 from mlops_assets.assets.metadata import markdown_value
 from mlops_assets.assets.retrain_time import time_to_retrain
+from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.values.display import BREAK, ROOM
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.world.costs import Costs
@@ -95,8 +96,8 @@ def test_a_retraining_counts_from_the_report_it_rests_on(tmp_path: Path) -> None
         file.write_text(json.dumps({"window": window}))
         os.utime(file, ((now - timedelta(seconds=age)).timestamp(),) * 2)
     note = platform.ledger.record.note
-    note("orders", "decision", at=now, id="d1", action="retrain", rule="gain", window="2024-04")
-    note("orders", "decision", at=now, id="d0", action="retrain", rule="first_model", window=None)
+    note("orders", Decision, at=now, id="d1", action="retrain", rule="gain", window="2024-04")
+    note("orders", Decision, at=now, id="d0", action="retrain", rule="first_model", window=None)
     assert retrained(platform, "d1", now - timedelta(seconds=20)) == pytest.approx(90, abs=15)
     assert retrained(platform, "d0", now - timedelta(seconds=20)) == pytest.approx(20, abs=15)
     lines = Costs(platform.home.root).lines()

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.assets.retrain_sensor import DECISION_TAG, MODEL_TAG
+from mlops_assets.core.record.entries import Approval, Freeze, Refusal, Request, Unfreeze
 from mlops_assets.steps.decide.evidence import consider, keep
 from tests.real_slice import World
 
@@ -69,7 +70,7 @@ def test_data_in_quarantine_stop_every_decision(drifting: World) -> None:
     # As in a replay, later days have been taken in, and at this moment nobody knows of them.
     assert max(record.entries()) == "2013-03-10"
     record.put("2013-03-03", replace(newest, status="quarantined", reason="dep_delay is text."))
-    drifting.platform.ledger.record.note("flight_delay", "request", reason="now", by="ada")
+    drifting.platform.ledger.record.note("flight_delay", Request, reason="now", by="ada")
     skipped = drifting.tick().skipped
     assert skipped.startswith("quarantine (data): flights/2013-03-03 is in quarantine: dep_delay is text.")
     assert "quarantine release flights 2013-03-03 --reason" in skipped
@@ -90,7 +91,7 @@ def test_a_retraining_that_broke_holds_nothing_back(drifting: World) -> None:
     )
     # The same evidence is the same decision under the same key: the daemon starts no second run.
     assert {request.run_key for request in asked(drifting)} <= {decision.id}
-    drifting.platform.ledger.record.note("flight_delay", "request", reason="the disk has room again", by="ada")
+    drifting.platform.ledger.record.note("flight_delay", Request, reason="the disk has room again", by="ada")
     (request,) = asked(drifting)
     assert request.tags["mlops/rule"] == "request"
     assert request.run_key != decision.id
@@ -102,7 +103,7 @@ def test_a_proposal_starts_nothing_before_a_person_agrees_and_one_run_after(drif
     assert world.tick().runs == ()
     (proposal,) = [e for e in world.ledger("decision") if e["action"] == "propose_retrain"]
     said = {"decision": proposal["id"], "question": proposal["question"], "by": "ada", "reason": ""}
-    world.platform.ledger.record.note("flight_delay", "approval", **said)
+    world.platform.ledger.record.note("flight_delay", Approval, **said)
     (first,), (second,) = asked(world), asked(world)
     assert first.run_key == second.run_key
     done = world.ledger("decision")[-1]
@@ -114,7 +115,7 @@ def test_a_rejected_proposal_starts_nothing(drifting: World) -> None:
     world.tick()
     proposal = world.ledger("decision")[-1]
     said = {"decision": proposal["id"], "question": proposal["question"], "by": "ada", "reason": "a storm."}
-    world.platform.ledger.record.note("flight_delay", "refusal", **said)
+    world.platform.ledger.record.note("flight_delay", Refusal, **said)
     assert world.tick().skipped.startswith("wait (rejected): ada rejected it")
     told = world.ledger()
     assert world.tick().runs == ()
@@ -126,10 +127,10 @@ def test_what_was_decided_before_a_freeze_or_quiet_hours_starts_after_them(drift
     (first,) = asked(drifting)
     record = drifting.platform.ledger.record
     until = "2013-03-05T05:00:00+00:00"
-    record.note("flight_delay", "freeze", reason="year-end.", by="ada", until=until)
+    record.note("flight_delay", Freeze, reason="year-end.", by="ada", until=until)
     assert "wait (frozen): The model is frozen until 2013-03-05 05:00 UTC by ada" in drifting.tick().skipped
     assert drifting.tick().runs == ()
-    record.note("flight_delay", "unfreeze", reason="done", by="ada")
+    record.note("flight_delay", Unfreeze, reason="done", by="ada")
     # The clock stands at midnight in New York.
     quiet = drifting.with_settings(retrain={"quiet_hours": ("22:00-06:00",)})
     assert "it can start at 2013-03-04 11:00 UTC" in quiet.tick().skipped
@@ -142,7 +143,7 @@ def test_a_champion_stays_where_the_model_was_frozen_while_its_challenger_was_tr
     platform, model = drifting.platform, drifting.model
     decision, _, _ = consider(platform, model)
     keep(platform, decision)
-    platform.ledger.record.note(model.name, "freeze", reason="year-end.", by="ada", until="2013-03-05T05:00:00+00:00")
+    platform.ledger.record.note(model.name, Freeze, reason="year-end.", by="ada", until="2013-03-05T05:00:00+00:00")
     evaluation = {
         "decision": decision.id,
         "as_of": platform.now(model).isoformat(),

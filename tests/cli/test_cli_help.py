@@ -59,6 +59,7 @@ def test_the_commands_are_all_there() -> None:
     }
     wanted |= {
         "init",
+        "evidently",
         "new-model",
         "doctor",
         "backup",

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from typer.testing import Result
 
 from mlops_assets.core.decide.policy import CheckResult, Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.core.record.entries import OutcomeFound, Pause, Promotion, Rejection, Rollback
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -29,7 +31,7 @@ def drifted(weeks: int = 2) -> Decision:
 
 
 def put(home: Home, decision: Decision) -> str:
-    Record(home.ledger).append(decision.model, {"kind": "decision", **decision.to_dict()})
+    Record(home.ledger).append(decision.model, decision)
     return decision.id
 
 
@@ -38,9 +40,9 @@ def lived(home: Home) -> Record:
     """Two promotions and a rollback."""
     record = Record(home.ledger)
     for day, kind, version, decision in (
-        (2, "promotion", 1, "d1"),
-        (6, "promotion", 3, "d3"),
-        (9, "rollback", 1, None),
+        (2, Promotion, 1, "d1"),
+        (6, Promotion, 3, "d3"),
+        (9, Rollback, 1, None),
     ):
         extra = {"decision": decision} if decision else {"by": "ada"}
         at = datetime(2013, 4, day, tzinfo=UTC)
@@ -52,7 +54,7 @@ def lived(home: Home) -> Record:
 
 
 def test_a_whole_record_is_said_to_be_whole(mlops: Mlops, lived: Record) -> None:
-    lived.note("arrival_delay", "pause", reason="test", by="ada")
+    lived.note("arrival_delay", Pause, reason="test", by="ada")
     shown = mlops("record", "verify")
     assert shown.exit_code == 0
     assert "arrival_delay: 1 entry, whole, head " in shown.stdout
@@ -136,8 +138,10 @@ def test_a_decision_explained(mlops: Mlops, home: Home) -> None:
     identity = put(home, drifted())
     at = NOW + timedelta(hours=1)
     record = Record(home.ledger)
-    record.note("flight_delay", "promotion", at=at, version=2, decision=identity, reason="better [by far]")
-    record.note("flight_delay", "outcome", at=at, version=2, decision=identity, result="kept", reason="Surely better")
+    record.note("flight_delay", Promotion, at=at, version=2, decision=identity, reason="better [by far]")
+    record.note(
+        "flight_delay", OutcomeFound, at=at, version=2, promotion="p", decision=identity, result="kept", reason="Sure"
+    )
     shown = mlops("explain", identity[:6])
     assert shown.exit_code == 0
     for told in (
@@ -163,7 +167,7 @@ def test_what_would_have_changed_it_is_replayed(mlops: Mlops, home: Home) -> Non
 def test_a_decision_is_replayed_with_what_was_on_record_before_it(mlops: Mlops, home: Home) -> None:
     """A retraining a day before holds this one back, and its promotion stands on record."""
     first = put(home, drifted())
-    Record(home.ledger).note("flight_delay", "rejection", at=NOW, version=2, decision=first, reason="no better")
+    Record(home.ledger).note("flight_delay", Rejection, at=NOW, version=2, decision=first, reason="no better")
     history = History.of([drifted()])
     fresh = CheckResult("inputs_match_reference", "drift", "w", NOW + timedelta(days=1), False, 0.4, 0.05)
     evidence = Evidence(
@@ -187,7 +191,7 @@ def test_a_wait_needs_nothing_to_come_of_it(mlops: Mlops, home: Home) -> None:
 def test_no_decision_or_several_of_that_name(mlops: Mlops, home: Home) -> None:
     record = Record(home.ledger)
     for model, identity in (("flight_delay", "abc1"), ("arrival_delay", "abc2")):
-        record.append(model, {"kind": "decision", **drifted().to_dict(), "model": model, "id": identity})
+        record.append(model, structs.replace(drifted(), model=model, id=identity))
     several = mlops("explain", "abc")
     assert several.exit_code == 1
     assert "'abc' begins the ids of 2 decisions: abc2 (arrival_delay), abc1 (flight_delay). Give more" in several.stderr
@@ -199,10 +203,8 @@ def test_no_decision_or_several_of_that_name(mlops: Mlops, home: Home) -> None:
 
 def test_a_decision_of_another_version_of_the_platform(mlops: Mlops, home: Home) -> None:
     """Fields that held nothing are no obstacle; one that held something cannot be replayed."""
-    plain = drifted().to_dict()
     for identity, value in (("old1", None), ("old2", 0.3)):
-        evidence = {**plain["evidence"], "hunch": value}
-        Record(home.ledger).append("flight_delay", {"kind": "decision", **plain, "id": identity, "evidence": evidence})
+        put(home, structs.replace(drifted(), id=identity, evidence={**drifted().evidence, "hunch": value}))
     assert "the answer is the same: retrain" in mlops("explain", "old1").stdout
     shown = mlops("explain", "old2")
     assert shown.exit_code == 0

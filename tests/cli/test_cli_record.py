@@ -7,10 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 from typer.testing import Result
 
 from mlops_assets.commands import running
 from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.core.record.entries import Pause, Promotion, Request
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.partitions import Taken, TakenRecord
@@ -35,9 +37,9 @@ def test_nothing_decided_yet(mlops: Mlops) -> None:
 def test_decisions_shows_time_what_rule_and_reason(mlops: Mlops, home: Home) -> None:
     record = Record(home.ledger)
     decision = made()
-    record.append("flight_delay", {"kind": "decision", **decision.to_dict()})
+    record.append("flight_delay", decision)
     at = datetime(2013, 4, 1, 1, tzinfo=UTC)
-    record.note("flight_delay", "promotion", at=at, version=3, reason="It is better [by 0.02].")
+    record.note("flight_delay", Promotion, at=at, version=3, reason="It is better [by 0.02].")
     shown = mlops("record", "show", "flight_delay").stdout
     assert "2013-04-01 00:00" in shown
     assert "first_model" in shown
@@ -47,7 +49,7 @@ def test_decisions_shows_time_what_rule_and_reason(mlops: Mlops, home: Home) -> 
 
 
 def test_decisions_say_where_two_clocks_are_at_work(mlops: Mlops, home: Home) -> None:
-    Record(home.ledger).append("flight_delay", {"kind": "decision", **made().to_dict()})
+    Record(home.ledger).append("flight_delay", made())
     assert "data's clock" not in mlops("record", "show", "flight_delay").stdout
     home.configure(HomeSettings(clock="data"))
     assert "by the data's clock, what people said by the wall's" in mlops("record", "show", "flight_delay").stdout
@@ -56,7 +58,7 @@ def test_decisions_say_where_two_clocks_are_at_work(mlops: Mlops, home: Home) ->
 def test_decisions_as_json_is_the_record_and_limit_keeps_the_newest(mlops: Mlops, home: Home) -> None:
     record = Record(home.ledger)
     for number in range(3):
-        record.note("flight_delay", "request", id=f"r{number}", reason="test", by="ada")
+        record.note("flight_delay", Request, id=f"r{number}", reason="test", by="ada")
     entries = json.loads(mlops("record", "show", "flight_delay", "--limit", "2", "--json").stdout)
     assert [entry["id"] for entry in entries] == ["r1", "r2"]
 
@@ -109,10 +111,10 @@ def test_retrain_leaves_the_start_to_a_running_sensor(mlops: Mlops, home: Home) 
 
 def test_a_request_stays_open_until_a_decision_answers_it(home: Home) -> None:
     record = Record(home.ledger)
-    record.note("flight_delay", "request", reason="a new feature", by="ada")
-    record.append("flight_delay", {"kind": "decision", **made().to_dict(), "action": "wait", "id": "waits"})
+    record.note("flight_delay", Request, reason="a new feature", by="ada")
+    record.append("flight_delay", structs.replace(made(), action="wait", id="waits"))
     assert record.open_request("flight_delay") is not None
-    record.append("flight_delay", {"kind": "decision", **made().to_dict()})
+    record.append("flight_delay", made())
     assert record.open_request("flight_delay") is None
 
 
@@ -165,7 +167,7 @@ def test_one_damaged_source_hides_no_other(mlops: Mlops, home: Home) -> None:
 def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes) -> None:
     record, damaged, sound = Record(home.ledger), "arrival_delay", "flight_delay"
     for model in (damaged, sound):
-        record.note(model, "pause", reason="the feed moves", by="ada")
+        record.note(model, Pause, reason="the feed moves", by="ada")
     whole = record.file(damaged).read_bytes()
     record.file(damaged).write_bytes(line + b"\n" + whole)
     verified = mlops("ledger", "verify")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from mlops_assets.cli import app
 from mlops_assets.commands.console import say_table
 from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide
+from mlops_assets.core.record.entries import OutcomeFound, Promotion, Rejection, Request
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -38,7 +39,7 @@ def put(home: Home, days: int, *, passed: bool, **evidence: Any) -> str:
         **evidence,
     )
     decision = decide(known, RetrainPolicy(), History.of(()), at)
-    Record(home.ledger).append(MODEL, {"kind": "decision", **decision.to_dict()})
+    Record(home.ledger).append(MODEL, decision)
     return decision.id
 
 
@@ -47,10 +48,10 @@ def lived(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A champion, a quiet day, and a day whose failure led to a training that the gate rejected."""
     monkeypatch.setenv("COLUMNS", "80")
     note = Record(home.ledger).note
-    note(MODEL, "promotion", at=NOW - timedelta(days=20), version=1, decision="d0", reason="the first")
+    note(MODEL, Promotion, at=NOW - timedelta(days=20), version=1, decision="d0", reason="the first")
     put(home, 0, passed=True)
     acted = put(home, 3, passed=False, request="new feature")
-    note(MODEL, "rejection", at=NOW + timedelta(days=3), version=2, decision=acted, reason="no sure gain")
+    note(MODEL, Rejection, at=NOW + timedelta(days=3), version=2, decision=acted, reason="no sure gain")
     return home
 
 
@@ -75,12 +76,12 @@ def test_what_became_of_a_request_is_told_until_another_training_follows(mlops: 
     put(home, 0, passed=True)
     assert "Asked" not in told("why", MODEL) + told("status")
     asked = "Asked 2026-05-04 10:00 UTC by ada (new feature): "
-    note(MODEL, "request", at=datetime(2026, 5, 4, 10, 0, tzinfo=UTC), by="ada", reason="new feature.")
+    note(MODEL, Request, at=datetime(2026, 5, 4, 10, 0, tzinfo=UTC), by="ada", reason="new feature.")
     for command in (("why", MODEL), ("status",)):
         assert f"{asked}it waits." in told(*command)
     acted = put(home, 1, passed=True, request="new feature")
     assert f"{asked}its training has not been judged yet (decision {acted[:8]})." in told("why", MODEL)
-    note(MODEL, "rejection", at=NOW + timedelta(days=1), version=2, decision=acted, reason="no sure gain.")
+    note(MODEL, Rejection, at=NOW + timedelta(days=1), version=2, decision=acted, reason="no sure gain.")
     put(home, 2, passed=True)
     for command in (("why", MODEL), ("status",)):
         assert f"{asked}version 2 was rejected, because no sure gain." in told(*command)
@@ -97,8 +98,8 @@ def test_a_day_is_seen_as_it_ended(mlops: Mlops, lived: Home, day: str) -> None:
 
 def test_what_came_of_a_decision_later_than_the_day_is_not_told_of_the_day(mlops: Mlops, lived: Home) -> None:
     acted = json.loads(mlops("why", MODEL, "--json").stdout)["decision"]["id"]
-    late = {"version": 2, "decision": acted, "reason": "kept"}
-    Record(lived.ledger).note(MODEL, "outcome", at=NOW + timedelta(days=40), result="as promised", **late)
+    late = {"version": 2, "promotion": "p", "decision": acted, "reason": "kept"}
+    Record(lived.ledger).note(MODEL, OutcomeFound, at=NOW + timedelta(days=40), result="as promised", **late)
     assert "rejection of version 2" in mlops("why", MODEL, "2013-06-04").stdout
     assert "outcome" not in mlops("why", MODEL, "2013-06-04").stdout
     assert "outcome" in mlops("why", MODEL).stdout

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide
+from mlops_assets.core.record.entries import Freeze, Snooze
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.record.record import Record
 
@@ -29,12 +30,12 @@ def proposed(window: str | None = None, **changes: object) -> Decision:
 def put(home: Home, *decisions: Decision) -> Record:
     record = Record(home.ledger)
     for decision in decisions:
-        record.append(MODEL, {"kind": "decision", **decision.to_dict()})
+        record.append(MODEL, decision)
     return record
 
 
 def kinds(home: Home) -> list[str]:
-    return [entry["kind"] for entry in Record(home.ledger).entries(MODEL)]
+    return [entry.kind for entry in Record(home.ledger).entries(MODEL)]
 
 
 # --- freeze and snooze -------------------------------------------------------------------------------------
@@ -43,12 +44,12 @@ def kinds(home: Home) -> list[str]:
 def test_a_freeze_has_an_owner_a_reason_and_an_end(mlops: Mlops, home: Home) -> None:
     done = mlops("freeze", MODEL, "--until", FAR, "--by", "bo", *WHY)
     assert (done.exit_code, done.stdout.split(",")[0]) == (0, "flight_delay is frozen until 2999-12-31 00:00 UTC")
-    entry = Record(home.ledger).standing(MODEL, "freeze")
+    entry = Record(home.ledger).standing(MODEL, Freeze)
     assert entry is not None
-    assert (entry["by"], entry["reason"], entry["until"]) == ("bo", "year-end", "2999-12-31T00:00:00+00:00")
+    assert (entry.by, entry.reason, entry.until) == ("bo", "year-end", datetime(2999, 12, 31, tzinfo=UTC))
     assert "freeze until 2999-12-31 00:00" in mlops("record", "show", MODEL).stdout
     assert mlops("unfreeze", MODEL, "--reason", "done").exit_code == 0
-    assert Record(home.ledger).standing(MODEL, "freeze") is None
+    assert Record(home.ledger).standing(MODEL, Freeze) is None
     assert kinds(home) == ["freeze", "unfreeze"]
 
 
@@ -64,7 +65,7 @@ def test_a_frozen_model_refuses_a_request_that_does_not_insist(mlops: Mlops, hom
 
 
 def test_a_freeze_that_is_over_refuses_nothing(mlops: Mlops, home: Home) -> None:
-    Record(home.ledger).note(MODEL, "freeze", reason="x", by="bo", until="2013-01-01T00:00:00+00:00")
+    Record(home.ledger).note(MODEL, Freeze, reason="x", by="bo", until="2013-01-01T00:00:00+00:00")
     assert mlops("retrain", MODEL, "--reason", "a new feature").exit_code == 0
     assert not Record(home.ledger).request_is_forced(MODEL)
 
@@ -72,12 +73,12 @@ def test_a_freeze_that_is_over_refuses_nothing(mlops: Mlops, home: Home) -> None
 def test_a_snooze_ends_by_the_clock_of_the_model(mlops: Mlops, home: Home) -> None:
     before = datetime.now(UTC)
     assert mlops("snooze", MODEL, "--for", "7d", *WHY).exit_code == 0
-    entry = Record(home.ledger).standing(MODEL, "snooze")
+    entry = Record(home.ledger).standing(MODEL, Snooze)
     assert entry is not None
-    end = datetime.fromisoformat(entry["until"])
+    end = entry.until
     assert timedelta(0) <= end - before - timedelta(days=7) < timedelta(minutes=1)
     assert mlops("wake", MODEL, "--reason", "it passed").exit_code == 0
-    assert Record(home.ledger).standing(MODEL, "snooze") is None
+    assert Record(home.ledger).standing(MODEL, Snooze) is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_an_approval_stands_on_record_once(mlops: Mlops, home: Home) -> None:
     assert f"Approved: retrain of flight_delay (decision {proposed().id})" in done.stdout
     entry = record.answer(MODEL)
     assert entry is not None
-    assert (entry["kind"], entry["decision"], entry["by"], entry["reason"]) == ("approval", proposed().id, "bo", "fine")
+    assert (entry.kind, entry.decision, entry.by, entry.reason) == ("approval", proposed().id, "bo", "fine")
     assert "is approved already; nothing was written" in mlops("approve", MODEL, proposed().id[:6]).stdout
     assert kinds(home) == ["decision", "approval"]
     # A mind may be changed until it is done.
@@ -158,7 +159,7 @@ def test_more_labels_make_it_no_other_proposal(mlops: Mlops, home: Home) -> None
     later = proposed(matured_labels=1001)
     record = put(home, proposed(), later)
     assert mlops("approve", MODEL, proposed().id).exit_code == 0
-    assert (record.answer(MODEL) or {})["question"] == later.question
+    assert record.answer(MODEL).question == later.question
 
 
 def test_what_was_done_cannot_be_approved_again(mlops: Mlops, home: Home) -> None:

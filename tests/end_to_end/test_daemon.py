@@ -18,6 +18,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from mlops_assets.core.record.entries import Pause
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.landing.card_payments import PAYMENTS, demo_world, feed
 from mlops_assets.landing.nycflights13 import land
@@ -43,7 +44,7 @@ def home(champion_home: Home, tmp_path: Path) -> Home:
     """A home with a champion, its clock free; the other model is paused, it has no champion to predict with."""
     home = copy_home(champion_home, tmp_path / "home")
     home.configure(replace(home.settings, until=None))
-    Platform.of(home).ledger.record.note("arrival_delay", "pause", reason="not in this test", by="ada")
+    Platform.of(home).ledger.record.note("arrival_delay", Pause, reason="not in this test", by="ada")
     return home
 
 

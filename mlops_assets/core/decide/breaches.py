@@ -6,8 +6,8 @@ Here: runs of failures that are long enough and current, and telling them. Not h
 
 from __future__ import annotations
 
-from mlops_assets.core.decide.decision import History
 from mlops_assets.core.decide.evidence import CheckResult, Evidence, Kind
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 
 

@@ -15,12 +15,15 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from mlops_assets.core.decide.decision import Action, Counterfactual, History
+from msgspec import structs
+
 from mlops_assets.core.decide.evidence import Evidence
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.price import worth
 from mlops_assets.core.decide.probe_result import Candidate
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.rules import conclude
+from mlops_assets.core.record.entries import Action, Counterfactual
 from mlops_assets.core.record.plain_values import plain
 
 SHARE_STEPS = 10_000
@@ -49,7 +52,7 @@ def small_changes(
         other = replay(candidate, evidence, policy, history, now)
         if other != action:
             sentence = f"If {candidate.sentence}, the answer would have been {other.replace('_', ' ')}."
-            out.append(replace(candidate, action=other, sentence=sentence))
+            out.append(structs.replace(candidate, action=other, sentence=sentence))
     return tuple(out)
 
 
@@ -182,7 +185,7 @@ def larger_changes(
         answer = replay(change, evidence, policy, history, now)
         if answer != action:
             told = f"If {change.sentence}, the answer would have been {answer.replace('_', ' ')}."
-            found.append(replace(change, action=answer, sentence=told))
+            found.append(structs.replace(change, action=answer, sentence=told))
     return found
 
 

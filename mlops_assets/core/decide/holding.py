@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlops_assets.core.decide.decision import History
 from mlops_assets.core.decide.evidence import Evidence
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.time.quiet_hours import quiet_until

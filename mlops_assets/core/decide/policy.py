@@ -16,7 +16,7 @@ same evidence, policy, history and time give the same decision, byte for byte.
 
 The parts, in the order of the work: `evidence` and `requests` (what is known), `retrain_policy` and `quiet_hours` (what
 was agreed), `history` (what was decided before), `rules` with `breaches`, `price` and `holding` (what follows),
-`decision` (what is put on record), `counterfactuals` (what would have changed it).
+`core.record.entries` (what is put on record), `counterfactuals` (what would have changed it).
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ import hashlib
 from datetime import UTC, datetime
 
 from mlops_assets.core.decide.counterfactuals import small_changes
-from mlops_assets.core.decide.decision import PROPOSALS, Action, Counterfactual, Decision, History, Past
 from mlops_assets.core.decide.evidence import CheckResult, Evidence, Kind
+from mlops_assets.core.decide.history import History, Past
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.rules import RULES, asked, candidate_of, conclude
+from mlops_assets.core.record.entries import PROPOSALS, Action, Counterfactual, Decision
 from mlops_assets.core.record.plain_values import canonical_json
 
 __all__ = [

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from mlops_assets.core.record.entries import JUDGED, Decision, OnRecord, Promotion, Rejection, Request
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -93,7 +95,7 @@ class Asked:
     at: datetime
     reason: str
     decision: str | None = None
-    outcome: Mapping[str, Any] | None = None
+    outcome: Promotion | Rejection | None = None
 
     @property
     def told(self) -> str:
@@ -103,22 +105,22 @@ class Asked:
             return f"{head}: it waits."
         if self.outcome is None:
             return f"{head}: its training has not been judged yet (decision {self.decision[:8]})."
-        what = {"promotion": "promoted", "rejection": "rejected"}[self.outcome["kind"]]
-        return f"{head}: version {self.outcome['version']} was {what}, because {self.outcome['reason'].rstrip('.')}."
+        what = "promoted" if isinstance(self.outcome, Promotion) else "rejected"
+        return f"{head}: version {self.outcome.version} was {what}, because {self.outcome.reason.rstrip('.')}."
 
 
-def last_asked(entries: Sequence[Mapping[str, Any]]) -> Asked | None:
+def last_asked(entries: Sequence[OnRecord]) -> Asked | None:
     """The newest request of a person, as long as no later training has taken its place; None where there is none.
 
     Entries follow each other in the order of the record: a person's word has the wall's time, a decision the model's.
     """
     found: Asked | None = None
     for entry in entries:
-        if entry["kind"] == "request":
-            found = Asked(entry["by"], datetime.fromisoformat(entry["at"]).astimezone(UTC), entry["reason"])
-        elif found and entry["kind"] == "decision" and entry["action"] == "retrain":
-            found = replace(found, decision=entry["id"]) if found.decision is None else None
-        elif found and entry["kind"] in ("promotion", "rejection") and entry.get("decision") == found.decision:
+        if isinstance(entry, Request):
+            found = Asked(entry.by, entry.at, entry.reason)
+        elif found and isinstance(entry, Decision) and entry.action == "retrain":
+            found = replace(found, decision=entry.id) if found.decision is None else None
+        elif found and isinstance(entry, JUDGED) and entry.decision == found.decision:
             found = replace(found, outcome=entry)
     return found
 

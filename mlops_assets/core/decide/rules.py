@@ -1,8 +1,8 @@
 """The rules by which evidence and policy become one action.
 
 Here: their order, what asks for a change, and what needs a person's word. Not here: what holds a training back
-(`holding`), runs of failed checks (`breaches`), what is put on record (`decision`), what would have changed it
-(`counterfactuals`).
+(`holding`), runs of failed checks (`breaches`), what is put on record (`core.record.entries`), what would have
+changed it (`counterfactuals`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Literal
 
 from mlops_assets.core.decide.breaches import breaches, last_failures, tell
-from mlops_assets.core.decide.decision import Action, History
 from mlops_assets.core.decide.evidence import Evidence
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.holding import held_back, quiet
 from mlops_assets.core.decide.price import exceeds_price, worth
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.core.decide.requests import question
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
+from mlops_assets.core.record.entries import Action
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.stats.intervals import CannotJudge
 
@@ -123,7 +124,7 @@ def _agreed(
 
 
 def asked(evidence: Evidence, action: Action, rule: str) -> str:
-    """What is asked of a person when this action, or this change, is proposed (`words.question`)."""
+    """What is asked of a person when this action, or this change, is proposed (`requests.question`)."""
     return question(evidence.to_dict(), action.removeprefix("propose_"), rule, candidate_of(action, evidence))
 
 

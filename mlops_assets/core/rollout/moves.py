@@ -17,11 +17,12 @@ interval that contains no difference stops nothing: only what is surely worse do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
+from mlops_assets.core.record.entries import OnRecord, Rollback, RolloutMove
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import CannotJudge, told_blocks
 
@@ -320,14 +321,14 @@ def _told(state: State) -> str:
     return {"champion": "it is champion", "rejected": "it was rejected", "rolled_back": "it was rolled back"}[state]
 
 
-def rollbacks(entries: Iterable[Mapping[str, Any]]) -> int:
+def rollbacks(entries: Iterable[OnRecord]) -> int:
     """How often a model went back: to a version from before, or out of a canary.
 
     Args:
-        entries: its record; a going back has the kind `rollback`, a canary's end is a `rollout` to `rolled_back`.
+        entries: its record.
     """
     return sum(
-        entry["kind"] == "rollback"
-        or (entry["kind"] == "rollout" and (entry["state"], entry["before"]) == ("rolled_back", "canary"))
+        isinstance(entry, Rollback)
+        or (isinstance(entry, RolloutMove) and (entry.state, entry.before) == ("rolled_back", "canary"))
         for entry in entries
     )

@@ -8,7 +8,7 @@ other changes (`partition_faults`), shapes (`partition_profile`).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -144,6 +144,7 @@ class _Look:
     known: Sequence[ColumnShape]
     rows: Array
     is_log: bool
+    _widths: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, today: ColumnShape, past: Sequence[ColumnShape]) -> _Look | None:
@@ -191,17 +192,20 @@ class _Look:
         if len(self.rows) - 2 * n + 1 < MIN_PAST or any(one.is_let_in for one in run):
             return np.empty(0, dtype=np.intp)
         every, here, days, width = means(self.rows[:-n], n), self.rows[-n:].mean(axis=0), self._days(n), self._width(n)
+        least, apart = BEYOND if n == 1 else BEYOND_RUN, distances(here[None], days, width)[0]
+        if apart <= least:
+            # So near a usual day it is beyond it in no direction: on most days nothing else is computed.
+            return np.empty(0, dtype=np.intp)
         backs = [self._back(one) for one in run]
         back = np.mean(backs, axis=0)
-        near = max(NEAR, OF_WAY * distances(here[None], days, width)[0])
-        among = (self.grid == 0) & (distances(back, days, width, AMONG) <= near)
-        among &= self._can_be(n) & _is_beyond(here, back, every, width, BEYOND if n == 1 else BEYOND_RUN)
+        among = (self.grid == 0) & (distances(back, days, width, AMONG) <= max(NEAR, OF_WAY * apart))
+        among &= self._can_be(n) & _is_beyond(here, back, every, width, least)
         if n > 1 and among.any():
             # A level that wanders comes there by steps; a unit changes at once.
             step, steps = _along(here - every[-1], back - every[-1], every[n:] - every[:-n], width)
             way, ways = _along(here, back, days, width)
-            least = np.maximum(STEP * np.abs(steps).max(axis=0), AT_ONCE * (way - np.median(ways, axis=0)))
-            among &= (step > least) & self._is_each(backs, n)
+            at_once = np.maximum(STEP * np.abs(steps).max(axis=0), AT_ONCE * (way - np.median(ways, axis=0)))
+            among &= (step > at_once) & self._is_each(backs, n)
         return self._likeliest(np.flatnonzero(among), back, n)
 
     def suspected(self, units: Collection[str]) -> NDArray[np.intp]:
@@ -293,6 +297,8 @@ class _Look:
 
     def _likeliest(self, among: NDArray[np.intp], back: Array, n: int) -> NDArray[np.intp]:
         """Those that put the days among others, ordered by how near to where most of the newest lie."""
+        if not among.size:
+            return among
         recent = np.median(self._days(n)[-MIN_PAST:], axis=0)[None]
         return among[np.argsort(distances(back[among], recent, self._width(n)))]
 
@@ -300,8 +306,10 @@ class _Look:
         return put_back(one, self.units, is_log=self.is_log)
 
     def _width(self, n: int) -> Array:
-        usual = float(np.median([one.n for one in self.newest]))
-        return widths(self.rows[:-n][-PAST:], self.today, usual, is_log=self.is_log, together=n)
+        if n not in self._widths:
+            usual = float(np.median([one.n for one in self.newest]))
+            self._widths[n] = widths(self.rows[:-n][-PAST:], self.today, usual, is_log=self.is_log, together=n)
+        return self._widths[n]
 
     def _is_each(self, backs: Sequence[Array], n: int) -> NDArray[np.bool_]:
         """For each unit, whether each of the newest n days by itself is as it would be in that unit.

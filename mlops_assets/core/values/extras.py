@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Literal
 
 Extra = Literal["demo", "evidently", "objects", "river", "sql", "stream"]
@@ -15,16 +14,6 @@ Extra = Literal["demo", "evidently", "objects", "river", "sql", "stream"]
 
 class MissingExtra(ImportError):
     """A package is not installed; the message says how it gets there."""
-
-
-def install_command(extra: Extra) -> str:
-    """What to type for the packages of an extra."""
-    return f"pip install 'mlops-assets[{extra}]'"
-
-
-def is_installed(module: str) -> bool:
-    """Whether a package can be imported, for a page that goes without its plots; nothing is imported."""
-    return find_spec(module) is not None
 
 
 @contextmanager
@@ -42,7 +31,5 @@ def importing(extra: Extra, what: str, *, others: str = "") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        more = f" {others}" if others else ""
-        raise MissingExtra(
-            f"{what} is not installed ({error}). Install it: {install_command(extra)}.{more} Nothing was changed."
-        ) from error
+        remedy = f"pip install 'mlops-assets[{extra}]'.{others and ' '}{others}"
+        raise MissingExtra(f"{what} is not installed ({error}). Install it: {remedy} Nothing was changed.") from error

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.models.model import Model, fit
+from mlops_assets.core.record.entries import Promotion
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS
 from mlops_assets.core.time.windows import midnight, parse_duration
@@ -137,7 +138,7 @@ def make_drill_home(production: Production, root: Path) -> DrillHome:
     reason = f"version {production.version} in production"
     drill.platform.registry.promote(model.name, version, decision_id="drill", reason=reason, at=moment)
     told = {"decision": "drill", "version": version, "previous": None, "reason": reason, "fitted_until": until}
-    drill.platform.ledger.record.note(model.name, "promotion", at=moment, id="promotion-drill", **told)
+    drill.platform.ledger.record.note(model.name, Promotion, at=moment, id="promotion-drill", **told)
     return drill
 
 

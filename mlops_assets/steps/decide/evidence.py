@@ -6,17 +6,26 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
-from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide, is_news
+from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
+from mlops_assets.core.record.entries import (
+    CONCLUDED,
+    Approval,
+    Decision,
+    Freeze,
+    OnRecord,
+    Refusal,
+    Snooze,
+    only,
+)
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence, named
@@ -30,12 +39,6 @@ from mlops_assets.steps.rollout.moves import told
 from mlops_assets.steps.watch.window_summaries import failing_told, window_checks
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
-from mlops_assets.world.record.record import APPROVAL
-
-OUTCOMES = ("promotion", "rejection")
-"""What a retraining ends in."""
-ANSWERS = (*OUTCOMES, "rollout")
-"""What says that a retraining has been through the gate."""
 
 
 def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
@@ -73,8 +76,8 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         request=request,
         request_forced=record.request_is_forced(model.name),
         paused=record.paused(model.name),
-        frozen=hold(platform, model.name, "freeze"),
-        snoozed=hold(platform, model.name, "snooze"),
+        frozen=hold(platform, model.name, Freeze),
+        snoozed=hold(platform, model.name, Snooze),
         answer=_answer(answer) if answer else None,
         events=named(model.events, newest, model.timezone),
         rollout=told(platform, model),
@@ -88,9 +91,9 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     )
 
 
-def _answer(entry: Mapping[str, Any]) -> Answer:
-    at = datetime.fromisoformat(entry["at"])
-    return Answer(entry["decision"], entry["question"], entry["kind"] == APPROVAL, entry["by"], at, entry["reason"])
+def _answer(entry: Approval | Refusal) -> Answer:
+    is_yes = isinstance(entry, Approval)
+    return Answer(entry.decision, entry.question, is_yes, entry.by, entry.at, entry.reason)
 
 
 def history(platform: Platform, model: str) -> History:
@@ -98,14 +101,11 @@ def history(platform: Platform, model: str) -> History:
     return history_of(platform.ledger.entries(model))
 
 
-def history_of(entries: Sequence[Mapping[str, Any]]) -> History:
+def history_of(entries: Sequence[OnRecord]) -> History:
     """The earlier decisions among these entries of a record, by the same rule."""
-    concluded = {entry["decision"] for entry in entries if entry["kind"] in ANSWERS}
-    return History.of(
-        Decision.from_dict(entry)
-        for entry in entries
-        if entry["kind"] == "decision" and (entry["action"] != "retrain" or entry["id"] in concluded)
-    )
+    concluded = {entry.decision for entry in entries if isinstance(entry, CONCLUDED)}
+    decisions = only(entries, Decision)
+    return History.of(one for one in decisions if one.action != "retrain" or one.id in concluded)
 
 
 def consider(
@@ -121,7 +121,7 @@ def consider(
 
 def keep(platform: Platform, decision: Decision) -> bool:
     """Put a decision on record; an equal one stands there only once."""
-    return platform.ledger.append(decision.model, {"kind": "decision", **decision.to_dict()})
+    return platform.ledger.append(decision.model, decision)
 
 
 def _bad_data(platform: Platform, model: ModelSettings) -> list[str]:

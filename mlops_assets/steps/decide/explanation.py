@@ -11,17 +11,28 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.decide.counterfactuals import larger_changes
-from mlops_assets.core.decide.policy import Counterfactual, Decision, Evidence, RetrainPolicy, decide
-from mlops_assets.steps.decide.evidence import OUTCOMES, history_of
+from mlops_assets.core.decide.policy import Evidence, RetrainPolicy, decide
+from mlops_assets.core.record.entries import (
+    ACTED,
+    CONCLUDED,
+    Approval,
+    Counterfactual,
+    Decision,
+    OnRecord,
+    OutcomeFound,
+    Refusal,
+    Rollback,
+)
+from mlops_assets.steps.decide.evidence import history_of
 from mlops_assets.world.home import Home
-from mlops_assets.world.record.record import ACTED, APPROVAL, REFUSAL, Record
+from mlops_assets.world.record.record import Record
 
 if TYPE_CHECKING:
     import dagster as dg
 from mlops_assets.core.decide.counterfactuals import replay
 
-FOLLOWED = (*OUTCOMES, "rollout", "rollback", "outcome", APPROVAL, REFUSAL)
-"""Kinds of entries that may name the decision they came of."""
+FOLLOWED = (*CONCLUDED, Rollback, OutcomeFound, Approval, Refusal)
+"""Entries that may name the decision they came of."""
 RUN_TAG = "mlops/decision"
 
 
@@ -47,42 +58,45 @@ class Explanation:
         runs: its runs in Dagster: id and status, oldest first.
     """
 
-    decision: Mapping[str, Any]
+    decision: Decision
     replayed: str | None
     not_replayed: str
     flips: Sequence[Flip]
-    came_of_it: Sequence[Mapping[str, Any]]
+    came_of_it: Sequence[OnRecord]
     runs: Sequence[Mapping[str, str]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        on_record = {"decision": self.decision.to_dict(), "came_of_it": [entry.to_dict() for entry in self.came_of_it]}
+        flips = [asdict(flip) for flip in self.flips]
+        told = {"replayed": self.replayed, "not_replayed": self.not_replayed, "runs": self.runs}
+        return {**on_record, **told, "flips": flips}
 
 
-def find_decision(record: Record, prefix: str) -> tuple[str, int]:
-    """The model and the place (from 0) of the decision with this id, or with the only id that begins so.
+def find_decision(record: Record, prefix: str) -> tuple[Decision, int]:
+    """The decision with this id, or with the only id that begins so, and its place (from 0) on record.
 
     Raises:
         ValueError: there is none, or several.
     """
     damaged = [told for model in record.models() if (told := record.damage(model))]
     found = [
-        (model, place, entry["id"])
+        (entry, place)
         for model in record.models()
         if not record.damage(model)
         for place, entry in enumerate(record.entries(model))
-        if entry["kind"] == "decision" and prefix and str(entry["id"]).startswith(prefix)
+        if isinstance(entry, Decision) and prefix and entry.id.startswith(prefix)
     ]
-    exact = [one for one in found if one[2] == prefix] or found
+    exact = [one for one in found if one[0].id == prefix] or found
     if not exact:
         raise ValueError(
             f"There is no decision {prefix!r} in this home. `mlops record show MODEL --json` shows their ids; the "
             f"first characters are enough.{''.join(f' It was not looked for in {told}' for told in damaged)}"
         )
     if len(exact) > 1:
-        named = ", ".join(f"{identity} ({model})" for model, _, identity in exact[:5])
+        named = ", ".join(f"{entry.id} ({entry.model})" for entry, _ in exact[:5])
         raise ValueError(f"{prefix!r} begins the ids of {len(exact)} decisions: {named}. Give more of it.")
-    return exact[0][0], exact[0][1]
+    return exact[0]
 
 
 def explain(home: Home, prefix: str) -> Explanation:
@@ -96,33 +110,32 @@ def explain(home: Home, prefix: str) -> Explanation:
         ValueError: no decision has it, or several have.
     """
     record = Record(home.ledger)
-    model, place = find_decision(record, prefix)
-    entries = record.entries(model)
-    entry = entries[place]
+    entry, place = find_decision(record, prefix)
+    entries = record.entries(entry.model)
     replayed, why_not, flips = _replay(entry, entries[:place])
     return Explanation(
         decision=entry,
         replayed=replayed,
         not_replayed=why_not,
         flips=flips,
-        came_of_it=[e for e in entries[place + 1 :] if _came_of(e, entry["id"])],
-        runs=_runs(home, entry["id"]) if entry["action"] != "wait" else [],
+        came_of_it=[e for e in entries[place + 1 :] if _came_of(e, entry.id)],
+        runs=_runs(home, entry.id) if entry.action != "wait" else [],
     )
 
 
-def _came_of(entry: Mapping[str, Any], decision: str) -> bool:
+def _came_of(entry: OnRecord, decision: str) -> bool:
     """Whether an entry names the decision, or is a decision to do what that one proposed."""
-    if entry["kind"] == "decision":
-        answer = entry["evidence"].get("answer")
-        return bool(entry["action"] in ACTED and answer and answer["decision"] == decision)
-    return entry["kind"] in FOLLOWED and entry.get("decision") == decision
+    if isinstance(entry, Decision):
+        answer = entry.evidence.get("answer")
+        return bool(entry.action in ACTED and answer and answer["decision"] == decision)
+    return isinstance(entry, FOLLOWED) and entry.decision == decision
 
 
-def _replay(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tuple[str | None, str, list[Flip]]:
+def _replay(decision: Decision, before: Sequence[OnRecord]) -> tuple[str | None, str, list[Flip]]:
     """The answer today, why there is none, and the changes that lead to another one."""
     try:
-        decision, history = Decision.from_dict(entry), history_of(before)
-        evidence, policy = Evidence.from_dict(_known(entry["evidence"])), RetrainPolicy.from_dict(entry["policy"])
+        history = history_of(before)
+        evidence, policy = Evidence.from_dict(_known(decision.evidence)), RetrainPolicy.from_dict(decision.policy)
     except (KeyError, TypeError, ValueError) as error:
         why = f"It was written by another version of the platform, and this one cannot replay it ({error})."
         return None, why, []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlops_assets.core.decide.probe import add_up
 from mlops_assets.core.decide.probe_result import Look, Probed
+from mlops_assets.core.record.entries import REIGN_BEGINS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence
@@ -62,9 +63,9 @@ def looks_at(platform: Platform, model: ModelSettings, champion: ModelVersion) -
 def in_production_since(platform: Platform, model: ModelSettings, champion: ModelVersion) -> datetime:
     """When the champion last became champion; where that is not on record, when it was fitted."""
     changes = [
-        datetime.fromisoformat(entry["at"])
+        entry.at
         for entry in platform.ledger.entries(model.name)
-        if entry["kind"] in ("promotion", "rollback") and entry["version"] == champion.version
+        if isinstance(entry, REIGN_BEGINS) and entry.version == champion.version
     ]
     return max(changes, default=fitted_at(champion))
 

@@ -35,6 +35,7 @@ from mlops_assets.core.decide.probe import RECORD, by_window
 from mlops_assets.core.decide.probe_result import Look, Probed
 from mlops_assets.core.models.model import Recipe
 from mlops_assets.core.models.training import CannotTrain
+from mlops_assets.core.record.entries import REIGN_BEGINS
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import profit
@@ -244,9 +245,9 @@ def _record(
 def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion, *, before: pd.Timestamp) -> list[int]:
     """The newest versions that were champion once, are kept, and cannot have seen labels from `before` on."""
     promoted = [
-        entry["version"]
+        entry.version
         for entry in platform.ledger.entries(model.name)
-        if entry["kind"] in ("promotion", "rollback") and entry["version"] != champion.version
+        if isinstance(entry, REIGN_BEGINS) and entry.version != champion.version
     ]
     found = []
     for number in list(dict.fromkeys(reversed(promoted)))[:REVERTIBLE]:

@@ -12,15 +12,13 @@ from typing import Any
 
 from mlops_assets.core.decide.holding import quiet
 from mlops_assets.core.decide.rules import age_due
+from mlops_assets.core.record.entries import ACTED, CONCLUDED, Decision, Rollback, only
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window, window_at
 from mlops_assets.steps.land.source_alarms import newest_bad
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.platform import Platform
-from mlops_assets.world.record.record import ACTED
-
-CONCLUDES = ("promotion", "rejection", "rollout", "rollback")
 
 
 def upcoming(platform: Platform, model: ModelSettings, known: Mapping[str, Any]) -> str:
@@ -99,16 +97,15 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
     policy, champion = model.retrain_policy, known["champion"]
     if snoozed := known["snoozed"]:
         yield f"It is snoozed until {_minute(snoozed['until'])} UTC."
-    acted = [e for e in platform.ledger.entries(model.name) if e["kind"] == "decision" and e["action"] in ACTED]
+    acted = [e for e in only(platform.ledger.entries(model.name), Decision) if e.action in ACTED]
     if acted:
-        until = datetime.fromisoformat(acted[-1]["at"]) + policy.cooldown
+        until = acted[-1].at + policy.cooldown
         if until > now:
             yield f"The cooldown of {days_of(policy.cooldown)} lasts until {until:%Y-%m-%d %H:%M} UTC."
     if (told := quiet(policy, now)) is not None:
         yield told
     since = champion["fitted_until"] if champion else None
-    trained = [e for e in acted if e["action"] == "retrain" and _concluded(platform, model.name, e["id"])]
-    retrained = [datetime.fromisoformat(entry["at"]) for entry in trained]
+    retrained = [e.at for e in acted if e.action == "retrain" and _concluded(platform, model.name, e.id)]
     due = age_due(since, policy, retrained) if since else None
     if due is not None and since is not None:
         # Nothing but a person's request asks before a window has closed since the training.
@@ -118,7 +115,7 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
 
 def _concluded(platform: Platform, name: str, decision: str) -> bool:
     entries = platform.ledger.entries(name)
-    return any(entry.get("decision") == decision and entry["kind"] in CONCLUDES for entry in entries)
+    return any(isinstance(entry, (*CONCLUDED, Rollback)) and entry.decision == decision for entry in entries)
 
 
 def _minute(moment: str) -> str:

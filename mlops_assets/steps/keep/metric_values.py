@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlops_assets.core.performance.decay import Age, Decay, decay_per_week
+from mlops_assets.core.record.entries import Decision, OutcomeFound, only
 from mlops_assets.core.record.incidents import SEVERITIES
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -71,11 +72,11 @@ def record(platform: Platform) -> Iterator[Sample]:
             continue
         entries = platform.ledger.entries(name)
         yield Sample("model_paused", (name,), platform.ledger.record.paused(name) is not None)
-        decided = Counter((e["action"], e["rule"]) for e in entries if e["kind"] == "decision")
+        decided = Counter((one.action, one.rule) for one in only(entries, Decision))
         for (action, rule), count in sorted(decided.items()):
             yield Sample("decisions_total", (name, action, rule), count)
-        kinds = Counter(e["kind"] for e in entries)
-        results = Counter(e["result"] for e in entries if e["kind"] == "outcome")
+        kinds = Counter(entry.kind for entry in entries)
+        results = Counter(one.result for one in only(entries, OutcomeFound))
         # From zero on: Prometheus sees no increase in a counter that begins at one.
         for result in sorted({"promotion", "rejection", "rollback", "kept", "worse", *results}):
             yield Sample("outcomes_total", (name, result), kinds[result] + results[result])

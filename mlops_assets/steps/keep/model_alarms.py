@@ -11,17 +11,31 @@ at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.performance.against_baseline import DOES
+from mlops_assets.core.record.entries import (
+    ACTED,
+    PROPOSALS,
+    REIGN_BEGINS,
+    Decision,
+    OnRecord,
+    OutcomeFound,
+    Promotion,
+    Rejection,
+    Request,
+    RolloutMove,
+    Wake,
+    WorseThanGuessing,
+    only,
+)
 from mlops_assets.core.record.incidents import Severity
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.steps.decide.evidence import OUTCOMES
-from mlops_assets.steps.decide.proposals import PROPOSED, proposal_of
-from mlops_assets.steps.rollout.fallback import BEGAN, FAILING, OVER, goes_back_to
+from mlops_assets.steps.decide.proposals import proposal_of
+from mlops_assets.steps.rollout.fallback import BEGAN, OVER, goes_back_to
 from mlops_assets.steps.watch.classes import newest
 from mlops_assets.steps.watch.window_summaries import failing_of, window_checks
 from mlops_assets.world.mlflow.registry import ModelVersion
@@ -89,11 +103,11 @@ def why_over(platform: Platform, key: str) -> str:
         entries = platform.ledger.entries(key.removeprefix(FAILING_KEY))
     except ValueError:
         return ""
-    said = [entry for entry in entries if entry["kind"] == FAILING and entry["result"] in (BEGAN, OVER)]
-    return str(said[-1]["reason"]) if said and said[-1]["result"] == OVER else ""
+    said = [entry for entry in only(entries, WorseThanGuessing) if entry.result in (BEGAN, OVER)]
+    return said[-1].reason if said and said[-1].result == OVER else ""
 
 
-def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
+def _failed(model: str, check: CheckResult, entries: Sequence[OnRecord]) -> Alarm | None:
     decision = _decision_on(check.window_end, entries)
     if decision is None:
         return None  # the retrain sensor has its say first
@@ -102,10 +116,10 @@ def _failed(model: str, check: CheckResult, entries: Sequence[Mapping[str, Any]]
     return {
         "key": f"{check.kind}/{model}" if not drift else f"drift/{model}.{check.name}",
         # Drift is told once a window, performance whenever what follows from it has changed.
-        "incident": f"{model}-{check.name}-{check.window}" + ("" if drift else f"-{decision['id']}-{did}"),
+        "incident": f"{model}-{check.name}-{check.window}" + ("" if drift else f"-{decision.id}-{did}"),
         "severity": "digest" if drift else hurry,
         "happened": f"{model}: {check.sentence}",
-        "did": f"{did}: {' '.join(decision['reasons'])}"[:1000],
+        "did": f"{did}: {decision.reason}"[:1000],
         "do": f"Read `mlops why {model}`, and `mlops decide {model} --dry-run` for what would change the answer.",
         "runbook": "drift" if drift else runbook,
         "asset": (model, f"{check.kind}_report"),
@@ -132,75 +146,68 @@ def _classes(platform: Platform, model: str, champion: ModelVersion | None) -> A
     }
 
 
-def _decision_on(window_end: datetime, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _decision_on(window_end: datetime, entries: Sequence[OnRecord]) -> Decision | None:
     """The newest decision that knew a window's answer."""
-    known = [
-        entry
-        for entry in entries
-        if entry["kind"] == "decision"
-        and entry.get("window_end")
-        and datetime.fromisoformat(entry["window_end"]) >= window_end
-    ]
+    known = [entry for entry in only(entries, Decision) if entry.window_end and entry.window_end >= window_end]
     return known[-1] if known else None
 
 
-def _consequence(decision: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> tuple[str, Severity, str]:
+def _consequence(decision: Decision, entries: Sequence[OnRecord]) -> tuple[str, Severity, str]:
     """What the platform did, how much that leaves to hurry, and the section of the runbook."""
-    if decision["action"] == "revert":
+    if decision.action == "revert":
         return "It goes back to a kept version", "notify", "worse-champion"
-    if decision["action"] == "retrain":
-        results = [e["kind"] for e in entries if e["kind"] in OUTCOMES and e["decision"] == decision["id"]]
-        if "rejection" in results:
+    if decision.action == "retrain":
+        if any(entry.decision == decision.id for entry in only(entries, Rejection)):
             return "It trained a challenger and rejected it", "notify", "rejected-challenger"
         return "It retrains", "notify", "performance"
-    if decision["action"] in PROPOSED:
+    if decision.action in PROPOSALS:
         return "It waits for a person's approval", "page", "approval"
-    if decision["rule"] in HELD_BACK:
-        return f"It is held back ({decision['rule'].replace('_', ' ')})", "page", "not-retrained"
-    return f"It waits ({decision['rule']})", "notify", "not-retrained"
+    if decision.rule in HELD_BACK:
+        return f"It is held back ({decision.rule.replace('_', ' ')})", "page", "not-retrained"
+    return f"It waits ({decision.rule})", "notify", "not-retrained"
 
 
-def _worse(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
+def _worse(model: str, entries: Sequence[OnRecord]) -> Alarm | None:
     """The last promotion's outcome, where it came out worse and that version still reigns."""
-    outcomes = [entry for entry in entries if entry["kind"] == "outcome"]
-    reigns = [entry for entry in entries if entry["kind"] in ("promotion", "rollback")]
-    if not outcomes or outcomes[-1]["result"] != "worse" or reigns[-1]["version"] != outcomes[-1]["version"]:
+    outcomes = only(entries, OutcomeFound)
+    reigns = [entry for entry in entries if isinstance(entry, REIGN_BEGINS)]
+    if not outcomes or outcomes[-1].result != "worse" or reigns[-1].version != outcomes[-1].version:
         return None
     worse = outcomes[-1]
     return {
         "key": f"worse-champion/{model}",
-        "incident": worse["id"],
+        "incident": worse.id,
         "severity": "notify",
-        "happened": f"{model}: version {worse['version']} turned out worse than promised. {worse['reason']}",
+        "happened": f"{model}: version {worse.version} turned out worse than promised. {worse.reason}",
         "did": "It put that on record; a kept version that is better takes over with the next look.",
         "do": f"Compare the versions: `mlops explain {model}`, `mlops record show {model}`.",
         "runbook": "worse-champion",
     }
 
 
-def _stopped(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
+def _stopped(model: str, entries: Sequence[OnRecord]) -> Alarm | None:
     """The newest rollout, where a guardrail has stopped it and neither a person nor the policy has gone on since.
 
     Where nobody was served by the candidate it can wait; what a person stopped, the person knows.
     """
-    numbers = [number for number, entry in enumerate(entries) if entry["kind"] == "rollout"]
-    if not numbers or any(_goes_on(entry) for entry in entries[numbers[-1] :]):
+    moves = only(entries, RolloutMove)
+    if not moves or any(_goes_on(entry) for entry in entries[entries.index(moves[-1]) :]):
         return None
-    last = entries[numbers[-1]]
-    broken = [rail["sentence"] for rail in last["guardrails"] if not rail["holds"]]
-    if last["state"] not in ("rejected", "rolled_back") or not broken:
+    last = moves[-1]
+    broken = [rail["sentence"] for rail in last.guardrails if not rail["holds"]]
+    if last.state not in ("rejected", "rolled_back") or not broken or last.before is None:
         return None
-    version, other, was_champion = last["version"], last["champion"], last["before"] == "watch"
+    version, other, was_champion = last.version, last.champion, last.before == "watch"
     did = {
         "shadow": f"It rejected it; version {other} answers everything, as before.",
         "canary": f"It took it out of service; version {other} answers everything.",
         "watch": f"It made version {other} champion again, and lets trainings wait.",
-    }[last["before"]]
+    }[last.before]
     return {
         "key": f"rollout/{model}",
-        "incident": last["id"],
-        "severity": "digest" if last["before"] == "shadow" else "notify",
-        "happened": f"{model}: version {version} was stopped in {last['before']}. {' '.join(broken)}"[:1000],
+        "incident": last.id,
+        "severity": "digest" if last.before == "shadow" else "notify",
+        "happened": f"{model}: version {version} was stopped in {last.before}. {' '.join(broken)}"[:1000],
         "did": did,
         "do": f"See what was measured: `mlops rollout {model}`. When the cause is gone: `mlops wake {model} --reason "
         f"'...'`, or `mlops retrain {model} --reason '...'`.",
@@ -209,11 +216,11 @@ def _stopped(model: str, entries: Sequence[Mapping[str, Any]]) -> Alarm | None:
     }
 
 
-def _goes_on(entry: Mapping[str, Any]) -> bool:
+def _goes_on(entry: OnRecord) -> bool:
     """Whether an entry says that trainings go on."""
-    return entry["kind"] in ("wake", "request", "promotion") or (
-        entry["kind"] == "decision" and entry["action"] in ("retrain", "revert")
-    )
+    if isinstance(entry, Decision):
+        return entry.action in ACTED
+    return isinstance(entry, Wake | Request | Promotion)
 
 
 def _proposal(platform: Platform, model: str) -> Alarm | None:
@@ -223,9 +230,9 @@ def _proposal(platform: Platform, model: str) -> Alarm | None:
         return None
     return {
         "key": f"approval/{model}",
-        "incident": f"approval-{model}-{proposal['question']}",
+        "incident": f"approval-{model}-{proposal.question}",
         "severity": "notify",
-        "happened": f"{model}: {proposal['action'].replace('_', ' ')}. {' '.join(proposal['reasons'])}"[:1000],
+        "happened": f"{model}: {proposal.action.replace('_', ' ')}. {proposal.reason}"[:1000],
         "did": "It put the proposal on record and does nothing until a person agrees.",
         "do": f"`mlops approve {model}`, or `mlops reject {model} --reason '...'`.",
         "runbook": "approval",

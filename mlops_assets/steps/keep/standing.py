@@ -13,6 +13,7 @@ from typing import Any
 
 from mlops_assets.core.decide.requests import last_asked
 from mlops_assets.core.performance.against_baseline import DOES
+from mlops_assets.core.record.entries import Decision, Freeze, Snooze, only
 from mlops_assets.core.record.incidents import Incident
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.proposals import proposal_of
@@ -145,7 +146,7 @@ _GROUNDS = {
 def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any]:
     record = platform.ledger.record
     entries = record.entries(model.name)
-    decisions = [entry for entry in entries if entry["kind"] == "decision"]
+    decisions = only(entries, Decision)
     proposed = proposal_of(record, model.name)
     return _NOTHING | {
         "champion": _champion(platform, model, now),
@@ -154,8 +155,8 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
         "newest_window": _newest_window(platform, model),
         "last_decision": _said(decisions[-1]) if decisions else None,
         "paused": record.paused(model.name),
-        "frozen": _standing(platform, model, "freeze", now),
-        "snoozed": _standing(platform, model, "snooze", now),
+        "frozen": _standing(platform, model, Freeze, now),
+        "snoozed": _standing(platform, model, Snooze, now),
         "proposed": _said(proposed) if proposed else None,
         "open_request": record.open_request(model.name),
         "asked": asked.told if (asked := last_asked(entries)) else None,
@@ -171,8 +172,9 @@ def _is_outdated(known: Mapping[str, Any]) -> bool:
     return last["rule"] != "data" or any(IN_QUARANTINE in reason for reason in last["reasons"])
 
 
-def _said(decision: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: decision[key] for key in ("id", "at", "action", "rule", "reasons")}
+def _said(decision: Decision) -> dict[str, Any]:
+    values = decision.to_dict()
+    return {key: values[key] for key in ("id", "at", "action", "rule", "reasons")}
 
 
 def _now(platform: Platform, model: ModelSettings) -> datetime | None:
@@ -183,12 +185,14 @@ def _now(platform: Platform, model: ModelSettings) -> datetime | None:
         return None
 
 
-def _standing(platform: Platform, model: ModelSettings, kind: str, now: datetime | None) -> dict[str, Any] | None:
+def _standing(
+    platform: Platform, model: ModelSettings, kind: type[Freeze] | type[Snooze], now: datetime | None
+) -> dict[str, Any] | None:
     """A freeze or a snooze that is not over by the model's clock."""
-    entry = platform.ledger.record.standing(model.name, kind)
-    if entry is None or (now is not None and datetime.fromisoformat(entry["until"]) <= now):
+    entry: Freeze | Snooze | None = platform.ledger.record.standing(model.name, kind)
+    if entry is None or (now is not None and entry.until <= now):
         return None
-    return {name: entry[name] for name in ("until", "by", "reason")}
+    return {"until": entry.until.isoformat(), "by": entry.by, "reason": entry.reason}
 
 
 def _champion(platform: Platform, model: ModelSettings, now: datetime | None) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ import yaml
 
 from mlops_assets.core.models.adoption import CannotAdopt, adopted_booster, adopted_estimator
 from mlops_assets.core.models.model import Model
+from mlops_assets.core.record.entries import Promotion
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
@@ -112,7 +113,7 @@ def adopt(
     keep_reference(platform, data, version.version, fitted=fitted, gate_rows=rows, scores=scores)
     platform.registry.promote(model.name, version.version, decision_id=decision, reason=told, at=now)
     platform.ledger.record.note(
-        model.name, "promotion", at=now, id=f"promotion-{decision}", decision=decision, version=version.version,
+        model.name, Promotion, at=now, id=f"promotion-{decision}", decision=decision, version=version.version,
         previous=None, promised=None, fitted_until=until.isoformat(), reason=f"{told}. {reason}", by=by,
     )  # fmt: skip
     return Adopted(version, value, len(rows), in_sample)

@@ -21,6 +21,7 @@ import pandas as pd
 from mlops_assets.core.performance.window_metrics import evaluate, evaluate_slices
 from mlops_assets.core.promote.gate import Verdict
 from mlops_assets.core.promote.outcome import Gain
+from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired, slice_rows
@@ -149,7 +150,7 @@ def gather(
 def _why(platform: Platform, model: str, decision: str) -> Sequence[str]:
     """The reasons of the decision that it was trained for; none where a person materialized the assets."""
     entries = platform.ledger.entries(model)
-    return next((e["reasons"] for e in entries if e["kind"] == "decision" and e["id"] == decision), ())
+    return next((entry.reasons for entry in only(entries, Decision) if entry.id == decision), ())
 
 
 def _data(

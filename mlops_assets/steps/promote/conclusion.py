@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from mlops_assets.core.record.entries import CONCLUDED, Promotion, Rejection
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.steps.decide.evidence import ANSWERS
 from mlops_assets.steps.decide.holds import frozen_against, overtaken
 from mlops_assets.steps.rollout.moves import finish, start, starts
 from mlops_assets.world.platform import Platform
@@ -32,7 +32,7 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         outcome["reason"] = f"{held} The gate had let it through: {outcome['reason']}"
     if held or not verdict_["promote"]:
         platform.ledger.record.note(
-            model.name, "rejection", at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome
+            model.name, Rejection, at=at, id=f"rejection-{decision}-{version}", decision=decision, **outcome
         )
         return {**outcome, "promoted": False}
     if starts(platform, model) and not is_champion:
@@ -46,7 +46,7 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     previous = platform.registry.previous(model.name)
     platform.ledger.record.note(
         model.name,
-        "promotion",
+        Promotion,
         at=at,
         id=f"promotion-{decision}-{version}",
         decision=decision,
@@ -81,4 +81,4 @@ def finish_promotion(platform: Platform, model: ModelSettings) -> None:
 def is_answered(platform: Platform, model: ModelSettings, decision: str) -> bool:
     """Whether a decision to retrain has ended in a promotion, a rollout or a rejection."""
     entries = platform.ledger.entries(model.name)
-    return any(entry["kind"] in ANSWERS and entry["decision"] == decision for entry in entries)
+    return any(isinstance(entry, CONCLUDED) and entry.decision == decision for entry in entries)

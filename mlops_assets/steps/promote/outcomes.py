@@ -10,7 +10,6 @@ are scored by what they would have said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ import pandas as pd
 
 from mlops_assets.core.models.training import WrongColumns
 from mlops_assets.core.promote.outcome import Gain, outcome
+from mlops_assets.core.record.entries import OutcomeFound, Promotion, only
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired, against_baseline, paired
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -28,28 +28,23 @@ from mlops_assets.world.mlflow.registry import ModelDamaged, NoSuchVersion
 from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import Platform
 
-OUTCOME = "outcome"
-"""Kind of the entry on record."""
 
-
-def record_outcomes(platform: Platform, model: ModelSettings) -> list[dict[str, Any]]:
+def record_outcomes(platform: Platform, model: ModelSettings) -> list[OutcomeFound]:
     """Put the outcome of each promotion on record that is due by now; once each, the entries that are new.
 
     Reads the record alone until a promotion is due.
     """
     entries = platform.ledger.entries(model.name)
-    known = {entry["promotion"] for entry in entries if entry["kind"] == OUTCOME}
-    waiting = [entry for entry in entries if entry["kind"] == "promotion" and entry["id"] not in known]
+    known = {entry.promotion for entry in only(entries, OutcomeFound)}
+    waiting = [entry for entry in only(entries, Promotion) if entry.id not in known]
     if not waiting:
         return []
     now = platform.now(model)
     found = (measure(platform, model, promotion, now=now) for promotion in waiting)
-    return [platform.ledger.record.note(model.name, OUTCOME, at=now, **values) for values in found if values]
+    return [platform.ledger.record.note(model.name, OutcomeFound, at=now, **values) for values in found if values]
 
 
-def measure(
-    platform: Platform, model: ModelSettings, promotion: Mapping[str, Any], *, now: datetime
-) -> dict[str, Any] | None:
+def measure(platform: Platform, model: ModelSettings, promotion: Promotion, *, now: datetime) -> dict[str, Any] | None:
     """The outcome of a promotion, plain, as it stands on record; None while it is not due.
 
     Args:
@@ -58,7 +53,7 @@ def measure(
         promotion: its entry on record.
         now: the model's clock.
     """
-    window = due_window(model, datetime.fromisoformat(promotion["at"]))
+    window = due_window(model, promotion.at)
     if now < window.end:
         return None
     data = platform.data(model)
@@ -67,14 +62,14 @@ def measure(
     waits = now < window.end + parse_duration(model.label.max_delay)
     if waits and not data.maturity(window, rows, now=now).mature:
         return None
-    before = promotion.get("previous")
+    before = promotion.previous
     opponent = f"version {before}" if before else "the baseline"
     result = outcome(_promised(promotion), _realised(platform, model, promotion, rows), opponent=opponent)
     return {
-        "id": f"{OUTCOME}-{promotion['id']}",
-        "promotion": promotion["id"],
-        "decision": promotion["decision"],
-        "version": promotion["version"],
+        "id": f"outcome-{promotion.id}",
+        "promotion": promotion.id,
+        "decision": promotion.decision,
+        "version": promotion.version,
         "against": before,
         "window": window.label(model.timezone),
         "result": result.result,
@@ -93,13 +88,13 @@ def due_window(model: ModelSettings, promoted_at: datetime) -> Window:
     return Window(midnight(first, model.timezone), midnight(first + length, model.timezone))
 
 
-def _promised(promotion: Mapping[str, Any]) -> Gain | None:
+def _promised(promotion: Promotion) -> Gain | None:
     """What the gate found; entries from before it was kept have nothing."""
-    return Gain.from_dict(promotion["promised"]) if promotion.get("promised") else None
+    return Gain.from_dict(promotion.promised) if promotion.promised else None
 
 
 def _realised(
-    platform: Platform, model: ModelSettings, promotion: Mapping[str, Any], rows: pd.DataFrame
+    platform: Platform, model: ModelSettings, promotion: Promotion, rows: pd.DataFrame
 ) -> Paired | CannotJudge:
     """The promoted version against the one that it replaced; a first one against the baseline, as in the gate."""
     known = platform.data(model).usual(rows[rows[LABEL].notna()].reset_index(drop=True))
@@ -107,7 +102,7 @@ def _realised(
         return CannotJudge("no row of these days has a label", "Nothing depends on it.")
     try:
         joined = platform.data(model).with_features(known)
-        scores = platform.registry.load(model.name, promotion["version"]).predict(joined)
+        scores = platform.registry.load(model.name, promotion.version).predict(joined)
         other = _opponent(platform, model, promotion, joined)
         return paired(
             joined[LABEL].to_numpy(),
@@ -125,9 +120,9 @@ def _realised(
         return CannotJudge("one of the two can no longer be scored", str(why))
 
 
-def _opponent(platform: Platform, model: ModelSettings, promotion: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
-    if promotion.get("previous"):
-        return platform.registry.load(model.name, promotion["previous"]).predict(rows)
-    tags = platform.registry.version(model.name, promotion["version"]).tags
-    fitted = platform.data(model).load(tags["training_set"], datetime.fromisoformat(promotion["at"]))
+def _opponent(platform: Platform, model: ModelSettings, promotion: Promotion, rows: pd.DataFrame) -> np.ndarray:
+    if promotion.previous:
+        return platform.registry.load(model.name, promotion.previous).predict(rows)
+    tags = platform.registry.version(model.name, promotion.version).tags
+    fitted = platform.data(model).load(tags["training_set"], promotion.at)
     return against_baseline(fitted.frame[LABEL], len(rows), model.task)

@@ -12,12 +12,13 @@ next call.
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from mlops_assets.core.models.training import WrongColumns
 from mlops_assets.core.performance.against_baseline import DOES, Failing, Fallback, Looked, compared, judged, numbers
+from mlops_assets.core.record.entries import WorseThanGuessing, only
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.predict.predictions import read_scores
@@ -47,9 +48,9 @@ def settle(platform: Platform, model: ModelSettings) -> Failing | None:
     champion, found = platform.registry.champion(model.name), failing_of(platform, model)
     open_entry = standing(platform, model.name)
     if open_entry is not None and (why := _over(model, open_entry, champion, found)):
-        _note(platform, model, OVER, open_entry["version"], open_entry["on_failing"], why)
-        if champion is None or champion.version != open_entry["version"]:
-            platform.registry.fall_back(model.name, open_entry["version"], None)
+        _note(platform, model, OVER, open_entry.version, open_entry.on_failing, why)
+        if champion is None or champion.version != open_entry.version:
+            platform.registry.fall_back(model.name, open_entry.version, None)
         open_entry = None
     if found is not None and open_entry is None:
         told = found.told(model.name, model.zone)
@@ -63,10 +64,10 @@ def settle(platform: Platform, model: ModelSettings) -> Failing | None:
     return found
 
 
-def standing(platform: Platform, model: str) -> dict[str, Any] | None:
+def standing(platform: Platform, model: str) -> WorseThanGuessing | None:
     """The entry on record by which a version began to fail, where none says that it is over."""
-    found = [entry for entry in platform.ledger.entries(model) if entry["kind"] == FAILING]
-    return found[-1] if found and found[-1]["result"] == BEGAN else None
+    found = only(platform.ledger.entries(model), WorseThanGuessing)
+    return found[-1] if found and found[-1].result == BEGAN else None
 
 
 def goes_back_to(platform: Platform, model: ModelSettings) -> tuple[int | None, str]:
@@ -83,25 +84,25 @@ def goes_back_to(platform: Platform, model: ModelSettings) -> tuple[int | None, 
     return known["version"], known["reason"]
 
 
-def _over(model: ModelSettings, entry: dict[str, Any], champion: ModelVersion | None, found: Failing | None) -> str:
+def _over(model: ModelSettings, entry: WorseThanGuessing, champion: ModelVersion | None, found: Failing | None) -> str:
     """Why what stands on record is over; empty while it lasts."""
-    if champion is None or champion.version != entry["version"]:
+    if champion is None or champion.version != entry.version:
         return f"Version {champion.version} is champion now." if champion else "The model has no champion any more."
     if found is None:
-        return f"By its newest window version {entry['version']} is not surely worse than guessing any more."
-    if entry["on_failing"] != model.on_failing:
-        return f"on_failing was {entry['on_failing']} and is {model.on_failing} now."
+        return f"By its newest window version {entry.version} is not surely worse than guessing any more."
+    if entry.on_failing != model.on_failing:
+        return f"on_failing was {entry.on_failing} and is {model.on_failing} now."
     return ""
 
 
 def _note(
     platform: Platform, model: ModelSettings, result: str, version: int, on_failing: str, reason: str
-) -> dict[str, Any]:
+) -> WorseThanGuessing:
     # Two processes that find the same write it once: the number is that of the entries before.
-    number = sum(entry["kind"] == FAILING for entry in platform.ledger.entries(model.name))
+    number = len(only(platform.ledger.entries(model.name), WorseThanGuessing))
     return platform.ledger.record.note(
         model.name,
-        FAILING,
+        WorseThanGuessing,
         at=platform.now(model),
         id=f"{FAILING}-{version}-{number}",
         version=version,
@@ -112,12 +113,13 @@ def _note(
     )
 
 
-def _fallback(platform: Platform, model: ModelSettings, entry: dict[str, Any] | None) -> Fallback | None:
+def _fallback(platform: Platform, model: ModelSettings, entry: WorseThanGuessing | None) -> Fallback | None:
     """What the tag shall say; the reason is that of the record, so that it does not move with each window."""
-    if entry is None or entry["on_failing"] not in ("baseline", "refuse"):
+    if entry is None or entry.on_failing not in ("baseline", "refuse"):
         return None
-    guess = np.atleast_1d(guesses(platform, model, entry["version"], 1)[0])
-    return Fallback(entry["on_failing"], entry["reason"], tuple(float(value) for value in guess))
+    does: Literal["baseline", "refuse"] = "baseline" if entry.on_failing == "baseline" else "refuse"
+    guess = np.atleast_1d(guesses(platform, model, entry.version, 1)[0])
+    return Fallback(does, entry.reason, tuple(float(value) for value in guess))
 
 
 def _of(found: Failing) -> str:

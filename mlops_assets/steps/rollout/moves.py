@@ -14,6 +14,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.record.entries import (
+    Freeze,
+    Promotion,
+    Rejection,
+    Rollback,
+    RolloutMove,
+    entry_of,
+    kind_of,
+    only,
+)
 from mlops_assets.core.rollout.moves import (
     Move,
     Rollout,
@@ -85,7 +95,7 @@ def start(
     champion = platform.registry.champion(model.name)
     first = begin(version, champion.version if champion else None, policy_of(model), decision=decision, now=at)
     with _alone(platform, model):
-        if not any(entry["decision"] == decision for entry in moves(platform, model, version)):
+        if not any(move.decision == decision for move in moves(platform, model, version)):
             _make(platform, model, Move(first, True, reason, ()), None, before=None, at=at, told=told)
     return first
 
@@ -101,7 +111,7 @@ def look(platform: Platform, model: ModelSettings) -> Looked | None:
     if lost := _lost(platform, model, rollout):
         return Looked(Seen(0), Move(stopped(rollout, now), True, lost, ()))
     seen = measure(platform, model, rollout, began=_began(platform, model, rollout), now=now, in_leaps=in_leaps)
-    frozen = hold(platform, model.name, "freeze")
+    frozen = hold(platform, model.name, Freeze)
     told = f"The model is frozen {frozen.told}" if frozen and frozen.holds(now) else ""
     return Looked(seen, advance(rollout, seen, policy_of(model), now, in_leaps=in_leaps, frozen=told))
 
@@ -136,7 +146,7 @@ def leave(platform: Platform, model: ModelSettings, version: int, *, reason: str
     at = platform.now(model)
     with _alone(platform, model):
         _finish(platform, model)
-        number = sum(entry["kind"] == ROLLBACK for entry in platform.ledger.entries(model.name))
+        number = len(only(platform.ledger.entries(model.name), Rollback))
         identity = f"{ROLLBACK}-{at.isoformat()}-{number}-{version}"
         go_back(platform, model, Return(identity, version, reason, at, by=by, pause=pause))
     move_on(platform, model)
@@ -155,10 +165,10 @@ def stop(platform: Platform, model: ModelSettings, *, reason: str, by: str) -> R
         return ended
 
 
-def moves(platform: Platform, model: ModelSettings, version: int | None = None) -> list[dict[str, Any]]:
+def moves(platform: Platform, model: ModelSettings, version: int | None = None) -> list[RolloutMove]:
     """The moves on record, oldest first: of a version, or all."""
-    entries = platform.ledger.entries(model.name)
-    return [e for e in entries if e["kind"] == ROLLOUT and (version is None or e["version"] == version)]
+    every = only(platform.ledger.entries(model.name), RolloutMove)
+    return [move for move in every if version in (None, move.version)]
 
 
 def told(platform: Platform, model: ModelSettings) -> str:
@@ -183,7 +193,7 @@ def state_of(platform: Platform, model: ModelSettings) -> str | None:
     rollout = platform.registry.rollout(model.name)
     if rollout is None:
         return None
-    now, frozen = platform.now(model), hold(platform, model.name, "freeze")
+    now, frozen = platform.now(model), hold(platform, model.name, Freeze)
     over = now - rollout.since >= duration(rollout, policy_of(model))
     parts = [rollout.version, rollout.state, rollout.step, rollout.since.isoformat(), over, policy_of(model)]
     parts += [bool(frozen and frozen.holds(now)), bool(_lost(platform, model, rollout))]
@@ -201,7 +211,7 @@ def _unfinished(platform: Platform, model: ModelSettings) -> dict[str, Any] | No
     if not platform.record_file(model.name, ROLLOUT).exists():
         return None
     noted = platform.record(model.name, ROLLOUT)
-    known = any(entry.get("id") == noted["entry"]["id"] for entry in platform.ledger.entries(model.name))
+    known = any(entry.id == noted["entry"]["id"] for entry in platform.ledger.entries(model.name))
     return None if known else noted
 
 
@@ -211,8 +221,8 @@ def _alone(platform: Platform, model: ModelSettings) -> Any:
 
 
 def _began(platform: Platform, model: ModelSettings, rollout: Rollout) -> datetime:
-    first = [e for e in moves(platform, model, rollout.version) if e["decision"] == rollout.decision]
-    return datetime.fromisoformat(first[0]["since"]) if first else rollout.since
+    first = [move for move in moves(platform, model, rollout.version) if move.decision == rollout.decision]
+    return first[0].since if first else rollout.since
 
 
 def _lost(platform: Platform, model: ModelSettings, rollout: Rollout) -> str:
@@ -238,23 +248,27 @@ def _make(
     """Write the move down whole, then do it."""
     rollout = move.rollout
     first = moves(platform, model, rollout.version)[:1]
-    entry = {
-        "id": f"{ROLLOUT}-{rollout.decision}-{rollout.version}-{rollout.state}-{rollout.step}",
-        "decision": rollout.decision,
-        "version": rollout.version,
-        "champion": rollout.champion,
-        "state": rollout.state,
-        "step": rollout.step,
-        "since": rollout.since.isoformat(),
-        "share": rollout.share(policy_of(model)),
-        "before": before.state if before else None,
-        "reason": move.reason,
-        "guardrails": [asdict(rail) for rail in move.guardrails],
-        "seen": seen_dict(seen) if seen else None,
-        **{name: first[0][name] for name in ("promised", "fitted_until") if first},
-        **(told or {}),
-    }
-    noted = {"at": at.isoformat(), "entry": entry, "goes_back": _goes_back(platform, model, before, rollout)}
+    entry = RolloutMove(
+        id=f"{ROLLOUT}-{rollout.decision}-{rollout.version}-{rollout.state}-{rollout.step}",
+        model=model.name,
+        at=at,
+        decision=rollout.decision,
+        version=rollout.version,
+        champion=rollout.champion,
+        state=rollout.state,
+        step=rollout.step,
+        since=rollout.since,
+        share=rollout.share(policy_of(model)),
+        before=before.state if before else None,
+        reason=move.reason,
+        guardrails=[asdict(rail) for rail in move.guardrails],
+        seen=seen_dict(seen) if seen else None,
+        **{
+            **{name: getattr(first[0], name) for name in ("promised", "fitted_until") if first},
+            **(told or {}),
+        },
+    )
+    noted = {"at": at.isoformat(), "entry": entry.to_dict(), "goes_back": _goes_back(platform, model, before, rollout)}
     platform.write_record(model.name, ROLLOUT, noted)
     _do(platform, model, platform.record(model.name, ROLLOUT))
 
@@ -268,41 +282,41 @@ def _goes_back(platform: Platform, model: ModelSettings, before: Rollout | None,
 
 def _do(platform: Platform, model: ModelSettings, noted: dict[str, Any]) -> None:
     """Registry, then record; the move itself comes last on record and says that all of it is done."""
-    entry, at = noted["entry"], datetime.fromisoformat(noted["at"])
-    fields = ("version", "champion", "state", "step", "decision")
-    rollout = Rollout.from_dict({**{name: entry[name] for name in fields}, "since": entry["since"]})
+    # A move that an earlier version noted says neither kind nor moment in its entry.
+    found = entry_of({"kind": kind_of(RolloutMove), "model": model.name, "at": noted["at"], **noted["entry"]})
+    (entry,) = only([found], RolloutMove)
+    fields = ("version", "champion", "state", "step", "decision", "since")
+    at, rollout = entry.at, Rollout(**{name: getattr(entry, name) for name in fields})
     if noted["goes_back"] and rollout.champion is not None:
         identity, pause = f"{ROLLBACK}-{rollout.decision}-{rollout.version}", timedelta(hours=policy_of(model).pause)
-        go_back(platform, model, Return(identity, rollout.champion, entry["reason"], at, rollout.decision, pause=pause))
-    platform.registry.roll(model.name, rollout, share=entry["share"], reason=entry["reason"], at=at)
-    _conclude(platform, model, rollout, entry, at)
-    platform.ledger.record.note(model.name, ROLLOUT, at=at, **entry)
+        go_back(platform, model, Return(identity, rollout.champion, entry.reason, at, rollout.decision, pause=pause))
+    platform.registry.roll(model.name, rollout, share=entry.share, reason=entry.reason, at=at)
+    _conclude(platform, model, rollout, entry)
+    platform.ledger.append(model.name, entry)
 
 
-def _conclude(platform: Platform, model: ModelSettings, rollout: Rollout, entry: dict[str, Any], at: datetime) -> None:
+def _conclude(platform: Platform, model: ModelSettings, rollout: Rollout, entry: RolloutMove) -> None:
     """The promotion or rejection that the rollout has led to, as without one; once each."""
-    common = {
-        "at": at,
+    common: dict[str, Any] = {
+        "at": entry.at,
         "decision": rollout.decision,
         "version": rollout.version,
-        "fitted_until": entry["fitted_until"],
+        "fitted_until": entry.fitted_until,
     }
     record = platform.ledger.record
     if rollout.answers:
         record.note(
             model.name,
-            "promotion",
+            Promotion,
             id=f"promotion-{rollout.decision}-{rollout.version}",
             previous=rollout.champion,
-            promised=entry["promised"],
-            reason=entry["reason"],
+            promised=entry.promised,
+            reason=entry.reason,
             **common,
         )
-    elif not rollout.is_open and entry["before"] != "watch":
-        told = f"Stopped in {entry['before']}: {entry['reason']}"
-        record.note(
-            model.name, "rejection", id=f"rejection-{rollout.decision}-{rollout.version}", reason=told, **common
-        )
+    elif not rollout.is_open and entry.before != "watch":
+        told = f"Stopped in {entry.before}: {entry.reason}"
+        record.note(model.name, Rejection, id=f"rejection-{rollout.decision}-{rollout.version}", reason=told, **common)
 
 
 def seen_dict(seen: Seen) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from mlops_assets.core.decide.policy import Decision
 from mlops_assets.core.decide.probe_result import Candidate
+from mlops_assets.core.record.entries import Decision, Rollback, Snooze, only
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.platform import FITTED_UNTIL, Platform, hold
 
@@ -45,12 +45,11 @@ def finish_revert(platform: Platform, model: ModelSettings) -> None:
     """Do what the newest decision says if it is to go back and its process died before it had; else nothing."""
     finish_going_back(platform, model)
     entries = platform.ledger.entries(model.name)
-    decisions = [entry for entry in entries if entry["kind"] == "decision"]
-    if not decisions or decisions[-1]["action"] != "revert":
+    decisions = only(entries, Decision)
+    if not decisions or decisions[-1].action != "revert":
         return
-    done = {entry["decision"] for entry in entries if entry["kind"] == ROLLBACK}
-    if decisions[-1]["id"] not in done:
-        revert(platform, model, Decision.from_dict(decisions[-1]))
+    if decisions[-1].id not in {entry.decision for entry in only(entries, Rollback)}:
+        revert(platform, model, decisions[-1])
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def finish_going_back(platform: Platform, model: ModelSettings) -> None:
     if not platform.record_file(model.name, ROLLBACK).exists():
         return
     values = platform.record(model.name, ROLLBACK)
-    known = {entry.get("id") for entry in platform.ledger.entries(model.name)}
+    known = {entry.id for entry in platform.ledger.entries(model.name)}
     if not {values["id"], *([_pause_id(values)] if values["until"] else [])} <= known:
         _do(platform, model, values)
 
@@ -142,7 +141,7 @@ def _do(platform: Platform, model: ModelSettings, values: dict[str, Any]) -> Non
     said = {"by": values["by"]} if values["by"] else {}
     platform.ledger.record.note(
         model.name,
-        ROLLBACK,
+        Rollback,
         at=at,
         id=values["id"],
         decision=values["decision"],
@@ -159,15 +158,15 @@ def _do(platform: Platform, model: ModelSettings, values: dict[str, Any]) -> Non
 def _pause(platform: Platform, model: ModelSettings, values: dict[str, Any]) -> None:
     """A snooze of trainings, unless a longer one stands."""
     until = datetime.fromisoformat(values["until"])
-    standing = hold(platform, model.name, "snooze")
+    standing = hold(platform, model.name, Snooze)
     if standing is not None and standing.until > until:
         until = standing.until
     platform.ledger.record.note(
         model.name,
-        "snooze",
+        Snooze,
         at=datetime.fromisoformat(values["at"]),
         id=_pause_id(values),
-        until=until.isoformat(),
+        until=until,
         by=values["by"] or PLATFORM,
         reason=f"it went back to version {values['version']}: {values['reason']}",
     )

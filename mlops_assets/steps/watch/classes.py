@@ -20,8 +20,9 @@ import pandas as pd
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift.grid import CategoryGrid
 from mlops_assets.core.drift.labels import LABEL as PROFILED
+from mlops_assets.core.record.entries import ClassCame, ClassWent, kind_of
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.stats.classes import ClassChanges, class_changes
+from mlops_assets.core.stats.classes import ClassChanges, GoneClass, NewClass, class_changes
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days, parse_duration
 from mlops_assets.pages.markdown import markdown_table
@@ -33,8 +34,6 @@ from mlops_assets.world.platform import Platform, fitted_until
 
 CHECK = "classes_are_known"
 REPORT = "classes"
-NEW, GONE = "new_class", "gone_class"
-"""Kinds of entries on record."""
 SHOWN = 20
 """Windows in a table."""
 
@@ -64,10 +63,13 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
         CHECK, "performance", day, now, passed=not found, value=float(found.rows), limit=0.0, sentence=found.sentence
     )  # fmt: skip
     # A class that is gone stays gone for the champions to come; one that is new may be so to several of them.
-    news = [(NEW, one, champion.version) for one in found.new] + [(GONE, one, one.last) for one in found.gone]
+    news: list[tuple[type[ClassCame] | type[ClassWent], NewClass | GoneClass, object]]
+    news = [(ClassCame, one, champion.version) for one in found.new]
+    news += [(ClassWent, one, one.last) for one in found.gone]
     for kind, one, of in news:
-        values = {"version": champion.version, "class": one.code, "reason": one.sentence}
-        platform.ledger.record.note(model.name, kind, at=now, id=f"{kind}-{model.name}-{one.code}-{of}", **values)
+        identity = f"{kind_of(kind)}-{model.name}-{one.code}-{of}"
+        values = {"version": champion.version, "code": one.code, "reason": one.sentence}
+        platform.ledger.record.note(model.name, kind, at=now, id=identity, **values)
     told = {"version": champion.version, "check": check.to_dict(), **found.to_dict()}
     write_text(_file(platform, model.name), json.dumps(told, indent=1))
     return check

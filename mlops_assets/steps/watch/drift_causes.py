@@ -72,14 +72,12 @@ class Explained:
         head = table if self.findings else "No feature is beyond its level."
         return "\n\n".join([head, *self.sentences, *([local] if (local := self.together.markdown()) else [])])
 
-    def html(self, reason: str) -> str:
-        """The same for the page, as its first section, under the verdict of the checks."""
-        moved = [finding.sentence for finding in self.findings] or ["No feature is beyond its level."]
-        items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in moved)
+    def html(self) -> str:
+        """The same as a section of the window's page."""
+        items = "".join(f"<li>{html.escape(finding.sentence)}</li>" for finding in self.findings)
+        moved = f"<ol>{items}</ol>" if items else "<p>No feature is beyond its level.</p>"
         notes = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences)
-        style = "font:14px/1.5 sans-serif;color:#1f2933;max-width:70em;margin:16px 24px"
-        lead = f'<p style="font-size:17px">{html.escape(reason)}</p>'
-        return f'<section style="{style}">{lead}<h2>What moved, and what it did</h2><ol>{items}</ol>{notes}</section>'
+        return f"<section><h2>What moved, and what it did</h2>{moved}{notes}</section>"
 
 
 def levels_of(model: ModelSettings, version: int, days: DayCounts | None, features: Sequence[str]) -> Levels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,15 @@ from mlops_assets.core.drift import feature_faults
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.feature_faults import faults_of
 from mlops_assets.core.drift.policy import DriftVerdict, as_judged, drift_verdict
+from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import named
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values.display import sentences
+from mlops_assets.pages.drift import drift_page
 from mlops_assets.pages.markdown import markdown_table
-from mlops_assets.steps.predict.references import SCORE, Reference, read_days
+from mlops_assets.steps.predict.references import SCORE, read_days
 from mlops_assets.steps.watch.day_profiles import seen
 from mlops_assets.steps.watch.drift_causes import Explained, explain, levels_of, verdict_of
 from mlops_assets.steps.watch.window_reports import (
@@ -44,8 +46,7 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.platform import Platform
 
 SHOWN = 20
-"""Features in a table and in the report that people look at: the most drifted ones."""
-SEED = 13
+"""Features in a table: the most drifted ones."""
 DRIFT_CHECKS = ("inputs_match_reference", "predictions_match_reference")
 NO_FEATURES = pd.DataFrame({"feature": pd.Series(dtype="str"), "psi": pd.Series(dtype="float64")})
 """The table of a window that cannot be judged."""
@@ -58,17 +59,17 @@ class _Looked:
     Attributes:
         window: which.
         summary: what is kept, written last.
-        drifts: of its features.
-        rows: a sample of its predictions.
-        reference: what they were compared with.
+        drifts: of its features, the most drifted first.
+        profiles: of the reference and of the window, on one grid; None for a window that cannot be judged.
+        verdict: on the features.
         explained: what stands behind the drift.
     """
 
     window: Window
     summary: dict[str, Any]
     drifts: Sequence[FeatureDrift] = ()
-    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
-    reference: Reference | None = None
+    profiles: tuple[Profile, Profile] | None = None
+    verdict: DriftVerdict | None = None
     explained: Explained | None = None
 
 
@@ -123,23 +124,27 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
         "faults": faults,
         **explained.to_dict(),
     }
-    return _Looked(window, summary, drifts, found.sample, against.reference, explained)
-
-
-def _top(one: _Looked) -> list[FeatureDrift]:
-    return sorted(one.drifts, key=lambda drift: -(drift.psi or 0.0))[:SHOWN]
+    ranked = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))
+    return _Looked(window, summary, ranked, (against.reference.features, found.features), inputs, explained)
 
 
 def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Path | None:
-    if newest.reference is None or newest.explained is None:
+    if newest.profiles is None or newest.verdict is None or newest.explained is None:
         return None
     html = folder_of(platform.lake, model.name, "drift", newest.window) / "report.html"
-    # Evidently has a PSI of its own, also for what cannot be judged.
-    judged = [drift for drift in _top(newest) if drift.kind and drift.why is None]
-    page = _evidently(newest.reference, newest.rows, judged)
-    reason = sentences(check["sentence"] for check in newest.summary["checks"])
-    write_text(html, page.replace("<body>", f"<body>{newest.explained.html(reason)}", 1))
+    page = drift_page(
+        names=(f"the reference of version {newest.summary['version']}", _named(model, newest.window)),
+        profiles=newest.profiles,
+        drifts=newest.drifts,
+        verdict=replace(newest.verdict, reason=sentences(check["sentence"] for check in newest.summary["checks"])),
+        section=newest.explained.html(),
+    )
+    write_text(html, page)
     return html
+
+
+def _named(model: ModelSettings, window: Window) -> str:
+    return f"{model.name} in {window.label(model.timezone)}"
 
 
 def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -> Watched:
@@ -149,7 +154,7 @@ def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -
     windows = [one.window.label(model.timezone) for one in looked]
     if newest.explained is None:
         return Watched(windows, checks, table=checks[0].sentence, plot=checks[0].sentence, reason=reason)
-    top = _top(newest)
+    top = newest.drifts[:SHOWN]
     return Watched(
         windows,
         checks,
@@ -203,18 +208,6 @@ def _drift_check(name: str, window: Window, model: ModelSettings, verdict: Drift
         value=verdict.share,
         limit=verdict.limit,
         sentence=verdict.reason,
-    )
-
-
-def _evidently(reference: Reference, rows: pd.DataFrame, drifts: Sequence[FeatureDrift]) -> str:
-    from mlops_assets.pages.evidently_report import drift_report_html
-
-    return drift_report_html(
-        reference.sample,
-        rows,
-        numeric=[drift.feature for drift in drifts if drift.kind == "numeric"],
-        categorical=[drift.feature for drift in drifts if drift.kind == "categorical"],
-        seed=SEED,
     )
 
 

@@ -31,6 +31,7 @@ from mlops_assets.core.performance.label_maturity import (
     restated,
 )
 from mlops_assets.core.performance.window_metrics import PerformanceRow, evaluate
+from mlops_assets.core.record.entries import Restatement
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, local_days, parse_duration
@@ -118,7 +119,7 @@ def put_on_record(
     values = {"window": after["window"], "reason": told, "before": verdicts[0], "after": verdicts[1]}
     platform.ledger.record.note(
         model.name,
-        "restatement",
+        Restatement,
         at=datetime.fromisoformat(after["judged_at"]),
         # Of the data alone: a run that was killed after this line says the same again.
         id=f"restatement-{model.name}-{after['start']}-{after['state'][:16]}",

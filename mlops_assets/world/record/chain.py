@@ -81,7 +81,7 @@ class Head:
             place: which one it is, from 1.
         """
         try:
-            return self.entries == place and digest(entry_of(line)) == self.hash
+            return self.entries == place and digest(parsed(line)) == self.hash
         except ValueError:
             return False
 
@@ -138,11 +138,11 @@ def chained(model: str, entry: Mapping[str, Any], entries: Sequence[Mapping[str,
     """
     linked = {**entry, PREVIOUS_HASH: digest(entries[-1]) if entries else start_of(model)}
     # As a reader will get it: a tuple is written as a list, and a number as key becomes a text.
-    linked = entry_of(json.dumps(linked).encode())
+    linked = parsed(json.dumps(linked).encode())
     return {**linked, HASH: digest(linked)}
 
 
-def entry_of(line: bytes) -> dict[str, Any]:
+def parsed(line: bytes) -> dict[str, Any]:
     """A line of a record as its entry.
 
     Raises:
@@ -193,7 +193,7 @@ def check(model: str, file: Path, head_file: Path) -> Checked:
     entries: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            entries.append(entry_of(line))
+            entries.append(parsed(line))
         except ValueError:
             told = "it is not a whole entry: the line was edited, or the disk is damaged"
             return _found(model, file, entries, "unreadable", number, told, total=len(lines))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mlops_assets.core.record.entries import OnRecord
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.chain import Checked
 from mlops_assets.world.record.record import Record
@@ -38,11 +38,11 @@ class Ledger:
         """The record of one model."""
         return self.record.file(model)
 
-    def entries(self, model: str) -> list[dict[str, Any]]:
+    def entries(self, model: str) -> list[OnRecord]:
         """Everything on record for a model, oldest first; see `Record.entries`."""
         return self.record.entries(model)
 
-    def append(self, model: str, entry: dict[str, Any]) -> bool:
+    def append(self, model: str, entry: OnRecord) -> bool:
         """Put an entry on record unless one with the same `id` stands there; says whether it was written."""
         return self.record.append(model, entry)
 

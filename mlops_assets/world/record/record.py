@@ -1,8 +1,8 @@
 """The record of a model in plain files: what was decided, asked for, paused, promoted and rejected.
 
 Here: appending an entry once, reading back, and what the entries say together (an open request, a pause, who was
-champion when). Not here: deciding (`core.decide.policy`), the hashes that link the entries (`chain`), the same record
-as a Dagster resource (`ledger`).
+champion when). Not here: what an entry is (`core.record.entries`), deciding (`core.decide.policy`), the hashes that
+link the entries (`chain`), the same record as a Dagster resource (`ledger`).
 
 Imports nothing heavy: the commands that only read or write the record answer at once.
 """
@@ -17,18 +17,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mlops_assets.world.record.chain import HASH, Checked, DamagedRecord, Head, chained, check, entry_of, lines_of
+from mlops_assets.core.record.entries import (
+    ACTED,
+    ENDED_BY,
+    Approval,
+    Decision,
+    E,
+    Freeze,
+    OnRecord,
+    Pause,
+    Promotion,
+    Refusal,
+    Request,
+    Rollback,
+    Snooze,
+    entry_of,
+    kind_of,
+)
+from mlops_assets.world.record.chain import HASH, Checked, DamagedRecord, Head, chained, check, lines_of, parsed
 
-ENDED_BY = {"pause": "resume", "freeze": "unfreeze", "snooze": "wake"}
-"""Kinds of entries by which a person holds a model back, and those that end it."""
-APPROVAL, REFUSAL = "approval", "refusal"
-"""Kinds of entries by which a person answers a proposal."""
-ACTED = ("retrain", "revert")
-"""Actions of a decision that is carried out."""
-REIGN_BEGINS = ("promotion", "rollback")
-"""Kinds of entries by which a `version` becomes champion."""
+Holding = TypeVar("Holding", bound=Pause | Freeze | Snooze)
 
 
 @dataclass(frozen=True)
@@ -76,13 +86,13 @@ class Record:
         """The models that have a record here, or had one."""
         return sorted({path.stem for ending in ("jsonl", "head") for path in self.folder.glob(f"[!.]*.{ending}")})
 
-    def entries(self, model: str) -> list[dict[str, Any]]:
+    def entries(self, model: str) -> list[OnRecord]:
         """Everything on record for a model, oldest first. No hash but the last one's is looked at: that is `verify`.
 
         Raises:
             DamagedRecord: a line is no entry, or the end is missing; the file was edited.
         """
-        entries, damage = self._read(model)
+        entries, damage = self._entries(model)
         if damage:
             raise DamagedRecord(damage)
         return entries
@@ -90,22 +100,35 @@ class Record:
     def damage(self, model: str) -> str:
         """Why the record of a model cannot be read, as `entries` says it; empty if it can."""
         try:
-            return self._read(model)[1]
+            return self._entries(model)[1]
         except DamagedRecord as error:
             return str(error)
 
+    def _entries(self, model: str) -> tuple[list[OnRecord], str]:
+        """The entries that can be read of a record, and what is wrong with it; empty if nothing is."""
+        entries, (lines, damage) = list[OnRecord](), self._read(model)
+        for number, values in enumerate(lines, start=1):
+            try:
+                entries.append(entry_of(values))
+            except ValueError as error:
+                damage = damage or self._unreadable(model, number, f"no {values['kind']} ({error})")
+        return entries, damage
+
+    def _unreadable(self, model: str, number: int, why: str) -> str:
+        return (
+            f"{self.file(model)}, line {number}: {why}. Restore the file from a backup; "
+            "the platform makes no decision for this model until its record can be read."
+        )
+
     def _read(self, model: str) -> tuple[list[dict[str, Any]], str]:
-        """What can be read of a record, and what is wrong with it (a line, or its end); empty if nothing is."""
+        """The lines of a record as plain values, and what is wrong with it (a line, or its end); empty if nothing."""
         entries, damage = [], ""
         head = self._head(model)
         for number, line in enumerate(lines_of(self.file(model), head), start=1):
             try:
-                entries.append(entry_of(line))
+                entries.append(parsed(line))
             except ValueError:
-                damage = damage or (
-                    f"{self.file(model)}, line {number}: not a whole entry. Restore the file from a backup; "
-                    "the platform makes no decision for this model until its record can be read."
-                )
+                damage = damage or self._unreadable(model, number, "not a whole entry")
         if not damage and head is not None and not head.fits(entries):
             damage = (
                 f"{self.file(model)}: entry {head.entries:,}, its last by {self.head_file(model).name}, is not there "
@@ -122,7 +145,7 @@ class Record:
         except DamagedRecord:
             return None
 
-    def append(self, model: str, entry: dict[str, Any]) -> bool:
+    def append(self, model: str, entry: OnRecord) -> bool:
         """Put an entry on record unless one with the same `id` stands there; says whether it was written.
 
         Safe with several processes, and after a kill: an unfinished last line is cut off first. The head is written
@@ -131,9 +154,9 @@ class Record:
         """
         with self._locked(model) as path:
             (known, damage), head = self._read(model), self._head(model)
-            if any(other["id"] == entry["id"] for other in known):
+            if any(other["id"] == entry.id for other in known):
                 return False
-            linked = chained(model, entry, known)
+            linked = chained(model, entry.to_dict(), known)
             line = (json.dumps(linked, sort_keys=True, ensure_ascii=False) + "\n").encode()
             with path.open("r+b" if path.exists() else "w+b") as file:
                 there = file.seek(0, os.SEEK_END)
@@ -161,71 +184,74 @@ class Record:
         """Who was champion from when to when, in the order of the record."""
         found: list[Reign] = []
         for entry in self.entries(model):
-            if entry["kind"] not in REIGN_BEGINS or (found and found[-1].version == entry["version"]):
+            if not isinstance(entry, Promotion | Rollback) or (found and found[-1].version == entry.version):
                 continue
-            since = datetime.fromisoformat(entry["at"]).astimezone(UTC)
             if found:
-                found[-1] = replace(found[-1], until=since, followed_by=entry["version"])
-            reason = entry.get("reason", "")
-            found.append(Reign(entry["version"], since, None, entry["kind"], entry.get("decision"), reason, None))
+                found[-1] = replace(found[-1], until=entry.at, followed_by=entry.version)
+            found.append(Reign(entry.version, entry.at, None, entry.kind, entry.decision, entry.reason, None))
         return found
 
     def champion_at(self, model: str, moment: datetime) -> Reign | None:
         """Who was champion at a moment (aware) of the model's clock; None before the first."""
         return next((reign for reign in reversed(self.reigns(model)) if reign.since <= moment), None)
 
-    def note(self, model: str, kind: str, *, at: datetime | None = None, **values: Any) -> dict[str, Any]:
+    def note(self, model: str, kind: type[E], *, at: datetime | None = None, id: str = "", **values: Any) -> E:
         """Put something else than a decision on record: a request, a pause, a promotion, a rejection.
 
-        `at` is a moment of the model's clock; a person's word has the time it was given.
+        Args:
+            model: whose record.
+            kind: of the entry.
+            at: a moment of the model's clock; a person's word has the time it was given.
+            id: of the entry; by default its kind and moment.
+            values: its other fields.
         """
-        moment = (at or datetime.now(UTC)).isoformat()
-        identity = values.pop("id", None) or f"{kind}-{moment}"
-        entry = {"kind": kind, "id": identity, "model": model, "at": moment, **values}
+        moment = (at or datetime.now(UTC)).astimezone(UTC)
+        entry = kind(id=id or f"{kind_of(kind)}-{moment.isoformat()}", model=model, at=moment, **values)
         self.append(model, entry)
         return entry
 
     def open_request(self, model: str) -> str | None:
         """A person's reason to retrain that no decision has answered yet."""
         entry = self._request(model)
-        return f"{entry['reason']} [{entry['id']}]" if entry else None
+        return f"{entry.reason} [{entry.id}]" if entry else None
 
     def request_is_forced(self, model: str) -> bool:
         """Whether whoever made the open request insists on it while the model is frozen."""
-        return bool((self._request(model) or {}).get("force"))
+        entry = self._request(model)
+        return bool(entry and entry.force)
 
-    def answer(self, model: str) -> dict[str, Any] | None:
+    def answer(self, model: str) -> Approval | Refusal | None:
         """The newest approval or refusal that no later decision has acted on, and no other proposal has followed."""
-        found: dict[str, Any] | None = None
+        found: Approval | Refusal | None = None
         for entry in self.entries(model):
-            if entry["kind"] in (APPROVAL, REFUSAL):
+            if isinstance(entry, Approval | Refusal):
                 found = entry
-            elif found and entry["kind"] == "decision":
-                is_over = entry["action"] in ACTED or entry.get("question") not in (None, found["question"])
+            elif found and isinstance(entry, Decision):
+                is_over = entry.action in ACTED or entry.question not in (None, found.question)
                 found = None if is_over else found
         return found
 
-    def standing(self, model: str, kind: str) -> dict[str, Any] | None:
+    def standing(self, model: str, kind: type[Holding]) -> Holding | None:
         """The newest pause, freeze or snooze (`kind`) that nobody has ended; its time may be over by the clock."""
         found = None
         for entry in self.entries(model):
-            if entry["kind"] == kind:
+            if isinstance(entry, kind):
                 found = entry
-            elif entry["kind"] == ENDED_BY[kind]:
+            elif isinstance(entry, ENDED_BY[kind]):
                 found = None
         return found
 
     def paused(self, model: str) -> str | None:
         """Why the model is paused and who said so; None if it isn't."""
-        entry = self.standing(model, "pause")
-        return f"{entry['reason']} ({entry['by']})" if entry else None
+        entry = self.standing(model, Pause)
+        return f"{entry.reason} ({entry.by})" if entry else None
 
-    def _request(self, model: str) -> dict[str, Any] | None:
+    def _request(self, model: str) -> Request | None:
         found = None
         for entry in self.entries(model):
-            if entry["kind"] == "request":
+            if isinstance(entry, Request):
                 found = entry
-            elif entry["kind"] == "decision" and entry["action"] == "retrain":
+            elif isinstance(entry, Decision) and entry.action == "retrain":
                 found = None
         return found
 

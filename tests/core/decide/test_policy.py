@@ -12,7 +12,6 @@ from mlops_assets.core.decide.evidence import Novelty
 from mlops_assets.core.decide.policy import (
     RULES,
     CheckResult,
-    Decision,
     Evidence,
     History,
     Past,
@@ -21,6 +20,7 @@ from mlops_assets.core.decide.policy import (
     is_news,
 )
 from mlops_assets.core.decide.probe_result import Gain, Probed
+from mlops_assets.core.record.entries import entry_of
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -237,7 +237,7 @@ def test_going_back_is_not_held_back_and_needs_the_larger_gain() -> None:
     assert act(evidence(probe=probe(-0.05, revert=0.01))) == ("wait", "nothing")
     decision = decide(evidence(probe=probe(0.0, revert=0.05)), POLICY, History(), NOW)
     assert decision.candidate == "revert:2"
-    assert Decision.from_dict(decision.to_dict()) == decision
+    assert entry_of(decision.to_dict()) == decision
 
 
 def test_another_finding_of_the_probe_would_have_flipped_the_action() -> None:
@@ -344,7 +344,7 @@ def test_evidence_and_decision_survive_json() -> None:
     assert Evidence.from_json(BREACH.to_json()) == BREACH
     assert Evidence.from_json(BREACH.to_json()).fingerprint() == BREACH.fingerprint()
     decision = decide(BREACH, POLICY, NONE, NOW)
-    assert Decision.from_dict(json.loads(json.dumps(decision.to_dict()))) == decision
+    assert entry_of(json.loads(json.dumps(decision.to_dict()))) == decision
 
 
 def test_an_unchanged_tick_has_the_same_id_and_is_no_news() -> None:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from mlops_assets.core.decide.counterfactuals import replay
 from mlops_assets.core.decide.evidence import Novelty
 from mlops_assets.core.decide.policy import (
     RULES,
     CheckResult,
-    Decision,
     Evidence,
     History,
     Past,
@@ -27,6 +27,7 @@ from mlops_assets.core.decide.policy import (
 from mlops_assets.core.decide.probe_result import Gain, Probed, ProfitGain
 from mlops_assets.core.decide.requests import Answer, Hold
 from mlops_assets.core.decide.rules import asked, conclude
+from mlops_assets.core.record.entries import entry_of
 from mlops_assets.core.time.quiet_hours import quiet_until
 
 CASES = range(1_000)
@@ -129,8 +130,8 @@ def test_deciding_is_deterministic_and_survives_the_record(cases: list[Case]) ->
         plain = json.loads(json.dumps(one.to_dict()))
         again = decide(Evidence.from_dict(plain["evidence"]), RetrainPolicy.from_dict(plain["policy"]), history, now)
         assert json.dumps(again.to_dict()) == json.dumps(one.to_dict())
-        assert decide(evidence, policy, history, now, explained=False) == replace(one, counterfactuals=())
-        assert Decision.from_dict(plain) == one
+        assert decide(evidence, policy, history, now, explained=False) == structs.replace(one, counterfactuals=())
+        assert entry_of(plain) == one
         assert all(replay(c, evidence, policy, history, now) == c.action != one.action for c in one.counterfactuals)
 
 

@@ -12,6 +12,7 @@ from mlops_assets.core.decide.counterfactuals import replay
 from mlops_assets.core.decide.policy import Decision, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.core.decide.requests import Answer, Hold
+from mlops_assets.core.record.entries import entry_of
 
 NOW = datetime(2013, 5, 6, 14, tzinfo=UTC)  # Monday, ten in the morning in New York
 NONE = History()
@@ -43,7 +44,7 @@ def act(given: Evidence, policy: RetrainPolicy = POLICY, history: History = NONE
     decision = decide(given, policy, history, now)
     for other in decision.counterfactuals:
         assert replay(other, given, policy, history, now) == other.action != decision.action
-    assert Decision.from_dict(json.loads(json.dumps(decision.to_dict()))) == decision
+    assert entry_of(json.loads(json.dumps(decision.to_dict()))) == decision
     assert Evidence.from_dict(decision.evidence) == given
     return decision.action, decision.rule
 

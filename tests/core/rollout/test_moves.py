@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mlops_assets.core.record.entries import Promotion, Rollback, RolloutMove
 from mlops_assets.core.rollout.moves import Rollout, RolloutPolicy, Seen, advance, begin, guardrails, rollbacks
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -179,11 +180,14 @@ def test_a_policy_that_makes_no_sense_says_what_to_write(fields: dict, told: str
 
 
 def test_a_going_back_counts_once_and_what_never_answered_does_not() -> None:
-    def moved(before: str, state: str) -> dict[str, str]:
-        return {"kind": "rollout", "before": before, "state": state}
+    def moved(before: str, state: str) -> RolloutMove:
+        return RolloutMove(id=f"{before}-{state}", at=NOW, since=NOW, version=2, before=before, state=state)
 
+    back = Rollback(id="back", at=NOW, version=1)
     assert rollbacks([]) == 0
-    assert rollbacks([{"kind": "promotion"}, moved("shadow", "canary"), moved("shadow", "rejected")]) == 0
+    assert (
+        rollbacks([Promotion(id="p", at=NOW, version=2), moved("shadow", "canary"), moved("shadow", "rejected")]) == 0
+    )
     assert rollbacks([moved("canary", "rolled_back")]) == 1
     # Out of the watch the version before is champion again: one going back, two entries.
-    assert rollbacks([{"kind": "rollback"}, moved("watch", "rolled_back"), {"kind": "rollback"}]) == 2
+    assert rollbacks([back, moved("watch", "rolled_back"), back]) == 2

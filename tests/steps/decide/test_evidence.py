@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.record.entries import Rejection
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.evidence import consider, gather, history, keep
 from mlops_assets.steps.decide.model_changes import changed_definition
@@ -87,7 +88,7 @@ def test_a_broken_retraining_costs_no_budget(drifting: World) -> None:
     keep(drifting.platform, decision)
     assert [past.rule for past in history(drifting.platform, "flight_delay").retrains] == ["first_model"]
     drifting.platform.ledger.record.note(
-        "flight_delay", "rejection", id="r", decision=decision.id, version=2, reason="rejected"
+        "flight_delay", Rejection, id="r", decision=decision.id, version=2, reason="rejected"
     )
     assert [past.rule for past in history(drifting.platform, "flight_delay").retrains] == ["first_model", "drift"]
 

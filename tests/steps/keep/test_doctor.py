@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.record.entries import Pause
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.steps.keep import doctor
@@ -37,7 +38,7 @@ def test_a_sound_home_has_nothing_to_fix_but_what_is_switched_off(world: World) 
 def test_a_paused_model_is_called_paused_with_what_it_lacks_and_what_ends_it(world: World) -> None:
     record = world.platform.ledger.record
     for name in ("arrival_delay", "card_fraud", "flight_delay"):
-        record.note(name, "pause", by="ada", reason="not now")
+        record.note(name, Pause, by="ada", reason="not now")
     found = {f.about: f for f in examine(world.home) if f.about in world.platform.models()}
     resume = "mlops resume {} --reason '...'"
     assert {finding.state for finding in found.values()} == {"warning"}

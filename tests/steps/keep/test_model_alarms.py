@@ -11,6 +11,16 @@ from typing import Any
 import pytest
 
 from mlops_assets.core.decide.policy import CheckResult
+from mlops_assets.core.record.entries import (
+    Decision,
+    OutcomeFound,
+    Promotion,
+    Refusal,
+    Rejection,
+    Rollback,
+    RolloutMove,
+    Wake,
+)
 from mlops_assets.steps.keep import model_alarms as module
 from mlops_assets.steps.keep.model_alarms import model_alarms
 from mlops_assets.world.lake import Lake
@@ -39,7 +49,7 @@ class Floor:
 
     def decided(self, action: str, rule: str, identity: str = "d1") -> None:
         values = {"action": action, "rule": rule, "reasons": ["Because."], "window_end": END.isoformat()}
-        self.ledger.record.note(MODEL.name, "decision", at=END, id=identity, **values)
+        self.ledger.record.note(MODEL.name, Decision, at=END, id=identity, **values)
 
     def alarms(self) -> list[dict[str, Any]]:
         return model_alarms(self, MODEL)  # type: ignore[arg-type]
@@ -98,7 +108,7 @@ def test_a_proposal_is_told_until_it_is_answered(floor: Floor) -> None:
     evidence = {"model": "orders", "window": "w", "champion_version": "2"}
     values = {"action": "propose_retrain", "rule": "gain", "reasons": ["A refit is better."], "question": "q1"}
     for number in (1, 2):
-        floor.ledger.record.note(MODEL.name, "decision", at=END, id=f"d{number}", evidence=evidence, **values)
+        floor.ledger.record.note(MODEL.name, Decision, at=END, id=f"d{number}", evidence=evidence, **values)
         (alarm,) = floor.alarms()
         assert (alarm["key"], alarm["incident"], alarm["severity"]) == (
             "approval/orders",
@@ -106,7 +116,7 @@ def test_a_proposal_is_told_until_it_is_answered(floor: Floor) -> None:
             "notify",
         )
     assert "mlops approve orders" in alarm["do"]
-    floor.ledger.record.note(MODEL.name, "refusal", question="q1", decision="d2", by="ada", reason="not now")
+    floor.ledger.record.note(MODEL.name, Refusal, question="q1", decision="d2", by="ada", reason="not now")
     assert floor.alarms() == []
 
 
@@ -118,7 +128,7 @@ def test_performance_that_waits_for_an_approval_is_a_page(floor: Floor) -> None:
         "window_end": END.isoformat(),
         "evidence": {"model": "orders"},
     }
-    floor.ledger.record.note(MODEL.name, "decision", at=END, id="d1", action="propose_retrain", rule="gain", **values)
+    floor.ledger.record.note(MODEL.name, Decision, at=END, id="d1", action="propose_retrain", rule="gain", **values)
     assert {alarm["key"]: alarm["severity"] for alarm in floor.alarms()} == {
         "performance/orders": "page",
         "approval/orders": "notify",
@@ -129,7 +139,7 @@ def test_a_rejection_is_an_update_of_the_same_incident(floor: Floor) -> None:
     floor.judged("performance", "performance_holds", passed=False)
     floor.decided("retrain", "gain")
     (before,) = floor.alarms()
-    floor.ledger.record.note(MODEL.name, "rejection", at=END, decision="d1", version=3, reason="no gain")
+    floor.ledger.record.note(MODEL.name, Rejection, at=END, decision="d1", version=3, reason="no gain")
     (after,) = floor.alarms()
     assert before["key"] == after["key"]
     assert before["incident"] != after["incident"]
@@ -152,11 +162,11 @@ def test_a_new_champion_ends_what_was_said_of_the_old_one(floor: Floor, monkeypa
 
 def test_a_promotion_that_came_out_worse(floor: Floor) -> None:
     note = floor.ledger.record.note
-    note(MODEL.name, "promotion", at=FITTED, id="p2", version=2, decision="d0", previous=1, reason="better")
-    note(MODEL.name, "outcome", at=END, id="o2", version=2, promotion="p2", result="worse", reason="Gain -0.02.")
+    note(MODEL.name, Promotion, at=FITTED, id="p2", version=2, decision="d0", previous=1, reason="better")
+    note(MODEL.name, OutcomeFound, at=END, id="o2", version=2, promotion="p2", result="worse", reason="Gain -0.02.")
     (alarm,) = floor.alarms()
     assert (alarm["key"], alarm["severity"], alarm["incident"]) == ("worse-champion/orders", "notify", "o2")
-    note(MODEL.name, "rollback", at=END, id="r1", version=1, decision="d2", previous=2, reason="it was better")
+    note(MODEL.name, Rollback, at=END, id="r1", version=1, decision="d2", previous=2, reason="it was better")
     assert floor.alarms() == []
 
 
@@ -170,8 +180,8 @@ def test_a_record_that_cannot_be_read_is_a_page(floor: Floor) -> None:
 
 def rolled(floor: Floor, state: str, before: str, *, holds: bool, number: int = 1) -> None:
     rail = {"name": "p99", "holds": holds, "value": 300.0, "limit": 200.0, "sentence": "99 % took 300 ms."}
-    values = {"version": 3, "champion": 2, "state": state, "before": before, "guardrails": [rail], "reason": "r"}
-    floor.ledger.record.note(MODEL.name, "rollout", at=END, id=f"rollout-{number}", **values)
+    values = {"version": 3, "champion": 2, "state": state, "before": before, "guardrails": [rail], "since": END}
+    floor.ledger.record.note(MODEL.name, RolloutMove, at=END, id=f"rollout-{number}", **values)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +205,7 @@ def test_a_candidate_that_a_guardrail_stopped_is_told_until_somebody_goes_on(
     assert alarm["asset"] == ("orders", "rollout")
     floor.decided("wait", "snoozed")
     assert floor.alarms() == [alarm]
-    floor.ledger.record.note(MODEL.name, "wake", by="ada", reason="mended")
+    floor.ledger.record.note(MODEL.name, Wake, by="ada", reason="mended")
     assert floor.alarms() == []
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.decide.decision import History, Past
 from mlops_assets.core.decide.evidence import CheckResult, Evidence
+from mlops_assets.core.decide.history import History, Past
 from mlops_assets.core.decide.policy import decide as core_decide
 from mlops_assets.core.models.training import FeatureColumn, Recipe, fit
+from mlops_assets.core.record.entries import Decision, Entry, Freeze, Pause, Promotion, Rejection, Request, Snooze
 from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
@@ -76,13 +77,13 @@ def judge(
     _write(platform, kind, CheckResult(name, kind, WINDOW, end, passed, 0.71, 0.68, f"It is {passed}."))
 
 
-def note(platform: Platform, kind: str, **values: Any) -> None:
+def note(platform: Platform, kind: type[Entry], **values: Any) -> None:
     platform.ledger.record.note(MODEL, kind, **values)
 
 
 def decide(platform: Platform, action: str, rule: str, *, ago: timedelta = timedelta(hours=1), id: str = "d1") -> None:
     at = datetime.now(UTC) - ago
-    note(platform, "decision", id=id, at=at, action=action, rule=rule, reasons=[f"Because of {rule}."])
+    note(platform, Decision, id=id, at=at, action=action, rule=rule, reasons=[f"Because of {rule}."])
 
 
 def looked(platform: Platform) -> dict[str, Any]:
@@ -124,9 +125,9 @@ def test_age_is_told_as_the_rule_counts_it(concluded: bool, platform: Platform) 
     assert since is not None
     decide(platform, "retrain", "age", ago=timedelta(days=20), id="old")
     if concluded:
-        note(platform, "rejection", version=2, decision="old", reasons=["No better."])
+        note(platform, Rejection, version=2, decision="old", reason="No better.")
     judge(platform, passed=True)
-    retrained = [datetime.fromisoformat(platform.ledger.entries(MODEL)[0]["at"])] if concluded else []
+    retrained = [platform.ledger.entries(MODEL)[0].at] if concluded else []
     history = History(tuple(Past(at, "retrain", "f", "age") for at in retrained))
     due = max([since, *retrained]) + policy.age_limit
     seen = CheckResult("performance_holds", "performance", WINDOW, TODAY, True, 0.71, 0.68, "It is True.")
@@ -181,9 +182,9 @@ def test_a_quarantine_comes_before_a_request_and_is_over_when_it_is_healed(platf
     take_in(platform, "quarantined", "2013-05-02", only="flights")
     alert = {"did": "It stopped.", "do": "Look.", "runbook": "quarantine", "happened": "flights is bad."}
     Alerts(root=str(platform.home.root)).send(incident="run-1", key="quarantine/flights", run="r", **alert)
-    note(platform, "request", reason="new feature", by="ada")
+    note(platform, Request, reason="new feature", by="ada")
     reason = "flights/2013-05-02 is in quarantine: Half."
-    note(platform, "decision", id="d2", action="quarantine", rule="data", reasons=[reason])
+    note(platform, Decision, id="d2", action="quarantine", rule="data", reasons=[reason])
     found = looked(platform)
     assert found["outdated"] is False
     assert found["next"].startswith("Nothing is decided while flights/2013-05-02 is in quarantine. Send a corrected")
@@ -200,7 +201,7 @@ def test_a_quarantine_comes_before_a_request_and_is_over_when_it_is_healed(platf
 
 def test_a_window_that_has_closed_is_judged_before_the_next_one_closes(platform: Platform) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=70)
-    note(platform, "promotion", at=long_ago, decision="d0", version=1, reason="the first")
+    note(platform, Promotion, at=long_ago, decision="d0", version=1, reason="the first")
     decide(platform, "wait", "nothing")
     told = looked(platform)["next"]
     assert "has closed. Its last files are taken in; then it is judged" in told
@@ -212,19 +213,19 @@ def test_a_window_that_has_closed_is_judged_before_the_next_one_closes(platform:
 def test_what_holds_it_back_comes_first(platform: Platform) -> None:
     decide(platform, "retrain", "performance", ago=timedelta(days=2))
     assert "retrain by decision d1; then the gate says" in looked(platform)["next"]
-    note(platform, "rejection", decision="d1", version=2, reason="no gain")
+    note(platform, Rejection, decision="d1", version=2, reason="no gain")
     ends = datetime.now(UTC) + timedelta(days=7 - 2)
     assert f"The cooldown of 7 days lasts until {ends:%Y-%m-%d}" in looked(platform)["next"]
-    note(platform, "snooze", until=FAR, by="ada", reason="fair")
+    note(platform, Snooze, until=FAR, by="ada", reason="fair")
     assert "It is snoozed until 2999-12-31 00:00 UTC." in looked(platform)["next"]
-    note(platform, "request", reason="new feature", by="ada")
+    note(platform, Request, reason="new feature", by="ada")
     assert "The next tick decides on the request: new feature" in looked(platform)["next"]
-    note(platform, "pause", by="ada", reason="the feed moves")
+    note(platform, Pause, by="ada", reason="the feed moves")
     assert "The next tick decides on the request" in looked(platform)["next"], "a pause refuses no request"
-    note(platform, "freeze", until=FAR, by="ada", reason="year-end")
+    note(platform, Freeze, until=FAR, by="ada", reason="year-end")
     assert "before 2999-12-31 00:00 UTC (frozen). The request waits for that: new f" in looked(platform)["next"]
-    note(platform, "decision", id="d3", action="retrain", rule="request", reasons=[])
-    note(platform, "rejection", decision="d3", version=3, reason="no gain")
+    note(platform, Decision, id="d3", action="retrain", rule="request", reasons=[])
+    note(platform, Rejection, decision="d3", version=3, reason="no gain")
     found = looked(platform)
     assert (found["state"], found["next"]) == (
         "paused",
@@ -233,7 +234,7 @@ def test_what_holds_it_back_comes_first(platform: Platform) -> None:
 
 
 def test_a_record_that_cannot_be_read_hides_no_other_model(platform: Platform) -> None:
-    note(platform, "pause", by="ada", reason="so that there is a record")
+    note(platform, Pause, by="ada", reason="so that there is a record")
     file = platform.ledger.file(MODEL)
     file.write_text("{not whole\n")
     models = standing(platform.home)["models"]

@@ -22,7 +22,7 @@ def test_a_copy_is_a_home(world: World, tmp_path: Path) -> None:
     (world.home.root / "replays" / "old").mkdir(parents=True)
     assert backup(world.home, tmp_path / "copy") > 100
     copy = Platform.of(Home(tmp_path / "copy"))
-    assert copy.ledger.entries("flight_delay") == world.ledger()
+    assert [entry.to_dict() for entry in copy.ledger.entries("flight_delay")] == world.ledger()
     assert [v.version for v in copy.registry.versions("flight_delay")] == [1]
     assert copy.lake.partitions("labels", "lbl_flight_delay").keys() == (
         world.platform.lake.partitions("labels", "lbl_flight_delay").keys()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.record.entries import Pause
 from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.atomic import read_regular, replacing, write_text
 from mlops_assets.world.landed.intake import WHOLE, LandedFile, read_file
@@ -93,7 +94,7 @@ def test_whatever_is_written_obeys_the_umask(umask: int, landing: LandingHome) -
     landing.land(rows(DAY, n=9), f"orders_{NEXT}.csv")
     take_in(landing.intake(), [str(DAY), NEXT])
     assert landing.intake().taken()[NEXT].status == "quarantined"
-    Record(landing.home.root / "ledger").note("churn", "pause", reason="x", by="y")
+    Record(landing.home.root / "ledger").note("churn", Pause, reason="x", by="y")
     written = [path for path in landing.home.root.rglob("*") if path.is_file()]
     assert {".head", ".jsonl", ".parquet", ".json", ".csv"} <= {path.suffix for path in written}
     assert {path.name: oct(path.stat().st_mode & umask) for path in written if path.stat().st_mode & umask} == {}

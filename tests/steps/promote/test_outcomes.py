@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.models.model import fit
+from mlops_assets.core.record.entries import Promotion
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.promote import outcomes
 from mlops_assets.steps.promote.outcomes import due_window, record_outcomes
@@ -34,7 +35,7 @@ def second_champion(world: World, *, good: bool) -> None:
     at = midnight(COLD_START, world.model.timezone)
     platform.registry.promote(name, version.version, decision_id="d2", reason="a test", at=at)
     platform.ledger.record.note(
-        name, "promotion", id="promotion-d2-2", at=at, version=version.version, previous=1, decision="d2",
+        name, Promotion, id="promotion-d2-2", at=at, version=version.version, previous=1, decision="d2",
         reason="a test", promised=PROMISED, fitted_until=first.tags[FITTED_UNTIL],
     )  # fmt: skip
 
@@ -75,7 +76,7 @@ def test_a_first_champion_is_held_to_its_promise_against_the_baseline(drifting: 
 def test_a_better_version_keeps_its_promise_and_is_told_once(world: World) -> None:
     second_champion(world, good=True)
     world.at(WEEKS[-1])
-    found = record_outcomes(world.platform, world.model)
+    found = [entry.to_dict() for entry in record_outcomes(world.platform, world.model)]
     assert [(entry["version"], entry["result"]) for entry in found] == [(1, "kept"), (2, "kept")]
     assert found[1]["realised"]["gain"] > 0
     assert "of version 1, gain +" in found[1]["reason"]
@@ -88,7 +89,7 @@ def test_a_better_version_keeps_its_promise_and_is_told_once(world: World) -> No
 def test_a_worse_version_is_called_worse(world: World) -> None:
     second_champion(world, good=False)
     world.at(WEEKS[-1])
-    entry = record_outcomes(world.platform, world.model)[1]
+    entry = record_outcomes(world.platform, world.model)[1].to_dict()
     assert entry["result"] == "worse"
     assert entry["realised"]["upper"] < 0
     assert entry["reason"].startswith("Surely worse: roc_auc")
@@ -103,7 +104,7 @@ def test_a_version_that_can_no_longer_be_scored_leaves_monitoring_alone(world: W
     (file,) = [path for path in (world.home.mlflow / "artifacts").rglob("model.ubj") if str(path).startswith(source)]
     file.unlink()
     registry._cache.clear()
-    entry = record_outcomes(world.platform, world.model)[1]
+    entry = record_outcomes(world.platform, world.model)[1].to_dict()
     assert (entry["result"], entry["realised"]) == ("cannot_judge", None)
     assert "one of the two can no longer be scored" in entry["reason"]
     assert "Restore it from a backup" in entry["reason"]

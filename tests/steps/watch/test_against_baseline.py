@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mlops_assets.core.record.entries import Promotion
 from mlops_assets.steps.decide.evidence import consider
 from mlops_assets.steps.keep import metric_values
 from mlops_assets.steps.keep.model_alarms import model_alarms, why_over
@@ -239,7 +240,7 @@ def second(world: World) -> None:
     assert made.version == 2
     platform.registry.promote(name, 2, decision_id="x", reason="a test")
     platform.ledger.record.note(
-        name, "promotion", at=platform.now(world.model), version=2, previous=1, decision="x", reason="a test"
+        name, Promotion, at=platform.now(world.model), version=2, previous=1, decision="x", reason="a test"
     )
     references = platform.lake.folder("references", name)
     for file in (references / "version=1").glob("*"):

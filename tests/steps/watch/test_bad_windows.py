@@ -12,12 +12,10 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from mlops_assets.core.decide.policy import CheckResult, Decision, History, RetrainPolicy, decide
 from mlops_assets.steps.decide.evidence import gather
 from mlops_assets.steps.predict.predictions import BATCH, VERSION
-from mlops_assets.steps.watch import drift_report
 from mlops_assets.steps.watch.drift_report import watch_drift
 from mlops_assets.steps.watch.performance_report import watch_performance
 from tests.real_slice import WEEKS, World
@@ -25,12 +23,6 @@ from tests.real_slice import WEEKS, World
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 FEATURE = "feat_flight__distance_miles"
 SECOND = "2013-02-25..2013-03-03"
-
-
-@pytest.fixture(autouse=True)
-def _without_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Evidently's page takes longer than everything that is looked at here."""
-    monkeypatch.setattr(drift_report, "_evidently", lambda *_: "<body></body>")
 
 
 def predictions_of_second_week(world: World) -> dict:

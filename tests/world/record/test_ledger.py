@@ -17,6 +17,16 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.record.entries import (
+    Decision,
+    OtherEntry,
+    Pause,
+    Promotion,
+    Rejection,
+    Request,
+    Resume,
+    Rollback,
+)
 from mlops_assets.world.record.chain import DamagedRecord
 from mlops_assets.world.record.ledger import Ledger
 from mlops_assets.world.record.record import Record
@@ -27,13 +37,15 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(root=str(tmp_path))
 
 
-def entry(number: int, **values: object) -> dict[str, object]:
-    return {"id": f"e{number}", "kind": "decision", "action": "wait", **values}
+def entry(number: int, **values: object) -> OtherEntry:
+    """An entry that may hold anything."""
+    plain = {"id": f"e{number}", "kind": "test", "at": "2013-01-01T00:00:00+00:00", "action": "wait", **values}
+    return OtherEntry(id=f"e{number}", kind="test", at=datetime(2013, 1, 1, tzinfo=UTC), values=plain)
 
 
 def test_an_entry_stands_once_and_in_order(ledger: Ledger) -> None:
     assert [ledger.append("m", entry(n)) for n in (1, 2, 1)] == [True, True, False]
-    assert [e["id"] for e in ledger.entries("m")] == ["e1", "e2"]
+    assert [e.id for e in ledger.entries("m")] == ["e1", "e2"]
     assert ledger.entries("another") == []
     assert ledger.file("m") == ledger.folder / "m.jsonl"
 
@@ -42,7 +54,7 @@ def test_an_unfinished_line_was_never_on_record_and_gives_way(ledger: Ledger) ->
     ledger.append("m", entry(1))
     with ledger.file("m").open("a") as file:
         file.write('{"id": "e2", "ki')  # killed here
-    assert [e["id"] for e in ledger.entries("m")] == ["e1"]
+    assert [e.id for e in ledger.entries("m")] == ["e1"]
     assert ledger.append("m", entry(2))
     assert [json.loads(line)["id"] for line in ledger.file("m").read_text().splitlines()] == ["e1", "e2"]
 
@@ -59,7 +71,7 @@ def test_an_edited_line_stops_every_decision_with_its_number(ledger: Ledger) -> 
 
 def test_text_in_any_language_comes_back(ledger: Ledger) -> None:
     ledger.append("m", entry(1, reason="Müller sagt:\nneu trainieren – 再学習"))
-    assert ledger.entries("m")[0]["reason"] == "Müller sagt:\nneu trainieren – 再学習"
+    assert ledger.entries("m")[0].to_dict()["reason"] == "Müller sagt:\nneu trainieren – 再学習"
 
 
 def write_many(folder: Path, first: int) -> None:
@@ -74,22 +86,22 @@ def test_several_processes_lose_and_double_nothing(ledger: Ledger) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    assert sorted(int(e["id"][1:]) for e in ledger.entries("m")) == list(range(80))
+    assert sorted(int(e.id[1:]) for e in ledger.entries("m")) == list(range(80))
 
 
 def test_requests_and_pauses_hold_until_they_are_answered(ledger: Ledger) -> None:
     record = ledger.record
     assert (record.open_request("m"), record.paused("m")) == (None, None)
-    record.note("m", "request", reason="new feature", by="ada")
-    record.note("m", "pause", reason="feed moves", by="bob")
+    record.note("m", Request, reason="new feature", by="ada")
+    record.note("m", Pause, reason="feed moves", by="bob")
     asked = record.open_request("m")
     assert asked is not None
     assert asked.startswith("new feature")
     assert record.paused("m") == "feed moves (bob)"
-    ledger.append("m", entry(1))
+    record.note("m", Decision, action="wait", rule="nothing")
     assert record.open_request("m") == asked  # a wait is no answer
-    ledger.append("m", entry(2, action="retrain"))
-    record.note("m", "resume", reason="done", by="bob")
+    record.note("m", Decision, action="retrain", rule="request")
+    record.note("m", Resume, reason="done", by="bob")
     assert (record.open_request("m"), record.paused("m")) == (None, None)
 
 
@@ -126,7 +138,7 @@ def test_each_entry_carries_its_hash_and_that_of_the_one_before(ledger: Ledger) 
 
 def test_what_json_changes_is_hashed_as_it_is_read(ledger: Ledger) -> None:
     ledger.append("m", entry(1, pair=(1, 2), by_number={2: "b", 1: "a"}))
-    assert ledger.entries("m")[0]["pair"] == [1, 2]
+    assert ledger.entries("m")[0].to_dict()["pair"] == [1, 2]
     assert ledger.verify("m").whole
 
 
@@ -138,7 +150,7 @@ def test_nothing_on_record_is_whole(ledger: Ledger) -> None:
 
 def test_a_record_from_before_the_chain_is_chained_from_the_first_new_entry_on(ledger: Ledger) -> None:
     ledger.folder.mkdir(parents=True)
-    rewrite(ledger, [json.dumps(entry(n, previous=None)) + "\n" for n in (1, 2)])
+    rewrite(ledger, [json.dumps(entry(n, previous=None).to_dict()) + "\n" for n in (1, 2)])
     assert (ledger.verify("m").told, ledger.verify("m").head) == (
         "2 entries, whole, 2 of them older than the chain",
         None,
@@ -146,22 +158,22 @@ def test_a_record_from_before_the_chain_is_chained_from_the_first_new_entry_on(l
     lines = written(ledger, 2, first=3)
     assert json.loads(lines[2])["previous_hash"] == hashlib.sha256(canonical(json.loads(lines[1]))).hexdigest()
     assert ledger.verify("m").told == "4 entries, whole, 2 of them older than the chain"
-    assert [e["id"] for e in ledger.entries("m")] == ["e1", "e2", "e3", "e4"]
+    assert [e.id for e in ledger.entries("m")] == ["e1", "e2", "e3", "e4"]
     rewrite(ledger, [lines[0], *lines[2:]])
     assert (ledger.verify("m").fault, ledger.verify("m").line) == ("removed", 2)
 
 
 def test_the_platforms_own_words_survive(ledger: Ledger) -> None:
     """A promotion's `previous` is the version it replaced, and stays so."""
-    ledger.record.note("m", "promotion", version=2, previous=1, reason="better")
-    assert ledger.entries("m")[0]["previous"] == 1
+    ledger.record.note("m", Promotion, version=2, previous=1, reason="better")
+    assert ledger.entries("m")[0].to_dict()["previous"] == 1
     assert ledger.verify("m").whole
 
 
 CHANGES: dict[str, tuple[Callable[[list[str]], list[str]], str, int]] = {
     "edited": (lambda ls: [*ls[:2], ls[2].replace('"wait"', '"retrain"'), *ls[3:]], "edited", 3),
     "edited, the last": (lambda ls: [*ls[:-1], ls[-1].replace('"wait"', '"retrain"')], "edited", 5),
-    "without its hash": (lambda ls: [*ls[:2], json.dumps(entry(3)) + "\n", *ls[3:]], "edited", 3),
+    "without its hash": (lambda ls: [*ls[:2], json.dumps(entry(3).to_dict()) + "\n", *ls[3:]], "edited", 3),
     "half a line": (lambda ls: [*ls[:2], ls[2][:20] + "\n", *ls[3:]], "unreadable", 3),
     "no object": (lambda ls: [*ls[:2], "3\n", *ls[3:]], "unreadable", 3),
     "removed, the first": (lambda ls: ls[1:], "removed", 1),
@@ -217,13 +229,13 @@ def test_a_missing_end_stays_found_when_the_record_goes_on(ledger: Ledger) -> No
 def test_a_record_without_its_end_is_not_decided_on(ledger: Ledger, left: int) -> None:
     """A pause may have stood there."""
     lines = written(ledger, 3)
-    ledger.record.note("m", "pause", reason="the audit", by="me")
+    ledger.record.note("m", Pause, reason="the audit", by="me")
     rewrite(ledger, lines[:left])
     for read in (ledger.record.entries, ledger.record.paused, ledger.record.reigns):
         with pytest.raises(DamagedRecord, match=r"m\.jsonl: entry 4, .* is not there .* or delete .*m\.head"):
             read("m")
     # What a person says now does not stand for what is gone.
-    ledger.record.note("m", "pause", reason="again", by="me")
+    ledger.record.note("m", Pause, reason="again", by="me")
     assert ledger.record.damage("m")
     ledger.record.head_file("m").unlink()
     assert "again" in str(ledger.record.paused("m"))
@@ -285,7 +297,7 @@ def test_a_process_killed_while_it_writes_leaves_the_chain_whole(ledger: Ledger,
     assert kept <= found.entries <= 3
     ledger.append("m", entry(3))
     ledger.append("m", entry(4))
-    assert (ledger.verify("m").told, [e["id"] for e in ledger.entries("m")]) == (
+    assert (ledger.verify("m").told, [e.id for e in ledger.entries("m")]) == (
         "4 entries, whole",
         ["e1", "e2", "e3", "e4"],
     )
@@ -312,10 +324,10 @@ def test_who_was_champion_when(ledger: Ledger) -> None:
     record = ledger.record
     assert record.reigns("m") == []
     assert record.champion_at("m", day(1)) is None
-    record.note("m", "promotion", at=day(2), version=1, decision="d1", reason="first", previous=None)
-    record.note("m", "rejection", at=day(4), version=2, decision="d2", reason="no better")
-    record.note("m", "promotion", at=day(6), version=3, decision="d3", reason="better", previous=1)
-    record.note("m", "rollback", at=day(9), version=1, reason="too slow", by="ada")
+    record.note("m", Promotion, at=day(2), version=1, decision="d1", reason="first", previous=None)
+    record.note("m", Rejection, at=day(4), version=2, decision="d2", reason="no better")
+    record.note("m", Promotion, at=day(6), version=3, decision="d3", reason="better", previous=1)
+    record.note("m", Rollback, at=day(9), version=1, reason="too slow", by="ada")
     assert record.champion_at("m", day(1, 23)) is None
     at = {n: record.champion_at("m", day(n)) for n in (2, 5, 6, 8, 9, 30)}
     assert {n: reign.version for n, reign in at.items() if reign} == {2: 1, 5: 1, 6: 3, 8: 3, 9: 1, 30: 1}
@@ -327,8 +339,8 @@ def test_who_was_champion_when(ledger: Ledger) -> None:
 
 
 def test_the_same_version_promoted_again_reigns_on(ledger: Ledger) -> None:
-    ledger.record.note("m", "promotion", at=day(2), version=1, decision="d1", reason="first")
-    ledger.record.note("m", "promotion", at=day(5), version=1, decision="d2", reason="again")
+    ledger.record.note("m", Promotion, at=day(2), version=1, decision="d1", reason="first")
+    ledger.record.note("m", Promotion, at=day(5), version=1, decision="d2", reason="again")
     (reign,) = ledger.record.reigns("m")
     assert (reign.since, reign.until, reign.decision) == (day(2), None, "d1")
 
@@ -359,7 +371,7 @@ def test_damage_is_named_at_its_line_and_takes_a_word(ledger: Ledger, damage: st
     for read in (ledger.record.entries, ledger.record.paused, ledger.record.reigns):
         with pytest.raises(DamagedRecord, match=rf"m\.jsonl, line {place + 1}: not a whole entry.*from a backup"):
             read("m")
-    ledger.record.note("m", "pause", reason="the disk", by="me")
+    ledger.record.note("m", Pause, reason="the disk", by="me")
     assert b'"the disk"' in ledger.file("m").read_bytes()
     assert ledger.verify("m").line == place + 1, "the damage stays found"
     assert ledger.verify("other").whole
@@ -386,7 +398,7 @@ def test_half_of_a_surrogate_pair_never_comes_on_record(ledger: Ledger) -> None:
 def test_a_last_line_without_its_line_break_is_kept_where_the_head_proves_it(ledger: Ledger) -> None:
     lines = written(ledger, 3)
     ledger.file("m").write_text("".join(lines).rstrip("\n"))
-    assert [e["id"] for e in ledger.entries("m")] == ["e1", "e2", "e3"]
+    assert [e.id for e in ledger.entries("m")] == ["e1", "e2", "e3"]
     assert ledger.verify("m").entries == 3
     ledger.append("m", entry(4))
     assert ledger.file("m").read_text().startswith("".join(lines))
@@ -404,7 +416,7 @@ def test_the_record_of_another_model_is_not_whole_under_this_name(ledger: Ledger
         if names[0] == "m":
             written(ledger, 3)
         else:
-            ledger.record.note("noted", "pause", reason="x", by="y")
+            ledger.record.note("noted", Pause, reason="x", by="y")
         for of in (ledger.record.file, ledger.record.head_file):
             of(names[1]).write_bytes(of(names[0]).read_bytes())
         assert ledger.verify(names[0]).whole
@@ -415,7 +427,7 @@ def test_the_record_of_another_model_is_not_whole_under_this_name(ledger: Ledger
 def test_a_record_that_began_before_it_held_the_name_is_whole(ledger: Ledger) -> None:
     before, lines = "0" * 64, []
     for number in (1, 2):
-        values = {**entry(number), "previous_hash": before}
+        values = {**entry(number).to_dict(), "previous_hash": before}
         before = hashlib.sha256(canonical(values)).hexdigest()
         lines.append(json.dumps({**values, "hash": before}) + "\n")
     ledger.folder.mkdir(parents=True)
@@ -423,3 +435,12 @@ def test_a_record_that_began_before_it_held_the_name_is_whole(ledger: Ledger) ->
     assert (ledger.verify("m").whole, ledger.verify("m").entries) == (True, 2)
     ledger.append("m", entry(3))
     assert ledger.verify("m").told == "3 entries, whole"
+
+
+def test_an_entry_without_what_its_kind_needs_is_named_with_its_line(ledger: Ledger) -> None:
+    ledger.record.note("m", Promotion, version=1)
+    line = {"kind": "promotion", "id": "p2", "model": "m", "at": "2013-01-01T00:00:00+00:00"}
+    ledger.append("m", OtherEntry(id="p2", kind="promotion", at=datetime(2013, 1, 1, tzinfo=UTC), values=line))
+    with pytest.raises(DamagedRecord, match=r"m\.jsonl, line 2: no promotion \(.*version.*\)\. Restore the file"):
+        ledger.entries("m")
+    assert ledger.verify("m").whole, "it is as it was written"
