@@ -8,7 +8,6 @@ the commands that only read or write the record answer at once.
 from __future__ import annotations
 
 import inspect
-import platform
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,10 +47,11 @@ from mlops_assets.commands import (
     stream,
     traffic,
     up,
+    upgrade,
     upkeep,
     why,
 )
-from mlops_assets.commands.console import example, is_expected, remedy, say, say_error, use_home, use_project
+from mlops_assets.commands.console import example, is_expected, remedy, say_error, say_versions, use_home, use_project
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
@@ -74,24 +74,16 @@ GROUPS = {
         "up", "serve", "api-key", "traffic", "metrics", "demo", "replay", "drill",
     ),
     "Data: what comes in": ("land", "pull", "stream", "quarantine"),
-    "Keep: the home whole and sound": ("doctor", "backup", "migrate", "clean", "reproduce"),
+    "Keep: home and project whole and sound": ("doctor", "backup", "migrate", "upgrade", "clean", "reproduce"),
 }  # fmt: skip
 """Of the help page: heading -> commands, in this order."""
 
 
-TOOLS = ("dagster", "dbt-core", "duckdb", "feast", "mlflow", "xgboost")
-"""What a report of a fault names beside the platform: distributions whose releases change what it does."""
-
-
 def _say_version(is_asked: bool) -> None:
     """Print what is installed, and end."""
-    if not is_asked:
-        return
-    from importlib.metadata import version
-
-    say(f"mlops-assets {version('mlops-assets')}")
-    say(", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in TOOLS)]))
-    raise typer.Exit
+    if is_asked:
+        say_versions()
+        raise typer.Exit
 
 
 class Commands(TyperGroup):
@@ -185,6 +177,7 @@ for topic in (
     serve,
     clean,
     traffic,
+    upgrade,
     upkeep,
 ):
     topic.register(app)

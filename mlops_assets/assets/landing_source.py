@@ -19,6 +19,7 @@ from mlops_assets.assets.partitions import (
     report_partitions,
 )
 from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.assets.scaffolds import SourceYaml
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import breakable, shown, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
@@ -31,6 +32,7 @@ NAMED = 20
 """Names shown in a report before it says how many more."""
 
 
+@dg.scaffold_with(SourceYaml)
 class LandingSource(dg.Component):
     """A raw table that lands as files under `$MLOPS_HOME/landing/<name>/`."""
 

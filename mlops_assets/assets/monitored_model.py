@@ -13,10 +13,12 @@ from mlops_assets.assets.monitoring_assets import build_monitoring_assets
 from mlops_assets.assets.partitions import declared_calendar
 from mlops_assets.assets.retrain_sensor import build_retrain_job, build_retrain_sensor
 from mlops_assets.assets.rollout_assets import build_rollout_assets, build_rollout_jobs, build_rollout_sensors
+from mlops_assets.assets.scaffolds import ModelYaml
 from mlops_assets.assets.training_assets import build_training_assets
 from mlops_assets.core.settings import ModelSettings
 
 
+@dg.scaffold_with(ModelYaml)
 class MonitoredModel(dg.Component):
     """A model that the platform trains, judges, promotes, watches and retrains by itself."""
 

@@ -11,12 +11,14 @@ from pydantic import BaseModel
 
 from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.partitions import declared_calendar
+from mlops_assets.assets.scaffolds import StreamYaml
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import breakable
 from mlops_assets.world.lake import Lake
 
 
+@dg.scaffold_with(StreamYaml)
 class StreamSource(dg.Component):
     """A raw table that comes as messages of Kafka and lands as files, one a partition."""
 

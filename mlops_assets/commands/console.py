@@ -9,6 +9,7 @@ import errno
 import getpass
 import json
 import os
+import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -149,6 +150,18 @@ class Terminal(Console):
 def say(text: str) -> None:
     """One line for a person."""
     Terminal(soft_wrap=True).print(text)
+
+
+TOOLS = ("dagster", "dbt-core", "duckdb", "feast", "mlflow", "xgboost")
+"""What a report of a fault names beside the platform: libraries whose releases change what it does."""
+
+
+def say_versions() -> None:
+    """What is installed."""
+    from mlops_assets.core.values.libraries import installed
+
+    say(" ".join(installed("mlops-assets")))
+    say(", ".join([f"Python {platform.python_version()}", *(" ".join(installed(name)) for name in TOOLS)]))
 
 
 def say_error(text: str) -> None:

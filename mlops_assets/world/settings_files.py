@@ -14,9 +14,11 @@ from typing import Any, Generic, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from mlops_assets.core.settings import COMPONENTS, ModelSettings
+from mlops_assets.core.settings_changes import SETTINGS, hint_of, outdated_fields
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.world.declared_files import OTHERS_GO_ON, BrokenFile, Document, read_files, stamp_of
+from mlops_assets.world.project import PROJECT
 
 SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
 _Settings = SourceSettings | ModelSettings
@@ -54,7 +56,7 @@ class Declared(dict[str, T], Generic[T]):
 
 def read_settings(folder: Path, kind: type[SettingsType]) -> Declared[SettingsType]:
     """All settings of one kind (or a kind of it) under a folder, by name; quick, because Dagster is not loaded."""
-    settings, broken = _read(folder, stamp_of(folder))
+    settings, broken = _read(folder, stamp_of(folder), PROJECT.settings)
     chosen = {name: one for (_, name), one in settings.items() if isinstance(one, kind)}
     own = {name for name, component in COMPONENTS.items() if issubclass(component, kind)}
     return Declared(chosen, [file for file in broken if not file.kind or file.kind in own])
@@ -62,7 +64,7 @@ def read_settings(folder: Path, kind: type[SettingsType]) -> Declared[SettingsTy
 
 def broken_files(folder: Path) -> list[BrokenFile]:
     """The files under a folder that declare nothing until they are corrected."""
-    return list(_read(folder, stamp_of(folder))[1])
+    return list(_read(folder, stamp_of(folder), PROJECT.settings)[1])
 
 
 def settings_file(folder: Path, name: str) -> Path:
@@ -81,7 +83,9 @@ def settings_file(folder: Path, name: str) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path, stamp: object) -> tuple[dict[tuple[type, str], _Settings], tuple[BrokenFile, ...]]:
+def _read(
+    folder: Path, stamp: object, version: int
+) -> tuple[dict[tuple[type, str], _Settings], tuple[BrokenFile, ...]]:
     """Everything under a folder by the kind of settings and name. A file is sound as a whole, or broken."""
     del stamp
     found: dict[tuple[type, str], _Settings] = {}
@@ -91,8 +95,8 @@ def _read(folder: Path, stamp: object) -> tuple[dict[tuple[type, str], _Settings
             broken.append(file)
             continue
         own: dict[tuple[type, str], _Settings] = {}
-        mistakes: list[str] = []
-        for document in file:
+        mistakes = _outdated(file[0].path, version)
+        for document in () if mistakes else file:
             if (component := COMPONENTS.get(document.kind)) is None:
                 continue
             try:
@@ -117,6 +121,13 @@ def _read(folder: Path, stamp: object) -> tuple[dict[tuple[type, str], _Settings
     return found, tuple(broken)
 
 
+def _outdated(path: Path, version: int) -> list[str]:
+    """What a file of an older version says that would be refused or misread: `file:line:column: field: why`."""
+    if version == SETTINGS:
+        return []
+    return [f"{path}:{one.sentence}" for one in outdated_fields(path.read_text(encoding="utf-8-sig"), version)]
+
+
 def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
     """A line of text for each mistake: `file:line: field: what is wrong`."""
     for one in error.errors():
@@ -125,7 +136,8 @@ def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> It
         # A rule of our own ends in the remedy; pydantic's name what they expect.
         told = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            told = f"there is no such field; there are {', '.join(_fields(kind, one['loc'][:-1]))}"
+            became = hint_of(document.kind, one["loc"])
+            told = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, one['loc'][:-1]))}"
         yield f"{document.path}:{document.line(fields)}: {field}: {told}"
 
 

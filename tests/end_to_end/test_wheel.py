@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.settings import COMPONENTS
+from tests.bare import bare_path
 from tests.checkout import CHECKOUT
 from tests.onboarding.tables import churn
 
 pytestmark = pytest.mark.slow
+DG = "from dagster_dg_cli.cli import main; main()"
 RUN = "import sys; from mlops_assets.cli import app; app()"
 
 
@@ -34,10 +38,16 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def run(library: Path, folder: Path, *words: str) -> str:
-    """Python with that library, in a folder outside of every project but those in it."""
+@pytest.fixture(scope="module")
+def bare(library: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a Python that has what a bare installation has: the library, no extra, no developers' tool."""
+    return os.pathsep.join([str(bare_path(tmp_path_factory.mktemp("bare"))), str(library)])
+
+
+def run(path: str, folder: Path, *words: str) -> str:
+    """Python with the library on that path, in a folder outside of every project but those in it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
-    environment = kept | {"PYTHONPATH": str(library), "COLUMNS": "200"}
+    environment = kept | {"PYTHONPATH": path, "COLUMNS": "200"}
     done = subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -45,21 +55,29 @@ def run(library: Path, folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_three_commands_from_nothing_to_a_monitored_model(library: Path, tmp_path: Path) -> None:
+def test_three_commands_from_nothing_to_a_monitored_model(library: Path, bare: str, tmp_path: Path) -> None:
     assert not (library / "mlops_assets" / "defs").exists(), "the demo is no part of the library"
-    where = run(library, tmp_path, "-c", "import mlops_assets; print(mlops_assets.__file__)")
+    where = run(bare, tmp_path, "-c", "import mlops_assets; print(mlops_assets.__file__)")
     assert where.startswith(str(library))
     churn(1_500, days=120).to_csv(tmp_path / "customers.csv", index=False)
 
-    assert "Made" in run(library, tmp_path, "-c", RUN, "init", "acme")
+    assert "Made" in run(bare, tmp_path, "-c", RUN, "init", "acme")
     acme = tmp_path / "acme"
-    told = run(library, acme, "-c", RUN, "new-model", "churn", "--from", str(tmp_path / "customers.csv"))
+    told = run(bare, acme, "-c", RUN, "new-model", "churn", "--from", str(tmp_path / "customers.csv"))
     assert "acme/defs/churn/defs.yaml" in told
-    run(library, acme, "-c", RUN, "replay", "churn", "--every", "month")
+    run(bare, acme, "-c", RUN, "replay", "churn", "--every", "month")
 
     replay = json.loads((acme / ".mlops" / "reports" / "churn" / "replay.json").read_text(encoding="utf-8"))
     assert replay["model"] == "churn"
-    assert "churn: " in run(library, acme, "-c", RUN, "status")
+    assert "churn: " in run(bare, acme, "-c", RUN, "status")
+    # A developer's `dg` finds our components by the wheel's entry point, and what it writes loads with the rest.
+    (entries,) = library.glob("*.dist-info/entry_points.txt")
+    assert "[dagster_dg_cli.registry_modules]\nmlops_assets = mlops_assets.components" in entries.read_text()
+    known = json.loads(run(str(library), acme, "-c", DG, "list", "components", "--json"))["items"]
+    assert {f"mlops_assets.components.{name}" for name in COMPONENTS} <= {item["key"] for item in known}
+    for name, component in {"visits": "LandingSource", "leavers": "MonitoredModel"}.items():
+        run(str(library), acme, "-c", DG, "scaffold", "defs", f"mlops_assets.components.{component}", name)
+    assert {"visits", "leavers: "} <= set(re.findall(r"\w+(?:: )?", run(bare, acme, "-c", RUN, "status")))
     # Its own test, as its CI runs it: all definitions load.
-    run(library, acme, "-m", "pytest", "-q", "tests", "-p", "no:cacheprovider")
+    run(str(library), acme, "-m", "pytest", "-q", "tests", "-p", "no:cacheprovider")
     assert not list(tmp_path.glob("*/mlops_assets")), "nothing of the library was copied"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlops_assets.onboarding import new_project
 from mlops_assets.onboarding.files import NothingOverwritten
-from mlops_assets.onboarding.new_project import make
+from mlops_assets.onboarding.projects import new_project
+from mlops_assets.onboarding.projects.new_project import make
 from mlops_assets.world.catalogue import LIBRARY, link_library, load_catalogue
 from mlops_assets.world.project import Project
 from tests.checkout import CHECKOUT

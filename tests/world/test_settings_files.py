@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,32 @@ def test_of_two_files_with_one_name_the_first_stays(tmp_path: Path) -> None:
     assert found["orders"].name == "orders"
     assert [file.path for file in found.broken] == [tmp_path / "two" / "defs.yaml"]
     assert not found.unread.keys() & found.keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "told"),
+    [
+        (
+            "training: {family: xgboost}",
+            r"14: attributes.training.family: there is no such field; it is called",
+        ),
+        ("gate: {twin_tolerance: 1}", r"14: attributes.gate.twin_tolerance: there is no such field; twins agree by"),
+        (
+            "rollout: {max_calibration_error: 1}",
+            r"14: attributes.rollout.max_calibration_error: .* set rollout.max",
+        ),
+        ("training: {colour: red}", r"14: attributes.training.colour: there is no such field; there are batch, budget"),
+    ],
+)
+def test_a_former_name_in_settings_of_today_is_told_by_its_present_one(tmp_path: Path, old: str, told: str) -> None:
+    """As where somebody copies from an old page; an older project's are refused before (tests.onboarding)."""
+    declared(tmp_path, f"{MODEL}  {old}\n")
+    (broken,) = broken_files(tmp_path)
+    assert re.search(told, broken.told), broken.told
+
+
+@pytest.mark.parametrize("old", ["max_drop: 0.1", "drift: {share: 0.1}", "drift: {prediction_psi: 0.1}"])
+def test_so_is_one_below_monitoring(tmp_path: Path, old: str) -> None:
+    declared(tmp_path, MODEL.replace("window: week", old))
+    (broken,) = broken_files(tmp_path)
+    assert "since settings 2" in broken.told

@@ -19,6 +19,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import some
+from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.home import Home
@@ -90,6 +91,11 @@ def _installation() -> Iterator[Finding]:
         yield Finding("dbt's command", "good", str(dbt))
     else:
         yield Finding("dbt's command", "broken", f"{dbt} is missing", "Install dbt-duckdb beside mlops-assets.")
+    if len(twice := all_installed("xgboost")) > 1:
+        names = " and ".join(map(" ".join, twice))
+        told = f"{names} are both installed: each has overwritten files of the other"
+        fix = f"pip uninstall xgboost xgboost-cpu nvidia-nccl-cu12, then pip install 'xgboost-cpu=={twice[0][1]}'."
+        yield Finding("XGBoost", "warning", told, fix)
 
 
 def _home(home: Home) -> Iterator[Finding]:

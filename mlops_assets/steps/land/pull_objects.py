@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.extras import MissingExtra, importing
 from mlops_assets.steps.land.pull_state import CannotPull, Pulled, remember, remembered
 from mlops_assets.world.atomic import replacing
 
@@ -28,18 +29,18 @@ def pull_objects(folder: Path, source: SourceSettings, url: str, options: dict[s
         options: of fsspec's file system, such as `{"endpoint_url": "…"}`.
 
     Raises:
-        CannotPull: no connection, no such place, a package is missing.
+        CannotPull: no connection, no such place.
+        MissingExtra: what reads this kind of store is not installed.
     """
-    try:
-        import fsspec
+    import fsspec
 
-        store, root = fsspec.core.url_to_fs(url, **options)
+    try:
+        with importing("objects", f"What reads {url}", others="It has S3's; others are packages of their own."):
+            store, root = fsspec.core.url_to_fs(url, **options)
         store.invalidate_cache()
         found = store.find(root, detail=True)
-    except ImportError as error:
-        raise CannotPull(
-            f"what reads {url} is not installed ({error}): pip install 'mlops-assets[objects]'."
-        ) from error
+    except MissingExtra:
+        raise
     except Exception as error:  # each store has errors of its own
         raise CannotPull(f"{url} cannot be listed ({error}). Correct address, rights or options.") from error
     known = remembered(folder, _marks)

@@ -26,6 +26,7 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import array_of
+from mlops_assets.core.values.extras import importing
 from mlops_assets.core.values.text_times import hint, moment_of, read_text
 from mlops_assets.steps.land.pull_state import CannotPull, Pulled, remember, remembered
 from mlops_assets.world.atomic import keep_time, replacing
@@ -46,7 +47,8 @@ def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, 
         options: of its engine.
 
     Raises:
-        CannotPull: no connection, no such table or column, a package is missing.
+        CannotPull: no connection, no such table or column.
+        MissingExtra: the database's driver is not installed.
     """
     spec = source.pull
     assert spec is not None
@@ -71,14 +73,13 @@ def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, 
 
 @contextmanager
 def _connected(url: str, options: dict[str, Any], name: str) -> Iterator[Connection]:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
-        from sqlalchemy import create_engine
-        from sqlalchemy.exc import SQLAlchemyError
-    except ImportError as error:
-        raise CannotPull(f"SQLAlchemy is not installed ({error}): pip install 'mlops-assets[sql]'.") from error
-    try:
-        engine = create_engine(url, **options)
-    except (SQLAlchemyError, ImportError, TypeError) as error:
+        with importing("sql", f"The driver of {name}", others="It has PostgreSQL's; others are packages of their own."):
+            engine = create_engine(url, **options)
+    except (SQLAlchemyError, TypeError) as error:
         # Not the address itself: it holds a password.
         raise CannotPull(f"the address of {name} cannot be used ({error}). Correct it. Nothing was fetched.") from error
     try:

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.core.values.extras import importing
 from mlops_assets.steps.land.stream_decoding import NotConfigured, setting
 from mlops_assets.steps.land.stream_lag import Lag, write_lag
 from mlops_assets.steps.land.stream_landing import StreamLanding
@@ -96,12 +97,8 @@ class StreamReader:
                     return
 
     def _consumer(self) -> Consumer:
-        try:
+        with importing("stream", "Kafka's client"):
             from confluent_kafka import Consumer
-        except ImportError as error:
-            raise NotConfigured(
-                f"Kafka's client is not installed ({error}): pip install 'mlops-assets[stream]'. Nothing was read."
-            ) from error
         stream = self.source.stream
         servers = setting(stream.servers_env, f"Kafka, for the topic {stream.topic},")
         own = {

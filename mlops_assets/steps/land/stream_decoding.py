@@ -15,6 +15,7 @@ import msgspec
 
 from mlops_assets.core.sources.stream_rows import Decoded, Undecodable
 from mlops_assets.core.sources.stream_settings import StreamSpec
+from mlops_assets.core.values.extras import importing
 
 Decode = Callable[[bytes | None], Decoded]
 HEADER = 5
@@ -40,7 +41,8 @@ def decoder(stream: StreamSpec) -> Decode:
     """The function that decodes a stream's messages.
 
     Raises:
-        NotConfigured: the registry's address is not set, or a package is missing.
+        NotConfigured: the registry's address is not set.
+        MissingExtra: a package is missing.
     """
     if stream.format == "json":
         return decode_json
@@ -70,12 +72,8 @@ class _Registry:
     """Decoding by the schema whose number a message carries."""
 
     def __init__(self, url: str):
-        try:
+        with importing("stream", "The schema registry's client"):
             from confluent_kafka.schema_registry import SchemaRegistryClient
-        except ImportError as error:
-            raise NotConfigured(
-                f"the schema registry's client is not installed ({error}): pip install 'mlops-assets[stream]'."
-            ) from error
         self._client = SchemaRegistryClient({"url": url})
         self._known: dict[int, Callable[[bytes], Any]] = {}
 
@@ -116,7 +114,8 @@ class _Registry:
             return _from_json
         if schema.schema_type != "AVRO":
             raise Undecodable(f"schema {number} is {schema.schema_type}; Avro and JSON are read")
-        import fastavro
+        with importing("stream", "Avro's reader"):
+            import fastavro
 
         parsed = fastavro.parse_schema(json.loads(str(schema.schema_str)))
         return lambda body: fastavro.schemaless_reader(io.BytesIO(body), parsed, None)

@@ -14,11 +14,11 @@ import platform as machine
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import version as installed
 from typing import Any
 
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.values.libraries import installed
 from mlops_assets.world.mlflow.logged_models import SHA256
 from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import FITTED_UNTIL, Platform
@@ -85,7 +85,7 @@ class Reproduction:
 
 def libraries(family: str = "xgboost") -> dict[str, str]:
     """Python, the machine's architecture, and the libraries that the bytes of a family's models depend on."""
-    versions = {name: installed(name) for name in (*_DECISIVE, *family_called(family).libraries)}
+    versions = {name: installed(name)[1] for name in (*_DECISIVE, *family_called(family).libraries)}
     return {"machine": machine.machine(), "python": machine.python_version(), **versions}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.models.families import family_called, skops_file
+from mlops_assets.core.values.libraries import installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +72,8 @@ def model_file(family: str) -> str:
 
 
 def _requirements(family: str) -> list[str]:
-    from importlib.metadata import version
-
     packages = ("mlops-assets", "numpy", "pandas", *family_called(family).libraries)
-    return [f"{package}=={version(package)}" for package in packages]
+    return ["==".join(installed(package)) for package in packages]
 
 
 def _signature(model: Model, frame: pd.DataFrame) -> Any:

@@ -23,6 +23,7 @@ from mlops_assets.core.models.families import Rows
 from mlops_assets.core.models.families.incremental import Sgd
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.stats.metrics import Task
+from mlops_assets.core.values.extras import importing
 
 BATCH = 64
 """Rows of a step: a step costs about the same for one row and for a hundred, and fewer steps learn less in a pass."""
@@ -112,7 +113,8 @@ def river_model(recipe: Recipe, *, several: bool) -> Any:
         recipe: of this family.
         several: more than two classes.
     """
-    from river import linear_model, multiclass, optim
+    with importing("river", "The library of the family river"):
+        from river import linear_model, multiclass, optim
 
     params = recipe.params
     shared = {

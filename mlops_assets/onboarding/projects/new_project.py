@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jinja2
 
+from mlops_assets.core.settings_changes import SETTINGS
 from mlops_assets.onboarding.files import DELIMITERS, NothingOverwritten
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import link_library
@@ -70,12 +71,12 @@ def make(name: str, parent: Path) -> Path:
     return root
 
 
-def files(name: str, module: str) -> dict[Path, str]:
-    """Each file of a new project by its path in it."""
+def files(name: str, module: str, *, templates: Path = TEMPLATES) -> dict[Path, str]:
+    """Each file of a new project by its path in it; of other templates than today's where they are named."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=False, **DELIMITERS
+        loader=jinja2.FileSystemLoader(templates), undefined=jinja2.StrictUndefined, autoescape=False, **DELIMITERS
     )
-    values = {"name": name, "module": module, "version": version("mlops-assets")}
+    values = {"name": name, "module": module, "version": version("mlops-assets"), "settings": SETTINGS}
     found = {}
     for template in environment.list_templates(extensions=["j2"]):
         path = Path(template.removesuffix(".j2"))
