@@ -28,6 +28,7 @@ from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import told
 from mlops_assets.steps.watch.window_summaries import failing_told, window_checks
+from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
 from mlops_assets.world.record.record import APPROVAL
@@ -115,8 +116,20 @@ def consider(
     now = platform.now(model)
     evidence = gather(platform, model, now)
     past = history(platform, model.name)
-    decision = decide(evidence, policy or model.retrain_policy, past, now)
+    at = now if evidence.data_ok else _heard_until(platform, model, now)
+    decision = decide(evidence, policy or model.retrain_policy, past, at)
     return decision, evidence, is_news(decision, past)
+
+
+def _heard_until(platform: Platform, model: ModelSettings, now: datetime) -> datetime:
+    """The moment of a decision on bad data: the end of the newest partition in quarantine.
+
+    The data clock stands still before it, at a moment whose decision was another.
+    """
+    if platform.home.settings.clock == "wall":
+        return now
+    intakes = platform.sources.intakes()
+    return max([now, *(intakes[source].end(key) for source, key in newest_bad(platform, model) if key != WHOLE)])
 
 
 def keep(platform: Platform, decision: Decision) -> bool:

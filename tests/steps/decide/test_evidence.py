@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
-from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.decide.policy import RetrainPolicy, decide
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.evidence import consider, gather, history, keep
 from mlops_assets.steps.decide.model_changes import changed_definition
@@ -162,3 +162,20 @@ def test_without_mlflows_file_nothing_is_decided_or_trained(drifting: World) -> 
     database.write_bytes(content)
     assert drifting.aliases() == {"champion": 1}
     assert consider(drifting.platform, drifting.model)[0].rule == "drift"
+
+
+def test_bad_data_is_decided_on_at_its_own_end_where_the_clock_stands_still(new_world: NewWorld) -> None:
+    world = new_world()
+    flights, day = world.platform.sources.intakes()["flights"], LAST_DAY + timedelta(days=3)
+    before, _, _ = consider(world.platform, world.model)
+    flights.record.put(str(day), replace(flights.taken()[str(LAST_DAY)], status="quarantined", reason="It is empty."))
+    now, zone = world.platform.now(world.model), world.model.timezone
+    assert before.at == now == midnight(LAST_DAY + timedelta(days=1), zone)
+    decision, evidence, is_new = consider(world.platform, world.model)
+    assert (decision.action, decision.at, is_new) == ("quarantine", midnight(day + timedelta(days=1), zone), True)
+    # Its identity is that of its evidence: it is no other decision for being told at another moment.
+    assert (
+        decide(evidence, world.model.retrain_policy, history(world.platform, world.model.name), now).id == decision.id
+    )
+    world.at(day)
+    assert consider(world.platform, world.model)[0].action != "quarantine", "a replay does not know of it yet"
