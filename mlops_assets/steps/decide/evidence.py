@@ -7,7 +7,7 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -17,13 +17,14 @@ from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
+from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.time.events import is_evidence, named
 from mlops_assets.core.time.windows import local_days, parse_duration
 from mlops_assets.steps.decide.looks import ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
-from mlops_assets.steps.decide.training_scope import scope
+from mlops_assets.steps.decide.training_scope import Scope, scope
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import told
@@ -33,6 +34,8 @@ from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYo
 from mlops_assets.world.platform import Platform, fitted_until, hold
 from mlops_assets.world.record.record import APPROVAL
 
+PACE = timedelta(days=28)
+"""How far before the judged days their pace is measured."""
 OUTCOMES = ("promotion", "rejection")
 """What a retraining ends in."""
 ANSWERS = (*OUTCOMES, "rollout")
@@ -155,22 +158,65 @@ def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, sinc
 
 def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[str, ...]:
     """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
+    since, found = fitted_until(platform.registry.champion(model.name)), None
     try:
-        scope(platform, model, as_of=now).check()
-    except (CannotJudge, CannotTrain) as why:
-        if isinstance(why, TooYoung) and platform.registry.champion(model.name) is None:
+        found = scope(platform, model, as_of=now)
+        found.check()
+    except TooYoung as young:
+        if since is None:
             why = _first_needs(platform, model, now)
+        elif found is None:
+            why = _days_missing(platform, model, since, now)
+        else:
+            why = _rows_missing(found, young.known, now)
         return (str(why),)
+    except (CannotJudge, CannotTrain) as error:
+        return (str(error),)
     return ()
+
+
+def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now: datetime) -> CannotJudge:
+    """What the gate waits for since the champion was fitted."""
+    data = platform.data(model)
+    first = data.day(since + timedelta(days=1) - timedelta(microseconds=1))
+    rows = data.usual(data.events(first, data.day(now), as_of=now, only_times=True))
+    return days_missing(
+        *_days_and_delays(rows, model),
+        since=first,
+        today=data.day(now),
+        needed=MIN_BLOCKS,
+        to_judge=model.retrain.min_matured_labels,
+        longest=parse_duration(model.label.max_delay) / timedelta(days=1),
+    )
+
+
+def _rows_missing(found: Scope, known: int, now: datetime) -> CannotJudge:
+    """What a training waits for whose judged days are there."""
+    data, model = found.data, found.data.model
+    start, end = data.day(found.gate.start), data.day(found.gate.end)
+    newest = data.events(start - PACE, end, as_of=now, only_times=True)
+    return rows_missing(
+        model.training.window,
+        *_days_and_delays(newest, model),
+        known=known,
+        start=start,
+        end=end,
+        min_rows=model.training.min_rows,
+    )
+
+
+def _days_and_delays(rows: pd.DataFrame, model: ModelSettings) -> tuple[Any, Any]:
+    """Of each event whose label is known its local day, and the days until it was."""
+    rows = rows[rows[LABEL].notna()]
+    delays = pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400
+    return local_days(rows[EVENT_TIME], model.timezone), delays
 
 
 def _first_needs(platform: Platform, model: ModelSettings, now: datetime) -> CannotJudge:
     """What a first model waits for."""
     rows = platform.data(model).events(as_of=now, only_times=True)
-    rows = rows[rows[LABEL].notna()]
     return first_needs(
-        local_days(rows[EVENT_TIME], model.timezone),
-        pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400,
+        *_days_and_delays(rows, model),
         today=platform.data(model).day(now),
         to_train=model.training.min_rows,
         to_judge=model.retrain.min_matured_labels,

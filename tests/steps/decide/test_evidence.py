@@ -179,3 +179,38 @@ def test_bad_data_is_decided_on_at_its_own_end_where_the_clock_stands_still(new_
     )
     world.at(day)
     assert consider(world.platform, world.model)[0].action != "quarantine", "a replay does not know of it yet"
+
+
+def test_a_champion_of_few_days_says_how_many_more_the_gate_needs(drifting: World) -> None:
+    """Five days after the champion was fitted, no eight days of labels can be there."""
+    drifting.at(date(2013, 2, 23))
+    drifting.platform.ledger.record.note(drifting.model.name, "request", reason="new features", by="me")
+    decision, evidence, _ = consider(drifting.platform, drifting.model)
+    (told,) = evidence.cannot_judge
+    assert (decision.action, told in decision.reasons) == ("cannot_judge", True)
+    found = re.search(r"because (\d) days of labels, .* since 2013-02-18 .*: (\d) more days, by about ([\d-]+)\.", told)
+    assert found, told
+    assert int(found[1]) + int(found[2]) == 8
+    # The days themselves may have begun; their labels come within hours.
+    assert date(2013, 2, 26) <= date.fromisoformat(found[3]) <= date(2013, 2, 28)
+    drifting.at(date.fromisoformat(found[3]) + timedelta(days=1))
+    assert consider(drifting.platform, drifting.model)[1].cannot_judge == ()
+
+
+def test_a_leader_of_too_few_rows_before_the_judged_days_says_how_many_more(
+    drifting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.steps.decide import training_scope
+    from mlops_assets.steps.decide.training_scope import Plan
+
+    day = date(2013, 3, 2)
+    monkeypatch.setattr(training_scope, "plan", lambda *_: Plan(f"since: {day}"))
+    evidence = consider(drifting.platform, drifting.model)[1]
+    (told,) = evidence.cannot_judge
+    found = re.search(r"because 0 labelled rows of .* \(since: 2013-03-02\) .* about (\d+) more days, by about", told)
+    assert found, told
+    gate = training_scope.scope(drifting.platform, drifting.model, as_of=drifting.platform.now(drifting.model)).gate
+    start = drifting.platform.data(drifting.model).day(gate.start)
+    # At some nine hundred flights a day, 500 rows take one day from the break on; their labels are known within one.
+    assert int(found[1]) == (day - start).days + 2
+    assert "Lower training.min_rows, or name a longer training.window" not in told
