@@ -107,7 +107,7 @@ class Decision:
     Attributes:
         action: what to do.
         model: the monitored model.
-        at: the clock; of bad data, where the clock stands still, the end of the newest.
+        at: the clock; where it stood still, because no good data came, the time that has gone by since.
         rule: which of `RULES` decided.
         reasons: sentences a person reads, the deciding one first.
         counterfactuals: what would have changed the action.

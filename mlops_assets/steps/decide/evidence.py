@@ -32,7 +32,7 @@ from mlops_assets.steps.watch.window_summaries import failing_told, window_check
 from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
-from mlops_assets.world.record.record import APPROVAL
+from mlops_assets.world.record.record import ACTED, APPROVAL
 
 PACE = timedelta(days=28)
 """How far before the judged days their pace is measured."""
@@ -119,18 +119,26 @@ def consider(
     now = platform.now(model)
     evidence = gather(platform, model, now)
     past = history(platform, model.name)
-    at = now if evidence.data_ok else _heard_until(platform, model, now)
-    decision = decide(evidence, policy or model.retrain_policy, past, at)
+    agreed = policy or model.retrain_policy
+    decision, at = decide(evidence, agreed, past, now), _passed(platform, model, now)
+    if at > now:
+        # What follows at the later moment; what starts a run is of the clock's, by which it is trained and judged.
+        later = decide(evidence, agreed, past, at)
+        decision = later if later.action == decision.action not in ACTED else decision
     return decision, evidence, is_news(decision, past)
 
 
-def _heard_until(platform: Platform, model: ModelSettings, now: datetime) -> datetime:
-    """The moment of a decision on bad data: the end of the newest partition in quarantine.
+def _passed(platform: Platform, model: ModelSettings, now: datetime) -> datetime:
+    """How far time has gone by while the data clock stood still.
 
-    The data clock stands still before it, at a moment whose decision was another.
+    It stands where no good data came: at a moment whose decision was another. A replay knows the time; elsewhere it is
+    at least the end of the newest partition in quarantine.
     """
-    if platform.home.settings.clock == "wall":
+    settings = platform.home.settings
+    if settings.clock == "wall":
         return now
+    if settings.until:
+        return settings.until
     intakes = platform.sources.intakes()
     return max([now, *(intakes[source].end(key) for source, key in newest_bad(platform, model) if key != WHOLE)])
 

@@ -214,3 +214,20 @@ def test_a_leader_of_too_few_rows_before_the_judged_days_says_how_many_more(
     # At some nine hundred flights a day, 500 rows take one day from the break on; their labels are known within one.
     assert int(found[1]) == (day - start).days + 2
     assert "Lower training.min_rows, or name a longer training.window" not in told
+
+
+def test_in_a_replay_a_decision_without_data_is_of_its_own_period(new_world: NewWorld) -> None:
+    """The slice ends on March 10; a replay's clock stands there, and its time goes on."""
+    world = new_world()
+    world.at(date(2013, 4, 1))
+    now, passed = world.platform.now(world.model), midnight(date(2013, 4, 1), world.model.timezone)
+    assert now == midnight(LAST_DAY + timedelta(days=1), world.model.timezone) < passed
+    world.platform.ledger.record.note(world.model.name, "pause", reason="holidays", by="me")
+    decision, evidence, _ = consider(world.platform, world.model)
+    assert (decision.action, decision.at) == ("wait", passed)
+    assert (
+        decide(evidence, world.model.retrain_policy, history(world.platform, world.model.name), now).id == decision.id
+    )
+    world.platform.ledger.record.note(world.model.name, "resume", reason="back", by="me")
+    training, _, _ = consider(world.platform, world.model)
+    assert (training.action, training.at) == ("retrain", now), "it is trained on what is known by the clock"
