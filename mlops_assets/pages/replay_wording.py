@@ -136,9 +136,9 @@ def not_judged_told(replay: Mapping[str, Any]) -> list[str]:
     for alike in _alike(unjudged, lambda p: (p["not_judged"],)):
         labels, why = [p["label"] for p in alike], alike[0]["not_judged"]
         if len(labels) == 1:
-            out.append(f"{labels[0]} was not judged: {why}.")
+            out.append(f"{labels[0]} was not judged, because {why}.")
         else:
-            out.append(f"{len(labels)} periods ({some(labels, MOST)}) were not judged: of {labels[0]}, {why}.")
+            out.append(f"{len(labels)} periods were not judged ({some(labels, MOST)}), the first because {why}.")
     if unjudged and judged:
         out.append(f"The means are over the other {counted(len(judged), 'period')}.")
     shares = [p["labelled_rows"] / p["rows"] for p in judged if p.get("rows")]

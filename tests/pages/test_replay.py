@@ -307,21 +307,21 @@ def unlabelled(*places: int, why: str = "none of its 27,000 rows has a label") -
 def test_a_period_without_labels_is_named_and_left_out_of_the_means() -> None:
     told = not_judged_told(unlabelled(8))
     assert told == [
-        "2013-12 was not judged: none of its 27,000 rows has a label.",
+        "2013-12 was not judged, because none of its 27,000 rows has a label.",
         "The means are over the other 8 periods.",
     ]
     page = Page(_page(unlabelled(8))).text
     assert all(sentence in page for sentence in told)
     assert not_judged_told(monthly()) == []
     assert not_judged_told(unlabelled(*range(9)))[-1].startswith(
-        "9 periods (2013-04, 2013-05, 2013-06, 2013-07, 2013-08"
+        "9 periods were not judged (2013-04, 2013-05, 2013-06, 2013-07, 2013-08"
     )
     mixed = unlabelled(7, 8)
     mixed["periods"][7]["not_judged"] = "all 310 labels are 0, and roc_auc needs both classes"
     mixed["periods"][8]["not_judged"] = "all 27 labels are 1, and roc_auc needs both classes"
     assert not_judged_told(mixed)[0] == (
-        "2 periods (2013-11, 2013-12) were not judged: "
-        "of 2013-11, all 310 labels are 0, and roc_auc needs both classes."
+        "2 periods were not judged (2013-11, 2013-12), "
+        "the first because all 310 labels are 0, and roc_auc needs both classes."
     )
 
 
