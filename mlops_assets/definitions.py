@@ -1,15 +1,17 @@
 """The only assembly: what a project declares, what every project has, and the resources of one home."""
 
-import glob
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
-from dagster.components.core.defs_module import EXPLICITLY_IGNORED_GLOB_PATTERNS
+from dagster.components.core import decl
 
 from mlops_assets.assets.platform import definitions as of_every_project
 from mlops_assets.world.alerts.alerts import Alerts
@@ -53,19 +55,28 @@ def _declared() -> dg.Definitions:
         logging.getLogger("mlops_assets").error("Left out: %s", file.told)
     if str(PROJECT.root) not in sys.path:
         sys.path.append(str(PROJECT.root))
-    with _ignored([glob.escape(file.path.parent.name) for file in broken]):
+    with _left_out({file.path.parent for file in broken}):
         declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
     return dg.Definitions.merge(declared, of_every_project())
 
 
 @contextmanager
-def _ignored(names: Sequence[str]) -> Iterator[None]:
-    """Dagster's list of what it leaves out of a folder, with these names too."""
-    EXPLICITLY_IGNORED_GLOB_PATTERNS.extend(names)
+def _left_out(folders: AbstractSet[Path]) -> Iterator[None]:
+    """Keep Dagster from looking into these folders.
+
+    Its own list of what it leaves out (`EXPLICITLY_IGNORED_GLOB_PATTERNS`) goes by the name of a folder, wherever that
+    stands: a sound `us/churn` would go with a broken `eu/churn`.
+    """
+    look = decl.build_filesystem_component_decl_from_context
+
+    def look_elsewhere(context: Any) -> Any:
+        return None if context.path in folders else look(context)
+
+    decl.build_filesystem_component_decl_from_context = look_elsewhere
     try:
         yield
     finally:
-        del EXPLICITLY_IGNORED_GLOB_PATTERNS[len(EXPLICITLY_IGNORED_GLOB_PATTERNS) - len(names) :]
+        decl.build_filesystem_component_decl_from_context = look
 
 
 def build_definitions(home: Home) -> dg.Definitions:

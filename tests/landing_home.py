@@ -27,6 +27,8 @@ from mlops_assets.world.landed.sources import Sources
 
 DAY = date(2024, 3, 1)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+LIMIT = 2**20
+"""Bytes that a file may have where a test sets a limit."""
 HEADER = "id,at,shop,price"
 ORDERS: Mapping[str, Any] = {
     "name": "orders",

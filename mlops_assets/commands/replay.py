@@ -29,6 +29,10 @@ Trials = Annotated[
 ]
 
 
+MOST = 8
+"""Kinds of reasons for a quarantine that are told."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     by_month = "mlops replay flight_delay --start 2013-04-01 --end 2014-01-01 --every month --report reports"
@@ -63,8 +67,8 @@ def replay(
     """Run history through the same assets and sensors, and measure four lives side by side.
 
     The first champion never retrained, the platform's own, and retraining at every period without a gate, on all
-    history or on the newest period alone. It runs in a home of its own under replays/; the landing folder is only
-    read. `mlops up --home` shows it.
+    history (always) or on the newest period alone (newest). It runs in a home of its own under replays/; the landing
+    folder is only read. `mlops up --home` shows it.
     """
     known_model(model)
     from mlops_assets.simulate import replay as driver
@@ -151,8 +155,17 @@ def shown_progress(home: Home, name: str = "replay") -> Iterator[Callable[[str, 
 
 def _say_result(replayed: Replayed) -> None:
     from mlops_assets.pages.replay_console import console_table
+    from mlops_assets.pages.replay_wording import not_judged_told, set_aside_told
 
     Terminal().print(console_table(replayed.result))
+    for told in not_judged_told(replayed.result):
+        say(escape(told))
+    set_aside = set_aside_told(replayed.result)
+    for told, _ in set_aside[:MOST]:
+        say(escape(told))
+    if set_aside:
+        more = f"There are {len(set_aside)} kinds of reasons; all" if len(set_aside) > MOST else "All"
+        say(escape(f"{more} that is set aside: {replayed.home.said('mlops quarantine list')}"))
     if left_out := replayed.result["left_out"]:
         say(f"No first champion before {replayed.result['periods'][0]['start']}: {', '.join(left_out)} left out.")
     say(f"Report: {replayed.report}")

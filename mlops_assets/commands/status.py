@@ -53,6 +53,10 @@ def _say(found: Mapping[str, Any]) -> None:
     for name, model in found["models"].items():
         say("")
         _say_model(name, model)
+    for name, why in found["broken_models"].items():
+        say("")
+        say(f"[bold]{escape(name)}[/bold]: [{COLOURS['not fine']}]not fine[/], its file is broken")
+        say_facts([("State", why), ("Next", "It decides nothing until the file is corrected.")])
     say_table(
         "Sources",
         ["source", "newest good", "pending", "in quarantine", "fresh"],
@@ -64,12 +68,14 @@ def _say(found: Mapping[str, Any]) -> None:
     for name, why in found["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
     for why in found["broken_files"].values():
-        say(f"[bold red]Broken[/bold red]: {escape(why)}")
-    if not found["alerts"]:
-        say("No open alert.")
-        return
-    say("[bold]Open alerts[/bold]")
-    for alert in found["alerts"]:
+        if why not in found["broken_models"].values():
+            say(f"[bold red]Broken[/bold red]: {escape(why)}")
+    _say_alerts(found["alerts"])
+
+
+def _say_alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
+    say("[bold]Open alerts[/bold]" if alerts else "No open alert.")
+    for alert in alerts:
         say(escape(f"{alert['about']} since {minute(alert['at'])} UTC, {alert['runbook']}"))
         say_facts([("What", alert["happened"]), ("Did", alert["did"]), ("Do", alert["do"])])
 

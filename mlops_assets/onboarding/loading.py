@@ -19,19 +19,18 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, quoted
+from mlops_assets.core.values.sql import exact, is_blank, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, points_of
-from mlops_assets.world.files.table_files import csv_head, refuse_dense
+from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.refused_files import refuse_file
 from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
 """What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
 MOST_COLUMNS = 2_000
 """Columns of a table: the time that they take grows with their square, and is a minute for so many."""
-BLANK = "regexp_full_match({}, '[\\s\\p{{Z}}]+')"
-"""A condition: a text of nothing but blanks."""
 
 
 class UnreadableTable(ValueError):
@@ -58,7 +57,7 @@ def load_parquet(
     connection: duckdb.DuckDBPyConnection, relation: str, files: Sequence[Path], reading: Reading, pattern: str
 ) -> Loaded:
     """Load Parquet files; see `load_csv`."""
-    _refuse_dense(files)
+    _refuse_unreadable(files)
     for file in files:
         _refuse_wide(pq.read_schema(file).names, file, reading)
         if wide := too_wide(file):
@@ -87,7 +86,7 @@ def load_csv(
     Raises:
         UnreadableTable: one cannot be read.
     """
-    _refuse_dense(files)
+    _refuse_unreadable(files)
     head = header(files[0])
     refuse_names(head.names, files[0])
     _refuse_wide(head.names, files[0], reading)
@@ -114,15 +113,15 @@ def load_csv(
     return Loaded(looks, points, words)
 
 
-def _refuse_dense(files: Sequence[Path]) -> None:
-    """Refuse a file of few bytes that would fill the memory.
+def _refuse_unreadable(files: Sequence[Path]) -> None:
+    """Refuse a file that holds no table, or would fill the memory.
 
     Raises:
-        UnreadableTable: naming it and the limit.
+        UnreadableTable: naming it, and what to do.
     """
     for file in files:
         try:
-            refuse_dense(file, Limits.here().file_bytes, with_texts=True)
+            refuse_file(file, Limits.here().file_bytes, with_texts=True)
         except (pa.ArrowException, OSError, EOFError) as error:
             raise UnreadableTable(
                 f"{file} cannot be read as a table: {str(error).rstrip('.')}. It may be cut short: write it again. "
@@ -180,10 +179,10 @@ def _refuse_wide(names: Sequence[str], file: Path, reading: Reading) -> None:
 def _empty_blanks(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     """Cells of nothing but blanks are missing, as in CSV files."""
     texts = [quoted(name) for name in _of_type(connection, relation, "VARCHAR")]
-    found = ", ".join(f"coalesce(bool_or({BLANK.format(column)}), false)" for column in texts)
+    found = ", ".join(f"coalesce(bool_or({is_blank(column)}), false)" for column in texts)
     has_blanks = connection.execute(f"select {found} from {relation}").fetchall()[0] if texts else ()
     for column in (column for column, has in zip(texts, has_blanks, strict=True) if has):
-        connection.execute(f"update {relation} set {column} = null where {BLANK.format(column)}")
+        connection.execute(f"update {relation} set {column} = null where {is_blank(column)}")
 
 
 def _of_type(connection: duckdb.DuckDBPyConnection, relation: str, *types: str) -> list[str]:
@@ -224,7 +223,7 @@ def _words(
     found: dict[str, dict[str, int]] = {}
     rows = connection.execute(
         "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
-        f"where list_contains($missing, value) or {BLANK.format('value')} group by all order by all",
+        f"where list_contains($missing, value) or {is_blank('value')} group by all order by all",
         {**given, "missing": list(missing)},
     ).fetchall()
     for value, name, count in rows:

@@ -21,7 +21,9 @@ from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
-from mlops_assets.world.files.table_files import csv_head, is_parquet, matches
+from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.refused_files import is_parquet
+from mlops_assets.world.files.table_files import matches
 
 TABLE = "landed"
 MAX_VALUES = 50

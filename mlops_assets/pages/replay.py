@@ -18,12 +18,15 @@ from mlops_assets.pages.replay_charts import MARKS, lives_chart, ticks, volume_c
 from mlops_assets.pages.replay_tables import check_rows, drift_windows, heat_rows, window_ticks
 from mlops_assets.pages.replay_wording import (
     ACTIONS,
+    COLUMNS,
     LIVES,
     MISSING,
     decimals,
     duration_told,
     means_told,
+    not_judged_told,
     number_told,
+    set_aside_told,
     span_told,
     title,
     trainings_told,
@@ -49,13 +52,14 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         replay: the content of `replay.json`: `model`, `metric`, `task`, `greater_is_better`, `periods` (each
             with `start`, `end` (ISO, half-open), `label`, `rows`, `labelled_rows`, `label_mean` (of classes the share
             of the most frequent one), the metric
-            of the lives `static`, `auto` and `always`, `checks` name -> passed, `decision`, `rule`,
+            of the lives `static`, `auto`, `always` and `newest`, `checks` name -> passed, `decision`, `rule`,
             `reason`, `retrained`, `promoted`, `champion_version` (the version that scored the period),
-            `verdict_reason`), `summary`, and optionally `changes` (see `changes.found`). None stands for what is not
+            `verdict_reason`, `not_judged`), `summary`, `quarantine` (`source`, `grain`, `partition`, `reason`,
+            `folder`), and optionally `changes` (see `changes.found`). None stands for what is not
             known, e.g. the metric of a period without labels.
         details: what the page tells besides, all optional: `drift` (a list of `period`, `feature`, `psi`;
             `period` is a period's label, or a monitoring window's where those are others), `versions` and
-            `settings` (name -> value), `notes` (sentences).
+            `settings` (name -> value), `notes` (sentences), `home` (the replay's home, as seen from the page's folder).
 
     Returns:
         The page. All texts are escaped.
@@ -82,6 +86,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         lives_chart=_safe(lives_chart(periods, metric=f"{metric}, {better}", places=places)),
         marks=_marks_shown(periods),
         volume_chart=_safe(volume_chart(periods, label=label, as_share=as_share)),
+        left_out=[*((told, "") for told in not_judged_told(replay)), *_linked(set_aside_told(replay), details)],
         changes=_changes(replay.get("changes") or ()),
         decisions=_decisions(periods),
         ticks=ticks(periods),
@@ -126,6 +131,12 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
+def _linked(told: Sequence[tuple[str, str]], details: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Sentences, each with the address of a folder of the replay's home, as seen from the page."""
+    home = details.get("home")
+    return [(sentence, f"{home}/{folder}/" if home else "") for sentence, folder in told]
+
+
 def _safe(markup: str) -> Any:
     """Text of our own making that must not be escaped again."""
     from markupsafe import Markup
@@ -166,9 +177,9 @@ def _lives(replay: Mapping[str, Any], places: int, every: str) -> list[dict[str,
         "static": ("Never retrained", "the first champion throughout"),
         "always": (
             f"Retrained every {every}",
-            f"on all history: {counted(count if always is None else always, 'training')}, no gate",
+            f"always on all history: {counted(count if always is None else always, 'training')}, no gate",
         ),
-        "last": (f"Retrained on the last {every}", "the same, on the newest rows alone"),
+        "newest": (f"Retrained on the newest {every}", "the same, on its rows alone"),
     }
     out = []
     for life in [one for one in LIVES if one in summary]:
@@ -217,7 +228,7 @@ def _number_row(period: Mapping[str, Any], places: int, as_share: bool) -> list[
     mean = period.get("label_mean")
     label = MISSING if mean is None else f"{mean:.1%}" if as_share else number_told(mean, 2)
     counts = [MISSING if period.get(k) is None else f"{period[k]:,}" for k in ("rows", "labelled_rows")]
-    lives = [number_told(period.get(life), places) for life in ("static", "auto", "always", "last")]
+    lives = [number_told(period.get(life), places) for life in COLUMNS]
     return [period["label"], *counts, label, *lives, version_told(period.get("champion_version"))]
 
 

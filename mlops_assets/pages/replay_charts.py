@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 WIDTH = 1040
 LEFT, RIGHT = 56, 132
-LIVES = ("static", "always", "last", "auto")
+LIVES = ("static", "always", "newest", "auto")
 """In the order they are drawn: the platform's own life lies on top."""
-NAMES = {"auto": "platform", "always": "always", "last": "last", "static": "never"}
+NAMES = {"auto": "platform", "always": "always", "newest": "newest", "static": "never"}
 _STYLE: Mapping[str, Mapping[str, Any]] = {
     "static": {"linewidth": 1.8, "linestyle": (0, (5, 3)), "marker": "s", "markersize": 4.5},
     "always": {"linewidth": 1.8, "linestyle": (0, (1.5, 2)), "marker": "D", "markersize": 4.5},
-    "last": {"linewidth": 1.8, "linestyle": (0, (6, 2, 1.5, 2)), "marker": "^", "markersize": 4.5},
+    "newest": {"linewidth": 1.8, "linestyle": (0, (6, 2, 1.5, 2)), "marker": "^", "markersize": 4.5},
     "auto": {"linewidth": 3, "linestyle": "-", "marker": "o", "markersize": 7},
 }
 MARKS: Mapping[str, tuple[str, str]] = {

@@ -12,6 +12,7 @@ from mlops_assets.core.record.plain_values import metric_name
 from mlops_assets.pages.replay_charts import NAMES
 from mlops_assets.pages.replay_wording import (
     ACTIONS,
+    COLUMNS,
     NOT_WORSE,
     best_life,
     decimals,
@@ -40,12 +41,12 @@ def console_table(replay: Mapping[str, Any]) -> Table:
     # Numbers stay whole on a terminal of 80 columns: of a week its first day is told.
     table = Table(
         title=title, caption=headline(replay), show_footer=True, title_justify="left", box=SIMPLE,
-        padding=(0, 1, 0, 0), pad_edge=False,
+        padding=(0, 1, 0, 0), pad_edge=False, show_edge=False,
     )  # fmt: skip
     summary = replay["summary"]
     table.add_column("period", footer="mean", no_wrap=True)
     table.add_column("labels", justify="right", no_wrap=True)
-    for life in ("static", "auto", "always", "last"):
+    for life in COLUMNS:
         name = NAMES[life].split()[0]
         table.add_column(name, justify="right", footer=number_told(summary.get(life), places), no_wrap=True)
     table.add_column("failed", no_wrap=True)
@@ -60,10 +61,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
         if p["outcome"] in ("promoted", "rejected"):
             told = p["outcome"]
         best = best_life(p, bool(replay["greater_is_better"]))
-        values = [
-            Text(number_told(p.get(life), places), style="bold" if life == best else "")
-            for life in ("static", "auto", "always", "last")
-        ]
+        values = [Text(number_told(p.get(life), places), style="bold" if life == best else "") for life in COLUMNS]
         table.add_row(
             Text(p["label"].split("..")[0]),
             f"{p.get('labelled_rows') or 0:,}",

@@ -5,21 +5,34 @@ Here: sentences, numbers, spans, and what became of a period. Not here: where th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.record.plain_values import counted, metric_name
+from mlops_assets.core.values.display import harmless, some
 from mlops_assets.pages.replay_charts import MARKS
 
-LIVES = ("auto", "static", "always", "last")
+LIVES = ("auto", "static", "always", "newest")
+COLUMNS = ("static", "auto", "always", "newest")
+"""The same in the order of a table."""
 CALENDARS = {
     "static": "never retrained",
     "always": "retrained every {every} on all history",
-    "last": "retrained every {every} on its newest window",
+    "newest": "retrained every {every} on the newest {every} alone",
 }
 """What the platform is held against: lives that only follow a calendar, or not even one."""
-_SHORT = {"static": "never retrained", "always": "always", "last": "always on the newest window"}
+_SHORT = {"static": "never retrained", "always": "always", "newest": "newest"}
+FEW = 0.5
+"""A period with less than this part of the largest share of labels is named: what it says is worth less."""
+MOST = 5
+"""Periods that a sentence names."""
+LONGEST = 160
+"""Characters of a reason for which something is in quarantine."""
+_UNLIKE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|[-+.,:/\d]*\d")
+"""What differs between reasons of one kind."""
 NOT_WORSE = "not_worse_than_guessing"
 """The check that fails while a champion is worse than guessing."""
 MISSING = "–"
@@ -114,6 +127,54 @@ def worse_than_best_told(
     return f"The platform did worse than a plain calendar: {values} ({how})."
 
 
+def not_judged_told(replay: Mapping[str, Any]) -> list[str]:
+    """Which periods have no metric and why, and which have one on a small part of their rows; a sentence each."""
+    periods = list(replay["periods"])
+    unjudged = [p for p in periods if p.get("not_judged")]
+    judged = [p for p in periods if not p.get("not_judged")]
+    out = []
+    for alike in _alike(unjudged, lambda p: (p["not_judged"],)):
+        labels, why = [p["label"] for p in alike], alike[0]["not_judged"]
+        if len(labels) == 1:
+            out.append(f"{labels[0]} was not judged, because {why}.")
+        else:
+            out.append(f"{len(labels)} periods were not judged ({some(labels, MOST)}), the first because {why}.")
+    if unjudged and judged:
+        out.append(f"The means are over the other {counted(len(judged), 'period')}.")
+    shares = [p["labelled_rows"] / p["rows"] for p in judged if p.get("rows")]
+    out += [
+        f"{p['label']} was judged on {p['labelled_rows']:,} of its {p['rows']:,} rows: the others have no label."
+        for p in judged
+        if p.get("rows") and p["labelled_rows"] < FEW * max(shares) * p["rows"]
+    ]
+    return out
+
+
+def set_aside_told(replay: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is in quarantine: for each source and kind of reason a sentence, and the folder of the first partition."""
+    out = []
+    for alike in _alike(replay.get("quarantine") or (), lambda each: (each["source"], each["reason"])):
+        first, count = alike[0], len(alike)
+        what = counted(count, "file" if first["grain"] == "none" else first["grain"])
+        when = (
+            f"were set aside, the first {first['partition']}" if count > 1 else f"was set aside, {first['partition']}"
+        )
+        reason = textwrap.shorten(harmless(first["reason"]), LONGEST, placeholder=" ...")
+        out.append((f"{what} of {first['source']} {when}: {reason}", first["folder"]))
+    return out
+
+
+def _alike(
+    found: Iterable[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], tuple[str, ...]]
+) -> list[list[Mapping[str, Any]]]:
+    """Groups of what is alike but for the numbers and quoted values in some of its texts, in order."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for each in found:
+        *rest, reason = of(each)
+        groups.setdefault((*rest, _UNLIKE.sub("#", reason)), []).append(each)
+    return list(groups.values())
+
+
 def rhythm(periods: Sequence[Mapping[str, Any]]) -> str:
     """How long a period is, in a word: `day`, `week` or `month`, else `period`."""
     lengths = [(datetime.fromisoformat(p["end"]) - datetime.fromisoformat(p["start"])).days for p in periods]
@@ -152,8 +213,9 @@ def trainings_told(replay: Mapping[str, Any]) -> str:
     if always is None:
         return f"Retrained {times_told(summary['retrains'])}" if summary["retrains"] else "No retraining"
     if not summary["retrains"]:
-        return f"Not retrained, where a fixed plan would have {times_told(always)}"
-    return f"Retrained {times_told(summary['retrains'])} instead of {times_told(always).removesuffix(' times')}"
+        return f"Not retrained (a plain calendar would have retrained {times_told(always)})"
+    did, would = times_told(summary["retrains"]), times_told(always)
+    return f"Retrained {did} instead of {would.removesuffix(' times') if did.endswith(' times') else would}"
 
 
 def means_told(replay: Mapping[str, Any]) -> str:

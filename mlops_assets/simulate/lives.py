@@ -1,12 +1,12 @@
 """The lives a platform is measured against: never retrained, and retrained at every period without a gate.
 
-Here: training and keeping the models of `always` (on all history) and of `last` (on the newest period's rows alone),
+Here: training and keeping the models of `always` (on all history) and of `newest` (on the newest period's rows alone),
 and scoring all lives on the same rows. Not here: the platform's
 own life (`replay`). Nothing here is ever registered, and no decision reads it.
 
 `always` takes the challenger that the platform trained, or would have trained, on the same training set at the same
 moment: a training that the platform did serves both. What it is made from is written down at the period's end; the
-training itself runs in a thread beside the platform's next period, which does not wait for it. `last` is the same
+training itself runs in a thread beside the platform's next period, which does not wait for it. `newest` is the same
 recipe fitted on as many days before the period's end as the period has.
 """
 
@@ -38,7 +38,7 @@ from mlops_assets.world.atomic import write_bytes, write_text
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.world.platform import Platform, fitted_until
 
-CALENDARS = ("always", "last")
+CALENDARS = ("always", "newest")
 """Lives that are retrained at the end of each period."""
 
 
@@ -100,7 +100,9 @@ class Lives:
         if rows.empty:
             # All of it is in quarantine, say: there is nothing that a life could have scored.
             nothing = dict.fromkeys(("label_mean", "static", "auto", *CALENDARS))
-            return {"rows": 0, "labelled_rows": 0, **nothing, "champion_version": version}
+            return {
+                "rows": 0, "labelled_rows": 0, **nothing, "champion_version": version, "not_judged": "it has no rows",
+            }  # fmt: skip
         identity = [*data.keys, EVENT_TIME]
         labels = data.events(start, end, as_of=as_of)[[*identity, LABEL]]
         rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
@@ -108,13 +110,21 @@ class Lives:
         y = known[LABEL].to_numpy()
         others = {"static": self._file("static"), **files}
         said = {life: Model.from_bytes(file.read_bytes()).predict(known) for life, file in others.items()}
+        values: dict[str, float | None] = {}
+        why: str | None = None
+        for life, scores in {"auto": score_matrix(known), **said}.items():
+            try:
+                values[life] = float(metric(self.model.metric).score(y, scores))
+            except CannotJudge as cannot:
+                # It lies in the labels, which all lives share.
+                values[life], why = None, cannot.why if len(known) else f"none of its {len(rows):,} rows has a label"
         return {
             "rows": len(rows),
             "labelled_rows": len(known),
             "label_mean": self._label_level(y),
-            "auto": self._metric(y, score_matrix(known)),
-            **{life: self._metric(y, scores) for life, scores in said.items()},
+            **values,
             "champion_version": version,
+            "not_judged": why,
         }
 
     def _label_level(self, y: np.ndarray) -> float | None:
@@ -124,13 +134,6 @@ class Lives:
         if self.model.task == "multiclass":
             return float(np.unique(y, return_counts=True)[1].max() / y.size)
         return float(y.mean())
-
-    def _metric(self, y: np.ndarray, scores: np.ndarray) -> float | None:
-        try:
-            return float(metric(self.model.metric).score(y, scores))
-        except CannotJudge:
-            # A period without labels, or of one class, has no value; the report says so.
-            return None
 
     def _plan(self, now: datetime) -> dict[str, Any]:
         """What retraining without a gate would ship at `now` is made from."""
@@ -186,7 +189,7 @@ class Lives:
         if len(newest) >= MIN_FIT:
             with contextlib.suppress(CannotTrain):
                 model = fit(always.recipe.from_nothing, newest, newest[LABEL].to_numpy())
-                made["last"] = model.to_bytes()
+                made["newest"] = model.to_bytes()
         return made
 
     def _searched(self, data: ModelData, plan: dict[str, Any]) -> tuple[Recipe, pd.DataFrame, datetime]:

@@ -10,6 +10,7 @@ decide holds from the next period on.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -23,6 +24,7 @@ import dagster as dg
 from mlops_assets.assets.jobs import watching
 from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.decide.evidence import CheckResult
+from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import Window, midnight, parse_every, window_at
 from mlops_assets.simulate.changes import KnownChange, found
@@ -114,6 +116,7 @@ def replay(
     result["summary"]["seconds"] = round(spent, 1)
     if changes:
         result["changes"] = found(changes, result["periods"])
+    details["home"] = os.path.relpath(home.root, report)
     return Replayed(result, _write_report(report, result, details), home)
 
 
@@ -192,7 +195,9 @@ class _Replay:
             if not self.settings.faithful:
                 self._serve()
             self.progress("scoring all lives", self.steps, self.steps)
-            story = Story(self.platform, self.model, self.periods, self.left_out, self._state().get("failing", {}))
+            state = self._state()
+            noted = (state.get(name, {}) for name in ("failing", "decided"))
+            story = Story(self.platform, self.model, self.periods, self.left_out, *noted)
             return story.result(lives), story.details(asdict(self.settings))
 
     def _at(self, moment: datetime) -> None:
@@ -256,6 +261,8 @@ class _Replay:
                     self._take_in(self._land)
                 self._retrain()
             if self.platform.registry.champion(self.model.name) is not None:
+                decided = {period.start.isoformat(): self._decided()} | self._state().get("decided", {})
+                write_text(self.state_file, json.dumps(self._state() | {"decided": decided}, indent=1))
                 self.left_out, self.periods = self.periods[:number], self.periods[number:]
                 self.steps = steps_of(self.periods)
                 return
@@ -325,8 +332,16 @@ class _Replay:
     def _remember(self, period: Window) -> None:
         state, at = self._state(), period.end.isoformat()
         failing = dict.fromkeys(map(key_of, self._failing()), at) | state.get("failing", {})
-        new = state | {"done": [*state["done"], at], "failing": failing}
+        decided = state.get("decided", {}) | {at: self._decided()}
+        new = state | {"done": [*state["done"], at], "failing": failing, "decided": decided}
         write_text(self.state_file, json.dumps(new, indent=1))
+
+    def _decided(self) -> int:
+        """How many decisions stand on record: what comes after them belongs to a later period.
+
+        Their own moments don't say so: where data never came, the clock stands still.
+        """
+        return len(only(self.platform.ledger.entries(self.model.name), Decision))
 
     def _failing(self) -> list[CheckResult]:
         """Checks that failed on any window, as far as that is known now: labels come later than their window."""

@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from mlops_assets.core.decide.evidence import CheckResult
-from mlops_assets.core.record.entries import JUDGED, Decision, Promotion, only
+from mlops_assets.core.record.entries import JUDGED, Decision, OnRecord, Promotion, only
 from mlops_assets.core.rollout.moves import rollbacks
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, parse_duration
-from mlops_assets.simulate.lives import Lives
+from mlops_assets.simulate.lives import CALENDARS, Lives
 from mlops_assets.steps.watch.window_summaries import window_checks
+from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import ACTED
 
@@ -34,6 +35,8 @@ class Story:
         periods: those that were lived through.
         left_out: those before the first champion.
         failing: check (`key_of`) -> when it was first seen to fail, ISO: labels come later than their window.
+        decided: where a period begins or ends (ISO) -> how many decisions stood on record before the replay went on
+            from there; a replay that was begun before this was noted has none, and goes by the decisions' moments.
     """
 
     platform: Platform
@@ -41,6 +44,7 @@ class Story:
     periods: Sequence[Window]
     left_out: Sequence[Window]
     failing: Mapping[str, str]
+    decided: Mapping[str, int]
 
     def result(self, lives: Lives) -> dict[str, Any]:
         """`replay.json`, as values.
@@ -50,8 +54,9 @@ class Story:
         """
         judge = metric(self.model.metric)
         scores = lives.scores(self.periods, as_of=self._known_by())
-        periods = [self._told(period, scores[period.end.isoformat()]) for period in self.periods]
-        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", "always", "last")}
+        entries, checks = self.platform.ledger.entries(self.model.name), window_checks(self.platform, self.model)
+        periods = [self._told(period, scores[period.end.isoformat()], entries, checks) for period in self.periods]
+        means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", *CALENDARS)}
         return {
             "model": self.model.name,
             "metric": self.model.metric,
@@ -59,12 +64,13 @@ class Story:
             "greater_is_better": judge.greater_is_better,
             "left_out": [period.label(self.model.timezone) for period in self.left_out],
             "periods": periods,
+            "quarantine": self._set_aside(),
             "summary": {
                 **means,
                 "retrains": sum(p["retrained"] for p in periods),
                 "promotions": sum(p["promoted"] is True for p in periods),
                 "rejections": sum(p["promoted"] is False for p in periods),
-                "rollbacks": rollbacks(self.platform.ledger.entries(self.model.name)),
+                "rollbacks": rollbacks(entries),
                 "always_trainings": len(periods),
                 "seconds": None,
             },
@@ -74,20 +80,51 @@ class Story:
         """When labels are read for scoring: late enough for the last period's, which is after the last tick."""
         return self.periods[-1].end + parse_duration(self.model.label.max_delay)
 
-    def _told(self, period: Window, scored: dict[str, Any]) -> dict[str, Any]:
-        entries = self.platform.ledger.entries(self.model.name)
-        every = [e for e in only(entries, Decision) if e.at <= period.end]
-        decisions = [e for e in every if e.at == period.end]
+    def _set_aside(self) -> list[dict[str, Any]]:
+        """What is in quarantine of the model's sources, oldest first; `folder` is below the replay's home."""
+        found = []
+        for source in self.platform.sources_of(self.model):
+            intake = self.platform.sources.intakes()[source.name]
+            for partition, entry in intake.record.quarantined().items():
+                start = None if partition == WHOLE else intake.start(partition)
+                of = (p for p in (*self.left_out, *self.periods) if start and p.start <= start < p.end)
+                period = next(of, None)
+                found.append(
+                    {
+                        "source": source.name,
+                        "grain": source.grain,
+                        "partition": partition,
+                        "period": period and period.label(self.model.timezone),
+                        "reason": entry.reason,
+                        "folder": str(intake.quarantine(partition).relative_to(self.platform.home.root)),
+                    }
+                )
+        return sorted(found, key=lambda each: (each["partition"], each["source"]))
+
+    def _standing_at(self, moment: datetime, decisions: Sequence[Decision]) -> int:
+        """How many of these stood on record when the replay went on from a moment."""
+        return self.decided.get(moment.isoformat(), sum(decision.at <= moment for decision in decisions))
+
+    def _told(
+        self,
+        period: Window,
+        scored: dict[str, Any],
+        entries: Sequence[OnRecord],
+        known: Sequence[CheckResult],
+    ) -> dict[str, Any]:
+        every = only(entries, Decision)
+        first, end = (self._standing_at(moment, every) for moment in (period.start, period.end))
+        decisions = every[first:end]
         # What was decided earlier and has not changed stands, unless it has been done.
-        standing = [e for e in every[-1:] if e.action not in ACTED]
-        # A retraining is followed by nothing at the same moment; without one the last word counts.
-        acted = (d for d in decisions if d.action in ACTED)
+        standing = [decision for decision in every[:end][-1:] if decision.action not in ACTED]
+        # A retraining is followed by nothing in the same period; without one the last word counts.
+        acted = (decision for decision in decisions if decision.action in ACTED)
         decision = next(acted, next(iter(decisions[-1:] or standing), None))
         outcomes = {e.decision: e for e in entries if isinstance(e, JUDGED)}
         outcome = outcomes.get(decision.id) if decision else None
         checks: dict[str, bool | None] = {}
         failed_at: dict[str, str] = {}
-        for check in window_checks(self.platform, self.model):
+        for check in known:
             if period.start < check.window_end <= period.end and checks.get(check.name) is not False:
                 # With several windows in a period, one that failed is what the period is remembered for.
                 checks[check.name] = check.passed
@@ -102,6 +139,8 @@ class Story:
             **scored,
             "checks": checks,
             "failed_at": failed_at,
+            "decision_id": decision.id if decision else None,
+            "decided_at": decision.at.isoformat() if decision else None,
             "decision": decision.action if decision else "wait",
             "rule": decision.rule if decision else "nothing",
             "reason": _reason(decision, stands=not decisions),

@@ -39,12 +39,14 @@ class BrokenFile:
         names: the sources and models that it is about, as far as that can be seen.
         told: file, line where it is known, what is wrong and what to do.
         kind: of component, where that can be read.
+        has_model: whether it declares a model, as far as that can be seen.
     """
 
     path: Path
     names: frozenset[str]
     told: str
     kind: str = ""
+    has_model: bool = False
 
     def error(self) -> BrokenSettings:
         """The same to be raised."""
@@ -182,4 +184,4 @@ def _broken(path: Path, content: bytes, line: int, told: str, kind: str = "") ->
         line, told = marks[0], "two versions of it were merged and neither was chosen. Keep one, without the marks."
     place = f"{path}:{line}" if line else f"{path}"
     names = frozenset(_NAME.findall(text)) | {path.parent.name}
-    return BrokenFile(path, names, f"{place}: {told} {OTHERS_GO_ON}", kind)
+    return BrokenFile(path, names, f"{place}: {told} {OTHERS_GO_ON}", kind, "MonitoredModel" in text)

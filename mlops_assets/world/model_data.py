@@ -31,7 +31,12 @@ LABEL = "label"
 
 
 class TooYoung(CannotJudge):
-    """There are too few labelled rows, or days of them, to train on or to judge on: more of them mend it."""
+    """There are too few labelled rows, or days of them, to train on or to judge on: more of them mend it.
+
+    `known` says how many rows there are to train on.
+    """
+
+    known = 0
 
 
 @dataclass(frozen=True)
@@ -218,19 +223,21 @@ class ModelData:
         rows = rows[rows[LABEL].notna() & (rows[AVAILABLE_AT] < pd.Timestamp(known_by))]
         rows = rows[trained(self.model.events, rows[EVENT_TIME], self.model.timezone)].reset_index(drop=True)
         if len(rows) < self.model.training.min_rows:
-            raise TooYoung(
+            why = TooYoung(
                 f"{len(rows):,} labelled rows of the training window ({self.model.training.window}) are known before "
                 f"{known_by:%Y-%m-%d %H:%M} UTC, {self.model.training.min_rows:,} are needed to train",
                 "Land more history, or lower training.min_rows."
                 if self.model.training.window in ("expanding", "auto")
                 else "Lower training.min_rows, or name a longer training.window.",
             )
+            why.known = len(rows)
+            raise why
         if before is None:
             return rows
         rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
         if rows.empty:
-            why = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
-            raise TooYoung(why, "Wait for rows.")
+            told = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
+            raise TooYoung(told, "Wait for rows.")
         return rows
 
     def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:

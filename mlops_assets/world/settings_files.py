@@ -115,7 +115,8 @@ def _read(
             names = frozenset(document.name for document in file if document.name) | {file[0].path.parent.name}
             kind = file[0].kind if len(file) == 1 else ""
             told = "\n".join(mistakes).rstrip(".") + f". Correct the file. {OTHERS_GO_ON}"
-            broken.append(BrokenFile(file[0].path, names, told, kind))
+            has_model = any(document.kind == "MonitoredModel" for document in file)
+            broken.append(BrokenFile(file[0].path, names, told, kind, has_model))
         else:
             found |= own
     return found, tuple(broken)

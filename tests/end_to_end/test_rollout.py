@@ -5,6 +5,7 @@ With the service answering, back from the watch, and killed in between: `test_ro
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,8 @@ def test_a_worse_candidate_is_stopped_in_shadow(drifting: World, monkeypatch: py
     (looked,) = move_on(world.platform, world.model)
     # Six or seven days of matured labels are no ground to judge on.
     assert isinstance(looked.seen.gain, CannotJudge)
+    told = str(looked.seen.gain)
+    assert re.search(r"because (6|7) days of matured labels, and 8 are needed: (2|1) more, by 2013-[\d-]+ at the", told)
     assert not looked.move.moved
     world.at(START + 6 * DAY)
     score_days(world.platform, world.model, [START + n * DAY for n in range(3, 6)])

@@ -31,10 +31,10 @@ def plan_of(table: pd.DataFrame | bytes, folder: Path, **asked: str) -> Plan:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "empty line"),
+        (b"", "is empty, without even a header.*Wait, or write it again"),
         (b"at,x,y\n", "a header and no rows"),
         (b"at,x,y\n2024-01-01,1,0\n2024-01-02,1,0,7\n2024-01-03,1,0\n", "cannot be read as a table.*line"),
-        (b"\x1f\x8b\x08 cut short", "not UTF-8|cannot be read"),
+        (b"\x1f\x8b\x08 cut short", "is gzip by its content.*name it table.csv.gz"),
     ],
 )
 def test_an_unreadable_file(content: bytes, told: str, tmp_path: Path) -> None:

@@ -11,9 +11,17 @@ from rich.console import Console
 from mlops_assets.core.record.plain_values import metric_name
 from mlops_assets.pages.palette import LIGHT
 from mlops_assets.pages.replay import render
-from mlops_assets.pages.replay_charts import ticks
+from mlops_assets.pages.replay_charts import LIVES, NAMES, ticks
 from mlops_assets.pages.replay_console import console_table
-from mlops_assets.pages.replay_wording import guessing_told, headline, worse_than_best_told
+from mlops_assets.pages.replay_wording import (
+    COLUMNS,
+    guessing_told,
+    headline,
+    not_judged_told,
+    set_aside_told,
+    trainings_told,
+    worse_than_best_told,
+)
 from tests.pages.replay_values import details, monthly, weekly
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -135,12 +143,14 @@ def test_headline_has_the_numbers_that_matter() -> None:
 
 def test_a_platform_that_does_worse_than_a_calendar_says_so() -> None:
     given: dict[str, Any] = {"metric": "roc_auc", "greater_is_better": True, "places": 3, "every": "month"}
-    lives = {"auto": 0.477, "static": 0.47, "always": 0.51, "last": 0.5}
+    lives = {"auto": 0.477, "static": 0.47, "always": 0.51, "newest": 0.5}
     assert worse_than_best_told(lives, **given) == (
         "The platform did worse than a plain calendar: ROC AUC 0.477 against 0.510 "
         "(retrained every month on all history)."
     )
-    assert "0.550 (retrained every month on its newest window)" in worse_than_best_told(lives | {"last": 0.55}, **given)
+    assert "0.550 (retrained every month on the newest month alone)" in worse_than_best_told(
+        lives | {"newest": 0.55}, **given
+    )
     assert "against 0.600 (a life of its own)" in worse_than_best_told(lives | {"a life of its own": 0.6}, **given)
     never = worse_than_best_told({"auto": 0.477, "static": 0.6}, **given)
     assert never == "The platform did worse than never retraining: ROC AUC 0.477 against 0.600."
@@ -247,9 +257,108 @@ def test_no_retraining_and_a_single_period() -> None:
     replay["summary"] |= {"static": 0.7, "auto": 0.7, "always": 0.7, "retrains": 0, "promotions": 0}
     replay["summary"] |= {"rejections": 0, "always_trainings": 1}
     text = Page(_page(replay)).text
-    assert "Not retrained, where a fixed plan would have once." in text
+    assert "Not retrained (a plain calendar would have retrained once)." in text
     assert "Nothing asked for a retraining" in text
     assert "1 period" in text
+
+
+@pytest.mark.parametrize(
+    ("retrains", "always", "told"),
+    [
+        (0, 1, "Not retrained (a plain calendar would have retrained once)"),
+        (0, 10, "Not retrained (a plain calendar would have retrained 10 times)"),
+        (1, 4, "Retrained once instead of 4 times"),
+        (2, 2, "Retrained twice instead of twice"),
+        (3, 9, "Retrained 3 times instead of 9"),
+    ],
+)
+def test_trainings_are_counted_in_plain_words(retrains: int, always: int, told: str) -> None:
+    assert trainings_told({"summary": {"retrains": retrains, "always_trainings": always}}) == told
+
+
+def test_one_word_for_each_life() -> None:
+    """Table, chart, page and `replay.json` call the life on the newest period alone by one word."""
+    replay = monthly()
+    for part in (*replay["periods"], replay["summary"]):
+        part["newest"] = 0.6
+    text = Page(_page(replay)).text
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(console_table(replay))
+    assert set(LIVES) == set(NAMES) == {"auto", *COLUMNS}
+    assert NAMES["newest"] == "newest"
+    assert "Retrained on the newest month" in text
+    assert "newest 0.600" in headline(replay)
+    assert "newest" in captured.get()
+    for shown in (_page(replay), captured.get()):
+        assert not re.search(r">last<|“last”|\blast +failed\b|newest (window|rows)", shown)
+
+
+def unlabelled(*places: int, why: str = "none of its 27,000 rows has a label") -> dict[str, Any]:
+    """A replay that could not be measured in these periods."""
+    replay = monthly()
+    for place in places:
+        replay["periods"][place] |= {"labelled_rows": 0, "not_judged": why} | dict.fromkeys(
+            ("static", "auto", "always")
+        )
+    return replay
+
+
+def test_a_period_without_labels_is_named_and_left_out_of_the_means() -> None:
+    told = not_judged_told(unlabelled(8))
+    assert told == [
+        "2013-12 was not judged, because none of its 27,000 rows has a label.",
+        "The means are over the other 8 periods.",
+    ]
+    page = Page(_page(unlabelled(8))).text
+    assert all(sentence in page for sentence in told)
+    assert not_judged_told(monthly()) == []
+    assert not_judged_told(unlabelled(*range(9)))[-1].startswith(
+        "9 periods were not judged (2013-04, 2013-05, 2013-06, 2013-07, 2013-08"
+    )
+    mixed = unlabelled(7, 8)
+    mixed["periods"][7]["not_judged"] = "all 310 labels are 0, and roc_auc needs both classes"
+    mixed["periods"][8]["not_judged"] = "all 27 labels are 1, and roc_auc needs both classes"
+    assert not_judged_told(mixed)[0] == (
+        "2 periods were not judged (2013-11, 2013-12), "
+        "the first because all 310 labels are 0, and roc_auc needs both classes."
+    )
+
+
+def test_a_period_of_which_few_labels_are_known_says_so() -> None:
+    replay = monthly()
+    replay["periods"][8] |= {"rows": 244, "labelled_rows": 24}
+    assert not_judged_told(replay) == ["2013-12 was judged on 24 of its 244 rows: the others have no label."]
+    for period in replay["periods"]:
+        period |= {"rows": 100, "labelled_rows": 10}
+    assert not_judged_told(replay) == [], "they are no worse off than the others"
+
+
+def test_what_was_set_aside_is_counted_by_source_and_kind_of_reason() -> None:
+    replay = monthly()
+    replay["quarantine"] = [
+        {"source": "flights", "grain": "day", "partition": f"2013-05-0{day}", "period": "2013-05", "reason": reason,
+         "folder": f"lake/quarantine/flights/2013-05-0{day}"}
+        for day, reason in enumerate(
+            ["12 rows and 80 to 120 are expected.", "9 rows and 80 to 120 are expected.", "carrier: 'A<b>' is new."], 1
+        )
+    ]  # fmt: skip
+    replay["quarantine"].append({**replay["quarantine"][0], "source": "planes", "grain": "none", "partition": "whole"})
+    told = [
+        "2 days of flights were set aside, the first 2013-05-01: 12 rows and 80 to 120 are expected.",
+        "1 day of flights was set aside, 2013-05-03: carrier: 'A<b>' is new.",
+        "1 file of planes was set aside, whole: 12 rows and 80 to 120 are expected.",
+    ]
+    assert [sentence for sentence, _ in set_aside_told(replay)] == told
+    text = render(replay, details={"home": "../replays/a b"})
+    assert all(sentence in Page(text).text for sentence in told)
+    assert 'href="../replays/a%20b/lake/quarantine/flights/2013-05-01/"' in text
+    assert "<b>' is new" not in text
+    assert "<a " not in render(replay, details={}), "nobody knows where"
+    replay["quarantine"] = [{**replay["quarantine"][0], "reason": "\x1b[31m" + "long " * 100}]
+    (shown,) = [sentence for sentence, _ in set_aside_told(replay)]
+    assert len(shown) < 240
+    assert "\x1b" not in shown
 
 
 def test_a_replay_without_periods_is_refused_with_the_remedy() -> None:

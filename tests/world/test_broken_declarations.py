@@ -143,6 +143,43 @@ def test_a_command_about_a_broken_model_says_why(
     assert mlops("why", "flight_delay").exit_code == 0
 
 
+@pytest.mark.parametrize("kind", ["syntax", "field", "conflict", "empty", "a folder"])
+def test_status_names_a_model_whose_file_is_broken(
+    home: Home, defs: Path, mlops: Callable[..., Result], kind: str
+) -> None:
+    file = defs / "arrival_delay" / "defs.yaml"
+    sound = file.read_bytes()
+    Platform.of(home).ledger.record.note("arrival_delay", "pause", reason="x", by="me")
+    content = {
+        "syntax": sound.replace(b"attributes:", b"attributes: [", 1),
+        "field": sound.rstrip() + b"\n  colour: red\n",
+        "conflict": b"<<<<<<< HEAD\n" + sound + b"=======\n>>>>>>> them\n",
+        "empty": b"",
+        "a folder": None,
+    }[kind]
+    file.unlink()
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    (named,) = standing(home)["broken_models"].items()
+    assert named[0] == "arrival_delay"
+    assert str(file) in named[1]
+    told = mlops("status")
+    assert told.exit_code == 0
+    assert "arrival_delay: not fine, its file is broken" in told.output
+    assert re.sub(r"\s", "", str(file)) in re.sub(r"\s", "", told.output)
+    assert "flight_delay: not fine, no champion yet" in told.output, "the others are told as ever"
+    assert "Broken:" not in told.output
+    (finding,) = [one for one in examine(home, ["arrival_delay"]) if "arrival_delay" in one.about]
+    assert (finding.state, str(file) in finding.what) == ("broken", True)
+
+
+def test_a_broken_source_is_no_model(home: Home, defs: Path) -> None:
+    damage(defs, "syntax")
+    assert standing(home)["broken_models"] == {}
+
+
 def test_a_sound_source_is_read_once_for_whatever_is_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record of what was taken in: finding damage and using it are one read."""
     read: list[str] = []
@@ -185,6 +222,7 @@ def test_what_may_not_be_read_is_named(home: Home, defs: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("kind", ["syntax", "field", "component"])
 def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
+    """Alone: a sound file in a folder of the same name elsewhere is loaded."""
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     shutil.copytree(CHECKOUT / "mlops_assets", checkout / "mlops_assets", ignore=shutil.ignore_patterns("__pyc*"))
@@ -192,7 +230,10 @@ def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
         shutil.copytree(CHECKOUT / part, checkout / part, ignore=shutil.ignore_patterns("logs", "__pycache__"))
     for name in ("pyproject.toml", "workspace.yaml"):
         shutil.copy(CHECKOUT / name, checkout / name)
-    _, told = damage(checkout / "mlops_assets" / "defs", kind)
+    defs = checkout / "mlops_assets" / "defs"
+    (defs / "elsewhere").mkdir()
+    shutil.move(defs / "airports", defs / "elsewhere" / "planes")
+    _, told = damage(defs, kind)
     code = (
         "from mlops_assets.definitions import defs\n"
         "import dagster as dg\n"
@@ -211,5 +252,6 @@ def test_the_code_location_loads_without_it(tmp_path: Path, kind: str) -> None:
     assert re.search(told, done.stderr), "it is said where the location is loaded"
     assert "raw/flights" in done.stdout
     assert "raw/planes" not in done.stdout
+    assert "raw/airports" in done.stdout
     assert "landing_sensor" in done.stdout
     assert "card_fraud_retrain" in done.stdout

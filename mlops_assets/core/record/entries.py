@@ -90,6 +90,8 @@ class Counterfactual(msgspec.Struct, frozen=True):
 class Decision(Entry, frozen=True, kw_only=True, tag="decision"):
     """What follows from the evidence, with everything needed to understand and to replay it.
 
+    Its `at` is the model's clock; where that stood still, because no good data came, the time that has gone by since.
+
     Attributes:
         action: what to do.
         rule: which of `decide.rules.RULES` decided.

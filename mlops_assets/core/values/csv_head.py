@@ -14,6 +14,8 @@ from typing import Literal
 SEPARATORS = ",;\t|"
 LONGEST = 2**20
 """Characters of a file in which its head must end."""
+EMPTY = "is empty, without even a header"
+"""What is said of a file without a single name."""
 Newline = Literal["\n", "\r\n", "\r"]
 
 
@@ -52,6 +54,8 @@ def head_of(text: str) -> CsvHead:
         NoHead: there is no line, or an empty one.
     """
     text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise NoHead(EMPTY)
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     said = re.fullmatch(r"\"?sep=(.)\"?\s*", lines[0]) if lines else None
     skipped = 1 if said else 0

@@ -1,4 +1,7 @@
-"""Text of SQL that several rooms write. Here: names and texts in quotes, free names. Not here: any statement."""
+"""Text of SQL that several rooms write.
+
+Here: names and texts in quotes, free names, what a blank cell is. Not here: any statement.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,11 @@ def quoted(name: str) -> str:
 def literal(text: object) -> str:
     """A text, or a path, as an SQL string."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def is_blank(text: str) -> str:
+    """A condition: a text (an expression) of nothing but white space, as Python's `str.isspace` has it."""
+    return rf"regexp_full_match({text}, '[\s\p{{Z}}\x0b\x1c-\x1f\x{{85}}]+')"
 
 
 def exact(path: object) -> str:

@@ -7,7 +7,8 @@ deciding (`core.decide.policy`), starting runs (`assets.retrain_sensor`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +17,9 @@ from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
+from mlops_assets.core.performance.waiting import days_missing, rows_missing
 from mlops_assets.core.record.entries import (
+    ACTED,
     CONCLUDED,
     Approval,
     Decision,
@@ -27,18 +30,22 @@ from mlops_assets.core.record.entries import (
     only,
 )
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.time.events import is_evidence, named
 from mlops_assets.core.time.windows import local_days, parse_duration
 from mlops_assets.steps.decide.looks import ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
-from mlops_assets.steps.decide.training_scope import scope
+from mlops_assets.steps.decide.training_scope import Scope, scope
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import told
 from mlops_assets.steps.watch.window_summaries import failing_told, window_checks
+from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
+
+PACE = timedelta(days=28)
+"""How far before the judged days their pace is measured."""
 
 
 def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
@@ -115,8 +122,28 @@ def consider(
     now = platform.now(model)
     evidence = gather(platform, model, now)
     past = history(platform, model.name)
-    decision = decide(evidence, policy or model.retrain_policy, past, now)
+    agreed = policy or model.retrain_policy
+    decision, at = decide(evidence, agreed, past, now), _passed(platform, model, now)
+    if at > now:
+        # What follows at the later moment; what starts a run is of the clock's, by which it is trained and judged.
+        later = decide(evidence, agreed, past, at)
+        decision = later if later.action == decision.action not in ACTED else decision
     return decision, evidence, is_news(decision, past)
+
+
+def _passed(platform: Platform, model: ModelSettings, now: datetime) -> datetime:
+    """How far time has gone by while the data clock stood still.
+
+    It stands where no good data came: at a moment whose decision was another. A replay knows the time; elsewhere it is
+    at least the end of the newest partition in quarantine.
+    """
+    settings = platform.home.settings
+    if settings.clock == "wall":
+        return now
+    if settings.until:
+        return settings.until
+    intakes = platform.sources.intakes()
+    return max([now, *(intakes[source].end(key) for source, key in newest_bad(platform, model) if key != WHOLE)])
 
 
 def keep(platform: Platform, decision: Decision) -> bool:
@@ -142,22 +169,65 @@ def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, sinc
 
 def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[str, ...]:
     """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
+    since, found = fitted_until(platform.registry.champion(model.name)), None
     try:
-        scope(platform, model, as_of=now).check()
-    except (CannotJudge, CannotTrain) as why:
-        if isinstance(why, TooYoung) and platform.registry.champion(model.name) is None:
+        found = scope(platform, model, as_of=now)
+        found.check()
+    except TooYoung as young:
+        if since is None:
             why = _first_needs(platform, model, now)
+        elif found is None:
+            why = _days_missing(platform, model, since, now)
+        else:
+            why = _rows_missing(found, young.known, now)
         return (str(why),)
+    except (CannotJudge, CannotTrain) as error:
+        return (str(error),)
     return ()
+
+
+def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now: datetime) -> CannotJudge:
+    """What the gate waits for since the champion was fitted."""
+    data = platform.data(model)
+    first = data.day(since + timedelta(days=1) - timedelta(microseconds=1))
+    rows = data.usual(data.events(first, data.day(now), as_of=now, only_times=True))
+    return days_missing(
+        *_days_and_delays(rows, model),
+        since=first,
+        today=data.day(now),
+        needed=MIN_BLOCKS,
+        to_judge=model.retrain.min_matured_labels,
+        longest=parse_duration(model.label.max_delay) / timedelta(days=1),
+    )
+
+
+def _rows_missing(found: Scope, known: int, now: datetime) -> CannotJudge:
+    """What a training waits for whose judged days are there."""
+    data, model = found.data, found.data.model
+    start, end = data.day(found.gate.start), data.day(found.gate.end)
+    newest = data.events(start - PACE, end, as_of=now, only_times=True)
+    return rows_missing(
+        model.training.window,
+        *_days_and_delays(newest, model),
+        known=known,
+        start=start,
+        end=end,
+        min_rows=model.training.min_rows,
+    )
+
+
+def _days_and_delays(rows: pd.DataFrame, model: ModelSettings) -> tuple[Any, Any]:
+    """Of each event whose label is known its local day, and the days until it was."""
+    rows = rows[rows[LABEL].notna()]
+    delays = pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400
+    return local_days(rows[EVENT_TIME], model.timezone), delays
 
 
 def _first_needs(platform: Platform, model: ModelSettings, now: datetime) -> CannotJudge:
     """What a first model waits for."""
     rows = platform.data(model).events(as_of=now, only_times=True)
-    rows = rows[rows[LABEL].notna()]
     return first_needs(
-        local_days(rows[EVENT_TIME], model.timezone),
-        pd.to_timedelta(rows[AVAILABLE_AT] - rows[EVENT_TIME]).dt.total_seconds() / 86400,
+        *_days_and_delays(rows, model),
         today=platform.data(model).day(now),
         to_train=model.training.min_rows,
         to_judge=model.retrain.min_matured_labels,

@@ -7,6 +7,7 @@ add up to (`core.decide.probe`), what is decided on them (`core.decide.policy`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -36,13 +37,31 @@ def read_looks(platform: Platform, model: str) -> list[Look]:
     return sorted(looks, key=lambda one: (one.end, int(one.champion or 0)))
 
 
-def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | None) -> Probed | None:
-    """What the looks at the champion add up to; None where it has not been looked at."""
+def counting(platform: Platform, model: ModelSettings) -> list[Look]:
+    """The looks on file that are evidence, oldest first: an event may have been declared after one."""
+    return [
+        one
+        for one in read_looks(platform, model.name)
+        if is_evidence(model.events, ending_at(model, one.end), model.timezone)
+    ]
+
+
+def probed(
+    platform: Platform, model: ModelSettings, champion: ModelVersion | None, looks: Sequence[Look] | None = None
+) -> Probed | None:
+    """What the looks at the champion add up to; None where it has not been looked at.
+
+    Args:
+        platform: of the home.
+        model: its settings.
+        champion: the version that was looked at.
+        looks: those that count, where they have been read; else they are.
+    """
     if champion is None:
         return None
     try:
         return add_up(
-            [one for one in read_looks(platform, model.name) if _counts(model, one)],
+            counting(platform, model) if looks is None else looks,
             model.probe,
             champion=str(champion.version),
             since=in_production_since(platform, model, champion),
@@ -53,11 +72,10 @@ def probed(platform: Platform, model: ModelSettings, champion: ModelVersion | No
         return None
 
 
-def looks_at(platform: Platform, model: ModelSettings, champion: ModelVersion) -> list[Look]:
-    """The looks at a champion that are added up, oldest first; that of before it came into production was answered."""
+def looks_at(platform: Platform, model: ModelSettings, champion: ModelVersion, looks: Sequence[Look]) -> list[Look]:
+    """Those of the looks that are added up at a champion; that of before it came into production was answered."""
     since, version = in_production_since(platform, model, champion), str(champion.version)
-    every = read_looks(platform, model.name)
-    return [one for one in every if one.champion == version and one.at > since and _counts(model, one)]
+    return [one for one in looks if one.champion == version and one.at > since]
 
 
 def in_production_since(platform: Platform, model: ModelSettings, champion: ModelVersion) -> datetime:
@@ -73,11 +91,6 @@ def in_production_since(platform: Platform, model: ModelSettings, champion: Mode
 def ending_at(model: ModelSettings, end: datetime) -> Window:
     """The monitoring window that ends then."""
     return window_at(end - timedelta(microseconds=1), model.monitoring.window, model.timezone)
-
-
-def _counts(model: ModelSettings, one: Look) -> bool:
-    """Whether a look is evidence: an event may have been declared after it."""
-    return is_evidence(model.events, ending_at(model, one.end), model.timezone)
 
 
 def window_length(model: ModelSettings) -> timedelta:

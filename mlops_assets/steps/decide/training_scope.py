@@ -17,7 +17,7 @@ from mlops_assets.core.models.training import check_trainable
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window, parse_duration
-from mlops_assets.steps.decide.looks import looks_at, probed, window_length
+from mlops_assets.steps.decide.looks import counting, looks_at, probed, window_length
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.world.platform import Platform, fitted_until
 
@@ -47,13 +47,14 @@ def plan(platform: Platform, model: ModelSettings) -> Plan:
     The gate judges on the newest days where the gain was found there, else on as many windows as the probe adds up.
     """
     champion = platform.registry.champion(model.name)
-    found = probed(platform, model, champion)
+    every = counting(platform, model)
+    found = probed(platform, model, champion, every)
     is_auto = model.training.window == "auto"
     if found is None or champion is None:
         return Plan("expanding" if is_auto else model.training.window)
     window = _settled(model, Calendar.parse(Candidate.parse(found.leader).of)) if is_auto else model.training.window
     # Almost none of their labels were known when the champion was fitted, however late they are.
-    looks = looks_at(platform, model, champion)
+    looks = looks_at(platform, model, champion, every)
     count, newest = judged_windows(found, model.retrain.min_gain), looks[-1]
     confidence = gate_confidence(found, model.retrain.min_gain, model.gate.confidence)
     if count == 0 and newest.newest is not None:

@@ -56,9 +56,18 @@ def standing(home: Home) -> dict[str, Any]:
         },
         "damaged_sources": {name: why for name, why in damaged.items() if name not in unread},
         "broken_files": {str(file.path): file.told for file in platform.broken_files()},
+        "broken_models": dict(_broken_models(platform)),
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
     }
+
+
+def _broken_models(platform: Platform) -> Iterator[tuple[str, str]]:
+    """Models whose file is broken, each with what is wrong; the record knows names that the file may not tell."""
+    recorded = set(platform.ledger.record.models())
+    for file in platform.broken_files():
+        if names := file.names & recorded or (file.names if file.has_model else set()):
+            yield ", ".join(sorted(names)), file.told
 
 
 def _source(intake: Intake) -> dict[str, Any]:

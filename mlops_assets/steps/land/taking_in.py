@@ -11,6 +11,7 @@ import io
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.sources.settings import SourceSettings, day_of
@@ -257,14 +258,18 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     import pandas as pd
 
     from mlops_assets.core.values.csv_head import LONGEST, NoHead, head_of
+    from mlops_assets.core.values.file_kinds import START, fault_of_kind
     from mlops_assets.world.files.parquet_rows import ParquetRows
     from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
 
+    if why := fault_of_kind(name, content[:START]):
+        raise ValueError(f"it {why}")
     if name.endswith(".parquet"):
         return exact_frame(ParquetRows(content, limit).table())
-    content = unpacked(name, content, limit)
-    if not content.strip():
-        raise ValueError("it is empty, without even a header")
+    text = unpacked(name, content, limit)
+    if text is not content and (why := fault_of_kind(PurePath(name).stem, text[:START])):
+        raise ValueError(f"it {why}")
+    content = text
     refuse_nul("", io.BytesIO(content))
     try:
         head = head_of(content[:LONGEST].decode("utf-8", errors="replace"))

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.drift.statistics import psi
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.rollout.moves import Rollout, RolloutPolicy, Seen, guardrails
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired, paired
@@ -202,8 +203,13 @@ def on_labels(
     at, y = place["_place"].to_numpy(), place[LABEL].to_numpy()
     looked = len(np.unique(days[at]))
     if looked < MIN_BLOCKS:
-        why = f"{looked} days of matured labels are there, {MIN_BLOCKS} are needed"
-        return CannotJudge(why, "Wait for labels; the other guardrails hold meanwhile."), None
+        begun = len(np.unique(days))
+        # The day that is needed may have begun; after the longest delay it has matured.
+        eighth = np.unique(days)[MIN_BLOCKS - 1] if begun >= MIN_BLOCKS else last + timedelta(days=MIN_BLOCKS - begun)
+        by = _end(pd.Timestamp(eighth).date(), model.timezone) + parse_duration(model.label.max_delay)
+        why = f"{counted(looked, 'day')} of matured labels, and {MIN_BLOCKS} are needed: {MIN_BLOCKS - looked} more"
+        by_day = by.astimezone(model.zone).date()
+        return CannotJudge(f"{why}, by {by_day} at the latest", "The other guardrails hold meanwhile."), None
     try:
         found: Paired | CannotJudge = paired(
             y,

@@ -111,6 +111,8 @@ def compare_files(
     for frame in old.batches(kinds, flags):
         builder.add(frame)
         progress(f"Laying the grid over {reference}", builder.rows)
+    if not builder.rows:
+        raise _no_rows(reference)
     if builder.rows < MIN_REFERENCE_ROWS:
         raise CannotJudge(
             f"{reference} has {builder.rows} rows and a reference needs at least {MIN_REFERENCE_ROWS}",
@@ -126,12 +128,16 @@ def compare_files(
     before = profile_files(old, kinds, grid, progress, flags)
     after = profile_files(new, kinds, grid, progress, flags)
     if after.rows == 0:
-        raise CannotJudge(f"{current} has no rows", "Wait until its data has landed, or look at where it comes from")
+        raise _no_rows(current)
     drifts = compare(before, after)
     verdict = drift_verdict(drifts, policy)
     drifts.sort(key=lambda d: (d.feature not in verdict.findings, d.why is not None, -(d.psi or 0.0), d.feature))
     broken = tuple(name for name in left_out if _is_broken(name, old, new))
     return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken)
+
+
+def _no_rows(name: str) -> CannotJudge:
+    return CannotJudge(f"{name} has no rows", "Wait until its data has come, or give other files.")
 
 
 def profile_files(

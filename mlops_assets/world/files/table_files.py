@@ -1,7 +1,8 @@
 """Parquet and CSV files as one table, read batch by batch.
 
 Here: which files a path, a folder or a glob means, what their columns are, and their rows in frames of a
-bounded size. Not here: what is done with them (`drift_files`), the lake's own files (`lake`).
+bounded size. Not here: one CSV file (`csv_tables`), what is done with the rows (`drift_files`), the lake's own files
+(`lake`).
 
 A batch is at most 131,072 rows and about 32 MB. Parquet is read once a pass, by pyarrow; while one batch is
 worked on, the next is read. CSV is read twice more before the first pass, so that a column has one type
@@ -10,8 +11,6 @@ however late its first text comes.
 
 from __future__ import annotations
 
-import codecs
-import gzip
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,24 +26,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.core.drift.grid import Kind
-from mlops_assets.core.values.csv_head import LONGEST, CsvHead, NoHead, head_of
 from mlops_assets.core.values.exact import boolean_of
-from mlops_assets.core.values.sql import exact, literal, quoted
-from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
-from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
-from mlops_assets.core.values.text_times import TimeTexts
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_formats import NUMBER_FORMATS
+from mlops_assets.world.files.csv_tables import CsvTable, uneven_row
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
-from mlops_assets.world.files.text_columns import are_times, look_at_points, look_at_texts
+from mlops_assets.world.files.refused_files import PARQUET, is_parquet, refuse_file
+from mlops_assets.world.files.text_columns import are_times
 from mlops_assets.world.files.type_words import TIME, same_type, words_of
-from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 from mlops_assets.world.home import Limits
 
-PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 BATCH_ROWS, MIN_BATCH_ROWS = 131_072, 4_096
-DENSE = 100
-"""So many times its size on disk no table of data unpacks to; CSV in gzip is 3 to 20 times as large."""
 
 ColumnKind = Kind | Literal["boolean", "empty", "other"]
 _WORDS: Mapping[ColumnKind, str] = {"numeric": "a number", "categorical": "text"}
@@ -70,8 +64,7 @@ class TableFiles:
         others: column of kind `other` -> what it is, in words.
         flags: columns that hold true and false in some file, as booleans or in words.
         long: columns of Parquet whose type may hold more digits than a float.
-        csv_types: DuckDB's types of each CSV file's columns, or the format of numbers that are texts to it; finding
-            them again would be reading the file again.
+        csv: the CSV files among them.
         limit: bytes that a page, or the texts of a batch, may have.
     """
 
@@ -82,7 +75,7 @@ class TableFiles:
     others: Mapping[str, str]
     flags: frozenset[str]
     long: frozenset[str]
-    csv_types: Mapping[Path, Mapping[str, str]]
+    csv: Mapping[Path, CsvTable]
     limit: int
 
     def batches(self, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> Iterator[pd.DataFrame]:
@@ -129,9 +122,9 @@ class TableFiles:
                             if not (pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype)):
                                 break
                             found += pc.min_max(batch.column(0)).as_py().values()
-                    elif is_large and self.csv_types.get(path, {}).get(column) in ("DOUBLE", "HUGEINT"):
-                        table = _read_csv(path, {**self.csv_types[path], column: "VARCHAR"})
+                    elif is_large and path in self.csv and self.csv[path].types[column] in ("DOUBLE", "HUGEINT"):
                         whole = f"try_cast({quoted(column)} as decimal(38, 0))"
+                        table = self.csv[path].select([column])
                         found += session.sql(f"SELECT min({whole}), max({whole}) FROM ({table})").fetchall()[0]
         return [Decimal(end) for end in found if end is not None]
 
@@ -141,12 +134,12 @@ class TableFiles:
             for path in self.paths:
                 with _told(path):
                     if is_parquet(path):
-                        yield from ParquetRows(path, self.limit).batches(columns, rows)
+                        yield from map(_without_blanks, ParquetRows(path, self.limit).batches(columns, rows))
                     else:
                         chosen = ", ".join(quoted(column) for column in columns)
-                        table = _read_csv(path, self.csv_types[path])
-                        for batch in session.sql(f"SELECT {chosen} FROM ({table})").to_arrow_reader(rows):
-                            yield _with_numbers(batch, self.csv_types[path])
+                        table = self.csv[path]
+                        for batch in session.sql(f"SELECT {chosen} FROM ({table.select()})").to_arrow_reader(rows):
+                            yield table.with_numbers(batch)
 
 
 def open_table(name: str) -> TableFiles:
@@ -157,7 +150,7 @@ def open_table(name: str) -> TableFiles:
         ValueError: one of them is neither Parquet nor CSV, or cannot be read.
     """
     paths = matches(name)
-    csv_types: dict[Path, Mapping[str, str]] = {}
+    csv: dict[Path, CsvTable] = {}
     found: dict[Path, dict[str, ColumnKind]] = {}
     words: dict[Path, dict[str, str]] = {}
     flags: set[str] = set()
@@ -166,12 +159,13 @@ def open_table(name: str) -> TableFiles:
     with duckdb.connect() as session:
         for path in paths:
             with _told(path):
-                refuse_dense(path, limit)
+                refuse_file(path, limit)
                 if is_parquet(path):
                     found[path], words[path], wide = _parquet_columns(path, limit)
                     long |= wide
                 else:
-                    csv_types[path], found[path] = _csv_columns(session, path)
+                    csv[path] = CsvTable.of(session, path)
+                    found[path] = _csv_kinds(csv[path])
                     words[path] = {name: TIME for name, kind in found[path].items() if kind == "other"}
             flags |= {name for name, kind in found[path].items() if kind == "boolean"}
             # To whoever counts, a flag is a category like others.
@@ -192,7 +186,7 @@ def open_table(name: str) -> TableFiles:
             kinds[column] = next(iter(known), "empty")
             if kinds[column] == "other":
                 others[column] = next(iter(seen))
-    return TableFiles(name, tuple(paths), kinds, left_out, others, frozenset(flags), frozenset(long), csv_types, limit)
+    return TableFiles(name, tuple(paths), kinds, left_out, others, frozenset(flags), frozenset(long), csv, limit)
 
 
 def matches(name: str) -> list[Path]:
@@ -224,50 +218,8 @@ def matches(name: str) -> list[Path]:
     return paths
 
 
-def refuse_dense(path: Path, limit: int, *, with_texts: bool = False) -> None:
-    """Refuse a file that unpacks to more than the limit, and to more than data do, and a CSV with a NUL in it.
-
-    Args:
-        path: CSV or Parquet.
-        limit: bytes.
-        with_texts: whether texts of Parquet are counted as often as they stand in rows, as they are in memory.
-
-    Raises:
-        ValueError: naming the file.
-    """
-    most = max(limit, DENSE * path.stat().st_size)
-    try:
-        if is_parquet(path):
-            ParquetRows(path, limit).refuse_more_than(most, with_texts=with_texts)
-        elif unpacks_to_more(path, most):
-            raise TooLarge(limit)
-        else:
-            with path.open("rb") as content:
-                refuse_nul(path.name, content)
-    except (TooLarge, HoldsNul) as error:
-        raise ValueError(f"{path} cannot be read: {error}. Nothing was changed.") from error
-
-
-def csv_head(path: Path) -> CsvHead:
-    """The names of a CSV file's columns and how it is written.
-
-    Raises:
-        NoHead: it begins with an empty line.
-        UnicodeDecodeError: its beginning is not UTF-8.
-    """
-    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        start = file.read(LONGEST)
-    # What is cut off in the middle of a letter is no fault.
-    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
-
-
 def _is_table(path: Path) -> bool:
     return path.name.lower().endswith((*PARQUET, *CSV)) and not path.name.startswith(".")
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet by its name."""
-    return path.name.lower().endswith(PARQUET)
 
 
 # --- columns -----------------------------------------------------------------------------------------------
@@ -286,48 +238,8 @@ def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dic
     return kinds, words, long
 
 
-def _csv_columns(session: duckdb.DuckDBPyConnection, path: Path) -> tuple[dict[str, str], dict[str, ColumnKind]]:
-    """Types and kinds by all rows of the file, not by its first ones.
-
-    Where every comma has three digits behind it, 1,234 may be a thousand and more: such a column stays a text.
-    """
-    told = session.sql(f"DESCRIBE {_read_csv(path, None)}").fetchall()
-    types = {str(row[0]): str(row[1]) for row in told}
-    texts = [name for name, dtype in types.items() if dtype == "VARCHAR"]
-    empty: set[str] = set()
-    if texts:
-        relation = f"({_read_csv(path, types)})"
-        counted = ", ".join(f"count({column})" for column in map(quoted, texts))
-        (counts,) = session.sql(f"SELECT {counted} FROM {relation}").fetchall()
-        empty = {name for name, count in zip(texts, counts, strict=True) if not count}
-        types |= {name: _type_of(look_at_texts(session, relation, name)) for name in texts if name not in empty}
-    if any(dtype.startswith("comma") for dtype in types.values()):
-        types |= _beside_commas(session, path, types)
-    kinds: dict[str, ColumnKind] = {
-        name: "empty" if name in empty else _CSV_KINDS.get(dtype, "other") for name, dtype in types.items()
-    }
-    return types, kinds
-
-
-def _beside_commas(session: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, str]) -> dict[str, str]:
-    """Columns such as 2.989 in a file with decimal commas: thousands, and texts if it has decimal points as well."""
-    floats = [name for name, dtype in types.items() if dtype == "DOUBLE"]
-    relation = f"({_read_csv(path, {**types, **dict.fromkeys(floats, 'VARCHAR')})})"
-    looks = {name: look_at_points(session, relation, name) for name in floats}
-    has_points = any(look.point for look in looks.values()) or any(
-        dtype.startswith("point") for dtype in types.values()
-    )
-    return {n: "VARCHAR" if has_points else "comma" for n, look in looks.items() if look.either and not look.point}
-
-
-def _type_of(look: TimeTexts | NumberTexts | None) -> str:
-    """What a text column holds: times, numbers in one format, or texts."""
-    if look is None or look.failed:
-        return "VARCHAR"
-    if isinstance(look, TimeTexts):
-        return TIME
-    mark = look.mark
-    return "VARCHAR" if mark is None or look.special is None or look.why_not else look.format(mark)
+def _csv_kinds(table: CsvTable) -> dict[str, ColumnKind]:
+    return {n: "empty" if n in table.empty else _CSV_KINDS.get(dtype, "other") for n, dtype in table.types.items()}
 
 
 def _kind(dtype: pa.DataType) -> ColumnKind:
@@ -353,6 +265,22 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
+def _without_blanks(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows; texts of nothing but white space are missing, as they are in CSV files."""
+    for place, array in enumerate(batch.columns):
+        texts = array.dictionary if pa.types.is_dictionary(array.type) else array
+        if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+            continue
+        blank = pc.utf8_is_space(texts)
+        if not pc.any(blank).as_py():
+            continue
+        if texts is not array:
+            blank = pc.take(blank, array.indices)
+        none = pa.nulls(len(array), array.type)
+        batch = batch.set_column(place, batch.schema.names[place], pc.if_else(blank, none, array))
+    return batch
+
+
 def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> pd.DataFrame:
     arrays = []
     for name, kind in kinds.items():
@@ -366,35 +294,17 @@ def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[s
     return pa.RecordBatch.from_arrays(arrays, names=list(kinds)).to_pandas(split_blocks=True)
 
 
-def _read_csv(path: Path, types: Mapping[str, str] | None) -> str:
-    missing = ", ".join(literal(value) for value in MISSING)
-    # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
-    known = "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
-    if types is not None:
-        read_as = {name: "VARCHAR" if dtype in (TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
-        known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
-    return f"SELECT * FROM read_csv({literal(exact(path))}, {csv_head(path).duckdb}, nullstr=[{missing}], {known})"
-
-
-def _with_numbers(batch: pa.RecordBatch, types: Mapping[str, str]) -> pa.RecordBatch:
-    """Rows of a CSV file with the numbers that are texts to DuckDB."""
-    for place, name in enumerate(batch.schema.names):
-        if (written := next((form for form in NUMBER_FORMATS if form == types[name]), None)) is not None:
-            numbers = pd.to_numeric(plain_numbers(batch.column(place).to_pandas(), written))
-            batch = batch.set_column(place, name, pa.array(numbers, pa.float64(), from_pandas=True))
-    return batch
-
-
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Errors of the readers in words that end in the remedy."""
     try:
         yield
-    except NoHead as error:
-        raise ValueError(f"{path} {error}. Nothing was changed.") from error
     except (pa.ArrowException, OSError, duckdb.Error, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError) or "not utf-8 encoded" in str(error):
             told = f"{path} is not UTF-8. Convert it, for example with `iconv -f latin1 -t utf-8`. Nothing was changed."
+            raise ValueError(told) from error
+        if "sniffing file" in str(error) and (uneven := uneven_row(path)):
+            told = f"{path} cannot be read: {uneven}. Put what holds a separator into quotes. Nothing was changed."
             raise ValueError(told) from error
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise ValueError(

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
-from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.decide.policy import RetrainPolicy, decide
 from mlops_assets.core.record.entries import Rejection
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.evidence import consider, gather, history, keep
@@ -163,3 +163,72 @@ def test_without_mlflows_file_nothing_is_decided_or_trained(drifting: World) -> 
     database.write_bytes(content)
     assert drifting.aliases() == {"champion": 1}
     assert consider(drifting.platform, drifting.model)[0].rule == "drift"
+
+
+def test_bad_data_is_decided_on_at_its_own_end_where_the_clock_stands_still(new_world: NewWorld) -> None:
+    world = new_world()
+    flights, day = world.platform.sources.intakes()["flights"], LAST_DAY + timedelta(days=3)
+    before, _, _ = consider(world.platform, world.model)
+    flights.record.put(str(day), replace(flights.taken()[str(LAST_DAY)], status="quarantined", reason="It is empty."))
+    now, zone = world.platform.now(world.model), world.model.timezone
+    assert before.at == now == midnight(LAST_DAY + timedelta(days=1), zone)
+    decision, evidence, is_new = consider(world.platform, world.model)
+    assert (decision.action, decision.at, is_new) == ("quarantine", midnight(day + timedelta(days=1), zone), True)
+    # Its identity is that of its evidence: it is no other decision for being told at another moment.
+    assert (
+        decide(evidence, world.model.retrain_policy, history(world.platform, world.model.name), now).id == decision.id
+    )
+    world.at(day)
+    assert consider(world.platform, world.model)[0].action != "quarantine", "a replay does not know of it yet"
+
+
+def test_a_champion_of_few_days_says_how_many_more_the_gate_needs(drifting: World) -> None:
+    """Five days after the champion was fitted, no eight days of labels can be there."""
+    drifting.at(date(2013, 2, 23))
+    drifting.platform.ledger.record.note(drifting.model.name, "request", reason="new features", by="me")
+    decision, evidence, _ = consider(drifting.platform, drifting.model)
+    (told,) = evidence.cannot_judge
+    assert (decision.action, told in decision.reasons) == ("cannot_judge", True)
+    found = re.search(r"because (\d) days of labels, .* since 2013-02-18 .*: (\d) more days, by about ([\d-]+)\.", told)
+    assert found, told
+    assert int(found[1]) + int(found[2]) == 8
+    # The days themselves may have begun; their labels come within hours.
+    assert date(2013, 2, 26) <= date.fromisoformat(found[3]) <= date(2013, 2, 28)
+    drifting.at(date.fromisoformat(found[3]) + timedelta(days=1))
+    assert consider(drifting.platform, drifting.model)[1].cannot_judge == ()
+
+
+def test_a_leader_of_too_few_rows_before_the_judged_days_says_how_many_more(
+    drifting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.steps.decide import training_scope
+    from mlops_assets.steps.decide.training_scope import Plan
+
+    day = date(2013, 3, 2)
+    monkeypatch.setattr(training_scope, "plan", lambda *_: Plan(f"since: {day}"))
+    evidence = consider(drifting.platform, drifting.model)[1]
+    (told,) = evidence.cannot_judge
+    found = re.search(r"because 0 labelled rows of .* \(since: 2013-03-02\) .* about (\d+) more days, by about", told)
+    assert found, told
+    gate = training_scope.scope(drifting.platform, drifting.model, as_of=drifting.platform.now(drifting.model)).gate
+    start = drifting.platform.data(drifting.model).day(gate.start)
+    # At some nine hundred flights a day, 500 rows take one day from the break on; their labels are known within one.
+    assert int(found[1]) == (day - start).days + 2
+    assert "Lower training.min_rows, or name a longer training.window" not in told
+
+
+def test_in_a_replay_a_decision_without_data_is_of_its_own_period(new_world: NewWorld) -> None:
+    """The slice ends on March 10; a replay's clock stands there, and its time goes on."""
+    world = new_world()
+    world.at(date(2013, 4, 1))
+    now, passed = world.platform.now(world.model), midnight(date(2013, 4, 1), world.model.timezone)
+    assert now == midnight(LAST_DAY + timedelta(days=1), world.model.timezone) < passed
+    world.platform.ledger.record.note(world.model.name, "pause", reason="holidays", by="me")
+    decision, evidence, _ = consider(world.platform, world.model)
+    assert (decision.action, decision.at) == ("wait", passed)
+    assert (
+        decide(evidence, world.model.retrain_policy, history(world.platform, world.model.name), now).id == decision.id
+    )
+    world.platform.ledger.record.note(world.model.name, "resume", reason="back", by="me")
+    training, _, _ = consider(world.platform, world.model)
+    assert (training.action, training.at) == ("retrain", now), "it is trained on what is known by the clock"

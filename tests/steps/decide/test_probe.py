@@ -180,3 +180,13 @@ def _to_go_back(world: World) -> Decision:
     found = Probed(None, gain, "refit:expanding", looks=1, alpha_spent=0.01, sentence="Version 1 is better.")
     evidence = replace(gather(world.platform, world.model, now), probe=found, window="a window", cannot_judge=())
     return decide(evidence, world.model.retrain_policy, History(), now)
+
+
+def test_a_plan_reads_the_looks_once(quick: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlops_assets.steps.decide import looks as on_file
+
+    probe(quick.platform, quick.model)
+    read: list[str] = []
+    monkeypatch.setattr(on_file, "read_looks", lambda *of: read.append(of[1]) or read_looks(*of))
+    plan(quick.platform, quick.model)
+    assert read == [quick.model.name]

@@ -24,11 +24,9 @@ from mlops_assets.world.files.parquet_pages import chunks_of
 from mlops_assets.world.files.parquet_rows import ParquetRows
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.files.unpacked_size import TooLarge
-from mlops_assets.world.home import HomeSettings, Limits
-from tests.landing_home import DAY, LandingHome, source
+from tests.landing_home import DAY, LIMIT, LandingHome, source
 from tests.world.files.lying_parquet import Tree, few, of_flags, put, small, with_first_page, with_footer, written
 
-LIMIT = 2**20
 BOUND = 16 * LIMIT
 """Of pyarrow's memory; each of the files holds 48 times the limit or more."""
 SIZE = 48 * LIMIT
@@ -66,14 +64,6 @@ LIES: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LandingHome:
-    home = LandingHome.at(tmp_path / "home", source(files="orders_{partition}*"))
-    home.home.configure(HomeSettings(clock="data", limits=Limits(file_bytes=LIMIT)))
-    monkeypatch.setenv("MLOPS_HOME", str(home.home.root))
-    return home
-
-
 _POOLS: list[pa.MemoryPool] = []
 """What was read in them may outlive the test."""
 
@@ -94,7 +84,7 @@ def bounded(most: int = BOUND) -> Iterator[None]:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_no_way_in_believes_the_footer(
-    home: LandingHome, lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limited: LandingHome, lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = LIES[lie]()
     assert len(content) < LIMIT / 4
@@ -103,8 +93,8 @@ def test_no_way_in_believes_the_footer(
     monkeypatch.setattr(profiles, "MAX_UNPACKED", LIMIT)
     told = r"unpacks to more than 1,048,576 bytes|too large once it is unpacked|footer contradicts its pages"
     with bounded():
-        home.land(content, f"orders_{DAY}.parquet")
-        intake = home.intake()
+        limited.land(content, f"orders_{DAY}.parquet")
+        intake = limited.intake()
         (reason,) = take_in(intake, intake.pending()).bad[str(DAY)]
         assert re.search(told, reason)
         assert reason.endswith("Send it again; the old partition is unchanged.")
@@ -117,7 +107,7 @@ def test_no_way_in_believes_the_footer(
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_drift_reads_piece_by_piece_or_not_at_all(home: LandingHome, lie: str, tmp_path: Path) -> None:
+def test_drift_reads_piece_by_piece_or_not_at_all(limited: LandingHome, lie: str, tmp_path: Path) -> None:
     file = tmp_path / "lie.parquet"
     file.write_bytes(LIES[lie]())
     with bounded():
@@ -148,7 +138,7 @@ def change(field: int, value: int, inside: int | None = None) -> Callable[[Tree]
     }.items(),
 )
 def test_headers_of_pages_that_lie_end_in_a_sentence(
-    home: LandingHome, name: str, changed: Callable[[Tree], None], tmp_path: Path
+    limited: LandingHome, name: str, changed: Callable[[Tree], None], tmp_path: Path
 ) -> None:
     table = pa.table({"amount": np.random.default_rng(5).normal(size=2_000)})
     content = with_first_page(written(table, use_dictionary=False), changed)

@@ -21,9 +21,8 @@ from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.files.unpacked_size import TooLarge, unpacked
 from mlops_assets.world.home import HomeSettings, Limits
-from tests.landing_home import DAY, HEADER, LandingHome, rows, source
+from tests.landing_home import DAY, HEADER, LIMIT, LandingHome, rows, source
 
-LIMIT = 2**20
 TEXT = (HEADER + "\n" + "1,2024-03-01T00:00:00Z,north,1\n" * 700_000).encode()
 AT = "2024-03-01T00:00:00Z"
 
@@ -61,25 +60,17 @@ TABLES: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LandingHome:
-    home = LandingHome.at(tmp_path / "home", source(files="orders_{partition}*"))
-    home.home.configure(HomeSettings(clock="data", limits=Limits(file_bytes=LIMIT)))
-    monkeypatch.setenv("MLOPS_HOME", str(home.home.root))
-    return home
-
-
-def refused(home: LandingHome) -> str:
-    intake = home.intake()
+def refused(limited: LandingHome) -> str:
+    intake = limited.intake()
     return take_in(intake, intake.pending()).bad[str(DAY)][0]
 
 
 @pytest.mark.parametrize("ending", PACKED)
-def test_packed_text_is_counted_while_it_is_unpacked(home: LandingHome, ending: str) -> None:
+def test_packed_text_is_counted_while_it_is_unpacked(limited: LandingHome, ending: str) -> None:
     content = PACKED[ending]()
     assert len(content) < LIMIT / 8
-    home.land(content, f"orders_{DAY}.{ending}")
-    assert "it unpacks to more than 1,048,576 bytes" in refused(home)
+    limited.land(content, f"orders_{DAY}.{ending}")
+    assert "it unpacks to more than 1,048,576 bytes" in refused(limited)
     tracemalloc.start()
     with pytest.raises(TooLarge, match=r'raise \{"limits": \{"file_bytes": \.\.\.\}\} in home\.json'):
         unpacked(f"a.{ending}", content, LIMIT)
@@ -90,11 +81,11 @@ def test_packed_text_is_counted_while_it_is_unpacked(home: LandingHome, ending: 
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_parquet_is_counted_before_its_rows_are_read(home: LandingHome, kind: str, tmp_path: Path) -> None:
+def test_parquet_is_counted_before_its_rows_are_read(limited: LandingHome, kind: str, tmp_path: Path) -> None:
     content = TABLES[kind]()
     assert len(content) < LIMIT / 8
-    home.land(content, f"orders_{DAY}.parquet")
-    assert "it unpacks to more than 1,048,576 bytes" in refused(home)
+    limited.land(content, f"orders_{DAY}.parquet")
+    assert "it unpacks to more than 1,048,576 bytes" in refused(limited)
     before = pa.default_memory_pool().max_memory()
     file = tmp_path / "bomb.parquet"
     file.write_bytes(content)
@@ -103,14 +94,14 @@ def test_parquet_is_counted_before_its_rows_are_read(home: LandingHome, kind: st
     assert pa.default_memory_pool().max_memory() <= before + 64 * LIMIT
 
 
-def test_drift_refuses_what_no_data_are(home: LandingHome, tmp_path: Path) -> None:
+def test_drift_refuses_what_no_data_are(limited: LandingHome, tmp_path: Path) -> None:
     for name, content in (("b.csv.gz", PACKED["csv.gz"]()), ("b.parquet", TABLES["many rows of one value"]())):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=r"cannot be read: it unpacks to more than 1,048,576 bytes"):
             open_table(str(tmp_path / name))
 
 
-def test_large_files_that_are_data_are_read_piece_by_piece(home: LandingHome, tmp_path: Path) -> None:
+def test_large_files_that_are_data_are_read_piece_by_piece(limited: LandingHome, tmp_path: Path) -> None:
     """Beyond the limit, and packed as numbers are: drift reads them in batches, whatever their size."""
     file = tmp_path / "large.parquet"
     pq.write_table(pa.table({"a": np.random.default_rng(1).normal(size=500_000)}), file)
@@ -118,13 +109,13 @@ def test_large_files_that_are_data_are_read_piece_by_piece(home: LandingHome, tm
     assert open_table(str(file)).kinds == {"a": "numeric"}
 
 
-def test_a_file_within_the_limit_lands_and_a_large_plain_one_is_kept_aside(home: LandingHome) -> None:
-    home.land(gzip.compress(rows(DAY).encode()), f"orders_{DAY}.csv.gz")
-    intake = home.intake()
+def test_a_file_within_the_limit_lands_and_a_large_plain_one_is_kept_aside(limited: LandingHome) -> None:
+    limited.land(gzip.compress(rows(DAY).encode()), f"orders_{DAY}.csv.gz")
+    intake = limited.intake()
     assert take_in(intake, intake.pending()).rows == {str(DAY): 3}
-    home.land(TEXT.decode(), f"orders_{DAY}_more.csv")
-    assert "orders_2024-03-01_more.csv cannot be read (it unpacks to more than 1,048,576 bytes" in refused(home)
-    assert (home.intake().quarantine(str(DAY)) / f"orders_{DAY}_more.csv").read_bytes() == TEXT
+    limited.land(TEXT.decode(), f"orders_{DAY}_more.csv")
+    assert "orders_2024-03-01_more.csv cannot be read (it unpacks to more than 1,048,576 bytes" in refused(limited)
+    assert (limited.intake().quarantine(str(DAY)) / f"orders_{DAY}_more.csv").read_bytes() == TEXT
 
 
 def test_the_limit_stands_in_the_settings_of_a_home(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""One CSV file as a relation of DuckDB's: types and kinds of its columns by all of its rows, and the rows.
+
+Here: its head, the words and blanks that mean missing, numbers and times that are texts to DuckDB. Not here: which
+files are read, and Parquet (`table_files`), what is refused unread (`refused_files`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.values.csv_head import LONGEST, CsvHead, head_of
+from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
+from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
+from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
+from mlops_assets.core.values.text_times import TimeTexts
+from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
+from mlops_assets.world.files.type_words import TIME
+
+
+def csv_head(path: Path) -> CsvHead:
+    """The names of a CSV file's columns and how it is written.
+
+    Raises:
+        NoHead: it begins with no names.
+        UnicodeDecodeError: its beginning is not UTF-8.
+    """
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        start = file.read(LONGEST)
+    # What is cut off in the middle of a letter is no fault.
+    return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
+
+
+def uneven_row(path: Path) -> str:
+    """The first row with more or fewer cells than the header has names, in words; empty where there is none."""
+    head = csv_head(path)
+    is_packed = path.suffix.lower() == ".gz"
+    with (gzip.open if is_packed else open)(path, "rt", newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(islice(file, head.skipped, None), delimiter=head.separator)
+        for row in rows:
+            if row and len(row) != len(head.names):
+                line = rows.line_num + head.skipped
+                return (
+                    f"line {line:,} has {counted(len(row), 'cell')} and its header {counted(len(head.names), 'name')}"
+                )
+    return ""
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file whose columns have been looked at; finding that again would be reading the file again.
+
+    Attributes:
+        path: the file.
+        head: how it begins.
+        types: DuckDB's type of each column, or the format of numbers that are texts to it.
+        blanks: its cells of nothing but white space: they are missing, beside the words that mean it.
+        empty: columns without a value.
+    """
+
+    path: Path
+    head: CsvHead
+    types: Mapping[str, str]
+    blanks: tuple[str, ...] = ()
+    empty: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, session: duckdb.DuckDBPyConnection, path: Path) -> Self:
+        """Types by all rows of the file, not by its first ones.
+
+        Where every comma has three digits behind it, 1,234 may be a thousand and more: such a column stays a text.
+        """
+        table = cls(path, csv_head(path), {})._typed(session)
+        texts, blanks = table._texts(session)
+        if blanks:
+            # Beside them a column of numbers is a text to DuckDB.
+            table = replace(table, types={}, blanks=blanks)._typed(session)
+            texts, _ = table._texts(session)
+        relation = f"({table.select()})"
+        empty = frozenset(name for name, count in texts.items() if not count)
+        types = {name: _type_of(look_at_texts(session, relation, name)) for name in texts if name not in empty}
+        table = replace(table, types={**table.types, **types}, empty=empty)
+        if any(dtype.startswith("comma") for dtype in table.types.values()):
+            table = replace(table, types={**table.types, **table._beside_commas(session)})
+        return table
+
+    def select(self, texts: Collection[str] = ()) -> str:
+        """A SELECT of its rows, some columns as the texts that stand in the file."""
+        missing = ", ".join(literal(value) for value in (*MISSING, *self.blanks))
+        # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
+        known = "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
+        if self.types:
+            types = {**self.types, **dict.fromkeys(texts, "VARCHAR")}
+            read_as = {name: "VARCHAR" if dtype in (TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
+            known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
+        return f"SELECT * FROM read_csv({literal(exact(self.path))}, {self.head.duckdb}, nullstr=[{missing}], {known})"
+
+    def with_numbers(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Some of its rows, with the numbers that are texts to DuckDB."""
+        for place, name in enumerate(batch.schema.names):
+            if (written := next((form for form in NUMBER_FORMATS if form == self.types[name]), None)) is not None:
+                numbers = pd.to_numeric(plain_numbers(batch.column(place).to_pandas(), written))
+                batch = batch.set_column(place, name, pa.array(numbers, pa.float64(), from_pandas=True))
+        return batch
+
+    def _typed(self, session: duckdb.DuckDBPyConnection) -> Self:
+        told = session.sql(f"DESCRIBE {self.select()}").fetchall()
+        return replace(self, types={str(row[0]): str(row[1]) for row in told})
+
+    def _texts(self, session: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], tuple[str, ...]]:
+        """The columns of text, each with the number of its values, and their different cells of only white space."""
+        names = [name for name, dtype in self.types.items() if dtype == "VARCHAR"]
+        if not names:
+            return {}, ()
+        found = ", ".join(
+            f"count({column}), list(DISTINCT {column}) FILTER (WHERE {is_blank(column)})"
+            for column in map(quoted, names)
+        )
+        (row,) = session.sql(f"SELECT {found} FROM ({self.select()})").fetchall()
+        blanks = {cell for cells in row[1::2] for cell in cells or ()}
+        return dict(zip(names, row[::2], strict=True)), tuple(sorted(blanks))
+
+    def _beside_commas(self, session: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        """Columns such as 2.989 in a file with decimal commas: thousands, and texts if it has decimal points too."""
+        floats = [name for name, dtype in self.types.items() if dtype == "DOUBLE"]
+        relation = f"({self.select(floats)})"
+        looks = {name: look_at_points(session, relation, name) for name in floats}
+        has_points = any(look.point for look in looks.values()) or any(
+            dtype.startswith("point") for dtype in self.types.values()
+        )
+        return {n: "VARCHAR" if has_points else "comma" for n, look in looks.items() if look.either and not look.point}
+
+
+def _type_of(look: TimeTexts | NumberTexts | None) -> str:
+    """What a text column holds: times, numbers in one format, or texts."""
+    if look is None or look.failed:
+        return "VARCHAR"
+    if isinstance(look, TimeTexts):
+        return TIME
+    mark = look.mark
+    return "VARCHAR" if mark is None or look.special is None or look.why_not else look.format(mark)

@@ -1,0 +1,154 @@
+"""What `mlops drift` says of files that hold no table, and of cells that hold nothing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import Result
+
+from mlops_assets.core.values.sql import is_blank
+
+Mlops = Callable[..., Result]
+ROWS = 1_000
+
+
+def frame(seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"a": rng.normal(size=ROWS).round(3), "c": rng.choice(list("xyz"), ROWS)})
+
+
+def parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    frame().to_csv("good.csv", index=False)
+    return tmp_path
+
+
+EMPTY = "is empty, without even a header: it is still being written, or its writer failed. Wait, or write it again"
+TWICE = "has the column {} twice (names that differ in capitals or blanks are one). Rename or remove one"
+NO_ROWS = "has no rows. Wait until its data has come, or give other files"
+A = pa.array(np.arange(200) / 7)
+BAD: dict[str, tuple[bytes, str]] = {
+    "no_bytes.csv": (b"", EMPTY),
+    "no_bytes.tsv": (b"", EMPTY),
+    "no_bytes.csv.gz": (b"", EMPTY),
+    "no_bytes.parquet": (b"", EMPTY),
+    "packed_nothing.csv.gz": (gzip.compress(b""), EMPTY),
+    "only_a_mark.csv": (b"\xef\xbb\xbf", EMPTY),
+    "only_lines.csv": (b"\n \n\n", EMPTY),
+    "line_first.csv": (b"\na,c\n1,x\n", "begins with an empty line"),
+    "header.csv": (b"a,c\n", NO_ROWS),
+    "header.csv.gz": (gzip.compress(b"a,c\n"), NO_ROWS),
+    "header_cut.csv": (b"a,c", NO_ROWS),
+    "header.parquet": (parquet(pa.table({"a": A[:0], "c": pa.array([], pa.string())})), NO_ROWS),
+    "no_columns.parquet": (parquet(pa.table({})), "has no columns"),
+    "excel.csv": (b"PK\x03\x04" + bytes(range(256)), "a zip archive (an Excel workbook is one) by its content"),
+    "page.csv": (b"<!DOCTYPE html><html></html>\n", "a web page (an error page, say) by its content"),
+    "table.csv": (parquet(pa.table({"a": A})), "is Parquet by its content, and text such as CSV by its name"),
+    "text.parquet": (b"a,c\n1,x\n", "is text by its content, and Parquet by its name: name it text.csv"),
+    "plain.csv.gz": (b"a,c\n1,x\n", "is text by its content, and gzip by its name: name it plain.csv"),
+    "in_gzip.csv.gz": (gzip.compress(parquet(pa.table({"a": A}))), "is Parquet by its content"),
+    "twice.csv": (b"a,c,a\n1,x,2\n", TWICE.format("a")),
+    "twice_in_capitals.csv": (b"a,c,A\n1,x,2\n", TWICE.format("a, A")),
+    "twice_but_for_blanks.csv": (b"a,c, a \n1,x,2\n", TWICE.format("a")),
+    "twice.parquet": (parquet(pa.table([A, A], names=["a", "a"])), "has the column a twice. Rename or remove one"),
+    "uneven.csv": (b"a,c\n" + b"1,x\n" * 150 + b"1,2,3\n", "line 152 has 3 cells and its header 2 names"),
+}
+
+
+@pytest.mark.parametrize("fails", [(), ("--fail-on-drift",)], ids=["", "fail-on-drift"])
+@pytest.mark.parametrize("name", list(BAD))
+def test_one_sentence_with_the_remedy_and_exit_code_1(
+    mlops: Mlops, files: Path, name: str, fails: tuple[str, ...]
+) -> None:
+    content, told = BAD[name]
+    Path(name).write_bytes(content)
+    for pair in (("good.csv", name), (name, "good.csv")):
+        result = mlops("drift", *pair, *fails)
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit), result.exception
+        assert f"{name} " in result.stderr
+        assert told in " ".join(result.stderr.split())
+        assert len(result.stderr.strip().splitlines()) == 1
+        assert result.stdout == ""
+
+
+BLANKS = [" ", "   ", "\t", "\u00a0", " \u2003 ", "\x0b", "\x1f\x85"]
+
+
+def compared(mlops: Mlops, *pair: str) -> dict[str, Any]:
+    result = mlops("drift", *pair, "--json")
+    assert result.exit_code == 0, result.output
+    return {row["feature"]: row for row in json.loads(result.stdout)["features"]}
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet", "dictionary.parquet"])
+def test_a_blank_cell_is_missing_like_an_empty_one(mlops: Mlops, files: Path, blank: str, ending: str) -> None:
+    """The same rows with blanks and with nothing in their place are one table, whatever the column holds."""
+    data = frame(1).assign(whole=np.arange(ROWS) % 7, flag=np.arange(ROWS) % 2 == 0)
+    is_blank = np.random.default_rng(2).random(ROWS) < 0.3
+    for name, value in (("blank", blank), ("none", None)):
+        columns = list(data) if "csv" in ending else ["c"]
+        texts = data.assign(**{column: data[column].astype(str).where(~is_blank, value) for column in columns})
+        if ending == "dictionary.parquet":
+            texts["c"] = texts["c"].astype("category")
+        if "csv" in ending:
+            texts.to_csv(f"{name}.{ending}", index=False)
+        else:
+            texts.to_parquet(f"{name}.{ending}", index=False)
+    found = compared(mlops, f"none.{ending}", f"blank.{ending}")
+    assert len(found) == 4
+    for row in found.values():
+        assert (row["psi"], row["missing_change"], row["verdict"]) == (0.0, 0.0, "stable")
+    assert compared(mlops, "good.csv", f"blank.{ending}")["c"]["missing_change"] == pytest.approx(is_blank.mean())
+
+
+def test_a_column_of_blanks_alone_has_lost_its_values(mlops: Mlops, files: Path) -> None:
+    frame().assign(c="  ").to_csv("blank.csv", index=False)
+    row = compared(mlops, "good.csv", "blank.csv")["c"]
+    assert (row["missing_change"], row["verdict"]) == (1.0, "drifted")
+
+
+def test_one_rule_says_what_is_blank_in_all_readers() -> None:
+    """Python's, which the contract goes by; DuckDB's and Arrow's of every character agree with it."""
+    every = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code <= 0xDFFF]
+    table = pa.table({"text": every})
+    with duckdb.connect() as connection:
+        connection.register("every_text", table)
+        sql = connection.execute(f"select {is_blank('text')} from every_text").fetchall()
+    wanted = [text.isspace() for text in every]
+    assert [said for (said,) in sql] == wanted
+    assert pc.utf8_is_space(table["text"]).to_pylist() == wanted
+
+
+def test_columns_called_like_our_own_words(mlops: Mlops, files: Path) -> None:
+    frame().rename(columns={"a": "self", "c": "texts"}).to_csv("odd.csv", index=False)
+    assert set(compared(mlops, "odd.csv", "odd.csv")) == {"self", "texts"}
+
+
+def test_an_empty_file_in_a_folder_is_named(mlops: Mlops, files: Path) -> None:
+    Path("days").mkdir()
+    shutil.copy("good.csv", "days/1.csv")
+    Path("days/2.csv").touch()
+    result = mlops("drift", "good.csv", "days")
+    assert (result.exit_code, "days/2.csv is empty" in result.stderr) == (1, True)
