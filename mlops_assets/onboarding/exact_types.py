@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import literal, quoted
-from mlops_assets.world.files.flag_columns import is_flag
+from mlops_assets.world.files.flag_columns import as_flag, is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -38,7 +38,7 @@ def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     for name, dtype in columns_of(connection, relation):
         column = quoted(name)
         if dtype == "VARCHAR" and is_flag(connection, relation, name):
-            kept, value = "boolean", f"trim({column})::boolean"
+            kept, value = "boolean", as_flag(name)
         elif dtype == "DOUBLE" and ID_NAMES.search(name) and _is_whole(connection, relation, column):
             kept, value = "bigint", column
         elif dtype in _KEPT:

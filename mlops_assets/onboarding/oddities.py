@@ -10,11 +10,11 @@ import shlex
 from datetime import UTC, datetime
 
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
+from mlops_assets.onboarding.spellings import places_of, spelled, texts_of
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 
@@ -22,9 +22,6 @@ SENTINELS = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits 
     -1.0, -2.0**31, 2.0**31 - 1, -2.0**63, 2.0**63, 1e20, -1e20, 1e30, -1e30
 }  # fmt: skip
 """Numbers that programs write for a missing one."""
-YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
-NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}
-"""Words of a flag in the tables of several countries."""
 FEW = 20
 """With fewer different values a code such as 99 may be one of them."""
 ODD_DAYS = (
@@ -72,28 +69,13 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
 
 def _spellings(table: Table, facts: Facts) -> str:
     """A text that is one value in several spellings, which are classes of their own to a model."""
-    flags = {text: _flag(text) for text in facts.values}
-    # One letter is a flag beside words alone: Y and yes are one, F and f may be sizes.
-    meant = flags if all(flags.values()) else {text: " ".join(text.casefold().split()) for text in facts.values}
-    column = quoted(facts.name)
-    for meaning in dict.fromkeys(meant.values()):
-        spelled = sorted(text for text, means in meant.items() if means == meaning)
-        if len(spelled) > 1:
-            places = ", ".join(
-                f"{shown(text)!r} in {table.place(f'{column} = $text', {'text': text})}" for text in spelled[:3]
-            )
-            more = f" and {len(spelled) - 3} more" if len(spelled) > 3 else ""
-            return (
-                f"{facts.name} has {len(spelled)} spellings of one value ({places}{more}), and each is a class of its "
-                "own to the model: if they mean the same, write all in one spelling."
-            )
-    return ""
-
-
-def _flag(text: str) -> str:
-    """What a text says as a flag, in the languages of `YES` and `NO`; empty for none."""
-    folded = text.strip().casefold()
-    return "yes" if folded in YES else "no" if folded in NO else ""
+    found = spelled(texts_of(table, facts))
+    return (
+        f"{facts.name} has {places_of(table, facts, found)}, and each is a class of its own to the model: if they mean "
+        "the same, write all in one spelling."
+        if found
+        else ""
+    )
 
 
 def _odd_day(table: Table, facts: Facts) -> str:

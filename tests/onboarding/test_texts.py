@@ -418,24 +418,6 @@ def test_a_cell_of_blanks_is_missing_by_every_way_in(blank: str, suffix: str, tm
         assert (rows["kind"].isna().sum(), rows["size"].isna().sum()) == (ROWS // 5, len(range(0, ROWS, 7)))
 
 
-SPELLED: dict[str, tuple[list[str], str]] = {
-    "flags": (["Y", "no", "yes", "N", "Ja", "nein"], "has 3 spellings of one value ('Ja' in row 5 of t.csv, 'Y' in"),
-    "digits and words": (["1", "false", "true", "0"], "has 2 spellings of one value ('0' in row 4 of t.csv, 'false'"),
-    "capitals": (["Berlin", "Rome", "berlin"], "has 2 spellings of one value ('Berlin' in row 1 of t.csv, 'berlin'"),
-    "blanks": (["basic plan", "pro", "basic  plan "], "spellings of one value"),
-    "none": (["Berlin", "Rome", "Y", "1"], ""),
-    "one each": (["ja", "nein"], ""),
-}
-
-
-@pytest.mark.parametrize("kind", SPELLED)
-def test_several_spellings_of_one_value_are_told(kind: str, tmp_path: Path) -> None:
-    texts, told = SPELLED[kind]
-    plan = planned(table(tmp_path, lambda i: {**plain(i), "f": texts[i % len(texts)]}))
-    found = [said for said in plan.warnings if "spellings of one value" in said]
-    assert found == [] if not told else told in found[0]
-
-
 @pytest.mark.parametrize(
     ("name", "of"), [("order_id", lambda i: f"C-{i:05}"), ("OrderNo", lambda i: i + 7), ("ref", lambda i: f"A{i:04}")]
 )
