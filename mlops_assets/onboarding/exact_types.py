@@ -45,6 +45,8 @@ def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
             continue
         elif dtype in _INTEGERS:
             kept, value = "bigint", column
+        elif dtype == "TIMESTAMPTZ_NS":  # as pandas writes moments
+            kept, value = "timestamptz", column
         elif dtype.startswith("TIMESTAMP"):
             kept, value = "timestamp", column
         elif dtype.startswith(("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT")):
