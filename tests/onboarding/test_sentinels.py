@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.onboarding.oddities import oddities
+from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.table import read_table
 from mlops_assets.onboarding.times import time_column
 
