@@ -22,7 +22,7 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
-from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, points_of
+from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.table_files import csv_head, refuse_dense
 from mlops_assets.world.home import Limits
 
@@ -44,8 +44,8 @@ class Loaded:
 
     Attributes:
         looks: at those of type VARCHAR.
-        points: at columns of numbers in a CSV file that has decimal commas elsewhere; those with a point are of type
-            VARCHAR.
+        points: at columns of numbers in a CSV file whose decimal mark is a comma or open. Where it is a comma, those
+            that have a point are of type VARCHAR.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
     """
 
@@ -103,13 +103,15 @@ def load_csv(
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
-    if not has_commas(looks, reading):
+    has_comma = has_commas(looks, reading)
+    # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.
+    if not has_comma and not may_have_commas(looks) and (head.separator != ";" or reading.decimal or reading.declared):
         return Loaded(looks, words=words)
     numbers = _of_type(connection, relation, "BIGINT", "DOUBLE")
     _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern)
     points = points_of(connection, f"{relation}_cells", numbers)
     connection.execute(f"drop table {relation}_cells")
-    if pointed := [name for name, look in points.items() if look.count]:
+    if has_comma and (pointed := [name for name, look in points.items() if look.count]):
         _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern)
     return Loaded(looks, points, words)
 

@@ -54,7 +54,8 @@ def test_a_sentinel_is_named_whatever_the_number_of_values(
     values[7::40] = sentinel
     said = warned({"x": values}, tmp_path, suffix)["x"]
     others = values[values != sentinel]
-    assert said.startswith(f"x is {sentinel} in row 8 of t.{suffix}, in 15 rows in all")
+    place = "row 8 of t.csv (line 9)" if suffix == "csv" else "row 8 of t.parquet"
+    assert said.startswith(f"x is {sentinel} in {place}, in 15 rows in all")
     assert f"where the others are {others.min()} to {others.max()}: if it means missing" in said
     assert said.endswith("leave the cell empty." if suffix == "parquet" else f", or say so: --missing {sentinel}.")
 
@@ -62,7 +63,9 @@ def test_a_sentinel_is_named_whatever_the_number_of_values(
 def test_two_of_them_are_both_named(tmp_path: Path) -> None:
     values = np.arange(ROWS) % 12 + 1
     values[3], values[9] = -999, 9999
-    told = "x is -999 in row 4 of t.csv, in 1 rows in all and 9999 in row 10 of t.csv, in 1 rows in all"
+    told = (
+        "x is -999 in row 4 of t.csv (line 5), in 1 row in all, and 9999 in row 10 of t.csv (line 11), in 1 row in all"
+    )
     assert told in warned({"x": values}, tmp_path)["x"]
 
 

@@ -103,7 +103,9 @@ def test_all_spellings_of_all_values_are_told(kind: str, tmp_path: Path) -> None
     warned = [said for said in planned(file).warnings if "spellings of one value" in said]
     assert len(warned) == bool(groups)
     for one in groups:
-        told = ", ".join(f"{text!r} in row {texts.index(text) + 1} of t.csv" for text in one)
+        told = ", ".join(
+            f"{text!r} in row {texts.index(text) + 1} of t.csv (line {texts.index(text) + 2})" for text in one
+        )
         assert f"{len(one)} " in warned[0]
         assert f"({told})" in warned[0]
 
@@ -120,7 +122,9 @@ def test_a_label_in_several_spellings_is_refused_with_all_of_them(kind: str, tmp
 
 def test_spellings_among_many_values_are_told(tmp_path: Path) -> None:
     file = as_csv(tmp_path, [f"town {i % 120}" if i else "Town 119" for i in range(ROWS)])
-    assert any("('Town 119' in row 1 of t.csv, 'town 119' in row 120" in said for said in planned(file).warnings)
+    assert any(
+        "('Town 119' in row 1 of t.csv (line 2), 'town 119' in row 120" in said for said in planned(file).warnings
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from datetime import UTC, datetime
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
@@ -130,8 +131,8 @@ def _sentinel(table: Table, facts: Facts) -> str:
     if not found:
         return ""
     texts = [f"{value:.6g}" for value in found]
-    told = " and ".join(
-        f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counts[value]:,} rows in all"
+    told = ", and ".join(
+        f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
         for value, text in zip(found, texts, strict=True)
     )
     # An option reads texts; a number of a Parquet file is none.
