@@ -296,12 +296,16 @@ def _measured_label(label: Label, table: Table) -> list[str]:
 
 
 def _refuse_name(name: str) -> None:
-    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name) or name in RESERVED:
-        raise CannotOnboard(
-            f"{shown(name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
-            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
-            "was written."
-        )
+    if name in RESERVED:
+        why = "it means something else in YAML or in the lake"
+    elif not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name):
+        why = f"a name has a small letter first, then small letters, digits and underscores, {LONGEST} in all at most"
+    else:
+        return
+    raise CannotOnboard(
+        f"{shown(name)!r} cannot be a model's name: {why}. Take another, such as {plain_names([name], ())[name]}. "
+        "Nothing was written."
+    )
 
 
 def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tuple[tuple[Column, ...], list[str]]:

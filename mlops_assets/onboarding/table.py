@@ -177,7 +177,10 @@ def by_digits(table: Table, name: str) -> Table:
             f"{name} names things and holds floats such as {largest:.0f}, which have lost digits beyond 2^53. Write "
             "the column as integers, decimals or text. Nothing was written."
         )
-    digits = f"case when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
+    digits = (
+        f"case when not isfinite({column}) then null "
+        f"when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
+    )
     table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits}")
     return replace(table, facts=facts_of(table.connection, table.relation))
 
