@@ -6,7 +6,7 @@ round. Not here: reading the files, facts about columns (`table`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -33,11 +33,11 @@ def too_wide(file: Path) -> str | None:
     return next((field.name for field in decimals if field.type.precision > 38), None)
 
 
-def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Bring each column to one of few types."""
+def settle_types(connection: duckdb.DuckDBPyConnection, relation: str, texts: Collection[str] = ()) -> None:
+    """Bring each column to one of few types; some are texts whatever stands in them."""
     for name, dtype in columns_of(connection, relation):
         column = quoted(name)
-        if dtype == "VARCHAR" and is_flag(connection, relation, name):
+        if dtype == "VARCHAR" and name not in texts and is_flag(connection, relation, name):
             kept, value = "boolean", as_flag(name)
         elif dtype == "DOUBLE" and ID_NAMES.search(name) and _is_whole(connection, relation, column):
             kept, value = "bigint", column

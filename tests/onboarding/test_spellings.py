@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.onboarding.labels import NoLabel
 from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from mlops_assets.onboarding.table import read_table
+from mlops_assets.onboarding.texts import Reading
 from tests.onboarding.test_texts import ROWS, dropped_rows, landed_rows, plain, source, table
 
 Write = Callable[[Path, list[str]], Path]
@@ -145,3 +148,15 @@ def test_a_binary_label_of_more_values_is_refused_with_the_way_out(
     file = table(tmp_path, lambda i: {**plain(i), "f": values[i % len(values)]})
     with pytest.raises(NoLabel, match=told):
         planned(file, label="f", task="binary")
+
+
+@pytest.mark.parametrize("write", [as_csv, as_parquet])
+@pytest.mark.parametrize("words", [("yes", "no"), ("Y", "N"), ("true", "false"), ("Yes", "Y", "no")])
+def test_what_is_declared_as_text_lands_as_it_stands(write: Write, words: tuple[str, ...], tmp_path: Path) -> None:
+    """Else a contract that allows `yes` and `no` would meet `true` and `false`."""
+    texts = [words[i % len(words)] for i in range(ROWS)]
+    columns = {"at": {"type": "timestamp"}, "f": {"type": "string"}}
+    declared = SourceContract.from_dict({"columns": columns}, event_time="at").columns
+    table_read = read_table(str(write(tmp_path, texts)), reading=Reading("UTC", declared=declared))
+    found = table_read.connection.execute("select f from landed order by rowid").fetchall()
+    assert [text for (text,) in found] == texts
