@@ -57,19 +57,9 @@ def _say(found: Mapping[str, Any]) -> None:
         say("")
         say(f"[bold]{escape(name)}[/bold]: [{COLOURS['not fine']}]not fine[/], its file is broken")
         say_facts([("State", why), ("Next", "It decides nothing until the file is corrected.")])
-    say_table(
-        "Sources",
-        ["source", "newest good", "pending", "in quarantine", "fresh"],
-        [_source_row(name, source) for name, source in found["sources"].items()],
-    )
-    for name, source in found["sources"].items():
-        for partition, note in source["notes"].items():
-            say(escape(f"{name}, {partition}: {note}"))
-    for name, why in found["damaged_sources"].items():
-        say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
-    for why in found["broken_files"].values():
-        if why not in found["broken_models"].values():
-            say(f"[bold red]Broken[/bold red]: {escape(why)}")
+    if not found["models"] and not found["broken_files"]:
+        say("\nNo models yet. A table becomes the first: mlops new-model NAME --from TABLE.csv")
+    _say_sources(found)
     _say_alerts(found["alerts"])
 
 
@@ -78,6 +68,23 @@ def _say_alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
     for alert in alerts:
         say(escape(f"{alert['about']} since {minute(alert['at'])} UTC, {alert['runbook']}"))
         say_facts([("What", alert["happened"]), ("Did", alert["did"]), ("Do", alert["do"])])
+
+
+def _say_sources(found: Mapping[str, Any]) -> None:
+    if found["sources"]:
+        say_table(
+            "Sources",
+            ["source", "newest good", "pending", "in quarantine", "fresh"],
+            [_source_row(name, source) for name, source in found["sources"].items()],
+        )
+    for name, source in found["sources"].items():
+        for partition, note in source["notes"].items():
+            say(escape(f"{name}, {partition}: {note}"))
+    for name, why in found["damaged_sources"].items():
+        say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
+    for why in found["broken_files"].values():
+        if why not in found["broken_models"].values():
+            say(f"[bold red]Broken[/bold red]: {escape(why)}")
 
 
 def _say_model(name: str, model: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ round. Not here: reading the files, facts about columns (`table`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import literal, quoted
-from mlops_assets.world.files.flag_columns import is_flag
+from mlops_assets.world.files.flag_columns import as_flag, is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -33,18 +33,20 @@ def too_wide(file: Path) -> str | None:
     return next((field.name for field in decimals if field.type.precision > 38), None)
 
 
-def settle_types(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Bring each column to one of few types."""
+def settle_types(connection: duckdb.DuckDBPyConnection, relation: str, texts: Collection[str] = ()) -> None:
+    """Bring each column to one of few types; some are texts whatever stands in them."""
     for name, dtype in columns_of(connection, relation):
         column = quoted(name)
-        if dtype == "VARCHAR" and is_flag(connection, relation, name):
-            kept, value = "boolean", f"trim({column})::boolean"
+        if dtype == "VARCHAR" and name not in texts and is_flag(connection, relation, name):
+            kept, value = "boolean", as_flag(name)
         elif dtype == "DOUBLE" and ID_NAMES.search(name) and _is_whole(connection, relation, column):
             kept, value = "bigint", column
         elif dtype in _KEPT:
             continue
         elif dtype in _INTEGERS:
             kept, value = "bigint", column
+        elif dtype == "TIMESTAMPTZ_NS":  # as pandas writes moments
+            kept, value = "timestamptz", column
         elif dtype.startswith("TIMESTAMP"):
             kept, value = "timestamp", column
         elif dtype.startswith(("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT")):

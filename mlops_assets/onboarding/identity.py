@@ -5,6 +5,7 @@ Here: columns that are nearly keys, the entity and its type. Not here: facts abo
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -88,9 +89,13 @@ def _refuse(table: Table, entity: str, others: tuple[str, ...]) -> None:
         raise CannotOnboard(f"--entity {entity}: name one of {known}. Nothing was written.")
     facts = table.facts[entity]
     if facts.missing:
+        words = [word for word, columns in table.words.items() if entity in columns and word.strip()]
+        ids = f", or say --not-missing {shlex.quote(words[0])}, which was read as none" if words else ""
         raise CannotOnboard(
-            f"{facts.missing:,} of {facts.rows:,} rows have no {entity}: they are about nobody. Remove them, or "
-            "leave --entity out. Nothing was written."
+            f"{facts.missing:,} of {facts.rows:,} rows have no {entity}, the first is "
+            f"{table.place(f'{quoted(entity)} is null')}: nobody knows whom they are about, and the contract would "
+            f"refuse them at landing, too. Remove these rows, or write whom they are about{ids}; or leave --entity "
+            "out. Nothing was written."
         )
 
 

@@ -11,14 +11,16 @@ from datetime import date
 from itertools import groupby
 
 from mlops_assets.core.settings import Task
+from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import LABEL_NAMES
+from mlops_assets.onboarding.odd.spellings import YES, places_of, spelled, texts_of
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 
 MAX_CLASSES = 20
 """Numbers with more different values are a regression's, texts with more are no label."""
-YES = ("1", "true", "yes", "y", "t", "positive", "won", "bad")
+POSITIVE = YES | {"positive", "won", "bad"}
 SKEWED = 3.0
 """From this skewness on, a few large values carry most of the squared error."""
 
@@ -70,6 +72,11 @@ def label_of(table: Table, time: TimeColumn, asked: str | None, task: Task | Non
             f"The label {facts.name} is {value} in all rows, so there is nothing to learn. Give a file with both "
             "outcomes, or name another column with --label. Nothing was written."
         )
+    if task != "multiclass" and (found := spelled(texts_of(table, facts))):
+        raise NoLabel(
+            f"The label {facts.name} has {places_of(table, facts, found)}: to a model they would be classes of their "
+            "own. Write each value in one spelling, or say --task multiclass if they are. Nothing was written."
+        )
     chosen = task or _task(facts)
     notes = guessed if task else (*guessed, f"The task is {chosen}: {facts.name} {_why(facts)} (--task).")
     made = _regression if chosen == "regression" else _classes
@@ -116,10 +123,10 @@ _Made = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 def _classes(table: Table, facts: Facts, task: Task) -> _Made:
     """A binary or multiclass label."""
     if facts.distinct > MAX_CLASSES or (task == "binary" and facts.distinct != 2):
-        most = 2 if task == "binary" else MAX_CLASSES
         raise NoLabel(
-            f"{facts.name} has {facts.distinct:,} different values, and a {task} label has {most}. Name another task "
-            "with --task, or group the values. Nothing was written."
+            f"{facts.name} has {facts.distinct:,} different values{_listed(facts)}, and a {task} label has "
+            f"{'2' if task == 'binary' else f'{MAX_CLASSES} at most'}. {_other_task(facts)}, make fewer values of them "
+            "in the file, or say which means that none is known (--missing WORD). Nothing was written."
         )
     if task == "multiclass":
         values = tuple(sorted(facts.values))
@@ -138,9 +145,21 @@ def _classes(table: Table, facts: Facts, task: Task) -> _Made:
     return sql, (negative, positive), _binary_metric(table, facts, positive), notes
 
 
+def _listed(facts: Facts) -> str:
+    values = [repr(shown(value)) for value in sorted(facts.values)]
+    return f" ({some(values, MAX_CLASSES)})" if values else ""
+
+
+def _other_task(facts: Facts) -> str:
+    """What to say of a label that has more values than its task."""
+    found = _task(facts)
+    fits = found == "regression" or facts.distinct <= MAX_CLASSES
+    return f"Say --task {found}" if fits else "Name another column with --label"
+
+
 def _positive(facts: Facts) -> tuple[str, bool]:
     """The value that counts as 1, and whether its name says so."""
-    named = [value for value in facts.values if value.lower().removesuffix(".0") in YES]
+    named = [value for value in facts.values if value.lower().removesuffix(".0") in POSITIVE]
     return (named[0], True) if len(named) == 1 else (facts.values[-1], False)
 
 

@@ -7,7 +7,7 @@ decimal commas. Not here: what the texts are taken for (`texts`), facts about co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, is_blank, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
-from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, points_of
+from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
 from mlops_assets.world.home import Limits
@@ -43,8 +43,8 @@ class Loaded:
 
     Attributes:
         looks: at those of type VARCHAR.
-        points: at columns of numbers in a CSV file that has decimal commas elsewhere; those with a point are of type
-            VARCHAR.
+        points: at columns of numbers in a CSV file whose decimal mark is a comma or open. Where it is a comma, those
+            that have a point are of type VARCHAR.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
     """
 
@@ -66,7 +66,7 @@ def load_parquet(
                 "text. Nothing was written."
             )
     read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
-    _load(connection, relation, read, {"files": [exact(file) for file in files]}, pattern)
+    _load(connection, relation, read, {"files": [exact(file) for file in files]}, pattern, reading.texts)
     _empty_blanks(connection, relation)
     return Loaded(looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading))
 
@@ -97,19 +97,21 @@ def load_csv(
     with _readable(pattern):
         words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
     nulls = {**given, "nulls": [*reading.missing, *(word for word in words if word not in reading.missing)]}
-    _load(connection, relation, with_texts(read, texts), nulls, pattern)
+    _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
     if codes := codes_among_floats(connection, relation, read, nulls):
         texts += codes
-        _load(connection, relation, with_texts(read, texts), nulls, pattern)
+        _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
-    if not has_commas(looks, reading):
+    has_comma = has_commas(looks, reading)
+    # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.
+    if not has_comma and not may_have_commas(looks) and (head.separator != ";" or reading.decimal or reading.declared):
         return Loaded(looks, words=words)
     numbers = _of_type(connection, relation, "BIGINT", "DOUBLE")
-    _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern)
+    _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern, reading.texts)
     points = points_of(connection, f"{relation}_cells", numbers)
     connection.execute(f"drop table {relation}_cells")
-    if pointed := [name for name, look in points.items() if look.count]:
-        _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern)
+    if has_comma and (pointed := [name for name, look in points.items() if look.count]):
+        _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern, reading.texts)
     return Loaded(looks, points, words)
 
 
@@ -209,11 +211,16 @@ def _readable(pattern: str) -> Iterator[None]:
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object], pattern: str
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    read: str,
+    given: Mapping[str, object],
+    pattern: str,
+    texts: Collection[str],
 ) -> None:
     with _readable(pattern):
         connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
-    settle_types(connection, relation)
+    settle_types(connection, relation, texts)
 
 
 def _words(

@@ -33,7 +33,8 @@ from mlops_assets.onboarding.columns import (
 from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
-from mlops_assets.onboarding.oddities import oddities
+from mlops_assets.onboarding.odd.changed_days import changed_days
+from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.table import Table, by_digits, read_table
@@ -233,12 +234,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
-    if len(days.rows) < MIN_PARTS:
-        raise CannotOnboard(
-            f"All rows of {asked.pattern} lie in {len(days.rows)} {days.grain}s ({days.first} to {days.last}): too "
-            "short a history to train on its first part and live through the rest. Give more history, or a shorter "
-            "--grain. Nothing was written."
-        )
+    _refuse_short(asked, days)
     others = (time.name, label.name)
     keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
     key = late.key if late else next(keys, None)
@@ -246,13 +242,10 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     identity = identity_of(
         table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
     )
-    if all(column.role == "left out" for column in columns):
-        raise CannotOnboard(
-            f"No column of {asked.pattern} can be a feature of {label.name}: "
-            f"{'; '.join(f'{c.facts.name}: {c.why}' for c in columns)}. Give a file with more columns. Nothing was "
-            "written."
-        )
+    _refuse_featureless(asked, label, columns)
     lands_by = "hour" if asked.is_hourly else days.grain
+    measures = [c.facts.name for c in columns if c.role == "numeric"]
+    changed = changed_days(table, time, days, asked.timezone, [*measures, *_measured_label(label, table)])
     return Plan(
         asked=asked,
         table=table,
@@ -264,7 +257,9 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         entity_type=identity.dtype,
         columns=columns,
         null_shares=_null_shares(table, time, lands_by),
-        usual=usual_ranges(table, time, [c.facts.name for c in columns if c.role == "numeric"], lands_by),
+        usual=usual_ranges(
+            table, time, measures, lands_by, without={name: one.condition for name, one in changed.items()}
+        ),
         notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
@@ -272,18 +267,45 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *_gaps(days),
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
+            *(one.told for one in changed.values()),
             *warnings,
         ),
     )
 
 
-def _refuse_name(name: str) -> None:
-    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name) or name in RESERVED:
+def _refuse_short(asked: Asked, days: Calendar) -> None:
+    if len(days.rows) < MIN_PARTS:
         raise CannotOnboard(
-            f"{shown(name)!r} cannot be a model's name: small letters, digits and underscores, a letter first, "
-            f"at most {LONGEST} of them, and no word of YAML or of the lake, such as churn or late_payment. Nothing "
-            "was written."
+            f"All rows of {asked.pattern} lie in {len(days.rows)} {days.grain}s ({days.first} to {days.last}): too "
+            "short a history to train on its first part and live through the rest. Give more history, or a shorter "
+            "--grain. Nothing was written."
         )
+
+
+def _refuse_featureless(asked: Asked, label: Label, columns: tuple[Column, ...]) -> None:
+    if all(column.role == "left out" for column in columns):
+        raise CannotOnboard(
+            f"No column of {asked.pattern} can be a feature of {label.name}: "
+            f"{'; '.join(f'{c.facts.name}: {c.why}' for c in columns)}. Give a file with more columns. Nothing was "
+            "written."
+        )
+
+
+def _measured_label(label: Label, table: Table) -> list[str]:
+    return [label.name] if label.task == "regression" and label.name in table.facts else []
+
+
+def _refuse_name(name: str) -> None:
+    if name in RESERVED:
+        why = "it means something else in YAML or in the lake"
+    elif not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name):
+        why = f"a name has a small letter first, then small letters, digits and underscores, {LONGEST} in all at most"
+    else:
+        return
+    raise CannotOnboard(
+        f"{shown(name)!r} cannot be a model's name: {why}. Take another, such as {plain_names([name], ())[name]}. "
+        "Nothing was written."
+    )
 
 
 def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tuple[tuple[Column, ...], list[str]]:

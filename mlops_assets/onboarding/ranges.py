@@ -11,8 +11,8 @@ counter, a price that grows, a season of which half was seen) gets none: it woul
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.table import Table
@@ -53,19 +53,25 @@ def widened(low: float, high: float) -> tuple[float, float]:
     return round(math.floor((low - span) / step) * step, digits), round(math.ceil((high + span) / step) * step, digits)
 
 
-def usual_ranges(table: Table, time: TimeColumn, columns: Iterable[str], length: str) -> dict[str, Usual]:
+def usual_ranges(
+    whole: Table, time: TimeColumn, columns: Iterable[str], length: str, without: Mapping[str, str]
+) -> dict[str, Usual]:
     """A range for each of these numeric columns that keeps to one.
 
     Args:
-        table: the rows.
+        whole: the rows.
         time: their time.
         columns: names of columns of numbers.
         length: of a partition: hour, day, week or month.
+        without: column -> a condition for rows that say nothing of where it usually lies.
     """
     found = {}
-    counts = f"select count(*) as n from {table.relation} group by date_trunc('{length}', {time.sql})"
-    few = min(ODD_ROWS / table.first(f"select median(n) from ({counts})")[0], MOST)
+    counts = f"select count(*) as n from {whole.relation} group by date_trunc('{length}', {time.sql})"
+    few = min(ODD_ROWS / whole.first(f"select median(n) from ({counts})")[0], MOST)
     for name in columns:
+        table = whole
+        if name in without:
+            table = replace(whole, relation=f"(select * from {whole.relation} where not ({without[name]}))")
         low, high = _middle(table, name)
         # A flag of 0 and 1 has no unit.
         if table.facts[name].distinct <= 2 or not high > low or _moves(table, time, name):

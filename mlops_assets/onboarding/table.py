@@ -17,11 +17,11 @@ import duckdb
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import NEARLY_ALL
-from mlops_assets.core.values.sql import exact, quoted
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
+from mlops_assets.onboarding.places import Cells
 from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
-from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import is_parquet
 from mlops_assets.world.files.table_files import matches
 
@@ -112,15 +112,8 @@ class Table:
         return next(iter(self.facts.values())).rows
 
     def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
-        """Where the first row stands for which a condition holds: its number, without a header, and its file."""
-        row = self.first(f"select min(rowid) from {self.relation} where {condition}", given)[0]
-        for file in self.files:
-            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb})"
-            rows = self.first(f"select count(*) from {read}", {"file": exact(file)})[0]
-            if row < rows:
-                break
-            row -= rows
-        return f"row {row + 1:,} of {file.name}"
+        """Where the first row stands for which a condition holds, see `places`."""
+        return Cells(self.connection, self.relation, self.files).place(condition, given)
 
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""
@@ -157,7 +150,7 @@ def read_table(
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
     connection = beside.connection if beside else _connected()
     loaded = (load_parquet if kinds.pop() else load_csv)(connection, relation, files, reading, pattern)
-    settled = settle_texts(connection, relation, loaded.looks, reading, loaded.points)
+    settled = settle_texts(Cells(connection, relation, files), loaded.looks, reading, loaded.points)
     table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
@@ -185,7 +178,10 @@ def by_digits(table: Table, name: str) -> Table:
             f"{name} names things and holds floats such as {largest:.0f}, which have lost digits beyond 2^53. Write "
             "the column as integers, decimals or text. Nothing was written."
         )
-    digits = f"case when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
+    digits = (
+        f"case when not isfinite({column}) then null "
+        f"when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
+    )
     table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits}")
     return replace(table, facts=facts_of(table.connection, table.relation))
 

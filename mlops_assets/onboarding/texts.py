@@ -29,6 +29,7 @@ from mlops_assets.core.values.text_formats import (
 )
 from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
+from mlops_assets.onboarding.places import Cells
 from mlops_assets.world.files.text_columns import Reader, look_at_points, look_at_texts, replace_texts
 
 Looks = Mapping[str, TimeTexts | NumberTexts | None]
@@ -133,8 +134,13 @@ def has_commas(looks: Looks, reading: Reading) -> bool:
     return "comma" in {reading.decimal, *_marks(looks)}
 
 
+def may_have_commas(looks: Looks) -> bool:
+    """Whether a number with a decimal comma stands among words, where it proves nothing."""
+    return any(look.comma for look in _numbers(looks).values() if look.failed)
+
+
 def points_of(connection: duckdb.DuckDBPyConnection, texts: str, columns: list[str]) -> dict[str, NumberTexts]:
-    """What the points say in columns that DuckDB takes for numbers, in a file that has decimal commas elsewhere.
+    """What the points say in columns that DuckDB takes for numbers, in a file whose decimal mark is a comma or open.
 
     Args:
         connection: of the table.
@@ -145,39 +151,40 @@ def points_of(connection: duckdb.DuckDBPyConnection, texts: str, columns: list[s
     return {name: look for name, look in found.items() if not look.failed}
 
 
+def _numbers(looks: Looks) -> dict[str, NumberTexts]:
+    return {name: look for name, look in looks.items() if isinstance(look, NumberTexts)}
+
+
 def _marks(looks: Looks) -> set[Mark]:
-    """The decimal marks that are proven."""
-    numbers = (look for look in looks.values() if isinstance(look, NumberTexts))
-    return {look.mark for look in numbers if look.mark and not look.failed and not look.why_not}
+    """The decimal marks that are proven; among words a number proves nothing."""
+    known = [look for look in _numbers(looks).values() if not look.failed]
+    marks: dict[Mark, bool] = {"point": any(look.point for look in known), "comma": any(look.comma for look in known)}
+    return {mark for mark, is_proven in marks.items() if is_proven}
 
 
-def settle_texts(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    looks: Looks,
-    reading: Reading,
-    points: Mapping[str, NumberTexts],
-) -> Texts:
+def settle_texts(table: Cells, looks: Looks, reading: Reading, points: Mapping[str, NumberTexts]) -> Texts:
     """Write times and numbers in the place of the texts that tell them.
 
     Args:
-        connection: of the table.
-        table: its name.
+        table: as it was read.
         looks: at the columns of type VARCHAR.
         reading: what is known.
-        points: columns of numbers beside decimal commas; those with a point are of type VARCHAR. 2.989 is two
-            thousand and more to whoever writes 3,5 beside it.
+        points: columns of numbers where the decimal mark is a comma or open. Where it is a comma, those with a point
+            are of type VARCHAR: 2.989 is two thousand and more to whoever writes 3,5 beside it.
 
     Raises:
         Undecided: day and month, or decimal point and comma, can be told either way.
     """
     times = {name: look for name, look in looks.items() if isinstance(look, TimeTexts)}
-    numbers = {name: look for name, look in looks.items() if isinstance(look, NumberTexts)}
     unread = {name: look.unread[0] for name, look in looks.items() if look is not None and look.failed}
     found = _Found({name: column.format for name, column in reading.declared.items() if column.format})
     _settle_times(found, {name: look for name, look in times.items() if name not in unread}, reading)
-    marks = _marks(looks) | _marks(points)
-    for name, look in numbers.items():
+    has_comma = has_commas(looks, reading)
+    # Beside points alone, which programs write, a text such as 1,234 is still asked about.
+    proven = _marks(looks) | _marks(points)
+    marks = proven if has_comma else _marks(looks)
+    for name, look in _numbers(looks).items():
+        _refuse_marks(table, name, look, reading)
         # Digits that stand as texts are codes, whose zeros and length count.
         if name in unread or (look.special is None and name not in reading.written):
             continue
@@ -185,17 +192,19 @@ def settle_texts(
             found.warnings.append(f"{name} holds numbers and is taken as texts, since {look.why_not}.")
             continue
         written = look.format(_mark(name, look, reading, marks))
-        _refuse_doubts(connection, table, name, look, written)
+        _refuse_doubts(table, name, look, written)
         if name not in reading.written:
             found.number(name, look, written)
     for name, look in points.items():
-        # Where a point stands for sure, it does so whatever is asked for columns in doubt.
-        written = look.format("point" if look.point else _mark(name, look, reading, marks))
-        if look.count:
-            found.number(name, look, written)
+        if not has_comma:
+            if look.count and not reading.declared:
+                _mark(name, look, reading, proven)
+        elif look.count:
+            # Where a point stands for sure, it does so whatever is asked for columns in doubt.
+            found.number(name, look, look.format("point" if look.point else _mark(name, look, reading, marks)))
         elif reading.decimal == "comma" or marks == {"comma"}:
             found.formats[name] = "comma"  # so that 1.234 is read tomorrow as it would have been today
-    replace_texts(connection, table, found.readers)
+    replace_texts(table.connection, table.relation, found.readers)
     mixed = frozenset(name for name, (_, kind) in found.readers.items() if name in times and kind == pa.string())
     return Texts(found.formats, tuple(found.notes), tuple(found.warnings), unread, mixed, reading.remedies)
 
@@ -282,19 +291,38 @@ def _iso(text: str | None, order: DateOrder | None) -> str | None:
     return found.isoformat() if found else None
 
 
-def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Any]) -> Mark:
-    """The decimal mark of a column."""
+def _asked(name: str, reading: Reading) -> Mark | None:
+    """The decimal mark that the contract or a person says a column has."""
     declared: Any = reading.declared[name].format if name in reading.declared else None
-    asked = declared.partition(" ")[0] if declared in NUMBER_FORMATS else reading.decimal
-    against = {"point": look.comma, "comma": look.point}
-    if asked is not None and against[asked]:
+    return declared.partition(" ")[0] if declared in NUMBER_FORMATS else reading.decimal
+
+
+def _refuse_marks(table: Cells, name: str, look: NumberTexts, reading: Reading) -> None:
+    """Refuse a cell with the other decimal mark than the one that is said, and both marks in what must be a number.
+
+    Raises:
+        Undecided: naming the cell.
+    """
+    asked, marks = _asked(name, reading), {"point": look.point, "comma": look.comma}
+    is_number = name in reading.declared and reading.declared[name].type in ("number", "integer")
+    odd = marks["comma" if asked == "point" else "point"] if asked else None
+    if odd and (is_number or (look.special is not None and not look.failed)):
         raise Undecided(
-            f"{name} has {against[asked]}, which is no number with a decimal {asked}. Correct it, or say otherwise: "
-            f"{reading.remedies.decimal.format(name=name)}. Nothing was written."
+            f"{name} has {odd} in {table.place_of(name, odd)}, which is no number with a decimal {asked}. Correct it, "
+            f"or say otherwise: {reading.remedies.decimal.format(name=name)}. Nothing was written."
         )
-    mark = asked or look.mark or ("point" if look.either is None else None)
-    if mark is None and len(proven) == 1:
-        mark = next(iter(proven))
+    if is_number and look.point and look.comma:
+        raise Undecided(
+            f"{name} has a decimal point in {table.place_of(name, look.point)} ({look.point}) and a decimal comma in "
+            f"{table.place_of(name, look.comma)} ({look.comma}). Write all with one mark. Nothing was written."
+        )
+
+
+def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Mark]) -> Mark:
+    """The decimal mark of a column."""
+    mark = _asked(name, reading) or look.mark or (next(iter(proven)) if len(proven) == 1 else None)
+    if mark is None and look.either is None:
+        return "point"
     if mark is None:
         remedy = f"Say it: {reading.remedies.decimal.format(name=name)}"
         if proven:
@@ -306,12 +334,11 @@ def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Any]) -> M
     return mark
 
 
-def _refuse_doubts(
-    connection: duckdb.DuckDBPyConnection, table: str, name: str, look: NumberTexts, written: NumberFormat
-) -> None:
+def _refuse_doubts(table: Cells, name: str, look: NumberTexts, written: NumberFormat) -> None:
     if not look.either:
         return
-    rows = connection.execute(f"select distinct trim({quoted(name)}) from {table} where {quoted(name)} is not null")
+    column = quoted(name)
+    rows = table.connection.execute(f"select distinct trim({column}) from {table.relation} where {column} is not null")
     doubted = in_doubt([text for (text,) in rows.fetchall()], written)
     if doubted:
         raise Undecided(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from mlops_assets.onboarding.new_project import make
 from typer.testing import Result
 
 from mlops_assets.core.sources.settings import SourceSettings
@@ -101,6 +106,16 @@ def filled(mlops: Mlops, home: Home) -> Home:
     return home
 
 
+def test_status_of_a_project_without_models_says_how_to_make_one(tmp_path: Path) -> None:
+    """In a process of its own: each works on one project."""
+    project = make("acme", tmp_path)
+    command = [sys.executable, "-c", "from mlops_assets.cli import app; app()", "status"]
+    at = {**os.environ, "MLOPS_PROJECT": str(project), "MLOPS_HOME": str(tmp_path / "home"), "COLUMNS": "100"}
+    shown = subprocess.run(command, cwd=project, env=at, capture_output=True, text=True, check=True).stdout
+    assert "No models yet. A table becomes the first: mlops new-model NAME --from TABLE.csv" in shown
+    assert "Sources" not in shown, "an empty table says nothing"
+
+
 def test_status_says_where_everything_stands(mlops: Mlops, filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     answered = mlops("status", "--json")
@@ -132,16 +147,14 @@ def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled:
     failed = mlops("decide", "flight_delay", "--dry-run")
     assert failed.exit_code == 1
     told = failed.stderr.replace("\n", " ")
-    assert (
-        "flight_delay is paused: the feed moves (ada). Nothing can be decided yet. What has landed is taken in" in told
-    )
+    assert "flight_delay is paused: the feed moves (ada). Nothing can be decided yet. What has landed (" in told
     assert told.count("paused") == 1
     filled.configure(HomeSettings(clock="wall"))
     shown = mlops("decide", "flight_delay", "--dry-run")
     assert shown.exit_code == 0, (shown.stderr, shown.exception)
     said = shown.stdout
     assert "The model is paused: the feed moves (ada). mlops resume flight_delay --reason '...' ends that." in said
-    assert "What has landed is taken in" in said
+    assert "is still to be taken in; a decision on it follows." in said
     never = mlops("decide", "card_fraud", "--dry-run").stdout
     assert "a first model needs" in never
     assert f"Its data come first. Put files of card_payments into {filled.landing / 'card_payments'}." in never

@@ -183,6 +183,16 @@ def test_too_short_a_history_and_a_name_that_cannot_be(tmp_path: Path) -> None:
             make_plan(Asked(name, "x.csv"))
 
 
+@pytest.mark.parametrize("name", ["oth.er", "My Model", "a" * 240, "1st", "yes", "partition", "_x", "übermut", ""])
+def test_a_name_that_cannot_be_is_followed_by_one_that_can(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CannotOnboard) as said:
+        make_plan(Asked(name, "x.csv"))
+    other = str(said.value).partition("Take another, such as ")[2].partition(". Nothing was written.")[0]
+    assert str(said.value).count(". ") == 2
+    assert plan_of(churn(300), tmp_path).name == "churn"
+    assert make_plan(Asked(other, str(tmp_path / "table.csv"))).name == other
+
+
 def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
     files = render(plan_of(churn(300), tmp_path))
     first = next(iter(files))

@@ -54,7 +54,7 @@ def test_a_second_time_nothing_is_overwritten(project: Project) -> None:
 
 @pytest.mark.slow
 def test_removing_the_model_leaves_no_trace_and_keeps_its_history(project: Project) -> None:
-    assert "is taken in" in project.mlops("doctor", "churn").stdout
+    assert "What has landed (" in project.mlops("doctor", "churn").stdout
     models = project.root / "dbt_project" / "models"
     for file in [*models.rglob("*_churn.sql"), *models.rglob("*_churn.yml")]:
         file.unlink()

@@ -134,7 +134,7 @@ def test_any_other_name_is_only_a_name(name: str, tmp_path: Path) -> None:
 def words_of_our_sql() -> list[str]:
     """Whatever stands in the queries of this package, the names that they give to what they compute among it."""
     found: set[str] = set()
-    for module in Path(files.__file__).parent.glob("*.py"):
+    for module in Path(files.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 text = " ".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
@@ -152,7 +152,7 @@ def test_a_column_may_be_called_what_our_own_sql_calls_something(kind: str, tmp_
     }[kind]
     table = churn(rows)
     added = pd.DataFrame({name: values() for name in words_of_our_sql() if name not in table})
-    assert {"v", "low", "high", "numbers"} <= set(added)
+    assert {"x", "low", "high", "half", "value"} <= set(added)
     plan = plan_of(pd.concat([table, added], axis=1), tmp_path)
     assert set(added) <= {column.facts.name for column in plan.columns}
 

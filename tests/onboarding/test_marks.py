@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def test_a_file_that_has_both_marks_is_asked_about(tmp_path: Path) -> None:
 
 def test_a_comma_that_is_asked_for_holds_for_plain_numbers_in_doubt(tmp_path: Path) -> None:
     file = csv(tmp_path, {"count": [f"{1 + i % 9}.{100 + i % 800}" for i in range(ROWS)]})
-    assert planned(file, time="at").table.facts["count"].high == "9.576"
+    with pytest.raises(Undecided, match=r"count has numbers such as \d\.\d{3}, .*--decimal comma or --decimal point"):
+        planned(file, time="at")
+    assert planned(file, time="at", decimal="point").table.facts["count"].high == "9.576"
     assert planned(file, time="at", decimal="comma").table.facts["count"].high == "9576.0"
 
 
@@ -141,3 +144,73 @@ def test_a_share_without_its_sign_is_left_to_the_contract_which_refuses_it(tmp_p
     table = read_table(str(file), reading=Reading("UTC", declared=contract.columns))
     landed = table.connection.sql("from landed").to_arrow_table().to_pandas()
     assert "can't be read as number, written as comma %" in check_frame(contract, landed).reason
+
+
+def declared(**columns: dict[str, str]) -> Reading:
+    everything = {"at": {"type": "timestamp"}, "y": {"type": "integer"}, **columns}
+    return Reading("UTC", declared=SourceContract.from_dict({"columns": everything}, event_time="at").columns)
+
+
+@pytest.mark.parametrize("form", ["comma", "point"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cell_with_the_other_mark_than_the_contract_has_is_refused_by_land(
+    form: str, seed: int, tmp_path: Path
+) -> None:
+    """Prices drawn at random; in one row, or in some, a hand of another country wrote them."""
+    rng = np.random.default_rng([SEED, seed])
+    writers = [plain_german, lambda number, places: f"{number:.{places}f}"]
+    own, other = writers if form == "comma" else writers[::-1]
+    prices, odd = rng.uniform(0.1, 900, ROWS), np.sort(rng.choice(ROWS, 1 + 9 * (seed % 2), replace=False))
+    cells = [(other if row in odd else own)(price, 2) for row, price in enumerate(prices)]
+    reading = declared(price={"type": "number", "format": form})
+    with pytest.raises(Undecided) as caught:
+        read_table(str(csv(tmp_path, {"price": cells})), reading=reading)
+    said = str(caught.value)
+    named = int(said.partition(" in row ")[2].partition(" ")[0]) - 1
+    assert named in odd
+    assert said.startswith(
+        f"price has {cells[named]} in row {named + 1} of t.csv (line {named + 2}), which is no number"
+    )
+    assert "say otherwise: `format: comma` or `format: point` of price in the contract" in said
+    right = read_table(str(csv(tmp_path, {"price": [own(price, 2) for price in prices]})), reading=reading)
+    assert right.facts["price"].distinct == len(set(prices.round(2)))
+
+
+def test_both_marks_in_a_column_of_numbers_are_refused_by_land(tmp_path: Path) -> None:
+    file = csv(tmp_path, {"price": ["12,50" if i % 5 else "5.12" for i in range(ROWS)]})
+    told = "a decimal point in row 1 of t.csv (line 2) (5.12) and a decimal comma in row 2 of t.csv (line 3) (12,50)"
+    with pytest.raises(Undecided, match=re.escape(told)):
+        read_table(str(file), reading=declared(price={"type": "number"}))
+
+
+OPEN = {"n": [f"{1 + i % 9}.{100 + i}" for i in range(ROWS)]}
+PROOFS: dict[str, tuple[list[str], float | None]] = {
+    "a comma": ([f"{i % 30},5" for i in range(ROWS)], 9576.0),
+    "commas, some percent": ([f"{i % 30},5{' %' if i % 2 else ''}" for i in range(ROWS)], 9576.0),
+    "commas in two currencies": ([f"{i % 30},5 {'€' if i % 2 else '$'}" for i in range(ROWS)], 9576.0),
+    "points": ([f"{i % 30}.5" for i in range(ROWS)], 9.576),
+    "points and thousands": ([f"1,{100 + i}.50" for i in range(ROWS)], 9.576),
+    "commas and a word": (["abc" if i == 7 else f"{i % 30},5" for i in range(ROWS)], None),
+    "both": ([f"{i % 30}{'.' if i % 2 else ','}5" for i in range(ROWS)], None),
+    "none": ([str(i % 30) for i in range(ROWS)], None),
+}
+
+
+@pytest.mark.parametrize("kind", PROOFS)
+def test_thousands_are_read_where_the_file_proves_them_and_asked_about_where_not(kind: str, tmp_path: Path) -> None:
+    cells, high = PROOFS[kind]
+    file = csv(tmp_path, {**OPEN, "p": cells})
+    if high is not None:
+        assert float(planned(file, time="at").table.facts["n"].high or 0) == high
+        return
+    with pytest.raises(Undecided, match=r"n has numbers such as \d\.\d{3}, and no row tells"):
+        planned(file, time="at")
+    if kind != "both":
+        assert planned(file, time="at", decimal="point").table.facts["n"].high == "9.576"
+        assert planned(file, time="at", decimal="comma").table.facts["n"].high == "9576.0"
+
+
+def test_plain_numbers_in_a_file_with_commas_between_cells_are_plain(tmp_path: Path) -> None:
+    file = csv(tmp_path, OPEN)
+    file.write_text(file.read_text().replace(";", ","))
+    assert planned(file, time="at").table.facts["n"].high == "9.576"

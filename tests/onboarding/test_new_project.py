@@ -6,6 +6,7 @@ What lives here: files, names, the link to the library. What does not: a model i
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -51,6 +52,19 @@ def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None
     with pytest.raises(ValueError, match="a letter first"):
         make(name, tmp_path)
     assert not everything(tmp_path)
+
+
+@pytest.mark.parametrize("place", [".", "acme_shop", "dbt_project/models/features", "new/folder"])
+def test_a_project_stands_in_no_other(tmp_path: Path, place: str) -> None:
+    outer = make("acme-shop", tmp_path)
+    before = everything(tmp_path)
+    with pytest.raises(
+        ValueError, match=rf"is in the project {re.escape(str(outer))} already.*mlops new-model NAME"
+    ) as said:
+        make("inner", outer / place)
+    assert f"mlops init inner --in {tmp_path}. Nothing was written." in str(said.value)
+    assert everything(tmp_path) == before
+    assert make("beside", tmp_path).is_dir()
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

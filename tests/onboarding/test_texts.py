@@ -214,7 +214,9 @@ def test_a_word_of_ones_own_and_one_that_is_a_value(tmp_path: Path) -> None:
 
     file = table(tmp_path, cells)
     warned = planned(file).warnings
-    assert any(w.startswith("temp is -999 in row 8 of t.csv, in 12 rows") and "--missing -999" in w for w in warned)
+    assert any(
+        w.startswith("temp is -999 in row 8 of t.csv (line 9), in 12 rows") and "--missing -999" in w for w in warned
+    )
     plan = planned(file, missing=("-999",), not_missing=("None",))
     assert plan.table.facts["temp"].missing == 12
     assert plan.table.facts["alley"].values == ("None", "gravel")
@@ -279,13 +281,16 @@ def test_texts_that_merely_differ_are_no_key(tmp_path: Path) -> None:
 STRANGE: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
     "a row of 1970": (
         lambda i: {"at": "1970-01-01" if i == 16 else HOURS[i].isoformat()},
-        r"at is 1970-01-01 in row 17 of t\.csv, and 1 of 480 rows lie 54 years or more before",
+        r"at is 1970-01-01 in row 17 of t\.csv \(line 18\), and 1 of 480 rows lie 54 years or more before",
     ),
     "a row of 9999": (
         lambda i: {"at": "9999-12-31" if i == 30 else HOURS[i].isoformat()},
-        r"at is 9999-12-31 in row 31 of t\.csv, and 1 of 480 rows lie [\d,]+ years or more after",
+        r"at is 9999-12-31 in row 31 of t\.csv \(line 32\), and 1 of 480 rows lie [\d,]+ years or more after",
     ),
-    "a total below": (lambda i: {"at": "Total" if i == 479 else HOURS[i].isoformat()}, r"'Total' in row 480 of t\.csv"),
+    "a total below": (
+        lambda i: {"at": "Total" if i == 479 else HOURS[i].isoformat()},
+        r"'Total' in row 480 of t\.csv \(line 481\)",
+    ),
     "years of two digits": (
         lambda i: {"at": f"{HOURS[i]:%d-%m-%y}"},
         r"at holds no times that can be read, such as '\d\d-\d\d-24' \(\S+ has a year of two digits: write four\)",
@@ -296,7 +301,7 @@ STRANGE: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
     ),
     "a day of Excel": (
         lambda i: {"at": "45321" if i == 9 else HOURS[i].isoformat()},
-        r"'45321' in row 10 of t\.csv, which is no time \(45321 may be days as Excel counts them, 2024-01-30",
+        r"'45321' in row 10 of t\.csv \(line 11\), which is no time \(45321 may be days as Excel counts them, 2024-",
     ),
 }
 
@@ -314,7 +319,10 @@ ODD: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
         lambda i: {"sent_at": int(HOURS[i].timestamp() * 1000)},
         "sent_at seems to hold milliseconds since 1970",
     ),
-    "one word among numbers": (lambda i: {"p": "abc" if i == 30 else i * 1.5}, "p is 'abc' in row 31 of t.csv"),
+    "one word among numbers": (
+        lambda i: {"p": "abc" if i == 30 else i * 1.5},
+        "p is 'abc' in row 31 of t.csv (line 32)",
+    ),
 }
 
 
@@ -418,24 +426,6 @@ def test_a_cell_of_blanks_is_missing_by_every_way_in(blank: str, suffix: str, tm
         assert (rows["kind"].isna().sum(), rows["size"].isna().sum()) == (ROWS // 5, len(range(0, ROWS, 7)))
 
 
-SPELLED: dict[str, tuple[list[str], str]] = {
-    "flags": (["Y", "no", "yes", "N", "Ja", "nein"], "has 3 spellings of one value ('Ja' in row 5 of t.csv, 'Y' in"),
-    "digits and words": (["1", "false", "true", "0"], "has 2 spellings of one value ('0' in row 4 of t.csv, 'false'"),
-    "capitals": (["Berlin", "Rome", "berlin"], "has 2 spellings of one value ('Berlin' in row 1 of t.csv, 'berlin'"),
-    "blanks": (["basic plan", "pro", "basic  plan "], "spellings of one value"),
-    "none": (["Berlin", "Rome", "Y", "1"], ""),
-    "one each": (["ja", "nein"], ""),
-}
-
-
-@pytest.mark.parametrize("kind", SPELLED)
-def test_several_spellings_of_one_value_are_told(kind: str, tmp_path: Path) -> None:
-    texts, told = SPELLED[kind]
-    plan = planned(table(tmp_path, lambda i: {**plain(i), "f": texts[i % len(texts)]}))
-    found = [said for said in plan.warnings if "spellings of one value" in said]
-    assert found == [] if not told else told in found[0]
-
-
 @pytest.mark.parametrize(
     ("name", "of"), [("order_id", lambda i: f"C-{i:05}"), ("OrderNo", lambda i: i + 7), ("ref", lambda i: f"A{i:04}")]
 )
@@ -445,9 +435,14 @@ def test_a_key_that_stands_twice_is_told_with_its_rows(name: str, of: Callable[[
     twice = planned(table(tmp_path, lambda i: {**plain(i), name: of(8 if i == 311 else i)}, "twice.csv"))
     (told,) = (said for said in twice.warnings if "names rows" in said)
     assert twice.key is None
-    assert f"{of(8)} stands in row 9 of twice.csv and in row 312 of twice.csv (1 of 480 values repeat another" in told
+    assert (
+        f"{of(8)} stands in row 9 of twice.csv (line 10) and in row 312 of twice.csv (line 313) (1 of 480 values repeat"
+        in told
+    )
     gap = planned(table(tmp_path, lambda i: {**plain(i), name: None if i == 20 else of(i)}, "gap.csv"))
-    assert any(f"{name} names rows" in said and "it is missing in row 21 of gap.csv" in said for said in gap.warnings)
+    assert any(
+        f"{name} names rows" in said and "it is missing in row 21 of gap.csv (line 22)" in said for said in gap.warnings
+    )
 
 
 def test_things_with_gaps_are_still_hinted_at(tmp_path: Path) -> None:

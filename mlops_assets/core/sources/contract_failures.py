@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mlops_assets.core.sources.contract import Column, Failure, SourceContract
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
 
@@ -28,7 +28,7 @@ NUL = "programs cut a text at its NUL character"
 
 
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
-    """The failure of a column some of whose cells can't be cast; rows are counted from 1, without a header."""
+    """The failure of a column some of whose cells can't be cast."""
     cells = raw[bad].head(SAMPLE)
     sample = sample_of(raw[bad])
     known = "" if column.format is None else f", written as {column.format}"
@@ -69,10 +69,7 @@ _MARKS = {".": "point", ",": "comma"}
 
 
 def _where(bad: NDArray[np.bool_]) -> str:
-    """The first rows that are bad, counted from 1, without a header."""
-    places = np.flatnonzero(bad)
-    rows = ", ".join(f"{place + 1:,}" for place in places[:SAMPLE]) + (", ..." if len(places) > SAMPLE else "")
-    return f"row{'s' if len(places) > 1 else ''} {rows}"
+    return row_numbers(np.flatnonzero(bad).tolist(), SAMPLE)
 
 
 def _remedy(column: Column, cells: pd.Series) -> str:

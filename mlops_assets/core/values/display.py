@@ -40,6 +40,17 @@ def shown(text: str) -> str:
     return line if len(line) <= MOST else f"{line[:MOST]}..."
 
 
+def row_numbers(places: Sequence[int], most: int = 1) -> str:
+    """Rows in a sentence. Everywhere they are counted from 1, and the header is none: row 5 is line 6 of most files.
+
+    Args:
+        places: of the rows, counted from 0.
+        most: how many are shown.
+    """
+    rows = ", ".join(f"{place + 1:,}" for place in places[:most]) + (", ..." if len(places) > most else "")
+    return f"row{'s' if len(places) > 1 else ''} {rows}"
+
+
 def breakable(text: str) -> str:
     """A sentence for a page that breaks lines between words alone: a longer word than `ROOM` may break within.
 

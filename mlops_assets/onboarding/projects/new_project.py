@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
 import shutil
 import sys
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from mlops_assets.core.settings_changes import SETTINGS
 from mlops_assets.onboarding.files import DELIMITERS, NothingOverwritten
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.catalogue import link_library
+from mlops_assets.world.project import Project
 
 TEMPLATES = Path(__file__).parent / "project"
 FOLDERS = ("staging", "intermediate", "features", "labels")
@@ -38,7 +40,7 @@ def make(name: str, parent: Path) -> Path:
         The folder.
 
     Raises:
-        ValueError: the name cannot be one.
+        ValueError: the name cannot be one, or the folder is in a project.
         NothingOverwritten: the folder has something in it.
     """
     module = name.replace("-", "_").lower()
@@ -47,6 +49,12 @@ def make(name: str, parent: Path) -> Path:
         raise ValueError(
             f"A project cannot be called {name!r}: take letters, digits, - and _, a letter first, no word or module of "
             f"Python, and none of {', '.join(sorted(TAKEN))}. Nothing was written."
+        )
+    if (outer := Project.find(parent)).module:
+        raise ValueError(
+            f"{parent} is in the project {outer.root} already, and a project stands in no other. For a model of that "
+            "one: mlops new-model NAME --from TABLE.csv. For a project of its own, name a folder outside: mlops init "
+            f"{name} --in {shlex.quote(str(outer.root.parent))}. Nothing was written."
         )
     root = parent / name
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

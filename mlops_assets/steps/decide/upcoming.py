@@ -49,8 +49,8 @@ def data_first(platform: Platform, model: ModelSettings) -> str:
     outlook = platform.sources.outlook([platform.group_of(model)])
     days = [day for period in outlook.periods for day in (period.first, period.last) if day]
     if outlook.periods:
-        span = f", {min(days)} to {max(days)}" if days else ""
-        return f"What has landed is taken in{span}; then it is decided on."
+        span = f" ({min(days)} to {max(days)})" if days else ""
+        return f"What has landed{span} is still to be taken in; a decision on it follows."
     if bad := newest_bad(platform, model):
         (source, partition), entry = next(iter(bad.items()))
         named = ", ".join(map("/".join, bad))

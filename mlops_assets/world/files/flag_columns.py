@@ -11,28 +11,48 @@ from collections.abc import Collection, Iterable
 import duckdb
 import pyarrow as pa
 
-from mlops_assets.core.values.exact import boolean_of
-from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.exact import FALSE, TRUE, boolean_of
+from mlops_assets.core.values.sql import literal, quoted
 
-WORDS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
-"""Pairs of words; a text column of nothing else is a flag, as DuckDB finds in CSV files."""
+LETTERS = ({"t", "f"}, {"y", "n"})
+"""Pairs of letters that are a flag without a word beside them: Y and F alone may be sizes."""
 
 
 def is_flag(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:
-    """Whether a text column of a table, or of what stands after FROM, holds one pair of words."""
+    """Whether a text column of a table, or of what stands after FROM, holds a flag in words."""
     name = quoted(column)
-    query = f"select distinct lower(trim({name})) from {relation} where {name} is not null limit 3"
-    return {text for (text,) in connection.execute(query).fetchall()} in WORDS
+    query = (
+        f"select distinct lower(trim({name})) from {relation} where {name} is not null limit {len(TRUE | FALSE) + 1}"
+    )
+    return _say_flag({text for (text,) in connection.execute(query).fetchall()})
 
 
 def are_flags(arrays: Iterable[pa.Array]) -> bool:
-    """Whether the texts of these arrays are one pair of words; no more are read than it takes to know."""
+    """Whether the texts of these arrays are a flag in words; no more are read than it takes to know."""
     found: set[str] = set()
     for array in arrays:
         found |= {str(text).strip().lower() for text in array.unique().to_pylist() if text is not None}
-        if len(found) > len(WORDS[0]):
+        if not found <= TRUE | FALSE:
             return False
-    return found in WORDS
+    return _say_flag(found)
+
+
+def _say_flag(texts: set[str]) -> bool:
+    """Whether texts in small letters are spellings of both true and false, in words: `0` and `1` alone are codes.
+
+    Several spellings of one of them are one value, as DuckDB has it for `yes`, `YES` and `true` in a CSV file.
+    """
+    if not texts <= TRUE | FALSE or not texts & TRUE or not texts & FALSE:
+        return False
+    words = {text for text in texts if text.isalpha()}
+    if not words:
+        return len(texts) > 2
+    return words in LETTERS or any(len(word) > 1 for word in words)
+
+
+def as_flag(column: str) -> str:
+    """An SQL expression: a text column of such spellings as booleans."""
+    return f"lower(trim({quoted(column)})) in ({', '.join(map(literal, sorted(TRUE)))})"
 
 
 def may_be_flag(ends: Collection[str]) -> bool:

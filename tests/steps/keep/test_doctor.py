@@ -85,7 +85,7 @@ def test_a_home_whose_files_have_just_landed_says_what_to_type(home: Home) -> No
     land(home.prepare().landing, date(2013, 1, 3))
     findings = examine(home, ["flight_delay"])
     assert of(findings, "flight_delay") == [
-        ("warning", "What has landed is taken in, 2013-01-01 to 2013-01-03; then it is decided on.")
+        ("warning", "What has landed (2013-01-01 to 2013-01-03) is still to be taken in; a decision on it follows.")
     ]
     (fix,) = [finding.fix for finding in findings if finding.about == "flight_delay"]
     assert fix == "mlops up carries on; mlops replay flight_delay tries it on its history first."

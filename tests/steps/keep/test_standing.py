@@ -165,7 +165,9 @@ def test_a_model_without_a_champion_waits_for_its_data(home: Home) -> None:
 
 def test_what_has_landed_is_taken_in_first(platform: Platform) -> None:
     land(platform, "2013-05-01", "2013-05-02", "2013-05-03")
-    assert looked(platform)["next"].startswith("What has landed is taken in, 2013-05-01 to 2013-05-03; then")
+    assert looked(platform)["next"] == (
+        "What has landed (2013-05-01 to 2013-05-03) is still to be taken in; a decision on it follows."
+    )
 
 
 def test_before_the_first_decision_the_next_tick_decides(home: Home) -> None:

@@ -9,24 +9,29 @@ from __future__ import annotations
 import shlex
 from datetime import UTC, datetime
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
+from mlops_assets.onboarding.odd.spellings import places_of, spelled, texts_of
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
+from mlops_assets.world.files.table_files import is_parquet
 
 SENTINELS = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits in range(2, 10)) | {
     -1.0, -2.0**31, 2.0**31 - 1, -2.0**63, 2.0**63, 1e20, -1e20, 1e30, -1e30
 }  # fmt: skip
 """Numbers that programs write for a missing one."""
-YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
-NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}
-"""Words of a flag in the tables of several countries."""
 FEW = 20
-"""With fewer different values a code such as 99 may be one of them."""
+"""With fewer different values one such as 99 may be one of them, see `_is_apart`."""
+FAR = 10
+"""So many times as far as the others are apart lies none of them."""
+DEAR = 9_999
+"""Lesser numbers of nines are prices."""
+FEWEST = 3
+"""Other values that make a scale of which -1 is no part; -1, 0 and 1 are one."""
 ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
 )
@@ -72,28 +77,13 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
 
 def _spellings(table: Table, facts: Facts) -> str:
     """A text that is one value in several spellings, which are classes of their own to a model."""
-    flags = {text: _flag(text) for text in facts.values}
-    # One letter is a flag beside words alone: Y and yes are one, F and f may be sizes.
-    meant = flags if all(flags.values()) else {text: " ".join(text.casefold().split()) for text in facts.values}
-    column = quoted(facts.name)
-    for meaning in dict.fromkeys(meant.values()):
-        spelled = sorted(text for text, means in meant.items() if means == meaning)
-        if len(spelled) > 1:
-            places = ", ".join(
-                f"{shown(text)!r} in {table.place(f'{column} = $text', {'text': text})}" for text in spelled[:3]
-            )
-            more = f" and {len(spelled) - 3} more" if len(spelled) > 3 else ""
-            return (
-                f"{facts.name} has {len(spelled)} spellings of one value ({places}{more}), and each is a class of its "
-                "own to the model: if they mean the same, write all in one spelling."
-            )
-    return ""
-
-
-def _flag(text: str) -> str:
-    """What a text says as a flag, in the languages of `YES` and `NO`; empty for none."""
-    folded = text.strip().casefold()
-    return "yes" if folded in YES else "no" if folded in NO else ""
+    found = spelled(texts_of(table, facts))
+    return (
+        f"{facts.name} has {places_of(table, facts, found)}, and each is a class of its own to the model: if they mean "
+        "the same, write all in one spelling."
+        if found
+        else ""
+    )
 
 
 def _odd_day(table: Table, facts: Facts) -> str:
@@ -109,31 +99,71 @@ def _odd_day(table: Table, facts: Facts) -> str:
 
 
 def _sentinel(table: Table, facts: Facts) -> str:
-    """A number at an end, far from all others, that programs write for a missing one."""
-    column = quoted(facts.name)
-    if facts.distinct <= FEW or is_code(facts):
+    """Numbers that programs write for a missing one, where they stand apart from all others."""
+    if is_code(facts):
         return ""
-    # Names of ours stand beside none of the table's: where both were seen, DuckDB would take the table's.
-    low, high, second, before = table.first(
-        f"with numbers(v) as (select {column}::double from {table.relation} where isfinite({column}::double)), "
-        "ends(low, high) as (select min(v), max(v) from numbers) "
-        "select any_value(low), any_value(high), min(v) filter (v > low), max(v) filter (v < high) from numbers, ends"
+    x = f"{quoted(facts.name)}::double"
+    given: dict[str, object] = {"sentinels": sorted(SENTINELS)}
+    counts = dict(
+        table.connection.execute(
+            f"select {x}, count(*) from {table.relation} where list_contains($sentinels, {x}) group by 1 order by 1",
+            given,
+        ).fetchall()
     )
-    for value, others, far in ((low, (second, high), second), (high, (low, before), before)):
-        span = others[1] - others[0]
-        is_alone = abs(value - far) > span or (value < 0 <= others[0] and abs(value) != 1)
-        if value in SENTINELS and (is_alone or (value == -1 and others[0] >= 0)):
-            condition = f"{column} = $value"
-            count = table.first(f"select count(*) from {table.relation} where {condition}", {"value": value})[0]
-            if value == -1 and count < 2:
-                continue
-            text = f"{value:.6g}"
-            return (
-                f"{facts.name} is {text} in {table.place(condition, {'value': value})}, in {count:,} rows in all, "
-                f"where the others are {others[0]:g} to {others[1]:g}: if it means missing, leave the cell empty, or "
-                f"say so: --missing {text}."
-            )
-    return ""
+    if not counts:
+        return ""
+    low, high, distinct, zeros, ones = table.first(
+        f"select min({x}), max({x}), count(distinct {x}), count(*) filter ({x} = 0), count(*) filter ({x} = 1) "
+        f"from {table.relation} where isfinite({x}) and not list_contains($sentinels, {x})",
+        given,
+    )
+    if not distinct:
+        return ""
+    found = [
+        value
+        for value, count in counts.items()
+        if (
+            _is_below_a_wall(count, low, distinct, zeros, ones)
+            if value == -1
+            else _is_apart(value, low, high, distinct)
+        )
+    ]
+    if not found:
+        return ""
+    texts = [f"{value:.6g}" for value in found]
+    told = ", and ".join(
+        f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
+        for value, text in zip(found, texts, strict=True)
+    )
+    # An option reads texts; a number of a Parquet file is none.
+    said = "" if is_parquet(table.files[0]) else f", or say so: {' '.join(f'--missing {text}' for text in texts)}"
+    return (
+        f"{facts.name} is {told}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "
+        f"empty{said}."
+    )
+
+
+def _is_apart(value: float, low: float, high: float, distinct: int) -> bool:
+    """Whether a number lies further from the others, or below zero alone, than an ordinary one.
+
+    Of few values one may be far from the others by itself, as the price 99 beside 19 and 49: then these must be half of
+    the whole numbers between them, as 1 to 12 are, or it must lie further by far and be no usual price.
+    """
+    gap, span = max(low - value, value - high), high - low
+    if value < 0 <= low:
+        return True
+    is_scale = distinct > FEW or span < 2 * distinct
+    return distinct > 1 and gap > span and (is_scale or (gap > FAR * span and not 0 < value < DEAR))
+
+
+def _is_below_a_wall(count: int, low: float, distinct: int, zeros: int, ones: int) -> bool:
+    """Whether -1 is more than the last of a tail: numbers begin at once at 0 or above it, or it is more frequent.
+
+    A tail thins out, so that a value next to its last is to the last as the one after is to it, or less.
+    """
+    if count < 2 or low < 0 or distinct < FEWEST:
+        return False
+    return not zeros or zeros >= ones / 2 or count * ones > 2 * zeros**2
 
 
 def _hours(table: Table, time: TimeColumn, zone: str) -> list[str]:

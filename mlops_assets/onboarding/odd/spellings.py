@@ -1,0 +1,64 @@
+"""One value in several spellings: NYC and nyc, yes and Y.
+
+Here: which texts of a column mean the same, and where they stand. Not here: columns of true and false in the spellings
+that are read as such (`world.files.flag_columns`), what follows for a label (`labels`) or a feature (`oddities`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.exact import FALSE, TRUE
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.columns import MAX_CATEGORIES
+from mlops_assets.onboarding.table import Facts, Table
+
+YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
+NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}
+"""Words of a flag in the tables of several countries."""
+MOST = 8
+"""Values, and spellings of each, that a sentence names."""
+
+
+def texts_of(table: Table, facts: Facts) -> Collection[str]:
+    """The different texts of a column that may be a category; none of any other."""
+    if facts.dtype != "VARCHAR" or facts.values or facts.distinct > MAX_CATEGORIES:
+        return facts.values if facts.dtype == "VARCHAR" else ()
+    column = quoted(facts.name)
+    found = table.connection.execute(f"select distinct {column} from {table.relation} where {column} is not null")
+    return [text for (text,) in found.fetchall()]
+
+
+def spelled(texts: Collection[str]) -> list[list[str]]:
+    """The texts that mean the same, of each meaning that has several."""
+    flags = {text: _flag(text) for text in texts}
+    words = {flag for text, flag in flags.items() if flag and text.strip().isalpha() and len(text.strip()) > 1}
+    # One letter is a flag beside words alone: Y and yes are one, F and f may be sizes. Digits need more.
+    are_flags, have_words = all(flags.values()), words == {"yes", "no"}
+    meant: dict[str, list[str]] = {}
+    for text in sorted(texts):
+        is_one = are_flags or (have_words and text.strip().isalpha())
+        meant.setdefault((flags[text] if is_one else "") or " ".join(text.casefold().split()), []).append(text)
+    return [one for one in meant.values() if len(one) > 1]
+
+
+def places_of(table: Table, facts: Facts, found: list[list[str]]) -> str:
+    """All spellings with the first row of each: `2 spellings of one value ('NYC' in row 1 of t.csv, ...)`."""
+    column = quoted(facts.name)
+    said = [
+        some([f"{shown(text)!r} in {table.place(f'{column} = $text', {'text': text})}" for text in one], MOST)
+        for one in found[:MOST]
+    ]
+    more = f", and several of {len(found) - MOST} more" if len(found) > MOST else ""
+    values = (
+        f"{len(one)}{' spellings' if not place else ''} of {'one value' if not place else 'another'} ({told})"
+        for place, (one, told) in enumerate(zip(found, said, strict=False))
+    )
+    return ", ".join(values) + more
+
+
+def _flag(text: str) -> str:
+    """What a text says as a flag; empty for none."""
+    folded = text.strip().casefold()
+    return "yes" if folded in YES else "no" if folded in NO else ""

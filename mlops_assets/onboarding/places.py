@@ -1,0 +1,78 @@
+"""Where a row stands, in the words of a person who looks for it: `row 5 of t.csv (line 6)`.
+
+Here: the place of the first row for which a condition holds. Not here: what is odd about it.
+
+Rows are counted from 1, the header is none of them, in every sentence (`core.values.display.row_numbers`). A line of a
+CSV file is what an editor shows: it is told beside the row where each row is one line.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import duckdb
+
+from mlops_assets.core.values.display import row_numbers
+from mlops_assets.core.values.sql import exact, quoted
+from mlops_assets.world.files.csv_tables import csv_head, is_parquet
+
+CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The rows of some files as they were read.
+
+    Attributes:
+        connection: holds them.
+        relation: all rows, one file after the other.
+        files: what was read.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    relation: str
+    files: Sequence[Path]
+
+    def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
+        """The place of the first row for which a condition holds.
+
+        Args:
+            condition: in SQL.
+            given: the values of its parameters.
+        """
+        query = f"select min(rowid) from {self.relation} where {condition}"
+        row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
+        for file in self.files:
+            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb})"
+            rows = int(self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()[0][0])
+            if row < rows:
+                break
+            row -= rows
+        return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
+
+    def place_of(self, name: str, text: str) -> str:
+        """The place of the first row in which a text, with blanks around it or not, stands in a column."""
+        return self.place(f"trim({quoted(name)}) = $text", {"text": text})
+
+
+def _line(file: Path, row: int, rows: int) -> str:
+    """The line of a row; empty where there are none, or some rows have several."""
+    if is_parquet(file):
+        return ""
+    head = csv_head(file)
+    above = head.skipped + 1
+    return f" (line {row + 1 + above:,})" if _lines(file, file.stat().st_mtime_ns) == rows + above else ""
+
+
+@lru_cache(maxsize=64)
+def _lines(file: Path, _written: int) -> int:
+    """The lines of a text file."""
+    count, last = 0, b"\n"
+    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            count, last = count + chunk.count(b"\n"), chunk[-1:]
+    return count + (last != b"\n")
