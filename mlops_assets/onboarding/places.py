@@ -18,7 +18,8 @@ import duckdb
 
 from mlops_assets.core.values.display import row_numbers
 from mlops_assets.core.values.sql import exact, quoted
-from mlops_assets.world.files.csv_tables import csv_head, is_parquet
+from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.refused_files import is_parquet
 
 CHUNK = 2**20
 
