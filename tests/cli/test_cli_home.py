@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from mlops_assets.onboarding.new_project import make
+from mlops_assets.onboarding.projects.new_project import make
 from typer.testing import Result
 
 from mlops_assets.core.sources.settings import SourceSettings
