@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -32,7 +33,7 @@ SETTINGS = ReplaySettings(model=MODEL, start=START, end=END, every="week", trial
 PERIOD = {
     "start": str, "end": str, "rows": int, "labelled_rows": int, "static": float, "auto": float, "always": float,
     "checks": dict, "decision": str, "reason": str, "retrained": bool, "promoted": (bool, type(None)),
-    "champion_version": int,
+    "champion_version": int, "newest": float, "not_judged": type(None), "decision_id": str, "decided_at": str,
 }  # fmt: skip
 SUMMARY = {
     "static": float, "auto": float, "always": float, "retrains": int, "promotions": int, "rejections": int,
@@ -129,6 +130,12 @@ def test_the_second_model_lives_through_two_weeks(parent: Home, replayed: Home) 
 def test_a_day_that_breaks_its_contract_is_set_aside_and_the_rest_goes_on(parent: Home, replayed: Home) -> None:
     platform = Platform.of(home_of(parent, replayed))
     assert list(platform.sources.intakes()["flights"].record.quarantined()) == [str(BAD_DAY)]
+    (told,) = json.loads((replayed.root / "report" / "replay.json").read_text())["quarantine"]
+    assert (told["source"], told["partition"], told["period"]) == ("flights", str(BAD_DAY), "2013-02-18..2013-02-24")
+    assert (platform.home.root / told["folder"] / "reason.json").is_file()
+    page = (replayed.root / "report" / "replay.html").read_text()
+    (link,) = re.findall(r'<a href="([^"]+)">In quarantine</a>', page)
+    assert (replayed.root / "report" / link / "reason.json").is_file()
     tables = {("raw", "flights"): "data", ("labels", "lbl_arrival_delay"): "data", ("predictions", MODEL): "batch"}
     for table, file in tables.items():
         days = {day.day for day in platform.lake.partitions(*table, name=file) if day.month == BAD_DAY.month}
@@ -139,6 +146,7 @@ def test_a_day_that_breaks_its_contract_is_set_aside_and_the_rest_goes_on(parent
     with closing(Lives(platform, model, home.root / "lives", trained_at=day.start)) as lives:
         scored = lives._score(day, {"champion_version": 1}, home.root / "lives" / "static.ubj", day.end)
     assert (scored["rows"], scored["static"], scored["auto"], scored["always"]) == (0, None, None, None)
+    assert scored["not_judged"] == "it has no rows"
 
 
 @pytest.mark.slow
