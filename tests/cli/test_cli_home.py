@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from mlops_assets.onboarding.projects.new_project import make
 from typer.testing import Result
 
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.projects.new_project import make
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.lake import Lake, file_hash
