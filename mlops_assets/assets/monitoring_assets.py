@@ -213,7 +213,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
     @_report_asset(f"{model.name}_performance_report", spec, {**checks, **watched_daily})
     @measured
     def performance_report(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
-        from mlops_assets.steps.decide.power import told
+        from mlops_assets.steps.decide.power import power_in_words
         from mlops_assets.steps.promote.outcomes import record_outcomes
         from mlops_assets.steps.rollout.fallback import settle
         from mlops_assets.steps.watch.classes import watch_classes
@@ -232,7 +232,7 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
             metadata={
                 "reason": markdown_value(watched.reason),
                 "windows": ", ".join(watched.windows),
-                "power": told(platform, model),
+                "power": power_in_words(platform, model),
                 "by_window": markdown_value(watched.table),
                 "plot": markdown_value(watched.plot),
                 **{name: markdown_value(text) for name, text in watched.more.items()},
@@ -256,13 +256,13 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
     @measured
     def probe(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         from mlops_assets.steps.decide.probe import probe as look
-        from mlops_assets.steps.decide.probe_report import told
+        from mlops_assets.steps.decide.probe_report import probe_report
 
         looked = look(platform, model)
         if looked is None:
             context.log.info(f"{model.name}: no window has matured since the last look, or there is no champion.")
             return
-        report = told(platform, model, looked)
+        report = probe_report(platform, model, looked)
         yield dg.MaterializeResult(
             asset_key=spec.key,
             metadata={

@@ -76,13 +76,13 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             revert(platform, model, decision)
             settle(platform, model)
         if decision.action != "retrain":
-            return dg.SkipReason(platform.home.said(_told(decision)))
+            return dg.SkipReason(platform.home.said(_in_words(decision)))
         return dg.SensorResult(run_requests=[_request(decision)])
 
     return retrain_sensor
 
 
-def _told(decision: Decision) -> str:
+def _in_words(decision: Decision) -> str:
     return f"{decision.action} ({decision.rule}): {' '.join(reasons_told(decision.action, decision.reasons))}"
 
 

@@ -78,7 +78,7 @@ def backtest(
         tried = tried_policies(settings, history, wanted)
         total = len(tried) * (len(history.windows) - history.first)
         found = run(settings, history, tried, progress=lambda name: progress(name, total))
-    told = _told(history, found)
+    told = _basis_of(history, found)
     page = html or home.root / "reports" / "backtest" / f"{model}.html"
     write_text(page, backtest_page(found, model=model, told=told))
     if as_json:
@@ -106,7 +106,7 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
         yield step
 
 
-def _told(history: Past, found: Backtest) -> list[str]:
+def _basis_of(history: Past, found: Backtest) -> list[str]:
     """What the numbers rest on."""
     scored = len(history.rows.y)
     sample = "all" if scored == history.known else "a sample"

@@ -1,7 +1,7 @@
 """`mlops decide`: what would be decided about a model now; and an entry of the record in words.
 
-Here: the command, and `told`. Not here: deciding (`core.decide.policy`), gathering evidence (`steps.decide.evidence`),
-one decision in one screen (`why`), with all that belongs to it (`explain`).
+Here: the command, and `entry_in_words`. Not here: deciding (`core.decide.policy`), gathering evidence
+(`steps.decide.evidence`), one decision in one screen (`why`), with all that belongs to it (`explain`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
     )(decide)
 
 
-def told(entry: OnRecord) -> tuple[str, str]:
+def entry_in_words(entry: OnRecord) -> tuple[str, str]:
     """What an entry of the record says: what happened, and why."""
     if isinstance(entry, Decision):
         return answer_told(entry.action, entry.rule), " ".join(reasons_told(entry.action, entry.reasons))

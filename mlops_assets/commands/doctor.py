@@ -36,7 +36,7 @@ def doctor(
 
     needs = upgrade.examine(PROJECT)
     todo = "mlops upgrade --check says what, mlops upgrade changes it." if needs.to_do else ""
-    findings = [Finding("project", "warning" if todo else "good", needs.told, todo)]
+    findings = [Finding("project", "warning" if todo else "good", needs.in_words, todo)]
     findings += examine(Home.from_environment(), [known_model(model)] if model else [])
     if as_json:
         say_json([asdict(finding) for finding in findings])

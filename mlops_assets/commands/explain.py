@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, minute, say, say_entry, say_json, say_table
-from mlops_assets.commands.decisions import told
+from mlops_assets.commands.decisions import entry_in_words
 from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.core.record.entries import ACTED, PROPOSALS
 from mlops_assets.world.home import Home
@@ -90,7 +90,7 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def _say_what_came(found: Explanation) -> None:
-    rows = [(minute(entry.at), *told(entry)) for entry in found.came_of_it]
+    rows = [(minute(entry.at), *entry_in_words(entry)) for entry in found.came_of_it]
     rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in found.runs]
     if rows:
         say_table("What came of it", ["time (UTC)", "what", "how"], rows)

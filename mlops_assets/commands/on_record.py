@@ -1,6 +1,6 @@
 """`mlops record` and `mlops champion-at`: what stands on record, is it whole, and who was champion when.
 
-Here: the commands. Not here: one entry in words (`decisions.told`), the hashes (`world.record.chain`), reading the
+Here: the commands. Not here: one entry in words (`commands.decisions`), the hashes (`world.record.chain`), reading the
 record (`world.record.record`).
 """
 
@@ -23,7 +23,7 @@ from mlops_assets.commands.console import (
     say_entry,
     say_json,
 )
-from mlops_assets.commands.decisions import told
+from mlops_assets.commands.decisions import entry_in_words
 from mlops_assets.core.record.entries import Decision
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record, Reign
@@ -66,7 +66,7 @@ def show(
         clocks = " by the data's clock, what people said by the wall's" if home.settings.clock == "data" else ""
         say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
         for entry in entries:
-            what, reason = told(entry)
+            what, reason = entry_in_words(entry)
             one = f", {entry.id[:8]}" if isinstance(entry, Decision) else ""
             say_entry(f"\n{minute(entry.at)}  [bold]{escape(what)}[/bold]{one}", reason)
 

@@ -112,7 +112,7 @@ def _go_back(platform: Platform, model: ModelSettings, to: int | None, reason: s
 def rollout(model: ModelName, as_json: AsJson = False) -> None:
     """Show where a candidate stands, what was measured of it, what comes next, and the moves so far."""
     from mlops_assets.pages.rollout import state_of
-    from mlops_assets.steps.rollout.moves import look, moves, told
+    from mlops_assets.steps.rollout.moves import look, moves, rollout_in_words
     from mlops_assets.world.platform import Platform
 
     platform = Platform.of()
@@ -132,7 +132,7 @@ def rollout(model: ModelName, as_json: AsJson = False) -> None:
         return
     if settings.rollout is None:
         say(f"{model} has no rollout: what passes the gate is champion at once. See docs/rollout.md.")
-    say(told(platform, settings) or f"No rollout of {model} is open.")
+    say(rollout_in_words(platform, settings) or f"No rollout of {model} is open.")
     if now:
         say(f"At the next look: {now.move.reason}")
     if rails:

@@ -54,7 +54,7 @@ class Replaying:
     steps: int = 0
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         return f"{self.name}, {self.done} of {self.steps} steps done: {self.step} (process {self.pid})"
 

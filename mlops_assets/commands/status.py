@@ -34,7 +34,7 @@ def status(as_json: AsJson = False) -> None:
     found = {
         **standing(home),
         "up": {"pid": up.pid, "dagster": up.dagster, "mlflow": up.mlflow} if up else None,
-        "replays": [asdict(replay) | {"told": replay.told} for replay in running.replays(home)],
+        "replays": [asdict(replay) | {"told": replay.in_words} for replay in running.replays(home)],
     }
     if as_json:
         say_json(found)

@@ -71,14 +71,14 @@ def traffic(
         try:
             while _alive(threads, TOLD_SECONDS):
                 for each, stream in streams.items():
-                    say(_told(each, stream.load))
+                    say(_summary_of(each, stream.load))
                     if (day := _newest_day(platform, each)) != newest[each]:
                         newest[each] = day
                         stream.rows = newest_events(platform, platform.models()[each], days=days)
         finally:
             stop.set()
     for each, stream in streams.items():
-        say(f"In all, {_told(each, stream.load)}")
+        say(f"In all, {_summary_of(each, stream.load)}")
 
 
 def _alive(threads: list[threading.Thread], seconds: float) -> bool:
@@ -133,7 +133,7 @@ def _headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def _told(name: str, load: Load) -> str:
+def _summary_of(name: str, load: Load) -> str:
     arms = ", ".join(f"{arm} v{version} {count:,}" for (arm, version), count in sorted(load.arms.items()))
     failures = "".join(f"; {why}: {count:,}" for why, count in sorted(load.failures.items()))
     slowest = f", 99 % within {load.p99_ms:.0f} ms" if load.p99_ms is not None else ""

@@ -41,9 +41,9 @@ def upgrade(
         for text in (part.diff for part in found.parts if diff and part.diff):
             typer.echo(text)
         if not found.to_do:
-            say(f"Nothing to do: {found.told}.")
+            say(f"Nothing to do: {found.in_words}.")
         elif check:
-            say(f"{found.told[0].upper()}{found.told[1:]}.")
+            say(f"{found.in_words[0].upper()}{found.in_words[1:]}.")
         if done:
             say("Restart mlops up, where it runs. Look at what changed and commit it.")
     if left:

@@ -23,7 +23,7 @@ from mlops_assets.commands.console import (
     say_facts,
     say_json,
 )
-from mlops_assets.commands.decisions import told
+from mlops_assets.commands.decisions import entry_in_words
 from mlops_assets.commands.on_record import parse_moment
 from mlops_assets.core.decide.requests import last_asked
 from mlops_assets.core.decide.wording import answer_told, reasons_told
@@ -87,7 +87,7 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
     if reign is not None:
         yield "Champion", f"version {reign.version}, since {minute(reign.since)} UTC"
     if asked := last_asked(entries):
-        yield "Asked", _short(asked.told)
+        yield "Asked", _short(asked.in_words)
     for number, reason in enumerate(reasons_told(decision.action, decision.reasons)):
         yield "" if number else "Because", _short(reason)
     checks = decision.evidence["checks"]
@@ -102,7 +102,7 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
         acts = decision.action in ACTED
         yield "Since", "Nothing has come of it yet." if acts else "It asked for nothing."
     for number, entry in enumerate(came):
-        what, reason = told(entry)
+        what, reason = entry_in_words(entry)
         yield "" if number else "Since", _short(f"{minute(entry.at)} {what}: {reason}")
 
 

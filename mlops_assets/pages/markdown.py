@@ -50,6 +50,6 @@ def answered(answer: Any) -> dict[str, Any]:
     return {**asdict(answer), "sentence": answer.sentence}
 
 
-def told(answer: Any) -> str:
+def answer_in_words(answer: Any) -> str:
     """The same as a sentence."""
     return f"{answer}." if isinstance(answer, CannotJudge) else str(answer.sentence)

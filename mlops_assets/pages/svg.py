@@ -207,10 +207,10 @@ def inline(svg: str, description: str, titles: Sequence[str]) -> str:
     svg = re.sub(r'width="\d+" height="\d+" style="[^"]*"', 'class="chart" role="img"', svg, count=1)
     svg = svg.replace(">", f' aria-label="{html.escape(description)}">', 1)
 
-    def told(found: re.Match[str]) -> str:
+    def with_title(found: re.Match[str]) -> str:
         return f'<g class="band"><title>{html.escape(titles[int(found.group(1))])}</title>'
 
-    return re.sub(r'<g id="[a-z]+-band-(\d+)">', told, svg)
+    return re.sub(r'<g id="[a-z]+-band-(\d+)">', with_title, svg)
 
 
 def numbers(values: Sequence[float | None]) -> list[float]:

@@ -122,7 +122,7 @@ class Engine:
             run = self.instance.get_run_by_id(result.run_id)
             if _is_interrupted(result) or (run and run.status == dg.DagsterRunStatus.CANCELED):
                 raise KeyboardInterrupt
-            raise RunFailed(_told(result))
+            raise RunFailed(_failure_of(result))
         return result
 
     def _has_run(self, run_key: str | None) -> bool:
@@ -140,7 +140,7 @@ def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     return dg.DagsterExecutionInterruptedError.__name__ in names
 
 
-def _told(result: dg.ExecuteInProcessResult) -> str:
+def _failure_of(result: dg.ExecuteInProcessResult) -> str:
     failures = [event for event in result.all_events if event.is_step_failure]
     if not failures:
         return f"run {result.run_id[:8]} failed: a blocking check did not pass; look at it in the UI (mlops up)"

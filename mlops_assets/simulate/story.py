@@ -55,7 +55,7 @@ class Story:
         judge = metric(self.model.metric)
         scores = lives.scores(self.periods, as_of=self._known_by())
         entries, checks = self.platform.ledger.entries(self.model.name), window_checks(self.platform, self.model)
-        periods = [self._told(period, scores[period.end.isoformat()], entries, checks) for period in self.periods]
+        periods = [self._line_of(period, scores[period.end.isoformat()], entries, checks) for period in self.periods]
         means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", *CALENDARS)}
         return {
             "model": self.model.name,
@@ -105,7 +105,7 @@ class Story:
         """How many of these stood on record when the replay went on from a moment."""
         return self.decided.get(moment.isoformat(), sum(decision.at <= moment for decision in decisions))
 
-    def _told(
+    def _line_of(
         self,
         period: Window,
         scored: dict[str, Any],

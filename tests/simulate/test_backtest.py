@@ -20,7 +20,7 @@ from mlops_assets.core.stats.intervals import CannotJudge, block_interval
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import local_days
 from mlops_assets.simulate.backtest import past, run, tried_policies
-from mlops_assets.steps.decide.power import CHECK, PROBE, power, told
+from mlops_assets.steps.decide.power import CHECK, PROBE, power, power_in_words
 from mlops_assets.steps.predict.predictions import SCORE, read_scores
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
@@ -130,7 +130,7 @@ def test_power_is_made_of_the_days_of_recent_windows(here: World) -> None:
     noise = span.se / np.sqrt(2)
     assert 0.05 * reference + 1.4 * noise < check.drop < 0.05 * reference + 5 * noise
     assert check.share == pytest.approx(check.drop / reference)
-    assert told(here.platform, here.model).startswith("Smallest decay of roc_auc that one window would show")
+    assert power_in_words(here.platform, here.model).startswith("Smallest decay of roc_auc that one window would show")
 
 
 def test_the_command_says_what_cannot_be_said(here: World, mlops: Callable[..., Result]) -> None:

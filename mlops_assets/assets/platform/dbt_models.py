@@ -99,7 +99,7 @@ def dbt_models(
         for event in invocation.stream():
             yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
     except DagsterDbtCliRuntimeError as error:
-        raise _told(error) from error
+        raise _as_failure(error) from error
     alone = built_alone(catalogue, selected) & set(changed)
     if alone:
         context.log.warning(
@@ -124,7 +124,7 @@ def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, s
     return event.with_metadata({**event.metadata, **metadata})
 
 
-def _told(error: DagsterDbtCliRuntimeError) -> dg.Failure:
+def _as_failure(error: DagsterDbtCliRuntimeError) -> dg.Failure:
     """What dbt says, with the remedy. Broken SQL and failing tests are not tried again; a held lock is."""
     said = str(error.description or error).partition("Errors parsed from dbt logs:")[2] or str(
         error.description or error

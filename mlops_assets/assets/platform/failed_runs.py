@@ -70,11 +70,11 @@ def _key(alerts: Alerts, job: str, failed: list[dg.AssetCheckEvaluation]) -> str
 
 def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:
     """What the checks found, and the step's error where it says more than that a check failed."""
-    told = [_told(evaluation) for evaluation in failed]
+    told = [_what_check_found(evaluation) for evaluation in failed]
     return " ".join(told if told and "AssetCheckFailedError" in message else [*told, message])
 
 
-def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+def _what_check_found(evaluation: dg.AssetCheckEvaluation) -> str:
     """What a check found: a contract's own words, else the check's name with its description."""
     asset = evaluation.asset_key.to_user_string()
     if evaluation.check_name == CONTRACT_CHECK:

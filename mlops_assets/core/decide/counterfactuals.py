@@ -107,7 +107,7 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
         # At the price itself nothing is done; above it something is.
         wanted = policy.min_gain if enough else policy.min_gain + 0.0001
         changed = replace(gain, lower=wanted, mean=max(gain.mean, wanted))
-        told = f"the gain of {Candidate.parse(gain.candidate).told} had been sure to be "
+        told = f"the gain of {Candidate.parse(gain.candidate).in_words} had been sure to be "
         told += f"{'no more than' if enough else 'above'} {policy.min_gain:.1%}"
         probe = {**evidence.probe.to_dict(), name: asdict(changed)}
         found.append(Counterfactual(told, "wait", evidence={"probe": probe}))

@@ -30,7 +30,7 @@ def held_back(
     if evidence.rollout:
         return "rollout_open", f"{evidence.rollout} Its end comes first."
     if evidence.snoozed is not None and evidence.snoozed.holds(now):
-        return "snoozed", f"Trainings are snoozed {evidence.snoozed.told}"
+        return "snoozed", f"Trainings are snoozed {evidence.snoozed.in_words}"
     past = [p.at for p in history.retrains]
     if past and now - max(past) < policy.cooldown:
         until = max(past) + policy.cooldown

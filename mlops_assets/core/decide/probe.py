@@ -185,7 +185,7 @@ def add_up(
     sentence = (
         f"The probe cannot say: fewer than {told_blocks(MIN_BLOCKS, mine[-1].blocks)} of labels were judged."
         if best is None
-        else f"{best.told}."
+        else f"{best.in_words}."
     )
     spent = policy.spent(len(mine))
     return Probed(refit, revert, lead, len(mine), spent, sentence[0].upper() + sentence[1:], lag_one)

@@ -44,11 +44,11 @@ class Candidate:
         return cls("revert" if action == "revert" else "refit", of)
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         if self.action == "revert":
             return f"going back to version {self.of}"
-        return f"a refit on {Calendar.parse(self.of).told}"
+        return f"a refit on {Calendar.parse(self.of).in_words}"
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,11 @@ class Gain:
     since: str | None = None
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         over = {0: "the newest days", 1: "the newest window"}.get(self.windows, f"the newest {self.windows} windows")
         judged = f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)}"
-        would = f"{Candidate.parse(self.candidate).told} would have lost"
+        would = f"{Candidate.parse(self.candidate).in_words} would have lost"
         # Shown with one decimal: 0.0 % is neither less nor more.
         if abs(self.mean) < 0.0005:
             return f"{would} as much as the champion in {over} ({judged})"

@@ -36,7 +36,7 @@ class Hold:
         return now < self.until
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         return f"until {self.until:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason.rstrip('.')}."
 
@@ -67,7 +67,7 @@ class Answer:
     reason: str = ""
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         what = "approved" if self.approved else "rejected"
         why = f": {self.reason.rstrip('.')}" if self.reason else ""
@@ -98,7 +98,7 @@ class Asked:
     outcome: Promotion | Rejection | None = None
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words: `2013-06-01 10:00 UTC by ada (new feature): version 2 was rejected, because ...`."""
         head = f"{self.at:%Y-%m-%d %H:%M} UTC by {self.by} ({self.reason.rstrip('.')})"
         if self.decision is None:

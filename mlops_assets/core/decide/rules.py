@@ -116,8 +116,8 @@ def _agreed(
             how = f"It is done once a person agrees: mlops approve {evidence.model}"
             return "propose_revert" if change == "revert" else "propose_retrain", rule, (*reasons, f"{how}.")
         if not answer.approved:
-            return "wait", "rejected", (f"{answer.told} It is proposed again when a window has closed.", *reasons)
-        reasons = (*reasons, answer.told)
+            return "wait", "rejected", (f"{answer.in_words} It is proposed again when a window has closed.", *reasons)
+        reasons = (*reasons, answer.in_words)
     if change == "retrain" and (told := quiet(policy, now)):
         return "wait", "quiet_hours", (told, *reasons)
     return change, rule, reasons
@@ -141,7 +141,7 @@ def candidate_of(action: Action, evidence: Evidence) -> str | None:
 
 
 def _frozen(evidence: Evidence) -> tuple[str, ...]:
-    told = f"The model is frozen {evidence.frozen.told if evidence.frozen else ''}"
+    told = f"The model is frozen {evidence.frozen.in_words if evidence.frozen else ''}"
     if evidence.request is None:
         return (told,)
     lift = f"lift it (mlops unfreeze {evidence.model}), or insist (mlops retrain {evidence.model} --force)"
@@ -247,12 +247,12 @@ def _gain(probe: Probed, policy: RetrainPolicy) -> Conclusion | None:
     back, refit = probe.revert, probe.refit
     if back is not None and not exceeds_price(back, policy):
         back = None
-    to_go_back: Conclusion | None = ("revert", "revert", (f"{_upper(back.told)}, {price}.",)) if back else None
+    to_go_back: Conclusion | None = ("revert", "revert", (f"{_upper(back.in_words)}, {price}.",)) if back else None
     if back is not None and (refit is None or back.mean >= refit.mean):
         return to_go_back
     if refit is None or refit.lower <= policy.min_gain:
         return None
-    told = f"{_upper(refit.told)}, {price}."
+    told = f"{_upper(refit.in_words)}, {price}."
     try:
         pays = exceeds_price(refit, policy)
     except CannotJudge as why:

@@ -64,7 +64,7 @@ def faults_of(drifts: Sequence[FeatureDrift], current: Profile, days: DayCounts 
     return found
 
 
-def told(faults: Faults, window: str) -> list[str]:
+def faults_in_words(faults: Faults, window: str) -> list[str]:
     """A sentence for each kind of fault in a window."""
     return [TOLD[kind].format(named(features), window) for kind, features in faults.items() if features]
 

@@ -54,7 +54,7 @@ class Calendar:
         raise ValueError(f"{text!r} is not a calendar: write expanding, a number of windows, decay:2 or since:DATE")
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words, after *a refit on*."""
         if self.kind == "expanding":
             return "all history"

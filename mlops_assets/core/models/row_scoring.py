@@ -34,20 +34,20 @@ def why_not(column: FeatureColumn, value: Any) -> str | None:
     kind = type(value)
     if column.kind == "numeric":
         if kind not in (int, float):
-            return f"must be a number or null, not {_told(value)}"
+            return f"must be a number or null, not {_kind_in_words(value)}"
         # An integer can be too large even for a double, and compares all the same.
         if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
             return "must be a finite number that fits into 32 bits, or null for missing"
         return None
     if column.kind == "boolean":
-        told = f"must be true, false or null (in JSON without quotes; as a tensor BOOL), not {_told(value)}"
+        told = f"must be true, false or null (in JSON without quotes; as a tensor BOOL), not {_kind_in_words(value)}"
         return None if kind is bool else told
     if kind is str:
         return None if len(value) <= LONGEST_TEXT else f"must have at most {LONGEST_TEXT:,} characters"
-    return None if kind is int else f"must be a text, a whole number or null, not {_told(value)}"
+    return None if kind is int else f"must be a text, a whole number or null, not {_kind_in_words(value)}"
 
 
-def _told(value: Any) -> str:
+def _kind_in_words(value: Any) -> str:
     names = {
         bool: "true or false",
         str: "a text",

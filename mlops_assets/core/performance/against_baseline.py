@@ -181,7 +181,7 @@ class Failing:
     newest: Judged
     first: str
 
-    def told(self, model: str, zone: ZoneInfo) -> str:
+    def in_words(self, model: str, zone: ZoneInfo) -> str:
         """In one sentence, e.g. "flight_delay has been worse than guessing since 2024-08-01: ..."."""
         since = f"{self.since.astimezone(zone):%Y-%m-%d}"
         return f"{model} has been worse than guessing since {since}: {numbers(self.newest)}."

@@ -121,7 +121,9 @@ def performance_holds(
         return PerformanceVerdict(None, found.value, None, f"There is nothing to hold {metric_name} against yet.")
     broken = [limit for limit in limits if _breaks(found, limit, policy, before)]
     limit = broken[0] if broken else limits[0]
-    return PerformanceVerdict(not broken, found.value, limit.value, _told(row, found, limit, reference, bool(broken)))
+    return PerformanceVerdict(
+        not broken, found.value, limit.value, _row_in_words(row, found, limit, reference, bool(broken))
+    )
 
 
 def together(main: PerformanceVerdict, further: Sequence[PerformanceVerdict]) -> PerformanceVerdict:
@@ -170,7 +172,7 @@ def _is_under(found: Estimate, limit: _Limit, policy: PerformancePolicy) -> bool
     return not policy.sure or best is None or judge.gain(limit.sure_beyond, best) < 0.0
 
 
-def _told(
+def _row_in_words(
     row: PerformanceRow,
     found: Estimate,
     limit: _Limit,

@@ -127,7 +127,7 @@ def golden_rule(frame: pd.DataFrame, scores: np.ndarray, today: date) -> list[Ru
     if not off.any():
         told = f"all {int(live.sum())} golden rows are predicted as agreed{expired}"
         return [RuleResult("golden_set_holds", True, 0.0, 0.0, told)]
-    told = some([_told(frame.iloc[row], scores[row], row) for row in np.flatnonzero(off).tolist()], 3)
+    told = some([_difference(frame.iloc[row], scores[row], row) for row in np.flatnonzero(off).tolist()], 3)
     sentence = f"{int(off.sum())} of {int(live.sum())} golden rows are off: {told}{expired}"
     return [RuleResult("golden_set_holds", False, float(off.sum()), 0.0, sentence)]
 
@@ -146,7 +146,7 @@ def _call(scores: np.ndarray) -> np.ndarray:
     return scores.argmax(axis=1) if scores.ndim == 2 else (scores >= THRESHOLD).astype(int)
 
 
-def _told(row: pd.Series, score: np.ndarray, position: int) -> str:
+def _difference(row: pd.Series, score: np.ndarray, position: int) -> str:
     said = f"row {position + 1}"
     if SCORE in row.index:
         said += f" scores {float(score):.4g}, {float(row[SCORE]):.4g} ± {float(row[TOLERANCE]):.4g} agreed"

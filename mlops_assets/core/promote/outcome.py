@@ -50,7 +50,7 @@ class Gain:
         return asdict(self)
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words: +0.0120 (95% interval +0.0040 to +0.0200, 9,120 rows on 14 days)."""
         return (
             f"{self.gain:+.4f} ({self.confidence:.0%} interval {self.lower:+.4f} to {self.upper:+.4f}, "
@@ -116,8 +116,8 @@ def outcome(
     else:
         result, told = "cannot_judge", "the noise covers both no gain and the promised one"
     against = f"{realised.metric} {realised.challenger:.4f} against {realised.champion:.4f} of {opponent}"
-    before = f"promised was {promised.told}" if promised else "what was promised is not on record"
-    return Outcome(result, promised, found, f"{_upper(told)}: {against}, gain {found.told}; {before}.")
+    before = f"promised was {promised.in_words}" if promised else "what was promised is not on record"
+    return Outcome(result, promised, found, f"{_upper(told)}: {against}, gain {found.in_words}; {before}.")
 
 
 def _upper(text: str) -> str:

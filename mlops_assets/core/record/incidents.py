@@ -172,7 +172,7 @@ def reported(state: State, key: str, report: Report, now: datetime) -> State:
         return state
     if known is None or not known.is_open:
         incident = Incident(key, report, now, now, report.severity, (report.fact,))
-        return _told(_with(state, incident), incident, "opened", report.severity, now)
+        return _announced(_with(state, incident), incident, "opened", report.severity, now)
     incident = replace(
         known,
         report=report,
@@ -180,7 +180,7 @@ def reported(state: State, key: str, report: Report, now: datetime) -> State:
         severity=min(known.severity, report.severity, key=SEVERITIES.index),
         facts=(*known.facts, report.fact),
     )
-    return _told(_with(state, incident), incident, "updated", report.severity, now)
+    return _announced(_with(state, incident), incident, "updated", report.severity, now)
 
 
 def ended(state: State, key: str, now: datetime, why: str) -> State:
@@ -190,7 +190,7 @@ def ended(state: State, key: str, now: datetime, why: str) -> State:
         return state
     incident = replace(known, closed_at=now)
     kept = {k: i for k, i in state.incidents.items() if i.closed_at is None or now - i.closed_at < KEPT}
-    return _told(_with(replace(state, incidents=kept), incident), incident, "closed", known.severity, now, why)
+    return _announced(_with(replace(state, incidents=kept), incident), incident, "closed", known.severity, now, why)
 
 
 def digested(state: State, now: datetime, *, hour: int) -> State:
@@ -239,7 +239,7 @@ def _with(state: State, incident: Incident) -> State:
     return replace(state, incidents={**state.incidents, incident.key: incident})
 
 
-def _told(state: State, incident: Incident, kind: Kind, severity: Severity, now: datetime, why: str = "") -> State:
+def _announced(state: State, incident: Incident, kind: Kind, severity: Severity, now: datetime, why: str = "") -> State:
     """A message for it, or a line of the digest where it can wait."""
     words = {"opened": "", "updated": "Update: ", "closed": "All clear: "}[kind]
     if severity == "digest":

@@ -211,7 +211,9 @@ def advance(
         frozen: why nothing goes forward, if so. What stops a candidate does so all the same.
     """
     if not rollout.is_open:
-        return Move(rollout, False, f"The rollout of version {rollout.version} has ended: {_told(rollout.state)}.", ())
+        return Move(
+            rollout, False, f"The rollout of version {rollout.version} has ended: {_state_in_words(rollout.state)}.", ()
+        )
     rails = tuple(guardrails(rollout, seen, policy))
     broken = [rail for rail in rails if not rail.holds]
     if broken:
@@ -317,7 +319,7 @@ def where(rollout: Rollout, policy: RolloutPolicy) -> str:
     return rollout.state
 
 
-def _told(state: State) -> str:
+def _state_in_words(state: State) -> str:
     return {"champion": "it is champion", "rejected": "it was rejected", "rolled_back": "it was rolled back"}[state]
 
 

@@ -273,7 +273,7 @@ def recommend(tried: Sequence[Tried], judge: Metric, *, price: float) -> Recomme
         return Recommendation(
             nearest.name,
             f"Take “{nearest.name}”: it would surely have been better than the present policy, "
-            f"{_told(nearest, against, present, judge)}.",
+            f"{_gain_in_words(nearest, against, present, judge)}.",
         )
     allowed = price * abs(present.loss)
     cheaper = [pair for pair in others if pair[0].trainings < present.trainings and pair[1].lower > -allowed]
@@ -282,16 +282,16 @@ def recommend(tried: Sequence[Tried], judge: Metric, *, price: float) -> Recomme
         return Recommendation(
             least.name,
             f"No policy is surely better than the present one, and “{least.name}” is surely not worse by more than the "
-            f"price of a training ({price:.1%} of the loss): {_told(least, against, present, judge)}.",
+            f"price of a training ({price:.1%} of the loss): {_gain_in_words(least, against, present, judge)}.",
         )
     return Recommendation(
         present.name,
         f"Keep the present policy: no other is surely better. Nearest comes “{nearest.name}”, "
-        f"{_told(nearest, against, present, judge)}.",
+        f"{_gain_in_words(nearest, against, present, judge)}.",
     )
 
 
-def _told(one: Tried, against: Against, present: Tried, judge: Metric) -> str:
+def _gain_in_words(one: Tried, against: Against, present: Tried, judge: Metric) -> str:
     trainings = f"{one.trainings} training{'' if one.trainings == 1 else 's'} against {present.trainings}"
     return (
         f"a gain in {judge.name} of {against.gain:+.4f} (interval {against.lower:+.4f} to {against.upper:+.4f}) with "

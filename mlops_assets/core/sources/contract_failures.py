@@ -34,7 +34,7 @@ def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]
     known = "" if column.format is None else f", written as {column.format}"
     sentence = (
         f"{_rows(bad)} of {name} ({_where(bad)}) can't be read as {column.type}{known} "
-        f"({_told(sample)}): {_remedy(column, cells)}."
+        f"({_sample(sample)}): {_remedy(column, cells)}."
     )
     return Failure("type", name, int(bad.sum()), sample, sentence)
 
@@ -51,7 +51,7 @@ def mixed_marks(contract: SourceContract, name: str, raw: pd.Series) -> tuple[Fa
         return None
     bad = raw.isin(doubted).to_numpy(dtype=np.bool_)
     sample, (mark, other) = sample_of(raw[bad]), (".", ",") if is_open or written.startswith("point") else (",", ".")
-    sentence = f"{_rows(bad)} of {name} ({_where(bad)}) can be read in two ways ({_told(sample)}): as thousands, "
+    sentence = f"{_rows(bad)} of {name} ({_where(bad)}) can be read in two ways ({_sample(sample)}): as thousands, "
     if is_open:
         sentence += (
             "as other columns have them, whose decimals are behind a comma, or as decimals: say which with `format: "
@@ -186,7 +186,7 @@ def sentence_of(
         "now": f"{now:%Y-%m-%d %H:%M} UTC" if now is not None else "",
         "type": promise.type,
     }
-    return _SENTENCES[rule].format(many=many, column=column, share=share, sample=_told(sample), **facts)
+    return _SENTENCES[rule].format(many=many, column=column, share=share, sample=_sample(sample), **facts)
 
 
 _SENTENCES: Mapping[str, str] = {
@@ -214,7 +214,7 @@ def sample_of(values: pd.Series) -> tuple[Any, ...]:
         return tuple(cells.map(str).drop_duplicates().head(SAMPLE).tolist())
 
 
-def _told(sample: tuple[Any, ...]) -> str:
+def _sample(sample: tuple[Any, ...]) -> str:
     return ", ".join(shown(str(v)) for v in sample)
 
 

@@ -119,14 +119,14 @@ def _spelling(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     new = {value: n for value, n in today.values.items() if value not in known}
     if len(new) == len(today.values) and len(known) > 1 and all(len(one) > 1 for one in lists):
         if pairs := _respelled(set(new), known):
-            return f"is spelled otherwise: {_told(pairs)}."
+            return f"is spelled otherwise: {_pairs_in_words(pairs)}."
         return f"has none of the values that it had before: {_few(new)}, before {_few(known)}."
     gone = {value for value in known - today.values.keys() if _is_missed(value, today.n, past)}
     pairs = _respelled(set(new), gone)
     rows = sum(new[value] for value in pairs)
     if rows < max(10, 0.02 * today.n):
         return None
-    return f"is spelled otherwise in {rows:,} of {today.n:,} rows: {_told(pairs)}."
+    return f"is spelled otherwise in {rows:,} of {today.n:,} rows: {_pairs_in_words(pairs)}."
 
 
 def _recurs(lists: Sequence[Mapping[str, int]]) -> bool:
@@ -169,7 +169,7 @@ def _digits(value: str) -> str:
     return "".join(letter for letter in value if letter.isdigit())
 
 
-def _told(pairs: Mapping[str, str]) -> str:
+def _pairs_in_words(pairs: Mapping[str, str]) -> str:
     return _few([f"{new!r} where it was {known!r}" for new, known in sorted(pairs.items())])
 
 

@@ -100,11 +100,11 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
     if look is None:
         return None
     if (among := look.suspected(suspected)).size or (among := look.proved()).size:
-        return look.told(among)
+        return look.conclude(among)
     # Days before one that was refused are no run with those after it.
     for n in range(1, 2 if suspected else RUN + 1):
         if (among := look.beyond(n)).size:
-            return look.told(among, n)
+            return look.conclude(among, n)
     return look.part()
 
 
@@ -220,7 +220,7 @@ class _Look:
         among = np.flatnonzero(is_one & (back < STILL * as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
         return among[np.argsort(back[among])]
 
-    def told(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
+    def conclude(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
         """What is said where the newest n days are in one of these units, the likeliest first."""
         names = [self.units[one].told for one in among]
         known = self.known[: len(self.known) - n + 1][-PAST:]

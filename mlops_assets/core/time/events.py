@@ -48,7 +48,7 @@ class DeclaredEvent:
             raise ValueError(msg)
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         return f"{self.name} ({self.kind.replace('_', ' ')}, {self.start} to {self.end})"
 
@@ -66,7 +66,7 @@ def is_evidence(events: Sequence[DeclaredEvent], window: Window, tz: str) -> boo
 def named(events: Sequence[DeclaredEvent], windows: Sequence[Window], tz: str) -> tuple[str, ...]:
     """A sentence for each window that an event touches, in their order."""
     return tuple(
-        f"Window {window.label(tz)} falls into {event.told}{_AND[event.windows]}."
+        f"Window {window.label(tz)} falls into {event.in_words}{_AND[event.windows]}."
         for window in windows
         for event in events
         if event.touches(window, tz)

@@ -65,7 +65,7 @@ def changed_days(
         shapes = _shapes(table, name, part)
         if changed := changed_within(name, shapes):
             listed = ", ".join(f"date '{day}'" for day in changed)
-            found[name] = Changed(_told(name, changed, shapes, days.grain), f"{part} in ({listed})")
+            found[name] = Changed(_warning(name, changed, shapes, days.grain), f"{part} in ({listed})")
     return found
 
 
@@ -79,7 +79,7 @@ def _shapes(table: Table, name: str, part: str) -> dict[date, ColumnShape]:
     return {key: column_shape(piece) for key, piece in zip(keys.tolist(), pieces, strict=True)}
 
 
-def _told(name: str, changed: Mapping[date, Failure], shapes: Mapping[date, ColumnShape], grain: str) -> str:
+def _warning(name: str, changed: Mapping[date, Failure], shapes: Mapping[date, ColumnShape], grain: str) -> str:
     """The days, what has changed, and what to do."""
     # What one day leaves open, the others of its kind may tell.
     known = Counter(unit for failure in changed.values() for unit in failure.sample if unit != UNKNOWN)

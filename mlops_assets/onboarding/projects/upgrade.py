@@ -87,7 +87,7 @@ class Upgrade:
         return tuple(part for part in self.parts if part.state in ("outdated", "by hand"))
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """All of it in a few words."""
         own, since = self.project.settings, f"settings {SETTINGS}, version {version(_NAME)} of the library"
         if not self.to_do:

@@ -110,7 +110,7 @@ async def body_of(request: Request, model: type[M], *, unnamed: bool = False) ->
 def wrong(error: ValidationError) -> WrongBody:
     """What is wrong with a body, place by place."""
     places = [
-        {"loc": [part if isinstance(part, int) else str(part)[:100] for part in e["loc"]], "msg": _told(e)}
+        {"loc": [part if isinstance(part, int) else str(part)[:100] for part in e["loc"]], "msg": _message_of(e)}
         for e in error.errors(include_url=False, include_context=False, include_input=False)[:20]
     ]
     if places and error.errors()[0]["type"] == "json_invalid":
@@ -118,7 +118,7 @@ def wrong(error: ValidationError) -> WrongBody:
     return WrongBody(422, "the body is not what is expected", places)
 
 
-def _told(error: Any) -> str:
+def _message_of(error: Any) -> str:
     return (
         "is not known here" if error["type"] == "extra_forbidden" else str(error["msg"]).removeprefix("Value error, ")
     )
@@ -154,7 +154,7 @@ def add_handlers(app: FastAPI) -> None:
         lambda e: problem(
             422,
             "the address is not what is expected",
-            [{"loc": list(each["loc"]), "msg": _told(each)} for each in e.errors()],
+            [{"loc": list(each["loc"]), "msg": _message_of(each)} for each in e.errors()],
         ),
     )
 

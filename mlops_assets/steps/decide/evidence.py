@@ -38,7 +38,7 @@ from mlops_assets.steps.decide.model_changes import changed_definition, faults, 
 from mlops_assets.steps.decide.training_scope import Scope, scope
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
-from mlops_assets.steps.rollout.moves import told
+from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.window_summaries import failing_told, window_checks
 from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
@@ -87,7 +87,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         snoozed=hold(platform, model.name, Snooze),
         answer=_answer(answer) if answer else None,
         events=named(model.events, newest, model.timezone),
-        rollout=told(platform, model),
+        rollout=rollout_in_words(platform, model),
         definition=changed_definition(platform, model),
         novelty=novelty(platform, model, since),
         notes=notes(platform, model, since),

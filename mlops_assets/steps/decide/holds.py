@@ -19,7 +19,7 @@ def frozen_against(platform: Platform, model: ModelSettings, decision: str) -> s
         return None
     entries = only(platform.ledger.entries(model.name), Decision)
     insisted = any(entry.id == decision and _forced(entry) for entry in entries)
-    return None if insisted else f"The model is frozen {found.told}"
+    return None if insisted else f"The model is frozen {found.in_words}"
 
 
 def overtaken(platform: Platform, model: ModelSettings, decision: str) -> str | None:

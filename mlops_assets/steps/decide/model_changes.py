@@ -76,7 +76,7 @@ def faults(platform: Platform, model: ModelSettings, since: datetime | None) -> 
     summary = _newest(platform, model, "drift", since) or {}
     trained = {column.name for column in platform.data(model).columns}
     known = {kind: [name for name in names if name in trained] for kind, names in summary.get("faults", {}).items()}
-    return feature_faults.told(known, summary.get("window", ""))
+    return feature_faults.faults_in_words(known, summary.get("window", ""))
 
 
 def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:

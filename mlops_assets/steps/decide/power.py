@@ -63,7 +63,7 @@ def power(platform: Platform, model: ModelSettings, *, slices: bool = True) -> l
     return found
 
 
-def told(platform: Platform, model: ModelSettings) -> str:
+def power_in_words(platform: Platform, model: ModelSettings) -> str:
     """What silence of the performance check means, in one sentence."""
     return sentence(power(platform, model, slices=False), model.metric)
 

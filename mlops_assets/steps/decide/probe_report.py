@@ -43,7 +43,7 @@ class ProbeReport:
     sentence: str
 
 
-def told(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeReport:
+def probe_report(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeReport:
     """The looks so far, the newest last."""
     looks = [one for one in by_window(read_looks(platform, model.name)) if one.champion][-SHOWN:]
     found = looked.probed
@@ -104,7 +104,7 @@ def _row(one: Look, lead: str) -> tuple[object, ...]:
     gain = one.whole.series[lead].gain if lead in one.whole.series else None
     share = _share(one, lead)
     told = None if share is None else f"{share:+.1%}"
-    return one.window, f"v{one.champion}", one.whole.loss.get(KEEP), Candidate.parse(lead).told, gain, told
+    return one.window, f"v{one.champion}", one.whole.loss.get(KEEP), Candidate.parse(lead).in_words, gain, told
 
 
 def _losses(one: Look) -> str:
@@ -116,4 +116,4 @@ def _losses(one: Look) -> str:
 
 
 def _label(name: str) -> str:
-    return "the champion" if name == KEEP else Candidate.parse(name).told
+    return "the champion" if name == KEEP else Candidate.parse(name).in_words

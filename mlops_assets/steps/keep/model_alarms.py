@@ -87,7 +87,7 @@ def _failing(platform: Platform, model: ModelSettings) -> Alarm | None:
         "key": f"{FAILING_KEY}{name}",
         "incident": f"failing-{name}-{found.version}-{found.since:%Y-%m-%d}-{choice}-{did.partition(':')[0]}",
         "severity": "page",
-        "happened": f"{found.told(name, model.zone)} Version {found.version} is champion.",
+        "happened": f"{found.in_words(name, model.zone)} Version {found.version} is champion.",
         "did": did,
         "do": f"{do}: `mlops retrain {name} --reason '...'`. Why nothing better was found: `mlops explain {name}`.",
         "runbook": "worse-than-guessing",

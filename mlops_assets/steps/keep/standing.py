@@ -19,7 +19,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.proposals import proposal_of
 from mlops_assets.steps.decide.upcoming import upcoming
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, STATES, lasting, newest_bad, stale_sources
-from mlops_assets.steps.rollout.moves import told as rollout_told
+from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.window_summaries import failing_of, window_checks
 from mlops_assets.world.alerts.incidents import Incidents
 from mlops_assets.world.clock import NoDataYet
@@ -159,7 +159,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
     proposed = proposal_of(record, model.name)
     return _NOTHING | {
         "champion": _champion(platform, model, now),
-        "rollout": rollout_told(platform, model) or None,
+        "rollout": rollout_in_words(platform, model) or None,
         "failing": _failing(platform, model),
         "newest_window": _newest_window(platform, model),
         "last_decision": _said(decisions[-1]) if decisions else None,
@@ -168,7 +168,7 @@ def _known(platform: Platform, model: ModelSettings, now: datetime | None) -> di
         "snoozed": _standing(platform, model, Snooze, now),
         "proposed": _said(proposed) if proposed else None,
         "open_request": record.open_request(model.name),
-        "asked": asked.told if (asked := last_asked(entries)) else None,
+        "asked": asked.in_words if (asked := last_asked(entries)) else None,
     }
 
 
@@ -225,7 +225,7 @@ def _failing(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
     return {
         "version": found.version,
         "since": found.since.astimezone(model.zone).date(),
-        "sentence": found.told(model.name, model.zone),
+        "sentence": found.in_words(model.name, model.zone),
         "on_failing": model.on_failing,
         "did": DOES[model.on_failing],
     }

@@ -67,7 +67,7 @@ def pull_sql(folder: Path, source: SourceSettings, url: str, options: dict[str, 
         if highest is not None:
             # What is still open is looked for again, however far the watermark has come.
             still_open = sorted(day.isoformat() for day in touched - set(over))
-            remember(folder, {"watermark": _told(highest, source), "open": still_open})
+            remember(folder, {"watermark": _as_json(highest, source), "open": still_open})
     return Pulled(source.name, tuple(written), len(over))
 
 
@@ -129,7 +129,7 @@ def _touched(
     found = set(before["open"])
     if highest is None:
         return found, None
-    _told(highest, source)
+    _as_json(highest, source)
     if isinstance(highest, str):
         lowest = connection.execute(select(func.min(watermark))).scalar()
         if _form(str(lowest)) != _form(highest):
@@ -230,7 +230,7 @@ def _end(source: SourceSettings, day: date) -> datetime:
     return source.midnight(source.end_of(day))
 
 
-def _told(value: Any, source: SourceSettings) -> dict[str, Any]:
+def _as_json(value: Any, source: SourceSettings) -> dict[str, Any]:
     """A watermark as JSON, with every digit and in the type of its column.
 
     Raises:
@@ -250,7 +250,7 @@ def _told(value: Any, source: SourceSettings) -> dict[str, Any]:
 
 
 def _read(state: dict[str, Any]) -> dict[str, Any]:
-    """What is remembered: the days that were open, and the watermark, if there is one, as `_told` was given it."""
+    """What is remembered: the days that were open, and the watermark as `_as_json` was given it, if there is one."""
     still_open = {"open": [date.fromisoformat(day) for day in state.get("open", ())]}
     if not state.get("watermark"):
         return still_open

@@ -68,7 +68,7 @@ def repeated_keys(intake: Intake, frames: Mapping[str, pd.DataFrame]) -> dict[st
             break
         # One that is held back leaves the rows that the lake had of it: the others are held against those as well.
         for part, shared in found.items():
-            told[part] = _told(source, part, coming.pop(part), shared)
+            told[part] = _repeated(source, part, coming.pop(part), shared)
     return told
 
 
@@ -118,7 +118,7 @@ def _partition_of(file: str) -> str:
     return Path(file).parent.name.removeprefix("partition=")
 
 
-def _told(source: SourceSettings, part: str, frame: pd.DataFrame, shared: Mapping[int, str]) -> Repeated:
+def _repeated(source: SourceSettings, part: str, frame: pd.DataFrame, shared: Mapping[int, str]) -> Repeated:
     rows = np.zeros(len(frame), dtype=np.bool_)
     rows[list(shared)] = True
     row, other = next(iter(shared.items()))

@@ -53,7 +53,7 @@ def settle(platform: Platform, model: ModelSettings) -> Failing | None:
             platform.registry.fall_back(model.name, open_entry.version, None)
         open_entry = None
     if found is not None and open_entry is None:
-        told = found.told(model.name, model.zone)
+        told = found.in_words(model.name, model.zone)
         open_entry = _note(platform, model, BEGAN, found.version, model.on_failing, told)
     if champion is not None:
         wanted = _fallback(platform, model, open_entry)

@@ -112,7 +112,7 @@ def look(platform: Platform, model: ModelSettings) -> Looked | None:
         return Looked(Seen(0), Move(stopped(rollout, now), True, lost, ()))
     seen = measure(platform, model, rollout, began=_began(platform, model, rollout), now=now, in_leaps=in_leaps)
     frozen = hold(platform, model.name, Freeze)
-    told = f"The model is frozen {frozen.told}" if frozen and frozen.holds(now) else ""
+    told = f"The model is frozen {frozen.in_words}" if frozen and frozen.holds(now) else ""
     return Looked(seen, advance(rollout, seen, policy_of(model), now, in_leaps=in_leaps, frozen=told))
 
 
@@ -171,7 +171,7 @@ def moves(platform: Platform, model: ModelSettings, version: int | None = None) 
     return [move for move in every if version in (None, move.version)]
 
 
-def told(platform: Platform, model: ModelSettings) -> str:
+def rollout_in_words(platform: Platform, model: ModelSettings) -> str:
     """The open rollout in words, the same until it moves; empty where none is open."""
     rollout = platform.registry.rollout(model.name)
     if rollout is None:

@@ -22,7 +22,7 @@ from mlops_assets.core.drift.policy import DriftVerdict, drift_verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import parse_every
-from mlops_assets.pages.markdown import answered, markdown_table, told
+from mlops_assets.pages.markdown import answer_in_words, answered, markdown_table
 from mlops_assets.steps.watch.day_profiles import Seen
 from mlops_assets.steps.watch.drift_rows import RowsDrift, rows_drift
 from mlops_assets.world.platform import Platform
@@ -63,7 +63,7 @@ class Explained:
     def sentences(self) -> list[str]:
         """All of it for people, without the findings."""
         weights = None if isinstance(self.shift, CannotJudge) else self.shift.weights
-        shifts = [f"Scores: {told(self.shift)}", *([f"Weights: {weights.sentence}"] if weights else [])]
+        shifts = [f"Scores: {answer_in_words(self.shift)}", *([f"Weights: {weights.sentence}"] if weights else [])]
         return [*shifts, *self.together.sentences, self.levels.sentence]
 
     def markdown(self) -> str:

@@ -165,7 +165,7 @@ def _chosen(
     for name in (*columns, *ignore):
         if name not in everywhere:
             raise ValueError(
-                f"Neither {old.name} nor {new.name} has a column {name!r}. They have: {_told(everywhere)}."
+                f"Neither {old.name} nor {new.name} has a column {name!r}. They have: {_named(everywhere)}."
             )
     wanted = [name for name in everywhere if name not in ignore and (not columns or name in columns)]
     kinds: dict[str, Kind] = {}
@@ -181,8 +181,8 @@ def _chosen(
         broken = tuple(name for name in left_out if _is_broken(name, old, new))
         changed = "".join(f" {name}: {left_out[name]}." for name in broken)
         raise NothingToCompare(
-            f"{old.name} and {new.name} have no column that can be compared. The first has {_told(old.kinds)}; the "
-            f"second {_told(new.kinds)}.{changed} Give files whose columns have the same names and hold numbers or "
+            f"{old.name} and {new.name} have no column that can be compared. The first has {_named(old.kinds)}; the "
+            f"second {_named(new.kinds)}.{changed} Give files whose columns have the same names and hold numbers or "
             "text.",
             broken,
         )
@@ -252,5 +252,5 @@ def _is_broken(name: str, old: TableFiles, new: TableFiles) -> bool:
     return name not in new.kinds or _changed(name, old, new)
 
 
-def _told(names: Mapping[str, object]) -> str:
+def _named(names: Mapping[str, object]) -> str:
     return some([*names], 10) or "no columns"

@@ -113,7 +113,7 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     drifts = as_judged(drifts, inputs.unjudged)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
-    broken = feature_faults.told(faults, window.label(model.timezone))
+    broken = feature_faults.faults_in_words(faults, window.label(model.timezone))
     inputs = replace(inputs, reason=sentences([*broken, inputs.reason, found.told]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]

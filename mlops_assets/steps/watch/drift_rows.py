@@ -26,7 +26,7 @@ from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days
-from mlops_assets.pages.markdown import answered, markdown_table, told
+from mlops_assets.pages.markdown import answer_in_words, answered, markdown_table
 from mlops_assets.steps.watch.day_profiles import Seen
 from mlops_assets.world.model_data import EVENT_TIME
 
@@ -74,7 +74,7 @@ class RowsDrift:
             "Support": self.support,
             "Slices": self.local,
         }
-        return [f"{what}: {told(answer)}" for what, answer in answers.items() if answer is not None]
+        return [f"{what}: {answer_in_words(answer)}" for what, answer in answers.items() if answer is not None]
 
     def markdown(self) -> str:
         """The slices' findings as a table; empty where there are none."""

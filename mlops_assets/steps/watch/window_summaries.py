@@ -66,4 +66,4 @@ def failing_of(platform: Platform, model: ModelSettings) -> Failing | None:
 def failing_told(platform: Platform, model: ModelSettings) -> str:
     """The same in one sentence; empty where it is not."""
     found = failing_of(platform, model)
-    return found.told(model.name, model.zone) if found else ""
+    return found.in_words(model.name, model.zone) if found else ""

@@ -115,7 +115,7 @@ class TableFiles:
         found: list[Any] = []
         with duckdb.connect() as session:
             for path in self.paths:
-                with _told(path):
+                with _with_remedies(path):
                     if is_parquet(path) and column in self.long:
                         for batch in ParquetRows(path, self.limit).batches([column], BATCH_ROWS):
                             dtype = batch.column(0).type
@@ -132,7 +132,7 @@ class TableFiles:
         # One session for all files: opening one costs more than reading a small file.
         with duckdb.connect() as session:
             for path in self.paths:
-                with _told(path):
+                with _with_remedies(path):
                     if is_parquet(path):
                         yield from map(_without_blanks, ParquetRows(path, self.limit).batches(columns, rows))
                     else:
@@ -158,7 +158,7 @@ def open_table(name: str) -> TableFiles:
     limit = Limits.here().file_bytes
     with duckdb.connect() as session:
         for path in paths:
-            with _told(path):
+            with _with_remedies(path):
                 refuse_file(path, limit)
                 if is_parquet(path):
                     found[path], words[path], wide = _parquet_columns(path, limit)
@@ -295,7 +295,7 @@ def _frame(batch: pa.RecordBatch, kinds: Mapping[str, Kind], flags: Collection[s
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _with_remedies(path: Path) -> Iterator[None]:
     """Errors of the readers in words that end in the remedy."""
     try:
         yield

@@ -117,7 +117,7 @@ def error(*, noise: float, days: int) -> float:
 )
 def test_a_candidate_is_read_back_from_its_name_and_told(name: str, told: str) -> None:
     assert Candidate.parse(name).name == name
-    assert Candidate.parse(name).told == told
+    assert Candidate.parse(name).in_words == told
 
 
 @pytest.mark.parametrize("name", ["keep", "refit:", "since:2024-08-01"])
@@ -497,7 +497,7 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_lev
     assert found.lower == pytest.approx(bound)
     assert (found.mean, found.windows, found.rows, found.days) == (0.2, 1, 280, 28)
     assert found.since == WINDOW.start.isoformat()
-    assert found.told == (
+    assert found.in_words == (
         "a refit on all history would have lost 20.0% less than the champion in the newest window "
         f"(surely at least {bound:.1%}; 280 rows on 28 days)"
     )
@@ -509,7 +509,7 @@ def test_a_loud_change_is_sure_on_the_newest_days_at_their_share() -> None:
     assert found.lower == pytest.approx(0.4 - stats.t.ppf(1 - 0.01 * SHARES["newest"], 9) * error(noise=0.01, days=10))
     assert (found.mean, found.windows, found.rows, found.days) == (0.4, 0, 100, 10)
     assert found.since == (WINDOW.end - 10 * DAY).isoformat()
-    assert "in the newest days (surely at least" in found.told
+    assert "in the newest days (surely at least" in found.in_words
     # The newest days of an older look say nothing of now.
     assert refit_of([seen(0.0, fresh=0.4), seen(0.0, week=1, fresh=0.0)]).lower < 0.0
 
@@ -607,7 +607,7 @@ def test_an_entity_of_several_windows_is_one_observation() -> None:
     assert refit_of(others).days == 112
     lower = 0.2 - stats.t.ppf(1 - level_of_each(OF_WINDOWS, (1, 2, 4)), 27) * error(noise=0.01, days=28)
     assert refit_of(same).lower == pytest.approx(lower)
-    assert refit_of(same).told.endswith(f"(surely at least {lower:.1%}; 280 rows on 28 blocks by customer_id)")
+    assert refit_of(same).in_words.endswith(f"(surely at least {lower:.1%}; 280 rows on 28 blocks by customer_id)")
     assert Look.from_dict(json.loads(json.dumps(same[0].to_dict()))) == same[0]
     # A window that was judged by days is not pooled with these.
     assert refit_of([seen(0.2, week=0), *others[1:2]]).windows == 1

@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.core.drift.day_counts import DayCounts
 from mlops_assets.core.drift.feature_drift import compare
-from mlops_assets.core.drift.feature_faults import TOLD, faults_of, told
+from mlops_assets.core.drift.feature_faults import TOLD, faults_in_words, faults_of
 from mlops_assets.core.drift.grid import Grid
 from mlops_assets.core.drift.profile import Profile
 
@@ -95,7 +95,7 @@ def test_without_days_only_what_needs_none_is_told() -> None:
 
 
 def test_a_sentence_a_kind_with_its_remedy() -> None:
-    constant, missing = told({"constant": list("abcdefg"), "unseen": [], "missing": ["h"]}, "the first week")
+    constant, missing = faults_in_words({"constant": list("abcdefg"), "unseen": [], "missing": ["h"]}, "the first week")
     assert constant.startswith("a, b, c, d, e and 2 more has one value throughout the first week, ")
     assert missing.startswith("No value of h is known in the first week, ")
     assert all(sentence.endswith("is retired (meta.retired).") for sentence in (constant, missing))

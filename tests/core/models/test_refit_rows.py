@@ -31,7 +31,7 @@ START = END - LENGTH
 )
 def test_a_calendar_is_read_and_told(text: str, calendar: Calendar, told: str) -> None:
     assert Calendar.parse(text) == calendar
-    assert calendar.told == told
+    assert calendar.in_words == told
 
 
 @pytest.mark.parametrize("text", ["", "all", "0", "-1", "1.5", "decay", "decay:0", "decay:x", "since:", "since:May"])

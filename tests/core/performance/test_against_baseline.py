@@ -145,11 +145,11 @@ def test_it_is_told_in_the_models_zone_with_its_numbers() -> None:
     newest = Judged("w", night, night, 3, True, "", "roc_auc", 0.384, 0.5, -0.116, -0.14, -0.09, 1, night)
     found = failing([newest], 3)
     assert found is not None
-    assert found.told("flight_delay", ZoneInfo("America/New_York")) == (
+    assert found.in_words("flight_delay", ZoneInfo("America/New_York")) == (
         "flight_delay has been worse than guessing since 2024-08-01: ROC AUC 0.384, 0.5 by guessing "
         "(95 % interval 0.36 to 0.41)."
     )
-    assert "since 2024-07-31" in found.told("x", ZoneInfo("America/Los_Angeles"))
+    assert "since 2024-07-31" in found.in_words("x", ZoneInfo("America/Los_Angeles"))
     loss = Judged("w", night, night, 3, True, "", "rmse", 1204.2, 1_100.0, -104.2, -150.0, -58.0, 1, night)
     assert numbers(loss) == "RMSE 1,204, 1,100 by guessing: worse by 104.2 (95 % interval 58 to 150)"
 

@@ -61,7 +61,7 @@ def test_a_decision_names_the_events_after_its_reasons() -> None:
 
 def test_the_yaml_is_strict_and_says_what_to_do() -> None:
     read = {"name": "holidays", "start": "2013-12-21", "end": "2014-01-05", "kind": "holiday"}
-    assert EventSpec(**read).told == HOLIDAYS.told  # type: ignore[arg-type]
+    assert EventSpec(**read).in_words == HOLIDAYS.in_words  # type: ignore[arg-type]
     for change, remedy in (
         ({"end": "2013-12-01"}, "before it starts on 2013-12-21: swap them"),
         ({"kind": "strike"}, "'holiday', 'outage', 'price_change' or 'other'"),

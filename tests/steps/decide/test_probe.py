@@ -16,7 +16,7 @@ from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.steps.decide.evidence import consider, gather, keep
 from mlops_assets.steps.decide.looks import probed, read_looks
 from mlops_assets.steps.decide.probe import probe
-from mlops_assets.steps.decide.probe_report import told
+from mlops_assets.steps.decide.probe_report import probe_report
 from mlops_assets.steps.decide.training_scope import Plan, plan
 from mlops_assets.steps.promote.training import prepare
 from mlops_assets.steps.rollout.reverting import finish_revert, revert
@@ -54,7 +54,7 @@ def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) 
     decision, evidence, _ = consider(platform, model)
     assert evidence.probe == looked.probed
     assert decision.rule in ("gain", "nothing")
-    report = told(platform, model, looked)
+    report = probe_report(platform, model, looked)
     assert "2013-02-25..2013-03-03" in report.metadata["by_window"]
     assert report.passed is (decision.rule == "nothing")
     newest = looked.looks[-1]

@@ -80,7 +80,7 @@ def test_it_is_told_everywhere(world: World, mlops: Any) -> None:
     settle(platform, model)
     found = failing_of(platform, model)
     assert found is not None
-    told = found.told(model.name, model.zone)
+    told = found.in_words(model.name, model.zone)
     assert told.startswith("flight_delay has been worse than guessing since 2013-02-25: ROC AUC 0.")
     # In the report, each window, and the evidence a decision is made on.
     newest = summaries(platform.lake, model.name, "performance")[-1]["guessing"]["judged"]
