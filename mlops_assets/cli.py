@@ -87,7 +87,7 @@ def _say_version(is_asked: bool) -> None:
 
 
 class Commands(TyperGroup):
-    """Groups the commands, and tells an error that a person can mend in its own words, without a traceback."""
+    """Groups the commands, and tells an error that a person can fix in its own words, without a traceback."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """By their groups."""

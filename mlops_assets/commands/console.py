@@ -130,7 +130,7 @@ def remedy(error: BaseException) -> str:
 
 
 def is_expected(error: Exception) -> bool:
-    """Whether an error is for a person to mend: its message says what to do."""
+    """Whether an error is for a person to correct: its message says what to do."""
     return isinstance(error, EXPECTED) or type(error).__module__.startswith("mlops_assets.")
 
 

@@ -124,8 +124,8 @@ def parse_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is no moment. Write an ISO date or date-time such as 2013-06-01 or 2013-06-01T12:00+02:00; "
-            "without a zone it is UTC."
+            f"{text!r} is not a date or time. Write an ISO date or date-time such as 2013-06-01 or "
+            "2013-06-01T12:00+02:00; without a zone it is UTC."
         ) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 

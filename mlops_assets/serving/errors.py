@@ -1,6 +1,6 @@
-"""What keeps a row from being answered, and is the caller's to mend.
+"""What keeps a row from being answered, and is the caller's to correct.
 
-Here: the two errors. Not here: how HTTP tells them (`http.bodies`), what is the service's to mend (`arms`, `lookup`,
+Here: the two errors. Not here: how HTTP tells them (`http.bodies`), what is the service's to correct (`arms`, `lookup`,
 `spool`).
 """
 

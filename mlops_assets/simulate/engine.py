@@ -129,7 +129,7 @@ class Engine:
         if not run_key:
             return False
         runs = self.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": run_key}))
-        # A run that failed answers nothing: after the mending, or a kill, the same content asks again.
+        # A run that failed answers nothing: after a correction, or a kill, the same content asks again.
         return any(run.status not in FAILED for run in runs)
 
 

@@ -102,7 +102,7 @@ def replay(
 
     Raises:
         CannotReplay: no data, or no first champion came out of it.
-        RunFailed: a run failed; mend what it names and resume.
+        RunFailed: a run failed; correct what it names and resume.
     """
     began = time.monotonic()
     with working_in(home), dg.DagsterInstance.from_config(str(home.dagster)) as instance:

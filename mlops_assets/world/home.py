@@ -78,7 +78,7 @@ class HomeSettings:
         """Read settings back.
 
         Raises:
-            ValueError: the file is not what this version writes; the message says how to mend it.
+            ValueError: the file is not what this version writes; the message says how to correct it.
         """
         try:
             values = json.loads(text)

@@ -31,7 +31,7 @@ LABEL = "label"
 
 
 class TooYoung(CannotJudge):
-    """There are too few labelled rows, or days of them, to train on or to judge on: more of them mend it.
+    """There are too few labelled rows, or days of them, to train on or to judge on: more of them are the remedy.
 
     `known` says how many rows there are to train on.
     """

@@ -128,7 +128,7 @@ def test_where_there_was_none(mlops: Mlops, home: Home, lived: Record) -> None:
     assert json.loads(mlops("champion-at", "arrival_delay", "2013-04-01", "--json").stdout)["champion"] is None
     wrong = mlops("champion-at", "flight_delay", "April")
     assert wrong.exit_code == 1
-    assert "'April' is no moment. Write an ISO date" in wrong.stderr
+    assert "'April' is not a date or time. Write an ISO date" in wrong.stderr
 
 
 # --- explain -----------------------------------------------------------------------------------------------

@@ -201,13 +201,13 @@ class Gain:
         """In words."""
         over = {0: "the newest days", 1: "the newest window"}.get(self.windows, f"the newest {self.windows} windows")
         judged = f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)}"
-        would = f"{Candidate.parse(self.candidate).in_words} would have lost"
+        candidate = Candidate.parse(self.candidate).in_words
         # Shown with one decimal: 0.0 % is neither less nor more.
         if abs(self.mean) < 0.0005:
-            return f"{would} as much as the champion in {over} ({judged})"
-        than = f"{abs(self.mean):.1%} {'less' if self.mean >= 0 else 'more'} than the champion"
-        sure = f"surely at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
-        return f"{would} {than} in {over} ({sure}; {judged})"
+            return f"{candidate} would have had the champion's loss in {over} ({judged})"
+        change = f"{'reduced' if self.mean >= 0 else 'raised'} the champion's loss by {abs(self.mean):.1%}"
+        sure = f"surely by at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
+        return f"{candidate} would have {change} in {over} ({sure}; {judged})"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

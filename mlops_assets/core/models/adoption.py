@@ -99,7 +99,7 @@ def adopted_estimator(estimator: Any, columns: Sequence[FeatureColumn], task: Ta
     """A fitted scikit-learn estimator or pipeline as a model.
 
     Raises:
-        CannotAdopt: it gives no chances where they are needed, its columns are not there, or skops trusts it not.
+        CannotAdopt: it gives no chances where they are needed, its columns are not there, or skops does not trust it.
     """
     if task != "regression" and not hasattr(estimator, "predict_proba"):
         raise CannotAdopt(

@@ -1,7 +1,7 @@
 """Whether a frame keeps its source's contract, by pandera: one partition, or many at once.
 
 A frame is judged whole: every rule is tried, all failures are told at once, and each row that broke a row-level rule
-is marked, so that a quarantined partition can be mended in one go.
+is marked, so that a quarantined partition can be corrected in one go.
 
 One partition costs 50 to 100 ms of pandera and pandas calls whatever its size, so many are checked together:
 `check_frames` casts and checks them as one frame and looks again, one by one, only at those that broke a rule. That

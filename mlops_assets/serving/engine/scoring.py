@@ -255,7 +255,7 @@ def check(arms: Arms, row: Row, index: int) -> None:
     for name, value in row.features.items():
         column = columns.get(name)
         if column is None:
-            raise Refused(("rows", index, "features", name[:100]), "is no feature of this model")
+            raise Refused(("rows", index, "features", name[:100]), "is not a feature of this model")
         if (why := why_not(column, value)) is not None:
             raise Refused(("rows", index, "features", name), why)
     check_entities(arms.contract, row.entities, index)

@@ -43,7 +43,7 @@ class Detail(Strict):
     """One thing that is wrong."""
 
     loc: list[str | int] = Field(description="Where in the request.", examples=[["rows", 0, "features", "a__b"]])
-    msg: str = Field(description="What is wrong there.", examples=["is no feature of this model"])
+    msg: str = Field(description="What is wrong there.", examples=["is not a feature of this model"])
 
 
 class Problem(Strict):

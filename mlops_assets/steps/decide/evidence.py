@@ -55,7 +55,7 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     """
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
-    # Fairness is for people: more of the same rows seldom mends it, so it asks for no training. A champion that is
+    # Fairness is for people: more of the same rows seldom helps, so it asks for no training. A champion that is
     # worse than guessing stands in a field of its own.
     known = [
         check

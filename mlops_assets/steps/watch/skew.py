@@ -3,7 +3,7 @@
 Here: the comparison of every window in which the service answered, kept as a small file. Not here: the check that shows
 it (`assets`), whether the online store agrees with the offline join at one moment (`features.online_store`).
 
-It is no evidence of the retraining policy: a stale or different feature is mended, not learnt.
+It is no evidence of the retraining policy: a stale or different feature is corrected, not learnt.
 """
 
 from __future__ import annotations

@@ -498,8 +498,8 @@ def test_the_lower_bound_is_the_block_t_interval_at_the_windows_share_of_the_lev
     assert (found.mean, found.windows, found.rows, found.days) == (0.2, 1, 280, 28)
     assert found.since == WINDOW.start.isoformat()
     assert found.in_words == (
-        "a refit on all history would have lost 20.0% less than the champion in the newest window "
-        f"(surely at least {bound:.1%}; 280 rows on 28 days)"
+        "a refit on all history would have reduced the champion's loss by 20.0% in the newest window "
+        f"(surely by at least {bound:.1%}; 280 rows on 28 days)"
     )
 
 
@@ -509,7 +509,7 @@ def test_a_loud_change_is_sure_on_the_newest_days_at_their_share() -> None:
     assert found.lower == pytest.approx(0.4 - stats.t.ppf(1 - 0.01 * SHARES["newest"], 9) * error(noise=0.01, days=10))
     assert (found.mean, found.windows, found.rows, found.days) == (0.4, 0, 100, 10)
     assert found.since == (WINDOW.end - 10 * DAY).isoformat()
-    assert "in the newest days (surely at least" in found.in_words
+    assert "in the newest days (surely by at least" in found.in_words
     # The newest days of an older look say nothing of now.
     assert refit_of([seen(0.0, fresh=0.4), seen(0.0, week=1, fresh=0.0)]).lower < 0.0
 
@@ -579,8 +579,9 @@ def test_the_best_version_to_go_back_to_is_found_and_its_choice_is_paid_for() ->
 
 
 def test_the_sentence_is_of_the_surer_of_refit_and_going_back() -> None:
-    assert summed([seen(0.1, **{"revert:1": 0.2})]).sentence.startswith("Going back to version 1 would have lost 20.0%")
-    assert summed([seen(0.2, **{"revert:1": 0.1})]).sentence.startswith("A refit on all history would have lost 20.0%")
+    won = "would have reduced the champion's loss by 20.0%"
+    assert summed([seen(0.1, **{"revert:1": 0.2})]).sentence.startswith(f"Going back to version 1 {won}")
+    assert summed([seen(0.2, **{"revert:1": 0.1})]).sentence.startswith(f"A refit on all history {won}")
     assert "as much as the champion" in summed([seen(0.0)]).sentence
     assert "50.0% more than the champion in the newest window (which may be chance" in summed([seen(-0.5)]).sentence
 
@@ -607,7 +608,7 @@ def test_an_entity_of_several_windows_is_one_observation() -> None:
     assert refit_of(others).days == 112
     lower = 0.2 - stats.t.ppf(1 - level_of_each(OF_WINDOWS, (1, 2, 4)), 27) * error(noise=0.01, days=28)
     assert refit_of(same).lower == pytest.approx(lower)
-    assert refit_of(same).in_words.endswith(f"(surely at least {lower:.1%}; 280 rows on 28 blocks by customer_id)")
+    assert refit_of(same).in_words.endswith(f"(surely by at least {lower:.1%}; 280 rows on 28 blocks by customer_id)")
     assert Look.from_dict(json.loads(json.dumps(same[0].to_dict()))) == same[0]
     # A window that was judged by days is not pooled with these.
     assert refit_of([seen(0.2, week=0), *others[1:2]]).windows == 1
