@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dbt.adapters.duckdb.utils import TargetConfig
     from duckdb import DuckDBPyConnection
 
-PARTITION = "partition"
+_PARTITION = "partition"
 FILE_NAME = "data.parquet"
 _BATCH_ROWS = 100_000
 
@@ -70,7 +70,7 @@ class Plugin(BasePlugin):
                 reader = cursor.sql(_sorted_sql(job)).to_arrow_reader(_BATCH_ROWS)
                 _refuse_other_columns(folder, reader.schema, first, end, job["model"])
                 for partition, table in partitions(reader, job["model"]):
-                    _write(building / f"{PARTITION}={partition}" / FILE_NAME, table)
+                    _write(building / f"{_PARTITION}={partition}" / FILE_NAME, table)
             publish(building, folder, first, end)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -93,12 +93,12 @@ def publish(building: Path, folder: Path, first: date | None, end: date | None) 
         first: First partition of the range; None for no bound.
         end: First partition after the range; None for no bound.
     """
-    built = {path.parent.name: path for path in sorted(building.glob(f"{PARTITION}=*/{FILE_NAME}"))}
+    built = {path.parent.name: path for path in sorted(building.glob(f"{_PARTITION}=*/{FILE_NAME}"))}
     for name, path in built.items():
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
         path.replace(target / FILE_NAME)
-    for target in sorted(folder.glob(f"{PARTITION}=*")):
+    for target in sorted(folder.glob(f"{_PARTITION}=*")):
         if target.name not in built and _within(target, first, end):
             (target / FILE_NAME).unlink(missing_ok=True)
             if not any(target.iterdir()):
@@ -121,13 +121,13 @@ def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date
     current: date | None = None
     pieces: list[pa.RecordBatch] = []
     for batch in batches:
-        runs = pc.run_end_encode(batch.column(PARTITION))
-        rows = batch.drop_columns([PARTITION])
+        runs = pc.run_end_encode(batch.column(_PARTITION))
+        rows = batch.drop_columns([_PARTITION])
         begin = 0
         for value, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
             if value is None:
                 raise DbtRuntimeError(
-                    f"{model} has rows whose `{PARTITION}` is NULL, so they belong to no file. "
+                    f"{model} has rows whose `{_PARTITION}` is NULL, so they belong to no file. "
                     "Derive the column from a timestamp that is never NULL, or filter such rows out where "
                     "they are counted. The lake is unchanged."
                 )
@@ -143,8 +143,8 @@ def partitions(batches: pa.RecordBatchReader, model: str) -> Iterator[tuple[date
 
 def _sorted_sql(job: dict[str, Any]) -> str:
     """Return the model's SQL, cut to the range and sorted by partition, time and keys."""
-    order = ", ".join([PARTITION, *(f'"{name}"' for name in job["order_by"])])
-    kept = f"{PARTITION} is null or ({job['range_filter']})"
+    order = ", ".join([_PARTITION, *(f'"{name}"' for name in job["order_by"])])
+    kept = f"{_PARTITION} is null or ({job['range_filter']})"
     return f"select * from (\n{job['sql']}\n) as model where {kept} order by {order}"
 
 
@@ -161,8 +161,8 @@ def _refuse_other_columns(folder: Path, schema: pa.Schema, first: date | None, e
     The oldest and the newest of them are looked at: a whole rebuild goes from old to new, so one that was
     killed leaves new columns first and old columns last.
     """
-    staying = [path for path in sorted(folder.glob(f"{PARTITION}=*")) if not _within(path, first, end)]
-    new = {field.name: field.type for field in schema if field.name != PARTITION}
+    staying = [path for path in sorted(folder.glob(f"{_PARTITION}=*")) if not _within(path, first, end)]
+    new = {field.name: field.type for field in schema if field.name != _PARTITION}
     for path in staying[:1] + staying[1:][-1:]:
         old = {field.name: field.type for field in pq.read_schema(path / FILE_NAME)}
         if old != new:

@@ -18,7 +18,7 @@ from mlops_assets.core.drift.grid import Grid
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.record.entries import Decision, Pause, Promotion
-from mlops_assets.steps.keep.metrics import PARTS, Part
+from mlops_assets.steps.keep.metrics import PARTS, MetricsPart
 from mlops_assets.world.costs import Cost, Costs
 from mlops_assets.world.platform import Platform
 
@@ -27,7 +27,7 @@ START, END = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 8, tzinfo=UTC)
 WINDOW = "2024-03-01..2024-03-07"
 
 
-def without_registry() -> dict[str, Part]:
+def without_registry() -> dict[str, MetricsPart]:
     """The parts that need no MLflow, whose first store takes seconds to make."""
     return {name: part for name, part in PARTS.items() if name != "registry"}
 

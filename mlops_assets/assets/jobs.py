@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 AssetJob = Any
 """What `define_asset_job` returns; Dagster does not export its type."""
 MONITORING_CHAIN = ("predictions", "drift_report", "performance_report", "probe")
-ROLLOUT = "rollout"
+_ROLLOUT = "rollout"
 
 
 def watching(model: ModelSettings) -> list[dg.AssetKey]:
     """What a landing run does for a model: predict, report, and look at its candidate where a rollout is agreed."""
-    steps = (*MONITORING_CHAIN, *([ROLLOUT] if model.rollout is not None else []))
+    steps = (*MONITORING_CHAIN, *([_ROLLOUT] if model.rollout is not None else []))
     return [dg.AssetKey([model.name, step]) for step in steps]
 
 

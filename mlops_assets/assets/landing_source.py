@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mlops_assets.assets.metadata import measured
 from mlops_assets.assets.partitions import (
-    Calendar,
+    PartitionCalendar,
     declared_calendar,
     is_partitioned_run,
     keys_of_run,
@@ -28,7 +28,7 @@ from mlops_assets.world.landed.intake import WHOLE, Intake
 
 CONTRACT_CHECK = "contract_holds"
 
-NAMED = 20
+_NAMED = 20
 """Names shown in a report before it says how many more."""
 
 
@@ -61,7 +61,7 @@ class LandingSource(dg.Component):
         return dg.Definitions.merge(assets, build_pull(self.settings)) if self.settings.pull else assets
 
 
-def build_raw_asset(source: SourceSettings, calendar: Calendar | None = None) -> dg.AssetsDefinition:
+def build_raw_asset(source: SourceSettings, calendar: PartitionCalendar | None = None) -> dg.AssetsDefinition:
     """The asset raw/<source>.
 
     Args:
@@ -69,7 +69,7 @@ def build_raw_asset(source: SourceSettings, calendar: Calendar | None = None) ->
         calendar: that it shares with the other sources of its job; default its own.
     """
     if calendar is None and source.grain != "none":
-        calendar = Calendar.of_source(source)
+        calendar = PartitionCalendar.of_source(source)
     key = dg.AssetKey(["raw", source.name])
     spec = dg.AssetSpec(
         key,
@@ -155,16 +155,16 @@ def _metadata(intake: Intake, outcome: Outcome) -> dict[str, Any]:
     if outcome.notes:
         metadata["notes"] = _noted(outcome)
     if outcome.without_file:
-        metadata["without_file"] = some(outcome.without_file, NAMED)
+        metadata["without_file"] = some(outcome.without_file, _NAMED)
     if unmatched := intake.unmatched():
-        names = some([*map(shown, unmatched)], NAMED)
+        names = some([*map(shown, unmatched)], _NAMED)
         metadata["files_ignored"] = f"{names} (they do not match {intake.source.files}, or are no files but links)"
     return metadata
 
 
 def _noted(outcome: Outcome) -> str:
     """What is worth knowing of what was taken in, by partition."""
-    return some([f"{part}: {' '.join(notes)}" for part, notes in outcome.notes.items()], NAMED, between="; ")
+    return some([f"{part}: {' '.join(notes)}" for part, notes in outcome.notes.items()], _NAMED, between="; ")
 
 
 def _summary(intake: Intake, bad: Mapping[str, Sequence[str]], *, good: int) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.metadata import link_to, markdown_value, measured, readable
-from mlops_assets.assets.partitions import Calendar, is_partitioned_run, keys_of_run, report_partitions
+from mlops_assets.assets.partitions import PartitionCalendar, is_partitioned_run, keys_of_run, report_partitions
 from mlops_assets.assets.retries import OUTSIDE_RETRY
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
@@ -44,7 +44,9 @@ CLASS_CHECKS = {"classes_are_known": "Labels have the classes that the champion 
 FAIRNESS_CHECKS = {"fairness_holds": "No two groups are treated more differently than agreed, as far as can be told."}
 
 
-def build_monitoring_assets(model: ModelSettings, calendar: Calendar | None = None) -> list[dg.AssetsDefinition]:
+def build_monitoring_assets(
+    model: ModelSettings, calendar: PartitionCalendar | None = None
+) -> list[dg.AssetsDefinition]:
     """The four monitoring assets of one model.
 
     Args:
@@ -52,7 +54,7 @@ def build_monitoring_assets(model: ModelSettings, calendar: Calendar | None = No
         calendar: that its predictions share with the sources of their job; default the model's own.
     """
     return [
-        _predictions(model, calendar or Calendar.of_predictions(model)),
+        _predictions(model, calendar or PartitionCalendar.of_predictions(model)),
         _drift_report(model),
         _performance_report(model),
         _probe(model),
@@ -63,7 +65,7 @@ def _checks(names: dict[str, str], key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name, asset=key, blocking=False, description=text) for name, text in names.items()]
 
 
-def _predictions(model: ModelSettings, calendar: Calendar) -> dg.AssetsDefinition:
+def _predictions(model: ModelSettings, calendar: PartitionCalendar) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         dg.AssetKey([model.name, "predictions"]),
         description=f"One row per event: {model.description} With the features it was made from and the model version.",

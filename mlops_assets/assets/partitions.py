@@ -22,13 +22,13 @@ from mlops_assets.world.settings_files import read_settings
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-PARTITION = "dagster/partition"
+_PARTITION = "dagster/partition"
 SPAN = "mlops/days"
 """First day and the day after the last, for partitions that are longer than a day."""
 
 
 @dataclass(frozen=True)
-class Calendar:
+class PartitionCalendar:
     """The partitions of one or several assets of a grain.
 
     Attributes:
@@ -44,19 +44,19 @@ class Calendar:
     timezone: str | None
 
     @classmethod
-    def of_source(cls, source: SourceSettings) -> Calendar:
+    def of_source(cls, source: SourceSettings) -> PartitionCalendar:
         """A partitioned source's own."""
         after = source.end and source.end_of(source.partition_of(source.end))
         return cls(source.grain, source.start_date, after, source.timezone)
 
     @classmethod
-    def of_predictions(cls, model: ModelSettings) -> Calendar:
+    def of_predictions(cls, model: ModelSettings) -> PartitionCalendar:
         """That of a model's predictions."""
         after = model.end and partition_end(partition_of(model.end, model.grain), model.grain)
         return cls(model.grain, model.start, after, model.timezone)
 
     @classmethod
-    def shared(cls, calendars: Sequence[Calendar]) -> Calendar:
+    def shared(cls, calendars: Sequence[PartitionCalendar]) -> PartitionCalendar:
         """From the first day of any to the last of any: Dagster takes only one set of partitions into a job."""
         zones = {calendar.timezone for calendar in calendars}
         ends = [calendar.after for calendar in calendars]
@@ -83,13 +83,13 @@ class Calendar:
         return dg.DailyPartitionsDefinition(**span)
 
 
-def declared_calendar(grain: Grain, folder: Path = DEFS) -> Calendar:
+def declared_calendar(grain: Grain, folder: Path = DEFS) -> PartitionCalendar:
     """The calendar that all sources and models of a grain share, as declared in the YAML under a folder."""
     sources = [source for source in read_settings(folder, SourceSettings).values() if source.grain == grain]
-    calendars = [Calendar.of_source(source) for source in sources]
+    calendars = [PartitionCalendar.of_source(source) for source in sources]
     models = read_settings(folder, ModelSettings).values()
-    calendars += [Calendar.of_predictions(model) for model in models if model.grain == grain]
-    return Calendar.shared(calendars)
+    calendars += [PartitionCalendar.of_predictions(model) for model in models if model.grain == grain]
+    return PartitionCalendar.shared(calendars)
 
 
 def span_tags(span: Span) -> dict[str, str]:
@@ -109,8 +109,8 @@ def span_of_run(tags: Mapping[str, str]) -> Span | None:
     if SPAN in tags:
         start, end = tags[SPAN].split("/")
         return Span(date.fromisoformat(start), date.fromisoformat(end))
-    first = tags.get(RANGE_START) or tags.get(PARTITION)
-    last = tags.get(RANGE_END) or tags.get(PARTITION)
+    first = tags.get(RANGE_START) or tags.get(_PARTITION)
+    last = tags.get(RANGE_END) or tags.get(_PARTITION)
     if not first or not last:
         return None
     return Span(date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1))

@@ -17,10 +17,10 @@ from mlops_assets.core.values.display import breakable
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.platform import Platform
 
-CHECK = "guardrails_hold"
+_CHECK = "guardrails_hold"
 LOOK_TAG = "mlops/rollout_look"
 """Tag of a run: what it looks at, the same for each attempt at it."""
-TRIES = 3
+_TRIES = 3
 """How often the same look is asked for, if its run breaks."""
 
 
@@ -60,7 +60,7 @@ def _rollout(model: ModelSettings) -> dg.AssetsDefinition:
         skippable=True,
     )
     check = dg.AssetCheckSpec(
-        CHECK,
+        _CHECK,
         asset=spec.key,
         blocking=False,
         description="Nothing that was measured of the candidate is over its limit. Broken, the platform goes back.",
@@ -82,7 +82,7 @@ def _rollout(model: ModelSettings) -> dg.AssetsDefinition:
         broken = [rail.sentence for rail in rails if not rail.holds]
         if rails:
             yield dg.AssetCheckResult(
-                check_name=CHECK,
+                check_name=_CHECK,
                 asset_key=spec.key,
                 passed=not broken,
                 severity=dg.AssetCheckSeverity.WARN,
@@ -94,7 +94,7 @@ def _rollout(model: ModelSettings) -> dg.AssetsDefinition:
 
 def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     from mlops_assets.pages.markdown import markdown_table
-    from mlops_assets.pages.rollout import moves_plot, moves_table, state_of
+    from mlops_assets.pages.rollout import moves_plot, moves_table, state_in_words
     from mlops_assets.steps.rollout.moves import look, moves
 
     history = moves(platform, model)
@@ -106,7 +106,7 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     return {
         "reason": markdown_value(now.move.reason if now else last.reason),
         "version": last.version,
-        "state": state_of(last),
+        "state": state_in_words(last),
         "share": last.share,
         "guardrails": markdown_value(
             f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{told}"
@@ -139,11 +139,11 @@ def _sensor(model: ModelSettings) -> dg.SensorDefinition:
         if state is None:
             return dg.SkipReason(f"No rollout of {model.name} is open.")
         key = f"rollout-{model.name}-{sha256(state.encode()).hexdigest()[:16]}"
-        runs = context.instance.get_runs(filters=dg.RunsFilter(tags={LOOK_TAG: key}), limit=TRIES)
+        runs = context.instance.get_runs(filters=dg.RunsFilter(tags={LOOK_TAG: key}), limit=_TRIES)
         if any(not run.is_finished or run.status == dg.DagsterRunStatus.SUCCESS for run in runs):
             return dg.SkipReason("Nothing new was scored or labelled since the last look, and no step is over.")
-        if len(runs) == TRIES:
-            return dg.SkipReason(f"The look broke {TRIES} times (run {runs[0].run_id[:8]}); fix what its error names.")
+        if len(runs) == _TRIES:
+            return dg.SkipReason(f"The look broke {_TRIES} times (run {runs[0].run_id[:8]}); fix what its error names.")
         # A run that broke has said nothing: it is tried again under a key of its own.
         run_key = f"{key}-{len(runs)}" if runs else key
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags={LOOK_TAG: key})])

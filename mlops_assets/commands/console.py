@@ -74,10 +74,10 @@ def use_home(path: Path | None, *, is_typed: bool = False) -> Home:
     return home
 
 
-Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
+_Kind = Literal["LandingSource", "StreamSource", "MonitoredModel"]
 
 
-def declared(*kinds: Kind) -> list[str]:
+def declared(*kinds: _Kind) -> list[str]:
     """Names of the sources or models in YAML; no more is read, because validating settings takes pandas."""
     files = [file for file in read_files(DEFS) if not isinstance(file, BrokenFile)]
     return sorted(document.name for file in files for document in file if document.kind in kinds)

@@ -58,9 +58,9 @@ def entry_in_words(entry: OnRecord) -> tuple[str, str]:
     if isinstance(entry, OutcomeFound | WorseThanGuessing):
         what += f": {entry.result.replace('_', ' ')}"
     elif isinstance(entry, RolloutMove):
-        from mlops_assets.pages.rollout import state_of
+        from mlops_assets.pages.rollout import state_in_words
 
-        what += f": {state_of(entry)}"
+        what += f": {state_in_words(entry)}"
     elif isinstance(entry, Freeze | Snooze):
         what += f" until {minute(entry.until)}"
     elif isinstance(entry, Approval | Refusal):

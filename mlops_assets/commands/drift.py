@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.drift.policy import DriftPolicy
     from mlops_assets.steps.watch.drift_files import FilesDrift
 
-SHOWN = 20
+_SHOWN = 20
 """Features in the table, the worst ones, unless all are asked for."""
 NAME_WIDTH = 12
 """Least width of a feature's name; longer ones lose their middle."""
@@ -52,7 +52,7 @@ def drift(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none")
     ] = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"All features, not the {SHOWN} worst.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help=f"All features, not the {_SHOWN} worst.")] = False,
     fail_on_drift: Annotated[
         bool,
         typer.Option(
@@ -87,7 +87,7 @@ def drift(
     if as_json:
         say_json(_plain(found, reference, current, preset, policy))
     else:
-        _say(found, reference, current, kl=kl, shown=None if show_all else SHOWN)
+        _say(found, reference, current, kl=kl, shown=None if show_all else _SHOWN)
         if html is not None:
             say(f"Page: {html}")
     if fail_on_drift and found.broken:
@@ -189,13 +189,13 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
     if found.left_out:
         say(escape(_left_out(found)))
     if found.broken:
-        names = escape(some(found.broken, SHOWN))
+        names = escape(some(found.broken, _SHOWN))
         say(f"[bold red]Gone, or of another type:[/bold red] {names}. Correct the files, or leave them out: --ignore.")
 
 
 def _left_out(found: FilesDrift) -> str:
     told = [f"{name} ({why})" for name, why in found.left_out.items()]
-    return f"Left out: {some(told, SHOWN, between='; ')}."
+    return f"Left out: {some(told, _SHOWN, between='; ')}."
 
 
 def _cells(d: FeatureDrift, *, kl: bool) -> Sequence[str]:

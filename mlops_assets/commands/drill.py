@@ -17,7 +17,7 @@ from mlops_assets.commands.console import AsJson, ModelName, chatter_to, example
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops_assets.serving.rehearsal.drill import Kind, Rehearsal
+    from mlops_assets.serving.rehearsal.drill import DrillKind, Rehearsal
     from mlops_assets.serving.rehearsal.drill_home import Production
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Rehearse what should work on the day it must.")
@@ -73,7 +73,7 @@ def rollback(
         raise ValueError(f"{failed} requests failed. Rehearse again with --keep and read drill.log in the copy.")
 
 
-def _rehearsed(production: Production, kind: Kind, folder: Path, *, rate: float) -> Rehearsal:
+def _rehearsed(production: Production, kind: DrillKind, folder: Path, *, rate: float) -> Rehearsal:
     from mlops_assets.serving.rehearsal.drill import rehearse
     from mlops_assets.serving.rehearsal.drill_home import make_drill_home
     from mlops_assets.world.home import Home, working_in

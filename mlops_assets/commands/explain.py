@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlops_assets.steps.decide.explanation import Explanation
 
 
-SHOWN = 12
+_SHOWN = 12
 """Checks in the table: those of the newest windows."""
 
 
@@ -56,8 +56,8 @@ def _say(found: Explanation) -> None:
     say_table("Evidence", ["what", "value"], list(_facts(entry.evidence)))
     checks = entry.evidence["checks"]
     if checks:
-        shown = checks[-SHOWN:]
-        say(f"Checks{f' (the newest {SHOWN} of {len(checks)}; --json has all)' if len(checks) > SHOWN else ''}")
+        shown = checks[-_SHOWN:]
+        say(f"Checks{f' (the newest {_SHOWN} of {len(checks)}; --json has all)' if len(checks) > _SHOWN else ''}")
         for check in shown:
             say_entry(
                 f"  {check['window']}  {check['name']} [bold]{_answer(check['passed'])}[/bold]", check["sentence"]

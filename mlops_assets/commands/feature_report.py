@@ -16,7 +16,7 @@ from rich.markup import escape
 from mlops_assets.commands.console import AsJson, example, say, say_json, say_table
 from mlops_assets.world.home import Home
 
-Against = Annotated[str, typer.Option(metavar="REF", help="Branch, tag or commit to compare with.")]
+_Against = Annotated[str, typer.Option(metavar="REF", help="Branch, tag or commit to compare with.")]
 Start = Annotated[
     str | None,
     typer.Option(metavar="DAY", help="Build from this day on, as 2013-01-01.", show_default="all that has landed"),
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def feature_report(
-    against: Against = "main",
+    against: _Against = "main",
     start: Start = None,
     rows: Annotated[int, typer.Option(min=500, help="Labelled rows of each model to sample.")] = 20_000,
     html: Annotated[
@@ -91,7 +91,7 @@ def feature_report(
     say(f"Page: {page}")
 
 
-def dbt_ci(against: Against = "main", start: Start = None) -> None:
+def dbt_ci(against: _Against = "main", start: Start = None) -> None:
     """Build and test the dbt models that differ from a git ref, and what depends on them, in a scratch schema.
 
     Everything else is read where it stands (dbt's state and defer); neither lake nor warehouse is touched. A model that

@@ -13,7 +13,7 @@ import typer
 from mlops_assets.commands.console import example, say
 from mlops_assets.world.home import Home
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 PORT = 9100
 
 
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def metrics(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where Prometheus scrapes.")] = PORT,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = HOST,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = _HOST,
     once: Annotated[bool, typer.Option("--once", help="Print them and end.")] = False,
 ) -> None:
     """Expose drift, performance, decisions, runs and costs to Prometheus; Ctrl-C stops it.

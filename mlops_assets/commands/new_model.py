@@ -18,7 +18,7 @@ from mlops_assets.world.project import PROJECT
 if TYPE_CHECKING:
     from mlops_assets.onboarding.plan import Plan
 
-Column = Annotated[str | None, typer.Option(metavar="COL")]
+_Column = Annotated[str | None, typer.Option(metavar="COL")]
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,7 @@ from mlops_assets.commands.console import (
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
 
-NAMED = 5
+_NAMED = 5
 """For so many it is said what to do about each."""
 
 app = typer.Typer(
@@ -67,7 +67,7 @@ def list_(as_json: AsJson = False) -> None:
         rows = [(f["source"], f["partition"], minute(str(f["since"])), f["rows"], f["reason"]) for f in found]
         say_table("In quarantine", ["source", "partition", "since (UTC)", "rows", "reason"], rows)
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
-        for f in found[:NAMED]:
+        for f in found[:_NAMED]:
             say(f"{f['source']}/{f['partition']}: {f['do']}")
     if damaged:
         raise ValueError(" ".join(damaged))

@@ -29,7 +29,7 @@ Trials = Annotated[
 ]
 
 
-MOST = 8
+_MOST = 8
 """Kinds of reasons for a quarantine that are told."""
 
 
@@ -161,10 +161,10 @@ def _say_result(replayed: Replayed) -> None:
     for told in not_judged_told(replayed.result):
         say(escape(told))
     set_aside = set_aside_told(replayed.result)
-    for told, _ in set_aside[:MOST]:
+    for told, _ in set_aside[:_MOST]:
         say(escape(told))
     if set_aside:
-        more = f"There are {len(set_aside)} kinds of reasons; all" if len(set_aside) > MOST else "All"
+        more = f"There are {len(set_aside)} kinds of reasons; all" if len(set_aside) > _MOST else "All"
         say(escape(f"{more} that is set aside: {replayed.home.said('mlops quarantine list')}"))
     if left_out := replayed.result["left_out"]:
         say(f"No first champion before {replayed.result['periods'][0]['start']}: {', '.join(left_out)} left out.")

@@ -111,7 +111,7 @@ def _go_back(platform: Platform, model: ModelSettings, to: int | None, reason: s
 
 def rollout(model: ModelName, as_json: AsJson = False) -> None:
     """Show where a candidate stands, what was measured of it, what comes next, and the moves so far."""
-    from mlops_assets.pages.rollout import state_of
+    from mlops_assets.pages.rollout import state_in_words
     from mlops_assets.steps.rollout.moves import look, moves, rollout_in_words
     from mlops_assets.world.platform import Platform
 
@@ -140,5 +140,5 @@ def rollout(model: ModelName, as_json: AsJson = False) -> None:
         say_table("Guardrails", ["guardrail", "result", "what was found"], held)
     if history:
         columns = ["time (UTC)", "candidate", "state", "why"]
-        told_moves = [(minute(m.at), f"version {m.version}", state_of(m), m.reason) for m in history[-20:]]
+        told_moves = [(minute(m.at), f"version {m.version}", state_in_words(m), m.reason) for m in history[-20:]]
         say_table("Moves", columns, told_moves)

@@ -11,7 +11,7 @@ import typer
 
 from mlops_assets.commands.console import example, say, use_home
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 PORT = 8080
 
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need API keys.")] = HOST,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need API keys.")] = _HOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = PORT,
     rows: Annotated[int, typer.Option(min=1, help="Rows that a prediction request may have.")] = 1_000,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of one key.")] = 5_000.0,

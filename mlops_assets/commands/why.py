@@ -31,9 +31,9 @@ from mlops_assets.core.record.entries import ACTED, Decision, OnRecord, only
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
-LONGEST = 240
+_LONGEST = 240
 """Characters of a sentence; `mlops explain` has the whole of it."""
-MOST = 2
+_MOST = 2
 """Changes that would have led to another answer."""
 
 
@@ -95,7 +95,7 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
     words = {True: "passed", False: "failed", None: "cannot judge"}
     for number, check in enumerate(newest):
         yield "" if number else "Checks", f"{check['name']} {words[check['passed']]} in {check['window']}"
-    for number, change in enumerate(decision.counterfactuals[:MOST]):
+    for number, change in enumerate(decision.counterfactuals[:_MOST]):
         yield "" if number else "Instead", _short(change.sentence)
     came = [entry for entry in entries if getattr(entry, "decision", None) == decision.id]
     if not came:
@@ -107,4 +107,4 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rsplit(' ', 1)[0]} …"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rsplit(' ', 1)[0]} …"

@@ -25,7 +25,7 @@ _FIELDS: Mapping[ValueType, tuple[str, type]] = {
     ValueType.INT32: ("int32_val", int),
 }
 _SCALARS = frozenset(("string_val", "int64_val", "int32_val", "double_val", "float_val", "bool_val"))
-Found = tuple[datetime | None, dict[str, Any]]
+_Found = tuple[datetime | None, dict[str, Any]]
 """Event time of an entity's values, None where it has none; and the values, None where one is missing."""
 
 
@@ -42,7 +42,7 @@ class OnlineReader:
             for view in self._views.values()
         }
 
-    def read(self, view: str, columns: Sequence[str], keys: Mapping[str, Sequence[Any]]) -> list[Found]:
+    def read(self, view: str, columns: Sequence[str], keys: Mapping[str, Sequence[Any]]) -> list[_Found]:
         """Values of one view for n entities.
 
         Args:
@@ -80,7 +80,7 @@ def _plain(value: Value) -> Any:
     return getattr(value, field) if field in _SCALARS else feast_value_type_to_python_type(value)
 
 
-def _found(moment: datetime | None, values: Mapping[str, Any], names: Mapping[str, str]) -> Found:
+def _found(moment: datetime | None, values: Mapping[str, Any], names: Mapping[str, str]) -> _Found:
     found = {column: _plain(values[name]) if name in values else None for name, column in names.items()}
     if moment is None or all(value is None for value in found.values()):
         return None, found

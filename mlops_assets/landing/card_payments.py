@@ -18,17 +18,17 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from mlops_assets.landing.card_world import Change, Script, World, confirmations
+from mlops_assets.landing.card_world import Script, World, WorldChange, confirmations
 
 START, DAYS = date(2013, 1, 1), 196
 """In the year of the flights: all sources by day share one calendar in Dagster."""
 PAYMENTS, CONFIRMATIONS = "card_payments", "card_confirmations"
 SCRIPT = Script(
     (
-        Change("renamed_field", date(2013, 4, 8)),
-        Change("new_pattern", date(2013, 4, 22)),
-        Change("season", date(2013, 5, 20), date(2013, 6, 2)),
-        Change("compromised_channel", date(2013, 6, 10), date(2013, 6, 30)),
+        WorldChange("renamed_field", date(2013, 4, 8)),
+        WorldChange("new_pattern", date(2013, 4, 22)),
+        WorldChange("season", date(2013, 5, 20), date(2013, 6, 2)),
+        WorldChange("compromised_channel", date(2013, 6, 10), date(2013, 6, 30)),
     )
 )
 STORIES = {

@@ -38,7 +38,7 @@ SURE_SHARE, SURE = 0.9, 0.95
 
 
 @dataclass(frozen=True)
-class Change:
+class WorldChange:
     """Something that begins on a known day.
 
     Attributes:
@@ -66,7 +66,7 @@ class Script:
         channel: the one that is compromised.
     """
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[WorldChange, ...] = ()
     season_factor: float = 1.4
     channel: str = "contactless"
 

@@ -20,7 +20,7 @@ Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
 LABEL_NAMES = ("label", "target", "y", "class", "outcome", "response")
 USUAL_TIME = re.compile(r"(event_?|record_?)?(time|timestamp|datetime|date|at|ts|dt|when)", re.IGNORECASE)
 TIME_NAMES = re.compile(r"(^|_)(when|time|timestamp|date|datetime|at|ts|dt|day|month|year)($|_)", re.IGNORECASE)
-MAX_CATEGORIES = 255
+MOST_CATEGORIES = 255
 """With more values the rarest are read as missing (`core.models.matrix`)."""
 COMES_BACK = 1.5
 """Rows of each thing, on average, from which on it has a history worth having."""
@@ -65,12 +65,12 @@ def role_of(facts: Facts) -> tuple[Role, str]:
     if is_identifier(facts):
         return "left out", f"an identifier: {facts.distinct:,} different values in {known:,} rows"
     if is_code(facts):
-        if facts.distinct <= MAX_CATEGORIES:
+        if facts.distinct <= MOST_CATEGORIES:
             return "categorical", ""
         return "left out", f"numbers beyond 2^53, which no model tells apart: {facts.distinct:,} different identifiers"
     if facts.is_number:
         return "numeric", ""
-    if facts.distinct > MAX_CATEGORIES and facts.distinct > 0.5 * known:
+    if facts.distinct > MOST_CATEGORIES and facts.distinct > 0.5 * known:
         return "left out", f"free text: {facts.distinct:,} different values in {known:,} rows"
     return "categorical", ""
 
@@ -109,7 +109,7 @@ def is_whom(facts: Facts) -> bool:
     known = facts.rows - facts.missing
     if facts.dtype not in ("BIGINT", "VARCHAR") or not FEWEST <= facts.distinct <= known / COMES_BACK:
         return False
-    return ID_NAMES.search(facts.name) is not None or (facts.dtype == "VARCHAR" and facts.distinct > MAX_CATEGORIES)
+    return ID_NAMES.search(facts.name) is not None or (facts.dtype == "VARCHAR" and facts.distinct > MOST_CATEGORIES)
 
 
 def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:

@@ -21,7 +21,7 @@ from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import is_parquet
 
-CHUNK = 2**20
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,6 @@ def _lines(file: Path, _written: int) -> int:
     """The lines of a text file."""
     count, last = 0, b"\n"
     with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as content:
-        while chunk := content.read(CHUNK):
+        while chunk := content.read(_CHUNK):
             count, last = count + chunk.count(b"\n"), chunk[-1:]
     return count + (last != b"\n")

@@ -24,9 +24,9 @@ SHARE = 0.05
 """Share of a partition's values outside that is no fault; more where history had more, or where rows are few."""
 ODD_ROWS = 2
 """So many rows outside are no fault in a partition of the usual size."""
-MOST = 0.5
+_MOST = 0.5
 """With a larger share outside a range says nothing; a changed unit moves nearly all."""
-MOVED = 0.05
+_MOVED = 0.05
 """A column moves when a larger share of its newer half lies beyond all of its older half."""
 
 
@@ -67,7 +67,7 @@ def usual_ranges(
     """
     found = {}
     counts = f"select count(*) as n from {whole.relation} group by date_trunc('{length}', {time.sql})"
-    few = min(ODD_ROWS / whole.first(f"select median(n) from ({counts})")[0], MOST)
+    few = min(ODD_ROWS / whole.first(f"select median(n) from ({counts})")[0], _MOST)
     for name in columns:
         table = whole
         if name in without:
@@ -80,7 +80,7 @@ def usual_ranges(
         odd = _oddest(table, time, name, start, end, length)
         seen = 1.5 * odd + 0.02 if odd else 0.0
         share = max(SHARE, math.ceil(max(few, seen) * 100) / 100)
-        if share <= MOST:
+        if share <= _MOST:
             found[name] = Usual(start, end, share)
     return found
 
@@ -106,7 +106,7 @@ def _moves(table: Table, time: TimeColumn, name: str) -> bool:
         f"where {x} is not null), older as (select min(x) as low, max(x) as high from rows where half = 1) "
         "select avg((x < low or x > high)::int) from rows, older where half = 2"
     )[0]
-    return share is None or float(share) > MOVED
+    return share is None or float(share) > _MOVED
 
 
 def _oddest(table: Table, time: TimeColumn, name: str, low: float, high: float, length: str) -> float:

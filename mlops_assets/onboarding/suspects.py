@@ -26,10 +26,10 @@ from mlops_assets.onboarding.times import TimeColumn
 
 LIMIT = 0.98
 """AUC, share of variance, or share of right classes from which on a column is suspected."""
-BINS = 50
-SAMPLE = 50_000
+_BINS = 50
+_SAMPLE = 50_000
 """Rows looked at."""
-MIN_ROWS = 100
+_MIN_ROWS = 100
 _WORDS: Mapping[Task, str] = {
     "binary": "it ranks the label with an AUC of {score:.3f}",
     "regression": "it explains {score:.1%} of the label's variance",
@@ -58,7 +58,7 @@ def doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
     sql = label.sql.replace("{column}", quoted(label.name))
     target = free_name("the label", table.facts)
     sample = table.connection.execute(
-        f"select *, {sql} as {quoted(target)} from {table.relation} using sample {SAMPLE} rows (reservoir, 13)"
+        f"select *, {sql} as {quoted(target)} from {table.relation} using sample {_SAMPLE} rows (reservoir, 13)"
     ).df()
     judged = [
         n
@@ -82,7 +82,7 @@ def suspects(frame: pd.DataFrame, label: pd.Series, task: Task) -> dict[str, str
     """
     known = label.notna().to_numpy()
     y = label[known].to_numpy(dtype=np.float64)
-    if len(y) < MIN_ROWS:
+    if len(y) < _MIN_ROWS:
         return {}
     found = {}
     for name in frame.columns:
@@ -116,9 +116,9 @@ def predictive(column: pd.Series, y: np.ndarray, task: Task) -> float | None:
 
 def _groups(column: pd.Series) -> np.ndarray:
     """Codes 0, 1, ... of a column's values or quantile bins; missing is the last."""
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > BINS:
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > _BINS:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
         codes = np.searchsorted(edges, values)
         return np.where(np.isnan(values), len(edges) + 1, codes)
     codes, found = pd.factorize(column)

@@ -19,7 +19,7 @@ from mlops_assets.core.values.text_times import hint
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
 from mlops_assets.onboarding.table import Facts, Table, facts_of
 
-LONG = 400
+_LONG = 400
 """Days of history from which on rows are landed by month, unless they are asked for otherwise."""
 STRAY_SHARE = 0.01
 """So few rows far from all others are no history: they are rows without a time, as some program writes it."""
@@ -148,7 +148,7 @@ def calendar(table: Table, time: TimeColumn, zone: str, asked: ModelGrain | None
 def _grain(days: list[date]) -> ModelGrain:
     span = (days[-1] - days[0]).days + 1
     usual = span / len(days)
-    if span > LONG or usual > 20:
+    if span > _LONG or usual > 20:
         return "month"
     return "week" if usual > 5 else "day"
 

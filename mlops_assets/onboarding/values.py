@@ -24,7 +24,7 @@ from mlops_assets.onboarding.ranges import SHARE, Usual
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn, calendar
 
-YEAR = 366
+_YEAR = 366
 """Days that a history must be longer than to hold a season twice."""
 MEANS = 3
 """Numbers of a row whose mean over an entity's history becomes a feature."""
@@ -255,7 +255,7 @@ def _features(plan: Plan) -> list[Feature]:
         found.append(
             Feature("event_weekday", f"isodow({local}) as event_weekday", "bigint", "Day of the week, 1 is Monday.")
         )
-    if plan.calendar.span > YEAR:
+    if plan.calendar.span > _YEAR:
         told = "Day of the year, 1 to 366: the season."
         found.append(Feature("event_day_of_year", f"dayofyear({local}) as event_day_of_year", "bigint", told))
     return found

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from mlops_assets.core.simulate.backtest import Backtest, Tried
 from mlops_assets.pages.palette import DARK, FONT, LIGHT
 from mlops_assets.pages.rendering import template
-from mlops_assets.pages.svg import blank, inline, numbers, place, plain, svg_text
+from mlops_assets.pages.svg import blank, inline, place, svg_text, with_gaps, without_formulas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 504
+_WIDTH = 504
 """Of one frontier; two stand side by side."""
-HEIGHT = 300
+_HEIGHT = 300
 LINE = 15
 """Pixels between two names."""
 LINES_HEIGHT = 320
@@ -50,7 +50,7 @@ def frontier_chart(found: Backtest, *, x: str, y: str) -> str:
         x: `trainings` or `seconds`.
         y: `metric` or `money`.
     """
-    figure = blank(WIDTH, HEIGHT)
+    figure = blank(_WIDTH, _HEIGHT)
     axes = place(figure, left=60, right=10, top=30, bottom=48)
     points: dict[tuple[float, float], list[Tried]] = {}
     for one in found.tried:
@@ -68,7 +68,7 @@ def frontier_chart(found: Backtest, *, x: str, y: str) -> str:
     _names(axes, points, found)
     axes.set_xlabel("trainings" if x == "trainings" else "CPU seconds of fits", color=LIGHT["muted"], size=12)
     head = found.metric if y == "metric" else "money per row"
-    figure.text(0, 1 - 14 / HEIGHT, plain(head), size=12, color=LIGHT["muted"])
+    figure.text(0, 1 - 14 / _HEIGHT, without_formulas(head), size=12, color=LIGHT["muted"])
     told = f"{head} by {'trainings' if x == 'trainings' else 'CPU seconds'} of each policy"
     return inline(svg_text(figure, salt=f"{x}-{y}"), told, [])
 
@@ -84,7 +84,7 @@ def _names(axes: Axes, points: dict[tuple[float, float], list[Tried]], found: Ba
     """The names of a point's policies on the side of it that has more room, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
     middle = sum(axes.get_xlim()) / 2
-    pixels = axes.get_position().height * HEIGHT
+    pixels = axes.get_position().height * _HEIGHT
     below = -1e9
     for (at, value), them in sorted(points.items(), key=lambda item: item[0][1]):
         wanted = (value - low) / (high - low) * pixels
@@ -92,7 +92,7 @@ def _names(axes: Axes, points: dict[tuple[float, float], list[Tried]], found: Ba
         role = _role(them, found)
         right = at < middle
         axes.annotate(
-            plain(", ".join(one.name for one in them)), (at, value), (10 if right else -10, below - wanted),
+            without_formulas(", ".join(one.name for one in them)), (at, value), (10 if right else -10, below - wanted),
             textcoords="offset points", va="center", ha="left" if right else "right", size=11,
             color=LIGHT["muted" if role == "static" else role], annotation_clip=False,
             weight="bold" if role == "auto" else "normal",
@@ -101,7 +101,7 @@ def _names(axes: Axes, points: dict[tuple[float, float], list[Tried]], found: Ba
 
 def lines_chart(found: Backtest) -> str:
     """The metric by window: the present policy and the recommended one on top, the others faint."""
-    figure = blank(2 * WIDTH, LINES_HEIGHT)
+    figure = blank(2 * _WIDTH, LINES_HEIGHT)
     axes = place(figure, left=60, right=150, top=30, bottom=34)
     at = range(len(found.windows))
     below, ends = -1e9, []
@@ -109,7 +109,7 @@ def lines_chart(found: Backtest) -> str:
         role = _role([one], found)
         faint = role == "static" and one.name != "never"
         axes.plot(
-            at, numbers(one.by_window), color=LIGHT["fill" if faint else role], linewidth=1.2 if faint else 2.4,
+            at, with_gaps(one.by_window), color=LIGHT["fill" if faint else role], linewidth=1.2 if faint else 2.4,
             linestyle=(0, (5, 3)) if one.name == "never" else "-", zorder=2 if faint else 3,
         )  # fmt: skip
         known = [value for value in one.by_window if value is not None]
@@ -120,10 +120,10 @@ def lines_chart(found: Backtest) -> str:
     for value, name, role in sorted(ends):
         below = max((value - low) / (high - low) * pixels, below + LINE)
         axes.annotate(
-            plain(name), (1, below / pixels), (8, 0), xycoords="axes fraction", textcoords="offset points",
+            without_formulas(name), (1, below / pixels), (8, 0), xycoords="axes fraction", textcoords="offset points",
             va="center", size=12, color=LIGHT[role], annotation_clip=False,
         )  # fmt: skip
     step = -(-len(found.windows) // 8)
     axes.set_xticks(list(at)[::step], [window.partition("..")[0] for window in found.windows[::step]], size=12)
-    figure.text(0, 1 - 14 / LINES_HEIGHT, plain(found.metric), size=12, color=LIGHT["muted"])
+    figure.text(0, 1 - 14 / LINES_HEIGHT, without_formulas(found.metric), size=12, color=LIGHT["muted"])
     return inline(svg_text(figure, salt="windows"), f"{found.metric} by window of each policy", [])

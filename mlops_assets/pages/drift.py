@@ -23,8 +23,8 @@ from mlops_assets.pages.palette import DARK, FONT, LIGHT
 DRAWN = 12
 """Features drawn, the worst ones."""
 BARS = 40
-MAX_CATEGORIES = 8
-WIDTH, HEIGHT = 320, 120
+_MAX_CATEGORIES = 8
+_WIDTH, _HEIGHT = 320, 120
 TAIL = 0.005
 """Share of each side that a histogram may leave out at each end; how much it does is said below it."""
 WHOLE = 0.05
@@ -173,13 +173,13 @@ def _histogram(grid: NumericGrid, p: Array, q: Array) -> str:
     # What lies beyond is one more bar at that end, as high as the drawing at most: the words say how much it is.
     at_ends = [max(end) >= SHOWN_BEYOND for end in (below, above)]
     bars = (borders.size - 1) + sum(at_ends)
-    x = np.linspace(0, WIDTH, bars + 1)
+    x = np.linspace(0, _WIDTH, bars + 1)
     steps = []
     for side, low, high in zip((ref, cur), below, above, strict=True):
         shares = [*([low] if at_ends[0] else []), *side, *([high] if at_ends[1] else [])]
-        y = HEIGHT * (1.0 - np.minimum(np.array(shares) / top, 1.0))
+        y = _HEIGHT * (1.0 - np.minimum(np.array(shares) / top, 1.0))
         points = " ".join(f"L{a:.1f},{v:.1f}L{b:.1f},{v:.1f}" for a, b, v in zip(x[:-1], x[1:], y, strict=True))
-        steps.append(f"M0,{HEIGHT}{points}L{WIDTH},{HEIGHT}")
+        steps.append(f"M0,{_HEIGHT}{points}L{_WIDTH},{_HEIGHT}")
     told = [
         f"{where} {border:.4g}: {end[0]:.1%} of the reference, {end[1]:.1%} of the current"
         for where, border, end in (("below", borders[0], below), ("above", borders[-1], above))
@@ -187,10 +187,11 @@ def _histogram(grid: NumericGrid, p: Array, q: Array) -> str:
     ]
     left, right = x[1] * at_ends[0], x[-1] - x[1] * at_ends[1]
     return (
-        f'<svg class=chart viewBox="0 0 {WIDTH} {HEIGHT + 18}" role=img aria-label="Histogram of both">'
+        f'<svg class=chart viewBox="0 0 {_WIDTH} {_HEIGHT + 18}" role=img aria-label="Histogram of both">'
         f'<path class=ref d="{steps[0]}Z"/><path class=cur d="{steps[1]}"/>'
-        f"<line x1=0 x2={WIDTH} y1={HEIGHT} y2={HEIGHT} /><text x={left:.1f} y={HEIGHT + 15}>{borders[0]:.4g}</text>"
-        f"<text x={right:.1f} y={HEIGHT + 15} text-anchor=end>{borders[-1]:.4g}</text></svg>"
+        f"<line x1=0 x2={_WIDTH} y1={_HEIGHT} y2={_HEIGHT} />"
+        f"<text x={left:.1f} y={_HEIGHT + 15}>{borders[0]:.4g}</text>"
+        f"<text x={right:.1f} y={_HEIGHT + 15} text-anchor=end>{borders[-1]:.4g}</text></svg>"
         f"<p class=small>{'; '.join(told)}</p>"
     )
 
@@ -205,7 +206,7 @@ def _beyond(grid: NumericGrid, p: Array, q: Array, borders: Array) -> tuple[list
 
 def _categories(grid: CategoryGrid, p: Array, q: Array) -> str:
     order = np.argsort(-np.maximum(p[:-1], q[:-1]), kind="stable")
-    shown, rest = order[:MAX_CATEGORIES], order[MAX_CATEGORIES:]
+    shown, rest = order[:_MAX_CATEGORIES], order[_MAX_CATEGORIES:]
     rows = [(grid.categories[i], float(p[i]), float(q[i])) for i in shown]
     if rest.size:
         rows.append((f"{rest.size} others", float(p[rest].sum()), float(q[rest].sum())))

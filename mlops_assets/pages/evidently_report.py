@@ -22,11 +22,11 @@ from mlops_assets.core.values.extras import importing
 from mlops_assets.pages.rendering import inline_json
 
 MAX_COLUMNS = 20
-MAX_CATEGORIES = 30
+_MAX_CATEGORIES = 30
 """Categories with a bar of their own; the rarer ones are one bar, `(others)`."""
-SAMPLE = 2000
+_SAMPLE = 2000
 
-Kind = Literal["numeric", "categorical"]
+_Kind = Literal["numeric", "categorical"]
 
 _DATA = re.compile(r"^ *var (?:additional_graphs_)?metric_\w+ = .*;$", re.MULTILINE)
 """The two lines of Evidently's page with its data. JSON has no line breaks, so no value of the data can end one."""
@@ -38,7 +38,7 @@ def drift_report_html(
     *,
     numeric: Sequence[str],
     categorical: Sequence[str] = (),
-    sample: int = SAMPLE,
+    sample: int = _SAMPLE,
     seed: int,
     limit: float = 0.2,
     max_columns: int = MAX_COLUMNS,
@@ -71,7 +71,7 @@ def drift_report_html(
             msg = f"the {name} window {what}: pass the features both windows have; nothing was written"
             raise ValueError(msg)
     left, right = (_sampled(frame, list(columns), sample, seed) for frame in (reference, current))
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, _Kind] = {}
     empty: list[str] = []
     constant: list[str] = []
     beyond: list[str] = []
@@ -97,7 +97,7 @@ def drift_report_html(
     return head + body + note + rest
 
 
-def _drawn(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kind], limit: float) -> str:
+def _drawn(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, _Kind], limit: float) -> str:
     with importing("evidently", "Evidently"):
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
@@ -124,9 +124,9 @@ def _drawn(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, K
     return page
 
 
-def _in_turn(numeric: Sequence[str], categorical: Sequence[str]) -> dict[str, Kind]:
+def _in_turn(numeric: Sequence[str], categorical: Sequence[str]) -> dict[str, _Kind]:
     """The columns by rank, so that a limit on their number keeps the first of both kinds."""
-    ranked: list[tuple[int, str, Kind]] = [(rank, name, "numeric") for rank, name in enumerate(numeric)]
+    ranked: list[tuple[int, str, _Kind]] = [(rank, name, "numeric") for rank, name in enumerate(numeric)]
     ranked += [(rank, name, "categorical") for rank, name in enumerate(categorical)]
     return {name: kind for _, name, kind in sorted(ranked, key=lambda column: column[0])}
 
@@ -138,16 +138,16 @@ def _sampled(frame: pd.DataFrame, columns: list[str], sample: int, seed: int) ->
     return frame[columns].iloc[rows].reset_index(drop=True).copy()
 
 
-def _prepared(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, pd.Series]:
+def _prepared(left: pd.Series, right: pd.Series, kind: _Kind) -> tuple[pd.Series, pd.Series]:
     """Both sides as plain floats or plain text, what is missing as NaN."""
     if kind == "numeric":
         sides = [pd.to_numeric(side).astype("float64").replace([np.inf, -np.inf], np.nan) for side in (left, right)]
         return sides[0], sides[1]
     texts = [side.astype("object").where(side.notna()).map(str, na_action="ignore") for side in (left, right)]
     counts = pd.concat(texts).value_counts()
-    if len(counts) > MAX_CATEGORIES:
+    if len(counts) > _MAX_CATEGORIES:
         # Ties are broken by name: the same rows give the same page.
-        kept = sorted(counts.index, key=lambda name: (-counts[name], name))[:MAX_CATEGORIES]
+        kept = sorted(counts.index, key=lambda name: (-counts[name], name))[:_MAX_CATEGORIES]
         texts = [side.where(side.isin(kept) | side.isna(), "(others)") for side in texts]
     return texts[0], texts[1]
 

@@ -29,12 +29,12 @@ from mlops_assets.pages.drift import drawing
 
 JUDGED = 0.25
 """Share of the days, the newest, that models are judged on."""
-NAMED = 8
+_NAMED = 8
 """Unchanged features that are named."""
-MOVED = 0.005
+_MOVED = 0.005
 """PSI, or share of missing values, from which on an equal feature is shown all the same."""
 ROUNDS = 60
-MIN_ROWS = 100
+_MIN_ROWS = 100
 PARAMETERS = {"max_depth": 5, "eta": 0.1, "min_child_weight": 20}
 """A small model for where there is no champion: it is compared with itself on other columns, and never kept."""
 
@@ -65,7 +65,7 @@ class FeatureChange:
     def is_unchanged(self) -> bool:
         """Whether nothing is to be seen: equal values, and a distribution that rows come or gone have not moved."""
         before, after = (share or 0.0 for share in self.missing)
-        return self.state == "same" and (self.psi or 0.0) < MOVED and abs(after - before) < MOVED
+        return self.state == "same" and (self.psi or 0.0) < _MOVED and abs(after - before) < _MOVED
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class ViewChange:
     def unchanged(self) -> str:
         """The others in a line; empty where there are none."""
         names = [one.name for one in self.features if one.is_unchanged]
-        return f"{counted(len(names), 'feature')} unchanged: {some(names, NAMED)}." if names else ""
+        return f"{counted(len(names), 'feature')} unchanged: {some(names, _NAMED)}." if names else ""
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,8 @@ def model_change(
     counts = (int(older.sum()), int(newer.sum()))
     without = [column for column in columns[1] if column.name not in changed]
     try:
-        if counts[0] < MIN_ROWS:
-            raise CannotJudge(f"{counts[0]:,} labelled rows before the judged days", f"Give {MIN_ROWS} and more.")
+        if counts[0] < _MIN_ROWS:
+            raise CannotJudge(f"{counts[0]:,} labelled rows before the judged days", f"Give {_MIN_ROWS} and more.")
         scores = [
             fit(replace(recipe, columns=tuple(taken), categories={}), frame[older], y[older]).predict(frame[newer])
             if taken

@@ -13,7 +13,7 @@ from mlops_assets.pages.drift import style
 from mlops_assets.pages.feature_report import ModelChange, ViewChange
 from mlops_assets.pages.rendering import template
 
-WIDTH, HEIGHT = 180, 36
+_WIDTH, _HEIGHT = 180, 36
 """Of a line of drift over time."""
 
 
@@ -73,13 +73,13 @@ def line(sides: tuple[Sequence[float | None], Sequence[float | None]]) -> str:
         if (points := _points(side, top))
     )
     told = f"PSI against the first window, {max(known):.2f} at most"
-    return f'<svg class="line" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{told}">{drawn}</svg>'
+    return f'<svg class="line" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{told}">{drawn}</svg>'
 
 
 def _points(side: Sequence[float | None], top: float) -> str:
-    step = WIDTH / max(1, len(side) - 1)
+    step = _WIDTH / max(1, len(side) - 1)
     return " ".join(
-        f"{number * step:.1f},{HEIGHT - 2 - (HEIGHT - 4) * value / top:.1f}"
+        f"{number * step:.1f},{_HEIGHT - 2 - (_HEIGHT - 4) * value / top:.1f}"
         for number, value in enumerate(side)
         if value is not None
     )

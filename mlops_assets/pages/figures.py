@@ -13,7 +13,7 @@ import pandas as pd
 from mlops_assets.pages.palette import LIGHT
 from mlops_assets.pages.svg import WIDTH, bars, blank, place, svg_text, write_title
 
-TOP_FEATURES = 20
+_TOP_FEATURES = 20
 _MAXIMISED = ("auc", "aucpr", "pre", "map", "ndcg")
 """XGBoost metrics of which more is better (`xgboost.callback.EarlyStopping`)."""
 
@@ -56,7 +56,7 @@ def validation_curve(
     return svg_text(figure)
 
 
-def feature_importance(shares: Mapping[str, float], top: int = TOP_FEATURES) -> str:
+def feature_importance(shares: Mapping[str, float], top: int = _TOP_FEATURES) -> str:
     """Share of the total gain by feature, the largest on top; what is left is summed up in one bar.
 
     Args:

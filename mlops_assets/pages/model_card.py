@@ -24,7 +24,7 @@ from mlops_assets.pages.markdown import figure, markdown_table
 from mlops_assets.pages.palette import DARK, FONT, LIGHT
 from mlops_assets.pages.rendering import template
 
-TOP_FEATURES = 20
+_TOP_FEATURES = 20
 """Features shown at once on the page; the rest is folded away."""
 
 
@@ -164,7 +164,7 @@ def html(card: Card) -> str:
         slice_rows=_with_tracks(card.slices),
         gain_rows=_gain_rows(card),
         largest=max((feature.importance for feature in card.features), default=0.0) or 1.0,
-        top=TOP_FEATURES,
+        top=_TOP_FEATURES,
         figure=figure,
         light=LIGHT,
         dark=DARK,

@@ -20,7 +20,7 @@ from mlops_assets.pages.replay_wording import (
     ACTIONS,
     COLUMNS,
     LIVES,
-    MISSING,
+    NO_FIGURE,
     decimals,
     duration_told,
     means_told,
@@ -34,9 +34,9 @@ from mlops_assets.pages.replay_wording import (
     with_outcomes,
 )
 
-TOP_FEATURES = 20
+_TOP_FEATURES = 20
 """Features shown at once in the heat map; the rest is folded away."""
-LONG = 16
+_LONG = 16
 """More periods than this: cells lose their numbers, and waits in a row for the same cause are told as one."""
 _LABEL_WORDS = {
     "binary": ("Label rate (share of positives)", "label rate"),
@@ -90,11 +90,11 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         changes=_changes(replay.get("changes") or ()),
         decisions=_decisions(periods),
         ticks=ticks(periods),
-        long=len(periods) > LONG,
-        most=LONG,
+        long=len(periods) > _LONG,
+        most=_LONG,
         heat=heat_rows(windows, drift),
         heat_ticks=window_ticks(windows, periods),
-        heat_top=TOP_FEATURES,
+        heat_top=_TOP_FEATURES,
         checks=check_rows(periods),
         rows=[_number_row(p, places, as_share) for p in periods],
         label_heading=label_heading,
@@ -123,9 +123,9 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             change["first"],
             change["last"] or "stays",
             change["found"] or "never",
-            f"{change['days']} days" if change["days"] is not None else MISSING,
-            change["promoted"] or MISSING,
-            ", ".join(name.replace("_", " ") for name in change["checks"]) or MISSING,
+            f"{change['days']} days" if change["days"] is not None else NO_FIGURE,
+            change["promoted"] or NO_FIGURE,
+            ", ".join(name.replace("_", " ") for name in change["checks"]) or NO_FIGURE,
         ]
         for change in changes
     ]
@@ -216,7 +216,7 @@ def _decisions(periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "more": [],
         }
         same = out and not p["outcome"] and out[-1]["outcome"] == "wait" and out[-1]["rule"] == entry["rule"]
-        if len(periods) > LONG and same:
+        if len(periods) > _LONG and same:
             out[-1]["more"].append(entry)
             out[-1]["last"] = entry["last"]
         else:
@@ -226,8 +226,8 @@ def _decisions(periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _number_row(period: Mapping[str, Any], places: int, as_share: bool) -> list[str]:
     mean = period.get("label_mean")
-    label = MISSING if mean is None else f"{mean:.1%}" if as_share else number_told(mean, 2)
-    counts = [MISSING if period.get(k) is None else f"{period[k]:,}" for k in ("rows", "labelled_rows")]
+    label = NO_FIGURE if mean is None else f"{mean:.1%}" if as_share else number_told(mean, 2)
+    counts = [NO_FIGURE if period.get(k) is None else f"{period[k]:,}" for k in ("rows", "labelled_rows")]
     lives = [number_told(period.get(life), places) for life in COLUMNS]
     return [period["label"], *counts, label, *lives, version_told(period.get("champion_version"))]
 
@@ -252,7 +252,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _pairs(value: Any) -> list[tuple[str, str]]:
-    return [(str(name), MISSING if told is None else str(told)) for name, told in _mapping(value).items()]
+    return [(str(name), NO_FIGURE if told is None else str(told)) for name, told in _mapping(value).items()]
 
 
 def _texts(value: Any) -> list[str]:

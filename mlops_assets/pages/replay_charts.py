@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.pages.palette import LIGHT
-from mlops_assets.pages.svg import blank, inline, numbers, place, plain, svg_text
+from mlops_assets.pages.svg import blank, inline, place, svg_text, with_gaps, without_formulas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 1040
+_WIDTH = 1040
 LEFT, RIGHT = 56, 132
 LIVES = ("static", "always", "newest", "auto")
 """In the order they are drawn: the platform's own life lies on top."""
@@ -55,7 +55,7 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
         metric: the metric's name as people read it, with the way that is better.
         places: decimal places of the values.
     """
-    figure = blank(WIDTH, 392)
+    figure = blank(_WIDTH, 392)
     axes = place(figure, left=LEFT, right=RIGHT, top=66, bottom=52)
     middle = [(day(p["start"]) + day(p["end"])) / 2 for p in periods]
     ends: dict[str, float] = {}
@@ -64,7 +64,7 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
         style = dict(_STYLE[life])
         if len(periods) > 2 * MAX_WORDS:
             style["markersize"] = 0 if life != "auto" else 3
-        axes.plot(middle, numbers(values), color=LIGHT[life], clip_on=False, zorder=3 + LIVES.index(life), **style)
+        axes.plot(middle, with_gaps(values), color=LIGHT[life], clip_on=False, zorder=3 + LIVES.index(life), **style)
         if known := [v for v in values if v is not None]:
             ends[life] = known[-1]
     _limits(axes, [v for p in periods for life in LIVES if (v := p.get(life)) is not None])
@@ -73,7 +73,7 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
     _marks(axes, periods)
     _champions(axes, periods)
     _bands(axes, periods)
-    figure.text(0, 1 - 14 / 392, plain(metric), size=12, color=LIGHT["muted"])
+    figure.text(0, 1 - 14 / 392, without_formulas(metric), size=12, color=LIGHT["muted"])
     told = [_lives_told(p, places) for p in periods]
     return inline(svg_text(figure, salt="lives"), f"{metric} of the lives by period", told)
 
@@ -86,12 +86,12 @@ def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: 
         label: what the upper line shows.
         as_share: whether it is a share (percent) or a value.
     """
-    figure = blank(WIDTH, 292)
+    figure = blank(_WIDTH, 292)
     upper = place(figure, left=LEFT, right=RIGHT, top=30, bottom=168)
     middle = [(day(p["start"]) + day(p["end"])) / 2 for p in periods]
     means = [p.get("label_mean") for p in periods]
     size = 6 if len(periods) <= 2 * MAX_WORDS else 0
-    upper.plot(middle, numbers(means), color=LIGHT["auto"], linewidth=2.4, marker="o", markersize=size, clip_on=False)
+    upper.plot(middle, with_gaps(means), color=LIGHT["auto"], linewidth=2.4, marker="o", markersize=size, clip_on=False)
     _limits(upper, [m for m in means if m is not None])
     if as_share:
         upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -109,8 +109,8 @@ def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: 
     figure.text(0, 1 - 160 / 292, "Rows", size=12, color=LIGHT["muted"])
     for line, (words, colour) in enumerate((("with a label", "static"), ("without", "fill"))):
         y = (98 - 18 * line) / 292
-        figure.text(1 - (RIGHT - 12) / WIDTH, y, "■", size=12, color=LIGHT[colour])
-        figure.text(1 - (RIGHT - 27) / WIDTH, y, words, size=12, color=LIGHT["muted"])
+        figure.text(1 - (RIGHT - 12) / _WIDTH, y, "■", size=12, color=LIGHT[colour])
+        figure.text(1 - (RIGHT - 27) / _WIDTH, y, words, size=12, color=LIGHT["muted"])
     titles = [
         f"{p['label']}: {p.get('rows') or 0:,} rows, {p.get('labelled_rows') or 0:,} with a label" for p in periods
     ]

@@ -27,15 +27,15 @@ CALENDARS = {
 _SHORT = {"static": "never retrained", "always": "always", "newest": "newest"}
 FEW = 0.5
 """A period with less than this part of the largest share of labels is named: what it says is worth less."""
-MOST = 5
+_MOST = 5
 """Periods that a sentence names."""
-LONGEST = 160
+_LONGEST = 160
 """Characters of a reason for which something is in quarantine."""
 _UNLIKE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|[-+.,:/\d]*\d")
 """What differs between reasons of one kind."""
 NOT_WORSE = "not_worse_than_guessing"
 """The check that fails while a champion is worse than guessing."""
-MISSING = "–"
+NO_FIGURE = "–"
 ACTIONS = {
     "retrain": "retrain",
     "wait": "wait",
@@ -138,7 +138,7 @@ def not_judged_told(replay: Mapping[str, Any]) -> list[str]:
         if len(labels) == 1:
             out.append(f"{labels[0]} was not judged, because {why}.")
         else:
-            out.append(f"{len(labels)} periods were not judged ({some(labels, MOST)}), the first because {why}.")
+            out.append(f"{len(labels)} periods were not judged ({some(labels, _MOST)}), the first because {why}.")
     if unjudged and judged:
         out.append(f"The means are over the other {counted(len(judged), 'period')}.")
     shares = [p["labelled_rows"] / p["rows"] for p in judged if p.get("rows")]
@@ -159,7 +159,7 @@ def set_aside_told(replay: Mapping[str, Any]) -> list[tuple[str, str]]:
         when = (
             f"were set aside, the first {first['partition']}" if count > 1 else f"was set aside, {first['partition']}"
         )
-        reason = textwrap.shorten(harmless(first["reason"]), LONGEST, placeholder=" ...")
+        reason = textwrap.shorten(harmless(first["reason"]), _LONGEST, placeholder=" ...")
         out.append((f"{what} of {first['source']} {when}: {reason}", first["folder"]))
     return out
 
@@ -242,14 +242,14 @@ def decimals(replay: Mapping[str, Any]) -> int:
     return 3 if largest < 10 else 2 if largest < 1000 else 0
 
 
-def number_told(value: float | None, places: int, missing: str = MISSING) -> str:
+def number_told(value: float | None, places: int, missing: str = NO_FIGURE) -> str:
     """A number with so many decimals."""
     return missing if value is None or value != value else f"{value:,.{places}f}"
 
 
 def version_told(version: Any) -> str:
     """`v3`."""
-    return MISSING if version is None else f"v{version}"
+    return NO_FIGURE if version is None else f"v{version}"
 
 
 def times_told(number: int) -> str:

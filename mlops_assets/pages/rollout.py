@@ -12,7 +12,7 @@ from datetime import datetime
 from mlops_assets.core.record.entries import RolloutMove
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.pages.palette import LIGHT
-from mlops_assets.pages.svg import WIDTH, blank, markdown_image, place, plain, svg_text
+from mlops_assets.pages.svg import WIDTH, blank, markdown_image, place, svg_text, without_formulas
 
 ENDED = ("rejected", "rolled_back")
 ANSWERING = ("watch", "champion")
@@ -22,7 +22,7 @@ SHOWN = 12
 
 def moves_table(moves: Sequence[RolloutMove]) -> str:
     """One row a move, oldest first, as Markdown; newest `SHOWN` only."""
-    rows = [(_minute(move.at), f"version {move.version}", state_of(move), move.reason) for move in moves]
+    rows = [(_minute(move.at), f"version {move.version}", state_in_words(move), move.reason) for move in moves]
     return markdown_table(rows[-SHOWN:], header=["time (UTC)", "candidate", "state", "why"])
 
 
@@ -48,7 +48,7 @@ def moves_plot(moves: Sequence[RolloutMove], *, title: str) -> str:
         role = "bad" if move.state in ENDED else "auto"
         axes.plot([number], [share], marker="o", markersize=6, color=LIGHT[role])
         axes.annotate(
-            plain(state_of(move).replace(" ", "\n", 1)),
+            without_formulas(state_in_words(move).replace(" ", "\n", 1)),
             (number, share),
             (-3, 8),
             textcoords="offset points",
@@ -60,7 +60,7 @@ def moves_plot(moves: Sequence[RolloutMove], *, title: str) -> str:
     axes.set_xlim(-0.3, len(shown))
     axes.set_ylim(-5, 125)
     axes.set_yticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    figure.text(8 / WIDTH, 200 / 220, plain(title), size=13, color=LIGHT["ink"], weight="bold")
+    figure.text(8 / WIDTH, 200 / 220, without_formulas(title), size=13, color=LIGHT["ink"], weight="bold")
     return markdown_image(svg_text(figure), title)
 
 
@@ -72,7 +72,7 @@ def _answers_until(moves: Sequence[RolloutMove], last: int) -> float:
     return next(later, len(moves))
 
 
-def state_of(move: RolloutMove) -> str:
+def state_in_words(move: RolloutMove) -> str:
     """The state in words, with the share of a canary."""
     if move.state == "canary":
         return f"canary {100.0 * move.share:g} %"

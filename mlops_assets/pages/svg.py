@@ -118,10 +118,10 @@ def markdown_lines(
     axes = place(figure, left=56, right=110, top=38, bottom=30)
     at = range(len(labels))
     if bounds is not None:
-        low, high = (numbers(side) for side in bounds)
+        low, high = (with_gaps(side) for side in bounds)
         axes.fill_between(at, low, high, color=LIGHT["fill"], linewidth=0)
     for (name, values), role in zip(series.items(), ("auto", "always", "static", "bad", "muted"), strict=False):
-        axes.plot(at, numbers(values), color=LIGHT[role], linewidth=2, marker="o", markersize=4)
+        axes.plot(at, with_gaps(values), color=LIGHT[role], linewidth=2, marker="o", markersize=4)
         last = max((i for i, v in enumerate(values) if v is not None), default=None)
         if last is not None:
             axes.annotate(
@@ -129,7 +129,7 @@ def markdown_lines(
                 size=11, color=LIGHT[role],
             )  # fmt: skip
     if limits is not None:
-        axes.step(at, numbers(limits), where="mid", color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
+        axes.step(at, with_gaps(limits), where="mid", color=LIGHT["ink"], linewidth=1, linestyle=(0, (2, 2)))
     step = -(-len(labels) // 6) or 1
     # Of a window of days its first one is enough to know it by.
     axes.set_xticks(list(at)[::step], [_short(label.partition("..")[0], 12) for label in labels[::step]])
@@ -141,8 +141,8 @@ def markdown_lines(
 def markdown_image(svg: str, alternative: str) -> str:
     """An SVG text as a Markdown image that carries its own data."""
     data = base64.b64encode(svg.encode()).decode()
-    plain = re.sub(r"[^\w .,:()%-]", " ", alternative)
-    return f"![{plain}](data:image/svg+xml;base64,{data})"
+    without_formulas = re.sub(r"[^\w .,:()%-]", " ", alternative)
+    return f"![{without_formulas}](data:image/svg+xml;base64,{data})"
 
 
 def blank(width: float, height: float) -> Figure:
@@ -213,12 +213,12 @@ def inline(svg: str, description: str, titles: Sequence[str]) -> str:
     return re.sub(r'<g id="[a-z]+-band-(\d+)">', with_title, svg)
 
 
-def numbers(values: Sequence[float | None]) -> list[float]:
+def with_gaps(values: Sequence[float | None]) -> list[float]:
     """None as NaN: a gap in the line."""
     return [float("nan") if value is None else float(value) for value in values]
 
 
-def plain(text: str) -> str:
+def without_formulas(text: str) -> str:
     """A text that matplotlib writes as it is: `$` would begin a formula."""
     return text.replace("$", r"\$")
 
@@ -226,12 +226,12 @@ def plain(text: str) -> str:
 def write_title(figure: Figure, title: str) -> None:
     """Put a title above a figure."""
     width, height = (side * _POINTS_PER_INCH for side in figure.get_size_inches())
-    figure.text(8 / width, (height - 20) / height, plain(title), size=13, color=LIGHT["ink"], weight="bold")
+    figure.text(8 / width, (height - 20) / height, without_formulas(title), size=13, color=LIGHT["ink"], weight="bold")
 
 
 def _short(text: str, length: int) -> str:
     """Both ends of a long name: features of one history differ in their last letters (`_mean_7d`, `_mean_28d`)."""
     if len(text) <= length:
-        return plain(text)
+        return without_formulas(text)
     kept = length - 1
-    return plain(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}")
+    return without_formulas(f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}")

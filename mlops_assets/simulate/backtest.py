@@ -31,7 +31,7 @@ from mlops_assets.world.blocks import lasting_blocks_of
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
 
-ROWS = 20_000
+_ROWS = 20_000
 """Rows of the sample that a backtest reads, by default."""
 
 
@@ -56,7 +56,7 @@ class Past:
     recipe_of: str
 
 
-def past(platform: Platform, model: ModelSettings, *, rows: int = ROWS, first: int | None = None) -> Past:
+def past(platform: Platform, model: ModelSettings, *, rows: int = _ROWS, first: int | None = None) -> Past:
     """Read a model's history once.
 
     Args:

@@ -20,7 +20,7 @@ from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
 
 MODEL = "flight_delay"
-START, END = date(2013, 4, 1), date(2014, 1, 1)
+_START, END = date(2013, 4, 1), date(2014, 1, 1)
 LAST_DAY = date(2013, 12, 31)
 BY = "the demo"
 TRIALS = 2
@@ -36,7 +36,7 @@ def demo(*, home: Home, trials: int | None = None, progress: Progress = lambda *
         trials: Optuna trials of a training.
         progress: told how far it is.
     """
-    settings = ReplaySettings(model=MODEL, start=START, end=END, every="month", trials=trials or TRIALS)
+    settings = ReplaySettings(model=MODEL, start=_START, end=END, every="month", trials=trials or TRIALS)
     home.configure(replace(home.settings, clock="data", trials=settings.trials))
     home.prepare()
     stages = stages_of(progress, (1, replay_steps(settings, home), 1))

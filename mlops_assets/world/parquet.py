@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 
 FINGERPRINT = b"mlops.fingerprint"
 """Key in a Parquet file's own metadata: what the file was made of."""
@@ -85,7 +85,7 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def read_steady(files: Sequence[Path], read: Callable[[Sequence[Path]], Found]) -> Found:
+def read_steady(files: Sequence[Path], read: Callable[[Sequence[Path]], _Found]) -> _Found:
     """What a read of files finds that others may replace at any moment.
 
     DuckDB opens a file once for its footer and again for its rows. One that was replaced in between is read by the

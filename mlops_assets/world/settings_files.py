@@ -22,17 +22,17 @@ from mlops_assets.world.project import PROJECT
 
 SettingsType = TypeVar("SettingsType", SourceSettings, StreamSettings, ModelSettings)
 _Settings = SourceSettings | ModelSettings
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class Declared(dict[str, T], Generic[T]):
+class Declared(dict[str, _T], Generic[_T]):
     """Settings by name, without those in broken files: whoever asks for one of them gets what is wrong with it.
 
     Attributes:
         broken: the files that may be about settings of this kind.
     """
 
-    def __init__(self, settings: Mapping[str, T], broken: Sequence[BrokenFile]) -> None:
+    def __init__(self, settings: Mapping[str, _T], broken: Sequence[BrokenFile]) -> None:
         """Put settings and broken files together."""
         super().__init__(settings)
         self.broken = tuple(broken)

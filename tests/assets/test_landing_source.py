@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.assets import landing_source
-from mlops_assets.assets.partitions import Calendar
+from mlops_assets.assets.partitions import PartitionCalendar
 from mlops_assets.steps.land import taking_in
 from mlops_assets.world.landed.intake import read_file
 from tests.landing_home import DAY, HEADER, LandingHome, rows, source, verdict
@@ -80,7 +80,7 @@ def test_longer_partitions_begin_on_monday_or_the_first(tmp_path: Path, grain: s
 )
 def test_the_calendar_of_a_source_that_is_over_ends(grain: str, last: str, keys: int) -> None:
     over = source(grain=grain, start="2024-03-04" if grain == "week" else "2024-03-01", end=last)
-    found = Calendar.of_source(over).partitions().get_partition_keys()
+    found = PartitionCalendar.of_source(over).partitions().get_partition_keys()
     assert len(found) == keys
     assert over.has_partition(date.fromisoformat(found[-1]))
     assert not over.has_partition(over.end_of(date.fromisoformat(found[-1])))

@@ -10,7 +10,7 @@ import yaml
 
 from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.monitoring_assets import _by_partition, _days
-from mlops_assets.assets.partitions import Calendar, declared_calendar
+from mlops_assets.assets.partitions import PartitionCalendar, declared_calendar
 from mlops_assets.core.sources.settings import SourceSettings
 from tests.checkout import CHECKOUT
 from tests.landing_home import ORDERS, LandingHome, source
@@ -18,24 +18,24 @@ from tests.landing_home import ORDERS, LandingHome, source
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
 
 
-def keys(calendar: Calendar, at: datetime = NOON) -> list[str]:
+def keys(calendar: PartitionCalendar, at: datetime = NOON) -> list[str]:
     return list(calendar.partitions().get_partition_keys(current_time=at))
 
 
 def test_it_runs_from_the_first_day_of_any_to_the_last_of_any() -> None:
-    one = Calendar.of_source(source(start="2024-03-02", end="2024-03-03"))
-    other = Calendar.of_source(source(start="2024-03-01", end="2024-03-02"))
-    assert keys(Calendar.shared([one, other])) == ["2024-03-01", "2024-03-02", "2024-03-03"]
-    going_on = Calendar.of_source(source(start="2024-03-02"))
-    assert keys(Calendar.shared([one, other, going_on])) == [f"2024-03-0{day}" for day in (1, 2, 3, 4)]
+    one = PartitionCalendar.of_source(source(start="2024-03-02", end="2024-03-03"))
+    other = PartitionCalendar.of_source(source(start="2024-03-01", end="2024-03-02"))
+    assert keys(PartitionCalendar.shared([one, other])) == ["2024-03-01", "2024-03-02", "2024-03-03"]
+    going_on = PartitionCalendar.of_source(source(start="2024-03-02"))
+    assert keys(PartitionCalendar.shared([one, other, going_on])) == [f"2024-03-0{day}" for day in (1, 2, 3, 4)]
 
 
 def test_a_day_that_is_over_anywhere_has_its_partition() -> None:
-    zones = [Calendar.of_source(source(timezone=zone)) for zone in ("Asia/Tokyo", "America/New_York")]
+    zones = [PartitionCalendar.of_source(source(timezone=zone)) for zone in ("Asia/Tokyo", "America/New_York")]
     in_tokyo = datetime(2024, 3, 4, 15, 30, tzinfo=UTC)  # half past midnight of March 5
     assert keys(zones[0], in_tokyo)[-1] == "2024-03-04"
     assert keys(zones[1], in_tokyo)[-1] == "2024-03-03"
-    assert keys(Calendar.shared(zones), in_tokyo)[-1] == "2024-03-04"
+    assert keys(PartitionCalendar.shared(zones), in_tokyo)[-1] == "2024-03-04"
 
 
 def test_a_source_of_another_start_and_zone_goes_into_the_same_job(tmp_path: Path) -> None:

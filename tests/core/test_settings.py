@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_assets.core.features.look_ahead import ROWS, hidden_parts, moments_among
+from mlops_assets.core.features.look_ahead import WHOLE_ROW, hidden_parts, moments_among
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.settings import SourceSettings
 
@@ -134,7 +134,7 @@ def test_a_moment_is_a_name_a_column_or_a_time_after_the_event() -> None:
     assert found.moment_sql("day") == "(\"day\" + 1)::timestamp at time zone 'Europe/Berlin'", "over when the day is"
     assert found.moment_sql("2h later") == '"sold_at" + to_microseconds(7200000000)'
     parts = [(part.column, part.known_at) for part in hidden_parts(found)]
-    assert parts == [(ROWS, found.moment_sql("day")), ("paid", "sold_at + 1")]
+    assert parts == [(WHOLE_ROW, found.moment_sql("day")), ("paid", "sold_at + 1")]
     assert hidden_parts(source())[0].known_at == '"sold_at"', "rows are known at their event"
 
 

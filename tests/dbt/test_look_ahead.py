@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
-from mlops_assets.core.features.look_ahead import ROWS, LookAhead
+from mlops_assets.core.features.look_ahead import WHOLE_ROW, LookAhead
 from mlops_assets.landing.card_payments import CONFIRMATIONS, PAYMENTS, ConfirmationFiles, demo_world, feed
 from mlops_assets.steps.features import look_ahead
 from mlops_assets.steps.features.look_ahead import CannotGuard, guard
@@ -58,7 +58,7 @@ EXPECTED = {
     "feat_carrier_history": ("carrier_late_rate_1d", "flights.arr_delay before it was known"),
     "feat_flight": ("distance_miles", "flights.air_time before it was known"),
     "feat_origin_weather": ("humidity_percent", "rows of weather that came later"),
-    "feat_plane_history": (ROWS, "flights.arr_delay before it was known"),
+    "feat_plane_history": (WHOLE_ROW, "flights.arr_delay before it was known"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,9 @@ NEVER_A_TEXT = {"flight", "engines", "seats", "distance", "origin", "carrier", "
 
 LONGEST = 60
 """Lines of a function."""
+MOST_NAMESAKES = 2
+# A logger is its module's own; a topic of the command line has the name of its command, and registers itself.
+NOT_CHOSEN = {"logger", "app", "router", "register"}
 
 
 @cache
@@ -126,6 +130,28 @@ def test_no_function_is_longer_than_a_screen() -> None:
         if isinstance(node, functions) and lines(node) > LONGEST
     }
     assert found == {}, "give what belongs together a function of its own"
+
+
+def public_names(module: str) -> set[str]:
+    """What a module defines for others."""
+    found: set[str] = set()
+    for node in tree(module).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return {name for name in found if not name.startswith("_")} - NOT_CHOSEN
+
+
+def test_no_public_name_stands_in_more_than_two_modules() -> None:
+    """Else a name says nothing; one that nobody else reads is private (`_SEED`)."""
+    homes: dict[str, list[str]] = defaultdict(list)
+    for module in MODULES:
+        names = public_names(module)
+        for name in names if not module.startswith("commands/") else {n for n in names if not n.islower()}:
+            homes[name].append(module)
+    assert {name: of for name, of in homes.items() if len(of) > MOST_NAMESAKES} == {}
 
 
 def test_no_private_part_of_dagster() -> None:

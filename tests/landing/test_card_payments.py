@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.landing.card_payments import CONFIRMATIONS, SCRIPT, ConfirmationFiles, feed
-from mlops_assets.landing.card_world import LARGE, Change, Script, World, confirmations
+from mlops_assets.landing.card_world import LARGE, Script, World, WorldChange, confirmations
 
 START = date(2013, 1, 1)
 
@@ -61,9 +61,9 @@ def test_changes_hold_on_their_days_and_leave_the_others_alone() -> None:
     days = [START + timedelta(days=n) for n in range(12)]
     script = Script(
         (
-            Change("new_pattern", days[2], days[4]),
-            Change("season", days[6], days[7]),
-            Change("compromised_channel", days[9], days[9]),
+            WorldChange("new_pattern", days[2], days[4]),
+            WorldChange("season", days[6], days[7]),
+            WorldChange("compromised_channel", days[9], days[9]),
         )
     )
     plain = World(START, customers=1500, terminals=3000)
@@ -97,7 +97,7 @@ def test_confirmations_are_late_and_as_sure_as_they_say(payments: pd.DataFrame) 
 
 
 def test_messages_and_files(tmp_path: Path) -> None:
-    world = World(START, customers=50, terminals=200, script=Script((Change("renamed_field", date(2013, 1, 3)),)))
+    world = World(START, customers=50, terminals=200, script=Script((WorldChange("renamed_field", date(2013, 1, 3)),)))
     files = ConfirmationFiles(tmp_path)
     days = []
     for day in feed(world, 20):

@@ -20,7 +20,7 @@ import pytest
 from mlops_assets.core.settings_changes import SETTINGS
 from mlops_assets.onboarding.projects import upgrade
 from mlops_assets.onboarding.projects.new_project import TEMPLATES, files, make
-from mlops_assets.onboarding.projects.upgrade import NEEDED, OPTIONAL, Part, apply, examine
+from mlops_assets.onboarding.projects.upgrade import NEEDED, OPTIONAL, UpgradePart, apply, examine
 from mlops_assets.world.project import OtherSettings, Project
 from tests.onboarding.tables import churn
 
@@ -318,4 +318,4 @@ def test_what_the_library_wrote_before_is_kept_to_be_known() -> None:
 
 
 def test_a_part_without_a_text_has_no_difference() -> None:
-    assert Part("dbt_project/library", "outdated", "it leads elsewhere").diff == ""
+    assert UpgradePart("dbt_project/library", "outdated", "it leads elsewhere").diff == ""

@@ -20,7 +20,7 @@ from mlops_assets.core.stats.intervals import CannotJudge, block_interval
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import local_days
 from mlops_assets.simulate.backtest import past, run, tried_policies
-from mlops_assets.steps.decide.power import CHECK, PROBE, power, power_in_words
+from mlops_assets.steps.decide.power import BY_CHECK, PROBE, power, power_in_words
 from mlops_assets.steps.predict.predictions import SCORE, read_scores
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
@@ -110,8 +110,8 @@ def test_the_command_shows_a_table_json_and_a_page(here: World, mlops: Callable[
 def test_power_is_made_of_the_days_of_recent_windows(here: World) -> None:
     found = power(here.platform, here.model)
     by_what = {one.what: one for one in found if one.windows == 4}
-    assert {CHECK, PROBE, "origin=EWR", "origin=JFK", "origin=LGA"} <= {one.what for one in found}
-    check = by_what[CHECK]
+    assert {BY_CHECK, PROBE, "origin=EWR", "origin=JFK", "origin=LGA"} <= {one.what for one in found}
+    check = by_what[BY_CHECK]
     assert check.drop is not None
     # By hand, from the same rows: the champion's two weeks, four windows as long as one of them.
     data, now = here.platform.data(here.model), here.platform.now(here.model)

@@ -16,7 +16,7 @@ import fastavro
 import pytest
 
 from mlops_assets.assets.stream_source import build_stream_checks
-from mlops_assets.core.sources.stream_rows import Judged, judge_messages
+from mlops_assets.core.sources.stream_rows import JudgedRows, judge_messages
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.steps.land.stream_decoding import decode_json
 from mlops_assets.steps.land.stream_landing import StreamLanding
@@ -29,7 +29,7 @@ AT = "2024-01-05T10:00:00Z"
 NewTopic = Callable[[], Topic]
 
 
-def judged(*messages: bytes | dict[str, Any] | None, settings: StreamSettings | None = None) -> Judged:
+def judged(*messages: bytes | dict[str, Any] | None, settings: StreamSettings | None = None) -> JudgedRows:
     values = [json.dumps(m).encode() if isinstance(m, dict) else m for m in messages]
     return judge_messages(settings or source(), [decode_json(value) for value in values], now=NOW)
 

@@ -6,12 +6,14 @@ Here: runs of failures that are long enough and current, and telling them. Not h
 
 from __future__ import annotations
 
-from mlops_assets.core.decide.evidence import CheckResult, Evidence, Kind
+from mlops_assets.core.decide.evidence import CheckKind, CheckResult, Evidence
 from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 
 
-def breaches(evidence: Evidence, policy: RetrainPolicy, history: History, kind: Kind) -> list[tuple[CheckResult, ...]]:
+def breaches(
+    evidence: Evidence, policy: RetrainPolicy, history: History, kind: CheckKind
+) -> list[tuple[CheckResult, ...]]:
     """For each check of `kind`, its newest run of failures that is long enough and current (see `policy.decide`)."""
     answered = history.answered_until
     by_name: dict[str, list[CheckResult]] = {}

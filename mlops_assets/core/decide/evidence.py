@@ -18,7 +18,7 @@ from mlops_assets.core.decide.probe_result import Probed
 from mlops_assets.core.decide.requests import Answer, Hold
 from mlops_assets.core.record.plain_values import canonical_json, moment, plain
 
-Kind = Literal["performance", "drift", "fairness", "failing"]
+CheckKind = Literal["performance", "drift", "fairness", "failing"]
 
 _LATER = {
     "frozen", "snoozed", "answer", "novelty", "request_forced", "events", "rollout", "labels_at_fit", "definition",
@@ -44,7 +44,7 @@ class CheckResult:
     """
 
     name: str
-    kind: Kind
+    kind: CheckKind
     window: str
     window_end: datetime
     passed: bool | None

@@ -25,7 +25,7 @@ import hashlib
 from datetime import UTC, datetime
 
 from mlops_assets.core.decide.counterfactuals import small_changes
-from mlops_assets.core.decide.evidence import CheckResult, Evidence, Kind
+from mlops_assets.core.decide.evidence import CheckResult, Evidence
 from mlops_assets.core.decide.history import History, Past
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.rules import RULES, asked, candidate_of, conclude
@@ -40,7 +40,6 @@ __all__ = [
     "Decision",
     "Evidence",
     "History",
-    "Kind",
     "Past",
     "RetrainPolicy",
     "canonical_json",

@@ -80,7 +80,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PersonsRequest:
     """A person's request for a training, and what became of it.
 
     Attributes:
@@ -109,15 +109,15 @@ class Asked:
         return f"{head}: version {self.outcome.version} was {what}, because {self.outcome.reason.rstrip('.')}."
 
 
-def last_asked(entries: Sequence[OnRecord]) -> Asked | None:
+def last_asked(entries: Sequence[OnRecord]) -> PersonsRequest | None:
     """The newest request of a person, as long as no later training has taken its place; None where there is none.
 
     Entries follow each other in the order of the record: a person's word has the wall's time, a decision the model's.
     """
-    found: Asked | None = None
+    found: PersonsRequest | None = None
     for entry in entries:
         if isinstance(entry, Request):
-            found = Asked(entry.by, entry.at, entry.reason)
+            found = PersonsRequest(entry.by, entry.at, entry.reason)
         elif found and isinstance(entry, Decision) and entry.action == "retrain":
             found = replace(found, decision=entry.id) if found.decision is None else None
         elif found and isinstance(entry, JUDGED) and entry.decision == found.decision:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, Self, get_args
 
-from mlops_assets.core.decide.evidence import Kind
+from mlops_assets.core.decide.evidence import CheckKind
 from mlops_assets.core.record.plain_values import plain
 from mlops_assets.core.time.quiet_hours import parse_all
 from mlops_assets.core.time.windows import format_duration, parse_duration
@@ -120,7 +120,7 @@ class RetrainPolicy:
         """The age in force; None if age never starts a candidate."""
         return max(timedelta(days=30), 6 * self.window) if isinstance(self.max_age, str) else self.max_age
 
-    def breaches_needed(self, kind: Kind) -> int:
+    def breaches_needed(self, kind: CheckKind) -> int:
         """Failed windows in a row that a check of this kind needs."""
         return self.performance_breaches if kind == "performance" else self.drift_breaches
 

@@ -54,7 +54,7 @@ RULES = (
 
 Conclusion = tuple[Action, str, tuple[str, ...]]
 """Action, rule and reasons."""
-Change = Literal["retrain", "revert"]
+_Change = Literal["retrain", "revert"]
 
 
 def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion:
@@ -97,7 +97,7 @@ def _requested(evidence: Evidence) -> Conclusion:
 
 
 def _agreed(
-    change: Change,
+    change: _Change,
     rule: str,
     reasons: tuple[str, ...],
     evidence: Evidence,

@@ -31,9 +31,9 @@ from mlops_assets.core.drift.side_by_side import sampled
 if TYPE_CHECKING:
     from mlops_assets.core.models.model import Model
 
-SAMPLE = 1_000
+_SAMPLE = 1_000
 """Rows of both sides that are explained: TreeSHAP takes 1 to 2 ms a row at 200 trees of depth 6."""
-SEED = 13
+_SEED = 13
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Finding:
 
 
 def prediction_shift(
-    model: Model, reference: pd.DataFrame, current: pd.DataFrame, *, sample: int = SAMPLE, seed: int = SEED
+    model: Model, reference: pd.DataFrame, current: pd.DataFrame, *, sample: int = _SAMPLE, seed: int = _SEED
 ) -> PredictionShift:
     """Divide the shift of the mean raw score among the features.
 

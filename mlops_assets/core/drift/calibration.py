@@ -68,7 +68,7 @@ MAX_EXCESS = 100.0
 """A level near zero makes no finding infinitely bad."""
 _TINY = float(np.finfo(np.float64).tiny)
 
-Column = tuple[str, str]
+_Column = tuple[str, str]
 """A feature and the name of a statistic."""
 
 STATISTICS: Mapping[Kind, Mapping[str, Statistic]] = {
@@ -155,7 +155,7 @@ def calibrate(
     Raises:
         CannotJudge: there is no statistic to calibrate.
     """
-    columns: list[Column] = []
+    columns: list[_Column] = []
     values: list[Array] = []
     for name, table in days.counts.items():
         for statistic, formula in statistics[days.kinds[name]].items():
@@ -180,7 +180,7 @@ def calibrate(
 
 def levels_from(
     values: ArrayLike,
-    columns: Sequence[Column],
+    columns: Sequence[_Column],
     *,
     n_days: int,
     window_days: int,
@@ -266,7 +266,7 @@ def calibrated_verdict(drifts: Sequence[FeatureDrift], levels: Levels) -> DriftV
     return DriftVerdict(not names, names, len(names) / n, 0.0, f"{head} {levels.sentence}{note}", findings, unjudged)
 
 
-def _levels(values: Array, columns: Sequence[Column], window_days: int, rank: float, preset: Levels) -> Array:
+def _levels(values: Array, columns: Sequence[_Column], window_days: int, rank: float, preset: Levels) -> Array:
     """A level per column; NaN for one that stands still, or is unknown in over a tenth of the blocks."""
     out = np.full(len(columns), np.nan)
     missing = np.isnan(values)

@@ -40,7 +40,7 @@ from mlops_assets.core.drift.statistics import (
 from mlops_assets.core.stats.intervals import Array, CannotJudge
 
 PSI_BINS = 10
-MOST = 2 / 3
+_MOST = 2 / 3
 """Share of the rows in values that many share, from which the deciles would leave the rest three groups or fewer."""
 LEAST_REST = 20
 """Rows beside a spike, on either side, of which anything is said."""
@@ -214,7 +214,7 @@ def _rest_statistics(p: Array, atoms: NDArray[np.bool_], counts: Counts) -> dict
     spikes = _frequent(p, atoms)
     rest = tuple(np.delete(side, spikes) for side in counts)
     n, m = (int(side.sum()) for side in rest)
-    if p[spikes].sum() < MOST or min(n, m) < LEAST_REST:
+    if p[spikes].sum() < _MOST or min(n, m) < LEAST_REST:
         return {}
     groups, _ = _deciles(rest[0] / n, np.delete(atoms, spikes - 1))
     grouped = np.add.reduceat(rest[0], groups), np.add.reduceat(rest[1], groups)
@@ -293,7 +293,7 @@ def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Bins of values that a tenth of the rows share, where they hold most rows and the rest is many values."""
     spikes = _frequent(p, atoms)
     others = np.count_nonzero(p) - spikes.size
-    return spikes if p[spikes].sum() >= MOST and others >= 2 * PSI_BINS else spikes[:0]
+    return spikes if p[spikes].sum() >= _MOST and others >= 2 * PSI_BINS else spikes[:0]
 
 
 def _frequent(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:

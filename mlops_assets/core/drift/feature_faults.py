@@ -23,7 +23,7 @@ MIN_DAYS = 28
 """Days on which a feature must have varied before one value throughout a window is a fault."""
 MIN_DAY_ROWS = 30
 """Days with fewer values are not asked."""
-NAMED = 5
+_NAMED = 5
 """Features named in a sentence."""
 
 Faults = Mapping[str, Sequence[str]]
@@ -71,7 +71,7 @@ def faults_in_words(faults: Faults, window: str) -> list[str]:
 
 def named(names: Sequence[str]) -> str:
     """Some names, and how many more there are."""
-    return some(names, NAMED)
+    return some(names, _NAMED)
 
 
 def _fault(drift: FeatureDrift, current: Profile, days: DayCounts | None) -> str | None:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from mlops_assets.core.stats.intervals import Array
 
-TOLD = 3
+_TOLD = 3
 NDCG_LIMIT = 0.9
 """Named in the sentence; nothing follows from it."""
 LEAST_MOVED = 0.0005
@@ -49,7 +49,7 @@ class ImportanceDrift:
     def sentence(self) -> str:
         """For people."""
         change = {name: self.current[name] - before for name, before in self.reference.items()}
-        moved = sorted(change, key=lambda name: (-abs(change[name]), name))[:TOLD]
+        moved = sorted(change, key=lambda name: (-abs(change[name]), name))[:_TOLD]
         told = [
             f"{name} {self.reference[name]:.1%} to {self.current[name]:.1%}"
             for name in moved

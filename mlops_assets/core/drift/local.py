@@ -28,9 +28,9 @@ from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.stats.comparison import slice_rows
 from mlops_assets.core.values.display import some
 
-BINS = 128
+_BINS = 128
 """Of equal mass for a number: a PSI needs ten, and its borders are off by one of these at most."""
-MIN_ROWS = 500
+_MIN_ROWS = 500
 """Smaller slices are named, not compared: of 500 rows a side, sampling adds 0.04 to a PSI of ten groups."""
 MAX_SLICES = 100
 """The largest ones are kept."""
@@ -38,7 +38,7 @@ TIMES = 2.0
 """A slice's value must be so many times that of all rows."""
 STATISTICS = ("psi", "kl", "js", "wasserstein", "new_share", "missing_change", "outside_share")
 """Those whose size within the reference is looked at."""
-TOLD = 3
+_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def slice_grid(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Grid:
     Raises:
         CannotJudge: fewer than 100 rows.
     """
-    laid = Grid.from_reference(frame, kinds, bins=BINS).features
+    laid = Grid.from_reference(frame, kinds, bins=_BINS).features
     return Grid.of({n: replace(grid, cuts=None) if isinstance(grid, NumericGrid) else grid for n, grid in laid.items()})
 
 
@@ -143,7 +143,7 @@ def slice_references(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any])
     """
     found = {}
     for name, rows in slice_rows(slices):
-        if rows.size < MIN_ROWS:
+        if rows.size < _MIN_ROWS:
             continue
         halves = [Profile.of(grid, frame.iloc[half]) for half in np.array_split(np.sort(rows), 2)]
         found[name] = SliceReference(halves[0] + halves[1], _between(*halves))
@@ -178,7 +178,7 @@ def local_drift(
     everywhere = {drift.feature: drift for drift in whole}
     # Of what cannot be judged over all rows a slice, which has fewer, says nothing either.
     left = {drift.feature for drift in whole if drift.why is None and not breaches(drift, levels)}
-    large = [name for name in current if name in reference and current[name].rows >= MIN_ROWS]
+    large = [name for name in current if name in reference and current[name].rows >= _MIN_ROWS]
     found = [
         _finding(name, breach, everywhere[breach.feature], reference[name].profile, current[name], importance)
         for name in large
@@ -245,6 +245,6 @@ def _sentence(found: Sequence[LocalFinding], judged: int, small: Sequence[str]) 
     told = f"Of {judged} slices, none shows drift that all rows together do not"
     if found:
         told = f"In {slices} of {judged} slices features moved that did not move over all rows: "
-        told += some([finding.sentence for finding in found], TOLD, between="; ")
-    note = f" {len(small)} have fewer than {MIN_ROWS} rows on a side and were not compared." if small else ""
+        told += some([finding.sentence for finding in found], _TOLD, between="; ")
+    note = f" {len(small)} have fewer than {_MIN_ROWS} rows on a side and were not compared." if small else ""
     return f"{told}.{note}"

@@ -27,17 +27,17 @@ from mlops_assets.core.models.matrix import FeatureColumn, categories_of, types_
 from mlops_assets.core.stats.intervals import Array, CannotJudge, block_interval, t_quantile
 from mlops_assets.core.stats.metrics import metric
 
-SAMPLE = 20_000
+_SAMPLE = 20_000
 """Rows of reference and window together that are looked at."""
-SEED = 13
+_SEED = 13
 FOLDS = 5
-ROUNDS = 40
+_ROUNDS = 40
 VARIANCE = 0.65
 """Share of the variance that the components keep; the default of NannyML, whose measure it is."""
 MIN_BLOCKS = 8
 OUTSIDE = 0.01
 """Share of the reference's own rows that count as outside its joint support."""
-SHOWN = 5
+_SHOWN = 5
 
 _PARAMS = {
     "objective": "binary:logistic", "tree_method": "hist", "max_depth": 4, "eta": 0.2, "max_bin": 64, "nthread": 1,
@@ -118,8 +118,8 @@ def domain_classifier(
     *,
     reference_days: Any,
     current_days: Any,
-    sample: int = SAMPLE,
-    seed: int = SEED,
+    sample: int = _SAMPLE,
+    seed: int = _SEED,
 ) -> DomainShift:
     """Train window against reference (Lopez-Paz and Oquab 2017), out of fold by stretches of days.
 
@@ -160,7 +160,7 @@ def domain_classifier(
             max_bin=_PARAMS["max_bin"],
             nthread=1,
         )
-        booster = xgboost.train({**_PARAMS, "seed": seed}, data, num_boost_round=ROUNDS)
+        booster = xgboost.train({**_PARAMS, "seed": seed}, data, num_boost_round=_ROUNDS)
         scores[out] = booster.inplace_predict(matrix[out], validate_features=False)
         for name, value in booster.get_score(importance_type="total_gain").items():
             gain[name] = gain.get(name, 0.0) + float(np.sum(value))
@@ -174,7 +174,7 @@ def domain_classifier(
     if lower > 0.5:
         told = f"A classifier tells the window from the reference, first by {drivers[0][0]}"
     sentence = f"{told} (AUC {auc:.3f}, 95 % interval by days {lower:.3f} to {upper:.3f})."
-    return DomainShift(auc, lower, upper, tuple(drivers[:SHOWN]), len(left), len(right), sentence)
+    return DomainShift(auc, lower, upper, tuple(drivers[:_SHOWN]), len(left), len(right), sentence)
 
 
 def reconstruction_error(
@@ -184,8 +184,8 @@ def reconstruction_error(
     *,
     reference_days: Any,
     current_days: Any,
-    sample: int = SAMPLE,
-    seed: int = SEED,
+    sample: int = _SAMPLE,
+    seed: int = _SEED,
 ) -> ReconstructionError:
     """Distance of rows from the reference's principal components (NannyML's multivariate drift).
 
@@ -232,8 +232,8 @@ def outside_support(
     current: pd.DataFrame,
     columns: Sequence[FeatureColumn],
     *,
-    sample: int = SAMPLE,
-    seed: int = SEED,
+    sample: int = _SAMPLE,
+    seed: int = _SEED,
 ) -> Support:
     """Share of rows outside the range of any feature, and outside the joint one.
 
@@ -260,7 +260,7 @@ def outside_support(
     numbers, others = numbers_of(left, right, columns)
     joint = _joint_outside(numbers, others, seed)
     shares = outside.mean(axis=0)
-    order = [place for place in np.argsort(-shares, kind="stable")[:SHOWN] if shares[place] > 0]
+    order = [place for place in np.argsort(-shares, kind="stable")[:_SHOWN] if shares[place] > 0]
     any_share = float(outside.any(axis=1).mean())
     sentence = (
         f"{any_share:.1%} of the window's rows have a value outside the reference's range or a new category "

@@ -27,7 +27,7 @@ _NUMBERS = (
 """How far a feature has moved, by any statistic."""
 CERTAIN = 1.5
 """Times what chance makes of the PSI of few rows, and it is drift all the same: less than one in 100,000."""
-TOLD = 5
+_TOLD = 5
 """Features told one by one in a reason."""
 
 
@@ -121,12 +121,12 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     others = [d for d in drifts if d.feature not in findings]
     unjudged = {d.feature: why for d in others if (why := d.why or _too_few(d, policy))}
     judged = [d for d in drifts if d.feature not in unjudged]
-    note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:TOLD])
-    if len(unjudged) > TOLD:
-        rest = len(unjudged) - TOLD
+    note = "".join(f" {feature} cannot be judged: {why}" for feature, why in list(unjudged.items())[:_TOLD])
+    if len(unjudged) > _TOLD:
+        rest = len(unjudged) - _TOLD
         note += f" Nor can {rest} {'other' if rest == 1 else 'others'}."
     remarks = [told for d in judged if d.feature not in findings and (told := _remark(d, policy))]
-    note += "".join(f" {told}" for told in remarks[:TOLD])
+    note += "".join(f" {told}" for told in remarks[:_TOLD])
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
@@ -135,7 +135,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}; limit {policy.max_share:.0%})"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
-    told = some([findings[n] for n in names], TOLD, between="; ")
+    told = some([findings[n] for n in names], _TOLD, between="; ")
     reason = f"{head}{': ' + told if told else ''}.{note}"
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
 

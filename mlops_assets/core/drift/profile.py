@@ -31,7 +31,7 @@ from mlops_assets.core.drift.grid import (
 )
 from mlops_assets.core.stats.intervals import Array
 
-CHUNK = 65_536
+_CHUNK = 65_536
 EXACT = 2.0**52
 """Below it every integer is a float."""
 
@@ -152,11 +152,11 @@ def _count_by_cells(grid: NumericGrid, raw: np.ndarray) -> tuple[NDArray[np.int6
     assert grid.cuts is not None
     cells, extra = np.zeros(CELLS, dtype=np.int64), np.zeros(7)
     counts = np.zeros(grid.edges.size + 1, dtype=np.int64)
-    buffer = np.empty(min(CHUNK, max(raw.size, 1)))
+    buffer = np.empty(min(_CHUNK, max(raw.size, 1)))
     places = np.empty(buffer.size, dtype=np.int64)
     atom_of_cell = _atom_of_cell(grid)
-    for start in range(0, raw.size, CHUNK):
-        values = raw[start : start + CHUNK]
+    for start in range(0, raw.size, _CHUNK):
+        values = raw[start : start + _CHUNK]
         part = scaled(grid, values, buffer)
         total = part.sum()
         if not np.isfinite(total):  # cheaper than asking each value

@@ -37,7 +37,7 @@ from mlops_assets.core.values.identifiers import ID_NAMES, names_rows
 SAMPLE_VALUES = 8_000_000
 """Values held in all, 64 MB: 160,000 rows of 50 numeric features."""
 MIN_SAMPLE = 20_000
-SEED = 13
+_SEED = 13
 
 
 class GridBuilder:
@@ -52,7 +52,7 @@ class GridBuilder:
         seed: of the sample.
     """
 
-    def __init__(self, schema: Mapping[str, Kind], *, sample_rows: int | None = None, seed: int = SEED) -> None:
+    def __init__(self, schema: Mapping[str, Kind], *, sample_rows: int | None = None, seed: int = _SEED) -> None:
         self.rows = 0
         self._schema = dict(schema)
         self._numeric = [name for name, kind in self._schema.items() if kind == "numeric"]

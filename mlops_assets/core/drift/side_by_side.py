@@ -17,7 +17,7 @@ from mlops_assets.core.models.matrix import FeatureColumn, FloatMatrix, categori
 from mlops_assets.core.stats.intervals import Array, CannotJudge
 
 MIN_REFERENCE_ROWS = 100
-MIN_ROWS = 30
+_MIN_ROWS = 30
 """Fewer rows of a window are not judged."""
 
 
@@ -47,10 +47,10 @@ def sampled(
         CannotJudge: fewer than 100 rows of the reference, or 30 of the window.
         WrongColumns: a column is missing.
     """
-    if len(reference) < MIN_REFERENCE_ROWS or len(current) < MIN_ROWS:
+    if len(reference) < MIN_REFERENCE_ROWS or len(current) < _MIN_ROWS:
         raise CannotJudge(
             f"the reference has {len(reference):,} rows and the window {len(current):,}; at least "
-            f"{MIN_REFERENCE_ROWS} and {MIN_ROWS} are needed",
+            f"{MIN_REFERENCE_ROWS} and {_MIN_ROWS} are needed",
             "Use a longer reference or monitoring.window, or wait until the window's data has landed",
         )
     for frame in (reference, current):

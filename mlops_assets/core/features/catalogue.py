@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 from mlops_assets.core.time.windows import format_duration, parse_duration
 
-Kind = Literal["numeric", "categorical", "boolean"]
+FeatureKind = Literal["numeric", "categorical", "boolean"]
 
 
 class CatalogueError(ValueError):
@@ -37,7 +37,7 @@ class Feature:
 
     name: str
     dtype: str
-    kind: Kind
+    kind: FeatureKind
     description: str
     trained: bool = True
     retired: str = ""

@@ -25,12 +25,19 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, cast, get_args
 
-from mlops_assets.core.features.catalogue import Catalogue, CatalogueError, Feature, FeatureView, Kind, LabelModel
+from mlops_assets.core.features.catalogue import (
+    Catalogue,
+    CatalogueError,
+    Feature,
+    FeatureKind,
+    FeatureView,
+    LabelModel,
+)
 from mlops_assets.core.features.code_version import above, code_of
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown
 
-PARTITION = "partition"
+_PARTITION = "partition"
 """The hive key: part of the file's path, never a column in it."""
 
 _DTYPES = {
@@ -104,7 +111,7 @@ def _feature_view(
     types = _column_types(node, [*keys, meta["timestamp"], meta["created"]])
     for name in (meta["timestamp"], meta["created"]):
         _require_timestamp(node, name, types)
-    not_features = {*keys, meta["timestamp"], meta["created"], PARTITION}
+    not_features = {*keys, meta["timestamp"], meta["created"], _PARTITION}
     features = tuple(
         _feature(node, column, types[name])
         for name, column in node["columns"].items()
@@ -144,7 +151,7 @@ def _label_model(
         label=meta["label"],
         label_dtype=types[meta["label"]],
         owner=str(meta["owner"]),
-        columns={name: dtype for name, dtype in types.items() if name not in {*named, PARTITION}},
+        columns={name: dtype for name, dtype in types.items() if name not in {*named, _PARTITION}},
         waits_days=_whole_days(node, WAITS, meta.get(WAITS, 0)),
         **_common(node, manifest, variables),
     )
@@ -161,7 +168,7 @@ def _feature(node: Mapping[str, Any], column: Mapping[str, Any], dtype: str) -> 
         )
     kind = meta.get("kind", {"string": "categorical", "bool": "boolean"}.get(dtype, "numeric"))
     is_unfit = (kind == "numeric" and dtype == "string") or (kind == "boolean" and dtype != "bool")
-    if kind not in get_args(Kind) or is_unfit:
+    if kind not in get_args(FeatureKind) or is_unfit:
         raise _error(
             node,
             f"says `kind: {kind}` at the {dtype} column `{name}`",
@@ -172,7 +179,9 @@ def _feature(node: Mapping[str, Any], column: Mapping[str, Any], dtype: str) -> 
     if retired and trained:
         raise _error(node, f"says `trained: true` at the retired column `{name}`", "remove one of the two")
     description = str(column.get("description") or "").strip()
-    return Feature(name, dtype, cast(Kind, kind), description, trained, "true" if retired is True else str(retired))
+    return Feature(
+        name, dtype, cast(FeatureKind, kind), description, trained, "true" if retired is True else str(retired)
+    )
 
 
 def _common(node: Mapping[str, Any], manifest: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from mlops_assets.core.features.catalogue import FeatureView
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.sql import quoted
 
-ROWS = "*"
+WHOLE_ROW = "*"
 """Stands for the rows themselves where a column is named."""
 NTH = quoted("nth of key")
 """A row's number among those of its key and time."""
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """How far two numbers may differ and count as equal: a sum in another order differs in its last digits."""
-SAMPLE = 5
+SAMPLED_ROWS = 5
 """Rows shown of each feature that peeks."""
 CHECK = "no_feature_looks_ahead"
 """The asset check of a feature view."""
@@ -35,7 +35,7 @@ class Hidden:
 
     Attributes:
         source: its name.
-        column: the column, or `ROWS` for whole rows.
+        column: the column, or `WHOLE_ROW` for whole rows.
         known_at: SQL over a row: when it became known, a TIMESTAMPTZ; NULL means never.
     """
 
@@ -46,7 +46,7 @@ class Hidden:
     @property
     def words(self) -> str:
         """What a view that reads it too early reads."""
-        if self.column == ROWS:
+        if self.column == WHOLE_ROW:
             return f"rows of {self.source} that came later"
         return f"{self.source}.{self.column} before it was known"
 
@@ -56,7 +56,7 @@ class Peek:
     """A feature that is another one when the future is hidden.
 
     Attributes:
-        feature: its name; `ROWS` where rows come or go.
+        feature: its name; `WHOLE_ROW` where rows come or go.
         rows: how many of the compared rows differ, over all moments.
         reads: what of the future it reads, in words.
         sample: some of these rows: `as_of`, keys and times, `known_then` and `with_later_data`.
@@ -70,7 +70,7 @@ class Peek:
     @property
     def is_of_rows(self) -> bool:
         """Whether it is rows that come or go, and no value."""
-        return self.feature == ROWS
+        return self.feature == WHOLE_ROW
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def hidden_parts(source: SourceSettings) -> list[Hidden]:
     found = []
     rows = source.moment_sql(source.known_at) if source.known_at else source.event_sql
     if rows:
-        found.append(Hidden(source.name, ROWS, rows))
+        found.append(Hidden(source.name, WHOLE_ROW, rows))
     for name, column in source.contract.columns.items():
         if column.known_at:
             found.append(Hidden(source.name, name, source.moment_sql(column.known_at)))
@@ -138,9 +138,9 @@ def as_known(relation: str, parts: Collection[Hidden], as_of: datetime) -> str:
     values = [
         f"case when ({part.known_at}) <= {moment} then {quoted(part.column)} end as {quoted(part.column)}"
         for part in parts
-        if part.column != ROWS
+        if part.column != WHOLE_ROW
     ]
-    rows = [f"({part.known_at}) <= {moment}" for part in parts if part.column == ROWS]
+    rows = [f"({part.known_at}) <= {moment}" for part in parts if part.column == WHOLE_ROW]
     replaced = f" replace ({', '.join(values)})" if values else ""
     return f"select *{replaced} from {relation}" + (f" where {' and '.join(rows)}" if rows else "")
 
@@ -181,15 +181,15 @@ def pairs_sql(view: FeatureView, whole: str, known: str, as_of: datetime) -> str
 
 
 def differs(view: FeatureView) -> dict[str, str]:
-    """SQL over a pair of rows for each feature, true where its value differs; for `ROWS`, where one row is missing."""
-    found = {ROWS: f"of_whole.{NTH} is null or of_known.{NTH} is null"}
+    """SQL over a pair of rows: for each feature, whether its value differs; for `WHOLE_ROW`, whether one is missing."""
+    found = {WHOLE_ROW: f"of_whole.{NTH} is null or of_known.{NTH} is null"}
     for feature in view.features:
         a, b = (f"{side}.{quoted(feature.name)}" for side in ("of_whole", "of_known"))
         other = f"{a} is distinct from {b}"
         if feature.dtype in _FLOATS:
             close = f"abs({a} - {b}) <= {ABSOLUTE} + {RELATIVE} * greatest(abs({a}), abs({b}))"
             other = f"{other} and not coalesce({close}, false)"
-        found[feature.name] = f"not ({found[ROWS]}) and {other}"
+        found[feature.name] = f"not ({found[WHOLE_ROW]}) and {other}"
     return found
 
 

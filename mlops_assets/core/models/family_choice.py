@@ -28,7 +28,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import Metric, Task
 from mlops_assets.core.stats.metrics import metric as metric_called
 
-PARTS = 4
+_PARTS = 4
 """Parts that the newest days are judged in."""
 ROWS = 100_000
 """Most rows of a backtest, a seeded sample of all: enough to tell families apart, and its cost stays the same."""
@@ -189,7 +189,7 @@ class _Backtest:
         judged = np.flatnonzero(self.days >= newest_days(self.days, self.goal.settings.validation_share))
         try:
             recipe, base = self._start(family, self.days[judged].min())
-            parts = [np.isin(self.days, part) for part in np.array_split(np.unique(self.days[judged]), PARTS)]
+            parts = [np.isin(self.days, part) for part in np.array_split(np.unique(self.days[judged]), _PARTS)]
             scores = [self._scored(recipe, part, base) for part in parts if part.any()]
             values = tuple(self._value(self.labels[part], found) for part, found in zip(parts, scores, strict=False))
             order = np.concatenate([np.flatnonzero(part) for part in parts])

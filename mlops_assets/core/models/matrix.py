@@ -19,7 +19,7 @@ from mlops_assets.core.values.display import some
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["numeric", "categorical", "boolean"]
+ColumnKind = Literal["numeric", "categorical", "boolean"]
 FloatMatrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 MAX_CATEGORIES = 255
@@ -63,7 +63,7 @@ class FeatureColumn:
     """
 
     name: str
-    kind: Kind = "numeric"
+    kind: ColumnKind = "numeric"
 
     def __post_init__(self) -> None:
         if self.kind not in ("numeric", "categorical", "boolean"):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.time.windows import midnight
 
-Kind = Literal["expanding", "windows", "decay", "since"]
+_Kind = Literal["expanding", "windows", "decay", "since"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Calendar:
         day: of `since`: the first day.
     """
 
-    kind: Kind
+    kind: _Kind
     number: int = 0
     day: date | None = None
 

@@ -128,7 +128,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best trial and the record of all; the fields are those of `training.Tuned`, `scores` its own."""
 
     recipe: Recipe
@@ -140,7 +140,7 @@ class Found:
     curve_metric: str
 
 
-def search(wanted: Wanted, settings: TrainingSettings, *, first: Mapping[str, Any] | None = None) -> Found:
+def search(wanted: Wanted, settings: TrainingSettings, *, first: Mapping[str, Any] | None = None) -> SearchResult:
     """Run all trials and give the best; equal scores: the earlier trial.
 
     Args:
@@ -163,12 +163,12 @@ class _Search:
         self.family = family_called(wanted.template.family)
         self.problem = self.family.problem(wanted.template, wanted.judge, wanted.fit_side, wanted.validation)
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         done = self._all_batches()
         sign = 1.0 if self.judge.greater_is_better else -1.0
         complete = [trial for trial in done if trial.state == "complete"]
         best = max(complete, key=lambda trial: (sign * trial.score, -trial.number))
-        return Found(
+        return SearchResult(
             scores=best.scores,
             recipe=replace(self.template, params={**self.template.params, **best.params}, rounds=best.best + 1),
             score=best.score,

@@ -37,14 +37,14 @@ LOSSES: Mapping[str, Callable[[Array], Array]] = {"mae": np.abs, "rmse": np.squa
 """What is modelled for each metric: the absolute and the squared error."""
 PREDICTION = "prediction"
 """The model's own output, a feature of the error models."""
-ROUNDS = 60
+_ROUNDS = 60
 PARAMETERS = {"objective": "reg:squarederror", "max_depth": 4, "eta": 0.1, "min_child_weight": 50}
 """A small model: ten of them are fitted at a promotion."""
-MIN_ROWS = 500
+_MIN_ROWS = 500
 """Fewer rows say too little of how large errors are where."""
 FIT_ROWS = 10_000
 """Rows an error model is fitted on, a seeded sample of the reference."""
-SEED = 13
+_SEED = 13
 
 
 def fit_losses(
@@ -65,7 +65,7 @@ def fit_losses(
     """
     known = checked(outcomes, classes=False)
     frame = features[[column.name for column in columns]].assign(**{PREDICTION: known.scores})
-    recipe = Recipe("xgboost", "regression", PARAMETERS, ROUNDS, (*columns, FeatureColumn(PREDICTION)), seed=SEED)
+    recipe = Recipe("xgboost", "regression", PARAMETERS, _ROUNDS, (*columns, FeatureColumn(PREDICTION)), seed=_SEED)
     models, fresh = {}, {}
     for name, loss in LOSSES.items():
         rows = loss(known.labels - known.scores)
@@ -75,11 +75,11 @@ def fit_losses(
 
 
 def _fit(recipe: Recipe, frame: pd.DataFrame, losses: Array, rows: Any) -> Model:
-    if len(rows) < MIN_ROWS:
-        why = f"the model of the error cannot be fitted: {len(rows):,} rows are fewer than {MIN_ROWS}"
+    if len(rows) < _MIN_ROWS:
+        why = f"the model of the error cannot be fitted: {len(rows):,} rows are fewer than {_MIN_ROWS}"
         raise CannotJudge(why, "Promote a version that was judged on more.")
     if len(rows) > FIT_ROWS:
-        rows = np.sort(np.random.default_rng(SEED).choice(rows, FIT_ROWS, replace=False))
+        rows = np.sort(np.random.default_rng(_SEED).choice(rows, FIT_ROWS, replace=False))
     try:
         return fit(recipe, frame.iloc[rows], losses[rows])
     except CannotTrain as why:

@@ -15,7 +15,7 @@ DEFAULT_SHARE = 0.1
 """The limit where none is set and the measure is a share."""
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy")
 """Parts of measures that are shares of rows."""
-PARTS: Mapping[str, tuple[str, ...]] = {
+_PARTS: Mapping[str, tuple[str, ...]] = {
     "demographic_parity": ("selection_rate",),
     "equal_opportunity": ("true_positive_rate",),
     "equalized_odds": ("true_positive_rate", "false_positive_rate"),
@@ -25,7 +25,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 def parts_of(measure: str) -> tuple[str, ...]:
     """The numbers of which a measure is the largest difference."""
-    return PARTS.get(measure, (measure,))
+    return _PARTS.get(measure, (measure,))
 
 
 def measures_for(task: Task) -> tuple[str, ...]:

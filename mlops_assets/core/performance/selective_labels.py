@@ -12,11 +12,11 @@ import numpy as np
 
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, block_interval
 
-PART = 0.2
+_PART = 0.2
 """The rows with the highest and the lowest scores, as a share of all."""
-FAR = 0.2
+_FAR = 0.2
 """Shares of known labels that lie further apart are told."""
-MIN_ROWS = 50
+_MIN_ROWS = 50
 """In each part."""
 
 
@@ -31,13 +31,13 @@ def labels_follow_scores(scores: Any, is_known: Any, days: Any) -> str:
         days: of each row, shape (n,).
     """
     s, known = np.asarray(scores, dtype=np.float64), np.asarray(is_known, dtype=np.float64)
-    if s.size * PART < MIN_ROWS or np.ptp(s) == 0.0:
+    if s.size * _PART < _MIN_ROWS or np.ptp(s) == 0.0:
         return ""
-    low, high = np.quantile(s, [PART, 1.0 - PART])
+    low, high = np.quantile(s, [_PART, 1.0 - _PART])
     ends = s <= low, s >= high
     shares = [float(known[end].mean()) for end in ends]
     difference = shares[1] - shares[0]
-    if abs(difference) <= FAR:
+    if abs(difference) <= _FAR:
         return ""
     first, last = (end * (known - share) / end.mean() for end, share in zip(ends, shares, strict=True))
     # So large a difference in a week, which has no interval, is told by itself.

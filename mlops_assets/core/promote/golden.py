@@ -18,13 +18,13 @@ from mlops_assets.core.promote.gate import RuleResult
 from mlops_assets.core.stats.metrics import THRESHOLD, Task
 from mlops_assets.core.values.display import some
 
-SCORE = "expected_score"
-LABEL = "expected_label"
+_SCORE = "expected_score"
+_LABEL = "expected_label"
 TOLERANCE = "tolerance"
 EXPIRES = "expires"
 
 
-def choose(
+def choose_rows(
     rows: pd.DataFrame,
     scores: np.ndarray,
     columns: Sequence[FeatureColumn],
@@ -51,9 +51,9 @@ def choose(
     order = np.argsort(scores if scores.ndim == 1 else scores.max(axis=1), kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(n, len(order))).round().astype(int))]
     expected = (
-        {SCORE: scores[chosen].astype(np.float64), TOLERANCE: tolerance}
+        {_SCORE: scores[chosen].astype(np.float64), TOLERANCE: tolerance}
         if scores.ndim == 1
-        else {LABEL: scores[chosen].argmax(axis=1)}
+        else {_LABEL: scores[chosen].argmax(axis=1)}
     )
     picked = rows.iloc[chosen].reset_index(drop=True)
     features = {
@@ -87,15 +87,15 @@ def _wrong(frame: pd.DataFrame, columns: Sequence[FeatureColumn], task: Task) ->
         return "has no rows"
     if EXPIRES not in frame.columns or pd.to_datetime(frame[EXPIRES], errors="coerce").isna().any():
         return f"needs a date such as 2026-12-31 in every row of `{EXPIRES}`"
-    if not {SCORE, LABEL} & set(frame.columns):
-        return f"needs a column `{SCORE}` or `{LABEL}`"
-    if SCORE in frame.columns and task == "multiclass":
-        return f"has `{SCORE}`, but a prediction of classes has many: give `{LABEL}`"
-    if LABEL in frame.columns and task == "regression":
-        return f"has `{LABEL}`, but a regression has no classes: give `{SCORE}` with a `{TOLERANCE}`"
-    numbers = [name for name in (SCORE, TOLERANCE, LABEL) if name in frame.columns]
-    if SCORE in numbers and TOLERANCE not in numbers:
-        return f"has `{SCORE}` without `{TOLERANCE}`"
+    if not {_SCORE, _LABEL} & set(frame.columns):
+        return f"needs a column `{_SCORE}` or `{_LABEL}`"
+    if _SCORE in frame.columns and task == "multiclass":
+        return f"has `{_SCORE}`, but a prediction of classes has many: give `{_LABEL}`"
+    if _LABEL in frame.columns and task == "regression":
+        return f"has `{_LABEL}`, but a regression has no classes: give `{_SCORE}` with a `{TOLERANCE}`"
+    numbers = [name for name in (_SCORE, TOLERANCE, _LABEL) if name in frame.columns]
+    if _SCORE in numbers and TOLERANCE not in numbers:
+        return f"has `{_SCORE}` without `{TOLERANCE}`"
     for name in numbers:
         values = pd.to_numeric(frame[name], errors="coerce")
         if values.isna().any() or (name == TOLERANCE and (values < 0).any()):
@@ -135,10 +135,10 @@ def golden_rule(frame: pd.DataFrame, scores: np.ndarray, today: date) -> list[Ru
 def _off(frame: pd.DataFrame, scores: np.ndarray) -> np.ndarray:
     """Whether a row is off by its score, or by its label."""
     off = np.zeros(len(frame), dtype=bool)
-    if SCORE in frame.columns:
-        off |= np.abs(scores - frame[SCORE].to_numpy(dtype=float)) > frame[TOLERANCE].to_numpy(dtype=float)
-    if LABEL in frame.columns:
-        off |= _call(scores) != frame[LABEL].to_numpy(dtype=float)
+    if _SCORE in frame.columns:
+        off |= np.abs(scores - frame[_SCORE].to_numpy(dtype=float)) > frame[TOLERANCE].to_numpy(dtype=float)
+    if _LABEL in frame.columns:
+        off |= _call(scores) != frame[_LABEL].to_numpy(dtype=float)
     return off
 
 
@@ -148,8 +148,8 @@ def _call(scores: np.ndarray) -> np.ndarray:
 
 def _difference(row: pd.Series, score: np.ndarray, position: int) -> str:
     said = f"row {position + 1}"
-    if SCORE in row.index:
-        said += f" scores {float(score):.4g}, {float(row[SCORE]):.4g} ± {float(row[TOLERANCE]):.4g} agreed"
-    if LABEL in row.index:
-        said += f" is called {int(_call(np.asarray([score]))[0])}, {int(row[LABEL])} agreed"
+    if _SCORE in row.index:
+        said += f" scores {float(score):.4g}, {float(row[_SCORE]):.4g} ± {float(row[TOLERANCE]):.4g} agreed"
+    if _LABEL in row.index:
+        said += f" is called {int(_call(np.asarray([score]))[0])}, {int(row[_LABEL])} agreed"
     return said

@@ -19,7 +19,7 @@ from mlops_assets.core.record.plain_values import counted
 Severity = Literal["page", "notify", "digest"]
 """A person now, a person today, a line among others once a day."""
 SEVERITIES: tuple[Severity, ...] = ("page", "notify", "digest")
-Kind = Literal["opened", "updated", "closed", "digest"]
+MessageKind = Literal["opened", "updated", "closed", "digest"]
 KEPT = timedelta(days=30)
 """How long an incident that is over is remembered, so that a late report of the same fact does not open it again."""
 GIVE_UP = timedelta(days=1)
@@ -99,7 +99,7 @@ class Message:
     """
 
     number: int
-    kind: Kind
+    kind: MessageKind
     severity: Severity
     title: str
     report: Report | None
@@ -239,7 +239,9 @@ def _with(state: State, incident: Incident) -> State:
     return replace(state, incidents={**state.incidents, incident.key: incident})
 
 
-def _announced(state: State, incident: Incident, kind: Kind, severity: Severity, now: datetime, why: str = "") -> State:
+def _announced(
+    state: State, incident: Incident, kind: MessageKind, severity: Severity, now: datetime, why: str = ""
+) -> State:
     """A message for it, or a line of the digest where it can wait."""
     words = {"opened": "", "updated": "Update: ", "closed": "All clear: "}[kind]
     if severity == "digest":

@@ -26,8 +26,8 @@ from mlops_assets.core.record.entries import OnRecord, Rollback, RolloutMove
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import CannotJudge, told_blocks
 
-State = Literal["shadow", "canary", "watch", "champion", "rejected", "rolled_back"]
-OPEN: tuple[State, ...] = ("shadow", "canary", "watch")
+_State = Literal["shadow", "canary", "watch", "champion", "rejected", "rolled_back"]
+OPEN: tuple[_State, ...] = ("shadow", "canary", "watch")
 """States that something follows."""
 
 
@@ -104,7 +104,7 @@ class Rollout:
 
     version: int
     champion: int | None
-    state: State
+    state: _State
     step: int
     since: datetime
     decision: str
@@ -319,7 +319,7 @@ def where(rollout: Rollout, policy: RolloutPolicy) -> str:
     return rollout.state
 
 
-def _state_in_words(state: State) -> str:
+def _state_in_words(state: _State) -> str:
     return {"champion": "it is champion", "rejected": "it was rejected", "rolled_back": "it was rolled back"}[state]
 
 

@@ -211,7 +211,7 @@ def _good_of(
 
 # --- by pandera ---------------------------------------------------------------------------------------------
 
-Found = tuple[str, str | None, NDArray[np.bool_], tuple[Any, ...]]
+_Found = tuple[str, str | None, NDArray[np.bool_], tuple[Any, ...]]
 
 
 def _pandera_failures(
@@ -220,7 +220,7 @@ def _pandera_failures(
     present: Sequence[str],
     partition: Window | None,
     now: datetime | None,
-) -> list[Found]:
+) -> list[_Found]:
     """(rule, column, rows, sample) of every rule that pandera found broken, in the order of the columns."""
     n = len(conformed.frame)
     errors = _pandera_errors(contract, conformed.frame, present, _Parts.of([n], [partition]), now)
@@ -316,7 +316,7 @@ def _bound(column: Column, value: Any, tz: str) -> Any:
     return value
 
 
-def _translate(error: Any, conformed: Conformed, n: int) -> Found | None:
+def _translate(error: Any, conformed: Conformed, n: int) -> _Found | None:
     """One pandera error as (rule, column, rows, sample); None if a failed cast has already told it."""
     rows = _marked(error, n)
     named = str(getattr(error.check, "name", None) or error.check)

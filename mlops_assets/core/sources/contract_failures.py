@@ -22,14 +22,14 @@ from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
 
-SAMPLE = 5
+_SAMPLE = 5
 """Values shown with a failure: enough to recognise the fault, few enough to read."""
 NUL = "programs cut a text at its NUL character"
 
 
 def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]) -> Failure:
     """The failure of a column some of whose cells can't be cast."""
-    cells = raw[bad].head(SAMPLE)
+    cells = raw[bad].head(_SAMPLE)
     sample = sample_of(raw[bad])
     known = "" if column.format is None else f", written as {column.format}"
     sentence = (
@@ -69,7 +69,7 @@ _MARKS = {".": "point", ",": "comma"}
 
 
 def _where(bad: NDArray[np.bool_]) -> str:
-    return row_numbers(np.flatnonzero(bad).tolist(), SAMPLE)
+    return row_numbers(np.flatnonzero(bad).tolist(), _SAMPLE)
 
 
 def _remedy(column: Column, cells: pd.Series) -> str:
@@ -209,9 +209,9 @@ def sample_of(values: pd.Series) -> tuple[Any, ...]:
     """A few different values, to be shown; lists and the like, of which there is no set, by their text."""
     cells = values.dropna()
     try:
-        return tuple(cells.drop_duplicates().head(SAMPLE).tolist())
+        return tuple(cells.drop_duplicates().head(_SAMPLE).tolist())
     except TypeError:
-        return tuple(cells.map(str).drop_duplicates().head(SAMPLE).tolist())
+        return tuple(cells.map(str).drop_duplicates().head(_SAMPLE).tolist())
 
 
 def _sample(sample: tuple[Any, ...]) -> str:

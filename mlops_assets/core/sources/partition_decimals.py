@@ -25,10 +25,10 @@ SINGLE = 1.2e-7
 AROUND = np.linspace(-np.pi, np.pi, 100)
 """Steps of the old grid to the neighbours of a value, which lie on that grid as often as chance has it."""
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
-def on_grid(today: Array, past: Array, factors: Array, offsets: Array) -> NDArray[np.int64]:
+def on_grid(today: _Array, past: _Array, factors: _Array, offsets: _Array) -> NDArray[np.int64]:
     """For each unit 1 where the day lies on the grid of the past once it is taken back, and hardly by chance.
 
     Args:
@@ -64,7 +64,7 @@ def on_grid(today: Array, past: Array, factors: Array, offsets: Array) -> NDArra
     return np.array(found)
 
 
-def _part(values: Array, step: float, fine: float) -> float:
+def _part(values: _Array, step: float, fine: float) -> float:
     """The largest simple part of a step that all values are multiples of, as means of few are; 0: there is none."""
     for parts in range(2, 13):
         slack = 0.5 * fine / step * parts
@@ -74,17 +74,17 @@ def _part(values: Array, step: float, fine: float) -> float:
     return 0.0
 
 
-def _off(steps: Array, slack: float) -> tuple[Array, Array]:
+def _off(steps: _Array, slack: float) -> tuple[_Array, _Array]:
     """How far each is from a whole number of steps, and how far it may be."""
     return np.abs(steps - np.rint(steps)), slack * (1 + 1e-6) + SINGLE * np.abs(steps) + 1e-9
 
 
-def _around(values: Array, step: float, decimals: int) -> Array:
+def _around(values: _Array, step: float, decimals: int) -> _Array:
     """Neighbours of the values, written with as many decimals."""
     return np.round(values[:, None] + AROUND * step, decimals)
 
 
-def _places(values: Array, odd: float) -> int | None:
+def _places(values: _Array, odd: float) -> int | None:
     """The fewest decimals that write all but a share of the values; None if there are too many."""
     for places in PLACES:
         apart = values * 10.0**places

@@ -31,7 +31,7 @@ from mlops_assets.core.values.display import some
 
 LONG = 365
 """Accepted partitions that are worth giving: so long are storms remembered."""
-FAR = 3.5
+_FAR = 3.5
 """Standard deviations of a day between it and the nearest accepted day, before anything is a fault."""
 MIN_ROWS = 20
 """Days with fewer known values of a column neither judge nor are judged."""
@@ -107,7 +107,7 @@ def _is_far(n: int, shares: Array, sizes: NDArray[np.int64]) -> bool:
     """
     odds = np.log((shares * sizes + 0.5) / ((1.0 - shares) * sizes + 0.5))
     gap = math.log(2 * n + 1) - odds.max()
-    return bool(gap > FAR * max(float(odds.std()), 0.25))
+    return bool(gap > _FAR * max(float(odds.std()), 0.25))
 
 
 def _spelling(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
@@ -210,7 +210,7 @@ def _clock(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) ->
     gains = days[:, best] - days[:, 0]
     noise = float(np.sqrt(np.cov(shifted[best] - shifted[0], aweights=usual) / today.n))
     width = max(deviation(gains) * math.sqrt(max(1.0, float(np.median(sizes)) / today.n)), noise)
-    is_moved = best > 0 and here[best] - here[0] > gains.max() + FAR * width
+    is_moved = best > 0 and here[best] - here[0] > gains.max() + _FAR * width
     fits = here[best] >= days[:, 0].min() - width
     hours = (0, *HOURS)[best]
     if not is_moved or not fits or (abs(hours) == 1 and day is not None and _clocks_move(day)):

@@ -38,7 +38,7 @@ Decoded = Mapping[str, Any] | Undecodable
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRows:
     """Messages as rows.
 
     Attributes:
@@ -52,7 +52,7 @@ class Judged:
     poison: Mapping[int, str]
 
 
-def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: datetime) -> Judged:
+def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: datetime) -> JudgedRows:
     """Hold each message against the contract by itself.
 
     Args:
@@ -80,7 +80,7 @@ def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: 
     partition[places[sound]] = _partitions(source, rows[str(source.event_time)])
     early = {int(place): _too_early(source) for place in places[sound] if partition[place] < str(source.start_date)}
     partition[list(early)] = None
-    return Judged(rows.drop(index=list(early)), partition, poison | early)
+    return JudgedRows(rows.drop(index=list(early)), partition, poison | early)
 
 
 def _fields(source: StreamSettings, messages: Sequence[Decoded]) -> tuple[dict[int, Mapping[str, Any]], dict[int, str]]:

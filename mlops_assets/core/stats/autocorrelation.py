@@ -32,11 +32,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 DECAY = 0.5
 """Weight of a pair of days per day between them."""
-LONGEST = 0.7
+_LONGEST = 0.7
 """The longest memory that the levels hold for."""
 CURVE = 12.0
 """How steeply the interval widens; from 5 to 20 the power hardly differs."""
@@ -75,7 +75,7 @@ ALMOST = 0.95
 """Largest correlation, and largest share of the days' variance that their mean has."""
 
 
-def memory(sums: Array, at: Array) -> float:
+def memory(sums: _Array, at: _Array) -> float:
     """G: 1 where days know nothing of each other, above where neighbours are alike, below where they alternate.
 
     Args:
@@ -86,7 +86,7 @@ def memory(sums: Array, at: Array) -> float:
     return 1.0 + 2.0 * _pairs(sums, at, DECAY) / squares if squares > 0.0 else 1.0
 
 
-def nearness(at: Array) -> float:
+def nearness(at: _Array) -> float:
     """How much of the widening such days need at the longest memory: 1 without gaps, near 0 where they are weeks apart.
 
     Args:
@@ -97,11 +97,11 @@ def nearness(at: Array) -> float:
         return 1.0
     ones = np.ones(number)
     dates = (at, np.arange(number, dtype=np.float64))
-    found, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, when, LONGEST) / number) - 1.0 for when in dates)
+    found, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, when, _LONGEST) / number) - 1.0 for when in dates)
     return min(found / full, 1.0)
 
 
-def _pairs(sums: Array, at: Array, weight: float) -> float:
+def _pairs(sums: _Array, at: _Array, weight: float) -> float:
     """Sum of the products of all pairs, each times `weight` for every day between its two."""
     found = 0.0
     for lag in range(1, min(LAGS, len(sums) - 1) + 1):
@@ -127,7 +127,7 @@ def limit(days: float, level: float, day_share: float | None) -> float:
     return float(np.interp(-ndtri(level), -ndtri(LEVELS), by_days[after - 1] * near + by_days[after] * (1.0 - near)))
 
 
-def widening(sums: Array, at: Array, *, days: float, level: float, day_share: float | None = None) -> float:
+def widening(sums: _Array, at: _Array, *, days: float, level: float, day_share: float | None = None) -> float:
     """The factor, from 1 to about 3, by which the interval of independent days is to be widened.
 
     Args:
@@ -140,7 +140,7 @@ def widening(sums: Array, at: Array, *, days: float, level: float, day_share: fl
     return 1.0 + nearness(at) * (_factor(memory(sums, at) - limit(days, level, day_share), days) - 1.0)
 
 
-def measured(blocks: Sequence[Array]) -> float | None:
+def measured(blocks: Sequence[_Array]) -> float | None:
     """How alike neighbouring days are, from longer stretches than the one that is judged; None on too few days.
 
     The pooled lag-one correlation, each stretch about a line of its own: a gain that grows is no memory. What the lines
@@ -163,7 +163,7 @@ def measured(blocks: Sequence[Array]) -> float | None:
     return found + (2.0 + 8.0 * max(found, 0.0)) / width + MARGIN / math.sqrt(days)
 
 
-def _about_a_line(values: Array) -> Array:
+def _about_a_line(values: _Array) -> _Array:
     time = np.arange(len(values)) - (len(values) - 1.0) / 2.0
     rest = values - values.mean()
     return np.asarray(rest - time * (float(rest @ time) / float(time @ time)))
@@ -172,7 +172,7 @@ def _about_a_line(values: Array) -> Array:
 def remembered(days: int, lag_one: float) -> float:
     """The factor by which the interval of so many days is to be widened where neighbours are so alike.
 
-    The correlation is taken to fade as slowly as the longest memory (`LONGEST`): of a shorter one the interval is too
+    The correlation is taken to fade as slowly as the longest memory (`_LONGEST`): of a shorter one the interval is too
     wide. That few days also vary less about their own mean than about the true one is made good.
 
     Args:
@@ -180,7 +180,7 @@ def remembered(days: int, lag_one: float) -> float:
         lag_one: by `measured`.
     """
     lags = np.arange(1, days)
-    alike = min(max(lag_one, 0.0), ALMOST) * LONGEST ** (lags - 1.0)
+    alike = min(max(lag_one, 0.0), ALMOST) * _LONGEST ** (lags - 1.0)
     mean = 1.0 + 2.0 * float(np.sum((1.0 - lags / days) * alike))
     own = max((1.0 - min(mean / days, ALMOST)) / (1.0 - 1.0 / days), 1.0 - ALMOST)
     return max(1.0, math.sqrt(mean / own))
@@ -190,5 +190,5 @@ def _factor(over: float, days: float) -> float:
     return min(1.0 + CURVE * max(0.0, over) ** 2, MOST + MOST_OF_FEW / days)
 
 
-_INVERSE: Array = 1.0 / np.array(list(LIMITS)[::-1], dtype=np.float64)
-_TABLE: Array = np.array(list(LIMITS.values())[::-1], dtype=np.float64)
+_INVERSE: _Array = 1.0 / np.array(list(LIMITS)[::-1], dtype=np.float64)
+_TABLE: _Array = np.array(list(LIMITS.values())[::-1], dtype=np.float64)

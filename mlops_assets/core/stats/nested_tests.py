@@ -22,7 +22,7 @@ from mlops_assets.core.stats.intervals import Array
 NODES = 200
 """Of the trapezoid rule: the level is right to four digits."""
 HALVINGS = 25
-FAR = 8.0
+_FAR = 8.0
 """Standard deviations below which nothing is."""
 
 
@@ -60,7 +60,7 @@ def _none_rings(critical: float, sizes: Sequence[int]) -> float:
 def _nodes(critical: float, size: int) -> tuple[Array, Array]:
     """Where a sum of `size` steps may be without ringing, and the trapezoid rule's weights there."""
     scale = np.sqrt(size)
-    at = np.linspace(-FAR * scale, critical * scale, NODES)
+    at = np.linspace(-_FAR * scale, critical * scale, NODES)
     weight = np.full(NODES, at[1] - at[0])
     weight[[0, -1]] /= 2.0
     return at, weight

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SEPARATORS = ",;\t|"
-LONGEST = 2**20
+LONGEST_CELL = 2**20
 """Characters of a file in which its head must end."""
 EMPTY = "is empty, without even a header"
 """What is said of a file without a single name."""

@@ -20,7 +20,7 @@ BREAK = "\u200b"
 _LONG = re.compile(rf"\S{{{ROOM + 1},}}")
 _JOINTS = re.compile(r"(?<=[_/.,=:;&?|])(?=\w)")
 _TYPED = re.compile(r"(`[^`]*`|!?\[[^\]]*\]\([^)]*\)|--home \S+|\bhttps?://\S+)")
-MOST = 60
+_MOST = 60
 """Characters of a name that a sentence quotes."""
 
 
@@ -37,7 +37,7 @@ def harmless_json(text: str) -> str:
 def shown(text: str) -> str:
     """A name or cell of data inside a sentence: one line, its beginning where it is long."""
     line = harmless(text.replace("\n", "\\n").replace("\t", "\\t"))
-    return line if len(line) <= MOST else f"{line[:MOST]}..."
+    return line if len(line) <= _MOST else f"{line[:_MOST]}..."
 
 
 def row_numbers(places: Sequence[int], most: int = 1) -> str:

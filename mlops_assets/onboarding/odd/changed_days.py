@@ -23,7 +23,7 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import Calendar, TimeColumn
 
-MOST = 6
+_MOST = 6
 """Stretches of days that a sentence names."""
 
 
@@ -103,7 +103,7 @@ def _stretches(days: Sequence[date], every: Sequence[date]) -> str:
     places = {day: place for place, day in enumerate(every)}
     groups = groupby(enumerate(days), key=lambda one: places[one[1]] - one[0])
     runs = [[day for _, day in group] for _, group in groups]
-    return some([f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs], MOST)
+    return some([f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs], _MOST)
 
 
 def _median(shapes: Mapping[date, ColumnShape], days: Sequence[date] | set[date]) -> float:

@@ -26,7 +26,7 @@ SENTINELS = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits 
 """Numbers that programs write for a missing one."""
 FEW = 20
 """With fewer different values one such as 99 may be one of them, see `_is_apart`."""
-FAR = 10
+_FAR = 10
 """So many times as far as the others are apart lies none of them."""
 DEAR = 9_999
 """Lesser numbers of nines are prices."""
@@ -153,7 +153,7 @@ def _is_apart(value: float, low: float, high: float, distinct: int) -> bool:
     if value < 0 <= low:
         return True
     is_scale = distinct > FEW or span < 2 * distinct
-    return distinct > 1 and gap > span and (is_scale or (gap > FAR * span and not 0 < value < DEAR))
+    return distinct > 1 and gap > span and (is_scale or (gap > _FAR * span and not 0 < value < DEAR))
 
 
 def _is_below_a_wall(count: int, low: float, distinct: int, zeros: int, ones: int) -> bool:

@@ -11,19 +11,19 @@ from collections.abc import Collection
 from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.onboarding.columns import MAX_CATEGORIES
+from mlops_assets.onboarding.columns import MOST_CATEGORIES
 from mlops_assets.onboarding.table import Facts, Table
 
 YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
 NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}
 """Words of a flag in the tables of several countries."""
-MOST = 8
+_MOST = 8
 """Values, and spellings of each, that a sentence names."""
 
 
 def texts_of(table: Table, facts: Facts) -> Collection[str]:
     """The different texts of a column that may be a category; none of any other."""
-    if facts.dtype != "VARCHAR" or facts.values or facts.distinct > MAX_CATEGORIES:
+    if facts.dtype != "VARCHAR" or facts.values or facts.distinct > MOST_CATEGORIES:
         return facts.values if facts.dtype == "VARCHAR" else ()
     column = quoted(facts.name)
     found = table.connection.execute(f"select distinct {column} from {table.relation} where {column} is not null")
@@ -47,10 +47,10 @@ def places_of(table: Table, facts: Facts, found: list[list[str]]) -> str:
     """All spellings with the first row of each: `2 spellings of one value ('NYC' in row 1 of t.csv, ...)`."""
     column = quoted(facts.name)
     said = [
-        some([f"{shown(text)!r} in {table.place(f'{column} = $text', {'text': text})}" for text in one], MOST)
-        for one in found[:MOST]
+        some([f"{shown(text)!r} in {table.place(f'{column} = $text', {'text': text})}" for text in one], _MOST)
+        for one in found[:_MOST]
     ]
-    more = f", and several of {len(found) - MOST} more" if len(found) > MOST else ""
+    more = f", and several of {len(found) - _MOST} more" if len(found) > _MOST else ""
     values = (
         f"{len(one)}{' spellings' if not place else ''} of {'one value' if not place else 'another'} ({told})"
         for place, (one, told) in enumerate(zip(found, said, strict=False))

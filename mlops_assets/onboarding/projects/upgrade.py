@@ -43,11 +43,11 @@ NEEDED = (
 OPTIONAL = (".env.example", ".gitignore", ".github/workflows/ci.yml", "tests/test_project.py")
 """The library's files that a person may have removed. All others that a new project has are its owner's at once."""
 _NAME = "mlops-assets"
-State = Literal["good", "outdated", "yours", "by hand"]
+_State = Literal["good", "outdated", "yours", "by hand"]
 
 
 @dataclass(frozen=True)
-class Part:
+class UpgradePart:
     """A file of a project, or the link into the library, held against what the library wants.
 
     Attributes:
@@ -60,7 +60,7 @@ class Part:
     """
 
     path: str
-    state: State
+    state: _State
     told: str
     text: str = ""
     there: str = ""
@@ -79,10 +79,10 @@ class Upgrade:
     """What a project needs."""
 
     project: Project
-    parts: tuple[Part, ...]
+    parts: tuple[UpgradePart, ...]
 
     @property
-    def to_do(self) -> tuple[Part, ...]:
+    def to_do(self) -> tuple[UpgradePart, ...]:
         """What is not as today's library wants it; what is its owner's own is not among it."""
         return tuple(part for part in self.parts if part.state in ("outdated", "by hand"))
 
@@ -108,7 +108,7 @@ def examine(project: Project) -> Upgrade:
     return Upgrade(project, (*parts, _pyproject(project, needs_hand=needs_hand)))
 
 
-def apply(upgrade: Upgrade) -> list[Part]:
+def apply(upgrade: Upgrade) -> list[UpgradePart]:
     """Write all that needs no person, settings first and their version last.
 
     Returns:
@@ -127,26 +127,26 @@ def apply(upgrade: Upgrade) -> list[Part]:
     return done
 
 
-def _settings(project: Project) -> Iterator[Part]:
+def _settings(project: Project) -> Iterator[UpgradePart]:
     """Each YAML file of sources and models that is not of today."""
     for file in read_files(project.defs):
         if isinstance(file, BrokenFile):
-            yield Part(_within(project, file.path), "by hand", file.told)
+            yield UpgradePart(_within(project, file.path), "by hand", file.told)
             continue
         path, text = _within(project, file[0].path), _read(file[0].path)
         found = outdated_fields(text, project.settings)
         new = migrated(text, project.settings)
         by_hand = [one for one in found if not one.edits]
         if by_hand and new == text:
-            yield Part(path, "by hand", " ".join(f"{path}:{one.sentence}" for one in by_hand))
+            yield UpgradePart(path, "by hand", " ".join(f"{path}:{one.sentence}" for one in by_hand))
         elif found:
             told = " ".join(f"attributes.{one.change.field}: {one.change.hint}." for one in found if one.edits)
-            yield Part(path, "outdated", told, new, text)
+            yield UpgradePart(path, "outdated", told, new, text)
             for one in by_hand:
-                yield Part(path, "by hand", f"{path}:{one.sentence}")
+                yield UpgradePart(path, "by hand", f"{path}:{one.sentence}")
 
 
-def _written(project: Project) -> Iterator[Part]:
+def _written(project: Project) -> Iterator[UpgradePart]:
     """The library's files."""
     name = _project_name(project)
     today = {path.as_posix(): text for path, text in files(name, project.module).items()}
@@ -159,21 +159,21 @@ def _written(project: Project) -> Iterator[Part]:
         there, before = place.read_bytes(), [each[Path(path)] for each in former if Path(path) in each]
         shown = there.decode("utf-8", errors="replace")
         if _is_text(there, text):
-            yield Part(path, "good", "up to date")
+            yield UpgradePart(path, "good", "up to date")
         elif any(_is_text(there, each) for each in before):
-            yield Part(path, "outdated", "as an older library wrote it", text, shown)
+            yield UpgradePart(path, "outdated", "as an older library wrote it", text, shown)
         else:
             more = "; the library's has changed since, see --diff" if before else ""
-            yield Part(path, "yours", f"changed by you{more}", text, shown)
+            yield UpgradePart(path, "yours", f"changed by you{more}", text, shown)
 
 
-def _unwritten(place: Path, path: str, text: str) -> Part:
+def _unwritten(place: Path, path: str, text: str) -> UpgradePart:
     """A file of the library's that is not there, or is a link: its owner's choice where the project works without."""
     if place.is_symlink() or place.exists():
-        return Part(path, "yours", "a link or folder of yours")
+        return UpgradePart(path, "yours", "a link or folder of yours")
     if path in NEEDED:
-        return Part(path, "outdated", "it is missing, and nothing works without it", text)
-    return Part(path, "yours", "removed by you", text)
+        return UpgradePart(path, "outdated", "it is missing, and nothing works without it", text)
+    return UpgradePart(path, "yours", "removed by you", text)
 
 
 def _is_text(there: bytes, text: str) -> bool:
@@ -181,23 +181,23 @@ def _is_text(there: bytes, text: str) -> bool:
     return there.replace(b"\r\n", b"\n") == text.encode()
 
 
-def _library(project: Project) -> Part:
+def _library(project: Project) -> UpgradePart:
     """The link to the library's macros."""
     path = "dbt_project/library"
     try:
         # A project that lacks its dbt_project.yml gets that first, and with it the link.
         is_stale = not (project.dbt / "dbt_project.yml").exists() or stale_link(project.dbt)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return Part(path, "by hand", f"dbt_project/dbt_project.yml cannot be read: {error}. Correct it.")
+        return UpgradePart(path, "by hand", f"dbt_project/dbt_project.yml cannot be read: {error}. Correct it.")
     if is_stale:
-        return Part(path, "outdated", "it does not lead to the installed library")
+        return UpgradePart(path, "outdated", "it does not lead to the installed library")
     link = project.dbt / "library"
     if link.is_symlink() and link.readlink().is_absolute():
-        return Part(path, "good", "up to date")
-    return Part(path, "yours", "your own" if link.exists() else "not used by you")
+        return UpgradePart(path, "good", "up to date")
+    return UpgradePart(path, "yours", "your own" if link.exists() else "not used by you")
 
 
-def _pyproject(project: Project, *, needs_hand: bool) -> Part:
+def _pyproject(project: Project, *, needs_hand: bool) -> UpgradePart:
     """What the project says of the library: the version of its settings, the releases that it takes."""
     path, there = "pyproject.toml", _read(project.root / "pyproject.toml")
     text, told = there, []
@@ -205,17 +205,19 @@ def _pyproject(project: Project, *, needs_hand: bool) -> Part:
         new, is_ours = re.subn(rf"({_NAME}(?:\[[\w, -]+\])?~=)[\d.]+", rf"\g<1>{version(_NAME)}", wanted)
         text, now = text.replace(f'"{wanted}"', f'"{new}"'), f"{version(_NAME)} is installed"
         if not is_ours or text == there:
-            return Part(path, "by hand", f"it wants {wanted}, and {now}. Change it, or install what it wants.")
+            return UpgradePart(path, "by hand", f"it wants {wanted}, and {now}. Change it, or install what it wants.")
         told.append(f"it wants {wanted}, and {now}")
     if project.settings < SETTINGS:
         if needs_hand:
-            return Part(path, "by hand", f"its settings stay at {project.settings} until the rest is changed.")
+            return UpgradePart(path, "by hand", f"its settings stay at {project.settings} until the rest is changed.")
         new = _with_version(text)
         if not _adds_the_version_alone(text, new):
-            return Part(path, "by hand", f"write settings = {SETTINGS} under [tool.mlops].")
+            return UpgradePart(path, "by hand", f"write settings = {SETTINGS} under [tool.mlops].")
         text = new
         told.append(f"settings {project.settings} become {SETTINGS}")
-    return Part(path, "outdated", "; ".join(told), text, there) if told else Part(path, "good", "up to date")
+    return (
+        UpgradePart(path, "outdated", "; ".join(told), text, there) if told else UpgradePart(path, "good", "up to date")
+    )
 
 
 def _pinned_out(pyproject: str) -> str | None:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.features.catalogue import Catalogue
-from mlops_assets.core.models.matrix import FeatureColumn, Kind
+from mlops_assets.core.models.matrix import ColumnKind, FeatureColumn
 from mlops_assets.core.models.model import Model
 from mlops_assets.core.models.row_scoring import RowScorer
 from mlops_assets.core.performance.against_baseline import Fallback
@@ -59,7 +59,7 @@ class Contract:
     settings: ModelSettings
     keys: Mapping[str, str]
     views: Mapping[str, tuple[str, ...]]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ColumnKind]
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -12,22 +12,22 @@ from typing import Any
 
 from mlops_assets.serving.engine.arms import Arm, Arms, Contract
 from mlops_assets.serving.engine.lookup import Lookup
-from mlops_assets.serving.engine.prometheus_counts import Seen
+from mlops_assets.serving.engine.prometheus_counts import AnswersSeen
 from mlops_assets.serving.errors import Refused
-from mlops_assets.serving.log.records import Row
+from mlops_assets.serving.log.records import LoggedRow
 
 Completed = tuple[dict[str, Any], dict[str, datetime | None]]
 """Every feature of a row's arm, and the event times of the views that were looked up."""
 
 
-def is_complete(arm: Arm, contract: Contract, row: Row) -> bool:
+def is_complete(arm: Arm, contract: Contract, row: LoggedRow) -> bool:
     """Whether an arm has all it reads: from the row, or by the row's keys."""
     missing = {view for view, names in arm.views.items() if any(name not in row.features for name in names)}
     return all(view in contract.views and set(contract.views[view]) <= row.entities.keys() for view in missing)
 
 
 def completed(
-    lookup: Lookup, seen: Seen | None, arms: Arms, rows: Sequence[Row], chosen: Sequence[Arm]
+    lookup: Lookup, seen: AnswersSeen | None, arms: Arms, rows: Sequence[LoggedRow], chosen: Sequence[Arm]
 ) -> list[Completed]:
     """Every feature of each row's arm; what a row brings wins.
 
@@ -69,7 +69,7 @@ def completed(
     return found
 
 
-def check_found(arms: Arms, arm: Arm, row: Row, times: Mapping[str, datetime | None], index: int) -> None:
+def check_found(arms: Arms, arm: Arm, row: LoggedRow, times: Mapping[str, datetime | None], index: int) -> None:
     """Refuse a row of whose entities nothing is known, or too little by `serving.on_missing` of the model.
 
     Nothing is known of it where every view that the arm reads was looked up and none had a value. A view that came with
@@ -92,7 +92,7 @@ def check_found(arms: Arms, arm: Arm, row: Row, times: Mapping[str, datetime | N
     )
 
 
-def _count(seen: Seen, model: str, found: Sequence[Completed]) -> None:
+def _count(seen: AnswersSeen, model: str, found: Sequence[Completed]) -> None:
     by_view: dict[str, list[datetime | None]] = {}
     for _, times in found:
         for view, time in times.items():
@@ -103,7 +103,7 @@ def _count(seen: Seen, model: str, found: Sequence[Completed]) -> None:
         seen.looked_up(model, view, max(known, default=None), missed=len(known) < len(times_of_view))
 
 
-def _keys(contract: Contract, view: str, row: Row, index: int, missing: Sequence[str]) -> tuple[str, ...]:
+def _keys(contract: Contract, view: str, row: LoggedRow, index: int, missing: Sequence[str]) -> tuple[str, ...]:
     """The join keys to look a view's features up by."""
     keys = contract.views.get(view)
     absent = [key for key in keys or () if key not in row.entities]

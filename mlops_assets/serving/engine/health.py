@@ -18,7 +18,7 @@ logger = logging.getLogger("mlops.serving")
 
 
 @dataclass(frozen=True)
-class Part:
+class PartHealth:
     """One part of the service.
 
     Attributes:
@@ -37,7 +37,7 @@ class Health:
 
     def __init__(self, alerts: Alerts) -> None:
         self._alerts = alerts
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, PartHealth] = {}
         self._told: set[str] = set()
         self._gone: set[str] = set()
         self._lock = Lock()
@@ -47,7 +47,7 @@ class Health:
         with self._lock:
             if part in self._parts and self._parts[part].ok:
                 return
-            self._parts[part] = Part(True, datetime.now(UTC))
+            self._parts[part] = PartHealth(True, datetime.now(UTC))
             self._told.discard(part)
             self._gone.discard(part)
         self._over(part, "it works again.")
@@ -69,7 +69,7 @@ class Health:
             if known and not known.ok and known.why == why and (part in self._told or not tell):
                 return
             since = known.since if known and not known.ok else datetime.now(UTC)
-            self._parts[part] = Part(False, since, why)
+            self._parts[part] = PartHealth(False, since, why)
             self._gone.discard(part)
             if not tell:
                 return
@@ -91,7 +91,7 @@ class Health:
             logger.exception("the all-clear of %s could not be written down", part)
 
     @property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, PartHealth]:
         """All parts that were looked at."""
         with self._lock:
             return dict(sorted(self._parts.items()))

@@ -19,7 +19,7 @@ from mlops_assets.world.features import Features
 if TYPE_CHECKING:
     from mlops_assets.world.features import OnlineReader
 
-PART = "features"
+_PART = "features"
 
 
 class FeaturesUnavailable(RuntimeError):
@@ -27,7 +27,7 @@ class FeaturesUnavailable(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Looked:
+class LookedUp:
     """What the store had for one row.
 
     Attributes:
@@ -66,7 +66,7 @@ class Lookup:
         except FeaturesUnavailable:
             return
 
-    def rows(self, columns: Mapping[str, Sequence[str]], keys: Mapping[str, Sequence[Any]]) -> list[Looked]:
+    def rows(self, columns: Mapping[str, Sequence[str]], keys: Mapping[str, Sequence[Any]]) -> list[LookedUp]:
         """Look up some columns of some views, for n rows.
 
         Args:
@@ -89,8 +89,8 @@ class Lookup:
             except (sqlite3.Error, OSError, ValueError, KeyError) as error:
                 self._store = None
                 raise self._gone(str(error)) from error
-        self._health.good(PART)
-        return [Looked(*each) for each in zip(values, times, strict=True)]
+        self._health.good(_PART)
+        return [LookedUp(*each) for each in zip(values, times, strict=True)]
 
     def _open(self, *, tell: bool = True) -> OnlineReader:
         """The reader; a file that was replaced is opened anew, one that is gone is never made."""
@@ -102,12 +102,12 @@ class Lookup:
         if self._store is None or inode != self._inode:
             # Its own reader: the client of `Features` may hold the file that was replaced.
             self._store, self._inode = self._features.online_reader(), inode
-        self._health.good(PART)
+        self._health.good(_PART)
         return self._store
 
     def _gone(self, why: str, *, tell: bool = True) -> FeaturesUnavailable:
         self._health.bad(
-            PART,
+            _PART,
             f"Feast's online store cannot be read ({why}).",
             did="It answers requests that bring their features, and refuses the others with 503.",
             do="Materialize feast/online_store; the service takes it up by itself.",

@@ -39,7 +39,7 @@ class _Times:
     total: float = 0.0
 
 
-class Seen:
+class AnswersSeen:
     """Counts since the start. Safe between threads."""
 
     def __init__(self, now: Callable[[str], datetime]) -> None:
@@ -109,7 +109,7 @@ class Seen:
         yield from (requests, times, age, misses, degraded)
 
 
-def exposition(seen: Seen) -> bytes:
+def exposition(seen: AnswersSeen) -> bytes:
     """The families as text, in Prometheus' format."""
     from prometheus_client import CollectorRegistry, generate_latest
 

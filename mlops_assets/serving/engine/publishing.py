@@ -17,7 +17,7 @@ from mlops_assets.world.lake import Lake
 logger = logging.getLogger("mlops.serving")
 
 LIVE_SECONDS = 0.5
-PART = "counts"
+_PART = "counts"
 
 
 class Counting:
@@ -49,12 +49,12 @@ class Counting:
             # The thread must outlive whatever a round meets; the counts are kept for the next.
             logger.exception("telling the counts of requests failed")
             self._health.bad(
-                PART,
+                _PART,
                 f"counts of requests cannot be written ({error}).",
                 did="They are kept in memory; answers go on, but guardrails do not see them.",
                 do="Make room or fix what the message names.",
                 runbook="prediction-log-behind",
             )
         else:
-            self._health.good(PART)
+            self._health.good(_PART)
         return LIVE_SECONDS

@@ -23,13 +23,13 @@ from mlops_assets.serving.engine.batching import Together
 from mlops_assets.serving.engine.completing import Completed, completed, is_complete
 from mlops_assets.serving.engine.health import Health
 from mlops_assets.serving.engine.lookup import FeaturesUnavailable, Lookup
-from mlops_assets.serving.engine.prometheus_counts import Seen
+from mlops_assets.serving.engine.prometheus_counts import AnswersSeen
 from mlops_assets.serving.engine.request_counts import Tally
 from mlops_assets.serving.engine.routing import choose
 from mlops_assets.serving.engine.shadow import Asked, Shadow
 from mlops_assets.serving.errors import NoModel, Refused
 from mlops_assets.serving.http.forms import WholeRow
-from mlops_assets.serving.log.records import Answer, Row, line, record, whole_line
+from mlops_assets.serving.log.records import Answer, LoggedRow, line, record, whole_line
 from mlops_assets.serving.log.spool import Spool
 from mlops_assets.world.model_data import EVENT_TIME
 
@@ -57,7 +57,7 @@ class Service:
         self._now = now
         self.contracts, self.watcher, self.lookup, self.spool, self.health = contracts, watcher, lookup, spool, health
         self.tally = tally
-        self.seen = Seen(lambda model: now(contracts[model].settings))
+        self.seen = AnswersSeen(lambda model: now(contracts[model].settings))
         self.shadow = Shadow(self._score_shadow)
         self.together = Together()
 
@@ -75,13 +75,13 @@ class Service:
             raise NoModel(f"there is no model {model[:100]!r}; there are: {', '.join(self.contracts)}")
         raise CannotServe(f"{model} has no champion that can be served. Materialize {model}/champion, or see /readyz.")
 
-    def is_long(self, arms: Arms, rows: Sequence[Row]) -> bool:
+    def is_long(self, arms: Arms, rows: Sequence[LoggedRow]) -> bool:
         """Whether answering is not for the event loop: many rows, or a look into a store that is not open."""
         if len(rows) > INLINE_ROWS:
             return True
         return any(not arms.read <= row.features.keys() for row in rows) and not self.lookup.is_at_hand
 
-    def answer(self, model: str, rows: Sequence[Row], *, version: int | None = None) -> list[Answer]:
+    def answer(self, model: str, rows: Sequence[LoggedRow], *, version: int | None = None) -> list[Answer]:
         """Predictions for rows, written down before they are returned.
 
         Args:
@@ -131,7 +131,7 @@ class Service:
         arm = choose(arms, row.entities)
         check_may_answer(arms, arm)
         if arm is not arms.champion:
-            sent = Row(row.entities, values, row.event_time)
+            sent = LoggedRow(row.entities, values, row.event_time)
             (answer,) = self._counted(arms, arm, [sent], [(values, {})], began=began, instead=arms.champion)
         else:
             score = await self.together.score(arm.scorer, arm.scorer.encode_values([row.values]))
@@ -139,10 +139,10 @@ class Service:
             self.tally.note(arms.contract.settings.name, arm, time.perf_counter() - began)
         self.spool.append(arms.contract.settings.name, whole_line(arms, row.entities, answer, row.text))
         if arms.candidate is not None:
-            self.shadow.cast(arms, [Row(row.entities, values, row.event_time)], [answer])
+            self.shadow.cast(arms, [LoggedRow(row.entities, values, row.event_time)], [answer])
         return answer
 
-    def _arm(self, arms: Arms, row: Row, version: int | None) -> Arm:
+    def _arm(self, arms: Arms, row: LoggedRow, version: int | None) -> Arm:
         if version is None:
             arm = choose(arms, row.entities)
             return arm if arm is arms.champion or is_complete(arm, arms.contract, row) else arms.champion
@@ -155,7 +155,7 @@ class Service:
         self,
         arms: Arms,
         arm: Arm,
-        rows: Sequence[Row],
+        rows: Sequence[LoggedRow],
         whole: Sequence[Completed],
         *,
         began: float,
@@ -234,7 +234,7 @@ class Service:
         """What the shadow says of rows, all at once: one by one they keep the interpreter from the requests."""
         columns = shadow.scorer.columns
         rows = [
-            Row(
+            LoggedRow(
                 row.entities, {name: value for name, value in given.values.items() if name in columns}, given.event_time
             )
             for _, row, given in asked
@@ -244,7 +244,7 @@ class Service:
         return self._scored(arms, shadow, [row.event_time for row in rows], whole)
 
 
-def check(arms: Arms, row: Row, index: int) -> None:
+def check(arms: Arms, row: LoggedRow, index: int) -> None:
     """Refuse a row whose names or values the model doesn't take.
 
     Raises:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from mlops_assets.serving.engine.arms import Arm, Arms
-from mlops_assets.serving.log.records import Answer, Row
+from mlops_assets.serving.log.records import Answer, LoggedRow
 from mlops_assets.serving.rounds import Rounds
 
 logger = logging.getLogger("mlops.serving")
@@ -24,7 +24,7 @@ EVERY_SECONDS = 0.2
 AT_ONCE = 64
 """Rows scored at once; between two such portions the requests have their turn."""
 
-Asked = tuple[Arms, Row, Answer]
+Asked = tuple[Arms, LoggedRow, Answer]
 Score = Callable[[Arms, Arm, Sequence[Asked]], int]
 
 
@@ -51,7 +51,7 @@ class Shadow:
         self._rounds.stop()
         self._round()
 
-    def cast(self, arms: Arms, rows: Sequence[Row], answers: Sequence[Answer]) -> None:
+    def cast(self, arms: Arms, rows: Sequence[LoggedRow], answers: Sequence[Answer]) -> None:
         """Let whoever stands beside the one that answered score the rows later."""
         if arms.candidate is None:
             return

@@ -45,7 +45,7 @@ _ELEMENT = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"
 Data = Annotated[list[Any], WithJsonSchema({"type": "array", "items": _ELEMENT})]
 Parameters = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _ELEMENT})]
 Size = Annotated[int, Field(ge=0)]
-SCORE, SCORES, ARM, VERSION, ID = "score", "scores", "arm", "model_version", "prediction_id"
+_SCORE, SCORES, ARM, VERSION, ID = "score", "scores", "arm", "model_version", "prediction_id"
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, description="A version in service.")]
 
 
@@ -203,8 +203,8 @@ async def _infer(service: Service, limits: Limits, model: str, version: int | No
     note(request, answers)
     as_bytes = binary_tensors.wanted(body.parameters, body.outputs)
     if as_bytes == set():
-        return reply(plain(body, arms, answers))
-    content, length = binary_tensors.split(plain(body, arms, answers), as_bytes)
+        return reply(plain_answer(body, arms, answers))
+    content, length = binary_tensors.split(plain_answer(body, arms, answers), as_bytes)
     return Response(content, media_type="application/octet-stream", headers={binary_tensors.HEADER: str(length)})
 
 
@@ -224,7 +224,7 @@ async def _asked(request: Request) -> InferRequest:
         raise wrong(error) from error
 
 
-def plain(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[str, Any]:
+def plain_answer(body: InferRequest, arms: Arms, answers: list[Answer]) -> dict[str, Any]:
     """Answers as `InferAnswer` describes them."""
     versions = {answer.arm.version for answer in answers}
     return {
@@ -270,7 +270,7 @@ def _metadata(arms: Arms) -> ModelMetadata:
         (key, "BYTES" if dtype == "string" else "INT64") for key, dtype in arms.contract.keys.items()
     ]
     outputs: list[tuple[str, Datatype, list[int]]] = [
-        (SCORE, "FP64", [-1]),
+        (_SCORE, "FP64", [-1]),
         (ARM, "BYTES", [-1]),
         (VERSION, "INT64", [-1]),
         (ID, "BYTES", [-1]),
@@ -294,7 +294,7 @@ def check_outputs(body: InferRequest, arms: Arms) -> None:
         Refused: one is asked for.
     """
     several = arms.champion.scorer.model.recipe.task == "multiclass"
-    known = (SCORE, ARM, VERSION, ID, *((SCORES,) if several else ()))
+    known = (_SCORE, ARM, VERSION, ID, *((SCORES,) if several else ()))
     for place, wanted in enumerate(body.outputs):
         if wanted.name not in known:
             raise Refused(("outputs", place, "name"), f"is none of {', '.join(known)}")
@@ -304,7 +304,7 @@ def outputs_of(answers: list[Answer], wanted: list[str]) -> list[dict[str, Any]]
     """The output tensors of these names; all without any."""
     n = len(answers)
     made: dict[str, dict[str, Any]] = {
-        SCORE: {"shape": [n], "datatype": "FP64", "data": [answer.score for answer in answers]},
+        _SCORE: {"shape": [n], "datatype": "FP64", "data": [answer.score for answer in answers]},
         ARM: {"shape": [n], "datatype": "BYTES", "data": [answer.arm.name for answer in answers]},
         VERSION: {"shape": [n], "datatype": "INT64", "data": [answer.arm.version for answer in answers]},
         ID: {"shape": [n], "datatype": "BYTES", "data": [answer.id for answer in answers]},

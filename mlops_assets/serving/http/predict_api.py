@@ -19,7 +19,7 @@ from mlops_assets.serving.engine.arms import Contract
 from mlops_assets.serving.engine.scoring import Service
 from mlops_assets.serving.http.bodies import MODEL_NAME, PROBLEMS, Strict, WrongBody, body_of, reply, takes
 from mlops_assets.serving.http.limits import Limits
-from mlops_assets.serving.log.records import Answer, Row
+from mlops_assets.serving.log.records import Answer, LoggedRow
 from mlops_assets.steps.predict.scoring_versions import BASELINE, SERVED_BY
 
 _SCALAR = {
@@ -171,7 +171,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
         service.arms(model)
         body = await body_of(request, PredictRequest)
         check_rows(len(body.rows), limits.rows)
-        rows = [Row(row.entities, row.features, row.event_timestamp) for row in body.rows]
+        rows = [LoggedRow(row.entities, row.features, row.event_timestamp) for row in body.rows]
         answers = await answered(service, model, rows)
         note(request, answers)
         told: list[dict[str, Any] | None] = [None] * len(answers)
@@ -221,7 +221,7 @@ def check_rows(rows: int, most: int) -> None:
         raise WrongBody(422, f"a request may have {most:,} rows, this one has {rows:,}; split it")
 
 
-async def answered(service: Service, model: str, rows: list[Row], version: int | None = None) -> list[Answer]:
+async def answered(service: Service, model: str, rows: list[LoggedRow], version: int | None = None) -> list[Answer]:
     """Answers, made on the event loop where that takes less than handing over."""
     if service.is_long(service.arms(model), rows):
         return await run_in_threadpool(service.answer, model, rows, version=version)

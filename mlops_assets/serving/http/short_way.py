@@ -28,7 +28,7 @@ from mlops_assets.serving.http.bodies import OURS, UNAVAILABLE, WrongBody, is_js
 from mlops_assets.serving.http.forms import Misfit, read_inference, read_rows
 from mlops_assets.serving.http.limits import App, Limits, Message, Receive, Scope, Send
 from mlops_assets.serving.http.tensors import rows_of
-from mlops_assets.serving.log.records import Answer, Row
+from mlops_assets.serving.log.records import Answer, LoggedRow
 
 logger = logging.getLogger("mlops.serving")
 
@@ -107,10 +107,10 @@ class HotPath:
             if binary_tensors.wanted(asked.parameters, asked.outputs) != set():
                 raise Misfit
             answers = await self._answered(target, arms, rows)
-            return answers, _encode(oip_api.plain(asked, arms, answers))
+            return answers, _encode(oip_api.plain_answer(asked, arms, answers))
         if (whole := await self._whole(arms, body)) is not None:
             return whole, _encode(predict_api.plain_all(target.model, whole))
-        rows = [Row(row.entities, row.features, row.event_time) for row in read_rows(body)]
+        rows = [LoggedRow(row.entities, row.features, row.event_time) for row in read_rows(body)]
         predict_api.check_rows(len(rows), self._limits.rows)
         answers = await self._answered(target, arms, rows)
         return answers, _encode(predict_api.plain_all(target.model, answers))
@@ -124,7 +124,7 @@ class HotPath:
             return None
         return [await self._service.answer_whole(arms, arms.form.names, row)]
 
-    async def _answered(self, target: Target, arms: Arms, rows: list[Row]) -> list[Answer]:
+    async def _answered(self, target: Target, arms: Arms, rows: list[LoggedRow]) -> list[Answer]:
         answer = self._service.answer
         if self._service.is_long(arms, rows):
             return await run_in_threadpool(answer, target.model, rows, version=target.version)

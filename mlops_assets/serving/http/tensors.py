@@ -15,7 +15,7 @@ from mlops_assets.core.models.row_scoring import FLOAT32_MAX
 from mlops_assets.serving.engine.arms import Arms
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.http.predict_api import check_rows, moment
-from mlops_assets.serving.log.records import Row
+from mlops_assets.serving.log.records import LoggedRow
 from mlops_assets.world.model_data import EVENT_TIME
 
 
@@ -28,7 +28,7 @@ class Input(Protocol):
     data: list[Any]
 
 
-def rows_of(inputs: Sequence[Input], arms: Arms, most: int) -> list[Row]:
+def rows_of(inputs: Sequence[Input], arms: Arms, most: int) -> list[LoggedRow]:
     """The rows that the columns make.
 
     Raises:
@@ -48,7 +48,7 @@ def rows_of(inputs: Sequence[Input], arms: Arms, most: int) -> list[Row]:
     keys = [name for name in columns if name in arms.contract.keys]
     brought = [name for name in columns if name not in arms.contract.keys]
     return [
-        Row({key: columns[key][i] for key in keys}, {name: columns[name][i] for name in brought}, times[i])
+        LoggedRow({key: columns[key][i] for key in keys}, {name: columns[name][i] for name in brought}, times[i])
         for i in range(n)
     ]
 

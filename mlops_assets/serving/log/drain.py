@@ -22,7 +22,7 @@ logger = logging.getLogger("mlops.serving")
 
 SECONDS = 10.0
 """Between two rounds; more when a round takes long, so that it never takes over a twentieth of the time."""
-PART = "log"
+_PART = "log"
 
 
 class Drain:
@@ -55,14 +55,14 @@ class Drain:
                     raise NotMoved(f"put aside, because it cannot be read: {moved.refused[0]}")
             except (OSError, NotMoved) as error:
                 self._health.bad(
-                    PART,
+                    _PART,
                     f"logged predictions cannot be moved into the lake ({error}).",
                     did="They stay in the spool, which grows; answers go on.",
                     do=f"Make room or fix what the message names; the spool is {self._spool.folder}.",
                     runbook="prediction-log-behind",
                 )
                 return 0
-            self._health.good(PART)
+            self._health.good(_PART)
             return moved.rows
 
     def _timed(self) -> float:

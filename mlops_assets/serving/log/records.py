@@ -23,7 +23,7 @@ _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True)
-class Row:
+class LoggedRow:
     """One row as sent.
 
     Attributes:
@@ -67,7 +67,7 @@ class Answer:
     missing: tuple[str, ...] = ()
 
 
-def record(arms: Arms, row: Row, answer: Answer) -> dict[str, Any]:
+def record(arms: Arms, row: LoggedRow, answer: Answer) -> dict[str, Any]:
     """A prediction as one row of the lake."""
     features = {name: _logged(answer.values.get(name), column.kind) for name, column in arms.columns.items()}
     return {**_frame(arms, row.entities, answer), **features}

@@ -30,8 +30,8 @@ from mlops_assets.steps.rollout.moves import ROLLOUT, Looked, move_on, start
 from mlops_assets.world.mlflow.registry import ModelVersion, Registry
 from mlops_assets.world.platform import FITTED_UNTIL, Platform
 
-Kind = Literal["worse-model", "slow-model", "bad-data"]
-KINDS: tuple[Kind, ...] = ("worse-model", "slow-model", "bad-data")
+DrillKind = Literal["worse-model", "slow-model", "bad-data"]
+KINDS: tuple[DrillKind, ...] = ("worse-model", "slow-model", "bad-data")
 RATE = 10.0
 PATIENCE = 60.0
 """Seconds after which something that should have happened counts as not happening."""
@@ -61,7 +61,7 @@ class Rehearsal:
         failed: of them.
     """
 
-    kind: Kind
+    kind: DrillKind
     stage: str
     guardrails: tuple[str, ...]
     reason: str
@@ -74,7 +74,7 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrillPlan:
     """How one kind is rehearsed.
 
     Attributes:
@@ -90,20 +90,20 @@ class Plan:
     lives: bool
 
 
-def plan_of(kind: Kind, version: int = CANDIDATE_VERSION) -> Plan:
+def plan_of(kind: DrillKind, version: int = CANDIDATE_VERSION) -> DrillPlan:
     """The plan of a kind, for a candidate of that number."""
     # One fault at a time: a busy machine makes every version slow.
     watched = RolloutPolicy(shadow=0.0, canary=(), watch=24.0 * 60, max_p99_ms=None)
     if kind == "worse-model":
-        return Plan(replace(watched, max_psi=None), worse, load_arm, True)
+        return DrillPlan(replace(watched, max_psi=None), worse, load_arm, True)
     if kind == "bad-data":
-        return Plan(replace(watched, max_drop=None), of_bad_data, load_arm, True)
+        return DrillPlan(replace(watched, max_drop=None), of_bad_data, load_arm, True)
     canary = RolloutPolicy(shadow=0.0, canary=(25.0,))
     assert canary.max_p99_ms is not None
-    return Plan(canary, lambda drill: drill.champion, slowed(version, 1.5e-3 * canary.max_p99_ms), False)
+    return DrillPlan(canary, lambda drill: drill.champion, slowed(version, 1.5e-3 * canary.max_p99_ms), False)
 
 
-def rehearse(drill: DrillHome, kind: Kind, *, rate: float = RATE) -> Rehearsal:
+def rehearse(drill: DrillHome, kind: DrillKind, *, rate: float = RATE) -> Rehearsal:
     """Bring a bad candidate into service under load, and see it go.
 
     Raises:
@@ -143,7 +143,7 @@ def rehearse(drill: DrillHome, kind: Kind, *, rate: float = RATE) -> Rehearsal:
         )
 
 
-def _bring_in(drill: DrillHome, model: ModelSettings, plan: Plan) -> None:
+def _bring_in(drill: DrillHome, model: ModelSettings, plan: DrillPlan) -> None:
     """The candidate's rollout begins, as after the gate."""
     candidate = plan.candidate(drill)
     now = drill.platform.now(model)

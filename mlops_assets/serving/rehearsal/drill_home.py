@@ -28,9 +28,9 @@ from mlops_assets.world.mlflow.store import artifact_location
 from mlops_assets.world.model_data import EVENT_TIME, LABEL
 from mlops_assets.world.platform import FITTED_UNTIL, Platform
 
-ROWS = 5_000
+_ROWS = 5_000
 """Labelled events that a candidate is fitted on; it is there to be found out, not to be good."""
-ROUNDS = 20
+_ROUNDS = 20
 EXPERIMENT = "drill"
 CHAMPION_VERSION, CANDIDATE_VERSION = 1, 2
 
@@ -82,7 +82,7 @@ class DrillHome:
         data = self.platform.data(self.model)
         moment = midnight(self.first, self.model.timezone)
         rows = data.events(None, self.first, as_of=moment)
-        return data.with_features(rows[rows[LABEL].notna()].tail(ROWS).reset_index(drop=True))
+        return data.with_features(rows[rows[LABEL].notna()].tail(_ROWS).reset_index(drop=True))
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def of_bad_data(drill: DrillHome) -> Model:
 
 def _fitted(champion: Model, rows: pd.DataFrame, y: np.ndarray) -> Model:
     recipe = champion.recipe.from_nothing
-    return fit(replace(recipe, rounds=min(recipe.rounds, ROUNDS), calibration=None), rows, y)
+    return fit(replace(recipe, rounds=min(recipe.rounds, _ROUNDS), calibration=None), rows, y)
 
 
 def _days(production: Platform, model: ModelSettings) -> tuple[date, date]:

@@ -22,14 +22,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.models.matrix import Kind
+from mlops_assets.core.models.matrix import ColumnKind
 from mlops_assets.core.rollout.answer_counts import Answering, bucket_of
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.serving.engine.arms import Contract
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
 
-MOST = 200.0
+_MOST = 200.0
 """Requests a second; more is a benchmark's work."""
 EVENTS = 2_000
 """Events that a stream is made of at most; it begins again after the last."""
@@ -72,7 +72,7 @@ def newest_events(
     ]
 
 
-def _body(row: Mapping[str, Any], keys: Sequence[str], features: Mapping[str, Kind]) -> Body:
+def _body(row: Mapping[str, Any], keys: Sequence[str], features: Mapping[str, ColumnKind]) -> Body:
     return {
         "entities": {key: _plain(row[key]) for key in keys},
         "features": {name: _plain(row[name], kind) for name, kind in features.items()},
@@ -80,7 +80,7 @@ def _body(row: Mapping[str, Any], keys: Sequence[str], features: Mapping[str, Ki
     }
 
 
-def _plain(value: Any, kind: Kind | None = None) -> Any:
+def _plain(value: Any, kind: ColumnKind | None = None) -> Any:
     """A value as JSON has it; what is missing, or no number, is null."""
     if pd.isna(value) or (isinstance(value, float) and not np.isfinite(value)):
         return None
@@ -132,8 +132,8 @@ class Traffic:
     """
 
     def __init__(self, address: str, model: str, rows: Sequence[Body], *, rate: float, key: str | None = None) -> None:
-        if not 0.0 < rate <= MOST:
-            raise ValueError(f"the rate is {rate:g} requests a second: choose one up to {MOST:g}")
+        if not 0.0 < rate <= _MOST:
+            raise ValueError(f"the rate is {rate:g} requests a second: choose one up to {_MOST:g}")
         split = urlsplit(address)
         self._host, self._port, self._is_tls = split.hostname or "127.0.0.1", split.port, split.scheme == "https"
         self._path, self._rate = f"/predict/{model}", rate

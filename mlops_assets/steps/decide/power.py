@@ -27,7 +27,7 @@ from mlops_assets.world.platform import GATE_VALUE, Platform
 
 RECENT_DAYS = 28
 """Noise is that of the newest matured windows that make up so many days, or of the newest alone if it is longer."""
-CHECK, PROBE = "performance_holds", "probe"
+BY_CHECK, PROBE = "performance_holds", "probe"
 
 
 def power(platform: Platform, model: ModelSettings, *, slices: bool = True) -> list[Seen]:
@@ -46,9 +46,9 @@ def power(platform: Platform, model: ModelSettings, *, slices: bool = True) -> l
     reference = float(champion.tags[GATE_VALUE]) if champion and GATE_VALUE in champion.tags else None
     if reference is None:
         why = CannotJudge("there is no champion that went through a gate", "A decay is measured from its value there")
-        found = [_unsaid(CHECK, why)]
+        found = [_unsaid(BY_CHECK, why)]
     else:
-        found = _said(CHECK, lambda: _performance(CHECK, model, rows, reference))
+        found = _said(BY_CHECK, lambda: _performance(BY_CHECK, model, rows, reference))
     looks = read_looks(platform, model.name)
     newest = [one for one in looks if one.end > looks[-1].end - RECENT_DAYS * pd.Timedelta(days=1)] if looks else []
     price, made = model.retrain.min_gain, sum(one.champion == looks[-1].champion for one in looks)

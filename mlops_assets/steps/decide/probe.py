@@ -61,7 +61,7 @@ REVERTIBLE = 2
 
 
 @dataclass(frozen=True)
-class Looked:
+class NewLooks:
     """What the probe asset shows.
 
     Attributes:
@@ -75,7 +75,7 @@ class Looked:
     probed: Probed | None
 
 
-def probe(platform: Platform, model: ModelSettings) -> Looked | None:
+def probe(platform: Platform, model: ModelSettings) -> NewLooks | None:
     """Look at every stretch that has matured since the champion was fitted and was not looked at yet.
 
     None where there is no champion, or no such stretch.
@@ -104,7 +104,7 @@ def probe(platform: Platform, model: ModelSettings) -> Looked | None:
         write_look(platform, model.name, one)
     if not made and not unjudged:
         return None
-    return Looked(tuple(made), tuple(unjudged), probed(platform, model, champion))
+    return NewLooks(tuple(made), tuple(unjudged), probed(platform, model, champion))
 
 
 def _open_stretches(

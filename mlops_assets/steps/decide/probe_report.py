@@ -19,10 +19,10 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.pages.svg import markdown_bars
 from mlops_assets.steps.decide.looks import read_looks
-from mlops_assets.steps.decide.probe import Looked
+from mlops_assets.steps.decide.probe import NewLooks
 from mlops_assets.world.platform import Platform
 
-SHOWN = 12
+_SHOWN = 12
 _LOSS = "Loss: how far the metric is from a faultless model's (1 - AUC, RMSE, log loss); less is better."
 
 
@@ -43,9 +43,9 @@ class ProbeReport:
     sentence: str
 
 
-def probe_report(platform: Platform, model: ModelSettings, looked: Looked) -> ProbeReport:
+def probe_report(platform: Platform, model: ModelSettings, looked: NewLooks) -> ProbeReport:
     """The looks so far, the newest last."""
-    looks = [one for one in by_window(read_looks(platform, model.name)) if one.champion][-SHOWN:]
+    looks = [one for one in by_window(read_looks(platform, model.name)) if one.champion][-_SHOWN:]
     found = looked.probed
     gains = [gain for gain in (found.refit, found.revert) if gain] if found else []
     sentence = found.sentence if found else "The champion has not been looked at yet."

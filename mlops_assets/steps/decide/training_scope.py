@@ -23,7 +23,7 @@ from mlops_assets.world.platform import Platform, fitted_until
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How a training that begins now trains and is judged.
 
     Attributes:
@@ -41,7 +41,7 @@ class Plan:
     confidence: float | None = None
 
 
-def plan(platform: Platform, model: ModelSettings) -> Plan:
+def plan(platform: Platform, model: ModelSettings) -> TrainingPlan:
     """How to train and to judge now: by the calendar that leads (`training.window: auto`), on what was looked at.
 
     The gate judges on the newest days where the gain was found there, else on as many windows as the probe adds up.
@@ -51,17 +51,17 @@ def plan(platform: Platform, model: ModelSettings) -> Plan:
     found = probed(platform, model, champion, every)
     is_auto = model.training.window == "auto"
     if found is None or champion is None:
-        return Plan("expanding" if is_auto else model.training.window)
+        return TrainingPlan("expanding" if is_auto else model.training.window)
     window = _settled(model, Calendar.parse(Candidate.parse(found.leader).of)) if is_auto else model.training.window
     # Almost none of their labels were known when the champion was fitted, however late they are.
     looks = looks_at(platform, model, champion, every)
     count, newest = judged_windows(found, model.retrain.min_gain), looks[-1]
     confidence = gate_confidence(found, model.retrain.min_gain, model.gate.confidence)
     if count == 0 and newest.newest is not None:
-        return Plan(window, Window(newest.newest.start, newest.end), True, found.lag_one, confidence)
+        return TrainingPlan(window, Window(newest.newest.start, newest.end), True, found.lag_one, confidence)
     judged = Window(looks[-min(max(count, 1), len(looks))].whole.start, newest.end)
     is_long = judged.end - judged.start >= parse_duration(model.gate.window)
-    return Plan(window, judged if is_long else None, False, found.lag_one, confidence)
+    return TrainingPlan(window, judged if is_long else None, False, found.lag_one, confidence)
 
 
 def _settled(model: ModelSettings, calendar: Calendar) -> str:
@@ -85,7 +85,7 @@ class Scope:
         before: only rows that happened before it are fitted on; None where all whose label is known are.
     """
 
-    plan: Plan
+    plan: TrainingPlan
     gate: Window
     data: ModelData
     known_by: datetime
@@ -124,7 +124,7 @@ def at(platform: Platform, model: ModelSettings, window: str) -> ModelData:
     return platform.data(model.model_copy(update={"training": training}))
 
 
-def _from_the_end(planned: Plan, gate: Window, model: ModelSettings) -> str:
+def _from_the_end(planned: TrainingPlan, gate: Window, model: ModelSettings) -> str:
     """The training window; where newest days are judged, a rolling one is counted back from their end.
 
     So the newest window is the one that is judged, its rows from before the judged ones are fitted on, and what ships

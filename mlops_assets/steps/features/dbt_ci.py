@@ -27,7 +27,7 @@ from mlops_assets.world.catalogue import project_variables
 from mlops_assets.world.dbt_runs import ScratchDbt, scratch_home
 from mlops_assets.world.home import Home
 
-SCHEMA = "ci"
+_SCHEMA = "ci"
 CHANGED = tuple(f"state:{what}+" for what in ("new", *(f"modified.{part}" for part in ("body", "configs", "macros"))))
 """All that dbt calls modified except its place: the scratch database makes every source look moved."""
 
@@ -136,9 +136,9 @@ def _profiles(home: Home, project: Path, scratch: Home) -> Path:
     for profile in profiles.values():
         output: Mapping[str, Any] = profile["outputs"][profile["target"]]
         attached = [{"path": str(home.warehouse).replace("'", "''"), "alias": home.warehouse.stem, "read_only": True}]
-        here = {"path": str(scratch.root / "changed.duckdb"), "schema": SCHEMA, "attach": attached}
-        profile["outputs"] = {SCHEMA: {**output, **here}}
-        profile["target"] = SCHEMA
+        here = {"path": str(scratch.root / "changed.duckdb"), "schema": _SCHEMA, "attach": attached}
+        profile["outputs"] = {_SCHEMA: {**output, **here}}
+        profile["target"] = _SCHEMA
     folder = scratch.root / "profiles"
     folder.mkdir()
     (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")

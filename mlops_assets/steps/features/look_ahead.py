@@ -19,8 +19,8 @@ import duckdb
 from mlops_assets.core.features.catalogue import Catalogue, FeatureView
 from mlops_assets.core.features.look_ahead import (
     NTH,
-    ROWS,
-    SAMPLE,
+    SAMPLED_ROWS,
+    WHOLE_ROW,
     Hidden,
     LookAhead,
     Peek,
@@ -116,7 +116,7 @@ def guard(
             span = (newest[0].isoformat(), newest[1].isoformat())
             if span not in by_range:
                 by_range[span] = compiled(project, scratch, {"start": span[0], "end": span[1]})
-            yield look_at(by_range[span], view, sources, moments=moments)
+            yield look_at_view(by_range[span], view, sources, moments=moments)
 
 
 def compiled(project: Path, scratch: Home, variables: Mapping[str, str]) -> Compiled:
@@ -149,7 +149,9 @@ def _newest_days(
     return min(source.partition_of(start) for source in partitioned), min(ends)
 
 
-def look_at(project: Compiled, view: FeatureView, sources: Mapping[str, SourceSettings], *, moments: int) -> LookAhead:
+def look_at_view(
+    project: Compiled, view: FeatureView, sources: Mapping[str, SourceSettings], *, moments: int
+) -> LookAhead:
     """Compute one view from everything and as of some moments, and compare."""
     nodes = project.above(view.name)
     if strange := sorted(set(view.sources) - sources.keys()):
@@ -213,13 +215,13 @@ def _sample(
     keys = [*view.entities, view.timestamp, view.created]
     shown = ", ".join(f"coalesce(of_whole.{quoted(key)}, of_known.{quoted(key)}) as {quoted(key)}" for key in keys)
     known, whole = (
-        f"{side}.{NTH} is not null" if feature == ROWS else f"{side}.{quoted(feature)}"
+        f"{side}.{NTH} is not null" if feature == WHOLE_ROW else f"{side}.{quoted(feature)}"
         for side in ("of_known", "of_whole")
     )
     found = connection.execute(
         f"select {shown}, {known} as known_then, {whole} as with_later_data "
         f"from ({pairs_sql(view, 'whole', 'known', moment)}) where {differs(view)[feature]} "
-        f"order by {quoted(view.timestamp)} desc, {', '.join(map(quoted, view.entities))} limit {SAMPLE}"
+        f"order by {quoted(view.timestamp)} desc, {', '.join(map(quoted, view.entities))} limit {SAMPLED_ROWS}"
     )
     names = [column[0] for column in found.description]
     return tuple({"as_of": moment, **dict(zip(names, row, strict=True))} for row in found.fetchall())

@@ -24,9 +24,9 @@ from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.parquet import read_exact
 from mlops_assets.world.platform import Platform
 
-SAMPLE = 50
+_SAMPLE = 50
 """Entities of each view whose online values are recomputed offline."""
-SEED = 13
+_SEED = 13
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def compare_online(platform: Platform, now: datetime, views: Sequence[str] = ())
                 for i in np.flatnonzero(wrong)[:3]
             ]
     sentence = (
-        f"{compared:,} values of {SAMPLE} entities a view agree."
+        f"{compared:,} values of {_SAMPLE} entities a view agree."
         if not differences
         else f"{counted(len(differences), 'difference')}, e.g. {differences[0]}. Materialize feast/online_store from "
         "scratch: delete $MLOPS_HOME/feast/online.db and run it."
@@ -105,7 +105,7 @@ def _sample(platform: Platform, view: str, keys: list[str]) -> pd.DataFrame:
     if not newest:
         return pd.DataFrame(columns=keys)
     known = pd.concat([read_exact(path, columns=keys) for path in newest]).dropna().drop_duplicates()
-    return known.sample(min(SAMPLE, len(known)), random_state=SEED).reset_index(drop=True)
+    return known.sample(min(_SAMPLE, len(known)), random_state=_SEED).reset_index(drop=True)
 
 
 def equal_values(left: pd.Series, right: pd.Series) -> Any:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from mlops_assets.core.features.catalogue import Catalogue, FeatureView
 from mlops_assets.core.features.look_ahead import NTH, differs, pairs_sql
-from mlops_assets.core.features.look_ahead import ROWS as WHOLE_ROWS
+from mlops_assets.core.features.look_ahead import WHOLE_ROW as WHOLE_ROWS
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -46,7 +46,7 @@ from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
 
-SEED = 13
+_SEED = 13
 _EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -212,7 +212,7 @@ def _counts(connection: duckdb.DuckDBPyConnection, before: FeatureView | None, a
 def _sample(connection: duckdb.DuckDBPyConnection, table: str, view: FeatureView) -> pd.DataFrame:
     """Some rows in the order of time, the same for the same rows."""
     return connection.execute(
-        f"select * from (select * from {table} using sample reservoir({SAMPLE} rows) repeatable ({SEED})) "
+        f"select * from (select * from {table} using sample reservoir({SAMPLE} rows) repeatable ({_SEED})) "
         f"order by {quoted(view.timestamp)}"
     ).df()
 
@@ -289,7 +289,7 @@ def _model(
     if labelled.empty:
         raise CannotJudge(f"no labelled row lies on {first} or later", "Give an earlier --start, or land more labels.")
     if len(labelled) > rows:
-        labelled = labelled.sample(rows, random_state=SEED).sort_index().reset_index(drop=True)
+        labelled = labelled.sample(rows, random_state=_SEED).sort_index().reset_index(drop=True)
     sides = tuple(
         _joined(home, catalogue, model, labelled, days)
         for home, catalogue in ((platform.home, change.before), (change.home, change.after))
@@ -305,7 +305,7 @@ def _model(
         recipe = platform.registry.load(model.name, champion.version).recipe.from_nothing
         recipe, of = replace(recipe, rounds=min(recipe.rounds, ROUNDS)), f"the recipe of version {champion.version}"
     else:
-        recipe, of = Recipe("xgboost", model.task, PARAMETERS, ROUNDS, (), seed=SEED), "a small XGBoost model"
+        recipe, of = Recipe("xgboost", model.task, PARAMETERS, ROUNDS, (), seed=_SEED), "a small XGBoost model"
     labels = KnownLabels(
         labelled[LABEL].to_numpy(dtype=np.float64),
         local_days(labelled[EVENT_TIME], model.timezone),

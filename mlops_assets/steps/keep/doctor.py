@@ -27,7 +27,7 @@ from mlops_assets.world.landed.intake import IntakeState
 from mlops_assets.world.landed.sources import Outlook
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 
-State = Literal["good", "warning", "broken"]
+_State = Literal["good", "warning", "broken"]
 LEAST_FREE = 2 * 2**30
 """Free bytes below which a home is about to fill its disk."""
 SILENT = timedelta(minutes=5)
@@ -46,7 +46,7 @@ class Finding:
     """
 
     about: str
-    state: State
+    state: _State
     what: str
     fix: str = ""
 

@@ -27,7 +27,7 @@ from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.costs import Costs
 from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
 
-TOP_FEATURES = 20
+_TOP_FEATURES = 20
 """The most drifted ones have a series each; the drift report has all."""
 WEEK = timedelta(days=7)
 
@@ -98,7 +98,7 @@ def reports(platform: Platform) -> Iterator[Sample]:
         for summary in _summaries(platform, name, SKEW)[-1:]:
             for check in summary["checks"]:
                 yield from _check(name, check)
-            for feature, share in list(summary["features"].items())[:TOP_FEATURES]:
+            for feature, share in list(summary["features"].items())[:_TOP_FEATURES]:
                 yield Sample("serving_skew_share", (name, feature), share)
         yield from _performance(name, _summaries(platform, name, "performance"))
         yield from _features(platform, name)
@@ -207,7 +207,7 @@ def _features(platform: Platform, model: str) -> Iterator[Sample]:
     import pandas as pd
 
     table = pd.read_parquet(files[-1], columns=["feature", "psi"]).dropna()
-    for feature, psi in table.nlargest(TOP_FEATURES, "psi").itertuples(index=False):
+    for feature, psi in table.nlargest(_TOP_FEATURES, "psi").itertuples(index=False):
         yield Sample("feature_psi", (model, str(feature)), float(psi))
 
 

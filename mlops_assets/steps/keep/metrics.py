@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mlops.metrics")
 
-Part = Callable[[Platform], Iterable[Sample]]
-PARTS: Mapping[str, Part] = {
+MetricsPart = Callable[[Platform], Iterable[Sample]]
+PARTS: Mapping[str, MetricsPart] = {
     "registry": metric_values.models,
     "record": metric_values.record,
     "reports": metric_values.reports,
@@ -55,7 +55,7 @@ class Collector:
 
     platform: Platform
     keep_seconds: float = KEEP_SECONDS
-    parts: Mapping[str, Part] = field(default_factory=lambda: dict(PARTS))
+    parts: Mapping[str, MetricsPart] = field(default_factory=lambda: dict(PARTS))
     _samples: list[Sample] = field(default_factory=list)
     _read_at: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -81,7 +81,7 @@ class Collector:
                 self._read_at = time.monotonic()
             return self._samples
 
-    def _read(self, name: str, part: Part) -> list[Sample]:
+    def _read(self, name: str, part: MetricsPart) -> list[Sample]:
         begun = time.perf_counter()
         try:
             found = list(part(self.platform))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from mlops_assets.core.values.display import shown
 from mlops_assets.world.atomic import json_object, write_text
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class CannotPull(RuntimeError):
@@ -43,7 +43,7 @@ class Pulled:
         return f"{self.source}: {len(self.written)} new or changed files, {self.written[0]} to {self.written[-1]}."
 
 
-def remembered(folder: Path, read: Callable[[dict[str, Any]], T]) -> T:
+def remembered(folder: Path, read: Callable[[dict[str, Any]], _T]) -> _T:
     """How far the last fetch came.
 
     Args:

@@ -21,7 +21,7 @@ from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world import parquet
 from mlops_assets.world.landed.intake import Intake
 
-PART, ROW = "the partition", "the row"
+_PART, ROW = "the partition", "the row"
 """Columns beside the key, called as no column of a contract is."""
 
 
@@ -73,7 +73,7 @@ def repeated_keys(intake: Intake, frames: Mapping[str, pd.DataFrame]) -> dict[st
 
 
 def _keys(part: str, frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame({**{key: frame[key] for key in keys}, PART: part, ROW: np.arange(len(frame))})
+    return pd.DataFrame({**{key: frame[key] for key in keys}, _PART: part, ROW: np.arange(len(frame))})
 
 
 Shared = dict[str, dict[int, list[str]]]
@@ -89,22 +89,22 @@ def _shared(new: pa.Table, keys: Sequence[str], files: Sequence[Path]) -> tuple[
 
         def look(relation: str, where: str, given: Mapping[str, object]) -> list[tuple[str, int, list[str]]]:
             return session.execute(
-                f"select new.{quoted(PART)}, new.{quoted(ROW)}, list(distinct old.{quoted(PART)} "
-                f"order by old.{quoted(PART)}) from new join {relation} as old on {same} {where} "
+                f"select new.{quoted(_PART)}, new.{quoted(ROW)}, list(distinct old.{quoted(_PART)} "
+                f"order by old.{quoted(_PART)}) from new join {relation} as old on {same} {where} "
                 "group by all order by all",
                 dict(given),
             ).fetchall()
 
         def read(paths: Sequence[Path]) -> list[tuple[str, int, list[str]]]:
             of_files = (
-                f"(select {names}, filename as {quoted(PART)} from read_parquet($files, filename = true, "
+                f"(select {names}, filename as {quoted(_PART)} from read_parquet($files, filename = true, "
                 "union_by_name = true, hive_partitioning = false))"
             )
             shared = look(of_files, "", {"files": [exact(path) for path in paths]})
             return [(part, row, list(map(_partition_of, files))) for part, row, files in shared]
 
         landed = parquet.read_steady(files, read) if files else []
-        return _by_part(landed), _by_part(look("new", f"and old.{quoted(PART)} < new.{quoted(PART)}", {}))
+        return _by_part(landed), _by_part(look("new", f"and old.{quoted(_PART)} < new.{quoted(_PART)}", {}))
 
 
 def _by_part(found: Sequence[tuple[str, int, list[str]]]) -> Shared:

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.core.sources.stream_rows import Judged, judge_messages
+from mlops_assets.core.sources.stream_rows import JudgedRows, judge_messages
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.steps.land.stream_decoding import Decode, decode_all, decoder
@@ -65,7 +65,7 @@ class StreamLanding:
     home: Home
     source: StreamSettings
     _known: dict[Segment, _Content] = field(default_factory=dict)
-    _judged: dict[Segment, Judged] = field(default_factory=dict)
+    _judged: dict[Segment, JudgedRows] = field(default_factory=dict)
     _written: set[tuple[Segment, str]] = field(default_factory=set)
     """What this process has landed. Another one lands once more what is not moved yet, to the same bytes."""
 
@@ -143,7 +143,7 @@ class StreamLanding:
 
     # --- looking
 
-    def _judge(self, segment: Segment) -> Judged:
+    def _judge(self, segment: Segment) -> JudgedRows:
         """A segment's messages as rows; those of the newest few segments are at hand."""
         if segment not in self._judged:
             decoded = decode_all(self._decode, self.log.read(segment)["value"].to_pylist())

@@ -28,7 +28,7 @@ from mlops_assets.world.lake import Lake
 from mlops_assets.world.parquet import read_steady
 
 LAYER = "requests"
-SCHEMA = pa.schema(
+_SCHEMA = pa.schema(
     {
         "minute": pa.timestamp("us", tz="UTC"),
         "model_version": pa.int64(),
@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
     }
 )
 Row = tuple[datetime, int, str, bool, int, int]
-"""Values of the columns of `SCHEMA`."""
+"""Values of the columns of `_SCHEMA`."""
 Place = tuple[str, datetime, bool, int]
 """Writer, minute, whether it failed, bucket: what a count belongs to."""
 
@@ -47,7 +47,7 @@ Place = tuple[str, datetime, bool, int]
 def write(lake: Lake, model: str, day: date, writer: str, rows: Iterable[Row]) -> None:
     """Replace a writer's file of a day."""
     # Not by way of pandas: the service writes this every few seconds, and what keeps the interpreter keeps its answers.
-    table = pa.Table.from_pylist([dict(zip(SCHEMA.names, row, strict=True)) for row in rows], schema=SCHEMA)
+    table = pa.Table.from_pylist([dict(zip(_SCHEMA.names, row, strict=True)) for row in rows], schema=_SCHEMA)
     lake.write(table, lake.file(LAYER, model, partition=day, name=writer))
 
 

@@ -70,7 +70,7 @@ def write_card(
         compared: the gate's comparisons.
         verdict: what followed.
     """
-    card = gather(platform, model, version, scored=scored, fitted=fitted, compared=compared, verdict=verdict)
+    card = gather_card(platform, model, version, scored=scored, fitted=fitted, compared=compared, verdict=verdict)
     page, text = html(card), markdown(card)
     file = card_file(platform.lake, model.name, version.version)
     write_text(file.with_suffix(".md"), text)
@@ -85,7 +85,7 @@ def write_card(
     return file
 
 
-def gather(
+def gather_card(
     platform: Platform,
     model: ModelSettings,
     version: ModelVersion,

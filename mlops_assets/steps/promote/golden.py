@@ -12,7 +12,7 @@ import pandas as pd
 
 from mlops_assets.core.models.model import Model
 from mlops_assets.core.promote.gate import RuleResult
-from mlops_assets.core.promote.golden import checked, choose, golden_rule
+from mlops_assets.core.promote.golden import checked, choose_rows, golden_rule
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.world.atomic import write_text
@@ -100,7 +100,7 @@ def write_golden(
             f"{model.name} has no events in the newest {model.gate.window}. Land data; nothing was written."
         )
     frame = data.with_features(events)
-    chosen = choose(
+    chosen = choose_rows(
         frame,
         kept.predict(frame),
         kept.recipe.columns,

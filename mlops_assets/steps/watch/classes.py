@@ -32,9 +32,9 @@ from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform, fitted_until
 
-CHECK = "classes_are_known"
+CLASSES_CHECK = "classes_are_known"
 REPORT = "classes"
-SHOWN = 20
+_SHOWN = 20
 """Windows in a table."""
 
 
@@ -60,7 +60,8 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
         return None
     day = now.astimezone(model.zone).date().isoformat()
     check = CheckResult(
-        CHECK, "performance", day, now, passed=not found, value=float(found.rows), limit=0.0, sentence=found.sentence
+        CLASSES_CHECK, "performance", day, now, passed=not found, value=float(found.rows), limit=0.0,
+        sentence=found.sentence,
     )  # fmt: skip
     # A class that is gone stays gone for the champions to come; one that is new may be so to several of them.
     news: list[tuple[type[ClassCame] | type[ClassWent], NewClass | GoneClass, object]]
@@ -89,7 +90,7 @@ def class_counts(rows: pd.DataFrame) -> dict[str, int]:
 
 def classes_markdown(platform: Platform, model: str, summaries: Sequence[Mapping[str, Any]]) -> str:
     """What has come and gone, and the share of each class by window."""
-    known = [summary for summary in summaries if summary.get("classes")][-SHOWN:]
+    known = [summary for summary in summaries if summary.get("classes")][-_SHOWN:]
     codes = sorted({code for summary in known for code in summary["classes"]}, key=float)
     rows = []
     for summary in known:

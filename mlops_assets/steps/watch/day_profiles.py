@@ -48,7 +48,7 @@ GROUPS = 600
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class WindowSeen:
     """A window's predictions by versions that the registry knows.
 
     Attributes:
@@ -92,7 +92,7 @@ class _Day:
     slices: Sequence[Profile]
 
 
-def seen(platform: Platform, model: ModelSettings, window: Window) -> Seen:
+def seen(platform: Platform, model: ModelSettings, window: Window) -> WindowSeen:
     """The window as the sum of its days; those that are not on file as they are now are read and kept.
 
     Raises:
@@ -127,7 +127,7 @@ def seen(platform: Platform, model: ModelSettings, window: Window) -> Seen:
     for day, found in made.items():
         _write(platform.lake, model.name, day, found)
     days = [made.get(day) or _load(platform.lake, model.name, day, against) for day in sorted(heads)]
-    return Seen(
+    return WindowSeen(
         rows=versions.total(),
         version=version,
         told=told_left_out(left_out),

@@ -23,7 +23,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import parse_every
 from mlops_assets.pages.markdown import answer_in_words, answered, markdown_table
-from mlops_assets.steps.watch.day_profiles import Seen
+from mlops_assets.steps.watch.day_profiles import WindowSeen
 from mlops_assets.steps.watch.drift_rows import RowsDrift, rows_drift
 from mlops_assets.world.platform import Platform
 
@@ -112,7 +112,7 @@ def verdict_of(model: ModelSettings, drifts: Sequence[FeatureDrift], levels: Lev
 def explain(
     platform: Platform,
     model: ModelSettings,
-    found: Seen,
+    found: WindowSeen,
     *,
     drifts: Sequence[FeatureDrift],
     levels: Levels,

@@ -30,7 +30,7 @@ from mlops_assets.world.files.type_words import TIME, same_type
 
 TOLD_APART = 32
 """So many floats lie in the range of a column, at least, that is judged."""
-TOLD = 3
+_TOLD = 3
 """Columns that the headline names."""
 Progress = Callable[[str, int], None]
 """Told after each batch: what is done with which files, and how many rows it was done with."""
@@ -76,7 +76,7 @@ class FilesDrift:
         if not self.broken:
             return found
         told = [f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken]
-        return f"Columns changed ({some(told, TOLD, between='; ')}). {found} in the others"
+        return f"Columns changed ({some(told, _TOLD, between='; ')}). {found} in the others"
 
 
 def compare_files(

@@ -45,7 +45,7 @@ from mlops_assets.steps.watch.window_summaries import folder_of
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.platform import Platform
 
-SHOWN = 20
+_SHOWN = 20
 """Features in a table: the most drifted ones."""
 DRIFT_CHECKS = ("inputs_match_reference", "predictions_match_reference")
 NO_FEATURES = pd.DataFrame({"feature": pd.Series(dtype="str"), "psi": pd.Series(dtype="float64")})
@@ -154,7 +154,7 @@ def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -
     windows = [one.window.label(model.timezone) for one in looked]
     if newest.explained is None:
         return Watched(windows, checks, table=checks[0].sentence, plot=checks[0].sentence, reason=reason)
-    top = newest.drifts[:SHOWN]
+    top = newest.drifts[:_SHOWN]
     return Watched(
         windows,
         checks,

@@ -27,16 +27,16 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days
 from mlops_assets.pages.markdown import answer_in_words, answered, markdown_table
-from mlops_assets.steps.watch.day_profiles import Seen
+from mlops_assets.steps.watch.day_profiles import WindowSeen
 from mlops_assets.world.model_data import EVENT_TIME
 
-SAMPLE = 8_000
+_SAMPLE = 8_000
 """Rows that the classifier, the components and the support see: 1 s with 75 features, and their intervals hang on the
 number of days."""
-SHOWN = 20
+_SHOWN = 20
 _HEADER = ("slice", "feature", "statistic", "value", "level", "over all rows", "rows in the reference", "rows now")
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class RowsDrift:
             return ""
         rows = [
             (f.slice, f.feature, f.statistic, f.value, f.level, f.whole, f.n_reference, f.n_current)
-            for f in self.local.findings[:SHOWN]
+            for f in self.local.findings[:_SHOWN]
         ]
         return markdown_table(rows, header=_HEADER)
 
@@ -91,7 +91,7 @@ def rows_drift(
     model: ModelSettings,
     columns: Sequence[FeatureColumn],
     *,
-    found: Seen,
+    found: WindowSeen,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
     importance: Mapping[str, float],
@@ -109,7 +109,7 @@ def rows_drift(
     sample, rows = found.against.reference.sample, found.sample
     if EVENT_TIME in sample.columns:
         days = [local_days(frame[EVENT_TIME], model.timezone) for frame in (sample, rows)]
-        by_day: dict[str, Any] = {"reference_days": days[0], "current_days": days[1], "sample": SAMPLE}
+        by_day: dict[str, Any] = {"reference_days": days[0], "current_days": days[1], "sample": _SAMPLE}
         classifier = _or_why(lambda: domain_classifier(sample, rows, columns, **by_day))
         reconstruction = _or_why(lambda: reconstruction_error(sample, rows, columns, **by_day))
     else:
@@ -119,13 +119,13 @@ def rows_drift(
     return RowsDrift(
         classifier,
         reconstruction,
-        _or_why(lambda: outside_support(sample, rows, columns, sample=SAMPLE)),
+        _or_why(lambda: outside_support(sample, rows, columns, sample=_SAMPLE)),
         _local(found, drifts, levels, importance),
     )
 
 
 def _local(
-    found: Seen, drifts: Sequence[FeatureDrift], levels: Levels, importance: Mapping[str, float]
+    found: WindowSeen, drifts: Sequence[FeatureDrift], levels: Levels, importance: Mapping[str, float]
 ) -> LocalDrift | CannotJudge | None:
     slices = found.against.slices
     if slices is None or isinstance(slices, CannotJudge):
@@ -133,7 +133,7 @@ def _local(
     return local_drift(slices.references, found.slices, whole=drifts, levels=levels, importance=importance)
 
 
-def _or_why(look: Callable[[], T]) -> T | CannotJudge:
+def _or_why(look: Callable[[], _T]) -> _T | CannotJudge:
     try:
         return look()
     except CannotJudge as why:

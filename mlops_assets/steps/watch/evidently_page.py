@@ -22,7 +22,7 @@ from mlops_assets.steps.watch.window_summaries import folder_of, summaries
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.platform import Platform
 
-SEED = 13
+_SEED = 13
 
 
 def draw_evidently(platform: Platform, model: ModelSettings, moment: datetime | None = None) -> Path:
@@ -59,7 +59,7 @@ def draw_evidently(platform: Platform, model: ModelSettings, moment: datetime | 
         pd.read_parquet(folder / "sample.parquet"),
         numeric=list(drawn.loc[drawn["kind"] == "numeric", "feature"]),
         categorical=list(drawn.loc[drawn["kind"] == "categorical", "feature"]),
-        seed=SEED,
+        seed=_SEED,
     )
     html = folder / "evidently.html"
     write_text(html, page)

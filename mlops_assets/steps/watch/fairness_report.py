@@ -55,8 +55,8 @@ def differences(model: ModelSettings, rows: pd.DataFrame, scores: Any, measure: 
     ]
 
 
-CHECK = "fairness_holds"
-TOLD = {"binary": 2, "multiclass": 1, "regression": 1}
+_CHECK = "fairness_holds"
+_TOLD = {"binary": 2, "multiclass": 1, "regression": 1}
 """How many of a task's measures are reported beside the main metric and the one that is judged."""
 
 
@@ -85,7 +85,7 @@ def fairness_of(
     known = data.events(*days, as_of=now)[[*identity, LABEL]]
     rows = read_scores(platform, model, *days).merge(known, on=identity, how="left", validate="one_to_one")
     agreed = policy.measure_of(model.task)
-    shown = [agreed, *measures_for(model.task)[: TOLD[model.task]]]
+    shown = [agreed, *measures_for(model.task)[: _TOLD[model.task]]]
     shown += [model.metric] if model.metric in measures_for(model.task) else []
     found = {measure: differences(model, rows, score_matrix(rows), measure) for measure in dict.fromkeys(shown)}
     check = _check(model, row, found[agreed])
@@ -99,7 +99,7 @@ def _check(model: ModelSettings, row: PerformanceRow, found: Sequence[Difference
     if not row.mature:
         told = f"Window {row.window} is not mature: {row.reason}."
     return CheckResult(
-        name=CHECK,
+        name=_CHECK,
         kind="fairness",
         window=row.window,
         window_end=row.end,

@@ -46,7 +46,7 @@ from mlops_assets.world.platform import Platform
 CURVE_WINDOWS = 4
 """Windows whose events make the label-maturity curve, besides what came after them."""
 PROFIT = "profit"
-SHOWN = 20
+_SHOWN = 20
 """Windows in a table."""
 _MOVED = {True: "yes", False: "no", None: "not mature"}
 
@@ -173,7 +173,7 @@ def label_drift_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any
             round(d["psi"], 4),
             _MOVED[d["moved"]],
         )
-        for s in known[-SHOWN:]
+        for s in known[-_SHOWN:]
         for d in (s["label_drift"],)
     ]
     told = model.label.noted(known[-1]["label_drift"]["sentence"])

@@ -50,7 +50,7 @@ from mlops_assets.steps.watch.performance_check import performance_check
 from mlops_assets.steps.watch.window_reports import (
     Watched,
     cannot,
-    days_of,
+    days_of_window,
     is_known,
     judged_rows,
     predicted_windows,
@@ -72,7 +72,7 @@ from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform
 
-SHOWN = 20
+_SHOWN = 20
 """Windows in a table."""
 
 
@@ -103,7 +103,7 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         "estimates": estimates_markdown(model, found),
         "label_maturity": maturity_markdown(maturity),
         "label_drift": label_drift_markdown(model, found),
-        GUESSING: guessing_markdown(found[-SHOWN:]),
+        GUESSING: guessing_markdown(found[-_SHOWN:]),
     }
     if model.task == "multiclass":
         more["classes"] = classes_markdown(platform, model.name, found)
@@ -117,7 +117,7 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     return Watched(
         windows=[summary["window"] for summary in judged],
         newest=newest,
-        table=by_window_markdown(model, found[-SHOWN:]),
+        table=by_window_markdown(model, found[-_SHOWN:]),
         plot=metric_plot(
             model.metric,
             found,
@@ -259,7 +259,7 @@ def _performance(
     """The window's report, and its predictions with the labels known now."""
     data = platform.data(model)
     identity = [*data.keys, EVENT_TIME]
-    known = data.events(*days_of(model, window), as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
+    known = data.events(*days_of_window(model, window), as_of=now)[[*identity, LABEL, AVAILABLE_AT]]
     rows = rows.merge(known, on=identity, how="left", validate="one_to_one")
     given = Predicted(
         rows[EVENT_TIME],

@@ -20,7 +20,7 @@ from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values.display import some
 from mlops_assets.steps.features.online_store import equal_values
 from mlops_assets.steps.predict.predictions import ONLINE, VERSION
-from mlops_assets.steps.watch.window_reports import days_of, is_known, predicted_windows, state_of, summary_of
+from mlops_assets.steps.watch.window_reports import days_of_window, is_known, predicted_windows, state_of, summary_of
 from mlops_assets.steps.watch.window_summaries import folder_of
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.model_data import EVENT_TIME
@@ -28,10 +28,10 @@ from mlops_assets.world.platform import Platform
 
 REPORT = "skew"
 SKEW_CHECK = "served_features_agree_with_offline"
-ROWS = 5_000
+_ROWS = 5_000
 """Answers of a window that are joined again, a seeded sample."""
-SEED = 13
-NAMED = 5
+_SEED = 13
+_NAMED = 5
 
 
 def watch_skew(platform: Platform, model: ModelSettings) -> CheckResult | None:
@@ -71,12 +71,12 @@ def skewed(platform: Platform, model: ModelSettings, rows: pd.DataFrame) -> dict
 
 def _served(platform: Platform, model: ModelSettings, window: Window) -> pd.DataFrame:
     """A sample of the window's answers that name their event; what only a shadow said was served to nobody."""
-    start, end = days_of(model, window)
+    start, end = days_of_window(model, window)
     rows = platform.lake.read(
         "predictions", model.name, start=start, end=end, name=ONLINE,
         where="is_identified and arm <> 'shadow'", order_by=[EVENT_TIME, "prediction_id"],
     )  # fmt: skip
-    return rows.sample(ROWS, random_state=SEED).reset_index(drop=True) if len(rows) > ROWS else rows
+    return rows.sample(_ROWS, random_state=_SEED).reset_index(drop=True) if len(rows) > _ROWS else rows
 
 
 def _check(model: ModelSettings, window: Window, rows: pd.DataFrame, shares: Mapping[str, float]) -> CheckResult:
@@ -85,7 +85,7 @@ def _check(model: ModelSettings, window: Window, rows: pd.DataFrame, shares: Map
     over = {name: share for name, share in shares.items() if share > limit}
     told = f"{label}: {len(rows):,} answers hold the features that training joins for the same events"
     if over:
-        named = some([f"{name} in {share:.1%}" for name, share in over.items()], NAMED)
+        named = some([f"{name} in {share:.1%}" for name, share in over.items()], _NAMED)
         told = (
             f"{label}: in {len(rows):,} answers {len(over)} features differ from the offline join of the events more "
             f"often than in {limit:.1%} ({named}). Look whether feast/online_store lags, and what callers send along"

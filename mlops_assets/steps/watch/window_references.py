@@ -21,7 +21,7 @@ from mlops_assets.steps.predict.slice_references import Slices, profiled, read_s
 from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform
 
-YEAR = timedelta(days=364)
+_YEAR = timedelta(days=364)
 """Whole weeks, so that a Monday is held against a Monday; months go by the calendar."""
 
 
@@ -92,4 +92,4 @@ def _last_year(model: ModelSettings, window: Window) -> tuple[date, date]:
     start, end = (moment.astimezone(model.zone).date() for moment in (window.start, window.end))
     if model.monitoring.window == "month":
         return start.replace(year=start.year - 1), end.replace(year=end.year - 1)
-    return start - YEAR, end - YEAR
+    return start - _YEAR, end - _YEAR

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_assets.core.decide.policy import CheckResult, Kind
+from mlops_assets.core.decide.evidence import CheckKind, CheckResult
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -75,7 +75,7 @@ def silent_windows(platform: Platform, model: ModelSettings, now: datetime) -> l
     ]
 
 
-def days_of(model: ModelSettings, window: Window) -> tuple[Any, Any]:
+def days_of_window(model: ModelSettings, window: Window) -> tuple[Any, Any]:
     """The local days [start, end) of a window."""
     return window.start.astimezone(model.zone).date(), window.end.astimezone(model.zone).date()
 
@@ -86,7 +86,7 @@ def judged_rows(platform: Platform, model: ModelSettings, window: Window) -> tup
     Raises:
         CannotJudge: it has none.
     """
-    rows = read_scores(platform, model, *days_of(model, window))
+    rows = read_scores(platform, model, *days_of_window(model, window))
     if rows.empty:
         raise no_rows(model)
     known = rows[VERSION].isin([version.version for version in platform.registry.versions(model.name)])
@@ -142,7 +142,7 @@ def is_known(folder: Path, state: str) -> bool:
 
 def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[str]) -> str:
     """What identifies the data of a window: its files' sizes and times."""
-    start, end = days_of(model, window)
+    start, end = days_of_window(model, window)
     digest = hashlib.sha256()
     writers = [(model.name, writer) for writer in (BATCH, WITHHELD, ONLINE)]
     files = {"predictions": writers, "labels": [(model.label.model, "data")]}
@@ -156,7 +156,7 @@ def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[
 
 def day_states(lake: Lake, model: ModelSettings, window: Window) -> dict[date, str]:
     """What identifies the predictions of each day of a window that has some."""
-    start, end = days_of(model, window)
+    start, end = days_of_window(model, window)
     told: dict[date, list[str]] = {}
     for writer in (BATCH, WITHHELD, ONLINE):
         for day, path in lake.partitions("predictions", model.name, name=writer).items():
@@ -166,7 +166,7 @@ def day_states(lake: Lake, model: ModelSettings, window: Window) -> dict[date, s
     return {day: ";".join(parts) for day, parts in sorted(told.items())}
 
 
-def cannot(name: str, kind: Kind, window: Window, model: ModelSettings, why: CannotJudge) -> CheckResult:
+def cannot(name: str, kind: CheckKind, window: Window, model: ModelSettings, why: CannotJudge) -> CheckResult:
     """A check that gives no answer."""
     sentence = f"{window.label(model.timezone)}: {why}."
     return CheckResult(name, kind, window.label(model.timezone), window.end, passed=None, sentence=sentence)

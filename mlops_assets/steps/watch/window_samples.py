@@ -25,7 +25,7 @@ from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform
 
-SAMPLE = 5_000
+WINDOW_SAMPLE = 5_000
 """Rows of a window that are kept: as many as of a reference, and more than the classifier sees."""
 RANK, DAY = "_rank", "_day"
 
@@ -66,8 +66,8 @@ def sample_of(
         ranked = rows.assign(**{RANK: ranks(rows, platform.data(model).keys)})
         parts.append(ranked[ranked[RANK] <= below])
     found = pd.concat(parts, ignore_index=True).sort_values(RANK, kind="stable")
-    if len(found) > SAMPLE:
-        found = found.head(SAMPLE)
+    if len(found) > WINDOW_SAMPLE:
+        found = found.head(WINDOW_SAMPLE)
         below = float(found[RANK].iloc[-1])
     note = json.dumps({"days": sorted(str(day) for day in (*read, *kept)), "below": below})
     platform.lake.write(found, path, fingerprint=note)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.record.incidents import SEVERITIES, Kind, Message, Severity
+from mlops_assets.core.record.incidents import SEVERITIES, Message, MessageKind, Severity
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -118,7 +118,7 @@ def _channel(url: str) -> NotifyBase | None:
         log.setLevel(before)
 
 
-def _apprise_type(kind: Kind, severity: Severity) -> Any:
+def _apprise_type(kind: MessageKind, severity: Severity) -> Any:
     from apprise import NotifyType
 
     if kind == "closed":

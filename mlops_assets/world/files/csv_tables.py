@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.core.values.csv_head import LONGEST, CsvHead, head_of
+from mlops_assets.core.values.csv_head import LONGEST_CELL, CsvHead, head_of
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
@@ -37,7 +37,7 @@ def csv_head(path: Path) -> CsvHead:
         UnicodeDecodeError: its beginning is not UTF-8.
     """
     with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        start = file.read(LONGEST)
+        start = file.read(LONGEST_CELL)
     # What is cut off in the middle of a letter is no fault.
     return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
 

@@ -48,7 +48,7 @@ _CSV_KINDS: Mapping[str, ColumnKind] = {
     "BOOLEAN": "boolean",
 }
 """Of the types that DuckDB may find in CSV files, and of the formats of numbers that are texts to it."""
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ def _kind(dtype: pa.DataType) -> ColumnKind:
 # --- rows --------------------------------------------------------------------------------------------------
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
+def _ahead(items: Iterator[_T]) -> Iterator[_T]:
     """The same items, each made while the one before is worked on."""
     with ThreadPoolExecutor(max_workers=1) as reader:
         coming = reader.submit(next, items, None)

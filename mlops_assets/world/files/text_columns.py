@@ -18,10 +18,10 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.core.values.text_times import TimeTexts
 
-ROWS = 131_072
+_ROWS = 131_072
 FIRST = 1_000
 """So many texts are looked at before the others: a column of which most are no time is not looked at further."""
-MOST = 0.5
+_MOST = 0.5
 
 Reader = Callable[[pd.Series], pa.Array]
 """Texts of a column, missing where there is none, as values."""
@@ -41,7 +41,7 @@ def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: 
     looks: tuple[Callable[[list[str]], TimeTexts | NumberTexts], ...] = (text_times.look_at, text_numbers.look_at)
     for look in looks:
         sample = look(first[:FIRST])
-        if sample.count and sample.failed <= MOST * sample.count:
+        if sample.count and sample.failed <= _MOST * sample.count:
             found = look(first)
             for texts in batches:
                 found = found + look(texts)  # type: ignore[operator]  # both are of the same kind
@@ -62,7 +62,7 @@ def are_times(arrays: Iterable[pa.Array]) -> bool:
 
 
 def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:
-    for batch in connection.cursor().sql(query).to_arrow_reader(ROWS):
+    for batch in connection.cursor().sql(query).to_arrow_reader(_ROWS):
         yield [text.strip() for text in batch.column(0).to_pylist()]
 
 
@@ -72,7 +72,7 @@ def replace_texts(
     """Write a table anew, with the values of some text columns in the place of the texts; rows keep their order."""
     if not readers:
         return
-    rows = connection.cursor().sql(f"select * from {table}").to_arrow_reader(ROWS)
+    rows = connection.cursor().sql(f"select * from {table}").to_arrow_reader(_ROWS)
     kinds = {name: kind for name, (_, kind) in readers.items()}
     schema = pa.schema([field.with_type(kinds.get(field.name, field.type)) for field in rows.schema])
 

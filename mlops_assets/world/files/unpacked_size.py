@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-CHUNK = 2**20
+_CHUNK = 2**20
 
 
 class TooLarge(ValueError):
@@ -57,7 +57,7 @@ def unpacked(name: str, content: bytes, limit: int) -> bytes:
     try:
         with opened(io.BytesIO(content)) as stream:
             # Piece by piece: some of these make all at once of what they are asked for.
-            while len(found) <= limit and (piece := stream.read(CHUNK)):
+            while len(found) <= limit and (piece := stream.read(_CHUNK)):
                 found += piece
     except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise ValueError(f"it cannot be unpacked: {error}") from error
@@ -73,7 +73,7 @@ def unpacks_to_more(path: Path, most: int) -> bool:
         return False
     with path.open("rb") as packed, opened(packed) as stream:
         count = 0
-        while count <= most and (piece := stream.read(CHUNK)):
+        while count <= most and (piece := stream.read(_CHUNK)):
             count += len(piece)
     return count > most
 
@@ -87,7 +87,7 @@ def refuse_nul(name: str, content: IO[bytes]) -> None:
     opened = _OPENERS.get(Path(name).suffix.lower())
     feeds = returns = 0
     with opened(content) if opened else nullcontext(content) as stream:
-        while piece := stream.read(CHUNK):
+        while piece := stream.read(_CHUNK):
             end = piece.find(b"\0")
             before = piece if end < 0 else piece[:end]
             feeds, returns = feeds + before.count(b"\n"), returns + before.count(b"\r")

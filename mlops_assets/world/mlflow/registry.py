@@ -46,7 +46,7 @@ DECISION = "decision"
 REASON = "reason"
 PROMOTED_AT = "promoted_at"
 REPLACED_BY = "replaced_by"
-ROLLOUT = "rollout"
+_ROLLOUT = "rollout"
 """Tag of a version: where its rollout stands, as JSON (`core.rollout.moves.Rollout`)."""
 ROLLOUT_STATE, ROLLOUT_SHARE = "rollout_state", "rollout_share"
 """Tags of a version, for whoever serves it: the state, and the share of the entities that it answers, 0 to 1."""
@@ -293,7 +293,7 @@ class Registry:
         client = self.client
         with locked(self._home, "registry"):
             state = json.dumps(rollout.to_dict(), sort_keys=True)
-            self.tag(name, rollout.version, {ROLLOUT_SHARE: share, ROLLOUT_STATE: rollout.state, ROLLOUT: state})
+            self.tag(name, rollout.version, {ROLLOUT_SHARE: share, ROLLOUT_STATE: rollout.state, _ROLLOUT: state})
             candidate = self.find(name, CANDIDATE)
             if rollout.state in ("shadow", "canary"):
                 if candidate is None or candidate.version != rollout.version:
@@ -317,8 +317,8 @@ class Registry:
 
         for alias in (CANDIDATE, CHAMPION, PREVIOUS):
             found = self.find(name, alias)
-            if found is not None and ROLLOUT in found.tags:
-                rollout = Rollout.from_dict(json.loads(found.tags[ROLLOUT]))
+            if found is not None and _ROLLOUT in found.tags:
+                rollout = Rollout.from_dict(json.loads(found.tags[_ROLLOUT]))
                 if rollout.is_open:
                     return rollout
         return None

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.models.matrix import FeatureColumn, encode
-from mlops_assets.core.promote.golden import checked, choose, golden_rule
+from mlops_assets.core.promote.golden import checked, choose_rows, golden_rule
 
 COLUMNS = (FeatureColumn("x", "numeric"), FeatureColumn("code", "categorical"), FeatureColumn("open", "boolean"))
 EXPIRES = date(2013, 6, 30)
@@ -29,7 +29,7 @@ def rows(n: int = 100) -> pd.DataFrame:
 
 def chosen(n: int = 5) -> pd.DataFrame:
     scores = np.linspace(0.9, 0.1, 100)
-    return choose(rows(), scores, COLUMNS, n=n, tolerance=0.1, expires=EXPIRES, keys=["id"])
+    return choose_rows(rows(), scores, COLUMNS, n=n, tolerance=0.1, expires=EXPIRES, keys=["id"])
 
 
 def test_rows_run_from_the_lowest_score_to_the_highest() -> None:
@@ -52,7 +52,7 @@ def test_a_csv_gives_the_model_the_same_matrix() -> None:
 
 def test_of_classes_the_label_is_agreed() -> None:
     scores = np.random.default_rng(1).dirichlet([1, 1, 1], 100)
-    frame = choose(rows(), scores, COLUMNS, n=10, tolerance=0.1, expires=EXPIRES, keys=["id"])
+    frame = choose_rows(rows(), scores, COLUMNS, n=10, tolerance=0.1, expires=EXPIRES, keys=["id"])
     assert frame["expected_label"].tolist() == scores[frame["id"]].argmax(axis=1).tolist()
     assert golden_rule(checked(frame, COLUMNS, "multiclass"), scores[frame["id"]], EXPIRES)[0].passed
     (rule,) = golden_rule(checked(frame, COLUMNS, "multiclass"), np.roll(scores[frame["id"]], 1, axis=1), EXPIRES)

@@ -22,7 +22,7 @@ from mlops_assets.serving.http.keys import Keys
 from mlops_assets.serving.http.limits import Limits
 from mlops_assets.serving.log import into_lake
 from mlops_assets.serving.log.mover import LOW_PRIORITY, Moved, Mover, NotMoved
-from mlops_assets.serving.log.records import Answer, Row, line, record, record_types
+from mlops_assets.serving.log.records import Answer, LoggedRow, line, record, record_types
 from mlops_assets.serving.log.spool import Spool, closed_segments, types_file
 from mlops_assets.steps.predict.predictions import ONLINE, predicted_days, read_scores
 from mlops_assets.world.home import Home
@@ -139,7 +139,7 @@ def test_a_canary_answers_for_its_share(home: Home, client: TestClient) -> None:
 # --- the log -----------------------------------------------------------------------------------------------
 
 
-def spooled(folder: Path, arms: Arms, rows: list[Row], scores: list[float], ids: list[str]) -> None:
+def spooled(folder: Path, arms: Arms, rows: list[LoggedRow], scores: list[float], ids: list[str]) -> None:
     """Answers written down by a process that has ended."""
     spool = Spool(folder)
     spool.declare(MODEL, record_types(arms))
@@ -161,7 +161,7 @@ def move(folder: Path, lake: Lake) -> tuple[int, list[Path]]:
 
 def test_each_record_is_in_the_lake_once(tmp_path: Path, arms: Arms, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, folder = Platform.of(Home(tmp_path)).lake, tmp_path / "spool"
-    row = Row(features=features())
+    row = LoggedRow(features=features())
     spooled(folder, arms, [row], [0.1], ["a"])
     # A kill between the file in the lake and the end of the spooled ones: two of the next round's three were moved.
     spooled(folder, arms, [row], [0.2], ["b"])
@@ -183,10 +183,10 @@ def test_each_record_is_in_the_lake_once(tmp_path: Path, arms: Arms, monkeypatch
 
 def test_a_file_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path, arms: Arms) -> None:
     lake, folder = Platform.of(Home(tmp_path)).lake, tmp_path / "spool"
-    spooled(folder, arms, [Row(features=features())], [0.1], ["a"])
+    spooled(folder, arms, [LoggedRow(features=features())], [0.1], ["a"])
     (segment,) = closed_segments(folder)[MODEL]
     segment.write_bytes(segment.read_bytes().replace(b'"score":0.1', b'"score":"x"'))
-    spooled(folder, arms, [Row(features=features())], [0.2], ["b"])
+    spooled(folder, arms, [LoggedRow(features=features())], [0.2], ["b"])
     moved, refused = move(folder, lake)
     assert (moved, [path.suffix for path in refused]) == (1, [".refused"])
     assert lake.read("predictions", MODEL, name="online")["prediction_id"].tolist() == ["b"]
@@ -195,12 +195,12 @@ def test_a_file_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path, 
 def test_a_mover_that_is_killed_is_started_anew(tmp_path: Path, arms: Arms) -> None:
     lake, folder = Platform.of(Home(tmp_path)).lake, tmp_path / "spool"
     mover = Mover(folder, lake.folder("predictions"), ONLINE)
-    spooled(folder, arms, [Row(features=features())], [0.1], ["a"])
+    spooled(folder, arms, [LoggedRow(features=features())], [0.1], ["a"])
     assert mover.move() == Moved(1)
     process = mover._process
     assert process is not None
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == LOW_PRIORITY
-    spooled(folder, arms, [Row(features=features())], [0.2], ["b"])
+    spooled(folder, arms, [LoggedRow(features=features())], [0.2], ["b"])
     process.kill()
     process.wait()
     assert mover.move() == Moved(1)
@@ -237,7 +237,7 @@ def test_online_wins_over_the_batch_and_the_newest_over_the_older(tmp_path: Path
     before = read_scores(platform, model, *span)
     assert before["score"].tolist() == [0.5, 0.5]
     for index, score in enumerate((0.1, 0.2)):
-        spooled(tmp_path / "spool", arms, [Row(keys[0]), Row()], [score, 0.9], [f"a{index}", f"b{index}"])
+        spooled(tmp_path / "spool", arms, [LoggedRow(keys[0]), LoggedRow()], [score, 0.9], [f"a{index}", f"b{index}"])
         move(tmp_path / "spool", platform.lake)
     after = read_scores(platform, model, *span)
     assert dict(zip(after["flight_id"], after["score"], strict=True)) == {"both": 0.2, "batch": 0.5}

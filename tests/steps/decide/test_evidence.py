@@ -202,10 +202,10 @@ def test_a_leader_of_too_few_rows_before_the_judged_days_says_how_many_more(
     drifting: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlops_assets.steps.decide import training_scope
-    from mlops_assets.steps.decide.training_scope import Plan
+    from mlops_assets.steps.decide.training_scope import TrainingPlan
 
     day = date(2013, 3, 2)
-    monkeypatch.setattr(training_scope, "plan", lambda *_: Plan(f"since: {day}"))
+    monkeypatch.setattr(training_scope, "plan", lambda *_: TrainingPlan(f"since: {day}"))
     evidence = consider(drifting.platform, drifting.model)[1]
     (told,) = evidence.cannot_judge
     found = re.search(r"because 0 labelled rows of .* \(since: 2013-03-02\) .* about (\d+) more days, by about", told)

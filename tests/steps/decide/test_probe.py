@@ -17,7 +17,7 @@ from mlops_assets.steps.decide.evidence import consider, gather, keep
 from mlops_assets.steps.decide.looks import probed, read_looks
 from mlops_assets.steps.decide.probe import probe
 from mlops_assets.steps.decide.probe_report import probe_report
-from mlops_assets.steps.decide.training_scope import Plan, plan
+from mlops_assets.steps.decide.training_scope import TrainingPlan, plan
 from mlops_assets.steps.promote.training import prepare
 from mlops_assets.steps.rollout.reverting import finish_revert, revert
 from tests.real_slice import World
@@ -39,7 +39,7 @@ def quick(drifting: World) -> World:
 def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) -> None:
     platform, model = quick.platform, quick.model
     assert gather(platform, model, platform.now(model)).probe is None
-    assert plan(platform, model) == Plan("expanding")
+    assert plan(platform, model) == TrainingPlan("expanding")
     looked = probe(platform, model)
     assert looked is not None
     assert looked.unjudged == ()

@@ -14,7 +14,7 @@ from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.steps.predict.predictions import SCORE, read_scores, score_days
 from mlops_assets.steps.predict.slice_references import Slices
 from mlops_assets.steps.watch import window_samples
-from mlops_assets.steps.watch.day_profiles import Seen, seen
+from mlops_assets.steps.watch.day_profiles import WindowSeen, seen
 from mlops_assets.world.columns import slice_columns
 from tests.real_slice import WEEKS, World
 
@@ -38,7 +38,7 @@ def same(one: Profile, other: Profile) -> None:
         np.testing.assert_allclose(one.extra[name], other.extra[name], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
-def is_the_whole(found: Seen, world: World) -> None:
+def is_the_whole(found: WindowSeen, world: World) -> None:
     """The sum of the days is the profile of all rows at once, and every slice's is that of its rows."""
     rows = read_scores(world.platform, world.model, *WEEKS[:2])
     same(found.features, Profile.of(found.features.grid, rows))

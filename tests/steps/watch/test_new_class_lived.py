@@ -22,7 +22,7 @@ from mlops_assets.steps.decide.evidence import gather
 from mlops_assets.steps.decide.probe import probe
 from mlops_assets.steps.predict.predictions import BATCH, read_scores
 from mlops_assets.steps.predict.references import score_matrix
-from mlops_assets.steps.watch.classes import CHECK, watch_classes
+from mlops_assets.steps.watch.classes import CLASSES_CHECK, watch_classes
 from mlops_assets.world.home import Home
 from tests.real_slice import COLD_START, LAST_DAY, WEEKS, World, copy_home, working_in
 
@@ -79,12 +79,12 @@ def test_a_new_class_is_said_on_its_first_day(lived: tuple[World, dict]) -> None
     world, seen = lived
     assert seen["before"].passed is True
     first = seen["first day"]
-    assert (first.name, first.passed) == (CHECK, False)
+    assert (first.name, first.passed) == (CLASSES_CHECK, False)
     assert first.sentence.startswith(f"Class 3 is new: {first.value:,.0f} rows since 2013-02-21")
     (entry,) = world.ledger("new_class")
     assert (entry["class"], entry["version"], entry["reason"]) == (3, 1, first.sentence)
     evaluations = seen[WEEKS[1]].get_asset_check_evaluations()
-    (check,) = [one for one in evaluations if one.check_name == CHECK]
+    (check,) = [one for one in evaluations if one.check_name == CLASSES_CHECK]
     assert not check.passed
     assert "Class 3 is new" in check.description
     assert any("Class 3 is new" in note for note in seen[f"evidence {WEEKS[2]}"].notes)
@@ -131,7 +131,7 @@ def test_a_class_that_goes_is_said_and_keeps_its_code(lived: tuple[World, dict])
     *_, last = summaries(world, "performance")
     assert "1" not in last["classes"]
     assert last["performance"]["metrics"]["log_loss"]["value"] < 2.0
-    (check,) = [one for one in seen[END].get_asset_check_evaluations() if one.check_name == CHECK]
+    (check,) = [one for one in seen[END].get_asset_check_evaluations() if one.check_name == CLASSES_CHECK]
     assert "Class 1 is gone: none of " in check.description
     assert "Class 3" not in check.description
     assert "since 2013-03-03" in check.description

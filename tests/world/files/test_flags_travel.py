@@ -33,7 +33,7 @@ from mlops_assets.serving.engine.arms import CHAMPION, Arm, Arms
 from mlops_assets.serving.engine.scoring import check
 from mlops_assets.serving.errors import Refused
 from mlops_assets.serving.http.forms import Misfit
-from mlops_assets.serving.log.records import Row
+from mlops_assets.serving.log.records import LoggedRow
 from mlops_assets.steps.land.taking_in import parse
 from mlops_assets.steps.watch.drift_files import FilesDrift, compare_files
 from tests.serving.conftest import contract
@@ -193,12 +193,12 @@ def test_the_service_takes_true_and_false_and_nothing_else(kind: str) -> None:
     form = arms.form
     assert form is not None
     for flag in (True, False, None):
-        check(arms, Row({}, {name: flag}), 0)
+        check(arms, LoggedRow({}, {name: flag}), 0)
         body = {"rows": [{"features": {name: flag}}]}
         assert form.read(json.dumps(body).encode()).values == (flag,)
     for odd in ("true", "false", "yes", 1, 0, 1.0, "unknown"):
         with pytest.raises(Refused, match="must be true, false or null"):
-            check(arms, Row({}, {name: odd}), 0)
+            check(arms, LoggedRow({}, {name: odd}), 0)
         with pytest.raises(Misfit):
             form.read(json.dumps({"rows": [{"features": {name: odd}}]}).encode())
 

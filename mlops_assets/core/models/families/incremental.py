@@ -173,4 +173,4 @@ class Continued(Boosting):
         return bytes(booster.save_raw("ubj"))
 
 
-FAMILY = {"sgd": Sgd(), "xgboost_continued": Continued()}
+_FAMILY = {"sgd": Sgd(), "xgboost_continued": Continued()}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.models.families.foreign import FittedForeign
 from mlops_assets.core.models.families.estimator import FittedEstimator, scored
 
-MAX_CATEGORIES = 32
+_MAX_CATEGORIES = 32
 """Columns of one categorical feature: the most frequent values, and the rest as one. A rarer value has too few rows for
 a coefficient of its own, and a million rows of a few hundred columns no longer fit into memory."""
 _OF_FEATURE = re.compile(r"^\w+?__(?:missingindicator_)?x(\d+)(?:_|$)")
@@ -199,7 +199,7 @@ def _columns(recipe: Recipe, matrix: FloatMatrix) -> Any:
     categorical = [place for place, column in enumerate(recipe.columns) if column.kind == "categorical"]
     gaps = [place for place in numeric if np.isnan(matrix[:, place]).any()]
     one_hot = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False, dtype=np.float32
+        handle_unknown="infrequent_if_exist", max_categories=_MAX_CATEGORIES, sparse_output=False, dtype=np.float32
     )
     # Zeros and ones are centred and not scaled: a rare category would become a huge number.
     branches = {
@@ -241,4 +241,4 @@ def one_thread() -> Iterator[None]:
                 _limit.restore_original_limits()
 
 
-FAMILY = {"linear": Linear()}
+_FAMILY = {"linear": Linear()}
