@@ -40,8 +40,8 @@ NEVER_A_TEXT = {"flight", "engines", "seats", "distance", "origin", "carrier", "
 LONGEST = 60
 """Lines of a function."""
 MOST_NAMESAKES = 2
-# A logger is its module's own; a topic of the command line has the name of its command, and registers itself.
-NOT_CHOSEN = {"logger", "app", "router", "register"}
+# A logger is its module's own; a topic of the command line registers itself; a family of models is found by its name.
+NOT_CHOSEN = {"logger", "app", "router", "register", "FAMILY"}
 
 
 @cache

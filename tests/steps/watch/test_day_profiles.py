@@ -67,7 +67,7 @@ def test_a_corrected_day_is_all_that_is_read(drifting: World) -> None:
 
 
 def test_the_sample_of_a_corrected_window_is_the_one_that_all_rows_would_give(drifting: World, monkeypatch) -> None:
-    monkeypatch.setattr(window_samples, "SAMPLE", 500)
+    monkeypatch.setattr(window_samples, "WINDOW_SAMPLE", 500)
     folder = drifting.platform.lake.folder("reports", "flight_delay", "drift")
     for path in folder.glob("window=*/sample.parquet"):
         path.unlink()

@@ -173,4 +173,4 @@ class Continued(Boosting):
         return bytes(booster.save_raw("ubj"))
 
 
-_FAMILY = {"sgd": Sgd(), "xgboost_continued": Continued()}
+FAMILY = {"sgd": Sgd(), "xgboost_continued": Continued()}

@@ -241,4 +241,4 @@ def one_thread() -> Iterator[None]:
                 _limit.restore_original_limits()
 
 
-_FAMILY = {"linear": Linear()}
+FAMILY = {"linear": Linear()}

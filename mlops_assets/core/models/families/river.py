@@ -139,4 +139,4 @@ def _weights(model: Any) -> np.ndarray:
     return np.array([known[name] for name in names_of(len(known))], dtype=np.float64)
 
 
-_FAMILY = {"river": River()}
+FAMILY = {"river": River()}

@@ -281,4 +281,4 @@ def booster_params(recipe: Recipe, *, threads: int) -> dict[str, Any]:
     return {**recipe.params, **fixed}
 
 
-_FAMILY = {"xgboost": Boosting(), "random_forest": Forest()}
+FAMILY = {"xgboost": Boosting(), "random_forest": Forest()}
