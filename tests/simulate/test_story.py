@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.simulate.replay import ReplaySettings, periods_of
 from mlops_assets.simulate.story import Story
@@ -34,7 +35,7 @@ def platform(home: Home) -> Platform:
 
 def decide(platform: Platform, identity: str, at: datetime, action: str = "wait", rule: str = "nothing") -> None:
     values: dict[str, Any] = {"action": action, "rule": rule, "reasons": [f"Reason of {identity}."]}
-    platform.ledger.record.note(MODEL, "decision", id=identity, at=at.astimezone(UTC), **values)
+    platform.ledger.record.note(MODEL, Decision, id=identity, at=at.astimezone(UTC), **values)
 
 
 def told(platform: Platform, decided: dict[str, int], periods: list[Window] = PERIODS) -> dict[str, Any]:

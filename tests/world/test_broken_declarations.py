@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mlops_assets.commands import console, readers
+from mlops_assets.core.record.entries import Pause
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.steps.keep.doctor import examine
 from mlops_assets.steps.keep.metric_values import models, record, sources
@@ -149,7 +150,7 @@ def test_status_names_a_model_whose_file_is_broken(
 ) -> None:
     file = defs / "arrival_delay" / "defs.yaml"
     sound = file.read_bytes()
-    Platform.of(home).ledger.record.note("arrival_delay", "pause", reason="x", by="me")
+    Platform.of(home).ledger.record.note("arrival_delay", Pause, reason="x", by="me")
     content = {
         "syntax": sound.replace(b"attributes:", b"attributes: [", 1),
         "field": sound.rstrip() + b"\n  colour: red\n",

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.decide.policy import RetrainPolicy, decide
-from mlops_assets.core.record.entries import Rejection
+from mlops_assets.core.record.entries import Pause, Rejection, Request, Resume
 from mlops_assets.core.time.windows import midnight
 from mlops_assets.steps.decide.evidence import consider, gather, history, keep
 from mlops_assets.steps.decide.model_changes import changed_definition
@@ -185,7 +185,7 @@ def test_bad_data_is_decided_on_at_its_own_end_where_the_clock_stands_still(new_
 def test_a_champion_of_few_days_says_how_many_more_the_gate_needs(drifting: World) -> None:
     """Five days after the champion was fitted, no eight days of labels can be there."""
     drifting.at(date(2013, 2, 23))
-    drifting.platform.ledger.record.note(drifting.model.name, "request", reason="new features", by="me")
+    drifting.platform.ledger.record.note(drifting.model.name, Request, reason="new features", by="me")
     decision, evidence, _ = consider(drifting.platform, drifting.model)
     (told,) = evidence.cannot_judge
     assert (decision.action, told in decision.reasons) == ("cannot_judge", True)
@@ -223,12 +223,12 @@ def test_in_a_replay_a_decision_without_data_is_of_its_own_period(new_world: New
     world.at(date(2013, 4, 1))
     now, passed = world.platform.now(world.model), midnight(date(2013, 4, 1), world.model.timezone)
     assert now == midnight(LAST_DAY + timedelta(days=1), world.model.timezone) < passed
-    world.platform.ledger.record.note(world.model.name, "pause", reason="holidays", by="me")
+    world.platform.ledger.record.note(world.model.name, Pause, reason="holidays", by="me")
     decision, evidence, _ = consider(world.platform, world.model)
     assert (decision.action, decision.at) == ("wait", passed)
     assert (
         decide(evidence, world.model.retrain_policy, history(world.platform, world.model.name), now).id == decision.id
     )
-    world.platform.ledger.record.note(world.model.name, "resume", reason="back", by="me")
+    world.platform.ledger.record.note(world.model.name, Resume, reason="back", by="me")
     training, _, _ = consider(world.platform, world.model)
     assert (training.action, training.at) == ("retrain", now), "it is trained on what is known by the clock"
