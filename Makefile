@@ -78,7 +78,7 @@ dbt-ci: setup ## Build and test what differs from AGAINST=main in dbt, and what 
 bench: setup ## The benchmarks, as ratios in one run; the table goes to benchmarks/results.md (BENCH="--quick demo").
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
-format: setup ## Format Python, mend what ruff can mend.
+format: setup ## Format Python, and fix what ruff can fix.
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
