@@ -18,10 +18,11 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_numbers import LEADING_ZERO
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.places import Cells
-from mlops_assets.onboarding.texts import Reading, Texts, settle_texts
+from mlops_assets.onboarding.texts import Reading, Texts, Undecided, settle_texts
 from mlops_assets.world.files.refused_files import is_parquet
 from mlops_assets.world.files.table_files import matches
 
@@ -150,12 +151,36 @@ def read_table(
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
     connection = beside.connection if beside else _connected()
     loaded = (load_parquet if kinds.pop() else load_csv)(connection, relation, files, reading, pattern)
-    settled = settle_texts(Cells(connection, relation, files), loaded.looks, reading, loaded.points)
+    cells = Cells(connection, relation, files)
+    _refuse_zeros(cells, reading)
+    settled = settle_texts(cells, loaded.looks, reading, loaded.points)
     table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
     return table
+
+
+def _refuse_zeros(table: Cells, reading: Reading) -> None:
+    """Refuse a text with a leading zero where the contract says integer.
+
+    Raises:
+        Undecided: naming the cell.
+    """
+    types = dict(columns_of(table.connection, table.relation))
+    for name, column in reading.declared.items():
+        if column.type != "integer" or types.get(name) != "VARCHAR":
+            continue
+        led = f"regexp_matches({quoted(name)}, $zero)"
+        found = table.connection.execute(
+            f"select trim({quoted(name)}) from {table.relation} where {led} limit 1", {"zero": LEADING_ZERO}
+        ).fetchall()
+        if found:
+            raise Undecided(
+                f"{name} has {shown(found[0][0])} in {table.place(led, {'zero': LEADING_ZERO})}: as an integer it would "
+                "be one with what has no leading zero. Declare `type: string` of it in the contract, or `type: number` "
+                "if it is an amount. Nothing was written."
+            )
 
 
 def facts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Facts]:

@@ -183,6 +183,18 @@ def test_both_marks_in_a_column_of_numbers_are_refused_by_land(tmp_path: Path) -
         read_table(str(file), reading=declared(price={"type": "number"}))
 
 
+@pytest.mark.parametrize("zero", ["0105", "007", "-0105"])
+def test_a_leading_zero_of_an_integer_is_refused_by_land(zero: str, tmp_path: Path) -> None:
+    file = csv(tmp_path, {"shop": [zero if i == 7 else f"{100 + i}" for i in range(ROWS)]})
+    told = f"shop has {zero} in row 8 of t.csv (line 9): as an integer"
+    with pytest.raises(Undecided, match=re.escape(told) + r".*`type: string` of it in the contract"):
+        read_table(str(file), reading=declared(shop={"type": "integer"}))
+    table = read_table(str(file), reading=declared(shop={"type": "string"}))
+    assert zero in [cell for (cell,) in table.connection.execute(f"select shop from {table.relation}").fetchall()]
+    plain = csv(tmp_path, {"shop": ["0" if i == 7 else f"{100 + i}" for i in range(ROWS)]})
+    assert read_table(str(plain), reading=declared(shop={"type": "integer"})).facts["shop"].dtype == "BIGINT"
+
+
 OPEN = {"n": [f"{1 + i % 9}.{100 + i}" for i in range(ROWS)]}
 PROOFS: dict[str, tuple[list[str], float | None]] = {
     "a comma": ([f"{i % 30},5" for i in range(ROWS)], 9576.0),

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Column, Failure, SourceContract, Type
 from mlops_assets.core.sources.contract_failures import wrong_type
 from mlops_assets.core.values.exact import holds_nul, text_of_bytes, to_booleans, to_integers, to_numbers, to_texts
 from mlops_assets.core.values.text_formats import TimeFormat
-from mlops_assets.core.values.text_numbers import plain_numbers
+from mlops_assets.core.values.text_numbers import LEADING_ZERO, plain_numbers
 from mlops_assets.core.values.text_times import read_times
 
 _EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
@@ -44,7 +46,7 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
 
     Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
     `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
-    Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such.
+    A text with a leading zero (0105) is no integer. Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such.
 
     Args:
         contract: the promise.
@@ -138,7 +140,22 @@ def _cast(raw: pd.Series, column: Column, tz: str) -> pd.Series:
     if column.type == "string":
         texts = to_texts(raw)
         return texts.mask(texts.str.isspace().fillna(False).astype(bool))
-    return _EXACT[column.type](raw if written is None else plain_numbers(raw, written))
+    cells = raw if written is None else plain_numbers(raw, written)
+    if column.type == "integer" and (led := _led_by_zero(cells)).any():
+        cells = cells.mask(led)
+    return _EXACT[column.type](cells)
+
+
+def _led_by_zero(raw: pd.Series) -> NDArray[np.bool_]:
+    """Which texts are digits after a zero: as integers, 0105 and 105 would be one."""
+    if pd.api.types.is_numeric_dtype(raw.dtype) or pd.api.types.is_datetime64_any_dtype(raw.dtype):
+        return np.zeros(len(raw), dtype=np.bool_)
+    try:
+        texts = pa.array(raw, pa.string(), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # not all are text
+        texts = pa.array([cell if isinstance(cell, str) else None for cell in raw], pa.string())
+    led = pc.match_substring_regex(texts, LEADING_ZERO)
+    return np.asarray(led.fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def to_utc(raw: pd.Series, tz: str, written: TimeFormat | None = None) -> pd.Series:

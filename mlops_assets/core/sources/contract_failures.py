@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from math import inf
+from re import match
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,11 @@ def _where(bad: NDArray[np.bool_]) -> str:
 def _remedy(column: Column, cells: pd.Series) -> str:
     """What to do about cells that are of another type, or would lose digits in this one."""
     whole = [whole for value in cells if (whole := whole_of(value)) is not None]
+    if column.type == "integer" and (zero := next(filter(_is_led_by_zero, cells), None)) is not None:
+        return (
+            f"as an integer {shown(zero.strip())} would be one with what has no leading zero, so declare `type: string` "
+            "in the contract, or `type: number` if it is an amount"
+        )
     if column.type == "integer" and whole:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"
     if column.type == "number" and whole:
@@ -92,6 +98,12 @@ def _remedy(column: Column, cells: pd.Series) -> str:
         return f"write all as {words}, or change `format` in the contract with the whole file"
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")
     return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+
+
+def _is_led_by_zero(cell: Any) -> bool:
+    """Whether a cell is a text of digits after a zero."""
+    text = cell if isinstance(cell, str) else ""
+    return match(text_numbers.LEADING_ZERO, text) is not None and not text_numbers.look_at([text]).failed
 
 
 def _is_fraction(cell: Any) -> bool:

@@ -160,6 +160,26 @@ def test_wrong_type_marks_the_rows_and_counts_them_once() -> None:
     assert result.failures[0].sample == ("far", "1,089")
 
 
+@pytest.mark.parametrize("zero", ["0105", "007", "00", " 0105 ", "-0105", "+01", "007.0", "05e3"])
+@pytest.mark.parametrize("others", [["105", "0", "-0", "0.0"], [105, 0, None, 7.0]])
+@pytest.mark.parametrize("written", [None, "comma"])
+def test_a_leading_zero_is_kept_or_refused(zero: str, others: list, written: str | None) -> None:
+    promise = {"type": "integer", "format": written, "max_null_share": 1.0}
+    shop = pd.DataFrame({"shop": pd.Series([*others, zero], dtype=object)})
+    if written:
+        shop = shop[shop["shop"].map(lambda cell: cell != "0.0" and not isinstance(cell, float))]
+    result = check_frame(SourceContract.from_dict({"columns": {"shop": promise}}), shop)
+    assert only(result) == ("type", "shop", 1)
+    assert result.bad_rows.tolist() == [False] * (len(shop) - 1) + [True]
+    assert f"row {len(shop)}" in result.reason
+    assert "declare `type: string` in the contract" in result.reason or written
+    kept = check_frame(SourceContract.from_dict({"columns": {"shop": {"type": "string"}}}), shop.dropna())
+    assert kept.ok
+    assert kept.frame["shop"].iloc[-1] == zero
+    amount = SourceContract.from_dict({"columns": {"shop": {"type": "number"}}})
+    assert check_frame(amount, shop.dropna()).ok
+
+
 @pytest.mark.parametrize(
     ("column", "values"),
     [
