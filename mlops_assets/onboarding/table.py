@@ -177,9 +177,9 @@ def _refuse_zeros(table: Cells, reading: Reading) -> None:
         ).fetchall()
         if found:
             raise Undecided(
-                f"{name} has {shown(found[0][0])} in {table.place(led, {'zero': LEADING_ZERO})}: as an integer it would "
-                "be one with what has no leading zero. Declare `type: string` of it in the contract, or `type: number` "
-                "if it is an amount. Nothing was written."
+                f"{name} has {shown(found[0][0])} in {table.place(led, {'zero': LEADING_ZERO})}: as an integer it "
+                "would be one with what has no leading zero. Declare `type: string` of it in the contract, or `type: "
+                "number` if it is an amount. Nothing was written."
             )
 
 

@@ -183,7 +183,7 @@ def test_both_marks_in_a_column_of_numbers_are_refused_by_land(tmp_path: Path) -
         read_table(str(file), reading=declared(price={"type": "number"}))
 
 
-@pytest.mark.parametrize("zero", ["0105", "007", "-0105"])
+@pytest.mark.parametrize("zero", ["0105", "007", "00"])
 def test_a_leading_zero_of_an_integer_is_refused_by_land(zero: str, tmp_path: Path) -> None:
     file = csv(tmp_path, {"shop": [zero if i == 7 else f"{100 + i}" for i in range(ROWS)]})
     told = f"shop has {zero} in row 8 of t.csv (line 9): as an integer"

@@ -46,7 +46,7 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
 
     Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
     `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
-    A text with a leading zero (0105) is no integer. Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such.
+    Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such.
 
     Args:
         contract: the promise.

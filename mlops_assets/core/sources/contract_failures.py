@@ -78,8 +78,8 @@ def _remedy(column: Column, cells: pd.Series) -> str:
     whole = [whole for value in cells if (whole := whole_of(value)) is not None]
     if column.type == "integer" and (zero := next(filter(_is_led_by_zero, cells), None)) is not None:
         return (
-            f"as an integer {shown(zero.strip())} would be one with what has no leading zero, so declare `type: string` "
-            "in the contract, or `type: number` if it is an amount"
+            f"as an integer {shown(zero.strip())} would be one with what has no leading zero, so declare `type: "
+            "string` in the contract, or `type: number` if it is an amount"
         )
     if column.type == "integer" and whole:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"

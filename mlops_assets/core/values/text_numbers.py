@@ -36,8 +36,9 @@ _GROUPED = {
 _LONE = {"point": re.compile(r"[1-9]\d{0,2},\d{3}"), "comma": re.compile(r"[1-9]\d{0,2}\.\d{3}")}
 _PER = {"%": 100, "‰": 1000}
 _SHARES = {"%": "percent", "‰": "per mille"}
-LEADING_ZERO = r"^\s*[+-]?0[0-9]"
-"""Begins a text such as 0105, which is not 105 where it names something; for Python, Arrow and DuckDB alike."""
+LEADING_ZERO = r"^\s*0[0-9]"
+"""Begins a text such as 0105, which is not 105 where it names something (what has a sign is an amount); for Python,
+Arrow and DuckDB alike."""
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 

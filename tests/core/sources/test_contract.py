@@ -160,8 +160,8 @@ def test_wrong_type_marks_the_rows_and_counts_them_once() -> None:
     assert result.failures[0].sample == ("far", "1,089")
 
 
-@pytest.mark.parametrize("zero", ["0105", "007", "00", " 0105 ", "-0105", "+01", "007.0", "05e3"])
-@pytest.mark.parametrize("others", [["105", "0", "-0", "0.0"], [105, 0, None, 7.0]])
+@pytest.mark.parametrize("zero", ["0105", "007", "00", " 0105 ", "007.0", "05e3"])
+@pytest.mark.parametrize("others", [["105", "0", "-0", "0.0", "-07"], [105, 0, None, 7.0]])
 @pytest.mark.parametrize("written", [None, "comma"])
 def test_a_leading_zero_is_kept_or_refused(zero: str, others: list, written: str | None) -> None:
     promise = {"type": "integer", "format": written, "max_null_share": 1.0}
