@@ -45,6 +45,7 @@ def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
     rows, labels, model = (one["attributes"] for one in yaml.safe_load_all(files["defs.yaml"]))
     assert (labels["name"], labels["required"], labels["event_time"]) == ("acc_labels", False, "settled")
     assert "churned" not in rows["contract"]["columns"]
+    assert labels["contract"]["unique"] == ["account"]
     assert model["label"]["max_delay"] == f"{DELAY}d"
     assert "left join {{ raw('acc_labels') }}" in files["lbl_acc.sql"]
     assert f"waits_days: {DELAY - 1}" in files["lbl_acc.yml"]
