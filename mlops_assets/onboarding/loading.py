@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, is_blank, quoted
+from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
@@ -90,7 +91,34 @@ def load_csv(
     head = header(files[0])
     refuse_names(head.names, files[0])
     _refuse_wide(head.names, files[0], reading)
-    common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
+    heads = dict.fromkeys(header(file) for file in files)
+    if len({head.names for head in heads}) == 1 or not any(head.has_word(reading.missing) for head in heads):
+        return _load_csv(connection, relation, files, head, reading, pattern)
+    with TemporaryDirectory() as folder:
+        joined = Path(folder) / "joined.csv"
+        with _readable(pattern):
+            _join(connection, files, joined, head.separator)
+        return _load_csv(connection, relation, [joined], header(joined), reading, pattern)
+
+
+def _join(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], joined: Path, separator: str) -> None:
+    """One CSV file of several, by the names of their columns: DuckDB takes names that it is told by their order."""
+    rows = " union all by name ".join(
+        f"select * from read_csv({literal(exact(file))}, {header(file).duckdb()}, all_varchar = true, nullstr = [''])"
+        for file in files
+    )
+    connection.execute(f"copy ({rows}) to {literal(str(joined))} (format csv, header, delim {literal(separator)})")
+
+
+def _load_csv(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    files: Sequence[Path],
+    head: CsvHead,
+    reading: Reading,
+    pattern: str,
+) -> Loaded:
+    common = f"read_csv($files, {head.duckdb(reading.missing)}, union_by_name = true, hive_partitioning = false"
     given = {"files": [exact(file) for file in files]}
     read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
     texts = [name for name in (*reading.texts, *reading.written) if name in head.names]
