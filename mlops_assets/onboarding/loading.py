@@ -23,6 +23,7 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
+from mlops_assets.onboarding.merged_codes import Merged, merged_codes
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
@@ -47,11 +48,13 @@ class Loaded:
         points: at columns of numbers in a CSV file whose decimal mark is a comma or open. Where it is a comma, those
             that have a point are of type VARCHAR.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
+        codes: columns of numbers in a CSV file whose texts tell more than the numbers.
     """
 
     looks: Looks
     points: Mapping[str, NumberTexts] = field(default_factory=dict)
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    codes: Mapping[str, Merged] = field(default_factory=dict)
 
 
 def load_parquet(
@@ -129,18 +132,20 @@ def _load_csv(
     if codes := codes_among_floats(connection, relation, read, nulls):
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
+    # A contract says what a column is.
+    merged = {} if reading.declared else merged_codes(connection, relation, read, nulls)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     has_comma = has_commas(looks, reading)
     # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.
     if not has_comma and not may_have_commas(looks) and (head.separator != ";" or reading.decimal or reading.declared):
-        return Loaded(looks, words=words)
+        return Loaded(looks, words=words, codes=merged)
     numbers = _of_type(connection, relation, "BIGINT", "DOUBLE")
     _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern, reading.texts)
     points = points_of(connection, f"{relation}_cells", numbers)
     connection.execute(f"drop table {relation}_cells")
     if has_comma and (pointed := [name for name, look in points.items() if look.count]):
         _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern, reading.texts)
-    return Loaded(looks, points, words)
+    return Loaded(looks, points, words, merged)
 
 
 def _refuse_unreadable(files: Sequence[Path]) -> None:
