@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
@@ -19,9 +20,10 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, is_blank, quoted
+from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
+from mlops_assets.onboarding.merged_codes import Merged, merged_codes
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
@@ -46,11 +48,13 @@ class Loaded:
         points: at columns of numbers in a CSV file whose decimal mark is a comma or open. Where it is a comma, those
             that have a point are of type VARCHAR.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
+        codes: columns of numbers in a CSV file whose texts tell more than the numbers.
     """
 
     looks: Looks
     points: Mapping[str, NumberTexts] = field(default_factory=dict)
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    codes: Mapping[str, Merged] = field(default_factory=dict)
 
 
 def load_parquet(
@@ -90,7 +94,34 @@ def load_csv(
     head = header(files[0])
     refuse_names(head.names, files[0])
     _refuse_wide(head.names, files[0], reading)
-    common = f"read_csv($files, {head.duckdb}, union_by_name = true, hive_partitioning = false"
+    heads = dict.fromkeys(header(file) for file in files)
+    if len({head.names for head in heads}) == 1 or not any(head.has_word(reading.missing) for head in heads):
+        return _load_csv(connection, relation, files, head, reading, pattern)
+    with TemporaryDirectory() as folder:
+        joined = Path(folder) / "joined.csv"
+        with _readable(pattern):
+            _join(connection, files, joined, head.separator)
+        return _load_csv(connection, relation, [joined], header(joined), reading, pattern)
+
+
+def _join(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], joined: Path, separator: str) -> None:
+    """One CSV file of several, by the names of their columns: DuckDB takes names that it is told by their order."""
+    rows = " union all by name ".join(
+        f"select * from read_csv({literal(exact(file))}, {header(file).duckdb()}, all_varchar = true, nullstr = [''])"
+        for file in files
+    )
+    connection.execute(f"copy ({rows}) to {literal(str(joined))} (format csv, header, delim {literal(separator)})")
+
+
+def _load_csv(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    files: Sequence[Path],
+    head: CsvHead,
+    reading: Reading,
+    pattern: str,
+) -> Loaded:
+    common = f"read_csv($files, {head.duckdb(reading.missing)}, union_by_name = true, hive_partitioning = false"
     given = {"files": [exact(file) for file in files]}
     read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
     texts = [name for name in (*reading.texts, *reading.written) if name in head.names]
@@ -101,18 +132,20 @@ def load_csv(
     if codes := codes_among_floats(connection, relation, read, nulls):
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
+    # A contract says what a column is.
+    merged = {} if reading.declared else merged_codes(connection, relation, read, nulls)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     has_comma = has_commas(looks, reading)
     # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.
     if not has_comma and not may_have_commas(looks) and (head.separator != ";" or reading.decimal or reading.declared):
-        return Loaded(looks, words=words)
+        return Loaded(looks, words=words, codes=merged)
     numbers = _of_type(connection, relation, "BIGINT", "DOUBLE")
     _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern, reading.texts)
     points = points_of(connection, f"{relation}_cells", numbers)
     connection.execute(f"drop table {relation}_cells")
     if has_comma and (pointed := [name for name, look in points.items() if look.count]):
         _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern, reading.texts)
-    return Loaded(looks, points, words)
+    return Loaded(looks, points, words, merged)
 
 
 def _refuse_unreadable(files: Sequence[Path]) -> None:

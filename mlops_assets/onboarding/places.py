@@ -48,7 +48,7 @@ class Cells:
         query = f"select min(rowid) from {self.relation} where {condition}"
         row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
         for file in self.files:
-            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb})"
+            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
             rows = int(self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()[0][0])
             if row < rows:
                 break

@@ -21,6 +21,7 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import LEADING_ZERO
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
+from mlops_assets.onboarding.merged_codes import Merged
 from mlops_assets.onboarding.places import Cells
 from mlops_assets.onboarding.texts import Reading, Texts, Undecided, settle_texts
 from mlops_assets.world.files.refused_files import is_parquet
@@ -86,6 +87,7 @@ class Table:
         relation: the table's name.
         texts: what was decided about columns of text.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
+        codes: columns of numbers whose texts tell more than the numbers.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -94,6 +96,7 @@ class Table:
     relation: str = TABLE
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    codes: Mapping[str, Merged] = field(default_factory=dict)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -154,7 +157,7 @@ def read_table(
     cells = Cells(connection, relation, files)
     _refuse_zeros(cells, reading)
     settled = settle_texts(cells, loaded.looks, reading, loaded.points)
-    table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words)
+    table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words, loaded.codes)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])
@@ -192,9 +195,11 @@ def by_digits(table: Table, name: str) -> Table:
     """The same table with a column that names things as digits, where pandas wrote floats: 100.0 is 100.
 
     Raises:
-        UnreadableTable: a float is too large to say which number it was.
+        UnreadableTable: a float is too large to say which number it was, or texts tell more than the numbers.
     """
     column = quoted(name)
+    if name in table.codes:
+        raise UnreadableTable(f"{name} names things and holds {table.codes[name].told}. Nothing was written.")
     if table.facts[name].dtype != "DOUBLE":
         return table
     (largest,) = table.first(f"select max(abs({column})) from {table.relation} where isfinite({column})")

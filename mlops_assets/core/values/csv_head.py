@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
+
+from mlops_assets.core.values.sql import literal
 
 SEPARATORS = ",;\t|"
 LONGEST_CELL = 2**20
@@ -39,12 +42,23 @@ class CsvHead:
     skipped: int
     newline: Newline | None
 
-    @property
-    def duckdb(self) -> str:
-        """What DuckDB's `read_csv` is to be told, which would guess it by the first rows."""
+    def has_word(self, missing: Collection[str]) -> bool:
+        """Whether a name is one of the words that mean missing in cells, such as NA for sodium."""
+        return any(name and name in missing for name in map(str.strip, self.names))
+
+    def duckdb(self, missing: Collection[str] = ()) -> str:
+        """What DuckDB's `read_csv` is to be told, which would guess it by the first rows.
+
+        Args:
+            missing: the words that mean missing in cells: a name that is one would be taken for none.
+        """
         newline = "" if self.newline is None else f", new_line = '{repr(self.newline)[1:-1]}'"
         separator = self.separator.replace("'", "''")
-        return f"header = true, delim = '{separator}', quote = '\"', escape = '\"', skip = {self.skipped}{newline}"
+        told = f"header = true, delim = '{separator}', quote = '\"', escape = '\"', skip = {self.skipped}{newline}"
+        if not self.has_word(missing):
+            return told
+        names = (literal(name.strip() or f"column{place}") for place, name in enumerate(self.names))
+        return f"{told}, names = [{', '.join(names)}]"
 
 
 def head_of(text: str) -> CsvHead:

@@ -97,14 +97,16 @@ class CsvTable:
 
     def select(self, texts: Collection[str] = ()) -> str:
         """A SELECT of its rows, some columns as the texts that stand in the file."""
-        missing = ", ".join(literal(value) for value in (*MISSING, *self.blanks))
+        missing = (*MISSING, *self.blanks)
+        nulls = ", ".join(map(literal, missing))
         # No dates: they are looked for by the one reader of times, in which no order of day and month is guessed.
         known = "sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
         if self.types:
             types = {**self.types, **dict.fromkeys(texts, "VARCHAR")}
             read_as = {name: "VARCHAR" if dtype in (TIME, *NUMBER_FORMATS) else dtype for name, dtype in types.items()}
             known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
-        return f"SELECT * FROM read_csv({literal(exact(self.path))}, {self.head.duckdb}, nullstr=[{missing}], {known})"
+        head = self.head.duckdb(missing)
+        return f"SELECT * FROM read_csv({literal(exact(self.path))}, {head}, nullstr=[{nulls}], {known})"
 
     def with_numbers(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Some of its rows, with the numbers that are texts to DuckDB."""

@@ -194,16 +194,22 @@ def matches(name: str) -> list[Path]:
 
     Raises:
         FileNotFoundError: there are none.
-        ValueError: one of them is neither Parquet nor CSV by its name.
+        ValueError: one of them is neither Parquet nor CSV by its name, or no regular file; none was opened.
     """
     asked = Path(name).expanduser()
-    if asked.is_file():
+    if asked.is_dir():
+        paths = [path for path in sorted(asked.rglob("*")) if _is_table(path) and not path.is_dir()]
+    elif asked.exists():
         paths = [asked]
-    elif asked.is_dir():
-        paths = [path for path in sorted(asked.rglob("*")) if _is_table(path)]
     else:
         root = Path(asked.anchor)
-        paths = [path for path in sorted(root.glob(str(asked.relative_to(root)))) if path.is_file()]
+        paths = [path for path in sorted(root.glob(str(asked.relative_to(root)))) if not path.is_dir()]
+    # Whoever opens a pipe waits until another program writes into it.
+    if special := next((path for path in paths if not path.is_file()), None):
+        raise ValueError(
+            f"{special} is no regular file: a pipe, a device, or a link to nothing. Put the file itself there, or give "
+            "files without it. Nothing was changed."
+        )
     if not paths:
         raise FileNotFoundError(
             f"No file matches {name!r}. Give a Parquet or CSV file, a folder of them, or a glob in quotes such as "

@@ -1,0 +1,148 @@
+"""Texts of CSV files that are read as numbers, and say more than the number does: codes that look like decimals.
+
+Here: the versions 1.1 and 1.10, the part numbers 1E10 and 10E9, identifiers whose digits a spreadsheet has rounded
+(4.90123E+11), and what is said of each. Not here: integers beyond 2^53 (`exact_types`, `table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.exact_types import columns_of
+
+FEW = 255
+"""With more different numbers a column measures something: two writers may have written it."""
+_EXPONENT = "'[0-9]+[eE][0-9]+'"
+"""Programs write a sign, or a point, where they mean an exponent."""
+_ROUNDED = r"'[+-]?[0-9](\.[0-9]+)?E\+[0-9]{2,3}'"
+"""As spreadsheets show a number of many digits in a narrow cell, and save it."""
+AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What the texts of a column tell that its numbers do not.
+
+    Attributes:
+        numbers: how many numbers stand there in several spellings.
+        spellings: of the first of them.
+        rounded: a number whose last digits a spreadsheet has left out; empty for none.
+        is_rounded: whether all numbers of the column are written so.
+    """
+
+    numbers: int = 0
+    spellings: tuple[str, ...] = ()
+    rounded: str = ""
+    is_rounded: bool = False
+
+    @property
+    def told(self) -> str:
+        """Why the column cannot name things; empty where it can."""
+        if self.rounded:
+            return (
+                f"numbers such as {self.rounded}, of which a spreadsheet has left out the last digits: different "
+                "things have become one. Format the column as text or as a number without places in the spreadsheet, "
+                "and save it again"
+            )
+        if self.numbers:
+            return f"{self.alike}, and as numbers they are one. If they are different things, {AS_TEXT}"
+        return ""
+
+    @property
+    def alike(self) -> str:
+        """The spellings of a number: `the texts '1.1' and '1.10'`."""
+        return f"the texts {' and '.join(repr(shown(text)) for text in self.spellings)}"
+
+
+def merged_codes(
+    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object]
+) -> dict[str, Merged]:
+    """The columns of numbers whose texts tell more than the numbers.
+
+    A number is in several spellings where its texts differ in zeros at the end (1.10 and 1.1; 17.0 is pandas's 17),
+    or one has an exponent without a sign. Fixed places are one spelling, and so is the shortest form.
+
+    Args:
+        connection: of the relation.
+        relation: what was read.
+        read: the call of `read_csv` that it was read by.
+        given: its parameters.
+    """
+    names = [name for name, dtype in columns_of(connection, relation) if dtype in ("DOUBLE", "BIGINT")]
+    if not names:
+        return {}
+    texts = f"{read[:-1]}, all_varchar = true)"
+    looks = ", ".join(_look(f"trim({quoted(name)})") for name in names)
+    (row,) = connection.execute(f"select {looks} from {texts}", dict(given)).fetchall()
+    found = {}
+    for place, name in enumerate(names):
+        is_uneven, has_exponent, rounded, is_rounded = row[4 * place : 4 * place + 4]
+        alike = _spellings(connection, name, texts, given) if is_uneven or has_exponent else []
+        first = tuple(alike[0]) if alike else ()
+        if alike or rounded:
+            found[name] = Merged(len(alike), first, rounded or "", bool(is_rounded))
+    return found
+
+
+def _look(text: str) -> str:
+    """Four aggregates: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
+    is_plain = f"contains({text}, '.') and not contains(lower({text}), 'e')"
+    places = f"case when {is_plain} then length(split_part({text}, '.', 2)) end"
+    number, exponent = f"split_part({text}, 'E+', 1)", f"try_cast(split_part({text}, 'E+', 2) as int)"
+    lost = (
+        f"(contains({text}, 'E+') and regexp_full_match({text}, {_ROUNDED}) and "
+        f"{exponent} > length(split_part({number}, '.', 2)))"
+    )
+    return (
+        f"min({places}) < max({places}) and bool_or({places} > 1 and ends_with({text}, '0')), "
+        f"bool_or(regexp_full_match({text}, {_EXPONENT})), any_value({text}) filter ({lost}), bool_and({lost})"
+    )
+
+
+def _spellings(
+    connection: duckdb.DuckDBPyConnection, name: str, texts: str, given: Mapping[str, object]
+) -> list[list[str]]:
+    """The spellings of each number that has several, the most frequent number first."""
+    found = connection.execute(
+        f"with cells as (select trim({quoted(name)}) as cell from {texts} where {quoted(name)} is not null), "
+        "counts as (select cell, count(*) as times, "
+        f"contains(cell, '.') and not contains(lower(cell), 'e') as has_places, "
+        f"regexp_full_match(cell, {_EXPONENT}) as has_exponent from cells group by cell), "
+        "spelled as (select *, case when has_places then regexp_replace(ltrim(cell, '+'), '0+$', '') "
+        "when has_exponent or regexp_full_match(cell, '[0-9]{1,15}') then try_cast(cell as double)::varchar end "
+        "as number from counts) "
+        "select list(cell order by length(cell), cell) from spelled where number is not null group by number "
+        "having count(distinct ltrim(cell, '+')) > 1 and (bool_or(has_places) or bool_or(has_exponent)) "
+        "order by sum(times) desc, number",
+        dict(given),
+    ).fetchall()
+    return [cells for (cells,) in found]
+
+
+def told_of(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: Collection[str]) -> list[str]:
+    """What to look at, in sentences.
+
+    Args:
+        codes: by column.
+        distinct: different numbers of each column.
+        without: columns of which it is not said.
+    """
+    said = []
+    for name, one in codes.items():
+        if name in without:
+            continue
+        if one.is_rounded:
+            said.append(
+                f"{name} holds {one.told}; if it measures something, and these digits do not count, leave it as it is."
+            )
+        elif one.numbers > 1 and distinct.get(name, 0) <= FEW:
+            said.append(
+                f"{name} has {one.alike}, which are one number, and {one.numbers - 1:,} more numbers in several "
+                f"spellings: they are one value to the model. If they are codes, {AS_TEXT}, and call new-model again."
+            )
+    return said

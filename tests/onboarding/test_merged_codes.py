@@ -1,0 +1,112 @@
+"""Codes that look like decimals, and identifiers that a spreadsheet has rounded, are named or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlops_assets.onboarding.odd.oddities import oddities
+from mlops_assets.onboarding.plan import Asked, make_plan
+from mlops_assets.onboarding.table import UnreadableTable, read_table
+from mlops_assets.onboarding.times import time_column
+
+_SEED = 11
+VERSIONS = ["1.1", "1.10", "1.2", "1.20", "2.0", "2.00", "3.1"]
+PARTS = ["1E10", "10E9", "2E3", "20E2", "2000", "3E5"]
+
+
+def _csv(path: Path, cells: list[str], header: str = "part") -> Path:
+    at = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(len(cells))]
+    rows = [f"{moment},{cell},{i % 7},{i % 3 % 2}" for i, (moment, cell) in enumerate(zip(at, cells, strict=True))]
+    path.write_text("\n".join([f"at,{header},x,y", *rows]) + "\n")
+    return path
+
+
+def _told(path: Path) -> list[str]:
+    table = read_table(str(path))
+    return [said for said in oddities(table, time_column(table, "at", "UTC"), "UTC") if said.startswith("part ")]
+
+
+@pytest.mark.parametrize("codes", [VERSIONS, PARTS, ["250.0", "250.00", "401.9", "401.90"]])
+def test_codes_in_several_spellings_are_named_with_the_remedy(codes: list[str], tmp_path: Path) -> None:
+    (said,) = _told(_csv(tmp_path / "t.csv", codes * 60))
+    assert "which are one number, and" in said
+    assert said.endswith("If they are codes, write a letter before each, such as v1.10, or the column as text in a "
+                         "Parquet file, and call new-model again.")  # fmt: skip
+
+
+def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
+    (said,) = _told(_csv(tmp_path / "t.csv", [*VERSIONS * 50, *["1.2", "1.20"] * 9]))
+    assert said.startswith("part has the texts '1.2' and '1.20', which are one number, and 2 more numbers in several")
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"), [(VERSIONS, "'1.1' and '1.10'"), (["1.1", "1.10", "2.3"], "'1.1'"), (PARTS, "E")]
+)
+def test_an_entity_of_such_codes_is_refused(codes: list[str], told: str, tmp_path: Path) -> None:
+    asked = Asked("m", str(_csv(tmp_path / "t.csv", codes * 60)), time="at", label="y", entity="part")
+    with pytest.raises(UnreadableTable, match=rf"part names things and holds the texts .*{told}.*v1\.10.*written\."):
+        make_plan(asked)
+
+
+def _excel(count: int) -> list[str]:
+    return [f"{490000000000 + i % 60 * 200003:.5E}" for i in range(count)]
+
+
+@pytest.mark.parametrize("beside", [[], ["17", "18.5"]])
+def test_identifiers_rounded_by_a_spreadsheet_are_refused(beside: list[str], tmp_path: Path) -> None:
+    asked = Asked("m", str(_csv(tmp_path / "t.csv", [*_excel(400), *beside])), time="at", label="y", entity="part")
+    with pytest.raises(UnreadableTable, match=r"such as 4\.9\d*E\+11, of which a spreadsheet has left out the last"):
+        make_plan(asked)
+    assert len(_told(Path(asked.pattern))) == (0 if beside else 1)
+
+
+def test_rounded_identifiers_with_a_name_that_says_so(tmp_path: Path) -> None:
+    path = _csv(tmp_path / "t.csv", _excel(400), "customer_id")
+    with pytest.raises(UnreadableTable, match="customer_id names things"):
+        make_plan(Asked("m", str(path), time="at", label="y", entity="customer_id"))
+
+
+def test_so_is_the_key_of_late_labels(tmp_path: Path) -> None:
+    rows = [f"2024-01-{i % 28 + 1:02},{490000000000 + i * 1000003:.5E},{i % 7}" for i in range(100)]
+    (tmp_path / "rows.csv").write_text("\n".join(["at,cid,x", *rows]) + "\n")
+    labels = [f"2024-02-{i % 28 + 1:02},{490000000000 + i * 1000003:.5E},{i % 2}" for i in range(100)]
+    (tmp_path / "labels.csv").write_text("\n".join(["known,cid,churned", *labels]) + "\n")
+    with pytest.raises(UnreadableTable, match="cid names things and holds numbers such as 4"):
+        make_plan(Asked("m", str(tmp_path / "rows.csv"), time="at", labels=str(tmp_path / "labels.csv"), key="cid"))
+
+
+_MEASURES: dict[str, Callable[[float], str]] = {
+    "fixed": lambda v: f"{v:.2f}",
+    "one place": lambda v: f"{v:.1f}",
+    "repr": lambda v: repr(round(v, 2)),
+    "repr of all digits": repr,
+    "shortest": lambda v: f"{v:g}",
+    "whole or repr, as pandas beside a gap": lambda v: str(int(v)) if v < 3 else repr(float(int(v))),
+    "tiny and huge": lambda v: repr(v * (1e-9 if v < 3 else 1e18)),
+    "C": lambda v: f"{v:e}",
+    "Java": lambda v: f"{v * 1e8:.4E}".replace("E+0", "E"),
+    "signed": lambda v: f"{v - 3:+.3f}",
+    "integers": lambda v: str(int(v * 1000)),
+}
+
+
+@pytest.mark.parametrize("written", _MEASURES)
+@pytest.mark.parametrize("few", [True, False])
+def test_ordinary_numbers_do_not_ring(written: str, few: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(_SEED)
+    for trial in range(4):
+        values = rng.lognormal(1, 1.5, 600)
+        values = rng.choice(values[:12].round(1), 600) if few else values
+        path = _csv(tmp_path / f"{trial}.csv", [_MEASURES[written](float(value)) for value in values])
+        assert not [said for said in _told(path) if "spellings" in said or "spreadsheet" in said]
+
+
+def test_many_prices_of_two_writers_do_not_ring(tmp_path: Path) -> None:
+    cents = np.random.default_rng(_SEED).integers(100, 90_000, 2_000) / 100
+    cells = [f"{value:.2f}" if place % 2 else repr(float(value)) for place, value in enumerate(cents)]
+    assert not _told(_csv(tmp_path / "t.csv", cells))
