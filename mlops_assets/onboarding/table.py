@@ -151,6 +151,7 @@ def read_table(
     connection = beside.connection if beside else _connected()
     loaded = (load_parquet if kinds.pop() else load_csv)(connection, relation, files, reading, pattern)
     settled = settle_texts(Cells(connection, relation, files), loaded.looks, reading, loaded.points)
+    settled = replace(settled, notes=(*loaded.notes, *settled.notes))
     table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
