@@ -23,7 +23,8 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
-from mlops_assets.onboarding.merged_codes import Merged, merged_codes
+from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
+from mlops_assets.onboarding.parquet_parts import index_note, union_of
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
@@ -49,12 +50,14 @@ class Loaded:
             that have a point are of type VARCHAR.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
         codes: columns of numbers in a CSV file whose texts tell more than the numbers.
+        notes: what was assumed.
     """
 
     looks: Looks
     points: Mapping[str, NumberTexts] = field(default_factory=dict)
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     codes: Mapping[str, Merged] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load_parquet(
@@ -69,10 +72,12 @@ def load_parquet(
                 f"{file} has decimals of more than 38 digits in {wide}, which would be rounded. Write the column as "
                 "text. Nothing was written."
             )
-    read = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
-    _load(connection, relation, read, {"files": [exact(file) for file in files]}, pattern, reading.texts)
+    with _readable(pattern):
+        union = union_of(connection, files, reading.zone or "UTC")
+    _load(connection, relation, f"({union})", {}, pattern, reading.texts)
     _empty_blanks(connection, relation)
-    return Loaded(looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading))
+    looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
+    return Loaded(looks, notes=index_note(files))
 
 
 def load_csv(

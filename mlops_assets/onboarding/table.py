@@ -21,7 +21,7 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import LEADING_ZERO
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
-from mlops_assets.onboarding.merged_codes import Merged
+from mlops_assets.onboarding.odd.merged_codes import Merged
 from mlops_assets.onboarding.places import Cells
 from mlops_assets.onboarding.texts import Reading, Texts, Undecided, settle_texts
 from mlops_assets.world.files.refused_files import is_parquet
@@ -157,6 +157,7 @@ def read_table(
     cells = Cells(connection, relation, files)
     _refuse_zeros(cells, reading)
     settled = settle_texts(cells, loaded.looks, reading, loaded.points)
+    settled = replace(settled, notes=(*loaded.notes, *settled.notes))
     table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words, loaded.codes)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")

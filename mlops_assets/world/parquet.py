@@ -7,7 +7,6 @@ a third of a second, where importing Dagster alone takes one. Not here: tables a
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,9 +26,6 @@ _Found = TypeVar("_Found")
 
 FINGERPRINT = b"mlops.fingerprint"
 """Key in a Parquet file's own metadata: what the file was made of."""
-
-_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
-"""The row numbers of a frame that pandas wrote."""
 
 
 def file_of(table: Path, partition: date | str | None = None, name: str = "data") -> Path:
@@ -59,7 +55,7 @@ def read_exact(source: Path, *, columns: Sequence[str] | None = None) -> pd.Data
 def exact_frame(table: pa.Table) -> pd.DataFrame:
     """A table as a frame that keeps every digit (`core.values.exact.frame_of`).
 
-    What pandas wrote as the index of a frame is a column like the others.
+    An index that pandas wrote under a name is a column like the others.
 
     Raises:
         ValueError: a column is there twice.
@@ -67,11 +63,11 @@ def exact_frame(table: pa.Table) -> pd.DataFrame:
     from mlops_assets.core.values.exact import frame_of
 
     table = table.replace_schema_metadata(None)
-    names = [name for name in table.column_names if not _UNNAMED_INDEX.fullmatch(name)]
+    names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"it has the column {', '.join(twice)} twice")
-    return frame_of(table.select(names))
+    return frame_of(table)
 
 
 @contextmanager

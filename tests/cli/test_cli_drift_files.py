@@ -152,3 +152,10 @@ def test_an_empty_file_in_a_folder_is_named(mlops: Mlops, files: Path) -> None:
     Path("days/2.csv").touch()
     result = mlops("drift", "good.csv", "days")
     assert (result.exit_code, "days/2.csv is empty" in result.stderr) == (1, True)
+
+
+def test_the_row_numbers_that_pandas_wrote_are_no_column(mlops: Mlops, files: Path) -> None:
+    frame().query("a > 0").to_parquet("filtered.parquet")
+    frame().set_index("c").to_parquet("named.parquet")
+    assert set(compared(mlops, "filtered.parquet", "filtered.parquet")) == {"a", "c"}
+    assert set(compared(mlops, "named.parquet", "filtered.parquet")) == {"a", "c"}

@@ -15,7 +15,7 @@ from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
-from mlops_assets.onboarding.merged_codes import told_of
+from mlops_assets.onboarding.odd.merged_codes import told_of
 from mlops_assets.onboarding.odd.spellings import places_of, spelled, texts_of
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn

@@ -248,7 +248,7 @@ def frame_of_parquet(content: bytes, most_rows: int) -> pd.DataFrame:
             )
         if told.num_rows * told.num_columns > MAX_CELLS:
             raise WrongTable(_LARGE)
-        flat = [field.name for field in told.schema.to_arrow_schema() if not pa.types.is_nested(field.type)]
+        flat = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
         table = rows.table(flat)
         # Without pandas' own notes in the file: they name types and an index, which the sender made.
         return table.replace_schema_metadata(None).to_pandas()

@@ -10,7 +10,10 @@ last are counted while they are read, in batches so small that none of them can 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -37,6 +40,18 @@ _WIDTHS: Mapping[str, int] = {
     "INT96": 8,
     _TEXT: 4,
 }
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+
+
+def row_numbers_in(schema: pa.Schema) -> list[str]:
+    """Columns that are no data: the index without a name of a frame that pandas wrote, by pandas' own notes."""
+    notes: object = None
+    # Notes that are no JSON are not pandas'.
+    with suppress(ValueError):
+        notes = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    index = notes.get("index_columns") if isinstance(notes, dict) else None
+    listed = index if isinstance(index, list) else []
+    return [name for name in schema.names if name in listed and _UNNAMED_INDEX.fullmatch(name)]
 
 
 class ParquetRows:
@@ -60,6 +75,14 @@ class ParquetRows:
         if any(chunk.largest > max(limit, BATCH_BYTES) for chunk in self._chunks):
             raise TooLarge(limit)
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Its columns, without what `row_numbers_in` names."""
+        schema = self.metadata.schema.to_arrow_schema()
+        for name in row_numbers_in(schema):
+            schema = schema.remove(schema.get_field_index(name))
+        return schema
+
     def refuse_more_than(self, most: int, *, with_texts: bool) -> None:
         """Refuse a file whose values have more bytes.
 
@@ -82,13 +105,14 @@ class ParquetRows:
             raise TooLarge(self.limit)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of a file that is within the limit.
+        """All rows of a file that is within the limit; some columns, or all that are data.
 
         Raises:
             TooLarge: it is not.
         """
         self.refuse_more_than(self.limit, with_texts=True)
-        return pq.read_table(self._open(), columns=columns and list(columns), partitioning=None)
+        found = pq.read_table(self._open(), columns=columns and list(columns), partitioning=None)
+        return found.drop_columns(row_numbers_in(found.schema))
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Rows of some columns, some texts as dictionaries.

@@ -80,7 +80,7 @@ def _fault_of_size(path: Path, limit: int, *, with_texts: bool) -> str:
 def _fault_of_names(path: Path, limit: int) -> str:
     """That it has no columns, or one of them twice: readers take the first, or call the second something else."""
     if is_parquet(path):
-        names = ParquetRows(path, limit).metadata.schema.to_arrow_schema().names
+        names = ParquetRows(path, limit).schema.names
         if not names:
             return "has no columns. Write it again with some"
         return _twice(names, names, "")

@@ -234,13 +234,12 @@ def _is_table(path: Path) -> bool:
 def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dict[str, str], set[str]]:
     """The kinds of the columns, of `other` ones what they are, and which may have more digits than a float."""
     rows = ParquetRows(path, limit)
-    schema = rows.metadata.schema.to_arrow_schema()
-    kinds = {field.name: _kind(field.type) for field in schema}
-    words = {field.name: words_of(field.type) for field in schema if kinds[field.name] == "other"}
+    kinds = {field.name: _kind(field.type) for field in rows.schema}
+    words = {field.name: words_of(field.type) for field in rows.schema if kinds[field.name] == "other"}
     for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(rows.ends(name))]:
         if are_flags(batch.column(0) for batch in rows.batches([name], BATCH_ROWS)):
             kinds[name] = "boolean"
-    long = {field.name for field in schema if pa.types.is_decimal(field.type) or pa.types.is_uint64(field.type)}
+    long = {field.name for field in rows.schema if pa.types.is_decimal(field.type) or pa.types.is_uint64(field.type)}
     return kinds, words, long
 
 

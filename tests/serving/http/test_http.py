@@ -358,7 +358,8 @@ def test_references_that_cannot_be_are_refused(client: Client) -> None:
     assert register(name=MODEL) == register(name="profiles") == 422
     assert client.post("/drift/profiles?name=b", content=b"PAR1 no", headers=kind).status_code == 422
     assert client.post("/drift/profiles", content=parquet(table()), headers=kind).status_code == 422
-    assert client.post("/drift/profiles?name=b", content=parquet(table()), headers=kind).status_code == 201
+    filtered = client.post("/drift/profiles?name=b", content=parquet(table().query("age > 40")), headers=kind)
+    assert (filtered.status_code, set(filtered.json()["features"])) == (201, {"age", "country"})
     many = pd.DataFrame({"x": np.zeros(1_000_000)})
     assert client.post("/drift/profiles?name=b", content=parquet(many), headers=kind).status_code == 422
     assert client.post("/drift/nobody", json={"rows": [{"x": 1}]}).status_code == 404

@@ -1,0 +1,219 @@
+"""Several Parquet files as one table: each says what it holds, and changes nothing of what the others hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.landing import land
+from mlops_assets.onboarding.plan import Asked, make_plan
+from mlops_assets.onboarding.table import Table, read_table
+from mlops_assets.onboarding.texts import Reading
+from mlops_assets.onboarding.times import time_column
+from mlops_assets.steps.land.taking_in import parse, take_in
+from mlops_assets.world.landed.intake import Intake
+from tests.landing_home import LandingHome
+
+ZONE = "America/New_York"
+LONG = 1_460_323_737_035_677_698
+FIRST = datetime(2024, 1, 15, 21, 30)
+NAMED = "__index_level_0__"
+
+
+def written(folder: Path, *files: Mapping[str, Any]) -> Table:
+    """The files, by name in this order, as `new-model` reads them."""
+    folder.mkdir(exist_ok=True)
+    for number, columns in enumerate(files):
+        pq.write_table(pa.table(dict(columns)), folder / f"{number}.parquet")
+    return read_table(str(folder), reading=Reading(ZONE))
+
+
+def values(table: Table, column: str) -> list[Any]:
+    found = table.connection.execute(f'select "{column}" from {table.relation} order by rowid').fetchall()
+    return [value for (value,) in found]
+
+
+def frame(rows: int = 900) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    x = rng.normal(50, 10, rows).round(2)
+    at = [datetime(2024, 1, 1) + timedelta(hours=2 * n) for n in range(rows)]
+    return pd.DataFrame({"at": at, "x": x, "shop": np.arange(rows) % 7, "y": (rng.random(rows) < x / 100).astype(int)})
+
+
+def source(columns: Mapping[str, Mapping[str, Any]], zone: str = ZONE) -> SourceSettings:
+    return SourceSettings.model_validate(
+        {
+            "name": "orders",
+            "description": "One row per order.",
+            "files": "orders_{partition}*.parquet",
+            "event_time": "at",
+            "timezone": zone,
+            "start": "2024-01-01",
+            "contract": {"columns": {"at": {"type": "timestamp"}, **columns}},
+        }
+    )
+
+
+def intake_of(folder: Path, settings: SourceSettings) -> Intake:
+    intake = LandingHome.at(folder, settings).intake()
+    intake.folder.mkdir(parents=True, exist_ok=True)
+    return intake
+
+
+# --- what pandas writes beside the data ----------------------------------------------------------------------
+
+
+def test_the_row_numbers_of_a_filtered_frame_are_no_column(tmp_path: Path) -> None:
+    frame().query("x > 40").to_parquet(tmp_path / "shop.parquet")
+    assert NAMED in pq.read_schema(tmp_path / "shop.parquet").names
+    plan = make_plan(Asked(name="shop", pattern=str(tmp_path / "shop.parquet")))
+    assert list(plan.table.facts) == ["at", "x", "shop", "y"]
+    assert [note for note in plan.notes if NAMED in note] == [
+        f"{NAMED} is the index of a pandas frame, without a name, and left out (name it, and it is a column like any "
+        "other)."
+    ]
+
+
+def test_levels_without_a_name_go_and_named_ones_stay(tmp_path: Path) -> None:
+    data = frame()
+    rows = np.arange(900)
+    for index in ([rows, data["shop"]], [data["shop"], rows, rows]):
+        data.drop(columns="shop").set_index(index).to_parquet(tmp_path / "shop.parquet")
+        table = read_table(str(tmp_path / "shop.parquet"))
+        assert list(table.facts) == ["at", "x", "y", "shop"]
+        assert list(parse("a.parquet", (tmp_path / "shop.parquet").read_bytes(), source({}))) == list(table.facts)
+
+
+@pytest.mark.parametrize("notes", [None, b"{", b"[]", b'{"index_columns": 3}', b'{"index_columns": [{"a": 1}]}'])
+def test_a_column_of_data_may_be_called_like_them(tmp_path: Path, notes: bytes | None) -> None:
+    """What pandas does not call its index is data, in history and in what lands."""
+    data = pa.table({NAMED: [1, 2], "x": [0.5, 1.5]}, metadata=None if notes is None else {b"pandas": notes})
+    pq.write_table(data, tmp_path / "a.parquet")
+    assert list(read_table(str(tmp_path)).facts) == [NAMED, "x"]
+    assert list(parse("a.parquet", (tmp_path / "a.parquet").read_bytes(), source({}))) == [NAMED, "x"]
+
+
+def test_files_with_and_without_row_numbers_are_one_table_in_their_order(tmp_path: Path) -> None:
+    data = frame(90)
+    for number in range(3):
+        part = data.iloc[30 * number : 30 * number + 30]
+        (part.reset_index(drop=True) if number == 1 else part.query("x > 0")).to_parquet(tmp_path / f"{number}.parquet")
+    table = read_table(str(tmp_path))
+    assert list(table.facts) == list(data)
+    assert values(table, "x") == data["x"].tolist()
+    assert table.place("rowid = 65") == "row 6 of 2.parquet"
+
+
+def test_days_of_filtered_frames_land_under_the_contract(tmp_path: Path) -> None:
+    settings = source({"x": {"type": "number"}}, "UTC")
+    intake = intake_of(tmp_path / "home", settings)
+    data = frame(36)[["at", "x"]].query("x > 40")
+    for day, rows in data.groupby(data["at"].dt.date):
+        rows.to_parquet(intake.folder / f"orders_{day}.parquet")
+    outcome = take_in(intake, intake.pending())
+    assert (sum(outcome.rows.values()), outcome.bad) == (len(data), {})
+
+
+# --- times with a zone in some files -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("first", ["naive", "aware"])
+def test_times_without_a_zone_are_those_of_the_zone(tmp_path: Path, unit: str, first: str) -> None:
+    local = [FIRST + timedelta(hours=7 * n) for n in range(60)]
+    moments = [time.replace(tzinfo=ZoneInfo(ZONE)).astimezone(UTC) for time in local]
+    naive = {"at": pa.array(local[:30], pa.timestamp("us")).cast(pa.timestamp(unit))}
+    aware = {"at": pa.array(moments[30:], pa.timestamp("us", tz="UTC")).cast(pa.timestamp(unit, tz="Asia/Tokyo"))}
+    table = written(tmp_path / "in", *([naive, aware] if first == "naive" else [aware, naive]))
+    assert [time.astimezone(UTC) for time in values(table, "at")] == (
+        moments if first == "naive" else [*moments[30:], *moments[:30]]
+    )
+    landed = land(table, time_column(table, "at", ZONE), source({}), tmp_path)
+    found = [time for file in sorted(landed.folder.iterdir()) for time in pq.read_table(file)["at"].to_pylist()]
+    assert found == moments
+
+
+def test_days_beside_moments_begin_at_midnight_of_the_zone(tmp_path: Path) -> None:
+    days = [FIRST.date() + timedelta(days=n) for n in range(3)]
+    moment = datetime(2024, 1, 20, 3, tzinfo=UTC)
+    table = written(tmp_path / "in", {"at": pa.array(days)}, {"at": pa.array([moment], pa.timestamp("us", tz="UTC"))})
+    midnights = [datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(ZONE)) for day in days]
+    assert values(table, "at") == [*midnights, moment]
+
+
+def test_times_that_land_are_read_alike_file_by_file(tmp_path: Path) -> None:
+    intake = intake_of(tmp_path, source({}))
+    naive, aware = datetime(2024, 1, 15, 21), datetime(2024, 1, 17, 2, tzinfo=UTC)
+    pq.write_table(pa.table({"at": pa.array([naive])}), intake.folder / "orders_2024-01-15.parquet")
+    pq.write_table(
+        pa.table({"at": pa.array([aware], pa.timestamp("us", tz="UTC"))}), intake.folder / "orders_2024-01-16.parquet"
+    )
+    assert take_in(intake, intake.pending()).bad == {}
+    landed = sorted(intake.lake.folder("raw", "orders").rglob("*.parquet"))
+    times = [time for file in landed for time in pq.ParquetFile(file).read()["at"].to_pylist()]
+    assert times == [naive.replace(tzinfo=ZoneInfo(ZONE)), aware]
+
+
+# --- columns that are missing throughout a file --------------------------------------------------------------
+
+MISSING: Mapping[str, pa.Array] = {
+    "floats": pa.array([None] * 5, pa.float64()),
+    "small floats": pa.array([None] * 5, pa.float32()),
+    "NaN": pa.array([float("nan")] * 5),
+    "texts": pa.array([None] * 5, pa.string()),
+    "blanks": pa.array([" ", "\t", " ", "  ", None]),
+    "moments": pa.array([None] * 5, pa.timestamp("ns", tz="UTC")),
+    "booleans": pa.array([None] * 5, pa.bool_()),
+    "nothing": pa.nulls(5),
+}
+KNOWN: Mapping[str, tuple[pa.Array, str]] = {
+    "ids": (pa.array([LONG + n for n in range(40)]), "BIGINT"),
+    "whole decimals": (pa.array([LONG + n for n in range(40)]).cast(pa.decimal128(19, 0)), "BIGINT"),
+    "times": (pa.array([FIRST + timedelta(days=n) for n in range(40)], pa.timestamp("us")), "TIMESTAMP"),
+    "days": (pa.array([FIRST.date() + timedelta(days=n) for n in range(40)]), "DATE"),
+    "flags": (pa.array([n % 3 == 0 for n in range(40)]), "BOOLEAN"),
+    "words": (pa.array([f"w{n % 9}" for n in range(40)]), "VARCHAR"),
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("empty", MISSING)
+@pytest.mark.parametrize("known", KNOWN)
+def test_a_file_without_a_value_says_nothing_of_the_type(tmp_path: Path, known: str, empty: str, place: int) -> None:
+    array, dtype = KNOWN[known]
+    files: list[dict[str, Any]] = [{"Dev": array[:20]}, {"Dev": array[20:]}]
+    files.insert(place, {"Dev": MISSING[empty]})
+    table = written(tmp_path / "in", *files)
+    assert {name: facts.dtype for name, facts in table.facts.items()} == {"Dev": dtype}
+    wanted = [value for file in files for value in (file["Dev"].to_pylist() if len(file["Dev"]) == 20 else [None] * 5)]
+    assert values(table, "Dev") == wanted
+
+
+def test_a_column_that_no_file_has_a_value_of_is_there(tmp_path: Path) -> None:
+    table = written(tmp_path / "in", {"a": [1, 2], "b": pa.nulls(2, pa.float64())}, {"a": [3], "b": pa.nulls(1)})
+    assert table.facts["b"].missing == 3
+
+
+def test_a_day_without_an_id_lands_beside_days_of_long_ones(tmp_path: Path) -> None:
+    intake = intake_of(tmp_path, source({"dev": {"type": "integer", "max_null_share": 1.0}}, "UTC"))
+    ids = [LONG + n for n in range(40)]
+    for day, dev in (("2024-01-15", pa.array(ids)), ("2024-01-16", pa.array([None] * 40, pa.float64()))):
+        at = pa.array([datetime.fromisoformat(f"{day}T10:00:00")] * 40)
+        pq.write_table(pa.table({"at": at, "dev": dev}), intake.folder / f"orders_{day}.parquet")
+    outcome = take_in(intake, intake.pending())
+    assert (sum(outcome.rows.values()), outcome.bad) == (80, {})
+    landed = sorted(intake.lake.folder("raw", "orders").rglob("*.parquet"))
+    assert [value for file in landed for value in pq.ParquetFile(file).read()["dev"].to_pylist()] == [
+        *ids,
+        *[None] * 40,
+    ]
