@@ -14,7 +14,9 @@ import numpy as np
 from mlops_assets.core.stats.intervals import CannotJudge
 
 
-def first_needs(days: Any, delays: Any, *, today: Any, to_train: int, to_judge: int, gate_days: int) -> CannotJudge:
+def first_needs(
+    days: Any, delays: Any, *, today: Any, to_train: int, to_judge: int, gate_days: int, fewest: int = 0
+) -> CannotJudge:
     """What is missing for a first model: rows to train on, and after them a window of labels to judge it on.
 
     The pace is that of the labels so far: rows a day, each known after the delay of 95 % of them. What is told follows
@@ -25,8 +27,9 @@ def first_needs(days: Any, delays: Any, *, today: Any, to_train: int, to_judge: 
         delays: shape (n,), days from each event to its label.
         today: local day of the model's clock.
         to_train: rows that a training needs (`training.min_rows`).
-        to_judge: labels that the judged window needs (`retrain.min_matured_labels`).
+        to_judge: labels that the judged window needs (`retrain.min_matured_labels`, or `fewest`).
         gate_days: length of that window (`gate.window`).
+        fewest: labels that it needs whatever the settings say.
     """
     days = np.asarray(days, dtype="datetime64[D]")
     wanted = (
@@ -43,7 +46,9 @@ def first_needs(days: Any, delays: Any, *, today: Any, to_train: int, to_judge: 
     if pace * gate_days < to_judge:
         return CannotJudge(
             f"{told} {gate_days} days will hold about {pace * gate_days:,.0f}",
-            "Lengthen gate.window, or lower retrain.min_matured_labels.",
+            "Lengthen gate.window, or lower retrain.min_matured_labels."
+            if to_judge > fewest
+            else "Lengthen gate.window.",
         )
     delay = float(np.quantile(np.asarray(delays, dtype=float), 0.95))
     # Labels to fit on are known before the judged window begins, and its own after it has ended.

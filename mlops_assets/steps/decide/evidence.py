@@ -15,6 +15,7 @@ import pandas as pd
 from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
 from mlops_assets.core.performance.waiting import days_missing, rows_missing
@@ -230,6 +231,7 @@ def _first_needs(platform: Platform, model: ModelSettings, now: datetime) -> Can
         *_days_and_delays(rows, model),
         today=platform.data(model).day(now),
         to_train=model.training.min_rows,
-        to_judge=model.retrain.min_matured_labels,
+        to_judge=max(model.retrain.min_matured_labels, MIN_REFERENCE_ROWS),
         gate_days=parse_duration(model.gate.window).days,
+        fewest=MIN_REFERENCE_ROWS,
     )

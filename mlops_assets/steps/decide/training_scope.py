@@ -8,14 +8,19 @@ fit (`promote.training`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import pandas as pd
 
 from mlops_assets.core.decide.probe import gate_confidence, judged_windows
 from mlops_assets.core.decide.probe_result import Candidate
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.models.training import check_trainable
 from mlops_assets.core.models.training_window import TrainingWindow
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, parse_duration
 from mlops_assets.steps.decide.looks import counting, looks_at, probed, window_length
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
@@ -83,6 +88,7 @@ class Scope:
         data: the model's rows, in the training window that was settled on.
         known_by: labels that are known by then are fitted on.
         before: only rows that happened before it are fitted on; None where all whose label is known are.
+        as_of: when it begins; labels that are known by then are judged, and fitted on by a refit.
     """
 
     plan: TrainingPlan
@@ -90,6 +96,7 @@ class Scope:
     data: ModelData
     known_by: datetime
     before: datetime | None
+    as_of: datetime
 
     def check(self) -> None:
         """Refuse a training that could not succeed; features are not looked at.
@@ -100,6 +107,33 @@ class Scope:
         """
         rows = self.data.labelled(known_by=self.known_by, before=self.before, only_times=True)
         check_trainable(rows[LABEL], rows[EVENT_TIME], self.data.model.task, self.data.model.training)
+        self._check_reference(rows)
+
+    def _check_reference(self, fitted: pd.DataFrame) -> None:
+        """Refuse a training whose version could not be monitored: its rows and scores are what later ones are held to.
+
+        Raises:
+            CannotJudge: too few rows.
+        """
+        data, gate = self.data, self.gate
+        start, end = data.day(gate.start), data.day(gate.end)
+        rows = data.usual(data.events(start, end, as_of=self.as_of, only_times=True))
+        judged = int((rows[LABEL].notna() & gate.contains(rows[EVENT_TIME])).sum())
+        if judged < MIN_REFERENCE_ROWS:
+            raise CannotJudge(
+                f"the days that a challenger is judged on, {start} to {end - timedelta(days=1)}, have "
+                f"{counted(judged, 'labelled row')}, and {MIN_REFERENCE_ROWS} are needed: later scores are held "
+                "against theirs",
+                f"Lengthen gate.window (now {data.model.gate.window}), or wait for labels.",
+            )
+        if data.model.gate.ship == "refit":
+            fitted = data.labelled(known_by=self.as_of, only_times=True)
+        if (known := len(data.usual(fitted))) < MIN_REFERENCE_ROWS:
+            raise CannotJudge(
+                f"{counted(known, 'labelled row')} outside excluded events can be fitted on, and {MIN_REFERENCE_ROWS} "
+                "are needed: later rows are held against them",
+                "Wait for labels, land more history, or name a longer training.window.",
+            )
 
 
 def scope(platform: Platform, model: ModelSettings, *, as_of: datetime) -> Scope:
@@ -114,8 +148,8 @@ def scope(platform: Platform, model: ModelSettings, *, as_of: datetime) -> Scope
     )
     data = at(platform, model, _from_the_end(planned, gate, model))
     if planned.is_newest:
-        return Scope(planned, gate, data, known_by=as_of, before=gate.start)
-    return Scope(planned, gate, data, known_by=gate.start, before=None)
+        return Scope(planned, gate, data, known_by=as_of, before=gate.start, as_of=as_of)
+    return Scope(planned, gate, data, known_by=gate.start, before=None, as_of=as_of)
 
 
 def at(platform: Platform, model: ModelSettings, window: str) -> ModelData:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.training import Model, Recipe
 from mlops_assets.core.promote.gate import Verdict, verdict
 from mlops_assets.core.promote.outcome import promise
@@ -127,7 +130,7 @@ def _shipping(case: _Case) -> _Shipping:
     if model.gate.ship == "refit":
         shipped, rows = refit(case.data, case.challenger, scored, as_of=case.as_of)
     twin = twin_agrees(scored.scores, shipped.predict(scored.rows), model.gate.twin_correlation)
-    if twin.agrees:
+    if twin.agrees or len(case.data.usual(scored.last_rows)) < MIN_REFERENCE_ROWS:
         return _Shipping(shipped, rows, twin)
     # What was judged better must not be thrown away because its refit is another model: it ships itself.
     rows = case.data.store(scored.last_rows.reset_index(drop=True), case.as_of)
@@ -194,7 +197,7 @@ def _keep(
     fitted = case.fit_rows
     if conclusion.promote and shipping:
         fitted = shipping.rows
-        use = knowing(scored.scores, local_days(scored.rows[EVENT_TIME], model.timezone))
+        use = _told_by(case)
         told = scored.rows[use].reset_index(drop=True)
         keep_reference(platform, case.data, version.version, fitted=fitted, gate_rows=told, scores=scored.scores[use])
     write_card(platform, model, version, scored=scored, fitted=fitted, compared=case.compared, verdict=conclusion)
@@ -215,10 +218,17 @@ def _keep(
     )
 
 
+def _told_by(case: _Case) -> np.ndarray:
+    """Which rows later windows are held against: those of `knowing`, or all where these are no reference."""
+    scored = case.scored
+    use = knowing(scored.scores, local_days(scored.rows[EVENT_TIME], case.model.timezone))
+    return use if use.sum() >= MIN_REFERENCE_ROWS else np.ones(len(use), dtype=np.bool_)
+
+
 def _held_against(case: _Case) -> float | None:
     """The metric that later windows are held against; None where the gate had none."""
     scored, value = case.scored, case.compared.metrics.get("gate_challenger")
-    use = knowing(scored.scores, local_days(scored.rows[EVENT_TIME], case.model.timezone))
+    use = _told_by(case)
     if value is None or use.all():
         return value
     try:

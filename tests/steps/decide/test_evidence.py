@@ -140,6 +140,28 @@ def test_a_training_that_could_not_succeed_is_not_started(new_world: NewWorld) -
     assert "labels are 1, one class only. Widen training.window" in evidence.cannot_judge[0]
 
 
+@pytest.mark.parametrize(("a_day", "is_enough"), [(12, False), (13, True)])
+def test_a_training_whose_version_would_have_no_reference_is_not_started(
+    new_world: NewWorld, a_day: int, is_enough: bool
+) -> None:
+    """A gate that asks for few rows: what a promotion keeps of the judged days takes a hundred, and 8 * 12 are 96."""
+    few = {"min_rows": 20, "slice_min_rows": 20}
+    world = new_world(training={"min_rows": 20}, retrain={"min_matured_labels": 20}, gate={"window": "8d", **few})
+    world.at(date(2013, 1, 20))
+    lake, label = world.platform.lake, world.model.label
+    for path in lake.partitions("labels", label.model).values():
+        rows = pd.read_parquet(path)
+        known = rows[label.column].dropna()
+        first = rows.index.isin(known.sample(min(a_day, len(known)), random_state=0).index)
+        lake.write(rows.assign(**{label.column: rows[label.column].where(first)}), path)
+    decision, evidence, _ = consider(world.platform, world.model)
+    assert (decision.action != "cannot_judge") == is_enough
+    if not is_enough:
+        (told,) = evidence.cannot_judge
+        assert re.search(r"judged on, [-\d]+ to [-\d]+, have 96 labelled rows, and 100 are needed", told)
+        assert told.endswith("Lengthen gate.window (now 8d), or wait for labels.")
+
+
 def test_the_clock_moves_no_evidence(reading: World) -> None:
     now = midnight(LAST_DAY, reading.model.timezone) + timedelta(days=3)  # everything landed is known
     model = reading.model.model_copy(update={"gate": replace(reading.model.gate, window="9d")})
