@@ -15,7 +15,7 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of
 
-FEW = 255
+_FEW = 255
 """With more different numbers a column measures something: two writers may have written it."""
 _EXPONENT = "'[0-9]+[eE][0-9]+'"
 """Programs write a sign, or a point, where they mean an exponent."""
@@ -31,7 +31,7 @@ _LOOK = (
     f"bool_or(has_e and regexp_full_match(cell, {_EXPONENT})), any_value(cell) filter ({_LOST}), bool_and({_LOST})"
 )
 """Of each column: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
-AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
+_AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Merged:
                 "and save it again"
             )
         if self.numbers:
-            return f"{self.alike}, and as numbers they are one. If they are different things, {AS_TEXT}"
+            return f"{self.alike}, and as numbers they are one. If they are different things, {_AS_TEXT}"
         return ""
 
     @property
@@ -138,9 +138,9 @@ def told_of(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: C
             said.append(
                 f"{name} holds {one.told}; if it measures something, and these digits do not count, leave it as it is."
             )
-        elif one.numbers > 1 and distinct.get(name, 0) <= FEW:
+        elif one.numbers > 1 and distinct.get(name, 0) <= _FEW:
             said.append(
                 f"{name} has {one.alike}, which are one number, and {one.numbers - 1:,} more numbers in several "
-                f"spellings: they are one value to the model. If they are codes, {AS_TEXT}, and call new-model again."
+                f"spellings: they are one value to the model. If they are codes, {_AS_TEXT}, and call new-model again."
             )
     return said
