@@ -15,13 +15,23 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of
 
-FEW = 255
+_FEW = 255
 """With more different numbers a column measures something: two writers may have written it."""
 _EXPONENT = "'[0-9]+[eE][0-9]+'"
 """Programs write a sign, or a point, where they mean an exponent."""
 _ROUNDED = r"'[+-]?[0-9](\.[0-9]+)?E\+[0-9]{2,3}'"
 """As spreadsheets show a number of many digits in a narrow cell, and save it."""
-AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
+_PLACES = "case when contains(cell, '.') and not has_e then length(cell) - strpos(cell, '.') end"
+_LOST = (
+    f"(has_e and regexp_full_match(cell, {_ROUNDED}) and try_cast(split_part(cell, 'E+', 2) as int) > "
+    "length(split_part(split_part(cell, 'E+', 1), '.', 2)))"
+)
+_LOOK = (
+    f"min({_PLACES}) < max({_PLACES}) and bool_or({_PLACES} > 1 and ends_with(cell, '0')), "
+    f"bool_or(has_e and regexp_full_match(cell, {_EXPONENT})), any_value(cell) filter ({_LOST}), bool_and({_LOST})"
+)
+"""Of each column: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
+_AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Merged:
                 "and save it again"
             )
         if self.numbers:
-            return f"{self.alike}, and as numbers they are one. If they are different things, {AS_TEXT}"
+            return f"{self.alike}, and as numbers they are one. If they are different things, {_AS_TEXT}"
         return ""
 
     @property
@@ -77,31 +87,19 @@ def merged_codes(
     if not names:
         return {}
     texts = f"{read[:-1]}, all_varchar = true)"
-    looks = ", ".join(_look(f"trim({quoted(name)})") for name in names)
-    (row,) = connection.execute(f"select {looks} from {texts}", dict(given)).fetchall()
+    # One query whose text does not grow with the columns: a thousand of them would take minutes to plan.
+    rows = connection.execute(
+        f"select name, {_LOOK} from (select name, trim(value) as cell, contains(value, 'e') or contains(value, 'E') as "
+        f"has_e from (unpivot (select {', '.join(map(quoted, names))} from {texts}) on columns(*))) group by name",
+        dict(given),
+    ).fetchall()
     found = {}
-    for place, name in enumerate(names):
-        is_uneven, has_exponent, rounded, is_rounded = row[4 * place : 4 * place + 4]
+    for name, is_uneven, has_exponent, rounded, is_rounded in rows:
         alike = _spellings(connection, name, texts, given) if is_uneven or has_exponent else []
         first = tuple(alike[0]) if alike else ()
         if alike or rounded:
             found[name] = Merged(len(alike), first, rounded or "", bool(is_rounded))
     return found
-
-
-def _look(text: str) -> str:
-    """Four aggregates: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
-    is_plain = f"contains({text}, '.') and not contains(lower({text}), 'e')"
-    places = f"case when {is_plain} then length(split_part({text}, '.', 2)) end"
-    number, exponent = f"split_part({text}, 'E+', 1)", f"try_cast(split_part({text}, 'E+', 2) as int)"
-    lost = (
-        f"(contains({text}, 'E+') and regexp_full_match({text}, {_ROUNDED}) and "
-        f"{exponent} > length(split_part({number}, '.', 2)))"
-    )
-    return (
-        f"min({places}) < max({places}) and bool_or({places} > 1 and ends_with({text}, '0')), "
-        f"bool_or(regexp_full_match({text}, {_EXPONENT})), any_value({text}) filter ({lost}), bool_and({lost})"
-    )
 
 
 def _spellings(
@@ -140,9 +138,9 @@ def told_of(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: C
             said.append(
                 f"{name} holds {one.told}; if it measures something, and these digits do not count, leave it as it is."
             )
-        elif one.numbers > 1 and distinct.get(name, 0) <= FEW:
+        elif one.numbers > 1 and distinct.get(name, 0) <= _FEW:
             said.append(
                 f"{name} has {one.alike}, which are one number, and {one.numbers - 1:,} more numbers in several "
-                f"spellings: they are one value to the model. If they are codes, {AS_TEXT}, and call new-model again."
+                f"spellings: they are one value to the model. If they are codes, {_AS_TEXT}, and call new-model again."
             )
     return said
