@@ -200,7 +200,7 @@ def by_digits(table: Table, name: str) -> Table:
     """
     column = quoted(name)
     if name in table.codes:
-        raise UnreadableTable(f"{name} names things and holds {table.codes[name].told}. Nothing was written.")
+        raise UnreadableTable(f"{name} names things and holds {table.codes[name].in_words}. Nothing was written.")
     if table.facts[name].dtype != "DOUBLE":
         return table
     (largest,) = table.first(f"select max(abs({column})) from {table.relation} where isfinite({column})")

@@ -51,7 +51,7 @@ class Merged:
     is_rounded: bool = False
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """Why the column cannot name things; empty where it can."""
         if self.rounded:
             return (
@@ -122,7 +122,7 @@ def _spellings(
     return [cells for (cells,) in found]
 
 
-def told_of(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: Collection[str]) -> list[str]:
+def code_warnings(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: Collection[str]) -> list[str]:
     """What to look at, in sentences.
 
     Args:
@@ -136,7 +136,8 @@ def told_of(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: C
             continue
         if one.is_rounded:
             said.append(
-                f"{name} holds {one.told}; if it measures something, and these digits do not count, leave it as it is."
+                f"{name} holds {one.in_words}; if it measures something, and these digits do not count, leave it "
+                "as it is."
             )
         elif one.numbers > 1 and distinct.get(name, 0) <= _FEW:
             said.append(

@@ -15,7 +15,7 @@ from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
-from mlops_assets.onboarding.odd.merged_codes import told_of
+from mlops_assets.onboarding.odd.merged_codes import code_warnings
 from mlops_assets.onboarding.odd.spellings import places_of, spelled, texts_of
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
@@ -43,7 +43,7 @@ def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
     """What to look at, in sentences: each names a column, a value, its first row, and what to do."""
     found = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
     distinct = {name: facts.distinct for name, facts in table.facts.items() if facts.is_number}
-    codes = told_of(table.codes, distinct, without=(time.name,))
+    codes = code_warnings(table.codes, distinct, without=(time.name,))
     return [*table.texts.warnings, *_unread(table, time), *codes, *found, *_hours(table, time, zone)]
 
 
