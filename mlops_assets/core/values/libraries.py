@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 SAME: dict[str, tuple[str, ...]] = {"xgboost": ("xgboost-cpu", "xgboost")}
-"""Library -> distributions. Those of XGBoost give the same models, to the byte; one of them has no code for GPUs."""
+"""Library -> distributions. One of XGBoost's has no code for GPUs; models with categories differ in a few splits."""
 
 
 def installed(library: str) -> tuple[str, str]:
