@@ -26,7 +26,7 @@ from mlops_assets.world.settings_files import broken_files
 
 def build_resources(home: Home) -> dict[str, object]:
     """The resources of a home; tests and replays pass their own home."""
-    from mlops_assets.assets.installed_dbt import InstalledDbt
+    from mlops_assets.world.dbt_runs import Dbt
 
     platform = Platform.of(home)
     return {
@@ -39,7 +39,7 @@ def build_resources(home: Home) -> dict[str, object]:
             home=str(home.root),
             ui_url=os.environ.get("MLFLOW_UI_URL", "http://127.0.0.1:5000"),
         ),
-        "dbt": InstalledDbt.of(DBT_PROJECT),
+        "dbt": Dbt(DBT_PROJECT, home),
     }
 
 

@@ -46,7 +46,7 @@ COLD_START = date(2013, 2, 18)
 WEEKS = (COLD_START, date(2013, 2, 25), date(2013, 3, 4))
 """The first weeks in production; both of them drift: it is winter, and spring comes."""
 WATCHING = ("predictions", "drift_report", "performance_report")
-NOT_COPIED = ("online.db*", "warehouse.duckdb*", "logs")
+NOT_COPIED = ("online.db*", "warehouse.duckdb*", "dbt", "logs")
 """Large and rebuilt at need."""
 
 

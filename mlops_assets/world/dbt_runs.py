@@ -1,7 +1,7 @@
-"""dbt on a home of its own that reads the lake of another one, so that nothing of that one is touched.
+"""dbt in this process: a project on a home.
 
-Here: such a home, and running dbt in this process: importing dbt costs seconds, a second run in the process does not.
-Not here: what is run (`look_ahead`, `dbt_ci`), the project's manifest (`catalogue`), dbt in a Dagster run (`defs`).
+Here: running dbt, and a home of its own that reads another one's lake, so that nothing of that one is touched.
+Not here: what is run (`look_ahead`, `dbt_ci`, `assets.platform.dbt_models`), the project's manifest (`catalogue`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,30 @@ from mlops_assets.world.home import Home, working_in
 
 
 class DbtFailed(RuntimeError):
-    """dbt has not done what it was asked to; the message is dbt's, with the remedy."""
+    """dbt has not done what it was asked to; the message is dbt's, with the remedy.
+
+    Attributes:
+        reasons: what dbt said, an error a line.
+    """
+
+    def __init__(self, command: str, reasons: list[str]) -> None:
+        self.reasons = reasons
+        said = "\n".join(reasons)
+        super().__init__(
+            f"dbt {command} has failed:\n{said[-4000:]}\nCorrect the model that dbt names. Lake, models and "
+            "the champion are as they were."
+        )
 
 
 @dataclass(frozen=True)
-class ScratchDbt:
-    """A dbt project on a scratch home.
+class Dbt:
+    """A dbt project on a home, run in this process: importing dbt costs seconds, a second run does not.
 
     Attributes:
         project: the folder of dbt_project.yml.
         home: where dbt works.
-        target: where it writes its manifest; `target` in the home by default.
+        target: where it writes its manifest, its log, and what it knows of the project's files; `dbt` in the home by
+            default.
         profiles: the folder of profiles.yml; the project by default.
     """
 
@@ -41,22 +54,55 @@ class ScratchDbt:
     @property
     def folder(self) -> Path:
         """Where dbt writes its manifest."""
-        return self.target or self.home.root / "target"
+        return self.target or self.home.root / "dbt"
 
-    def run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> list[Any]:
-        """Run dbt; results by node, in dbt's order.
+    def parsed(self) -> Any:
+        """The project as dbt understands it now. Only files that have changed since the last time are parsed.
+
+        Raises:
+            DbtFailed: dbt cannot parse the project.
+        """
+        return self._invoke("parse")
+
+    def run(
+        self,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        hear: Callable[[dict[str, Any]], None] | None = None,
+        on: Any = None,
+    ) -> list[Any]:
+        """Run a dbt command that works on nodes; results by node, in dbt's order.
+
+        Args:
+            arguments: a command and its options.
+            variables: dbt's vars, for what is read while a model is compiled. The project is parsed without them: dbt
+                parses every file anew when they change.
+            hear: called with each of dbt's events, in the shape of its JSON log.
+            on: what `parsed` gave, here or in another home; used up by the run. Parsed here by default.
 
         Raises:
             DbtFailed: a node failed, or dbt could not begin.
         """
+        arguments = (*arguments, "--vars", json.dumps(dict(variables or {})))
+        return list(self._invoke(*arguments, on=self.parsed() if on is None else on, hear=hear))
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the last run, as JSON says it."""
+        return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+
+    def _invoke(self, *arguments: str, on: Any = None, hear: Callable[[dict[str, Any]], None] | None = None) -> Any:
+        """What a command of dbt gives, on a manifest that was parsed before, if there is one."""
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
+        from dbt_common.events.functions import msg_to_dict
 
-        told: list[str] = []
+        errors: list[str] = []
 
-        def hear(event: Any) -> None:
+        def listen(event: Any) -> None:
             if event.info.level == "error":
-                told.append(str(event.info.msg).strip())
+                errors.append(str(event.info.msg).strip())
+            if hear:
+                hear(msg_to_dict(event))
 
         where = ["--project-dir", str(self.project), "--profiles-dir", str(self.profiles or self.project)]
         where += ["--target-path", str(self.folder), "--log-path", str(self.folder)]
@@ -64,23 +110,14 @@ class ScratchDbt:
             # dbt keeps its connection between runs, and it may be that of another home.
             DuckDBConnectionManager.close_all_connections()
             try:
-                ran = dbtRunner(callbacks=[hear]).invoke(
-                    [*("--no-use-colors", "--quiet", *arguments), "--vars", json.dumps(dict(variables or {})), *where]
+                ran = dbtRunner(manifest=on, callbacks=[listen]).invoke(
+                    ["--no-use-colors", "--quiet", *arguments, *where]
                 )
             finally:
                 DuckDBConnectionManager.close_all_connections()
-        results: Any = ran.result
         if not ran.success:
-            said = "\n".join(dict.fromkeys(told)) or str(ran.exception or "")
-            raise DbtFailed(
-                f"dbt {arguments[0]} has failed:\n{said[-4000:]}\nCorrect the model that dbt names. Lake, models and "
-                "the champion are as they were."
-            )
-        return list(results) if isinstance(results, list) or hasattr(results, "results") else []
-
-    def manifest(self) -> dict[str, Any]:
-        """The manifest of the last run, as parsed JSON."""
-        return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+            raise DbtFailed(arguments[0], list(dict.fromkeys(errors)) or [str(ran.exception or "")])
+        return ran.result
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.assets.installed_dbt import InstalledDbt
 from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.time.spans import Span
 from mlops_assets.definitions import build_definitions
 from mlops_assets.simulate.engine import Engine, RunFailed
+from mlops_assets.world.dbt_runs import Dbt
 from mlops_assets.world.platform import DBT_PROJECT
 from tests.real_slice import LAST_DAY, World, ring
 
@@ -36,7 +36,7 @@ def broken_project(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_broken_model_and_a_failing_test(drifting: World, broken_project: Path) -> None:
-    dbt = InstalledDbt.of(broken_project)
+    dbt = Dbt(broken_project, drifting.home)
     whole = build_definitions(drifting.home)
     engine = Engine(
         dg.Definitions.merge(

@@ -6,13 +6,14 @@ dbt models carry no partitions in Dagster (a partition event costs 39 ms per ass
 variables, and the lake materialization replaces exactly these partitions.
 """
 
-import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
-from dagster_dbt.errors import DagsterDbtCliRuntimeError
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets, get_subset_selection_for_context
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from mlops_assets.assets.metadata import link_to, measured
 from mlops_assets.assets.partitions import span_of_run
@@ -28,6 +29,7 @@ from mlops_assets.steps.features.code_versions import (
     refuse_missing_features,
 )
 from mlops_assets.world.catalogue import ensure_manifest, load_catalogue, project_variables
+from mlops_assets.world.dbt_runs import Dbt, DbtFailed
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.sources import Sources
 from mlops_assets.world.platform import DBT_PROJECT, Platform
@@ -67,7 +69,7 @@ class Translator(DagsterDbtTranslator):
 @measured
 def dbt_models(
     context: dg.AssetExecutionContext,
-    dbt: DbtCliResource,
+    dbt: dg.ResourceParam[Dbt],
     lake: dg.ResourceParam[Lake],
     sources: dg.ResourceParam[Sources],
     platform: dg.ResourceParam[Platform],
@@ -92,14 +94,9 @@ def dbt_models(
             newest_end=sources.newest_end(),
         )
     variables = {"start": span.start.isoformat(), "end": span.end.isoformat()} if span else {}
-    # Unit tests judge the SQL, not the day's data: `make test` runs them, a landing run need not.
-    build = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
-    try:
-        invocation = dbt.cli(build, context=context)
-        for event in invocation.stream():
-            yield _with_rows(event, invocation.manifest, lake, span) if isinstance(event, dg.Output) else event
-    except DagsterDbtCliRuntimeError as error:
-        raise _as_failure(error) from error
+    manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    for event in _build(dbt, context, manifest, translator, variables):
+        yield _with_rows(event, manifest, lake, span) if isinstance(event, dg.Output) else event
     alone = built_alone(catalogue, selected) & set(changed)
     if alone:
         context.log.warning(
@@ -107,6 +104,37 @@ def dbt_models(
         )
     mark_code(lake, catalogue, selected - alone)
     sources.mark_built({name: of for name, of in good.items() if catalogue.readers(name) <= selected}, span)
+
+
+def _build(
+    dbt: Dbt,
+    context: dg.AssetExecutionContext,
+    manifest: Mapping[str, Any],
+    translator: DagsterDbtTranslator,
+    variables: Mapping[str, str],
+) -> Iterator[Any]:
+    """Build and test what this run selects; what dbt did, as Dagster's events, also of a build that fails later."""
+    selection, indirect = get_subset_selection_for_context(context, manifest, "fqn:*", None, None, translator, None)
+    # Unit tests judge the SQL, not the day's data: `make test` runs them, a landing run need not.
+    arguments = ["build", "--exclude-resource-type", "unit_test", *selection]
+    events: list[dict[str, Any]] = []
+    log = sys.stdout
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["info"]["level"] != "debug":
+            events.append(event)
+            log.write(f"{event['info']['msg']}\n")
+
+    failed: DbtFailed | None = None
+    try:
+        dbt.run(*arguments, *(["--indirect-selection", indirect] if indirect else []), variables=variables, hear=hear)
+    except DbtFailed as error:
+        failed = error
+    for event in events:
+        message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
+        yield from message.to_default_asset_events(manifest, translator, context, target_path=dbt.folder)
+    if failed:
+        raise _as_failure(failed) from failed
 
 
 def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, span: Span | None) -> dg.Output[Any]:
@@ -124,13 +152,11 @@ def _with_rows(event: dg.Output[Any], manifest: Mapping[str, Any], lake: Lake, s
     return event.with_metadata({**event.metadata, **metadata})
 
 
-def _as_failure(error: DagsterDbtCliRuntimeError) -> dg.Failure:
+def _as_failure(error: DbtFailed) -> dg.Failure:
     """What dbt says, with the remedy. Broken SQL and failing tests are not tried again; a held lock is."""
-    said = str(error.description or error).partition("Errors parsed from dbt logs:")[2] or str(
-        error.description or error
-    )
+    said = " ".join(" ".join(error.reasons).split())
     return dg.Failure(
-        description=f"dbt has failed: {' '.join(said.split())} Correct the model, or the data that the test names, and "
+        description=f"dbt has failed: {said} Correct the model, or the data that the test names, and "
         "re-execute the run from failure (`dbt build --select <model>` in dbt_project/ tries it). Each partition of "
         "the lake is whole, old or new; models and the champion are as they were.",
         allow_retries="set lock on file" in said,

@@ -9,7 +9,6 @@ What has not changed is read where it is: in the warehouse and the lake of the h
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.features.code_version import variables_of
 from mlops_assets.core.features.dbt_meta import parse_manifest
 from mlops_assets.world.catalogue import project_variables
-from mlops_assets.world.dbt_runs import ScratchDbt, scratch_home
+from mlops_assets.world.dbt_runs import Dbt, scratch_home
 from mlops_assets.world.home import Home
 
 _SCHEMA = "ci"
@@ -86,9 +85,10 @@ def changed(
         )
     with scratch_home(home) as scratch:
         old = _at(project, ref, scratch.root / "before")
-        ScratchDbt(old, scratch, target=scratch.root / "state").run("parse")
-        state = json.loads((scratch.root / "state" / "manifest.json").read_text(encoding="utf-8"))
-        dbt = ScratchDbt(project, scratch, profiles=_profiles(home, project, scratch))
+        before = Dbt(old, scratch, target=scratch.root / "state")
+        before.parsed()
+        state = before.manifest()
+        dbt = Dbt(project, scratch, profiles=_profiles(home, project, scratch))
         was, now = project_variables(old), project_variables(project)
         readers = _readers(state, {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)})
         results = dbt.run(

@@ -33,7 +33,7 @@ from mlops_assets.core.features.look_ahead import (
 )
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.sql import exact, literal, quoted
-from mlops_assets.world.dbt_runs import ScratchDbt, scratch_home
+from mlops_assets.world.dbt_runs import Dbt, scratch_home
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
 
@@ -115,18 +115,22 @@ def guard(
                 continue
             span = (newest[0].isoformat(), newest[1].isoformat())
             if span not in by_range:
-                by_range[span] = compiled(project, scratch, {"start": span[0], "end": span[1]})
+                by_range[span] = compiled(Dbt(project, home), scratch, {"start": span[0], "end": span[1]})
             yield look_at_view(by_range[span], view, sources, moments=moments)
 
 
-def compiled(project: Path, scratch: Home, variables: Mapping[str, str]) -> Compiled:
-    """The project with the SQL of its models for a range of days."""
-    dbt = ScratchDbt(project, scratch)
-    dbt.run("compile", "--exclude", "resource_type:unit_test", "resource_type:test", variables=variables)
+def compiled(parsed_by: Dbt, scratch: Home, variables: Mapping[str, str]) -> Compiled:
+    """The project with the SQL of its models for a range of days. No warehouse but the scratch home's is opened."""
+    dbt = Dbt(parsed_by.project, scratch)
+    dbt.run(
+        *("compile", "--exclude", "resource_type:unit_test", "resource_type:test"),
+        variables=variables,
+        on=parsed_by.parsed(),
+    )
     manifest = dbt.manifest()
     kinds = ("model", "seed", "snapshot")
     nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in kinds}
-    return Compiled({**manifest["sources"], **nodes}, project)
+    return Compiled({**manifest["sources"], **nodes}, dbt.project)
 
 
 def _newest_days(

@@ -25,6 +25,7 @@ from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.store import sqlite_path
 
 LEFT_OUT = (
+    "dbt",
     "warehouse.duckdb",
     "warehouse.duckdb.wal",
     "replays",
