@@ -31,8 +31,8 @@ class Project:
         for part in PARTS:
             source = CHECKOUT / part
             if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "logs")
-                shutil.copytree(source, folder / part, ignore=ignored)
+                # With what Python has compiled: it goes by a file's time and size, which a copy keeps.
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("logs", "dbt_models-*"))
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, folder / part)
