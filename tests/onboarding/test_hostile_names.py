@@ -54,7 +54,7 @@ ODD = (
 
 
 def named(name: str, rows: int = 400) -> pd.DataFrame:
-    return churn(rows).rename(columns={"age": name})
+    return churn(rows, days=20).rename(columns={"age": name})
 
 
 def plan_of(table: pd.DataFrame, folder: Path, **asked: str) -> Plan:
@@ -77,8 +77,13 @@ def holds_no_code(texts: dict[Path, str]) -> None:
             environment.from_string(text).render(calls)
         else:
             # YAML first, then a template of each text, as both of them do.
-            for value in leaves(list(yaml.safe_load_all(text))):
+            for value in filter(may_be_code, leaves(list(yaml.safe_load_all(text)))):
                 assert environment.from_string(value).render({"ref": known("ref")}) in (value, value.rstrip("\n"))
+
+
+def may_be_code(text: str) -> bool:
+    """What has none of these is the same text to Jinja."""
+    return any(mark in text for mark in ("{", "}", "#"))
 
 
 def leaves(value: object) -> list[str]:
@@ -164,7 +169,7 @@ def test_names_out_of_a_hostile_alphabet(tmp_path: Path) -> None:
     refused = 0
     for number in range(60):
         names = {"".join(draw.choices(alphabet, k=draw.randint(1, 12))) for _ in range(6)}
-        table = churn(120).assign(**{name: np.arange(120) % (5 + i) for i, name in enumerate(sorted(names))})
+        table = churn(120, days=20).assign(**{name: np.arange(120) % (5 + i) for i, name in enumerate(sorted(names))})
         folder = tmp_path / str(number)
         folder.mkdir()
         bad = [name for name in names if fault_of_name(name)]
