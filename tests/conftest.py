@@ -18,6 +18,7 @@ import pytest
 import typer.testing
 from hypothesis import settings
 
+from mlops_assets.core.models.cores import cores
 from mlops_assets.world.home import Home
 from mlops_assets.world.project import VARIABLE
 from tests.checkout import CHECKOUT
@@ -55,6 +56,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if min(psutil.disk_usage(str(MEMORY_DISK)).free, psutil.virtual_memory().available) >= ROOM:
         os.environ["TMPDIR"] = str(MEMORY_DISK)
         tempfile.tempdir = None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: some tests wait most of their time, for a daemon or a service to start."""
+    return cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

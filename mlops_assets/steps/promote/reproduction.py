@@ -84,9 +84,17 @@ class Reproduction:
 
 
 def libraries(family: str = "xgboost") -> dict[str, str]:
-    """Python, the machine's architecture, and the libraries that the bytes of a family's models depend on."""
-    versions = {name: installed(name)[1] for name in (*_DECISIVE, *family_called(family).libraries)}
+    """Python, the machine's architecture, and the libraries that the bytes of a family's models depend on.
+
+    A library that came in another distribution than the one of its name says in which: its models may differ.
+    """
+    versions = {name: _version(name) for name in (*_DECISIVE, *family_called(family).libraries)}
     return {"machine": machine.machine(), "python": machine.python_version(), **versions}
+
+
+def _version(library: str) -> str:
+    distribution, version = installed(library)
+    return version if distribution == library else f"{version} ({distribution})"
 
 
 def fitted_on(tags: Mapping[str, str]) -> tuple[str, str]:

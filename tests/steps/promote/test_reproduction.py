@@ -124,3 +124,11 @@ def test_the_model_itself_holds_recipe_and_seed(world: World) -> None:
     kept = world.platform.registry.load("flight_delay", 1)
     assert Model.from_bytes(kept.to_bytes()).recipe == kept.recipe
     assert kept.recipe.seed == world.model.training.seed
+
+
+def test_the_distribution_of_a_library_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models with categories that `xgboost` and `xgboost-cpu` fit on the same rows differ in a few splits."""
+    monkeypatch.setattr(reproduction, "installed", lambda name: (f"{name}-cpu" if name == "xgboost" else name, "3.2.0"))
+    found = libraries()
+    assert found["xgboost"] == "3.2.0 (xgboost-cpu)"
+    assert found["numpy"] == "3.2.0"
