@@ -89,8 +89,10 @@ def _land_own(name: str, files: str) -> None:
             )
             for sentence in told_of(name_of, moments[name_of], source.timezone):
                 say(escape(sentence))
-    landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing)
+    landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing, adds=True)
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:
         length = "hour" if source.is_hourly else source.grain
         say(f"Each holds its {length} whole, from {landed.written[0]} to {landed.written[-1]}.")
+    for part, (before, more) in landed.added.items():
+        say(f"{part}: {before:,} rows that had landed, with {more:,} of these beside them.")

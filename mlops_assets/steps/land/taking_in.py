@@ -166,13 +166,14 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             except Exception as error:  # noqa: BLE001 - and this is it
                 verdicts[partition] = _unreadable(partition, read, error)
                 del frames[partition]
+    replaced = _replaced(intake, frames, results)
     shapes = {part: accepted.shape(result) for part, result in results.items() if not _is_shapeless(result)}
     released = {part: taken[part].reason for part in shapes if part in taken and taken[part].status == "released"}
-    sound = {part: results[part].frame for part in shapes if results[part].ok or part in released}
+    sound = {p: results[p].frame for p in shapes if p in released or (results[p].ok and p not in replaced)}
     repeated, changed = _against_others(accepted, shapes, sound, released)
     for partition, (read, raw) in frames.items():
         result, shape, changes = results[partition], shapes.get(partition), changed.get(partition, [])
-        failures = (*result.failures, *changes)
+        failures = (*result.failures, *changes, *replaced.get(partition, []))
         reasons = tuple(failure.sentence for failure in failures)
         if partition in repeated:
             # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
@@ -192,6 +193,25 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
         may_pass = partition in shapes and partition not in repeated
         verdicts[partition] = Verdict(partition, read, reasons, marked, shape=kept, can_be_let_in=may_pass)
     return [verdicts[partition] for partition in batch]
+
+
+def _replaced(
+    intake: Intake, frames: Mapping[str, tuple[Read, pd.DataFrame]], results: Mapping[str, ContractResult]
+) -> dict[str, list[Failure]]:
+    """What is said of files that keep the contract, and would take the place of rows that they do not hold."""
+    from mlops_assets.steps.land.replaced_rows import replaced_rows
+
+    def rows_of(partition: str, file: LandedFile) -> pd.DataFrame | None:
+        read = read_file(file)
+        try:
+            frame = parse(file.name, read.content or b"", intake.source, intake.lake.home.settings.limits.file_bytes)
+            result = _check(intake, {partition: (read, frame)})[partition]
+        except Exception:  # noqa: BLE001 - it holds no rows that could be lost, and the newest file is judged
+            return None
+        return result.frame if result.ok else None
+
+    good = {part: (frames[part][0].file, result.frame) for part, result in results.items() if result.ok}
+    return {part: [failure] for part, failure in replaced_rows(intake, good, rows_of).items()}
 
 
 def _unreadable(partition: str, read: Read, error: Exception) -> Verdict:

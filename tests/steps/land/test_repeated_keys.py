@@ -136,7 +136,8 @@ def test_the_lake_never_has_a_key_twice(seed: int, tmp_path: Path) -> None:
         days = random.choice(4, size=random.integers(1, 4), replace=False)
         for day in days:
             landed(home, int(day), random.choice(30, size=3, replace=False).tolist(), take=False)
-        bad = taken_in(home)
+        # A day's other keys may be another part of it, which is held back for that (`test_replaced_rows`).
+        bad = [part for part, why in taken_in(home).items() if not any("do not come again" in one for one in why)]
         files = {part: home.intake().raw_file(part) for part in home.intake().good()}
         lake = pd.concat([pd.read_parquet(file).assign(part=part) for part, file in files.items()])
         assert lake["id"].is_unique
