@@ -1,7 +1,7 @@
 """Files that no way in reads: empty ones, what is no table, columns that are there twice, too many bytes.
 
-Here: the looks that cost little, before a row is read. Not here: counting bytes (`unpacked_size`, `parquet_rows`), what
-stands in the rows (`table_files`, `onboarding.loading`).
+Here: the looks that cost little, before a row is read. Not here: counting bytes (`unpacked_size`, `parquet_rows`),
+quotes that swallow rows (`core.values.csv_quotes`), what stands in the rows (`table_files`, `onboarding.loading`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from mlops_assets.core.values.csv_head import EMPTY, NoHead
+from mlops_assets.core.values.csv_quotes import swallowed_rows
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.file_kinds import START, fault_of_kind
 from mlops_assets.world.files.csv_tables import csv_head
@@ -19,6 +21,7 @@ from mlops_assets.world.files.parquet_rows import ParquetRows
 from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 
 PARQUET = (".parquet", ".pq")
+_CHUNK = 2**20
 DENSE = 100
 """So many times its size on disk no table of data unpacks to; CSV in gzip is 3 to 20 times as large."""
 
@@ -40,6 +43,7 @@ def refuse_file(path: Path, limit: int, *, with_texts: bool = False) -> None:
         ValueError: naming the file, with the remedy.
     """
     why = _fault(path) or _fault_of_size(path, limit, with_texts=with_texts) or _fault_of_names(path, limit)
+    why = why or _fault_of_quotes(path)
     if why == EMPTY:
         why += ": it is still being written, or its writer failed. Wait, or write it again"
     if why:
@@ -92,6 +96,21 @@ def _fault_of_names(path: Path, limit: int) -> str:
             return str(error)
         alike = " (names that differ in capitals or blanks are one)"
         return _twice([name.casefold() for name in names], names, alike)
+    return ""
+
+
+def _fault_of_quotes(path: Path) -> str:
+    """That a quote swallows rows."""
+    if is_parquet(path):
+        return ""
+    is_packed = path.suffix.lower() == ".gz"
+    with (gzip.open if is_packed else open)(path, "rb") as content:
+        if not any(b'"' in piece for piece in iter(partial(content.read, _CHUNK), b"")):
+            return ""
+        content.seek(0)
+        # What is not UTF-8 the reader tells, with the remedy.
+        with suppress(UnicodeDecodeError):
+            return swallowed_rows(iter(content), csv_head(path))
     return ""
 
 
