@@ -82,6 +82,8 @@ def _land_own(name: str, files: str) -> None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
     reading = Reading(source.timezone, tuple(source.null_values), declared=source.contract.columns)
     table = read_table(files, reading=reading)
+    for sentence in (*table.repeats.notes, *table.repeats.warnings):
+        say(escape(sentence))
     for name_of, facts in table.facts.items():
         if facts.dtype == "TIMESTAMP":
             moments = (

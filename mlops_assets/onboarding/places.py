@@ -48,12 +48,16 @@ class Cells:
         query = f"select min(rowid) from {self.relation} where {condition}"
         row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
         for file in self.files:
-            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
-            rows = int(self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()[0][0])
+            rows = self.rows_of(file)
             if row < rows:
                 break
             row -= rows
         return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
+
+    def rows_of(self, file: Path) -> int:
+        """How many rows a file has."""
+        read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
+        return int(self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()[0][0])
 
     def place_of(self, name: str, text: str) -> str:
         """The place of the first row in which a text, with blanks around it or not, stands in a column."""

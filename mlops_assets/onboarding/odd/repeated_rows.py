@@ -1,0 +1,131 @@
+"""Rows that stand in two files of a table: a copy in a folder below, exports that begin with the last rows before them.
+
+Here: counting such rows once where they are the same for sure, and naming them where nobody can tell. Not here: links
+to a file, which are that file (`world.files.table_files.matches`), a day that comes again with other values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import duckdb
+
+from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.values.display import some
+from mlops_assets.core.values.sql import free_name
+from mlops_assets.onboarding.exact_types import columns_of
+from mlops_assets.onboarding.places import Cells
+
+_CLOSE = 0.9
+"""Share of the rows of a stretch that stand in the other file, too."""
+_FEW = 3
+"""So many rows in a row are no chance, wherever they stand; fewer must be the first or last of a file."""
+_MOST = 3
+"""Pairs of files that a sentence names."""
+_COPIES = '"copies of rows"'
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What is said of rows that stand in two files: `notes` of those that count once, `warnings` of the others."""
+
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Pair:
+    """Two files, and where in each the rows of both stand, counted from 0."""
+
+    first: int
+    second: int
+    places: list[tuple[int, int]] = field(default_factory=list)
+
+    def is_copied(self, rows: Sequence[int]) -> bool:
+        """Whether one wrote what the other had: these rows follow each other in one of them, or in both."""
+        for file, own in (
+            (self.first, [one for one, _ in self.places]),
+            (self.second, [two for _, two in self.places]),
+        ):
+            low, high = min(own), max(own)
+            is_edge = low == 0 or high == rows[file] - 1
+            if len(own) >= _CLOSE * (high - low + 1) and (len(own) >= _FEW or is_edge):
+                return True
+        return False
+
+
+def count_once(cells: Cells) -> Repeats:
+    """Leave out the rows of a table that an earlier file has, too.
+
+    Of rows that are equal in all cells, each file may have some: as many are kept as the file with most of them has.
+    Equal rows that are scattered over two files may be different events, and are kept.
+
+    Args:
+        cells: the rows, whose `rowid` tells their place; that of those which are kept stays.
+    """
+    session, relation = cells.connection, cells.relation
+    alias = free_name("one", [name for name, _ in columns_of(session, relation)])
+    if len(cells.files) < 2 or not _has_equal_rows(session, relation, alias):
+        return Repeats()
+    rows = [cells.rows_of(file) for file in cells.files]
+    ends = list(accumulate(rows))
+    session.execute(
+        f"create or replace temp table {_COPIES} as "
+        f"with ends as (select unnest($ends) as ends_at, unnest(range(len($ends))) as file), "
+        f"placed as (select hash({alias}) as made, {alias}.rowid as place from {relation} as {alias}), "
+        "filed as (select made, place, file, ends_at from placed asof join ends on place < ends_at), "
+        "ranked as (select *, row_number() over (partition by made, file order by place) as rank from filed) "
+        "select made, place, file, rank, first_value(place) over same as first_place, first_value(file) over same as "
+        "first_file from ranked window same as (partition by made, rank order by place)",
+        {"ends": ends},
+    )
+    pairs: dict[tuple[int, int], _Pair] = {}
+    starts = [end - count for end, count in zip(ends, rows, strict=True)]
+    found = session.execute(
+        f"select first_file, file, first_place, place from {_COPIES} where file <> first_file order by place"
+    ).fetchall()
+    for first, second, one, two in found:
+        pair = pairs.setdefault((first, second), _Pair(first, second))
+        pair.places.append((one - starts[first], two - starts[second]))
+    copied = [pair for pair in pairs.values() if pair.is_copied(rows)]
+    left_out = [starts[pair.second] + two for pair in copied for _, two in pair.places]
+    session.execute(f"delete from {relation} where list_contains($rows, rowid)", {"rows": left_out})
+    session.execute(f"drop table {_COPIES}")
+    others = [pair for pair in pairs.values() if pair not in copied]
+    return Repeats(_notes(cells, copied), _warnings(cells, others))
+
+
+def _has_equal_rows(session: duckdb.DuckDBPyConnection, relation: str, alias: str) -> bool:
+    query = f"select count(*) > count(distinct hash({alias})) from {relation} as {alias}"
+    return bool(session.execute(query).fetchall()[0][0])
+
+
+def _notes(cells: Cells, pairs: Sequence[_Pair]) -> tuple[str, ...]:
+    if not pairs:
+        return ()
+    many = counted(sum(len(pair.places) for pair in pairs), "row")
+    return (f"{many} that another file has, too, count once: {_named(cells, pairs)}.",)
+
+
+def _warnings(cells: Cells, pairs: Sequence[_Pair]) -> tuple[str, ...]:
+    if not pairs:
+        return ()
+    many = counted(sum(len(pair.places) for pair in pairs), "row")
+    return (
+        f"{many} are equal in all cells to rows of another file, here and there: {_named(cells, pairs)}. They count "
+        "each, as other events; if they are the same ones, remove them from one of the files.",
+    )
+
+
+def _named(cells: Cells, pairs: Sequence[_Pair]) -> str:
+    folder, told = os.path.commonpath([file.parent for file in cells.files]), []
+    for pair in pairs:
+        one, two = pair.places[0]
+        first, second = (cells.files[file].relative_to(folder) for file in (pair.first, pair.second))
+        told.append(
+            f"{counted(len(pair.places), 'row')} of {second} (the first is row {two + 1:,}, row {one + 1:,} of {first})"
+        )
+    return some(told, _MOST)
