@@ -71,6 +71,7 @@ def _land_own(name: str, files: str) -> None:
     from mlops_assets.core.sources.changed_hours import told_of
     from mlops_assets.core.values.sql import quoted
     from mlops_assets.onboarding.landing import land as cut
+    from mlops_assets.onboarding.odd.repeated_rows import days_again
     from mlops_assets.onboarding.table import read_table
     from mlops_assets.onboarding.texts import Reading
     from mlops_assets.onboarding.times import time_column
@@ -82,7 +83,9 @@ def _land_own(name: str, files: str) -> None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
     reading = Reading(source.timezone, tuple(source.null_values), declared=source.contract.columns)
     table = read_table(files, reading=reading)
-    for sentence in (*table.repeats.notes, *table.repeats.warnings):
+    time = time_column(table, source.event_time, source.timezone)
+    again = days_again(table.cells, time.name, time.sql, zone=source.timezone, grain=source.grain)
+    for sentence in (*table.repeats.notes, *table.repeats.warnings, *again):
         say(escape(sentence))
     for name_of, facts in table.facts.items():
         if facts.dtype == "TIMESTAMP":
@@ -91,7 +94,7 @@ def _land_own(name: str, files: str) -> None:
             )
             for sentence in told_of(name_of, moments[name_of], source.timezone):
                 say(escape(sentence))
-    landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing, adds=True)
+    landed = cut(table, time, source, home.landing, adds=True)
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:
         length = "hour" if source.is_hourly else source.grain

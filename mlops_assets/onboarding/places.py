@@ -9,7 +9,7 @@ CSV file is what an editor shows: it is told beside the row where each row is on
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,17 +47,23 @@ class Cells:
         """
         query = f"select min(rowid) from {self.relation} where {condition}"
         row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
-        for file in self.files:
-            rows = self.rows_of(file)
+        for file, rows in self._rows_of_each():
             if row < rows:
-                break
+                return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
             row -= rows
-        return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
+        raise LookupError(f"{condition} holds for no row of {', '.join(str(file) for file in self.files)}")
 
-    def rows_of(self, file: Path) -> int:
-        """How many rows a file has."""
-        read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
-        return int(self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()[0][0])
+    @property
+    def rows_of_files(self) -> list[int]:
+        """How many rows each file has."""
+        return [rows for _, rows in self._rows_of_each()]
+
+    def _rows_of_each(self) -> Iterator[tuple[Path, int]]:
+        """The files with their rows, each counted when it is asked for."""
+        for file in self.files:
+            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
+            counted = self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()
+            yield file, int(counted[0][0])
 
     def place_of(self, name: str, text: str) -> str:
         """The place of the first row in which a text, with blanks around it or not, stands in a column."""

@@ -120,7 +120,12 @@ class Table:
 
     def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
         """Where the first row stands for which a condition holds, see `places`."""
-        return Cells(self.connection, self.relation, self.files).place(condition, given)
+        return self.cells.place(condition, given)
+
+    @property
+    def cells(self) -> Cells:
+        """Its rows and the files that they stand in."""
+        return Cells(self.connection, self.relation, self.files)
 
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""

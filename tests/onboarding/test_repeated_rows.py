@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.onboarding.odd.repeated_rows import days_again
 from mlops_assets.onboarding.table import Table, read_table
 
 
@@ -97,3 +98,43 @@ def test_nothing_is_said_of_ordinary_files(tmp_path: Path) -> None:
         rows = sales(seed)
         table = read({f"{seed}/m{i}.csv": rows[100 * i : 100 * (i + 1)] for i in range(4)}, tmp_path / str(seed))
         assert (table.rows, said(table)) == (400, "")
+
+
+def again(table: Table) -> str:
+    return " ".join(days_again(table.cells, "at", "timezone('UTC', \"at\")", zone="UTC", grain="day"))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 1.0], ids=["a row", "some rows", "all rows"])
+def test_a_day_that_comes_again_with_other_values_is_named(share: float, tmp_path: Path) -> None:
+    rows = sales()
+    fifth = rows[rows["at"].dt.day == 5].reset_index(drop=True)
+    corrected = fifth.assign(x=fifth["x"] + np.where(np.arange(48) < max(1, share * 48), 100.0, 0.0)[::-1])
+    table = read({"a.csv": rows, "b.csv": corrected}, tmp_path)
+    told = said(table) + again(table)
+    if share < 0.3:
+        assert "47 rows of b.csv (the first is row 1, row 193 of a.csv)" in told
+    else:
+        assert (
+            f"Two files hold 2024-01-05 (48 rows of a.csv, {15 if share < 1 else 48} rows of b.csv), with most rows"
+            in told
+        )
+
+
+def test_a_corrected_row_among_copies_is_named(tmp_path: Path) -> None:
+    rows = sales()
+    corrected = rows[:100].copy()
+    corrected.loc[40, "x"] = 999.5
+    told = said(read({"a.csv": rows[:200], "b.csv": rows[200:], "fix/a.csv": corrected}, tmp_path))
+    assert "99 rows of fix/a.csv (the first is row 1, row 1 of a.csv)" in told
+    assert "row 41 of fix/a.csv stands among rows that a.csv has, too, and equal none of them" in told
+
+
+def test_a_file_a_shop_and_a_day_cut_at_noon_are_ordinary(tmp_path: Path) -> None:
+    rows = sales()
+    shops = {f"{shop}.csv": group for shop, group in rows.groupby("shop")}
+    hours = {f"{shop}.csv": rows.assign(shop=shop, x=rows["x"] + place) for place, shop in enumerate("ab")}
+    noon = {"a.csv": rows[:210], "b.csv": rows[210:]}
+    days = {name: part.assign(at=part["at"].dt.date) for name, part in noon.items()}
+    for place, files in enumerate((shops, hours, noon, days)):
+        table = read(files, tmp_path / str(place))
+        assert said(table) + again(table) == ""

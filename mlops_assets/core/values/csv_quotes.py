@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.csv_head import CsvHead
 from mlops_assets.core.values.display import shown
 
@@ -63,7 +62,7 @@ def _first_fault(cells: Sequence[_Cell], rows: Sequence[list[str]], head: CsvHea
             return f"{start}, and none that ends it ({begun}). {_REMEDY}"
         if _are_rows(cell.lines, rows, head):
             between = cell.last - cell.first - 1
-            which = f"the {counted(between, 'line')} between them" if between else "both"
+            which = f"the {between:,} line{'s' if between > 1 else ''} between them" if between else "both"
             return (
                 f"{start}, and the next one, in line {cell.last:,}, ends it ({begun}): each line is a row by itself, "
                 f"and {which} would be one cell. {_REMEDY}"

@@ -1,7 +1,7 @@
 """Rows that stand in two files of a table: a copy in a folder below, exports that begin with the last rows before them.
 
-Here: counting such rows once where they are the same for sure, and naming them where nobody can tell. Not here: links
-to a file, which are that file (`world.files.table_files.matches`), a day that comes again with other values.
+Here: counting such rows once where they are the same for sure, and naming them where nobody can tell. Days that
+come again with other values. Not here: links to a file, which are that file (`world.files.table_files.matches`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from pathlib import Path
 
 import duckdb
+import numpy as np
 
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.core.values.display import some
-from mlops_assets.core.values.sql import free_name
+from mlops_assets.core.sources.partition_parts import parts_of
+from mlops_assets.core.values.display import row_numbers, some
+from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.places import Cells
 
@@ -25,6 +28,10 @@ _FEW = 3
 """So many rows in a row are no chance, wherever they stand; fewer must be the first or last of a file."""
 _MOST = 3
 """Pairs of files that a sentence names."""
+_AGAIN = 0.05
+"""Share of a partition's rows whose time another row has, from which on its files are held against each other."""
+_MOST_PARTS = 50
+"""Partitions that are looked at, of many that could be."""
 _COPIES = '"copies of rows"'
 
 
@@ -70,7 +77,7 @@ def count_once(cells: Cells) -> Repeats:
     alias = free_name("one", [name for name, _ in columns_of(session, relation)])
     if len(cells.files) < 2 or not _has_equal_rows(session, relation, alias):
         return Repeats()
-    rows = [cells.rows_of(file) for file in cells.files]
+    rows = cells.rows_of_files
     ends = list(accumulate(rows))
     session.execute(
         f"create or replace temp table {_COPIES} as "
@@ -95,7 +102,7 @@ def count_once(cells: Cells) -> Repeats:
     session.execute(f"delete from {relation} where list_contains($rows, rowid)", {"rows": left_out})
     session.execute(f"drop table {_COPIES}")
     others = [pair for pair in pairs.values() if pair not in copied]
-    return Repeats(_notes(cells, copied), _warnings(cells, others))
+    return Repeats(_notes(cells, copied), (*_warnings(cells, others), *_changed(cells, copied)))
 
 
 def _has_equal_rows(session: duckdb.DuckDBPyConnection, relation: str, alias: str) -> bool:
@@ -120,11 +127,77 @@ def _warnings(cells: Cells, pairs: Sequence[_Pair]) -> tuple[str, ...]:
     )
 
 
-def _named(cells: Cells, pairs: Sequence[_Pair]) -> str:
-    folder, told = os.path.commonpath([file.parent for file in cells.files]), []
+def _changed(cells: Cells, pairs: Sequence[_Pair]) -> list[str]:
+    """What is said of rows among copied ones that the other file does not have."""
+    told = []
     for pair in pairs:
-        one, two = pair.places[0]
-        first, second = (cells.files[file].relative_to(folder) for file in (pair.first, pair.second))
+        own = [two for _, two in pair.places]
+        between = sorted(set(range(min(own), max(own))).difference(own))
+        if between:
+            first, second = _names(cells, pair)
+            told.append(
+                f"{row_numbers(between, _MOST)} of {second} stand{'s' if len(between) == 1 else ''} among rows that "
+                f"{first} has, too, and equal none of them: corrected rows are there twice. Leave the older file's out."
+            )
+    return told
+
+
+def days_again(cells: Cells, time: str, time_sql: str, *, zone: str, grain: str) -> list[str]:
+    """Sentences on partitions that two files hold, most of whose rows come again in the other with other values.
+
+    Args:
+        cells: the rows, without those that are equal.
+        time: the column with the time of the event.
+        time_sql: SQL over a row that gives that moment.
+        zone: whose days are counted.
+        grain: length of a partition.
+    """
+    if len(cells.files) < 2:
+        return []
+    part_sql = f"date_trunc('{grain}', timezone('{zone}', {time_sql}))::date"
+    parts = cells.connection.execute(
+        f"select {part_sql} from {cells.relation} group by 1 "
+        f"having count(*) - count(distinct {time_sql}) >= {_AGAIN} * count(*) order by 1"
+    ).fetchall()
+    if not parts:
+        return []
+    ends = np.cumsum(cells.rows_of_files)
+    told = []
+    for (part,) in parts[:: len(parts) // _MOST_PARTS + 1]:
+        query = (
+            f"select * replace ({time_sql} as {quoted(time)}), rowid from {cells.relation} where {part_sql} = $part "
+            "order by rowid"
+        )
+        rows = cells.connection.execute(query, {"part": part}).df()
+        files = np.searchsorted(ends, rows.iloc[:, -1], side="right")
+        frames = {int(file): rows.iloc[:, :-1][files == file] for file in np.unique(files)}
+        for first, second in pairwise(frames):
+            one, two = frames[first], frames[second]
+            fewer, more = sorted((one, two), key=len)
+            if len(fewer) >= _FEW and parts_of(fewer, more, time).verdict == "whole":
+                names = _names(cells, _Pair(first, second))
+                told.append(
+                    f"{part} ({counted(len(one), 'row')} of {names[0]}, {counted(len(two), 'row')} of {names[1]})"
+                )
+    if not told:
+        return []
+    return [
+        f"Two files hold {some(told, _MOST)}, with most rows at the same times, and other values: if one corrects the "
+        "other, these rows are there twice, so leave the older file's out; if they are about other things, add a "
+        "column that says which."
+    ]
+
+
+def _names(cells: Cells, pair: _Pair) -> tuple[Path, Path]:
+    """The two files below the folder that all have in common."""
+    folder = os.path.commonpath([file.parent for file in cells.files])
+    return cells.files[pair.first].relative_to(folder), cells.files[pair.second].relative_to(folder)
+
+
+def _named(cells: Cells, pairs: Sequence[_Pair]) -> str:
+    told = []
+    for pair in pairs:
+        (one, two), (first, second) = pair.places[0], _names(cells, pair)
         told.append(
             f"{counted(len(pair.places), 'row')} of {second} (the first is row {two + 1:,}, row {one + 1:,} of {first})"
         )
