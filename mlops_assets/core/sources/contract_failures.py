@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlops_assets.core.sources.contract import Column, Failure, SourceContract
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
+from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
@@ -135,8 +136,9 @@ def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failur
     missing = [c for c, d in contract.columns.items() if d.required and c not in frame.columns]
     extra = [shown(str(c)) for c in frame.columns if c not in contract.columns]
     if len(missing) == 1 and len(extra) == 1:
+        told = _unlike(missing[0], next(str(c) for c in frame.columns if c not in contract.columns))
         sentence = (
-            f"Column {missing[0]} is missing and {extra[0]} is not declared; did you rename {missing[0]} to "
+            f"Column {missing[0]} is missing and {extra[0]} is not declared{told}; did you rename {missing[0]} to "
             f"{extra[0]}? Rename it back in the file, or change the contract and the dbt staging model."
         )
         return [Failure("missing_column", missing[0], n, (extra[0],), sentence)]
@@ -162,6 +164,16 @@ def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failur
             for name in extra
         ]
     return failures
+
+
+def _unlike(declared: str, there: str) -> str:
+    """How a name differs from a declared one that looks the same; empty where everyone sees it."""
+    is_seen = declared.isascii() and there.isascii()
+    return (
+        ""
+        if is_seen or look_of(declared).casefold() != look_of(there).casefold()
+        else f" (they look alike: {', '.join(apart([declared, there]))})"
+    )
 
 
 def sentence_of(

@@ -7,11 +7,12 @@ quotes that swallow rows (`core.values.csv_quotes`), what stands in the rows (`t
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.csv_head import EMPTY, NoHead
 from mlops_assets.core.values.csv_quotes import swallowed_rows
 from mlops_assets.core.values.display import shown
@@ -87,7 +88,7 @@ def _fault_of_names(path: Path, limit: int) -> str:
         names = ParquetRows(path, limit).schema.names
         if not names:
             return "has no columns. Write it again with some"
-        return _twice(names, names, "")
+        return _twice(list(map(look_of, names)), names, "")
     # What is not UTF-8 the reader tells, with the remedy.
     with suppress(UnicodeDecodeError):
         try:
@@ -95,7 +96,7 @@ def _fault_of_names(path: Path, limit: int) -> str:
         except NoHead as error:
             return str(error)
         alike = " (names that differ in capitals or blanks are one)"
-        return _twice([name.casefold() for name in names], names, alike)
+        return _twice([look_of(name).casefold() for name in names], names, alike)
     return ""
 
 
@@ -115,5 +116,10 @@ def _fault_of_quotes(path: Path) -> str:
 
 
 def _twice(keys: Sequence[str], names: Sequence[str], alike: str) -> str:
-    twice = dict.fromkeys(shown(name) for key, name in zip(keys, names, strict=True) if key and keys.count(key) > 1)
-    return f"has the column {', '.join(twice)} twice{alike}. Rename or remove one" if twice else ""
+    twice = {name: key for key, name in zip(keys, names, strict=True) if key and keys.count(key) > 1}
+    alike = " (they look alike)" if len({name.casefold().strip() for name in twice}) > len({*twice.values()}) else alike
+    return f"has the column {', '.join(_shown(twice))} twice{alike}. Rename or remove one" if twice else ""
+
+
+def _shown(names: Collection[str]) -> list[str]:
+    return list(map(shown, names)) if all(map(str.isascii, names)) else apart(names)
