@@ -312,4 +312,13 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     if frame.columns.has_duplicates:
         twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")
+    return _without_missing(frame, source.null_values)
+
+
+def _without_missing(frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
+    """Cells that mean missing are, also with blanks around them, as in UCI's tables (`State, ?, 17`)."""
+    for name, cells in frame.items():
+        spaced = {text for text in cells.dropna().unique() if text[:1].isspace() or text[-1:].isspace()}
+        if meant := {text for text in spaced if text.strip() in missing}:
+            frame[name] = cells.mask(cells.isin(meant))
     return frame
