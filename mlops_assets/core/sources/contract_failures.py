@@ -187,6 +187,8 @@ def sentence_of(
 ) -> str:
     """What is wrong and what to do, for a person."""
     many, n = _rows(rows), len(rows)
+    # A message is a row by itself.
+    place = f" ({_where(rows)})" if n > 1 and rows.any() else ""
     share = f"{rows.mean():.1%}" if n else "0 %"
     promise = contract.columns[column] if column is not None else None
     if rule == "row_count":
@@ -195,9 +197,9 @@ def sentence_of(
         return f"{what} and {contract.min_rows:,} to {top} are expected: deliver it again, or change `rows`."
     if rule == "unique":
         keys = ", ".join(contract.unique)
-        return f"{many} share their key ({keys}) with another row: remove the duplicates, or widen `unique`."
+        return f"{many}{place} share their key ({keys}) with another row: remove the duplicates, or widen `unique`."
     if promise is None or rule not in _SENTENCES:
-        return f"{many} break the rule {rule} of {column or 'the file'}: correct the file."
+        return f"{many}{place} break the rule {rule} of {column or 'the file'}: correct the file."
     window = f"{partition.label(contract.tz)} ({contract.tz})" if partition is not None else ""
     facts = {
         "min": promise.min,
@@ -209,22 +211,24 @@ def sentence_of(
         "window": window,
         "now": f"{now:%Y-%m-%d %H:%M} UTC" if now is not None else "",
         "type": promise.type,
+        "are": "is" if rows.sum() == 1 else "are",
+        "lie": "lies" if rows.sum() == 1 else "lie",
     }
-    return _SENTENCES[rule].format(many=many, column=column, share=share, sample=_sample(sample), **facts)
+    return _SENTENCES[rule].format(many=many, column=f"{column}{place}", share=share, sample=_sample(sample), **facts)
 
 
 _SENTENCES: Mapping[str, str] = {
-    "null": "{many} of {column} are missing and none may be: deliver the values, or set `nullable: true`.",
-    "null_share": "{many} of {column} are missing ({share}, at most {nulls}): deliver the values, or raise "
+    "null": "{many} of {column} {are} missing and none may be: deliver the values, or set `nullable: true`.",
+    "null_share": "{many} of {column} {are} missing ({share}, at most {nulls}): deliver the values, or raise "
     "`max_null_share`.",
-    "min": "{many} of {column} are below {min} ({sample}): correct the values, or lower `min`.",
-    "max": "{many} of {column} are above {max} ({sample}): correct the values, or raise `max`.",
-    "usual": "{many} of {column} lie outside {usual} ({sample}; {share} of all, at most {odd}): correct the values "
+    "min": "{many} of {column} {are} below {min} ({sample}): correct the values, or lower `min`.",
+    "max": "{many} of {column} {are} above {max} ({sample}): correct the values, or raise `max`.",
+    "usual": "{many} of {column} {lie} outside {usual} ({sample}; {share} of all, at most {odd}): correct the values "
     "(has a unit changed?), or widen `usual`.",
-    "allowed": "{many} of {column} are unknown ({sample}; {share} of all, at most {limit}): correct the "
+    "allowed": "{many} of {column} {are} unknown ({sample}; {share} of all, at most {limit}): correct the "
     "values, or add them to `allowed`.",
-    "partition": "{many} of {column} lie outside {window} ({sample}): move the rows to the file of their own period.",
-    "future": "{many} of {column} are later than {now} ({sample}): correct the clock or the time zone of the source.",
+    "partition": "{many} of {column} {lie} outside {window} ({sample}): move the rows to the file of their own period.",
+    "future": "{many} of {column} {are} later than {now} ({sample}): correct the clock or the time zone of the source.",
     "type": "{column} is not of type {type}: declare another type, or correct the file.",
 }
 

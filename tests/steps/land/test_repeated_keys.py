@@ -40,7 +40,10 @@ def good(home: LandingHome) -> list[str]:
 def test_the_later_one_is_held_back_and_both_days_and_the_key_are_named(home: LandingHome) -> None:
     assert landed(home, 0, [1, 2, 3]) == {}
     told = landed(home, 1, [4, 2, 3])[DAYS[1]][0]
-    assert f"2 rows of {DAYS[1]} share their key (id) with rows of {DAYS[0]}, such as id 2 of {DAYS[0]}" in told
+    assert (
+        f"2 rows of {DAYS[1]} (rows 2, 3) share their key (id) with rows of {DAYS[0]}, such as id 2 of {DAYS[0]}"
+        in told
+    )
     assert told.endswith("or add at to `unique` if a key may come again.")
     assert good(home) == [DAYS[0]]
     marked = pd.read_parquet(home.intake().quarantine(DAYS[1]) / "rows.parquet")
