@@ -10,9 +10,8 @@ same stretch of time; a part has others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -23,8 +22,11 @@ from mlops_assets.core.values.identifiers import NEARLY_ALL
 
 _BY_CHANCE = 0.01
 """Chance that rows which were left out here and there are all those at one end."""
+_ENOUGH = 20
+"""Rows of which nearly all have a cell of their own only in a column of many more values, few of which come again."""
 _Answer = Literal["whole", "part", "unclear"]
 _Mask = NDArray[np.bool_]
+_Codes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ def parts_of(old: pd.DataFrame, new: pd.DataFrame, event_time: str, keys: Sequen
         keys: columns that together name a row; empty where nothing does.
     """
     codes = _codes(old, new)
-    same = _again([codes[name] for name in codes], len(old))
+    same = _again(_row([*codes.values()]), len(old))
     if same.all():
         return Parts("whole", ~same, ~same)
     if keys:
-        again = _again([codes[key] for key in keys], len(old))
+        again = _again(_row([codes[key] for key in keys]), len(old))
         beside = ~again
     else:
         again, beside = _again_without_key(old, new, codes, event_time), ~same
@@ -80,37 +82,48 @@ def _verdict(old: pd.Series, new: pd.Series, lost: _Mask, beside: _Mask, *, is_k
     return "part" if ends and not has_others.any() else "unclear"
 
 
-def _again_without_key(
-    old: pd.DataFrame, new: pd.DataFrame, codes: dict[str, NDArray[np.intp]], event_time: str
-) -> _Mask:
+def _again_without_key(old: pd.DataFrame, new: pd.DataFrame, codes: dict[str, _Codes], event_time: str) -> _Mask:
     """Older rows that come again, perhaps with other values, where no column names them.
 
-    A row is known again by its time, by its time and one more cell, or by all cells, where (nearly) no other row has
-    the same; a fraction tells it without the time. Two places that measure at the same moments differ in a text
-    throughout.
+    A row is known again by its time, by all cells but those of one column, or by all, where (nearly) no other row has
+    the same; on days of `_ENOUGH` rows by its time and one more cell, too, or by a fraction. Two places that measure at
+    the same moments differ in a text throughout.
     """
     n, others = len(old), [name for name in codes if name != event_time]
     none = np.zeros(n, dtype=np.bool_)
     if any(_is_text(old[name]) and _has_none_of(codes[name], n) for name in others):
         return none
-    floats = [name for name in others if _has_fractions(old[name])]
-    ways = [[event_time], *([event_time, name] for name in others), *([name] for name in floats), [*codes]]
-    found = [none]
-    for way in ways:
-        columns = [codes[name] for name in way]
-        rows = _rows(columns)
-        if min(len(np.unique(part)) / len(part) for part in (rows[:n], rows[n:])) >= NEARLY_ALL:
-            again = _again(columns, n)
-            # Some fractions come again by chance.
-            found += [again] if event_time in way or again.mean() > 0.5 else []
-    return max(found, key=lambda again: int(again.sum()))
+    time, every = codes[event_time], _row([*codes.values()])
+    ways = [time, every]
+    if others:
+        ways += [every - cells for cells in codes.values()]
+    if min(n, len(new)) >= _ENOUGH:
+        ways += [time + codes[name] for name in others]
+        ways += [codes[name] for name in others if _has_fractions(old[name])]
+    best = none
+    for place, rows in enumerate(ways):
+        if min(len(np.unique(part)) / len(part) for part in (rows[:n], rows[n:])) < NEARLY_ALL:
+            continue
+        again = _again(rows, n)
+        # Some cells come again by chance.
+        if again.sum() > best.sum() and (place < 2 or again.mean() > 0.5):
+            best = again
+        if best.mean() >= NEARLY_ALL:
+            break
+    return best
 
 
-def _codes(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
-    """Shape (n + m,) of each column that both have: equal cells have equal numbers, and so have missing ones."""
+def _codes(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, _Codes]:
+    """Shape (n + m,) of each column that both have: equal cells have equal numbers, and so have missing ones.
+
+    The numbers of each column are those of cells times a random one: their sum over columns tells combinations apart.
+    """
+    weights = np.random.default_rng(0).integers(1, 2**63, len(old.columns), dtype=np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
     return {
-        str(name): _factorized(pd.concat([old[name], new[name]], ignore_index=True))
-        for name in old.columns
+        str(name): (_factorized(pd.concat([old[name], new[name]], ignore_index=True)) + 1).astype(np.uint64) * weight
+        for name, weight in zip(old.columns, weights, strict=True)
         if name in new.columns
     }
 
@@ -122,16 +135,17 @@ def _factorized(cells: pd.Series) -> NDArray[np.intp]:
         return pd.factorize(cells.map(str))[0]
 
 
-def _rows(columns: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+def _row(columns: Sequence[_Codes]) -> _Codes:
     """One number for each combination of cells."""
-    join: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.intp]]
-    join = lambda rows, cells: pd.factorize(rows * (int(cells.max()) + 2) + cells + 1)[0]  # noqa: E731
-    return reduce(join, columns, np.zeros(len(columns[0]), dtype=np.intp))
+    rows = np.zeros(len(columns[0]), dtype=np.uint64)
+    for cells in columns:
+        rows += cells
+    return rows
 
 
-def _again(columns: Sequence[NDArray[np.intp]], n: int) -> _Mask:
+def _again(rows: _Codes, n: int) -> _Mask:
     """Which of the first n rows come again among the others, each as often as it stands there."""
-    frame = pd.DataFrame({"row": _rows(columns), "is_new": np.arange(len(columns[0])) >= n})
+    frame = pd.DataFrame({"row": rows, "is_new": np.arange(len(rows)) >= n})
     frame["place"] = frame.groupby(["is_new", "row"]).cumcount()
     there = pd.MultiIndex.from_frame(frame.loc[frame["is_new"], ["row", "place"]])
     asked = pd.MultiIndex.from_frame(frame.loc[~frame["is_new"], ["row", "place"]])
@@ -142,10 +156,10 @@ def _is_text(cells: pd.Series) -> bool:
     return not (pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells))
 
 
-def _has_none_of(codes: NDArray[np.intp], n: int) -> bool:
+def _has_none_of(codes: _Codes, n: int) -> bool:
     """Whether both have values of a column, and none in common."""
     old, new = np.unique(codes[:n]), np.unique(codes[n:])
-    return bool((old >= 0).any() and (new >= 0).any()) and not np.isin(old[old >= 0], new).any()
+    return bool(old.any() and new.any()) and not np.isin(old[old > 0], new).any()
 
 
 def _has_fractions(cells: pd.Series) -> bool:

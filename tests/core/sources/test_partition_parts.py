@@ -129,3 +129,17 @@ def test_identical_rows_count_as_often_as_they_stand_there() -> None:
     one = {"at": pd.Timestamp("2024-03-10 12:00", tz="UTC"), "x": 1.0}
     old, new = pd.DataFrame([one] * 3), pd.DataFrame([one] * 2)
     assert parts_of(old, new, "at").beside.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("n", [10, 16, 60])
+def test_days_for_times_and_small_numbers_alone(n: int, seed: int) -> None:
+    """As scanned digits: 64 columns of 0 to 16. Of so many some agree by chance; all but one do in a correction."""
+    r = np.random.default_rng(seed)
+    pixels = pd.DataFrame({f"p{i}": r.integers(0, 17, n) for i in range(64)})
+    whole = pixels.assign(at=pd.Timestamp("2024-03-10", tz="UTC"), y=r.integers(0, 10, n))
+    assert parts_of(whole, whole.assign(p7=whole["p7"] * 2), "at").verdict == "whole"
+    assert parts_of(whole, whole.assign(y=0).iloc[1:], "at").verdict == "whole"
+    assert parts_of(whole.iloc[: n // 2], whole, "at").verdict == "whole"
+    for cut in (3, n // 2, n - 3):
+        assert parts_of(whole.iloc[:cut], whole.iloc[cut:], "at").verdict == "unclear"
