@@ -36,7 +36,7 @@ from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
 from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
 from mlops_assets.onboarding.odd.oddities import oddities
-from mlops_assets.onboarding.odd.repeated_rows import days_again
+from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.table import Table, by_digits, read_table
@@ -269,7 +269,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *_gaps(days),
             *uneven_columns(table.files),
             *copies(table, without=others),
-            *days_again(table.cells, time.name, time.sql, zone=asked.timezone, grain=days.grain),
+            *corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=asked.timezone, grain=days.grain),
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *(one.told for one in changed.values()),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.onboarding.odd.repeated_rows import days_again
+from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
 from mlops_assets.onboarding.table import Table, read_table
 
 
@@ -101,7 +101,9 @@ def test_nothing_is_said_of_ordinary_files(tmp_path: Path) -> None:
 
 
 def again(table: Table) -> str:
-    return " ".join(days_again(table.cells, "at", "timezone('UTC', \"at\")", zone="UTC", grain="day"))
+    return " ".join(
+        corrected_rows(table.cells, table.repeats, "at", "timezone('UTC', \"at\")", zone="UTC", grain="day")
+    )
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 1.0], ids=["a row", "some rows", "all rows"])
@@ -113,6 +115,7 @@ def test_a_day_that_comes_again_with_other_values_is_named(share: float, tmp_pat
     told = said(table) + again(table)
     if share < 0.3:
         assert "47 rows of b.csv (the first is row 1, row 193 of a.csv)" in told
+        assert "with other values: row 48 of b.csv (in a.csv, too). They are there twice" in told
     else:
         assert (
             f"Two files hold 2024-01-05 (48 rows of a.csv, {15 if share < 1 else 48} rows of b.csv), with most rows"
@@ -124,9 +127,18 @@ def test_a_corrected_row_among_copies_is_named(tmp_path: Path) -> None:
     rows = sales()
     corrected = rows[:100].copy()
     corrected.loc[40, "x"] = 999.5
-    told = said(read({"a.csv": rows[:200], "b.csv": rows[200:], "fix/a.csv": corrected}, tmp_path))
-    assert "99 rows of fix/a.csv (the first is row 1, row 1 of a.csv)" in told
-    assert "row 41 of fix/a.csv stands among rows that a.csv has, too, and equal none of them" in told
+    table = read({"a.csv": rows[:200], "b.csv": rows[200:], "fix/a.csv": corrected}, tmp_path)
+    assert "99 rows of fix/a.csv (the first is row 1, row 1 of a.csv)" in said(table)
+    assert "with other values: row 41 of fix/a.csv (in a.csv, too). They are there twice" in again(table)
+
+
+@pytest.mark.parametrize("place", [0, 4, 9])
+def test_a_corrected_row_where_exports_overlap_is_named(place: int, tmp_path: Path) -> None:
+    rows = sales()
+    later = rows[190:].copy().reset_index(drop=True)
+    later.loc[place, "y"] = 7
+    told = again(read({"a.csv": rows[:200], "b.csv": later}, tmp_path))
+    assert f"with other values: row {place + 1} of b.csv (in a.csv, too)" in told
 
 
 def test_a_file_a_shop_and_a_day_cut_at_noon_are_ordinary(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.sources.partition_parts import parts_of
 from mlops_assets.core.values.display import row_numbers, some
+from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.places import Cells
@@ -37,10 +38,17 @@ _COPIES = '"copies of rows"'
 
 @dataclass(frozen=True)
 class Repeats:
-    """What is said of rows that stand in two files: `notes` of those that count once, `warnings` of the others."""
+    """What is said of rows that stand in two files.
+
+    Attributes:
+        notes: on those that count once.
+        warnings: on others.
+        copied: the pairs of files of which the second one wrote what the first had.
+    """
 
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    copied: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -102,7 +110,8 @@ def count_once(cells: Cells) -> Repeats:
     session.execute(f"delete from {relation} where list_contains($rows, rowid)", {"rows": left_out})
     session.execute(f"drop table {_COPIES}")
     others = [pair for pair in pairs.values() if pair not in copied]
-    return Repeats(_notes(cells, copied), (*_warnings(cells, others), *_changed(cells, copied)))
+    names = tuple((pair.first, pair.second) for pair in copied)
+    return Repeats(_notes(cells, copied), _warnings(cells, others), names)
 
 
 def _has_equal_rows(session: duckdb.DuckDBPyConnection, relation: str, alias: str) -> bool:
@@ -127,26 +136,39 @@ def _warnings(cells: Cells, pairs: Sequence[_Pair]) -> tuple[str, ...]:
     )
 
 
-def _changed(cells: Cells, pairs: Sequence[_Pair]) -> list[str]:
-    """What is said of rows among copied ones that the other file does not have."""
+def _changed_rows(cells: Cells, copied: Sequence[tuple[int, int]], time_sql: str) -> list[str]:
+    """Sentences on rows of a file that wrote what another one had: at the times of that one's, with other values.
+
+    Nothing is said where one time has several rows.
+    """
+    if not copied:
+        return []
+    query = f"select rowid, epoch_us({time_sql}) as moment from {cells.relation} order by rowid"
+    places, moments = cells.connection.execute(query).fetchnumpy().values()
+    ends = np.cumsum(cells.rows_of_files)
+    files = np.searchsorted(ends, places, side="right")
     told = []
-    for pair in pairs:
-        own = [two for _, two in pair.places]
-        between = sorted(set(range(min(own), max(own))).difference(own))
-        if between:
-            first, second = _names(cells, pair)
-            told.append(
-                f"{row_numbers(between, _MOST)} of {second} stand{'s' if len(between) == 1 else ''} among rows that "
-                f"{first} has, too, and equal none of them: corrected rows are there twice. Leave the older file's out."
-            )
-    return told
+    for first, second in copied:
+        had = moments[files == first]
+        is_changed = (files == second) & np.isin(moments, had)
+        if is_changed.any() and len(np.unique(had)) >= NEARLY_ALL * len(had):
+            start = ends[second - 1] if second else 0
+            one, two = _names(cells, _Pair(first, second))
+            told.append(f"{row_numbers((places[is_changed] - start).tolist(), _MOST)} of {two} (in {one}, too)")
+    if not told:
+        return []
+    return [
+        f"Among rows that two files have are some at the same time with other values: {some(told, _MOST)}. They are "
+        "there twice, once as corrected: leave the older file's out."
+    ]
 
 
-def days_again(cells: Cells, time: str, time_sql: str, *, zone: str, grain: str) -> list[str]:
-    """Sentences on partitions that two files hold, most of whose rows come again in the other with other values.
+def corrected_rows(cells: Cells, repeats: Repeats, time: str, time_sql: str, *, zone: str, grain: str) -> list[str]:
+    """Sentences on rows, and on whole partitions, that stand in two files with other values.
 
     Args:
         cells: the rows, without those that are equal.
+        repeats: what was found of those.
         time: the column with the time of the event.
         time_sql: SQL over a row that gives that moment.
         zone: whose days are counted.
@@ -154,6 +176,11 @@ def days_again(cells: Cells, time: str, time_sql: str, *, zone: str, grain: str)
     """
     if len(cells.files) < 2:
         return []
+    return [*_changed_rows(cells, repeats.copied, time_sql), *_days_again(cells, time, time_sql, zone, grain)]
+
+
+def _days_again(cells: Cells, time: str, time_sql: str, zone: str, grain: str) -> list[str]:
+    """Sentences on partitions that two files hold, most of whose rows come again in the other with other values."""
     part_sql = f"date_trunc('{grain}', timezone('{zone}', {time_sql}))::date"
     parts = cells.connection.execute(
         f"select {part_sql} from {cells.relation} group by 1 "
