@@ -38,7 +38,8 @@ def land(
 ) -> None:
     """Place files in the landing folder: the demo's flights of 2013, or a table of your own cut into partitions.
 
-    Landing the same rows twice changes nothing. The landing sensor carries new files from there.
+    Landing the same rows twice changes nothing, and a part of a day joins what had landed of it. The landing sensor
+    carries new files from there.
     """
     if files is not None:
         _land_own(known_source(data), files)
@@ -71,6 +72,7 @@ def _land_own(name: str, files: str) -> None:
     from mlops_assets.core.sources.changed_hours import told_of
     from mlops_assets.core.values.sql import quoted
     from mlops_assets.onboarding.landing import land as cut
+    from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
     from mlops_assets.onboarding.table import read_table
     from mlops_assets.onboarding.texts import Reading
     from mlops_assets.onboarding.times import time_column
@@ -82,6 +84,10 @@ def _land_own(name: str, files: str) -> None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
     reading = Reading(source.timezone, tuple(source.null_values), declared=source.contract.columns)
     table = read_table(files, reading=reading)
+    time = time_column(table, source.event_time, source.timezone)
+    again = corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=source.timezone, grain=source.grain)
+    for sentence in (*table.repeats.notes, *table.repeats.warnings, *again):
+        say(escape(sentence))
     for name_of, facts in table.facts.items():
         if facts.dtype == "TIMESTAMP":
             moments = (
@@ -89,8 +95,10 @@ def _land_own(name: str, files: str) -> None:
             )
             for sentence in told_of(name_of, moments[name_of], source.timezone):
                 say(escape(sentence))
-    landed = cut(table, time_column(table, source.event_time, source.timezone), source, home.landing)
+    landed = cut(table, time, source, home.landing, adds=True)
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:
         length = "hour" if source.is_hourly else source.grain
         say(f"Each holds its {length} whole, from {landed.written[0]} to {landed.written[-1]}.")
+    for part, (before, more) in landed.added.items():
+        say(f"{part}: {before:,} rows that had landed, with {more:,} of these beside them.")

@@ -6,18 +6,25 @@ Here: cutting, converting times, writing Parquet into the landing folder. Not he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.sources.partition_parts import Parts, parts_of
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.sql import free_name, quoted
+from mlops_assets.onboarding.parquet_parts import union_of
 from mlops_assets.onboarding.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.atomic import keep_time, replacing
 from mlops_assets.world.lake import file_hash
+from mlops_assets.world.parquet import exact_frame
 
 
 @dataclass(frozen=True)
@@ -29,27 +36,31 @@ class Landed:
         written: partitions, or hours, whose file is new or has changed.
         unchanged: those whose file was there already.
         rows: of all.
+        added: those of the written ones that hold rows which had landed, and these beside them: how many of each.
     """
 
     folder: Path
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
     rows: int
+    added: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) -> Landed:
+def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path, *, adds: bool = False) -> Landed:
     """Write the rows of each partition as one Parquet file, in the order of time.
 
-    A file that is there already with the same content is not touched, so landing twice is no news.
+    A file that is there already with the same content is not touched, so landing twice is no news. Rows that hold a
+    partition anew take the place of its file (`core.sources.partition_parts`).
 
     Args:
         table: the rows.
         time: how their time is read.
         source: whose partitions.
         landing: the landing folder of the home.
+        adds: whether rows that are another part of a partition are put beside those of its file; else they are refused.
 
     Raises:
-        ValueError: a partition would lose rows that have landed.
+        ValueError: rows that have landed would be lost.
     """
     folder = landing / source.name
     local = f"timezone('{source.timezone}', {time.sql})"
@@ -60,34 +71,73 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path) 
         f"strftime(date_trunc('{length}', {local}), '{form}') as {part} from {table.relation} "
         f"order by {part}, {quoted(time.name)}"
     )
-    _refuse_less(table, source, folder, part)
     parts = table.connection.execute(f"select {part}, count(*) from cut group by 1 order by 1").fetchall()
-    written, unchanged = list[str](), list[str]()
-    for key, _ in parts:
-        rows = table.connection.sql(
+
+    def rows_of(key: str) -> pa.Table:
+        return table.connection.sql(
             f"select * exclude ({part}) from cut where {part} = $key", params={"key": key}
         ).to_arrow_table()
-        path = folder / f"{source.name}_{key}.parquet"
+
+    paths = {key: folder / f"{source.name}_{key}.parquet" for key, _ in parts}
+    joined = {
+        key: rows
+        for key, path in paths.items()
+        if path.exists() and (rows := _joined(source, path, rows_of(key), adds))
+    }
+    written, unchanged = list[str](), list[str]()
+    for key, path in paths.items():
+        rows, _ = joined.get(key) or (rows_of(key), 0)
         (written if _write(rows, path) else unchanged).append(key)
     table.connection.execute("drop table cut")
-    return Landed(folder, tuple(written), tuple(unchanged), sum(count for _, count in parts))
+    added = {key: (old, rows.num_rows - old) for key, (rows, old) in joined.items() if key in written}
+    return Landed(folder, tuple(written), tuple(unchanged), sum(count for _, count in parts), added)
 
 
-def _refuse_less(table: Table, source: SourceSettings, folder: Path, part_sql: str) -> None:
-    """Refuse to replace a partition by a part of it.
+def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> tuple[pa.Table, int] | None:
+    """The rows of a partition's file with newer ones that are a part of it, and how many had landed.
+
+    None where the newer rows take their place.
 
     Raises:
-        ValueError: a partition that has landed has more rows than it would have.
+        ValueError: the newer rows are a part and may not be added, or nobody can tell what they are.
     """
+    old, time = pq.read_table(path, partitioning=None), str(source.event_time)
+    if old.equals(new):
+        return None
+    keys = [key for key in source.contract.unique if key in new.column_names]
+    if not ({time, *keys} <= {*old.column_names} and old.schema.field(time).type == new.schema.field(time).type):
+        none = np.ones(old.num_rows, dtype=np.bool_)
+        parts = Parts("unclear", none, none)
+    else:
+        parts = parts_of(exact_frame(old), exact_frame(new), time, keys)
+    if parts.verdict == "whole":
+        return None
+    if not adds or parts.verdict == "unclear":
+        raise ValueError(_refusal(source, path, old, new, parts, adds=adds))
+    beside = old.filter(pa.array(parts.beside))
+    with TemporaryDirectory() as folder, duckdb.connect() as session:
+        files = [Path(folder) / name for name in ("old.parquet", "new.parquet")]
+        for file, rows in zip(files, (beside, new), strict=True):
+            pq.write_table(rows, file)
+        session.execute("set timezone = 'UTC'")
+        query = f"select * from ({union_of(session, files, source.timezone)}) order by {quoted(time)}"
+        return session.sql(query).to_arrow_table(), beside.num_rows
+
+
+def _refusal(source: SourceSettings, path: Path, old: pa.Table, new: pa.Table, parts: Parts, *, adds: bool) -> str:
     length = "hour" if source.is_hourly else source.grain
-    for part, count in table.connection.execute(f"select {part_sql}, count(*) from cut group by 1").fetchall():
-        path = folder / f"{source.name}_{part}.parquet"
-        if path.exists() and (before := pq.read_metadata(path).num_rows) > count:
-            raise ValueError(
-                f"{path.name} has {before:,} rows, and the {length} of {part} would have {count:,}: a file "
-                f"holds its {length} whole. Give all rows of that {length}, or remove the file first. "
-                "Nothing was landed."
-            )
+    lost = f"{int(parts.lost.sum()):,} of the {old.num_rows:,} rows of {path.name} are not among the {new.num_rows:,}"
+    if adds:
+        return (
+            f"{lost} of that {length} that are to take their place, and others are: whether these are other rows, or "
+            f"the same ones corrected, cannot be told. Give all files of the {length} in one call, or remove {path} "
+            "first. Nothing was landed."
+        )
+    return (
+        f"{lost} of that {length} in the table, and a new model begins with all rows. Give all files in one call; "
+        f"after that, `mlops land {source.name} --files FILES` adds more. If they are of an earlier try, remove them "
+        f"first: {path.parent}. Nothing was landed."
+    )
 
 
 def _columns(table: Table, time: TimeColumn, zone: str) -> str:

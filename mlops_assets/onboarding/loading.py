@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
+from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
@@ -32,6 +32,8 @@ from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
 """What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
+_HAS_BLANKS = "(contains(value, ' ') or contains(value, chr(9)) or contains(value, chr(160)))"
+"""A look that costs a third of the other."""
 MOST_COLUMNS = 2_000
 """Columns of a table: the time that they take grows with their square, and is a minute for so many."""
 
@@ -264,11 +266,12 @@ def _load(
 def _words(
     connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """Which of these words, and cells of nothing but blanks, stand in which columns, and how often."""
+    """Which of these words, blanks around them or not, and blank cells stand in which columns, and how often."""
     found: dict[str, dict[str, int]] = {}
     rows = connection.execute(
         "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
-        f"where list_contains($missing, value) or {is_blank('value')} group by all order by all",
+        f"where list_contains($missing, value) or {is_blank('value')} or ({_HAS_BLANKS} and "
+        f"list_contains($missing, {without_blanks('value')})) group by all order by all",
         {**given, "missing": list(missing)},
     ).fetchall()
     for value, name, count in rows:

@@ -9,7 +9,7 @@ CSV file is what an editor shows: it is told beside the row where each row is on
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,13 +47,23 @@ class Cells:
         """
         query = f"select min(rowid) from {self.relation} where {condition}"
         row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
+        for file, rows in self._rows_of_each():
+            if row < rows:
+                return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
+            row -= rows
+        raise LookupError(f"{condition} holds for no row of {', '.join(str(file) for file in self.files)}")
+
+    @property
+    def rows_of_files(self) -> list[int]:
+        """How many rows each file has."""
+        return [rows for _, rows in self._rows_of_each()]
+
+    def _rows_of_each(self) -> Iterator[tuple[Path, int]]:
+        """The files with their rows, each counted when it is asked for."""
         for file in self.files:
             read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
-            rows = int(self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()[0][0])
-            if row < rows:
-                break
-            row -= rows
-        return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
+            counted = self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()
+            yield file, int(counted[0][0])
 
     def place_of(self, name: str, text: str) -> str:
         """The place of the first row in which a text, with blanks around it or not, stands in a column."""

@@ -34,7 +34,9 @@ from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_o
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
+from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
 from mlops_assets.onboarding.odd.oddities import oddities
+from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.table import Table, by_digits, read_table
@@ -265,6 +267,9 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *label.warnings,
             *_constant(whole, label, time, asked.timezone),
             *_gaps(days),
+            *uneven_columns(table.files),
+            *copies(table, without=others),
+            *corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=asked.timezone, grain=days.grain),
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *(one.told for one in changed.values()),

@@ -22,6 +22,7 @@ from mlops_assets.core.values.text_numbers import LEADING_ZERO
 from mlops_assets.onboarding.exact_types import columns_of
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.odd.merged_codes import Merged
+from mlops_assets.onboarding.odd.repeated_rows import Repeats, count_once
 from mlops_assets.onboarding.places import Cells
 from mlops_assets.onboarding.texts import Reading, Texts, Undecided, settle_texts
 from mlops_assets.world.files.refused_files import is_parquet
@@ -88,6 +89,7 @@ class Table:
         texts: what was decided about columns of text.
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
         codes: columns of numbers whose texts tell more than the numbers.
+        repeats: what is said of rows that stand in two files.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -97,6 +99,7 @@ class Table:
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     codes: Mapping[str, Merged] = field(default_factory=dict)
+    repeats: Repeats = field(default_factory=Repeats)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -117,7 +120,12 @@ class Table:
 
     def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
         """Where the first row stands for which a condition holds, see `places`."""
-        return Cells(self.connection, self.relation, self.files).place(condition, given)
+        return self.cells.place(condition, given)
+
+    @property
+    def cells(self) -> Cells:
+        """Its rows and the files that they stand in."""
+        return Cells(self.connection, self.relation, self.files)
 
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""
@@ -157,8 +165,14 @@ def read_table(
     cells = Cells(connection, relation, files)
     _refuse_zeros(cells, reading)
     settled = settle_texts(cells, loaded.looks, reading, loaded.points)
-    settled = replace(settled, notes=(*loaded.notes, *settled.notes))
-    table = Table(connection, files, facts_of(connection, relation), relation, settled, loaded.words, loaded.codes)
+    repeats = count_once(cells)
+    settled = replace(
+        settled,
+        notes=(*loaded.notes, *settled.notes, *repeats.notes),
+        warnings=(*settled.warnings, *repeats.warnings),
+    )
+    facts = facts_of(connection, relation)
+    table = Table(connection, files, facts, relation, settled, loaded.words, loaded.codes, repeats)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])

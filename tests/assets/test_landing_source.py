@@ -129,7 +129,7 @@ BAD = {
     "empty file": ("", "it is empty, without even a header). Send it again"),
     "header alone": (HEADER + "\n", "The file is empty and 2 to 6 are expected: deliver it again"),
     "duplicate rows": (GOOD + GOOD.splitlines()[1] + "\n", "share their key (id) with another row: remove the dup"),
-    "rows of another day": (GOOD.replace("2024-03-01T02", "2024-03-02T02"), "lie outside 2024-03-01 (UTC)"),
+    "rows of another day": (GOOD.replace("2024-03-01T02", "2024-03-02T02"), "lies outside 2024-03-01 (UTC)"),
     "unknown category": (GOOD.replace("north", "nort"), "unknown (nort; 33.3% of all, at most 0.0%): correct the"),
     "too many rows": (rows(DAY, n=9), "The file has 9 rows and 2 to 6 are expected"),
     "more cells than names": (GOOD.replace(".5\n", ".5,1\n"), "more cells than its header has names). Send it again"),
@@ -166,7 +166,7 @@ def test_future_timestamps_are_refused_where_no_partition_bounds_them(tmp_path: 
     home.land(f"{HEADER}\n1,{SOON:%Y-%m-%dT%H:%M:%S}Z,north,1\n2,2024-03-01T00:00:00Z,north,1\n", "orders.csv")
     passed, description = verdict(home.run(None))
     assert not passed
-    assert "1 row of at are later than" in description
+    assert "1 row of at (row 1) is later than" in description
     assert "correct the clock or the time zone of the source" in description
 
 
@@ -200,7 +200,7 @@ def test_in_a_range_the_good_days_are_written_and_the_bad_one_is_named(home: Lan
     result = home.run(days[0], days[-1], more=[downstream()])
     passed, description = verdict(result)
     assert (passed, result.success) == (False, False)
-    assert description.startswith(f"1 bad, 2 good. {days[1]}: 3 rows of price are below 0")
+    assert description.startswith(f"1 bad, 2 good. {days[1]}: 3 rows of price (rows 1, 2, 3) are below 0")
     assert sorted(home.intake().good()) == [str(days[0]), str(days[2])]
     reported = {e.partition for e in result.asset_materializations_for_node("raw_orders")}
     assert reported == {str(days[0]), str(days[2])}

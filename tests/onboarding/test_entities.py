@@ -85,7 +85,7 @@ def test_landing_refuses_rows_about_nobody_as_well(tmp_path: Path) -> None:
     settings = source(planned(tmp_path, lambda i: f"C-{i % 30}", {}))
     file = table(tmp_path, lambda i: {**plain(i), "Customer ID": "" if i in (3, 9) else "C-1"}, "b.csv")
     found = check_frame(settings.rules, parse(file.name, file.read_bytes(), settings))
-    assert "2 rows of Customer ID are missing (0.4%, at most 0.0%)" in found.reason
+    assert "2 rows of Customer ID (rows 4, 10) are missing (0.4%, at most 0.0%)" in found.reason
 
 
 def test_ids_that_are_no_number_in_a_file_of_floats_are_none(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlops_assets.core.sources.contract import Column, Failure, SourceContract
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
+from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
@@ -135,8 +136,9 @@ def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failur
     missing = [c for c, d in contract.columns.items() if d.required and c not in frame.columns]
     extra = [shown(str(c)) for c in frame.columns if c not in contract.columns]
     if len(missing) == 1 and len(extra) == 1:
+        told = _unlike(missing[0], next(str(c) for c in frame.columns if c not in contract.columns))
         sentence = (
-            f"Column {missing[0]} is missing and {extra[0]} is not declared; did you rename {missing[0]} to "
+            f"Column {missing[0]} is missing and {extra[0]} is not declared{told}; did you rename {missing[0]} to "
             f"{extra[0]}? Rename it back in the file, or change the contract and the dbt staging model."
         )
         return [Failure("missing_column", missing[0], n, (extra[0],), sentence)]
@@ -164,6 +166,16 @@ def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failur
     return failures
 
 
+def _unlike(declared: str, there: str) -> str:
+    """How a name differs from a declared one that looks the same; empty where everyone sees it."""
+    is_seen = declared.isascii() and there.isascii()
+    return (
+        ""
+        if is_seen or look_of(declared).casefold() != look_of(there).casefold()
+        else f" (they look alike: {', '.join(apart([declared, there]))})"
+    )
+
+
 def sentence_of(
     contract: SourceContract,
     rule: str,
@@ -175,6 +187,8 @@ def sentence_of(
 ) -> str:
     """What is wrong and what to do, for a person."""
     many, n = _rows(rows), len(rows)
+    # A message is a row by itself.
+    place = f" ({_where(rows)})" if n > 1 and rows.any() else ""
     share = f"{rows.mean():.1%}" if n else "0 %"
     promise = contract.columns[column] if column is not None else None
     if rule == "row_count":
@@ -183,9 +197,9 @@ def sentence_of(
         return f"{what} and {contract.min_rows:,} to {top} are expected: deliver it again, or change `rows`."
     if rule == "unique":
         keys = ", ".join(contract.unique)
-        return f"{many} share their key ({keys}) with another row: remove the duplicates, or widen `unique`."
+        return f"{many}{place} share their key ({keys}) with another row: remove the duplicates, or widen `unique`."
     if promise is None or rule not in _SENTENCES:
-        return f"{many} break the rule {rule} of {column or 'the file'}: correct the file."
+        return f"{many}{place} break the rule {rule} of {column or 'the file'}: correct the file."
     window = f"{partition.label(contract.tz)} ({contract.tz})" if partition is not None else ""
     facts = {
         "min": promise.min,
@@ -197,22 +211,24 @@ def sentence_of(
         "window": window,
         "now": f"{now:%Y-%m-%d %H:%M} UTC" if now is not None else "",
         "type": promise.type,
+        "are": "is" if rows.sum() == 1 else "are",
+        "lie": "lies" if rows.sum() == 1 else "lie",
     }
-    return _SENTENCES[rule].format(many=many, column=column, share=share, sample=_sample(sample), **facts)
+    return _SENTENCES[rule].format(many=many, column=f"{column}{place}", share=share, sample=_sample(sample), **facts)
 
 
 _SENTENCES: Mapping[str, str] = {
-    "null": "{many} of {column} are missing and none may be: deliver the values, or set `nullable: true`.",
-    "null_share": "{many} of {column} are missing ({share}, at most {nulls}): deliver the values, or raise "
+    "null": "{many} of {column} {are} missing and none may be: deliver the values, or set `nullable: true`.",
+    "null_share": "{many} of {column} {are} missing ({share}, at most {nulls}): deliver the values, or raise "
     "`max_null_share`.",
-    "min": "{many} of {column} are below {min} ({sample}): correct the values, or lower `min`.",
-    "max": "{many} of {column} are above {max} ({sample}): correct the values, or raise `max`.",
-    "usual": "{many} of {column} lie outside {usual} ({sample}; {share} of all, at most {odd}): correct the values "
+    "min": "{many} of {column} {are} below {min} ({sample}): correct the values, or lower `min`.",
+    "max": "{many} of {column} {are} above {max} ({sample}): correct the values, or raise `max`.",
+    "usual": "{many} of {column} {lie} outside {usual} ({sample}; {share} of all, at most {odd}): correct the values "
     "(has a unit changed?), or widen `usual`.",
-    "allowed": "{many} of {column} are unknown ({sample}; {share} of all, at most {limit}): correct the "
+    "allowed": "{many} of {column} {are} unknown ({sample}; {share} of all, at most {limit}): correct the "
     "values, or add them to `allowed`.",
-    "partition": "{many} of {column} lie outside {window} ({sample}): move the rows to the file of their own period.",
-    "future": "{many} of {column} are later than {now} ({sample}): correct the clock or the time zone of the source.",
+    "partition": "{many} of {column} {lie} outside {window} ({sample}): move the rows to the file of their own period.",
+    "future": "{many} of {column} {are} later than {now} ({sample}): correct the clock or the time zone of the source.",
     "type": "{column} is not of type {type}: declare another type, or correct the file.",
 }
 

@@ -240,6 +240,11 @@ class SourceSettings(Settings):
         return "{hour}" in self.files
 
     @property
+    def is_sent(self) -> bool:
+        """Whether others write its files; else each is written here, with all rows of its partition."""
+        return self.pull is None or self.pull.kind != "sql"
+
+    @property
     def fresh_for(self) -> str:
         """How long ago the newest good partition may have ended: as declared, else a partition and some slack."""
         return self.freshness or ("3h" if self.is_hourly else {"week": "9d", "month": "35d"}.get(self.grain, "36h"))

@@ -75,6 +75,11 @@ class StreamSettings(SourceSettings):
         return self
 
     @property
+    def is_sent(self) -> bool:
+        """The reader of the stream writes the files, each with all rows that have come."""
+        return False
+
+    @property
     def other_names(self) -> dict[str, str]:
         """Other name of a field -> its column."""
         return {other: column for column, others in self.stream.renamed.items() for other in others}

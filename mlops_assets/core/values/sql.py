@@ -24,6 +24,11 @@ def is_blank(text: str) -> str:
     return rf"regexp_full_match({text}, '[\s\p{{Z}}\x0b\x1c-\x1f\x{{85}}]+')"
 
 
+def without_blanks(text: str) -> str:
+    """An expression: a text without the white space around it."""
+    return rf"regexp_replace({text}, '^[\s\p{{Z}}]+|[\s\p{{Z}}]+$', '', 'g')"
+
+
 def exact(path: object) -> str:
     """A path as DuckDB's readers take it for this one place: to them each path is a pattern, also one in a list.
 

@@ -1,4 +1,4 @@
-"""One value in several spellings: NYC and nyc, yes and Y.
+"""One value in several spellings: NYC and nyc, yes and Y, words with characters that nobody sees.
 
 Here: which texts of a column mean the same, and where they stand. Not here: columns of true and false in the spellings
 that are read as such (`world.files.flag_columns`), what follows for a label (`labels`) or a feature (`oddities`).
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.column_names import apart, look_of
+from mlops_assets.core.values.display import some
 from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import MOST_CATEGORIES
@@ -39,7 +40,7 @@ def spelled(texts: Collection[str]) -> list[list[str]]:
     meant: dict[str, list[str]] = {}
     for text in sorted(texts):
         is_one = are_flags or (have_words and text.strip().isalpha())
-        meant.setdefault((flags[text] if is_one else "") or " ".join(text.casefold().split()), []).append(text)
+        meant.setdefault((flags[text] if is_one else "") or look_of(text).casefold(), []).append(text)
     return [one for one in meant.values() if len(one) > 1]
 
 
@@ -47,7 +48,13 @@ def places_of(table: Table, facts: Facts, found: list[list[str]]) -> str:
     """All spellings with the first row of each: `2 spellings of one value ('NYC' in row 1 of t.csv, ...)`."""
     column = quoted(facts.name)
     said = [
-        some([f"{shown(text)!r} in {table.place(f'{column} = $text', {'text': text})}" for text in one], _MOST)
+        some(
+            [
+                f"{told} in {table.place(f'{column} = $text', {'text': text})}"
+                for text, told in zip(one, apart(one), strict=True)
+            ],
+            _MOST,
+        )
         for one in found[:_MOST]
     ]
     more = f", and several of {len(found) - _MOST} more" if len(found) > _MOST else ""

@@ -16,13 +16,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.display import row_numbers, shown, some
 from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world import parquet
 from mlops_assets.world.landed.intake import Intake
 
 _PART, ROW = "the partition", "the row"
 """Columns beside the key, called as no column of a contract is."""
+
+_MOST = 5
+"""Rows that a reason names."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,9 @@ def _repeated(source: SourceSettings, part: str, frame: pd.DataFrame, shared: Ma
     others = sorted(set(shared.values()))
     days = some([*map(str, others)], 1)
     many = f"{len(shared):,} row{'' if len(shared) == 1 else 's'}"
+    where, names = row_numbers(sorted(shared), _MOST), ", ".join(keys)
     reason = (
-        f"{many} of {part} share their key ({', '.join(keys)}) with rows of {days}, such as {key} of {other}, and a "
+        f"{many} of {part} ({where}) share their key ({names}) with rows of {days}, such as {key} of {other}, and a "
         f"key names one row of all days: correct the file of one of them, or add {source.event_time} to `unique` if a "
         "key may come again."
     )

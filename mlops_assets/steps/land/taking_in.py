@@ -166,13 +166,14 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             except Exception as error:  # noqa: BLE001 - and this is it
                 verdicts[partition] = _unreadable(partition, read, error)
                 del frames[partition]
+    replaced = _replaced(intake, frames, results)
     shapes = {part: accepted.shape(result) for part, result in results.items() if not _is_shapeless(result)}
     released = {part: taken[part].reason for part in shapes if part in taken and taken[part].status == "released"}
-    sound = {part: results[part].frame for part in shapes if results[part].ok or part in released}
+    sound = {p: results[p].frame for p in shapes if p in released or (results[p].ok and p not in replaced)}
     repeated, changed = _against_others(accepted, shapes, sound, released)
     for partition, (read, raw) in frames.items():
         result, shape, changes = results[partition], shapes.get(partition), changed.get(partition, [])
-        failures = (*result.failures, *changes)
+        failures = (*result.failures, *changes, *replaced.get(partition, []))
         reasons = tuple(failure.sentence for failure in failures)
         if partition in repeated:
             # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
@@ -192,6 +193,25 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
         may_pass = partition in shapes and partition not in repeated
         verdicts[partition] = Verdict(partition, read, reasons, marked, shape=kept, can_be_let_in=may_pass)
     return [verdicts[partition] for partition in batch]
+
+
+def _replaced(
+    intake: Intake, frames: Mapping[str, tuple[Read, pd.DataFrame]], results: Mapping[str, ContractResult]
+) -> dict[str, list[Failure]]:
+    """What is said of files that keep the contract, and would take the place of rows that they do not hold."""
+    from mlops_assets.steps.land.replaced_rows import replaced_rows
+
+    def rows_of(partition: str, file: LandedFile) -> pd.DataFrame | None:
+        read = read_file(file)
+        try:
+            frame = parse(file.name, read.content or b"", intake.source, intake.lake.home.settings.limits.file_bytes)
+            result = _check(intake, {partition: (read, frame)})[partition]
+        except Exception:  # noqa: BLE001 - it holds no rows that could be lost, and the newest file is judged
+            return None
+        return result.frame if result.ok else None
+
+    good = {part: (frames[part][0].file, result.frame) for part, result in results.items() if result.ok}
+    return {part: [failure] for part, failure in replaced_rows(intake, good, rows_of).items()}
 
 
 def _unreadable(partition: str, read: Read, error: Exception) -> Verdict:
@@ -258,6 +278,7 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     import pandas as pd
 
     from mlops_assets.core.values.csv_head import LONGEST_CELL, NoHead, head_of
+    from mlops_assets.core.values.csv_quotes import swallowed_rows
     from mlops_assets.core.values.file_kinds import START, fault_of_kind
     from mlops_assets.world.files.parquet_rows import ParquetRows
     from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
@@ -273,6 +294,8 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     refuse_nul("", io.BytesIO(content))
     try:
         head = head_of(content[:LONGEST_CELL].decode("utf-8", errors="replace"))
+        if b'"' in content and (why := swallowed_rows(io.BytesIO(content), head)):
+            raise ValueError(f"it {why}")
         frame = pd.read_csv(
             io.BytesIO(content),
             sep=head.separator,
@@ -289,4 +312,13 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     if frame.columns.has_duplicates:
         twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")
+    return _without_missing(frame, source.null_values)
+
+
+def _without_missing(frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
+    """Cells that mean missing are, also with blanks around them, as in UCI's tables (`State, ?, 17`)."""
+    for name, cells in frame.items():
+        spaced = {text for text in cells.dropna().unique() if text[:1].isspace() or text[-1:].isspace()}
+        if meant := {text for text in spaced if text.strip() in missing}:
+            frame[name] = cells.mask(cells.isin(meant))
     return frame

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.csv_head import LONGEST_CELL, CsvHead, head_of
-from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
+from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
@@ -65,7 +65,7 @@ class CsvTable:
         path: the file.
         head: how it begins.
         types: DuckDB's type of each column, or the format of numbers that are texts to it.
-        blanks: its cells of nothing but white space: they are missing, beside the words that mean it.
+        blanks: its cells of nothing but white space, and words that mean missing with some around them.
         empty: columns without a value.
     """
 
@@ -121,12 +121,13 @@ class CsvTable:
         return replace(self, types={str(row[0]): str(row[1]) for row in told})
 
     def _texts(self, session: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], tuple[str, ...]]:
-        """The columns of text, each with the number of its values, and their different cells of only white space."""
+        """The columns of text, each with the number of its values, and their different cells for `blanks`."""
         names = [name for name, dtype in self.types.items() if dtype == "VARCHAR"]
         if not names:
             return {}, ()
         found = ", ".join(
-            f"count({column}), list(DISTINCT {column}) FILTER (WHERE {is_blank(column)})"
+            f"count({column}), list(DISTINCT {column}) FILTER (WHERE {is_blank(column)} "
+            f"OR {without_blanks(column)} IN ({', '.join(map(literal, MISSING))}))"
             for column in map(quoted, names)
         )
         (row,) = session.sql(f"SELECT {found} FROM ({self.select()})").fetchall()

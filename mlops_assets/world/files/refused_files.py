@@ -1,17 +1,20 @@
 """Files that no way in reads: empty ones, what is no table, columns that are there twice, too many bytes.
 
-Here: the looks that cost little, before a row is read. Not here: counting bytes (`unpacked_size`, `parquet_rows`), what
-stands in the rows (`table_files`, `onboarding.loading`).
+Here: the looks that cost little, before a row is read. Not here: counting bytes (`unpacked_size`, `parquet_rows`),
+quotes that swallow rows (`core.values.csv_quotes`), what stands in the rows (`table_files`, `onboarding.loading`).
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.csv_head import EMPTY, NoHead
+from mlops_assets.core.values.csv_quotes import swallowed_rows
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.file_kinds import START, fault_of_kind
 from mlops_assets.world.files.csv_tables import csv_head
@@ -19,6 +22,7 @@ from mlops_assets.world.files.parquet_rows import ParquetRows
 from mlops_assets.world.files.unpacked_size import HoldsNul, TooLarge, refuse_nul, unpacks_to_more
 
 PARQUET = (".parquet", ".pq")
+_CHUNK = 2**20
 DENSE = 100
 """So many times its size on disk no table of data unpacks to; CSV in gzip is 3 to 20 times as large."""
 
@@ -40,6 +44,7 @@ def refuse_file(path: Path, limit: int, *, with_texts: bool = False) -> None:
         ValueError: naming the file, with the remedy.
     """
     why = _fault(path) or _fault_of_size(path, limit, with_texts=with_texts) or _fault_of_names(path, limit)
+    why = why or _fault_of_quotes(path)
     if why == EMPTY:
         why += ": it is still being written, or its writer failed. Wait, or write it again"
     if why:
@@ -83,7 +88,7 @@ def _fault_of_names(path: Path, limit: int) -> str:
         names = ParquetRows(path, limit).schema.names
         if not names:
             return "has no columns. Write it again with some"
-        return _twice(names, names, "")
+        return _twice(list(map(look_of, names)), names, "")
     # What is not UTF-8 the reader tells, with the remedy.
     with suppress(UnicodeDecodeError):
         try:
@@ -91,10 +96,30 @@ def _fault_of_names(path: Path, limit: int) -> str:
         except NoHead as error:
             return str(error)
         alike = " (names that differ in capitals or blanks are one)"
-        return _twice([name.casefold() for name in names], names, alike)
+        return _twice([look_of(name).casefold() for name in names], names, alike)
+    return ""
+
+
+def _fault_of_quotes(path: Path) -> str:
+    """That a quote swallows rows."""
+    if is_parquet(path):
+        return ""
+    is_packed = path.suffix.lower() == ".gz"
+    with (gzip.open if is_packed else open)(path, "rb") as content:
+        if not any(b'"' in piece for piece in iter(partial(content.read, _CHUNK), b"")):
+            return ""
+        content.seek(0)
+        # What is not UTF-8 the reader tells, with the remedy.
+        with suppress(UnicodeDecodeError):
+            return swallowed_rows(iter(content), csv_head(path))
     return ""
 
 
 def _twice(keys: Sequence[str], names: Sequence[str], alike: str) -> str:
-    twice = dict.fromkeys(shown(name) for key, name in zip(keys, names, strict=True) if key and keys.count(key) > 1)
-    return f"has the column {', '.join(twice)} twice{alike}. Rename or remove one" if twice else ""
+    twice = {name: key for key, name in zip(keys, names, strict=True) if key and keys.count(key) > 1}
+    alike = " (they look alike)" if len({name.casefold().strip() for name in twice}) > len({*twice.values()}) else alike
+    return f"has the column {', '.join(_shown(twice))} twice{alike}. Rename or remove one" if twice else ""
+
+
+def _shown(names: Collection[str]) -> list[str]:
+    return list(map(shown, names)) if all(map(str.isascii, names)) else apart(names)

@@ -190,7 +190,7 @@ def open_table(name: str) -> TableFiles:
 
 
 def matches(name: str) -> list[Path]:
-    """The files that a path, a folder or a glob means.
+    """The files that a path, a folder or a glob means, each once: a link to one of them is none beside it.
 
     Raises:
         FileNotFoundError: there are none.
@@ -221,7 +221,16 @@ def matches(name: str) -> list[Path]:
             f"{wrong[0]} is neither Parquet nor CSV by its name. Give files that end in "
             f"{', '.join((*PARQUET, *CSV))}, or narrow the glob."
         )
-    return paths
+    return _once(paths)
+
+
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """Each file under one name: its own rather than a link's."""
+    kept: dict[tuple[int, int], Path] = {}
+    for path in sorted(paths, key=Path.is_symlink):
+        stat = path.stat()
+        kept.setdefault((stat.st_dev, stat.st_ino), path)
+    return [path for path in paths if path in kept.values()]
 
 
 def _is_table(path: Path) -> bool:

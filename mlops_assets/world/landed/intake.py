@@ -177,7 +177,8 @@ class Intake:
 
     def state(self) -> IntakeState:
         """One look at everything; reads names, sizes and times, and the content of touched files alone."""
-        landed, unmatched = self._look()
+        files, unmatched = self._look()
+        landed = _newest(files)
         taken = self.taken()
         good = self._standing(taken)
         pending = []
@@ -201,7 +202,16 @@ class Intake:
 
     def landed_files(self) -> dict[str, LandedFile]:
         """The file that holds each partition now, with size and time."""
-        return self._look()[0]
+        return _newest(self._look()[0])
+
+    def files_beside(self) -> dict[str, list[LandedFile]]:
+        """Files of each partition beside the one that holds it, that came since it was taken in last; newest first."""
+        taken = self.taken()
+        return {
+            part: [f for f in reversed(files[:-1]) if part not in taken or f.mtime_ns > taken[part].mtime_ns]
+            for part, files in self._look()[0].items()
+            if len(files) > 1
+        }
 
     def unmatched(self) -> list[str]:
         """Files in the landing folder that no partition claims: misnamed, most likely, or links to other places."""
@@ -332,10 +342,10 @@ class Intake:
             if key in folders and (entry.status == "good" or self.raw_file(key).exists())
         }
 
-    def _look(self) -> tuple[dict[str, LandedFile], list[str]]:
-        """The newest file of each partition that has ended by now, and the names that match nothing."""
+    def _look(self) -> tuple[dict[str, list[LandedFile]], list[str]]:
+        """The files of each partition that has ended by now, the newest last, and the names that match nothing."""
         until = self.lake.home.settings.until
-        found: dict[str, LandedFile] = {}
+        found: dict[str, list[LandedFile]] = {}
         unmatched = []
         folder = self.folder
         with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
@@ -348,10 +358,14 @@ class Intake:
                     continue
                 stat = entry.stat(follow_symlinks=False)
                 file = LandedFile(folder / entry.name, stat.st_size, stat.st_mtime_ns)
-                known = found.get(partition)
-                if known is None or (file.mtime_ns, file.name) > (known.mtime_ns, known.name):
-                    found[partition] = file
+                found.setdefault(partition, []).append(file)
+        for files in found.values():
+            files.sort(key=lambda file: (file.mtime_ns, file.name))
         return {p: found[p] for p in sorted(found) if self.is_visible(p, until)}, sorted(unmatched)
+
+
+def _newest(files: Mapping[str, Sequence[LandedFile]]) -> dict[str, LandedFile]:
+    return {partition: some[-1] for partition, some in files.items()}
 
 
 def partition_of_file(source: SourceSettings, name: str) -> str | None:

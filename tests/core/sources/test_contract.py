@@ -325,3 +325,16 @@ def test_a_column_twice_is_refused() -> None:
 def test_a_wrong_contract_names_the_remedy(plain: dict, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         SourceContract.from_dict(plain)
+
+
+def test_a_broken_rule_says_in_which_rows_it_is_broken() -> None:
+    """Counted from 1, five at most; a message is a row by itself."""
+    contract = SourceContract.from_dict(
+        {"unique": ["k"], "columns": {"k": {"type": "integer"}, "x": {"type": "number", "min": 0, "max_null_share": 0}}}
+    )
+    frame = pd.DataFrame({"k": ["1", "2", "3", "4", "2"], "x": ["1", "-1", "", "2", "-3"]})
+    reason = check_frame(contract, frame).reason
+    assert "2 rows (rows 2, 5) share their key (k)" in reason
+    assert "2 rows of x (rows 2, 5) are below 0 (-1.0, -3.0)" in reason
+    assert "1 row of x (row 3) is missing (20.0%, at most 0.0%)" in reason
+    assert "1 row of x is below 0" in check_frame(contract, frame[1:2], alone=True).reason

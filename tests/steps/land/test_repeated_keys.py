@@ -40,7 +40,10 @@ def good(home: LandingHome) -> list[str]:
 def test_the_later_one_is_held_back_and_both_days_and_the_key_are_named(home: LandingHome) -> None:
     assert landed(home, 0, [1, 2, 3]) == {}
     told = landed(home, 1, [4, 2, 3])[DAYS[1]][0]
-    assert f"2 rows of {DAYS[1]} share their key (id) with rows of {DAYS[0]}, such as id 2 of {DAYS[0]}" in told
+    assert (
+        f"2 rows of {DAYS[1]} (rows 2, 3) share their key (id) with rows of {DAYS[0]}, such as id 2 of {DAYS[0]}"
+        in told
+    )
     assert told.endswith("or add at to `unique` if a key may come again.")
     assert good(home) == [DAYS[0]]
     marked = pd.read_parquet(home.intake().quarantine(DAYS[1]) / "rows.parquet")
@@ -136,7 +139,8 @@ def test_the_lake_never_has_a_key_twice(seed: int, tmp_path: Path) -> None:
         days = random.choice(4, size=random.integers(1, 4), replace=False)
         for day in days:
             landed(home, int(day), random.choice(30, size=3, replace=False).tolist(), take=False)
-        bad = taken_in(home)
+        # A day's other keys may be another part of it, which is held back for that (`test_replaced_rows`).
+        bad = [part for part, why in taken_in(home).items() if not any("do not come again" in one for one in why)]
         files = {part: home.intake().raw_file(part) for part in home.intake().good()}
         lake = pd.concat([pd.read_parquet(file).assign(part=part) for part, file in files.items()])
         assert lake["id"].is_unique

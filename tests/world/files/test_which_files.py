@@ -35,10 +35,12 @@ def test_so_is_a_link_to_one_or_to_nothing(folder: Path) -> None:
         matches(str(folder))
 
 
-def test_other_pipes_folders_and_links_to_files_do_no_harm(folder: Path) -> None:
+def test_other_pipes_and_folders_do_no_harm_and_a_link_to_a_file_is_that_file(folder: Path) -> None:
     os.mkfifo(folder / "control")
     (folder / "sub.csv").mkdir()
     (folder / "sub.csv" / "c.csv").write_text("x\n2\n")
-    (folder / "link.csv").symlink_to("a.csv")
-    assert [path.name for path in matches(str(folder))] == ["a.csv", "link.csv", "c.csv"]
-    assert [path.name for path in matches(str(folder / "*.csv"))] == ["a.csv", "link.csv"]
+    (folder / "A_latest.csv").symlink_to("a.csv")
+    os.link(folder / "a.csv", folder / "hard.csv")
+    assert [path.name for path in matches(str(folder))] == ["a.csv", "c.csv"]
+    assert [path.name for path in matches(str(folder / "*.csv"))] == ["a.csv"]
+    assert [path.name for path in matches(str(folder / "A_*.csv"))] == ["A_latest.csv"], "asked for alone"

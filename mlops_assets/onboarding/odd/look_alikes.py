@@ -1,0 +1,101 @@
+"""Columns that are one by their look or by what they hold: named otherwise in some files, or there under two names.
+
+Here: names that differ in what nobody sees, columns that some files lack, copies of a column. Not here: values in
+several spellings (`spellings`), names that a table cannot have (`core.values.column_names`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, groupby
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from mlops_assets.core.values.column_names import apart, look_of
+from mlops_assets.core.values.display import shown, some
+from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.table import Table
+from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.parquet_rows import row_numbers_in
+from mlops_assets.world.files.refused_files import is_parquet
+
+_MOST = 5
+"""Columns that a sentence names."""
+
+
+def uneven_columns(files: Sequence[Path]) -> list[str]:
+    """Sentences on columns that some files lack, each with two files."""
+    names = {file: _names(file) for file in files}
+    written = {key: name for found in reversed(names.values()) for key, name in found.items()}
+    every = list(dict.fromkeys(key for found in names.values() for key in found))
+    there = {key: [file for file in files if key in names[file]] for key in every}
+    uneven = {key: of for key, of in there.items() if len(of) < len(files)}
+    renamed = [
+        (one, other)
+        for one, other in combinations(uneven, 2)
+        if not {*uneven[one]} & {*uneven[other]} and len(uneven[one]) + len(uneven[other]) == len(files)
+    ]
+    said = [
+        f"{shown(written[one])} is a column of {_some_files(uneven[one])}, and {shown(written[other])} of "
+        f"{_some_files(uneven[other])} in its place: they are two columns, each missing in the other files"
+        f"{_alike(written[one], written[other])}. If one is the other by a new name, write one name into all files."
+        for one, other in renamed
+    ]
+    alone = [key for key in uneven if not any(key in pair for pair in renamed)]
+    for key in alone[:_MOST]:
+        lacking = [file for file in files if file not in uneven[key]]
+        has = "have" if len(uneven[key]) > 1 else "has"
+        said.append(
+            f"{shown(written[key])} is no column of {_some_files(lacking)}, and missing in their rows; "
+            f"{_some_files(uneven[key])} {has} it."
+        )
+    more = len(alone) - _MOST
+    return [*said, f"{more:,} more columns are missing in some files."] if more > 0 else said
+
+
+def copies(table: Table, without: Sequence[str] = ()) -> list[str]:
+    """Sentences on columns that hold the same in every row.
+
+    Args:
+        table: the rows.
+        without: columns of which it is not said.
+    """
+    columns = [facts for name, facts in table.facts.items() if name not in without and facts.distinct > 1]
+
+    def make(facts: object) -> tuple[object, ...]:
+        return tuple(getattr(facts, field) for field in ("dtype", "distinct", "missing", "low", "high"))
+
+    alike = [list(group) for _, group in groupby(sorted(columns, key=lambda one: repr(make(one))), key=make)]
+    pairs = [(one.name, other.name) for group in alike for one, other in combinations(group, 2)]
+    order = list(table.facts)
+    same: dict[str, str] = {}
+    for one, other in (sorted(pair, key=order.index) for pair in pairs):
+        differ = f"select exists (select 1 from {table.relation} where {quoted(one)} is distinct from {quoted(other)})"
+        if other not in same and not table.first(differ)[0]:
+            same[other] = same.get(one, one)
+    return [
+        f"{shown(other)} is {shown(one)} in every row: as two features they tell one thing twice, and share what it is "
+        "worth. Leave one out of the file, or of the feature view."
+        for other, one in same.items()
+    ]
+
+
+def _names(file: Path) -> dict[str, str]:
+    """The names of a file's columns by what readers join them by."""
+    if is_parquet(file):
+        schema = pq.read_schema(file)
+        return {name.casefold(): name for name in schema.names if name not in row_numbers_in(schema)}
+    return {name.strip().casefold(): name for name in csv_head(file).names}
+
+
+def _some_files(files: Sequence[Path]) -> str:
+    return some([file.name for file in files], 1)
+
+
+def _alike(one: str, other: str) -> str:
+    return (
+        f" (they look alike: {' and '.join(apart([one, other]))})"
+        if look_of(one).casefold() == look_of(other).casefold()
+        else ""
+    )
