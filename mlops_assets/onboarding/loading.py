@@ -24,7 +24,7 @@ from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
-from mlops_assets.onboarding.parquet_parts import index_note, union_of
+from mlops_assets.onboarding.parquet_parts import union_of
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
@@ -73,11 +73,11 @@ def load_parquet(
                 "text. Nothing was written."
             )
     with _readable(pattern):
-        union = union_of(connection, files, reading.zone or "UTC")
+        union, notes = union_of(connection, files, reading)
     _load(connection, relation, f"({union})", {}, pattern, reading.texts)
     _empty_blanks(connection, relation)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
-    return Loaded(looks, notes=index_note(files))
+    return Loaded(looks, notes=notes)
 
 
 def load_csv(

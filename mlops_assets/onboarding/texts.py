@@ -37,7 +37,7 @@ Looks = Mapping[str, TimeTexts | NumberTexts | None]
 
 
 class Undecided(ValueError):
-    """Texts can be read in two ways, or in none; the message ends in the remedy."""
+    """Cells can be read in two ways, or in none; the message ends in the remedy."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,27 @@ class Remedies:
         time: to take the time from elsewhere.
         date_order: to say whether the day or the month stands first.
         decimal: to say what the decimal mark is.
+        text: to take a column for texts, whatever stands in it.
     """
 
     time: str
     date_order: str
     decimal: str
+    text: str
 
 
 OPTIONS = Remedies(
     time="name another column with --time",
     date_order="--date-order dmy or --date-order mdy",
     decimal="--decimal comma or --decimal point",
+    text="--text {name}",
 )
 """For a table that is to become a source."""
 FIELDS = Remedies(
     time="name another column as `event_time` in the source's YAML",
     date_order="`format: dmy` or `format: mdy` of {name} in the contract",
     decimal="`format: comma` or `format: point` of {name} in the contract",
+    text="`type: string` of {name} in the contract",
 )
 """For a source that is declared."""
 
