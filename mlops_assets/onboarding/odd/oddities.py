@@ -16,7 +16,7 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
 from mlops_assets.onboarding.columns import TIME_NAMES, is_code
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
-from mlops_assets.onboarding.odd.spellings import places_of, spelled, texts_of
+from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.files.table_files import is_parquet
@@ -80,7 +80,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
 
 def _spellings(table: Table, facts: Facts) -> str:
     """A text that is one value in several spellings, which are classes of their own to a model."""
-    found = spelled(texts_of(table, facts))
+    found = spelled(texts_of(table, facts)) or spelled_numbers(table, facts)
     return (
         f"{facts.name} has {places_of(table, facts, found)}, and each is a class of its own to the model: if they mean "
         "the same, write all in one spelling."
