@@ -161,7 +161,7 @@ def _numbers(looks: Looks) -> dict[str, NumberTexts]:
 
 def _marks(looks: Looks) -> set[Mark]:
     """The decimal marks that are proven; among words a number proves nothing."""
-    known = [look for look in _numbers(looks).values() if not look.failed]
+    known = [look for look in _numbers(looks).values() if not look.failed and not look.triples]
     marks: dict[Mark, bool] = {"point": any(look.point for look in known), "comma": any(look.comma for look in known)}
     return {mark for mark, is_proven in marks.items() if is_proven}
 
@@ -307,6 +307,8 @@ def _refuse_marks(table: Cells, name: str, look: NumberTexts, reading: Reading) 
     Raises:
         Undecided: naming the cell.
     """
+    if look.triples:
+        return
     asked, marks = _asked(name, reading), {"point": look.point, "comma": look.comma}
     is_number = name in reading.declared and reading.declared[name].type in ("number", "integer")
     odd = marks["comma" if asked == "point" else "point"] if asked else None

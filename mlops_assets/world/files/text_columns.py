@@ -8,12 +8,13 @@ one text (`core.values.text_times`, `core.values.text_numbers`), what is decided
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.values import text_numbers, text_times
+from mlops_assets.core.values import text_codes, text_numbers, text_times
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.core.values.text_times import TimeTexts
@@ -28,7 +29,7 @@ Reader = Callable[[pd.Series], pa.Array]
 
 
 def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> TimeTexts | NumberTexts | None:
-    """How a column's times or numbers are written, by all of its texts; None where most of the first are neither.
+    """How a column's times or numbers are written, by all of its texts; None where most are neither, as codes are.
 
     Args:
         connection: of the relation.
@@ -43,10 +44,18 @@ def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: 
         sample = look(first[:FIRST])
         if sample.count and sample.failed <= _MOST * sample.count:
             found = look(first)
+            every = first
             for texts in batches:
                 found = found + look(texts)  # type: ignore[operator]  # both are of the same kind
-            return found
+                every += texts if look is text_numbers.look_at else []
+            return _unless_codes(found, every) if isinstance(found, NumberTexts) else found
     return None
+
+
+def _unless_codes(found: NumberTexts, texts: list[str]) -> NumberTexts | None:
+    """What texts say as numbers; None where they are codes."""
+    kind = text_codes.kind_of(texts) if found.special or found.failed else None
+    return None if kind == "code" else replace(found, triples=min(texts)) if kind == "triples" else found
 
 
 def look_at_points(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> NumberTexts:
