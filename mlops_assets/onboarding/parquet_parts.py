@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE, whole_up_to
 from mlops_assets.core.values.sql import exact, free_name, is_blank, literal, quoted
+from mlops_assets.onboarding.exact_types import digits_of_floats
 from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 
@@ -144,10 +145,7 @@ def _exactly(connection: duckdb.DuckDBPyConnection, known: Sequence[_Column], re
 def _digits(name: str, *, as_text: bool) -> str:
     """Floats that are whole numbers by their digits, 17.0 as 17."""
     column = quoted(name)
-    if not as_text:
-        return f"case when isfinite({column}) then {column}::bigint end"
-    is_whole = f"isfinite({column}) and {column} = trunc({column})"
-    return f"case when {is_whole} then {column}::bigint::varchar when not isnan({column}) then {column}::varchar end"
+    return digits_of_floats(name) if as_text else f"case when isfinite({column}) then {column}::bigint end"
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection, column: _Column) -> bool:

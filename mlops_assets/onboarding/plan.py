@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -70,6 +70,7 @@ class Asked:
         date_order: whether day or month stands first in dates whose year stands last.
         decimal: the decimal mark of its numbers.
         moments: columns of numbers that are times, beside that of the event.
+        texts: columns that are texts, whatever stands in them.
     """
 
     name: str
@@ -90,12 +91,13 @@ class Asked:
     date_order: DateOrder | None = None
     decimal: Mark | None = None
     moments: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def reading(self) -> Reading:
         """How the texts of its tables are to be read."""
         listed = tuple(word for word in (*MISSING, *self.missing) if word not in self.not_missing)
-        return Reading(self.timezone, listed, self.date_order, self.decimal)
+        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts)
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             table, time, asked.labels,
             key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip
+    _refuse_unknown_texts(asked, [*table.facts, *(late.table.facts if late else ())])
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     _refuse_short(asked, days)
     others = (time.name, label.name)
@@ -271,6 +274,11 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *warnings,
         ),
     )
+
+
+def _refuse_unknown_texts(asked: Asked, names: Sequence[str]) -> None:
+    if unknown := [name for name in asked.texts if name not in names]:
+        raise CannotOnboard(f"--text {unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
 
 
 def _refuse_short(asked: Asked, days: Calendar) -> None:

@@ -83,6 +83,7 @@ class Reading:
         date_order: whether day or month stands first where the year stands last.
         decimal: the decimal mark.
         declared: columns of the contract, for a source that has one.
+        asked: columns that a person says are texts.
     """
 
     zone: str | None = None
@@ -90,6 +91,7 @@ class Reading:
     date_order: DateOrder | None = None
     decimal: Mark | None = None
     declared: Mapping[str, Column] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
     @property
     def remedies(self) -> Remedies:
@@ -98,8 +100,8 @@ class Reading:
 
     @property
     def texts(self) -> list[str]:
-        """Columns that are declared as texts: they are left as they are."""
-        return [name for name, column in self.declared.items() if column.type == "string"]
+        """Columns that are texts whatever stands in them: they are left as they are."""
+        return [*self.asked, *(name for name, column in self.declared.items() if column.type == "string")]
 
     @property
     def written(self) -> list[str]:

@@ -7,12 +7,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
+from mlops_assets.core.sources.contract_check import check_frame
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.plan import Asked, make_plan
 from mlops_assets.onboarding.table import UnreadableTable, read_table
+from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
+from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.world.project import PROJECT
 
 _SEED = 11
 VERSIONS = ["1.1", "1.10", "1.2", "1.20", "2.0", "2.00", "3.1"]
@@ -35,8 +44,7 @@ def _told(path: Path) -> list[str]:
 def test_codes_in_several_spellings_are_named_with_the_remedy(codes: list[str], tmp_path: Path) -> None:
     (said,) = _told(_csv(tmp_path / "t.csv", codes * 60))
     assert "which are one number, and" in said
-    assert said.endswith("If they are codes, write a letter before each, such as v1.10, or the column as text in a "
-                         "Parquet file, and call new-model again.")  # fmt: skip
+    assert said.endswith("If they are codes, keep the column as text: --text part.")
 
 
 def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
@@ -49,8 +57,44 @@ def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
 )
 def test_an_entity_of_such_codes_is_refused(codes: list[str], told: str, tmp_path: Path) -> None:
     asked = Asked("m", str(_csv(tmp_path / "t.csv", codes * 60)), time="at", label="y", entity="part")
-    with pytest.raises(UnreadableTable, match=rf"part names things and holds the texts .*{told}.*v1\.10.*written\."):
+    with pytest.raises(
+        UnreadableTable, match=rf"part names things and holds the texts .*{told}.*--text part.*written\."
+    ):
         make_plan(asked)
+
+
+@pytest.mark.parametrize("codes", [VERSIONS, PARTS, ["00105", "105", "7"], ["105", "7"], ["true", "no"], ["1,5", "2"]])
+def test_a_column_that_is_text_keeps_its_texts(codes: list[str], tmp_path: Path) -> None:
+    """In new-model, in the contract, and in a file of the next day; as an entity too."""
+    path = _csv(tmp_path / "t.csv", [f'"{code}"' for code in codes * 60])
+    for entity in (None, "part"):
+        plan = make_plan(Asked("m", str(path), time="at", label="y", entity=entity, texts=("part",)))
+        found = plan.table.connection.execute("select part from landed order by rowid").fetchall()
+        assert [text for (text,) in found] == codes * 60
+        assert plan.table.facts["part"].dtype == "VARCHAR"
+        assert not [said for said in plan.warnings if "which are one number" in said]
+    documents = list(yaml.safe_load_all(render(plan)[Path(f"{PROJECT.module}/defs/m/defs.yaml")]))
+    source = next(one["attributes"] for one in documents if one["type"].endswith("LandingSource"))
+    settings = SourceSettings.model_validate(source)
+    assert settings.contract.columns["part"].type == "string"
+    landed = check_frame(settings.rules, parse("m.csv", path.read_bytes(), settings))
+    assert landed.frame["part"].tolist() == codes * 60
+    reading = Reading("UTC", declared=settings.contract.columns)
+    cut = read_table(str(path), reading=reading).connection.execute("select part from landed order by rowid")
+    assert [text for (text,) in cut.fetchall()] == codes * 60
+
+
+def test_a_column_of_a_parquet_file_is_text_by_its_digits(tmp_path: Path) -> None:
+    rows = {"at": pd.date_range("2024-01-01", periods=240, freq="h"), "y": np.arange(240) % 3 % 2}
+    rows |= {"a": [7.0, np.nan, 8.5] * 80, "b": range(240), "c": [True, False] * 120, "d": [2.0**60] * 240}
+    pd.DataFrame(rows).to_parquet(tmp_path / "t.parquet")
+    plan = make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("a", "b", "c")))
+    found = plan.table.connection.execute("select a, b, c from landed order by rowid limit 3").fetchall()
+    assert found == [("7", "0", "true"), (None, "1", "false"), ("8.5", "2", "true")]
+    with pytest.raises(Undecided, match=r"d is to be text and holds floats .*lost digits beyond 2\^53\. Write"):
+        make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("d",)))
+    with pytest.raises(CannotOnboard, match="--text nope: name one of at, y, a, b, c, d"):
+        make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("nope",)))
 
 
 def _excel(count: int) -> list[str]:

@@ -6,6 +6,7 @@ Here: the versions 1.1 and 1.10, the part numbers 1E10 and 10E9, identifiers who
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ _LOOK = (
     f"bool_or(has_e and regexp_full_match(cell, {_EXPONENT})), any_value(cell) filter ({_LOST}), bool_and({_LOST})"
 )
 """Of each column: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
-_AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
+_AS_TEXT = "keep the column as text: --text {name}"
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,8 @@ class Merged:
     rounded: str = ""
     is_rounded: bool = False
 
-    @property
-    def in_words(self) -> str:
-        """Why the column cannot name things; empty where it can."""
+    def in_words(self, name: str) -> str:
+        """Why the column of this name cannot name things; empty where it can."""
         if self.rounded:
             return (
                 f"numbers such as {self.rounded}, of which a spreadsheet has left out the last digits: different "
@@ -60,13 +60,17 @@ class Merged:
                 "and save it again"
             )
         if self.numbers:
-            return f"{self.alike}, and as numbers they are one. If they are different things, {_AS_TEXT}"
+            return f"{self.alike}, and as numbers they are one. If they are different things, {_as_text(name)}"
         return ""
 
     @property
     def alike(self) -> str:
         """The spellings of a number: `the texts '1.1' and '1.10'`."""
         return f"the texts {' and '.join(repr(shown(text)) for text in self.spellings)}"
+
+
+def _as_text(name: str) -> str:
+    return _AS_TEXT.format(name=shlex.quote(name))
 
 
 def merged_codes(
@@ -136,12 +140,12 @@ def code_warnings(codes: Mapping[str, Merged], distinct: Mapping[str, int], with
             continue
         if one.is_rounded:
             said.append(
-                f"{name} holds {one.in_words}; if it measures something, and these digits do not count, leave it "
+                f"{name} holds {one.in_words(name)}; if it measures something, and these digits do not count, leave it "
                 "as it is."
             )
         elif one.numbers > 1 and distinct.get(name, 0) <= _FEW:
             said.append(
                 f"{name} has {one.alike}, which are one number, and {one.numbers - 1:,} more numbers in several "
-                f"spellings: they are one value to the model. If they are codes, {_AS_TEXT}, and call new-model again."
+                f"spellings: they are one value to the model. If they are codes, {_as_text(name)}."
             )
     return said

@@ -18,7 +18,7 @@ from mlops_assets.onboarding.table import Facts, Table
 YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
 NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}
 """Words of a flag in the tables of several countries."""
-_DIGITS = r"0*([0-9]+)(?:\.0*)?"
+_DIGITS = r"0*([0-9]+)(?:\.0)?"
 """A whole number as programs write it that keep its zeros, lose them, or make it a float."""
 _MOST = 8
 """Values, and spellings of each, that a sentence names."""
