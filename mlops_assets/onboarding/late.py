@@ -31,7 +31,7 @@ class LateLabels:
         time: when a label became known.
         key: the column that both tables have and that names a row.
         column: the label's.
-        waits_days: the longest time from a row to its label, in days.
+        waits_days: the longest time from a row to its label, in days; a label of a day is known when that is over.
         unknown: labels whose row is not there.
     """
 
@@ -41,6 +41,12 @@ class LateLabels:
     column: str
     waits_days: int
     unknown: int
+
+    def known_sql(self, landed: str, zone: str) -> str:
+        """When a label became known, over its landed time: at the end of its day, where only that was written."""
+        if self.time.has_hours:
+            return landed
+        return f"(({landed} at time zone '{zone}')::date + 1)::timestamp at time zone '{zone}'"
 
 
 def with_labels(
@@ -92,14 +98,15 @@ def with_labels(
         f"left join {LABELS} as labels on {TABLE}.{quoted(key)}::varchar = labels.{quoted(key)}::varchar"
     )
     rows.connection.execute(joined)
-    waited, unknown = _waits(rows, time, table, at, key)
+    waited, unknown = _waits(rows, time, at, key, zone)
     found = replace(rows, facts=facts_of(rows.connection, JOINED), relation=JOINED)
     return rows, found, LateLabels(table, at, key, column, math.ceil(waited / 86_400), unknown)
 
 
-def _waits(rows: Table, time: TimeColumn, labels: Table, at: TimeColumn, key: str) -> tuple[float, int]:
+def _waits(rows: Table, time: TimeColumn, at: TimeColumn, key: str, zone: str) -> tuple[float, int]:
     """The longest wait in seconds, and how many labels have no row."""
-    known = f"select {quoted(key)}::varchar as k, {at.sql} as at from {LABELS}"
+    end = at.sql if at.has_hours else f"timezone('{zone}', (timezone('{zone}', {at.sql}))::date + interval 1 day)"
+    known = f"select {quoted(key)}::varchar as k, {end} as at from {LABELS}"
     happened = f"select {quoted(key)}::varchar as k, {time.sql} as at from {TABLE}"
     longest, early, unknown = rows.connection.execute(
         "select max(date_diff('second', happened.at, known.at)), count(*) filter (known.at < happened.at), "

@@ -34,7 +34,7 @@ from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_o
 from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
-from mlops_assets.onboarding.odd.oddities import oddities
+from mlops_assets.onboarding.odd.oddities import clocks_of_twelve, oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.suspects import doubted
 from mlops_assets.onboarding.table import Table, by_digits, read_table
@@ -270,6 +270,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *_gaps(days),
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
+            *(clocks_of_twelve(late.table) if late else []),
             *(one.told for one in changed.values()),
             *warnings,
         ),
@@ -394,6 +395,11 @@ def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late
             f"A label is known at {late.time.name} (--label-time), at most {late.waits_days} days after its row; it "
             f"belongs to the row with the same {late.key} (--key)."
         )
+        if not late.time.has_hours:
+            notes.append(
+                f"{late.time.name} holds days: a label counts as known when its day is over in {asked.timezone} (write "
+                "the time of day, if it is known earlier)."
+            )
         if late.unknown:
             notes.append(f"{late.unknown:,} labels belong to no row and are landed all the same.")
     elif asked.delay == "0d":

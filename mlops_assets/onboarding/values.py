@@ -160,7 +160,7 @@ def _late(plan: Plan) -> dict[str, Any] | None:
         "start": min(first),
         "key": late.key,
         "raw_key": _sql(late.key, words),
-        "raw_time": _sql(late.time.name, words),
+        "known": late.known_sql(f"labels.{_sql(late.time.name, words)}", plan.asked.timezone),
         "waits_days": late.waits_days,
         "contract": [
             {"name": f.name, "rule": rule, "note": note}

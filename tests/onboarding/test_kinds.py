@@ -96,6 +96,32 @@ def test_times_of_day_and_lengths_of_time_are_named(suffix: str, tmp_path: Path)
         assert said.endswith("write them as numbers, in minutes or seconds, and call new-model again.")
 
 
+@pytest.mark.parametrize("hours", [range(24), [9, 10, 11, 12, 13, 14, 15, 16, 17]])
+def test_a_clock_of_twelve_hours_without_am_and_pm_is_named(hours: list[int], tmp_path: Path) -> None:
+    """A whole day, and office hours."""
+
+    def said(written: str) -> list[str]:
+        at = [datetime(2024, 1, 1 + i // 20, hours[i % len(hours)], i % 60) for i in range(ROWS)]
+        frame = pd.DataFrame(
+            {"at": [time.strftime(written) for time in at], "x": np.arange(ROWS) % 11, "y": np.arange(ROWS) % 2}
+        )
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        return [one for one in make_plan(Asked("t", str(tmp_path / "t.csv"))).warnings if "am and pm" in one]
+
+    (one,) = said("%Y-%m-%d %I:%M:%S")
+    assert one.startswith("at has hours from 1 to 12 alone, none of them 0 (row ")
+    assert not said("%Y-%m-%d %H:%M:%S")
+    assert not said("%Y-%m-%d %I:%M:%S %p")
+
+
+def test_mornings_alone_are_ordinary(tmp_path: Path) -> None:
+    at = [datetime(2024, 1, 1 + i // 20, 6 + i % 7) for i in range(ROWS)]
+    pd.DataFrame({"at": at, "x": np.arange(ROWS) % 11, "y": np.arange(ROWS) % 2}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    assert not [one for one in make_plan(Asked("t", str(tmp_path / "t.csv"))).warnings if "am and pm" in one]
+
+
 ORDINARY: dict[str, Make] = {
     "order": lambda rng: rng.integers(20_230_000, 20_250_000),
     "postcode": lambda rng: rng.integers(190_000, 210_000),

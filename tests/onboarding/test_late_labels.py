@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,6 +51,30 @@ def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
     assert "left join {{ raw('acc_labels') }}" in files["lbl_acc.sql"]
     assert f"waits_days: {DELAY - 1}" in files["lbl_acc.yml"]
     assert "churned" not in files["stg_acc.sql"]
+
+
+def test_a_label_of_a_day_is_known_when_the_day_is_over(tmp_path: Path) -> None:
+    """It may be of the day of its row: whether it came in the night before, nobody can tell."""
+    at = [datetime(2024, 3, 1, 9) + timedelta(hours=11 * number) for number in range(300)]
+    rows = pd.DataFrame({"at": at, "account": [f"A{n:03}" for n in range(300)], "x": np.arange(300) % 11 * 1.5})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    known = [(moment + timedelta(days=number % 3)).date() for number, moment in enumerate(at)]
+    labels = pd.DataFrame({"account": rows["account"], "settled": known, "churned": np.arange(300) % 2})
+    files = str(tmp_path / "rows.csv"), str(tmp_path / "labels.csv")
+    asked = Asked("acc", files[0], labels=files[1], label_time="settled", timezone="Europe/Berlin")
+    for written, by_day in (("%Y-%m-%d", True), ("%d.%m.%Y", True), ("%Y%m%d", True), ("%Y-%m-%d 23:59:00", False)):
+        labels.assign(settled=[day.strftime(written) for day in known]).to_csv(tmp_path / "labels.csv", index=False)
+        plan = make_plan(asked)
+        assert plan.late is not None
+        assert plan.late.waits_days == 3
+        assert any(note.startswith("settled holds days: a label counts as known when") for note in plan.notes) == by_day
+        sql = next(text for path, text in render(plan).items() if path.name == "lbl_acc.sql")
+        (line,) = [line for line in sql.splitlines() if line.endswith("as label_available_at,")]
+        with duckdb.connect() as connection:
+            connection.execute("create table labels as select timestamptz '2024-03-31 00:00:00+01' as settled")
+            (found,) = connection.sql(f"select {line.strip().rstrip(',')} from labels").fetchall()
+        # The day on which the clocks are put forward has 23 hours.
+        assert found[0].astimezone(UTC) == datetime(2024, 3, 31 if by_day else 30, 22 if by_day else 23, tzinfo=UTC)
 
 
 def test_with_a_history_too_it_is_short_enough_to_read(tmp_path: Path) -> None:
