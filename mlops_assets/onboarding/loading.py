@@ -74,10 +74,11 @@ def load_parquet(
             )
     with _readable(pattern):
         union, notes = union_of(connection, files, reading)
-    _load(connection, relation, f"({union})", {}, pattern, reading.texts)
-    _empty_blanks(connection, relation)
+        connection.execute(f"create or replace table {relation} as {union}")
+    words = _empty_words(connection, relation, reading)
+    settle_types(connection, relation, reading.texts)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
-    return Loaded(looks, notes=notes)
+    return Loaded(looks, words=words, notes=notes)
 
 
 def load_csv(
@@ -216,13 +217,19 @@ def _refuse_wide(names: Sequence[str], file: Path, reading: Reading) -> None:
         )
 
 
-def _empty_blanks(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Cells of nothing but blanks are missing, as in CSV files."""
-    texts = [quoted(name) for name in _of_type(connection, relation, "VARCHAR")]
-    found = ", ".join(f"coalesce(bool_or({is_blank(column)}), false)" for column in texts)
-    has_blanks = connection.execute(f"select {found} from {relation}").fetchall()[0] if texts else ()
-    for column in (column for column, has in zip(texts, has_blanks, strict=True) if has):
-        connection.execute(f"update {relation} set {column} = null where {is_blank(column)}")
+def _empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: Reading) -> dict[str, dict[str, int]]:
+    """Make texts that mean missing, and blanks, missing as in CSV files; which there were, as `_words` has it."""
+    texts = ", ".join(map(quoted, _of_type(connection, relation, "VARCHAR")))
+    if not texts:
+        return {}
+    # Empty texts are texts here: in Parquet a missing one is told from it.
+    missing = [word for word in reading.missing if word] if reading.in_parquet else []
+    words = _words(connection, f"(select {texts} from {relation})", {}, missing)
+    # In place: a table that DuckDB writes anew, cell by cell, may have its rows in another order.
+    for column in dict.fromkeys(quoted(name) for columns in words.values() for name in columns):
+        is_missing = f"list_contains($missing::varchar[], {column}) or {is_blank(column)}"
+        connection.execute(f"update {relation} set {column} = null where {is_missing}", {"missing": missing})
+    return words
 
 
 def _of_type(connection: duckdb.DuckDBPyConnection, relation: str, *types: str) -> list[str]:
@@ -268,7 +275,7 @@ def _words(
     found: dict[str, dict[str, int]] = {}
     rows = connection.execute(
         "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
-        f"where list_contains($missing, value) or {is_blank('value')} group by all order by all",
+        f"where list_contains($missing::varchar[], value) or {is_blank('value')} group by all order by all",
         {**given, "missing": list(missing)},
     ).fetchall()
     for value, name, count in rows:

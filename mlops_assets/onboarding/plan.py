@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
@@ -26,6 +27,7 @@ from mlops_assets.onboarding.columns import (
     Column,
     Role,
     is_key,
+    is_nearly_key,
     is_whom,
     plain_names,
     role_of,
@@ -37,7 +39,7 @@ from mlops_assets.onboarding.odd.changed_days import changed_days
 from mlops_assets.onboarding.odd.oddities import clocks_of_twelve, oddities
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.suspects import doubted
-from mlops_assets.onboarding.table import Table, by_digits, read_table
+from mlops_assets.onboarding.table import Table, by_digits, read_table, refuse_codes
 from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments
 
@@ -45,6 +47,8 @@ GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
 GATE_ROWS = 500
 MIN_PARTS = 4
+_JUDGED_ROWS = MIN_REFERENCE_ROWS * 11 // 10
+"""Those that a version must be judged on, and a tenth more: days have more or less of them."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ class Asked:
     @property
     def reading(self) -> Reading:
         """How the texts of its tables are to be read."""
-        listed = tuple(word for word in (*MISSING, *self.missing) if word not in self.not_missing)
+        known = dict.fromkeys((*MISSING, *self.missing))
+        listed = tuple(word for word in known if word not in self.not_missing)
         return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts)
 
 
@@ -193,11 +198,16 @@ class Plan:
 
     @property
     def gate_window(self) -> str:
-        """Long enough for `GATE_DAYS` days with rows and `GATE_ROWS` rows, at most a quarter of the history."""
+        """Long enough for `GATE_DAYS` days with rows and `GATE_ROWS` rows, at most a quarter of the history.
+
+        With little history it is longer, and half of that at most: a version has `MIN_REFERENCE_ROWS` judged rows.
+        """
         by_days = GATE_DAYS * self.calendar.span / self.calendar.days
         by_rows = min(GATE_ROWS, self.labelled / 6) * self.calendar.span / max(self.labelled, 1)
         wanted = max(by_days, by_rows, 28)
-        return f"{max(8, math.ceil(min(wanted, max(self.calendar.span / 4, by_days))))}d"
+        judged = _JUDGED_ROWS * self.calendar.span / max(self.labelled, 1)
+        least = min(judged, self.calendar.span / 2)
+        return f"{max(8, math.ceil(max(least, min(wanted, max(self.calendar.span / 4, by_days)))))}d"
 
     @property
     def max_delay(self) -> str:
@@ -241,6 +251,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     others = (time.name, label.name)
     keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
     key = late.key if late else next(keys, None)
+    refuse_codes(table, [name for name in table.facts if name == key or is_nearly_key(table.facts[name])])
     columns, warnings = _columns(whole, time, label, asked)
     identity = identity_of(
         table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
@@ -266,6 +277,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
+            *_too_few(label, table),
             *_constant(whole, label, time, asked.timezone),
             *_gaps(days),
             *(nearly_keys(table, others) if key is None else []),
@@ -429,6 +441,18 @@ def _constant(table: Table, label: Label, time: TimeColumn, zone: str) -> list[s
     return [
         f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
         for a, b in constant_stretches(table, label, time, zone)
+    ]
+
+
+def _too_few(label: Label, table: Table) -> list[str]:
+    """What is said where no window can hold enough rows to judge, and leave as many to train on."""
+    labelled, needed = round(table.rows * (1 - label.missing_share)), 2 * _JUDGED_ROWS
+    if labelled >= needed:
+        return []
+    return [
+        f"{labelled:,} rows have a {label.name}, and {needed - labelled:,} more are needed for a first model: it is "
+        f"judged on the newest {MIN_REFERENCE_ROWS} at least, and trained on as many before them. Until then nothing "
+        "is trained."
     ]
 
 

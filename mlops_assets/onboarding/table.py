@@ -7,7 +7,7 @@ texts are taken for (`texts`), what follows from the facts (`columns`, `plan`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,8 +199,7 @@ def by_digits(table: Table, name: str) -> Table:
         UnreadableTable: a float is too large to say which number it was, or texts tell more than the numbers.
     """
     column = quoted(name)
-    if name in table.codes:
-        raise UnreadableTable(f"{name} names things and holds {table.codes[name].in_words(name)}. Nothing was written.")
+    refuse_codes(table, [name])
     if table.facts[name].dtype != "DOUBLE":
         return table
     (largest,) = table.first(f"select max(abs({column})) from {table.relation} where isfinite({column})")
@@ -211,6 +210,17 @@ def by_digits(table: Table, name: str) -> Table:
         )
     table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits_of_floats(name)}")
     return replace(table, facts=facts_of(table.connection, table.relation))
+
+
+def refuse_codes(table: Table, names: Iterable[str]) -> None:
+    """Refuse columns of numbers that name things, and whose texts tell more.
+
+    Raises:
+        UnreadableTable: naming the first of them.
+    """
+    for name in names:
+        if name in table.codes and (why := table.codes[name].in_words(name)):
+            raise UnreadableTable(f"{name} names things and holds {why}. Nothing was written.")
 
 
 def _connected() -> duckdb.DuckDBPyConnection:

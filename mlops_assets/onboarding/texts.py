@@ -84,6 +84,7 @@ class Reading:
         decimal: the decimal mark.
         declared: columns of the contract, for a source that has one.
         asked: columns that a person says are texts.
+        in_parquet: whether the texts that mean missing do so in text columns of Parquet files, too.
     """
 
     zone: str | None = None
@@ -92,6 +93,7 @@ class Reading:
     decimal: Mark | None = None
     declared: Mapping[str, Column] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    in_parquet: bool = True
 
     @property
     def remedies(self) -> Remedies:

@@ -92,6 +92,26 @@ def test_labels_that_do_not_belong_to_the_rows(tmp_path: Path) -> None:
         brought(tmp_path, more=1)
 
 
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [("{:05}", "{}"), ("{}", "{:05}"), ("k{}", "K{}"), ("{}", "{}.0"), ("k{}", "k{} "), ("{:05}", "{:06}")],
+)
+def test_keys_that_are_written_otherwise_are_named(row: str, label: str, tmp_path: Path) -> None:
+    at = pd.date_range("2024-03-01", periods=300, freq="9h")
+    keys = [[written.format(n) for n in range(900, 1_200)] for written in (row, label)]
+    rows = pd.DataFrame({"at": at, "cid": keys[0], "x": np.arange(300) % 11})
+    labels = pd.DataFrame({"cid": keys[1], "known": at + pd.Timedelta(days=1), "churned": np.arange(300) % 2})
+    for frame, name in ((rows, "rows"), (labels, "labels")):
+        frame.astype({"cid": "string"}).to_parquet(tmp_path / f"{name}.parquet")
+    asked = Asked("acc", str(tmp_path / "rows.parquet"), labels=str(tmp_path / "labels.parquet"), key="cid")
+    told = r"cid is '.*' in row 1 of labels\.parquet, and '.*' in row 1 of rows\.parquet: 300 of 300 labels belong to a"
+    with pytest.raises(CannotJoin, match=told + " row but for how the key is written"):
+        make_plan(asked)
+    labels.assign(cid="z" + labels["cid"]).to_parquet(tmp_path / "labels.parquet")
+    with pytest.raises(CannotJoin, match="None of 300 labels belongs to a row: cid is such as 'z"):
+        make_plan(asked)
+
+
 def test_a_day_of_labels_changes_the_days_before_it() -> None:
     day = Span(date(2024, 3, 10), date(2024, 3, 11))
     newest = date(2024, 3, 11)

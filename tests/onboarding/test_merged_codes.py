@@ -97,6 +97,13 @@ def test_a_column_of_a_parquet_file_is_text_by_its_digits(tmp_path: Path) -> Non
         make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("nope",)))
 
 
+def test_a_key_of_such_codes_that_new_model_finds_is_refused(tmp_path: Path) -> None:
+    path = _csv(tmp_path / "t.csv", ["1E10", "10E9", *(f"{n}E3" for n in range(100, 500))], "part_no")
+    with pytest.raises(UnreadableTable, match=r"part_no names things and holds the texts .*--text part_no"):
+        make_plan(Asked("m", str(path), time="at", label="y"))
+    assert make_plan(Asked("m", str(path), time="at", label="y", texts=("part_no",))).key == "part_no"
+
+
 def _excel(count: int) -> list[str]:
     return [f"{490000000000 + i % 60 * 200003:.5E}" for i in range(count)]
 

@@ -25,7 +25,7 @@ _FEW = 3
 CodeKind = Literal["code", "triples"]
 
 
-def kind_of(texts: Collection[str]) -> CodeKind | None:
+def code_kind(texts: Collection[str]) -> CodeKind | None:
     """What the different texts of a column are: codes, or groups of three digits of one length; None for neither.
 
     192.168.100.101 and 1.20.100 have points where thousands have them, and +49 170 123 456 has blanks there. Addresses

@@ -22,7 +22,7 @@ from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_nu
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn, digits_of_dates
 
-FEWEST = 3
+_FEWEST = 3
 """Different texts of a column that may be of time."""
 _SAMPLE = 1_000
 _SOME = 50
@@ -85,7 +85,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
 
 def _clocks(table: Table, facts: Facts) -> str:
     """Times of day and lengths of time, which are words to a model."""
-    if facts.dtype != "VARCHAR" or facts.distinct < FEWEST:
+    if facts.dtype != "VARCHAR" or facts.distinct < _FEWEST:
         return ""
     column = quoted(facts.name)
     sample = table.connection.execute(

@@ -33,16 +33,16 @@ _REPEATED = frozenset(
 """Others that they write, and that are hardly ever written once."""
 _FLAGGED = "(list_contains($whole, {x}) or list_contains($repeated::float[], {x}::float))"
 """Floats of 32 bits are no decimals, and near to one."""
-FEW = 20
+_FEW = 20
 """With fewer different values one such as 99 may be one of them, see `_is_apart`."""
 _FAR = 10
 """So many times as far as the others are apart lies none of them."""
 _NEAR = 0.25
 """A number that is there several times may lie so near to the others, in shares of their span."""
 _SEVERAL = 3
-DEAR = 9_999
+_DEAR = 9_999
 """Lesser numbers of nines are prices."""
-FEWEST = 3
+_FEWEST = 3
 """Other values that make a scale of which -1 is no part; -1, 0 and 1 are one."""
 _USUAL_END = 3
 """So many times as often as by chance do prices end in 9 or 99."""
@@ -134,18 +134,18 @@ def _is_apart(value: float, count: int, low: float, high: float, distinct: int) 
     the whole numbers between them, as 1 to 12 are, or it must lie further by far and be no usual price.
     """
     gap, span = max(low - value, value - high), high - low
-    if value not in _WHOLE and (count < 2 or distinct < FEWEST):
+    if value not in _WHOLE and (count < 2 or distinct < _FEWEST):
         return False
     if value < 0 <= low:
         return value in _WHOLE or -value > 10 or span < _FAR or count >= _SEVERAL
-    is_scale = distinct > FEW or span < 2 * distinct
-    return distinct > 1 and gap > span and (is_scale or (gap > _FAR * span and not 0 < value < DEAR))
+    is_scale = distinct > _FEW or span < 2 * distinct
+    return distinct > 1 and gap > span and (is_scale or (gap > _FAR * span and not 0 < value < _DEAR))
 
 
 def _is_near(value: float, count: int, low: float, high: float, distinct: int) -> bool:
     """Whether a number is there several times beyond all others: what thins out has a last one, once."""
     gap, span = max(low - value, value - high), high - low
-    return count >= _SEVERAL and distinct > 2 * FEW and gap > _NEAR * span and abs(value) > 10
+    return count >= _SEVERAL and distinct > 2 * _FEW and gap > _NEAR * span and abs(value) > 10
 
 
 def _ends_usually(table: Table, x: str, value: float, is_flagged: str, given: dict[str, object]) -> bool:
@@ -167,7 +167,7 @@ def _is_below_a_wall(count: int, low: float, distinct: int, zeros: int, ones: in
 
     A tail thins out, so that a value next to its last is to the last as the one after is to it, or less.
     """
-    if count < 2 or low < 0 or distinct < FEWEST:
+    if count < 2 or low < 0 or distinct < _FEWEST:
         return False
     return not zeros or zeros >= ones / 2 or count * ones > 2 * zeros**2
 
@@ -191,7 +191,7 @@ def impossible_zeros(table: Table, facts: Facts, time: TimeColumn, zone: str) ->
         f"{of} and {x} > 0 and not {_FLAGGED.format(x=x)}",
         given,
     )
-    if distinct <= FEW or not tenths[1] > tenths[0]:
+    if distinct <= _FEW or not tenths[1] > tenths[0]:
         return ""
     deviation = (tenths[1] - tenths[0]) / 2.563
     (below,) = table.first(f"select count(*) {of} and {x} > 0 and {x} < {middle / 4!r}")

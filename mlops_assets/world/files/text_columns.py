@@ -54,7 +54,7 @@ def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: 
 
 def _unless_codes(found: NumberTexts, texts: list[str]) -> NumberTexts | None:
     """What texts say as numbers; None where they are codes."""
-    kind = text_codes.kind_of(texts) if found.special or found.failed else None
+    kind = text_codes.code_kind(texts) if found.special or found.failed else None
     return None if kind == "code" else replace(found, triples=min(texts)) if kind == "triples" else found
 
 

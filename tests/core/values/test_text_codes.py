@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from mlops_assets.core.values.text_codes import clocks_among, kind_of
+from mlops_assets.core.values.text_codes import clocks_among, code_kind
 
 _SEED = 3
 
@@ -28,30 +28,30 @@ def _drawn(make: str, count: int = 300) -> list[str]:
     "make", ["192.168.100.1##", "*.*.*.*", "+49 1## ### ###", "+1 ### ### ####", "1.##.1##", "2.#.#", "v1.#.#"]
 )
 def test_codes(make: str) -> None:
-    assert kind_of(_drawn(make)) == "code"
+    assert code_kind(_drawn(make)) == "code"
 
 
 def test_versions_of_two_and_of_three_parts_are_codes() -> None:
-    assert kind_of(["1.2", "1.3", "1.2.10", "2.0", "1.10"]) == "code"
-    assert kind_of(["1.2", "1.3", "1.234.567", "2.0"]) is None
+    assert code_kind(["1.2", "1.3", "1.2.10", "2.0", "1.10"]) == "code"
+    assert code_kind(["1.2", "1.3", "1.234.567", "2.0"]) is None
 
 
 @pytest.mark.parametrize("make", ["6## ### ###", "6##.###.###", "1## ### ### ###"])
 def test_groups_of_one_length_are_perhaps_telephone_numbers(make: str) -> None:
-    assert kind_of(_drawn(make)) == "triples"
+    assert code_kind(_drawn(make)) == "triples"
 
 
 @pytest.mark.parametrize(
     "make", ["#.###.###", "# ### 000", "## ###", "#.##", "#,##", "#.###.###,##", "+#.##", "+#####", "### ###"]
 )
 def test_amounts_are_numbers(make: str) -> None:
-    assert kind_of(_drawn(make)) is None
+    assert code_kind(_drawn(make)) is None
 
 
 def test_amounts_of_different_length_are_numbers() -> None:
-    assert kind_of([*_drawn("1## ### ###"), *_drawn("1# ### ###")]) is None
-    assert kind_of([*_drawn("1##.###.###"), "12"]) is None
-    assert kind_of([]) is None
+    assert code_kind([*_drawn("1## ### ###"), *_drawn("1# ### ###")]) is None
+    assert code_kind([*_drawn("1##.###.###"), "12"]) is None
+    assert code_kind([]) is None
 
 
 @pytest.mark.parametrize("text", ["1:30", "04:05", "25:59:00", "-0:15", "9:30 PM", "00:01:02.5", "130:00"])
