@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.exact import FLOAT_WHOLE, whole_up_to
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import literal, quoted
-from mlops_assets.onboarding.texts import Undecided
+from mlops_assets.onboarding.places import Cells
+from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.world.files.flag_columns import as_flag, is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
@@ -36,14 +37,10 @@ def too_wide(file: Path) -> str | None:
 
 
 def settle_types(connection: duckdb.DuckDBPyConnection, relation: str, texts: Collection[str] = ()) -> None:
-    """Bring each column to one of few types; some are texts whatever stands in them.
-
-    Raises:
-        Undecided: one of these holds floats too large to say which whole numbers they were.
-    """
+    """Bring each column to one of few types; some are texts whatever stands in them."""
     for name, dtype in columns_of(connection, relation):
         if name in texts:
-            change = ("varchar", _text(connection, relation, name, dtype)) if dtype != "VARCHAR" else None
+            change = ("varchar", _text(name, dtype)) if dtype != "VARCHAR" else None
         else:
             change = _settled(connection, relation, name, dtype)
         if change is not None:
@@ -69,20 +66,31 @@ def _settled(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dt
     return _OTHERS.get(dtype, "varchar"), column
 
 
-def _text(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> str:
+def refuse_rounded(table: Cells, reading: Reading) -> None:
+    """Refuse floats that have lost digits, in columns that are texts or integers.
+
+    Raises:
+        Undecided: naming the first of them.
+    """
+    integers = [name for name, column in reading.declared.items() if column.type == "integer"]
+    for name, dtype in columns_of(table.connection, table.relation):
+        if dtype not in ("FLOAT", "DOUBLE") or name not in (*integers, *reading.texts):
+            continue
+        most = whole_up_to("float32" if dtype == "FLOAT" else "float64")
+        is_lost = f"isfinite({quoted(name)}) and abs({quoted(name)}) > {most}"
+        query = f"select {quoted(name)} from {table.relation} where {is_lost} limit 1"
+        if found := table.connection.execute(query).fetchall():
+            kind = "an integer" if name in integers else "text"
+            raise Undecided(
+                f"{name} is to be {kind} and is the float {found[0][0]:.0f} in {table.place(is_lost)}: floats beyond "
+                f"2^{most.bit_length() - 1} have lost digits. Write the column as integers, decimals or text. Nothing "
+                "was written."
+            )
+
+
+def _text(name: str, dtype: str) -> str:
     """A column of any type as text; whole floats by their digits, 100.0 as 100."""
-    column = quoted(name)
-    if dtype not in ("FLOAT", "DOUBLE"):
-        return f"{column}::varchar"
-    most = whole_up_to("float32" if dtype == "FLOAT" else "float64")
-    finite = f"case when isfinite({column}) then abs({column}) end"
-    (largest,) = connection.execute(f"select max({finite}) from {relation}").fetchall()[0]
-    if largest is not None and largest > most:
-        raise Undecided(
-            f"{name} is to be text and holds floats such as {largest:.0f}, which have lost digits beyond "
-            f"2^{most.bit_length() - 1}. Write the column as integers, decimals or text. Nothing was written."
-        )
-    return digits_of_floats(name)
+    return digits_of_floats(name) if dtype in ("FLOAT", "DOUBLE") else f"{quoted(name)}::varchar"
 
 
 def digits_of_floats(name: str) -> str:

@@ -22,9 +22,17 @@ from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
-from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
+from mlops_assets.onboarding.exact_types import (
+    codes_among_floats,
+    columns_of,
+    refuse_rounded,
+    settle_types,
+    too_wide,
+    with_texts,
+)
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
 from mlops_assets.onboarding.parquet_parts import union_of
+from mlops_assets.onboarding.places import Cells
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
@@ -76,6 +84,7 @@ def load_parquet(
         union, notes = union_of(connection, files, reading)
         connection.execute(f"create or replace table {relation} as {union}")
     words = _empty_words(connection, relation, reading)
+    refuse_rounded(Cells(connection, relation, files), reading)
     settle_types(connection, relation, reading.texts)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     return Loaded(looks, words=words, notes=notes)
@@ -139,7 +148,7 @@ def _load_csv(
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
     # A contract says what a column is.
-    merged = {} if reading.declared else merged_codes(connection, relation, read, nulls)
+    merged = {} if reading.declared else merged_codes(connection, relation, read, nulls, reading.naming)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     has_comma = has_commas(looks, reading)
     # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.

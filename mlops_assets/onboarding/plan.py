@@ -102,7 +102,9 @@ class Asked:
         """How the texts of its tables are to be read."""
         known = dict.fromkeys((*MISSING, *self.missing))
         listed = tuple(word for word in known if word not in self.not_missing)
-        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts)
+        # Which column labels share with their rows is known when both are read.
+        naming = None if self.labels and not self.key else tuple(filter(None, (self.entity, self.key)))
+        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts, naming=naming)
 
 
 @dataclass(frozen=True)

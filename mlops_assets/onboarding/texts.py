@@ -84,6 +84,7 @@ class Reading:
         decimal: the decimal mark.
         declared: columns of the contract, for a source that has one.
         asked: columns that a person says are texts.
+        naming: columns that a person says name things; None: any may.
         in_parquet: whether the texts that mean missing do so in text columns of Parquet files, too.
     """
 
@@ -93,6 +94,7 @@ class Reading:
     decimal: Mark | None = None
     declared: Mapping[str, Column] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    naming: tuple[str, ...] | None = None
     in_parquet: bool = True
 
     @property

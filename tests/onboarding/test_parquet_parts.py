@@ -291,6 +291,18 @@ def test_numbers_beside_texts_that_lack_nothing_are_texts_and_named(tmp_path: Pa
         written(tmp_path / "in", {"zip": pa.array([float(LONG)])}, {"zip": pa.array(["A"])})
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+@pytest.mark.parametrize("declared", ["integer", "string", "number"])
+def test_land_refuses_floats_that_have_lost_digits(tmp_path: Path, kind: pa.DataType, declared: Any) -> None:
+    pq.write_table(pa.table({"dev": pa.array([7.0, None, 2.0**60]).cast(kind)}), tmp_path / "a.parquet")
+    reading = Reading(ZONE, declared={"dev": Column(declared)})
+    if declared == "number":
+        assert values(read_table(str(tmp_path), reading=reading), "dev")[0] == 7
+        return
+    with pytest.raises(Undecided, match=r"dev is to be .* and is the float 1152921504606846976 in row 3 of a\.parquet"):
+        read_table(str(tmp_path), reading=reading)
+
+
 @pytest.mark.parametrize(("kind", "lost"), [("float64", 2**60), ("float32", 2**25), ("float16", 2**12)])
 @pytest.mark.parametrize("declared", ["integer", "string"])
 def test_days_of_floats_land_as_integers_or_are_refused(kind: str, lost: int, declared: Any) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import duckdb
 
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of
 
@@ -74,20 +75,28 @@ def _as_text(name: str) -> str:
 
 
 def merged_codes(
-    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object]
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    read: str,
+    given: Mapping[str, object],
+    naming: Collection[str] | None = None,
 ) -> dict[str, Merged]:
     """The columns of numbers whose texts tell more than the numbers.
 
     A number is in several spellings where its texts differ in zeros at the end (1.10 and 1.1; 17.0 is pandas's 17),
     or one has an exponent without a sign. Fixed places are one spelling, and so is the shortest form.
 
+    The file is read again for columns alone of which something may be said: those that name things, those of few
+    numbers, and those whose numbers all end in a zero, as rounded ones do.
+
     Args:
         connection: of the relation.
         relation: what was read.
         read: the call of `read_csv` that it was read by.
         given: its parameters.
+        naming: columns that may name things, beside those that are called so; None: all.
     """
-    names = [name for name, dtype in columns_of(connection, relation) if dtype in ("DOUBLE", "BIGINT")]
+    names = _to_look_at(connection, relation, naming)
     if not names:
         return {}
     texts = f"{read[:-1]}, all_varchar = true)"
@@ -104,6 +113,25 @@ def merged_codes(
         if alike or rounded:
             found[name] = Merged(len(alike), first, rounded or "", bool(is_rounded))
     return found
+
+
+def _to_look_at(connection: duckdb.DuckDBPyConnection, relation: str, naming: Collection[str] | None) -> list[str]:
+    # Texts of digits alone, which DuckDB reads as integers, have one spelling; `settle_types` makes some of floats.
+    numbers = [
+        name
+        for name, dtype in columns_of(connection, relation)
+        if dtype == "DOUBLE" or (dtype == "BIGINT" and (naming is None or name in naming or ID_NAMES.search(name)))
+    ]
+    named = {name for name in numbers if naming is None or name in naming or ID_NAMES.search(name)}
+    if not numbers:
+        return []
+    # The count is an estimate, a few hundredths off.
+    asked = ", ".join(
+        f"approx_count_distinct({column}) <= {2 * _FEW} or coalesce(bool_and({column} % 10 = 0), false)"
+        for column in map(quoted, numbers)
+    )
+    (found,) = connection.execute(f"select {asked} from {relation}").fetchall()
+    return [name for name, is_odd in zip(numbers, found, strict=True) if is_odd or name in named]
 
 
 def _spellings(
