@@ -82,7 +82,8 @@ def _land_own(name: str, files: str) -> None:
     source = Platform.of(home).sources.settings()[name]
     if source.event_time is None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
-    reading = Reading(source.timezone, tuple(source.null_values), declared=source.contract.columns)
+    missing, columns = tuple(source.null_values), source.contract.columns
+    reading = Reading(source.timezone, missing, declared=columns, in_parquet=source.says_missing)
     table = read_table(files, reading=reading)
     time = time_column(table, source.event_time, source.timezone)
     again = corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=source.timezone, grain=source.grain)

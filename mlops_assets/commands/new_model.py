@@ -90,6 +90,10 @@ def new_model(
         Literal["point", "comma"] | None,
         typer.Option(help="The decimal mark in 1,234.", show_default="by the other rows"),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="A column that stays text: codes as 1.10 or 00105.", show_default=False),
+    ] = None,
     moment: Annotated[
         list[str] | None,
         typer.Option(metavar="COL", help="A column of numbers that are times, too.", show_default=False),
@@ -112,7 +116,7 @@ def new_model(
         Asked(
             name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
             is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
-            date_order=date_order, decimal=decimal, moments=tuple(moment or ()),
+            date_order=date_order, decimal=decimal, moments=tuple(moment or ()), texts=tuple(text or ()),
         ),
         entities_beside(name, PROJECT.root),
     )  # fmt: skip

@@ -13,13 +13,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.core.values.exact import FLOAT_WHOLE
+from mlops_assets.core.values.exact import FLOAT_WHOLE, whole_up_to
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.onboarding.places import Cells
+from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.world.files.flag_columns import as_flag, is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER")
+_OTHERS = {**dict.fromkeys(_INTEGERS, "bigint"), "FLOAT": "double"}
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
@@ -36,26 +39,65 @@ def too_wide(file: Path) -> str | None:
 def settle_types(connection: duckdb.DuckDBPyConnection, relation: str, texts: Collection[str] = ()) -> None:
     """Bring each column to one of few types; some are texts whatever stands in them."""
     for name, dtype in columns_of(connection, relation):
-        column = quoted(name)
-        if dtype == "VARCHAR" and name not in texts and is_flag(connection, relation, name):
-            kept, value = "boolean", as_flag(name)
-        elif dtype == "DOUBLE" and ID_NAMES.search(name) and _is_whole(connection, relation, column):
-            kept, value = "bigint", column
-        elif dtype in _KEPT:
-            continue
-        elif dtype in _INTEGERS:
-            kept, value = "bigint", column
-        elif dtype == "TIMESTAMPTZ_NS":  # as pandas writes moments
-            kept, value = "timestamptz", column
-        elif dtype.startswith("TIMESTAMP"):
-            kept, value = "timestamp", column
-        elif dtype.startswith(("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT")):
-            kept, value = _exact_type(connection, relation, column, dtype)
-        elif dtype == "FLOAT":
-            kept, value = "double", column
+        if name in texts:
+            change = ("varchar", _text(name, dtype)) if dtype != "VARCHAR" else None
         else:
-            kept, value = "varchar", column
-        connection.execute(f"alter table {relation} alter {column} type {kept} using {value}")
+            change = _settled(connection, relation, name, dtype)
+        if change is not None:
+            kept, value = change
+            connection.execute(f"alter table {relation} alter {quoted(name)} type {kept} using {value}")
+
+
+def _settled(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> tuple[str, str] | None:
+    """Type and value of a column that is to change; None where it is of one of the few types."""
+    column = quoted(name)
+    if dtype == "VARCHAR" and is_flag(connection, relation, name):
+        return "boolean", as_flag(name)
+    if dtype == "DOUBLE" and ID_NAMES.search(name) and _is_whole(connection, relation, column):
+        return "bigint", column
+    if dtype in _KEPT:
+        return None
+    if dtype.startswith(("DECIMAL", "HUGEINT", "UBIGINT", "UHUGEINT")):
+        return _exact_type(connection, relation, column, dtype)
+    if dtype == "TIMESTAMPTZ_NS":  # as pandas writes moments
+        return "timestamptz", column
+    if dtype.startswith("TIMESTAMP"):
+        return "timestamp", column
+    return _OTHERS.get(dtype, "varchar"), column
+
+
+def refuse_rounded(table: Cells, reading: Reading) -> None:
+    """Refuse floats that have lost digits, in columns that are texts or integers.
+
+    Raises:
+        Undecided: naming the first of them.
+    """
+    integers = [name for name, column in reading.declared.items() if column.type == "integer"]
+    for name, dtype in columns_of(table.connection, table.relation):
+        if dtype not in ("FLOAT", "DOUBLE") or name not in (*integers, *reading.texts):
+            continue
+        most = whole_up_to("float32" if dtype == "FLOAT" else "float64")
+        is_lost = f"isfinite({quoted(name)}) and abs({quoted(name)}) > {most}"
+        query = f"select {quoted(name)} from {table.relation} where {is_lost} limit 1"
+        if found := table.connection.execute(query).fetchall():
+            kind = "an integer" if name in integers else "text"
+            raise Undecided(
+                f"{name} is to be {kind} and is the float {found[0][0]:.0f} in {table.place(is_lost)}: floats beyond "
+                f"2^{most.bit_length() - 1} have lost digits. Write the column as integers, decimals or text. Nothing "
+                "was written."
+            )
+
+
+def _text(name: str, dtype: str) -> str:
+    """A column of any type as text; whole floats by their digits, 100.0 as 100."""
+    return digits_of_floats(name) if dtype in ("FLOAT", "DOUBLE") else f"{quoted(name)}::varchar"
+
+
+def digits_of_floats(name: str) -> str:
+    """A column of floats as text in SQL; whole numbers by their digits, 100.0 as 100."""
+    column = quoted(name)
+    is_whole = f"isfinite({column}) and {column} = trunc({column})"
+    return f"case when {is_whole} then {column}::bigint::varchar when isfinite({column}) then {column}::varchar end"
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.table import TABLE, Table, by_digits, facts_of, read_table
 from mlops_assets.onboarding.texts import Reading
@@ -31,7 +32,7 @@ class LateLabels:
         time: when a label became known.
         key: the column that both tables have and that names a row.
         column: the label's.
-        waits_days: the longest time from a row to its label, in days.
+        waits_days: the longest time from a row to its label, in days; a label of a day is known when that is over.
         unknown: labels whose row is not there.
     """
 
@@ -41,6 +42,12 @@ class LateLabels:
     column: str
     waits_days: int
     unknown: int
+
+    def known_sql(self, landed: str, zone: str) -> str:
+        """When a label became known, over its landed time: at the end of its day, where only that was written."""
+        if self.time.has_hours:
+            return landed
+        return f"(({landed} at time zone '{zone}')::date + 1)::timestamp at time zone '{zone}'"
 
 
 def with_labels(
@@ -92,14 +99,48 @@ def with_labels(
         f"left join {LABELS} as labels on {TABLE}.{quoted(key)}::varchar = labels.{quoted(key)}::varchar"
     )
     rows.connection.execute(joined)
-    waited, unknown = _waits(rows, time, table, at, key)
+    _refuse_other_spellings(rows, table, key)
+    waited, unknown = _waits(rows, time, at, key, zone)
     found = replace(rows, facts=facts_of(rows.connection, JOINED), relation=JOINED)
     return rows, found, LateLabels(table, at, key, column, math.ceil(waited / 86_400), unknown)
 
 
-def _waits(rows: Table, time: TimeColumn, labels: Table, at: TimeColumn, key: str) -> tuple[float, int]:
+def _refuse_other_spellings(rows: Table, labels: Table, key: str) -> None:
+    """Refuse labels whose key is that of a row but for zeros, capitals, blanks, or the `.0` of a float.
+
+    Raises:
+        CannotJoin: naming the first of them and how many there are; or no label belongs to a row.
+    """
+    column = f"trim({quoted(key)}::varchar)"
+    plain = rf"lower(regexp_replace({column}, '^0*([0-9]+)(\.0*)?$', '\1'))"
+    named = f"select {quoted(key)}::varchar as key, {plain} as plain, rowid as row from"
+    query = (
+        f"with happened as ({named} {TABLE}), known as ({named} {LABELS}), alone as (select * from known where key not "
+        "in (select key from happened where key is not null)) select count(distinct alone.row), "
+        "(select count(*) from alone), arg_min(happened.key, alone.row), arg_min(alone.key, alone.row), "
+        "min(alone.row), arg_min(happened.row, alone.row) from alone join happened using (plain)"
+    )
+    alike, alone, theirs, own, row, other = rows.connection.execute(query).fetchall()[0]
+    if alike:
+        raise CannotJoin(
+            f"{key} is {shown(own)!r} in {labels.place(f'rowid = {row}')}, and {shown(theirs)!r} in "
+            f"{rows.place(f'rowid = {other}')}: {alike:,} of {labels.rows:,} labels belong to a row but for how the "
+            "key is written (zeros, capitals, blanks). Write it alike in both, as text with its zeros. Nothing was "
+            "written."
+        )
+    if alone == labels.rows:
+        low, other_low = (shown(str(table.facts[key].low)) for table in (labels, rows))
+        raise CannotJoin(
+            f"None of {labels.rows:,} labels belongs to a row: {key} is such as {low!r} in the labels, and "
+            f"{other_low!r} in the rows. Give the labels of these rows, or name "
+            "another column with --key. Nothing was written."
+        )
+
+
+def _waits(rows: Table, time: TimeColumn, at: TimeColumn, key: str, zone: str) -> tuple[float, int]:
     """The longest wait in seconds, and how many labels have no row."""
-    known = f"select {quoted(key)}::varchar as k, {at.sql} as at from {LABELS}"
+    end = at.sql if at.has_hours else f"timezone('{zone}', (timezone('{zone}', {at.sql}))::date + interval 1 day)"
+    known = f"select {quoted(key)}::varchar as k, {end} as at from {LABELS}"
     happened = f"select {quoted(key)}::varchar as k, {time.sql} as at from {TABLE}"
     longest, early, unknown = rows.connection.execute(
         "select max(date_diff('second', happened.at, known.at)), count(*) filter (known.at < happened.at), "

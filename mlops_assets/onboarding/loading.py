@@ -22,9 +22,17 @@ from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
 from mlops_assets.core.values.text_numbers import NumberTexts
-from mlops_assets.onboarding.exact_types import codes_among_floats, columns_of, settle_types, too_wide, with_texts
+from mlops_assets.onboarding.exact_types import (
+    codes_among_floats,
+    columns_of,
+    refuse_rounded,
+    settle_types,
+    too_wide,
+    with_texts,
+)
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
-from mlops_assets.onboarding.parquet_parts import index_note, union_of
+from mlops_assets.onboarding.parquet_parts import union_of
+from mlops_assets.onboarding.places import Cells
 from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
@@ -75,11 +83,13 @@ def load_parquet(
                 "text. Nothing was written."
             )
     with _readable(pattern):
-        union = union_of(connection, files, reading.zone or "UTC")
-    _load(connection, relation, f"({union})", {}, pattern, reading.texts)
-    _empty_blanks(connection, relation)
+        union, notes = union_of(connection, files, reading)
+        connection.execute(f"create or replace table {relation} as {union}")
+    words = _empty_words(connection, relation, reading)
+    refuse_rounded(Cells(connection, relation, files), reading)
+    settle_types(connection, relation, reading.texts)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
-    return Loaded(looks, notes=index_note(files))
+    return Loaded(looks, words=words, notes=notes)
 
 
 def load_csv(
@@ -140,7 +150,7 @@ def _load_csv(
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
     # A contract says what a column is.
-    merged = {} if reading.declared else merged_codes(connection, relation, read, nulls)
+    merged = {} if reading.declared else merged_codes(connection, relation, read, nulls, reading.naming)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     has_comma = has_commas(looks, reading)
     # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.
@@ -218,13 +228,19 @@ def _refuse_wide(names: Sequence[str], file: Path, reading: Reading) -> None:
         )
 
 
-def _empty_blanks(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Cells of nothing but blanks are missing, as in CSV files."""
-    texts = [quoted(name) for name in _of_type(connection, relation, "VARCHAR")]
-    found = ", ".join(f"coalesce(bool_or({is_blank(column)}), false)" for column in texts)
-    has_blanks = connection.execute(f"select {found} from {relation}").fetchall()[0] if texts else ()
-    for column in (column for column, has in zip(texts, has_blanks, strict=True) if has):
-        connection.execute(f"update {relation} set {column} = null where {is_blank(column)}")
+def _empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: Reading) -> dict[str, dict[str, int]]:
+    """Make texts that mean missing, and blanks, missing as in CSV files; which there were, as `_words` has it."""
+    texts = ", ".join(map(quoted, _of_type(connection, relation, "VARCHAR")))
+    if not texts:
+        return {}
+    # Empty texts are texts here: in Parquet a missing one is told from it.
+    missing = [word for word in reading.missing if word] if reading.in_parquet else []
+    words = _words(connection, f"(select {texts} from {relation})", {}, missing)
+    # In place: a table that DuckDB writes anew, cell by cell, may have its rows in another order.
+    for column in dict.fromkeys(quoted(name) for columns in words.values() for name in columns):
+        is_missing = f"list_contains($missing::varchar[], {column}) or {is_blank(column)}"
+        connection.execute(f"update {relation} set {column} = null where {is_missing}", {"missing": missing})
+    return words
 
 
 def _of_type(connection: duckdb.DuckDBPyConnection, relation: str, *types: str) -> list[str]:
@@ -270,8 +286,8 @@ def _words(
     found: dict[str, dict[str, int]] = {}
     rows = connection.execute(
         "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
-        f"where list_contains($missing, value) or {is_blank('value')} or ({_HAS_BLANKS} and "
-        f"list_contains($missing, {without_blanks('value')})) group by all order by all",
+        f"where list_contains($missing::varchar[], value) or {is_blank('value')} or ({_HAS_BLANKS} and "
+        f"list_contains($missing::varchar[], {without_blanks('value')})) group by all order by all",
         {**given, "missing": list(missing)},
     ).fetchall()
     for value, name, count in rows:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
@@ -26,6 +27,7 @@ from mlops_assets.onboarding.columns import (
     Column,
     Role,
     is_key,
+    is_nearly_key,
     is_whom,
     plain_names,
     role_of,
@@ -35,11 +37,11 @@ from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
 from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
-from mlops_assets.onboarding.odd.oddities import oddities
+from mlops_assets.onboarding.odd.oddities import clocks_of_twelve, oddities
 from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.suspects import doubted
-from mlops_assets.onboarding.table import Table, by_digits, read_table
+from mlops_assets.onboarding.table import Table, by_digits, read_table, refuse_codes
 from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments
 
@@ -47,6 +49,8 @@ GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
 GATE_ROWS = 500
 MIN_PARTS = 4
+_JUDGED_ROWS = MIN_REFERENCE_ROWS * 11 // 10
+"""Those that a version must be judged on, and a tenth more: days have more or less of them."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Asked:
         date_order: whether day or month stands first in dates whose year stands last.
         decimal: the decimal mark of its numbers.
         moments: columns of numbers that are times, beside that of the event.
+        texts: columns that are texts, whatever stands in them.
     """
 
     name: str
@@ -92,12 +97,16 @@ class Asked:
     date_order: DateOrder | None = None
     decimal: Mark | None = None
     moments: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def reading(self) -> Reading:
         """How the texts of its tables are to be read."""
-        listed = tuple(word for word in (*MISSING, *self.missing) if word not in self.not_missing)
-        return Reading(self.timezone, listed, self.date_order, self.decimal)
+        known = dict.fromkeys((*MISSING, *self.missing))
+        listed = tuple(word for word in known if word not in self.not_missing)
+        # Which column labels share with their rows is known when both are read.
+        naming = None if self.labels and not self.key else tuple(filter(None, (self.entity, self.key)))
+        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts, naming=naming)
 
 
 @dataclass(frozen=True)
@@ -193,11 +202,16 @@ class Plan:
 
     @property
     def gate_window(self) -> str:
-        """Long enough for `GATE_DAYS` days with rows and `GATE_ROWS` rows, at most a quarter of the history."""
+        """Long enough for `GATE_DAYS` days with rows and `GATE_ROWS` rows, at most a quarter of the history.
+
+        With little history it is longer, and half of that at most: a version has `MIN_REFERENCE_ROWS` judged rows.
+        """
         by_days = GATE_DAYS * self.calendar.span / self.calendar.days
         by_rows = min(GATE_ROWS, self.labelled / 6) * self.calendar.span / max(self.labelled, 1)
         wanted = max(by_days, by_rows, 28)
-        return f"{max(8, math.ceil(min(wanted, max(self.calendar.span / 4, by_days))))}d"
+        judged = _JUDGED_ROWS * self.calendar.span / max(self.labelled, 1)
+        least = min(judged, self.calendar.span / 2)
+        return f"{max(8, math.ceil(max(least, min(wanted, max(self.calendar.span / 4, by_days)))))}d"
 
     @property
     def max_delay(self) -> str:
@@ -235,11 +249,13 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             table, time, asked.labels,
             key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip
+    _refuse_unknown_texts(asked, [*table.facts, *(late.table.facts if late else ())])
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     _refuse_short(asked, days)
     others = (time.name, label.name)
     keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
     key = late.key if late else next(keys, None)
+    refuse_codes(table, [name for name in table.facts if name == key or is_nearly_key(table.facts[name])])
     columns, warnings = _columns(whole, time, label, asked)
     identity = identity_of(
         table, columns, model=asked.name, entity=asked.entity, others=others, declared=declared or {}
@@ -265,6 +281,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
+            *_too_few(label, table),
             *_constant(whole, label, time, asked.timezone),
             *_gaps(days),
             *uneven_columns(table.files),
@@ -272,10 +289,16 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=asked.timezone, grain=days.grain),
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
+            *(clocks_of_twelve(late.table) if late else []),
             *(one.told for one in changed.values()),
             *warnings,
         ),
     )
+
+
+def _refuse_unknown_texts(asked: Asked, names: Sequence[str]) -> None:
+    if unknown := [name for name in asked.texts if name not in names]:
+        raise CannotOnboard(f"--text {unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
 
 
 def _refuse_short(asked: Asked, days: Calendar) -> None:
@@ -391,6 +414,11 @@ def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late
             f"A label is known at {late.time.name} (--label-time), at most {late.waits_days} days after its row; it "
             f"belongs to the row with the same {late.key} (--key)."
         )
+        if not late.time.has_hours:
+            notes.append(
+                f"{late.time.name} holds days: a label counts as known when its day is over in {asked.timezone} (write "
+                "the time of day, if it is known earlier)."
+            )
         if late.unknown:
             notes.append(f"{late.unknown:,} labels belong to no row and are landed all the same.")
     elif asked.delay == "0d":
@@ -420,6 +448,18 @@ def _constant(table: Table, label: Label, time: TimeColumn, zone: str) -> list[s
     return [
         f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
         for a, b in constant_stretches(table, label, time, zone)
+    ]
+
+
+def _too_few(label: Label, table: Table) -> list[str]:
+    """What is said where no window can hold enough rows to judge, and leave as many to train on."""
+    labelled, needed = round(table.rows * (1 - label.missing_share)), 2 * _JUDGED_ROWS
+    if labelled >= needed:
+        return []
+    return [
+        f"{labelled:,} rows have a {label.name}, and {needed - labelled:,} more are needed for a first model: it is "
+        f"judged on the newest {MIN_REFERENCE_ROWS} at least, and trained on as many before them. Until then nothing "
+        "is trained."
     ]
 
 

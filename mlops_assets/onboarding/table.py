@@ -7,7 +7,7 @@ texts are taken for (`texts`), what follows from the facts (`columns`, `plan`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import LEADING_ZERO
-from mlops_assets.onboarding.exact_types import columns_of
+from mlops_assets.onboarding.exact_types import columns_of, digits_of_floats
 from mlops_assets.onboarding.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.odd.merged_codes import Merged
 from mlops_assets.onboarding.odd.repeated_rows import Repeats, count_once
@@ -213,8 +213,7 @@ def by_digits(table: Table, name: str) -> Table:
         UnreadableTable: a float is too large to say which number it was, or texts tell more than the numbers.
     """
     column = quoted(name)
-    if name in table.codes:
-        raise UnreadableTable(f"{name} names things and holds {table.codes[name].in_words}. Nothing was written.")
+    refuse_codes(table, [name])
     if table.facts[name].dtype != "DOUBLE":
         return table
     (largest,) = table.first(f"select max(abs({column})) from {table.relation} where isfinite({column})")
@@ -223,12 +222,19 @@ def by_digits(table: Table, name: str) -> Table:
             f"{name} names things and holds floats such as {largest:.0f}, which have lost digits beyond 2^53. Write "
             "the column as integers, decimals or text. Nothing was written."
         )
-    digits = (
-        f"case when not isfinite({column}) then null "
-        f"when {column} = trunc({column}) then {column}::bigint::varchar else {column}::varchar end"
-    )
-    table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits}")
+    table.connection.execute(f"alter table {table.relation} alter {column} type varchar using {digits_of_floats(name)}")
     return replace(table, facts=facts_of(table.connection, table.relation))
+
+
+def refuse_codes(table: Table, names: Iterable[str]) -> None:
+    """Refuse columns of numbers that name things, and whose texts tell more.
+
+    Raises:
+        UnreadableTable: naming the first of them.
+    """
+    for name in names:
+        if name in table.codes and (why := table.codes[name].in_words(name)):
+            raise UnreadableTable(f"{name} names things and holds {why}. Nothing was written.")
 
 
 def _connected() -> duckdb.DuckDBPyConnection:

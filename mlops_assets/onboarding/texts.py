@@ -37,7 +37,7 @@ Looks = Mapping[str, TimeTexts | NumberTexts | None]
 
 
 class Undecided(ValueError):
-    """Texts can be read in two ways, or in none; the message ends in the remedy."""
+    """Cells can be read in two ways, or in none; the message ends in the remedy."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,27 @@ class Remedies:
         time: to take the time from elsewhere.
         date_order: to say whether the day or the month stands first.
         decimal: to say what the decimal mark is.
+        text: to take a column for texts, whatever stands in it.
     """
 
     time: str
     date_order: str
     decimal: str
+    text: str
 
 
 OPTIONS = Remedies(
     time="name another column with --time",
     date_order="--date-order dmy or --date-order mdy",
     decimal="--decimal comma or --decimal point",
+    text="--text {name}",
 )
 """For a table that is to become a source."""
 FIELDS = Remedies(
     time="name another column as `event_time` in the source's YAML",
     date_order="`format: dmy` or `format: mdy` of {name} in the contract",
     decimal="`format: comma` or `format: point` of {name} in the contract",
+    text="`type: string` of {name} in the contract",
 )
 """For a source that is declared."""
 
@@ -79,6 +83,9 @@ class Reading:
         date_order: whether day or month stands first where the year stands last.
         decimal: the decimal mark.
         declared: columns of the contract, for a source that has one.
+        asked: columns that a person says are texts.
+        naming: columns that a person says name things; None: any may.
+        in_parquet: whether the texts that mean missing do so in text columns of Parquet files, too.
     """
 
     zone: str | None = None
@@ -86,6 +93,9 @@ class Reading:
     date_order: DateOrder | None = None
     decimal: Mark | None = None
     declared: Mapping[str, Column] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    naming: tuple[str, ...] | None = None
+    in_parquet: bool = True
 
     @property
     def remedies(self) -> Remedies:
@@ -94,8 +104,8 @@ class Reading:
 
     @property
     def texts(self) -> list[str]:
-        """Columns that are declared as texts: they are left as they are."""
-        return [name for name, column in self.declared.items() if column.type == "string"]
+        """Columns that are texts whatever stands in them: they are left as they are."""
+        return [*self.asked, *(name for name, column in self.declared.items() if column.type == "string")]
 
     @property
     def written(self) -> list[str]:
@@ -157,7 +167,7 @@ def _numbers(looks: Looks) -> dict[str, NumberTexts]:
 
 def _marks(looks: Looks) -> set[Mark]:
     """The decimal marks that are proven; among words a number proves nothing."""
-    known = [look for look in _numbers(looks).values() if not look.failed]
+    known = [look for look in _numbers(looks).values() if not look.failed and not look.triples]
     marks: dict[Mark, bool] = {"point": any(look.point for look in known), "comma": any(look.comma for look in known)}
     return {mark for mark, is_proven in marks.items() if is_proven}
 
@@ -303,6 +313,8 @@ def _refuse_marks(table: Cells, name: str, look: NumberTexts, reading: Reading) 
     Raises:
         Undecided: naming the cell.
     """
+    if look.triples:
+        return
     asked, marks = _asked(name, reading), {"point": look.point, "comma": look.comma}
     is_number = name in reading.declared and reading.declared[name].type in ("number", "integer")
     odd = marks["comma" if asked == "point" else "point"] if asked else None

@@ -25,6 +25,8 @@ STRAY_SHARE = 0.01
 """So few rows far from all others are no history: they are rows without a time, as some program writes it."""
 STRAY_GAP = 366
 """Days from them to the others, at least; and longer than all others together."""
+_MANY = 20
+"""Different numbers, each a year and a month: by chance one in eight is."""
 _OFFSET = r"(Z|[+-]\d\d:\d\d(:\d\d)?)$"
 
 
@@ -222,6 +224,12 @@ def _units(table: Table, facts: Facts) -> list[TimeFormat]:
     found = units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))
     column = quoted(facts.name)
     return [unit for unit in found if not _any(table, f"{column} is not null and not {_is_time(column, unit)}")]
+
+
+def digits_of_dates(table: Table, facts: Facts) -> TimeFormat | None:
+    """The unit in which so many different numbers are all dates without anything between their digits that they are."""
+    units = [unit for unit in _units(table, facts) if unit in DIGITS and unit != "yyyy"]
+    return next((unit for unit in units if facts.distinct >= (_MANY if unit == "yyyymm" else _MANY // 2)), None)
 
 
 def _is_time(column: str, unit: TimeFormat) -> str:

@@ -23,6 +23,7 @@ from mlops_assets.onboarding.plan import Plan
 from mlops_assets.onboarding.ranges import SHARE, Usual
 from mlops_assets.onboarding.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn, calendar
+from mlops_assets.world.files.refused_files import is_parquet
 
 _YEAR = 366
 """Days that a history must be longer than to hold a season twice."""
@@ -62,7 +63,7 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "key": plan.key,
         "lands_by": plan.lands_by,
         "rows_min": max(1, _fewest(plan) // 2),
-        "null_values": "" if plan.asked.reading.missing == MISSING else json.dumps(plan.asked.reading.missing),
+        "null_values": json.dumps(plan.asked.reading.missing) if _says_missing(plan) else "",
         "contract": _contract(plan),
         "description": without_template(f"{_prediction(plan)}, as known when it happens."),
         "task": plan.label.task,
@@ -96,6 +97,13 @@ def values_of(plan: Plan) -> dict[str, Any]:
         "views": [f"feat_{plan.name}", *([f"feat_{plan.name}_{plan.entity.name}"] if plan.entity else [])],
         "delay": f" + interval {int(plan.delay.total_seconds())} second" if plan.delay else "",
     }
+
+
+def _says_missing(plan: Plan) -> bool:
+    """Whether the YAML says which texts mean missing: other ones than elsewhere, or some in Parquet files."""
+    tables = [plan.table, *([plan.late.table] if plan.late else [])]
+    in_parquet = (word.strip() for table in tables if is_parquet(table.files[0]) for word in table.words)
+    return plan.asked.reading.missing != MISSING or any(in_parquet)
 
 
 def _fewest(plan: Plan) -> int:
@@ -160,7 +168,7 @@ def _late(plan: Plan) -> dict[str, Any] | None:
         "start": min(first),
         "key": late.key,
         "raw_key": _sql(late.key, words),
-        "raw_time": _sql(late.time.name, words),
+        "known": late.known_sql(f"labels.{_sql(late.time.name, words)}", plan.asked.timezone),
         "waits_days": late.waits_days,
         "contract": [
             {"name": f.name, "rule": rule, "note": note}

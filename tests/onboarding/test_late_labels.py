@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +53,30 @@ def test_labels_become_a_source_that_nobody_waits_for(tmp_path: Path) -> None:
     assert "churned" not in files["stg_acc.sql"]
 
 
+def test_a_label_of_a_day_is_known_when_the_day_is_over(tmp_path: Path) -> None:
+    """It may be of the day of its row: whether it came in the night before, nobody can tell."""
+    at = [datetime(2024, 3, 1, 9) + timedelta(hours=11 * number) for number in range(300)]
+    rows = pd.DataFrame({"at": at, "account": [f"A{n:03}" for n in range(300)], "x": np.arange(300) % 11 * 1.5})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    known = [(moment + timedelta(days=number % 3)).date() for number, moment in enumerate(at)]
+    labels = pd.DataFrame({"account": rows["account"], "settled": known, "churned": np.arange(300) % 2})
+    files = str(tmp_path / "rows.csv"), str(tmp_path / "labels.csv")
+    asked = Asked("acc", files[0], labels=files[1], label_time="settled", timezone="Europe/Berlin")
+    for written, by_day in (("%Y-%m-%d", True), ("%d.%m.%Y", True), ("%Y%m%d", True), ("%Y-%m-%d 23:59:00", False)):
+        labels.assign(settled=[day.strftime(written) for day in known]).to_csv(tmp_path / "labels.csv", index=False)
+        plan = make_plan(asked)
+        assert plan.late is not None
+        assert plan.late.waits_days == 3
+        assert any(note.startswith("settled holds days: a label counts as known when") for note in plan.notes) == by_day
+        sql = next(text for path, text in render(plan).items() if path.name == "lbl_acc.sql")
+        (line,) = [line for line in sql.splitlines() if line.endswith("as label_available_at,")]
+        with duckdb.connect() as connection:
+            connection.execute("create table labels as select timestamptz '2024-03-31 00:00:00+01' as settled")
+            (found,) = connection.sql(f"select {line.strip().rstrip(',')} from labels").fetchall()
+        # The day on which the clocks are put forward has 23 hours.
+        assert found[0].astimezone(UTC) == datetime(2024, 3, 31 if by_day else 30, 22 if by_day else 23, tzinfo=UTC)
+
+
 def test_with_a_history_too_it_is_short_enough_to_read(tmp_path: Path) -> None:
     files = render(brought(tmp_path, entity="shop"))
     assert len([path for path in files if path.stem.endswith("_shop")]) == 1
@@ -65,6 +90,26 @@ def test_labels_that_do_not_belong_to_the_rows(tmp_path: Path) -> None:
         brought(tmp_path, account="A00001")
     with pytest.raises(CannotJoin, match=r"one label among its columns, and there are 2: churned, more"):
         brought(tmp_path, more=1)
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [("{:05}", "{}"), ("{}", "{:05}"), ("k{}", "K{}"), ("{}", "{}.0"), ("k{}", "k{} "), ("{:05}", "{:06}")],
+)
+def test_keys_that_are_written_otherwise_are_named(row: str, label: str, tmp_path: Path) -> None:
+    at = pd.date_range("2024-03-01", periods=300, freq="9h")
+    keys = [[written.format(n) for n in range(900, 1_200)] for written in (row, label)]
+    rows = pd.DataFrame({"at": at, "cid": keys[0], "x": np.arange(300) % 11})
+    labels = pd.DataFrame({"cid": keys[1], "known": at + pd.Timedelta(days=1), "churned": np.arange(300) % 2})
+    for frame, name in ((rows, "rows"), (labels, "labels")):
+        frame.astype({"cid": "string"}).to_parquet(tmp_path / f"{name}.parquet")
+    asked = Asked("acc", str(tmp_path / "rows.parquet"), labels=str(tmp_path / "labels.parquet"), key="cid")
+    told = r"cid is '.*' in row 1 of labels\.parquet, and '.*' in row 1 of rows\.parquet: 300 of 300 labels belong to a"
+    with pytest.raises(CannotJoin, match=told + " row but for how the key is written"):
+        make_plan(asked)
+    labels.assign(cid="z" + labels["cid"]).to_parquet(tmp_path / "labels.parquet")
+    with pytest.raises(CannotJoin, match="None of 300 labels belongs to a row: cid is such as 'z"):
+        make_plan(asked)
 
 
 def test_a_day_of_labels_changes_the_days_before_it() -> None:

@@ -7,12 +7,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
+from mlops_assets.core.sources.contract_check import check_frame
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.plan import Asked, make_plan
 from mlops_assets.onboarding.table import UnreadableTable, read_table
+from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
+from mlops_assets.steps.land.taking_in import parse
+from mlops_assets.world.project import PROJECT
 
 _SEED = 11
 VERSIONS = ["1.1", "1.10", "1.2", "1.20", "2.0", "2.00", "3.1"]
@@ -35,8 +44,7 @@ def _told(path: Path) -> list[str]:
 def test_codes_in_several_spellings_are_named_with_the_remedy(codes: list[str], tmp_path: Path) -> None:
     (said,) = _told(_csv(tmp_path / "t.csv", codes * 60))
     assert "which are one number, and" in said
-    assert said.endswith("If they are codes, write a letter before each, such as v1.10, or the column as text in a "
-                         "Parquet file, and call new-model again.")  # fmt: skip
+    assert said.endswith("If they are codes, keep the column as text: --text part.")
 
 
 def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
@@ -49,8 +57,71 @@ def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
 )
 def test_an_entity_of_such_codes_is_refused(codes: list[str], told: str, tmp_path: Path) -> None:
     asked = Asked("m", str(_csv(tmp_path / "t.csv", codes * 60)), time="at", label="y", entity="part")
-    with pytest.raises(UnreadableTable, match=rf"part names things and holds the texts .*{told}.*v1\.10.*written\."):
+    with pytest.raises(
+        UnreadableTable, match=rf"part names things and holds the texts .*{told}.*--text part.*written\."
+    ):
         make_plan(asked)
+
+
+@pytest.mark.parametrize("codes", [VERSIONS, PARTS, ["00105", "105", "7"], ["105", "7"], ["true", "no"], ["1,5", "2"]])
+def test_a_column_that_is_text_keeps_its_texts(codes: list[str], tmp_path: Path) -> None:
+    """In new-model, in the contract, and in a file of the next day; as an entity too."""
+    path = _csv(tmp_path / "t.csv", [f'"{code}"' for code in codes * 60])
+    for entity in (None, "part"):
+        plan = make_plan(Asked("m", str(path), time="at", label="y", entity=entity, texts=("part",)))
+        found = plan.table.connection.execute("select part from landed order by rowid").fetchall()
+        assert [text for (text,) in found] == codes * 60
+        assert plan.table.facts["part"].dtype == "VARCHAR"
+        assert not [said for said in plan.warnings if "which are one number" in said]
+    documents = list(yaml.safe_load_all(render(plan)[Path(f"{PROJECT.module}/defs/m/defs.yaml")]))
+    source = next(one["attributes"] for one in documents if one["type"].endswith("LandingSource"))
+    settings = SourceSettings.model_validate(source)
+    assert settings.contract.columns["part"].type == "string"
+    landed = check_frame(settings.rules, parse("m.csv", path.read_bytes(), settings))
+    assert landed.frame["part"].tolist() == codes * 60
+    reading = Reading("UTC", declared=settings.contract.columns)
+    cut = read_table(str(path), reading=reading).connection.execute("select part from landed order by rowid")
+    assert [text for (text,) in cut.fetchall()] == codes * 60
+
+
+def test_a_column_of_a_parquet_file_is_text_by_its_digits(tmp_path: Path) -> None:
+    rows = {"at": pd.date_range("2024-01-01", periods=240, freq="h"), "y": np.arange(240) % 3 % 2}
+    rows |= {"a": [7.0, np.nan, 8.5] * 80, "b": range(240), "c": [True, False] * 120, "d": [2.0**60] * 240}
+    pd.DataFrame(rows).to_parquet(tmp_path / "t.parquet")
+    plan = make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("a", "b", "c")))
+    found = plan.table.connection.execute("select a, b, c from landed order by rowid limit 3").fetchall()
+    assert found == [("7", "0", "true"), (None, "1", "false"), ("8.5", "2", "true")]
+    with pytest.raises(
+        Undecided, match=r"d is to be text and is the float 1152921504606846976 in row 1 of t\.parquet: "
+    ):
+        make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("d",)))
+    with pytest.raises(CannotOnboard, match="--text nope: name one of at, y, a, b, c, d"):
+        make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("nope",)))
+
+
+def test_a_key_of_such_codes_that_new_model_finds_is_refused(tmp_path: Path) -> None:
+    path = _csv(tmp_path / "t.csv", ["1E10", "10E9", *(f"{n}E3" for n in range(100, 500))], "part_no")
+    with pytest.raises(UnreadableTable, match=r"part_no names things and holds the texts .*--text part_no"):
+        make_plan(Asked("m", str(path), time="at", label="y"))
+    assert make_plan(Asked("m", str(path), time="at", label="y", texts=("part_no",))).key == "part_no"
+
+
+@pytest.mark.parametrize(
+    "asked", [{"entity": "part"}, {"labels": "labels.csv"}, {"labels": "labels.csv", "key": "part"}]
+)
+def test_of_many_numbers_those_are_looked_at_that_name_things(asked: dict[str, str], tmp_path: Path) -> None:
+    """A measure of so many numbers may have been written by two programs, and its file is not read again."""
+    codes = [f"{n // 40}.{n % 40 + 1}" for n in range(800)]
+    path = _csv(tmp_path / "t.csv", codes)
+    assert make_plan(Asked("m", str(path), time="at", label="y")).table.codes == {}
+    rows = [f"2025-02-{n % 28 + 1:02},{code},{n % 2}" for n, code in enumerate(codes)]
+    (tmp_path / "labels.csv").write_text("\n".join(["known,part,churned", *rows]) + "\n")
+    label = None if "labels" in asked else "y"
+    named = {name: str(tmp_path / value) if name == "labels" else value for name, value in asked.items()}
+    if "labels" in asked:  # the key alone is in both
+        path.write_text(path.read_text().replace("at,part,x,y", "at,part,x,z"))
+    with pytest.raises(UnreadableTable, match=r"part names things and holds the texts .0\.1. and .0\.10."):
+        make_plan(Asked("m", str(path), time="at", label=label, **named))
 
 
 def _excel(count: int) -> list[str]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.text_formats import MISSING
+from mlops_assets.onboarding.files import render
+from mlops_assets.onboarding.plan import Asked, make_plan
 from mlops_assets.onboarding.table import read_table
 from mlops_assets.onboarding.texts import Reading
 from mlops_assets.steps.land.taking_in import parse
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.world.files.table_files import open_table
+from mlops_assets.world.project import PROJECT
 
 WORDS = ["NA", "null", "NULL", "None", "nan", "-", "?", "N/A", "inf", "#REF!"]
 
@@ -77,3 +84,44 @@ def test_landing_and_drift_know_it_by_its_name(word: str, tmp_path: Path) -> Non
     assert list(open_table(str(one)).kinds) == ["at", word, "K"]
     drift = compare_files(str(one), str(other), policy=DriftPolicy(), columns=[word])
     assert [(found.feature, found.psi) for found in drift.drifts] == [(word, 0.0)]
+
+
+# --- words in text columns of Parquet -----------------------------------------------------------------------------
+
+
+def _parquet(path: Path, words: list[str | None]) -> Path:
+    at = pd.date_range("2024-01-01", periods=300, freq="8h")
+    columns = {"at": at, "colour": [words[i % len(words)] for i in range(300)], "x": np.arange(300) % 7}
+    pd.DataFrame({**columns, "y": np.arange(300) % 2}).to_parquet(path)
+    return path
+
+
+_ASKED = [("NULL", {}), ("gone", {"missing": ("gone",)}), ("NULL", {"missing": ("NULL",)})]
+
+
+@pytest.mark.parametrize(("word", "asked"), _ASKED)
+def test_a_word_for_missing_is_one_in_parquet_too(word: str, asked: dict[str, Any], tmp_path: Path) -> None:
+    """In new-model, which says so; and in what lands later, since its YAML says so."""
+    file = _parquet(tmp_path / "t.parquet", ["red", word, "blue", None, "", " "])
+    plan = make_plan(Asked("t", str(file), **asked))
+    assert (plan.table.facts["colour"].missing, set(plan.table.facts["colour"].values)) == (150, {"red", "blue", ""})
+    assert any("Read as missing" in note and f"{word!r} (50 in colour)" in note for note in plan.notes)
+    text = render(plan)[Path(f"{PROJECT.module}/defs/t/defs.yaml")]
+    source = SourceSettings.model_validate(next(iter(yaml.safe_load_all(text)))["attributes"])
+    assert word in source.null_values
+    assert parse("t.parquet", file.read_bytes(), source)["colour"].isna().sum() == 100
+    kept = make_plan(Asked("t", str(file), not_missing=(word,)))
+    assert word in kept.table.facts["colour"].values
+
+
+def test_a_source_that_does_not_say_so_keeps_the_texts_of_parquet(tmp_path: Path) -> None:
+    """A database that has the country NA means Namibia."""
+    file = _parquet(tmp_path / "t.parquet", ["NA", "ZA"])
+    plan = make_plan(Asked("t", str(file), not_missing=("NA",)))
+    text = render(plan)[Path(f"{PROJECT.module}/defs/t/defs.yaml")]
+    source = SourceSettings.model_validate(next(iter(yaml.safe_load_all(text)))["attributes"])
+    silent = SourceSettings.model_validate(source.model_dump(exclude={"null_values"}))
+    for settings in (source, silent):
+        assert parse("t.parquet", file.read_bytes(), settings)["colour"].isna().sum() == 0
+    reading = Reading("UTC", tuple(silent.null_values), in_parquet=silent.says_missing)
+    assert read_table(str(file), reading=reading).facts["colour"].missing == 0

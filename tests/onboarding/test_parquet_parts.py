@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlops_assets.core.sources.contract import Column, SourceContract
+from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Asked, make_plan
 from mlops_assets.onboarding.table import Table, read_table
-from mlops_assets.onboarding.texts import Reading
+from mlops_assets.onboarding.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.landed.intake import Intake
@@ -217,3 +219,96 @@ def test_a_day_without_an_id_lands_beside_days_of_long_ones(tmp_path: Path) -> N
         *ids,
         *[None] * 40,
     ]
+
+
+# --- floats and texts where other files have integers ---------------------------------------------------------
+
+GAPS: Mapping[str, pa.Array] = {
+    "floats": pa.array([7.0, None, 9.0]),
+    "NaN": pa.array([7.0, float("nan"), 9.0]),
+    "small floats": pa.array([7.0, None, 9.0]).cast(pa.float32()),
+}
+
+
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint64(), pa.int64(), pa.decimal128(38, 0)], ids=str)
+def test_whole_floats_beside_integers_are_integers(tmp_path: Path, kind: pa.DataType, gap: str) -> None:
+    large = 100 if kind == pa.int8() else LONG
+    table = written(tmp_path / "in", {"dev": pa.array([large, 8]).cast(kind)}, {"dev": GAPS[gap]})
+    assert values(table, "dev") == [large, 8, 7, None, 9]
+    assert table.facts["dev"].dtype == "BIGINT"
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost", "bits"), [(pa.float64(), 2**60, 53), (pa.float32(), 2**25, 24), (pa.float16(), 2**12, 11)]
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_floats_that_have_lost_digits_of_integers_are_refused(
+    tmp_path: Path, kind: pa.DataType, lost: int, bits: int, place: int
+) -> None:
+    files = [{"dev": pa.array([lost - 1])}]
+    files.insert(place, {"dev": pa.array([7.0, None, float(lost)]).cast(kind)})
+    told = (
+        rf"dev has floats beyond 2\^{bits} in {place}\.parquet \(such as {lost} in row 3\), and integers in {1 - place}"
+    )
+    with pytest.raises(Undecided, match=told + r"\.parquet.*as integers or as text.*Nothing was written"):
+        written(tmp_path / "in", *files)
+
+
+def test_fractions_beside_integers_make_floats_as_far_as_these_hold_them(tmp_path: Path) -> None:
+    fractions = pa.array([7.5, None]).cast(pa.float32())
+    table = written(tmp_path / "in", {"x": pa.array([2**30 + 1])}, {"x": fractions})
+    assert values(table, "x") == [2.0**30 + 1, 7.5, None]
+    with pytest.raises(Undecided, match=r"x has integers beyond 2\^53 in 0\.parquet .*and fractions in 1\.parquet"):
+        written(tmp_path / "in", {"x": pa.array([LONG])}, {"x": fractions})
+    measured = pa.array([125]).cast(pa.decimal128(21, 2))
+    assert values(written(tmp_path / "in", {"x": measured}, {"x": pa.array([7.0])}), "x") == [125.0, 7.0]
+
+
+@pytest.mark.parametrize("texts", [pa.array(["007"]), pa.array(["0012", "12"]), pa.array(["007"]).dictionary_encode()])
+@pytest.mark.parametrize("numbers", [pa.array([7]), pa.array([7.0, None]), pa.array([7]).cast(pa.decimal128(19, 0))])
+def test_numbers_beside_texts_with_leading_zeros_are_refused(
+    tmp_path: Path, texts: pa.Array, numbers: pa.Array
+) -> None:
+    told = (
+        r"dev has numbers in 1\.parquet \(such as 7 in row 1\) and texts with leading zeros in 0\.parquet \(such as 00"
+    )
+    with pytest.raises(Undecided, match=told + r".*say --text dev\. Nothing"):
+        written(tmp_path / "in", {"dev": texts}, {"dev": numbers})
+    declared = Reading(ZONE, declared={"dev": Column("string")})
+    table = read_table(str(tmp_path / "in"), reading=declared)
+    assert values(table, "dev")[len(texts)] == "7"
+
+
+def test_numbers_beside_texts_that_lack_nothing_are_texts_and_named(tmp_path: Path) -> None:
+    """Postcodes of five digits each; floats by their digits."""
+    table = written(tmp_path / "in", {"zip": pa.array([12345.0, None, 67890.0])}, {"zip": pa.array(["01234"])})
+    assert values(table, "zip") == ["12345", None, "67890", "01234"]
+    assert table.texts.notes == (
+        "zip is numbers in 0.parquet and texts in 1.parquet: it is read as text in all files.",
+    )
+    with pytest.raises(Undecided, match=r"floats beyond 2\^53 in 0\.parquet .*, and texts in 1\.parquet"):
+        written(tmp_path / "in", {"zip": pa.array([float(LONG)])}, {"zip": pa.array(["A"])})
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+@pytest.mark.parametrize("declared", ["integer", "string", "number"])
+def test_land_refuses_floats_that_have_lost_digits(tmp_path: Path, kind: pa.DataType, declared: Any) -> None:
+    pq.write_table(pa.table({"dev": pa.array([7.0, None, 2.0**60]).cast(kind)}), tmp_path / "a.parquet")
+    reading = Reading(ZONE, declared={"dev": Column(declared)})
+    if declared == "number":
+        assert values(read_table(str(tmp_path), reading=reading), "dev")[0] == 7
+        return
+    with pytest.raises(Undecided, match=r"dev is to be .* and is the float 1152921504606846976 in row 3 of a\.parquet"):
+        read_table(str(tmp_path), reading=reading)
+
+
+@pytest.mark.parametrize(("kind", "lost"), [("float64", 2**60), ("float32", 2**25), ("float16", 2**12)])
+@pytest.mark.parametrize("declared", ["integer", "string"])
+def test_days_of_floats_land_as_integers_or_are_refused(kind: str, lost: int, declared: Any) -> None:
+    contract = SourceContract({"dev": Column(declared)})
+    good = check_frame(contract, pd.DataFrame({"dev": np.array([7, np.nan, 9], kind)}))
+    assert good.frame["dev"].dropna().astype(str).tolist() == ["7", "9"]
+    bad = check_frame(contract, pd.DataFrame({"dev": np.array([7, np.nan, lost], kind)}))
+    assert f"(row 3) can't be read as {declared}" in bad.reason
+    assert "has lost digits, so deliver the column as integers, decimals or text" in bad.reason

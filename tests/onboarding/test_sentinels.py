@@ -44,7 +44,7 @@ SCALES: dict[str, Callable[[np.random.Generator], Column]] = {
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize("sentinel", [value for value in SENTINELS if value != -9])
+@pytest.mark.parametrize("sentinel", SENTINELS)
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_sentinel_is_named_whatever_the_number_of_values(
     scale: str, sentinel: int, suffix: str, tmp_path: Path
@@ -58,6 +58,76 @@ def test_a_sentinel_is_named_whatever_the_number_of_values(
     assert said.startswith(f"x is {sentinel} in {place}, in 15 rows in all")
     assert f"where the others are {others.min()} to {others.max()}: if it means missing" in said
     assert said.endswith("leave the cell empty." if suffix == "parquet" else f", or say so: --missing {sentinel}.")
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_sentinels_with_decimals_and_others_are_named(kind: type, tmp_path: Path) -> None:
+    """Seed 7: one value in 30, in columns of many and of few values; floats of 32 bits hold no decimals."""
+    rng = np.random.default_rng(7)
+    measured = {
+        -99.9: rng.normal(12, 9, ROWS).round(1),
+        999.9: np.where(rng.random(ROWS) < 0.5, 0, rng.exponential(3, ROWS)).round(1),
+        99.99: rng.normal(6, 2, ROWS).round(2),
+        -9.99: rng.uniform(40, 90, ROWS).round(2),
+        9.9: rng.choice([0.1, 0.2, 0.5], ROWS),
+        -999.25: rng.normal(80, 30, ROWS).round(2),
+        9999.9: rng.normal(1013, 8, ROWS).round(1),
+        -888.0: rng.integers(0, 40, ROWS),
+        -8.0: rng.integers(1, 6, ROWS),
+        77.0: rng.integers(1, 6, ROWS),
+        -32768.0: rng.normal(0, 100, ROWS).round(),
+    }
+    columns = {f"c{place}": values.astype(kind) for place, values in enumerate(measured.values())}
+    for values, sentinel in zip(columns.values(), measured, strict=True):
+        values[4::30] = sentinel
+    said = warned(columns, tmp_path, "parquet")
+    for name, sentinel in zip(columns, measured, strict=True):
+        assert said[name].startswith(f"{name} is {sentinel:g} in row 5 of t.parquet, in 20 rows in all, where the")
+
+
+def test_they_are_named_as_they_stand_in_the_file(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).normal(60, 9, ROWS).round(1)
+    values[::50] = -9999
+    assert warned({"x": values}, tmp_path)["x"].endswith("or say so: --missing -9999.0.")
+
+
+def zeros(values: Column, share: float = 0.05) -> Column:
+    """Seed 9: the same with zeros in some rows."""
+    return np.where(np.random.default_rng(9).random(len(values)) < share, 0, values)
+
+
+def test_zeros_that_nobody_can_have_are_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    columns = {
+        "blood pressure": zeros(rng.integers(50, 160, ROWS)),
+        "glucose": zeros(rng.normal(121, 30, ROWS).clip(44).round(), 0.01),
+        "bmi": zeros(rng.normal(32, 7, ROWS).clip(18).round(1), 0.3),
+        "air pressure": zeros(rng.normal(1013, 8, ROWS).round(1)),
+    }
+    columns["blood pressure"][3] = 0
+    said = warned(columns, tmp_path)
+    assert said.keys() == columns.keys()
+    assert said["blood pressure"].startswith("blood pressure is 0 in row 4 of t.csv (line 5), in ")
+    assert said["bmi"].endswith("leave the cell empty. If 0 is a value like others, leave it as it is.")
+
+
+def test_true_zeros_are_ordinary(tmp_path: Path) -> None:
+    """Counts, amounts and rain; nothing at night, on Sundays, or in a plan that is free."""
+    rng = np.random.default_rng(4)
+    hours, is_free = np.arange(ROWS) % 24, rng.random(ROWS) < 0.2
+    columns = {
+        "plan": np.where(is_free, "free", "paid"),
+        "fee": np.where(is_free, 0, rng.normal(30, 4, ROWS).round(2)),
+        "open": np.where(hours < 6, 0, rng.poisson(150, ROWS)),
+        "sold": np.where(np.arange(ROWS) // 24 % 7 == 6, 0, rng.poisson(150, ROWS)),
+        "rain": zeros(rng.exponential(3, ROWS).round(1), 0.3),
+        "amount": zeros(rng.lognormal(4, 0.6, ROWS).round(2)),
+        "visits": rng.poisson(6, ROWS),
+        "given": zeros(rng.choice([5, 10, 20, 50, 100], ROWS)),
+        "solar": np.maximum(0, np.sin((hours - 6) / 12 * np.pi) * 500 * rng.uniform(0.2, 1, ROWS)).round(1),
+        "price": rng.choice(np.append(np.arange(1, 50), [100, 200, 1000]) - 0.01, ROWS),
+    }
+    assert warned(columns, tmp_path) == {}
 
 
 def test_two_of_them_are_both_named(tmp_path: Path) -> None:

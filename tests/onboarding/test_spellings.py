@@ -93,7 +93,9 @@ SPELLED: dict[str, tuple[list[str], list[list[str]]]] = {
     ),
     "blanks": (["NYC", "nyc", " NYC ", "LA"], [[" NYC ", "NYC", "nyc"]]),
     "blanks within": (["basic plan", "pro", "basic  plan "], [["basic  plan ", "basic plan"]]),
-    "none": (["Berlin", "Rome", "Y", "1"], []),
+    "zeros": (["7", "007", "0012", "12", "100"], [["0012", "12"], ["007", "7"]]),
+    "zeros and floats": (["A1", "31.0", "31", "031", "7"], [["031", "31", "31.0"]]),
+    "none": (["Berlin", "Rome", "Y", "1", "007", "0010", "1.2.10", "1.2.1", "A07", "A7"], []),
     "one each": (["ja", "nein"], []),
     "sizes": (["F", "f", "M", "y"], [["F", "f"]]),
 }
@@ -128,6 +130,14 @@ def test_spellings_among_many_values_are_told(tmp_path: Path) -> None:
     assert any(
         "('Town 119' in row 1 of t.csv (line 2), 'town 119' in row 120" in said for said in planned(file).warnings
     )
+
+
+def test_numbers_with_and_without_zeros_among_many_are_told(tmp_path: Path) -> None:
+    file = as_csv(tmp_path, [f"{i % 280:05}" if i else "279" for i in range(ROWS)])
+    assert any("f has 2 spellings of one value ('279' in row 1 of t.csv (line 2), '00279' in row 280" in said
+               for said in planned(file).warnings)  # fmt: skip
+    ordinary = as_csv(tmp_path, [f"{i % 280:05}" for i in range(ROWS)])
+    assert not any("spellings" in said for said in planned(ordinary).warnings)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values import text_numbers, text_times
 from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.display import row_numbers, shown
-from mlops_assets.core.values.exact import FLOAT_WHOLE, holds_nul, whole_of
+from mlops_assets.core.values.exact import holds_nul, whole_of, whole_up_to
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
 
 _SAMPLE = 5
@@ -82,6 +82,11 @@ def _remedy(column: Column, cells: pd.Series) -> str:
             f"as an integer {shown(zero.strip())} would be one with what has no leading zero, so declare `type: "
             "string` in the contract, or `type: number` if it is an amount"
         )
+    most = whole_up_to(cells.dtype)
+    floats = [abs(float(value)) for value in cells if isinstance(value, float | np.floating)]
+    if column.type in ("integer", "string") and any(most < size < inf for size in floats):
+        bits = f"2^{most.bit_length() - 1}"
+        return f"a float beyond {bits} has lost digits, so deliver the column as integers, decimals or text"
     if column.type == "integer" and whole:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"
     if column.type == "number" and whole:
@@ -92,9 +97,6 @@ def _remedy(column: Column, cells: pd.Series) -> str:
         return f"{NUL}, so correct the values"
     if column.type == "integer" and (fraction := next(filter(_is_fraction, cells), None)) is not None:
         return f"{shown(str(fraction))} is no whole number, so correct the values, or declare `type: number`"
-    floats = [abs(float(value)) for value in cells if isinstance(value, float | np.floating)]
-    if column.type in ("integer", "string") and any(FLOAT_WHOLE < size < inf for size in floats):
-        return "a float beyond 2^53 has lost digits, so deliver the column as integers, decimals or text"
     if (words := next((words for form, words in NUMBERS_IN_WORDS.items() if form == column.format), None)) is not None:
         return f"write all as {words}, or change `format` in the contract with the whole file"
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")

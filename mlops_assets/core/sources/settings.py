@@ -138,7 +138,10 @@ class SourceSettings(Settings):
     moments: dict[str, str] = Field(
         default_factory=dict, description="Names for `known_at`: SQL over a row's own columns that gives a TIMESTAMPTZ."
     )
-    null_values: list[str] = Field(default_factory=lambda: list(MISSING), description="Texts that mean missing in CSV.")
+    null_values: list[str] = Field(
+        default_factory=lambda: list(MISSING),
+        description="Texts that mean missing in CSV; where it is said, in Parquet too.",
+    )
     owners: list[str] = Field(default_factory=list, description="E-mail addresses or team:<name>.")
     pull: PullSpec | None = Field(default=None, description="Where its files are fetched from, if nobody sends them.")
     contract: ContractSettings
@@ -233,6 +236,11 @@ class SourceSettings(Settings):
         if self.contract.columns[column].type == "date":
             return f"({quoted(column)} + 1)::timestamp at time zone '{self.timezone}'"
         return quoted(column)
+
+    @property
+    def says_missing(self) -> bool:
+        """Whether the YAML says which texts mean missing, and not the default."""
+        return "null_values" in self.model_fields_set
 
     @property
     def is_hourly(self) -> bool:

@@ -12,7 +12,7 @@ asked says which.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,8 @@ import pyarrow.compute as pc
 
 FLOAT_WHOLE = 2**53
 """Up to here a float of 64 bits holds every whole number."""
+_WHOLE_UP_TO: Mapping[str, int] = {"float16": 2**11, "float32": 2**24, "float64": FLOAT_WHOLE}
+"""The same for floats of fewer bits."""
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 """The spellings of a boolean, in small letters, for every way in: files, messages, requests."""
@@ -72,7 +74,7 @@ def array_of(values: Sequence[Any]) -> pa.Array:
 
 def to_integers(raw: pd.Series) -> pd.Series:
     """Whole numbers of 64 bits with a sign, each cell for itself; missing where a cell is none."""
-    raw = _cells(raw)
+    most, raw = whole_up_to(raw.dtype), _cells(raw)
     if pd.api.types.is_bool_dtype(raw.dtype) or pd.api.types.is_signed_integer_dtype(raw.dtype):
         return raw.astype("Int64")
     if pd.api.types.is_unsigned_integer_dtype(raw.dtype):
@@ -80,7 +82,7 @@ def to_integers(raw: pd.Series) -> pd.Series:
         return unsigned.mask((unsigned >= 2**63).fillna(False)).astype("Int64")
     if pd.api.types.is_float_dtype(raw.dtype):
         values = raw.to_numpy(dtype=np.float64, na_value=np.nan)
-        return _integers(values, _is_whole(values), raw.index)
+        return _integers(values, _is_whole(values, most), raw.index)
     if (whole := _plain_integers(raw)) is not None:
         return whole
     found = [whole_of(value) for value in raw]
@@ -109,11 +111,11 @@ def to_texts(raw: pd.Series) -> pd.Series:
 
     Missing where a float is too large to say which whole number it was.
     """
-    raw = _cells(raw)
+    most, raw = whole_up_to(raw.dtype), _cells(raw)
     if pd.api.types.is_float_dtype(raw.dtype):
         values = raw.to_numpy(dtype=np.float64, na_value=np.nan)
-        whole = _is_whole(values)
-        text = raw.astype("string").mask(np.abs(values) > FLOAT_WHOLE)
+        whole = _is_whole(values, most)
+        text = raw.astype("string").mask(np.abs(values) > most)
         return text.mask(whole, _integers(values, whole, raw.index).astype("string"))
     if pd.api.types.is_bool_dtype(raw.dtype):
         return raw.astype("string").str.lower()
@@ -152,10 +154,15 @@ def _cells(raw: pd.Series) -> pd.Series:
     return raw.astype(np.float32) if raw.dtype == np.float16 else raw  # pandas has no nullable halves
 
 
-def _is_whole(values: np.ndarray) -> np.ndarray:
+def whole_up_to(dtype: object) -> int:
+    """Up to where floats of a type, pandas' or numpy's, hold every whole number."""
+    return _WHOLE_UP_TO.get(str(dtype).lower(), FLOAT_WHOLE)
+
+
+def _is_whole(values: np.ndarray, most: int) -> np.ndarray:
     """Which floats are whole numbers, and small enough to say which."""
     with np.errstate(invalid="ignore"):
-        return np.asarray((np.floor(values) == values) & (np.abs(values) <= FLOAT_WHOLE), dtype=np.bool_)
+        return np.asarray((np.floor(values) == values) & (np.abs(values) <= most), dtype=np.bool_)
 
 
 def _integers(values: np.ndarray, known: np.ndarray, index: pd.Index) -> pd.Series:

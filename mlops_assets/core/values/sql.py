@@ -20,8 +20,12 @@ def literal(text: object) -> str:
 
 
 def is_blank(text: str) -> str:
-    """A condition: a text (an expression) of nothing but white space, as Python's `str.isspace` has it."""
-    return rf"regexp_full_match({text}, '[\s\p{{Z}}\x0b\x1c-\x1f\x{{85}}]+')"
+    """A condition: a text (an expression) of nothing but white space, as Python's `str.isspace` has it.
+
+    A text whose first character is an ASCII one that is seen is looked at no further: a tenth of the time.
+    """
+    pattern = r"[\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
+    return f"case when {text} between '!' and '~~' then false else regexp_full_match({text}, '{pattern}') end"
 
 
 def without_blanks(text: str) -> str:

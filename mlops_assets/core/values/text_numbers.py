@@ -137,6 +137,7 @@ class NumberTexts:
         signs: signs of currencies.
         special: one that is no number to a program without a statement; None: all are plain.
         bracketed: one in brackets, which is below zero.
+        triples: one of many in groups of three digits, all of one length, as telephone numbers are.
     """
 
     count: int = 0
@@ -151,6 +152,7 @@ class NumberTexts:
     signs: frozenset[str] = frozenset()
     special: str | None = None
     bracketed: str | None = None
+    triples: str | None = None
 
     def __add__(self, other: NumberTexts) -> NumberTexts:
         """Both together."""
@@ -167,6 +169,7 @@ class NumberTexts:
             self.signs | other.signs,
             self.special or other.special,
             self.bracketed or other.bracketed,
+            self.triples or other.triples,
         )
 
     @property
@@ -182,6 +185,11 @@ class NumberTexts:
     @property
     def why_not(self) -> str:
         """Why they are not read as numbers although each is one; empty where nothing speaks against it."""
+        if self.triples:
+            return (
+                f"all are of one length in groups of three digits ({self.triples}), as telephone numbers are: if they "
+                "are amounts, write them without what sets the groups apart"
+            )
         if len(self.per) > 1:
             return "some are percent and some are per mille: write all alike"
         if self.percent and self.bare:

@@ -6,12 +6,14 @@ Here: the versions 1.1 and 1.10, the part numbers 1E10 and 10E9, identifiers who
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.exact_types import columns_of
 
@@ -31,7 +33,7 @@ _LOOK = (
     f"bool_or(has_e and regexp_full_match(cell, {_EXPONENT})), any_value(cell) filter ({_LOST}), bool_and({_LOST})"
 )
 """Of each column: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
-_AS_TEXT = "write a letter before each, such as v1.10, or the column as text in a Parquet file"
+_AS_TEXT = "keep the column as text: --text {name}"
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,8 @@ class Merged:
     rounded: str = ""
     is_rounded: bool = False
 
-    @property
-    def in_words(self) -> str:
-        """Why the column cannot name things; empty where it can."""
+    def in_words(self, name: str) -> str:
+        """Why the column of this name cannot name things; empty where it can."""
         if self.rounded:
             return (
                 f"numbers such as {self.rounded}, of which a spreadsheet has left out the last digits: different "
@@ -60,7 +61,7 @@ class Merged:
                 "and save it again"
             )
         if self.numbers:
-            return f"{self.alike}, and as numbers they are one. If they are different things, {_AS_TEXT}"
+            return f"{self.alike}, and as numbers they are one. If they are different things, {_as_text(name)}"
         return ""
 
     @property
@@ -69,21 +70,33 @@ class Merged:
         return f"the texts {' and '.join(repr(shown(text)) for text in self.spellings)}"
 
 
+def _as_text(name: str) -> str:
+    return _AS_TEXT.format(name=shlex.quote(name))
+
+
 def merged_codes(
-    connection: duckdb.DuckDBPyConnection, relation: str, read: str, given: Mapping[str, object]
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    read: str,
+    given: Mapping[str, object],
+    naming: Collection[str] | None = None,
 ) -> dict[str, Merged]:
     """The columns of numbers whose texts tell more than the numbers.
 
     A number is in several spellings where its texts differ in zeros at the end (1.10 and 1.1; 17.0 is pandas's 17),
     or one has an exponent without a sign. Fixed places are one spelling, and so is the shortest form.
 
+    The file is read again for columns alone of which something may be said: those that name things, those of few
+    numbers, and those whose numbers all end in a zero, as rounded ones do.
+
     Args:
         connection: of the relation.
         relation: what was read.
         read: the call of `read_csv` that it was read by.
         given: its parameters.
+        naming: columns that may name things, beside those that are called so; None: all.
     """
-    names = [name for name, dtype in columns_of(connection, relation) if dtype in ("DOUBLE", "BIGINT")]
+    names = _to_look_at(connection, relation, naming)
     if not names:
         return {}
     texts = f"{read[:-1]}, all_varchar = true)"
@@ -100,6 +113,25 @@ def merged_codes(
         if alike or rounded:
             found[name] = Merged(len(alike), first, rounded or "", bool(is_rounded))
     return found
+
+
+def _to_look_at(connection: duckdb.DuckDBPyConnection, relation: str, naming: Collection[str] | None) -> list[str]:
+    # Texts of digits alone, which DuckDB reads as integers, have one spelling; `settle_types` makes some of floats.
+    numbers = [
+        name
+        for name, dtype in columns_of(connection, relation)
+        if dtype == "DOUBLE" or (dtype == "BIGINT" and (naming is None or name in naming or ID_NAMES.search(name)))
+    ]
+    named = {name for name in numbers if naming is None or name in naming or ID_NAMES.search(name)}
+    if not numbers:
+        return []
+    # The count is an estimate, a few hundredths off.
+    asked = ", ".join(
+        f"approx_count_distinct({column}) <= {2 * _FEW} or coalesce(bool_and({column} % 10 = 0), false)"
+        for column in map(quoted, numbers)
+    )
+    (found,) = connection.execute(f"select {asked} from {relation}").fetchall()
+    return [name for name, is_odd in zip(numbers, found, strict=True) if is_odd or name in named]
 
 
 def _spellings(
@@ -136,12 +168,12 @@ def code_warnings(codes: Mapping[str, Merged], distinct: Mapping[str, int], with
             continue
         if one.is_rounded:
             said.append(
-                f"{name} holds {one.in_words}; if it measures something, and these digits do not count, leave it "
+                f"{name} holds {one.in_words(name)}; if it measures something, and these digits do not count, leave it "
                 "as it is."
             )
         elif one.numbers > 1 and distinct.get(name, 0) <= _FEW:
             said.append(
                 f"{name} has {one.alike}, which are one number, and {one.numbers - 1:,} more numbers in several "
-                f"spellings: they are one value to the model. If they are codes, {_AS_TEXT}, and call new-model again."
+                f"spellings: they are one value to the model. If they are codes, {_as_text(name)}."
             )
     return said

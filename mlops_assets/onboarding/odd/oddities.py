@@ -1,7 +1,7 @@
-"""Values that are hardly what they seem: numbers and days that programs write where they know none, units, hours.
+"""Values that are hardly what they seem: days that programs write where they know none, units, hours, and all the rest.
 
-Here: finding them and naming the first row of each, with the remedy. Not here: rows that are far from all others in
-time (`times` refuses them), columns that give the label away (`suspects`).
+Here: finding them and naming the first row of each, with the remedy. Not here: numbers for a missing one (`sentinels`),
+rows that are far from all others in time (`times` refuses them), columns that give the label away (`suspects`).
 """
 
 from __future__ import annotations
@@ -9,30 +9,24 @@ from __future__ import annotations
 import shlex
 from datetime import UTC, datetime
 
-from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.sql import quoted
+from mlops_assets.core.values.text_codes import clocks_among
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
-from mlops_assets.onboarding.columns import TIME_NAMES, is_code
+from mlops_assets.onboarding.columns import TIME_NAMES
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
-from mlops_assets.onboarding.odd.spellings import places_of, spelled, texts_of
+from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
+from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
 from mlops_assets.onboarding.table import Facts, Table
-from mlops_assets.onboarding.times import TimeColumn
-from mlops_assets.world.files.table_files import is_parquet
+from mlops_assets.onboarding.times import TimeColumn, digits_of_dates
 
-SENTINELS = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits in range(2, 10)) | {
-    -1.0, -2.0**31, 2.0**31 - 1, -2.0**63, 2.0**63, 1e20, -1e20, 1e30, -1e30
-}  # fmt: skip
-"""Numbers that programs write for a missing one."""
-FEW = 20
-"""With fewer different values one such as 99 may be one of them, see `_is_apart`."""
-_FAR = 10
-"""So many times as far as the others are apart lies none of them."""
-DEAR = 9_999
-"""Lesser numbers of nines are prices."""
-FEWEST = 3
-"""Other values that make a scale of which -1 is no part; -1, 0 and 1 are one."""
+_FEWEST = 3
+"""Different texts of a column that may be of time."""
+_SAMPLE = 1_000
+_SOME = 50
+"""Times of a column that say something of its clock."""
 ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
 )
@@ -42,9 +36,18 @@ ODD_DAYS = (
 def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
     """What to look at, in sentences: each names a column, a value, its first row, and what to do."""
     found = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
+    numbers = [facts for facts in table.facts.values() if facts.is_number and facts.name != time.name]
+    found += [said for facts in numbers if (said := impossible_zeros(table, facts, time, zone))]
     distinct = {name: facts.distinct for name, facts in table.facts.items() if facts.is_number}
     codes = code_warnings(table.codes, distinct, without=(time.name,))
-    return [*table.texts.warnings, *_unread(table, time), *codes, *found, *_hours(table, time, zone)]
+    return [
+        *table.texts.warnings,
+        *_unread(table, time),
+        *codes,
+        *found,
+        *_hours(table, time, zone),
+        *clocks_of_twelve(table),
+    ]
 
 
 def _unread(table: Table, time: TimeColumn) -> list[str]:
@@ -67,20 +70,41 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
     if facts.is_time:
         return _odd_day(table, facts)
     if not facts.is_number:
-        return _spellings(table, facts)
+        return _clocks(table, facts) or _spellings(table, facts)
     unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))), None)
-    if unit is not None and unit != "yyyy" and TIME_NAMES.search(facts.name):
+    if not TIME_NAMES.search(facts.name):
+        unit = digits_of_dates(table, facts)
+    if unit is not None and unit != "yyyy":
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
             f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is no time to the "
             f"model. If it is one, say so: --moment {shlex.quote(facts.name)}; its `format` in the YAML is then {unit}."
         )
-    return _sentinel(table, facts)
+    return sentinels(table, facts)
+
+
+def _clocks(table: Table, facts: Facts) -> str:
+    """Times of day and lengths of time, which are words to a model."""
+    if facts.dtype != "VARCHAR" or facts.distinct < _FEWEST:
+        return ""
+    column = quoted(facts.name)
+    sample = table.connection.execute(
+        f"select {column} from {table.relation} where {column} is not null using sample {_SAMPLE} rows (reservoir, 13)"
+    ).fetchall()
+    found = clocks_among([text for (text,) in sample])
+    if found.most < NEARLY_ALL * found.count:
+        return ""
+    first = table.first(f"select arg_min({column}, rowid) from {table.relation} where {column} is not null")[0]
+    what = "lengths of time" if found.lengths == found.most else "times of day, or lengths of time,"
+    return (
+        f"{facts.name} holds {what} such as {shown(first)!r} ({table.place(f'{column} is not null')}), and each is a "
+        "word of its own to the model: write them as numbers, in minutes or seconds, and call new-model again."
+    )
 
 
 def _spellings(table: Table, facts: Facts) -> str:
     """A text that is one value in several spellings, which are classes of their own to a model."""
-    found = spelled(texts_of(table, facts))
+    found = spelled(texts_of(table, facts)) or spelled_numbers(table, facts)
     return (
         f"{facts.name} has {places_of(table, facts, found)}, and each is a class of its own to the model: if they mean "
         "the same, write all in one spelling."
@@ -101,72 +125,23 @@ def _odd_day(table: Table, facts: Facts) -> str:
     )
 
 
-def _sentinel(table: Table, facts: Facts) -> str:
-    """Numbers that programs write for a missing one, where they stand apart from all others."""
-    if is_code(facts):
-        return ""
-    x = f"{quoted(facts.name)}::double"
-    given: dict[str, object] = {"sentinels": sorted(SENTINELS)}
-    counts = dict(
-        table.connection.execute(
-            f"select {x}, count(*) from {table.relation} where list_contains($sentinels, {x}) group by 1 order by 1",
-            given,
-        ).fetchall()
-    )
-    if not counts:
-        return ""
-    low, high, distinct, zeros, ones = table.first(
-        f"select min({x}), max({x}), count(distinct {x}), count(*) filter ({x} = 0), count(*) filter ({x} = 1) "
-        f"from {table.relation} where isfinite({x}) and not list_contains($sentinels, {x})",
-        given,
-    )
-    if not distinct:
-        return ""
-    found = [
-        value
-        for value, count in counts.items()
-        if (
-            _is_below_a_wall(count, low, distinct, zeros, ones)
-            if value == -1
-            else _is_apart(value, low, high, distinct)
-        )
-    ]
-    if not found:
-        return ""
-    texts = [f"{value:.6g}" for value in found]
-    told = ", and ".join(
-        f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
-        for value, text in zip(found, texts, strict=True)
-    )
-    # An option reads texts; a number of a Parquet file is none.
-    said = "" if is_parquet(table.files[0]) else f", or say so: {' '.join(f'--missing {text}' for text in texts)}"
-    return (
-        f"{facts.name} is {told}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "
-        f"empty{said}."
-    )
-
-
-def _is_apart(value: float, low: float, high: float, distinct: int) -> bool:
-    """Whether a number lies further from the others, or below zero alone, than an ordinary one.
-
-    Of few values one may be far from the others by itself, as the price 99 beside 19 and 49: then these must be half of
-    the whole numbers between them, as 1 to 12 are, or it must lie further by far and be no usual price.
-    """
-    gap, span = max(low - value, value - high), high - low
-    if value < 0 <= low:
-        return True
-    is_scale = distinct > FEW or span < 2 * distinct
-    return distinct > 1 and gap > span and (is_scale or (gap > _FAR * span and not 0 < value < DEAR))
-
-
-def _is_below_a_wall(count: int, low: float, distinct: int, zeros: int, ones: int) -> bool:
-    """Whether -1 is more than the last of a tail: numbers begin at once at 0 or above it, or it is more frequent.
-
-    A tail thins out, so that a value next to its last is to the last as the one after is to it, or less.
-    """
-    if count < 2 or low < 0 or distinct < FEWEST:
-        return False
-    return not zeros or zeros >= ones / 2 or count * ones > 2 * zeros**2
+def clocks_of_twelve(table: Table) -> list[str]:
+    """Columns of local times whose hours are 1 to 12 alone, in the afternoon too: am and pm are missing."""
+    found = []
+    for name, facts in table.facts.items():
+        if facts.dtype != "TIMESTAMP" or facts.rows - facts.missing < _SOME:
+            continue
+        column = quoted(name)
+        hours = table.first(f"select list(distinct hour({column})) from {table.relation} where {column} is not null")[0]
+        # Whoever works in the mornings alone has no hour from 1 to 3.
+        if {0, *range(13, 24)}.isdisjoint(hours) and 12 in hours and not {1, 2, 3}.isdisjoint(hours) and len(hours) > 5:
+            place = table.place(f"hour({column}) between 1 and 3")
+            found.append(
+                f"{name} has hours from 1 to 12 alone, none of them 0 ({place}): it seems to be a clock of twelve "
+                "hours without am and pm, whose afternoons are read as mornings. Write 13:45, or 1:45 PM, and call "
+                "new-model again."
+            )
+    return found
 
 
 def _hours(table: Table, time: TimeColumn, zone: str) -> list[str]:

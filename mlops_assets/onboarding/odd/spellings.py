@@ -1,4 +1,4 @@
-"""One value in several spellings: NYC and nyc, yes and Y, words with characters that nobody sees.
+"""One value in several spellings: NYC and nyc, yes and Y, 7 and 007, words with characters that nobody sees.
 
 Here: which texts of a column mean the same, and where they stand. Not here: columns of true and false in the spellings
 that are read as such (`world.files.flag_columns`), what follows for a label (`labels`) or a feature (`oddities`).
@@ -6,6 +6,7 @@ that are read as such (`world.files.flag_columns`), what follows for a label (`l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from mlops_assets.core.values.column_names import apart, look_of
@@ -18,6 +19,8 @@ from mlops_assets.onboarding.table import Facts, Table
 YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
 NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}
 """Words of a flag in the tables of several countries."""
+_DIGITS = r"0*([0-9]+)(?:\.0)?"
+"""A whole number as programs write it that keep its zeros, lose them, or make it a float."""
 _MOST = 8
 """Values, and spellings of each, that a sentence names."""
 
@@ -40,8 +43,23 @@ def spelled(texts: Collection[str]) -> list[list[str]]:
     meant: dict[str, list[str]] = {}
     for text in sorted(texts):
         is_one = are_flags or (have_words and text.strip().isalpha())
-        meant.setdefault((flags[text] if is_one else "") or look_of(text).casefold(), []).append(text)
+        number = re.fullmatch(_DIGITS, text.strip(), re.ASCII)
+        plain = number[1] if number else look_of(text).casefold()
+        meant.setdefault((flags[text] if is_one else "") or plain, []).append(text)
     return [one for one in meant.values() if len(one) > 1]
+
+
+def spelled_numbers(table: Table, facts: Facts) -> list[list[str]]:
+    """The texts that are one whole number, of each that has several, in a column that is no category."""
+    if facts.dtype != "VARCHAR" or facts.distinct <= MOST_CATEGORIES:
+        return []
+    found = table.connection.execute(
+        f"with texts as (select distinct {quoted(facts.name)} as text from {table.relation}) "
+        "select list(text order by length(text), text) from texts where regexp_full_match(trim(text), $digits) "
+        "group by regexp_extract(trim(text), $digits, 1) having count(*) > 1 order by 1",
+        {"digits": _DIGITS},
+    )
+    return [texts for (texts,) in found.fetchall()]
 
 
 def places_of(table: Table, facts: Facts, found: list[list[str]]) -> str:

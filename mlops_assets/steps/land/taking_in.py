@@ -268,6 +268,17 @@ def _is_shapeless(result: ContractResult) -> bool:
     return result.frame.empty or any(failure.rule == "missing_column" for failure in result.failures)
 
 
+def _without_words(frame: pd.DataFrame, source: SourceSettings) -> pd.DataFrame:
+    """Rows of a Parquet file without the texts that mean missing, where the source's YAML says which do."""
+    import pandas as pd
+
+    words = [word for word in source.null_values if word] if source.says_missing else []
+    for name in frame.columns if words else ():
+        if pd.api.types.infer_dtype(frame[name], skipna=True) == "string":
+            frame[name] = frame[name].mask(frame[name].isin(words))
+    return frame
+
+
 def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits().file_bytes) -> pd.DataFrame:
     """A landed file as a frame: CSV as text (the contract casts), Parquet with its own types.
 
@@ -286,7 +297,7 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     if why := fault_of_kind(name, content[:START]):
         raise ValueError(f"it {why}")
     if name.endswith(".parquet"):
-        return exact_frame(ParquetRows(content, limit).table())
+        return _without_words(exact_frame(ParquetRows(content, limit).table()), source)
     text = unpacked(name, content, limit)
     if text is not content and (why := fault_of_kind(PurePath(name).stem, text[:START])):
         raise ValueError(f"it {why}")

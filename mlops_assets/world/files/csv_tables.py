@@ -28,6 +28,9 @@ from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME
 
+_BEGINNING = 2_048
+"""Rows that tell a column of words from one of times or numbers."""
+
 
 def csv_head(path: Path) -> CsvHead:
     """The names of a CSV file's columns and how it is written.
@@ -89,7 +92,10 @@ class CsvTable:
             texts, _ = table._texts(session)
         relation = f"({table.select()})"
         empty = frozenset(name for name, count in texts.items() if not count)
-        types = {name: _type_of(look_at_texts(session, relation, name)) for name in texts if name not in empty}
+        # A table that other cursors see, in a database that is memory alone.
+        session.execute(f"CREATE OR REPLACE TABLE beginning AS SELECT * FROM {relation} LIMIT {_BEGINNING}")
+        looks = {name: look_at_texts(session, relation, name, "beginning") for name in texts if name not in empty}
+        types = {name: _type_of(look) for name, look in looks.items()}
         table = replace(table, types={**table.types, **types}, empty=empty)
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})

@@ -8,12 +8,13 @@ one text (`core.values.text_times`, `core.values.text_numbers`), what is decided
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.values import text_numbers, text_times
+from mlops_assets.core.values import text_codes, text_numbers, text_times
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.core.values.text_times import TimeTexts
@@ -22,31 +23,52 @@ _ROWS = 131_072
 FIRST = 1_000
 """So many texts are looked at before the others: a column of which most are no time is not looked at further."""
 _MOST = 0.5
+_FEW = 3
+"""Different texts of the first rows that say that a column holds words, at least."""
+_LOOKS: tuple[Callable[[list[str]], TimeTexts | NumberTexts], ...] = (text_times.look_at, text_numbers.look_at)
 
 Reader = Callable[[pd.Series], pa.Array]
 """Texts of a column, missing where there is none, as values."""
 
 
-def look_at_texts(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> TimeTexts | NumberTexts | None:
-    """How a column's times or numbers are written, by all of its texts; None where most of the first are neither.
+def look_at_texts(
+    connection: duckdb.DuckDBPyConnection, relation: str, column: str, beginning: str = ""
+) -> TimeTexts | NumberTexts | None:
+    """How a column's times or numbers are written, by all of its texts; None where most are neither, as codes are.
 
     Args:
         connection: of the relation.
         relation: a table, or a SELECT in parentheses.
         column: of type VARCHAR.
+        beginning: its first rows, where the relation is a file: to read all texts is to read the file once more.
     """
-    query = f"select distinct {quoted(column)} from {relation} where {quoted(column)} is not null"
-    batches = _texts(connection, query)
+    known = f"select distinct {quoted(column)} from {{}} where {quoted(column)} is not null"
+    start = [text for texts in _texts(connection, known.format(beginning)) for text in texts] if beginning else []
+    if len(start) >= _FEW and not any(_fits(look, start) for look in _LOOKS):
+        return None
+    batches = _texts(connection, known.format(relation))
     first = next(batches, [])
-    looks: tuple[Callable[[list[str]], TimeTexts | NumberTexts], ...] = (text_times.look_at, text_numbers.look_at)
-    for look in looks:
-        sample = look(first[:FIRST])
-        if sample.count and sample.failed <= _MOST * sample.count:
+    for look in _LOOKS:
+        if _fits(look, first):
             found = look(first)
+            every = first
             for texts in batches:
                 found = found + look(texts)  # type: ignore[operator]  # both are of the same kind
-            return found
+                every += texts if look is text_numbers.look_at else []
+            return _unless_codes(found, every) if isinstance(found, NumberTexts) else found
     return None
+
+
+def _fits(look: Callable[[list[str]], TimeTexts | NumberTexts], texts: list[str]) -> bool:
+    """Whether most of the first texts are what this look is at."""
+    sample = look(texts[:FIRST])
+    return bool(sample.count) and sample.failed <= _MOST * sample.count
+
+
+def _unless_codes(found: NumberTexts, texts: list[str]) -> NumberTexts | None:
+    """What texts say as numbers; None where they are codes."""
+    kind = text_codes.code_kind(texts) if found.special or found.failed else None
+    return None if kind == "code" else replace(found, triples=min(texts)) if kind == "triples" else found
 
 
 def look_at_points(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> NumberTexts:

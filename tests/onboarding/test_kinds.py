@@ -1,0 +1,138 @@
+"""What columns are taken for: codes stay texts, and dates in digits and times of day are named with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+
+ROWS = 400
+Make = Callable[[np.random.Generator], object]
+
+
+def planned(folder: Path, columns: dict[str, Make], suffix: str = "csv") -> Plan:
+    """Seed 6."""
+    rng = np.random.default_rng(6)
+    rows = [
+        {
+            "at": datetime(2024, 1, 1) + timedelta(hours=6 * i),
+            "x": round(rng.normal(50, 10), 2),
+            **{name: make(rng) for name, make in columns.items()},
+            "y": i * 7 % 3 % 2,
+        }
+        for i in range(ROWS)
+    ]
+    file = folder / f"t.{suffix}"
+    pd.DataFrame(rows).to_csv(file, index=False) if suffix == "csv" else pd.DataFrame(rows).to_parquet(file)
+    return make_plan(Asked("t", str(file)))
+
+
+CODES: dict[str, Make] = {
+    "address": lambda rng: f"192.168.100.{rng.integers(100, 200)}",
+    "version": lambda rng: rng.choice(["1.20.100", "2.10.115", "1.20.101"]),
+    "release": lambda rng: rng.choice(["1.2", "1.10", "1.2.10", "2.0"]),
+    "abroad": lambda rng: f"+49 170 123 {rng.integers(100, 110)}",
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_codes_stay_texts_and_say_nothing_of_other_columns(suffix: str, tmp_path: Path) -> None:
+    plan = planned(tmp_path, CODES, suffix)
+    assert {plan.table.facts[name].dtype for name in CODES} == {"VARCHAR"}
+    assert plan.table.facts["x"].dtype == "DOUBLE"
+    assert (plan.table.texts.formats, plan.table.texts.notes, plan.table.texts.warnings) == ({}, (), ())
+    assert not [said for said in plan.warnings if said.split()[0] in CODES and "hint" not in said and " is " in said]
+
+
+def test_groups_of_three_digits_are_named_and_amounts_are_numbers(tmp_path: Path) -> None:
+    plan = planned(
+        tmp_path,
+        {
+            "phone": lambda rng: f"6{rng.integers(10, 99)} {rng.integers(100, 999)} {rng.integers(100, 999)}",
+            "price": lambda rng: f"{rng.integers(1, 30)} {rng.integers(100, 999)} 000",
+        },
+    )
+    assert (plan.table.facts["phone"].dtype, plan.table.facts["price"].dtype) == ("VARCHAR", "DOUBLE")
+    (said,) = plan.table.texts.warnings
+    assert said.startswith("phone holds numbers and is taken as texts, since all are of one length in groups of three")
+
+
+DATES: dict[str, tuple[Make, str]] = {
+    "dob": (lambda rng: int(f"{rng.integers(1950, 2005)}{rng.integers(1, 13):02}{rng.integers(1, 29):02}"), "yyyymmdd"),
+    "signup": (lambda rng: float(f"2024{rng.integers(1, 13):02}{rng.integers(1, 29):02}"), "yyyymmdd"),
+    "period": (lambda rng: int(f"{rng.integers(2010, 2024)}{rng.integers(1, 13):02}"), "yyyymm"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_dates_in_digits_are_named_whatever_their_column_is_called(suffix: str, tmp_path: Path) -> None:
+    plan = planned(tmp_path, {name: make for name, (make, _) in DATES.items()}, suffix)
+    for name, (_, unit) in DATES.items():
+        (said,) = [said for said in plan.warnings if said.startswith(f"{name} seems to hold numbers such as 2024")]
+        assert said.endswith(f"say so: --moment {name}; its `format` in the YAML is then {unit}.")
+
+
+TIMES: dict[str, Make] = {
+    "took": lambda rng: f"{rng.integers(0, 9)}:{rng.integers(0, 60):02}",
+    "departs": lambda rng: f"{rng.integers(4, 26):02}:{rng.integers(0, 60):02}:00",
+    "opens": lambda rng: f"{rng.integers(1, 13)}:{rng.integers(0, 60):02} AM",
+    "waited": lambda rng: f"{rng.integers(1, 9)}h {rng.integers(1, 60)}m",
+    "lasts": lambda rng: f"PT{rng.integers(1, 90)}M",
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_times_of_day_and_lengths_of_time_are_named(suffix: str, tmp_path: Path) -> None:
+    plan = planned(tmp_path, TIMES, suffix)
+    for name in TIMES:
+        (said,) = [said for said in plan.warnings if said.startswith(f"{name} holds ")]
+        assert f"(row 1 of t.{suffix}" in said
+        assert said.endswith("write them as numbers, in minutes or seconds, and call new-model again.")
+
+
+@pytest.mark.parametrize("hours", [range(24), [9, 10, 11, 12, 13, 14, 15, 16, 17]])
+def test_a_clock_of_twelve_hours_without_am_and_pm_is_named(hours: list[int], tmp_path: Path) -> None:
+    """A whole day, and office hours."""
+
+    def said(written: str) -> list[str]:
+        at = [datetime(2024, 1, 1 + i // 20, hours[i % len(hours)], i % 60) for i in range(ROWS)]
+        frame = pd.DataFrame(
+            {"at": [time.strftime(written) for time in at], "x": np.arange(ROWS) % 11, "y": np.arange(ROWS) % 2}
+        )
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        return [one for one in make_plan(Asked("t", str(tmp_path / "t.csv"))).warnings if "am and pm" in one]
+
+    (one,) = said("%Y-%m-%d %I:%M:%S")
+    assert one.startswith("at has hours from 1 to 12 alone, none of them 0 (row ")
+    assert not said("%Y-%m-%d %H:%M:%S")
+    assert not said("%Y-%m-%d %I:%M:%S %p")
+
+
+def test_mornings_alone_are_ordinary(tmp_path: Path) -> None:
+    at = [datetime(2024, 1, 1 + i // 20, 6 + i % 7) for i in range(ROWS)]
+    pd.DataFrame({"at": at, "x": np.arange(ROWS) % 11, "y": np.arange(ROWS) % 2}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    assert not [one for one in make_plan(Asked("t", str(tmp_path / "t.csv"))).warnings if "am and pm" in one]
+
+
+ORDINARY: dict[str, Make] = {
+    "order": lambda rng: rng.integers(20_230_000, 20_250_000),
+    "postcode": lambda rng: rng.integers(190_000, 210_000),
+    "amount": lambda rng: rng.integers(500, 90_000_000),
+    "screen": lambda rng: rng.choice(["16:9", "4:3", "21:9"]),
+    "goals": lambda rng: f"{rng.integers(0, 5)}:{rng.integers(0, 5)}",
+    "size": lambda rng: rng.choice(["S", "M", "L", "XL"]),
+    "weight": lambda rng: f"{rng.integers(1, 90)} kg",
+}
+
+
+def test_ordinary_columns_are_none_of_them(tmp_path: Path) -> None:
+    said = planned(tmp_path, ORDINARY).warnings
+    assert not [one for one in said if "seems to hold" in one or " holds " in one]
