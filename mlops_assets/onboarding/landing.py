@@ -21,6 +21,7 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.parquet_parts import union_of
 from mlops_assets.onboarding.table import Table
+from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.atomic import keep_time, replacing
 from mlops_assets.world.lake import file_hash
@@ -120,7 +121,7 @@ def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> tu
         for file, rows in zip(files, (beside, new), strict=True):
             pq.write_table(rows, file)
         session.execute("set timezone = 'UTC'")
-        query = f"select * from ({union_of(session, files, source.timezone)}) order by {quoted(time)}"
+        query = f"select * from ({union_of(session, files, Reading(zone=source.timezone))[0]}) order by {quoted(time)}"
         return session.sql(query).to_arrow_table(), beside.num_rows
 
 
