@@ -236,6 +236,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     """
     _refuse_name(asked.name)
     known_zone(asked.timezone)
+    _refuse_time_as_text(asked)
     table = read_table(asked.pattern, reading=asked.reading)
     table = with_moments(table, asked.moments, asked.timezone)
     if asked.entity in table.facts:
@@ -294,6 +295,11 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *warnings,
         ),
     )
+
+
+def _refuse_time_as_text(asked: Asked) -> None:
+    if both := [name for name in (asked.time, asked.label_time, *asked.moments) if name in asked.texts]:
+        raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave --text {both[0]} out.")
 
 
 def _refuse_unknown_texts(asked: Asked, names: Sequence[str]) -> None:

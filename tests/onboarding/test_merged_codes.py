@@ -95,6 +95,8 @@ def test_a_column_of_a_parquet_file_is_text_by_its_digits(tmp_path: Path) -> Non
         Undecided, match=r"d is to be text and is the float 1152921504606846976 in row 1 of t\.parquet: "
     ):
         make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("d",)))
+    with pytest.raises(CannotOnboard, match="at is asked for as a time and as text: leave --text at out"):
+        make_plan(Asked("m", str(tmp_path / "t.parquet"), time="at", label="y", texts=("at",)))
     with pytest.raises(CannotOnboard, match="--text nope: name one of at, y, a, b, c, d"):
         make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("nope",)))
 
