@@ -5,7 +5,7 @@
     labels.py    which column is the label, and what task it makes; late.py: labels in files of their own
     columns.py   what each column is by its facts: number, category, moment, id
     suspects.py  columns that tell the label by themselves; doubts.py: those that came after it
-    odd/         values and days that are hardly what they seem: sentinels, spellings, units
+    odd/         what is hardly what it seems: sentinels, spellings, units, rows and columns that are there twice
     ranges.py    where numbers usually lie, for the contract
     plan.py      everything that was decided, and what was assumed
     values.py    the plan in the words of YAML and SQL

@@ -93,6 +93,16 @@ def test_equal_rows_here_and_there_are_named_and_kept(tmp_path: Path) -> None:
     assert table.texts.warnings[-1:] == table.repeats.warnings
 
 
+def test_days_and_a_few_categories_are_equal_by_chance(tmp_path: Path) -> None:
+    """An export cut at noon whose rows have a day, a shop and a flag: some of the afternoon are as the morning's."""
+    rows = sales().assign(at=lambda rows: rows["at"].dt.date)[["at", "shop", "y"]]
+    table = read({"a.csv": rows[:210], "b.csv": rows[210:]}, tmp_path)
+    assert table.rows == 400
+    assert "are equal in all cells to rows of another file, here and there" in said(table)
+    copied = read({"a.csv": rows[:210], "b.csv": rows[210:], "old/a.csv": rows[:210]}, tmp_path / "copied")
+    assert copied.rows == 400, "many kinds of rows in one order"
+
+
 def test_nothing_is_said_of_ordinary_files(tmp_path: Path) -> None:
     for seed in range(5):
         rows = sales(seed)

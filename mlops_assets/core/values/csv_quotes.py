@@ -21,6 +21,7 @@ _FEW = 8
 """Different values of a column that has few; its square is the number of rows by which that is known."""
 _DIGITS = re.compile(r" ?[-+]?\d[\d.,:/ TZ+-]*")
 """Numbers, days and times."""
+_TIME = re.compile("9[-:/]9")
 _MANY_COLUMNS = 4
 """With so many, a line of a text hardly has as many separators as a row."""
 _REMEDY = 'Leave the quote out, or put the cell into quotes and write each quote of its text twice: "5"" pipe"'
@@ -80,14 +81,34 @@ def _long_cells(lines: Iterator[bytes], head: CsvHead, rows: list[list[str]]) ->
             if len(rows) < _SAMPLE and len(row := _cells(_text(line), head)) == len(head.names):
                 rows.append(row)
             continue
-        inside, last, ends = [_text(line)], number, False
-        for at, following in numbered:
-            last, ends = at, following.count(b'"') % 2 == 1
-            if len(inside) < _SAMPLE or ends:
-                inside.append(_text(following))
-            if ends:
-                break
+        inside, last, ends = _rest_of(line, number, numbered, head)
         yield _Cell(inside, number, last, ends)
+
+
+def _rest_of(
+    line: bytes, number: int, numbered: Iterator[tuple[int, bytes]], head: CsvHead
+) -> tuple[list[str], int, bool]:
+    """The lines of a row that goes on, the number of its last one, and whether a quote ends its cell."""
+    inside, last, has_more, is_odd = [_text(line)], number, True, False
+
+    def lines() -> Iterator[str]:
+        nonlocal last, has_more, is_odd
+        yield inside[0] + "\n"
+        for at, following in numbered:
+            last, is_odd = at, following.count(b'"') % 2 == 1
+            if len(inside) == _SAMPLE:
+                inside.pop()
+            inside.append(_text(following))
+            yield inside[-1] + "\n"
+        has_more = False
+
+    coming = lines()
+    try:
+        next(csv.reader(coming, delimiter=head.separator))
+    except csv.Error:  # a cell that is longer than Python's limit: in a sound file an odd number of quotes ends it
+        while not is_odd and next(coming, None) is not None:
+            pass
+    return inside, last, has_more
 
 
 def _text(line: bytes) -> str:
@@ -146,13 +167,15 @@ def _are_rows(inside: Sequence[str], rows: Sequence[list[str]], head: CsvHead) -
 
 def _fit(cells: Sequence[str]) -> Callable[[str], bool] | None:
     """Whether a cell looks as those of a column do: one of few values, or digits; None of a column of texts."""
-    values = {"", *cells}
-    if len(values) <= _FEW and len(cells) >= _FEW**2:
+    values, are_many = {"", *cells}, len(cells) >= _FEW**2
+    if len(values) <= _FEW and are_many:
         return values.__contains__
     if not cells or not all(map(_is_digits, values)):
         return None
     makes = {_make(cell) for cell in cells if cell}
-    return (lambda cell: not cell or _make(cell) in makes) if len(makes) == 1 else _is_digits
+    # Numbers of one length are so by chance where they are few; days and times are not.
+    is_one = len(makes) == 1 and (are_many or _TIME.search(next(iter(makes))) is not None)
+    return (lambda cell: not cell or _make(cell) in makes) if is_one else _is_digits
 
 
 def _make(cell: str) -> str:

@@ -1,1 +1,1 @@
-"""What is odd about a table, named with rows or days: sentinels, spellings, units. Not here: leakage (`suspects`)."""
+"""What is odd about a table, named with rows or days: sentinels, units, copies. Not here: leakage (`suspects`)."""

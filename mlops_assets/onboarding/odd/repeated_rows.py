@@ -7,7 +7,7 @@ come again with other values. Not here: links to a file, which are that file (`w
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -29,6 +29,10 @@ _FEW = 3
 """So many rows in a row are no chance, wherever they stand; fewer must be the first or last of a file."""
 _MOST = 3
 """Pairs of files that a sentence names."""
+_ALIKE = 0.05
+"""Share of a file's rows that are equal to others of it, from which on some of another are by chance."""
+_KINDS = 20
+"""Different rows in one order are no chance."""
 _AGAIN = 0.05
 """Share of a partition's rows whose time another row has, from which on its files are held against each other."""
 _MOST_PARTS = 50
@@ -58,9 +62,21 @@ class _Pair:
     first: int
     second: int
     places: list[tuple[int, int]] = field(default_factory=list)
+    kinds: set[int] = field(default_factory=set)
 
-    def is_copied(self, rows: Sequence[int]) -> bool:
-        """Whether one wrote what the other had: these rows follow each other in one of them, or in both."""
+    def is_copied(self, rows: Sequence[int], alike: Mapping[int, float]) -> bool:
+        """Whether one wrote what the other had: these rows follow each other in one of them, or in both.
+
+        Where a file has many rows that are equal, others are by chance; only many kinds in the same order are none.
+
+        Args:
+            rows: of each file.
+            alike: share of the rows of a file that it has before.
+        """
+        if max(alike[self.first], alike[self.second]) > _ALIKE and (
+            len(self.kinds) < _KINDS or len({one - two for one, two in self.places}) > 1
+        ):
+            return False
         for file, own in (
             (self.first, [one for one, _ in self.places]),
             (self.second, [two for _, two in self.places]),
@@ -100,14 +116,16 @@ def count_once(cells: Cells) -> Repeats:
     pairs: dict[tuple[int, int], _Pair] = {}
     starts = [end - count for end, count in zip(ends, rows, strict=True)]
     found = session.execute(
-        f"select first_file, file, first_place, place from {_COPIES} where file <> first_file order by place"
+        f"select first_file, file, first_place, place, made from {_COPIES} where file <> first_file order by place"
     ).fetchall()
-    for first, second, one, two in found:
+    for first, second, one, two, made in found:
         pair = pairs.setdefault((first, second), _Pair(first, second))
         pair.places.append((one - starts[first], two - starts[second]))
-    copied = [pair for pair in pairs.values() if pair.is_copied(rows)]
+        pair.kinds.add(made)
+    shares = session.execute(f"select file, count(*) filter (rank > 1) / count(*) from {_COPIES} group by 1").fetchall()
+    copied = [pair for pair in pairs.values() if pair.is_copied(rows, dict(shares))]
     left_out = [starts[pair.second] + two for pair in copied for _, two in pair.places]
-    session.execute(f"delete from {relation} where list_contains($rows, rowid)", {"rows": left_out})
+    session.execute(f"delete from {relation} where rowid in (select unnest($rows::bigint[]))", {"rows": left_out})
     session.execute(f"drop table {_COPIES}")
     others = [pair for pair in pairs.values() if pair not in copied]
     names = tuple((pair.first, pair.second) for pair in copied)

@@ -120,6 +120,23 @@ def test_a_quote_that_none_follows_is_named(place: int) -> None:
     )
 
 
+def test_a_cell_longer_than_pythons_limit(tmp_path: Path) -> None:
+    rows = table(6, ["pipe"], 8000)
+    lines = written(rows, NAMES).splitlines()
+    text = '"' + "\n".join(["a long note without an end"] * 8000) + '"'
+    assert fault("\n".join([*lines[:5], f"2024-01-01,1.5,{text},0", *lines[5:]])) == ""
+    lines[7] = lines[7].replace("pipe", '"5 inch')
+    assert "line 8 that begins a cell, and none that ends it" in fault("\n".join(lines))
+    lines[7990] = lines[7990].replace("pipe", 'rod 5"')
+    assert "the next one, in line 7,991, ends it" in fault("\n".join(lines))
+
+
+def test_a_literal_quote_behind_a_cell_of_several_lines() -> None:
+    rows = written(table(7, ["pipe"]), ["at", "x", "note", "size"]).splitlines()
+    rows[9] = '2024-01-09,1.5,"it came, late\nand broken",rod 5"'
+    assert fault("\n".join(rows)) == ""
+
+
 def test_lines_are_counted_from_the_top_of_the_file() -> None:
     """Behind a line that names the separator, and names of two lines."""
     lines = ["sep=,", 'at,x,"note', 'of it",y', *(f"2024-01-01,{i},pipe,1" for i in range(9))]
