@@ -238,7 +238,7 @@ def _empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: 
     words = _words(connection, f"(select {texts} from {relation})", {}, missing)
     # In place: a table that DuckDB writes anew, cell by cell, may have its rows in another order.
     for column in dict.fromkeys(quoted(name) for columns in words.values() for name in columns):
-        is_missing = f"list_contains($missing::varchar[], {column}) or {is_blank(column)}"
+        is_missing = f"list_contains($missing::varchar[], {without_blanks(column)}) or {is_blank(column)}"
         connection.execute(f"update {relation} set {column} = null where {is_missing}", {"missing": missing})
     return words
 
