@@ -110,15 +110,15 @@ def build_raw_asset(source: SourceSettings, calendar: PartitionCalendar | None =
 
 def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey, outcome: Outcome) -> Iterator[Any]:
     """One check for the whole range; a materialization of each partition that was written."""
-    told = {"partitions": len(outcome.rows), "rows": sum(outcome.rows.values())}
+    totals = {"partitions": len(outcome.rows), "rows": sum(outcome.rows.values())}
     is_whole = intake.source.grain == "none"
     rows = _of_days(intake, outcome.rows) if intake.source.is_hourly else outcome.rows
     if not outcome.bad:
-        yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, asset_key=key, passed=True, metadata=told)
+        yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, asset_key=key, passed=True, metadata=totals)
         if is_whole or not is_partitioned_run(context):
             if not is_whole:
                 report_partitions(context, key, rows)
-            context.add_asset_metadata({"dagster/row_count": told["rows"]}, asset_key=key)
+            context.add_asset_metadata({"dagster/row_count": totals["rows"]}, asset_key=key)
         else:
             for partition, count in rows.items():
                 context.add_asset_metadata({"dagster/row_count": count}, asset_key=key, partition_key=partition)
@@ -134,7 +134,7 @@ def _report(context: dg.AssetExecutionContext, intake: Intake, key: dg.AssetKey,
         severity=dg.AssetCheckSeverity.ERROR,
         description=breakable(_summary(intake, outcome.bad, good=len(outcome.rows))),
         metadata={
-            **told,
+            **totals,
             **({"notes": _noted(outcome)} if outcome.notes else {}),
             "bad_partitions": dg.MetadataValue.json(outcome.bad),
         },

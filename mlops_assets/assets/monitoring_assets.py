@@ -116,13 +116,13 @@ def _predictions(model: ModelSettings, calendar: PartitionCalendar) -> dg.Assets
             },
         )
         for name in checks:
-            told = f"{scored.guessed:,} rows were answered by guessing, {scored.withheld:,} were not answered."
+            summary = f"{scored.guessed:,} rows were answered by guessing, {scored.withheld:,} were not answered."
             yield dg.AssetCheckResult(
                 check_name=name,
                 asset_key=spec.key,
                 passed=not (scored.guessed or scored.withheld),
                 severity=dg.AssetCheckSeverity.ERROR,
-                description=breakable(" ".join(filter(None, [told, fallback.reason if fallback else ""]))),
+                description=breakable(" ".join(filter(None, [summary, fallback.reason if fallback else ""]))),
             )
 
     return predictions

@@ -24,8 +24,8 @@ def build_pull(source: SourceSettings) -> dg.Definitions:
     def fetch(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
         from mlops_assets.steps.land.pull import pull
 
-        found = pull(lake.home, source)
-        context.log.info(found.sentence)
+        pulled = pull(lake.home, source)
+        context.log.info(pulled.sentence)
 
     @dg.job(
         name=name,

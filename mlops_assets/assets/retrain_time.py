@@ -21,7 +21,7 @@ def time_to_retrain(context: dg.AssetExecutionContext, platform: Platform, model
     """
     decision = context.run.tags.get("mlops/decision", "")
     decisions = only(platform.ledger.entries(model.name), Decision)
-    window = next((one.window for one in reversed(decisions) if one.id == decision), None)
+    window = next((entry.window for entry in reversed(decisions) if entry.id == decision), None)
     written = evidence_written_at(platform, model.name, window) if window else None
     created = context.instance.get_run_record_by_id(context.run.run_id)
     begun = written or (created.create_timestamp.astimezone(UTC) if created else datetime.now(UTC))

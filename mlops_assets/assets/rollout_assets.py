@@ -102,14 +102,14 @@ def _metadata(platform: Platform, model: ModelSettings) -> dict[str, Any]:
     rails = now.move.guardrails if now else ()
     title = f"{model.name}: share of the entities that each candidate answers"
     rows = [(rail.name, "holds" if rail.holds else "broken", rail.value, rail.limit) for rail in rails]
-    told = "\n".join(f"- *{rail.name}*: {rail.sentence}" for rail in rails)
+    bullets = "\n".join(f"- *{rail.name}*: {rail.sentence}" for rail in rails)
     return {
         "reason": markdown_value(now.move.reason if now else last.reason),
         "version": last.version,
         "state": state_in_words(last),
         "share": last.share,
         "guardrails": markdown_value(
-            f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{told}"
+            f"{markdown_table(rows, header=['guardrail', 'result', 'value', 'limit'])}\n\n{bullets}"
             if rows
             else "Nothing was measured yet that could stop it."
         ),

@@ -148,8 +148,8 @@ metric: {metric}
 def _label(catalogue: Catalogue, name: str, *, is_asked: bool) -> LabelModel:
     """The label model of this name; without being asked for one, the only one that there is."""
     named = [label for label in catalogue.labels if label.name == name]
-    if found := named or (list(catalogue.labels) if len(catalogue.labels) == 1 and not is_asked else []):
-        return found[0]
+    if candidates := named or (list(catalogue.labels) if len(catalogue.labels) == 1 and not is_asked else []):
+        return candidates[0]
     if catalogue.labels:
         known = ", ".join(label.name for label in catalogue.labels)
         raise ValueError(f"Say which label model it is about, with --label: {known}. Nothing was written.")

@@ -58,15 +58,15 @@ def build_stream_checks(source: StreamSettings) -> list[dg.AssetChecksDefinition
         from mlops_assets.steps.land.stream_lag import pace, read_lag
 
         lag = read_lag(lake.home, source.name)
-        found = pace(
+        state = pace(
             lag,
             max_lag=parse_duration(source.stream.max_lag),
             is_wall=lake.home.settings.clock == "wall",
         )
         return dg.AssetCheckResult(
-            passed=found.keeps_up,
+            passed=state.keeps_up,
             severity=dg.AssetCheckSeverity.WARN,
-            description=breakable(found.sentence),
+            description=breakable(state.sentence),
             metadata={"unread": lag.messages if lag else 0},
         )
 

@@ -113,7 +113,7 @@ def _asked_for(context: dg.AssetExecutionContext, platform: Platform, model: Mod
     """The reasons of the decision that this run follows, and where to read on."""
     decision = context.run.tags.get("mlops/decision", "")
     decisions = only(platform.ledger.entries(model.name), Decision) if decision else []
-    entry = next((one for one in decisions if one.id == decision), None)
+    entry = next((recorded for recorded in decisions if recorded.id == decision), None)
     if entry is None:
         return "Materialized by hand, without a decision."
     return platform.home.said(f"{entry.reason} `mlops explain {decision}`")
@@ -238,7 +238,7 @@ def _families_metadata(record: dict[str, Any]) -> dict[str, Any]:
     """How each family did on the newest days of the training set, where there was a choice."""
     from mlops_assets.pages.markdown import markdown_table
 
-    rows = [(one["family"], one["score"], str(one["parts"]), one["why_not"]) for one in record["families"]]
+    rows = [(trial["family"], trial["score"], str(trial["parts"]), trial["why_not"]) for trial in record["families"]]
     if not rows:
         return {}
     return {"families": markdown_value(markdown_table(rows, header=["family", "score", "by part", "why not"]))}
@@ -294,7 +294,7 @@ def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
 
     verdict = judged.verdict
     # A list, which breaks its lines: a table of these names is wider than its place at 1,400 pixels, and is cut off.
-    found = [
+    bullets = [
         f"- {'passed' if rule.passed else '**failed**'} *{rule.name}*{_numbers(rule)}: {rule.sentence}"
         for rule in verdict.rules
     ]
@@ -303,7 +303,7 @@ def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
     return {
         "verdict": "promote" if verdict.promote else "reject",
         "reason": markdown_value(verdict.reason),
-        "rules": markdown_value("\n".join(found)),
+        "rules": markdown_value("\n".join(bullets)),
         **({"plot": markdown_value(plot)} if judged.gains else {}),
         "slices": markdown_value(
             markdown_table(

@@ -55,10 +55,10 @@ def approve(
 def reject(model: ModelName, reason: Reason, decision: Proposal = None, by: By = None) -> None:
     """Decline what was proposed: it is not proposed again before the evidence is another."""
     record = Record(Home.from_environment().ledger)
-    told = given(reason)
+    given_reason = given(reason)
     proposal = open_proposal(record, known_model(model), decision)
     what = proposal.action.removeprefix("propose_")
-    if not answer(record, model, proposal, approved=False, by=by or person(), reason=told):
+    if not answer(record, model, proposal, approved=False, by=by or person(), reason=given_reason):
         say(f"The proposal {proposal.id} ({what}) is rejected already; nothing was written.")
         return
     say(f"Rejected: {what} of {model} (decision {proposal.id}). The champion stays.")

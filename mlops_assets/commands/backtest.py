@@ -77,16 +77,16 @@ def backtest(
         history = past(platform, settings, rows=rows, first=first)
         tried = tried_policies(settings, history, wanted)
         total = len(tried) * (len(history.windows) - history.first)
-        found = run(settings, history, tried, progress=lambda name: progress(name, total))
-    told = _basis_of(history, found)
+        outcome = run(settings, history, tried, progress=lambda name: progress(name, total))
+    basis = _basis_of(history, outcome)
     page = html or home.root / "reports" / "backtest" / f"{model}.html"
-    write_text(page, backtest_page(found, model=model, told=told))
+    write_text(page, backtest_page(outcome, model=model, notes=basis))
     if as_json:
-        say_json({"model": model, **found.to_dict(), "made_from": told, "page": str(page)})
+        say_json({"model": model, **outcome.to_dict(), "made_from": basis, "page": str(page)})
         return
-    _say(model, found)
-    say(escape(found.recommendation.sentence))
-    for sentence in told:
+    _say(model, outcome)
+    say(escape(outcome.recommendation.sentence))
+    for sentence in basis:
         say(f"[dim]{escape(sentence)}[/dim]")
     say(f"Page: {page}")
 
@@ -106,7 +106,7 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
         yield step
 
 
-def _basis_of(history: Past, found: Backtest) -> list[str]:
+def _basis_of(history: Past, outcome: Backtest) -> list[str]:
     """What the numbers rest on."""
     scored = len(history.rows.y)
     sample = "all" if scored == history.known else "a sample"
@@ -119,21 +119,21 @@ def _basis_of(history: Past, found: Backtest) -> list[str]:
             else []
         ),
         f"Models are made by the recipe of {history.recipe_of}, with at most probe.rounds rounds; nothing is tuned.",
-        f"A window is one observation ({len(found.windows)} of them); all intervals hold together at 95 %.",
+        f"A window is one observation ({len(outcome.windows)} of them); all intervals hold together at 95 %.",
     ]
 
 
-def _say(model: str, found: Backtest) -> None:
-    money = any(one.money is not None for one in found.tried)
-    heads = ["policy", "trainings", "updates", "CPU s", found.metric, *(["money/row"] if money else [])]
+def _say(model: str, outcome: Backtest) -> None:
+    money = any(policy.money is not None for policy in outcome.tried)
+    heads = ["policy", "trainings", "updates", "CPU s", outcome.metric, *(["money/row"] if money else [])]
     rows = []
-    for one in found.tried:
-        against = one.against
-        told = "" if against is None else f"{against.gain:+.4f} ({against.lower:+.4f} to {against.upper:+.4f})"
-        name = f"{one.name} *" if one.on_frontier else one.name
-        cells = [name, one.trainings, one.updates, f"{one.seconds:.1f}", f"{one.metric:.4f}"]
-        rows.append([*cells, *([_money(one.money)] if money else []), told])
-    say_table(f"{model}: {len(found.windows)} windows under {len(rows)} policies", [*heads, "gain (interval)"], rows)
+    for policy in outcome.tried:
+        against = policy.against
+        gain = "" if against is None else f"{against.gain:+.4f} ({against.lower:+.4f} to {against.upper:+.4f})"
+        name = f"{policy.name} *" if policy.on_frontier else policy.name
+        cells = [name, policy.trainings, policy.updates, f"{policy.seconds:.1f}", f"{policy.metric:.4f}"]
+        rows.append([*cells, *([_money(policy.money)] if money else []), gain])
+    say_table(f"{model}: {len(outcome.windows)} windows under {len(rows)} policies", [*heads, "gain (interval)"], rows)
     say("* on the frontier: no other is at least as good and trains less.")
 
 

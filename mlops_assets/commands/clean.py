@@ -34,15 +34,15 @@ def clean(
     from mlops_assets.steps.keep.cleaning import removable, remove
 
     home = Home.from_environment()
-    found = removable(home, keep=keep, older_than=parse_duration(older_than))
-    kinds = list(dict.fromkeys(thing.kind for thing in found))
+    unused = removable(home, keep=keep, older_than=parse_duration(older_than))
+    kinds = list(dict.fromkeys(thing.kind for thing in unused))
     rows = [
-        (kind, sum(t.kind == kind for t in found), f"{sum(t.size for t in found if t.kind == kind) / 1e6:,.1f}")
+        (kind, sum(t.kind == kind for t in unused), f"{sum(t.size for t in unused if t.kind == kind) / 1e6:,.1f}")
         for kind in kinds
     ]
     if not rows:
         say(f"Nothing in {home.root} is older than {older_than} and needed by nobody.")
         return
     if not dry_run:
-        remove(home, found)
+        remove(home, unused)
     say_table("Would be removed" if dry_run else "Removed", ["what", "how many", "MB"], rows)

@@ -119,8 +119,8 @@ def remedy(error: BaseException) -> str:
     """What to do about an error of the disk, which says nothing of that itself; empty for any other."""
     number = error.errno if isinstance(error, OSError) else None
     # DuckDB and SQLite tell it in their own words.
-    told = str(error).lower()
-    if number in _NO_ROOM or "no space left" in told or "disk is full" in told:
+    message = str(error).lower()
+    if number in _NO_ROOM or "no space left" in message or "disk is full" in message:
         return "There is no room. Free some (mlops clean says what may go), and call again: what was written is whole."
     if number == errno.ENAMETOOLONG:
         return "Shorten the name. Nothing was written under it."

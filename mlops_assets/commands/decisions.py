@@ -104,8 +104,8 @@ def decide(
         decision, evidence, news = consider(platform, settings)
     except NoDataYet as error:
         paused = platform.ledger.record.paused(model)
-        told = f"{model} is paused: {paused}. " if paused else ""
-        raise NoDataYet(f"{told}Nothing can be decided yet. {first or error}") from error
+        pause_note = f"{model} is paused: {paused}. " if paused else ""
+        raise NoDataYet(f"{pause_note}Nothing can be decided yet. {first or error}") from error
     # The same evidence at the same moment: only the policy is another.
     instead = conclude(evidence, other, history(platform, model), decision.at) if other else None
     if as_json:
@@ -128,9 +128,9 @@ def decide(
     say("Nothing was written.")
 
 
-def _differ(one: Decision, other: Decision) -> bool:
+def _differ(decision: Decision, other: Decision) -> bool:
     """Whether two policies answer differently: by what they do, or by the rule they do it by."""
-    return (one.action, one.rule) != (other.action, other.rule)
+    return (decision.action, decision.rule) != (other.action, other.rule)
 
 
 def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:

@@ -74,7 +74,7 @@ def drift(
         policy = DriftPolicy(**{**policy.to_dict(), "kl": KL_LIMIT})
     try:
         with _progress() as progress:
-            found = compare_files(
+            compared = compare_files(
                 reference, current, policy=policy, columns=_names(columns), ignore=_names(ignore), progress=progress
             )
     except NothingToCompare as error:
@@ -83,16 +83,16 @@ def drift(
         say_error(str(error))
         raise typer.Exit(2) from None
     if html is not None:
-        _write_page(html, found, reference, current, kl=kl)
+        _write_page(html, compared, reference, current, kl=kl)
     if as_json:
-        say_json(_plain(found, reference, current, preset, policy))
+        say_json(_plain(compared, reference, current, preset, policy))
     else:
-        _say(found, reference, current, kl=kl, shown=None if show_all else _SHOWN)
+        _say(compared, reference, current, kl=kl, shown=None if show_all else _SHOWN)
         if html is not None:
             say(f"Page: {html}")
-    if fail_on_drift and found.broken:
+    if fail_on_drift and compared.broken:
         raise typer.Exit(2)
-    if fail_on_drift and not found.verdict.passed:
+    if fail_on_drift and not compared.verdict.passed:
         raise typer.Exit(1)
 
 
@@ -110,60 +110,60 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
         yield lambda what, rows: status.update(f"{what}: {rows:,} rows")
 
 
-def _write_page(path: Path, found: FilesDrift, reference: str, current: str, *, kl: bool) -> None:
+def _write_page(path: Path, compared: FilesDrift, reference: str, current: str, *, kl: bool) -> None:
     from mlops_assets.pages.drift import drift_page
     from mlops_assets.world.atomic import write_text
 
     page = drift_page(
         names=(reference, current),
-        profiles=(found.reference, found.current),
-        drifts=found.drifts,
-        verdict=found.verdict,
-        left_out=found.left_out,
-        headline=found.headline,
+        profiles=(compared.reference, compared.current),
+        drifts=compared.drifts,
+        verdict=compared.verdict,
+        left_out=compared.left_out,
+        headline=compared.headline,
         kl=kl,
     )
     write_text(path, page)
 
 
-def _plain(found: FilesDrift, reference: str, current: str, preset: str, policy: DriftPolicy) -> dict[str, Any]:
-    verdict = found.verdict
+def _plain(compared: FilesDrift, reference: str, current: str, preset: str, policy: DriftPolicy) -> dict[str, Any]:
+    verdict = compared.verdict
     return {
-        "reference": {"files": reference, "rows": found.reference.rows},
-        "current": {"files": current, "rows": found.current.rows},
+        "reference": {"files": reference, "rows": compared.reference.rows},
+        "current": {"files": current, "rows": compared.current.rows},
         "preset": preset,
         "policy": policy.to_dict(),
         "drift": None if verdict.passed is None else not verdict.passed,
-        "headline": found.headline,
+        "headline": compared.headline,
         "reason": verdict.reason,
         "share": verdict.share,
         "drifted": list(verdict.drifted),
         "features": [
-            {**d.to_dict(), "verdict": verdict_on(d, found), "finding": found.verdict.findings.get(d.feature)}
-            for d in found.drifts
+            {**d.to_dict(), "verdict": verdict_on(d, compared), "finding": compared.verdict.findings.get(d.feature)}
+            for d in compared.drifts
         ],
-        "left_out": dict(found.left_out),
-        "broken": list(found.broken),
+        "left_out": dict(compared.left_out),
+        "broken": list(compared.broken),
     }
 
 
 # --- the table ---------------------------------------------------------------------------------------------
 
 
-def verdict_on(drift: FeatureDrift, found: FilesDrift) -> str:
+def verdict_on(drift: FeatureDrift, compared: FilesDrift) -> str:
     """One word on a feature."""
-    if drift.feature in found.verdict.findings:
+    if drift.feature in compared.verdict.findings:
         return "drifted"
-    return "unjudged" if drift.feature in found.verdict.unjudged else "stable"
+    return "unjudged" if drift.feature in compared.verdict.unjudged else "stable"
 
 
-def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: int | None) -> None:
+def _say(compared: FilesDrift, reference: str, current: str, *, kl: bool, shown: int | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
     console = Terminal()
-    rows = [(d, _cells(d, kl=kl)) for d in found.drifts[:shown]]
+    rows = [(d, _cells(d, kl=kl)) for d in compared.drifts[:shown]]
     heads = ["kind", "PSI", *(["KL"] if kl else []), "KS/χ²\np", "W\n(sd)", "JS", "miss.\nchange", "new or\nout"]
     widths = [
         max(len(text) for text in (*head.split("\n"), *(cells[i] for _, cells in rows))) for i, head in enumerate(heads)
@@ -176,26 +176,26 @@ def _say(found: FilesDrift, reference: str, current: str, *, kl: bool, shown: in
         table.add_column(head, no_wrap=True, justify="left" if head == "kind" else "right", vertical="bottom")
     table.add_column("verdict", no_wrap=True)
     for d, cells in rows:
-        word = verdict_on(d, found)
+        word = verdict_on(d, compared)
         style = {"drifted": "[bold red]", "stable": "", "unjudged": "[dim]"}[word]
         table.add_row(_short(escape(d.feature), room), *cells, f"{style}{word}")
     console.print(table)
-    rest = len(found.drifts) - len(rows)
+    rest = len(compared.drifts) - len(rows)
     if rest:
         say(f"... and {rest} more, which moved less: --all shows them.")
-    style = "bold red" if found.broken or found.verdict.passed is False else "bold"
-    say(f"[{style}]{escape(found.headline)}.[/] {escape(found.verdict.reason)}")
-    say(escape(f"{found.current.rows:,} rows of {current} against {found.reference.rows:,} of {reference}."))
-    if found.left_out:
-        say(escape(_left_out(found)))
-    if found.broken:
-        names = escape(some(found.broken, _SHOWN))
+    style = "bold red" if compared.broken or compared.verdict.passed is False else "bold"
+    say(f"[{style}]{escape(compared.headline)}.[/] {escape(compared.verdict.reason)}")
+    say(escape(f"{compared.current.rows:,} rows of {current} against {compared.reference.rows:,} of {reference}."))
+    if compared.left_out:
+        say(escape(_left_out(compared)))
+    if compared.broken:
+        names = escape(some(compared.broken, _SHOWN))
         say(f"[bold red]Gone, or of another type:[/bold red] {names}. Correct the files, or leave them out: --ignore.")
 
 
-def _left_out(found: FilesDrift) -> str:
-    told = [f"{name} ({why})" for name, why in found.left_out.items()]
-    return f"Left out: {some(told, _SHOWN, between='; ')}."
+def _left_out(compared: FilesDrift) -> str:
+    omitted = [f"{name} ({why})" for name, why in compared.left_out.items()]
+    return f"Left out: {some(omitted, _SHOWN, between='; ')}."
 
 
 def _cells(d: FeatureDrift, *, kl: bool) -> Sequence[str]:

@@ -40,15 +40,15 @@ def explain(
     """
     from mlops_assets.steps.decide.explanation import explain as explained
 
-    found = explained(Home.from_environment(), decision)
+    explanation = explained(Home.from_environment(), decision)
     if as_json:
-        say_json(found.to_dict())
+        say_json(explanation.to_dict())
     else:
-        _say(found)
+        _say(explanation)
 
 
-def _say(found: Explanation) -> None:
-    entry = found.decision
+def _say(explanation: Explanation) -> None:
+    entry = explanation.decision
     action = entry.action.replace("_", " ")
     where = f"{entry.model} at {minute(entry.at)} UTC"
     say(f"[bold]{answer_told(entry.action, entry.rule)}[/bold]: {where} ({entry.id})")
@@ -63,8 +63,8 @@ def _say(found: Explanation) -> None:
                 f"  {check['window']}  {check['name']} [bold]{_answer(check['passed'])}[/bold]", check["sentence"]
             )
     say_table("Policy", ["field", "value"], list(entry.policy.items()))
-    _say_what_came(found)
-    _say_flips(found, action)
+    _say_what_came(explanation)
+    _say_flips(explanation, action)
 
 
 def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -89,30 +89,30 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield name.replace("_", " "), " ".join(value) if isinstance(value, list) else value
 
 
-def _say_what_came(found: Explanation) -> None:
-    rows = [(minute(entry.at), *entry_in_words(entry)) for entry in found.came_of_it]
-    rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in found.runs]
+def _say_what_came(explanation: Explanation) -> None:
+    rows = [(minute(entry.at), *entry_in_words(entry)) for entry in explanation.came_of_it]
+    rows += [("", f"run {run['run_id']}", f"{run['job']}: {run['status'].lower()}") for run in explanation.runs]
     if rows:
         say_table("What came of it", ["time (UTC)", "what", "how"], rows)
-    elif found.decision.action in PROPOSALS:
-        say(f"It waits for a person: mlops approve|reject {found.decision.model} {found.decision.id}")
-    elif found.decision.action in ACTED:
+    elif explanation.decision.action in PROPOSALS:
+        say(f"It waits for a person: mlops approve|reject {explanation.decision.model} {explanation.decision.id}")
+    elif explanation.decision.action in ACTED:
         say("Nothing has come of it yet: no run, no promotion, no rejection.")
     else:
         say("Nothing came of it, and nothing had to: it asked for no run.")
 
 
-def _say_flips(found: Explanation, action: str) -> None:
-    if found.replayed is None:
-        say(f"What would have changed it cannot be shown. {escape(found.not_replayed)}")
+def _say_flips(explanation: Explanation, action: str) -> None:
+    if explanation.replayed is None:
+        say(f"What would have changed it cannot be shown. {escape(explanation.not_replayed)}")
         return
-    if found.replayed == found.decision.action:
+    if explanation.replayed == explanation.decision.action:
         say(f"Replayed on the same evidence, policy and history, the answer is the same: {action}.")
     else:
-        answer = found.replayed.replace("_", " ")
+        answer = explanation.replayed.replace("_", " ")
         say(f"Replayed on the same evidence, today's code answers {answer}: its rules have changed since.")
-    if found.flips:
-        rows = [(flip.sentence, flip.answer.replace("_", " ")) for flip in found.flips]
+    if explanation.flips:
+        rows = [(flip.sentence, flip.answer.replace("_", " ")) for flip in explanation.flips]
         say_table("What would have changed it, each replayed", ["change", "answer"], rows)
     else:
         say("No single change of evidence or policy that is tried leads to another answer.")

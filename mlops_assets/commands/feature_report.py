@@ -57,22 +57,22 @@ def feature_report(
     from mlops_assets.world.platform import DBT_PROJECT, Platform
 
     home = Home.from_environment()
-    found = report(Platform.of(home), DBT_PROJECT, against, start=start, rows=rows, progress=_tell(quiet=as_json))
+    compared = report(Platform.of(home), DBT_PROJECT, against, start=start, rows=rows, progress=_tell(quiet=as_json))
     page = html or home.root / "reports" / "features.html"
-    write_text(page, feature_report_page(found.views, found.models, against=against, told=found.told))
+    write_text(page, feature_report_page(compared.views, compared.models, against=against, notes=compared.told))
     if as_json:
-        say_json({"against": against, **asdict(found), "page": str(page)})
+        say_json({"against": against, **asdict(compared), "page": str(page)})
         return
-    for view in found.views:
+    for view in compared.views:
         cells = [
             (
-                one.name,
-                one.state,
-                "" if one.changed is None else f"{one.changed:,}",
-                *map(share, one.missing),
-                "" if one.psi is None else f"{one.psi:.3f}",
+                feature.name,
+                feature.state,
+                "" if feature.changed is None else f"{feature.changed:,}",
+                *map(share, feature.missing),
+                "" if feature.psi is None else f"{feature.psi:.3f}",
             )
-            for one in view.shown
+            for feature in view.shown
         ]
         heads = ["feature", "state", "rows with another value", "missing before", "after", "PSI"]
         title = f"{view.view}: {view.rows[0]:,} rows before, {view.rows[1]:,} after"
@@ -82,12 +82,12 @@ def feature_report(
             say(f"[bold]{escape(title)}[/bold]")
         for sentence in filter(None, (view.unchanged, view.online, view.guard)):
             say(escape(sentence))
-    if found.models:
-        gains = [(m.model, gain(m.against_before) or m.why, gain(m.against_without)) for m in found.models]
+    if compared.models:
+        gains = [(m.model, gain(m.against_before) or m.why, gain(m.against_without)) for m in compared.models]
         say_table("What models gain", ["model", "after against before", "with against without"], gains)
-    for sentence in found.told:
+    for sentence in compared.told:
         say(escape(sentence))
-    say(escape(lead(found.views, found.models)))
+    say(escape(lead(compared.views, compared.models)))
     say(f"Page: {page}")
 
 
@@ -113,10 +113,10 @@ def dbt_ci(against: _Against = "main", start: Start = None) -> None:
         say(f"Built {len(change.built)} models, {change.checks} tests passed: {escape(', '.join(change.built))}.")
         views = [view.name for view in change.after.views if view.name in change.built]
         sources = platform.sources.settings()
-        found = list(guard(home, DBT_PROJECT, change.after, sources, views=views)) if views else []
-    for result in found:
+        checks = list(guard(home, DBT_PROJECT, change.after, sources, views=views)) if views else []
+    for result in checks:
         say(escape(result.sentence))
-    if any(result.peeks for result in found):
+    if any(result.peeks for result in checks):
         raise typer.Exit(1)
 
 

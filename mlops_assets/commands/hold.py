@@ -84,13 +84,13 @@ def wake(model: ModelName, reason: Reason, by: By = None) -> None:
 
 def _hold(kind: type[Freeze] | type[Snooze], model: str, until: datetime, reason: str, by: str | None) -> None:
     home = Home.from_environment()
-    told, now = given(reason), model_clock(home, known_model(model))
+    given_reason, now = given(reason), model_clock(home, known_model(model))
     if until <= now:
         raise ValueError(
             f"{minute(until)} UTC is over: the clock of {model} stands at {minute(now)} UTC. Give a later end. "
             "Nothing was written."
         )
-    Record(home.ledger).note(model, kind, reason=told, by=by or person(), until=until)
+    Record(home.ledger).note(model, kind, reason=given_reason, by=by or person(), until=until)
 
 
 def _end(kind: type[Freeze] | type[Snooze], model: str, reason: str, by: str | None) -> None:

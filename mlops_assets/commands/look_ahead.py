@@ -43,15 +43,15 @@ def look_ahead(
     from mlops_assets.world.platform import DBT_PROJECT, Platform
 
     home = Home.from_environment()
-    found, platform = [], Platform.of(home)
+    checks, platform = [], Platform.of(home)
     sources, catalogue = platform.sources.settings(), platform.catalogue
     for result in guard(home, DBT_PROJECT, catalogue, sources, views=views or [], days=days, moments=moments):
-        found.append(result)
+        checks.append(result)
         if not as_json:
             _say(result)
     if as_json:
-        say_json([{**asdict(result), "passed": result.passed, "sentence": result.sentence} for result in found])
-    if any(result.peeks for result in found):
+        say_json([{**asdict(result), "passed": result.passed, "sentence": result.sentence} for result in checks])
+    if any(result.peeks for result in checks):
         raise typer.Exit(1)
 
 

@@ -67,8 +67,8 @@ def show(
         say(f"{model}: the newest {len(entries)}, times in UTC{clocks}. mlops explain ID says more of a decision.")
         for entry in entries:
             what, reason = entry_in_words(entry)
-            one = f", {entry.id[:8]}" if isinstance(entry, Decision) else ""
-            say_entry(f"\n{minute(entry.at)}  [bold]{escape(what)}[/bold]{one}", reason)
+            short_id = f", {entry.id[:8]}" if isinstance(entry, Decision) else ""
+            say_entry(f"\n{minute(entry.at)}  [bold]{escape(what)}[/bold]{short_id}", reason)
 
 
 @app.command(epilog=example("mlops record verify", "mlops record verify flight_delay --json"))
@@ -84,16 +84,16 @@ def verify(
     """
     record = Record(Home.from_environment().ledger)
     names = record.models() if model is None else [model if model in record.models() else known_model(model)]
-    found = [record.verify(name) for name in names]
+    checks = [record.verify(name) for name in names]
     if as_json:
-        say_json([checked.to_dict() for checked in found])
-    elif not found:
+        say_json([checked.to_dict() for checked in checks])
+    elif not checks:
         say("Nothing is on record in this home yet.")
     else:
-        for checked in found:
+        for checked in checks:
             end = f", head {checked.head[:16]}" if checked.whole and checked.head else ""
             say(escape(f"{checked.model}: {checked.told}{end}"))
-    if not all(checked.whole for checked in found):
+    if not all(checked.whole for checked in checks):
         raise typer.Exit(1)
 
 

@@ -37,29 +37,29 @@ def power(model: ModelName, as_json: AsJson = False) -> None:
 
     platform = Platform.of(home)
     settings = platform.models()[model]
-    found = seen_today(platform, settings)
+    seen = seen_today(platform, settings)
     if as_json:
-        told = sentence(found, settings.metric)
-        say_json({"model": model, "metric": settings.metric, "told": told, "seen": [one.to_dict() for one in found]})
+        summary = sentence(seen, settings.metric)
+        say_json({"model": model, "metric": settings.metric, "told": summary, "seen": [row.to_dict() for row in seen]})
         return
-    spans = sorted({one.windows for one in found})
+    spans = sorted({row.windows for row in seen})
     over = [f"{span} window{'' if span == 1 else 's'}" for span in spans]
     title = f"{model}: decay of {settings.metric} that is seen with 95 % probability"
-    names = list(dict.fromkeys(one.what for one in found))
-    say_table(title, ["by", "labels", *over], [_cells(name, found, spans) for name in names])
-    for one in found:
-        if one.why and one.windows == spans[0]:
-            say(escape(f"{one.what}: {one.why}."))
-    say(sentence(found, settings.metric))
+    names = list(dict.fromkeys(row.what for row in seen))
+    say_table(title, ["by", "labels", *over], [_cells(name, seen, spans) for name in names])
+    for row in seen:
+        if row.why and row.windows == spans[0]:
+            say(escape(f"{row.what}: {row.why}."))
+    say(sentence(seen, settings.metric))
 
 
-def _cells(name: str, found: Sequence[Seen], spans: Sequence[int]) -> list[object]:
-    mine = {one.windows: one for one in found if one.what == name}
+def _cells(name: str, seen: Sequence[Seen], spans: Sequence[int]) -> list[object]:
+    mine = {row.windows: row for row in seen if row.what == name}
     shown = [_cell(mine[span]) if span in mine else "" for span in spans]
     return [name, f"{mine[spans[0]].labels:,}", *shown]
 
 
-def _cell(one: Seen) -> str:
-    if one.drop is None:
+def _cell(decay: Seen) -> str:
+    if decay.drop is None:
         return "cannot say"
-    return f"{one.drop:.3g}" + ("" if one.share is None else f" ({one.share:.0%})")
+    return f"{decay.drop:.3g}" + ("" if decay.share is None else f" ({decay.share:.0%})")

@@ -39,7 +39,7 @@ app = typer.Typer(
 def list_(as_json: AsJson = False) -> None:
     """List what is in quarantine, with the reason and where to look at the marked rows."""
     home = Home.from_environment()
-    found, damaged = [], []
+    partitions, damaged = [], []
     for source in declared("LandingSource", "StreamSource"):
         record = TakenRecord(home, source)
         try:
@@ -47,7 +47,7 @@ def list_(as_json: AsJson = False) -> None:
         except DamagedTaken as error:
             damaged.append(str(error))
             continue
-        found += [
+        partitions += [
             {
                 "source": source,
                 "partition": partition,
@@ -60,14 +60,14 @@ def list_(as_json: AsJson = False) -> None:
             for partition, entry in quarantined.items()
         ]
     if as_json:
-        say_json(found)
-    elif not found and not damaged:
+        say_json(partitions)
+    elif not partitions and not damaged:
         say("Nothing is in quarantine.")
-    elif found:
-        rows = [(f["source"], f["partition"], minute(str(f["since"])), f["rows"], f["reason"]) for f in found]
+    elif partitions:
+        rows = [(f["source"], f["partition"], minute(str(f["since"])), f["rows"], f["reason"]) for f in partitions]
         say_table("In quarantine", ["source", "partition", "since (UTC)", "rows", "reason"], rows)
         say(f"The rows, the bad ones marked with is_bad, are under {home.lake / 'quarantine'}.")
-        for f in found[:_NAMED]:
+        for f in partitions[:_NAMED]:
             say(f"{f['source']}/{f['partition']}: {f['do']}")
     if damaged:
         raise ValueError(" ".join(damaged))

@@ -125,9 +125,9 @@ def demo(
         replayed = run(home=home, trials=trials, progress=progress)
     _say_result(replayed)
     for change in replayed.result.get("changes", ()):
-        found = f"found after {change['days']} days" if change["found"] else "no check failed that had held before"
+        detection = f"found after {change['days']} days" if change["found"] else "no check failed that had held before"
         promoted = f", a model that knows of it promoted by {change['promoted']}" if change["promoted"] else ""
-        say(f"{change['first']}: {change['story']}: {found}{promoted}.")
+        say(f"{change['first']}: {change['story']}: {detection}{promoted}.")
 
 
 @contextmanager
@@ -158,11 +158,11 @@ def _say_result(replayed: Replayed) -> None:
     from mlops_assets.pages.replay_wording import not_judged_told, set_aside_told
 
     Terminal().print(console_table(replayed.result))
-    for told in not_judged_told(replayed.result):
-        say(escape(told))
+    for sentence in not_judged_told(replayed.result):
+        say(escape(sentence))
     set_aside = set_aside_told(replayed.result)
-    for told, _ in set_aside[:_MOST]:
-        say(escape(told))
+    for sentence, _ in set_aside[:_MOST]:
+        say(escape(sentence))
     if set_aside:
         more = f"There are {len(set_aside)} kinds of reasons; all" if len(set_aside) > _MOST else "All"
         say(escape(f"{more} that is set aside: {replayed.home.said('mlops quarantine list')}"))

@@ -36,28 +36,28 @@ def reproduce(
     from mlops_assets.world.platform import Platform
 
     platform = Platform.of(Home.from_environment())
-    found = train_again(platform, platform.models()[model], version)
+    rerun = train_again(platform, platform.models()[model], version)
     if as_json:
-        say_json(found.to_dict())
+        say_json(rerun.to_dict())
     else:
-        _say(found)
-    if not found.agrees:
+        _say(rerun)
+    if not rerun.agrees:
         raise typer.Exit(1)
 
 
-def _say(found: Reproduction) -> None:
-    what = f"{found.model} version {found.version}"
-    rows = f"{found.rows:,} rows of the {found.ships} set {found.trained_on[:12]}" if found.rows else "nothing"
-    if found.agrees:
+def _say(rerun: Reproduction) -> None:
+    what = f"{rerun.model} version {rerun.version}"
+    rows = f"{rerun.rows:,} rows of the {rerun.ships} set {rerun.trained_on[:12]}" if rerun.rows else "nothing"
+    if rerun.agrees:
         say(f"[bold]{what} agrees[/bold]: trained again on {rows}, it is the same file, byte for byte.")
-        say(f"sha256 {found.registered}")
-    elif found.agrees is None:
+        say(f"sha256 {rerun.registered}")
+    elif rerun.agrees is None:
         say(f"[bold]{what} cannot be trained again.[/bold]")
     else:
         say(f"[bold]{what} differs[/bold]: trained again on {rows}, it is another file.")
-        say(f"sha256 registered {found.registered}\n       now        {found.found}")
-    if found.differences:
-        title = "Different now, without consequence" if found.agrees else "What differs"
-        say_table(title, ["what"], [(told,) for told in found.differences])
-    if found.remedy:
-        say(escape(found.remedy))
+        say(f"sha256 registered {rerun.registered}\n       now        {rerun.found}")
+    if rerun.differences:
+        title = "Different now, without consequence" if rerun.agrees else "What differs"
+        say_table(title, ["what"], [(difference,) for difference in rerun.differences])
+    if rerun.remedy:
+        say(escape(rerun.remedy))

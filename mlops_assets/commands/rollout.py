@@ -61,12 +61,12 @@ def rollback(
     """
     from mlops_assets.world.platform import Platform
 
-    told = given(reason)
+    given_reason = given(reason)
     platform = Platform.of()
     settings = platform.models()[known_model(model)]
     open_client(platform)
     began = time.perf_counter()
-    done = _go_back(platform, settings, to, told, by or person())
+    done = _go_back(platform, settings, to, given_reason, by or person())
     done["seconds"] = round(time.perf_counter() - began, 3)
     if as_json:
         say_json(done)

@@ -61,14 +61,14 @@ class Replaying:
 
 def of(home: Home) -> Up | None:
     """The `mlops up` that runs in a home, else None; what a killed one left behind doesn't count."""
-    found = _claimed(home, "up")
-    return Up(**found) if found else None
+    claim = _claimed(home, "up")
+    return Up(**claim) if claim else None
 
 
 def replays(home: Home) -> list[Replaying]:
     """The demo or replay that runs in a home, and the replays of its history that run below it."""
     homes = [home, *(Home(path) for path in sorted(home.replays.glob("*")) if path.is_dir())]
-    return [Replaying(**found) for each in homes if (found := _claimed(each, "replaying"))]
+    return [Replaying(**claim) for each in homes if (claim := _claimed(each, "replaying"))]
 
 
 @contextmanager

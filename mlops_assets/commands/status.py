@@ -31,36 +31,36 @@ def status(as_json: AsJson = False) -> None:
 
     home = Home.from_environment()
     up = running.of(home)
-    found = {
+    overview = {
         **standing(home),
         "up": {"pid": up.pid, "dagster": up.dagster, "mlflow": up.mlflow} if up else None,
         "replays": [asdict(replay) | {"told": replay.in_words} for replay in running.replays(home)],
     }
     if as_json:
-        say_json(found)
+        say_json(overview)
     else:
-        _say(found)
+        _say(overview)
 
 
-def _say(found: Mapping[str, Any]) -> None:
-    clock, up = found["clock"], found["up"]
-    say(f"Home   {found['home']}")
+def _say(overview: Mapping[str, Any]) -> None:
+    clock, up = overview["clock"], overview["up"]
+    say(f"Home   {overview['home']}")
     say(f"Clock  {clock['kind']}, " + (f"now {minute(clock['now'])} UTC" if clock["now"] else "unknown: no data yet"))
-    idle = "no" if found["replays"] else "no: nothing runs by itself until `mlops up`"
+    idle = "no" if overview["replays"] else "no: nothing runs by itself until `mlops up`"
     say(f"Up     {'at ' + up['dagster'] if up else idle}")
-    for replay in found["replays"]:
+    for replay in overview["replays"]:
         say(escape(f"Runs   {replay['told']}"))
-    for name, model in found["models"].items():
+    for name, model in overview["models"].items():
         say("")
         _say_model(name, model)
-    for name, why in found["broken_models"].items():
+    for name, why in overview["broken_models"].items():
         say("")
         say(f"[bold]{escape(name)}[/bold]: [{COLOURS['not fine']}]not fine[/], its file is broken")
         say_facts([("State", why), ("Next", "It decides nothing until the file is corrected.")])
-    if not found["models"] and not found["broken_files"]:
+    if not overview["models"] and not overview["broken_files"]:
         say("\nNo models yet. A table becomes the first: mlops new-model NAME --from TABLE.csv")
-    _say_sources(found)
-    _say_alerts(found["alerts"])
+    _say_sources(overview)
+    _say_alerts(overview["alerts"])
 
 
 def _say_alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
@@ -70,20 +70,20 @@ def _say_alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
         say_facts([("What", alert["happened"]), ("Did", alert["did"]), ("Do", alert["do"])])
 
 
-def _say_sources(found: Mapping[str, Any]) -> None:
-    if found["sources"]:
+def _say_sources(overview: Mapping[str, Any]) -> None:
+    if overview["sources"]:
         say_table(
             "Sources",
             ["source", "newest good", "pending", "in quarantine", "fresh"],
-            [_source_row(name, source) for name, source in found["sources"].items()],
+            [_source_row(name, source) for name, source in overview["sources"].items()],
         )
-    for name, source in found["sources"].items():
+    for name, source in overview["sources"].items():
         for partition, note in source["notes"].items():
             say(escape(f"{name}, {partition}: {note}"))
-    for name, why in found["damaged_sources"].items():
+    for name, why in overview["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")
-    for why in found["broken_files"].values():
-        if why not in found["broken_models"].values():
+    for why in overview["broken_files"].values():
+        if why not in overview["broken_models"].values():
             say(f"[bold red]Broken[/bold red]: {escape(why)}")
 
 

@@ -52,10 +52,10 @@ def list_(as_json: AsJson = False) -> None:
     from mlops_assets.steps.land.stream_poison import poison_count
 
     home = Home.from_environment()
-    found: list[dict[str, Any]] = []
+    states: list[dict[str, Any]] = []
     for name in declared("StreamSource"):
         lag, poison = read_lag(home, name), poison_count(home, name)
-        found.append(
+        states.append(
             {
                 "source": name,
                 "read": poison.of,
@@ -67,13 +67,13 @@ def list_(as_json: AsJson = False) -> None:
             }
         )
     if as_json:
-        say_json(found)
+        say_json(states)
         return
-    rows = [(f["source"], f["read"], f["unread"], f["lag_seconds"], minute(f["at"]), f["quarantined"]) for f in found]
+    rows = [(f["source"], f["read"], f["unread"], f["lag_seconds"], minute(f["at"]), f["quarantined"]) for f in states]
     say_table("Streams", ["source", "read", "unread", "lag (s)", "asked at (UTC)", "in quarantine"], rows)
-    for told in found:
-        for reason, count in told["reasons"].items():
-            say(f"{told['source']}: {count:,} messages: {reason}")
+    for stream in states:
+        for reason, count in stream["reasons"].items():
+            say(f"{stream['source']}: {count:,} messages: {reason}")
 
 
 @app.command(epilog=example("mlops stream retry card_payments"))
@@ -105,7 +105,7 @@ def _settings(name: str) -> StreamSettings:
     from mlops_assets.world.landed.sources import DEFS
     from mlops_assets.world.settings_files import read_settings
 
-    found = read_settings(DEFS, StreamSettings)
-    if name not in found:
-        raise ValueError(f"There is no stream {name!r}. Known: {', '.join(sorted(found)) or 'none'}.")
-    return found[name]
+    streams = read_settings(DEFS, StreamSettings)
+    if name not in streams:
+        raise ValueError(f"There is no stream {name!r}. Known: {', '.join(sorted(streams)) or 'none'}.")
+    return streams[name]

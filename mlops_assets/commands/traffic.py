@@ -104,7 +104,7 @@ def _served(url: str, wanted: str | None, stop: threading.Event, seconds: float 
 
     from pydantic_core import from_json
 
-    told, ends = False, None if seconds is None else time.monotonic() + seconds
+    announced, ends = False, None if seconds is None else time.monotonic() + seconds
     request = urllib.request.Request(f"{url}/models", headers=_headers())
     while not stop.is_set():
         try:
@@ -116,14 +116,14 @@ def _served(url: str, wanted: str | None, stop: threading.Event, seconds: float 
             ) from error
         except OSError:
             names = []
-        if found := [name for name in names if wanted in (None, name)]:
-            return found
+        if served := [name for name in names if wanted in (None, name)]:
+            return served
         if ends is not None and time.monotonic() > ends:
             what = f"{wanted} is not" if wanted else "No model is"
             raise ValueError(f"{what} in service at {url} yet. Start it (mlops serve), or name another: --url.")
-        if not told:
+        if not announced:
             say(f"Waiting until {wanted or 'a model'} is in service at {url} …")
-            told = True
+            announced = True
         stop.wait(WAIT_SECONDS)
     return []
 

@@ -30,20 +30,20 @@ def upgrade(
     """
     from mlops_assets.onboarding.projects.upgrade import apply, examine
 
-    found = examine(PROJECT)
-    done = [] if check else apply(found)
-    left = [part for part in found.to_do if part not in done]
+    plan = examine(PROJECT)
+    done = [] if check else apply(plan)
+    left = [part for part in plan.to_do if part not in done]
     if as_json:
-        say_json([{"path": p.path, "state": p.state, "what": p.told, "written": p in done} for p in found.parts])
+        say_json([{"path": p.path, "state": p.state, "what": p.told, "written": p in done} for p in plan.parts])
     else:
-        rows = [(part.path, "written" if part in done else part.state, part.told) for part in found.parts]
+        rows = [(part.path, "written" if part in done else part.state, part.told) for part in plan.parts]
         say_table("Project", ["file", "state", "what"], rows)
-        for text in (part.diff for part in found.parts if diff and part.diff):
+        for text in (part.diff for part in plan.parts if diff and part.diff):
             typer.echo(text)
-        if not found.to_do:
-            say(f"Nothing to do: {found.in_words}.")
+        if not plan.to_do:
+            say(f"Nothing to do: {plan.in_words}.")
         elif check:
-            say(f"{found.in_words[0].upper()}{found.in_words[1:]}.")
+            say(f"{plan.in_words[0].upper()}{plan.in_words[1:]}.")
         if done:
             say("Restart mlops up, where it runs. Look at what changed and commit it.")
     if left:

@@ -46,5 +46,5 @@ def migrate() -> None:
         raise ValueError(f"mlops up runs in {home.root}: stop it first (kill {up.pid}). Nothing was changed.")
     from mlops_assets.steps.keep.upkeep import migrate as bring
 
-    for told in bring(home):
-        say(told)
+    for sentence in bring(home):
+        say(sentence)

@@ -75,11 +75,11 @@ def _end_of(day: str) -> datetime:
 
 
 def _say(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> None:
-    model, one = decision.model, decision.id[:8]
+    model, short_id = decision.model, decision.id[:8]
     answer = answer_told(decision.action, decision.rule)
     say(f"[bold]{escape(model)}: {escape(answer)}[/bold], at {minute(decision.at)} UTC")
     say_facts(_facts(record, decision, entries))
-    say(escape(f"All of it: mlops explain {one}; what came before and after: mlops record show {model}"))
+    say(escape(f"All of it: mlops explain {short_id}; what came before and after: mlops record show {model}"))
 
 
 def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> Iterator[tuple[str, str]]:

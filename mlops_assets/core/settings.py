@@ -302,7 +302,7 @@ class ModelSettings(Settings):
         known = [*metrics_for(self.task), *([PROFIT] if self.monitoring.costs else [])]
         for name in self.limits:
             if name == self.metric or name not in known:
-                others = ", ".join(one for one in known if one != self.metric)
+                others = ", ".join(other for other in known if other != self.metric)
                 where = "the metric's own are under monitoring.performance" if name == self.metric else "it has no such"
                 raise ValueError(f"monitoring.limits names {name}, and {where}: name some of {others}.")
         return self

@@ -112,14 +112,14 @@ def outdated_fields(text: str, version: int, changes: Sequence[Change] = CHANGES
     Raises:
         yaml.YAMLError: it is no YAML.
     """
-    found: dict[int, Outdated] = {}
+    by_place: dict[int, Outdated] = {}
     for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
         kind = next((str(value.value) for key, value in _entries(document) if key.value == "type"), "")
         for change in changes:
             if change.since > version and kind.rsplit(".", 1)[-1] == change.kind:
                 for mapping, key, value in _matches(document, ("attributes", *change.field.split("."))):
-                    found.setdefault(key.start_mark.index, _outdated(text, change, mapping, key, value))
-    return [found[place] for place in sorted(found)]
+                    by_place.setdefault(key.start_mark.index, _outdated(text, change, mapping, key, value))
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def migrated(text: str, version: int, changes: Sequence[Change] = CHANGES) -> str:
@@ -130,7 +130,7 @@ def migrated(text: str, version: int, changes: Sequence[Change] = CHANGES) -> st
     """
     for since in sorted({change.since for change in changes}):
         due = [change for change in changes if change.since == since]
-        edits = [edit for one in outdated_fields(text, version, due) for edit in one.edits]
+        edits = [edit for outdated in outdated_fields(text, version, due) for edit in outdated.edits]
         for start, end, new in sorted(edits, reverse=True):
             text = text[:start] + new + text[end:]
     return text

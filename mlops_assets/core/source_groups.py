@@ -51,13 +51,13 @@ def source_groups(
 
 def joined(sets: Iterable[Collection[str]]) -> list[Group]:
     """The sets with those that share a member made one, in the order of their first members; empty ones left out."""
-    found: list[Group] = []
+    groups: list[Group] = []
     for each in map(frozenset, sets):
-        meeting = [group for group in found if group & each]
-        found = [group for group in found if not group & each]
+        meeting = [group for group in groups if group & each]
+        groups = [group for group in groups if not group & each]
         if merged := each.union(*meeting):
-            found.append(merged)
-    return sorted(found, key=min)
+            groups.append(merged)
+    return sorted(groups, key=min)
 
 
 def landing_job(sources: Mapping[str, SourceSettings], group: Collection[str], grain: Grain) -> str:

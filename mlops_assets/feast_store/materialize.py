@@ -236,13 +236,13 @@ def _integer_keys(config: RepoConfig, columns: dict[str, pa.Array]) -> list[byte
     """What `serialize_entity_key` gives for integer keys: the names, then type, length and value of each."""
     version = config.entity_key_serialization_version
     head = serialize_entity_key_prefix(list(columns), version)
-    one = np.dtype([("type", "<u4"), ("length", "<u4"), ("value", "<i8")])
+    key_dtype = np.dtype([("type", "<u4"), ("length", "<u4"), ("value", "<i8")])
     ordered = [columns[name] for name in sorted(columns)]
-    laid_out = np.empty((len(ordered[0]), len(ordered)), dtype=one)
+    laid_out = np.empty((len(ordered[0]), len(ordered)), dtype=key_dtype)
     laid_out["type"], laid_out["length"] = ValueTypeProto.INT64, 8
     for n, column in enumerate(ordered):
         laid_out["value"][:, n] = column.to_numpy()
-    return [head + tail for tail in _pieces(laid_out.tobytes(), one.itemsize * len(ordered))]
+    return [head + tail for tail in _pieces(laid_out.tobytes(), key_dtype.itemsize * len(ordered))]
 
 
 def _pieces(joined: bytes, size: int) -> list[bytes]:
@@ -286,8 +286,8 @@ def _encode_each(column: pa.Array, kind: ValueType) -> tuple[list[bytes], list[s
 
 def _encode_floats(column: pa.Array, field: str) -> list[bytes]:
     """What `SerializeToString` gives for floats and doubles: a fixed tag, then the value little-endian."""
-    one: dict[str, Any] = {field: 1.0}
-    tag = Value(**one).SerializeToString()[: -column.type.bit_width // 8]
+    example: dict[str, Any] = {field: 1.0}
+    tag = Value(**example).SerializeToString()[: -column.type.bit_width // 8]
     numbers = column.fill_null(math.nan).to_numpy(zero_copy_only=False)
     pieces = _pieces(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes(), column.type.bit_width // 8)
     missing = np.isnan(numbers).tolist()

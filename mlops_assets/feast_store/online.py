@@ -192,13 +192,13 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
 
     def retrieve_online_documents(self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any) -> Any:
         """As Feast does, without documents older than the ttl: there may be fewer than asked for."""
-        found = super().retrieve_online_documents(config, table, *args, **kwargs)
-        return self._alive(config, table, found)
+        documents = super().retrieve_online_documents(config, table, *args, **kwargs)
+        return self._alive(config, table, documents)
 
     def retrieve_online_documents_v2(self, config: RepoConfig, table: FeatureView, *args: Any, **kwargs: Any) -> Any:
         """As Feast does, without documents older than the ttl: there may be fewer than asked for."""
-        found = super().retrieve_online_documents_v2(config, table, *args, **kwargs)
-        return self._alive(config, table, found)
+        documents = super().retrieve_online_documents_v2(config, table, *args, **kwargs)
+        return self._alive(config, table, documents)
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Remove the file, and what WAL mode keeps beside it."""
@@ -206,11 +206,11 @@ class TtlSqliteOnlineStore(SqliteOnlineStore):
         for suffix in ("-wal", "-shm"):
             Path(self._get_db_path(config) + suffix).unlink(missing_ok=True)
 
-    def _alive(self, config: RepoConfig, view: FeatureView, found: list[Any]) -> list[Any]:
+    def _alive(self, config: RepoConfig, view: FeatureView, documents: list[Any]) -> list[Any]:
         oldest = _oldest_alive(config, view)
         return [
             document
-            for document in found
+            for document in documents
             if oldest is None or document[0] is None or utils.make_tzaware(document[0]) >= oldest
         ]
 

@@ -185,9 +185,9 @@ class PointInTime:
             for view in views:
                 bounds = sql.Bounds(_before(oldest, view.join.ttl), newest)
                 history = self._reachable(view, bounds)
-                found = take_survey(connection, history, bounds)
-                join = replace(view.join, history=history, survey=found)
-                joins.append(Join(sql.places(join, _SPINE, bounds), sql.values(join, bounds), found.rows))
+                survey = take_survey(connection, history, bounds)
+                join = replace(view.join, history=history, survey=survey)
+                joins.append(Join(sql.places(join, _SPINE, bounds), sql.values(join, bounds), survey.rows))
             yield connection, joins
 
     def _located(self, connection: Connection) -> list[RequestedView]:
@@ -262,12 +262,12 @@ def _key_types(views: Sequence[RequestedView], given: Mapping[str, str]) -> dict
     types: dict[str, str] = {}
     for view in views:
         for mine, theirs in zip(view.join.spine_keys, view.join.history.keys, strict=True):
-            kind, found = given[mine], view.types[theirs.casefold()]
+            kind, source_type = given[mine], view.types[theirs.casefold()]
             if kind in ('"NULL"', "NULL"):
-                kind = types.get(mine, found)
-            if _is_text(kind) != _is_text(found):
+                kind = types.get(mine, source_type)
+            if _is_text(kind) != _is_text(source_type):
                 raise ValueError(
-                    f"Join key {mine!r} is {kind} in the entity rows and {found} in the source of feature view "
+                    f"Join key {mine!r} is {kind} in the entity rows and {source_type} in the source of feature view "
                     f"{view.name!r}: they can't match. Convert the entity column to the source's type. Nothing was "
                     "changed."
                 )

@@ -81,7 +81,7 @@ def _plain(value: Value) -> Any:
 
 
 def _found(moment: datetime | None, values: Mapping[str, Any], names: Mapping[str, str]) -> _Found:
-    found = {column: _plain(values[name]) if name in values else None for name, column in names.items()}
-    if moment is None or all(value is None for value in found.values()):
-        return None, found
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), found
+    features = {column: _plain(values[name]) if name in values else None for name, column in names.items()}
+    if moment is None or all(value is None for value in features.values()):
+        return None, features
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), features

@@ -173,15 +173,15 @@ def _footer(file: str, column: str, modified: int, size: int) -> Footer:
     del modified, size
     metadata = pq.read_metadata(file)
     types = {field.name.casefold(): str(field.type) for field in metadata.schema.to_arrow_schema()}
-    found: list[tuple[Any, Any] | None] = []
+    ranges: list[tuple[Any, Any] | None] = []
     for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
         for chunk in (group.column(i) for i in range(group.num_columns)):
             if chunk.path_in_schema.casefold() == column.casefold():
                 known = chunk.statistics is not None and chunk.statistics.has_min_max
-                found.append((chunk.statistics.min, chunk.statistics.max) if known else None)
-    if not found or not all(pair is not None and isinstance(pair[0], datetime) for pair in found):
+                ranges.append((chunk.statistics.min, chunk.statistics.max) if known else None)
+    if not ranges or not all(pair is not None and isinstance(pair[0], datetime) for pair in ranges):
         return Footer(types, None, None)
-    pairs = [pair for pair in found if pair is not None]
+    pairs = [pair for pair in ranges if pair is not None]
     return Footer(types, _utc(min(pair[0] for pair in pairs)), _utc(max(pair[1] for pair in pairs)))
 
 
@@ -269,15 +269,15 @@ def column_types(connection: duckdb.DuckDBPyConnection, statement: str) -> dict[
     return dict(zip(described.columns, (str(kind) for kind in described.types), strict=True))
 
 
-def require_columns(found: Sequence[str], wanted: Sequence[str], what: str, path: str) -> None:
+def require_columns(columns: Sequence[str], wanted: Sequence[str], what: str, path: str) -> None:
     """Raise a ValueError that names what is missing from a source, and where to put it right."""
     # DuckDB, like Parquet readers in general, finds columns whatever their case.
-    present = {name.casefold() for name in found}
+    present = {name.casefold() for name in columns}
     missing = [name for name in wanted if name.casefold() not in present]
     if missing:
         raise ValueError(
             f"{what}: {path} has no column {', '.join(map(repr, missing))}; it has "
-            f"{', '.join(map(repr, found))}. "
+            f"{', '.join(map(repr, columns))}. "
             "Correct the schema, timestamp_field, created_timestamp_column or field_mapping of the view, or "
             "write "
             "the column. Nothing was changed."

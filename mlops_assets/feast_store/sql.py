@@ -187,11 +187,11 @@ def _numbered(history: History, bounds: Bounds, columns: Sequence[str] = ()) -> 
     return f"SELECT *, row_number() OVER () - 1 AS n FROM ({rows(history, bounds, columns)})"
 
 
-def steps(history: History, found: Survey, bounds: Bounds) -> str:
+def steps(history: History, surveyed: Survey, bounds: Bounds) -> str:
     """The history's steps (see the module's docstring): k0…, e, known, n."""
-    if found.plain:
+    if surveyed.plain:
         return f"SELECT *, e AS known FROM ({_numbered(history, bounds)})"
-    tie = history.tie_break if found.tied else ()
+    tie = history.tie_break if surveyed.tied else ()
     order = ["known", "e", "c NULLS FIRST", *(f"f{i} NULLS FIRST" for i in range(len(tie)))]
     partition = f"PARTITION BY {', '.join(_keys(history))} " if history.keys else ""
     window = f"{partition}ORDER BY {', '.join(order)}"

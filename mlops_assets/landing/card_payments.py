@@ -68,9 +68,9 @@ def feed(world: World, days: int) -> Iterator[Day]:
     """The days of a world, as messages."""
     for day, frame in world.days(days):
         amount = "amount" if world.script.holds("renamed_field", day) else "transaction_amount"
-        told = frame[["transaction_id", "customer_id", "terminal_id", "channel", "occurred_at", "amount"]]
-        told = told.assign(occurred_at=told["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        rows = told.rename(columns={"amount": amount}).to_dict("records")
+        messages = frame[["transaction_id", "customer_id", "terminal_id", "channel", "occurred_at", "amount"]]
+        messages = messages.assign(occurred_at=messages["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        rows = messages.rename(columns={"amount": amount}).to_dict("records")
         yield Day(
             day,
             [key.encode() for key in frame["customer_id"]],

@@ -114,7 +114,7 @@ def is_whom(facts: Facts) -> bool:
 
 def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:
     """A name for each column that SQL takes without quotes: small letters, digits, underscores; never a keyword."""
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     used = {*RESERVED, *taken}
     for name in names:
         plain = re.sub(r"[^a-z0-9]+", "_", _latin(name).lower()).strip("_")[:LONGEST].rstrip("_") or "column"
@@ -126,8 +126,8 @@ def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Colle
         while plain in used:
             plain, number = f"{plain.rstrip('0123456789_')}_{number}", number + 1
         used.add(plain)
-        found[name] = plain
-    return found
+        renamed[name] = plain
+    return renamed
 
 
 def _latin(name: str) -> str:

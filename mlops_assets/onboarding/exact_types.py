@@ -102,11 +102,11 @@ def digits_of_floats(name: str) -> str:
 
 def _is_whole(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:
     """Whether floats are whole numbers, such as 17.0: pandas writes integers so beside a missing one."""
-    found = connection.execute(
+    is_whole = connection.execute(
         f"select bool_and(isfinite({column}) and {column} = trunc({column}) and abs({column}) <= {FLOAT_WHOLE}) "
         f"from {relation}"
     ).fetchall()[0][0]
-    return bool(found)
+    return bool(is_whole)
 
 
 def _exact_type(connection: duckdb.DuckDBPyConnection, relation: str, column: str, dtype: str) -> tuple[str, str]:
@@ -145,9 +145,9 @@ def codes_among_floats(
     ]
     if not large:
         return []
-    told = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}(\\.0*)?'))" for name in large)
-    (found,) = connection.execute(f"select {told} from {read[:-1]}, all_varchar = true)", dict(given)).fetchall()
-    return [name for name, is_code in zip(large, found, strict=True) if is_code]
+    sql = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}(\\.0*)?'))" for name in large)
+    (are_codes,) = connection.execute(f"select {sql} from {read[:-1]}, all_varchar = true)", dict(given)).fetchall()
+    return [name for name, is_code in zip(large, are_codes, strict=True) if is_code]
 
 
 def with_texts(read: str, names: Sequence[str]) -> str:

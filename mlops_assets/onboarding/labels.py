@@ -72,9 +72,9 @@ def label_of(table: Table, time: TimeColumn, asked: str | None, task: Task | Non
             f"The label {facts.name} is {value} in all rows, so there is nothing to learn. Give a file with both "
             "outcomes, or name another column with --label. Nothing was written."
         )
-    if task != "multiclass" and (found := spelled(texts_of(table, facts))):
+    if task != "multiclass" and (alike := spelled(texts_of(table, facts))):
         raise NoLabel(
-            f"The label {facts.name} has {places_of(table, facts, found)}: to a model they would be classes of their "
+            f"The label {facts.name} has {places_of(table, facts, alike)}: to a model they would be classes of their "
             "own. Write each value in one spelling, or say --task multiclass if they are. Nothing was written."
         )
     chosen = task or _task(facts)
@@ -87,11 +87,11 @@ def label_of(table: Table, time: TimeColumn, asked: str | None, task: Task | Non
 def constant_stretches(table: Table, label: Label, time: TimeColumn, zone: str) -> list[tuple[date, date]]:
     """Months in a row, two at least, in which the label has one value only: first and last month."""
     column = quoted(label.name)
-    found = table.connection.execute(
+    months = table.connection.execute(
         f"select date_trunc('month', timezone('{zone}', {time.sql}))::date as month, count(distinct {column}), "
         f"min({column})::varchar from {table.relation} where {column} is not null group by 1 order by 1"
     ).fetchall()
-    stretches = [list(of) for value, of in groupby(found, lambda row: row[2] if row[1] == 1 else None) if value]
+    stretches = [list(of) for value, of in groupby(months, lambda row: row[2] if row[1] == 1 else None) if value]
     return [(of[0][0], of[-1][0]) for of in stretches if len(of) > 1]
 
 
@@ -132,8 +132,8 @@ def _classes(table: Table, facts: Facts, task: Task) -> _Made:
         values = tuple(sorted(facts.values))
         listed = ", ".join(_text(value) for value in values)
         sql = f"nullif(list_position([{listed}], {{column}}::varchar), 0) - 1"
-        told = ", ".join(f"{code} is {value}" for code, value in enumerate(values))
-        return f"({sql})::double", values, "log_loss", (f"Classes: {told}.",)
+        meanings = ", ".join(f"{code} is {value}" for code, value in enumerate(values))
+        return f"({sql})::double", values, "log_loss", (f"Classes: {meanings}.",)
     positive, is_sure = _positive(facts)
     negative = next(value for value in facts.values if value != positive)
     notes = () if is_sure else (f"{facts.name} = {positive} counts as 1, being the rarer one.",)
@@ -152,9 +152,9 @@ def _listed(facts: Facts) -> str:
 
 def _other_task(facts: Facts) -> str:
     """What to say of a label that has more values than its task."""
-    found = _task(facts)
-    fits = found == "regression" or facts.distinct <= MAX_CLASSES
-    return f"Say --task {found}" if fits else "Name another column with --label"
+    task = _task(facts)
+    fits = task == "regression" or facts.distinct <= MAX_CLASSES
+    return f"Say --task {task}" if fits else "Name another column with --label"
 
 
 def _positive(facts: Facts) -> tuple[str, bool]:

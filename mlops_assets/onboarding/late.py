@@ -101,8 +101,8 @@ def with_labels(
     rows.connection.execute(joined)
     _refuse_other_spellings(rows, table, key)
     waited, unknown = _waits(rows, time, at, key, zone)
-    found = replace(rows, facts=facts_of(rows.connection, JOINED), relation=JOINED)
-    return rows, found, LateLabels(table, at, key, column, math.ceil(waited / 86_400), unknown)
+    labelled = replace(rows, facts=facts_of(rows.connection, JOINED), relation=JOINED)
+    return rows, labelled, LateLabels(table, at, key, column, math.ceil(waited / 86_400), unknown)
 
 
 def _refuse_other_spellings(rows: Table, labels: Table, key: str) -> None:
@@ -156,6 +156,6 @@ def _waits(rows: Table, time: TimeColumn, at: TimeColumn, key: str, zone: str) -
 
 def _only(names: list[str], what: str, option: str) -> str:
     if len(names) != 1:
-        told = f"{len(names)}: {', '.join(names)}" if names else "none"
-        raise CannotJoin(f"There must be one {what}, and there are {told}. Name it with {option}. Nothing was written.")
+        hits = f"{len(names)}: {', '.join(names)}" if names else "none"
+        raise CannotJoin(f"There must be one {what}, and there are {hits}. Name it with {option}. Nothing was written.")
     return names[0]

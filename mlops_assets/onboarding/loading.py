@@ -283,7 +283,7 @@ def _words(
     connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
 ) -> dict[str, dict[str, int]]:
     """Which of these words, blanks around them or not, and blank cells stand in which columns, and how often."""
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     rows = connection.execute(
         "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
         f"where list_contains($missing::varchar[], value) or {is_blank('value')} or ({_HAS_BLANKS} and "
@@ -291,8 +291,8 @@ def _words(
         {**given, "missing": list(missing)},
     ).fetchall()
     for value, name, count in rows:
-        found.setdefault(value, {})[name] = count
-    return found
+        counts.setdefault(value, {})[name] = count
+    return counts
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:

@@ -277,7 +277,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         columns=columns,
         null_shares=_null_shares(table, time, lands_by),
         usual=usual_ranges(
-            table, time, measures, lands_by, without={name: one.condition for name, one in changed.items()}
+            table, time, measures, lands_by, without={name: change.condition for name, change in changed.items()}
         ),
         notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
         warnings=(
@@ -291,7 +291,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *(clocks_of_twelve(late.table) if late else []),
-            *(one.told for one in changed.values()),
+            *(change.told for change in changed.values()),
             *warnings,
         ),
     )
@@ -388,10 +388,10 @@ def _null_shares(table: Table, time: TimeColumn, length: str) -> dict[str, float
         return {}
     shares = ", ".join(f"max(share_{i})" for i in range(len(missing)))
     each = ", ".join(f"1 - count({quoted(name)}) / count(*) as share_{i}" for i, name in enumerate(missing))
-    found = table.connection.execute(
+    largest = table.connection.execute(
         f"select {shares} from (select {each} from {table.relation} group by date_trunc('{length}', {time.sql}))"
     ).fetchall()[0]
-    return dict(zip(missing, (float(share) for share in found), strict=True))
+    return dict(zip(missing, (float(share) for share in largest), strict=True))
 
 
 def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None) -> list[str]:
@@ -437,11 +437,11 @@ def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
     tables = [table, late.table] if late else [table]
     words = [
         f"{word!r} ({', '.join(f'{count:,} in {name}' for name, count in columns.items())})"
-        for one in tables
-        for word, columns in one.words.items()
+        for source in tables
+        for word, columns in source.words.items()
         if word
     ]
-    said = [note for one in tables for note in one.texts.notes]
+    said = [note for source in tables for note in source.texts.notes]
     if words:
         said.append(
             f"Read as missing, as empty cells are: {', '.join(words)} (--not-missing WORD says that one is a value, "

@@ -65,7 +65,7 @@ def usual_ranges(
         length: of a partition: hour, day, week or month.
         without: column -> a condition for rows that say nothing of where it usually lies.
     """
-    found = {}
+    ranges = {}
     counts = f"select count(*) as n from {whole.relation} group by date_trunc('{length}', {time.sql})"
     few = min(ODD_ROWS / whole.first(f"select median(n) from ({counts})")[0], _MOST)
     for name in columns:
@@ -81,8 +81,8 @@ def usual_ranges(
         seen = 1.5 * odd + 0.02 if odd else 0.0
         share = max(SHARE, math.ceil(max(few, seen) * 100) / 100)
         if share <= _MOST:
-            found[name] = Usual(start, end, share)
-    return found
+            ranges[name] = Usual(start, end, share)
+    return ranges
 
 
 def _finite(table: Table, name: str) -> str:
@@ -91,11 +91,11 @@ def _finite(table: Table, name: str) -> str:
 
 
 def _middle(table: Table, name: str) -> tuple[float, float]:
-    found = table.first(
+    quantiles = table.first(
         f"select quantile_cont(x, [{TAIL}, {1 - TAIL}]) from (select {_finite(table, name)}::double as x "
         f"from {table.relation}) where x is not null"
     )[0]
-    return (float(found[0]), float(found[1])) if found else (0.0, 0.0)
+    return (float(quantiles[0]), float(quantiles[1])) if quantiles else (0.0, 0.0)
 
 
 def _moves(table: Table, time: TimeColumn, name: str) -> bool:

@@ -39,7 +39,7 @@ _WORDS: Mapping[Task, str] = {
 
 def doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
     """Columns that were not known at the event, by what they hold: why."""
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     rows = table.rows
     for name, facts in table.facts.items():
         if name in (time.name, label.name) or facts.missing == rows:
@@ -50,11 +50,11 @@ def doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
                 table, f"{column}::timestamptz > {time.sql}" + (" + interval '1 day'" if facts.dtype == "DATE" else "")
             )
             if later > 0.01 * (rows - facts.missing):
-                found[name] = f"it lies after {time.name} in {later / (rows - facts.missing):.0%} of its rows"
+                reasons[name] = f"it lies after {time.name} in {later / (rows - facts.missing):.0%} of its rows"
         elif 0.01 < facts.missing_share < 0.99 and 0.01 < label.missing_share < 0.99:
             apart = _count(table, f"({column} is null) <> ({quoted(label.name)} is null)")
             if apart < 0.001 * rows:
-                found[name] = "it is there exactly where the label is"
+                reasons[name] = "it is there exactly where the label is"
     sql = label.sql.replace("{column}", quoted(label.name))
     target = free_name("the label", table.facts)
     sample = table.connection.execute(
@@ -65,7 +65,7 @@ def doubted(table: Table, time: TimeColumn, label: Label) -> dict[str, str]:
         for n, f in table.facts.items()
         if n not in (time.name, label.name) and role_of(f)[0] != "left out" and not f.is_time
     ]
-    return {**suspects(sample[judged], sample[target], label.task), **found}
+    return {**suspects(sample[judged], sample[target], label.task), **reasons}
 
 
 def _count(table: Table, condition: str) -> int:
@@ -84,12 +84,12 @@ def suspects(frame: pd.DataFrame, label: pd.Series, task: Task) -> dict[str, str
     y = label[known].to_numpy(dtype=np.float64)
     if len(y) < _MIN_ROWS:
         return {}
-    found = {}
+    reasons = {}
     for name in frame.columns:
         score = predictive(frame.loc[known, name], y, task)
         if score is not None and score >= LIMIT:
-            found[name] = f"by itself {_WORDS[task].format(score=score)}"
-    return found
+            reasons[name] = f"by itself {_WORDS[task].format(score=score)}"
+    return reasons
 
 
 def predictive(column: pd.Series, y: np.ndarray, task: Task) -> float | None:
@@ -121,5 +121,5 @@ def _groups(column: pd.Series) -> np.ndarray:
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
         codes = np.searchsorted(edges, values)
         return np.where(np.isnan(values), len(edges) + 1, codes)
-    codes, found = pd.factorize(column)
-    return np.where(codes < 0, len(found), codes)
+    codes, uniques = pd.factorize(column)
+    return np.where(codes < 0, len(uniques), codes)

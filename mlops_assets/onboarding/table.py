@@ -108,10 +108,10 @@ class Table:
     @property
     def keywords(self) -> frozenset[str]:
         """Words of SQL that no column may be called without quotes."""
-        found = self.connection.execute(
+        rows = self.connection.execute(
             "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
         ).fetchall()
-        return frozenset(str(word) for (word,) in found)
+        return frozenset(str(word) for (word,) in rows)
 
     @property
     def rows(self) -> int:
@@ -130,13 +130,13 @@ class Table:
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""
         column = quoted(name)
-        found = self.connection.execute(
+        repeats = self.connection.execute(
             f"select {column}::varchar, list(rowid order by rowid)[1:2] from {self.relation} "
             f"where {column} is not null group by 1 having count(*) > 1 order by min(rowid) limit 1"
         ).fetchall()
         return "".join(
             f"{shown(value)} stands in {' and in '.join(self.place(f'rowid = {row}') for row in rows)}"
-            for value, rows in found
+            for value, rows in repeats
         )
 
 
@@ -190,12 +190,12 @@ def _refuse_zeros(table: Cells, reading: Reading) -> None:
         if column.type != "integer" or types.get(name) != "VARCHAR":
             continue
         led = f"regexp_matches({quoted(name)}, $zero)"
-        found = table.connection.execute(
+        cells = table.connection.execute(
             f"select trim({quoted(name)}) from {table.relation} where {led} limit 1", {"zero": LEADING_ZERO}
         ).fetchall()
-        if found:
+        if cells:
             raise Undecided(
-                f"{name} has {shown(found[0][0])} in {table.place(led, {'zero': LEADING_ZERO})}: as an integer it "
+                f"{name} has {shown(cells[0][0])} in {table.place(led, {'zero': LEADING_ZERO})}: as an integer it "
                 "would be one with what has no leading zero. Declare `type: string` of it in the contract, or `type: "
                 "number` if it is an amount. Nothing was written."
             )
@@ -255,11 +255,11 @@ def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtyp
     rows, known, distinct, low, high, present = row
     values: tuple[str, ...] = ()
     if 0 < distinct <= MAX_VALUES:
-        found = connection.execute(
+        value_rows = connection.execute(
             f"select {finite}::varchar as value from {relation} where {finite} is not null group by all "
             "order by count(*) desc, value"
         ).fetchall()
-        values = tuple(str(value) for (value,) in found)
+        values = tuple(str(value) for (value,) in value_rows)
     is_code = False
     if dtype == "VARCHAR" and 0 < NEARLY_ALL * rows <= distinct:
         make = f"regexp_replace(regexp_replace({column}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g')"

@@ -157,8 +157,8 @@ def points_of(connection: duckdb.DuckDBPyConnection, texts: str, columns: list[s
         texts: a table of the cells as they stand in the file.
         columns: of numbers.
     """
-    found = {name: look_at_points(connection, texts, name) for name in columns}
-    return {name: look for name, look in found.items() if not look.failed}
+    looks = {name: look_at_points(connection, texts, name) for name in columns}
+    return {name: look for name, look in looks.items() if not look.failed}
 
 
 def _numbers(looks: Looks) -> dict[str, NumberTexts]:
@@ -187,8 +187,8 @@ def settle_texts(table: Cells, looks: Looks, reading: Reading, points: Mapping[s
     """
     times = {name: look for name, look in looks.items() if isinstance(look, TimeTexts)}
     unread = {name: look.unread[0] for name, look in looks.items() if look is not None and look.failed}
-    found = _Found({name: column.format for name, column in reading.declared.items() if column.format})
-    _settle_times(found, {name: look for name, look in times.items() if name not in unread}, reading)
+    settled = _Found({name: column.format for name, column in reading.declared.items() if column.format})
+    _settle_times(settled, {name: look for name, look in times.items() if name not in unread}, reading)
     has_comma = has_commas(looks, reading)
     # Beside points alone, which programs write, a text such as 1,234 is still asked about.
     proven = _marks(looks) | _marks(points)
@@ -199,24 +199,24 @@ def settle_texts(table: Cells, looks: Looks, reading: Reading, points: Mapping[s
         if name in unread or (look.special is None and name not in reading.written):
             continue
         if look.why_not:
-            found.warnings.append(f"{name} holds numbers and is taken as texts, since {look.why_not}.")
+            settled.warnings.append(f"{name} holds numbers and is taken as texts, since {look.why_not}.")
             continue
         written = look.format(_mark(name, look, reading, marks))
         _refuse_doubts(table, name, look, written)
         if name not in reading.written:
-            found.number(name, look, written)
+            settled.number(name, look, written)
     for name, look in points.items():
         if not has_comma:
             if look.count and not reading.declared:
                 _mark(name, look, reading, proven)
         elif look.count:
             # Where a point stands for sure, it does so whatever is asked for columns in doubt.
-            found.number(name, look, look.format("point" if look.point else _mark(name, look, reading, marks)))
+            settled.number(name, look, look.format("point" if look.point else _mark(name, look, reading, marks)))
         elif reading.decimal == "comma" or marks == {"comma"}:
-            found.formats[name] = "comma"  # so that 1.234 is read tomorrow as it would have been today
-    replace_texts(table.connection, table.relation, found.readers)
-    mixed = frozenset(name for name, (_, kind) in found.readers.items() if name in times and kind == pa.string())
-    return Texts(found.formats, tuple(found.notes), tuple(found.warnings), unread, mixed, reading.remedies)
+            settled.formats[name] = "comma"  # so that 1.234 is read tomorrow as it would have been today
+    replace_texts(table.connection, table.relation, settled.readers)
+    mixed = frozenset(name for name, (_, kind) in settled.readers.items() if name in times and kind == pa.string())
+    return Texts(settled.formats, tuple(settled.notes), tuple(settled.warnings), unread, mixed, reading.remedies)
 
 
 @dataclass
@@ -239,17 +239,17 @@ class _Found:
             self.notes.append(f"{name} has numbers in brackets, read as below zero: {look.bracketed} is {read}.")
 
 
-def _settle_times(found: _Found, times: Mapping[str, TimeTexts], reading: Reading) -> None:
+def _settle_times(settled: _Found, times: Mapping[str, TimeTexts], reading: Reading) -> None:
     proven = {look.order for look in times.values()} - {None}
     for name, time in times.items():
         if not time.count:
             continue
         order = _order(name, time, reading, proven)
-        found.readers[name] = _time_reader(time, order, reading.zone)
+        settled.readers[name] = _time_reader(time, order, reading.zone)
         if order is not None:
-            found.formats[name] = order
+            settled.formats[name] = order
             proof = _proof(time, order)
-            found.notes.append(f"{name} has {TIMES_IN_WORDS[order]}{proof}; its `format` in the YAML says so.")
+            settled.notes.append(f"{name} has {TIMES_IN_WORDS[order]}{proof}; its `format` in the YAML says so.")
 
 
 def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> DateOrder | None:
@@ -297,8 +297,8 @@ def _time_reader(look: TimeTexts, order: DateOrder | None, zone: str | None) -> 
 
 def _iso(text: str | None, order: DateOrder | None) -> str | None:
     """A time in ISO 8601, with an offset where it had one."""
-    found = None if text is None else read_text(text, order)
-    return found.isoformat() if found else None
+    moment = None if text is None else read_text(text, order)
+    return moment.isoformat() if moment else None
 
 
 def _asked(name: str, reading: Reading) -> Mark | None:

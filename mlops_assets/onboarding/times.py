@@ -97,9 +97,9 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
             f"There is no column {asked!r} to take the time from; there are {', '.join(table.facts)}. Correct its "
             f"name in the file, or {elsewhere}. Nothing was written."
         )
-    read = {name: found for name in names if (found := _read(table, table.facts[name], zone)) is not None}
+    read = {name: time for name in names if (time := _read(table, table.facts[name], zone)) is not None}
     if read:
-        missing = {name: _missing(table, found) for name, found in read.items()}
+        missing = {name: _missing(table, time) for name, time in read.items()}
         # Of several, one that each row has; in the order of likelihood.
         name = next((name for name in read if not missing[name]), next(iter(read)))
         if missing[name]:
@@ -134,10 +134,10 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
 
 def calendar(table: Table, time: TimeColumn, zone: str, asked: ModelGrain | None) -> Calendar:
     """How the rows lie in time, in days of a zone; the grain that was asked for, or one that suits them."""
-    found = table.connection.execute(
+    counts = table.connection.execute(
         f"select (timezone('{zone}', {time.sql}))::date as day, count(*) from {table.relation} group by 1 order by 1"
     ).fetchall()
-    days = {day: int(count) for day, count in found}
+    days = {day: int(count) for day, count in counts}
     first, last = min(days), max(days)
     grain = asked or _grain(list(days))
     rows: dict[date, int] = {}
@@ -221,9 +221,9 @@ def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
 
 def _units(table: Table, facts: Facts) -> list[TimeFormat]:
     """The units in which each number of a column is a time."""
-    found = units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))
+    units = units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))
     column = quoted(facts.name)
-    return [unit for unit in found if not _any(table, f"{column} is not null and not {_is_time(column, unit)}")]
+    return [unit for unit in units if not _any(table, f"{column} is not null and not {_is_time(column, unit)}")]
 
 
 def digits_of_dates(table: Table, facts: Facts) -> TimeFormat | None:
@@ -257,8 +257,8 @@ def _odd_number(table: Table, facts: Facts) -> str:
     """A number that is no time in the unit in which most others are, with its row; empty where most are in none."""
     column = quoted(facts.name)
     counts = {unit: f"count(*) filter ({_is_time(column, unit)})" for unit in (*COUNTED, *DIGITS)}
-    found = table.first(f"select {', '.join(counts.values())} from {table.relation}")
-    count, unit = max(zip(found, counts, strict=True), key=lambda one: one[0])
+    totals = table.first(f"select {', '.join(counts.values())} from {table.relation}")
+    count, unit = max(zip(totals, counts, strict=True), key=lambda pair: pair[0])
     known = facts.rows - facts.missing
     if not known / 2 < count < known:
         return ""
@@ -281,16 +281,16 @@ def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
     formats, notes = dict(table.texts.formats), list(table.texts.notes)
     for name in names:
         facts = table.facts.get(name)
-        found = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
-        if found is None or found.unit is None:
+        time = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
+        if time is None or time.unit is None:
             raise NoTime(
                 f"--moment {name}: name a column of numbers that are times in one unit, such as seconds since 1970 or "
                 "days as Excel counts them. Nothing was written."
             )
-        change = f"alter {quoted(name)} type timestamp with time zone using {found.sql}"
+        change = f"alter {quoted(name)} type timestamp with time zone using {time.sql}"
         table.connection.execute(f"alter table {table.relation} {change}")
-        formats[name] = found.unit
-        notes.append(f"{name} has {TIMES_IN_WORDS[found.unit]}; its `format` in the YAML says so.")
+        formats[name] = time.unit
+        notes.append(f"{name} has {TIMES_IN_WORDS[time.unit]}; its `format` in the YAML says so.")
     if not names:
         return table
     texts = replace(table.texts, formats=formats, notes=tuple(notes))
@@ -303,11 +303,11 @@ def refuse_strays(table: Table, time: TimeColumn) -> None:
     Raises:
         NoTime: naming the first of them.
     """
-    found = table.connection.execute(
+    counts = table.connection.execute(
         f"select {time.sql}::date as day, count(*) from {table.relation} group by 1 order by 1"
     ).fetchall()
-    days = [day for day, _ in found]
-    until = list(accumulate(int(count) for _, count in found))
+    days = [day for day, _ in counts]
+    until = list(accumulate(int(count) for _, count in counts))
     for cut in range(1, len(days)):
         before, after = until[cut - 1], until[-1] - until[cut - 1]
         few_first = before < after

@@ -190,11 +190,11 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
         is_never_below_0 = facts.low is not None and float(facts.low) >= 0
         if is_never_below_0:
             rules.append("min: 0")
-        if (found := usual.get(facts.name)) is not None:
-            low = max(found.low, 0.0) if is_never_below_0 else found.low
-            rules.append(f"usual: [{_plain(low)}, {_plain(found.high)}]")
-            if found.share != SHARE:
-                rules.append(f"unusual_share: {found.share:g}")
+        if (limits := usual.get(facts.name)) is not None:
+            low = max(limits.low, 0.0) if is_never_below_0 else limits.low
+            rules.append(f"usual: [{_plain(low)}, {_plain(limits.high)}]")
+            if limits.share != SHARE:
+                rules.append(f"unusual_share: {limits.share:g}")
         notes.append(f"seen {_short(facts.low)} to {_short(facts.high)}")
     elif facts.dtype == "VARCHAR" and not is_event_time and facts.distinct <= ALLOWED and _may_be_listed(facts.values):
         rules += [
@@ -255,18 +255,18 @@ def _features(plan: Plan) -> list[Feature]:
 
     A season can be learned from more than a year; from less it would be a second name for when a row happened.
     """
-    found = [_feature(column) for column in plan.features]
+    specs = [_feature(column) for column in plan.features]
     local = f"event_timestamp at time zone '{plan.asked.timezone}'"
     if plan.time.has_hours:
-        found.append(Feature("event_hour", f"hour({local}) as event_hour", "bigint", "Hour of the event, local time."))
+        specs.append(Feature("event_hour", f"hour({local}) as event_hour", "bigint", "Hour of the event, local time."))
     if plan.calendar.days > 2 * len(plan.calendar.rows) or (plan.calendar.grain == "day" and plan.calendar.days > 7):
-        found.append(
+        specs.append(
             Feature("event_weekday", f"isodow({local}) as event_weekday", "bigint", "Day of the week, 1 is Monday.")
         )
     if plan.calendar.span > _YEAR:
-        told = "Day of the year, 1 to 366: the season."
-        found.append(Feature("event_day_of_year", f"dayofyear({local}) as event_day_of_year", "bigint", told))
-    return found
+        meaning = "Day of the year, 1 to 366: the season."
+        specs.append(Feature("event_day_of_year", f"dayofyear({local}) as event_day_of_year", "bigint", meaning))
+    return specs
 
 
 def _history(plan: Plan) -> dict[str, Any] | None:
@@ -274,19 +274,19 @@ def _history(plan: Plan) -> dict[str, Any] | None:
     if plan.entity is None:
         return None
     entity, means = plan.entity.name, [c.name for c in plan.features if c.role == "numeric"][:MEANS]
-    found = []
+    features = []
     for days in plan.history_windows:
-        found.append(Feature(f"{entity}_events_{days}d", "", "bigint", f"Its events in {days} days."))
+        features.append(Feature(f"{entity}_events_{days}d", "", "bigint", f"Its events in {days} days."))
         for mean in means:
-            told = f"Mean of {mean} over its events in {days} days."
-            found.append(Feature(f"{entity}_{mean}_mean_{days}d", "", "double", told))
+            meaning = f"Mean of {mean} over its events in {days} days."
+            features.append(Feature(f"{entity}_{mean}_mean_{days}d", "", "double", meaning))
     return {
         "name": entity,
         "data_type": plan.entity_type,
         "means": means,
         "windows": list(plan.history_windows),
         "ttl": f"{max(plan.history_windows)}d",
-        "features": found,
+        "features": features,
     }
 
 

@@ -86,30 +86,30 @@ def _table(drifts: Sequence[FeatureDrift], verdict: DriftVerdict, *, kl: bool) -
         p = d.ks_p if d.ks_p is not None else d.chi2_p
         drifted = d.feature in verdict.findings
         word = "drifted" if drifted else "stable" if d.why is None else "cannot judge"
-        told = verdict.findings.get(d.feature) or d.why or ""
+        finding = verdict.findings.get(d.feature) or d.why or ""
         cells = [
             _cell(d.psi, d.psi_error),
             *([_cell(d.kl, d.kl_error)] if kl else []),
             _cell(d.ks, d.ks_error),
-            _cell(p, told=p_figure),
+            _cell(p, formatter=p_figure),
             _cell(d.wasserstein, d.wasserstein_error),
             _cell(d.js, d.js_error),
-            _cell(d.missing_change, told="{:.1%}".format),
-            _cell(d.new_share, told="{:.1%}".format),
-            _cell(d.outside_share, told="{:.1%}".format),
+            _cell(d.missing_change, formatter="{:.1%}".format),
+            _cell(d.new_share, formatter="{:.1%}".format),
+            _cell(d.outside_share, formatter="{:.1%}".format),
         ]
         rows.append(
             f'<tr class="{"bad" if drifted else ""}"><th scope=row>{html.escape(d.feature)}</th><td>{d.kind or ""}</td>'
-            f'{"".join(cells)}<td title="{html.escape(told)}">{word}</td></tr>'
+            f'{"".join(cells)}<td title="{html.escape(finding)}">{word}</td></tr>'
         )
     top = "".join(f"<th scope=col>{html.escape(head)}</th>" for head in heads)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _cell(value: float | None, error: float | None = None, *, told: Callable[[float], str] = figure) -> str:
+def _cell(value: float | None, error: float | None = None, *, formatter: Callable[[float], str] = figure) -> str:
     if value is None:
         return "<td></td>"
-    text = html.escape(told(value))
+    text = html.escape(formatter(value))
     title = "" if error is None else f' title="error at most {error:.2g}"'
     return f"<td class=num{title}>{text}</td>"
 
@@ -118,10 +118,10 @@ def _cell(value: float | None, error: float | None = None, *, told: Callable[[fl
 
 
 def _card(drift: FeatureDrift, profiles: tuple[Profile, Profile], verdict: DriftVerdict) -> str:
-    told = verdict.findings.get(drift.feature, f"{drift.feature} PSI {figure(drift.psi or 0.0)}")
+    text = verdict.findings.get(drift.feature, f"{drift.feature} PSI {figure(drift.psi or 0.0)}")
     return (
         f"<figure><figcaption><b>{html.escape(drift.feature)}</b><br>"
-        f"{html.escape(told.removeprefix(drift.feature + ' '))}</figcaption>{drawing(drift.feature, profiles)}</figure>"
+        f"{html.escape(text.removeprefix(drift.feature + ' '))}</figcaption>{drawing(drift.feature, profiles)}</figure>"
     )
 
 
@@ -180,7 +180,7 @@ def _histogram(grid: NumericGrid, p: Array, q: Array) -> str:
         y = _HEIGHT * (1.0 - np.minimum(np.array(shares) / top, 1.0))
         points = " ".join(f"L{a:.1f},{v:.1f}L{b:.1f},{v:.1f}" for a, b, v in zip(x[:-1], x[1:], y, strict=True))
         steps.append(f"M0,{_HEIGHT}{points}L{_WIDTH},{_HEIGHT}")
-    told = [
+    tails = [
         f"{where} {border:.4g}: {end[0]:.1%} of the reference, {end[1]:.1%} of the current"
         for where, border, end in (("below", borders[0], below), ("above", borders[-1], above))
         if max(end) >= 0.001
@@ -192,7 +192,7 @@ def _histogram(grid: NumericGrid, p: Array, q: Array) -> str:
         f"<line x1=0 x2={_WIDTH} y1={_HEIGHT} y2={_HEIGHT} />"
         f"<text x={left:.1f} y={_HEIGHT + 15}>{borders[0]:.4g}</text>"
         f"<text x={right:.1f} y={_HEIGHT + 15} text-anchor=end>{borders[-1]:.4g}</text></svg>"
-        f"<p class=small>{'; '.join(told)}</p>"
+        f"<p class=small>{'; '.join(tails)}</p>"
     )
 
 

@@ -117,7 +117,7 @@ def _drawn(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, _
         Dataset.from_pandas(current, data_definition=definition),
         Dataset.from_pandas(reference, data_definition=definition),
     )
-    page, count = _DATA.subn(lambda found: inline_json(found[0]), str(snapshot.get_html_str(as_iframe=False)), count=2)
+    page, count = _DATA.subn(lambda match: inline_json(match[0]), str(snapshot.get_html_str(as_iframe=False)), count=2)
     if count != 2:
         msg = "Evidently's page does not hold its data where expected: install the version in requirements.lock"
         raise RuntimeError(msg)
@@ -161,13 +161,13 @@ def _note(
     constant: list[str],
     beyond: list[str],
 ) -> str:
-    told = [
+    sentences = [
         f"Drawn from samples of {n_reference:,} reference and {n_current:,} current rows; colours change at "
         f"PSI {limit:g}. Only the features that moved most are drawn, so the share that Evidently counts as drifted "
         "means nothing; the numbers that decide are computed on all rows and features, and stand above."
     ]
-    told += [f"Without a value in one of the samples: {', '.join(empty)}."] if empty else []
-    told += [f"The same value throughout: {', '.join(constant)}."] if constant else []
-    told += [f"Not drawn to keep the page short: {', '.join(beyond)}."] if beyond else []
+    sentences += [f"Without a value in one of the samples: {', '.join(empty)}."] if empty else []
+    sentences += [f"The same value throughout: {', '.join(constant)}."] if constant else []
+    sentences += [f"Not drawn to keep the page short: {', '.join(beyond)}."] if beyond else []
     style = "font:14px/1.5 sans-serif;color:#5b6570;max-width:70em;margin:16px 24px"
-    return "".join(f'<p style="{style}">{html.escape(text)}</p>' for text in told)
+    return "".join(f'<p style="{style}">{html.escape(text)}</p>' for text in sentences)

@@ -95,12 +95,12 @@ class ViewChange:
     @property
     def shown(self) -> tuple[FeatureChange, ...]:
         """The features that have a row in tables."""
-        return tuple(one for one in self.features if not one.is_unchanged)
+        return tuple(feature for feature in self.features if not feature.is_unchanged)
 
     @property
     def unchanged(self) -> str:
         """The others in a line; empty where there are none."""
-        names = [one.name for one in self.features if one.is_unchanged]
+        names = [feature.name for feature in self.features if feature.is_unchanged]
         return f"{counted(len(names), 'feature')} unchanged: {some(names, _NAMED)}." if names else ""
 
 
@@ -152,14 +152,14 @@ def feature_changes(
         for frame, of, which in zip((before, after), (old, new), windows, strict=True)
     )
     psi, drawings = _side_by_side(before, after, old, new)
-    found = []
+    changes = []
     for name in (*new, *(name for name in old if name not in new)):
         state = "new" if name not in old else "gone" if name not in new else "changed" if changed[name] else "same"
         missing = tuple(
             float(frame[name].isna().mean()) if name in side and len(frame) else None
             for frame, side in ((before, old), (after, new))
         )
-        found.append(
+        changes.append(
             FeatureChange(
                 name,
                 state,
@@ -171,7 +171,7 @@ def feature_changes(
             )
         )
     order = ("new", "gone", "changed", "same")
-    return names, tuple(sorted(found, key=lambda one: order.index(one.state)))
+    return names, tuple(sorted(changes, key=lambda change: order.index(change.state)))
 
 
 def _side_by_side(
@@ -188,7 +188,7 @@ def _side_by_side(
             sides = (Profile.of(grid, reference), Profile.of(grid, current))
             drawings |= {name: drawing(name, sides) for name in names}
             if reference is not current:
-                psi |= {one.feature: one.psi for one in compare(*sides)}
+                psi |= {drift.feature: drift.psi for drift in compare(*sides)}
     return psi, drawings
 
 
@@ -203,13 +203,13 @@ def _drift(
         return {name: (None,) * len(names) for name in features}
     grid = Grid.from_reference(first, {name: kind_of(feature.kind) for name, feature in features.items()})
     reference = Profile.of(grid, first)
-    found: dict[str, list[float | None]] = {name: [] for name in features}
+    by_feature: dict[str, list[float | None]] = {name: [] for name in features}
     for name in names:
         rows = frame[window == name]
-        values = {one.feature: one.psi for one in compare(reference, Profile.of(grid, rows))} if len(rows) else {}
-        for feature, psis in found.items():
+        values = {drift.feature: drift.psi for drift in compare(reference, Profile.of(grid, rows))} if len(rows) else {}
+        for feature, psis in by_feature.items():
             psis.append(values.get(feature))
-    return {name: tuple(psis) for name, psis in found.items()}
+    return {name: tuple(psis) for name, psis in by_feature.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ _WIDTH, _HEIGHT = 180, 36
 
 
 def feature_report_page(
-    views: Sequence[ViewChange], models: Sequence[ModelChange], *, against: str, told: Sequence[str]
+    views: Sequence[ViewChange], models: Sequence[ModelChange], *, against: str, notes: Sequence[str]
 ) -> str:
     """One self-contained HTML page; all texts are escaped.
 
@@ -26,10 +26,10 @@ def feature_report_page(
         views: feature views that the change touches.
         models: monitored models that read them.
         against: the git ref.
-        told: sentences on what the report was made from.
+        notes: sentences on what the report was made from.
     """
     page: str = template("feature_report.html.j2", share=share, gain=gain, line=line).render(
-        views=views, models=models, against=against, told=told, style=style(), lead=lead(views, models)
+        views=views, models=models, against=against, told=notes, style=style(), lead=lead(views, models)
     )
     return page
 
@@ -39,12 +39,12 @@ def lead(views: Sequence[ViewChange], models: Sequence[ModelChange]) -> str:
     if not views:
         return "No feature view has changed."
     counts = {
-        state: sum(one.state == state for view in views for one in view.features)
+        state: sum(change.state == state for view in views for change in view.features)
         for state in ("new", "gone", "changed")
     }
     features = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no feature changes"
-    told = {one.model: gain(one.against_before) or "cannot judge" for one in models}
-    gains = "; ".join(f"{model}: {of}" for model, of in told.items())
+    by_model = {change.model: gain(change.against_before) or "cannot judge" for change in models}
+    gains = "; ".join(f"{model}: {of}" for model, of in by_model.items())
     counted = f"{len(views)} feature view{'s' if len(views) > 1 else ''}: {features}."
     return f"{counted} Gain of the models: {gains}." if gains else counted
 
@@ -72,8 +72,8 @@ def line(sides: tuple[Sequence[float | None], Sequence[float | None]]) -> str:
         for name, side in zip(("before", "after"), sides, strict=True)
         if (points := _points(side, top))
     )
-    told = f"PSI against the first window, {max(known):.2f} at most"
-    return f'<svg class="line" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{told}">{drawn}</svg>'
+    label = f"PSI against the first window, {max(known):.2f} at most"
+    return f'<svg class="line" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{drawn}</svg>'
 
 
 def _points(side: Sequence[float | None], top: float) -> str:

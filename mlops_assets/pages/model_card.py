@@ -133,24 +133,24 @@ def limits(
         first: whether there was no champion to compare with.
         refit: whether what ships is a refit, and its twin was judged.
     """
-    told = []
+    notes = []
     if small_slices:
         named = ", ".join(f"{name} ({rows:,})" for name, rows in small_slices.items())
-        told.append(f"Slices with fewer than {min_rows:,} labelled rows were not judged: {named}.")
+        notes.append(f"Slices with fewer than {min_rows:,} labelled rows were not judged: {named}.")
     if unlabelled:
-        told.append(
+        notes.append(
             f"{unlabelled:.1%} of the gate window's events had no label when it was judged. If those differ from the "
             "others, its metrics do not speak of them."
         )
     unseen = [calendar.month_name[month] for month in sorted(set(range(1, 13)) - set(months))]
     if unseen:
-        told.append(f"It has seen no row of {_listed(unseen)}. What these months bring is unknown to it.")
-    told.append(f"It was judged on {days:,} days. Anything rarer than that did not show.")
+        notes.append(f"It has seen no row of {_listed(unseen)}. What these months bring is unknown to it.")
+    notes.append(f"It was judged on {days:,} days. Anything rarer than that did not show.")
     if first:
-        told.append("There was no champion to compare it with: it was held against a constant guess.")
+        notes.append("There was no champion to compare it with: it was held against a constant guess.")
     if refit:
-        told.append("What ships is the refit on all rows known then. The judged model is its twin without the newest.")
-    return told
+        notes.append("What ships is the refit on all rows known then. The judged model is its twin without the newest.")
+    return notes
 
 
 def html(card: Card) -> str:
@@ -160,7 +160,7 @@ def html(card: Card) -> str:
     page: str = template("model_card.html.j2").render(
         card=card,
         headline=next((m for m in card.metrics if m.metric == card.metric), None),
-        metric_rows=[_metric_row(found.metric, found) for found in card.metrics],
+        metric_rows=[_metric_row(estimate.metric, estimate) for estimate in card.metrics],
         slice_rows=_with_tracks(card.slices),
         gain_rows=_gain_rows(card),
         largest=max((feature.importance for feature in card.features), default=0.0) or 1.0,
@@ -187,10 +187,10 @@ def markdown(card: Card) -> str:
         "## Metrics",
         f"Of the judged model on the gate window, which it was not fitted on. {card.observation} counts as one "
         "observation; intervals at 95 %.",
-        markdown_table([_metric_row(found.metric, found) for found in card.metrics], header=metric_header),
+        markdown_table([_metric_row(estimate.metric, estimate) for estimate in card.metrics], header=metric_header),
     ]
     if card.slices:
-        rows = [_metric_row(name, found) for name, found in card.slices.items()]
+        rows = [_metric_row(name, estimate) for name, estimate in card.slices.items()]
         parts += ["### By slice", markdown_table(rows, header=["slice", *metric_header[1:]])]
     parts += [
         "## Gate",
@@ -218,8 +218,8 @@ def markdown(card: Card) -> str:
     return inert_markdown("\n\n".join(parts) + "\n")
 
 
-def _metric_row(name: str, found: Estimate) -> tuple[Any, ...]:
-    return name, found.value, found.lower, found.upper, found.n, found.n_blocks, found.why or ""
+def _metric_row(name: str, estimate: Estimate) -> tuple[Any, ...]:
+    return name, estimate.value, estimate.lower, estimate.upper, estimate.n, estimate.n_blocks, estimate.why or ""
 
 
 def _gain_rows(card: Card) -> list[tuple[Any, ...]]:
@@ -233,19 +233,19 @@ def _gain_rows(card: Card) -> list[tuple[Any, ...]]:
 
 def _with_tracks(slices: Mapping[str, Estimate]) -> list[tuple[tuple[Any, ...], dict[str, float] | None]]:
     """Each slice with where its interval and value lie between the lowest and the highest bound, in percent."""
-    bounds = [b for found in slices.values() for b in (found.lower, found.upper, found.value) if b is not None]
+    bounds = [b for metric in slices.values() for b in (metric.lower, metric.upper, metric.value) if b is not None]
     low, span = (min(bounds), (max(bounds) - min(bounds)) or 1.0) if bounds else (0.0, 1.0)
 
     def at(value: float) -> float:
         return round(100.0 * (value - low) / span, 2)
 
     out: list[tuple[tuple[Any, ...], dict[str, float] | None]] = []
-    for name, found in slices.items():
+    for name, metric in slices.items():
         track = None
-        if found.value is not None and found.lower is not None and found.upper is not None:
-            left = at(found.lower)
-            track = {"left": left, "width": round(at(found.upper) - left, 2), "value": at(found.value)}
-        out.append((_metric_row(name, found), track))
+        if metric.value is not None and metric.lower is not None and metric.upper is not None:
+            left = at(metric.lower)
+            track = {"left": left, "width": round(at(metric.upper) - left, 2), "value": at(metric.value)}
+        out.append((_metric_row(name, metric), track))
     return out
 
 

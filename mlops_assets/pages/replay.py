@@ -86,7 +86,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
         lives_chart=_safe(lives_chart(periods, metric=f"{metric}, {better}", places=places)),
         marks=_marks_shown(periods),
         volume_chart=_safe(volume_chart(periods, label=label, as_share=as_share)),
-        left_out=[*((told, "") for told in not_judged_told(replay)), *_linked(set_aside_told(replay), details)],
+        left_out=[*((sentence, "") for sentence in not_judged_told(replay)), *_linked(set_aside_told(replay), details)],
         changes=_changes(replay.get("changes") or ()),
         decisions=_decisions(periods),
         ticks=ticks(periods),
@@ -111,8 +111,8 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
 
 def _trainings(replay: Mapping[str, Any]) -> list[str]:
     """How often was trained, unless that is the headline already."""
-    told = f"{trainings_told(replay)}."
-    return [] if told == title(replay) else [told]
+    sentence = f"{trainings_told(replay)}."
+    return [] if sentence == title(replay) else [sentence]
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -131,10 +131,10 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _linked(told: Sequence[tuple[str, str]], details: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _linked(sentences: Sequence[tuple[str, str]], details: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Sentences, each with the address of a folder of the replay's home, as seen from the page."""
     home = details.get("home")
-    return [(sentence, f"{home}/{folder}/" if home else "") for sentence, folder in told]
+    return [(sentence, f"{home}/{folder}/" if home else "") for sentence, folder in sentences]
 
 
 def _safe(markup: str) -> Any:
@@ -182,7 +182,7 @@ def _lives(replay: Mapping[str, Any], places: int, every: str) -> list[dict[str,
         "newest": (f"Retrained on the newest {every}", "the same, on its rows alone"),
     }
     out = []
-    for life in [one for one in LIVES if one in summary]:
+    for life in [name for name in LIVES if name in summary]:
         value, base = summary.get(life), summary.get("static")
         known = value is not None and base is not None and life != "static"
         change = f"{value - base:+,.{places}f} against never".replace("-", "−") if known else ""
@@ -252,7 +252,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _pairs(value: Any) -> list[tuple[str, str]]:
-    return [(str(name), NO_FIGURE if told is None else str(told)) for name, told in _mapping(value).items()]
+    return [(str(name), NO_FIGURE if figure is None else str(figure)) for name, figure in _mapping(value).items()]
 
 
 def _texts(value: Any) -> list[str]:

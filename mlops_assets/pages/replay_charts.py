@@ -74,8 +74,8 @@ def lives_chart(periods: Sequence[Mapping[str, Any]], *, metric: str, places: in
     _champions(axes, periods)
     _bands(axes, periods)
     figure.text(0, 1 - 14 / 392, without_formulas(metric), size=12, color=LIGHT["muted"])
-    told = [_lives_told(p, places) for p in periods]
-    return inline(svg_text(figure, salt="lives"), f"{metric} of the lives by period", told)
+    titles = [_lives_told(p, places) for p in periods]
+    return inline(svg_text(figure, salt="lives"), f"{metric} of the lives by period", titles)
 
 
 def volume_chart(periods: Sequence[Mapping[str, Any]], *, label: str, as_share: bool) -> str:
@@ -215,8 +215,8 @@ def _bands(axes: Axes, periods: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _lives_told(period: Mapping[str, Any], places: int) -> str:
-    told = [
+    lives = [
         f"{NAMES[life]} {'no value' if period.get(life) is None else format(period[life], f',.{places}f')}"
         for life in reversed(LIVES)
     ]
-    return f"{period['label']}: {', '.join(told)}"
+    return f"{period['label']}: {', '.join(lives)}"

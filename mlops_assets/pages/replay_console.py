@@ -57,9 +57,9 @@ def console_table(replay: Mapping[str, Any]) -> Table:
     )
     for p in periods:
         failed = [_SHORT.get(name, name.split("_")[0]) for name, passed in p["checks"].items() if passed is False]
-        told = ACTIONS.get(p["decision"], p["decision"])
+        decision = ACTIONS.get(p["decision"], p["decision"])
         if p["outcome"] in ("promoted", "rejected"):
-            told = p["outcome"]
+            decision = p["outcome"]
         best = best_life(p, bool(replay["greater_is_better"]))
         values = [Text(number_told(p.get(life), places), style="bold" if life == best else "") for life in COLUMNS]
         table.add_row(
@@ -67,7 +67,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
             f"{p.get('labelled_rows') or 0:,}",
             *values,
             Text("\n".join(failed)),
-            Text(told, style=styles.get(p["outcome"], "")),
+            Text(decision, style=styles.get(p["outcome"], "")),
             Text(version_told(p.get("champion_version"))),
         )
     return table

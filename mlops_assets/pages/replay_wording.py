@@ -56,7 +56,7 @@ def headline(replay: Mapping[str, Any]) -> str:
 
 def title(replay: Mapping[str, Any]) -> str:
     """The headline of the page: what went badly, else how often was trained."""
-    bad = [told for told in (guessing_told(replay), worse_told(replay)) if told]
+    bad = [sentence for sentence in (guessing_told(replay), worse_told(replay)) if sentence]
     return " ".join(bad) or f"{trainings_told(replay)}."
 
 
@@ -70,8 +70,8 @@ def guessing_told(replay: Mapping[str, Any]) -> str:
     is_left = any(p.get("promoted") or p["decision"] == "revert" for p in periods[last:])
     if is_left or any((p.get("checks") or {}).get(NOT_WORSE) for p in periods[last:]):
         judged = sum((p.get("checks") or {}).get(NOT_WORSE) is not None for p in periods)
-        told = f"in {len(failed)} of {counted(judged, 'judged period')}, first in {_month(periods[failed[0]])}"
-        return f"{model} was worse than guessing {told}{_unjudged_told(periods)}."
+        how_often = f"in {len(failed)} of {counted(judged, 'judged period')}, first in {_month(periods[failed[0]])}"
+        return f"{model} was worse than guessing {how_often}{_unjudged_told(periods)}."
     since = last
     while since > 0 and (since - 1 in failed or (periods[since - 1].get("checks") or {}).get(NOT_WORSE) is None):
         since -= 1
@@ -165,11 +165,11 @@ def set_aside_told(replay: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _alike(
-    found: Iterable[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    entries: Iterable[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], tuple[str, ...]]
 ) -> list[list[Mapping[str, Any]]]:
     """Groups of what is alike but for the numbers and quoted values in some of its texts, in order."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for each in found:
+    for each in entries:
         *rest, reason = of(each)
         groups.setdefault((*rest, _UNLIKE.sub("#", reason)), []).append(each)
     return list(groups.values())
@@ -223,7 +223,7 @@ def means_told(replay: Mapping[str, Any]) -> str:
     places, summary = decimals(replay), replay["summary"]
     lives = {"auto": f"Mean {metric_name(replay['metric'])}", **{n: w for n, w in _SHORT.items() if n in summary}}
     return (
-        ", ".join(f"{told} {number_told(summary.get(life), places, 'not known')}" for life, told in lives.items()) + "."
+        ", ".join(f"{name} {number_told(summary.get(life), places, 'not known')}" for life, name in lives.items()) + "."
     )
 
 

@@ -48,10 +48,10 @@ def bars(rows: Sequence[tuple[str, float | None]], *, limit: float | None, title
     for position, (_, value) in enumerate(rows):
         over = value is not None and limit is not None and value > limit
         axes.barh(position, value or 0.0, height=0.62, color=LIGHT["bad" if over else "auto"])
-        told = "n/a" if value is None else f"{value:.3g}"
+        label = "n/a" if value is None else f"{value:.3g}"
         # A negative number stands right of the zero line: left of its bar are the names.
         axes.annotate(
-            told, (max(value or 0.0, 0.0), position), (5, 0), textcoords="offset points", va="center", size=11,
+            label, (max(value or 0.0, 0.0), position), (5, 0), textcoords="offset points", va="center", size=11,
             color=LIGHT["ink"], bbox={"facecolor": LIGHT["paper"], "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
     if limit is not None:
@@ -207,8 +207,8 @@ def inline(svg: str, description: str, titles: Sequence[str]) -> str:
     svg = re.sub(r'width="\d+" height="\d+" style="[^"]*"', 'class="chart" role="img"', svg, count=1)
     svg = svg.replace(">", f' aria-label="{html.escape(description)}">', 1)
 
-    def with_title(found: re.Match[str]) -> str:
-        return f'<g class="band"><title>{html.escape(titles[int(found.group(1))])}</title>'
+    def with_title(match: re.Match[str]) -> str:
+        return f'<g class="band"><title>{html.escape(titles[int(match.group(1))])}</title>'
 
     return re.sub(r'<g id="[a-z]+-band-(\d+)">', with_title, svg)
 

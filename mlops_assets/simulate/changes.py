@@ -46,7 +46,7 @@ def found(changes: Sequence[KnownChange], periods: Sequence[Mapping[str, Any]]) 
         model was promoted.
     """
     ordered = sorted(changes, key=lambda change: change.first)
-    told = []
+    findings = []
     for change, following in zip(ordered, [*ordered[1:], None], strict=True):
         first, until = change.first.isoformat(), following.first.isoformat() if following else "9999"
         before = next((p for p in reversed(periods) if p["end"] <= first), None)
@@ -55,7 +55,7 @@ def found(changes: Sequence[KnownChange], periods: Sequence[Mapping[str, Any]]) 
         known = [(day, name) for p in mine for day, name in _failed(p) if name not in usual]
         at = min((day for day, _ in known), default=None)
         promoted = next((p["end"] for p in periods if at and p["end"] >= at and p.get("promoted")), None)
-        told.append(
+        findings.append(
             {
                 "name": change.name,
                 "story": change.story,
@@ -67,7 +67,7 @@ def found(changes: Sequence[KnownChange], periods: Sequence[Mapping[str, Any]]) 
                 "promoted": promoted,
             }
         )
-    return told
+    return findings
 
 
 def _failed(period: Mapping[str, Any]) -> list[tuple[str, str]]:

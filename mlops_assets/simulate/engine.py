@@ -136,7 +136,7 @@ class Engine:
 def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     """Whether a step ended because the process was told to stop."""
     errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    names = [one.cls_name for error in errors if error for one in (error, error.cause) if one]
+    names = [raised.cls_name for error in errors if error for raised in (error, error.cause) if raised]
     return dg.DagsterExecutionInterruptedError.__name__ in names
 
 

@@ -69,13 +69,13 @@ def read_policies(file: Path, own: LifePolicy) -> dict[str, LifePolicy]:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         if not isinstance(document, list) or not document:
             raise ValueError("it holds no list: write `- name: bold` and under it `retrain:`, `probe:` or `gate:`")
-        found: dict[str, LifePolicy] = {}
+        policies: dict[str, LifePolicy] = {}
         for number, values in enumerate(document, start=1):
             name, policy = _policy(number, values, own)
-            if name in found or name == PRESENT:
+            if name in policies or name == PRESENT:
                 raise ValueError(f"the name {name!r} is taken: give each policy its own")
-            found[name] = policy
-        return found
+            policies[name] = policy
+        return policies
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{file}: {error}. Nothing was written.") from error
 
@@ -116,7 +116,7 @@ def _made(kind: Any, section: str, own: Any, given: Mapping[str, Any]) -> Any:
         return TypeAdapter(kind).validate_python({**asdict(own), **given})
     except ValidationError as error:
         first = error.errors()[0]
-        told = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         where = ".".join(str(part) for part in (section, *first["loc"]))
         # A rule of the policy's own names its field itself.
-        raise ValueError(f"{where}: {told}" if first["loc"] else told) from error
+        raise ValueError(f"{where}: {message}" if first["loc"] else message) from error

@@ -146,13 +146,13 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
 
 def periods_of(settings: ReplaySettings, tz: str) -> list[Window]:
     """Adjacent periods from start to end, cut at the calendar of `every` in a model's time zone."""
-    found: list[Window] = []
+    periods: list[Window] = []
     moment, end = midnight(settings.start, tz), midnight(settings.end, tz)
     while moment < end:
         whole = window_at(moment, settings.every, tz)
-        found.append(Window(moment, min(whole.end, end)))
-        moment = found[-1].end
-    return found
+        periods.append(Window(moment, min(whole.end, end)))
+        moment = periods[-1].end
+    return periods
 
 
 def steps_of(periods: Sequence[Window]) -> int:

@@ -82,14 +82,14 @@ class Story:
 
     def _set_aside(self) -> list[dict[str, Any]]:
         """What is in quarantine of the model's sources, oldest first; `folder` is below the replay's home."""
-        found = []
+        quarantined = []
         for source in self.platform.sources_of(self.model):
             intake = self.platform.sources.intakes()[source.name]
             for partition, entry in intake.record.quarantined().items():
                 start = None if partition == WHOLE else intake.start(partition)
                 of = (p for p in (*self.left_out, *self.periods) if start and p.start <= start < p.end)
                 period = next(of, None)
-                found.append(
+                quarantined.append(
                     {
                         "source": source.name,
                         "grain": source.grain,
@@ -99,7 +99,7 @@ class Story:
                         "folder": str(intake.quarantine(partition).relative_to(self.platform.home.root)),
                     }
                 )
-        return sorted(found, key=lambda each: (each["partition"], each["source"]))
+        return sorted(quarantined, key=lambda each: (each["partition"], each["source"]))
 
     def _standing_at(self, moment: datetime, decisions: Sequence[Decision]) -> int:
         """How many of these stood on record when the replay went on from a moment."""

@@ -77,22 +77,22 @@ def json_object(text: bytes) -> dict[str, Any]:
             something twice, of which readers would take one.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once)
+        parsed = json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise ValueError("it is no JSON object")
     if b"\\ud" in text.lower():
-        json.dumps(found, ensure_ascii=False).encode()
-    return found
+        json.dumps(parsed, ensure_ascii=False).encode()
+    return parsed
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"it says {next(name for name in names if names.count(name) > 1)!r} twice")
-    return found
+    return fields
 
 
 def is_running(pid: str) -> bool:

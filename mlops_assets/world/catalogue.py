@@ -225,12 +225,12 @@ def tests_of(project_dir: Path, models: Iterable[str]) -> dict[str, list[str]]:
     """
     manifest = json.loads(ensure_manifest(project_dir).read_text(encoding="utf-8"))
     names = {key: node["name"] for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
-    found: dict[str, list[str]] = {model: [] for model in models}
+    tests: dict[str, list[str]] = {model: [] for model in models}
     for node in manifest["nodes"].values():
         model = names.get(node.get("attached_node") or "")
-        if node["resource_type"] == "test" and model in found:
-            found[model].append(node["name"])
-    return found
+        if node["resource_type"] == "test" and model in tests:
+            tests[model].append(node["name"])
+    return tests
 
 
 def exposures_of(project_dir: Path) -> dict[str, set[str]]:
@@ -241,5 +241,5 @@ def exposures_of(project_dir: Path) -> dict[str, set[str]]:
     """
     manifest = json.loads(ensure_manifest(project_dir).read_text(encoding="utf-8"))
     names = {key: node["name"] for key, node in manifest["nodes"].items()}
-    found = manifest.get("exposures", {}).values()
-    return {one["name"]: {names[key] for key in one["depends_on"]["nodes"] if key in names} for one in found}
+    exposures = manifest.get("exposures", {}).values()
+    return {entry["name"]: {names[key] for key in entry["depends_on"]["nodes"] if key in names} for entry in exposures}

@@ -27,7 +27,7 @@ def columns_named(model: ModelSettings, rows: pd.DataFrame, names: Sequence[str]
     Raises:
         ValueError: a name is no column; `by` is the field that names it.
     """
-    found = []
+    columns = []
     for name in names:
         matches = [column for column in rows.columns if column == name or column.endswith(f"__{name}")]
         if not matches:
@@ -35,5 +35,5 @@ def columns_named(model: ModelSettings, rows: pd.DataFrame, names: Sequence[str]
                 f"{by} names {name!r}, which is neither a column of {model.label.model} nor a feature. "
                 "Correct the name in the model's YAML."
             )
-        found.append(matches[0])
-    return found
+        columns.append(matches[0])
+    return columns

@@ -79,10 +79,10 @@ class Document:
         line = node.start_mark.line
         for field in fields:
             if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == str(field)]
-                if not found:
+                matches = [(key, value) for key, value in node.value if key.value == str(field)]
+                if not matches:
                     break
-                line, node = found[0][0].start_mark.line, found[0][1]
+                line, node = matches[0][0].start_mark.line, matches[0][1]
             elif isinstance(node, yaml.SequenceNode) and isinstance(field, int):
                 node = node.value[field]
                 line = node.start_mark.line
@@ -94,33 +94,33 @@ Read = tuple[Document, ...] | BrokenFile
 
 def read_files(folder: Path) -> list[Read]:
     """Each `defs.yaml` under a folder, in the order of their paths: its documents, or why it cannot be read."""
-    return [one if isinstance(one, BrokenFile) else _parsed(one, _stamp(one)) for one in _files(folder)]
+    return [file if isinstance(file, BrokenFile) else _parsed(file, _stamp(file)) for file in _files(folder)]
 
 
 def stamp_of(folder: Path) -> tuple[tuple[str, object], ...]:
     """Changes when one of the files does; every tick of every sensor asks for them."""
     return tuple(
-        (str(one.path), 0) if isinstance(one, BrokenFile) else (str(one), _stamp(one)) for one in _files(folder)
+        (str(file.path), 0) if isinstance(file, BrokenFile) else (str(file), _stamp(file)) for file in _files(folder)
     )
 
 
 def _files(folder: Path) -> Iterator[Path | BrokenFile]:
     shut: list[OSError] = []
-    found = [
+    paths = [
         Path(at, "defs.yaml") for at, *names in os.walk(folder, onerror=shut.append) if "defs.yaml" in chain(*names)
     ]
-    yield from sorted(found)
+    yield from sorted(paths)
     for error in shut:
         if (place := Path(error.filename)) != folder:
-            told = f"{place} cannot be opened ({error.strerror}). Let it be read, or remove it. {OTHERS_GO_ON}"
-            yield BrokenFile(place / "defs.yaml", frozenset({place.name}), told)
+            message = f"{place} cannot be opened ({error.strerror}). Let it be read, or remove it. {OTHERS_GO_ON}"
+            yield BrokenFile(place / "defs.yaml", frozenset({place.name}), message)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    found = path.lstat()
+    stat = path.lstat()
     if path.is_symlink() and path.exists():
-        found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_mode
+        stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_mode
 
 
 @lru_cache(maxsize=1024)
@@ -129,16 +129,16 @@ def _parsed(path: Path, stamp: tuple[int, ...]) -> Read:
     content = b""
     try:
         content = path.read_bytes()
-        found = list(yaml.safe_load_all(content.decode("utf-8-sig")))
+        parts = list(yaml.safe_load_all(content.decode("utf-8-sig")))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         return _broken(path, content, *_why(error, content))
-    if not any(one is not None for one in found):
+    if not any(part is not None for part in parts):
         return _broken(path, content, 0, "it is empty. Write the settings into it, or remove it.")
-    documents = tuple(Document(path, number, values) for number, values in enumerate(found) if isinstance(values, dict))
-    if len(documents) < len(found):
-        number = next(number for number, values in enumerate(found) if not isinstance(values, dict))
-        told = f"document {number + 1} of it is no settings: they begin with type. Correct it."
-        return _broken(path, content, 0, told)
+    documents = tuple(Document(path, number, values) for number, values in enumerate(parts) if isinstance(values, dict))
+    if len(documents) < len(parts):
+        number = next(number for number, values in enumerate(parts) if not isinstance(values, dict))
+        message = f"document {number + 1} of it is no settings: they begin with type. Correct it."
+        return _broken(path, content, 0, message)
     for document in documents:
         if fault := _fault(document):
             kind = document.kind if document.kind in _KINDS else ""
@@ -177,11 +177,11 @@ def _fault(document: Document) -> str:
     return ""
 
 
-def _broken(path: Path, content: bytes, line: int, told: str, kind: str = "") -> BrokenFile:
+def _broken(path: Path, content: bytes, line: int, why: str, kind: str = "") -> BrokenFile:
     text = content.decode("utf-8", errors="replace")
     marks = [number for number, of in enumerate(text.splitlines(), start=1) if _CONFLICT.match(of)]
     if marks and line:
-        line, told = marks[0], "two versions of it were merged and neither was chosen. Keep one, without the marks."
+        line, why = marks[0], "two versions of it were merged and neither was chosen. Keep one, without the marks."
     place = f"{path}:{line}" if line else f"{path}"
     names = frozenset(_NAME.findall(text)) | {path.parent.name}
-    return BrokenFile(path, names, f"{place}: {told} {OTHERS_GO_ON}", kind, "MonitoredModel" in text)
+    return BrokenFile(path, names, f"{place}: {why} {OTHERS_GO_ON}", kind, "MonitoredModel" in text)

@@ -114,9 +114,9 @@ class Home:
             ValueError: its path has a character that the databases in it cannot have in theirs.
         """
         root = Path(os.environ.get("MLOPS_HOME") or DEFAULT).expanduser().resolve()
-        if found := sorted(set(str(root)) & set(_REFUSED)):
+        if chars := sorted(set(str(root)) & set(_REFUSED)):
             raise ValueError(
-                f"A home cannot have {' or '.join(found)} in its path, and {shown(str(root))} has: in the address of a "
+                f"A home cannot have {' or '.join(chars)} in its path, and {shown(str(root))} has: in the address of a "
                 "database or a file it stands for something else. Name another folder (--home, MLOPS_HOME), or rename "
                 "it. Nothing was written."
             )

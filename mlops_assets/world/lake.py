@@ -56,11 +56,11 @@ class Lake:
 
     def partitions(self, *parts: str, name: str = "data") -> dict[date, Path]:
         """The partitions a table has, oldest first."""
-        found = {
+        paths = {
             date.fromisoformat(path.parent.name.removeprefix("partition=")): path
             for path in self.folder(*parts).glob(f"partition=*/{name}.parquet")
         }
-        return dict(sorted(found.items()))
+        return dict(sorted(paths.items()))
 
     def row_counts(self, *parts: str, start: date | None = None, end: date | None = None) -> dict[date, int]:
         """Rows of each partition in [start, end), oldest first, as the files' footers say."""
@@ -76,11 +76,11 @@ class Lake:
         """The columns that the partitions in [start, end) have between them, as the files' footers say."""
         import pyarrow.parquet as pq
 
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         for day, path in self.partitions(*parts, name=name).items():
             if (start is None or day >= start) and (end is None or day < end):
-                found.update(dict.fromkeys(pq.read_schema(path).names))
-        return list(found)
+                names.update(dict.fromkeys(pq.read_schema(path).names))
+        return list(names)
 
     def write(
         self,
@@ -105,8 +105,8 @@ class Lake:
         if isinstance(frame, pd.DataFrame):
             frame = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         kept = {b"pandas": (frame.schema.metadata or {})[b"pandas"]} if keep_types else {}
-        told = {FINGERPRINT: fingerprint.encode(), **kept, **(notes or {})}
-        table = _microseconds(frame).replace_schema_metadata(told)
+        metadata = {FINGERPRINT: fingerprint.encode(), **kept, **(notes or {})}
+        table = _microseconds(frame).replace_schema_metadata(metadata)
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         return table.num_rows
@@ -148,12 +148,12 @@ class Lake:
 
         def read(paths: Sequence[Path]) -> pd.DataFrame:
             with self.connect() as connection:
-                found = connection.execute(
+                answer = connection.execute(
                     f"select {selected} from read_parquet($files, hive_partitioning = true, "
                     f"hive_types = {{'partition': date}}, union_by_name = true) where {where} {order}",
                     {"files": [exact(path) for path in paths], **(parameters or {})},
                 )
-                return _frame(connection, found)
+                return _frame(connection, answer)
 
         return parquet.read_steady(files, read)
 
@@ -182,20 +182,20 @@ def content_hash(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _frame(connection: duckdb.DuckDBPyConnection, found: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+def _frame(connection: duckdb.DuckDBPyConnection, answer: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """What a query found, as DuckDB makes frames, but integers of more than 64 bits and decimals without places.
 
     Of those it makes floats; here they are nullable integers, or as they are where 64 bits do not hold them.
     """
-    kinds = {str(name): str(kind) for name, kind, *_ in found.description or ()}
+    kinds = {str(name): str(kind) for name, kind, *_ in answer.description or ()}
     whole = [name for name, kind in kinds.items() if kind == "HUGEINT" or re.fullmatch(r"DECIMAL\(\d+, ?0\)", kind)]
     if not whole:
-        return found.df()
+        return answer.df()
     import pyarrow as pa
 
     from mlops_assets.core.values.exact import to_integers
 
-    table = cast("pa.Table", found.to_arrow_table())
+    table = cast("pa.Table", answer.to_arrow_table())
     numbered = table.drop_columns(whole).append_column(_PLACE, pa.array(range(table.num_rows), pa.int64()))
     frame = connection.from_arrow(numbered).df().sort_values(_PLACE, ignore_index=True)
     for name in whole:

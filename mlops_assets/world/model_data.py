@@ -236,8 +236,8 @@ class ModelData:
             return rows
         rows = rows[rows[EVENT_TIME] < pd.Timestamp(before)].reset_index(drop=True)
         if rows.empty:
-            told = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
-            raise TooYoung(told, "Wait for rows.")
+            reason = f"no labelled row happened before {before:%Y-%m-%d} in {self.model.training.window}"
+            raise TooYoung(reason, "Wait for rows.")
         return rows
 
     def training_set(self, *, known_by: datetime, before: datetime | None = None) -> TrainingSet:

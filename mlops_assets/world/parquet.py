@@ -96,23 +96,23 @@ def read_steady(files: Sequence[Path], read: Callable[[Sequence[Path]], _Found])
 
     before = [_state(file) for file in files]
     try:
-        found = read(files)
+        content = read(files)
     except duckdb.Error:
         if [_state(file) for file in files] == before:
             raise
     else:
         if [_state(file) for file in files] == before:
-            return found
+            return content
     with _pinned(files) as links:
         return read(links)
 
 
 def _state(file: Path) -> tuple[int, int, int] | None:
     try:
-        found = file.stat()
+        stat = file.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 @contextmanager

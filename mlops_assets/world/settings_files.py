@@ -57,7 +57,7 @@ class Declared(dict[str, _T], Generic[_T]):
 def read_settings(folder: Path, kind: type[SettingsType]) -> Declared[SettingsType]:
     """All settings of one kind (or a kind of it) under a folder, by name; quick, because Dagster is not loaded."""
     settings, broken = _read(folder, stamp_of(folder), PROJECT.settings)
-    chosen = {name: one for (_, name), one in settings.items() if isinstance(one, kind)}
+    chosen = {name: entry for (_, name), entry in settings.items() if isinstance(entry, kind)}
     own = {name for name, component in COMPONENTS.items() if issubclass(component, kind)}
     return Declared(chosen, [file for file in broken if not file.kind or file.kind in own])
 
@@ -88,7 +88,7 @@ def _read(
 ) -> tuple[dict[tuple[type, str], _Settings], tuple[BrokenFile, ...]]:
     """Everything under a folder by the kind of settings and name. A file is sound as a whole, or broken."""
     del stamp
-    found: dict[tuple[type, str], _Settings] = {}
+    declared: dict[tuple[type, str], _Settings] = {}
     broken = []
     for file in read_files(folder):
         if isinstance(file, BrokenFile):
@@ -105,7 +105,7 @@ def _read(
                 mistakes += _mistakes(document, component, error)
                 continue
             key = (ModelSettings if isinstance(settings, ModelSettings) else SourceSettings, settings.name)
-            if key in found or key in own:
+            if key in declared or key in own:
                 line = document.line(["attributes", "name"])
                 mistakes.append(
                     f"{document.path}:{line}: the name {settings.name!r} is taken by another file; give it another."
@@ -114,32 +114,32 @@ def _read(
         if mistakes:
             names = frozenset(document.name for document in file if document.name) | {file[0].path.parent.name}
             kind = file[0].kind if len(file) == 1 else ""
-            told = "\n".join(mistakes).rstrip(".") + f". Correct the file. {OTHERS_GO_ON}"
+            message = "\n".join(mistakes).rstrip(".") + f". Correct the file. {OTHERS_GO_ON}"
             has_model = any(document.kind == "MonitoredModel" for document in file)
-            broken.append(BrokenFile(file[0].path, names, told, kind, has_model))
+            broken.append(BrokenFile(file[0].path, names, message, kind, has_model))
         else:
-            found |= own
-    return found, tuple(broken)
+            declared |= own
+    return declared, tuple(broken)
 
 
 def _outdated(path: Path, version: int) -> list[str]:
     """What a file of an older version says that would be refused or misread: `file:line:column: field: why`."""
     if version == SETTINGS:
         return []
-    return [f"{path}:{one.sentence}" for one in outdated_fields(path.read_text(encoding="utf-8-sig"), version)]
+    return [f"{path}:{field.sentence}" for field in outdated_fields(path.read_text(encoding="utf-8-sig"), version)]
 
 
 def _mistakes(document: Document, kind: type[Any], error: ValidationError) -> Iterator[str]:
     """A line of text for each mistake: `file:line: field: what is wrong`."""
-    for one in error.errors():
-        fields = ["attributes", *one["loc"]]
+    for fault in error.errors():
+        fields = ["attributes", *fault["loc"]]
         field = ".".join(str(part) for part in fields)
         # A rule of our own ends in the remedy; pydantic's name what they expect.
-        told = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            became = hint_of(document.kind, one["loc"])
-            told = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, one['loc'][:-1]))}"
-        yield f"{document.path}:{document.line(fields)}: {field}: {told}"
+        message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            became = hint_of(document.kind, fault["loc"])
+            message = f"there is no such field; {became or 'there are ' + ', '.join(_fields(kind, fault['loc'][:-1]))}"
+        yield f"{document.path}:{document.line(fields)}: {field}: {message}"
 
 
 def _fields(kind: Any, place: Sequence[str | int]) -> list[str]:

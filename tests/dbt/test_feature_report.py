@@ -75,7 +75,7 @@ def test_what_a_change_does_is_told_and_nothing_is_touched(world: World, home: H
         assert one.against_before is not None
         assert one.against_without is not None
         assert one.against_before.n_blocks >= 8
-    page = feature_report_page(found.views, found.models, against="main", told=found.told)
+    page = feature_report_page(found.views, found.models, against="main", notes=found.told)
     assert not re.findall(r"<script|https?://(?!www\.w3\.org)", page)
     assert {path: path.stat().st_mtime_ns for path in home.lake.rglob("*.parquet")} == files
     assert home.warehouse.read_bytes() == warehouse
@@ -123,7 +123,7 @@ def test_what_has_landed_and_is_not_built_yet_stands_on_neither_side(world: Worl
     assert found.told[-1].startswith(f"Left out on both sides: 4 partitions of weather, {anew} to {days[-1]}, that")
     assert [(one.name, one.state) for one in view.shown] == [("spread_f", "new"), ("humidity_percent", "changed")]
     assert view.unchanged.startswith("7 features unchanged: temperature_f, dew_point_f, ")
-    page = feature_report_page(found.views, found.models, against="main", told=found.told)
+    page = feature_report_page(found.views, found.models, against="main", notes=found.told)
     assert view.unchanged in page
     assert re.findall(r'<td class="(new|changed|gone|same)">', page) == ["new", "changed"]
 
@@ -150,7 +150,7 @@ def test_a_changed_view_without_data_is_named(world: World, home: Home, rewritte
     why = {one.model: one.why for one in found.models}
     assert "feat_payment has no day" in why["card_fraud"]
     assert why["flight_delay"] == ""
-    feature_report_page(found.views, found.models, against="main", told=found.told)
+    feature_report_page(found.views, found.models, against="main", notes=found.told)
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def candidate(world: World) -> Rollout:
     assert made.version == 2
     told = {"promised": None, "fitted_until": champion.tags["fitted_until"]}
     now = world.platform.now(world.model)
-    return start(world.platform, world.model, 2, decision="d2", reason="better", at=now, told=told)
+    return start(world.platform, world.model, 2, decision="d2", reason="better", at=now, promise=told)
 
 
 def spoil(world: World, version: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def bring_in(world: World, make: Callable[[DrillHome], Model], day: date = START
     version = shelf.register(make(shelf), {**tags, "challenged_by": "d2"})
     now = world.platform.now(world.model)
     told = {"promised": None, "fitted_until": tags["fitted_until"]}
-    start(world.platform, world.model, version, decision="d2", reason="better", at=now, told=told)
+    start(world.platform, world.model, version, decision="d2", reason="better", at=now, promise=told)
 
 
 def twin(shelf: DrillHome) -> Model:

@@ -55,8 +55,8 @@ def _failure(context: dg.RunFailureSensorContext) -> tuple[str, str]:
 def _failed_checks(context: dg.RunFailureSensorContext) -> list[dg.AssetCheckEvaluation]:
     """The checks that stopped a run: the step's own error says only that one failed."""
     logs = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
-    return [e for e in found if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
+    evaluations = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
+    return [e for e in evaluations if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
 
 
 def _key(alerts: Alerts, job: str, failed: list[dg.AssetCheckEvaluation]) -> str:
@@ -70,8 +70,8 @@ def _key(alerts: Alerts, job: str, failed: list[dg.AssetCheckEvaluation]) -> str
 
 def _words(failed: list[dg.AssetCheckEvaluation], message: str) -> str:
     """What the checks found, and the step's error where it says more than that a check failed."""
-    told = [_what_check_found(evaluation) for evaluation in failed]
-    return " ".join(told if told and "AssetCheckFailedError" in message else [*told, message])
+    findings = [_what_check_found(evaluation) for evaluation in failed]
+    return " ".join(findings if findings and "AssetCheckFailedError" in message else [*findings, message])
 
 
 def _what_check_found(evaluation: dg.AssetCheckEvaluation) -> str:

@@ -38,18 +38,18 @@ def look_ahead_guard(
     """Look at the selected views; what has no rows yet gets no result."""
     wanted = [key.asset_key.path[-1] for key in sorted(context.selected_asset_check_keys)]
     peeking = []
-    for view, found in _looks(platform, wanted):
-        if isinstance(found, str):
-            yield _result(view, passed=False, told=found, severity=dg.AssetCheckSeverity.WARN)
-        elif found.passed is None:
-            context.log.info(found.sentence)
+    for view, look in _looks(platform, wanted):
+        if isinstance(look, str):
+            yield _result(view, passed=False, description=look, severity=dg.AssetCheckSeverity.WARN)
+        elif look.passed is None:
+            context.log.info(look.sentence)
         else:
-            yield _result(view, passed=found.passed, told=found.sentence, metadata=_shown(found))
-            peeking += [] if found.passed else [found]
+            yield _result(view, passed=look.passed, description=look.sentence, metadata=_shown(look))
+            peeking += [] if look.passed else [look]
     if peeking:
         alerts.send(
             incident=f"look-ahead-{context.run.run_id}",
-            happened=" ".join(found.sentence for found in peeking)[:2000],
+            happened=" ".join(look.sentence for look in peeking)[:2000],
             did="Nothing is stopped; models trained on these features look better than they will be.",
             do="Correct the SQL, or `known_at` in the source's YAML; the check shows the rows.",
             runbook="look-ahead",
@@ -65,11 +65,11 @@ def _looks(platform: Platform, views: Sequence[str]) -> Iterator[tuple[str, Look
     left = list(views)
     while left:
         try:
-            for found in guard(
+            for look in guard(
                 platform.home, DBT_PROJECT, platform.catalogue, platform.sources.settings(), views=tuple(left)
             ):
-                left.remove(found.view)
-                yield found.view, found
+                left.remove(look.view)
+                yield look.view, look
         except CannotGuard as error:
             yield left.pop(0), str(error)
 
@@ -78,7 +78,7 @@ def _result(
     view: str,
     *,
     passed: bool,
-    told: str,
+    description: str,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
     metadata: dict[str, dg.MetadataValue] | None = None,
 ) -> dg.AssetCheckResult:
@@ -87,18 +87,18 @@ def _result(
         check_name=CHECK,
         passed=passed,
         severity=severity,
-        description=told,
+        description=description,
         metadata=metadata or {},
     )
 
 
-def _shown(found: LookAhead) -> dict[str, dg.MetadataValue]:
+def _shown(look: LookAhead) -> dict[str, dg.MetadataValue]:
     """How much was compared, and some rows of each feature that peeks, under its name."""
     shown: dict[str, dg.MetadataValue] = {
-        "rows_compared": dg.MetadataValue.int(found.rows),
-        "as_of": dg.MetadataValue.json([moment.isoformat() for moment in found.moments]),
+        "rows_compared": dg.MetadataValue.int(look.rows),
+        "as_of": dg.MetadataValue.json([moment.isoformat() for moment in look.moments]),
     }
-    return shown | {_named(peek): markdown_value(_rows(peek)) for peek in found.peeks}
+    return shown | {_named(peek): markdown_value(_rows(peek)) for peek in look.peeks}
 
 
 def _named(peek: Peek) -> str:

@@ -84,8 +84,8 @@ def loaded_groups(context: dg.SensorEvaluationContext, platform: Platform) -> tu
         known=view_is_known,
         broken=sources.unread,
     )
-    told = f"Declared and not loaded yet, so left alone: {', '.join(new)}. Reload the definitions (Deployment, Reload)."
-    return groups, told if new else ""
+    note = f"Declared and not loaded yet, so left alone: {', '.join(new)}. Reload the definitions (Deployment, Reload)."
+    return groups, note if new else ""
 
 
 def landing_request(context: dg.SensorEvaluationContext, platform: Platform, period: Period) -> dg.RunRequest:
@@ -157,20 +157,20 @@ def freshness_sensor(
             runbook="stale-source",
             key=f"stale-source/{name}",
         )
-    told = [sentence for _, sentence in stale.values()] + ([unloaded] if unloaded else [])
+    reasons = [sentence for _, sentence in stale.values()] + ([unloaded] if unloaded else [])
     for alert in late_streams(platform):
         alerts.send(**alert)
-        told.append(alert["happened"])
+        reasons.append(alert["happened"])
     requests = []
     for group, views in _by_group(platform, groups, _loaded(context, stale_views(platform))):
         request = freshness_request(context, platform, group, views)
         if not context.instance.get_runs(filters=dg.RunsFilter(tags={CONTENT_TAG: str(request.run_key)}), limit=1):
             requests.append(request)
         else:
-            told.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
+            reasons.append(tell_stale_views(context.instance, alerts, views, key=str(request.run_key)))
     if requests:
         return dg.SensorResult(run_requests=requests)
-    return dg.SkipReason(platform.home.said(" ".join(told)) or "Every source and feature view is fresh.")
+    return dg.SkipReason(platform.home.said(" ".join(reasons)) or "Every source and feature view is fresh.")
 
 
 def _loaded(context: dg.SensorEvaluationContext, views: Mapping[str, Span]) -> dict[str, Span]:

@@ -20,7 +20,7 @@ def breaches(
     for check in evidence.checks:
         if check.kind == kind and (answered is None or check.window_end > answered):
             by_name.setdefault(check.name, []).append(check)
-    found = []
+    current_runs = []
     for name in sorted(by_name):
         runs = _failed_runs(by_name[name])
         last = by_name[name][-1]
@@ -28,9 +28,9 @@ def breaches(
         for run in reversed(runs):
             fresh = seen is None or run[-1].window_end > seen
             if len(run) >= policy.breaches_needed(kind) and (run[-1] is last or fresh):
-                found.append(run)
+                current_runs.append(run)
                 break
-    return found
+    return current_runs
 
 
 def last_failures(evidence: Evidence, history: History) -> list[CheckResult]:

@@ -98,7 +98,7 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
     """What another finding of the probe, or another price, would have led to."""
     if evidence.probe is None:
         return []
-    found = []
+    changes = []
     gains = {"refit": evidence.probe.refit, "revert": evidence.probe.revert}
     for name, gain in gains.items():
         if gain is None:
@@ -107,15 +107,15 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
         # At the price itself nothing is done; above it something is.
         wanted = policy.min_gain if enough else policy.min_gain + 0.0001
         changed = replace(gain, lower=wanted, mean=max(gain.mean, wanted))
-        told = f"the gain of {Candidate.parse(gain.candidate).in_words} had been sure to be "
-        told += f"{'no more than' if enough else 'above'} {policy.min_gain:.1%}"
+        condition = f"the gain of {Candidate.parse(gain.candidate).in_words} had been sure to be "
+        condition += f"{'no more than' if enough else 'above'} {policy.min_gain:.1%}"
         probe = {**evidence.probe.to_dict(), name: asdict(changed)}
-        found.append(Counterfactual(told, "wait", evidence={"probe": probe}))
+        changes.append(Counterfactual(condition, "wait", evidence={"probe": probe}))
         if gain.lower > 0.0:
             price = _at_least(gain.lower, SHARE_STEPS) if enough else _below(gain.lower, SHARE_STEPS)
-            told = f"a retraining had been priced at {price:.2%} of the loss"
-            found.append(Counterfactual(told, "wait", policy={"min_gain": price}))
-    return found
+            condition = f"a retraining had been priced at {price:.2%} of the loss"
+            changes.append(Counterfactual(condition, "wait", policy={"min_gain": price}))
+    return changes
 
 
 def _below(value: float, steps: int) -> float:
@@ -138,21 +138,21 @@ def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfac
     if policy.max_novelty is not None and share > policy.max_novelty:
         return [Counterfactual("no limit of novelty had been agreed", "wait", policy={"max_novelty": None})]
     limit = _below(share, SHARE_STEPS)
-    told = f"the limit of novelty had been {limit:.2%}, below the {share:.2%} that were measured"
-    return [Counterfactual(told, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
+    condition = f"the limit of novelty had been {limit:.2%}, below the {share:.2%} that were measured"
+    return [Counterfactual(condition, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
 
 
 def _other_answers(evidence: Evidence) -> list[Counterfactual]:
     """What another word of a person would have led to."""
-    found = []
+    changes = []
     if (answer := evidence.answer) is not None:
         other = {**plain(asdict(answer)), "approved": not answer.approved}
-        told = f"{answer.by} had {'rejected' if answer.approved else 'approved'} it"
-        found.append(Counterfactual(told, "wait", evidence={"answer": other}))
+        condition = f"{answer.by} had {'rejected' if answer.approved else 'approved'} it"
+        changes.append(Counterfactual(condition, "wait", evidence={"answer": other}))
     if evidence.request is not None and evidence.frozen is not None:
-        told = "whoever asked for it had insisted" if not evidence.request_forced else "nobody had insisted on it"
-        found.append(Counterfactual(told, "wait", evidence={"request_forced": not evidence.request_forced}))
-    return found
+        condition = "whoever asked for it had insisted" if not evidence.request_forced else "nobody had insisted on it"
+        changes.append(Counterfactual(condition, "wait", evidence={"request_forced": not evidence.request_forced}))
+    return changes
 
 
 def _other_prices(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
@@ -160,12 +160,12 @@ def _other_prices(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfact
     refit = evidence.probe.refit if evidence.probe else None
     if policy.price_money is None or refit is None:
         return []
-    found = [Counterfactual("no price in money had been agreed", "wait", policy={"price_money": None})]
+    changes = [Counterfactual("no price in money had been agreed", "wait", policy={"price_money": None})]
     if refit.profit is not None and (lower := worth(refit, policy.price_horizon).lower) > 0.0:
         price = _at_least(lower, MONEY_STEPS) if lower > policy.price_money else _below(lower, MONEY_STEPS)
-        told = f"a training had been priced at {price:,.2f}"
-        found.append(Counterfactual(told, "wait", policy={"price_money": price}))
-    return found
+        condition = f"a training had been priced at {price:,.2f}"
+        changes.append(Counterfactual(condition, "wait", policy={"price_money": price}))
+    return changes
 
 
 def larger_changes(
@@ -180,13 +180,13 @@ def larger_changes(
         now: the clock at the decision.
         action: what was decided.
     """
-    found = []
+    changes = []
     for change in _large(evidence, policy):
         answer = replay(change, evidence, policy, history, now)
         if answer != action:
-            told = f"If {change.sentence}, the answer would have been {answer.replace('_', ' ')}."
-            found.append(structs.replace(change, action=answer, sentence=told))
-    return found
+            sentence = f"If {change.sentence}, the answer would have been {answer.replace('_', ' ')}."
+            changes.append(structs.replace(change, action=answer, sentence=sentence))
+    return changes
 
 
 def _large(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
@@ -202,9 +202,9 @@ def _large(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
     if names:
         out.append(said("all checks had failed in every window", checks=dict.fromkeys(names, False)))
     if policy.drift_breaches <= windows:
-        told = f"{windows + 1} failed windows in a row had been needed"
+        condition = f"{windows + 1} failed windows in a row had been needed"
         more = {"drift_breaches": windows + 1, "performance_breaches": windows + 1}
-        out.append(said(told, policy=more))
+        out.append(said(condition, policy=more))
     if policy.min_matured_labels > 0:
         few = policy.min_matured_labels - 1
         out.append(said(f"only {few:,} new labels had been known", evidence={"matured_labels": few}))

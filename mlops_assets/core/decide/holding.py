@@ -34,15 +34,15 @@ def held_back(
     past = [p.at for p in history.retrains]
     if past and now - max(past) < policy.cooldown:
         until = max(past) + policy.cooldown
-        told = f"The last retraining was {days_of(now - max(past))} ago; the cooldown of {days_of(policy.cooldown)}"
-        return "cooldown", f"{told} ends at {until:%Y-%m-%d %H:%M} UTC."
+        reason = f"The last retraining was {days_of(now - max(past))} ago; the cooldown of {days_of(policy.cooldown)}"
+        return "cooldown", f"{reason} ends at {until:%Y-%m-%d %H:%M} UTC."
     spent = sum(now - at < policy.budget_period for at in past)
     if spent >= policy.budget:
         period = days_of(policy.budget_period)
         return "budget", f"{spent} retrainings in the last {period}; the budget is {policy.budget}."
     if not is_measured and evidence.matured_labels < policy.min_matured_labels:
-        told = f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
-        return "labels", told
+        reason = f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
+        return "labels", reason
     return None
 
 

@@ -280,7 +280,7 @@ def fitted_since(changed: Sequence[date], newest: Window) -> tuple[str, ...]:
 
 def changes(looks: Sequence[Look], now: date | None = None) -> list[date]:
     """The days on which things changed, by what was looked at, and by what is now."""
-    return [day for day in (*(one.changed for one in looks), now) if day is not None]
+    return [day for day in (*(past_look.changed for past_look in looks), now) if day is not None]
 
 
 def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]], level: float) -> date | None:
@@ -291,11 +291,11 @@ def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]],
         daily: of the window that is looked at now, as in `Look.daily`.
         level: chance of a day where nothing has changed.
     """
-    told = [day for one in list(looks)[-AFTER + 1 :] for day in one.daily] + list(daily)
+    all_days = [day for past_look in list(looks)[-AFTER + 1 :] for day in past_look.daily] + list(daily)
     # The newest days of a short window begin before it: a day counts once, as it was judged last.
-    days = sorted({day: (day, rows, loss) for day, rows, loss in told}.values())
-    found = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
-    return None if found is None else date.fromisoformat(days[found][0])
+    days = sorted({day: (day, rows, loss) for day, rows, loss in all_days}.values())
+    rise_at = rise([loss for _, _, loss in days], [rows for _, rows, _ in days], level=level)
+    return None if rise_at is None else date.fromisoformat(days[rise_at][0])
 
 
 def daily_losses(y: Array, scores: Array, days: Any, metric_name: str) -> tuple[tuple[str, float, float], ...]:

@@ -178,24 +178,24 @@ def performance_power(
     if policy.floor is not None and policy.floor_windows == 1:
         distance = judge.gain(policy.floor, reference)
         rules.append((distance, distance))
-    found = []
+    seen = []
     for windows in spans:
         se, df = noise.over(windows)
         labels, days = round(noise.rows * windows), round(noise.days * windows)
         if labels < policy.min_rows:
             why = f"{labels:,} labels, and {policy.min_rows:,} are needed: use longer windows"
-            found.append(Seen(what, windows, labels, days, None, None, why))
+            seen.append(Seen(what, windows, labels, days, None, None, why))
             continue
         if not rules:
             why = "neither max_drop nor a floor of one window is set: set one under monitoring.performance"
-            found.append(Seen(what, windows, labels, days, None, None, why))
+            seen.append(Seen(what, windows, labels, days, None, None, why))
             continue
         drop = min(
             smallest_seen(se, df if policy.sure else None, floor=floor, bar=bar, level=(1.0 - CHECK_CONFIDENCE) / 2.0)
             for floor, bar in rules
         )
-        found.append(Seen(what, windows, labels, days, drop, drop / abs(reference) if reference else None))
-    return found
+        seen.append(Seen(what, windows, labels, days, drop, drop / abs(reference) if reference else None))
+    return seen
 
 
 def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, made: int = 0) -> list[Seen]:
@@ -214,39 +214,39 @@ def probe_power(looks: Sequence[Look], policy: ProbePolicy, *, price: float, mad
         CannotJudge: there are no looks with a refit, or fewer than eight days in them.
     """
     lead = leading(looks, policy)
-    if not any(lead in one.whole.series for one in looks):
+    if not any(lead in look.whole.series for look in looks):
         # One that begins with a change is judged on the newest days alone.
         lead = policy.candidates[0]
-    looks = [one for one in looks if lead in one.whole.series]
-    series = [one.whole.series[lead] for one in looks]
+    looks = [look for look in looks if lead in look.whole.series]
+    series = [look.whole.series[lead] for look in looks]
     noise = Noise.of([Part(s.gain, np.asarray(s.sums), np.asarray(s.sizes)) for s in series])
-    loss = float(np.average([one.whole.loss[KEEP] for one in looks], weights=[one.whole.rows for one in looks]))
+    loss = float(np.average([look.whole.loss[KEEP] for look in looks], weights=[look.whole.rows for look in looks]))
     chosen = 1.0 if lead == policy.candidates[0] else CHOSEN
     level = level_of_each(SHARES["windows"] * policy.level_of(made + 1) / chosen, SPANS)
     lag_one = memory_of_days(looks, lead, policy)
-    found = []
+    seen = []
     for windows in SPANS:
         se, df = noise.over(windows)
         labels, days = round(noise.rows * windows), round(noise.days * windows)
         if df is None:
             why = f"{days} days, and {MIN_BLOCKS} are needed: the probe adds windows up"
-            found.append(Seen("probe", windows, labels, days, None, None, why))
+            seen.append(Seen("probe", windows, labels, days, None, None, why))
             continue
         widened = 1.0 if lag_one is None else remembered(days, lag_one)
         drop = smallest_seen(se, df, bar=price * loss, level=level, widened=widened)
-        found.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
-    return found
+        seen.append(Seen("probe", windows, labels, days, drop, drop / loss if loss else None))
+    return seen
 
 
 def sentence(seen: Sequence[Seen], metric: str) -> str:
     """What silence of the performance check means, in one sentence."""
-    one = next((s for s in seen if s.what == "performance_holds" and s.drop is not None), None)
-    if one is None or one.drop is None:
+    decay = next((s for s in seen if s.what == "performance_holds" and s.drop is not None), None)
+    if decay is None or decay.drop is None:
         why = next((s.why for s in seen if s.why), "no window has been judged")
         return f"What no alarm means cannot be said: {why}."
-    over = "one window" if one.windows == 1 else f"{one.windows} windows taken together"
-    share = "" if one.share is None else f", {one.share:.1%} of the reference"
+    over = "one window" if decay.windows == 1 else f"{decay.windows} windows taken together"
+    share = "" if decay.share is None else f", {decay.share:.1%} of the reference"
     return (
-        f"Smallest decay of {metric} that {over} would show with 95 % probability: {one.drop:.4g}{share} "
-        f"({one.labels:,} labels on {one.days} days). No alarm does not rule out a smaller one."
+        f"Smallest decay of {metric} that {over} would show with 95 % probability: {decay.drop:.4g}{share} "
+        f"({decay.labels:,} labels on {decay.days} days). No alarm does not rule out a smaller one."
     )

@@ -48,10 +48,10 @@ def worth(gain: Gain, horizon: timedelta) -> Worth:
     profit = gain.profit
     rows = profit.rows_per_day * (horizon / timedelta(days=1))
     lower, mean = profit.lower * rows, profit.mean * rows
-    told = (
+    amount = (
         f"{mean:,.2f} in {days_of(horizon)} ({'surely at least' if lower > 0 else 'surely no less than'} {lower:,.2f}"
     )
-    return Worth(lower, mean, f"It is worth {told}; {profit.rows_per_day:,.0f} labelled rows a day)")
+    return Worth(lower, mean, f"It is worth {amount}; {profit.rows_per_day:,.0f} labelled rows a day)")
 
 
 def exceeds_price(gain: Gain, policy: RetrainPolicy) -> bool:

@@ -95,32 +95,32 @@ def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]
     base, newest = f"refit:{policy.refits[0]}", recent[-1]
     there = {*newest.whole.loss, *(newest.newest.loss if newest.newest else ())}
     refits = [name for name in (*policy.candidates, *sorted(there)) if name in there and name.startswith("refit:")]
-    told = newest.newest
-    days = [day for day in changes(looks) if told is not None and day < told.start.date()]
+    newest_part = newest.newest
+    days = [day for day in changes(looks) if newest_part is not None and day < newest_part.start.date()]
 
     def advantage(part: Part | None, name: str) -> float | None:
         # Refits that know nothing of a change tell nothing of what comes after it.
         return None if part is None or (days and part.start.date() <= max(days)) else _advantage(part, name, base)
 
-    found: dict[str, float] = {}
+    gains: dict[str, float] = {}
     for name in dict.fromkeys(refits):
         # The record of the calendar most like it stands for that of one that began with a change: it grows.
         like = name if name in policy.candidates else _like(name, policy, newest)
-        kept = [(advantage(one.whole, like), 0.5 ** (age / policy.half_life)) for age, one in _aged(recent)]
+        kept = [(advantage(look.whole, like), 0.5 ** (age / policy.half_life)) for age, look in _aged(recent)]
         pairs = [(advantage(a.newest, like), advantage(b.whole, like)) for a, b in pairwise(recent)]
         gain = expected(
-            advantage(told, name),
+            advantage(newest_part, name),
             [(p, k) for p, k in pairs if p is not None and k is not None],
             [(gain, weight) for gain, weight in kept if gain is not None],
         )
         if gain is not None:
-            found[name] = gain
-    return found
+            gains[name] = gain
+    return gains
 
 
 def _aged(looks: Sequence[Look]) -> list[tuple[float, Look]]:
     """Looks with their age in windows, that of the middle of the newest being a half."""
-    return [(len(looks) - number - 0.5, one) for number, one in enumerate(looks)]
+    return [(len(looks) - number - 0.5, look) for number, look in enumerate(looks)]
 
 
 def _advantage(part: Part | None, name: str, base: str) -> float | None:
@@ -166,8 +166,8 @@ def add_up(
     Raises:
         CannotJudge: there is no look at this champion yet.
     """
-    ordered = sorted(looks, key=lambda one: one.end)
-    mine = [one for one in ordered if one.champion == champion and one.at > since]
+    ordered = sorted(looks, key=lambda look: look.end)
+    mine = [look for look in ordered if look.champion == champion and look.at > since]
     if not mine:
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
     lead = leading(by_window(ordered), policy)
@@ -204,13 +204,13 @@ def memory_of_days(looks: Sequence[Look], name: str, policy: ProbePolicy) -> flo
         policy: which names the first one.
     """
     joined: list[list[Series]] = [[]]
-    for one in looks[-REMEMBERED:]:
-        found = one.whole.series.get(name) or one.whole.series.get(policy.candidates[0])
-        if found is None or found.blocks:
+    for look in looks[-REMEMBERED:]:
+        series = look.whole.series.get(name) or look.whole.series.get(policy.candidates[0])
+        if series is None or series.blocks:
             continue
         if sum(len(part.sums) for part in joined[-1]) >= JOINED:
             joined.append([])
-        joined[-1].append(found)
+        joined[-1].append(series)
     return measured([_about_their_mean(parts) for parts in joined if parts])
 
 
@@ -223,22 +223,22 @@ def _about_their_mean(parts: Sequence[Series]) -> Array:
     return np.asarray(sums / np.sqrt(sizes))
 
 
-def judged_windows(found: Probed, price: float) -> int:
+def judged_windows(probed: Probed, price: float) -> int:
     """How many newest windows the gate judges on; 0: the newest days of one.
 
     Where the gain was surely found; else as many windows of the champion's life as the probe adds up, since more of
     them are surer than one.
 
     Args:
-        found: all looks at the champion.
+        probed: all looks at the champion.
         price: that the gain must surely exceed, `retrain.min_gain`.
     """
-    if found.refit is not None and found.refit.lower > price:
-        return found.refit.windows
-    return max(1, min(found.looks, max(SPANS)))
+    if probed.refit is not None and probed.refit.lower > price:
+        return probed.refit.windows
+    return max(1, min(probed.looks, max(SPANS)))
 
 
-def gate_confidence(found: Probed | None, price: float, confidence: float) -> float:
+def gate_confidence(probed: Probed | None, price: float, confidence: float) -> float:
     """How sure the gate must be of a challenger that is trained now.
 
     A training for which the probe has found no gain (by age, by growth, because somebody asks) is a try: several of
@@ -246,11 +246,11 @@ def gate_confidence(found: Probed | None, price: float, confidence: float) -> fl
     than one challenger.
 
     Args:
-        found: all looks at the champion; None: there is no probe, and something else promises the gain.
+        probed: all looks at the champion; None: there is no probe, and something else promises the gain.
         price: that a gain must surely exceed, `retrain.min_gain`.
         confidence: `gate.confidence`.
     """
-    is_promised = found is None or (found.refit is not None and found.refit.lower > price)
+    is_promised = probed is None or (probed.refit is not None and probed.refit.lower > price)
     return confidence if is_promised else 1.0 - (1.0 - confidence) / TRIES
 
 
@@ -283,12 +283,12 @@ def _gain(
     spans = [span for span in SPANS if span <= len(looks)] or [1]
     each = level_of_each(level, tuple(spans))
     tested: list[tuple[int, list[Part], float]] = [
-        (span, [one.whole for one in looks[-span:] if name in one.whole.series], each) for span in spans
+        (span, [look.whole for look in looks[-span:] if name in look.whole.series], each) for span in spans
     ]
     fresh = looks[-1].newest
     if fresh is not None and name in fresh.series:
         tested.insert(0, (0, [fresh], fresh_level))
-    found = []
+    gains = []
     for span, parts, its_level in tested:
         if len(parts) != max(1, span):
             continue
@@ -301,8 +301,8 @@ def _gain(
         if loss > 0.0:
             shares = (interval.lower / loss, mean / loss)
             blocks, since = looks[-1].blocks, parts[0].start.isoformat()
-            found.append(Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since))
-    best = max(found, key=lambda gain: gain.lower, default=None)
+            gains.append(Gain(name, *shares, span, interval.n, interval.n_blocks, blocks=blocks, since=since))
+    best = max(gains, key=lambda gain: gain.lower, default=None)
     if best is None or not costs:
         return best
     return replace(
@@ -322,18 +322,18 @@ def _profit_gain(
     lag_one: float | None,
 ) -> ProfitGain | None:
     """The same in money; only looks that were made with this cost table count."""
-    found = []
-    known = [one for one in looks if one.labelled and one.costs == costs]
+    gains = []
+    known = [look for look in looks if look.labelled and look.costs == costs]
     for span in (0, *spans):
-        newest = [one for one in looks[-max(1, span) :] if one in known]
-        parts = [part for one in newest if (part := one.whole if span else one.newest) and name in part.profit]
+        newest = [look for look in looks[-max(1, span) :] if look in known]
+        parts = [part for look in newest if (part := look.whole if span else look.newest) and name in part.profit]
         if len(parts) != max(1, span):
             continue
         pooled = _pooled([part.profit[name] for part in parts], each if span else fresh_level, lag_one)
         if pooled is not None:
-            rows = sum(one.labelled or 0 for one in newest) / (max(1, span) * length / timedelta(days=1))
-            found.append(ProfitGain(pooled[1].lower, pooled[0], rows))
-    return max(found, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
+            rows = sum(look.labelled or 0 for look in newest) / (max(1, span) * length / timedelta(days=1))
+            gains.append(ProfitGain(pooled[1].lower, pooled[0], rows))
+    return max(gains, key=lambda gain: gain.lower * gain.rows_per_day, default=None)
 
 
 def _pooled(parts: Sequence[Series], level: float, lag_one: float | None = None) -> tuple[float, Interval] | None:

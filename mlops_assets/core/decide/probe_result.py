@@ -250,12 +250,12 @@ class Probed:
 
 
 def _series(data: Mapping[str, Any]) -> dict[str, Series]:
-    return {name: Series(one["gain"], *_tuples(one), noise=one.get("noise")) for name, one in data.items()}
+    return {name: Series(fields["gain"], *_tuples(fields), noise=fields.get("noise")) for name, fields in data.items()}
 
 
-def _tuples(one: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
+def _tuples(fields: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
     """Sums, sizes and blocks; looks from before blocks could be other than days have none of those."""
-    return tuple(one["sums"]), tuple(one["sizes"]), tuple(one.get("blocks", ()))
+    return tuple(fields["sums"]), tuple(fields["sizes"]), tuple(fields.get("blocks", ()))
 
 
 def _day(value: str | date | None) -> date | None:

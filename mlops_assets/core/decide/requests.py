@@ -114,15 +114,15 @@ def last_asked(entries: Sequence[OnRecord]) -> PersonsRequest | None:
 
     Entries follow each other in the order of the record: a person's word has the wall's time, a decision the model's.
     """
-    found: PersonsRequest | None = None
+    request: PersonsRequest | None = None
     for entry in entries:
         if isinstance(entry, Request):
-            found = PersonsRequest(entry.by, entry.at, entry.reason)
-        elif found and isinstance(entry, Decision) and entry.action == "retrain":
-            found = replace(found, decision=entry.id) if found.decision is None else None
-        elif found and isinstance(entry, JUDGED) and entry.decision == found.decision:
-            found = replace(found, outcome=entry)
-    return found
+            request = PersonsRequest(entry.by, entry.at, entry.reason)
+        elif request and isinstance(entry, Decision) and entry.action == "retrain":
+            request = replace(request, decision=entry.id) if request.decision is None else None
+        elif request and isinstance(entry, JUDGED) and entry.decision == request.decision:
+            request = replace(request, outcome=entry)
+    return request
 
 
 def question(evidence: Mapping[str, Any], action: str, rule: str, candidate: str | None) -> str:

@@ -162,7 +162,7 @@ class RetrainPolicy:
 
 def _budget(text: str) -> dict[str, Any]:
     """`4 per 30d` as its two fields."""
-    found = re.fullmatch(r"\s*(\d+)\s+per\s+(\S+)\s*", text)
-    if not found:
+    match = re.fullmatch(r"\s*(\d+)\s+per\s+(\S+)\s*", text)
+    if not match:
         raise ValueError(f"retrain.budget is {text!r}: write a number and a period, for example 4 per 30d")
-    return {"budget": int(found.group(1)), "budget_period": found.group(2)}
+    return {"budget": int(match.group(1)), "budget_period": match.group(2)}

@@ -60,8 +60,8 @@ _Change = Literal["retrain", "revert"]
 def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion:
     """Action, rule and reasons, in the order of the docstring of `policy`."""
     if not evidence.data_ok:
-        told = evidence.data_sentence or "The newest data broke its contract."
-        return "quarantine", "data", (told, "Nothing is trained on it and the champion stays.")
+        reason = evidence.data_sentence or "The newest data broke its contract."
+        return "quarantine", "data", (reason, "Nothing is trained on it and the champion stays.")
     insisted = evidence.request is not None and evidence.request_forced
     if evidence.frozen is not None and evidence.frozen.holds(now) and not insisted:
         return "wait", "frozen", _frozen(evidence)
@@ -88,11 +88,11 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
 
 def _requested(evidence: Evidence) -> Conclusion:
     """What a person who asks for a training gets."""
-    told = f"A person asked for a training: {evidence.request}. It starts"
+    opening = f"A person asked for a training: {evidence.request}. It starts"
     if evidence.rollout:
-        return "wait", "rollout_open", (evidence.rollout, f"{told} after the rollout.")
+        return "wait", "rollout_open", (evidence.rollout, f"{opening} after the rollout.")
     if evidence.cannot_judge:
-        return "cannot_judge", "cannot_judge", (f"{told} as soon as it can be judged.", *evidence.cannot_judge)
+        return "cannot_judge", "cannot_judge", (f"{opening} as soon as it can be judged.", *evidence.cannot_judge)
     return "retrain", "request", (f"A person asked for it: {evidence.request}",)
 
 
@@ -118,8 +118,8 @@ def _agreed(
         if not answer.approved:
             return "wait", "rejected", (f"{answer.in_words} It is proposed again when a window has closed.", *reasons)
         reasons = (*reasons, answer.in_words)
-    if change == "retrain" and (told := quiet(policy, now)):
-        return "wait", "quiet_hours", (told, *reasons)
+    if change == "retrain" and (quiet_reason := quiet(policy, now)):
+        return "wait", "quiet_hours", (quiet_reason, *reasons)
     return change, rule, reasons
 
 
@@ -141,11 +141,11 @@ def candidate_of(action: Action, evidence: Evidence) -> str | None:
 
 
 def _frozen(evidence: Evidence) -> tuple[str, ...]:
-    told = f"The model is frozen {evidence.frozen.in_words if evidence.frozen else ''}"
+    reason = f"The model is frozen {evidence.frozen.in_words if evidence.frozen else ''}"
     if evidence.request is None:
-        return (told,)
+        return (reason,)
     lift = f"lift it (mlops unfreeze {evidence.model}), or insist (mlops retrain {evidence.model} --force)"
-    return told, f"A person asked for a training: {evidence.request}. It waits until then; to have it now, {lift}."
+    return reason, f"A person asked for a training: {evidence.request}. It waits until then; to have it now, {lift}."
 
 
 def _unjudgeable(evidence: Evidence) -> Conclusion | None:
@@ -154,9 +154,9 @@ def _unjudgeable(evidence: Evidence) -> Conclusion | None:
     if evidence.window is None:
         return "wait", "no_window", ("No monitoring window has closed since the champion was trained.",)
     if evidence.probe is None and all(check.passed is None for check in evidence.newest):
-        told = tuple(c.sentence for c in evidence.newest if c.sentence)
+        sentences = tuple(c.sentence for c in evidence.newest if c.sentence)
         why = f"No check could judge window {evidence.window}; look at its reports for the remedy."
-        return "cannot_judge", "cannot_judge", (why, *told)
+        return "cannot_judge", "cannot_judge", (why, *sentences)
     return None
 
 
@@ -167,13 +167,13 @@ def _wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: da
     """
     unknown: Conclusion | None = None
     if evidence.fall_back_to is not None:
-        told = f"Version {evidence.fall_back_to} is not worse than guessing on the same rows (on_failing: previous)."
-        return "revert", "failing", (evidence.failing, told)
+        reason = f"Version {evidence.fall_back_to} is not worse than guessing on the same rows (on_failing: previous)."
+        return "revert", "failing", (evidence.failing, reason)
     if evidence.probe is not None:
-        found = _gain(evidence.probe, policy)
-        if found is not None and found[0] != "cannot_judge":
-            return found
-        unknown = found
+        conclusion = _gain(evidence.probe, policy)
+        if conclusion is not None and conclusion[0] != "cannot_judge":
+            return conclusion
+        unknown = conclusion
     else:
         for kind in ("performance", "drift"):
             reasons = tuple(tell(run, policy) for run in breaches(evidence, policy, history, kind))
@@ -200,8 +200,8 @@ def _grown(evidence: Evidence, policy: RetrainPolicy, history: History) -> Concl
     if policy.growth is None or not before or evidence.labels < (1.0 + policy.growth) * before:
         return None
     more = evidence.labels / before - 1.0
-    told = f"{evidence.labels:,} labels are known, {more:.0%} more than when a model was last trained"
-    return "retrain", "growth", (f"{told}; a candidate is due at {policy.growth:.0%}.",)
+    reason = f"{evidence.labels:,} labels are known, {more:.0%} more than when a model was last trained"
+    return "retrain", "growth", (f"{reason}; a candidate is due at {policy.growth:.0%}.",)
 
 
 def _aged(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion | None:
@@ -210,8 +210,8 @@ def _aged(evidence: Evidence, policy: RetrainPolicy, history: History, now: date
     due = age_due(since, policy, [past.at for past in history.retrains]) if since is not None else None
     if since is None or due is None or policy.age_limit is None or now < due:
         return None
-    told = f"The champion is {days_of(now - since)} old, and a candidate is due every {days_of(policy.age_limit)}."
-    return "retrain", "age", (told,)
+    reason = f"The champion is {days_of(now - since)} old, and a candidate is due every {days_of(policy.age_limit)}."
+    return "retrain", "age", (reason,)
 
 
 def age_due(since: datetime, policy: RetrainPolicy, retrained: Iterable[datetime]) -> datetime | None:
@@ -229,13 +229,13 @@ def age_due(since: datetime, policy: RetrainPolicy, retrained: Iterable[datetime
 
 def _novel(evidence: Evidence, policy: RetrainPolicy, history: History) -> Conclusion | None:
     """Rows unlike any the champion has seen, in a window that the last training has not answered."""
-    found, limit, answered = evidence.novelty, policy.max_novelty, history.answered_until
-    if found is None or limit is None or found.share <= limit:
+    novel, limit, answered = evidence.novelty, policy.max_novelty, history.answered_until
+    if novel is None or limit is None or novel.share <= limit:
         return None
-    if answered is not None and found.window_end <= answered:
+    if answered is not None and novel.window_end <= answered:
         return None
-    told = f"{found.share:.1%} of the rows of window {found.window} are unlike those that the champion was trained on"
-    return "retrain", "novelty", (f"{told} (limit {limit:.1%}, 1.0% is usual).",)
+    head = f"{novel.share:.1%} of the rows of window {novel.window} are unlike those that the champion was trained on"
+    return "retrain", "novelty", (f"{head} (limit {limit:.1%}, 1.0% is usual).",)
 
 
 def _gain(probe: Probed, policy: RetrainPolicy) -> Conclusion | None:
@@ -252,15 +252,15 @@ def _gain(probe: Probed, policy: RetrainPolicy) -> Conclusion | None:
         return to_go_back
     if refit is None or refit.lower <= policy.min_gain:
         return None
-    told = f"{_upper(refit.in_words)}, {price}."
+    reason = f"{_upper(refit.in_words)}, {price}."
     try:
         pays = exceeds_price(refit, policy)
     except CannotJudge as why:
         unknown = f"Whether a training is worth its price of {policy.price_money:,.2f}: {why}"
-        return to_go_back or ("cannot_judge", "price", (unknown, told))
+        return to_go_back or ("cannot_judge", "price", (unknown, reason))
     if not pays:
         return to_go_back
-    return "retrain", "gain", (told,) if policy.price_money is None else (told, _worth(refit, policy))
+    return "retrain", "gain", (reason,) if policy.price_money is None else (reason, _worth(refit, policy))
 
 
 def _worth(refit: Gain, policy: RetrainPolicy) -> str:
@@ -284,17 +284,17 @@ def _calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: date
             head += f" {_worth(refit, policy)}"
         elif open_failures := last_failures(evidence, history):
             windows = {c.window: [f.name for f in open_failures if f.window == c.window] for c in open_failures}
-            told = ", ".join(f"{', '.join(names)} failed in window {window}" for window, names in windows.items())
-            head += f" {told}; no other model was surely better by the required {policy.min_gain:.1%}."
+            failures = ", ".join(f"{', '.join(names)} failed in window {window}" for window, names in windows.items())
+            head += f" {failures}; no other model was surely better by the required {policy.min_gain:.1%}."
         elif refit is not None and refit.lower > 0.0:
             head += f" That is not surely more than the price of a training, {policy.min_gain:.1%}."
     elif failed:
-        told = "; ".join(
+        failures = "; ".join(
             f"{c.name} failed in window {c.window}, and {policy.breaches_needed(c.kind)} in a row "
             "since the last retraining are needed"
             for c in failed
         )
-        head = f"Not enough breaches: {told}."
+        head = f"Not enough breaches: {failures}."
     else:
         head = f"All {judged} checks that could judge passed, up to window {evidence.window}."
     age, limit = now - (evidence.champion_since or now), policy.age_limit

@@ -65,8 +65,8 @@ class PredictionShift:
         """For people."""
         top = [f"{name} {part:+.3g}" for name, part in list(self.by_feature.items())[:3] if part]
         of = "" if self.target is None else f" of class {self.target}"
-        told = f"The mean raw score{of} moved by {self.total:+.3g} ({self.unit})"
-        return f"{told}, most through {', '.join(top)}." if top else f"{told}."
+        head = f"The mean raw score{of} moved by {self.total:+.3g} ({self.unit})"
+        return f"{head}, most through {', '.join(top)}." if top else f"{head}."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -163,7 +163,7 @@ def findings(
         sources: feature -> names of the sources it is built from.
         shift: see `prediction_shift`.
     """
-    worst = {drift.feature: found[0] for drift in drifts if (found := breaches(drift, levels))}
+    worst = {drift.feature: ranked[0] for drift in drifts if (ranked := breaches(drift, levels))}
     groups = by_source(worst, [drift.feature for drift in drifts], sources)
     made = [
         _finding(source, [worst[name] for name in names], len(fed), importance, shift) for source, names, fed in groups
@@ -197,21 +197,21 @@ def by_source(
 
 def _finding(
     source: str | None,
-    found: Sequence[Breach],
+    breached: Sequence[Breach],
     n_fed: int,
     importance: Mapping[str, float],
     shift: PredictionShift | None,
 ) -> Finding:
-    ranked = sorted(found, key=lambda b: (-importance.get(b.feature, 0.0) * b.excess, -b.excess, b.feature))
-    worst = max(found, key=lambda breach: breach.excess)
-    held = sum(importance.get(breach.feature, 0.0) for breach in found)
-    parts = [shift.by_feature[breach.feature] for breach in found if shift and breach.feature in shift.by_feature]
+    ranked = sorted(breached, key=lambda b: (-importance.get(b.feature, 0.0) * b.excess, -b.excess, b.feature))
+    worst = max(breached, key=lambda breach: breach.excess)
+    held = sum(importance.get(breach.feature, 0.0) for breach in breached)
+    parts = [shift.by_feature[breach.feature] for breach in breached if shift and breach.feature in shift.by_feature]
     attribution = float(sum(parts)) if parts else None
-    whose = f"{source}: {len(found)} of its {n_fed} features have moved" if source else f"{worst.feature} has moved"
-    told = f"{whose}, most {worst.feature} ({worst.statistic} {worst.value:.3g}, level {worst.level:.3g})"
-    told += f"; {held:.0%} of the champion's gain"
+    whose = f"{source}: {len(breached)} of its {n_fed} features have moved" if source else f"{worst.feature} has moved"
+    sentence = f"{whose}, most {worst.feature} ({worst.statistic} {worst.value:.3g}, level {worst.level:.3g})"
+    sentence += f"; {held:.0%} of the champion's gain"
     if shift and attribution is not None:
-        told += f"; they moved its mean raw score by {attribution:+.3g} of {shift.total:+.3g} ({shift.unit})"
+        sentence += f"; they moved its mean raw score by {attribution:+.3g} of {shift.total:+.3g} ({shift.unit})"
     return Finding(
         source=source,
         features=tuple(breach.feature for breach in ranked),
@@ -220,7 +220,7 @@ def _finding(
         value=worst.value,
         level=worst.level,
         importance=float(held),
-        matters=float(sum(importance.get(breach.feature, 0.0) * breach.excess for breach in found)),
+        matters=float(sum(importance.get(breach.feature, 0.0) * breach.excess for breach in breached)),
         attribution=attribution,
-        sentence=f"{told}.",
+        sentence=f"{sentence}.",
     )

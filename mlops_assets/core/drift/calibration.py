@@ -204,31 +204,31 @@ def levels_from(
         raise ValueError(msg)
     n_windows = n_days // window_days
     achievable = max(alpha, 1.0 / (n_windows + 1))
-    found = np.full(len(columns), np.nan)
+    levels = np.full(len(columns), np.nan)
     if n_windows >= MIN_WINDOWS:
         worth = OVERLAP * n_windows if achievable == alpha else n_windows
         rank = min((worth + 1) * (1.0 - achievable) / worth, 1.0)
-        found = _levels(np.asarray(values, dtype=np.float64), columns, window_days, rank, preset)
+        levels = _levels(np.asarray(values, dtype=np.float64), columns, window_days, rank, preset)
     level = {name: dict(known) for name, known in preset.level.items()}
-    for (feature, statistic), value in zip(columns, found, strict=True):
+    for (feature, statistic), value in zip(columns, levels, strict=True):
         if not math.isnan(value):
             level.setdefault(feature, {})[statistic] = float(value)
-    calibrated = not bool(np.isnan(found).all())
-    told = _how(found, n_windows, alpha, achievable)
+    calibrated = not bool(np.isnan(levels).all())
+    text = _how(levels, n_windows, alpha, achievable)
     wide = {
-        name for (name, statistic), value in zip(columns, found, strict=True) if statistic == "psi" and value > WIDE
+        name for (name, statistic), value in zip(columns, levels, strict=True) if statistic == "psi" and value > WIDE
     }
     if wide:
-        told += f" {len(wide)} of {len(level)} features wander so far within the reference that their PSI level is over"
-        told += f" {WIDE:g}: they are hardly watched."
+        text += f" {len(wide)} of {len(level)} features wander so far within the reference that their PSI level is over"
+        text += f" {WIDE:g}: they are hardly watched."
     if n_days < season_days:
-        told += f" Season not yet seen: the reference has {n_days} of {season_days} days; what it never saw may ring."
-    return Levels(level, calibrated, achievable if calibrated else None, n_windows, n_days >= season_days, told)
+        text += f" Season not yet seen: the reference has {n_days} of {season_days} days; what it never saw may ring."
+    return Levels(level, calibrated, achievable if calibrated else None, n_windows, n_days >= season_days, text)
 
 
 def breaches(drift: FeatureDrift, levels: Levels) -> list[Breach]:
     """Everything about a feature that is beyond its level, the worst first."""
-    found = []
+    beyond = []
     for statistic, level in levels.level.get(drift.feature, {}).items():
         value = getattr(drift, statistic)
         small_is_bad = statistic.endswith("_p")
@@ -236,8 +236,8 @@ def breaches(drift: FeatureDrift, levels: Levels) -> list[Breach]:
             continue
         above, allowed = (-math.log(max(value, _TINY)), -math.log(level)) if small_is_bad else (value, level)
         excess = min(above / allowed, MAX_EXCESS) if allowed > 0.0 else MAX_EXCESS
-        found.append(Breach(drift.feature, statistic, value, level, excess))
-    return sorted(found, key=lambda breach: -breach.excess)
+        beyond.append(Breach(drift.feature, statistic, value, level, excess))
+    return sorted(beyond, key=lambda breach: -breach.excess)
 
 
 def calibrated_verdict(drifts: Sequence[FeatureDrift], levels: Levels) -> DriftVerdict:
@@ -250,7 +250,7 @@ def calibrated_verdict(drifts: Sequence[FeatureDrift], levels: Levels) -> DriftV
     Returns:
         A verdict as `drift.drift_verdict` gives it, with a limit of 0.
     """
-    worst = {drift.feature: found for drift in drifts if (found := breaches(drift, levels))}
+    worst = {drift.feature: ranked for drift in drifts if (ranked := breaches(drift, levels))}
     names = tuple(sorted(worst, key=lambda name: -worst[name][0].excess))
     findings = {
         name: f"{name} " + ", ".join(f"{b.statistic} {b.value:.3g} beyond {b.level:.3g}" for b in worst[name])
@@ -261,8 +261,8 @@ def calibrated_verdict(drifts: Sequence[FeatureDrift], levels: Levels) -> DriftV
     n = len(drifts) - len(unjudged)
     if n == 0:
         return DriftVerdict(None, (), None, 0.0, f"No feature could be judged.{note}", {}, unjudged)
-    told = some([findings[name] for name in names], 5, between="; ")
-    head = f"{len(names)} of {n} features are beyond their level{': ' + told if told else ''}."
+    summary = some([findings[name] for name in names], 5, between="; ")
+    head = f"{len(names)} of {n} features are beyond their level{': ' + summary if summary else ''}."
     return DriftVerdict(not names, names, len(names) / n, 0.0, f"{head} {levels.sentence}{note}", findings, unjudged)
 
 
@@ -301,19 +301,19 @@ def _without_neighbours(values: Array, places: NDArray[np.int64], window_days: i
     return (centred - mean) / (np.sqrt(np.maximum(variance, _TINY)) + least)
 
 
-def _how(found: Array, n_windows: int, alpha: float, achievable: float) -> str:
-    still = int(np.isnan(found).sum())
+def _how(levels: Array, n_windows: int, alpha: float, achievable: float) -> str:
+    still = int(np.isnan(levels).sum())
     if n_windows < MIN_WINDOWS:
         return (
             f"The reference holds {n_windows} windows and calibration needs {MIN_WINDOWS} (1/{n_windows + 1} is the "
             "smallest rate it could hold): the policy's levels hold, with no known rate of false alarms."
         )
-    if still == len(found):
+    if still == len(levels):
         return f"No statistic moves between the reference's {n_windows} windows: the policy's levels hold."
-    told = f"Levels are calibrated on {n_windows} reference windows: a false alarm in {achievable:.1%} of windows"
-    told += ", over all features together."
+    text = f"Levels are calibrated on {n_windows} reference windows: a false alarm in {achievable:.1%} of windows"
+    text += ", over all features together."
     if achievable > alpha:
-        told += f" So few windows cannot hold the {alpha:.1%} asked for, only 1/{n_windows + 1}."
+        text += f" So few windows cannot hold the {alpha:.1%} asked for, only 1/{n_windows + 1}."
     if still:
-        told += f" {still} of {len(found)} statistics hardly move or are often unknown: they keep the policy's level."
-    return told
+        text += f" {still} of {len(levels)} statistics hardly move or are often unknown: they keep the policy's level."
+    return text

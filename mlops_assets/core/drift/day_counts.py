@@ -146,8 +146,8 @@ def missing_change_of(reference: Counts, window: Counts) -> Array:
 def _bins(series: pd.Series, kind: Kind) -> tuple[Counts, int]:
     """The bin of each row, 0 to k - 1, and k; missing and infinite values have bin k."""
     if kind == "categorical":
-        codes, found = pd.factorize(series)
-        return np.where(codes < 0, len(found), codes).astype(np.int64), len(found)
+        codes, categories = pd.factorize(series)
+        return np.where(codes < 0, len(categories), codes).astype(np.int64), len(categories)
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     finite = np.isfinite(values)
     if not finite.any():

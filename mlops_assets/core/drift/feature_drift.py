@@ -170,15 +170,15 @@ def _feature(name: str, grid: FeatureGrid, reference: Profile, current: Profile)
     if n_ref < MIN_REFERENCE_ROWS:
         return replace(base, why=f"the reference has {n_ref} values. Use a longer reference.")
     if isinstance(grid, NumericGrid):
-        found = _numeric_statistics(grid, (ref, cur), (old, new))
+        stats = _numeric_statistics(grid, (ref, cur), (old, new))
         one_value = grid.atoms.size == 1
     else:
-        found = _category_statistics(ref, cur)
+        stats = _category_statistics(ref, cur)
         one_value = ref.size == 2
-    if one_value and found["psi"] == 0.0:
-        found["why"] = "it has the same value in every row of both. Leave the column out: it can tell nothing."
+    if one_value and stats["psi"] == 0.0:
+        stats["why"] = "it has the same value in every row of both. Leave the column out: it can tell nothing."
     # None for what floats cannot hold, such as the mean of values near the largest float.
-    known: dict[str, Any] = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
+    known: dict[str, Any] = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in stats.items()}
     return replace(base, **known)
 
 
@@ -281,12 +281,12 @@ def _deciles(p: Array, atoms: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Arr
         # Of several deciles that end in one bin, the last: so it was laid.
         targets[cut] = np.nan if cut in targets and np.isnan(targets[cut]) else share
     inner = np.array(sorted(cut for cut in targets if 0 < cut < p.size and 1e-9 < before[cut] < 1.0 - 1e-9), dtype=int)
-    found = np.array([targets[cut] for cut in inner.tolist()])
+    expected = np.array([targets[cut] for cut in inner.tolist()])
     if inner.size == 0:
         filled = int(np.flatnonzero(p)[0])
         inner = np.array([i for i in (filled, filled + 1) if 0 < i < p.size], dtype=np.int64)
-        found = np.full(inner.size, np.nan)
-    return np.concatenate([[0], inner]).astype(np.int64), found
+        expected = np.full(inner.size, np.nan)
+    return np.concatenate([[0], inner]).astype(np.int64), expected
 
 
 def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -304,10 +304,10 @@ def _frequent(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _unseen(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[Array, Array]:
     """Rows of each side whose place in their bin isn't known, by bin; in an atom's bin all but its value's."""
     out = []
-    for side, told in zip(counts, extra, strict=True):
+    for side, side_extra in zip(counts, extra, strict=True):
         rows = side.astype(np.float64)
         # How the strangers are spread over the atoms' bins isn't known: each may have them all.
-        rows[1:-1] = np.where(grid.atoms, np.minimum(rows[1:-1], told[STRANGERS]), rows[1:-1])
+        rows[1:-1] = np.where(grid.atoms, np.minimum(rows[1:-1], side_extra[STRANGERS]), rows[1:-1])
         out.append(rows)
     return out[0], out[1]
 

@@ -57,11 +57,11 @@ def faults_of(drifts: Sequence[FeatureDrift], current: Profile, days: DayCounts 
         current: profile of the window's rows.
         days: what each day of the reference held; None where that was not kept, and only what needs none is told.
     """
-    found: dict[str, list[str]] = {}
+    faults: dict[str, list[str]] = {}
     for drift in drifts:
         if drift.kind is not None and (kind := _fault(drift, current, days)):
-            found.setdefault(kind, []).append(drift.feature)
-    return found
+            faults.setdefault(kind, []).append(drift.feature)
+    return faults
 
 
 def faults_in_words(faults: Faults, window: str) -> list[str]:

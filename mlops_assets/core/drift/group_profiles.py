@@ -124,9 +124,9 @@ def _table(groups: NDArray[Any], place: NDArray[Any], n_groups: int, width: int)
 def to_arrays(profiles: Sequence[Profile]) -> dict[str, np.ndarray]:
     """Profiles on one grid as three plain arrays: rows (n,), counts (n, all bins) and extra (n, features, 7)."""
     return {
-        "rows": np.array([one.rows for one in profiles], dtype=np.int64),
-        "counts": np.array([np.concatenate([*one.counts.values(), np.empty(0, np.int64)]) for one in profiles]),
-        "extra": np.array([list(one.extra.values()) for one in profiles], dtype=np.float64),
+        "rows": np.array([group.rows for group in profiles], dtype=np.int64),
+        "counts": np.array([np.concatenate([*group.counts.values(), np.empty(0, np.int64)]) for group in profiles]),
+        "extra": np.array([list(group.extra.values()) for group in profiles], dtype=np.float64),
     }
 
 

@@ -50,14 +50,14 @@ class ImportanceDrift:
         """For people."""
         change = {name: self.current[name] - before for name, before in self.reference.items()}
         moved = sorted(change, key=lambda name: (-abs(change[name]), name))[:_TOLD]
-        told = [
+        moves = [
             f"{name} {self.reference[name]:.1%} to {self.current[name]:.1%}"
             for name in moved
             if abs(change[name]) >= LEAST_MOVED
         ]
         head = f"Of the features' weights in the scores {self.distance:.1%} went to other features"
         order = f"their order kept {self.ndcg:.3f} (NDCG; customary limit {NDCG_LIMIT:g})"
-        return f"{head}{': ' if told else ''}{', '.join(told)}; {order}."
+        return f"{head}{': ' if moves else ''}{', '.join(moves)}; {order}."
 
 
 def importance_drift(names: Sequence[str], reference: pd.DataFrame, current: pd.DataFrame) -> ImportanceDrift | None:

@@ -108,9 +108,9 @@ def label_drift(
     y: Array = np.asarray(labels, dtype=np.float64)
     if y.size == 0:
         raise CannotJudge("no label of the window is known", REMEDY)
-    (found,) = compare(reference, Profile.of(reference.grid, pd.DataFrame({LABEL: y})))
-    if found.psi is None or found.js is None:
-        raise CannotJudge(found.why or "the labels cannot be compared", REMEDY)
+    (drift,) = compare(reference, Profile.of(reference.grid, pd.DataFrame({LABEL: y})))
+    if drift.psi is None or drift.js is None:
+        raise CannotJudge(drift.why or "the labels cannot be compared", REMEDY)
     what, before, indicator = _told_of(reference, mean, y, task)
     value, lower, upper = float(indicator.mean()), None, None
     try:
@@ -120,13 +120,13 @@ def label_drift(
         between = " (no interval: under eight days)"
     else:
         between = f" (95 % interval by days {lower:.4g} to {upper:.4g})"
-    moved = found.psi > limit if mature and limit is not None else None
-    told = f"{_HEADS[moved]}: their {what} is {value:.4g}{between}, {before:.4g} where the champion was trained; "
-    told += f"PSI {found.psi:.3g}{f' (limit {limit:g})' if limit is not None else ''}."
+    moved = drift.psi > limit if mature and limit is not None else None
+    text = f"{_HEADS[moved]}: their {what} is {value:.4g}{between}, {before:.4g} where the champion was trained; "
+    text += f"PSI {drift.psi:.3g}{f' (limit {limit:g})' if limit is not None else ''}."
     if share_unlabelled > 0.0:
-        told += f" {share_unlabelled:.1%} of the rows have no label yet, and those that come early are no fair sample."
+        text += f" {share_unlabelled:.1%} of the rows have no label yet, and those that come early are no fair sample."
     return LabelDrift(
-        moved, found.psi, found.js, found.ks, limit, what, before, value, lower, upper, int(y.size), told
+        moved, drift.psi, drift.js, drift.ks, limit, what, before, value, lower, upper, int(y.size), text
     )  # fmt: skip
 
 

@@ -129,8 +129,8 @@ def slice_profiles(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any]) -
     Returns:
         `column=value` -> profile, in the order of names.
     """
-    found = sorted(slice_rows(slices), key=lambda part: (-part[1].size, part[0]))[:MAX_SLICES]
-    return {name: Profile.of(grid, frame.iloc[rows]) for name, rows in sorted(found)}
+    largest = sorted(slice_rows(slices), key=lambda part: (-part[1].size, part[0]))[:MAX_SLICES]
+    return {name: Profile.of(grid, frame.iloc[rows]) for name, rows in sorted(largest)}
 
 
 def slice_references(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any]) -> dict[str, SliceReference]:
@@ -141,14 +141,14 @@ def slice_references(grid: Grid, frame: pd.DataFrame, slices: Mapping[str, Any])
         frame: its rows, in the order of time.
         slices: column -> values, shape (n,).
     """
-    found = {}
+    references = {}
     for name, rows in slice_rows(slices):
         if rows.size < _MIN_ROWS:
             continue
         halves = [Profile.of(grid, frame.iloc[half]) for half in np.array_split(np.sort(rows), 2)]
-        found[name] = SliceReference(halves[0] + halves[1], _between(*halves))
-    kept = sorted(found, key=lambda name: (-found[name].profile.rows, name))[:MAX_SLICES]
-    return {name: found[name] for name in sorted(kept)}
+        references[name] = SliceReference(halves[0] + halves[1], _between(*halves))
+    kept = sorted(references, key=lambda name: (-references[name].profile.rows, name))[:MAX_SLICES]
+    return {name: references[name] for name in sorted(kept)}
 
 
 def _between(older: Profile, newer: Profile) -> dict[str, dict[str, float]]:
@@ -179,15 +179,15 @@ def local_drift(
     # Of what cannot be judged over all rows a slice, which has fewer, says nothing either.
     left = {drift.feature for drift in whole if drift.why is None and not breaches(drift, levels)}
     large = [name for name in current if name in reference and current[name].rows >= _MIN_ROWS]
-    found = [
+    findings = [
         _finding(name, breach, everywhere[breach.feature], reference[name].profile, current[name], importance)
         for name in large
         for drift in compare(reference[name].profile, current[name], features=left)
         for breach in _own(drift, everywhere[drift.feature], levels, reference[name], current[name])[:1]
     ]
-    found.sort(key=lambda finding: (-finding.matters, -finding.value / max(finding.level, 1e-9), finding.slice))
+    findings.sort(key=lambda finding: (-finding.matters, -finding.value / max(finding.level, 1e-9), finding.slice))
     small = tuple(sorted({*reference, *current} - set(large)))
-    return LocalDrift(tuple(found), len(large), small, _sentence(found, len(large), small))
+    return LocalDrift(tuple(findings), len(large), small, _sentence(findings, len(large), small))
 
 
 def _groups(drift: FeatureDrift, reference: Profile, current: Profile) -> int:
@@ -224,8 +224,8 @@ def _finding(
     importance: Mapping[str, float],
 ) -> LocalFinding:
     over_all = getattr(whole, breach.statistic)
-    told = f"{name}: {breach.feature} has moved ({breach.statistic} {breach.value:.3g}, level {breach.level:.3g}"
-    told += f"; over all rows {over_all:.3g})" if over_all is not None else ")"
+    sentence = f"{name}: {breach.feature} has moved ({breach.statistic} {breach.value:.3g}, level {breach.level:.3g}"
+    sentence += f"; over all rows {over_all:.3g})" if over_all is not None else ")"
     return LocalFinding(
         slice=name,
         feature=breach.feature,
@@ -236,15 +236,15 @@ def _finding(
         n_reference=reference.rows,
         n_current=current.rows,
         matters=importance.get(breach.feature, 0.0) * breach.excess,
-        sentence=f"{told}, in {current.rows:,} rows.",
+        sentence=f"{sentence}, in {current.rows:,} rows.",
     )
 
 
-def _sentence(found: Sequence[LocalFinding], judged: int, small: Sequence[str]) -> str:
-    slices = len({finding.slice for finding in found})
-    told = f"Of {judged} slices, none shows drift that all rows together do not"
-    if found:
-        told = f"In {slices} of {judged} slices features moved that did not move over all rows: "
-        told += some([finding.sentence for finding in found], _TOLD, between="; ")
+def _sentence(findings: Sequence[LocalFinding], judged: int, small: Sequence[str]) -> str:
+    slices = len({finding.slice for finding in findings})
+    head = f"Of {judged} slices, none shows drift that all rows together do not"
+    if findings:
+        head = f"In {slices} of {judged} slices features moved that did not move over all rows: "
+        head += some([finding.sentence for finding in findings], _TOLD, between="; ")
     note = f" {len(small)} have fewer than {_MIN_ROWS} rows on a side and were not compared." if small else ""
-    return f"{told}.{note}"
+    return f"{head}.{note}"

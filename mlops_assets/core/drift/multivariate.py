@@ -170,10 +170,10 @@ def domain_classifier(
     lower, upper = max(interval.lower, 0.0), min(interval.upper, 1.0)
     total = sum(gain.values()) or 1.0
     drivers = sorted(((name, value / total) for name, value in gain.items()), key=lambda item: (-item[1], item[0]))
-    told = "A classifier cannot tell the window from the reference"
+    head = "A classifier cannot tell the window from the reference"
     if lower > 0.5:
-        told = f"A classifier tells the window from the reference, first by {drivers[0][0]}"
-    sentence = f"{told} (AUC {auc:.3f}, 95 % interval by days {lower:.3f} to {upper:.3f})."
+        head = f"A classifier tells the window from the reference, first by {drivers[0][0]}"
+    sentence = f"{head} (AUC {auc:.3f}, 95 % interval by days {lower:.3f} to {upper:.3f})."
     return DomainShift(auc, lower, upper, tuple(drivers[:_SHOWN]), len(left), len(right), sentence)
 
 
@@ -212,9 +212,9 @@ def reconstruction_error(
     for fold in range(min(FOLDS, n_blocks)):
         out = blocks * min(FOLDS, n_blocks) // n_blocks == fold
         errors[out] = _distances(numbers[~out], numbers[out])[0]
-    found, components = _distances(numbers, others)
+    window_errors, components = _distances(numbers, others)
     means = np.bincount(blocks, errors) / np.bincount(blocks)
-    value, expected = float(found.mean()), float(means.mean())
+    value, expected = float(window_errors.mean()), float(means.mean())
     half = t_quantile(0.975, n_blocks - 1) * float(means.std(ddof=1)) * float(np.sqrt(1.0 + 1.0 / n_blocks))
     inside = abs(value - expected) <= half
     sentence = (
@@ -251,12 +251,12 @@ def outside_support(
     for place, column in enumerate(columns):
         known, new = left[column.name].dropna(), right[column.name]
         if column.kind == "numeric":
-            found = (new < known.min()) | (new > known.max())
+            is_outside = (new < known.min()) | (new > known.max())
             inside *= 1.0 - 2.0 / (len(known) + 1) if known.nunique() > 1 else 1.0
         else:
-            found = new.notna() & ~new.isin(known.unique())
+            is_outside = new.notna() & ~new.isin(known.unique())
             inside *= 1.0 - int((known.value_counts() == 1).sum()) / max(len(known), 1)
-        outside[:, place] = found.fillna(False).to_numpy(dtype=bool)
+        outside[:, place] = is_outside.fillna(False).to_numpy(dtype=bool)
     numbers, others = numbers_of(left, right, columns)
     joint = _joint_outside(numbers, others, seed)
     shares = outside.mean(axis=0)

@@ -117,7 +117,7 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
         `findings` has a sentence for every drifted feature; features that could not be judged are named in
         the reason and count neither way, unless their missing share alone is over its limit.
     """
-    findings = {d.feature: told for d in drifts if (told := _finding(d, policy))}
+    findings = {d.feature: sentence for d in drifts if (sentence := _finding(d, policy))}
     others = [d for d in drifts if d.feature not in findings]
     unjudged = {d.feature: why for d in others if (why := d.why or _too_few(d, policy))}
     judged = [d for d in drifts if d.feature not in unjudged]
@@ -125,8 +125,8 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     if len(unjudged) > _TOLD:
         rest = len(unjudged) - _TOLD
         note += f" Nor can {rest} {'other' if rest == 1 else 'others'}."
-    remarks = [told for d in judged if d.feature not in findings and (told := _remark(d, policy))]
-    note += "".join(f" {told}" for told in remarks[:_TOLD])
+    remarks = [sentence for d in judged if d.feature not in findings and (sentence := _remark(d, policy))]
+    note += "".join(f" {sentence}" for sentence in remarks[:_TOLD])
     if not judged:
         return DriftVerdict(None, (), None, policy.max_share, f"No feature could be judged.{note}", findings, unjudged)
     share = len(findings) / len(judged)
@@ -135,8 +135,8 @@ def drift_verdict(drifts: Sequence[FeatureDrift], policy: DriftPolicy) -> DriftV
     head = f"{len(findings)} of {len(judged)} features {have} drifted ({share:.0%}; limit {policy.max_share:.0%})"
     psi = {d.feature: d.psi or 0.0 for d in drifts}
     names = sorted(findings, key=lambda n: -psi[n])
-    told = some([findings[n] for n in names], _TOLD, between="; ")
-    reason = f"{head}{': ' + told if told else ''}.{note}"
+    sentence = some([findings[n] for n in names], _TOLD, between="; ")
+    reason = f"{head}{': ' + sentence if sentence else ''}.{note}"
     return DriftVerdict(passed, tuple(names), share, policy.max_share, reason, findings, unjudged)
 
 
@@ -229,16 +229,16 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
         ("outside the range", drift.outside_share, policy.outside_share, True),
     )
     below = (("KS p", drift.ks_p, policy.ks_p), ("chi-squared p", drift.chi2_p, policy.chi2_p))
-    told = [
+    broken = [
         f"{name} {f'{value:.1%}' if is_share else figure(value)} over {f'{limit:.1%}' if is_share else f'{limit:g}'}"
         for is_share, limits in ((False, above), (True, shares))
         for name, value, limit, is_sure in limits
         if value is not None and limit is not None and value > limit and is_sure
     ]
-    told += [
+    broken += [
         f"{name} {p_figure(v)} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim
     ]
-    return f"{drift.feature} {', '.join(told)}" if told else ""
+    return f"{drift.feature} {', '.join(broken)}" if broken else ""
 
 
 def _is_rest_moved(drift: FeatureDrift, policy: DriftPolicy) -> bool:

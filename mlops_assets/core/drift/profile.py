@@ -115,13 +115,13 @@ class Profile:
         )
 
 
-def same_grid(one: Profile, other: Profile) -> None:
+def same_grid(profile: Profile, other: Profile) -> None:
     """Refuse two profiles on different grids.
 
     Raises:
         ValueError: they are.
     """
-    if one.grid.fingerprint != other.grid.fingerprint:
+    if profile.grid.fingerprint != other.grid.fingerprint:
         msg = "the profiles were counted on different grids: profile both on the reference's grid"
         raise ValueError(msg)
 
@@ -232,17 +232,17 @@ def _count_by_sorting(grid: NumericGrid, raw: np.ndarray) -> tuple[NDArray[np.in
 def _finite(values: np.ndarray, extra: Array) -> np.ndarray:
     """The finite values; the others are added to the missing and infinite counts."""
     finite = np.isfinite(values)
-    found = np.count_nonzero(finite)
-    missing = np.count_nonzero(np.isnan(values)) if found < values.size else 0
+    n_finite = np.count_nonzero(finite)
+    missing = np.count_nonzero(np.isnan(values)) if n_finite < values.size else 0
     extra[MISSING] += missing
-    extra[INFINITE] += values.size - found - missing
+    extra[INFINITE] += values.size - n_finite - missing
     return values[finite]
 
 
 def _count_categories(grid: CategoryGrid, series: pd.Series) -> tuple[NDArray[np.int64], Array]:
-    found, labels, n = label_counts(series)
+    frequencies, labels, n = label_counts(series)
     counts = np.zeros(len(grid.categories) + 1, dtype=np.int64)
-    np.add.at(counts, [grid.place_of(label) for label in labels], found)
+    np.add.at(counts, [grid.place_of(label) for label in labels], frequencies)
     extra = np.zeros(7)
     extra[MISSING] = len(series) - n
     return counts, extra

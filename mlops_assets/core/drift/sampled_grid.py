@@ -88,8 +88,8 @@ class GridBuilder:
                 ids.update(frame[name].dropna().unique().tolist())
         for name, labels in self._labels.items():
             if len(labels) <= MAX_CATEGORIES:
-                _, found, n = label_counts(frame[name])
-                labels.update(found)
+                _, seen_labels, n = label_counts(frame[name])
+                labels.update(seen_labels)
                 self._counted[name] += n
         self._waiting.append((draws[kept], batch))
         if sum(waiting.size for waiting, _ in self._waiting) > self._keep // 4:
@@ -118,7 +118,7 @@ class GridBuilder:
 
     def identifiers(self) -> dict[str, str]:
         """Columns that name rows, and why: of more rows than the sample holds, by the sample."""
-        found = {}
+        reasons = {}
         self._merge()
         for name in self._schema:
             span, known = None, self._counted[name]
@@ -138,8 +138,8 @@ class GridBuilder:
                 # Past the most categories no label is kept: it is nothing but different values so far.
                 distinct, held = len(self._labels[name]), known
             if names_rows(name, distinct=distinct, known=held, span=span):
-                found[name] = f"an identifier: {distinct:,} different values in {held:,} rows; --columns compares it"
-        return found
+                reasons[name] = f"an identifier: {distinct:,} different values in {held:,} rows; --columns compares it"
+        return reasons
 
     def _merge(self) -> None:
         """Take what waits into the sample; too many rows go, the largest draws first."""

@@ -183,12 +183,12 @@ class Catalogue:
         """
         known = {view.name: view.sources for view in self.views}
         known |= {label.name: label.sources for label in self.labels}
-        found: set[str] = set()
+        sources: set[str] = set()
         for name in models:
             if name not in known:
                 raise CatalogueError(_unknown(name, "feature view or label model", "feature_view or label", known))
-            found.update(known[name])
-        return frozenset(found)
+            sources.update(known[name])
+        return frozenset(sources)
 
 
 _Entry = TypeVar("_Entry", FeatureView, LabelModel)

@@ -42,7 +42,7 @@ def variables_of(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> frozen
     are no code.
     """
     texts = [*_texts(node, manifest), *_macros(node, manifest).values()]
-    return frozenset(found[2] for text in texts for found in _VARIABLE.finditer(text))
+    return frozenset(match[2] for text in texts for match in _VARIABLE.finditer(text))
 
 
 def above(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> set[str]:
@@ -63,13 +63,13 @@ def _nodes(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Mapping
 
 
 def _texts(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
-    return [_bare(str(one.get("raw_code") or one.get("checksum"))) for one in _nodes(node, manifest)]
+    return [_bare(str(model.get("raw_code") or model.get("checksum"))) for model in _nodes(node, manifest)]
 
 
 def _macros(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
     """The macros that these call, directly or not. Those of dbt itself come with its version."""
     own = f"macro.{node.get('package_name')}."
-    called = [key for one in _nodes(node, manifest) for key in one["depends_on"].get("macros", [])]
+    called = [key for model in _nodes(node, manifest) for key in model["depends_on"].get("macros", [])]
     macros = dict[str, str]()
     while called:
         key = called.pop()
@@ -83,4 +83,4 @@ def _macros(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, s
 
 def _bare(sql: str) -> str:
     """SQL without comments, and with one blank where there are some."""
-    return " ".join(_COMMENTS.sub(lambda found: found[0] if found[0].startswith("'") else " ", sql).split())
+    return " ".join(_COMMENTS.sub(lambda match: match[0] if match[0].startswith("'") else " ", sql).split())

@@ -103,27 +103,27 @@ class LookAhead:
             )
         if not self.peeks:
             return f"{self.view}: no feature looks ahead ({self.rows:,} rows as of {len(self.moments)} moments)."
-        told = "; ".join(
+        leaks = "; ".join(
             f"{'rows come or go' if peek.is_of_rows else peek.feature} ({peek.rows:,} rows; reads "
             f"{', '.join(peek.reads) or 'later data'})"
             for peek in self.peeks
         )
         return (
-            f"{self.view} looks ahead: {told}. Let it read only what was known by event_timestamp and "
+            f"{self.view} looks ahead: {leaks}. Let it read only what was known by event_timestamp and "
             "created_timestamp, or correct `known_at` in the source's YAML if that is wrong."
         )
 
 
 def hidden_parts(source: SourceSettings) -> list[Hidden]:
     """What of a source becomes known in the course of time: its rows, and columns with a `known_at` of their own."""
-    found = []
+    hidden = []
     rows = source.moment_sql(source.known_at) if source.known_at else source.event_sql
     if rows:
-        found.append(Hidden(source.name, WHOLE_ROW, rows))
+        hidden.append(Hidden(source.name, WHOLE_ROW, rows))
     for name, column in source.contract.columns.items():
         if column.known_at:
-            found.append(Hidden(source.name, name, source.moment_sql(column.known_at)))
-    return found
+            hidden.append(Hidden(source.name, name, source.moment_sql(column.known_at)))
+    return hidden
 
 
 def as_known(relation: str, parts: Collection[Hidden], as_of: datetime) -> str:
@@ -182,15 +182,15 @@ def pairs_sql(view: FeatureView, whole: str, known: str, as_of: datetime) -> str
 
 def differs(view: FeatureView) -> dict[str, str]:
     """SQL over a pair of rows: for each feature, whether its value differs; for `WHOLE_ROW`, whether one is missing."""
-    found = {WHOLE_ROW: f"of_whole.{NTH} is null or of_known.{NTH} is null"}
+    conditions = {WHOLE_ROW: f"of_whole.{NTH} is null or of_known.{NTH} is null"}
     for feature in view.features:
         a, b = (f"{side}.{quoted(feature.name)}" for side in ("of_whole", "of_known"))
         other = f"{a} is distinct from {b}"
         if feature.dtype in _FLOATS:
             close = f"abs({a} - {b}) <= {ABSOLUTE} + {RELATIVE} * greatest(abs({a}), abs({b}))"
             other = f"{other} and not coalesce({close}, false)"
-        found[feature.name] = f"not ({found[WHOLE_ROW]}) and {other}"
-    return found
+        conditions[feature.name] = f"not ({conditions[WHOLE_ROW]}) and {other}"
+    return conditions
 
 
 def moments_among(times: Sequence[datetime], wanted: int) -> tuple[datetime, ...]:

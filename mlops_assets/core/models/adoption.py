@@ -44,22 +44,22 @@ def matched(names: Sequence[str], columns: Sequence[FeatureColumn]) -> list[Feat
     """
     if not names:
         raise CannotAdopt("The model does not say what its columns are called. Fit it on a frame with named columns.")
-    found: list[FeatureColumn] = []
+    features: list[FeatureColumn] = []
     for name in names:
         fitting = [c for c in columns if name in (c.name, c.name.partition("__")[2])]
         if not fitting:
             known = ", ".join(column.name for column in columns)
             raise CannotAdopt(f"The model reads {name!r}, and no feature is called so: {known}. Add it in dbt.")
         if len(fitting) > 1:
-            told = ", ".join(column.name for column in fitting)
-            raise CannotAdopt(f"The model reads {name!r}, and there are {told}. Name its columns <view>__<feature>.")
+            fits = ", ".join(column.name for column in fitting)
+            raise CannotAdopt(f"The model reads {name!r}, and there are {fits}. Name its columns <view>__<feature>.")
         if fitting[0].kind == "categorical":
             raise CannotAdopt(
                 f"The model reads {name!r}, which is a category here: its codes would be others than the model's. "
                 "Give it the number that the model was fitted on as a feature."
             )
-        found.append(fitting[0])
-    return found
+        features.append(fitting[0])
+    return features
 
 
 def adopted_booster(booster: Any, columns: Sequence[FeatureColumn], task: Task) -> Model:
@@ -89,10 +89,10 @@ def adopted_booster(booster: Any, columns: Sequence[FeatureColumn], task: Task) 
 
 def _tree_params(learner: dict[str, Any]) -> dict[str, Any]:
     """What the trees were grown by, as far as the booster tells."""
-    found = learner.get("gradient_booster", {}).get("tree_train_param", {})
+    tree_params = learner.get("gradient_booster", {}).get("tree_train_param", {})
     names = {"learning_rate": "eta", "reg_lambda": "lambda"}
-    told = {name: found.get(name, found.get(names.get(name, name))) for name in _PARAMS}
-    return {n: int(v) if n == "max_depth" else float(v) for n, v in told.items() if v is not None}
+    params = {name: tree_params.get(name, tree_params.get(names.get(name, name))) for name in _PARAMS}
+    return {n: int(v) if n == "max_depth" else float(v) for n, v in params.items() if v is not None}
 
 
 def adopted_estimator(estimator: Any, columns: Sequence[FeatureColumn], task: Task) -> Model:

@@ -107,14 +107,14 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
     tried = [trial.of(first, cannot)]
     if not _reaches(tried[0], settings.floor, judge):
         tried += [trial.of(name, cannot) for name in others]
-    judged = [one for one in tried if one.score is not None]
+    judged = [attempt for attempt in tried if attempt.score is not None]
     if not judged:
         raise CannotTrain(
-            "no family could be tried: " + "; ".join(f"{one.family}: {one.why_not}" for one in tried),
+            "no family could be tried: " + "; ".join(f"{attempt.family}: {attempt.why_not}" for attempt in tried),
             "Name one family under training.families, or widen training.window.",
         )
     sign = 1.0 if judge.greater_is_better else -1.0
-    return Chosen(max(judged, key=lambda one: sign * (one.score or 0.0)).family, tuple(tried))
+    return Chosen(max(judged, key=lambda attempt: sign * (attempt.score or 0.0)).family, tuple(tried))
 
 
 def continuation(base: Model, until: datetime) -> Recipe:
@@ -143,7 +143,7 @@ def _cannot_continue(
 def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tuned:
     """What a search would have returned: the champion's recipe, a few rounds more, with its score in the backtest."""
     recipe = continuation(champion.model, champion.fitted_until)
-    (score,) = (one.score for one in chosen.tried if one.family == CONTINUED and one.score is not None)
+    (score,) = (tried.score for tried in chosen.tried if tried.family == CONTINUED and tried.score is not None)
     trial = {"trial": 0, "batch": 0, "state": "complete", "score": score, "rounds": recipe.rounds, "seconds": 0.0}
     return Tuned(
         recipe=recipe,
@@ -165,11 +165,11 @@ def _sample(total: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(total, ROWS, replace=False))
 
 
-def _reaches(one: Tried, floor: float | str | None, judge: Metric) -> bool:
-    if floor is None or one.score is None:
+def _reaches(tried: Tried, floor: float | str | None, judge: Metric) -> bool:
+    if floor is None or tried.score is None:
         return False
     limit = FLOORS[judge.name] if isinstance(floor, str) else floor
-    return one.score >= limit if judge.greater_is_better else one.score <= limit
+    return tried.score >= limit if judge.greater_is_better else tried.score <= limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ class _Backtest:
             recipe, base = self._start(family, self.days[judged].min())
             parts = [np.isin(self.days, part) for part in np.array_split(np.unique(self.days[judged]), _PARTS)]
             scores = [self._scored(recipe, part, base) for part in parts if part.any()]
-            values = tuple(self._value(self.labels[part], found) for part, found in zip(parts, scores, strict=False))
+            values = tuple(self._value(self.labels[part], preds) for part, preds in zip(parts, scores, strict=False))
             order = np.concatenate([np.flatnonzero(part) for part in parts])
             score = self.judge.score(self.labels[order], stacked(scores))
         except (CannotTrain, CannotJudge) as why:

@@ -215,7 +215,7 @@ def categories_of(
 
     At most `MAX_CATEGORIES` a column; equally frequent ones in alphabetical order.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    categories: dict[str, tuple[str, ...]] = {}
     for column in columns:
         if column.kind != "categorical" or column.name not in frame.columns:
             continue
@@ -226,8 +226,8 @@ def categories_of(
         for value, count in zip(values, counts.tolist(), strict=True):
             total[value] = total.get(value, 0) + count
         new = sorted(set(total) - set(old), key=lambda value: (-total[value], value))
-        found[column.name] = (*old, *new)[:MAX_CATEGORIES]
-    return found
+        categories[column.name] = (*old, *new)[:MAX_CATEGORIES]
+    return categories
 
 
 def check_finite(matrix: FloatMatrix, columns: Sequence[FeatureColumn]) -> None:

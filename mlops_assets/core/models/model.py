@@ -97,9 +97,9 @@ class Model:
 
         Trees: of the total gain of all splits. Linear: of the coefficients in standard deviations of the features.
         """
-        found = self.fitted.importance()
-        total = sum(found.values()) or 1.0
-        shares = {name: float(found.get(name, 0.0)) / total for name in self.recipe.names}
+        weights = self.fitted.importance()
+        total = sum(weights.values()) or 1.0
+        shares = {name: float(weights.get(name, 0.0)) / total for name in self.recipe.names}
         return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:

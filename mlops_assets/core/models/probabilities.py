@@ -91,16 +91,16 @@ def _platt(scores: np.ndarray, labels: np.ndarray) -> tuple[tuple[float, ...], t
     if np.unique(labels).size < 2:
         # A class that these rows do not have: its scores are left as they are.
         return (1.0,), (0.0,)
-    found = LogisticRegression(C=np.inf, tol=1e-8).fit(_log_odds(scores)[:, None], labels)
-    return (float(found.coef_[0, 0]),), (float(found.intercept_[0]),)
+    regression = LogisticRegression(C=np.inf, tol=1e-8).fit(_log_odds(scores)[:, None], labels)
+    return (float(regression.coef_[0, 0]),), (float(regression.intercept_[0]),)
 
 
 def _isotonic(scores: np.ndarray, labels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     from sklearn.isotonic import IsotonicRegression
 
-    found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-    found.fit(scores.astype(np.float64), labels.astype(np.float64))
-    return _floats(found.X_thresholds_), _floats(found.y_thresholds_)
+    regression = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+    regression.fit(scores.astype(np.float64), labels.astype(np.float64))
+    return _floats(regression.X_thresholds_), _floats(regression.y_thresholds_)
 
 
 def _floats(values: Sequence[float]) -> tuple[float, ...]:

@@ -40,8 +40,8 @@ def why_not(column: FeatureColumn, value: Any) -> str | None:
             return "must be a finite number that fits into 32 bits, or null for missing"
         return None
     if column.kind == "boolean":
-        told = f"must be true, false or null (in JSON without quotes; as a tensor BOOL), not {_kind_in_words(value)}"
-        return None if kind is bool else told
+        why = f"must be true, false or null (in JSON without quotes; as a tensor BOOL), not {_kind_in_words(value)}"
+        return None if kind is bool else why
     if kind is str:
         return None if len(value) <= LONGEST_TEXT else f"must have at most {LONGEST_TEXT:,} characters"
     return None if kind is int else f"must be a text, a whole number or null, not {_kind_in_words(value)}"

@@ -159,23 +159,23 @@ def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion:
     fit_side = Rows(matrix[split.fit], labels[split.fit], weights)
     validation = Rows(matrix[split.validation], labels[split.validation])
     first = champion.params if champion is not None and champion.family == template.family else None
-    found = search(Wanted(template, judge, fit_side, validation), settings, first=first)
+    searched = search(Wanted(template, judge, fit_side, validation), settings, first=first)
     # Weighted classes push every score up or down, so that no score is a chance any more.
     method = "platt" if template.balanced and settings.calibration == "none" else settings.calibration
-    if champion is not None and first is not None and _is_constant(found.scores):
+    if champion is not None and first is not None and _is_constant(searched.scores):
         # The newest days contradict those before: whatever was learned did worse on them than saying one thing of all.
         # What ships is fitted on these days too, so it learns as the champion did, and the gate says what it is worth.
         recipe = replace(template, params={**first, **template.params}, rounds=min(champion.rounds, template.rounds))
     else:
-        calibration = Calibration.fit(method, found.scores, validation.y) if method != "none" else None
-        recipe = replace(found.recipe, calibration=calibration)
+        calibration = Calibration.fit(method, searched.scores, validation.y) if method != "none" else None
+        recipe = replace(searched.recipe, calibration=calibration)
     return Tuned(
         recipe=recipe,
-        trials=found.trials,
-        validation_score=found.score,
-        curve=found.curve,
-        best_trial=found.best_trial,
-        curve_metric=found.curve_metric,
+        trials=searched.trials,
+        validation_score=searched.score,
+        curve=searched.curve,
+        best_trial=searched.best_trial,
+        curve_metric=searched.curve_metric,
         dropped=dropped,
         validation_from=split.first_day,
         fit_rows=len(split.fit),

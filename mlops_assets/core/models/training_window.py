@@ -38,9 +38,9 @@ class TrainingWindow:
         if not colon and kind in ("auto", "expanding"):
             return cls(kind)
         if colon and kind in ("rolling", "decay"):
-            found = parse_duration(length)
-            if found > timedelta(0):
-                return cls(kind, found)
+            duration = parse_duration(length)
+            if duration > timedelta(0):
+                return cls(kind, duration)
         if colon and kind == "since":
             try:
                 return cls(kind, day=date.fromisoformat(length))

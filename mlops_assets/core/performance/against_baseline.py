@@ -233,28 +233,28 @@ def judged(windows: Sequence[Looked], version: int, *, min_rows: int = 200, conf
     """
     newest, most = windows[-1], windows[-MOST_WINDOWS:]
     for count in range(1, len(most) + 1):
-        parts = [one.compared for one in most[-count:]]
+        parts = [window.compared for window in most[-count:]]
         rows, blocks = _size(parts)
         if rows < min_rows or blocks < MIN_BLOCKS:
             continue
-        found = _pooled(parts, confidence)
-        told = Judged(
+        pooled = _pooled(parts, confidence)
+        verdict = Judged(
             newest.window,
             newest.start,
             newest.end,
             version,
-            found["upper"] < 0.0,
+            pooled["upper"] < 0.0,
             "",
             newest.compared.metric,
             windows=count,
             rows_from=most[-count].start,
-            **found,
+            **pooled,
         )
-        word = "worse than" if told.worse else "not surely worse than" if found["lower"] <= 0.0 else "better than"
+        word = "worse than" if verdict.worse else "not surely worse than" if pooled["lower"] <= 0.0 else "better than"
         together = f" and the {counted(count - 1, 'window')} before it" if count > 1 else ""
         sentence = f"Window {newest.window}{together}: version {version} is {word} guessing"
-        return replace(told, sentence=f"{sentence}: {numbers(told, confidence)}.")
-    rows, blocks = _size([one.compared for one in most])
+        return replace(verdict, sentence=f"{sentence}: {numbers(verdict, confidence)}.")
+    rows, blocks = _size([window.compared for window in most])
     why = (
         f"there are {counted(rows, 'labelled row')} in {counted(blocks, 'block')} (days), and {min_rows:,} rows and "
         f"{MIN_BLOCKS} blocks are needed"

@@ -105,10 +105,10 @@ class ConfidenceEstimator:
                 self._noise[judge.name] = noise_of(partial(self._gap, judge), self._outcomes.days)
             except CannotJudge as why:
                 self._noise[judge.name] = why
-        found = self._noise[judge.name]
-        if isinstance(found, CannotJudge):
-            raise found
-        return found
+        noise = self._noise[judge.name]
+        if isinstance(noise, CannotJudge):
+            raise noise
+        return noise
 
     def _gap(self, judge: Metric, rows: Any) -> Gap:
         y, s, chances = self._outcomes.labels[rows], self._outcomes.scores[rows], self._held_out[rows]

@@ -172,8 +172,8 @@ def own_windows(days: Any) -> list[np.ndarray]:
     Args:
         days: shape (n,).
     """
-    found, codes = np.unique(np.asarray(days), return_inverse=True)
-    return [np.flatnonzero(np.isin(codes, part)) for part in np.array_split(np.arange(len(found)), OWN_WINDOWS)]
+    distinct, codes = np.unique(np.asarray(days), return_inverse=True)
+    return [np.flatnonzero(np.isin(codes, part)) for part in np.array_split(np.arange(len(distinct)), OWN_WINDOWS)]
 
 
 def held_out(predict: Callable[[Any, Any], Array], days: Any) -> Array:
@@ -313,14 +313,14 @@ def estimate_held(
     if not known:
         raise CannotJudge("no window has both an estimate and matured labels", "Wait for labels")
     bias, size = float(np.mean(known)), float(np.mean(np.abs(known)))
-    told = (
+    sentence = (
         f"In {len(known)} windows with labels the estimate of {estimated[0].metric} was off by {size:.4f} on average "
         f"(bias {bias:+.4f}), and {sum(inside)} of {len(inside)} intervals held the realised value"
     )
     if _surely_less(sum(inside), len(inside), confidence):
-        told += f": fewer than {confidence:.0%} by more than chance, so do not rely on it; the relation has changed"
+        sentence += f": fewer than {confidence:.0%} by more than chance, so do not rely on it; the relation has changed"
     coverage = sum(inside) / len(inside)
-    return Held(estimated[0].metric, tuple(errors), len(known), bias, size, coverage, f"{told}.")
+    return Held(estimated[0].metric, tuple(errors), len(known), bias, size, coverage, f"{sentence}.")
 
 
 def _surely_less(hits: int, n: int, confidence: float) -> bool:

@@ -111,48 +111,48 @@ def difference(
     judged = {name: rows for name, rows in members.items() if rows.size >= min_rows}
     small = {name: int(rows.size) for name, rows in members.items() if rows.size < min_rows}
     try:
-        found = [_part(part, labels, scores, blocks, judged) for part in parts_of(measure)]
+        numbers = [_part(part, labels, scores, blocks, judged) for part in parts_of(measure)]
     except CannotJudge as why:
         return Difference(by, measure, small=small, why=str(why))
     groups_of = {
         name: {"rows": float(rows.size)} | values
         for name, rows in judged.items()
-        if (values := {one.name: one.values[name] for one in found if name in one.values})
+        if (values := {number.name: number.values[name] for number in numbers if name in number.values})
     }
     small |= {name: int(rows.size) for name, rows in judged.items() if name not in groups_of}
     empty = Difference(by, measure, groups=groups_of, small=small)
-    if all(len(one.values) < 2 for one in found):
+    if all(len(number.values) < 2 for number in numbers):
         return replace(
             empty,
             why=f"fewer than two groups of {by} have {min_rows:,} rows and {MIN_OF_A_RATE} of each label. Judge on a "
             "longer window, or lower monitoring.fairness.min_rows.",
         )
-    widest = max((one for one in found if len(one.values) > 1), key=lambda one: one.difference)
+    widest = max((number for number in numbers if len(number.values) > 1), key=lambda number: number.difference)
     highest = max(widest.values, key=widest.values.__getitem__)
     lowest = min(widest.values, key=widest.values.__getitem__)
     known = replace(empty, value=widest.difference, part=widest.name, highest=highest, lowest=lowest)
     try:
-        lower, upper = _joint_interval(found, confidence)
+        lower, upper = _joint_interval(numbers, confidence)
     except CannotJudge as why:
         return replace(known, why=str(why))
     return replace(known, lower=lower, upper=upper)
 
 
-def fairness_holds(found: Sequence[Difference], limit: float) -> PerformanceVerdict:
+def fairness_holds(differences: Sequence[Difference], limit: float) -> PerformanceVerdict:
     """Whether no difference is surely above the limit; of several columns the worst is told.
 
     Args:
-        found: one difference a column.
+        differences: one difference a column.
         limit: largest difference between two groups.
     """
-    judged = [one for one in found if one.lower is not None]
+    judged = [gap for gap in differences if gap.lower is not None]
     if not judged:
-        return PerformanceVerdict(None, None, limit, "; ".join(one.sentence for one in found))
-    broken = [one for one in judged if (one.lower or 0.0) > limit]
-    worst = max(judged, key=lambda one: one.value or 0.0)
-    told = "; ".join(one.sentence for one in (broken or [worst]))
+        return PerformanceVerdict(None, None, limit, "; ".join(gap.sentence for gap in differences))
+    broken = [gap for gap in judged if (gap.lower or 0.0) > limit]
+    worst = max(judged, key=lambda gap: gap.value or 0.0)
+    text = "; ".join(gap.sentence for gap in (broken or [worst]))
     said = "breaks" if broken else "keeps, or does not surely break,"
-    return PerformanceVerdict(not broken, (broken or [worst])[0].value, limit, f"{told}: {said} the limit of {limit:g}")
+    return PerformanceVerdict(not broken, (broken or [worst])[0].value, limit, f"{text}: {said} the limit of {limit:g}")
 
 
 @dataclass(frozen=True)
@@ -172,16 +172,16 @@ class _Part:
     def pairs(self) -> list[tuple[str, str]]:
         return list(combinations(self.values, 2))
 
-    def contrast(self, one: str, other: str) -> tuple[float, float, float]:
+    def contrast(self, group: str, other: str) -> tuple[float, float, float]:
         """Absolute difference of two groups, its standard error by days and the degrees of freedom."""
-        n_one, n_other = float(self.sizes[one].sum()), float(self.sizes[other].sum())
-        sizes = self.sizes[one] + self.sizes[other]
-        sums = (n_one + n_other) * (self.sums[one] / n_one - self.sums[other] / n_other)
-        gap = abs(self.values[one] - self.values[other])
+        n_group, n_other = float(self.sizes[group].sum()), float(self.sizes[other].sum())
+        sizes = self.sizes[group] + self.sizes[other]
+        sums = (n_group + n_other) * (self.sums[group] / n_group - self.sums[other] / n_other)
+        gap = abs(self.values[group] - self.values[other])
         span = sums_interval(gap, sums[sizes > 0], sizes[sizes > 0])
         se = span.se
         if self.name in RATES:
-            rates = [(self.values[name], n) for name, n in ((one, n_one), (other, n_other))]
+            rates = [(self.values[name], n) for name, n in ((group, n_group), (other, n_other))]
             adjusted = [((value * n + 1.0) / (n + 2.0), n + 2.0) for value, n in rates]
             se = max(se, math.sqrt(sum(p * (1.0 - p) / n for p, n in adjusted)))
         return gap, se, span.df
@@ -193,8 +193,8 @@ def _joint_interval(parts: list[_Part], confidence: float) -> tuple[float, float
     level = 1.0 - (1.0 - confidence) / (2.0 * n_pairs)
     lower = upper = 0.0
     for part in parts:
-        for one, other in part.pairs():
-            gap, se, df = part.contrast(one, other)
+        for group, other in part.pairs():
+            gap, se, df = part.contrast(group, other)
             half = t_quantile(level, df) * se
             lower, upper = max(lower, gap - half), max(upper, gap + half)
     return lower, upper

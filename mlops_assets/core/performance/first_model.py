@@ -42,10 +42,10 @@ def first_needs(
         )
     first, span = days.min(), int((days.max() - days.min()).astype(int)) + 1
     pace = len(days) / span
-    told = f"{len(days):,} labelled rows are known, and {wanted}. At {_figure(pace)} a day"
+    so_far = f"{len(days):,} labelled rows are known, and {wanted}. At {_figure(pace)} a day"
     if pace * gate_days < to_judge:
         return CannotJudge(
-            f"{told} {gate_days} days will hold about {pace * gate_days:,.0f}",
+            f"{so_far} {gate_days} days will hold about {pace * gate_days:,.0f}",
             "Lengthen gate.window, or lower retrain.min_matured_labels."
             if to_judge > fewest
             else "Lengthen gate.window.",
@@ -56,12 +56,12 @@ def first_needs(
     by, now = first + np.timedelta64(wait, "D"), np.datetime64(today, "D")
     if max(by, days.max() + np.timedelta64(math.ceil(delay) + 2, "D")) < now:
         return CannotJudge(
-            f"{told} that was by about {by}, but the newest label is of {days.max()} and the newest {gate_days} days "
+            f"{so_far} that was by about {by}, but the newest label is of {days.max()} and the newest {gate_days} days "
             "are what a model is judged on",
             "Land the rows that came since; mlops replay tries the model on its history.",
         )
     return CannotJudge(
-        f"{told} it can be trained by about {by}",
+        f"{so_far} it can be trained by about {by}",
         "Wait for labels, land more of the past, or lower training.min_rows and gate.window.",
     )
 

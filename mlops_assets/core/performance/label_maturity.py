@@ -65,10 +65,10 @@ class MaturityCurve:
     def sentence(self) -> str:
         """What people read."""
         ages = {share: self.age_of(share) for share in MILESTONES}
-        told = [f"{s:.0%} are {'never known' if a is None else f'known after {age_told(a)}'}" for s, a in ages.items()]
+        known = [f"{s:.0%} are {'never known' if a is None else f'known after {age_told(a)}'}" for s, a in ages.items()]
         missing = 1.0 - self.share[-1]
         return (
-            f"Of the labels {', '.join(told)}, and {missing:.1%} are unknown after {age_told(self.ages[-1])}. Now "
+            f"Of the labels {', '.join(known)}, and {missing:.1%} are unknown after {age_told(self.ages[-1])}. Now "
             f"{self.unlabelled:,} of {self.events:,} events have no label."
         )
 
@@ -154,7 +154,7 @@ def early_labels(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> 
     """
     y, hours = _known(labels, delays)
     final = float(y.mean())
-    found = []
+    by_age = []
     for age in ages:
         early = hours <= age
         if not early.any():
@@ -167,8 +167,8 @@ def early_labels(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> 
             bounds: tuple[float | None, float | None] = (None, None)
         else:
             bounds = span.lower, span.upper
-        found.append(EarlyLabels(float(age), float(early.mean()), mean, final, mean - final, *bounds))
-    return tuple(found)
+        by_age.append(EarlyLabels(float(age), float(early.mean()), mean, final, mean - final, *bounds))
+    return tuple(by_age)
 
 
 def early_classes(labels: Any, delays: Any, days: Any, ages: Sequence[float]) -> tuple[float, tuple[EarlyLabels, ...]]:
@@ -184,8 +184,8 @@ def early_classes(labels: Any, delays: Any, days: Any, ages: Sequence[float]) ->
         CannotJudge: as `early_labels`.
     """
     y, hours = _known(labels, delays)
-    found = [(code, early_labels(y == code, hours, days, ages)) for code in np.unique(y)]
-    code, early = max(found, key=lambda one: max((abs(each.difference) for each in one[1]), default=0.0))
+    by_class = [(code, early_labels(y == code, hours, days, ages)) for code in np.unique(y)]
+    code, early = max(by_class, key=lambda pair: max((abs(each.difference) for each in pair[1]), default=0.0))
     return float(code), early
 
 

@@ -108,30 +108,30 @@ def performance_holds(
         previous: what the version before it reached on the same rows; None if there was none.
         before: the metric in the mature windows before this one, oldest first; only `floor_windows` looks at them.
     """
-    found = row.metrics[metric_name]
+    estimate = row.metrics[metric_name]
     if not row.mature:
-        return PerformanceVerdict(None, found.value, None, f"Window {row.window} is not mature: {row.reason}.")
+        return PerformanceVerdict(None, estimate.value, None, f"Window {row.window} is not mature: {row.reason}.")
     if row.labelled < policy.min_rows:
-        told = f"Window {row.window} has {row.labelled:,} labels and {policy.min_rows:,} are needed"
-        return PerformanceVerdict(None, found.value, None, f"{told}: use longer windows.")
-    if found.value is None:
-        return PerformanceVerdict(None, None, None, f"Window {row.window}: {found.why}.")
+        shortage = f"Window {row.window} has {row.labelled:,} labels and {policy.min_rows:,} are needed"
+        return PerformanceVerdict(None, estimate.value, None, f"{shortage}: use longer windows.")
+    if estimate.value is None:
+        return PerformanceVerdict(None, None, None, f"Window {row.window}: {estimate.why}.")
     limits = _limits(metric_name, reference, previous, policy)
     if not limits:
-        return PerformanceVerdict(None, found.value, None, f"There is nothing to hold {metric_name} against yet.")
-    broken = [limit for limit in limits if _breaks(found, limit, policy, before)]
+        return PerformanceVerdict(None, estimate.value, None, f"There is nothing to hold {metric_name} against yet.")
+    broken = [limit for limit in limits if _breaks(estimate, limit, policy, before)]
     limit = broken[0] if broken else limits[0]
     return PerformanceVerdict(
-        not broken, found.value, limit.value, _row_in_words(row, found, limit, reference, bool(broken))
+        not broken, estimate.value, limit.value, _row_in_words(row, estimate, limit, reference, bool(broken))
     )
 
 
 def together(main: PerformanceVerdict, further: Sequence[PerformanceVerdict]) -> PerformanceVerdict:
     """One verdict on several metrics: it holds if all do, and one that is broken is told first, with its numbers."""
-    broken = [one for one in (main, *further) if one.passed is False]
-    rest = [one for one in (main, *further) if one.passed is not False]
+    broken = [verdict for verdict in (main, *further) if verdict.passed is False]
+    rest = [verdict for verdict in (main, *further) if verdict.passed is not False]
     first = broken[0] if broken else main
-    return replace(first, sentence=". ".join(one.sentence.rstrip(".") for one in (*broken, *rest)))
+    return replace(first, sentence=". ".join(verdict.sentence.rstrip(".") for verdict in (*broken, *rest)))
 
 
 @dataclass(frozen=True)
@@ -159,35 +159,35 @@ def _limits(name: str, reference: float | None, previous: float | None, policy: 
     return limits
 
 
-def _breaks(found: Estimate, limit: _Limit, policy: PerformancePolicy, before: Sequence[Estimate]) -> bool:
-    windows = [*before, found][-limit.windows :]
+def _breaks(estimate: Estimate, limit: _Limit, policy: PerformancePolicy, before: Sequence[Estimate]) -> bool:
+    windows = [*before, estimate][-limit.windows :]
     return len(windows) == limit.windows and all(_is_under(window, limit, policy) for window in windows)
 
 
-def _is_under(found: Estimate, limit: _Limit, policy: PerformancePolicy) -> bool:
-    judge = metric(found.metric)
-    if found.value is None or judge.gain(limit.value, found.value) >= 0.0:
+def _is_under(estimate: Estimate, limit: _Limit, policy: PerformancePolicy) -> bool:
+    judge = metric(estimate.metric)
+    if estimate.value is None or judge.gain(limit.value, estimate.value) >= 0.0:
         return False
-    best = found.upper if judge.greater_is_better else found.lower
+    best = estimate.upper if judge.greater_is_better else estimate.lower
     return not policy.sure or best is None or judge.gain(limit.sure_beyond, best) < 0.0
 
 
 def _row_in_words(
     row: PerformanceRow,
-    found: Estimate,
+    estimate: Estimate,
     limit: _Limit,
     reference: float | None,
     broken: bool,
 ) -> str:
     span = (
-        f"interval {found.lower:.4f} to {found.upper:.4f}"
-        if found.lower is not None
+        f"interval {estimate.lower:.4f} to {estimate.upper:.4f}"
+        if estimate.lower is not None
         else "without an interval: fewer than 8 days"
     )
     against = "" if reference is None else f", reference {reference:.4f}"
     in_a_row = f" in {limit.windows} windows in a row" if limit.windows > 1 else ""
     return (
-        f"{found.metric} {found.value:.4f} in window {row.window} ({span}{against}) "
+        f"{estimate.metric} {estimate.value:.4f} in window {row.window} ({span}{against}) "
         f"{'breaks' if broken else 'keeps'} the limit of {limit.value:.4f}{limit.of}{in_a_row} "
         f"on {row.labelled:,} labels"
         f"{f'; {row.share_unlabelled:.1%} of the rows have none' if row.share_unlabelled else ''}"

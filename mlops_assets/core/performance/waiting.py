@@ -40,20 +40,20 @@ def days_missing(
     # Of sources that are silent on some days, more of the calendar goes by.
     wanted = max(needed, math.ceil(to_judge * len(there) / rows) if rows else needed)
     more = wanted - len(there)
-    told = (
+    why = (
         f"{counted(len(there), 'day')} of labels, {counted(rows, 'label')} in all, are there to judge on since "
         f"{since} (up to then the champion was fitted), and {needed} days with {to_judge:,} are needed"
     )
     if more > 0:
         last = span + math.ceil(more * (span / len(there) if rows else 1))
         by = start + last + delay
-        told += f": {counted(more, 'more day')}, by about {by}"
+        why += f": {counted(more, 'more day')}, by about {by}"
     else:
         by = start + wanted + delay
-        told += f"; some of their labels are still to come, by about {by}"
+        why += f"; some of their labels are still to come, by about {by}"
     if by + 2 < np.datetime64(today, "D"):
-        return CannotJudge(f"{told}, which is over", "Land the rows and labels that came since.")
-    return CannotJudge(told, "Wait for labels, or lower retrain.min_matured_labels.")
+        return CannotJudge(f"{why}, which is over", "Land the rows and labels that came since.")
+    return CannotJudge(why, "Wait for labels, or lower retrain.min_matured_labels.")
 
 
 def rows_missing(
@@ -71,15 +71,15 @@ def rows_missing(
         min_rows: rows that a training needs.
     """
     days = np.asarray(days, dtype="datetime64[D]")
-    told = f"{counted(known, 'labelled row')} of the training window ({window}) were known before the days that a "
-    told += f"challenger is judged on, which begin on {start}, and {min_rows:,} are needed to train"
+    why = f"{counted(known, 'labelled row')} of the training window ({window}) were known before the days that a "
+    why += f"challenger is judged on, which begin on {start}, and {min_rows:,} are needed to train"
     remedy = "Wait for labels, or lower training.min_rows."
     if not len(days):
-        return CannotJudge(told, remedy)
+        return CannotJudge(why, remedy)
     span = int((days.max() - days.min()).astype(int)) + 1
     pace, parsed = len(days) / span, TrainingWindow.parse(window)
     if parsed.is_rolling and parsed.length is not None and pace * parsed.length.days < min_rows:
-        holds = f"{told}. At {pace:,.1f} a day the window holds about {pace * parsed.length.days:,.0f}"
+        holds = f"{why}. At {pace:,.1f} a day the window holds about {pace * parsed.length.days:,.0f}"
         return CannotJudge(holds, "Lower training.min_rows, or name a longer training.window.")
     more = math.ceil((min_rows - known) / pace)
     if parsed.day is not None and not known:
@@ -87,4 +87,4 @@ def rows_missing(
         delay = math.ceil(np.quantile(np.asarray(delays, dtype=float), 0.95))
         more += max(0, (parsed.day - start).days) + delay
     by = np.datetime64(end, "D") + more
-    return CannotJudge(f"{told}: about {counted(more, 'more day')}, by about {by}", remedy)
+    return CannotJudge(f"{why}: about {counted(more, 'more day')}, by about {by}", remedy)

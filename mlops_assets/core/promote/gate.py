@@ -237,24 +237,24 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
 
 def _why_wide(result: Paired) -> str:
     """What makes the interval wide, where something does."""
-    told = ""
+    reasons = ""
     if result.widened >= WIDE:
-        told += f", {result.widened:.1f} times as wide because days resemble the day before"
+        reasons += f", {result.widened:.1f} times as wide because days resemble the day before"
     if result.df < FEW_DEGREES and result.largest > 0.0:
-        one = "one day" if result.blocks == DAY else f"one block by {result.blocks}"
-        told += (
-            f"; {one} holds {result.largest:.0%} of the rows, which leaves {result.df:.1f} degrees of freedom: set a "
+        block = "one day" if result.blocks == DAY else f"one block by {result.blocks}"
+        reasons += (
+            f"; {block} holds {result.largest:.0%} of the rows, which leaves {result.df:.1f} degrees of freedom: set a "
             "longer gate.window"
         )
-    return told
+    return reasons
 
 
 def _excused(rule: RuleResult, behind: float) -> RuleResult:
     """The rule on the baseline, which holds nothing back where the champion is behind the baseline by so much."""
     if rule.passed or behind <= 0.0:
         return rule
-    told = f"{rule.sentence}, but the champion itself is {behind:.4g} behind the baseline"
-    return replace(rule, passed=True, sentence=told)
+    sentence = f"{rule.sentence}, but the champion itself is {behind:.4g} behind the baseline"
+    return replace(rule, passed=True, sentence=sentence)
 
 
 def _slices_hold(slices: Mapping[str, Paired | CannotJudge], policy: GatePolicy) -> RuleResult:
@@ -270,8 +270,8 @@ def _slices_hold(slices: Mapping[str, Paired | CannotJudge], policy: GatePolicy)
     worst = min(names, key=lambda name: _relative(judged[name]))
     value = _relative(judged[worst])
     if bad:
-        told = ", ".join(f"{name} ({_relative(judged[name]):+.1%})" for name in bad)
-        sentence = f"worse by more than {policy.slice_margin:.0%} with confidence in {told}{note}"
+        losses = ", ".join(f"{name} ({_relative(judged[name]):+.1%})" for name in bad)
+        sentence = f"worse by more than {policy.slice_margin:.0%} with confidence in {losses}{note}"
     else:
         sentence = (
             f"none of {len(judged)} slices is worse by more than {policy.slice_margin:.0%} with confidence; "

@@ -34,22 +34,22 @@ def fairness_rule(
     if not challenger:
         return []
     before: Sequence[Difference | None] = champion or [None] * len(challenger)
-    told, failed = [], []
+    sentences, failed = [], []
     for new, old in zip(challenger, before, strict=True):
         sentence, passed = new.sentence, not _breaks(new, limit)
         if old is not None and _breaks(old, limit) and new.value is not None and old.value is not None:
             passed = new.value <= old.value
             sentence += f"; the champion, with {old.value:.4f}, breaks the limit already, so it must not be more"
-        told.append(sentence)
+        sentences.append(sentence)
         if not passed:
             failed.append((new.value, sentence))
     value = failed[0][0] if failed else max((new.value for new in challenger if new.value is not None), default=None)
-    said = "; ".join(sentence for _, sentence in failed) if failed else "; ".join(told)
+    said = "; ".join(sentence for _, sentence in failed) if failed else "; ".join(sentences)
     return [RuleResult("fairness_holds", not failed, value, limit, f"{said} (limit {limit:g})")]
 
 
-def _breaks(found: Difference, limit: float) -> bool:
-    return found.lower is not None and found.lower > limit
+def _breaks(difference: Difference, limit: float) -> bool:
+    return difference.lower is not None and difference.lower > limit
 
 
 def calibration_rules(
@@ -68,11 +68,11 @@ def calibration_rules(
     rules = []
     if policy.max_calibration_error is not None:
         limit = policy.max_calibration_error
-        found = evaluate(y, challenger, [CALIBRATION], blocks)[CALIBRATION]
-        passed = found.value is None or found.value <= limit
-        span = f" (interval {found.lower:.4f} to {found.upper:.4f})" if found.lower is not None else ""
-        told = f"calibration error {found.value:.4f}{span}" if found.value is not None else f"not judged: {found.why}"
-        rules.append(RuleResult("calibration_holds", passed, found.value, limit, f"{told}, at most {limit:g} agreed"))
+        error = evaluate(y, challenger, [CALIBRATION], blocks)[CALIBRATION]
+        passed = error.value is None or error.value <= limit
+        span = f" (interval {error.lower:.4f} to {error.upper:.4f})" if error.lower is not None else ""
+        text = f"calibration error {error.value:.4f}{span}" if error.value is not None else f"not judged: {error.why}"
+        rules.append(RuleResult("calibration_holds", passed, error.value, limit, f"{text}, at most {limit:g} agreed"))
     if policy.calibration_margin is not None and champion is not None:
         try:
             result = paired(y, champion, challenger, blocks, CALIBRATION, confidence=policy.confidence, by=by)
@@ -80,29 +80,29 @@ def calibration_rules(
             return [*rules, RuleResult("calibration_not_worse", True, None, None, f"not judged: {why}")]
         # `gain` is positive when the error falls.
         passed = -result.upper <= policy.calibration_margin
-        told = (
+        text = (
             f"calibration error {result.challenger:.4f} against {result.champion:.4f} of the champion: a change of "
             f"{-result.gain:+.4f} (interval {-result.upper:+.4f} to {-result.lower:+.4f}); it must not surely exceed "
             f"{policy.calibration_margin:+g}"
         )
-        rules.append(RuleResult("calibration_not_worse", passed, -result.gain, policy.calibration_margin, told))
+        rules.append(RuleResult("calibration_not_worse", passed, -result.gain, policy.calibration_margin, text))
     return rules
 
 
-def season_rule(policy: GatePolicy, found: Paired | CannotJudge, told: str) -> list[RuleResult]:
+def season_rule(policy: GatePolicy, season: Paired | CannotJudge, basis: str) -> list[RuleResult]:
     """On the rows of the same season a year ago the challenger is not surely worse by more than `slice_margin`.
 
     Args:
         policy: the margin and the confidence.
-        found: the comparison on those rows.
-        told: what was compared: which rows, and what the two models had seen of them.
+        season: the comparison on those rows.
+        basis: what was compared: which rows, and what the two models had seen of them.
     """
-    if isinstance(found, CannotJudge):
-        return [RuleResult("same_season_holds", True, None, None, f"the same season last year: not judged: {found}")]
-    share = found.gain / abs(found.champion) if found.champion else found.gain
-    passed = p_worse(found, policy.slice_margin) > 1.0 - policy.confidence
+    if isinstance(season, CannotJudge):
+        return [RuleResult("same_season_holds", True, None, None, f"the same season last year: not judged: {season}")]
+    share = season.gain / abs(season.champion) if season.champion else season.gain
+    passed = p_worse(season, policy.slice_margin) > 1.0 - policy.confidence
     sentence = (
-        f"{found.metric} {found.challenger:.4f} against {found.champion:.4f} of the champion {told}: gain "
+        f"{season.metric} {season.challenger:.4f} against {season.champion:.4f} of the champion {basis}: gain "
         f"{share:+.1%}, {'not ' if passed else ''}surely worse by more than {policy.slice_margin:.0%}"
     )
     return [RuleResult("same_season_holds", passed, share, -policy.slice_margin, sentence)]
@@ -113,8 +113,8 @@ def size_rule(policy: GatePolicy, n_bytes: int) -> list[RuleResult]:
     if policy.max_size_mb is None:
         return []
     size = n_bytes / MEGABYTE
-    told = f"the model's file has {size:.3g} MB, at most {policy.max_size_mb:g} agreed"
-    return [RuleResult("size_holds", size <= policy.max_size_mb, size, policy.max_size_mb, told)]
+    sentence = f"the model's file has {size:.3g} MB, at most {policy.max_size_mb:g} agreed"
+    return [RuleResult("size_holds", size <= policy.max_size_mb, size, policy.max_size_mb, sentence)]
 
 
 def latency_rule(policy: GatePolicy, p99_ms: float, n: int) -> list[RuleResult]:
@@ -127,8 +127,8 @@ def latency_rule(policy: GatePolicy, p99_ms: float, n: int) -> list[RuleResult]:
     """
     if policy.max_latency_ms is None:
         return []
-    told = (
+    sentence = (
         f"measured once on this machine, one row at a time in process, {n:,} predictions: 99 % within {p99_ms:.2f} ms, "
         f"at most {policy.max_latency_ms:g} agreed"
     )
-    return [RuleResult("latency_holds", p99_ms <= policy.max_latency_ms, p99_ms, policy.max_latency_ms, told)]
+    return [RuleResult("latency_holds", p99_ms <= policy.max_latency_ms, p99_ms, policy.max_latency_ms, sentence)]

@@ -118,17 +118,17 @@ def golden_rule(frame: pd.DataFrame, scores: np.ndarray, today: date) -> list[Ru
     live = (frame[EXPIRES] >= today).to_numpy()
     expired = f" ({int((~live).sum())} more have expired)" if not live.all() else ""
     if not live.any():
-        told = (
+        detail = (
             f"WARNING: all {len(frame)} rows of the golden set have expired, the last on {frame[EXPIRES].max()}, so "
             "nothing was held against it. Review it and write a new one with `mlops golden`"
         )
-        return [RuleResult("golden_set_holds", True, None, 0.0, told)]
+        return [RuleResult("golden_set_holds", True, None, 0.0, detail)]
     off = _off(frame, scores) & live
     if not off.any():
-        told = f"all {int(live.sum())} golden rows are predicted as agreed{expired}"
-        return [RuleResult("golden_set_holds", True, 0.0, 0.0, told)]
-    told = some([_difference(frame.iloc[row], scores[row], row) for row in np.flatnonzero(off).tolist()], 3)
-    sentence = f"{int(off.sum())} of {int(live.sum())} golden rows are off: {told}{expired}"
+        detail = f"all {int(live.sum())} golden rows are predicted as agreed{expired}"
+        return [RuleResult("golden_set_holds", True, 0.0, 0.0, detail)]
+    detail = some([_difference(frame.iloc[row], scores[row], row) for row in np.flatnonzero(off).tolist()], 3)
+    sentence = f"{int(off.sum())} of {int(live.sum())} golden rows are off: {detail}{expired}"
     return [RuleResult("golden_set_holds", False, float(off.sum()), 0.0, sentence)]
 
 

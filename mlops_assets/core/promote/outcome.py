@@ -36,9 +36,9 @@ class Gain:
     blocks: str = DAY
 
     @classmethod
-    def of(cls, found: Paired) -> Self:
+    def of(cls, pair: Paired) -> Self:
         """The gain of a paired comparison."""
-        return cls(found.gain, found.lower, found.upper, found.confidence, found.n, found.n_blocks, found.blocks)
+        return cls(pair.gain, pair.lower, pair.upper, pair.confidence, pair.n, pair.n_blocks, pair.blocks)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -77,8 +77,8 @@ class Outcome:
 
 def promise(champion: Paired | CannotJudge | None, baseline: Paired | CannotJudge | None) -> dict[str, Any] | None:
     """What a gate promises, plain: the gain over the champion, or over the baseline where there is no champion."""
-    found = champion if champion is not None else baseline
-    return Gain.of(found).to_dict() if isinstance(found, Paired) else None
+    comparison = champion if champion is not None else baseline
+    return Gain.of(comparison).to_dict() if isinstance(comparison, Paired) else None
 
 
 def outcome(
@@ -102,22 +102,22 @@ def outcome(
     """
     if isinstance(realised, CannotJudge):
         return Outcome("cannot_judge", promised, None, f"Cannot judge, because {realised.why}. {realised.remedy}")
-    found = Gain.of(realised)
+    gain = Gain.of(realised)
     least = promised.lower if promised else 0.0
-    if found.lower > 0.0:
+    if gain.lower > 0.0:
         result: Result = "kept"
-        told = "surely better" if found.upper >= least else "surely better, though by less than promised"
-    elif found.upper < 0.0:
-        result, told = "worse", "surely worse"
-    elif found.upper < least:
-        result, told = "worse", "not surely better, and surely less than the least that was promised"
-    elif found.gain > 0.0:
-        result, told = "kept", "better by the estimate, and the promise lies within the noise"
+        verdict = "surely better" if gain.upper >= least else "surely better, though by less than promised"
+    elif gain.upper < 0.0:
+        result, verdict = "worse", "surely worse"
+    elif gain.upper < least:
+        result, verdict = "worse", "not surely better, and surely less than the least that was promised"
+    elif gain.gain > 0.0:
+        result, verdict = "kept", "better by the estimate, and the promise lies within the noise"
     else:
-        result, told = "cannot_judge", "the noise covers both no gain and the promised one"
+        result, verdict = "cannot_judge", "the noise covers both no gain and the promised one"
     against = f"{realised.metric} {realised.challenger:.4f} against {realised.champion:.4f} of {opponent}"
     before = f"promised was {promised.in_words}" if promised else "what was promised is not on record"
-    return Outcome(result, promised, found, f"{_upper(told)}: {against}, gain {found.in_words}; {before}.")
+    return Outcome(result, promised, gain, f"{_upper(verdict)}: {against}, gain {gain.in_words}; {before}.")
 
 
 def _upper(text: str) -> str:

@@ -39,11 +39,11 @@ def moment(value: str | datetime) -> datetime:
     Raises:
         ValueError: it has no time zone.
     """
-    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    if found.tzinfo is None:
+    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    if parsed.tzinfo is None:
         msg = f"{value} has no time zone: write times with an offset, for example 2013-05-01T00:00:00+00:00"
         raise ValueError(msg)
-    return found.astimezone(UTC)
+    return parsed.astimezone(UTC)
 
 
 def span_told(start: str | datetime, end: str | datetime) -> str:

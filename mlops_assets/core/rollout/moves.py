@@ -223,8 +223,8 @@ def advance(
         left = f"until {rollout.since + lasts:%Y-%m-%d %H:%M} UTC"
         return Move(rollout, False, f"Version {rollout.version} is in {where(rollout, policy)} {left}.", rails)
     if seen.rows < policy.min_rows and rollout.state != "watch":
-        told = f"{seen.rows:,} of {policy.min_rows:,} rows were scored"
-        return Move(rollout, False, f"Version {rollout.version} is in {where(rollout, policy)}: {told}.", rails)
+        progress = f"{seen.rows:,} of {policy.min_rows:,} rows were scored"
+        return Move(rollout, False, f"Version {rollout.version} is in {where(rollout, policy)}: {progress}.", rails)
     if frozen:
         return Move(rollout, False, frozen, rails)
     following = _next(rollout, policy, now)
@@ -249,13 +249,13 @@ def guardrails(rollout: Rollout, seen: Seen, policy: RolloutPolicy) -> Iterator[
         yield _errors(seen, policy.max_error_rate)
     if seen.p99_ms is not None and policy.max_p99_ms is not None:
         yield _times(seen, seen.p99_ms, policy.max_p99_ms)
-    for name, told, value, limit in (
+    for name, template, value, limit in (
         ("scores", "Its scores lie a PSI of {:.3g} from the other's (limit {:g})", seen.psi, policy.max_psi),
         ("calibration", "Its calibration error less the other's is {:.3g} (limit {:g})", seen.calibration_rise,
          policy.max_calibration_rise),
     ):  # fmt: skip
         if value is not None and limit is not None:
-            yield Guardrail(name, value <= limit, value, limit, f"{told.format(value, limit)}.")
+            yield Guardrail(name, value <= limit, value, limit, f"{template.format(value, limit)}.")
 
 
 def _metric(rollout: Rollout, gain: Paired, max_drop: float) -> Guardrail:
@@ -263,30 +263,30 @@ def _metric(rollout: Rollout, gain: Paired, max_drop: float) -> Guardrail:
     limit = 0.0 if rollout.state == "watch" else -max_drop * abs(gain.champion)
     worse = gain.upper < 0.0 and gain.gain < limit
     other = "the version before" if rollout.state == "watch" else "the champion"
-    told = (
+    sentence = (
         f"On matured labels {gain.metric} is {gain.challenger:.4f} against {gain.champion:.4f} of {other}: gain "
         f"{gain.gain:+.4f} ({gain.confidence:.2%} interval {gain.lower:+.4f} to {gain.upper:+.4f}, {gain.n:,} rows on "
         f"{told_blocks(gain.n_blocks, gain.blocks)})."
     )
-    return Guardrail("metric", not worse, gain.gain, limit, told)
+    return Guardrail("metric", not worse, gain.gain, limit, sentence)
 
 
 def _errors(seen: Seen, limit: float) -> Guardrail:
     """Above the limit with 97.5 % confidence: one error in ten requests is chance."""
     asked = seen.answers + seen.errors
     surely = _surely(seen.errors, asked)
-    told = f"{seen.errors:,} of {asked:,} requests failed, surely more than {surely:.2%} (limit {limit:.2%})."
-    return Guardrail("errors", surely <= limit, seen.errors / asked, limit, told)
+    sentence = f"{seen.errors:,} of {asked:,} requests failed, surely more than {surely:.2%} (limit {limit:.2%})."
+    return Guardrail("errors", surely <= limit, seen.errors / asked, limit, sentence)
 
 
 def _times(seen: Seen, p99_ms: float, limit: float) -> Guardrail:
     """The percentile of few answers is the slowest of them, so it is the share of slow ones that must be sure."""
     surely = _surely(seen.slow, seen.answers)
-    told = (
+    sentence = (
         f"99 % of its {seen.answers:,} answers took at most {p99_ms:.0f} ms (limit {limit:.0f}); surely more than "
         f"{surely:.2%} took longer than the limit (1 % may)."
     )
-    return Guardrail("p99", surely <= 0.01, p99_ms, limit, told)
+    return Guardrail("p99", surely <= 0.01, p99_ms, limit, sentence)
 
 
 def _surely(count: int, of: int) -> float:

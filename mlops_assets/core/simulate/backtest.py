@@ -121,12 +121,12 @@ def rivals(rows: Rows, windows: Sequence[Window], own: LifePolicy, *, first: int
         rules["monthly"] = by_month
     # Their gate has one part: a challenger fitted before the window, as is commonly done.
     bare = ProbePolicy(folds=1)
-    found = {
+    policies = {
         name: LifePolicy(own.metric, probe=bare, gate=None, rule=rule, timezone=own.timezone)
         for name, rule in rules.items()
     }
-    gated = replace(found["every window"], gate=TWO_PERCENT, gate_window=own.gate_window)
-    return {**found, "+2 % gate": gated}
+    gated = replace(policies["every window"], gate=TWO_PERCENT, gate_window=own.gate_window)
+    return {**policies, "+2 % gate": gated}
 
 
 def backtest(
@@ -162,16 +162,16 @@ def backtest(
         life = live(rows, windows, its, policy, first=first, progress=lambda name=name: progress(name))  # type: ignore[misc]
         tried.append(_tried(name, life, its, inside, judge=judge, money=money))
     counts = np.array([len(where) for where in inside], dtype=np.float64)
-    found = [_held_against(one, tried[0], counts, judge, len(tried) - 1) for one in tried]
-    found = [replace(one, on_frontier=_on_frontier(one, found)) for one in found]
+    outcomes = [_held_against(outcome, tried[0], counts, judge, len(tried) - 1) for outcome in tried]
+    outcomes = [replace(outcome, on_frontier=_on_frontier(outcome, outcomes)) for outcome in outcomes]
     own = policies[PRESENT]
     zone = own.timezone
     return Backtest(
         metric=judge.name,
         windows=tuple(window.label(zone) for window in windows[first:]),
         rows=int(counts.sum()),
-        tried=tuple(found),
-        recommendation=recommend(found, judge, price=own.retrain.min_gain),
+        tried=tuple(outcomes),
+        recommendation=recommend(outcomes, judge, price=own.retrain.min_gain),
     )
 
 
@@ -220,30 +220,30 @@ def _mean(values: Sequence[float | None], counts: Sequence[int]) -> float | None
     return float(np.average([value for value, _ in known], weights=[count for _, count in known]))
 
 
-def _held_against(one: Tried, present: Tried, counts: Any, judge: Metric, rivals: int) -> Tried:
-    if one is present:
-        return one
-    pairs = list(zip(present.by_window, one.by_window, counts, strict=True))
+def _held_against(outcome: Tried, present: Tried, counts: Any, judge: Metric, rivals: int) -> Tried:
+    if outcome is present:
+        return outcome
+    pairs = list(zip(present.by_window, outcome.by_window, counts, strict=True))
     known = [place for place, (a, b, _) in enumerate(pairs) if a is not None and b is not None]
     gains = np.array([judge.gain(a, b) for a, b, _ in pairs if a is not None and b is not None])
     weights = np.array([pairs[place][2] for place in known])
     if not len(gains):
-        return one
+        return outcome
     mean = float(np.average(gains, weights=weights))
     try:
         confidence, at = 1.0 - LEVEL / rivals, np.array(known, dtype=np.float64)
         span = sums_interval(mean, weights * (gains - mean), weights, confidence=confidence, at=at)
     except CannotJudge:
         # Fewer than eight windows; the recommendation says so.
-        return one
-    return replace(one, against=Against(mean, span.lower, span.upper))
+        return outcome
+    return replace(outcome, against=Against(mean, span.lower, span.upper))
 
 
-def _on_frontier(one: Tried, all_tried: Sequence[Tried]) -> bool:
+def _on_frontier(outcome: Tried, all_tried: Sequence[Tried]) -> bool:
     return not any(
-        other.trainings <= one.trainings
-        and other.loss <= one.loss
-        and (other.trainings, other.loss) != (one.trainings, one.loss)
+        other.trainings <= outcome.trainings
+        and other.loss <= outcome.loss
+        and (other.trainings, other.loss) != (outcome.trainings, outcome.loss)
         for other in all_tried
     )
 
@@ -260,7 +260,7 @@ def recommend(tried: Sequence[Tried], judge: Metric, *, price: float) -> Recomme
         price: `retrain.min_gain`, a share of the loss.
     """
     present = tried[0]
-    others = [(one, one.against) for one in tried[1:] if one.against is not None]
+    others = [(outcome, outcome.against) for outcome in tried[1:] if outcome.against is not None]
     if not others:
         count = sum(value is not None for value in present.by_window)
         return Recommendation(
@@ -291,8 +291,8 @@ def recommend(tried: Sequence[Tried], judge: Metric, *, price: float) -> Recomme
     )
 
 
-def _gain_in_words(one: Tried, against: Against, present: Tried, judge: Metric) -> str:
-    trainings = f"{one.trainings} training{'' if one.trainings == 1 else 's'} against {present.trainings}"
+def _gain_in_words(outcome: Tried, against: Against, present: Tried, judge: Metric) -> str:
+    trainings = f"{outcome.trainings} training{'' if outcome.trainings == 1 else 's'} against {present.trainings}"
     return (
         f"a gain in {judge.name} of {against.gain:+.4f} (interval {against.lower:+.4f} to {against.upper:+.4f}) with "
         f"{trainings}"

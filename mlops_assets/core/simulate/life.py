@@ -197,7 +197,7 @@ class _Life:
 
         Half a window is new enough: labels do not come equally late all the time.
         """
-        if any(one.champion == str(champion.number) and one.end > stretch.end - self.length / 2 for one in self.looks):
+        if any(old.champion == str(champion.number) and old.end > stretch.end - self.length / 2 for old in self.looks):
             return False
         known = self.known[self._inside(stretch)]
         return bool(len(known)) and (known >= microseconds(champion.fitted_until)).mean() >= self.policy.mature_share
@@ -231,7 +231,7 @@ class _Life:
             whole = self._scored(refits, judged, window, window.start, now)
             fresh = self._scored(refits, judged, newest, window.end, now)
             back = self._kept_scores(judged, champion) if champion is not None else {}
-            found = look(
+            new_look = look(
                 stretch,
                 JudgedRows(y, self.rows.times[judged], self.rows.blocks[judged], self.rows.by),
                 Scores(kept, whole | back, fresh | back, daily=daily, changed=changed),
@@ -242,7 +242,7 @@ class _Life:
         except CannotJudge:
             # A window of one class, say; the next one adds up without it.
             return
-        self.looks.append(found)
+        self.looks.append(new_look)
 
     def _kept_scores(self, judged: Positions, champion: Version) -> dict[str, Array]:
         """Scores by kept versions that cannot have seen a judged label."""
@@ -269,8 +269,8 @@ class _Life:
             if len(inside) and len(fit) >= MIN_FIT:
                 tasks.append((of, fit))
         scores: dict[str, Array] = {}
-        found = self.fits.scores([(fit, judged[inside]) for _, fit in tasks])
-        for (of, fit), (values, seconds) in zip(tasks, found, strict=True):
+        timed_scores = self.fits.scores([(fit, judged[inside]) for _, fit in tasks])
+        for (of, fit), (values, seconds) in zip(tasks, timed_scores, strict=True):
             self.fitted[0] += len(fit)
             self.seconds[0] += seconds
             if values is not None:
@@ -320,19 +320,19 @@ class _Life:
         probed: Probed | None = None,
     ) -> tuple[Version | None, Paired | None]:
         """The gate on the newest labels, part by part; what is promoted is refitted on all that is known."""
-        found, gate = None, self.policy.gate
+        comparison, gate = None, self.policy.gate
         if gate is not None:
             confidence = gate_confidence(probed, self.policy.retrain.min_gain, gate.confidence)
             lag_one = probed.lag_one if probed else None
             compared = self._compared(champion, of, now, judged, confidence=confidence, lag_one=lag_one)
-            found = compared if isinstance(compared, Paired) else None
+            comparison = compared if isinstance(compared, Paired) else None
             if not verdict(gate, compared).promote:
-                return None, found
+                return None, comparison
         try:
-            return self._ship(of, now), found
+            return self._ship(of, now), comparison
         except CannotTrain:
             # One class only, say: the champion goes on.
-            return None, found
+            return None, comparison
 
     def _gate_parts(self, number: int, count: int) -> list[tuple[Window, datetime]]:
         """What the gate judges, and what windows are counted back from: so many windows, or as many as its length.
@@ -366,11 +366,11 @@ class _Life:
             judged = self._judged(part, now, champion)
             if not len(judged):
                 continue
-            found = self._scored([of], judged, part, end, now)
-            if f"refit:{of}" not in found:
+            by_refit = self._scored([of], judged, part, end, now)
+            if f"refit:{of}" not in by_refit:
                 return CannotJudge(f"nothing can be fitted before {part.start:%Y-%m-%d}", "Wait for labels")
             rows.append(judged)
-            scores.append(found[f"refit:{of}"])
+            scores.append(by_refit[f"refit:{of}"])
         if not rows:
             return CannotJudge("no window has matured", "Wait for labels")
         judged = np.concatenate(rows)
@@ -391,5 +391,5 @@ class _Life:
     def _back(self, version: str) -> Version:
         """The kept version becomes champion again; it is now the newest of those that are kept."""
         number = int(version)
-        self.kept = [*(one for one in self.kept if one != number), number]
+        self.kept = [*(other for other in self.kept if other != number), number]
         return self.versions[number]

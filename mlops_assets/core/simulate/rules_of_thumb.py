@@ -72,12 +72,12 @@ def monthly(windows: Sequence[Window], timezone: str) -> Rule:
 
 def psi_over(limit: float, rows: Rows) -> Rule:
     """When any feature's population stability index is over a limit (0.2 by custom)."""
-    return _drifted(rows, lambda one: (one.psi or 0.0) > limit)
+    return _drifted(rows, lambda drift: (drift.psi or 0.0) > limit)
 
 
 def ks_under(level: float, rows: Rows) -> Rule:
     """When any feature's Kolmogorov-Smirnov p-value is under a level (0.05 by custom), uncorrected for their number."""
-    return _drifted(rows, lambda one: one.ks_p is not None and one.ks_p < level)
+    return _drifted(rows, lambda drift: drift.ks_p is not None and drift.ks_p < level)
 
 
 def _drifted(rows: Rows, alarms: Callable[[FeatureDrift], bool]) -> Rule:
@@ -93,7 +93,7 @@ def _drifted(rows: Rows, alarms: Callable[[FeatureDrift], bool]) -> Rule:
             grid = Grid.from_reference(frame)
             known[key] = grid, Profile.of(grid, frame)
         grid, profile = known[key]
-        return any(alarms(one) for one in compare(profile, Profile.of(grid, _frame(rows.take(newest)))))
+        return any(alarms(drift) for drift in compare(profile, Profile.of(grid, _frame(rows.take(newest)))))
 
     return Rule(due)
 

@@ -91,10 +91,10 @@ class Fits:
         new = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._scores}
         if self.workers > 1 and len(new) > 1:
             with ThreadPoolExecutor(self.workers) as pool:
-                found = list(pool.map(self._score, new, new.values()))
+                new_scores = list(pool.map(self._score, new, new.values()))
         else:
-            found = [self._score(key, task) for key, task in new.items()]
-        self._scores.update(zip(new, found, strict=True))
+            new_scores = [self._score(key, task) for key, task in new.items()]
+        self._scores.update(zip(new, new_scores, strict=True))
         return [self._scores[key] for key in keys]
 
     def _score(self, key: tuple[bytes, bytes], task: tuple[Positions, Positions]) -> tuple[Array | None, float]:

@@ -24,11 +24,11 @@ def told_of_columns(contract: SourceContract, raw: pd.DataFrame, read: pd.DataFr
         raw: the rows as they came.
         read: the same as they are stored.
     """
-    told: list[str] = []
+    sentences: list[str] = []
     for name, column in contract.columns.items():
         if column.type == "timestamp" and name in raw.columns:
-            told += told_of(name, raw[name], contract.tz, column.format, read[name])  # type: ignore[arg-type]
-    return tuple(told)
+            sentences += told_of(name, raw[name], contract.tz, column.format, read[name])  # type: ignore[arg-type]
+    return tuple(sentences)
 
 
 def told_of(
@@ -53,15 +53,15 @@ def told_of(
     local = local[read_times(near, _ELSEWHERE, written).ne(read_times(near, zone, written)) & local.notna()]
     second = local.dt.tz_localize(zone, ambiguous=[False] * len(local), nonexistent="NaT")
     known = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    told = []
+    sentences = []
     for hour, rows in local[known.isna()].groupby(local.dt.floor("h")):
         is_twice = bool(second[rows.index].notna().any())
         what = "has twice" if is_twice else "skips"
         read = "read as the second one" if is_twice else "read as if the clocks had not been put forward"
         at = f"{hour.day} {hour:%B %Y, %H:%M}"
         count = "1 row falls" if len(rows) == 1 else f"{len(rows):,} rows fall"
-        told.append(f"{name}: {count} into the hour that {zone} {what} ({at}); {read}.")
-    return told
+        sentences.append(f"{name}: {count} into the hour that {zone} {what} ({at}); {read}.")
+    return sentences
 
 
 def _changes_near(moments: pd.Series, zone: str) -> pd.Series:

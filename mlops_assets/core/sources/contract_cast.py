@@ -80,8 +80,8 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
             bad_cells[name] = bad
             failures.append(wrong_type(name, column, raw, bad))
     extra = [str(c) for c in frame.columns if c not in contract.columns]
-    told = f"Columns that the contract does not declare were left out: {', '.join(extra)}."
-    notes = (told,) if extra and contract.extra == "ignore" else ()
+    note = f"Columns that the contract does not declare were left out: {', '.join(extra)}."
+    notes = (note,) if extra and contract.extra == "ignore" else ()
     out = pd.DataFrame(columns, index=pd.RangeIndex(n))
     return Conformed(out, tuple(failures), bad_cells, notes)
 

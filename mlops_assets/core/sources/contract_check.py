@@ -224,9 +224,9 @@ def _pandera_failures(
     """(rule, column, rows, sample) of every rule that pandera found broken, in the order of the columns."""
     n = len(conformed.frame)
     errors = _pandera_errors(contract, conformed.frame, present, _Parts.of([n], [partition]), now)
-    found = [_translate(error, conformed, n) for error in errors]
+    broken = [_translate(error, conformed, n) for error in errors]
     order = {name: i for i, name in enumerate(contract.columns)}
-    kept = [f for f in found if f is not None]
+    kept = [f for f in broken if f is not None]
     if not _in_band(contract, n):
         kept.append(("row_count", None, np.zeros(n, dtype=np.bool_), ()))
     return sorted(kept, key=lambda f: (-1 if f[1] is None else order[f[1]], f[0]))

@@ -24,18 +24,18 @@ def _units() -> tuple[Unit, ...]:
         (1.609344, "miles and kilometres"), (2.2046226, "kilograms and pounds"),
         (28.349523, "ounces and grams"), (3.6, "kWh and MJ, or m/s and km/h"),
     )  # fmt: skip
-    found = []
+    units = []
     for factor, what in factors:
-        told = f" ({what})" if what else ""
-        found.append(Unit(factor, 0.0, f"by a factor of {factor:.6g}{told}"))
+        note = f" ({what})" if what else ""
+        units.append(Unit(factor, 0.0, f"by a factor of {factor:.6g}{note}"))
         small = f"{1 / factor:.4g}" if 1 / factor >= 1e-3 else f"1/{factor:g}"
-        found.append(Unit(1 / factor, 0.0, f"by a factor of {small}{told}"))
-    found.append(Unit(1.8, 32.0, "times 1.8 plus 32 (Fahrenheit where it was Celsius)"))
-    found.append(Unit(1 / 1.8, -32.0 / 1.8, "less 32, by 1.8 (Celsius where it was Fahrenheit)"))
-    found.append(Unit(1.0, 273.15, "plus 273.15 (kelvin where it was Celsius)"))
-    found.append(Unit(1.0, -273.15, "less 273.15 (Celsius where it was kelvin)"))
-    found.append(Unit(-1.0, 0.0, "with the other sign"))
-    return tuple(found)
+        units.append(Unit(1 / factor, 0.0, f"by a factor of {small}{note}"))
+    units.append(Unit(1.8, 32.0, "times 1.8 plus 32 (Fahrenheit where it was Celsius)"))
+    units.append(Unit(1 / 1.8, -32.0 / 1.8, "less 32, by 1.8 (Celsius where it was Fahrenheit)"))
+    units.append(Unit(1.0, 273.15, "plus 273.15 (kelvin where it was Celsius)"))
+    units.append(Unit(1.0, -273.15, "less 273.15 (Celsius where it was kelvin)"))
+    units.append(Unit(-1.0, 0.0, "with the other sign"))
+    return tuple(units)
 
 
 UNITS = _units()

@@ -48,7 +48,7 @@ def on_grid(today: _Array, past: _Array, factors: _Array, offsets: _Array) -> ND
     fine = places + FINEST if own is None else min(own, places + FINEST)
     is_rounded = own is not None and own <= places
     simple = 0.0 if is_rounded else _part(values, 10.0**-places, 10.0**-fine)
-    found = []
+    verdicts = []
     for factor, offset in zip(np.abs(factors), offsets, strict=True):
         # What was rounded to the day's own decimals comes back as near to the grid as those allow.
         step, slack = factor * 10.0**-places, 0.5 * 10.0 ** (places - fine) / factor
@@ -60,8 +60,8 @@ def on_grid(today: _Array, past: _Array, factors: _Array, offsets: _Array) -> ND
         is_chance = fit < max(n / 2, min(n, n * chance + 2.0 * np.sqrt(n * chance * (1.0 - chance)) + 1e-9))
         # Thirds are multiples of a sixtieth too, and were divided by three.
         is_proved = fit == n and chance**n < CHANCE and factor >= simple
-        found.append(1 if is_proved else -1 if is_chance and not is_rounded else 0)
-    return np.array(found)
+        verdicts.append(1 if is_proved else -1 if is_chance and not is_rounded else 0)
+    return np.array(verdicts)
 
 
 def _part(values: _Array, step: float, fine: float) -> float:

@@ -53,17 +53,17 @@ def changes(shape: Shape, past: Sequence[Shape], day: date | None = None) -> lis
             (`Shape.refused`), which say that the unit may still be changed.
         day: the partition's day, for the hour that a zone's clocks move by.
     """
-    found: list[Failure] = []
+    failures: list[Failure] = []
     for name, today in shape.columns.items():
-        before = [one.columns[name] for one in past if name in one.columns and one.columns[name].n >= MIN_ROWS]
-        if today.n >= MIN_ROWS and sum(not one.refused for one in before) >= MIN_PAST:
-            found.extend(_change(name, today, before, day))
-    return found
+        before = [old.columns[name] for old in past if name in old.columns and old.columns[name].n >= MIN_ROWS]
+        if today.n >= MIN_ROWS and sum(not old.refused for old in before) >= MIN_PAST:
+            failures.extend(_change(name, today, before, day))
+    return failures
 
 
-def refused_shape(shape: Shape, found: Sequence[Failure]) -> Shape | None:
+def refused_shape(shape: Shape, failures: Sequence[Failure]) -> Shape | None:
     """What stays of a partition that was refused for the changes that were found: its columns in another unit."""
-    units = {one.column: one.sample for one in found if one.sample and one.column is not None}
+    units = {failure.column: failure.sample for failure in failures if failure.sample and failure.column is not None}
     return shape.refused(units) if units else None
 
 
@@ -72,7 +72,7 @@ _REMEDY = "Send it as before; if it is right, release it, and days like it follo
 
 def _change(name: str, today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> Iterator[Failure]:
     """The first kind of change that a column shows."""
-    newest = [one for one in past if not one.refused][-PAST:]
+    newest = [shape for shape in past if not shape.refused][-PAST:]
     looks: dict[str, Callable[[], str | ChangedUnit | None]] = {
         "constant": lambda: _constant(today, newest),
         "unit": lambda: changed_unit(today, past),
@@ -81,8 +81,8 @@ def _change(name: str, today: ColumnShape, past: Sequence[ColumnShape], day: dat
         "clock": lambda: _clock(today, newest, day),
     }
     for kind, look in looks.items():
-        if told := look():
-            sentence, units = (told.sentence, told.units) if isinstance(told, ChangedUnit) else (told, ())
+        if change := look():
+            sentence, units = (change.sentence, change.units) if isinstance(change, ChangedUnit) else (change, ())
             yield Failure(f"changed_{kind}", name, today.n, units, f"{name} {sentence} {_REMEDY}")
             return
 
@@ -92,10 +92,10 @@ def _change(name: str, today: ColumnShape, past: Sequence[ColumnShape], day: dat
 
 def _constant(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     """Whether it has one value, and was far from that on each accepted day."""
-    shares = np.array([one.modal for one in past])
+    shares = np.array([shape.modal for shape in past])
     if today.modal < 1.0 or shares.max() >= 1.0 or today.n * math.log(shares.max()) > math.log(UNLIKELY):
         return None
-    if not _is_far(today.n, shares, np.array([one.n for one in past])):
+    if not _is_far(today.n, shares, np.array([shape.n for shape in past])):
         return None
     return f"has one value throughout, and at most {shares.max():.0%} of a day's rows had the same one before."
 
@@ -112,12 +112,12 @@ def _is_far(n: int, shares: Array, sizes: NDArray[np.int64]) -> bool:
 
 def _spelling(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     """Whether known values of a text are gone and come back in other letters, or none of its values is known."""
-    lists = [one.values for one in past if one.values is not None]
+    lists = [day.values for day in past if day.values is not None]
     if today.values is None or len(lists) < MIN_PAST or not _recurs(lists):
         return None
     known = set().union(*lists)
     new = {value: n for value, n in today.values.items() if value not in known}
-    if len(new) == len(today.values) and len(known) > 1 and all(len(one) > 1 for one in lists):
+    if len(new) == len(today.values) and len(known) > 1 and all(len(day) > 1 for day in lists):
         if pairs := _respelled(set(new), known):
             return f"is spelled otherwise: {_pairs_in_words(pairs)}."
         return f"has none of the values that it had before: {_few(new)}, before {_few(known)}."
@@ -131,32 +131,32 @@ def _spelling(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
 
 def _recurs(lists: Sequence[Mapping[str, int]]) -> bool:
     """Whether a day's values are those of other days, and not new ones every day or every month."""
-    days = Counter(value for one in lists for value in one)
-    common = all(sum(n for value, n in one.items() if days[value] > 1) >= 0.95 * sum(one.values()) for one in lists)
+    days = Counter(value for day in lists for value in day)
+    common = all(sum(n for value, n in day.items() if days[value] > 1) >= 0.95 * sum(day.values()) for day in lists)
     return common and bool(lists[0].keys() & lists[-1].keys())
 
 
 def _is_missed(value: str, n: int, past: Sequence[ColumnShape]) -> bool:
     """Whether a value that every accepted day had should have come, by the day that had the smallest share of it."""
-    least = min((one.values or {}).get(value, 0) / one.n for one in past)
+    least = min((shape.values or {}).get(value, 0) / shape.n for shape in past)
     return n * least >= 5.0
 
 
 def _respelled(new: set[str], gone: set[str]) -> dict[str, str]:
     """New value -> known value that it is in other letters."""
     by_letters = {_letters(value): value for value in gone}
-    found = {}
+    pairs = {}
     for value in new:
         if (same := by_letters.get(_letters(value))) is not None:
-            found[value] = same
+            pairs[value] = same
             continue
         # v1 and v2 are not one word: digits must be equal.
         alike = [known for known in gone if _digits(known) == _digits(value)]
         if min(len(value), *(len(known) for known in alike), 99) > 3 and (
             close := difflib.get_close_matches(value, alike, n=1, cutoff=0.8)
         ):
-            found[value] = close[0]
-    return found
+            pairs[value] = close[0]
+    return pairs
 
 
 def _letters(value: str) -> str:
@@ -179,8 +179,8 @@ def _few(values: object) -> str:
 
 def _style(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     """Whether a text whose values are new on every day is all in one case, and was not."""
-    styles = [one.styles for one in past if one.styles is not None]
-    lists = [one.values for one in past if one.values is not None]
+    styles = [shape.styles for shape in past if shape.styles is not None]
+    lists = [shape.values for shape in past if shape.values is not None]
     if today.styles is None or len(styles) < MIN_PAST or (len(lists) == len(past) and _recurs(lists)):
         return None
     for place, case in enumerate(("upper", "lower")):
@@ -195,7 +195,7 @@ def _style(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
 
 def _clock(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> str | None:
     """Whether the day's rows lie at the hours of accepted days, but for one shift of all of them."""
-    kept = np.array([one.hours for one in past if one.hours is not None])
+    kept = np.array([shape.hours for shape in past if shape.hours is not None])
     if today.hours is None or len(kept) < MIN_PAST:
         return None
     usual = kept.sum(axis=0) + 0.5

@@ -42,10 +42,10 @@ def changed_within(name: str, days: Mapping[date, ColumnShape]) -> dict[date, Fa
     """
     known = {day: shape for day, shape in days.items() if shape.n >= MIN_ROWS}
     places = _Places.of(known)
-    found = _judged(name, known, places, places.apart())
-    if found and 2 * len(found) >= len(known):
-        found = _judged(name, known, places, known.keys() - found.keys())
-    return found
+    failures = _judged(name, known, places, places.apart())
+    if failures and 2 * len(failures) >= len(known):
+        failures = _judged(name, known, places, known.keys() - failures.keys())
+    return failures
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Places:
     @classmethod
     def of(cls, days: Mapping[date, ColumnShape]) -> _Places:
         """Of these days."""
-        quantiles = np.array([one.nonzero or one.quantiles for one in days.values()], dtype=np.float64)
+        quantiles = np.array([shape.nonzero or shape.quantiles for shape in days.values()], dtype=np.float64)
         if not quantiles.size:
             return cls({}, False, 0.0)
         rows = np.column_stack([np.median(quantiles, axis=1), quantiles[:, 2], quantiles[:, -3]])
@@ -77,7 +77,7 @@ class _Places:
 
     def are_far(self, day: date, week: Sequence[date]) -> bool:
         """Whether a day lies so far from the week before it that it may be in another unit."""
-        middle, *outer = np.abs(self.rows[day] - np.median([self.rows[one] for one in week], axis=0))
+        middle, *outer = np.abs(self.rows[day] - np.median([self.rows[other] for other in week], axis=0))
         return bool(middle > self.step or (self.is_log and max(outer) > PARTLY))
 
     def calmest(self, days: Sequence[date]) -> Sequence[date]:
@@ -107,7 +107,7 @@ def _judged(
     if not accepted:
         return {}
     shapes = {day: Shape({name: shape}) for day, shape in days.items()}
-    found, refused, end = dict[date, Failure](), dict[date, Shape](), max(accepted)
+    changed, refused, end = dict[date, Failure](), dict[date, Shape](), max(accepted)
     others = [day for day in days if day not in accepted]
     for is_back, order in ((False, [day for day in others if day > end]), (True, [d for d in others[::-1] if d < end])):
         for day in order:
@@ -119,8 +119,8 @@ def _judged(
             may_be = days[day].modal == 1.0 or any(one in refused for one in past[-WAIT:]) or places.are_far(day, week)
             failures = changes(shapes[day], [refused.get(one) or shapes[one] for one in past], day) if may_be else []
             if failures:
-                found[day] = failures[0]
+                changed[day] = failures[0]
                 refused |= {day: kept} if (kept := refused_shape(shapes[day], failures)) else {}
             elif day not in aside:
                 accepted.add(day)
-    return dict(sorted(found.items()))
+    return dict(sorted(changed.items()))

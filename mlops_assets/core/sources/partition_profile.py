@@ -64,11 +64,11 @@ class Shape:
 
     def let_in(self) -> Self:
         """Of a partition that a person let in."""
-        return replace(self, columns={name: replace(one, is_let_in=True) for name, one in self.columns.items()})
+        return replace(self, columns={name: replace(column, is_let_in=True) for name, column in self.columns.items()})
 
     def refused(self, units: Mapping[str, tuple[str, ...]]) -> Self:
         """Of a partition that was refused, of which only the columns in other units are kept, with those units."""
-        return replace(self, columns={name: replace(self.columns[name], refused=told) for name, told in units.items()})
+        return replace(self, columns={name: replace(self.columns[name], refused=unit) for name, unit in units.items()})
 
     def to_json(self) -> str:
         """Text that `from_json` reads."""
@@ -81,13 +81,13 @@ class Shape:
     @classmethod
     def from_json(cls, text: str) -> Self | None:
         """The shape that a text says; None for one of another form."""
-        told = json.loads(text)
-        if told.get("form") != FORM:
+        payload = json.loads(text)
+        if payload.get("form") != FORM:
             return None
         tuples = ("quantiles", "nonzero", "hours", "styles", "refused")
         columns = {
             name: ColumnShape(**{"n": 0, **column, **{key: tuple(column[key]) for key in tuples if key in column}})
-            for name, column in told["columns"].items()
+            for name, column in payload["columns"].items()
         }
         return cls(columns)
 
@@ -154,10 +154,10 @@ def _text(values: pd.Series) -> ColumnShape:
     n = int(counts.sum())
     if not n:
         return ColumnShape(0)
-    told = counts.index
-    upper, lower = told == told.str.upper(), told == told.str.lower()
+    texts = counts.index
+    upper, lower = texts == texts.str.upper(), texts == texts.str.lower()
     weights = counts.to_numpy()
     # What has no letters is the same in both cases, and says nothing.
-    styles = tuple(float(weights[one & ~other].sum() / n) for one, other in ((upper, lower), (lower, upper)))
+    styles = tuple(float(weights[case & ~other].sum() / n) for case, other in ((upper, lower), (lower, upper)))
     few = {str(value): int(count) for value, count in counts.items()} if len(counts) <= MAX_VALUES else None
     return ColumnShape(n=n, modal=float(weights.max() / n), values=few, styles=(styles[0], styles[1]))

@@ -33,15 +33,15 @@ def parts(shapes: Sequence[ColumnShape], *, is_log: bool) -> Array:
     Returns:
         Shape (days, 4); not finite where a day has none.
     """
-    rows = np.array([one.nonzero or one.quantiles for one in shapes], dtype=np.float64)
-    return _parts(rows, np.array([one.zeros for one in shapes]), is_log=is_log)
+    rows = np.array([shape.nonzero or shape.quantiles for shape in shapes], dtype=np.float64)
+    return _parts(rows, np.array([shape.zeros for shape in shapes]), is_log=is_log)
 
 
 def put_back(today: ColumnShape, units: Sequence[Unit], *, is_log: bool) -> Array:
     """The parts of a day as it was in the old unit: shape (units, 4), not finite where it cannot have been."""
     # 0 is 0 in each unit but those of a temperature.
-    rows = [(one.offset and today.quantiles) or today.nonzero or today.quantiles for one in units]
-    factor, offset = (np.array([getattr(one, name) for one in units])[:, None] for name in ("factor", "offset"))
+    rows = [(unit.offset and today.quantiles) or today.nonzero or today.quantiles for unit in units]
+    factor, offset = (np.array([getattr(unit, name) for unit in units])[:, None] for name in ("factor", "offset"))
     values = (np.array(rows, dtype=np.float64) - offset) / factor
     back = _parts(values, np.full(len(units), today.zeros), is_log=is_log)
     if not today.is_lag:
@@ -60,13 +60,13 @@ def put_part_back(today: ColumnShape, units: Sequence[Unit], counts: Sequence[in
     Returns:
         Shape (units x counts, 4).
     """
-    row, found = np.array(today.nonzero or today.quantiles), []
+    row, rows = np.array(today.nonzero or today.quantiles), []
     for unit in units:
         for count in counts:
             moved = row[-count:] if unit.factor > 1.0 else row[:count]
             kept = row[:-count] if unit.factor > 1.0 else row[count:]
-            found.append(np.sort(np.concatenate([kept, moved / unit.factor])))
-    return _parts(np.array(found), np.full(len(found), today.zeros), is_log=True)
+            rows.append(np.sort(np.concatenate([kept, moved / unit.factor])))
+    return _parts(np.array(rows), np.full(len(rows), today.zeros), is_log=True)
 
 
 def means(rows: Array, n: int) -> Array:

@@ -90,10 +90,10 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
         past: those before it, newest last, accepted ones and those that were refused for their unit: the newest `PAST`
             accepted ones say what is usual, all of them how far a day can be from that.
     """
-    known, suspected = _witnesses([one for one in past if one.quantiles is not None])
+    known, suspected = _witnesses([shape for shape in past if shape.quantiles is not None])
     if today.quantiles is None or len(known) < MIN_PAST:
         return None
-    if today.modal == 1.0 or np.median([one.modal for one in known[-PAST:]]) == 1.0:
+    if today.modal == 1.0 or np.median([shape.modal for shape in known[-PAST:]]) == 1.0:
         # A month is one number all day, and another one morning.
         return None
     look = _Look.of(today, known)
@@ -114,8 +114,8 @@ def _witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozense
     Days that were accepted after such a refusal may be in that unit too, and say nothing, nor do the last before it: a
     small factor shows after a few days. What a person let in ends the suspicion.
     """
-    accepted = [one for one in past if not one.refused]
-    begin = max((n + 1 for n, one in enumerate(past) if one.is_let_in), default=0)
+    accepted = [day for day in past if not day.refused]
+    begin = max((n + 1 for n, day in enumerate(past) if day.is_let_in), default=0)
     refused = [n for n in range(begin, len(past)) if past[n].refused]
     if not refused or len(past) - refused[-1] > WAIT:
         return accepted, frozenset()
@@ -125,7 +125,7 @@ def _witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozense
             break
         first = n
     units = frozenset(unit for n in refused if n >= first for unit in past[n].refused)
-    before, sure = ([one for one in past[:end] if not one.refused] for end in (first, max(begin, first - RUN + 1)))
+    before, sure = ([day for day in past[:end] if not day.refused] for end in (first, max(begin, first - RUN + 1)))
     return sure if len(sure) >= MIN_PAST else before, units
 
 
@@ -149,7 +149,7 @@ class _Look:
     @classmethod
     def of(cls, today: ColumnShape, past: Sequence[ColumnShape]) -> _Look | None:
         """None where the day has no parts, or too few others have."""
-        lowest = min(one.quantiles[0] for one in [*past, today] if one.quantiles is not None)
+        lowest = min(shape.quantiles[0] for shape in [*past, today] if shape.quantiles is not None)
         is_log = not today.is_lag and lowest >= 0.0
         rows = parts([*past, today], is_log=is_log)
         is_number = np.asarray(np.isfinite(rows).all(axis=1))
@@ -172,7 +172,7 @@ class _Look:
     @cached_property
     def grid(self) -> NDArray[np.int64]:
         """What the decimals of the day say of each unit; of a factor that is measured they say nothing."""
-        is_known = np.array([one.told != UNKNOWN for one in self.units])
+        is_known = np.array([unit.told != UNKNOWN for unit in self.units])
         return np.where(is_known, self._grid(self.today, self.units), 0)
 
     def proved(self) -> NDArray[np.intp]:
@@ -180,23 +180,23 @@ class _Look:
         days, width, back = self._days(1), self._width(1), self._back(self.today)
         near = max(NEAR, OF_WAY * distances(self.rows[-1:], days, width)[0])
         among = np.flatnonzero((self.grid > 0) & (distances(back, days, width) <= near))
-        for one, is_like in zip(self.newest, distances(days, self.rows[-1:], width) <= NEAR, strict=True):
+        for shape, is_like in zip(self.newest, distances(days, self.rows[-1:], width) <= NEAR, strict=True):
             if among.size and is_like:
                 # Days like one that a person let in follow it.
-                among = among[self._grid(one, [self.units[unit] for unit in among.tolist()]) <= 0]
+                among = among[self._grid(shape, [self.units[unit] for unit in among.tolist()]) <= 0]
         return self._likeliest(among, back, 1)
 
     def beyond(self, n: int) -> NDArray[np.intp]:
         """Which units put the newest n days together, which are beyond all others, among them; the likeliest first."""
         run = [*self.known[len(self.known) - n + 1 :], self.today]
-        if len(self.rows) - 2 * n + 1 < MIN_PAST or any(one.is_let_in for one in run):
+        if len(self.rows) - 2 * n + 1 < MIN_PAST or any(shape.is_let_in for shape in run):
             return np.empty(0, dtype=np.intp)
         every, here, days, width = means(self.rows[:-n], n), self.rows[-n:].mean(axis=0), self._days(n), self._width(n)
         least, apart = BEYOND if n == 1 else BEYOND_RUN, distances(here[None], days, width)[0]
         if apart <= least:
             # So near a usual day it is beyond it in no direction: on most days nothing else is computed.
             return np.empty(0, dtype=np.intp)
-        backs = [self._back(one) for one in run]
+        backs = [self._back(shape) for shape in run]
         back = np.mean(backs, axis=0)
         among = (self.grid == 0) & (distances(back, days, width, AMONG) <= max(NEAR, OF_WAY * apart))
         among &= self._can_be(n) & _is_beyond(here, back, every, width, least)
@@ -211,7 +211,7 @@ class _Look:
     def suspected(self, units: Collection[str]) -> NDArray[np.intp]:
         """Which of the units that days were refused for a short while ago explain the day better than none does."""
         days, here, width = self._days(1), self.rows[-1:], self._width(1)
-        is_let_in = np.array([one.is_let_in for one in self.newest])
+        is_let_in = np.array([shape.is_let_in for shape in self.newest])
         if not units or (is_let_in.any() and distances(here, days[is_let_in], width)[0] <= NEAR):
             return np.empty(0, dtype=np.intp)
         as_it_is = distances(here, days, width, AMONG)[0]
@@ -228,18 +228,18 @@ class _Look:
         # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
         named = ", or ".join([name for name in names if name != UNKNOWN][:3] or names)
         if self.today.is_lag:
-            told = f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
-            return ChangedUnit(told, tuple(names))
-        told = f"median {median}, before {before}"
+            text = f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
+            return ChangedUnit(text, tuple(names))
+        text = f"median {median}, before {before}"
         if not any(self.units[one].offset or self.units[one].factor < 0 for one in among):
             factor, low, high = self._measured(n)
-            told = f"{told}; measured factor {factor:.3g}, {low:.3g} to {high:.3g}"
+            text = f"{text}; measured factor {factor:.3g}, {low:.3g} to {high:.3g}"
             named = f"by a factor of about {factor:.3g}, of no known unit" if named == UNKNOWN else named
         whose, them = "its quantiles", "it"
         if n > 1:
             whose, them = f"its quantiles and those of the {n - 1} before it", "them"
-        told = f"{whose} are those of the {len(known)} accepted partitions before {them} {named} ({told})."
-        return ChangedUnit(f"is in another unit: {told}", tuple(names))
+        text = f"{whose} are those of the {len(known)} accepted partitions before {them} {named} ({text})."
+        return ChangedUnit(f"is in another unit: {text}", tuple(names))
 
     def part(self) -> ChangedUnit | None:
         """Whether some rows of the day are in another unit: one that tells rows apart, and the others as they were."""
@@ -266,7 +266,7 @@ class _Look:
 
     def _is_outside(self, units: Sequence[Unit]) -> NDArray[np.bool_]:
         """For each unit and count, whether most of the quantiles in it are beyond all that accepted days had."""
-        kept = np.array([one.nonzero or one.quantiles for one in self.newest])
+        kept = np.array([shape.nonzero or shape.quantiles for shape in self.newest])
         row = np.array(self.today.nonzero or self.today.quantiles)
         is_over, is_under = row > kept.max(), row < kept.min()
         return np.array(
@@ -289,7 +289,7 @@ class _Look:
     def _can_be(self, n: int) -> NDArray[np.bool_]:
         """For each unit, whether its factor is one that the newest n days can have."""
         _, low, high = self._measured(n)
-        return np.array([one.offset != 0.0 or one.factor < 0.0 or low <= one.factor <= high for one in self.units])
+        return np.array([unit.offset != 0.0 or unit.factor < 0.0 or low <= unit.factor <= high for unit in self.units])
 
     def _days(self, n: int) -> Array:
         """The newest means of n days before these."""
@@ -302,12 +302,12 @@ class _Look:
         recent = np.median(self._days(n)[-MIN_PAST:], axis=0)[None]
         return among[np.argsort(distances(back[among], recent, self._width(n)))]
 
-    def _back(self, one: ColumnShape) -> Array:
-        return put_back(one, self.units, is_log=self.is_log)
+    def _back(self, shape: ColumnShape) -> Array:
+        return put_back(shape, self.units, is_log=self.is_log)
 
     def _width(self, n: int) -> Array:
         if n not in self._widths:
-            usual = float(np.median([one.n for one in self.newest]))
+            usual = float(np.median([shape.n for shape in self.newest]))
             self._widths[n] = widths(self.rows[:-n][-PAST:], self.today, usual, is_log=self.is_log, together=n)
         return self._widths[n]
 

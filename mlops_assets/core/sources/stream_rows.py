@@ -68,13 +68,13 @@ def judge_messages(source: StreamSettings, messages: Sequence[Decoded], *, now: 
         {name: [values[place].get(name) for place in places] for name in source.contract.columns}, dtype=object
     )
     alone = _of_one_row(source.rules)
-    found = check_frame(alone, frame, now=now + SKEW, alone=True)
-    if found.bad_rows.any():
-        bad = np.flatnonzero(found.bad_rows)
+    checked = check_frame(alone, frame, now=now + SKEW, alone=True)
+    if checked.bad_rows.any():
+        bad = np.flatnonzero(checked.bad_rows)
         poison |= dict(zip(places[bad].tolist(), _reasons(alone, frame.iloc[bad], now + SKEW), strict=True))
-    sound = ~found.bad_rows
+    sound = ~checked.bad_rows
     # Cast anew where one was bad: a wrong cell among thousands must not have decided how the others are read.
-    cast = found.frame if sound.all() else conform(source.rules, frame[sound]).frame
+    cast = checked.frame if sound.all() else conform(source.rules, frame[sound]).frame
     rows = cast.set_index(pd.Index(places[sound]))
     partition: np.ndarray = np.full(len(messages), None, dtype=object)
     partition[places[sound]] = _partitions(source, rows[str(source.event_time)])
@@ -135,15 +135,15 @@ def _strict(column: Column, never_null: bool) -> Column:
 
 def _reasons(rules: SourceContract, frame: pd.DataFrame, now: datetime) -> list[str]:
     """Why each row is bad: its columns, one after the other, since a check of all says only that it is."""
-    told: list[list[str]] = [[] for _ in range(len(frame))]
+    reasons: list[list[str]] = [[] for _ in range(len(frame))]
     for name, column in rules.columns.items():
         alone = replace(rules, columns={name: column}, event_time=name if name == rules.event_time else None)
-        found = check_frame(alone, frame[[name]].reset_index(drop=True), now=now, alone=True)
-        for place in np.flatnonzero(found.bad_rows):
+        checked = check_frame(alone, frame[[name]].reset_index(drop=True), now=now, alone=True)
+        for place in np.flatnonzero(checked.bad_rows):
             cell = frame[name].iloc[place]
             why = NUL if holds_nul(cell) else hint_of(column, cell)
-            told[place].append(f"{name} is {_shown(cell)}, declared as {_declared(column)}{why and f' ({why})'}")
-    return ["; ".join(each) or "it breaks the contract" for each in told]
+            reasons[place].append(f"{name} is {_shown(cell)}, declared as {_declared(column)}{why and f' ({why})'}")
+    return ["; ".join(each) or "it breaks the contract" for each in reasons]
 
 
 def _shown(value: Any) -> str:

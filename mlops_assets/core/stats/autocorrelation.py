@@ -97,16 +97,16 @@ def nearness(at: _Array) -> float:
         return 1.0
     ones = np.ones(number)
     dates = (at, np.arange(number, dtype=np.float64))
-    found, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, when, _LONGEST) / number) - 1.0 for when in dates)
-    return min(found / full, 1.0)
+    actual, full = (math.sqrt(1.0 + 2.0 * _pairs(ones, when, _LONGEST) / number) - 1.0 for when in dates)
+    return min(actual / full, 1.0)
 
 
 def _pairs(sums: _Array, at: _Array, weight: float) -> float:
     """Sum of the products of all pairs, each times `weight` for every day between its two."""
-    found = 0.0
+    total = 0.0
     for lag in range(1, min(LAGS, len(sums) - 1) + 1):
-        found += float(np.sum(sums[lag:] * sums[:-lag] * weight ** (at[lag:] - at[:-lag])))
-    return found
+        total += float(np.sum(sums[lag:] * sums[:-lag] * weight ** (at[lag:] - at[:-lag])))
+    return total
 
 
 def limit(days: float, level: float, day_share: float | None) -> float:
@@ -159,8 +159,8 @@ def measured(blocks: Sequence[_Array]) -> float | None:
     if not long or squares == 0.0:
         return None
     width = days / len(long)
-    found = sum(float(block[1:] @ block[:-1]) for block in long) / squares * width / (width - 1.0)
-    return found + (2.0 + 8.0 * max(found, 0.0)) / width + MARGIN / math.sqrt(days)
+    correlation = sum(float(block[1:] @ block[:-1]) for block in long) / squares * width / (width - 1.0)
+    return correlation + (2.0 + 8.0 * max(correlation, 0.0)) / width + MARGIN / math.sqrt(days)
 
 
 def _about_a_line(values: _Array) -> _Array:

@@ -67,8 +67,8 @@ def widened(scores: Any, classes: int) -> Any:
 
 def alike(*scores: Any) -> tuple[Any, ...]:
     """Scores of several models, each `widened` to the classes of the one that knows most."""
-    most = max((one.shape[1] for one in scores if one.ndim == 2), default=0)
-    return tuple(widened(one, most) for one in scores)
+    most = max((array.shape[1] for array in scores if array.ndim == 2), default=0)
+    return tuple(widened(array, most) for array in scores)
 
 
 def stacked(parts: Sequence[Any]) -> Any:
@@ -84,10 +84,10 @@ def placed(total: int, parts: Sequence[tuple[np.ndarray, Any]]) -> Array:
         parts: positions and their scores, at least one.
     """
     values = alike(*(scores for _, scores in parts))
-    found = np.full((total, *values[0].shape[1:]), np.nan)
+    by_row = np.full((total, *values[0].shape[1:]), np.nan)
     for (rows, _), scores in zip(parts, values, strict=True):
-        found[rows] = scores
-    return found
+        by_row[rows] = scores
+    return by_row
 
 
 def knowing(scores: Any, days: Any) -> np.ndarray:
@@ -103,8 +103,8 @@ def knowing(scores: Any, days: Any) -> np.ndarray:
     whole = np.ones(len(scores), dtype=bool)
     if scores.ndim < 2:
         return whole
-    found: np.ndarray = np.all(np.asarray(scores) > 0.0, axis=1)
-    return found if np.unique(np.asarray(days)[found]).size >= MIN_BLOCKS else whole
+    knows_all: np.ndarray = np.all(np.asarray(scores) > 0.0, axis=1)
+    return knows_all if np.unique(np.asarray(days)[knows_all]).size >= MIN_BLOCKS else whole
 
 
 # --- classes that come and go ------------------------------------------------------------------------------
@@ -197,14 +197,14 @@ class ClassChanges:
     @property
     def sentence(self) -> str:
         """For people."""
-        found: list[NewClass | GoneClass | Uncoded] = [*self.new, *self.gone]
-        found += [self.uncoded] if self.uncoded else []
-        return " ".join(one.sentence for one in found) or "The labels have the classes that the champion knows."
+        changes: list[NewClass | GoneClass | Uncoded] = [*self.new, *self.gone]
+        changes += [self.uncoded] if self.uncoded else []
+        return " ".join(change.sentence for change in changes) or "The labels have the classes that the champion knows."
 
     @property
     def rows(self) -> int:
         """Rows whose class the champion cannot say."""
-        return sum(one.rows for one in self.new) + (self.uncoded.rows if self.uncoded else 0)
+        return sum(new_class.rows for new_class in self.new) + (self.uncoded.rows if self.uncoded else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -146,14 +146,14 @@ def slice_rows(slices: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
     """(`column=value`, row positions) of every slice, sorted; missing values form none."""
     import pandas as pd
 
-    found: list[tuple[str, np.ndarray]] = []
+    rows_by_slice: list[tuple[str, np.ndarray]] = []
     for column in sorted(slices):
         codes, values = pd.factorize(np.asarray(slices[column], dtype=object), sort=False)
         order = np.argsort(codes, kind="stable")
         edges = np.searchsorted(codes[order], np.arange(len(values) + 1))
         parts = [(f"{column}={v}", order[edges[i] : edges[i + 1]]) for i, v in enumerate(values)]
-        found.extend(sorted(parts, key=lambda part: part[0]))
-    return found
+        rows_by_slice.extend(sorted(parts, key=lambda part: part[0]))
+    return rows_by_slice
 
 
 def against_baseline(y_fit: Any, n: int, task: Task, *, n_classes: int | None = None) -> Array:
@@ -204,19 +204,19 @@ def twin_agrees(judged_scores: Any, shipped_scores: Any, correlation: float = 0.
     n = judged.shape[0]
     if not np.isfinite(shipped).all():
         return TwinCheck(False, float("nan"), n, "the refit returns missing or infinite scores")
-    found = _correlation(judged, shipped)
-    agrees = found >= correlation
+    pearson = _correlation(judged, shipped)
+    agrees = pearson >= correlation
     sentence = (
         f"the refit that ships scores {n:,} rows {'like' if agrees else 'unlike'} the judged model "
-        f"(correlation {found:.3f}, at least {correlation:g} agreed)"
+        f"(correlation {pearson:.3f}, at least {correlation:g} agreed)"
     )
-    return TwinCheck(agrees, found, n, sentence)
+    return TwinCheck(agrees, pearson, n, sentence)
 
 
-def _correlation(one: Array, other: Array) -> float:
+def _correlation(scores: Array, other: Array) -> float:
     """Pearson's, over all columns, each about its own mean; two constants agree, a constant and another don't."""
-    a, b = one - one.mean(axis=0), other - other.mean(axis=0)
+    a, b = scores - scores.mean(axis=0), other - other.mean(axis=0)
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     if scale == 0.0:
-        return 1.0 if np.allclose(one, other) else 0.0
+        return 1.0 if np.allclose(scores, other) else 0.0
     return float((a * b).sum() / scale)

@@ -82,7 +82,7 @@ def _regression(costs: Mapping[str, float]) -> CostTable:
 
 def _multiclass(costs: Mapping[str, float]) -> CostTable:
     calls = {
-        (int(found[1]), int(found[2])): value for name, value in costs.items() if (found := _CALLED_AS.fullmatch(name))
+        (int(match[1]), int(match[2])): value for name, value in costs.items() if (match := _CALLED_AS.fullmatch(name))
     }
     named = 1 + max((max(pair) for pair in calls), default=0)
 

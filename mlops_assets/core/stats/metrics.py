@@ -278,7 +278,7 @@ def _of_classes(
 
 def _registry() -> dict[str, Metric]:
     f = metric_formulas
-    found = [
+    metrics = [
         _of_classes("roc_auc", "chance that a positive scores above a negative", f.roc_auc, calls=False),
         _of_classes("pr_auc", "average precision", f.pr_auc, calls=False),
         _of_classes("log_loss", "mean negative log likelihood", f.log_loss, better=False, calls=f.multi_log_loss),
@@ -313,7 +313,7 @@ def _registry() -> dict[str, Metric]:
             of_bounds=True,
         ),
     ]
-    return {m.name: m for m in found}
+    return {m.name: m for m in metrics}
 
 
 METRICS: Mapping[str, Metric] = _registry()

@@ -38,11 +38,11 @@ class QuietHours:
         Raises:
             ValueError: anything else.
         """
-        found = _TEXT.fullmatch(str(text).strip().lower())
-        days = _days(found[1]) if found else ()
-        if found and days:
-            begins, ends = (60 * int(found[n]) + int(found[n + 1]) for n in (2, 4))
-            minutes = int(found[3]), int(found[5])
+        match = _TEXT.fullmatch(str(text).strip().lower())
+        days = _days(match[1]) if match else ()
+        if match and days:
+            begins, ends = (60 * int(match[n]) + int(match[n + 1]) for n in (2, 4))
+            minutes = int(match[3]), int(match[5])
             if begins < _DAY and ends <= _DAY and max(minutes) < 60 and begins != ends:
                 return cls(days, begins, ends if ends > begins else ends + _DAY)
         msg = (
@@ -68,12 +68,12 @@ def parse_all(texts: tuple[str, ...]) -> tuple[QuietHours, ...]:
     Raises:
         ValueError: one cannot be read, or together they leave no minute of a week.
     """
-    found = tuple(QuietHours.parse(text) for text in texts)
-    quiet = {(day * _DAY + minute) % (7 * _DAY) for q in found for day in q.days for minute in range(q.begins, q.ends)}
+    spans = tuple(QuietHours.parse(text) for text in texts)
+    quiet = {(day * _DAY + minute) % (7 * _DAY) for q in spans for day in q.days for minute in range(q.begins, q.ends)}
     if len(quiet) == 7 * _DAY:
         msg = "retrain.quiet_hours leave no time for a training: shorten them, or stop trainings with mlops pause"
         raise ValueError(msg)
-    return found
+    return spans
 
 
 def quiet_until(texts: tuple[str, ...], now: datetime, timezone: str) -> datetime | None:
@@ -84,8 +84,8 @@ def quiet_until(texts: tuple[str, ...], now: datetime, timezone: str) -> datetim
         now: aware.
         timezone: of the hours; where clocks change, hours are those that the clock shows.
     """
-    zone, found, moment = ZoneInfo(timezone), parse_all(texts), now.astimezone(UTC)
-    while end := max((e for quiet in found if (e := quiet.end_at(moment, zone))), default=None):
+    zone, spans, moment = ZoneInfo(timezone), parse_all(texts), now.astimezone(UTC)
+    while end := max((e for quiet in spans if (e := quiet.end_at(moment, zone))), default=None):
         moment = end
     return None if moment == now else moment
 

@@ -110,11 +110,11 @@ def parse_duration(text: str | timedelta) -> timedelta:
     """
     if isinstance(text, timedelta):
         return text
-    found = _DURATION.match(str(text))
-    if not found:
+    match = _DURATION.match(str(text))
+    if not match:
         msg = f"{text!r} is not a duration: write a number and one of s, m, h, d, w, for example 7d"
         raise ValueError(msg)
-    return timedelta(seconds=float(found.group(1)) * _SECONDS[found.group(2)])
+    return timedelta(seconds=float(match.group(1)) * _SECONDS[match.group(2)])
 
 
 def format_duration(length: timedelta) -> str:
@@ -139,11 +139,11 @@ def parse_every(text: str, *, anchor: date = ANCHOR) -> Every:
     if cleaned in names:
         unit, n = names[cleaned]
         return Every(unit, n, cleaned, anchor)
-    found = re.fullmatch(r"(\d+)\s*([dw])", cleaned)
-    if not found or int(found.group(1)) == 0:
+    match = re.fullmatch(r"(\d+)\s*([dw])", cleaned)
+    if not match or int(match.group(1)) == 0:
         msg = f"{text!r} is not a window length: write day, week, month, or days or weeks such as 7d or 2w"
         raise ValueError(msg)
-    return Every("day", int(found.group(1)) * (7 if found.group(2) == "w" else 1), cleaned, anchor)
+    return Every("day", int(match.group(1)) * (7 if match.group(2) == "w" else 1), cleaned, anchor)
 
 
 def window_at(moment: datetime, every: Every | str, tz: str) -> Window:
@@ -229,13 +229,13 @@ def _ripe(
         return False, f"the window is open until {window.end:%Y-%m-%d %H:%M} UTC"
     if expected == 0:
         return False, "the window has no rows, so there is no label to wait for"
-    told = f"{known:,} of {expected:,} expected labels are known ({known / expected:.1%})"
+    progress = f"{known:,} of {expected:,} expected labels are known ({known / expected:.1%})"
     if known >= share * expected:
-        return True, f"{told}; {share:.0%} is enough"
+        return True, f"{progress}; {share:.0%} is enough"
     if max_delay is not None and now >= window.end + max_delay:
-        return True, f"{told}, and the longest label delay of {format_duration(max_delay)} has passed"
+        return True, f"{progress}, and the longest label delay of {format_duration(max_delay)} has passed"
     until = "" if max_delay is None else f", or {window.end + max_delay:%Y-%m-%d %H:%M} UTC"
-    return False, f"{told}; it waits for {share:.0%}{until}"
+    return False, f"{progress}; it waits for {share:.0%}{until}"
 
 
 def local_days(times: Any, tz: str) -> NDArray[np.datetime64]:

@@ -54,11 +54,11 @@ class CsvHead:
         """
         newline = "" if self.newline is None else f", new_line = '{repr(self.newline)[1:-1]}'"
         separator = self.separator.replace("'", "''")
-        told = f"header = true, delim = '{separator}', quote = '\"', escape = '\"', skip = {self.skipped}{newline}"
+        options = f"header = true, delim = '{separator}', quote = '\"', escape = '\"', skip = {self.skipped}{newline}"
         if not self.has_word(missing):
-            return told
+            return options
         names = (literal(name.strip() or f"column{place}") for place, name in enumerate(self.names))
-        return f"{told}, names = [{', '.join(names)}]"
+        return f"{options}, names = [{', '.join(names)}]"
 
 
 def head_of(text: str) -> CsvHead:

@@ -26,12 +26,12 @@ _MOST = 60
 
 def harmless(text: str) -> str:
     """A text without what a terminal acts upon; each such character as its escape."""
-    return _ACTS.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+    return _ACTS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 def harmless_json(text: str) -> str:
     """JSON without what a terminal acts upon; the same values are read from it."""
-    return _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _ACTS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def shown(text: str) -> str:
@@ -76,9 +76,9 @@ def some(texts: Sequence[str], most: int, *, between: str = ", ") -> str:
         most: how many are shown.
         between: what stands between two.
     """
-    told = between.join(text[:-1] if text.endswith(".") and not text.endswith("..") else text for text in texts[:most])
+    head = between.join(text[:-1] if text.endswith(".") and not text.endswith("..") else text for text in texts[:most])
     rest = len(texts) - most
-    return f"{told}{between.rstrip(', ')} and {rest:,} more" if rest > 0 else told
+    return f"{head}{between.rstrip(', ')} and {rest:,} more" if rest > 0 else head
 
 
 def sentences(texts: Iterable[str]) -> str:

@@ -85,8 +85,8 @@ def to_integers(raw: pd.Series) -> pd.Series:
         return _integers(values, _is_whole(values, most), raw.index)
     if (whole := _plain_integers(raw)) is not None:
         return whole
-    found = [whole_of(value) for value in raw]
-    fits = [value if value is not None and -(2**63) <= value < 2**63 else None for value in found]
+    integers = [whole_of(value) for value in raw]
+    fits = [value if value is not None and -(2**63) <= value < 2**63 else None for value in integers]
     return pd.Series(pd.array(fits, dtype="Int64"), index=raw.index)
 
 

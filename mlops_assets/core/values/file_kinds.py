@@ -60,12 +60,12 @@ def fault_of_kind(name: str, start: bytes) -> str:
     expected = _BY_NAME.get(name[name.rfind(".") :].lower(), TEXT)
     if any(start.startswith(beginning) for beginning, kind, _ in _BEGINNINGS if kind == expected):
         return ""
-    found, remedy = _kind(start)
-    if found in ("", expected):
+    actual, remedy = _kind(start)
+    if actual in ("", expected):
         return ""
     said = "text such as CSV" if expected == TEXT else expected
     stem = re.sub(r"(\.(csv|tsv|txt|parquet|pq|gz|bz2|xz|zst|zip))+$", "", name, flags=re.I)
-    return f"is {found} by its content, and {said} by its name: {remedy.format(stem=stem)}"
+    return f"is {actual} by its content, and {said} by its name: {remedy.format(stem=stem)}"
 
 
 def _kind(start: bytes) -> tuple[str, str]:

@@ -19,15 +19,15 @@ def installed(library: str) -> tuple[str, str]:
     Raises:
         PackageNotFoundError: it is not installed.
     """
-    if not (found := all_installed(library)):
+    if not (distributions := all_installed(library)):
         raise PackageNotFoundError(library)
-    return found[0]
+    return distributions[0]
 
 
 def all_installed(library: str) -> list[tuple[str, str]]:
     """All distributions of a library that are installed; of two, each has overwritten files of the other."""
-    found = []
+    distributions = []
     for name in SAME.get(library, (library,)):
         with suppress(PackageNotFoundError):
-            found.append((name, version(name)))
-    return found
+            distributions.append((name, version(name)))
+    return distributions

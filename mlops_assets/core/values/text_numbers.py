@@ -54,14 +54,14 @@ def _parts(text: str) -> _Parts | None:
     text = text.strip().replace("−", "-")
     # As accounts write a loss: (1,234.50).
     in_brackets = text.startswith("(") and text.endswith(")")
-    found = _TEXT.fullmatch(text[1:-1] if in_brackets else text)
-    if found is None or (found["before"] and found["after"]):
+    match = _TEXT.fullmatch(text[1:-1] if in_brackets else text)
+    if match is None or (match["before"] and match["after"]):
         return None
-    signs = [sign for sign in ("()" if in_brackets else "", *found.group("sign", "sign2")) if sign]
+    signs = [sign for sign in ("()" if in_brackets else "", *match.group("sign", "sign2")) if sign]
     if len(signs) > 1:
         return None
     is_negative = signs in (["-"], ["()"])
-    return _Parts(found["number"], is_negative, found["per"] or "", found["before"] or found["after"] or "")
+    return _Parts(match["number"], is_negative, match["per"] or "", match["before"] or match["after"] or "")
 
 
 def read_number(text: str, written: NumberFormat) -> str | None:
@@ -236,10 +236,10 @@ def is_plain(text: str) -> bool:
 
 def hint(value: object) -> str:
     """Why a value is not read as a number, as far as it can be told, and what to write; else empty."""
-    found = look_at([str(value)])
-    if found.failed or is_plain(str(value)):
+    texts = look_at([str(value)])
+    if texts.failed or is_plain(str(value)):
         return ""
-    if found.either:
+    if texts.either:
         return f"{value} has a decimal comma or thousands apart: set `format: comma` or `format: point`"
-    written = found.format(found.mark or "point")
+    written = texts.format(texts.mark or "point")
     return f"{value} is one of {NUMBERS_IN_WORDS[written]}: set `format: {written}`"

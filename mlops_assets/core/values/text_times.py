@@ -64,10 +64,10 @@ def read_text(text: str, order: DateOrder | None = None) -> datetime | None:
             return datetime.fromisoformat(text)
         except ValueError:
             pass  # ... UTC, and what else the grammar below knows
-    found = _TEXT.fullmatch(text.upper())
-    if found is None:
+    match = _TEXT.fullmatch(text.upper())
+    if match is None:
         return None
-    part = found.groupdict()
+    part = match.groupdict()
     if part["sep"] == "" and len(part["month"]) + len(part["day"]) < 4:
         return None  # 202401 and the like: a number, not a date
     date = _date(part, order)
@@ -110,22 +110,22 @@ def _date(part: dict[str, str | None], order: DateOrder | None) -> tuple[int, in
 
 def moment_of(value: str | datetime, zone: str, order: DateOrder | None = None) -> datetime | None:
     """A text, or a time that may lack its offset, as a moment in UTC; None where it tells no time."""
-    found = read_text(value, order) if isinstance(value, str) else value
-    return None if found is None else _utc(found, ZoneInfo(zone))
+    time = read_text(value, order) if isinstance(value, str) else value
+    return None if time is None else _utc(time, ZoneInfo(zone))
 
 
-def _utc(found: datetime, zone: tzinfo) -> datetime:
+def _utc(time: datetime, zone: tzinfo) -> datetime:
     """A time as a moment in UTC, naive ones in this zone; what lies beyond the calendar's ends is brought to them."""
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=zone)
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=zone)
         # Of two equal hours the second; in the hour that is skipped fold=0 has the offset from before.
-        later = found.replace(fold=1)
-        if (later.utcoffset() or timedelta()) < (found.utcoffset() or timedelta()):
-            found = later
+        later = time.replace(fold=1)
+        if (later.utcoffset() or timedelta()) < (time.utcoffset() or timedelta()):
+            time = later
     try:
-        return found.astimezone(UTC)
+        return time.astimezone(UTC)
     except OverflowError:
-        return (datetime.max if found.year > 5000 else datetime.min).replace(tzinfo=UTC)
+        return (datetime.max if time.year > 5000 else datetime.min).replace(tzinfo=UTC)
 
 
 # --- columns -----------------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ def _read(texts: Any, order: Any) -> tuple[NDArray[np.datetime64], NDArray[np.bo
         at, is_aware = uniform
         return at, np.full(len(at), is_aware)
     read = [read_text(text, order) for text in texts]
-    aware = np.fromiter((found is not None and found.tzinfo is not None for found in read), np.bool_, len(read))
-    return np.array([None if found is None else _plain(found) for found in read], dtype="datetime64[us]"), aware
+    aware = np.fromiter((time is not None and time.tzinfo is not None for time in read), np.bool_, len(read))
+    return np.array([None if time is None else _plain(time) for time in read], dtype="datetime64[us]"), aware
 
 
 def _uniform(texts: Any) -> tuple[NDArray[np.datetime64], bool] | None:
@@ -181,9 +181,9 @@ def _uniform(texts: Any) -> tuple[NDArray[np.datetime64], bool] | None:
     return None
 
 
-def _plain(found: datetime) -> datetime:
+def _plain(time: datetime) -> datetime:
     """A time without its offset: an aware one as UTC has it."""
-    return found if found.tzinfo is None else _utc(found, UTC).replace(tzinfo=None)
+    return time if time.tzinfo is None else _utc(time, UTC).replace(tzinfo=None)
 
 
 def _missing(index: pd.Index) -> pd.Series:
@@ -267,9 +267,9 @@ def look_at(texts: Iterable[str]) -> TimeTexts:
     """What texts say about how times are written."""
     texts = list(texts)
     if texts and (uniform := _uniform(texts)) is not None:
-        one, has_clock = texts[0], max(map(len, texts)) > len("2024-01-31")
+        sample, has_clock = texts[0], max(map(len, texts)) > len("2024-01-31")
         return TimeTexts(
-            len(texts), aware=one if uniform[1] else None, naive=None if uniform[1] else one, has_clock=has_clock
+            len(texts), aware=sample if uniform[1] else None, naive=None if uniform[1] else sample, has_clock=has_clock
         )
     count, aware, naive, has_clock, others = 0, None, None, False, []
     for count, text in enumerate(texts, 1):  # noqa: B007 - the last number is how many there are
@@ -279,8 +279,8 @@ def look_at(texts: Iterable[str]) -> TimeTexts:
             continue
         aware, naive = (text, naive) if read.tzinfo else (aware, text)
         has_clock = has_clock or _has_clock(read, text)
-    found = TimeTexts(count - len(others), aware=aware, naive=naive, has_clock=has_clock)
-    return sum(map(_look_at_other, others), found)
+    readable = TimeTexts(count - len(others), aware=aware, naive=naive, has_clock=has_clock)
+    return sum(map(_look_at_other, others), readable)
 
 
 def _look_at_other(text: str) -> TimeTexts:

@@ -60,13 +60,13 @@ def changed_days(
         columns: their names.
     """
     part = f"date_trunc('{days.grain}', timezone('{zone}', {time.sql}))::date"
-    found = {}
+    by_column = {}
     for name in columns:
         shapes = _shapes(table, name, part)
         if changed := changed_within(name, shapes):
             listed = ", ".join(f"date '{day}'" for day in changed)
-            found[name] = Changed(_warning(name, changed, shapes, days.grain), f"{part} in ({listed})")
-    return found
+            by_column[name] = Changed(_warning(name, changed, shapes, days.grain), f"{part} in ({listed})")
+    return by_column
 
 
 def _shapes(table: Table, name: str, part: str) -> dict[date, ColumnShape]:
@@ -90,7 +90,7 @@ def _warning(name: str, changed: Mapping[date, Failure], shapes: Mapping[date, C
     kinds = (
         f"{what} on {_stretches(of, list(shapes))} ({len(of)} of {len(shapes)} {grain}s with values; median "
         f"{_median(shapes, of):.6g}, on the others {_median(shapes, shapes.keys() - changed.keys()):.6g})"
-        for what, of in sorted(alike.items(), key=lambda one: -len(one[1]))
+        for what, of in sorted(alike.items(), key=lambda kind: -len(kind[1]))
     )
     return (
         f"{name} {', and '.join(kinds)}. Correct these rows and call new-model again. What is `usual` is drawn without "
@@ -101,7 +101,7 @@ def _warning(name: str, changed: Mapping[date, Failure], shapes: Mapping[date, C
 def _stretches(days: Sequence[date], every: Sequence[date]) -> str:
     """Days that follow each other as first and last."""
     places = {day: place for place, day in enumerate(every)}
-    groups = groupby(enumerate(days), key=lambda one: places[one[1]] - one[0])
+    groups = groupby(enumerate(days), key=lambda pair: places[pair[1]] - pair[0])
     runs = [[day for _, day in group] for _, group in groups]
     return some([f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs], _MOST)
 

@@ -106,13 +106,13 @@ def merged_codes(
         f"has_e from (unpivot (select {', '.join(map(quoted, names))} from {texts}) on columns(*))) group by name",
         dict(given),
     ).fetchall()
-    found = {}
+    by_column = {}
     for name, is_uneven, has_exponent, rounded, is_rounded in rows:
         alike = _spellings(connection, name, texts, given) if is_uneven or has_exponent else []
         first = tuple(alike[0]) if alike else ()
         if alike or rounded:
-            found[name] = Merged(len(alike), first, rounded or "", bool(is_rounded))
-    return found
+            by_column[name] = Merged(len(alike), first, rounded or "", bool(is_rounded))
+    return by_column
 
 
 def _to_look_at(connection: duckdb.DuckDBPyConnection, relation: str, naming: Collection[str] | None) -> list[str]:
@@ -138,7 +138,7 @@ def _spellings(
     connection: duckdb.DuckDBPyConnection, name: str, texts: str, given: Mapping[str, object]
 ) -> list[list[str]]:
     """The spellings of each number that has several, the most frequent number first."""
-    found = connection.execute(
+    rows = connection.execute(
         f"with cells as (select trim({quoted(name)}) as cell from {texts} where {quoted(name)} is not null), "
         "counts as (select cell, count(*) as times, "
         f"contains(cell, '.') and not contains(lower(cell), 'e') as has_places, "
@@ -151,7 +151,7 @@ def _spellings(
         "order by sum(times) desc, number",
         dict(given),
     ).fetchall()
-    return [cells for (cells,) in found]
+    return [cells for (cells,) in rows]
 
 
 def code_warnings(codes: Mapping[str, Merged], distinct: Mapping[str, int], without: Collection[str]) -> list[str]:
@@ -163,17 +163,17 @@ def code_warnings(codes: Mapping[str, Merged], distinct: Mapping[str, int], with
         without: columns of which it is not said.
     """
     said = []
-    for name, one in codes.items():
+    for name, merged in codes.items():
         if name in without:
             continue
-        if one.is_rounded:
+        if merged.is_rounded:
             said.append(
-                f"{name} holds {one.in_words(name)}; if it measures something, and these digits do not count, leave it "
-                "as it is."
+                f"{name} holds {merged.in_words(name)}; if it measures something, and these digits do not count, "
+                "leave it as it is."
             )
-        elif one.numbers > 1 and distinct.get(name, 0) <= _FEW:
+        elif merged.numbers > 1 and distinct.get(name, 0) <= _FEW:
             said.append(
-                f"{name} has {one.alike}, which are one number, and {one.numbers - 1:,} more numbers in several "
+                f"{name} has {merged.alike}, which are one number, and {merged.numbers - 1:,} more numbers in several "
                 f"spellings: they are one value to the model. If they are codes, {_as_text(name)}."
             )
     return said

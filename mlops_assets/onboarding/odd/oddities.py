@@ -35,16 +35,16 @@ ODD_DAYS = (
 
 def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
     """What to look at, in sentences: each names a column, a value, its first row, and what to do."""
-    found = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
+    warnings = [said for facts in table.facts.values() if (said := _odd(table, facts, time))]
     numbers = [facts for facts in table.facts.values() if facts.is_number and facts.name != time.name]
-    found += [said for facts in numbers if (said := impossible_zeros(table, facts, time, zone))]
+    warnings += [said for facts in numbers if (said := impossible_zeros(table, facts, time, zone))]
     distinct = {name: facts.distinct for name, facts in table.facts.items() if facts.is_number}
     codes = code_warnings(table.codes, distinct, without=(time.name,))
     return [
         *table.texts.warnings,
         *_unread(table, time),
         *codes,
-        *found,
+        *warnings,
         *_hours(table, time, zone),
         *clocks_of_twelve(table),
     ]
@@ -104,11 +104,11 @@ def _clocks(table: Table, facts: Facts) -> str:
 
 def _spellings(table: Table, facts: Facts) -> str:
     """A text that is one value in several spellings, which are classes of their own to a model."""
-    found = spelled(texts_of(table, facts)) or spelled_numbers(table, facts)
+    alike = spelled(texts_of(table, facts)) or spelled_numbers(table, facts)
     return (
-        f"{facts.name} has {places_of(table, facts, found)}, and each is a class of its own to the model: if they mean "
+        f"{facts.name} has {places_of(table, facts, alike)}, and each is a class of its own to the model: if they mean "
         "the same, write all in one spelling."
-        if found
+        if alike
         else ""
     )
 
@@ -155,12 +155,12 @@ def _hours(table: Table, time: TimeColumn, zone: str) -> list[str]:
         f"timezone('{zone}', {moment} - interval 1 hour) = {column}": "have twice: it is read as the second one",
         f"timezone('{zone}', {moment}) <> {column}": "skip: it is counted on from the hour before",
     }
-    found = []
+    warnings = []
     for condition, how in said.items():
         count = table.first(f"select count(*) from {table.relation} where {condition}")[0]
         if count:
-            found.append(
+            warnings.append(
                 f"{time.name} lies in an hour that the clocks of {zone} {how} ({table.place(condition)}, {count:,} "
                 "rows in all). Write times with an offset to be sure."
             )
-    return found
+    return warnings

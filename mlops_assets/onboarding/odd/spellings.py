@@ -30,8 +30,8 @@ def texts_of(table: Table, facts: Facts) -> Collection[str]:
     if facts.dtype != "VARCHAR" or facts.values or facts.distinct > MOST_CATEGORIES:
         return facts.values if facts.dtype == "VARCHAR" else ()
     column = quoted(facts.name)
-    found = table.connection.execute(f"select distinct {column} from {table.relation} where {column} is not null")
-    return [text for (text,) in found.fetchall()]
+    cursor = table.connection.execute(f"select distinct {column} from {table.relation} where {column} is not null")
+    return [text for (text,) in cursor.fetchall()]
 
 
 def spelled(texts: Collection[str]) -> list[list[str]]:
@@ -46,7 +46,7 @@ def spelled(texts: Collection[str]) -> list[list[str]]:
         number = re.fullmatch(_DIGITS, text.strip(), re.ASCII)
         plain = number[1] if number else look_of(text).casefold()
         meant.setdefault((flags[text] if is_one else "") or plain, []).append(text)
-    return [one for one in meant.values() if len(one) > 1]
+    return [spellings for spellings in meant.values() if len(spellings) > 1]
 
 
 def spelled_numbers(table: Table, facts: Facts) -> list[list[str]]:
@@ -62,23 +62,23 @@ def spelled_numbers(table: Table, facts: Facts) -> list[list[str]]:
     return [texts for (texts,) in found.fetchall()]
 
 
-def places_of(table: Table, facts: Facts, found: list[list[str]]) -> str:
+def places_of(table: Table, facts: Facts, alike: list[list[str]]) -> str:
     """All spellings with the first row of each: `2 spellings of one value ('NYC' in row 1 of t.csv, ...)`."""
     column = quoted(facts.name)
     said = [
         some(
             [
-                f"{told} in {table.place(f'{column} = $text', {'text': text})}"
-                for text, told in zip(one, apart(one), strict=True)
+                f"{where} in {table.place(f'{column} = $text', {'text': text})}"
+                for text, where in zip(group, apart(group), strict=True)
             ],
             _MOST,
         )
-        for one in found[:_MOST]
+        for group in alike[:_MOST]
     ]
-    more = f", and several of {len(found) - _MOST} more" if len(found) > _MOST else ""
+    more = f", and several of {len(alike) - _MOST} more" if len(alike) > _MOST else ""
     values = (
-        f"{len(one)}{' spellings' if not place else ''} of {'one value' if not place else 'another'} ({told})"
-        for place, (one, told) in enumerate(zip(found, said, strict=False))
+        f"{len(group)}{' spellings' if not place else ''} of {'one value' if not place else 'another'} ({where})"
+        for place, (group, where) in enumerate(zip(alike, said, strict=False))
     )
     return ", ".join(values) + more
 

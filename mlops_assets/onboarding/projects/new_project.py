@@ -85,9 +85,9 @@ def files(name: str, module: str, *, templates: Path = TEMPLATES) -> dict[Path, 
         loader=jinja2.FileSystemLoader(templates), undefined=jinja2.StrictUndefined, autoescape=False, **DELIMITERS
     )
     values = {"name": name, "module": module, "version": version("mlops-assets"), "settings": SETTINGS}
-    found = {}
+    contents = {}
     for template in environment.list_templates(extensions=["j2"]):
         path = Path(template.removesuffix(".j2"))
         place = Path(module, *path.parts[1:]) if path.parts[0] == "package" else path
-        found[place] = environment.get_template(template).render(values)
-    return found
+        contents[place] = environment.get_template(template).render(values)
+    return contents

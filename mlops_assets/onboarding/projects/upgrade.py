@@ -134,16 +134,16 @@ def _settings(project: Project) -> Iterator[UpgradePart]:
             yield UpgradePart(_within(project, file.path), "by hand", file.told)
             continue
         path, text = _within(project, file[0].path), _read(file[0].path)
-        found = outdated_fields(text, project.settings)
+        outdated = outdated_fields(text, project.settings)
         new = migrated(text, project.settings)
-        by_hand = [one for one in found if not one.edits]
+        by_hand = [old for old in outdated if not old.edits]
         if by_hand and new == text:
-            yield UpgradePart(path, "by hand", " ".join(f"{path}:{one.sentence}" for one in by_hand))
-        elif found:
-            told = " ".join(f"attributes.{one.change.field}: {one.change.hint}." for one in found if one.edits)
-            yield UpgradePart(path, "outdated", told, new, text)
-            for one in by_hand:
-                yield UpgradePart(path, "by hand", f"{path}:{one.sentence}")
+            yield UpgradePart(path, "by hand", " ".join(f"{path}:{old.sentence}" for old in by_hand))
+        elif outdated:
+            hints = " ".join(f"attributes.{old.change.field}: {old.change.hint}." for old in outdated if old.edits)
+            yield UpgradePart(path, "outdated", hints, new, text)
+            for old in by_hand:
+                yield UpgradePart(path, "by hand", f"{path}:{old.sentence}")
 
 
 def _written(project: Project) -> Iterator[UpgradePart]:
@@ -200,13 +200,13 @@ def _library(project: Project) -> UpgradePart:
 def _pyproject(project: Project, *, needs_hand: bool) -> UpgradePart:
     """What the project says of the library: the version of its settings, the releases that it takes."""
     path, there = "pyproject.toml", _read(project.root / "pyproject.toml")
-    text, told = there, []
+    text, todo = there, []
     if (wanted := _pinned_out(there)) is not None:
         new, is_ours = re.subn(rf"({_NAME}(?:\[[\w, -]+\])?~=)[\d.]+", rf"\g<1>{version(_NAME)}", wanted)
         text, now = text.replace(f'"{wanted}"', f'"{new}"'), f"{version(_NAME)} is installed"
         if not is_ours or text == there:
             return UpgradePart(path, "by hand", f"it wants {wanted}, and {now}. Change it, or install what it wants.")
-        told.append(f"it wants {wanted}, and {now}")
+        todo.append(f"it wants {wanted}, and {now}")
     if project.settings < SETTINGS:
         if needs_hand:
             return UpgradePart(path, "by hand", f"its settings stay at {project.settings} until the rest is changed.")
@@ -214,9 +214,9 @@ def _pyproject(project: Project, *, needs_hand: bool) -> UpgradePart:
         if not _adds_the_version_alone(text, new):
             return UpgradePart(path, "by hand", f"write settings = {SETTINGS} under [tool.mlops].")
         text = new
-        told.append(f"settings {project.settings} become {SETTINGS}")
+        todo.append(f"settings {project.settings} become {SETTINGS}")
     return (
-        UpgradePart(path, "outdated", "; ".join(told), text, there) if told else UpgradePart(path, "good", "up to date")
+        UpgradePart(path, "outdated", "; ".join(todo), text, there) if todo else UpgradePart(path, "good", "up to date")
     )
 
 
@@ -248,11 +248,11 @@ def _adds_the_version_alone(before: str, after: str) -> bool:
     """Whether a pyproject.toml reads as before, with today's version of settings."""
     wanted = tomllib.loads(before)
     try:
-        found = tomllib.loads(after)
+        actual = tomllib.loads(after)
         wanted["tool"].setdefault("mlops", {})["settings"] = SETTINGS
     except (tomllib.TOMLDecodeError, TypeError, AttributeError):
         return False  # written in a way that a line does not add to, such as an inline table
-    return found == wanted
+    return actual == wanted
 
 
 def _project_name(project: Project) -> str:

@@ -148,7 +148,7 @@ class Watcher:
                 if not (changed or anyway or 0.0 < self._retry_at < time.monotonic()):
                     return
                 self._retry_at = 0.0
-                found = {name: self._arms(contract) for name, contract in self._contracts.items()}
+                arms_by_model = {name: self._arms(contract) for name, contract in self._contracts.items()}
             except (MlflowUnavailable, MlflowException, SQLAlchemyError, OSError) as error:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
                 self._signal.close()
@@ -161,7 +161,7 @@ class Watcher:
                 )
                 return
             self._health.good("registry")
-            self._swap({name: arms for name, arms in found.items() if arms is not None})
+            self._swap({name: arms for name, arms in arms_by_model.items() if arms is not None})
 
     def _swap(self, snapshot: Mapping[str, Arms]) -> None:
         before = self.snapshot
@@ -186,8 +186,8 @@ class Watcher:
         self._health.bad(part, arms.fallback.reason, did="", do="", runbook="worse-than-guessing", tell=False)
 
     def _is_watched(self, name: str, version: int) -> bool:
-        found = self._registry.find(name, version)
-        return found is not None and found.tags.get(STATE) == WATCH
+        model_version = self._registry.find(name, version)
+        return model_version is not None and model_version.tags.get(STATE) == WATCH
 
     def _prepare(self) -> None:
         """Load what could be gone back to, after everything else: nobody waits for it."""

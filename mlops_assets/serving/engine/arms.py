@@ -106,10 +106,10 @@ class Arm:
     @cached_property
     def views(self) -> dict[str, tuple[str, ...]]:
         """Feature view -> the columns of it that the model reads."""
-        found: dict[str, list[str]] = {}
+        columns_by_view: dict[str, list[str]] = {}
         for name in self.scorer.columns:
-            found.setdefault(name.partition("__")[0], []).append(name)
-        return {view: tuple(names) for view, names in found.items()}
+            columns_by_view.setdefault(name.partition("__")[0], []).append(name)
+        return {view: tuple(names) for view, names in columns_by_view.items()}
 
 
 @dataclass(frozen=True)
@@ -179,20 +179,20 @@ class Arms:
         return {arm.version: arm for arm in arms}
 
 
-def load_arm(registry: Registry, found: ModelVersion, name: str, contract: Contract) -> Arm:
+def load_arm(registry: Registry, model_version: ModelVersion, name: str, contract: Contract) -> Arm:
     """Load a version, verified by its hash, and warm it.
 
     Raises:
         ModelDamaged: its file is gone or is another one.
         CannotServe: it scores a row otherwise than the batch does, or is of another task.
     """
-    model = registry.load(found.name, found.version)
+    model = registry.load(model_version.name, model_version.version)
     if model.recipe.task != contract.settings.task:
         raise CannotServe(
-            f"{found.uri} was made for {model.recipe.task}, the model's YAML says {contract.settings.task}. "
+            f"{model_version.uri} was made for {model.recipe.task}, the model's YAML says {contract.settings.task}. "
             "Point the alias to a version of that task; the arm in service stays."
         )
-    return Arm(name, found.version, found.sha256, verified(model, found.uri))
+    return Arm(name, model_version.version, model_version.sha256, verified(model, model_version.uri))
 
 
 def verified(model: Model, uri: str) -> RowScorer:

@@ -42,7 +42,7 @@ def completed(
         Refused: a row lacks features and the keys to look them up by, or the store lacks them (`check_found`).
         FeaturesUnavailable: the store is gone.
     """
-    found: list[Completed] = [(dict(row.features), {}) for row in rows]
+    filled: list[Completed] = [(dict(row.features), {}) for row in rows]
     wanted: dict[str, list[int]] = {}
     for index, (row, arm) in enumerate(zip(rows, chosen, strict=True)):
         for view, names in arm.views.items():
@@ -52,21 +52,21 @@ def completed(
             keys = _keys(arms.contract, view, row, index, missing)
             if any(row.entities[key] is None for key in keys):
                 # Nobody has features of no entity; the join offline finds nothing for them either.
-                found[index][0].update(dict.fromkeys(missing))
-                found[index][1][view] = None
+                filled[index][0].update(dict.fromkeys(missing))
+                filled[index][1][view] = None
             else:
                 wanted.setdefault(view, []).append(index)
     for view, indexes in wanted.items():
         names = tuple(dict.fromkeys(name for i in indexes for name in chosen[i].views[view]))
         values = {key: [rows[i].entities[key] for i in indexes] for key in arms.contract.views[view]}
         for index, looked in zip(indexes, lookup.rows({view: names}, values), strict=True):
-            found[index][0].update({n: v for n, v in looked.values.items() if n not in rows[index].features})
-            found[index][1].update(looked.times)
+            filled[index][0].update({n: v for n, v in looked.values.items() if n not in rows[index].features})
+            filled[index][1].update(looked.times)
     if seen is not None:
         for index, (row, arm) in enumerate(zip(rows, chosen, strict=True)):
-            check_found(arms, arm, row, found[index][1], index)
-        _count(seen, arms.contract.settings.name, found)
-    return found
+            check_found(arms, arm, row, filled[index][1], index)
+        _count(seen, arms.contract.settings.name, filled)
+    return filled
 
 
 def check_found(arms: Arms, arm: Arm, row: LoggedRow, times: Mapping[str, datetime | None], index: int) -> None:
@@ -92,12 +92,12 @@ def check_found(arms: Arms, arm: Arm, row: LoggedRow, times: Mapping[str, dateti
     )
 
 
-def _count(seen: AnswersSeen, model: str, found: Sequence[Completed]) -> None:
+def _count(seen: AnswersSeen, model: str, filled: Sequence[Completed]) -> None:
     by_view: dict[str, list[datetime | None]] = {}
-    for _, times in found:
+    for _, times in filled:
         for view, time in times.items():
             by_view.setdefault(view, []).append(time)
-    seen.degraded(model, sum(None in times.values() for _, times in found))
+    seen.degraded(model, sum(None in times.values() for _, times in filled))
     for view, times_of_view in by_view.items():
         known = [time for time in times_of_view if time is not None]
         seen.looked_up(model, view, max(known, default=None), missed=len(known) < len(times_of_view))

@@ -21,11 +21,11 @@ def keep(home: Home, arms: Arms) -> None:
     champion = arms.champion
     note = _note(home, arms.contract.settings.name)
     file = note.with_suffix(".model")
-    told = {"version": champion.version, "sha256": champion.sha256, "file": file.name}
+    manifest = {"version": champion.version, "sha256": champion.sha256, "file": file.name}
     if arms.fallback is not None:
-        told["fallback"] = arms.fallback.to_json()
+        manifest["fallback"] = arms.fallback.to_json()
     write_bytes(file, champion.scorer.model.content)
-    write_text(note, json.dumps(told))
+    write_text(note, json.dumps(manifest))
 
 
 def kept(home: Home, contract: Contract) -> Arms | None:
@@ -33,13 +33,13 @@ def kept(home: Home, contract: Contract) -> Arms | None:
     note = _note(home, contract.settings.name)
     if not note.exists():
         return None
-    told = json.loads(note.read_text(encoding="utf-8"))
-    content = (note.parent / told.get("file", f"{note.stem}.ubj")).read_bytes()  # as all were called once
-    if hashlib.sha256(content).hexdigest() != told["sha256"]:
+    manifest = json.loads(note.read_text(encoding="utf-8"))
+    content = (note.parent / manifest.get("file", f"{note.stem}.ubj")).read_bytes()  # as all were called once
+    if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
         return None
-    scorer = verified(Model.from_bytes(content), f"{note.stem} version {told['version']}, kept")
-    fallback = Fallback.from_json(told["fallback"]) if "fallback" in told else None
-    return Arms(contract, Arm(CHAMPION, int(told["version"]), told["sha256"], scorer), fallback=fallback)
+    scorer = verified(Model.from_bytes(content), f"{note.stem} version {manifest['version']}, kept")
+    fallback = Fallback.from_json(manifest["fallback"]) if "fallback" in manifest else None
+    return Arms(contract, Arm(CHAMPION, int(manifest["version"]), manifest["sha256"], scorer), fallback=fallback)
 
 
 def _note(home: Home, model: str) -> Path:

@@ -83,8 +83,8 @@ class Lookup:
             store = self._open()
             try:
                 for view, names in columns.items():
-                    for row, (moment, found) in enumerate(store.read(view, names, keys)):
-                        values[row].update(found)
+                    for row, (moment, features) in enumerate(store.read(view, names, keys)):
+                        values[row].update(features)
                         times[row][view] = moment
             except (sqlite3.Error, OSError, ValueError, KeyError) as error:
                 self._store = None

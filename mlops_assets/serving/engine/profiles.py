@@ -105,11 +105,11 @@ class Profiles:
             NoProfile: there is none.
         """
         try:
-            told = json.loads(self._file(name).read_text(encoding="utf-8"))
+            payload = json.loads(self._file(name).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise NoProfile(f"no profile {name!r} was registered; POST /drift/profiles registers one") from error
-        profile = Profile.from_json(told["profile"], Grid.from_json(told["grid"]))
-        return Kept(name, profile, DriftPolicy(**told["policy"]), told["at"])
+        profile = Profile.from_json(payload["profile"], Grid.from_json(payload["grid"]))
+        return Kept(name, profile, DriftPolicy(**payload["policy"]), payload["at"])
 
     def judge(self, name: str, frame: pd.DataFrame) -> dict[str, Any]:
         """Hold a batch against a reference, and keep the report.
@@ -240,13 +240,13 @@ def frame_of_parquet(content: bytes, most_rows: int) -> pd.DataFrame:
     """
     try:
         rows = ParquetRows(content, MAX_UNPACKED)
-        told = rows.metadata
-        if told.num_rows > most_rows or told.num_columns > MAX_COLUMNS:
+        meta = rows.metadata
+        if meta.num_rows > most_rows or meta.num_columns > MAX_COLUMNS:
             raise WrongTable(
-                f"a file may have {most_rows:,} rows and {MAX_COLUMNS:,} columns, this one has {told.num_rows:,} and "
-                f"{told.num_columns:,}"
+                f"a file may have {most_rows:,} rows and {MAX_COLUMNS:,} columns, this one has {meta.num_rows:,} and "
+                f"{meta.num_columns:,}"
             )
-        if told.num_rows * told.num_columns > MAX_CELLS:
+        if meta.num_rows * meta.num_columns > MAX_CELLS:
             raise WrongTable(_LARGE)
         flat = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
         table = rows.table(flat)

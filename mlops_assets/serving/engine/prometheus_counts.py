@@ -94,8 +94,8 @@ class AnswersSeen:
         with self._lock:
             for (served, code), count in self._requests.items():
                 requests.add_metric([*map(str, served), str(code)], count)
-            for served, found in self._times.items():
-                times.add_metric([*map(str, served)], _cumulated(found.counts), found.total)
+            for served, histogram in self._times.items():
+                times.add_metric([*map(str, served)], _cumulated(histogram.counts), histogram.total)
             for key, count in self._misses.items():
                 misses.add_metric(key, count)
             for model, count in self._degraded.items():
@@ -119,8 +119,8 @@ def exposition(seen: AnswersSeen) -> bytes:
 
 
 def _cumulated(counts: list[int]) -> list[tuple[str, float]]:
-    total, found = 0, []
+    total, buckets = 0, []
     for end, count in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
         total += count
-        found.append((end, float(total)))
-    return found
+        buckets.append((end, float(total)))
+    return buckets

@@ -239,8 +239,8 @@ class Service:
             )
             for _, row, given in asked
         ]
-        found = completed(self.lookup, None, arms, rows, [shadow] * len(rows))
-        whole = [(values, dict(given.feature_times)) for (values, _), (_, _, given) in zip(found, asked, strict=True)]
+        filled = completed(self.lookup, None, arms, rows, [shadow] * len(rows))
+        whole = [(values, dict(given.feature_times)) for (values, _), (_, _, given) in zip(filled, asked, strict=True)]
         return self._scored(arms, shadow, [row.event_time for row in rows], whole)
 
 

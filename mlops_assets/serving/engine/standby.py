@@ -31,8 +31,8 @@ class Standby:
 
     def take(self, named: ModelVersion, arm: str) -> Arm | None:
         """A version as an arm; None where it is not loaded, or its file was registered anew."""
-        found = self._arms[named.name].get((named.version, named.sha256))
-        return replace(found, name=arm, since=datetime.now(UTC)) if found else None
+        loaded = self._arms[named.name].get((named.version, named.sha256))
+        return replace(loaded, name=arm, since=datetime.now(UTC)) if loaded else None
 
     def versions(self, model: str) -> list[int]:
         """Those that are loaded, newest first."""
@@ -43,15 +43,15 @@ class Standby:
         name = arms.contract.settings.name
         before, loaded = self._arms[name], {(arm.version, arm.sha256): arm for arm in arms.loaded.values()}
         kept: dict[tuple[int, str], Arm] = {}
-        for found in last_champions(registry.versions(name)):
-            key = (found.version, found.sha256)
+        for last in last_champions(registry.versions(name)):
+            key = (last.version, last.sha256)
             try:
                 kept[key] = (
-                    before.get(key) or loaded.get(key) or self._load(registry, found, arms.champion.name, arms.contract)
+                    before.get(key) or loaded.get(key) or self._load(registry, last, arms.champion.name, arms.contract)
                 )
             except (RuntimeError, ValueError, LookupError):
                 # Whoever wants to go back to it is refused with the reason by `Registry.verify`.
-                logger.warning("version %s of %s cannot be kept ready", found.version, name, exc_info=True)
+                logger.warning("version %s of %s cannot be kept ready", last.version, name, exc_info=True)
         self._arms[name] = kept
 
 

@@ -57,8 +57,8 @@ def router(service: Service, drain: Drain) -> APIRouter:
     async def ready() -> Response:
         """What works, what doesn't, and since when."""
         await run_in_threadpool(service.lookup.check)
-        found = readiness(service)
-        return reply(found, 503 if found.status == "not ready" else 200)
+        health = readiness(service)
+        return reply(health, 503 if health.status == "not ready" else 200)
 
     @api.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:

@@ -43,8 +43,8 @@ def joined(body: bytes, length: str) -> Any:
     json_bytes = up_to(length, len(body)) if length.isascii() and length.isdigit() else None
     if json_bytes is None:
         raise Refused((HEADER,), f"must be the bytes of JSON, of the {len(body):,} that the body has")
-    told, rest = msgspec.json.decode(body[:json_bytes]), body[json_bytes:]
-    inputs = told.get("inputs") if isinstance(told, dict) else None
+    request, rest = msgspec.json.decode(body[:json_bytes]), body[json_bytes:]
+    inputs = request.get("inputs") if isinstance(request, dict) else None
     for place, tensor in enumerate(inputs if isinstance(inputs, list) else []):
         parameters = tensor.get("parameters") if isinstance(tensor, dict) else None
         size = parameters.get(_SIZE) if isinstance(parameters, dict) else None
@@ -55,7 +55,7 @@ def joined(body: bytes, length: str) -> Any:
         tensor["data"], rest = _values(rest[:size], tensor.get("datatype"), place), rest[size:]
     if rest:
         raise Refused((HEADER,), f"leaves {len(rest):,} bytes that belong to no input")
-    return told
+    return request
 
 
 def _values(content: bytes, datatype: Any, place: int) -> list[Any]:
@@ -71,19 +71,19 @@ def _values(content: bytes, datatype: Any, place: int) -> list[Any]:
 
 
 def _texts(content: bytes, place: int) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     at = 0
     while at < len(content):
         end = at + 4 + int.from_bytes(content[at : at + 4], "little")
         try:
             text = content[at + 4 : end].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise Refused(("inputs", place, "data", len(found)), "is no text in UTF-8") from error
+            raise Refused(("inputs", place, "data", len(texts)), "is no text in UTF-8") from error
         if end > len(content) or at + 4 > len(content):
             raise Refused(("inputs", place, "parameters", _SIZE), "ends within an element")
-        found.append(text)
+        texts.append(text)
         at = end
-    return found
+    return texts
 
 
 def wanted(parameters: Mapping[str, Any], outputs: Sequence[Any]) -> set[str] | None:
@@ -105,8 +105,8 @@ def split(answer: dict[str, Any], as_bytes: set[str] | None) -> tuple[bytes, int
         rest = {name: value for name, value in tensor.items() if name != "data"}
         outputs.append({**rest, "parameters": {_SIZE: len(content)}})
         behind += content
-    told = msgspec.json.encode({**answer, "outputs": outputs})
-    return told + behind, len(told)
+    json_part = msgspec.json.encode({**answer, "outputs": outputs})
+    return json_part + behind, len(json_part)
 
 
 def _content(values: Sequence[Any], datatype: str) -> bytes:

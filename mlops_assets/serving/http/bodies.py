@@ -177,9 +177,9 @@ def add_handlers(app: FastAPI) -> None:
 
 def takes(model: type[BaseModel], examples: Mapping[str, Any], *, others: Sequence[str] = ()) -> dict[str, Any]:
     """The part of OpenAPI that says what body a path takes."""
-    told = {name: {"value": value} for name, value in examples.items()}
+    named_examples = {name: {"value": value} for name, value in examples.items()}
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content: dict[str, Any] = {"application/json": {"schema": schema, "examples": told}}
+    content: dict[str, Any] = {"application/json": {"schema": schema, "examples": named_examples}}
     content |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in others}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -190,11 +190,11 @@ def add_schema(app: FastAPI, bodies: Sequence[type[BaseModel]], *, keyed: bool) 
     def made() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            _, found = models_json_schema(
+            _, definitions = models_json_schema(
                 [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(found.get("$defs", {}))
+            schemas.update(definitions.get("$defs", {}))
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             document["components"]["securitySchemes"] = {

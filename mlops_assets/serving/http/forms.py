@@ -86,10 +86,10 @@ def read_rows(body: bytes) -> list[ReadRow]:
         Misfit: the form does not take the body.
     """
     try:
-        found = _any_rows.decode(body)
+        request = _any_rows.decode(body)
     except UNREAD as error:
         raise Misfit from error
-    return [ReadRow(row.entities, row.features, _moment(row.event_timestamp)) for row in found.rows]
+    return [ReadRow(row.entities, row.features, _moment(row.event_timestamp)) for row in request.rows]
 
 
 @dataclass(frozen=True)

@@ -51,27 +51,27 @@ class Keys:
         text = environment.get(VARIABLE, "").replace(" ", "\n").replace(";", "\n")
         if path := environment.get(FILE_VARIABLE):
             text += "\n" + Path(path).read_text(encoding="utf-8")
-        found: list[Key] = []
+        keys: list[Key] = []
         lines = (line.strip() for line in text.splitlines())
         for number, line in enumerate((line for line in lines if line and not line.startswith("#")), start=1):
             parts = _LINE.fullmatch(line)
             scopes = frozenset(parts[2].split("+")) if parts else frozenset()
-            if parts is None or not scopes <= set(SCOPES) or parts[1] in {key.name for key in found}:
+            if parts is None or not scopes <= set(SCOPES) or parts[1] in {key.name for key in keys}:
                 raise ValueError(
                     f"API key {number} in {VARIABLE} or {FILE_VARIABLE} must read NAME:SCOPE+SCOPE:SHA256 with scopes "
                     f"of {', '.join(SCOPES)} and a name of its own. `mlops api-key NAME --scope predict` writes one."
                 )
-            found.append(Key(parts[1], scopes, bytes.fromhex(parts[3])))
-        return cls(tuple(found))
+            keys.append(Key(parts[1], scopes, bytes.fromhex(parts[3])))
+        return cls(tuple(keys))
 
     def find(self, presented: str) -> Key | None:
         """The key that was presented, None for no such key. Takes as long whichever it is."""
         digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest()
-        found = None
+        matching = None
         for key in self.keys:
             if hmac.compare_digest(key.digest, digest):
-                found = key
-        return found
+                matching = key
+        return matching
 
 
 def new_key(name: str, scopes: list[str]) -> tuple[str, str]:

@@ -177,7 +177,7 @@ def _given(body: bytes, receive: Receive) -> Receive:
 def up_to(digits: str, most: int) -> int | None:
     """The number that digits say, None beyond `most`; there may be more of them than Python turns into a number."""
     known = digits.lstrip("0") or "0"
-    return found if len(known) <= len(str(most)) and (found := int(known)) <= most else None
+    return number if len(known) <= len(str(most)) and (number := int(known)) <= most else None
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:

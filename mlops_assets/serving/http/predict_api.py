@@ -42,10 +42,10 @@ def moment(text: str) -> datetime:
     Raises:
         ValueError: it tells none.
     """
-    found = read_text(text)
-    if found is None or found.tzinfo is None:
+    parsed = read_text(text)
+    if parsed is None or parsed.tzinfo is None:
         raise ValueError(f"must be a time in ISO 8601 with a zone, such as {EXAMPLE_TIME}")
-    return found
+    return parsed
 
 
 def _moment(value: Any) -> Any:
@@ -174,15 +174,15 @@ def router(service: Service, limits: Limits) -> APIRouter:
         rows = [LoggedRow(row.entities, row.features, row.event_timestamp) for row in body.rows]
         answers = await answered(service, model, rows)
         note(request, answers)
-        told: list[dict[str, Any] | None] = [None] * len(answers)
+        explanations: list[dict[str, Any] | None] = [None] * len(answers)
         if options.explain:
-            told = await run_in_threadpool(explained, answers)
-        return reply(plain_all(model, answers, told))
+            explanations = await run_in_threadpool(explained, answers)
+        return reply(plain_all(model, answers, explanations))
 
     @api.get("/models", response_model=list[LoadedModel])
     async def models() -> Response:
         """The models in service, their features and versions."""
-        found = []
+        loaded_models = []
         for name, arms in service.watcher.snapshot.items():
             settings = arms.contract.settings
             versions = [
@@ -196,7 +196,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
                 for arm in arms.loaded.values()
             ]
             kinds = {name: arms.columns[name].kind for name in arms.champion.scorer.columns}
-            found.append(
+            loaded_models.append(
                 LoadedModel(
                     name=name,
                     description=settings.description,
@@ -206,7 +206,7 @@ def router(service: Service, limits: Limits) -> APIRouter:
                     versions=versions,
                 )
             )
-        return reply(found)
+        return reply(loaded_models)
 
     return api
 
@@ -233,15 +233,15 @@ def note(request: Request, answers: Sequence[Answer]) -> None:
     request.scope.setdefault(ANSWERED_BY, []).extend({id(answer.arm): answer.arm for answer in answers}.values())
 
 
-def plain_all(model: str, answers: Sequence[Answer], told: Sequence[dict[str, Any] | None] = ()) -> dict[str, Any]:
+def plain_all(model: str, answers: Sequence[Answer], details: Sequence[dict[str, Any] | None] = ()) -> dict[str, Any]:
     """Answers as `PredictAnswer` describes them; with contributions where they were asked for."""
-    each = zip(answers, told or [None] * len(answers), strict=True)
-    return {"model": model, "predictions": [plain(*one) for one in each]}
+    each = zip(answers, details or [None] * len(answers), strict=True)
+    return {"model": model, "predictions": [plain(*pair) for pair in each]}
 
 
 def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
     """An answer as `Prediction` describes it."""
-    told: dict[str, Any] = {
+    prediction: dict[str, Any] = {
         "id": answer.id,
         "score": answer.score,
         "model_version": answer.arm.version,
@@ -250,12 +250,12 @@ def plain(answer: Answer, explanation: dict[str, Any] | None) -> dict[str, Any]:
         "feature_times": answer.feature_times,
     }
     if answer.reason:
-        told |= {SERVED_BY: BASELINE, "reason": answer.reason}
+        prediction |= {SERVED_BY: BASELINE, "reason": answer.reason}
     if answer.scores:
-        told["scores"] = answer.scores
+        prediction["scores"] = answer.scores
     if answer.missing:
-        told |= {"degraded": True, "missing_views": answer.missing}
-    return told | (explanation or {})
+        prediction |= {"degraded": True, "missing_views": answer.missing}
+    return prediction | (explanation or {})
 
 
 def _explanation(parts: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,27 +264,27 @@ def _explanation(parts: dict[str, Any], values: Mapping[str, Any]) -> dict[str, 
     def size(part: Any) -> float:
         return max(map(abs, part.values())) if isinstance(part, dict) else abs(part)
 
-    told = sorted(((size(part), name) for name, part in parts.items() if name != BIAS), key=lambda each: -each[0])
-    found = [{"feature": name, "value": values.get(name), "contribution": parts[name]} for _, name in told]
-    return {"contributions": found, **({BIAS: parts[BIAS]} if BIAS in parts else {})}
+    ranked = sorted(((size(part), name) for name, part in parts.items() if name != BIAS), key=lambda each: -each[0])
+    contributions = [{"feature": name, "value": values.get(name), "contribution": parts[name]} for _, name in ranked]
+    return {"contributions": contributions, **({BIAS: parts[BIAS]} if BIAS in parts else {})}
 
 
 def explained(answers: list[Answer]) -> list[dict[str, Any] | None]:
     """What each feature contributed to each answer, and the bias."""
     import pandas as pd
 
-    told: list[dict[str, Any] | None] = [None] * len(answers)
+    explanations: list[dict[str, Any] | None] = [None] * len(answers)
     # No feature has contributed to what guessing says.
     for arm in {id(answer.arm): answer.arm for answer in answers if not answer.reason}.values():
         mine = [i for i, answer in enumerate(answers) if answer.arm is arm and not answer.reason]
         names = list(arm.scorer.columns)
         rows = pd.DataFrame([[answers[i].values.get(n) for n in names] for i in mine], columns=names, dtype=object)
-        found = arm.scorer.model.contributions(rows)
-        several = found.columns.nlevels > 1
+        contributions = arm.scorer.model.contributions(rows)
+        several = contributions.columns.nlevels > 1
         for place, index in enumerate(mine):
-            row = found.iloc[place]
+            row = contributions.iloc[place]
             parts = {str(k): row[k] for k in row.index.get_level_values(0).unique()} if several else row
-            told[index] = _explanation(
+            explanations[index] = _explanation(
                 {str(k): part.to_dict() if several else float(part) for k, part in parts.items()}, answers[index].values
             )
-    return told
+    return explanations

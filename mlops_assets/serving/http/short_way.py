@@ -170,15 +170,15 @@ class HotPath:
 
 def targets(models: Mapping[str, Any], snapshot: Mapping[str, Arms]) -> dict[str, Target]:
     """The addresses of predictions: of all models, also those that nobody answers for, and of versions in service."""
-    found: dict[str, Target] = {}
+    by_path: dict[str, Target] = {}
     for model in models:
         arms = snapshot.get(model)
-        found[f"/predict/{model}"] = Target(model, arms)
-        found[f"/v2/models/{model}/infer"] = Target(model, arms, is_protocol=True)
+        by_path[f"/predict/{model}"] = Target(model, arms)
+        by_path[f"/v2/models/{model}/infer"] = Target(model, arms, is_protocol=True)
         for version in arms.loaded if arms else ():
             path = f"/v2/models/{model}/versions/{version}/infer"
-            found[path] = Target(model, arms, version, is_protocol=True)
-    return found
+            by_path[path] = Target(model, arms, version, is_protocol=True)
+    return by_path
 
 
 def _is_plain(headers: Sequence[tuple[bytes, bytes]], target: Target) -> bool:

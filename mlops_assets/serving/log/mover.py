@@ -71,10 +71,10 @@ class Mover:
             raise NotMoved(
                 f"the process that moves them has ended with code {self._process.wait()}; it is started anew"
             )
-        found = json.loads(answer)
-        if "error" in found:
-            raise NotMoved(found["error"])
-        return Moved(found["rows"], tuple(found["refused"]))
+        outcome = json.loads(answer)
+        if "error" in outcome:
+            raise NotMoved(outcome["error"])
+        return Moved(outcome["rows"], tuple(outcome["refused"]))
 
     def stop(self) -> None:
         """Let the process end."""
@@ -105,10 +105,10 @@ def main(spool: Path, predictions: Path, writer: str) -> None:
         try:
             rows, refused = move(spool, predictions, writer)
         except (OSError, duckdb.Error, pa.ArrowException) as error:
-            told: dict[str, object] = {"error": str(error).splitlines()[0]}
+            outcome: dict[str, object] = {"error": str(error).splitlines()[0]}
         else:
-            told = {"rows": rows, "refused": [str(path) for path in refused]}
-        sys.stdout.write(json.dumps(told) + "\n")
+            outcome = {"rows": rows, "refused": [str(path) for path in refused]}
+        sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()
 
 

@@ -73,9 +73,9 @@ def record(arms: Arms, row: LoggedRow, answer: Answer) -> dict[str, Any]:
     return {**_frame(arms, row.entities, answer), **features}
 
 
-def line(found: Mapping[str, Any]) -> bytes:
+def line(row: Mapping[str, Any]) -> bytes:
     """A row of the lake as a line of the spool."""
-    return _encoder.encode(found) + b"\n"
+    return _encoder.encode(row) + b"\n"
 
 
 def whole_line(arms: Arms, entities: Mapping[str, Any], answer: Answer, features: bytes) -> bytes:

@@ -123,12 +123,12 @@ def types_file(segment: Path) -> Path:
 
 def closed_segments(folder: Path) -> dict[str, list[Path]]:
     """Files that nobody writes any more, by model, oldest first."""
-    found: dict[str, list[Path]] = {}
+    by_model: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
         with _taken(path) as mine:
             if mine:
-                found.setdefault(path.parent.name, []).append(path)
-    return found
+                by_model.setdefault(path.parent.name, []).append(path)
+    return by_model
 
 
 def waiting(folder: Path) -> int:

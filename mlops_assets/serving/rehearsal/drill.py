@@ -148,8 +148,8 @@ def _bring_in(drill: DrillHome, model: ModelSettings, plan: DrillPlan) -> None:
     candidate = plan.candidate(drill)
     now = drill.platform.now(model)
     version = drill.register(candidate, {FITTED_UNTIL: now.isoformat(), "drill": "candidate"})
-    told = {"promised": None, "fitted_until": now.isoformat()}
-    start(drill.platform, model, version, decision="drill-candidate", reason="a rehearsal", at=now, told=told)
+    details = {"promised": None, "fitted_until": now.isoformat()}
+    start(drill.platform, model, version, decision="drill-candidate", reason="a rehearsal", at=now, promise=details)
 
 
 def _look_until_stopped(platform: Platform, model: ModelSettings) -> list[Looked]:
@@ -162,17 +162,17 @@ def _look_until_stopped(platform: Platform, model: ModelSettings) -> list[Looked
                 raise DidNotGoBack(f"No guardrail has stopped the candidate: {looks[-1].move.reason}")
             return looks
         if time.monotonic() > deadline:
-            told = looks[-1].move.reason if looks else "no rollout is open"
-            raise DidNotGoBack(f"After {PATIENCE:.0f} s nothing has stopped the candidate: {told}")
+            reason = looks[-1].move.reason if looks else "no rollout is open"
+            raise DidNotGoBack(f"After {PATIENCE:.0f} s nothing has stopped the candidate: {reason}")
         time.sleep(0.1)
 
 
 def slowed(version: int, seconds: float) -> Load:
     """Arms as ever, but for one version, which takes so much longer for each request."""
 
-    def load(registry: Registry, found: ModelVersion, name: str, contract: Contract) -> Arm:
-        arm = load_arm(registry, found, name, contract)
-        return replace(arm, scorer=_Slow(arm.scorer.model, seconds=seconds)) if found.version == version else arm
+    def load(registry: Registry, registered: ModelVersion, name: str, contract: Contract) -> Arm:
+        arm = load_arm(registry, registered, name, contract)
+        return replace(arm, scorer=_Slow(arm.scorer.model, seconds=seconds)) if registered.version == version else arm
 
     return load
 

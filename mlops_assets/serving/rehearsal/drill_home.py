@@ -114,12 +114,12 @@ class Production:
         Raises:
             CannotRehearse: there is no champion, or labels of too few days.
         """
-        found = platform.registry.champion(model.name)
-        if found is None:
+        model_version = platform.registry.champion(model.name)
+        if model_version is None:
             raise CannotRehearse(f"{model.name} has no champion to go back to. Rehearse once it has one.")
         first, end = _days(platform, model)
-        champion = platform.registry.load(model.name, found.version)
-        return cls(platform, model, found.version, champion, found.tags.get(FITTED_UNTIL), first, end)
+        champion = platform.registry.load(model.name, model_version.version)
+        return cls(platform, model, model_version.version, champion, model_version.tags.get(FITTED_UNTIL), first, end)
 
 
 def make_drill_home(production: Production, root: Path) -> DrillHome:
@@ -137,8 +137,8 @@ def make_drill_home(production: Production, root: Path) -> DrillHome:
     version = drill.register(production.champion, {FITTED_UNTIL: until})
     reason = f"version {production.version} in production"
     drill.platform.registry.promote(model.name, version, decision_id="drill", reason=reason, at=moment)
-    told = {"decision": "drill", "version": version, "previous": None, "reason": reason, "fitted_until": until}
-    drill.platform.ledger.record.note(model.name, Promotion, at=moment, id="promotion-drill", **told)
+    details = {"decision": "drill", "version": version, "previous": None, "reason": reason, "fitted_until": until}
+    drill.platform.ledger.record.note(model.name, Promotion, at=moment, id="promotion-drill", **details)
     return drill
 
 

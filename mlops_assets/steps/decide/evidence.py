@@ -113,7 +113,7 @@ def history_of(entries: Sequence[OnRecord]) -> History:
     """The earlier decisions among these entries of a record, by the same rule."""
     concluded = {entry.decision for entry in entries if isinstance(entry, CONCLUDED)}
     decisions = only(entries, Decision)
-    return History.of(one for one in decisions if one.action != "retrain" or one.id in concluded)
+    return History.of(decision for decision in decisions if decision.action != "retrain" or decision.id in concluded)
 
 
 def consider(
@@ -170,17 +170,17 @@ def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, sinc
 
 def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[str, ...]:
     """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
-    since, found = fitted_until(platform.registry.champion(model.name)), None
+    since, training_scope = fitted_until(platform.registry.champion(model.name)), None
     try:
-        found = scope(platform, model, as_of=now)
-        found.check()
+        training_scope = scope(platform, model, as_of=now)
+        training_scope.check()
     except TooYoung as young:
         if since is None:
             why = _first_needs(platform, model, now)
-        elif found is None:
+        elif training_scope is None:
             why = _days_missing(platform, model, since, now)
         else:
-            why = _rows_missing(found, young.known, now)
+            why = _rows_missing(training_scope, young.known, now)
         return (str(why),)
     except (CannotJudge, CannotTrain) as error:
         return (str(error),)
@@ -202,10 +202,10 @@ def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now
     )
 
 
-def _rows_missing(found: Scope, known: int, now: datetime) -> CannotJudge:
+def _rows_missing(training_scope: Scope, known: int, now: datetime) -> CannotJudge:
     """What a training waits for whose judged days are there."""
-    data, model = found.data, found.data.model
-    start, end = data.day(found.gate.start), data.day(found.gate.end)
+    data, model = training_scope.data, training_scope.data.model
+    start, end = data.day(training_scope.gate.start), data.day(training_scope.gate.end)
     newest = data.events(start - PACE, end, as_of=now, only_times=True)
     return rows_missing(
         model.training.window,

@@ -69,8 +69,8 @@ class Explanation:
         """Plain values."""
         on_record = {"decision": self.decision.to_dict(), "came_of_it": [entry.to_dict() for entry in self.came_of_it]}
         flips = [asdict(flip) for flip in self.flips]
-        told = {"replayed": self.replayed, "not_replayed": self.not_replayed, "runs": self.runs}
-        return {**on_record, **told, "flips": flips}
+        in_replay = {"replayed": self.replayed, "not_replayed": self.not_replayed, "runs": self.runs}
+        return {**on_record, **in_replay, "flips": flips}
 
 
 def find_decision(record: Record, prefix: str) -> tuple[Decision, int]:
@@ -79,19 +79,19 @@ def find_decision(record: Record, prefix: str) -> tuple[Decision, int]:
     Raises:
         ValueError: there is none, or several.
     """
-    damaged = [told for model in record.models() if (told := record.damage(model))]
-    found = [
+    damaged = [damage for model in record.models() if (damage := record.damage(model))]
+    matching = [
         (entry, place)
         for model in record.models()
         if not record.damage(model)
         for place, entry in enumerate(record.entries(model))
         if isinstance(entry, Decision) and prefix and entry.id.startswith(prefix)
     ]
-    exact = [one for one in found if one[0].id == prefix] or found
+    exact = [match for match in matching if match[0].id == prefix] or matching
     if not exact:
         raise ValueError(
             f"There is no decision {prefix!r} in this home. `mlops record show MODEL --json` shows their ids; the "
-            f"first characters are enough.{''.join(f' It was not looked for in {told}' for told in damaged)}"
+            f"first characters are enough.{''.join(f' It was not looked for in {damage}' for damage in damaged)}"
         )
     if len(exact) > 1:
         named = ", ".join(f"{entry.id} ({entry.model})" for entry, _ in exact[:5])

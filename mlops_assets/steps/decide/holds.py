@@ -14,12 +14,12 @@ from mlops_assets.world.platform import Platform, hold
 
 def frozen_against(platform: Platform, model: ModelSettings, decision: str) -> str | None:
     """Why no other version becomes champion by this decision now; None where nothing is frozen or a person insisted."""
-    found = hold(platform, model.name, Freeze)
-    if found is None or not found.holds(platform.now(model)):
+    freeze = hold(platform, model.name, Freeze)
+    if freeze is None or not freeze.holds(platform.now(model)):
         return None
     entries = only(platform.ledger.entries(model.name), Decision)
     insisted = any(entry.id == decision and _forced(entry) for entry in entries)
-    return None if insisted else f"The model is frozen {found.in_words}"
+    return None if insisted else f"The model is frozen {freeze.in_words}"
 
 
 def overtaken(platform: Platform, model: ModelSettings, decision: str) -> str | None:

@@ -23,9 +23,9 @@ from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.platform import Platform, fitted_until
 
 
-def write_look(platform: Platform, model: str, found: Look) -> None:
+def write_look(platform: Platform, model: str, look: Look) -> None:
     """Put a look on file, in place of one at the same window and champion."""
-    write_text(_file(platform, model, found), json.dumps(found.to_dict(), indent=1))
+    write_text(_file(platform, model, look), json.dumps(look.to_dict(), indent=1))
 
 
 def read_looks(platform: Platform, model: str) -> list[Look]:
@@ -33,16 +33,16 @@ def read_looks(platform: Platform, model: str) -> list[Look]:
     paths = platform.lake.folder("reports", model, "probe").glob("window=*/champion-*.json")
     read = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     # Those of before windows were judged twice are of another kind; their windows are looked at anew.
-    looks = [Look.from_dict(one) for one in read if "whole" in one]
-    return sorted(looks, key=lambda one: (one.end, int(one.champion or 0)))
+    looks = [Look.from_dict(look) for look in read if "whole" in look]
+    return sorted(looks, key=lambda look: (look.end, int(look.champion or 0)))
 
 
 def counting(platform: Platform, model: ModelSettings) -> list[Look]:
     """The looks on file that are evidence, oldest first: an event may have been declared after one."""
     return [
-        one
-        for one in read_looks(platform, model.name)
-        if is_evidence(model.events, ending_at(model, one.end), model.timezone)
+        look
+        for look in read_looks(platform, model.name)
+        if is_evidence(model.events, ending_at(model, look.end), model.timezone)
     ]
 
 
@@ -75,7 +75,7 @@ def probed(
 def looks_at(platform: Platform, model: ModelSettings, champion: ModelVersion, looks: Sequence[Look]) -> list[Look]:
     """Those of the looks that are added up at a champion; that of before it came into production was answered."""
     since, version = in_production_since(platform, model, champion), str(champion.version)
-    return [one for one in looks if one.champion == version and one.at > since]
+    return [look for look in looks if look.champion == version and look.at > since]
 
 
 def in_production_since(platform: Platform, model: ModelSettings, champion: ModelVersion) -> datetime:
@@ -106,6 +106,6 @@ def fitted_at(version: ModelVersion) -> datetime:
     return since
 
 
-def _file(platform: Platform, model: str, found: Look) -> Path:
-    window = f"window={found.end:%Y-%m-%dT%H%M}"
-    return platform.lake.folder("reports", model, "probe", window) / f"champion-{found.champion or 0}.json"
+def _file(platform: Platform, model: str, look: Look) -> Path:
+    window = f"window={look.end:%Y-%m-%dT%H%M}"
+    return platform.lake.folder("reports", model, "probe", window) / f"champion-{look.champion or 0}.json"

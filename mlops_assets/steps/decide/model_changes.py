@@ -43,12 +43,12 @@ def changed_definition(platform: Platform, model: ModelSettings) -> str:
         return ""
     # What held still on its rows was left out of the training, and is no news.
     known = set(json.loads(newest.tags.get(CONSTANT, "[]")))
-    told = _differences(recipe.columns, [c for c in platform.data(model).columns if c.name not in known])
+    differences = _differences(recipe.columns, [c for c in platform.data(model).columns if c.name not in known])
     if recipe.task != model.task:
-        told.append(f"the task was {recipe.task} and is {model.task}")
-    told += _other_code(platform, model, newest)
+        differences.append(f"the task was {recipe.task} and is {model.task}")
+    differences += _other_code(platform, model, newest)
     trained = f"The definition has changed since version {newest.version} was trained"
-    return f"{trained}: {'; '.join(told)}." if told else ""
+    return f"{trained}: {'; '.join(differences)}." if differences else ""
 
 
 def _other_code(platform: Platform, model: ModelSettings, version: ModelVersion) -> list[str]:
@@ -82,29 +82,29 @@ def faults(platform: Platform, model: ModelSettings, since: datetime | None) -> 
 def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
     """Rows unlike the champion's in the newest window that ended after it was fitted."""
     summary = _newest(platform, model, "drift", since)
-    found = (summary or {}).get("outside_support", {}).get("outside_joint")
-    if summary is None or found is None:
+    share = (summary or {}).get("outside_support", {}).get("outside_joint")
+    if summary is None or share is None:
         return None
-    return Novelty(found, summary["window"], datetime.fromisoformat(summary["end"]))
+    return Novelty(share, summary["window"], datetime.fromisoformat(summary["end"]))
 
 
 def notes(platform: Platform, model: ModelSettings, since: datetime | None) -> tuple[str, ...]:
     """What the newest reports say and no rule reads."""
-    told = []
+    sentences = []
     if drift := _newest(platform, model, "drift", since):
         support = drift.get("outside_support", {}).get("sentence")
-        told += [
+        sentences += [
             f"Drift that matters most in {drift['window']}: {f['sentence']}" for f in drift.get("findings", [])[:1]
         ]
-        told += [f"Novelty in {drift['window']}: {support}"] if support else []
+        sentences += [f"Novelty in {drift['window']}: {support}"] if support else []
     classes = class_steps.newest(platform, model.name)
     if classes and not classes["check"]["passed"] and (since is None or _end(classes["check"]) > since):
-        told += [classes["check"]["sentence"]]
+        sentences += [classes["check"]["sentence"]]
     performance = _newest(platform, model, "performance", since)
     if performance and not performance["performance"]["mature"]:
         estimate = estimate_in(performance, model.metric)
-        told += [f"{performance['window']} has not matured. {model.label.noted(estimate.sentence)}"]
-    return tuple(told)
+        sentences += [f"{performance['window']} has not matured. {model.label.noted(estimate.sentence)}"]
+    return tuple(sentences)
 
 
 def _newest(platform: Platform, model: ModelSettings, report: str, since: datetime | None) -> Mapping[str, Any] | None:

@@ -46,21 +46,21 @@ def power(platform: Platform, model: ModelSettings, *, slices: bool = True) -> l
     reference = float(champion.tags[GATE_VALUE]) if champion and GATE_VALUE in champion.tags else None
     if reference is None:
         why = CannotJudge("there is no champion that went through a gate", "A decay is measured from its value there")
-        found = [_unsaid(BY_CHECK, why)]
+        seen = [_unsaid(BY_CHECK, why)]
     else:
-        found = _said(BY_CHECK, lambda: _performance(BY_CHECK, model, rows, reference))
+        seen = _said(BY_CHECK, lambda: _performance(BY_CHECK, model, rows, reference))
     looks = read_looks(platform, model.name)
-    newest = [one for one in looks if one.end > looks[-1].end - RECENT_DAYS * pd.Timedelta(days=1)] if looks else []
-    price, made = model.retrain.min_gain, sum(one.champion == looks[-1].champion for one in looks)
-    found += _said(PROBE, lambda: probe_power(newest or looks[-1:], model.probe, price=price, made=made))
+    newest = [look for look in looks if look.end > looks[-1].end - RECENT_DAYS * pd.Timedelta(days=1)] if looks else []
+    price, made = model.retrain.min_gain, sum(look.champion == looks[-1].champion for look in looks)
+    seen += _said(PROBE, lambda: probe_power(newest or looks[-1:], model.probe, price=price, made=made))
     if slices and rows:
         everything = pd.concat(rows, ignore_index=True)
         values = {name: everything[name] for name in slice_columns(model, everything)}
         window = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
         for name, where in slice_rows({name.split("__", 1)[-1]: column for name, column in values.items()}):
             parts = [everything.iloc[where[window[where] == k]] for k in range(len(rows))]
-            found += _said(name, lambda parts=parts, name=name: _performance(name, model, parts, None))  # type: ignore[misc]
-    return found
+            seen += _said(name, lambda parts=parts, name=name: _performance(name, model, parts, None))  # type: ignore[misc]
+    return seen
 
 
 def power_in_words(platform: Platform, model: ModelSettings) -> str:
@@ -70,7 +70,7 @@ def power_in_words(platform: Platform, model: ModelSettings) -> str:
 
 def _recent(platform: Platform, model: ModelSettings, *, features: bool) -> list[pd.DataFrame]:
     """Labelled predictions of the newest matured windows, the newest first, with their features where asked for."""
-    now, data, found, days = platform.now(model), platform.data(model), [], 0
+    now, data, labelled, days = platform.now(model), platform.data(model), [], 0
     identity = [*data.keys, EVENT_TIME]
     for window in reversed(predicted_windows(platform, model, now)):
         start, end = data.day(window.start), data.day(window.end)
@@ -78,11 +78,11 @@ def _recent(platform: Platform, model: ModelSettings, *, features: bool) -> list
         rows = read_scores(platform, model, start, end, features=features)
         rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
         if data.maturity(window, rows, now=now).mature:
-            found.append(rows[rows[LABEL].notna()])
+            labelled.append(rows[rows[LABEL].notna()])
             days += len(window.days(model.timezone))
         if days >= RECENT_DAYS:
             break
-    return found
+    return labelled
 
 
 def _performance(what: str, model: ModelSettings, rows: list[pd.DataFrame], reference: float | None) -> list[Seen]:

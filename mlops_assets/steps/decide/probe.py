@@ -94,14 +94,14 @@ def probe(platform: Platform, model: ModelSettings) -> NewLooks | None:
         if not known and not made and len(model.probe.refits) > 1:
             made += _record(platform, model, window, champion, now=now)
         try:
-            found = _look(platform, model, window, rows, at=now, champion=champion, earlier=[*known, *made])
+            new_look = _look(platform, model, window, rows, at=now, champion=champion, earlier=[*known, *made])
         except (CannotJudge, CannotTrain) as why:
             # One class only, say: the window says nothing, and the next ones add up without it.
             unjudged.append(f"{window.label(model.timezone)}: {why}")
             continue
-        made.append(found)
-    for one in made:
-        write_look(platform, model.name, one)
+        made.append(new_look)
+    for new_look in made:
+        write_look(platform, model.name, new_look)
     if not made and not unjudged:
         return None
     return NewLooks(tuple(made), tuple(unjudged), probed(platform, model, champion))
@@ -129,16 +129,16 @@ def _open_stretches(
     if end is None:
         return []
     late = windows[-1].end - end
-    seen = [one.end for one in known if one.champion == str(champion.version)]
-    found = []
+    seen = [known_look.end for known_look in known if known_look.champion == str(champion.version)]
+    stretches = []
     for window in windows:
         stretch = window if not late else _moved(window, late, model.timezone)
         # Half a window is new enough: labels do not come equally late all the time.
         half = (stretch.end - stretch.start) / 2
         is_new = stretch.end > fitted_at(champion) and all(abs(stretch.end - other) >= half for other in seen)
         if is_new and is_evidence(model.events, stretch, model.timezone):
-            found.append(stretch)
-    return found
+            stretches.append(stretch)
+    return stretches
 
 
 def _moved(window: Window, late: timedelta, timezone: str) -> Window:
@@ -222,7 +222,7 @@ def _record(
     platform: Platform, model: ModelSettings, first: Window, champion: ModelVersion, *, now: datetime
 ) -> list[Look]:
     """Looks at windows before the first one: which calendar would have been right before there was a champion."""
-    length, found = first.end - first.start, list[Look]()
+    length, looks = first.end - first.start, list[Look]()
     model = model.model_copy(update={"probe": replace(model.probe, rows=min(model.probe.rows, RECORD_ROWS))})
     recipe = platform.registry.load(model.name, champion.version).recipe
     data = platform.data(model)
@@ -235,11 +235,11 @@ def _record(
         if rows.empty:
             continue
         try:
-            found.append(_look(platform, model, window, rows, at=now, champion=None, earlier=(), recipe=recipe))
+            looks.append(_look(platform, model, window, rows, at=now, champion=None, earlier=(), recipe=recipe))
         except (CannotJudge, CannotTrain):
             # Before the model's data began, say: the record is shorter.
             continue
-    return found
+    return looks
 
 
 def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion, *, before: pd.Timestamp) -> list[int]:
@@ -249,12 +249,12 @@ def _revertible(platform: Platform, model: ModelSettings, champion: ModelVersion
         for entry in platform.ledger.entries(model.name)
         if isinstance(entry, REIGN_BEGINS) and entry.version != champion.version
     ]
-    found = []
+    numbers = []
     for number in list(dict.fromkeys(reversed(promoted)))[:REVERTIBLE]:
         version = platform.registry.find(model.name, number)
         if version is not None and fitted_at(version) <= before:
-            found.append(number)
-    return found
+            numbers.append(number)
+    return numbers
 
 
 def _sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:

@@ -45,27 +45,27 @@ class ProbeReport:
 
 def probe_report(platform: Platform, model: ModelSettings, looked: NewLooks) -> ProbeReport:
     """The looks so far, the newest last."""
-    looks = [one for one in by_window(read_looks(platform, model.name)) if one.champion][-_SHOWN:]
-    found = looked.probed
-    gains = [gain for gain in (found.refit, found.revert) if gain] if found else []
-    sentence = found.sentence if found else "The champion has not been looked at yet."
+    looks = [look for look in by_window(read_looks(platform, model.name)) if look.champion][-_SHOWN:]
+    probe = looked.probed
+    gains = [gain for gain in (probe.refit, probe.revert) if gain] if probe else []
+    sentence = probe.sentence if probe else "The champion has not been looked at yet."
     metadata = {"reason": sentence}
     if looks:
         table = markdown_table(
-            [_row(one, _led(looks, number, model)) for number, one in enumerate(looks)],
+            [_row(look, _led(looks, number, model)) for number, look in enumerate(looks)],
             header=["window", "champion", "its loss", "leading refit", "gain", "gain, share of loss"],
         )
         metadata["by_window"] = f"{table}\n\n{_LOSS}"
         metadata["losses"] = _losses(looks[-1])
-        shares = [(one.window, _share(one, _led(looks, number, model))) for number, one in enumerate(looks)]
+        shares = [(look.window, _share(look, _led(looks, number, model))) for number, look in enumerate(looks)]
         metadata["plot"] = markdown_bars(
             [(window, 100 * share) for window, share in shares if share is not None],
             limit=100 * model.retrain.min_gain,
             title="Gain of the leading refit, % of the champion's loss",
         )
-    if found:
+    if probe:
         metadata["cost"] = (
-            f"{counted(found.looks, 'look')} at this champion: {found.alpha_spent:.2f} false alarms to be expected so "
+            f"{counted(probe.looks, 'look')} at this champion: {probe.alpha_spent:.2f} false alarms to be expected so "
             "far."
         )
     if looked.unjudged:
@@ -76,7 +76,7 @@ def probe_report(platform: Platform, model: ModelSettings, looked: NewLooks) -> 
 def _numbers(looks: Sequence[Look], model: ModelSettings) -> dict[str, float]:
     """The leading refit's gain in the newest window that has one, as a share of the champion's loss, and its price."""
     known = [
-        share for number, one in enumerate(looks) if (share := _share(one, _led(looks, number, model))) is not None
+        share for number, look in enumerate(looks) if (share := _share(look, _led(looks, number, model))) is not None
     ]
     return {"gain": known[-1], "limit": model.retrain.min_gain} if known else {}
 
@@ -94,25 +94,25 @@ def _led(looks: Sequence[Look], number: int, model: ModelSettings) -> str:
     return leading(looks[: number + 1], model.probe)
 
 
-def _share(one: Look, lead: str) -> float | None:
+def _share(look: Look, lead: str) -> float | None:
     """The gain of a refit in a window, as a share of the champion's loss."""
-    loss = one.whole.loss.get(KEEP, 0.0)
-    return one.whole.series[lead].gain / loss if lead in one.whole.series and loss > 0.0 else None
+    loss = look.whole.loss.get(KEEP, 0.0)
+    return look.whole.series[lead].gain / loss if lead in look.whole.series and loss > 0.0 else None
 
 
-def _row(one: Look, lead: str) -> tuple[object, ...]:
-    gain = one.whole.series[lead].gain if lead in one.whole.series else None
-    share = _share(one, lead)
-    told = None if share is None else f"{share:+.1%}"
-    return one.window, f"v{one.champion}", one.whole.loss.get(KEEP), Candidate.parse(lead).in_words, gain, told
+def _row(look: Look, lead: str) -> tuple[object, ...]:
+    gain = look.whole.series[lead].gain if lead in look.whole.series else None
+    share = _share(look, lead)
+    percent = None if share is None else f"{share:+.1%}"
+    return look.window, f"v{look.champion}", look.whole.loss.get(KEEP), Candidate.parse(lead).in_words, gain, percent
 
 
-def _losses(one: Look) -> str:
+def _losses(look: Look) -> str:
     """What each candidate lost in the newest window, and on its newest days."""
-    fresh = one.newest.loss if one.newest else {}
-    names = sorted({*one.whole.loss, *fresh}, key=lambda name: fresh.get(name, one.whole.loss.get(name, 0.0)))
-    rows = [(_label(name), one.whole.loss.get(name), fresh.get(name)) for name in names]
-    return markdown_table(rows, header=[f"loss in {one.window}", "whole", "newest days"])
+    fresh = look.newest.loss if look.newest else {}
+    names = sorted({*look.whole.loss, *fresh}, key=lambda name: fresh.get(name, look.whole.loss.get(name, 0.0)))
+    rows = [(_label(name), look.whole.loss.get(name), fresh.get(name)) for name in names]
+    return markdown_table(rows, header=[f"loss in {look.window}", "whole", "newest days"])
 
 
 def _label(name: str) -> str:

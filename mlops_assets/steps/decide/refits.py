@@ -121,14 +121,14 @@ class Refits:
         if mine is not None:
             tasks[TWIN, mine.tobytes()] = None
         with ThreadPoolExecutor(cores()) as pool:
-            found = dict(zip(tasks, pool.map(scored, tasks), strict=True))
+            scores_by_task = dict(zip(tasks, pool.map(scored, tasks), strict=True))
         out: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
         for (part, name), where in wanted.items():
-            values = found[part, where.tobytes()]
+            values = scores_by_task[part, where.tobytes()]
             if values is not None:
                 out[part][name] = np.full((len(judged), *values.shape[1:]), np.nan)
                 out[part][name][inside[part]] = values
-        return out["whole"], out["newest"], found[TWIN, mine.tobytes()] if mine is not None else None
+        return out["whole"], out["newest"], scores_by_task[TWIN, mine.tobytes()] if mine is not None else None
 
     def _made(self, features: pd.DataFrame, place: np.ndarray, where: np.ndarray, rows: pd.DataFrame) -> Any:
         """Scores of some rows by the recipe fitted on others; None where those allow no model."""

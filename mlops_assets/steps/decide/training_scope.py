@@ -53,20 +53,20 @@ def plan(platform: Platform, model: ModelSettings) -> TrainingPlan:
     """
     champion = platform.registry.champion(model.name)
     every = counting(platform, model)
-    found = probed(platform, model, champion, every)
+    evidence = probed(platform, model, champion, every)
     is_auto = model.training.window == "auto"
-    if found is None or champion is None:
+    if evidence is None or champion is None:
         return TrainingPlan("expanding" if is_auto else model.training.window)
-    window = _settled(model, Calendar.parse(Candidate.parse(found.leader).of)) if is_auto else model.training.window
+    window = _settled(model, Calendar.parse(Candidate.parse(evidence.leader).of)) if is_auto else model.training.window
     # Almost none of their labels were known when the champion was fitted, however late they are.
     looks = looks_at(platform, model, champion, every)
-    count, newest = judged_windows(found, model.retrain.min_gain), looks[-1]
-    confidence = gate_confidence(found, model.retrain.min_gain, model.gate.confidence)
+    count, newest = judged_windows(evidence, model.retrain.min_gain), looks[-1]
+    confidence = gate_confidence(evidence, model.retrain.min_gain, model.gate.confidence)
     if count == 0 and newest.newest is not None:
-        return TrainingPlan(window, Window(newest.newest.start, newest.end), True, found.lag_one, confidence)
+        return TrainingPlan(window, Window(newest.newest.start, newest.end), True, evidence.lag_one, confidence)
     judged = Window(looks[-min(max(count, 1), len(looks))].whole.start, newest.end)
     is_long = judged.end - judged.start >= parse_duration(model.gate.window)
-    return TrainingPlan(window, judged if is_long else None, False, found.lag_one, confidence)
+    return TrainingPlan(window, judged if is_long else None, False, evidence.lag_one, confidence)
 
 
 def _settled(model: ModelSettings, calendar: Calendar) -> str:

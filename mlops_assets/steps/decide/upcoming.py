@@ -64,8 +64,8 @@ def data_first(platform: Platform, model: ModelSettings) -> str:
     except NoDataYet as why:
         return f"Its data come first. {' '.join(outlook.waiting) or why}"
     # By the wall's clock it is some time, with data or without.
-    told = outlook.waiting or [f"Put files of {name} into {platform.home.landing / name}." for name in empty]
-    return f"Its data come first. {' '.join(told)}" if empty else ""
+    needed = outlook.waiting or [f"Put files of {name} into {platform.home.landing / name}." for name in empty]
+    return f"Its data come first. {' '.join(needed)}" if empty else ""
 
 
 def _next_window(platform: Platform, model: ModelSettings, known: Mapping[str, Any], now: datetime) -> str:
@@ -102,8 +102,8 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
         until = acted[-1].at + policy.cooldown
         if until > now:
             yield f"The cooldown of {days_of(policy.cooldown)} lasts until {until:%Y-%m-%d %H:%M} UTC."
-    if (told := quiet(policy, now)) is not None:
-        yield told
+    if (sentence := quiet(policy, now)) is not None:
+        yield sentence
     since = champion["fitted_until"] if champion else None
     retrained = [e.at for e in acted if e.action == "retrain" and _concluded(platform, model.name, e.id)]
     due = age_due(since, policy, retrained) if since else None

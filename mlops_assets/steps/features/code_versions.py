@@ -78,12 +78,12 @@ def refuse_missing_features(platform: Platform) -> None:
 def missing_features(platform: Platform) -> list[str]:
     """A sentence for each version in production, or to go back to, that misses columns."""
     known = {f"{view.name}__{feature.name}" for view in platform.catalogue.views for feature in view.features}
-    told = []
+    lines = []
     for name in platform.models():
         versions = {"champion": platform.registry.champion(name), "previous": platform.registry.previous(name)}
         for alias, version in versions.items():
             if version is not None:
                 gone = [c for c in platform.registry.load(name, version.version).recipe.names if c not in known]
                 if gone:
-                    told.append(f"{name} version {version.version} ({alias}) needs {', '.join(gone)}, which is gone.")
-    return told
+                    lines.append(f"{name} version {version.version} ({alias}) needs {', '.join(gone)}, which is gone.")
+    return lines

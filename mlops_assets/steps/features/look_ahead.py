@@ -60,10 +60,10 @@ class Compiled:
         Raises:
             CannotGuard: something of it is no SQL.
         """
-        found: dict[str, Mapping[str, Any]] = {}
+        visited: dict[str, Mapping[str, Any]] = {}
 
         def visit(key: str) -> None:
-            if key in found or key not in self.nodes:
+            if key in visited or key not in self.nodes:
                 return
             node = self.nodes[key]
             for parent in node.get("depends_on", {}).get("nodes", []):
@@ -74,10 +74,10 @@ class Compiled:
                     f"{view} is built from {node['name']}, a {node['resource_type']} that is no SQL, so it cannot be "
                     "computed as of a moment. Build it from SQL models and sources."
                 )
-            found[key] = node
+            visited[key] = node
 
         visit(next(key for key, node in self.nodes.items() if node["name"] == view))
-        return list(found.values())
+        return list(visited.values())
 
 
 def guard(
@@ -141,12 +141,12 @@ def _newest_days(
     ends = []
     for source in partitioned:
         # A day may be in several files, one an hour.
-        found = {
+        landed = {
             path.parent.name.partition("=")[2] for path in lake.folder("raw", source.name).glob("partition=*/data*")
         }
-        if not found:
+        if not landed:
             return None
-        ends.append(source.end_of(date.fromisoformat(max(found))))
+        ends.append(source.end_of(date.fromisoformat(max(landed))))
     if not ends:
         return None
     start = min(ends) - timedelta(days=days)
@@ -190,9 +190,9 @@ def _compare(
     samples: dict[str, tuple[Mapping[str, Any], ...]] = {}
     for moment in moments:
         _compute(connection, nodes, parts, moment)
-        compared, found = _count(connection, view, moment)
+        compared, differing = _count(connection, view, moment)
         rows += compared
-        for feature, count in found.items():
+        for feature, count in differing.items():
             counts[feature] += count
             if count > most.get(feature, (0, moment))[0]:
                 most[feature] = (count, moment)
@@ -206,10 +206,10 @@ def _count(connection: duckdb.DuckDBPyConnection, view: FeatureView, moment: dat
     """How many pairs of rows there are, and in how many each feature differs."""
     tests = differs(view)
     counted = ", ".join(f"count(*) filter ({test})" for test in tests.values())
-    compared, *found = connection.execute(
+    compared, *counts = connection.execute(
         f"select count(*), {counted} from ({pairs_sql(view, 'whole', 'known', moment)})"
     ).fetchall()[0]
-    return compared, dict(zip(tests, found, strict=True))
+    return compared, dict(zip(tests, counts, strict=True))
 
 
 def _sample(
@@ -222,13 +222,13 @@ def _sample(
         f"{side}.{NTH} is not null" if feature == WHOLE_ROW else f"{side}.{quoted(feature)}"
         for side in ("of_known", "of_whole")
     )
-    found = connection.execute(
+    cursor = connection.execute(
         f"select {shown}, {known} as known_then, {whole} as with_later_data "
         f"from ({pairs_sql(view, 'whole', 'known', moment)}) where {differs(view)[feature]} "
         f"order by {quoted(view.timestamp)} desc, {', '.join(map(quoted, view.entities))} limit {SAMPLED_ROWS}"
     )
-    names = [column[0] for column in found.description]
-    return tuple({"as_of": moment, **dict(zip(names, row, strict=True))} for row in found.fetchall())
+    names = [column[0] for column in cursor.description]
+    return tuple({"as_of": moment, **dict(zip(names, row, strict=True))} for row in cursor.fetchall())
 
 
 def _reads(
@@ -239,13 +239,13 @@ def _reads(
     moment: datetime,
 ) -> dict[str, list[str]]:
     """What of the future each feature reads: each part is hidden alone, as of the moment that told most."""
-    found: dict[str, list[str]] = {feature: [] for feature in differs(view)}
+    reads: dict[str, list[str]] = {feature: [] for feature in differs(view)}
     for part in parts:
         _compute(connection, nodes, [part], moment)
         for feature, count in _count(connection, view, moment)[1].items():
             if count:
-                found[feature].append(part.words)
-    return found
+                reads[feature].append(part.words)
+    return reads
 
 
 def _compute(

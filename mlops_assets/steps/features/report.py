@@ -114,10 +114,10 @@ def report(
                     models.append(_model(change, platform, model, views, {name: late[name] for name in of_model}, rows))
                 except (CannotJudge, NoDataYet) as why:
                     models.append(ModelChange(model.name, "nothing", (0, 0), None, None, str(why)))
-        told = rests_on(change, platform, ref, built, start)
+        basis = rests_on(change, platform, ref, built, start)
         empty = without_data([name for name in names if name not in built], start)
         beside = left_out({source for name in built for source in change.after.view(name).sources}, unbuilt)
-        return FeatureReport(tuple(views), tuple(models), (*told, *beside, *empty))
+        return FeatureReport(tuple(views), tuple(models), (*basis, *beside, *empty))
 
 
 def _partitions(home: Home, view: str) -> set[date]:
@@ -155,9 +155,9 @@ def _view(
         windows=(_windows(frames[0], before or after), _windows(frames[1], after)),
     )
     sources = platform.sources.settings()
-    (found,) = guard(platform.home, project, change.after, sources, views=[name], moments=3)
+    (guarded,) = guard(platform.home, project, change.after, sources, views=[name], moments=3)
     return ViewChange(
-        name, counted.rows, counted.gone, counted.added, windows, features, _online(change, after), found.sentence
+        name, counted.rows, counted.gone, counted.added, windows, features, _online(change, after), guarded.sentence
     )
 
 
@@ -202,11 +202,11 @@ def _counts(connection: duckdb.DuckDBPyConnection, before: FeatureView | None, a
     tests = {name: test for name, test in differs(both).items() if name != WHOLE_ROWS}
     wanted = [f"count(of_whole.{NTH})", f"count(of_known.{NTH})", "count(*)"]
     wanted += [f"count(*) filter ({test})" for test in tests.values()]
-    found = connection.execute(
+    row = connection.execute(
         f"select {', '.join(wanted)} from ({pairs_sql(both, 'before', 'after', _EVER)})"
     ).fetchall()[0]
-    rows, pairs = (found[0], found[1]), found[2]
-    return _Counted(rows, pairs - rows[1], pairs - rows[0], dict(zip(tests, found[3:], strict=True)))
+    rows, pairs = (row[0], row[1]), row[2]
+    return _Counted(rows, pairs - rows[1], pairs - rows[0], dict(zip(tests, row[3:], strict=True)))
 
 
 def _sample(connection: duckdb.DuckDBPyConnection, table: str, view: FeatureView) -> pd.DataFrame:
@@ -253,17 +253,17 @@ def _common_days(change: Change, platform: Platform, names: Mapping[str, Collect
         CannotJudge: there is no such day.
     """
     old = {view.name for view in change.before.views}
-    found = {}
+    days_by_view = {}
     for name, late in names.items():
         days = _partitions(change.home, name).difference(late)
-        found[name] = days & _partitions(platform.home, name) if name in old else days
-        if not found[name]:
+        days_by_view[name] = days & _partitions(platform.home, name) if name in old else days
+        if not days_by_view[name]:
             raise CannotJudge(
                 f"{name} has no day that was built in this home and with the change",
                 "Build it in this home first (mlops up), land its sources, or give an earlier --start.",
             )
-    first = max(min(days) for days in found.values())
-    return {name: {day for day in days if day >= first} for name, days in found.items()}
+    first = max(min(days) for days in days_by_view.values())
+    return {name: {day for day in days if day >= first} for name, days in days_by_view.items()}
 
 
 def _model(
@@ -298,7 +298,7 @@ def _model(
         replace(platform.data(model), catalogue=catalogue).columns for catalogue in (change.before, change.after)
     )
     differing = {
-        f"{view.view}__{one.name}" for view in views for one in view.features if one.state in ("new", "changed")
+        f"{view.view}__{field.name}" for view in views for field in view.features if field.state in ("new", "changed")
     }
     champion = platform.registry.champion(model.name)
     if champion is not None:

@@ -113,8 +113,8 @@ def _runs(home: Home, before: datetime) -> Iterator[Removable]:
         newest = {
             record.asset_entry.last_run_id for record in instance.get_asset_records() if record.asset_entry.last_run_id
         }
-        found = instance.get_runs(filters=dg.RunsFilter(statuses=ended, created_before=before))
-    yield from (Removable(RUNS, run.run_id, 0) for run in found if run.run_id not in newest)
+        runs = instance.get_runs(filters=dg.RunsFilter(statuses=ended, created_before=before))
+    yield from (Removable(RUNS, run.run_id, 0) for run in runs if run.run_id not in newest)
 
 
 def _old(paths: Iterator[Path], before: datetime) -> list[Path]:

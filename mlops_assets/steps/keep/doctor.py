@@ -93,17 +93,17 @@ def _installation() -> Iterator[Finding]:
         yield Finding("dbt's command", "broken", f"{dbt} is missing", "Install dbt-duckdb beside mlops-assets.")
     if len(twice := all_installed("xgboost")) > 1:
         names = " and ".join(map(" ".join, twice))
-        told = f"{names} are both installed: each has overwritten files of the other"
+        problem = f"{names} are both installed: each has overwritten files of the other"
         fix = f"pip uninstall xgboost xgboost-cpu nvidia-nccl-cu12, then pip install 'xgboost-cpu=={twice[0][1]}'."
-        yield Finding("XGBoost", "warning", told, fix)
+        yield Finding("XGBoost", "warning", problem, fix)
 
 
 def _home(home: Home) -> Iterator[Finding]:
     place = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    told = f"{free / 2**30:,.1f} GiB free for {home.root}"
+    space = f"{free / 2**30:,.1f} GiB free for {home.root}"
     fix = "Make room: mlops clean --dry-run says what may go."
-    yield Finding("disk", "good", told) if free >= LEAST_FREE else Finding("disk", "broken", told, fix)
+    yield Finding("disk", "good", space) if free >= LEAST_FREE else Finding("disk", "broken", space, fix)
     try:
         clock = home.settings.clock
     except ValueError as error:
@@ -137,31 +137,31 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     name, label = model.name, platform.catalogue.label_model(model.label.model)
     read = platform.sources_of(model)
     if label.label != model.label.column:
-        told = f"its label is {model.label.column}, and {label.name} has {label.label}"
-        yield Finding(name, "broken", told, f"Write the same in {platform.settings_file(model)} and in dbt's YAML.")
+        fact = f"its label is {model.label.column}, and {label.name} has {label.label}"
+        yield Finding(name, "broken", fact, f"Write the same in {platform.settings_file(model)} and in dbt's YAML.")
     wanted = {key for view in model.features for key in platform.catalogue.view(view).entities}
     if lacking := sorted(wanted - label.entities.keys()):
-        told = f"{label.name} lacks the keys {', '.join(lacking)} that its feature views are joined by"
-        yield Finding(name, "broken", told, f"Select them in {label.name}.sql, and list them under `entities`.")
+        fact = f"{label.name} lacks the keys {', '.join(lacking)} that its feature views are joined by"
+        yield Finding(name, "broken", fact, f"Select them in {label.name}.sql, and list them under `entities`.")
     exposed, reads = exposures_of(DBT_PROJECT).get(name, set()), {label.name, *model.features}
     if exposed != reads:
         names = (", ".join(sorted(each)) or "nothing" for each in (exposed, reads))
-        told = "dbt's exposure {} names {}, and the model reads {}".format(name, *names)
-        yield Finding(name, "warning", told, "Correct its `depends_on` (dbt_project/models/exposures.yml).")
+        fact = "dbt's exposure {} names {}, and the model reads {}".format(name, *names)
+        yield Finding(name, "warning", fact, "Correct its `depends_on` (dbt_project/models/exposures.yml).")
     partitioned = [source for source in read if source.grain == model.grain]
     if not partitioned:
         grains = ", ".join(sorted({source.grain for source in read}))
         yield Finding(name, "broken", f"its grain is {model.grain}, and its sources land by {grains}", "Set `grain`.")
     for source in partitioned:
         if source.timezone != model.timezone:
-            told = f"its days are those of {model.timezone}, those of {source.name} are of {source.timezone}"
-            yield Finding(name, "warning", told, "Give both the same `timezone`, unless it is meant so.")
+            fact = f"its days are those of {model.timezone}, those of {source.name} are of {source.timezone}"
+            yield Finding(name, "warning", fact, "Give both the same `timezone`, unless it is meant so.")
     why = platform.ledger.record.paused(name)
     paused, resume = (f"Paused: {why}. ", f"mlops resume {name} --reason '...'") if why else ("", "")
     if not platform.lake.partitions("labels", model.label.model):
-        told = data_first(platform, model) or "Nothing has been built for it yet."
+        fact = data_first(platform, model) or "Nothing has been built for it yet."
         fix = f"mlops up carries on; mlops replay {name} tries it on its history first."
-        yield Finding(name, "warning", paused + told, f"If it is wanted: {resume}, and bring its data." if why else fix)
+        yield Finding(name, "warning", paused + fact, f"If it is wanted: {resume}, and bring its data." if why else fix)
         return
     champion = platform.registry.champion(name)
     if champion is None:
@@ -169,8 +169,8 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
         yield Finding(name, "warning", f"{paused}No champion yet.", fix)
         return
     platform.registry.verify(name, champion.version)
-    told = f"Version {champion.version} in production, its file is as it was registered"
-    yield Finding(name, "warning" if why else "good", paused + told, resume)
+    fact = f"Version {champion.version} in production, its file is as it was registered"
+    yield Finding(name, "warning" if why else "good", paused + fact, resume)
 
 
 def _landing(platform: Platform, models: Sequence[ModelSettings]) -> Iterator[Finding]:
@@ -192,13 +192,13 @@ def _landed(platform: Platform, groups: Sequence[Group]) -> Iterator[Finding]:
         if group not in used:
             yield Finding("landing", "good", f"nothing has ever come for {', '.join(sorted(group))}: not in use")
     outlook = platform.sources.outlook(used) if used else Outlook([], [])
-    for told in outlook.waiting:
-        yield Finding("landing", "warning", told, "Land what is missing; other sources do not wait for it.")
+    for fact in outlook.waiting:
+        yield Finding("landing", "warning", fact, "Land what is missing; other sources do not wait for it.")
     for name in sorted(name for group in used for name in group):
         yield from _source(name, states[name], platform.sources.settings()[name])
     if outlook.periods:
-        told = f"{counted(len(outlook.periods), 'range')} of files to take in"
-        yield Finding("landing", "warning", told, "mlops up takes them in.")
+        fact = f"{counted(len(outlook.periods), 'range')} of files to take in"
+        yield Finding("landing", "warning", fact, "mlops up takes them in.")
     elif used and not outlook.waiting:
         yield Finding("landing", "good", "all that landed is taken in")
 
@@ -208,8 +208,8 @@ def _source(name: str, state: IntakeState, settings: SourceSettings) -> Iterator
     if bad := sum(entry.status == "quarantined" for entry in state.taken.values()):
         yield Finding(name, "warning", f"{counted(bad, 'partition')} in quarantine", "mlops quarantine list")
     if state.unmatched:
-        told = f"no partition claims {counted(len(state.unmatched), 'file')}: {some(state.unmatched, 3)}"
-        yield Finding(name, "warning", told, f"Rename to match {settings.files}.")
+        problem = f"no partition claims {counted(len(state.unmatched), 'file')}: {some(state.unmatched, 3)}"
+        yield Finding(name, "warning", problem, f"Rename to match {settings.files}.")
 
 
 def _feast(platform: Platform) -> Iterator[Finding]:

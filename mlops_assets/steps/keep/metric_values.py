@@ -72,11 +72,11 @@ def record(platform: Platform) -> Iterator[Sample]:
             continue
         entries = platform.ledger.entries(name)
         yield Sample("model_paused", (name,), platform.ledger.record.paused(name) is not None)
-        decided = Counter((one.action, one.rule) for one in only(entries, Decision))
+        decided = Counter((record_entry.action, record_entry.rule) for record_entry in only(entries, Decision))
         for (action, rule), count in sorted(decided.items()):
             yield Sample("decisions_total", (name, action, rule), count)
         kinds = Counter(entry.kind for entry in entries)
-        results = Counter(one.result for one in only(entries, OutcomeFound))
+        results = Counter(record_entry.result for record_entry in only(entries, OutcomeFound))
         # From zero on: Prometheus sees no increase in a counter that begins at one.
         for result in sorted({"promotion", "rejection", "rollback", "kept", "worse", *results}):
             yield Sample("outcomes_total", (name, result), kinds[result] + results[result])
@@ -88,10 +88,10 @@ def reports(platform: Platform) -> Iterator[Sample]:
         if verdicts_of(_summaries(platform, name, "performance")):
             yield Sample("model_worse_than_baseline", (name,), failing_of(platform, model) is not None)
         for report in REPORTS:
-            found = _summaries(platform, name, report)
-            if not found:
+            summaries = _summaries(platform, name, report)
+            if not summaries:
                 continue
-            newest = found[-1]
+            newest = summaries[-1]
             yield Sample("window_end_timestamp_seconds", (name, report), _time(newest["end"]).timestamp())
             for check in newest["checks"]:
                 yield from _check(name, check)
@@ -178,16 +178,16 @@ def _check(model: str, check: Mapping[str, Any]) -> Iterator[Sample]:
         yield Sample("drift_share", (model,), check["value"])
 
 
-def _performance(model: str, found: list[dict[str, Any]]) -> Iterator[Sample]:
-    if not found:
+def _performance(model: str, summaries: list[dict[str, Any]]) -> Iterator[Sample]:
+    if not summaries:
         return
-    newest = found[-1]
+    newest = summaries[-1]
     yield Sample("window_rows", (model,), newest["rows"])
     missing = newest["performance"]["share_unlabelled"]
     if missing is not None and missing == missing:  # NaN without a row
         yield Sample("labels_missing_share", (model,), missing)
     yield from _estimates(model, "estimated_performance", newest.get("estimated", {}))
-    labelled = [summary for summary in found if summary["performance"]["labelled"]]
+    labelled = [summary for summary in summaries if summary["performance"]["labelled"]]
     if labelled:
         yield from _estimates(model, "performance", labelled[-1]["performance"]["metrics"])
 

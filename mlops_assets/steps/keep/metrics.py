@@ -64,14 +64,14 @@ class Collector:
         """All metrics that have a value now."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        found: dict[str, Any] = {}
+        families: dict[str, Any] = {}
         for name, labels, value in self.samples():
             spec = BY_NAME[f"mlops_{name}"]
-            if spec.name not in found:
+            if spec.name not in families:
                 family = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily
-                found[spec.name] = family(spec.name, spec.help, labels=spec.labels)
-            found[spec.name].add_metric(labels, float(value))
-        yield from found.values()
+                families[spec.name] = family(spec.name, spec.help, labels=spec.labels)
+            families[spec.name].add_metric(labels, float(value))
+        yield from families.values()
 
     def samples(self) -> list[Sample]:
         """All values, read anew if the last reading is too old."""
@@ -84,12 +84,12 @@ class Collector:
     def _read(self, name: str, part: MetricsPart) -> list[Sample]:
         begun = time.perf_counter()
         try:
-            found = list(part(self.platform))
+            samples = list(part(self.platform))
         except Exception:  # one part that cannot be read must not hide the others; it is told and counted
             logger.exception("The metrics of %s cannot be read; the others are. See docs/runbook.md#no-metrics.", name)
             return [Sample("collector_up", (name,), 0)]
         seconds = time.perf_counter() - begun
-        return [*found, Sample("collector_up", (name,), 1), Sample("collector_seconds", (name,), seconds)]
+        return [*samples, Sample("collector_up", (name,), 1), Sample("collector_seconds", (name,), seconds)]
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -71,8 +71,8 @@ def model_alarms(platform: Platform, model: ModelSettings) -> list[Alarm]:
 
 def _failing(platform: Platform, model: ModelSettings) -> Alarm | None:
     """A champion that is worse than guessing; told again only where what is done about it has changed."""
-    found = failing_of(platform, model)
-    if found is None:
+    failing = failing_of(platform, model)
+    if failing is None:
         return None
     name, choice = model.name, model.on_failing
     did, do = DOES[choice], "Retrain on newer rows"
@@ -85,9 +85,9 @@ def _failing(platform: Platform, model: ModelSettings) -> Alarm | None:
         )
     return {
         "key": f"{FAILING_KEY}{name}",
-        "incident": f"failing-{name}-{found.version}-{found.since:%Y-%m-%d}-{choice}-{did.partition(':')[0]}",
+        "incident": f"failing-{name}-{failing.version}-{failing.since:%Y-%m-%d}-{choice}-{did.partition(':')[0]}",
         "severity": "page",
-        "happened": f"{found.in_words(name, model.zone)} Version {found.version} is champion.",
+        "happened": f"{failing.in_words(name, model.zone)} Version {failing.version} is champion.",
         "did": did,
         "do": f"{do}: `mlops retrain {name} --reason '...'`. Why nothing better was found: `mlops explain {name}`.",
         "runbook": "worse-than-guessing",
@@ -128,16 +128,16 @@ def _failed(model: str, check: CheckResult, entries: Sequence[OnRecord]) -> Alar
 
 def _classes(platform: Platform, model: str, champion: ModelVersion | None) -> Alarm | None:
     """Classes that the champion cannot say, or that come no more: told at once, and again when there are others."""
-    found = newest(platform, model)
-    if found is None or champion is None or found["version"] != champion.version or found["check"]["passed"]:
+    changes = newest(platform, model)
+    if changes is None or champion is None or changes["version"] != champion.version or changes["check"]["passed"]:
         return None
-    codes = [str(one["code"]) for one in (*found["new"], *found["gone"])]
-    is_new = bool(found["new"] or found["uncoded"])
+    codes = [str(change["code"]) for change in (*changes["new"], *changes["gone"])]
+    is_new = bool(changes["new"] or changes["uncoded"])
     return {
         "key": f"classes/{model}",
-        "incident": f"classes-{model}-{champion.version}-{'-'.join(codes)}{'-uncoded' if found['uncoded'] else ''}",
+        "incident": f"classes-{model}-{champion.version}-{'-'.join(codes)}{'-uncoded' if changes['uncoded'] else ''}",
         "severity": "notify" if is_new else "digest",
-        "happened": f"{model}: {found['check']['sentence']}"[:1000],
+        "happened": f"{model}: {changes['check']['sentence']}"[:1000],
         "did": "It counts rows of a new class as wrong, and trains a candidate that knows it where that is better.",
         "do": f"Look at the table `classes` of {model}/performance_report; to train now: "
         f"`mlops retrain {model} --reason '...'`.",

@@ -86,9 +86,9 @@ def _source(intake: Intake) -> dict[str, Any]:
 
 def _open_incidents(platform: Platform) -> Iterator[Incident]:
     """Those that last, oldest first: `mlops up` ends them every half minute, and without it states are looked at."""
-    found = Incidents(platform.home.root).state().open
-    seen = lasting(platform) if any(incident.key.startswith(STATES) for incident in found) else set()
-    for incident in found:
+    incidents = Incidents(platform.home.root).state().open
+    seen = lasting(platform) if any(incident.key.startswith(STATES) for incident in incidents) else set()
+    for incident in incidents:
         if incident.key.startswith(STATES):
             is_over = incident.key not in seen
         else:
@@ -219,13 +219,13 @@ def _champion(platform: Platform, model: ModelSettings, now: datetime | None) ->
 
 def _failing(platform: Platform, model: ModelSettings) -> dict[str, Any] | None:
     """That the champion is worse than guessing, since when, by what numbers, and what is done about it."""
-    found = failing_of(platform, model)
-    if found is None:
+    failing = failing_of(platform, model)
+    if failing is None:
         return None
     return {
-        "version": found.version,
-        "since": found.since.astimezone(model.zone).date(),
-        "sentence": found.in_words(model.name, model.zone),
+        "version": failing.version,
+        "since": failing.since.astimezone(model.zone).date(),
+        "sentence": failing.in_words(model.name, model.zone),
         "on_failing": model.on_failing,
         "did": DOES[model.on_failing],
     }
@@ -262,9 +262,9 @@ def _quality(known: Mapping[str, Any]) -> str:
     checks = window["checks"]
     judged = [check["passed"] for check in checks.values() if check["kind"] in HURTS and check["passed"] is not None]
     failed = [name for name, check in checks.items() if check["kind"] not in HURTS and check["passed"] is False]
-    told = f"Its predictions {'hold' if all(judged) else 'do not hold'}" if judged else "Nobody can judge it yet"
+    verdict = f"Its predictions {'hold' if all(judged) else 'do not hold'}" if judged else "Nobody can judge it yet"
     also = f" Watched only: {', '.join(failed)} failed; values may move while predictions stay right." if failed else ""
-    return f"{told} in window {window['window']}.{also}"
+    return f"{verdict} in window {window['window']}.{also}"
 
 
 def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident]) -> Iterator[str]:
@@ -277,8 +277,8 @@ def _trouble(name: str, known: Mapping[str, Any], incidents: Sequence[Incident])
     for check in window["checks"].values():
         if check["kind"] in HURTS and check["passed"] is False and not _is_replaced(known):
             yield check["sentence"]
-    told = {"failing", *HURTS}
+    covered = {"failing", *HURTS}
     for incident in incidents:
         kind, _, about = incident.key.partition("/")
-        if about.split(".")[0].split("@")[0] == name and kind not in told and incident.severity != "digest":
+        if about.split(".")[0].split("@")[0] == name and kind not in covered and incident.severity != "digest":
             yield incident.report.happened

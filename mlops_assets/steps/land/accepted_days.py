@@ -51,14 +51,14 @@ class AcceptedDays:
         """
         coming: dict[str, Shape] = {}
         refused = {key: shape for key, shape in self._refused.items() if key not in shapes}
-        found: dict[str, list[Failure]] = {}
+        failures: dict[str, list[Failure]] = {}
         for partition, shape in sorted(shapes.items()):
-            found[partition] = self._changes(partition, shape, coming, refused)
-            if partition not in released and found[partition]:
-                refused |= {partition: kept} if (kept := refused_shape(shape, found[partition])) else {}
+            failures[partition] = self._changes(partition, shape, coming, refused)
+            if partition not in released and failures[partition]:
+                refused |= {partition: kept} if (kept := refused_shape(shape, failures[partition])) else {}
             elif partition in standing:
                 coming[partition] = shape.let_in() if partition in released else shape
-        return found
+        return failures
 
     def accept(self, partition: str, shape: Shape | None) -> None:
         """Count a partition among the accepted ones."""
@@ -80,7 +80,7 @@ class AcceptedDays:
         # Of one day rows may stand in the lake, and their correction may have been refused.
         days = [(key, coming.get(key) or self._shape(key)) for key in accepted]
         days += [(key, refused[key]) for key in _before(partition, refused.keys()) if accepted and key >= accepted[0]]
-        past = [one for _, one in sorted(days, key=lambda day: day[0]) if one is not None]
+        past = [past_shape for _, past_shape in sorted(days, key=lambda day: day[0]) if past_shape is not None]
         return changes(shape, past, date.fromisoformat(partition[:10]))
 
     def _shape(self, partition: str) -> Shape | None:

@@ -46,11 +46,11 @@ def pull(home: Home, source: SourceSettings) -> Pulled:
 def _options(variable: str | None) -> dict[str, Any]:
     text = os.environ.get(variable or "", "").strip() or "{}"
     try:
-        found = json.loads(text)
+        options = json.loads(text)
     except ValueError as error:
         raise CannotPull(
             f"{variable} is no JSON ({error}): write an object of options. Nothing was fetched."
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise CannotPull(f"{variable} is no JSON object: write the options as one. Nothing was fetched.")
-    return found
+    return options

@@ -38,13 +38,13 @@ def pull_objects(folder: Path, source: SourceSettings, url: str, options: dict[s
         with importing("objects", f"What reads {url}", others="It has S3's; others are packages of their own."):
             store, root = fsspec.core.url_to_fs(url, **options)
         store.invalidate_cache()
-        found = store.find(root, detail=True)
+        objects = store.find(root, detail=True)
     except MissingExtra:
         raise
     except Exception as error:  # each store has errors of its own
         raise CannotPull(f"{url} cannot be listed ({error}). Correct address, rights or options.") from error
     known = remembered(folder, _marks)
-    wanted = {Path(path).name: (path, info) for path, info in sorted(found.items()) if _is_wanted(source, path)}
+    wanted = {Path(path).name: (path, info) for path, info in sorted(objects.items()) if _is_wanted(source, path)}
     written = []
     for name, (path, info) in wanted.items():
         if known.get(name) == (mark := _mark(info)) and (folder / name).exists():

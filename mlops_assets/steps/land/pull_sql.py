@@ -126,9 +126,9 @@ def _touched(
     assert spec is not None
     watermark, event_time = table.c[str(spec.watermark)], table.c[str(source.event_time)]
     highest = _highest(connection, watermark)
-    found = set(before["open"])
+    days = set(before["open"])
     if highest is None:
-        return found, None
+        return days, None
     _as_json(highest, source)
     if isinstance(highest, str):
         lowest = connection.execute(select(func.min(watermark))).scalar()
@@ -140,8 +140,8 @@ def _touched(
     for (at,) in connection.execution_options(yield_per=10_000).execute(query):
         moment = _moment(at, source)
         if moment is not None:
-            found.add(source.partition_of(moment.astimezone(ZoneInfo(source.timezone)).date()))
-    return {day for day in found if source.has_partition(day)}, highest
+            days.add(source.partition_of(moment.astimezone(ZoneInfo(source.timezone)).date()))
+    return {day for day in days if source.has_partition(day)}, highest
 
 
 def _is_above(watermark: ColumnElement[Any], known: Any, highest: Any, spec: PullSpec) -> ColumnElement[bool]:
@@ -254,8 +254,8 @@ def _read(state: dict[str, Any]) -> dict[str, Any]:
     still_open = {"open": [date.fromisoformat(day) for day in state.get("open", ())]}
     if not state.get("watermark"):
         return still_open
-    ((kind, told),) = state["watermark"].items()
-    return {**still_open, "watermark": _KINDS[kind](told)}
+    ((kind, watermark),) = state["watermark"].items()
+    return {**still_open, "watermark": _KINDS[kind](watermark)}
 
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.\d{1,6})?(Z|\+00:00)?)?", re.ASCII)
@@ -263,8 +263,8 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.\d{1,6})?(Z|\+00:
 
 def _form(text: str) -> tuple[str | None, ...] | None:
     """How a time is written, as far as the order of texts is that of time among such alone; None for no time."""
-    found = _ISO.fullmatch(text)
-    return found.groups() if found and read_text(text) is not None else None
+    match = _ISO.fullmatch(text)
+    return match.groups() if match and read_text(text) is not None else None
 
 
 _KINDS: Mapping[str, Callable[[Any], Any]] = {

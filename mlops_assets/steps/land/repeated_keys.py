@@ -55,24 +55,24 @@ def repeated_keys(intake: Intake, frames: Mapping[str, pd.DataFrame]) -> dict[st
     # With the time of the event in the key, each partition has keys of its own.
     if not keys or source.event_time in keys or source.grain == "none":
         return {}
-    told: dict[str, Repeated] = {}
+    repeated: dict[str, Repeated] = {}
     coming = dict(sorted(frames.items()))
     while coming:
         new = pd.concat([_keys(part, frame, keys) for part, frame in coming.items()])
         files = [intake.raw_file(part) for part in intake.good() if part not in coming]
         landed, together = _shared(pa.Table.from_pandas(new, preserve_index=False), keys, files)
-        found = {part: {row: others[0] for row, others in rows.items()} for part, rows in landed.items()}
-        for part in () if found else sorted(together):
+        clashes = {part: {row: others[0] for row, others in rows.items()} for part, rows in landed.items()}
+        for part in () if clashes else sorted(together):
             # With one that is held back itself it shares nothing but, perhaps, what the lake had of that one.
-            rows = {row: [other for other in others if other not in found] for row, others in together[part].items()}
+            rows = {row: [other for other in others if other not in clashes] for row, others in together[part].items()}
             if shared := {row: others[0] for row, others in rows.items() if others}:
-                found[part] = shared
-        if not found:
+                clashes[part] = shared
+        if not clashes:
             break
         # One that is held back leaves the rows that the lake had of it: the others are held against those as well.
-        for part, shared in found.items():
-            told[part] = _repeated(source, part, coming.pop(part), shared)
-    return told
+        for part, shared in clashes.items():
+            repeated[part] = _repeated(source, part, coming.pop(part), shared)
+    return repeated
 
 
 def _keys(part: str, frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -110,9 +110,9 @@ def _shared(new: pa.Table, keys: Sequence[str], files: Sequence[Path]) -> tuple[
         return _by_part(landed), _by_part(look("new", f"and old.{quoted(_PART)} < new.{quoted(_PART)}", {}))
 
 
-def _by_part(found: Sequence[tuple[str, int, list[str]]]) -> Shared:
+def _by_part(matches: Sequence[tuple[str, int, list[str]]]) -> Shared:
     shared: Shared = {}
-    for part, row, others in found:
+    for part, row, others in matches:
         shared.setdefault(part, {})[row] = others
     return shared
 

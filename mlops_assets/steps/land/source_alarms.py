@@ -32,10 +32,10 @@ IN_QUARANTINE = "is in quarantine"
 
 def lasting(platform: Platform) -> set[str]:
     """The keys of what lasts now."""
-    found = {f"stale-source/{name}" for name in stale_sources(platform)}
-    found |= {str(alert["key"]) for alert in (*late_streams(platform), *misnamed_files(platform))}
-    found |= {f"quarantine/{n}" for n, intake in platform.sources.whole().items() if intake.record.quarantined()}
-    return found | ({STALE_VIEWS} if stale_views(platform) else set())
+    keys = {f"stale-source/{name}" for name in stale_sources(platform)}
+    keys |= {str(alert["key"]) for alert in (*late_streams(platform), *misnamed_files(platform))}
+    keys |= {f"quarantine/{n}" for n, intake in platform.sources.whole().items() if intake.record.quarantined()}
+    return keys | ({STALE_VIEWS} if stale_views(platform) else set())
 
 
 def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
@@ -46,7 +46,7 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
     """
     intakes = {n: i for n, i in platform.sources.whole().items() if i.source.grain != "none"}
     ends = {name: intake.newest_end() for name, intake in intakes.items()}
-    found: dict[str, tuple[date | None, str]] = {}
+    stale: dict[str, tuple[date | None, str]] = {}
     for name, end in ends.items():
         source = intakes[name].source
         # A group that nothing has ever come for is not in use.
@@ -58,11 +58,11 @@ def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
         if end is None or now - end > allowed:
             since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
             newest = end.date() if end else None
-            found[name] = (
+            stale[name] = (
                 newest,
                 f"Source {name} is stale: its newest good partition {since}, allowed are {source.fresh_for}.",
             )
-    return found
+    return stale
 
 
 def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str], Taken]:
@@ -70,15 +70,15 @@ def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str]
 
     What is decided now would stand on a hole.
     """
-    found = {}
+    quarantined = {}
     for source in platform.sources_of(model):
         intake = platform.sources.intakes()[source.name]
         # A replay takes in all at once, and knows at each moment of what had ended by then.
         until = platform.home.settings.until
         taken = {key: entry for key, entry in intake.taken().items() if intake.is_visible(key, until)}
         if source.required and taken and taken[max(taken)].status == "quarantined":
-            found[source.name, max(taken)] = taken[max(taken)]
-    return found
+            quarantined[source.name, max(taken)] = taken[max(taken)]
+    return quarantined
 
 
 def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
@@ -89,13 +89,13 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
     if platform.home.settings.landing:
         return []  # A replay reads its parent's landing folder; the parent tells.
     before = (datetime.now(UTC) - SETTLING).timestamp()
-    found = []
+    alerts = []
     for name, intake in platform.sources.intakes().items():
         files = [file for file in intake.unmatched() if (intake.folder / file).lstat().st_mtime < before]
         if not files:
             continue
         identity = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
-        found.append(
+        alerts.append(
             {
                 "incident": f"misnamed-{name}-{identity}",
                 "key": f"misnamed-file/{name}",
@@ -108,7 +108,7 @@ def misnamed_files(platform: Platform) -> list[dict[str, Any]]:
                 "runbook": "misnamed-file",
             }
         )
-    return found
+    return alerts
 
 
 def late_streams(platform: Platform) -> list[dict[str, Any]]:
@@ -116,14 +116,14 @@ def late_streams(platform: Platform) -> list[dict[str, Any]]:
     is_wall = platform.home.settings.clock == "wall"
     if platform.home.settings.landing:
         return []  # A replay reads its parent's landing folder; the parent tells.
-    found = []
+    alerts = []
     for name, source in platform.sources.settings().items():
         lag = read_lag(platform.home, name) if isinstance(source, StreamSettings) else None
         if lag is None or not isinstance(source, StreamSettings):
             continue
         state = pace(lag, max_lag=parse_duration(source.stream.max_lag), is_wall=is_wall)
         if not state.keeps_up:
-            found.append(
+            alerts.append(
                 {
                     "incident": f"stream-{name}-{lag.at:%Y-%m-%d}",
                     "key": f"stream-behind/{name}",
@@ -133,14 +133,14 @@ def late_streams(platform: Platform) -> list[dict[str, Any]]:
                     "runbook": "stream-behind",
                 }
             )
-    return found
+    return alerts
 
 
 def stale_views(platform: Platform) -> dict[str, Span]:
     """Feature views that lack days which their required sources have."""
     settings = platform.sources.settings()
     good = platform.sources.good()
-    found = {}
+    spans = {}
     for view in platform.catalogue.views:
         sources = [settings[s] for s in platform.catalogue.sources_of([view.name]) if s in settings]
         required = [s for s in sources if s.grain == "day" and s.required and good.get(s.name)]
@@ -149,7 +149,7 @@ def stale_views(platform: Platform) -> dict[str, Span]:
         newest = min(day_of(max(good[source.name])) for source in required)
         built = max(platform.lake.partitions("features", view.name), default=None)
         if built is None or built < newest:
-            found[view.name] = Span(
+            spans[view.name] = Span(
                 built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1)
             )
-    return found
+    return spans

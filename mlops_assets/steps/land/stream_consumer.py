@@ -81,7 +81,7 @@ class StreamReader:
             # What a kill has left: by what is known of unread messages, days that go on are not taken for over.
             landing.land(behind=self._behind())
             batch_wait = parse_duration(self.source.stream.batch_wait).total_seconds()
-            begun = told = time.monotonic()
+            begun = lag_written = time.monotonic()
             while True:
                 self._take(consumer, POLL_TO_THE_END_SECONDS if until_end else POLL_SECONDS)
                 at_end = until_end and all(self._next[p] >= end for p, end in self._ends.items())
@@ -90,9 +90,9 @@ class StreamReader:
                 if full or stopping or now - begun >= batch_wait:
                     self._commit(landing)
                     begun = now
-                if stopping or now - told >= LAG_SECONDS or full:
+                if stopping or now - lag_written >= LAG_SECONDS or full:
                     self._tell_lag(consumer)
-                    told = now
+                    lag_written = now
                 if stopping:
                     return
 
@@ -142,16 +142,16 @@ class StreamReader:
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
-            found = consumer.get_watermark_offsets(
+            offsets = consumer.get_watermark_offsets(
                 TopicPartition(self.source.stream.topic, partition), timeout=ANSWER_SECONDS
             )
         except KafkaException as error:
             raise StreamBroken(
                 f"the broker does not say what partition {partition} holds ({error}). Try again."
             ) from error
-        if found is None:
+        if offsets is None:
             raise StreamBroken(f"the broker does not say what partition {partition} holds. Try again.")
-        return found
+        return offsets
 
     def _take(self, consumer: Consumer, seconds: float) -> None:
         """What has come since."""
@@ -212,12 +212,12 @@ def _options(variable: str) -> dict[str, Any]:
     """Further settings of librdkafka, such as `{"security.protocol": "SASL_SSL"}`."""
     text = os.environ.get(variable, "").strip()
     try:
-        found = json.loads(text or "{}")
+        options = json.loads(text or "{}")
     except ValueError as error:
         raise NotConfigured(f"{variable} is no JSON ({error}). Write an object of librdkafka's settings.") from error
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise NotConfigured(f"{variable} is no JSON object: write librdkafka's settings as one.")
-    return found
+    return options
 
 
 def _gone(topic: str, partition: int, at: int, low: int, name: str) -> str:

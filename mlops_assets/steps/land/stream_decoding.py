@@ -62,10 +62,10 @@ def decode_json(value: bytes | None) -> Decoded:
     if value is None:
         return Undecodable("it has no value (a tombstone)")
     try:
-        found = _from_json(value)
+        doc = _from_json(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Undecodable(f"it is no JSON: {error}")
-    return found if isinstance(found, dict) else Undecodable(f"it is {type(found).__name__}, not an object with fields")
+    return doc if isinstance(doc, dict) else Undecodable(f"it is {type(doc).__name__}, not an object with fields")
 
 
 class _Registry:
@@ -94,10 +94,10 @@ class _Registry:
             except Undecodable as error:
                 return error
         try:
-            found = self._known[number](value[HEADER:])
+            fields = self._known[number](value[HEADER:])
         except Exception as error:  # noqa: BLE001 - the bytes are here: what a decoder raises is about them
             return Undecodable(f"it does not follow schema {number}: {error or type(error).__name__}")
-        return found if isinstance(found, dict) else Undecodable(f"schema {number} is no record")
+        return fields if isinstance(fields, dict) else Undecodable(f"schema {number} is no record")
 
     def _reader(self, number: int) -> Callable[[bytes], Any]:
         import io

@@ -53,12 +53,12 @@ def lag_file(home: Home, source: str) -> Path:
 
 def write_lag(home: Home, source: str, lag: Lag) -> None:
     """Write it down."""
-    told = {
+    payload = {
         "at": lag.at.isoformat(),
         "unread": {str(partition): count for partition, count in lag.unread.items()},
         "oldest": lag.oldest.isoformat() if lag.oldest else None,
     }
-    write_text(lag_file(home, source), json.dumps(told))
+    write_text(lag_file(home, source), json.dumps(payload))
 
 
 def read_lag(home: Home, source: str) -> Lag | None:
@@ -66,9 +66,9 @@ def read_lag(home: Home, source: str) -> Lag | None:
     file = lag_file(home, source)
     if not file.exists():
         return None
-    told = json.loads(file.read_text(encoding="utf-8"))
-    oldest = told["oldest"] and datetime.fromisoformat(told["oldest"])
-    return Lag(datetime.fromisoformat(told["at"]), {int(p): n for p, n in told["unread"].items()}, oldest or None)
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    oldest = saved["oldest"] and datetime.fromisoformat(saved["oldest"])
+    return Lag(datetime.fromisoformat(saved["at"]), {int(p): n for p, n in saved["unread"].items()}, oldest or None)
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def pace(lag: Lag | None, *, max_lag: timedelta, is_wall: bool, now: datetime | 
             f"Nobody has read the stream since {lag.at:%Y-%m-%d %H:%M} UTC. Start it: mlops stream run, or mlops up.",
         )
     seconds = lag.seconds()
-    told = f"{lag.messages:,} messages are unread"
+    unread = f"{lag.messages:,} messages are unread"
     if seconds is None:
-        return Pace(True, f"{told}; nothing was read yet, so nobody knows how old they are.")
+        return Pace(True, f"{unread}; nothing was read yet, so nobody knows how old they are.")
     if seconds > max_lag.total_seconds():
         return Pace(
             False,
-            f"{told}, the oldest {seconds / 60:.0f} minutes old, allowed are {max_lag.total_seconds() / 60:.0f}. "
+            f"{unread}, the oldest {seconds / 60:.0f} minutes old, allowed are {max_lag.total_seconds() / 60:.0f}. "
             "Look at the reader's log; a larger stream.batch_rows reads faster.",
         )
-    return Pace(True, f"{told}.")
+    return Pace(True, f"{unread}.")

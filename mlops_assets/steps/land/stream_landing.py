@@ -135,9 +135,9 @@ class StreamLanding:
         count = 0
         for file in sorted(self.quarantine.glob("*.parquet")):
             poisoned = _segment_of(file)
-            found = [s for s in self.log.segments() if s.meets(poisoned.partition, poisoned.first, poisoned.next)]
+            segments = [s for s in self.log.segments() if s.meets(poisoned.partition, poisoned.first, poisoned.next)]
             count += pq.read_metadata(file).num_rows
-            self.log.move(found, to=self.log.new)
+            self.log.move(segments, to=self.log.new)
             file.unlink()
         return count
 
@@ -207,11 +207,11 @@ class StreamLanding:
         frames = list(self._rows(segments, key))
         rows = pd.concat(frames, ignore_index=True)
         self._refuse_less(path, len(rows))
-        told = defaultdict[int, list[int]](list)
+        bounds = defaultdict[int, list[int]](list)
         for segment, frame in zip(segments, frames, strict=True):
             if len(frame):
-                told[segment.partition] += [segment.first, segment.next]
-        offsets = {str(partition): [min(ends), max(ends)] for partition, ends in sorted(told.items())}
+                bounds[segment.partition] += [segment.first, segment.next]
+        offsets = {str(partition): [min(ends), max(ends)] for partition, ends in sorted(bounds.items())}
         _place(rows, self.source, path, json.dumps(offsets).encode())
 
     def _rows(self, segments: list[Segment], key: str) -> Iterator[pd.DataFrame]:
@@ -259,8 +259,8 @@ def _offsets(path: Path) -> dict[int, tuple[int, int]]:
     """The offsets that a landed file was made of."""
     if not path.exists():
         return {}
-    told = json.loads((pq.read_schema(path).metadata or {}).get(OFFSETS, b"{}"))
-    return {int(partition): (first, after) for partition, (first, after) in told.items()}
+    offsets = json.loads((pq.read_schema(path).metadata or {}).get(OFFSETS, b"{}"))
+    return {int(partition): (first, after) for partition, (first, after) in offsets.items()}
 
 
 def _is_of(segment: Segment, offsets: Mapping[int, tuple[int, int]]) -> bool:

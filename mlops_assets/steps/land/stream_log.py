@@ -96,9 +96,9 @@ class StreamLog:
         """The segments in these folders (default all), in order; what a merged one holds is left out."""
         wanted = [folder for folder in folders or (self.new, self.landed) if folder.exists()]
         names = {path.name for folder in wanted for path in folder.iterdir()}
-        found = sorted(segment for name in names if (segment := Segment.of_name(name)))
+        segments = sorted(segment for name in names if (segment := Segment.of_name(name)))
         kept: list[Segment] = []
-        for segment in sorted(found, key=lambda each: (each.partition, each.first, -each.next)):
+        for segment in sorted(segments, key=lambda each: (each.partition, each.first, -each.next)):
             if not kept or not kept[-1].holds(segment):
                 kept.append(segment)
         return kept

@@ -45,9 +45,9 @@ class Poison:
 
 def poison_count(home: Home, source: str, *, most: int = 5) -> Poison:
     """Count a stream's messages, and those in quarantine."""
-    found: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     for file in (home.lake / "quarantine" / source / POISON).glob("*.parquet"):
-        found.update(pq.read_table(file, columns=["reason"])["reason"].to_pylist())
+        reasons.update(pq.read_table(file, columns=["reason"])["reason"].to_pylist())
     segments = StreamLog(home.landing / source / "messages").segments()
     read = sum(segment.next - segment.first for segment in segments)
-    return Poison(found.total(), read, dict(found.most_common(most)))
+    return Poison(reasons.total(), read, dict(reasons.most_common(most)))

@@ -184,8 +184,8 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
             shape = shape.let_in() if shape and partition in released else shape
             accepted.accept(partition, shape)
             notes = (*result.notes, *told_of_columns(source.rules, raw, result.frame))
-            told, kept = released.get(partition, ""), shape.to_json() if shape else ""
-            verdicts[partition] = Verdict(partition, read, (), result.frame, told, kept, notes)
+            release, kept = released.get(partition, ""), shape.to_json() if shape else ""
+            verdicts[partition] = Verdict(partition, read, (), result.frame, release, kept, notes)
             continue
         refused = refused_shape(shape, changes) if shape else None
         accepted.refuse(partition, refused)
@@ -215,8 +215,8 @@ def _replaced(
 
 
 def _unreadable(partition: str, read: Read, error: Exception) -> Verdict:
-    told = f"{shown(read.file.name)} cannot be read ({harmless(str(error))})"
-    reason = f"{told}. Send it again; the old partition is unchanged."
+    fault = f"{shown(read.file.name)} cannot be read ({harmless(str(error))})"
+    reason = f"{fault}. Send it again; the old partition is unchanged."
     return Verdict(partition, read, (reason,), None, can_be_let_in=False)
 
 

@@ -65,19 +65,19 @@ def publish(lake: Lake, writer: str, rows: Mapping[str, Iterable[Row]]) -> None:
 def _live(lake: Lake, model: str, version: int, arms: Iterable[str], since: datetime) -> dict[Place, int]:
     """What the live files hold of a version in some arms, from the minute of a moment on."""
     first, wanted = since.replace(second=0, microsecond=0), set(arms)
-    found: dict[Place, int] = {}
+    counts: dict[Place, int] = {}
     for path in live_folder(lake).glob("[!.]*.json"):
         for at, of, arm, is_failed, bucket, count in json.loads(path.read_bytes()).get(model, ()):
             minute = datetime.fromisoformat(at)
             if of == version and arm in wanted and minute >= first:
-                found[path.stem, minute, is_failed, bucket] = count
-    return found
+                counts[path.stem, minute, is_failed, bucket] = count
+    return counts
 
 
 def files(lake: Lake, model: str, since: date) -> list[Path]:
     """Every writer's files from a day on."""
-    found = lake.folder(LAYER, model).glob("partition=*/*.parquet")
-    return sorted(path for path in found if path.parent.name >= f"partition={since}" and path.name[0] != ".")
+    paths = lake.folder(LAYER, model).glob("partition=*/*.parquet")
+    return sorted(path for path in paths if path.parent.name >= f"partition={since}" and path.name[0] != ".")
 
 
 def answering(lake: Lake, model: str, version: int, arms: Iterable[str], *, since: datetime, day: date) -> Answering:

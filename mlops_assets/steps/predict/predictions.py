@@ -158,21 +158,21 @@ def read_scores(
     Where a champion that is worse than guessing may not answer, it is what the champion itself said, for monitors are
     about the champion; with `answered`, what guessing answered in its place, and no row that nobody was answered.
     """
-    told = answered_scores if answered else own_scores
+    scores_of = answered_scores if answered else own_scores
 
     def wanted(name: str) -> list[str] | None:
         if features:
             return None
-        found = platform.lake.columns("predictions", model.name, start=start, end=end, name=name)
+        present = platform.lake.columns("predictions", model.name, start=start, end=end, name=name)
         of_views = tuple(f"{view}__" for view in model.features)
-        return [column for column in found if not column.startswith(of_views)]
+        return [column for column in present if not column.startswith(of_views)]
 
     parts = [
         platform.lake.read("predictions", model.name, start=start, end=end, name=name, columns=wanted(name))
         for name in ([BATCH] if answered else [BATCH, WITHHELD])
     ]
-    found = [told(part) for part in parts if not part.empty]
-    batch = pd.concat(found, ignore_index=True) if found else parts[0]
+    present = [scores_of(part) for part in parts if not part.empty]
+    batch = pd.concat(present, ignore_index=True) if present else parts[0]
     if arm is not None and not batch.empty:
         said_by = batch[ARM] if ARM in batch else pd.Series("champion", index=batch.index)
         batch = batch[said_by == arm].reset_index(drop=True)
@@ -190,7 +190,7 @@ def read_scores(
     batch, online = same_classes(batch, online)
     if online.empty:
         return batch
-    online = told(online).drop(
+    online = scores_of(online).drop(
         columns=["prediction_id", "predicted_at", "is_identified", *([] if ARM in batch else [ARM])]
     )
     identity = [*platform.data(model).keys, EVENT_TIME]

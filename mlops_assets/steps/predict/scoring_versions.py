@@ -131,12 +131,12 @@ def same_classes(*frames: pd.DataFrame) -> list[pd.DataFrame]:
 
     A version gave a class that it does not know no chance. Frames without scores of classes come back as they are.
     """
-    found = {name for frame in frames for name in score_names(frame)} - {SCORE}
-    if not found:
+    class_scores = {name for frame in frames for name in score_names(frame)} - {SCORE}
+    if not class_scores:
         return list(frames)
-    names = sorted(found, key=lambda name: int(name.removeprefix(f"{SCORE}_")))
-    scores = [pd.DataFrame(score_matrix(one.reindex(columns=names)), one.index, names) for one in frames]
-    others = [one[[name for name in one if name not in found]] for one in frames]
+    names = sorted(class_scores, key=lambda name: int(name.removeprefix(f"{SCORE}_")))
+    scores = [pd.DataFrame(score_matrix(scored.reindex(columns=names)), scored.index, names) for scored in frames]
+    others = [scored[[name for name in scored if name not in class_scores]] for scored in frames]
     return [pd.concat(both, axis=1) for both in zip(others, scores, strict=True)]
 
 

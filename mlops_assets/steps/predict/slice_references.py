@@ -75,7 +75,7 @@ def profiled(
 def write_slices(lake: Lake, model: str, version: int, slices: Slices | None) -> None:
     """Keep the slices of what a version was fitted on."""
     if slices is not None:
-        kept = {name: {"profile": one.profile.to_json(), "usual": one.usual} for name, one in slices.references.items()}
+        kept = {name: {"profile": ref.profile.to_json(), "usual": ref.usual} for name, ref in slices.references.items()}
         text = json.dumps({"grid": slices.grid.to_json(), "slices": kept})
         write_text(reference_folder(lake, model, version) / FILE, text)
 
@@ -93,5 +93,5 @@ def read_slices(lake: Lake, model: str, version: int) -> Slices:
         )
     kept = json.loads(path.read_text(encoding="utf-8"))
     grid = Grid.from_json(kept["grid"])
-    found = {name: (Profile.from_json(one["profile"], grid), one["usual"]) for name, one in kept["slices"].items()}
-    return Slices(grid, {name: SliceReference(profile, usual) for name, (profile, usual) in found.items()})
+    pairs = {name: (Profile.from_json(ref["profile"], grid), ref["usual"]) for name, ref in kept["slices"].items()}
+    return Slices(grid, {name: SliceReference(profile, usual) for name, (profile, usual) in pairs.items()})

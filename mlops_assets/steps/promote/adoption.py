@@ -96,7 +96,7 @@ def adopt(
         ) from error
     until = min(fitted_until or now, now)
     in_sample = until > gate.start
-    told = f"adopted from {uri}: {model.metric} {value:.4f} on {gate.label(model.timezone)}"
+    origin = f"adopted from {uri}: {model.metric} {value:.4f} on {gate.label(model.timezone)}"
     decision = f"adopt-{adopted.sha256[:16]}"
     version = platform.registry.register(
         model.name,
@@ -106,15 +106,15 @@ def adopt(
         tags={
             "training_set": fitted.sha256, "refit_set": "", "judged_sha256": adopted.sha256, "verdict": "adopted",
             FITTED_UNTIL: until.isoformat(), "gate_window": f"{gate.start.isoformat()}/{gate.end.isoformat()}",
-            "gate_value": value, "training_window": "expanding", "code_version": "adopted", "reason": told,
+            "gate_value": value, "training_window": "expanding", "code_version": "adopted", "reason": origin,
             "libraries": json.dumps({}),
         },
     )  # fmt: skip
     keep_reference(platform, data, version.version, fitted=fitted, gate_rows=rows, scores=scores)
-    platform.registry.promote(model.name, version.version, decision_id=decision, reason=told, at=now)
+    platform.registry.promote(model.name, version.version, decision_id=decision, reason=origin, at=now)
     platform.ledger.record.note(
         model.name, Promotion, at=now, id=f"promotion-{decision}", decision=decision, version=version.version,
-        previous=None, promised=None, fitted_until=until.isoformat(), reason=f"{told}. {reason}", by=by,
+        previous=None, promised=None, fitted_until=until.isoformat(), reason=f"{origin}. {reason}", by=by,
     )  # fmt: skip
     return Adopted(version, value, len(rows), in_sample)
 
@@ -150,10 +150,10 @@ def _located(uri: str, client: MlflowClient) -> str:
     MLflow itself asks the registry of its process for `models:/` addresses (3.17), whatever it is told, and makes an
     empty one in the working directory.
     """
-    found = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
-    if found is None:
+    match = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if match is None:
         return uri
-    name, number, alias = found.groups()
+    name, number, alias = match.groups()
     version = number or client.get_model_version_by_alias(name, alias).version
     return str(client.get_model_version_download_uri(name, str(version)))
 

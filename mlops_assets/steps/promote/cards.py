@@ -106,11 +106,11 @@ def gather_card(
     blocks = blocks_of(model, rows)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     needed = model.gate.slice_min_rows
-    small = {name: len(found) for name, found in slice_rows(columns) if len(found) < needed}
+    small = {name: len(of_slice) for name, of_slice in slice_rows(columns) if len(of_slice) < needed}
     metrics = list(dict.fromkeys([model.metric, *model.monitoring.metrics]))
     ships, _ = fitted_on(version.tags)
     kept = platform.registry.load(model.name, version.version)
-    told = limits(
+    limitations = limits(
         small_slices=small,
         min_rows=needed,
         unlabelled=_unlabelled(data, gate, as_of=as_of, labelled=len(rows)),
@@ -135,12 +135,12 @@ def gather_card(
         data=_data(model, version, prepared, fitted, gate, rows=len(rows)),
         features=_features(data, kept.importance()),
         metrics=list(evaluate(y, scores, metrics, blocks).values()),
-        slices={name: found[model.metric] for name, found in slices.items()},
+        slices={name: of_slice[model.metric] for name, of_slice in slices.items()},
         small_slices=small,
         gains=_gains(compared),
         rules=verdict.rules,
         reference=_reference(platform, model, version.version, fitted) if verdict.promote else {},
-        limits=[*told, *([model.label.noted("").strip()] if model.label.noted("").strip() else [])],
+        limits=[*limitations, *([model.label.noted("").strip()] if model.label.noted("").strip() else [])],
         lineage=_lineage(data, version),
         reproduce=f"mlops reproduce {model.name} {version.version}",
         blocks=model.monitoring.performance.blocks,
@@ -190,13 +190,13 @@ def _unlabelled(data: ModelData, gate: Window, *, as_of: datetime, labelled: int
 
 
 def _gains(compared: Comparison) -> dict[str, Gain | str]:
-    found: dict[str, Paired | CannotJudge | None] = {
+    comparisons: dict[str, Paired | CannotJudge | None] = {
         "the champion": compared.champion,
         "the baseline": compared.baseline,
     }
     return {
         name: Gain.of(result) if isinstance(result, Paired) else str(result)
-        for name, result in found.items()
+        for name, result in comparisons.items()
         if result is not None
     }
 

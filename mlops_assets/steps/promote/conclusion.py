@@ -36,8 +36,8 @@ def conclude(platform: Platform, model: ModelSettings) -> dict[str, Any]:
         )
         return {**outcome, "promoted": False}
     if starts(platform, model) and not is_champion:
-        told = {"promised": record.get("promised"), "fitted_until": record["fitted_until"]}
-        begun = start(platform, model, version, decision=decision, reason=verdict_["reason"], at=at, told=told)
+        promise = {"promised": record.get("promised"), "fitted_until": record["fitted_until"]}
+        begun = start(platform, model, version, decision=decision, reason=verdict_["reason"], at=at, promise=promise)
         outcome["reason"] = f"It is in {begun.state} now. {outcome['reason']}"
         if not begun.answers:
             return {**outcome, "promoted": False}

@@ -69,7 +69,7 @@ class Comparison:
     def gains(self) -> list[tuple[str, float, float, float]]:
         """Over whom, or in which slice; the gain, its lower and upper bound. What could not be judged is not there."""
         named = {"over the champion": self.champion, "over the baseline": self.baseline, **self.slices}
-        return [(name, one.gain, one.lower, one.upper) for name, one in named.items() if isinstance(one, Paired)]
+        return [(name, pair.gain, pair.lower, pair.upper) for name, pair in named.items() if isinstance(pair, Paired)]
 
 
 def gate_rows(data: ModelData, gate: Window, *, as_of: datetime) -> pd.DataFrame:

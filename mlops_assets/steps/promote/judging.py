@@ -134,8 +134,8 @@ def _shipping(case: _Case) -> _Shipping:
         return _Shipping(shipped, rows, twin)
     # What was judged better must not be thrown away because its refit is another model: it ships itself.
     rows = case.data.store(scored.last_rows.reset_index(drop=True), case.as_of)
-    told = f"{twin.sentence}; the judged model itself ships in its place"
-    return _Shipping(scored.last, rows, replace(twin, agrees=True, sentence=told))
+    sentence = f"{twin.sentence}; the judged model itself ships in its place"
+    return _Shipping(scored.last, rows, replace(twin, agrees=True, sentence=sentence))
 
 
 def _verdict(case: _Case, shipping: _Shipping | None) -> Verdict:
@@ -146,7 +146,7 @@ def _verdict(case: _Case, shipping: _Shipping | None) -> Verdict:
         further += season_rules(platform, case.data, case.challenger, case.scored, case.gate, as_of=case.as_of)
         ships = shipping.model if shipping else case.challenger
         further += rules_of_what_ships(platform, model, ships, case.scored.rows, case.as_of)
-    found = verdict(
+    conclusion = verdict(
         model.gate,
         first.champion,
         slices=first.slices,
@@ -154,7 +154,7 @@ def _verdict(case: _Case, shipping: _Shipping | None) -> Verdict:
         further=further,
         twin=shipping.twin if shipping else None,
     )
-    return replace(found, reason=model.label.noted(found.reason))
+    return replace(conclusion, reason=model.label.noted(conclusion.reason))
 
 
 def _register(case: _Case, shipping: _Shipping | None, conclusion: Verdict, *, decision_id: str) -> ModelVersion:
@@ -198,8 +198,8 @@ def _keep(
     if conclusion.promote and shipping:
         fitted = shipping.rows
         use = _told_by(case)
-        told = scored.rows[use].reset_index(drop=True)
-        keep_reference(platform, case.data, version.version, fitted=fitted, gate_rows=told, scores=scored.scores[use])
+        rows = scored.rows[use].reset_index(drop=True)
+        keep_reference(platform, case.data, version.version, fitted=fitted, gate_rows=rows, scores=scored.scores[use])
     write_card(platform, model, version, scored=scored, fitted=fitted, compared=case.compared, verdict=conclusion)
     platform.write_record(
         model.name,

@@ -40,8 +40,8 @@ def record_outcomes(platform: Platform, model: ModelSettings) -> list[OutcomeFou
     if not waiting:
         return []
     now = platform.now(model)
-    found = (measure(platform, model, promotion, now=now) for promotion in waiting)
-    return [platform.ledger.record.note(model.name, OutcomeFound, at=now, **values) for values in found if values]
+    outcomes = (measure(platform, model, promotion, now=now) for promotion in waiting)
+    return [platform.ledger.record.note(model.name, OutcomeFound, at=now, **values) for values in outcomes if values]
 
 
 def measure(platform: Platform, model: ModelSettings, promotion: Promotion, *, now: datetime) -> dict[str, Any] | None:

@@ -104,13 +104,13 @@ def fitted_on(tags: Mapping[str, str]) -> tuple[str, str]:
         ValueError: the version was registered by something else and does not say.
     """
     ships = "judged" if tags.get(SHA256) == tags.get("judged_sha256") else "refit"
-    found = tags.get("training_set" if ships == "judged" else "refit_set")
-    if not found:
+    set_hash = tags.get("training_set" if ships == "judged" else "refit_set")
+    if not set_hash:
         raise ValueError(
             "The version's tags name no training set, so it was not trained by this platform and cannot be "
             "reproduced. Versions that `mlops retrain` makes can."
         )
-    return ships, found
+    return ships, set_hash
 
 
 def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reproduction:
@@ -126,15 +126,15 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
     registered = platform.registry.version(model.name, version)
     kept = platform.registry.load(model.name, version)
     ships, trained_on = fitted_on(registered.tags)
-    rows, found = None, None
+    rows, refit_sha256 = None, None
     try:
         # By when its labels were known does not matter here; the tag has it.
         known_by = datetime.fromisoformat(registered.tags[FITTED_UNTIL])
         fitted = platform.data(model).load(trained_on, known_by)
         rows = len(fitted.frame)
-        found = fit(kept.recipe, fitted.frame, fitted.frame[LABEL].to_numpy(), base=kept).sha256
+        refit_sha256 = fit(kept.recipe, fitted.frame, fitted.frame[LABEL].to_numpy(), base=kept).sha256
         differences = _differences(registered.tags)
-        remedy = "" if found == registered.sha256 else _remedy(registered.tags, differences)
+        remedy = "" if refit_sha256 == registered.sha256 else _remedy(registered.tags, differences)
     except FileNotFoundError:
         differences = [f"The stored training set {trained_on[:12]} is gone."]
         remedy = (
@@ -148,9 +148,9 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
     return Reproduction(
         model=model.name,
         version=version,
-        agrees=None if found is None else found == registered.sha256,
+        agrees=None if refit_sha256 is None else refit_sha256 == registered.sha256,
         registered=registered.sha256,
-        found=found,
+        found=refit_sha256,
         trained_on=trained_on,
         ships=ships,
         rows=rows,
@@ -162,17 +162,17 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
 def _differences(tags: Mapping[str, str]) -> list[str]:
     """What is not as it was when the version was trained."""
     then, now = tags.get(CODE_VERSION, "unknown"), code_version()
-    told = []
+    differences = []
     if then != now or "unknown" in (then, now):
-        told.append(f"The code was {then}, and is {now}.")
+        differences.append(f"The code was {then}, and is {now}.")
     if then.endswith("+"):
-        told.append("It was trained in a checkout with changes that no commit holds.")
+        differences.append("It was trained in a checkout with changes that no commit holds.")
     if LIBRARIES not in tags:
-        return [*told, "The libraries that it was trained with are not on record."]
+        return [*differences, "The libraries that it was trained with are not on record."]
     before, present = json.loads(tags[LIBRARIES]), libraries(tags.get("family", "xgboost"))
     changed = [name for name in sorted({*before, *present}) if before.get(name) != present.get(name)]
     return [
-        *told,
+        *differences,
         *(f"{name} was {before.get(name, 'absent')}, and is {present.get(name, 'absent')}." for name in changed),
     ]
 

@@ -50,12 +50,12 @@ def season_rules(
         return []
     season = Window(*(midnight(data.day(moment) - YEAR, data.model.timezone) for moment in (gate.start, gate.end)))
     try:
-        found, told = _compare(platform, data, challenger, scored.known, season, as_of=as_of)
+        comparison, words = _compare(platform, data, challenger, scored.known, season, as_of=as_of)
     except CannotJudge as why:
-        found, told = why, ""
+        comparison, words = why, ""
     except (CannotTrain, FileNotFoundError) as error:
-        found, told = CannotJudge("a model cannot be fitted without these rows", str(error)), ""
-    return season_rule(data.model.gate, found, told)
+        comparison, words = CannotJudge("a model cannot be fitted without these rows", str(error)), ""
+    return season_rule(data.model.gate, comparison, words)
 
 
 def _compare(
@@ -82,7 +82,7 @@ def _compare(
     rows = gate_rows(data, season, as_of=as_of)
     new, new_told = _without(challenger, known, season)
     old, old_told = _champion_without(platform, data, champion, season)
-    found = paired(
+    comparison = paired(
         rows[LABEL].to_numpy(),
         old.predict(rows),
         new.predict(rows),
@@ -92,7 +92,7 @@ def _compare(
         by=model.monitoring.performance.blocks,
     )
     return (
-        found,
+        comparison,
         f"on {len(rows):,} rows of {season.label(model.timezone)} (challenger {new_told}; champion {old_told})",
     )
 

@@ -38,16 +38,16 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
     """
     golden_file(platform, model)
     now = as_of or platform.now(model)
-    found = scope(platform, model, as_of=now)
-    training = found.data.training_set(known_by=found.known_by, before=found.before)
+    training_scope = scope(platform, model, as_of=now)
+    training = training_scope.data.training_set(known_by=training_scope.known_by, before=training_scope.before)
     record = {
         "as_of": now.isoformat(),
-        "window": found.data.model.training.window,
-        "gate_start": found.gate.start.isoformat(),
-        "gate_end": found.gate.end.isoformat(),
-        "newest_days": found.plan.is_newest,
-        "lag_one": found.plan.lag_one,
-        "confidence": found.plan.confidence,
+        "window": training_scope.data.model.training.window,
+        "gate_start": training_scope.gate.start.isoformat(),
+        "gate_end": training_scope.gate.end.isoformat(),
+        "newest_days": training_scope.plan.is_newest,
+        "lag_one": training_scope.plan.lag_one,
+        "confidence": training_scope.plan.confidence,
         "sha256": training.sha256,
         "known_by": training.known_by.isoformat(),
         "rows": len(training.frame),
@@ -86,7 +86,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
         "as_of": prepared["as_of"],
         "window": prepared["window"],
         "family": tuned.recipe.family,
-        "families": [asdict(one) for one in chosen.tried],
+        "families": [asdict(trial) for trial in chosen.tried],
     }
     platform.write_record(model.name, "challenger", record)
     return {**record, "dataset": training.path, "model_file": file}, tuned, judged

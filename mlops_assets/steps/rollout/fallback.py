@@ -45,29 +45,29 @@ def settle(platform: Platform, model: ModelSettings) -> Failing | None:
 
     A call without news writes nothing.
     """
-    champion, found = platform.registry.champion(model.name), failing_of(platform, model)
+    champion, failing = platform.registry.champion(model.name), failing_of(platform, model)
     open_entry = standing(platform, model.name)
-    if open_entry is not None and (why := _over(model, open_entry, champion, found)):
+    if open_entry is not None and (why := _over(model, open_entry, champion, failing)):
         _note(platform, model, OVER, open_entry.version, open_entry.on_failing, why)
         if champion is None or champion.version != open_entry.version:
             platform.registry.fall_back(model.name, open_entry.version, None)
         open_entry = None
-    if found is not None and open_entry is None:
-        told = found.in_words(model.name, model.zone)
-        open_entry = _note(platform, model, BEGAN, found.version, model.on_failing, told)
+    if failing is not None and open_entry is None:
+        sentence = failing.in_words(model.name, model.zone)
+        open_entry = _note(platform, model, BEGAN, failing.version, model.on_failing, sentence)
     if champion is not None:
         wanted = _fallback(platform, model, open_entry)
         if champion.tags.get(FALLBACK) != (wanted.to_json() if wanted else None):
             platform.registry.fall_back(model.name, champion.version, wanted)
-    if found is not None and model.on_failing == "previous":
-        _look_back(platform, model, found)
-    return found
+    if failing is not None and model.on_failing == "previous":
+        _look_back(platform, model, failing)
+    return failing
 
 
 def standing(platform: Platform, model: str) -> WorseThanGuessing | None:
     """The entry on record by which a version began to fail, where none says that it is over."""
-    found = only(platform.ledger.entries(model), WorseThanGuessing)
-    return found[-1] if found and found[-1].result == BEGAN else None
+    entries = only(platform.ledger.entries(model), WorseThanGuessing)
+    return entries[-1] if entries and entries[-1].result == BEGAN else None
 
 
 def goes_back_to(platform: Platform, model: ModelSettings) -> tuple[int | None, str]:
@@ -75,20 +75,20 @@ def goes_back_to(platform: Platform, model: ModelSettings) -> tuple[int | None, 
 
     None where the champion is not failing, nothing has been looked at yet, or the version before is no better.
     """
-    found = failing_of(platform, model)
-    if found is None or model.on_failing != "previous" or not platform.record_file(model.name, GOING_BACK).exists():
+    failing = failing_of(platform, model)
+    if failing is None or model.on_failing != "previous" or not platform.record_file(model.name, GOING_BACK).exists():
         return None, ""
     known = platform.record(model.name, GOING_BACK)
-    if known["of"] != _of(found):
+    if known["of"] != _of(failing):
         return None, ""
     return known["version"], known["reason"]
 
 
-def _over(model: ModelSettings, entry: WorseThanGuessing, champion: ModelVersion | None, found: Failing | None) -> str:
+def _over(model: ModelSettings, entry: WorseThanGuessing, champion: ModelVersion | None, worse: Failing | None) -> str:
     """Why what stands on record is over; empty while it lasts."""
     if champion is None or champion.version != entry.version:
         return f"Version {champion.version} is champion now." if champion else "The model has no champion any more."
-    if found is None:
+    if worse is None:
         return f"By its newest window version {entry.version} is not surely worse than guessing any more."
     if entry.on_failing != model.on_failing:
         return f"on_failing was {entry.on_failing} and is {model.on_failing} now."
@@ -122,39 +122,39 @@ def _fallback(platform: Platform, model: ModelSettings, entry: WorseThanGuessing
     return Fallback(does, entry.reason, tuple(float(value) for value in guess))
 
 
-def _of(found: Failing) -> str:
-    return f"version {found.version} in {found.newest.window}"
+def _of(failing: Failing) -> str:
+    return f"version {failing.version} in {failing.newest.window}"
 
 
-def _look_back(platform: Platform, model: ModelSettings, found: Failing) -> None:
+def _look_back(platform: Platform, model: ModelSettings, failing: Failing) -> None:
     """Look once a window whether the version before is worse than guessing on the same rows too."""
     kept = platform.record_file(model.name, GOING_BACK).exists()
-    if kept and platform.record(model.name, GOING_BACK)["of"] == _of(found):
+    if kept and platform.record(model.name, GOING_BACK)["of"] == _of(failing):
         return
     try:
         before = version_before(platform, model)
-        version, reason = _compared_with(platform, model, found, before)
+        version, reason = _compared_with(platform, model, failing, before)
     except NothingToGoBackTo:
         version, reason = None, "There is no version before it to go back to."
     except CannotJudge as why:
         version, reason = None, f"Whether the version before it is any better: {why}."
     except (ModelDamaged, NoSuchVersion, WrongColumns) as why:
         version, reason = None, f"The version before it can no longer be scored: {why}"
-    platform.write_record(model.name, GOING_BACK, {"of": _of(found), "version": version, "reason": reason})
+    platform.write_record(model.name, GOING_BACK, {"of": _of(failing), "version": version, "reason": reason})
 
 
-def _compared_with(platform: Platform, model: ModelSettings, found: Failing, before: int) -> tuple[int | None, str]:
+def _compared_with(platform: Platform, model: ModelSettings, failing: Failing, before: int) -> tuple[int | None, str]:
     """The version before on the rows that the champion failed on."""
-    first, last = _days(model, found)
+    first, last = _days(model, failing)
     data = platform.data(model)
     labels = data.events(first, last, as_of=platform.now(model))[[*data.keys, EVENT_TIME, LABEL]]
     rows = read_scores(platform, model, first, last).merge(labels, on=[*data.keys, EVENT_TIME], validate="one_to_one")
-    rows = data.usual(rows[(rows[VERSION] == found.version) & rows[LABEL].notna()].reset_index(drop=True))
+    rows = data.usual(rows[(rows[VERSION] == failing.version) & rows[LABEL].notna()].reset_index(drop=True))
     scores = platform.registry.load(model.name, before).predict(rows)
-    guess = guesses(platform, model, found.version, len(rows))
-    one = compared(rows[LABEL].to_numpy(), scores, guess, lasting_blocks_of(model, rows), model.metric)
-    newest = found.newest
-    look = Looked(newest.window, newest.rows_from or newest.start, newest.end, one)
+    guess = guesses(platform, model, failing.version, len(rows))
+    comparison = compared(rows[LABEL].to_numpy(), scores, guess, lasting_blocks_of(model, rows), model.metric)
+    newest = failing.newest
+    look = Looked(newest.window, newest.rows_from or newest.start, newest.end, comparison)
     verdict = judged([look], before, min_rows=model.monitoring.performance.min_rows)
     if verdict.worse is None or newest.gain is None or verdict.gain is None:
         return None, verdict.sentence
@@ -165,8 +165,8 @@ def _compared_with(platform: Platform, model: ModelSettings, found: Failing, bef
     return before, f"Version {before} is not worse than guessing on the same rows: {numbers(verdict)}."
 
 
-def _days(model: ModelSettings, found: Failing) -> tuple[date, date]:
+def _days(model: ModelSettings, failing: Failing) -> tuple[date, date]:
     """The local days [first, last) of the rows that the newest verdict was made from."""
-    newest = found.newest
+    newest = failing.newest
     start = newest.rows_from or newest.start
     return start.astimezone(model.zone).date(), newest.end.astimezone(model.zone).date()

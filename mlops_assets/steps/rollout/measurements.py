@@ -148,7 +148,7 @@ def files_state(platform: Platform, model: ModelSettings, began: datetime, rollo
 def _asked(platform: Platform, model: ModelSettings, rollout: Rollout, policy: RolloutPolicy) -> dict[str, Any]:
     """The fields of `Seen` about requests. In shadow nobody waits for the candidate: only its failures count."""
     arm = {"shadow": SHADOW_ARM, "canary": CANARY_ARM}.get(rollout.state, CHAMPION_ARM)
-    found = answering(
+    counts = answering(
         platform.lake,
         model.name,
         rollout.version,
@@ -158,10 +158,10 @@ def _asked(platform: Platform, model: ModelSettings, rollout: Rollout, policy: R
     )
     limit = None if rollout.state == "shadow" else policy.max_p99_ms
     return {
-        "answers": found.answers,
-        "errors": found.errors,
-        "slow": found.slower_than(limit) if limit is not None else 0,
-        "p99_ms": found.percentile_ms() if limit is not None else None,
+        "answers": counts.answers,
+        "errors": counts.errors,
+        "slow": counts.slower_than(limit) if limit is not None else 0,
+        "p99_ms": counts.percentile_ms() if limit is not None else None,
     }
 
 
@@ -211,7 +211,7 @@ def on_labels(
         by_day = by.astimezone(model.zone).date()
         return CannotJudge(f"{why}, by {by_day} at the latest", "The other guardrails hold meanwhile."), None
     try:
-        found: Paired | CannotJudge = paired(
+        comparison: Paired | CannotJudge = paired(
             y,
             pairs.other[at],
             pairs.candidate[at],
@@ -223,10 +223,10 @@ def on_labels(
             lag_one=0.0,
         )
     except CannotJudge as why:
-        found = why
+        comparison = why
     if model.task != "binary":
-        return found, None
-    return found, _calibration_error(y, pairs.candidate[at]) - _calibration_error(y, pairs.other[at])
+        return comparison, None
+    return comparison, _calibration_error(y, pairs.candidate[at]) - _calibration_error(y, pairs.other[at])
 
 
 def confidence_of_look(confidence: float, number: int) -> float:
@@ -257,14 +257,14 @@ def _end(day: date, timezone: str) -> datetime:
 def _psi(pairs: Pairs) -> float:
     """PSI of the candidate's scores in the tenths of the other's; of several classes, the largest."""
     mine, theirs = (np.atleast_2d(scores.T) for scores in (pairs.candidate, pairs.other))
-    found = []
+    psi_by_class = []
     for a, b in zip(mine, theirs, strict=True):
         edges = np.unique(np.quantile(b, TENTHS))
         counts: list[Any] = [
             np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1) for scores in (b, a)
         ]
-        found.append(psi(*counts))
-    return max(found)
+        psi_by_class.append(psi(*counts))
+    return max(psi_by_class)
 
 
 def _calibration_error(y: np.ndarray, scores: np.ndarray) -> float:

@@ -79,7 +79,7 @@ def start(
     decision: str,
     reason: str,
     at: datetime,
-    told: dict[str, Any],
+    promise: dict[str, Any],
 ) -> Rollout:
     """Make a version that passed the gate the candidate; the same one twice changes nothing.
 
@@ -90,13 +90,13 @@ def start(
         decision: that asked for it.
         reason: the gate's.
         at: when, by the model's clock.
-        told: what the promotion will say on record: `promised` and `fitted_until`.
+        promise: what the promotion will say on record: `promised` and `fitted_until`.
     """
     champion = platform.registry.champion(model.name)
     first = begin(version, champion.version if champion else None, policy_of(model), decision=decision, now=at)
     with _alone(platform, model):
         if not any(move.decision == decision for move in moves(platform, model, version)):
-            _make(platform, model, Move(first, True, reason, ()), None, before=None, at=at, told=told)
+            _make(platform, model, Move(first, True, reason, ()), None, before=None, at=at, extra=promise)
     return first
 
 
@@ -112,8 +112,8 @@ def look(platform: Platform, model: ModelSettings) -> Looked | None:
         return Looked(Seen(0), Move(stopped(rollout, now), True, lost, ()))
     seen = measure(platform, model, rollout, began=_began(platform, model, rollout), now=now, in_leaps=in_leaps)
     frozen = hold(platform, model.name, Freeze)
-    told = f"The model is frozen {frozen.in_words}" if frozen and frozen.holds(now) else ""
-    return Looked(seen, advance(rollout, seen, policy_of(model), now, in_leaps=in_leaps, frozen=told))
+    why_frozen = f"The model is frozen {frozen.in_words}" if frozen and frozen.holds(now) else ""
+    return Looked(seen, advance(rollout, seen, policy_of(model), now, in_leaps=in_leaps, frozen=why_frozen))
 
 
 def move_on(platform: Platform, model: ModelSettings) -> list[Looked]:
@@ -161,7 +161,7 @@ def stop(platform: Platform, model: ModelSettings, *, reason: str, by: str) -> R
             return None
         now = platform.now(model)
         ended = stopped(rollout, now)
-        _make(platform, model, Move(ended, True, reason, ()), None, before=rollout, at=now, told={"by": by})
+        _make(platform, model, Move(ended, True, reason, ()), None, before=rollout, at=now, extra={"by": by})
         return ended
 
 
@@ -243,7 +243,7 @@ def _make(
     *,
     before: Rollout | None,
     at: datetime,
-    told: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> None:
     """Write the move down whole, then do it."""
     rollout = move.rollout
@@ -265,7 +265,7 @@ def _make(
         seen=seen_dict(seen) if seen else None,
         **{
             **{name: getattr(first[0], name) for name in ("promised", "fitted_until") if first},
-            **(told or {}),
+            **(extra or {}),
         },
     )
     noted = {"at": at.isoformat(), "entry": entry.to_dict(), "goes_back": _goes_back(platform, model, before, rollout)}
@@ -283,8 +283,8 @@ def _goes_back(platform: Platform, model: ModelSettings, before: Rollout | None,
 def _do(platform: Platform, model: ModelSettings, noted: dict[str, Any]) -> None:
     """Registry, then record; the move itself comes last on record and says that all of it is done."""
     # A move that an earlier version noted says neither kind nor moment in its entry.
-    found = entry_of({"kind": kind_of(RolloutMove), "model": model.name, "at": noted["at"], **noted["entry"]})
-    (entry,) = only([found], RolloutMove)
+    parsed = entry_of({"kind": kind_of(RolloutMove), "model": model.name, "at": noted["at"], **noted["entry"]})
+    (entry,) = only([parsed], RolloutMove)
     fields = ("version", "champion", "state", "step", "decision", "since")
     at, rollout = entry.at, Rollout(**{name: getattr(entry, name) for name in fields})
     if noted["goes_back"] and rollout.champion is not None:
@@ -315,8 +315,8 @@ def _conclude(platform: Platform, model: ModelSettings, rollout: Rollout, entry:
             **common,
         )
     elif not rollout.is_open and entry.before != "watch":
-        told = f"Stopped in {entry.before}: {entry.reason}"
-        record.note(model.name, Rejection, id=f"rejection-{rollout.decision}-{rollout.version}", reason=told, **common)
+        why = f"Stopped in {entry.before}: {entry.reason}"
+        record.note(model.name, Rejection, id=f"rejection-{rollout.decision}-{rollout.version}", reason=why, **common)
 
 
 def seen_dict(seen: Seen) -> dict[str, Any]:

@@ -81,16 +81,16 @@ def looked(
             raise CannotJudge("none of its rows has a label", "Nothing depends on it")
         y, scores = mine[LABEL].to_numpy(), score_matrix(mine)
         guess = guesses(platform, model, version, len(mine))
-        found = compared(y, scores, guess, lasting_blocks_of(model, mine), model.metric)
+        comparison = compared(y, scores, guess, lasting_blocks_of(model, mine), model.metric)
     except CannotJudge as why:
         return {"compared": None, "judged": unjudged(row.window, row.start, row.end, version, why).to_dict()}
     earlier = _before(platform, model, row, version)
     verdict = judged(
-        [*earlier, Looked(row.window, row.start, row.end, found)],
+        [*earlier, Looked(row.window, row.start, row.end, comparison)],
         version,
         min_rows=model.monitoring.performance.min_rows,
     )
-    return {"compared": found.to_dict(), "judged": verdict.to_dict()}
+    return {"compared": comparison.to_dict(), "judged": verdict.to_dict()}
 
 
 def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> list[Looked]:
@@ -98,7 +98,7 @@ def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, versi
 
     Read one by one, the newest first: with windows of a day a year has hundreds.
     """
-    found: list[Looked] = []
+    looks: list[Looked] = []
     # They are called after their starts.
     folders = platform.lake.folder("reports", model.name, "performance").glob("window=*")
     own = folder_of(platform.lake, model.name, "performance", Window(row.start, row.end)).name
@@ -108,10 +108,10 @@ def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, versi
             break
         if look.get("compared"):
             verdict = Judged.from_dict(look["judged"])
-            found.append(Looked(verdict.window, verdict.start, verdict.end, Compared.from_dict(look["compared"])))
-        if len(found) == MOST_WINDOWS - 1:
+            looks.append(Looked(verdict.window, verdict.start, verdict.end, Compared.from_dict(look["compared"])))
+        if len(looks) == MOST_WINDOWS - 1:
             break
-    return found[::-1]
+    return looks[::-1]
 
 
 def check_of(look: Mapping[str, Any]) -> list[CheckResult]:
@@ -133,14 +133,14 @@ def check_of(look: Mapping[str, Any]) -> list[CheckResult]:
     ]
 
 
-def guessing_markdown(found: Sequence[Mapping[str, Any]]) -> str:
+def guessing_markdown(summaries: Sequence[Mapping[str, Any]]) -> str:
     """How each window's version did against guessing, the newest last."""
-    verdicts = verdicts_of(found)
+    verdicts = verdicts_of(summaries)
     if not verdicts:
         return "No window has matured yet."
     lines = ["| window | version | against guessing | worse |", "| --- | --- | --- | --- |"]
     words = {True: "yes", False: "no", None: "cannot judge"}
     for verdict in verdicts:
-        told = numbers(verdict) if verdict.worse is not None else "–"
-        lines.append(f"| {verdict.window} | {verdict.version} | {told} | {words[verdict.worse]} |")
+        figures = numbers(verdict) if verdict.worse is not None else "–"
+        lines.append(f"| {verdict.window} | {verdict.version} | {figures} | {words[verdict.worse]} |")
     return f"{verdicts[-1].sentence}\n\n" + "\n".join(lines)

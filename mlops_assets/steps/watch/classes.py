@@ -51,28 +51,28 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
     if model.task != "multiclass" or champion is None or since is None:
         return None
     now = platform.now(model)
-    found = _changes(platform, model, champion, since=since, now=now)
-    if found is None:
+    changes = _changes(platform, model, champion, since=since, now=now)
+    if changes is None:
         return None
     before = newest(platform, model.name)
     was_well = before is not None and before["version"] == champion.version and before["check"]["passed"]
-    if not found and was_well:
+    if not changes and was_well:
         return None
     day = now.astimezone(model.zone).date().isoformat()
     check = CheckResult(
-        CLASSES_CHECK, "performance", day, now, passed=not found, value=float(found.rows), limit=0.0,
-        sentence=found.sentence,
+        CLASSES_CHECK, "performance", day, now, passed=not changes, value=float(changes.rows), limit=0.0,
+        sentence=changes.sentence,
     )  # fmt: skip
     # A class that is gone stays gone for the champions to come; one that is new may be so to several of them.
     news: list[tuple[type[ClassCame] | type[ClassWent], NewClass | GoneClass, object]]
-    news = [(ClassCame, one, champion.version) for one in found.new]
-    news += [(ClassWent, one, one.last) for one in found.gone]
-    for kind, one, of in news:
-        identity = f"{kind_of(kind)}-{model.name}-{one.code}-{of}"
-        values = {"version": champion.version, "code": one.code, "reason": one.sentence}
+    news = [(ClassCame, change, champion.version) for change in changes.new]
+    news += [(ClassWent, change, change.last) for change in changes.gone]
+    for kind, change, of in news:
+        identity = f"{kind_of(kind)}-{model.name}-{change.code}-{of}"
+        values = {"version": champion.version, "code": change.code, "reason": change.sentence}
         platform.ledger.record.note(model.name, kind, at=now, id=identity, **values)
-    told = {"version": champion.version, "check": check.to_dict(), **found.to_dict()}
-    write_text(_file(platform, model.name), json.dumps(told, indent=1))
+    payload = {"version": champion.version, "check": check.to_dict(), **changes.to_dict()}
+    write_text(_file(platform, model.name), json.dumps(payload, indent=1))
     return check
 
 
@@ -97,10 +97,10 @@ def classes_markdown(platform: Platform, model: str, summaries: Sequence[Mapping
         total = sum(summary["classes"].values())
         shares = [round(summary["classes"].get(code, 0) / total, 4) for code in codes]
         rows.append((summary["window"], total, *shares))
-    found = newest(platform, model)
-    told = [found["check"]["sentence"]] if found else []
+    changes = newest(platform, model)
+    intro = [changes["check"]["sentence"]] if changes else []
     table = markdown_table(rows, header=["window", "labels", *(f"share of class {code}" for code in codes)])
-    return "\n\n".join([*told, table]) if rows else "\n\n".join(told) or "No label is known yet."
+    return "\n\n".join([*intro, table]) if rows else "\n\n".join(intro) or "No label is known yet."
 
 
 def _changes(
@@ -119,12 +119,12 @@ def _changes(
         settled = rows[EVENT_TIME] <= pd.Timestamp(now - delay)
         return class_changes(rows[LABEL], local_days(rows[EVENT_TIME], model.timezone), known, settled=settled)
 
-    found = changes(rows)
-    if all(one.last for one in found.gone):
-        return found
+    changed = changes(rows)
+    if all(gone.last for gone in changed.gone):
+        return changed
     # Its last row lies before the fit: all labels say when that was.
     everything = data.events(as_of=now, only_times=True)
-    return replace(found, gone=changes(everything[everything[AVAILABLE_AT].notna()]).gone)
+    return replace(changed, gone=changes(everything[everything[AVAILABLE_AT].notna()]).gone)
 
 
 def _known(platform: Platform, model: ModelSettings, champion: ModelVersion) -> dict[int, float]:

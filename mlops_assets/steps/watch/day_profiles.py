@@ -124,8 +124,8 @@ def seen(platform: Platform, model: ModelSettings, window: Window) -> WindowSeen
     kept = [day for day in heads if day not in made]
     # Before the days: what is killed in between reads them again.
     sample = sample_of(platform, model, window, rows, read=list(made), kept=kept)
-    for day, found in made.items():
-        _write(platform.lake, model.name, day, found)
+    for day, counts in made.items():
+        _write(platform.lake, model.name, day, counts)
     days = [made.get(day) or _load(platform.lake, model.name, day, against) for day in sorted(heads)]
     return WindowSeen(
         rows=versions.total(),
@@ -144,18 +144,18 @@ def _read(platform: Platform, model: ModelSettings, days: Iterable[date]) -> pd.
     """The rows of some days, with the day of each."""
     runs = contiguous(days, lambda day: day + timedelta(days=1))
     parts = [read_scores(platform, model, first, last + timedelta(days=1)) for first, last in runs]
-    found = [part.assign(_day=local_days(part[EVENT_TIME], model.timezone)) for part in parts if len(part)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    dated = [part.assign(_day=local_days(part[EVENT_TIME], model.timezone)) for part in parts if len(part)]
+    return pd.concat(dated, ignore_index=True) if dated else pd.DataFrame()
 
 
 def _new_heads(rows: pd.DataFrame, registered: set[str], states: Mapping[date, str]) -> dict[date, dict[str, Any]]:
     """What is known of days that were just read, before they are counted."""
-    found = {}
+    heads = {}
     for key, part in rows.groupby(rows["_day"].dt.date) if len(rows) else ():
         versions = {str(version): int(n) for version, n in _versions(part).value_counts().items()}
         day = cast(date, key)
-        found[day] = {"state": states[day], "versions": versions, "unknown": _unknown(versions, registered)}
-    return found
+        heads[day] = {"state": states[day], "versions": versions, "unknown": _unknown(versions, registered)}
+    return heads
 
 
 def _versions(rows: pd.DataFrame) -> pd.Series:
@@ -215,8 +215,8 @@ def _by_slice(
             part = (places >= first) & (places < first + step) & (number >= 0)
             groups = (places[part] - first) * len(here) + np.searchsorted(here, number[part])
             n_here = min(step, n_days - first)
-            found = profiles_by(against.slices.grid, rows[part], groups, n_here * len(here))
-            for group, profile in enumerate(found):
+            grouped = profiles_by(against.slices.grid, rows[part], groups, n_here * len(here))
+            for group, profile in enumerate(grouped):
                 profiles[first + group // len(here)][int(here[group % len(here)])] = profile
     return profiles, sizes
 
@@ -229,11 +229,11 @@ def _slices(days: Sequence[_Day], against: Against) -> dict[str, Profile]:
     sizes = sum((Counter(day.head["slices"]) for day in days), Counter[str]())
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:MAX_SLICES]
     empty = Profile.empty(grid)
-    found = {name: Profile(grid, sizes[name], empty.counts, empty.extra) for name in largest if name not in names}
+    profiles = {name: Profile(grid, sizes[name], empty.counts, empty.extra) for name in largest if name not in names}
     for number, name in enumerate(names):
         if name in largest:
-            found[name] = reduce(add, (day.slices[number] for day in days))
-    return dict(sorted(found.items()))
+            profiles[name] = reduce(add, (day.slices[number] for day in days))
+    return dict(sorted(profiles.items()))
 
 
 # --- on file -----------------------------------------------------------------------------------------------
@@ -267,10 +267,10 @@ def _load(lake: Lake, model: str, day: date, against: Against) -> _Day:
     return _Day(json.loads(str(arrays["head"])), features, scores, slices)
 
 
-def _write(lake: Lake, model: str, day: date, found: _Day) -> None:
+def _write(lake: Lake, model: str, day: date, counts: _Day) -> None:
     """One file, whole or not at all; most counts of a day are small, and many are zero."""
-    arrays: dict[str, Any] = {"head": np.array(json.dumps(found.head))}
-    for name, profiles in (("features", [found.features]), ("scores", [found.scores]), ("slices", found.slices)):
+    arrays: dict[str, Any] = {"head": np.array(json.dumps(counts.head))}
+    for name, profiles in (("features", [counts.features]), ("scores", [counts.scores]), ("slices", counts.slices)):
         for key, values in to_arrays(profiles).items():
             small = np.min_scalar_type(int(values.max(initial=0))) if key == "counts" else values.dtype
             arrays[f"{name}_{key}"] = values.astype(small)

@@ -94,13 +94,13 @@ def levels_of(model: ModelSettings, version: int, days: DayCounts | None, featur
     if policy.levels == "preset":
         return preset
     if days is None:
-        told = f"The reference of version {version} was kept without its days: the policy's levels hold until the next"
-        return replace(preset, sentence=f"{told} promotion.")
+        note = f"The reference of version {version} was kept without its days: the policy's levels hold until the next"
+        return replace(preset, sentence=f"{note} promotion.")
     length = parse_every(model.monitoring.window).approximately.days
     n_windows = days.n_days // length
     if policy.levels == "auto" and n_windows < FULL_WINDOWS:
-        told = f"The reference holds {n_windows} of the {FULL_WINDOWS} windows that calibrated levels need"
-        return replace(preset, n_windows=n_windows, sentence=f"{told}: the policy's levels hold.")
+        note = f"The reference holds {n_windows} of the {FULL_WINDOWS} windows that calibrated levels need"
+        return replace(preset, n_windows=n_windows, sentence=f"{note}: the policy's levels hold.")
     return calibrate(days, length, preset=preset)
 
 
@@ -112,7 +112,7 @@ def verdict_of(model: ModelSettings, drifts: Sequence[FeatureDrift], levels: Lev
 def explain(
     platform: Platform,
     model: ModelSettings,
-    found: WindowSeen,
+    window_seen: WindowSeen,
     *,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
@@ -122,13 +122,13 @@ def explain(
     Args:
         platform: where the champion is.
         model: the monitored model.
-        found: the window's predictions.
+        window_seen: the window's predictions.
         drifts: of the features.
         levels: by which they are judged.
     """
-    champion = platform.registry.load(model.name, found.version)
+    champion = platform.registry.load(model.name, window_seen.version)
     importance = champion.importance()
-    shift = _shift(champion, found.against.reference.sample, found.sample)
+    shift = _shift(champion, window_seen.against.reference.sample, window_seen.sample)
     sources = {
         f"{view}__{feature.name}": platform.catalogue.view(view).sources
         for view in model.features
@@ -144,7 +144,7 @@ def explain(
     together = rows_drift(
         model,
         champion.recipe.columns,
-        found=found,
+        window_seen=window_seen,
         drifts=drifts,
         levels=levels,
         importance=importance,

@@ -43,9 +43,9 @@ class NothingToCompare(ValueError):
         broken: these columns.
     """
 
-    def __init__(self, told: str, broken: tuple[str, ...]) -> None:
+    def __init__(self, message: str, broken: tuple[str, ...]) -> None:
         """What to say, with the remedy, and the columns."""
-        super().__init__(told)
+        super().__init__(message)
         self.broken = broken
 
 
@@ -72,11 +72,11 @@ class FilesDrift:
     @property
     def headline(self) -> str:
         """The answer in a line: columns that are gone or of another type come before how the others moved."""
-        found = {True: "No drift", False: "Drift", None: "Cannot judge"}[self.verdict.passed]
+        answer = {True: "No drift", False: "Drift", None: "Cannot judge"}[self.verdict.passed]
         if not self.broken:
-            return found
-        told = [f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken]
-        return f"Columns changed ({some(told, _TOLD, between='; ')}). {found} in the others"
+            return answer
+        changed = [f"{name}: {self.left_out[name].partition(': ')[0]}" for name in self.broken]
+        return f"Columns changed ({some(changed, _TOLD, between='; ')}). {answer} in the others"
 
 
 def compare_files(

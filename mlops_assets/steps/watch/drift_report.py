@@ -86,9 +86,9 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
         return None
     html = _write_page(platform, model, looked[-1])
     # Last of all: a window with a summary is never looked at again.
-    for one in looked:
-        folder = folder_of(platform.lake, model.name, "drift", one.window)
-        write_text(folder / "summary.json", json.dumps(one.summary, indent=1))
+    for look in looked:
+        folder = folder_of(platform.lake, model.name, "drift", look.window)
+        write_text(folder / "summary.json", json.dumps(look.summary, indent=1))
     return _shown(model, looked, html)
 
 
@@ -96,36 +96,36 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     """Judge one window; its table is written, its summary is not yet."""
     folder = folder_of(platform.lake, model.name, "drift", window)
     try:
-        found = seen(platform, model, window)
+        window_seen = seen(platform, model, window)
     except CannotJudge as why:
         platform.lake.write(NO_FEATURES, folder / "features.parquet")
         checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]
         return _Looked(window, summary_of(window, model, state, checks, version=0, rows=0))
-    against, version = found.against, found.version
-    drifts = compare(against.reference.features, found.features)
-    scores = compare(against.reference.scores, found.scores)
+    against, version = window_seen.against, window_seen.version
+    drifts = compare(against.reference.features, window_seen.features)
+    scores = compare(against.reference.scores, window_seen.scores)
     days = read_days(platform.lake, model.name, version)
     levels = levels_of(model, version, against.days or days, [drift.feature for drift in drifts])
     # A feature that is retired may be as broken as it likes.
     trained = {column.name for column in platform.data(model).columns}
-    faults = faults_of([drift for drift in drifts if drift.feature in trained], found.features, days)
+    faults = faults_of([drift for drift in drifts if drift.feature in trained], window_seen.features, days)
     inputs = verdict_of(model, drifts, levels)
     drifts = as_judged(drifts, inputs.unjudged)
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
     broken = feature_faults.faults_in_words(faults, window.label(model.timezone))
-    inputs = replace(inputs, reason=sentences([*broken, inputs.reason, found.told]))
+    inputs = replace(inputs, reason=sentences([*broken, inputs.reason, window_seen.told]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
-    explained = explain(platform, model, found, drifts=drifts, levels=levels)
+    explained = explain(platform, model, window_seen, drifts=drifts, levels=levels)
     summary = {
-        **summary_of(window, model, state, checks, version=version, rows=found.rows),
+        **summary_of(window, model, state, checks, version=version, rows=window_seen.rows),
         "faults": faults,
         **explained.to_dict(),
     }
     ranked = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))
-    return _Looked(window, summary, ranked, (against.reference.features, found.features), inputs, explained)
+    return _Looked(window, summary, ranked, (against.reference.features, window_seen.features), inputs, explained)
 
 
 def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Path | None:
@@ -151,7 +151,7 @@ def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -
     newest = looked[-1]
     checks = [CheckResult.from_dict(check) for check in newest.summary["checks"]]
     reason = sentences([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
-    windows = [one.window.label(model.timezone) for one in looked]
+    windows = [look.window.label(model.timezone) for look in looked]
     if newest.explained is None:
         return Watched(windows, checks, table=checks[0].sentence, plot=checks[0].sentence, reason=reason)
     top = newest.drifts[:_SHOWN]
@@ -172,7 +172,7 @@ def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -
 
 def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[str, float]:
     inputs, scores = summary["checks"]
-    found = {
+    numbers = {
         "drifted_share": inputs["value"],
         "largest_psi": top[0].psi if top else None,
         "scores_drifted": scores["value"],
@@ -180,7 +180,7 @@ def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[st
         "outside_joint_support": summary["outside_support"].get("outside_joint"),
         "rows": summary["rows"],
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _scores_verdict(scores: Sequence[FeatureDrift], model: ModelSettings) -> DriftVerdict:
@@ -189,13 +189,13 @@ def _scores_verdict(scores: Sequence[FeatureDrift], model: ModelSettings) -> Dri
     Of several classes each has its own, beside that of the likeliest; the one that moved furthest is told.
     """
     verdict = drift_verdict(scores, model.monitoring.drift)
-    known = [(one.psi, one.feature) for one in scores if one.psi is not None]
+    known = [(drift.psi, drift.feature) for drift in scores if drift.psi is not None]
     if not known or model.monitoring.drift.psi is None:
         return verdict
     psi, name = max(known)
     whose = f" of class {name.removeprefix(f'{SCORE}_')}" if name != SCORE else ""
-    told = f"The scores' PSI{whose} is {psi:.3g} (limit {model.monitoring.drift.psi:g})."
-    return replace(verdict, reason=told)
+    reason = f"The scores' PSI{whose} is {psi:.3g} (limit {model.monitoring.drift.psi:g})."
+    return replace(verdict, reason=reason)
 
 
 def _drift_check(name: str, window: Window, model: ModelSettings, verdict: DriftVerdict) -> CheckResult:

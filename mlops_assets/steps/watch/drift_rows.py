@@ -91,7 +91,7 @@ def rows_drift(
     model: ModelSettings,
     columns: Sequence[FeatureColumn],
     *,
-    found: WindowSeen,
+    window_seen: WindowSeen,
     drifts: Sequence[FeatureDrift],
     levels: Levels,
     importance: Mapping[str, float],
@@ -101,12 +101,12 @@ def rows_drift(
     Args:
         model: the monitored model.
         columns: the champion's features.
-        found: the window's predictions.
+        window_seen: the window's predictions.
         drifts: of the features over all rows.
         levels: by which they are judged.
         importance: feature -> share of the champion's gain.
     """
-    sample, rows = found.against.reference.sample, found.sample
+    sample, rows = window_seen.against.reference.sample, window_seen.sample
     if EVENT_TIME in sample.columns:
         days = [local_days(frame[EVENT_TIME], model.timezone) for frame in (sample, rows)]
         by_day: dict[str, Any] = {"reference_days": days[0], "current_days": days[1], "sample": _SAMPLE}
@@ -120,17 +120,17 @@ def rows_drift(
         classifier,
         reconstruction,
         _or_why(lambda: outside_support(sample, rows, columns, sample=_SAMPLE)),
-        _local(found, drifts, levels, importance),
+        _local(window_seen, drifts, levels, importance),
     )
 
 
 def _local(
-    found: WindowSeen, drifts: Sequence[FeatureDrift], levels: Levels, importance: Mapping[str, float]
+    window_seen: WindowSeen, drifts: Sequence[FeatureDrift], levels: Levels, importance: Mapping[str, float]
 ) -> LocalDrift | CannotJudge | None:
-    slices = found.against.slices
+    slices = window_seen.against.slices
     if slices is None or isinstance(slices, CannotJudge):
         return slices
-    return local_drift(slices.references, found.slices, whole=drifts, levels=levels, importance=importance)
+    return local_drift(slices.references, window_seen.slices, whole=drifts, levels=levels, importance=importance)
 
 
 def _or_why(look: Callable[[], _T]) -> _T | CannotJudge:

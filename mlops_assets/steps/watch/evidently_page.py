@@ -37,20 +37,20 @@ def draw_evidently(platform: Platform, model: ModelSettings, moment: datetime | 
         LookupError: no such window was judged, or it could not be.
     """
     judged = summaries(platform.lake, model.name, "drift")
-    found = [one for one in judged if moment is None or _window(one).start <= moment < _window(one).end]
-    if not found:
+    matching = [report for report in judged if moment is None or _window(report).start <= moment < _window(report).end]
+    if not matching:
         newest = f"The newest that has is {judged[-1]['window']}." if judged else "`mlops status` says what comes next."
         which = "window" if moment is None else f"window with {moment:%Y-%m-%d %H:%M} UTC in it"
         raise LookupError(f"No {which} of {model.name} has been compared with its reference. {newest}")
-    window = _window(found[-1])
+    window = _window(matching[-1])
     folder = folder_of(platform.lake, model.name, "drift", window)
     drifts = pd.read_parquet(folder / "features.parquet")
     if drifts.empty:
-        why = sentences(check["sentence"] for check in found[-1]["checks"])
+        why = sentences(check["sentence"] for check in matching[-1]["checks"])
         raise LookupError(
-            f"{model.name} in {found[-1]['window']} could not be judged. {why} Name a day of another window."
+            f"{model.name} in {matching[-1]['window']} could not be judged. {why} Name a day of another window."
         )
-    reference = reference_of(platform, model, window, found[-1]["version"]).reference.sample
+    reference = reference_of(platform, model, window, matching[-1]["version"]).reference.sample
     # Evidently has a PSI of its own, also for what cannot be judged; scores are no column of the samples.
     can_be = drifts["kind"].notna() & drifts["why"].isna() & drifts["feature"].isin(reference.columns)
     drawn = drifts[can_be].sort_values("psi", ascending=False, kind="stable")

@@ -87,17 +87,17 @@ def fairness_of(
     agreed = policy.measure_of(model.task)
     shown = [agreed, *measures_for(model.task)[: _TOLD[model.task]]]
     shown += [model.metric] if model.metric in measures_for(model.task) else []
-    found = {measure: differences(model, rows, score_matrix(rows), measure) for measure in dict.fromkeys(shown)}
-    check = _check(model, row, found[agreed])
-    return [one.to_dict() for several in found.values() for one in several], [check]
+    by_measure = {measure: differences(model, rows, score_matrix(rows), measure) for measure in dict.fromkeys(shown)}
+    check = _check(model, row, by_measure[agreed])
+    return [gap.to_dict() for several in by_measure.values() for gap in several], [check]
 
 
-def _check(model: ModelSettings, row: PerformanceRow, found: Sequence[Difference]) -> CheckResult:
+def _check(model: ModelSettings, row: PerformanceRow, gaps: Sequence[Difference]) -> CheckResult:
     limit = model.monitoring.fairness.limit(model.task)
-    verdict = fairness_holds(found, limit)
-    told = f"{model.monitoring.fairness.window} up to the end of window {row.window}: {verdict.sentence}"
+    verdict = fairness_holds(gaps, limit)
+    sentence = f"{model.monitoring.fairness.window} up to the end of window {row.window}: {verdict.sentence}"
     if not row.mature:
-        told = f"Window {row.window} is not mature: {row.reason}."
+        sentence = f"Window {row.window} is not mature: {row.reason}."
     return CheckResult(
         name=_CHECK,
         kind="fairness",
@@ -106,32 +106,32 @@ def _check(model: ModelSettings, row: PerformanceRow, found: Sequence[Difference
         passed=verdict.passed if row.mature else None,
         value=verdict.value,
         limit=limit,
-        sentence=model.label.noted(told),
+        sentence=model.label.noted(sentence),
     )
 
 
 def fairness_markdown(summary: Mapping[str, Any]) -> str:
     """The differences of a window and the values of each group, for people."""
-    found = [Difference(**one) for one in summary["fairness"]]
-    rows = [(d.measure, d.by, d.value, d.lower, d.upper, d.highest, d.lowest, d.why) for d in found]
+    gaps = [Difference(**gap) for gap in summary["fairness"]]
+    rows = [(d.measure, d.by, d.value, d.lower, d.upper, d.highest, d.lowest, d.why) for d in gaps]
     parts = [
         summary["checks"][-1]["sentence"],
         markdown_table(
             rows, header=["measure", "by", "difference", "lower", "upper", "highest", "lowest", "why not judged"]
         ),
     ]
-    for by in dict.fromkeys(one.by for one in found):
+    for by in dict.fromkeys(gap.by for gap in gaps):
         values: dict[str, dict[str, float]] = {}
         small: dict[str, int] = {}
-        for one in (one for one in found if one.by == by):
-            small |= one.small
-            for group, numbers in one.groups.items():
+        for gap in (gap for gap in gaps if gap.by == by):
+            small |= gap.small
+            for group, numbers in gap.groups.items():
                 values.setdefault(group, {}).update(numbers)
         table = pd.DataFrame.from_dict(values, orient="index")
         if not table.empty:
             body = [(group, *(None if pd.isna(v) else v for v in line)) for group, *line in table.itertuples()]
             parts.append(markdown_table(body, header=["group", *table.columns]))
         if small:
-            told = ", ".join(f"{name} ({rows:,})" for name, rows in small.items())
-            parts.append(f"Too few rows to be judged: {told}.")
+            small_groups = ", ".join(f"{name} ({rows:,})" for name, rows in small.items())
+            parts.append(f"Too few rows to be judged: {small_groups}.")
     return "\n\n".join(parts)

@@ -108,15 +108,15 @@ def restatement(folder: Path, before: Mapping[str, Any] | None, known: pd.DataFr
 
 
 def put_on_record(
-    platform: Platform, model: ModelSettings, found: Restated, before: dict[str, Any], after: dict[str, Any]
+    platform: Platform, model: ModelSettings, label_change: Restated, before: dict[str, Any], after: dict[str, Any]
 ) -> dict[str, Any]:
     """Say in the record that a window was judged again because its labels changed; returns what was said."""
     verdicts = [{name: s["checks"][0][name] for name in ("passed", "value", "sentence")} for s in (before, after)]
-    told = (
-        f"{found.sentence} since window {after['window']} was judged, so it was judged again: it "
+    reason = (
+        f"{label_change.sentence} since window {after['window']} was judged, so it was judged again: it "
         f"{_holds(verdicts[0])} and now {_holds(verdicts[1])}."
     )
-    values = {"window": after["window"], "reason": told, "before": verdicts[0], "after": verdicts[1]}
+    values = {"window": after["window"], "reason": reason, "before": verdicts[0], "after": verdicts[1]}
     platform.ledger.record.note(
         model.name,
         Restatement,
@@ -125,7 +125,7 @@ def put_on_record(
         id=f"restatement-{model.name}-{after['start']}-{after['state'][:16]}",
         **values,
     )
-    return {"at": after["judged_at"], **asdict(found), **values}
+    return {"at": after["judged_at"], **asdict(label_change), **values}
 
 
 def _holds(verdict: Mapping[str, Any]) -> str:
@@ -176,8 +176,8 @@ def label_drift_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any
         for s in known[-_SHOWN:]
         for d in (s["label_drift"],)
     ]
-    told = model.label.noted(known[-1]["label_drift"]["sentence"])
-    return "\n\n".join([f"Window {known[-1]['window']}. {told}", markdown_table(rows, header=header)])
+    sentence = model.label.noted(known[-1]["label_drift"]["sentence"])
+    return "\n\n".join([f"Window {known[-1]['window']}. {sentence}", markdown_table(rows, header=header)])
 
 
 # --- maturity ----------------------------------------------------------------------------------------------
@@ -198,38 +198,38 @@ def label_maturity(
         curve = maturity_curve(events[EVENT_TIME], events[AVAILABLE_AT], now=now)
     except CannotJudge as why:
         return {"sentence": str(why)}
-    told = {"sentence": curve.sentence, "curve": curve.sampled(), "early": []}
+    maturity = {"sentence": curve.sentence, "curve": curve.sampled(), "early": []}
     closed = events[EVENT_TIME] <= pd.Timestamp(now - parse_duration(model.label.max_delay))
     known = events[closed & events[LABEL].notna()]
     if known.empty:
-        return told
+        return maturity
     hours = (known[AVAILABLE_AT] - known[EVENT_TIME]).dt.total_seconds() / 3600.0
     ages = [age for share in MILESTONES if (age := curve.age_of(share)) is not None]
     days = local_days(known[EVENT_TIME], model.timezone)
     if model.task != "multiclass":
-        return {**told, "early": [asdict(e) for e in early_labels(known[LABEL], hours, days, ages)]}
+        return {**maturity, "early": [asdict(e) for e in early_labels(known[LABEL], hours, days, ages)]}
     code, early = early_classes(known[LABEL], hours, days, ages)
-    return {**told, "early_of": f"share of class {code:g}", "early": [asdict(e) for e in early]}
+    return {**maturity, "early_of": f"share of class {code:g}", "early": [asdict(e) for e in early]}
 
 
-def maturity_markdown(found: Mapping[str, Any]) -> str:
+def maturity_markdown(maturity: Mapping[str, Any]) -> str:
     """The curve as a picture and what early labels do, with its sentence."""
     from mlops_assets.pages.svg import markdown_lines
 
-    if "curve" not in found:
-        return str(found["sentence"])
+    if "curve" not in maturity:
+        return str(maturity["sentence"])
     # Without the last age, which is far to the right of the others.
-    points = found["curve"][:-1]
+    points = maturity["curve"][:-1]
     picture = markdown_lines(
         [age_told(age) for age, _ in points],
         {"share known": [share for _, share in points]},
         title="Share of the labels known, by age of the event",
     )
-    parts = [found["sentence"], picture]
-    if found["early"]:
-        of = found.get("early_of", "mean")
+    parts = [maturity["sentence"], picture]
+    if maturity["early"]:
+        of = maturity.get("early_of", "mean")
         header = ["known by", "share", f"{of} of these", f"{of} of all", "difference", "lower", "upper"]
-        rows = [(age_told(e["hours"]), *list(e.values())[1:]) for e in found["early"]]
+        rows = [(age_told(e["hours"]), *list(e.values())[1:]) for e in maturity["early"]]
         parts += ["Early labels against all labels of closed days:", markdown_table(rows, header=header)]
     return "\n\n".join(parts)
 
@@ -251,11 +251,11 @@ def held(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> Held | Ca
 
 def estimate_in(summary: Mapping[str, Any], name: str) -> Estimated:
     """A metric's estimate in a summary; summaries of older releases have none."""
-    found = summary.get("estimated", {}).get(name)
-    if found is None:
+    estimate = summary.get("estimated", {}).get(name)
+    if estimate is None:
         why = CannotJudge("this window was judged before there were estimates", "It is made at its next judgement")
         return Estimated.none(name, summary["rows"], why)
-    return Estimated(**found)
+    return Estimated(**estimate)
 
 
 def estimates_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
@@ -264,8 +264,8 @@ def estimates_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]
     realised = newest["performance"]["metrics"]
     rows = []
     for name in newest.get("estimated", {}):
-        found = estimate_in(newest, name)
-        rows.append((name, found.value, found.lower, found.upper, realised.get(name, {}).get("value"), found.why))
+        figure = estimate_in(newest, name)
+        rows.append((name, figure.value, figure.lower, figure.upper, realised.get(name, {}).get("value"), figure.why))
     header = ["metric", "ESTIMATE, not measured", "lower", "upper", "on known labels", "why there is none"]
     return "\n\n".join(
         [
@@ -316,11 +316,11 @@ def by_window_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]
 
 def _row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
     row, check = summary["performance"], summary["checks"][0]
-    found, estimate = row["metrics"].get(model.metric, {}), estimate_in(summary, model.metric)
+    measured, estimate = row["metrics"].get(model.metric, {}), estimate_in(summary, model.metric)
     holds = {True: "yes", False: "no", None: "not judged yet"}[check["passed"]]
     return (
         row["window"], summary["version"], row["rows"], row["share_unlabelled"], row["label_rate"],
-        found.get("value"), found.get("lower"), found.get("upper"), holds,
+        measured.get("value"), measured.get("lower"), measured.get("upper"), holds,
         estimate.value, estimate.lower, estimate.upper, row["metrics"].get(PROFIT, {}).get("value"),
     )  # fmt: skip
 
@@ -330,20 +330,20 @@ def with_coverage(row: PerformanceRow, rows: pd.DataFrame, model: ModelSettings)
     if not set(BOUNDS) <= set(rows.columns):
         return row
     known = rows[rows[[LABEL, *BOUNDS]].notna().all(axis=1)]
-    found = evaluate(
+    coverage = evaluate(
         known[LABEL].to_numpy(), known[[*BOUNDS]].to_numpy(), ["interval_coverage"], blocks_of(model, known)
     )
-    return replace(row, metrics={**row.metrics, **found})
+    return replace(row, metrics={**row.metrics, **coverage})
 
 
 def settings_digest(model: ModelSettings) -> str:
     """What identifies the settings that a report is made by: with others its windows are judged again."""
     watched = model.monitoring
-    told: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
+    parts: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
     # Since windows are held against guessing: those from before it are judged again.
-    told += ["guessing"]
+    parts += ["guessing"]
     # Only where they are set: without them nothing has to be judged again.
-    told += [asdict(watched.fairness)] if watched.fairness.by else []
-    told += [sorted(watched.limits)] if watched.limits else []
-    told += [watched.performance.blocks] if watched.performance.blocks != "day" else []
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+    parts += [asdict(watched.fairness)] if watched.fairness.by else []
+    parts += [sorted(watched.limits)] if watched.limits else []
+    parts += [watched.performance.blocks] if watched.performance.blocks != "day" else []
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]

@@ -35,9 +35,9 @@ def performance_check(
         summaries: of all windows that were judged before, oldest first.
     """
     policy = model.monitoring.performance
-    found = platform.registry.find(model.name, version)
+    served = platform.registry.find(model.name, version)
     reference, previous = (
-        float(found.tags[tag]) if found and tag in found.tags else None for tag in (GATE_VALUE, GATE_PREVIOUS)
+        float(served.tags[tag]) if served and tag in served.tags else None for tag in (GATE_VALUE, GATE_PREVIOUS)
     )
     before = _mature_before(model, summaries, row.start, model.metric)
     verdict = performance_holds(row, model.metric, reference, policy, previous=previous, before=before)
@@ -65,7 +65,7 @@ def _further(
 ) -> PerformanceVerdict:
     """Whether a metric of `monitoring.limits` holds, against its value on the rows that the gate saw."""
     limit = model.limits[name]
-    judge = next(one for one in model.reported_metrics if one.name == name)
+    judge = next(metric for metric in model.reported_metrics if metric.name == name)
     reference = None if limit.max_drop is None else gate_value(platform.lake, model, version, judge)
     before = _mature_before(model, summaries, row.start, name)
     return performance_holds(row, name, reference, model.monitoring.performance.of(limit), before=before)

@@ -96,51 +96,51 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         _judge_performance(platform, model, window, now=now, state=state, estimates=estimates, maturity=maturity)
         for window, state in waiting
     ]
-    found = summaries(platform.lake, model.name, "performance")
-    newest = [CheckResult.from_dict(check) for summary in found for check in summary["checks"]]
+    reports = summaries(platform.lake, model.name, "performance")
+    newest = [CheckResult.from_dict(check) for summary in reports for check in summary["checks"]]
     restated = [summary["restated"][-1]["reason"] for summary in judged if summary["restated_now"]]
     more = {
-        "estimates": estimates_markdown(model, found),
+        "estimates": estimates_markdown(model, reports),
         "label_maturity": maturity_markdown(maturity),
-        "label_drift": label_drift_markdown(model, found),
-        GUESSING: guessing_markdown(found[-_SHOWN:]),
+        "label_drift": label_drift_markdown(model, reports),
+        GUESSING: guessing_markdown(reports[-_SHOWN:]),
     }
     if model.task == "multiclass":
-        more["classes"] = classes_markdown(platform, model.name, found)
+        more["classes"] = classes_markdown(platform, model.name, reports)
     if model.monitoring.costs:
-        more[PROFIT] = metric_plot(PROFIT, found, title="Profit per row by window")
+        more[PROFIT] = metric_plot(PROFIT, reports, title="Profit per row by window")
     if model.monitoring.fairness.by:
         more["fairness"] = fairness_markdown(judged[-1])
     failing = failing_told(platform, model)
     of_newest = [check for check in newest if check.window_end == newest[-1].window_end]
-    told = [failing, *(check.sentence for check in of_newest if check.kind != "failing" or not failing)]
+    reasons = [failing, *(check.sentence for check in of_newest if check.kind != "failing" or not failing)]
     return Watched(
         windows=[summary["window"] for summary in judged],
         newest=newest,
-        table=by_window_markdown(model, found[-_SHOWN:]),
+        table=by_window_markdown(model, reports[-_SHOWN:]),
         plot=metric_plot(
             model.metric,
-            found,
+            reports,
             title=f"{model.metric} by window",
-            limits=[_limit_of(model.metric, summary) for summary in found],
+            limits=[_limit_of(model.metric, summary) for summary in reports],
         ),
-        reason=sentences([*told, *restated, *named(model.events, windows[-1:], model.timezone)]),
+        reason=sentences([*reasons, *restated, *named(model.events, windows[-1:], model.timezone)]),
         more=more,
-        numbers=_numbers(model, found),
+        numbers=_numbers(model, reports),
     )
 
 
 def _limit_of(name: str, summary: Mapping[str, Any]) -> float | None:
     """The limit that a metric was held against in a window; None where a further metric broke its own and is told."""
-    check, found = summary["checks"][0], summary["performance"]["metrics"].get(name, {})
-    limit: float | None = check["limit"] if check["value"] == found.get("value") else None
+    check, measured = summary["checks"][0], summary["performance"]["metrics"].get(name, {})
+    limit: float | None = check["limit"] if check["value"] == measured.get("value") else None
     return limit
 
 
-def _numbers(model: ModelSettings, found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _numbers(model: ModelSettings, reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Of the newest window with labels, and what is estimated of the newest."""
-    labelled = [summary["performance"] for summary in found if summary["performance"]["labelled"]]
-    newest, judged = found[-1], [verdict for verdict in verdicts_of(found) if verdict.worse is not None]
+    labelled = [summary["performance"] for summary in reports if summary["performance"]["labelled"]]
+    newest, judged = reports[-1], [verdict for verdict in verdicts_of(reports) if verdict.worse is not None]
     against = judged[-1] if judged else None
     measured = labelled[-1]["metrics"] if labelled else {}
     numbers = {
@@ -182,14 +182,14 @@ def _judge_performance(
     row, rows = _performance(platform, model, window, rows, now)
     keys = [*platform.data(model).keys, EVENT_TIME]
     known = rows.loc[rows[LABEL].notna(), [*keys, LABEL]]
-    found = restatement(folder, before, known, keys)
+    restated = restatement(folder, before, known, keys)
     # Other windows are looked at only where several in a row must break a floor.
     several = [model.monitoring.performance.floor_windows, *(limit.floor_windows for limit in model.limits.values())]
     in_a_row = max(several) > 1
     earlier = summaries(platform.lake, model.name, "performance") if in_a_row else []
     check = performance_check(platform, model, row, version, earlier)
-    told = [check.sentence, left_out, _label_pattern(model, rows, row)]
-    check = replace(check, sentence=sentences(told))
+    reasons = [check.sentence, left_out, _label_pattern(model, rows, row)]
+    check = replace(check, sentence=sentences(reasons))
     groups, fairness = fairness_of(platform, model, window, row, now)
     guessing = looked(platform, model, rows, row, version)
     summary = {
@@ -203,10 +203,10 @@ def _judge_performance(
         "label_drift": answered(label_shift(platform, model, version, rows, row)),
         **({"classes": class_counts(rows)} if model.task == "multiclass" else {}),
         "restated": before.get("restated", []) if before else [],
-        "restated_now": bool(found),
+        "restated_now": bool(restated),
     }
-    if before and found:
-        summary["restated"] = [*summary["restated"], put_on_record(platform, model, found, before, summary)]
+    if before and restated:
+        summary["restated"] = [*summary["restated"], put_on_record(platform, model, restated, before, summary)]
     platform.lake.write(known, labels_file(folder, state))
     write_text(folder / "summary.json", json.dumps(summary, indent=1))
     forget_other_labels(folder, state)

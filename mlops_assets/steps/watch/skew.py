@@ -83,13 +83,13 @@ def _check(model: ModelSettings, window: Window, rows: pd.DataFrame, shares: Map
     limit, label = model.monitoring.max_skew, window.label(model.timezone)
     value = max(shares.values(), default=0.0)
     over = {name: share for name, share in shares.items() if share > limit}
-    told = f"{label}: {len(rows):,} answers hold the features that training joins for the same events"
+    finding = f"{label}: {len(rows):,} answers hold the features that training joins for the same events"
     if over:
         named = some([f"{name} in {share:.1%}" for name, share in over.items()], _NAMED)
-        told = (
+        finding = (
             f"{label}: in {len(rows):,} answers {len(over)} features differ from the offline join of the events more "
             f"often than in {limit:.1%} ({named}). Look whether feast/online_store lags, and what callers send along"
         )
     return CheckResult(
-        SKEW_CHECK, "drift", label, window.end, passed=not over, value=value, limit=limit, sentence=f"{told}."
+        SKEW_CHECK, "drift", label, window.end, passed=not over, value=value, limit=limit, sentence=f"{finding}."
     )

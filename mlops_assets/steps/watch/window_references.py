@@ -59,11 +59,11 @@ def reference_of(platform: Platform, model: ModelSettings, window: Window, versi
     data = platform.data(model)
     events = data.events(start, end, as_of=min(window.start, midnight(end, model.timezone)))
     if len(events) < MIN_REFERENCE_ROWS:
-        told = (
+        warming_up = (
             f"Warming up: {start} to {end - timedelta(days=1)} holds {len(events):,} of the {MIN_REFERENCE_ROWS} rows "
             "that a reference needs. What follows is against the rows that the champion was trained on, and no verdict:"
         )
-        return Against(kept, _kept_slices(platform, model, version), told)
+        return Against(kept, _kept_slices(platform, model, version), warming_up)
     rows = data.with_features(events)
     columns = data.columns
     grid = Grid.from_reference(rows, kinds(columns))

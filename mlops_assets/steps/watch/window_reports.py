@@ -157,13 +157,13 @@ def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[
 def day_states(lake: Lake, model: ModelSettings, window: Window) -> dict[date, str]:
     """What identifies the predictions of each day of a window that has some."""
     start, end = days_of_window(model, window)
-    told: dict[date, list[str]] = {}
+    stamps: dict[date, list[str]] = {}
     for writer in (BATCH, WITHHELD, ONLINE):
         for day, path in lake.partitions("predictions", model.name, name=writer).items():
             if start <= day < end:
                 stat = path.stat()
-                told.setdefault(day, []).append(f"{writer}/{stat.st_size}/{stat.st_mtime_ns}")
-    return {day: ";".join(parts) for day, parts in sorted(told.items())}
+                stamps.setdefault(day, []).append(f"{writer}/{stat.st_size}/{stat.st_mtime_ns}")
+    return {day: ";".join(parts) for day, parts in sorted(stamps.items())}
 
 
 def cannot(name: str, kind: CheckKind, window: Window, model: ModelSettings, why: CannotJudge) -> CheckResult:

@@ -65,13 +65,13 @@ def sample_of(
     if len(rows):
         ranked = rows.assign(**{RANK: ranks(rows, platform.data(model).keys)})
         parts.append(ranked[ranked[RANK] <= below])
-    found = pd.concat(parts, ignore_index=True).sort_values(RANK, kind="stable")
-    if len(found) > WINDOW_SAMPLE:
-        found = found.head(WINDOW_SAMPLE)
-        below = float(found[RANK].iloc[-1])
+    sample = pd.concat(parts, ignore_index=True).sort_values(RANK, kind="stable")
+    if len(sample) > WINDOW_SAMPLE:
+        sample = sample.head(WINDOW_SAMPLE)
+        below = float(sample[RANK].iloc[-1])
     note = json.dumps({"days": sorted(str(day) for day in (*read, *kept)), "below": below})
-    platform.lake.write(found, path, fingerprint=note)
-    return found.drop(columns=[RANK, DAY]).reset_index(drop=True)
+    platform.lake.write(sample, path, fingerprint=note)
+    return sample.drop(columns=[RANK, DAY]).reset_index(drop=True)
 
 
 def _file(platform: Platform, model: ModelSettings, window: Window) -> Path:

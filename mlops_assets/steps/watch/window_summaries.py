@@ -42,18 +42,18 @@ def folder_of(lake: Lake, model: str, report: str, window: Window) -> Path:
 
 def window_checks(platform: Platform, model: ModelSettings) -> list[CheckResult]:
     """The answers of all monitors on all judged windows, oldest first."""
-    found = [
+    checks = [
         CheckResult.from_dict(check)
         for report in REPORTS
         for path in sorted(platform.lake.folder("reports", model.name, report).glob("window=*/summary.json"))
         for check in json.loads(path.read_text(encoding="utf-8"))["checks"]
     ]
-    return sorted(found, key=lambda check: (check.window_end, check.name))
+    return sorted(checks, key=lambda check: (check.window_end, check.name))
 
 
-def verdicts_of(found: Sequence[Mapping[str, Any]]) -> list[Judged]:
+def verdicts_of(reports: Sequence[Mapping[str, Any]]) -> list[Judged]:
     """The verdicts in some summaries, in their order; windows that have none are left out."""
-    return [Judged.from_dict(summary[GUESSING]["judged"]) for summary in found if summary.get(GUESSING)]
+    return [Judged.from_dict(summary[GUESSING]["judged"]) for summary in reports if summary.get(GUESSING)]
 
 
 def failing_of(platform: Platform, model: ModelSettings) -> Failing | None:
@@ -65,5 +65,5 @@ def failing_of(platform: Platform, model: ModelSettings) -> Failing | None:
 
 def failing_told(platform: Platform, model: ModelSettings) -> str:
     """The same in one sentence; empty where it is not."""
-    found = failing_of(platform, model)
-    return found.in_words(model.name, model.zone) if found else ""
+    worse = failing_of(platform, model)
+    return worse.in_words(model.name, model.zone) if worse else ""

@@ -64,8 +64,8 @@ class Channels:
             return {}
         from apprise.utils.parse import parse_urls
 
-        found = {url: _channel(url) for url in parse_urls(self.urls[severity])}
-        return {hashlib.sha256(url.encode()).hexdigest()[:12]: channel for url, channel in found.items()}
+        channels = {url: _channel(url) for url in parse_urls(self.urls[severity])}
+        return {hashlib.sha256(url.encode()).hexdigest()[:12]: channel for url, channel in channels.items()}
 
     def send(self, message: Message, channel: NotifyBase | None, *, note: str = "") -> bool:
         """Send a message to one of its channels, `note` before its text; whether that took it."""

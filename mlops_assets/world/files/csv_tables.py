@@ -123,20 +123,20 @@ class CsvTable:
         return batch
 
     def _typed(self, session: duckdb.DuckDBPyConnection) -> Self:
-        told = session.sql(f"DESCRIBE {self.select()}").fetchall()
-        return replace(self, types={str(row[0]): str(row[1]) for row in told})
+        described = session.sql(f"DESCRIBE {self.select()}").fetchall()
+        return replace(self, types={str(row[0]): str(row[1]) for row in described})
 
     def _texts(self, session: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], tuple[str, ...]]:
         """The columns of text, each with the number of its values, and their different cells for `blanks`."""
         names = [name for name, dtype in self.types.items() if dtype == "VARCHAR"]
         if not names:
             return {}, ()
-        found = ", ".join(
+        selected = ", ".join(
             f"count({column}), list(DISTINCT {column}) FILTER (WHERE {is_blank(column)} "
             f"OR {without_blanks(column)} IN ({', '.join(map(literal, MISSING))}))"
             for column in map(quoted, names)
         )
-        (row,) = session.sql(f"SELECT {found} FROM ({self.select()})").fetchall()
+        (row,) = session.sql(f"SELECT {selected} FROM ({self.select()})").fetchall()
         blanks = {cell for cells in row[1::2] for cell in cells or ()}
         return dict(zip(names, row[::2], strict=True)), tuple(sorted(blanks))
 

@@ -29,12 +29,12 @@ def is_flag(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -
 
 def are_flags(arrays: Iterable[pa.Array]) -> bool:
     """Whether the texts of these arrays are a flag in words; no more are read than it takes to know."""
-    found: set[str] = set()
+    words: set[str] = set()
     for array in arrays:
-        found |= {str(text).strip().lower() for text in array.unique().to_pylist() if text is not None}
-        if not found <= TRUE | FALSE:
+        words |= {str(text).strip().lower() for text in array.unique().to_pylist() if text is not None}
+        if not words <= TRUE | FALSE:
             return False
-    return _say_flag(found)
+    return _say_flag(words)
 
 
 def _say_flag(texts: set[str]) -> bool:

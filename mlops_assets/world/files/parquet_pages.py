@@ -79,20 +79,20 @@ def _chunks(content: bytes | mmap.mmap, metadata: pq.FileMetaData) -> Iterator[C
     footer, _ = _struct(content, max(begin, 0))
     columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
     for number, group in enumerate(_list(footer, 4, begin)):
-        told = _list(group, 1, begin)
-        if len(told) != len(columns):
+        chunks = _list(group, 1, begin)
+        if len(chunks) != len(columns):
             raise _unreadable(begin)
-        for column, chunk in zip(columns, told, strict=True):
+        for column, chunk in zip(columns, chunks, strict=True):
             if not isinstance(about := chunk.get(3), dict):
                 raise _unreadable(begin)
             yield _chunk(content, number, group, about, column)
 
 
-def _chunk(content: bytes | mmap.mmap, number: int, group: Fields, told: Fields, column: pq.ColumnSchema) -> Chunk:
+def _chunk(content: bytes | mmap.mmap, number: int, group: Fields, meta: Fields, column: pq.ColumnSchema) -> Chunk:
     end = len(content)
-    rows, expected = _count(group, 3, end), _count(told, 5, end)
-    at = _count(told, 9, end)
-    if 11 in told and 0 < (first := _count(told, 11, end)) < at:
+    rows, expected = _count(group, 3, end), _count(meta, 5, end)
+    at = _count(meta, 9, end)
+    if 11 in meta and 0 < (first := _count(meta, 11, end)) < at:
         at = first
     values, size, largest, dictionary, encodings = 0, 0, 0, 0, list[int]()
     # Not to the end that the footer names: DuckDB reads on until it has all rows.
@@ -117,12 +117,12 @@ def _chunk(content: bytes | mmap.mmap, number: int, group: Fields, told: Fields,
             f"its footer contradicts its pages: column {column.path[:100]!r} has {values:,} values in row group "
             f"{number + 1}, and {expected:,} in {rows:,} rows by the footer"
         )
-    ends = told.get(12)
+    ends = meta.get(12)
     return Chunk(
         column.path,
         number,
         column.physical_type,
-        max(size, _count(told, 6, end)),
+        max(size, _count(meta, 6, end)),
         values,
         largest,
         dictionary,
@@ -189,35 +189,35 @@ def _value(content: bytes | mmap.mmap, at: int, kind: int, depth: int) -> tuple[
 
 
 def _varint(content: bytes | mmap.mmap, at: int) -> tuple[int, int]:
-    found = shift = 0
+    number = shift = 0
     while True:
         byte = content[at]
         at += 1
-        found |= (byte & 127) << shift
+        number |= (byte & 127) << shift
         if byte < 128:
-            return found, at
+            return number, at
         shift += 7
         if shift > 63:
             raise _unreadable(at)
 
 
 def _integer(content: bytes | mmap.mmap, at: int) -> tuple[int, int]:
-    found, at = _varint(content, at)
-    return (found >> 1) ^ -(found & 1), at
+    encoded, at = _varint(content, at)
+    return (encoded >> 1) ^ -(encoded & 1), at
 
 
 def _count(fields: Any, field: int, at: int) -> int:
-    found = fields.get(field) if isinstance(fields, dict) else None
-    if not isinstance(found, int) or found < 0:
+    count = fields.get(field) if isinstance(fields, dict) else None
+    if not isinstance(count, int) or count < 0:
         raise _unreadable(at)
-    return found
+    return count
 
 
 def _list(fields: Any, field: int, at: int) -> list[Fields]:
-    found = fields.get(field) if isinstance(fields, dict) else None
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+    entries = fields.get(field) if isinstance(fields, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
         raise _unreadable(at)
-    return found
+    return entries
 
 
 def _unreadable(at: int) -> pa.ArrowInvalid:

@@ -111,8 +111,8 @@ class ParquetRows:
             TooLarge: it is not.
         """
         self.refuse_more_than(self.limit, with_texts=True)
-        found = pq.read_table(self._open(), columns=columns and list(columns), partitioning=None)
-        return found.drop_columns(row_numbers_in(found.schema))
+        table = pq.read_table(self._open(), columns=columns and list(columns), partitioning=None)
+        return table.drop_columns(row_numbers_in(table.schema))
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Rows of some columns, some texts as dictionaries.

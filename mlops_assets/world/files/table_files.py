@@ -112,7 +112,7 @@ class TableFiles:
             column: of numbers.
             is_large: whether some lie beyond 2^53; below it CSV files are not read again.
         """
-        found: list[Any] = []
+        ends: list[Any] = []
         with duckdb.connect() as session:
             for path in self.paths:
                 with _with_remedies(path):
@@ -121,12 +121,12 @@ class TableFiles:
                             dtype = batch.column(0).type
                             if not (pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype)):
                                 break
-                            found += pc.min_max(batch.column(0)).as_py().values()
+                            ends += pc.min_max(batch.column(0)).as_py().values()
                     elif is_large and path in self.csv and self.csv[path].types[column] in ("DOUBLE", "HUGEINT"):
                         whole = f"try_cast({quoted(column)} as decimal(38, 0))"
                         table = self.csv[path].select([column])
-                        found += session.sql(f"SELECT min({whole}), max({whole}) FROM ({table})").fetchall()[0]
-        return [Decimal(end) for end in found if end is not None]
+                        ends += session.sql(f"SELECT min({whole}), max({whole}) FROM ({table})").fetchall()[0]
+        return [Decimal(end) for end in ends if end is not None]
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         # One session for all files: opening one costs more than reading a small file.
@@ -151,7 +151,7 @@ def open_table(name: str) -> TableFiles:
     """
     paths = matches(name)
     csv: dict[Path, CsvTable] = {}
-    found: dict[Path, dict[str, ColumnKind]] = {}
+    kinds_of: dict[Path, dict[str, ColumnKind]] = {}
     words: dict[Path, dict[str, str]] = {}
     flags: set[str] = set()
     long: set[str] = set()
@@ -161,26 +161,26 @@ def open_table(name: str) -> TableFiles:
             with _with_remedies(path):
                 refuse_file(path, limit)
                 if is_parquet(path):
-                    found[path], words[path], wide = _parquet_columns(path, limit)
+                    kinds_of[path], words[path], wide = _parquet_columns(path, limit)
                     long |= wide
                 else:
                     csv[path] = CsvTable.of(session, path)
-                    found[path] = _csv_kinds(csv[path])
-                    words[path] = {name: TIME for name, kind in found[path].items() if kind == "other"}
-            flags |= {name for name, kind in found[path].items() if kind == "boolean"}
+                    kinds_of[path] = _csv_kinds(csv[path])
+                    words[path] = {name: TIME for name, kind in kinds_of[path].items() if kind == "other"}
+            flags |= {name for name, kind in kinds_of[path].items() if kind == "boolean"}
             # To whoever counts, a flag is a category like others.
-            found[path] = {n: "categorical" if kind == "boolean" else kind for n, kind in found[path].items()}
+            kinds_of[path] = {n: "categorical" if kind == "boolean" else kind for n, kind in kinds_of[path].items()}
     kinds: dict[str, ColumnKind] = {}
     left_out: dict[str, str] = {}
     others: dict[str, str] = {}
-    for column in dict.fromkeys(column for columns in found.values() for column in columns):
-        absent = next((path for path, columns in found.items() if column not in columns), None)
-        known = {columns[column]: path for path, columns in found.items() if columns.get(column, "empty") != "empty"}
+    for column in dict.fromkeys(column for columns in kinds_of.values() for column in columns):
+        absent = next((path for path, columns in kinds_of.items() if column not in columns), None)
+        known = {columns[column]: path for path, columns in kinds_of.items() if columns.get(column, "empty") != "empty"}
         seen = {words[path].get(column) or _WORDS[kind]: path for kind, path in known.items()}
-        seen |= {words[path][column]: path for path in found if column in words[path]}
+        seen |= {words[path][column]: path for path in kinds_of if column in words[path]}
         if absent is not None:
             left_out[column] = f"{absent.name} doesn't have it"
-        elif not all(same_type(one, another) for one, another in pairwise(seen)):
+        elif not all(same_type(previous, another) for previous, another in pairwise(seen)):
             left_out[column] = ", ".join(f"{word} in {path.name}" for word, path in seen.items())
         else:
             kinds[column] = next(iter(known), "empty")
@@ -315,11 +315,11 @@ def _with_remedies(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, duckdb.Error, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError) or "not utf-8 encoded" in str(error):
-            told = f"{path} is not UTF-8. Convert it, for example with `iconv -f latin1 -t utf-8`. Nothing was changed."
-            raise ValueError(told) from error
+            msg = f"{path} is not UTF-8. Convert it, for example with `iconv -f latin1 -t utf-8`. Nothing was changed."
+            raise ValueError(msg) from error
         if "sniffing file" in str(error) and (uneven := uneven_row(path)):
-            told = f"{path} cannot be read: {uneven}. Put what holds a separator into quotes. Nothing was changed."
-            raise ValueError(told) from error
+            msg = f"{path} cannot be read: {uneven}. Put what holds a separator into quotes. Nothing was changed."
+            raise ValueError(msg) from error
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise ValueError(
             f"{path} cannot be read: {first}. It may be cut short or still being written: wait, or write it again. "

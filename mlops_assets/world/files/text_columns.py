@@ -50,12 +50,12 @@ def look_at_texts(
     first = next(batches, [])
     for look in _LOOKS:
         if _fits(look, first):
-            found = look(first)
+            total = look(first)
             every = first
             for texts in batches:
-                found = found + look(texts)  # type: ignore[operator]  # both are of the same kind
+                total = total + look(texts)  # type: ignore[operator]  # both are of the same kind
                 every += texts if look is text_numbers.look_at else []
-            return _unless_codes(found, every) if isinstance(found, NumberTexts) else found
+            return _unless_codes(total, every) if isinstance(total, NumberTexts) else total
     return None
 
 

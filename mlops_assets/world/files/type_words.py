@@ -14,9 +14,9 @@ TIME = "a time"
 _ZONED, _LOCAL, _DATE = "a time with a zone", "a time without a zone", "a date"
 
 
-def same_type(one: str, another: str) -> bool:
+def same_type(word: str, another: str) -> bool:
     """Whether two columns are of one type by their words; texts of CSV say only that they are times."""
-    return one == another or (TIME in (one, another) and {one, another} <= {TIME, _ZONED, _LOCAL, _DATE})
+    return word == another or (TIME in (word, another) and {word, another} <= {TIME, _ZONED, _LOCAL, _DATE})
 
 
 def words_of(dtype: pa.DataType) -> str:

@@ -53,17 +53,17 @@ def unpacked(name: str, content: bytes, limit: int) -> bytes:
     opened = _OPENERS.get(Path(name).suffix.lower())
     if opened is None:
         return content
-    found = bytearray()
+    decompressed = bytearray()
     try:
         with opened(io.BytesIO(content)) as stream:
             # Piece by piece: some of these make all at once of what they are asked for.
-            while len(found) <= limit and (piece := stream.read(_CHUNK)):
-                found += piece
+            while len(decompressed) <= limit and (piece := stream.read(_CHUNK)):
+                decompressed += piece
     except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise ValueError(f"it cannot be unpacked: {error}") from error
-    if len(found) > limit:
+    if len(decompressed) > limit:
         raise TooLarge(limit)
-    return bytes(found)
+    return bytes(decompressed)
 
 
 def unpacks_to_more(path: Path, most: int) -> bool:

@@ -317,8 +317,8 @@ class Intake:
             rows = self.lake.write(as_text, folder / ROWS, notes={SHAPE: verdict.shape.encode()})
             kept.add(ROWS)
         entry = _taken(verdict, status="quarantined", rows=rows)
-        told = {"partition": verdict.partition, "reasons": list(verdict.reasons), **asdict(entry)}
-        write_text(folder / "reason.json", json.dumps(told, indent=2))
+        report = {"partition": verdict.partition, "reasons": list(verdict.reasons), **asdict(entry)}
+        write_text(folder / "reason.json", json.dumps(report, indent=2))
         for stale in folder.iterdir():
             # Of an earlier bad file: it is no longer what this partition waits for.
             if stale.name not in kept:

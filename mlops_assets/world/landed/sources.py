@@ -363,12 +363,12 @@ def _held(look: _Look, missing: list[date]) -> str:
     quarantined = {day_of(key) for key in look.quarantined}
     bad = [key for key in missing if key in quarantined]
     absent = [key for key in missing if key not in quarantined]
-    told = []
+    sentences = []
     if absent:
-        told.append(f"{_named(absent)} waits for files of {name} in {look.intake.folder}.")
+        sentences.append(f"{_named(absent)} waits for files of {name} in {look.intake.folder}.")
     if bad:
-        told.append(f"{_named(bad)} waits for {name}, whose file is in quarantine: mlops quarantine list.")
-    return " ".join(told)
+        sentences.append(f"{_named(bad)} waits for {name}, whose file is in quarantine: mlops quarantine list.")
+    return " ".join(sentences)
 
 
 def _named(keys: list[date]) -> str:
@@ -386,5 +386,5 @@ def _period(
         sorted(name for name, todo in changed.items() if any(what == "take in" for what, _ in todo.values()))
     )
     content = {name: {key: what for key, (_, what) in todo.items()} for name, todo in changed.items() if todo}
-    told = json.dumps([grain, str(first), str(last), content], sort_keys=True)
-    return Period(grain, first, last, take_in, group, hashlib.sha256(told.encode()).hexdigest()[:16])
+    payload = json.dumps([grain, str(first), str(last), content], sort_keys=True)
+    return Period(grain, first, last, take_in, group, hashlib.sha256(payload.encode()).hexdigest()[:16])

@@ -135,14 +135,14 @@ class Registry:
             NoSuchVersion: there is none.
             ModelDamaged: its file is gone or has changed.
         """
-        found = self.version(name, version)
+        entry = self.version(name, version)
         with _cache_lock:
-            if found.sha256 in _cache:
-                _cache.move_to_end(found.sha256)
-                return _cache[found.sha256]
-        model = self._read(found)
+            if entry.sha256 in _cache:
+                _cache.move_to_end(entry.sha256)
+                return _cache[entry.sha256]
+        model = self._read(entry)
         with _cache_lock:
-            _cache[found.sha256] = model
+            _cache[entry.sha256] = model
             while len(_cache) > _CACHED_MODELS:
                 _cache.popitem(last=False)
         return model
@@ -153,13 +153,13 @@ class Registry:
         Raises:
             NoSuchVersion: there is none.
         """
-        found = self.find(name, version)
-        if found is None:
+        entry = self.find(name, version)
+        if entry is None:
             raise NoSuchVersion(
                 f"{name} has no version or alias {version!r}. `mlops status` lists what it has; a first "
                 f"champion comes from materializing {name}/champion."
             )
-        return found
+        return entry
 
     def find(self, name: str, version: int | str) -> ModelVersion | None:
         """A version by number or alias, None when there is none.
@@ -174,10 +174,10 @@ class Registry:
         client = self.client
         try:
             if isinstance(version, int) or version.isdigit():
-                found = client.get_model_version(name, str(version))
+                entry = client.get_model_version(name, str(version))
             else:
-                found = client.get_model_version_by_alias(name, version)
-            return _version(found, client.get_registered_model(name).aliases)
+                entry = client.get_model_version_by_alias(name, version)
+            return _version(entry, client.get_registered_model(name).aliases)
         except MlflowException as error:
             if _is_absent(error):
                 return None
@@ -202,14 +202,14 @@ class Registry:
             if _is_absent(error):
                 return []
             raise
-        found: list[ModelVersion] = []
+        versions: list[ModelVersion] = []
         token: str | None = None
         while True:
             batch = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
-            found += [_version(entry, aliases) for entry in batch]
+            versions += [_version(entry, aliases) for entry in batch]
             token = batch.token
             if not token:
-                return sorted(found, key=lambda entry: -entry.version)
+                return sorted(versions, key=lambda entry: -entry.version)
 
     def alias(self, name: str, alias: str, version: int | None) -> None:
         """Point an alias (e.g. `challenger`) to a version; None removes it.
@@ -316,9 +316,9 @@ class Registry:
         from mlops_assets.core.rollout.moves import Rollout
 
         for alias in (CANDIDATE, CHAMPION, PREVIOUS):
-            found = self.find(name, alias)
-            if found is not None and _ROLLOUT in found.tags:
-                rollout = Rollout.from_dict(json.loads(found.tags[_ROLLOUT]))
+            entry = self.find(name, alias)
+            if entry is not None and _ROLLOUT in entry.tags:
+                rollout = Rollout.from_dict(json.loads(entry.tags[_ROLLOUT]))
                 if rollout.is_open:
                     return rollout
         return None
@@ -336,24 +336,24 @@ class Registry:
         """
         self._content(self.version(name, version))
 
-    def _read(self, found: ModelVersion) -> Model:
+    def _read(self, entry: ModelVersion) -> Model:
         from mlops_assets.core.models.model import Model
 
-        return Model.from_bytes(self._content(found))
+        return Model.from_bytes(self._content(entry))
 
-    def _content(self, found: ModelVersion) -> bytes:
-        content = read_model_file(found.source, found.tags.get("family", "xgboost"), self.client.tracking_uri)
+    def _content(self, entry: ModelVersion) -> bytes:
+        content = read_model_file(entry.source, entry.tags.get("family", "xgboost"), self.client.tracking_uri)
         if content is None:
             raise ModelDamaged(
-                f"the file of {found.uri} in {found.source} is gone. Restore it from a backup, or point "
-                f"the alias {CHAMPION!r} of {found.name} to another version in MLflow; no alias was moved."
+                f"the file of {entry.uri} in {entry.source} is gone. Restore it from a backup, or point "
+                f"the alias {CHAMPION!r} of {entry.name} to another version in MLflow; no alias was moved."
             )
         digest = hashlib.sha256(content).hexdigest()
-        if digest != found.sha256:
+        if digest != entry.sha256:
             raise ModelDamaged(
-                f"{found.uri} was registered with sha256 {found.sha256[:12] or 'none'}, but its file in "
-                f"{found.source} has {digest[:12]}. It was changed or is damaged: restore it from a backup, "
-                f"or point the alias {CHAMPION!r} of {found.name} to another version in MLflow; no alias was moved."
+                f"{entry.uri} was registered with sha256 {entry.sha256[:12] or 'none'}, but its file in "
+                f"{entry.source} has {digest[:12]}. It was changed or is damaged: restore it from a backup, "
+                f"or point the alias {CHAMPION!r} of {entry.name} to another version in MLflow; no alias was moved."
             )
         return content
 

@@ -179,10 +179,10 @@ def _bring_along(path: Path, root: Path) -> None:
     here = f"{root.as_uri()}{_ARTIFACTS}"
     try:
         with closing(sqlite3.connect(path, timeout=60)) as connection:
-            found = connection.execute("select artifact_location from experiments").fetchall()
+            locations = connection.execute("select artifact_location from experiments").fetchall()
             before = {
                 location[: location.rindex(_ARTIFACTS)] + _ARTIFACTS
-                for (location,) in found
+                for (location,) in locations
                 if location
                 and _ARTIFACTS in location
                 and not location.startswith(here)

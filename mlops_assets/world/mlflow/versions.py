@@ -87,13 +87,13 @@ def _read(connection: sqlite3.Connection, name: str, version: int | str) -> Mode
     by_number = isinstance(version, int) or version.isdigit()
     number = int(version) if by_number else aliases.get(str(version))
     where = "where name = ? and version = ? and workspace = 'default'"
-    found = connection.execute(
+    row = connection.execute(
         f"select run_id, source, creation_time from model_versions {where} and current_stage <> ?",
         [name, number, DELETED],
     ).fetchone()
-    if number is None or found is None:
+    if number is None or row is None:
         return None
-    run_id, source, created = found
+    run_id, source, created = row
     tags = connection.execute(f"select key, value from model_version_tags {where}", [name, number]).fetchall()
     return ModelVersion(
         name=name,

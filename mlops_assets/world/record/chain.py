@@ -195,11 +195,11 @@ def check(model: str, file: Path, head_file: Path) -> Checked:
         try:
             entries.append(parsed(line))
         except ValueError:
-            told = "it is not a whole entry: the line was edited, or the disk is damaged"
-            return _found(model, file, entries, "unreadable", number, told, total=len(lines))
+            why = "it is not a whole entry: the line was edited, or the disk is damaged"
+            return _found(model, file, entries, "unreadable", number, why, total=len(lines))
         if (of := entries[-1].get("model", model)) != model:
-            told = f"it is of {of!r}: the record of another model was put here"
-            return _found(model, file, entries[:-1], "foreign", number, told, total=len(lines))
+            why = f"it is of {of!r}: the record of another model was put here"
+            return _found(model, file, entries[:-1], "foreign", number, why, total=len(lines))
     older = _older(entries)
     hashes = [digest(entry) for entry in entries]
     for index in range(older, len(entries)):
@@ -210,8 +210,8 @@ def check(model: str, file: Path, head_file: Path) -> Checked:
         if head.entries > len(entries):
             missing = f"missing at the end: {head.entries - len(entries):,} of {counted(head.entries, 'entry')}"
             return _found(model, file, entries, "removed", len(entries) + 1, missing)
-        told = "another entry stood there: the record was written anew from this line or an earlier one on"
-        return _found(model, file, entries[: head.entries - 1], "edited", head.entries, told, total=len(entries))
+        why = "another entry stood there: the record was written anew from this line or an earlier one on"
+        return _found(model, file, entries[: head.entries - 1], "edited", head.entries, why, total=len(entries))
     note = f", {older:,} of them older than the chain" if older else ""
     last = hashes[-1] if older < len(entries) else None
     return Checked(
@@ -258,5 +258,5 @@ def _found(
 ) -> Checked:
     older = _older(good)
     head = digest(good[-1]) if older < len(good) else None
-    told = f"line {line}: {why}. {REMEDY.format(file=file)}"
-    return Checked(model, str(file), len(good) if total is None else total, older, head, fault, line, told)
+    sentence = f"line {line}: {why}. {REMEDY.format(file=file)}"
+    return Checked(model, str(file), len(good) if total is None else total, older, head, fault, line, sentence)

@@ -182,14 +182,14 @@ class Record:
 
     def reigns(self, model: str) -> list[Reign]:
         """Who was champion from when to when, in the order of the record."""
-        found: list[Reign] = []
+        reigns: list[Reign] = []
         for entry in self.entries(model):
-            if not isinstance(entry, Promotion | Rollback) or (found and found[-1].version == entry.version):
+            if not isinstance(entry, Promotion | Rollback) or (reigns and reigns[-1].version == entry.version):
                 continue
-            if found:
-                found[-1] = replace(found[-1], until=entry.at, followed_by=entry.version)
-            found.append(Reign(entry.version, entry.at, None, entry.kind, entry.decision, entry.reason, None))
-        return found
+            if reigns:
+                reigns[-1] = replace(reigns[-1], until=entry.at, followed_by=entry.version)
+            reigns.append(Reign(entry.version, entry.at, None, entry.kind, entry.decision, entry.reason, None))
+        return reigns
 
     def champion_at(self, model: str, moment: datetime) -> Reign | None:
         """Who was champion at a moment (aware) of the model's clock; None before the first."""
@@ -222,24 +222,24 @@ class Record:
 
     def answer(self, model: str) -> Approval | Refusal | None:
         """The newest approval or refusal that no later decision has acted on, and no other proposal has followed."""
-        found: Approval | Refusal | None = None
+        answer: Approval | Refusal | None = None
         for entry in self.entries(model):
             if isinstance(entry, Approval | Refusal):
-                found = entry
-            elif found and isinstance(entry, Decision):
-                is_over = entry.action in ACTED or entry.question not in (None, found.question)
-                found = None if is_over else found
-        return found
+                answer = entry
+            elif answer and isinstance(entry, Decision):
+                is_over = entry.action in ACTED or entry.question not in (None, answer.question)
+                answer = None if is_over else answer
+        return answer
 
     def standing(self, model: str, kind: type[Holding]) -> Holding | None:
         """The newest pause, freeze or snooze (`kind`) that nobody has ended; its time may be over by the clock."""
-        found = None
+        holding = None
         for entry in self.entries(model):
             if isinstance(entry, kind):
-                found = entry
+                holding = entry
             elif isinstance(entry, ENDED_BY[kind]):
-                found = None
-        return found
+                holding = None
+        return holding
 
     def paused(self, model: str) -> str | None:
         """Why the model is paused and who said so; None if it isn't."""
@@ -247,13 +247,13 @@ class Record:
         return f"{entry.reason} ({entry.by})" if entry else None
 
     def _request(self, model: str) -> Request | None:
-        found = None
+        request = None
         for entry in self.entries(model):
             if isinstance(entry, Request):
-                found = entry
+                request = entry
             elif isinstance(entry, Decision) and entry.action == "retrain":
-                found = None
-        return found
+                request = None
+        return request
 
     @contextmanager
     def _locked(self, model: str) -> Iterator[Path]:

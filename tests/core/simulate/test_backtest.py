@@ -66,12 +66,12 @@ def test_money_is_the_mean_per_row_and_a_page_shows_all() -> None:
     money = replace(metric("mae"), name="profit")
     found = backtest(lambda _: fits, shown, policies, first=FIRST, judge=metric("rmse"), money=money)
     assert all(one.money is not None and 0.5 < one.money < 2.0 for one in found.tried)
-    page = backtest_page(found, model="m", told=["made from <rows>"])
+    page = backtest_page(found, model="m", notes=["made from <rows>"])
     assert page.count("<svg") == 5
     assert "&lt;bold&gt;" in page
     assert "<bold>" not in page
     assert "money per row" in page
-    assert page == backtest_page(found, model="m", told=["made from <rows>"])
+    assert page == backtest_page(found, model="m", notes=["made from <rows>"])
 
 
 def test_few_windows_give_no_verdict() -> None:

@@ -45,6 +45,6 @@ def scored(model: Any, matrix: Any, recipe: Recipe) -> np.ndarray:
     if recipe.task == "binary":
         return np.asarray(chances[:, 1], dtype=np.float32)
     # A class that the rows of the fit did not have has no column of its own.
-    found = np.zeros((len(chances), int(recipe.params["num_class"])), dtype=np.float32)
-    found[:, np.asarray(model.classes_).astype(np.int64)] = chances
-    return found
+    scores = np.zeros((len(chances), int(recipe.params["num_class"])), dtype=np.float32)
+    scores[:, np.asarray(model.classes_).astype(np.int64)] = chances
+    return scores

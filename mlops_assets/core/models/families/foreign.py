@@ -35,8 +35,8 @@ class FittedForeign(FittedEstimator):
     def importance(self) -> Mapping[str, float]:
         """What its last step says of each column, if there is one value a column; else all count the same."""
         last = self.native[-1] if hasattr(self.native, "steps") else self.native
-        told = getattr(last, "feature_importances_", getattr(last, "coef_", None))
-        sizes = np.abs(np.atleast_2d(told)).mean(axis=0) if told is not None else np.empty(0)
+        weights = getattr(last, "feature_importances_", getattr(last, "coef_", None))
+        sizes = np.abs(np.atleast_2d(weights)).mean(axis=0) if weights is not None else np.empty(0)
         if sizes.size != len(self.recipe.names):
             sizes = np.ones(len(self.recipe.names))
         return dict(zip(self.recipe.names, sizes.astype(float).tolist(), strict=True))
@@ -44,15 +44,15 @@ class FittedForeign(FittedEstimator):
     def contributions(self, matrix: FloatMatrix) -> np.ndarray:
         """How far the raw score falls when a feature is taken to its mean on these rows; the bias is what is left."""
         raw = self._raw(matrix)
-        found = np.zeros((*raw.shape, matrix.shape[1] + 1))
+        contributions = np.zeros((*raw.shape, matrix.shape[1] + 1))
         with np.errstate(invalid="ignore"):
             means = np.nan_to_num(np.nanmean(matrix, axis=0)) if len(matrix) else np.zeros(matrix.shape[1])
         for column in range(matrix.shape[1]):
             other = matrix.copy()
             other[:, column] = means[column]
-            found[..., column] = raw - self._raw(other)
-        found[..., -1] = raw - found[..., :-1].sum(axis=-1)
-        return found
+            contributions[..., column] = raw - self._raw(other)
+        contributions[..., -1] = raw - contributions[..., :-1].sum(axis=-1)
+        return contributions
 
     def _raw(self, matrix: FloatMatrix) -> np.ndarray:
         """Log-odds (of classes: log chances), or the value of a regression."""

@@ -132,10 +132,10 @@ class FittedLinear(FittedEstimator):
         ]
         if self.recipe.task != "multiclass":
             return each[0]
-        found = np.zeros((len(matrix), int(self.recipe.params["num_class"]), each[0].shape[1]))
+        contributions = np.zeros((len(matrix), int(self.recipe.params["num_class"]), each[0].shape[1]))
         for code, values in zip(self._classes, each, strict=True):
-            found[:, code] = values
-        return found
+            contributions[:, code] = values
+        return contributions
 
     @property
     def _coefficients(self) -> np.ndarray:
@@ -158,9 +158,9 @@ class FittedLinear(FittedEstimator):
     @cached_property
     def _by_feature(self) -> np.ndarray:
         """Which column of numbers belongs to which feature: shape (columns, k)."""
-        found = [_OF_FEATURE.match(name) for name in self.native[0].get_feature_names_out()]
-        places = np.zeros((len(found), len(self.recipe.columns)))
-        for row, match in enumerate(found):
+        matches = [_OF_FEATURE.match(name) for name in self.native[0].get_feature_names_out()]
+        places = np.zeros((len(matches), len(self.recipe.columns)))
+        for row, match in enumerate(matches):
             if match is None:
                 raise ValueError("the columns of this linear model cannot be told apart; train it again")
             places[row, int(match[1])] = 1.0

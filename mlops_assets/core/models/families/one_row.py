@@ -69,23 +69,23 @@ class FewRows:
             ValueError: XGBoost refuses, for example another number of columns.
         """
         rows, columns = matrix.shape
-        told = b'{"data":[%d,true],"shape":[%d,%d],"typestr":"<f4","version":3}' % (
+        spec = b'{"data":[%d,true],"shape":[%d,%d],"typestr":"<f4","version":3}' % (
             matrix.__array_interface__["data"][0],
             rows,
             columns,
         )
         library = self._held if rows <= HELD_ROWS else self._free
-        shape, size, found = _POINTER(), ctypes.c_uint64(), _FLOATS()
+        shape, size, scores = _POINTER(), ctypes.c_uint64(), _FLOATS()
         failed = library.XGBoosterPredictFromDense(
-            self._booster, told, _SETTINGS, self._rows(), ctypes.byref(shape), ctypes.byref(size), ctypes.byref(found)
+            self._booster, spec, _SETTINGS, self._rows(), ctypes.byref(shape), ctypes.byref(size), ctypes.byref(scores)
         )
         if failed:
             _done(failed, library)
         # XGBoost keeps the result until this thread asks again.
         if size.value == 1:
-            return np.array(found[:rows], dtype=np.float32)
+            return np.array(scores[:rows], dtype=np.float32)
         classes = shape[1]
-        return np.array(found[: rows * classes], dtype=np.float32).reshape(rows, classes)
+        return np.array(scores[: rows * classes], dtype=np.float32).reshape(rows, classes)
 
     def _rows(self) -> ctypes.c_void_p:
         """XGBoost's own view of the rows, one a thread; for a new one it reads the machine's limits from files."""

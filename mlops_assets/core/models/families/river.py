@@ -51,8 +51,8 @@ class River(Sgd):
 
     def fixed(self, task: Task, metric: str, labels: np.ndarray) -> dict[str, Any]:
         """See `Family`."""
-        found = super().fixed(task, metric, labels)
-        return {**found, "loss": "median" if metric == "mae" else "squared"} if task == "regression" else found
+        params = super().fixed(task, metric, labels)
+        return {**params, "loss": "median" if metric == "mae" else "squared"} if task == "regression" else params
 
     def learner(self, recipe: Recipe, labels: np.ndarray) -> _Batches:
         """See `Sgd`."""
@@ -125,8 +125,8 @@ def river_model(recipe: Recipe, *, several: bool) -> Any:
     if recipe.task == "regression":
         loss = optim.losses.Quantile(0.5) if params["loss"] == "median" else optim.losses.Squared()
         return linear_model.LinearRegression(loss=loss, **shared)
-    one = linear_model.LogisticRegression(**shared)
-    return multiclass.OneVsRestClassifier(one) if several else one
+    binary = linear_model.LogisticRegression(**shared)
+    return multiclass.OneVsRestClassifier(binary) if several else binary
 
 
 def names_of(columns: int) -> list[str]:

@@ -32,13 +32,13 @@ def dumps(model: Any, recipe: Recipe) -> bytes:
     """The file of a fitted scikit-learn model."""
     import skops.io
 
-    with ZipFile(io.BytesIO(skops.io.dumps(model))) as found:
-        schema = json.loads(found.read(_SCHEMA))
+    with ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
         arrays = _renamed(schema)
         target = io.BytesIO()
         with ZipFile(target, "w") as written:
             for name, was in arrays.items():
-                written.writestr(_entry(name), found.read(was))
+                written.writestr(_entry(name), archive.read(was))
             written.writestr(_entry(_RECIPE), recipe.to_json())
             written.writestr(_entry(_SCHEMA), json.dumps(schema, sort_keys=True))
     return target.getvalue()
@@ -54,8 +54,8 @@ def loads(content: bytes) -> tuple[Any, Recipe]:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        with ZipFile(io.BytesIO(content)) as found:
-            recipe = found.read(_RECIPE).decode("utf-8")
+        with ZipFile(io.BytesIO(content)) as archive:
+            recipe = archive.read(_RECIPE).decode("utf-8")
         return skops.io.loads(content, trusted=list(TRUSTED)), Recipe.from_json(recipe)
     except (BadZipFile, KeyError, UntrustedTypesFoundException) as error:
         raise ValueError(

@@ -210,8 +210,8 @@ class Trees:
     @property
     def earlier(self) -> list[str]:
         """The recipes of the models that it goes on from, the newest first."""
-        found = self.native.attr(EARLIER)
-        return json.loads(found) if found else []
+        recipes = self.native.attr(EARLIER)
+        return json.loads(recipes) if recipes else []
 
     @property
     def base(self) -> bytes | None:
@@ -219,9 +219,9 @@ class Trees:
         if self.recipe.base is None:
             return None
         first, *others = self.earlier
-        found = self.native[: self.recipe.base.rounds]
-        found.set_attr(**{ATTRIBUTE: first, EARLIER: json.dumps(others) if others else None})
-        return bytes(found.save_raw("ubj"))
+        booster = self.native[: self.recipe.base.rounds]
+        booster.set_attr(**{ATTRIBUTE: first, EARLIER: json.dumps(others) if others else None})
+        return bytes(booster.save_raw("ubj"))
 
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """See `Fitted`."""
