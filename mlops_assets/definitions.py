@@ -52,7 +52,7 @@ def _declared() -> dg.Definitions:
     PROJECT.require()
     broken = broken_files(DEFS)
     for file in broken:
-        logging.getLogger("mlops_assets").error("Left out: %s", file.told)
+        logging.getLogger("mlops_assets").error("Left out: %s", file.sentence)
     if str(PROJECT.root) not in sys.path:
         sys.path.append(str(PROJECT.root))
     with _left_out({file.path.parent for file in broken}):

@@ -49,7 +49,7 @@ class _Yaml(dg.Scaffolder[Params], Generic[Params]):
     def scaffold(self, request: dg.ScaffoldRequest[Params]) -> None:
         """Write the file, or the document at its end; what is refused leaves nothing, and dg says it in a line."""
         path = request.target_path if request.append else request.target_path / "defs.yaml"
-        with _told_by_dg(path.parent):
+        with _as_dg_says(path.parent):
             project = Project.find((request.project_root or path.parent).resolve())
             project.require()
             project.require_current()
@@ -183,7 +183,7 @@ def _today() -> str:
 
 
 @contextmanager
-def _told_by_dg(folder: Path) -> Iterator[None]:
+def _as_dg_says(folder: Path) -> Iterator[None]:
     """Say what is refused without a traceback, and take back the folder that dg has made for it."""
     import click
 

@@ -59,7 +59,7 @@ def feature_report(
     home = Home.from_environment()
     compared = report(Platform.of(home), DBT_PROJECT, against, start=start, rows=rows, progress=_tell(quiet=as_json))
     page = html or home.root / "reports" / "features.html"
-    write_text(page, feature_report_page(compared.views, compared.models, against=against, notes=compared.told))
+    write_text(page, feature_report_page(compared.views, compared.models, against=against, notes=compared.notes))
     if as_json:
         say_json({"against": against, **asdict(compared), "page": str(page)})
         return
@@ -85,7 +85,7 @@ def feature_report(
     if compared.models:
         gains = [(m.model, gain(m.against_before) or m.why, gain(m.against_without)) for m in compared.models]
         say_table("What models gain", ["model", "after against before", "with against without"], gains)
-    for sentence in compared.told:
+    for sentence in compared.notes:
         say(escape(sentence))
     say(escape(lead(compared.views, compared.models)))
     say(f"Page: {page}")

@@ -92,7 +92,7 @@ def verify(
     else:
         for checked in checks:
             end = f", head {checked.head[:16]}" if checked.whole and checked.head else ""
-            say(escape(f"{checked.model}: {checked.told}{end}"))
+            say(escape(f"{checked.model}: {checked.sentence}{end}"))
     if not all(checked.whole for checked in checks):
         raise typer.Exit(1)
 

@@ -34,9 +34,9 @@ def upgrade(
     done = [] if check else apply(plan)
     left = [part for part in plan.to_do if part not in done]
     if as_json:
-        say_json([{"path": p.path, "state": p.state, "what": p.told, "written": p in done} for p in plan.parts])
+        say_json([{"path": p.path, "state": p.state, "what": p.sentence, "written": p in done} for p in plan.parts])
     else:
-        rows = [(part.path, "written" if part in done else part.state, part.told) for part in plan.parts]
+        rows = [(part.path, "written" if part in done else part.state, part.sentence) for part in plan.parts]
         say_table("Project", ["file", "state", "what"], rows)
         for text in (part.diff for part in plan.parts if diff and part.diff):
             typer.echo(text)

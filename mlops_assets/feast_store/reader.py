@@ -57,7 +57,7 @@ class OnlineReader:
             raise ValueError(f"Feast has no feature view {view!r}; materialize feast/online_store")
         names = {name.partition("__")[2]: name for name in columns}
         read = self._provider.online_read(self._config, self._views[view], self._entities(view, keys), list(names))
-        return [_found(moment, values or {}, names) for moment, values in read]
+        return [_read_row(moment, values or {}, names) for moment, values in read]
 
     def _entities(self, view: str, keys: Mapping[str, Sequence[Any]]) -> list[EntityKey]:
         types: dict[str, ValueType] = self._types[view]
@@ -80,7 +80,7 @@ def _plain(value: Value) -> Any:
     return getattr(value, field) if field in _SCALARS else feast_value_type_to_python_type(value)
 
 
-def _found(moment: datetime | None, values: Mapping[str, Any], names: Mapping[str, str]) -> _Found:
+def _read_row(moment: datetime | None, values: Mapping[str, Any], names: Mapping[str, str]) -> _Found:
     features = {column: _plain(values[name]) if name in values else None for name, column in names.items()}
     if moment is None or all(value is None for value in features.values()):
         return None, features

@@ -79,10 +79,10 @@ def refuse_rounded(table: Cells, reading: Reading) -> None:
         most = whole_up_to("float32" if dtype == "FLOAT" else "float64")
         is_lost = f"isfinite({quoted(name)}) and abs({quoted(name)}) > {most}"
         query = f"select {quoted(name)} from {table.relation} where {is_lost} limit 1"
-        if found := table.connection.execute(query).fetchall():
+        if lost := table.connection.execute(query).fetchall():
             kind = "an integer" if name in integers else "text"
             raise Undecided(
-                f"{name} is to be {kind} and is the float {found[0][0]:.0f} in {table.place(is_lost)}: floats beyond "
+                f"{name} is to be {kind} and is the float {lost[0][0]:.0f} in {table.place(is_lost)}: floats beyond "
                 f"2^{most.bit_length() - 1} have lost digits. Write the column as integers, decimals or text. Nothing "
                 "was written."
             )

@@ -103,8 +103,8 @@ def _index_note(files: Sequence[Path]) -> tuple[str, ...]:
     left_out = dict.fromkeys(name for file in files for name in row_numbers_in(pq.read_schema(file)))
     if not left_out:
         return ()
-    told = "the index of a pandas frame, without a name, and left out (name it, and it is a column like any other)"
-    return (f"{', '.join(left_out)} is {told}.",)
+    index = "the index of a pandas frame, without a name, and left out (name it, and it is a column like any other)"
+    return (f"{', '.join(left_out)} is {index}.",)
 
 
 def _changed(same: Sequence[_Column], known: Sequence[_Column], zone: str) -> dict[_Column, str]:
@@ -224,11 +224,11 @@ def _first(connection: duckdb.DuckDBPyConnection, column: _Column, condition: st
     name = quoted(column.name)
     value = f"printf('%.0f', {name})" if column.is_float else f"{name}::varchar"
     row = quoted(free_name("the row", [column.name]))
-    found = connection.execute(
+    rows = connection.execute(
         f"select {value}, {row} from (select {name}, row_number() over () - 1 as {row} from {_read(column.file)}) "
         f"where {condition} order by {row} limit 1"
     ).fetchall()
-    return "".join(f"{shown(text)} in {row_numbers([row])}" for text, row in found) or None
+    return "".join(f"{shown(text)} in {row_numbers([row])}" for text, row in rows) or None
 
 
 def _has_values(connection: duckdb.DuckDBPyConnection, column: _Column) -> bool:

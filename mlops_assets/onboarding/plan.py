@@ -221,6 +221,11 @@ class Plan:
         return format_duration(delay + (timedelta(hours=1) if self.asked.is_hourly else landing[self.calendar.grain]))
 
 
+def _key_of(table: Table, others: Sequence[str]) -> str | None:
+    """The first column, but for those, that names each row."""
+    return next((name for name, facts in table.facts.items() if is_key(facts) and name not in others), None)
+
+
 def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> Plan:
     """Look at the files and decide.
 
@@ -254,8 +259,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     _refuse_short(asked, days)
     others = (time.name, label.name)
-    keys = (name for name, facts in table.facts.items() if is_key(facts) and name not in others)
-    key = late.key if late else next(keys, None)
+    key = late.key if late else _key_of(table, others)
     refuse_codes(table, [name for name in table.facts if name == key or is_nearly_key(table.facts[name])])
     columns, warnings = _columns(whole, time, label, asked)
     identity = identity_of(
@@ -291,7 +295,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *(nearly_keys(table, others) if key is None else []),
             *oddities(table, time, asked.timezone),
             *(clocks_of_twelve(late.table) if late else []),
-            *(change.told for change in changed.values()),
+            *(change.sentence for change in changed.values()),
             *warnings,
         ),
     )

@@ -37,20 +37,20 @@ class BrokenFile:
     Attributes:
         path: the file.
         names: the sources and models that it is about, as far as that can be seen.
-        told: file, line where it is known, what is wrong and what to do.
+        sentence: file, line where it is known, what is wrong and what to do.
         kind: of component, where that can be read.
         has_model: whether it declares a model, as far as that can be seen.
     """
 
     path: Path
     names: frozenset[str]
-    told: str
+    sentence: str
     kind: str = ""
     has_model: bool = False
 
     def error(self) -> BrokenSettings:
         """The same to be raised."""
-        return BrokenSettings(self.told)
+        return BrokenSettings(self.sentence)
 
 
 @dataclass(frozen=True)

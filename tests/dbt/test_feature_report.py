@@ -60,7 +60,7 @@ def test_what_a_change_does_is_told_and_nothing_is_touched(world: World, home: H
     found = report(world.platform, project, "main", start="2013-01-15", rows=4_000)
     (view,) = found.views
     assert (view.view, view.rows[0] == view.rows[1] > 3_000, view.gone, view.added) == (VIEW.name, True, 0, 0)
-    assert found.told[0] == f"Built aside: {VIEW.name}. Everything else was read where it stands."
+    assert found.notes[0] == f"Built aside: {VIEW.name}. Everything else was read where it stands."
     features = {one.name: one for one in view.features}
     assert [one.state for one in view.features][:3] == ["new", "changed", "same"]
     assert features["humidity_percent"].changed == view.rows[0]
@@ -75,7 +75,7 @@ def test_what_a_change_does_is_told_and_nothing_is_touched(world: World, home: H
         assert one.against_before is not None
         assert one.against_without is not None
         assert one.against_before.n_blocks >= 8
-    page = feature_report_page(found.views, found.models, against="main", notes=found.told)
+    page = feature_report_page(found.views, found.models, against="main", notes=found.notes)
     assert not re.findall(r"<script|https?://(?!www\.w3\.org)", page)
     assert {path: path.stat().st_mtime_ns for path in home.lake.rglob("*.parquet")} == files
     assert home.warehouse.read_bytes() == warehouse
@@ -120,10 +120,10 @@ def test_what_has_landed_and_is_not_built_yet_stands_on_neither_side(world: Worl
     found = report(world.platform, project, "main", start="2013-02-01", rows=2_000)
     (view,) = found.views
     assert (view.rows, view.gone, view.added) == ((wanted, wanted), 0, 0)
-    assert found.told[-1].startswith(f"Left out on both sides: 4 partitions of weather, {anew} to {days[-1]}, that")
+    assert found.notes[-1].startswith(f"Left out on both sides: 4 partitions of weather, {anew} to {days[-1]}, that")
     assert [(one.name, one.state) for one in view.shown] == [("spread_f", "new"), ("humidity_percent", "changed")]
     assert view.unchanged.startswith("7 features unchanged: temperature_f, dew_point_f, ")
-    page = feature_report_page(found.views, found.models, against="main", notes=found.told)
+    page = feature_report_page(found.views, found.models, against="main", notes=found.notes)
     assert view.unchanged in page
     assert re.findall(r'<td class="(new|changed|gone|same)">', page) == ["new", "changed"]
 
@@ -146,11 +146,11 @@ def test_a_changed_view_without_data_is_named(world: World, home: Home, rewritte
     sql.write_text(sql.read_text() + "\nlimit 1000000\n")
     found = report(world.platform, rewritten, "main", start="2013-01-15", rows=2_000)
     assert [view.view for view in found.views] == [VIEW.name]
-    assert found.told[-1].startswith("feat_payment: this home has no data of its sources from 2013-01-15 on")
+    assert found.notes[-1].startswith("feat_payment: this home has no data of its sources from 2013-01-15 on")
     why = {one.model: one.why for one in found.models}
     assert "feat_payment has no day" in why["card_fraud"]
     assert why["flight_delay"] == ""
-    feature_report_page(found.views, found.models, against="main", notes=found.told)
+    feature_report_page(found.views, found.models, against="main", notes=found.notes)
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_what_its_owner_changed_or_removed_is_left_alone(old: Path) -> None:
         own, key=[p.path for p in found.parts].index
     )
     (ignored,) = (part for part in found.parts if part.path == ".gitignore")
-    assert "the library's has changed since" in ignored.told
+    assert "the library's has changed since" in ignored.sentence
     assert "-mine" in ignored.diff
     apply(found)
     assert {path: (old / path).read_bytes() for path in own if (old / path).is_file()} == before
@@ -210,7 +210,7 @@ def test_the_version_waits_for_what_a_person_must_change(old: Path) -> None:
         ("acme/defs/churn/defs.yaml", "by hand"),
         ("pyproject.toml", "by hand"),
     ]
-    assert "defs.yaml:15:10: attributes.gate.twin_tolerance: twins agree by correlation" in left[1].told
+    assert "defs.yaml:15:10: attributes.gate.twin_tolerance: twins agree by correlation" in left[1].sentence
     assert Project.find(old).settings == 1
     file.write_text(TODAYS)
     (old / "acme" / "defs" / "broken" / "defs.yaml").unlink()

@@ -199,8 +199,8 @@ def test_what_may_not_be_read_is_named(home: Home, defs: Path, monkeypatch: pyte
 
     def refuses(place: Path) -> None:
         (broken,) = Platform.of(home).broken_files()
-        assert str(place) in broken.told
-        assert "Let it be read, or remove it." in broken.told
+        assert str(place) in broken.sentence
+        assert "Let it be read, or remove it." in broken.sentence
 
     if os.geteuid() != 0:
         for place in (file, file.parent):

@@ -87,11 +87,11 @@ def test_a_mistake_is_told_with_file_line_and_field(
     found = read_settings(tmp_path, kind)
     (broken,) = found.broken
     assert not found
-    assert f"{file}:{told}" in broken.told
+    assert f"{file}:{told}" in broken.sentence
     name = "orders" if kind is SourceSettings else "returns"
     with pytest.raises(BrokenSettings) as error:
         found[name]
-    assert str(error.value) == broken.told
+    assert str(error.value) == broken.sentence
     with pytest.raises(KeyError):
         found["another"]
 
@@ -99,13 +99,13 @@ def test_a_mistake_is_told_with_file_line_and_field(
 def test_a_mistake_in_the_second_document_of_a_file(tmp_path: Path) -> None:
     file = declared(tmp_path, f"{SOURCE}---\n{SOURCE}".replace("36h", "soon", 2).replace("soon", "36h", 1))
     (broken,) = broken_files(tmp_path)
-    assert broken.told.startswith(f"{file}:{len(SOURCE.splitlines()) + 1 + 9}: attributes.freshness")
+    assert broken.sentence.startswith(f"{file}:{len(SOURCE.splitlines()) + 1 + 9}: attributes.freshness")
 
 
 def test_a_name_is_given_once(tmp_path: Path) -> None:
     file = declared(tmp_path, f"{SOURCE}---\n{SOURCE}")
     (broken,) = broken_files(tmp_path)
-    assert broken.told.startswith(f"{file}:19: the name 'orders' is taken by another file")
+    assert broken.sentence.startswith(f"{file}:19: the name 'orders' is taken by another file")
 
 
 def test_of_two_files_with_one_name_the_first_stays(tmp_path: Path) -> None:
@@ -137,11 +137,11 @@ def test_a_former_name_in_settings_of_today_is_told_by_its_present_one(tmp_path:
     """As where somebody copies from an old page; an older project's are refused before (tests.onboarding)."""
     declared(tmp_path, f"{MODEL}  {old}\n")
     (broken,) = broken_files(tmp_path)
-    assert re.search(told, broken.told), broken.told
+    assert re.search(told, broken.sentence), broken.sentence
 
 
 @pytest.mark.parametrize("old", ["max_drop: 0.1", "drift: {share: 0.1}", "drift: {prediction_psi: 0.1}"])
 def test_so_is_one_below_monitoring(tmp_path: Path, old: str) -> None:
     declared(tmp_path, MODEL.replace("window: week", old))
     (broken,) = broken_files(tmp_path)
-    assert "since settings 2" in broken.told
+    assert "since settings 2" in broken.sentence

@@ -111,7 +111,7 @@ def label_drift(
     (drift,) = compare(reference, Profile.of(reference.grid, pd.DataFrame({LABEL: y})))
     if drift.psi is None or drift.js is None:
         raise CannotJudge(drift.why or "the labels cannot be compared", REMEDY)
-    what, before, indicator = _told_of(reference, mean, y, task)
+    what, before, indicator = _statistic_of(reference, mean, y, task)
     value, lower, upper = float(indicator.mean()), None, None
     try:
         interval = block_interval(value, indicator - value, blocks, ordered=True)
@@ -130,7 +130,7 @@ def label_drift(
     )  # fmt: skip
 
 
-def _told_of(reference: Profile, mean: float, y: Array, task: Task) -> tuple[str, float, Array]:
+def _statistic_of(reference: Profile, mean: float, y: Array, task: Task) -> tuple[str, float, Array]:
     """What is told of the labels, its value in the reference, and for each row of the window."""
     if task == "regression":
         return "mean", mean, y

@@ -151,7 +151,7 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Any, *, base: Model | None = Non
         raise all_constant(complete.names)
     rows, start = Rows(matrix, labels, row_weights(complete, frame, labels)), None
     if complete.base is not None:
-        rows, start = rows.take(_new_to(complete.base, frame)), _found(complete.base, base)
+        rows, start = rows.take(_new_to(complete.base, frame)), _content_of(complete.base, base)
     content = family_called(complete.family).fit(complete, rows, start)
     return Model(recipe=complete, content=content)
 
@@ -167,7 +167,7 @@ def _new_to(base: Base, frame: pd.DataFrame) -> np.ndarray:
     return np.flatnonzero(known >= pd.Timestamp(base.until))
 
 
-def _found(base: Base, given: Model | None) -> bytes | None:
+def _content_of(base: Base, given: Model | None) -> bytes | None:
     """The base's file: the given model's, or the one inside it."""
     if given is None or given.sha256 == base.sha256:
         return given.content if given else None

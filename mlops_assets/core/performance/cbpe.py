@@ -83,9 +83,9 @@ class ConfidenceEstimator:
         """See `Estimator`; `features` are not read."""
         del features
         s = np.asarray(scores, dtype=np.float64)
-        return {m.name: self._one(m, s, days) for m in as_metrics(metrics)}
+        return {m.name: self._estimate(m, s, days) for m in as_metrics(metrics)}
 
-    def _one(self, judge: Metric, s: Array, days: Any) -> Estimated:
+    def _estimate(self, judge: Metric, s: Array, days: Any) -> Estimated:
         try:
             if judge.name == "calibration_error":
                 raise CannotJudge("the estimate takes the calibration for given", "Wait for the labels")

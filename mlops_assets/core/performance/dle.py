@@ -118,9 +118,9 @@ class LossEstimator:
     ) -> dict[str, Estimated]:
         """See `Estimator`; `features`: at least the columns that the error models were fitted on."""
         s = np.asarray(scores, dtype=np.float64)
-        return {m.name: self._one(m.name, s, days, features) for m in as_metrics(metrics)}
+        return {m.name: self._estimate(m.name, s, days, features) for m in as_metrics(metrics)}
 
-    def _one(self, name: str, s: Array, days: Any, features: pd.DataFrame | None) -> Estimated:
+    def _estimate(self, name: str, s: Array, days: Any, features: pd.DataFrame | None) -> Estimated:
         try:
             if name not in self._models or features is None:
                 raise CannotJudge(

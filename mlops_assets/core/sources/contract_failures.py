@@ -138,9 +138,9 @@ def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failur
     missing = [c for c, d in contract.columns.items() if d.required and c not in frame.columns]
     extra = [shown(str(c)) for c in frame.columns if c not in contract.columns]
     if len(missing) == 1 and len(extra) == 1:
-        told = _unlike(missing[0], next(str(c) for c in frame.columns if c not in contract.columns))
+        unlike = _unlike(missing[0], next(str(c) for c in frame.columns if c not in contract.columns))
         sentence = (
-            f"Column {missing[0]} is missing and {extra[0]} is not declared{told}; did you rename {missing[0]} to "
+            f"Column {missing[0]} is missing and {extra[0]} is not declared{unlike}; did you rename {missing[0]} to "
             f"{extra[0]}? Rename it back in the file, or change the contract and the dbt staging model."
         )
         return [Failure("missing_column", missing[0], n, (extra[0],), sentence)]

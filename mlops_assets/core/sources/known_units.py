@@ -14,7 +14,7 @@ class Unit:
 
     factor: float
     offset: float
-    told: str
+    name: str
 
 
 def _units() -> tuple[Unit, ...]:

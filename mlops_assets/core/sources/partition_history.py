@@ -111,13 +111,17 @@ def _judged(
     others = [day for day in days if day not in accepted]
     for is_back, order in ((False, [day for day in others if day > end]), (True, [d for d in others[::-1] if d < end])):
         for day in order:
-            before = sorted(one for one in (*accepted, *refused) if one < day)
-            after = sorted((one for one in (*accepted, *refused) if one > day), reverse=True)
+            before = sorted(other for other in (*accepted, *refused) if other < day)
+            after = sorted((other for other in (*accepted, *refused) if other > day), reverse=True)
             # What lies on the other side speaks too, as what is longer ago.
             past = [*before, *after][-LONG:] if is_back else [*after, *before][-LONG:]
-            week = [one for one in past[-PAST:] if one not in refused][-WEEK:]
-            may_be = days[day].modal == 1.0 or any(one in refused for one in past[-WAIT:]) or places.are_far(day, week)
-            failures = changes(shapes[day], [refused.get(one) or shapes[one] for one in past], day) if may_be else []
+            week = [other for other in past[-PAST:] if other not in refused][-WEEK:]
+            may_be = (
+                days[day].modal == 1.0 or any(other in refused for other in past[-WAIT:]) or places.are_far(day, week)
+            )
+            failures = (
+                changes(shapes[day], [refused.get(other) or shapes[other] for other in past], day) if may_be else []
+            )
             if failures:
                 changed[day] = failures[0]
                 refused |= {day: kept} if (kept := refused_shape(shapes[day], failures)) else {}

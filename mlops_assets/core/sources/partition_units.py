@@ -75,7 +75,7 @@ class ChangedUnit:
 
     Attributes:
         sentence: what is said of it.
-        units: those that it may be in, as `Unit.told`.
+        units: those that it may be in, as `Unit.name`.
     """
 
     sentence: str
@@ -172,7 +172,7 @@ class _Look:
     @cached_property
     def grid(self) -> NDArray[np.int64]:
         """What the decimals of the day say of each unit; of a factor that is measured they say nothing."""
-        is_known = np.array([unit.told != UNKNOWN for unit in self.units])
+        is_known = np.array([unit.name != UNKNOWN for unit in self.units])
         return np.where(is_known, self._grid(self.today, self.units), 0)
 
     def proved(self) -> NDArray[np.intp]:
@@ -216,13 +216,13 @@ class _Look:
             return np.empty(0, dtype=np.intp)
         as_it_is = distances(here, days, width, AMONG)[0]
         back = distances(self._back(self.today), days, width, AMONG)
-        is_one = np.array([unit.told in units for unit in self.units]) & (self.grid >= 0)
+        is_one = np.array([unit.name in units for unit in self.units]) & (self.grid >= 0)
         among = np.flatnonzero(is_one & (back < STILL * as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
         return among[np.argsort(back[among])]
 
     def conclude(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
         """What is said where the newest n days are in one of these units, the likeliest first."""
-        names = [self.units[one].told for one in among]
+        names = [self.units[one].name for one in among]
         known = self.known[: len(self.known) - n + 1][-PAST:]
         median, before = (f"{value:.6g}" for value in (_median(self.today), np.median([_median(one) for one in known])))
         # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
@@ -260,7 +260,7 @@ class _Look:
         share = COUNTS[int(np.argmin(best[fitting[0]]))] / len(LEVELS)
         return ChangedUnit(
             f"is in another unit in about {share:.0%} of its rows: its quantiles are those of the {len(self.newest)} "
-            f"accepted partitions before it where these change {', or '.join(units[one].told for one in fitting[:3])}.",
+            f"accepted partitions before it where these change {', or '.join(units[one].name for one in fitting[:3])}.",
             (),
         )
 

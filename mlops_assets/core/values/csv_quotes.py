@@ -46,11 +46,11 @@ def swallowed_rows(lines: Iterator[bytes], head: CsvHead) -> str:
     """
     rows: list[list[str]] = []
     waiting: list[_Cell] = []
-    for found in _long_cells(lines, head, rows):
-        waiting.append(found)
+    for cell in _long_cells(lines, head, rows):
+        waiting.append(cell)
         if len(rows) == _SAMPLE or len(waiting) == _SAMPLE:
-            if told := _first_fault(waiting, rows, head):
-                return told
+            if fault := _first_fault(waiting, rows, head):
+                return fault
             waiting.clear()
     return _first_fault(waiting, rows, head)
 

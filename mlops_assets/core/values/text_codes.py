@@ -83,6 +83,6 @@ class Clocks:
 
 def clocks_among(texts: Iterable[str]) -> Clocks:
     """How many texts are times of day (04:05, 9:30 PM), and how many lengths of time (PT5M, 1h 30m, 90 min)."""
-    found = [_TIME.fullmatch(text.strip()) for text in texts]
-    lengths = sum(1 for one in found if one is not None and one["length"])
-    return Clocks(len(found), sum(1 for one in found if one is not None) - lengths, lengths)
+    matches = [_TIME.fullmatch(text.strip()) for text in texts]
+    lengths = sum(1 for match in matches if match is not None and match["length"])
+    return Clocks(len(matches), sum(1 for match in matches if match is not None) - lengths, lengths)

@@ -39,11 +39,11 @@ class Changed:
     """The days on which a column has changed.
 
     Attributes:
-        told: what is said of them.
+        sentence: what is said of them.
         condition: the rows of these days, in SQL.
     """
 
-    told: str
+    sentence: str
     condition: str
 
 

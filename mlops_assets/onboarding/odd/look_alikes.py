@@ -27,20 +27,20 @@ _MOST = 5
 def uneven_columns(files: Sequence[Path]) -> list[str]:
     """Sentences on columns that some files lack, each with two files."""
     names = {file: _names(file) for file in files}
-    written = {key: name for found in reversed(names.values()) for key, name in found.items()}
-    every = list(dict.fromkeys(key for found in names.values() for key in found))
+    written = {key: name for spelled in reversed(names.values()) for key, name in spelled.items()}
+    every = list(dict.fromkeys(key for spelled in names.values() for key in spelled))
     there = {key: [file for file in files if key in names[file]] for key in every}
     uneven = {key: of for key, of in there.items() if len(of) < len(files)}
     renamed = [
-        (one, other)
-        for one, other in combinations(uneven, 2)
-        if not {*uneven[one]} & {*uneven[other]} and len(uneven[one]) + len(uneven[other]) == len(files)
+        (column, other)
+        for column, other in combinations(uneven, 2)
+        if not {*uneven[column]} & {*uneven[other]} and len(uneven[column]) + len(uneven[other]) == len(files)
     ]
     said = [
-        f"{shown(written[one])} is a column of {_some_files(uneven[one])}, and {shown(written[other])} of "
+        f"{shown(written[column])} is a column of {_some_files(uneven[column])}, and {shown(written[other])} of "
         f"{_some_files(uneven[other])} in its place: they are two columns, each missing in the other files"
-        f"{_alike(written[one], written[other])}. If one is the other by a new name, write one name into all files."
-        for one, other in renamed
+        f"{_alike(written[column], written[other])}. If one is the other by a new name, write one name into all files."
+        for column, other in renamed
     ]
     alone = [key for key in uneven if not any(key in pair for pair in renamed)]
     for key in alone[:_MOST]:
@@ -66,18 +66,20 @@ def copies(table: Table, without: Sequence[str] = ()) -> list[str]:
     def make(facts: object) -> tuple[object, ...]:
         return tuple(getattr(facts, field) for field in ("dtype", "distinct", "missing", "low", "high"))
 
-    alike = [list(group) for _, group in groupby(sorted(columns, key=lambda one: repr(make(one))), key=make)]
-    pairs = [(one.name, other.name) for group in alike for one, other in combinations(group, 2)]
+    alike = [list(group) for _, group in groupby(sorted(columns, key=lambda first: repr(make(first))), key=make)]
+    pairs = [(first.name, other.name) for group in alike for first, other in combinations(group, 2)]
     order = list(table.facts)
     same: dict[str, str] = {}
-    for one, other in (sorted(pair, key=order.index) for pair in pairs):
-        differ = f"select exists (select 1 from {table.relation} where {quoted(one)} is distinct from {quoted(other)})"
+    for first, other in (sorted(pair, key=order.index) for pair in pairs):
+        differ = (
+            f"select exists (select 1 from {table.relation} where {quoted(first)} is distinct from {quoted(other)})"
+        )
         if other not in same and not table.first(differ)[0]:
-            same[other] = same.get(one, one)
+            same[other] = same.get(first, first)
     return [
-        f"{shown(other)} is {shown(one)} in every row: as two features they tell one thing twice, and share what it is "
-        "worth. Leave one out of the file, or of the feature view."
-        for other, one in same.items()
+        f"{shown(other)} is {shown(first)} in every row: as two features they tell one thing twice, and share "
+        "what it is worth. Leave one out of the file, or of the feature view."
+        for other, first in same.items()
     ]
 
 
@@ -93,9 +95,9 @@ def _some_files(files: Sequence[Path]) -> str:
     return some([file.name for file in files], 1)
 
 
-def _alike(one: str, other: str) -> str:
+def _alike(name: str, other: str) -> str:
     return (
-        f" (they look alike: {' and '.join(apart([one, other]))})"
-        if look_of(one).casefold() == look_of(other).casefold()
+        f" (they look alike: {' and '.join(apart([name, other]))})"
+        if look_of(name).casefold() == look_of(other).casefold()
         else ""
     )

@@ -130,8 +130,8 @@ def _to_look_at(connection: duckdb.DuckDBPyConnection, relation: str, naming: Co
         f"approx_count_distinct({column}) <= {2 * _FEW} or coalesce(bool_and({column} % 10 = 0), false)"
         for column in map(quoted, numbers)
     )
-    (found,) = connection.execute(f"select {asked} from {relation}").fetchall()
-    return [name for name, is_odd in zip(numbers, found, strict=True) if is_odd or name in named]
+    (answers,) = connection.execute(f"select {asked} from {relation}").fetchall()
+    return [name for name, is_odd in zip(numbers, answers, strict=True) if is_odd or name in named]
 
 
 def _spellings(

@@ -91,11 +91,11 @@ def _clocks(table: Table, facts: Facts) -> str:
     sample = table.connection.execute(
         f"select {column} from {table.relation} where {column} is not null using sample {_SAMPLE} rows (reservoir, 13)"
     ).fetchall()
-    found = clocks_among([text for (text,) in sample])
-    if found.most < NEARLY_ALL * found.count:
+    clocks = clocks_among([text for (text,) in sample])
+    if clocks.most < NEARLY_ALL * clocks.count:
         return ""
     first = table.first(f"select arg_min({column}, rowid) from {table.relation} where {column} is not null")[0]
-    what = "lengths of time" if found.lengths == found.most else "times of day, or lengths of time,"
+    what = "lengths of time" if clocks.lengths == clocks.most else "times of day, or lengths of time,"
     return (
         f"{facts.name} holds {what} such as {shown(first)!r} ({table.place(f'{column} is not null')}), and each is a "
         "word of its own to the model: write them as numbers, in minutes or seconds, and call new-model again."
@@ -127,7 +127,7 @@ def _odd_day(table: Table, facts: Facts) -> str:
 
 def clocks_of_twelve(table: Table) -> list[str]:
     """Columns of local times whose hours are 1 to 12 alone, in the afternoon too: am and pm are missing."""
-    found = []
+    warnings = []
     for name, facts in table.facts.items():
         if facts.dtype != "TIMESTAMP" or facts.rows - facts.missing < _SOME:
             continue
@@ -136,12 +136,12 @@ def clocks_of_twelve(table: Table) -> list[str]:
         # Whoever works in the mornings alone has no hour from 1 to 3.
         if {0, *range(13, 24)}.isdisjoint(hours) and 12 in hours and not {1, 2, 3}.isdisjoint(hours) and len(hours) > 5:
             place = table.place(f"hour({column}) between 1 and 3")
-            found.append(
+            warnings.append(
                 f"{name} has hours from 1 to 12 alone, none of them 0 ({place}): it seems to be a clock of twelve "
                 "hours without am and pm, whose afternoons are read as mornings. Write 13:45, or 1:45 PM, and call "
                 "new-model again."
             )
-    return found
+    return warnings
 
 
 def _hours(table: Table, time: TimeColumn, zone: str) -> list[str]:

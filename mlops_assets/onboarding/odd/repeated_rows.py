@@ -74,11 +74,11 @@ class _Pair:
             alike: share of the rows of a file that it has before.
         """
         if max(alike[self.first], alike[self.second]) > _ALIKE and (
-            len(self.kinds) < _KINDS or len({one - two for one, two in self.places}) > 1
+            len(self.kinds) < _KINDS or len({here - two for here, two in self.places}) > 1
         ):
             return False
         for file, own in (
-            (self.first, [one for one, _ in self.places]),
+            (self.first, [here for here, _ in self.places]),
             (self.second, [two for _, two in self.places]),
         ):
             low, high = min(own), max(own)
@@ -115,12 +115,12 @@ def count_once(cells: Cells) -> Repeats:
     )
     pairs: dict[tuple[int, int], _Pair] = {}
     starts = [end - count for end, count in zip(ends, rows, strict=True)]
-    found = session.execute(
+    repeated = session.execute(
         f"select first_file, file, first_place, place, made from {_COPIES} where file <> first_file order by place"
     ).fetchall()
-    for first, second, one, two, made in found:
+    for first, second, here, two, made in repeated:
         pair = pairs.setdefault((first, second), _Pair(first, second))
-        pair.places.append((one - starts[first], two - starts[second]))
+        pair.places.append((here - starts[first], two - starts[second]))
         pair.kinds.add(made)
     shares = session.execute(f"select file, count(*) filter (rank > 1) / count(*) from {_COPIES} group by 1").fetchall()
     copied = [pair for pair in pairs.values() if pair.is_copied(rows, dict(shares))]
@@ -165,18 +165,18 @@ def _changed_rows(cells: Cells, copied: Sequence[tuple[int, int]], time_sql: str
     places, moments = cells.connection.execute(query).fetchnumpy().values()
     ends = np.cumsum(cells.rows_of_files)
     files = np.searchsorted(ends, places, side="right")
-    told = []
+    changed = []
     for first, second in copied:
         had = moments[files == first]
         is_changed = (files == second) & np.isin(moments, had)
         if is_changed.any() and len(np.unique(had)) >= NEARLY_ALL * len(had):
             start = ends[second - 1] if second else 0
-            one, two = _names(cells, _Pair(first, second))
-            told.append(f"{row_numbers((places[is_changed] - start).tolist(), _MOST)} of {two} (in {one}, too)")
-    if not told:
+            name, two = _names(cells, _Pair(first, second))
+            changed.append(f"{row_numbers((places[is_changed] - start).tolist(), _MOST)} of {two} (in {name}, too)")
+    if not changed:
         return []
     return [
-        f"Among rows that two files have are some at the same time with other values: {some(told, _MOST)}. They are "
+        f"Among rows that two files have are some at the same time with other values: {some(changed, _MOST)}. They are "
         "there twice, once as corrected: leave the older file's out."
     ]
 
@@ -207,7 +207,7 @@ def _days_again(cells: Cells, time: str, time_sql: str, zone: str, grain: str) -
     if not parts:
         return []
     ends = np.cumsum(cells.rows_of_files)
-    told = []
+    days = []
     for (part,) in parts[:: len(parts) // _MOST_PARTS + 1]:
         query = (
             f"select * replace ({time_sql} as {quoted(time)}), rowid from {cells.relation} where {part_sql} = $part "
@@ -221,13 +221,13 @@ def _days_again(cells: Cells, time: str, time_sql: str, zone: str, grain: str) -
             fewer, more = sorted((one, two), key=len)
             if len(fewer) >= _FEW and parts_of(fewer, more, time).verdict == "whole":
                 names = _names(cells, _Pair(first, second))
-                told.append(
+                days.append(
                     f"{part} ({counted(len(one), 'row')} of {names[0]}, {counted(len(two), 'row')} of {names[1]})"
                 )
-    if not told:
+    if not days:
         return []
     return [
-        f"Two files hold {some(told, _MOST)}, with most rows at the same times, and other values: if one corrects the "
+        f"Two files hold {some(days, _MOST)}, with most rows at the same times, and other values: if one corrects the "
         "other, these rows are there twice, so leave the older file's out; if they are about other things, add a "
         "column that says which."
     ]
@@ -240,10 +240,10 @@ def _names(cells: Cells, pair: _Pair) -> tuple[Path, Path]:
 
 
 def _named(cells: Cells, pairs: Sequence[_Pair]) -> str:
-    told = []
+    sentences = []
     for pair in pairs:
-        (one, two), (first, second) = pair.places[0], _names(cells, pair)
-        told.append(
-            f"{counted(len(pair.places), 'row')} of {second} (the first is row {two + 1:,}, row {one + 1:,} of {first})"
+        (row, two), (first, second) = pair.places[0], _names(cells, pair)
+        sentences.append(
+            f"{counted(len(pair.places), 'row')} of {second} (the first is row {two + 1:,}, row {row + 1:,} of {first})"
         )
-    return some(told, _MOST)
+    return some(sentences, _MOST)

@@ -80,7 +80,7 @@ def sentinels(table: Table, facts: Facts) -> str:
     )
     if not distinct:
         return ""
-    found = []
+    marks = []
     for value, count in counts.items():
         if value == -1:
             is_odd = _is_below_a_wall(count, low, distinct, zeros, ones)
@@ -91,11 +91,11 @@ def sentinels(table: Table, facts: Facts) -> str:
                 (is_near or value not in _WHOLE) and value > 0 and _ends_usually(table, x, value, is_flagged, given)
             )
         if is_odd:
-            found.append(value)
-    return _told(table, facts, x, {value: counts[value] for value in found}, low, high) if found else ""
+            marks.append(value)
+    return _sentence(table, facts, x, {value: counts[value] for value in marks}, low, high) if marks else ""
 
 
-def _told(table: Table, facts: Facts, x: str, counts: Mapping[float, int], low: float, high: float) -> str:
+def _sentence(table: Table, facts: Facts, x: str, counts: Mapping[float, int], low: float, high: float) -> str:
     texts = {value: f"{value:.6g}" for value in counts}
     told = ", and ".join(
         f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
@@ -112,7 +112,7 @@ def _told(table: Table, facts: Facts, x: str, counts: Mapping[float, int], low: 
 
 def _as_written(table: Table, facts: Facts, texts: Mapping[float, str]) -> list[str]:
     """The numbers as they stand in CSV files: -9999.0, or -9999."""
-    found: dict[str, None] = {}
+    written: dict[str, None] = {}
     for file in table.files:
         head = csv_head(file)
         if facts.name not in head.names:
@@ -123,8 +123,8 @@ def _as_written(table: Table, facts: Facts, texts: Mapping[float, str]) -> list[
             f"where list_contains($values, try_cast({cell} as double)) order by all",
             {"file": exact(file), "values": list(texts)},
         ).fetchall()
-        found |= dict.fromkeys(text for (text,) in rows)
-    return list(found or dict.fromkeys(texts.values()))
+        written |= dict.fromkeys(text for (text,) in rows)
+    return list(written or dict.fromkeys(texts.values()))
 
 
 def _is_apart(value: float, count: int, low: float, high: float, distinct: int) -> bool:
@@ -209,7 +209,7 @@ def _goes_with_a_group(table: Table, facts: Facts, x: str, time: TimeColumn, zon
     """Whether most zeros lie in groups of rows that have nearly nothing but zeros."""
     local = f"timezone('{zone}', {time.sql})"
     groups = [f"isodow({local})", f"hour({local})"]
-    groups += [quoted(n) for n, one in table.facts.items() if n != facts.name and 1 < one.distinct <= _GROUPS]
+    groups += [quoted(n) for n, other in table.facts.items() if n != facts.name and 1 < other.distinct <= _GROUPS]
     each = " union all ".join(
         f"select sum(zeros) filter (zeros >= 0.9 * known and known >= {_FEWEST_ROWS}) as alike, sum(zeros) as zeros "
         f"from (select count(*) filter ({x} = 0) as zeros, count(*) as known from {table.relation} where isfinite({x}) "

@@ -53,13 +53,13 @@ def spelled_numbers(table: Table, facts: Facts) -> list[list[str]]:
     """The texts that are one whole number, of each that has several, in a column that is no category."""
     if facts.dtype != "VARCHAR" or facts.distinct <= MOST_CATEGORIES:
         return []
-    found = table.connection.execute(
+    rows = table.connection.execute(
         f"with texts as (select distinct {quoted(facts.name)} as text from {table.relation}) "
         "select list(text order by length(text), text) from texts where regexp_full_match(trim(text), $digits) "
         "group by regexp_extract(trim(text), $digits, 1) having count(*) > 1 order by 1",
         {"digits": _DIGITS},
     )
-    return [texts for (texts,) in found.fetchall()]
+    return [texts for (texts,) in rows.fetchall()]
 
 
 def places_of(table: Table, facts: Facts, alike: list[list[str]]) -> str:

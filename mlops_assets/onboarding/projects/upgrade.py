@@ -54,14 +54,14 @@ class UpgradePart:
         path: in the project.
         state: `good`; `outdated`: `mlops upgrade` rewrites it; `yours`: changed or removed by its owner, left alone;
             `by hand`: to be changed by a person.
-        told: what there is to say.
+        sentence: what there is to say.
         text: what the library would write.
         there: what is written now.
     """
 
     path: str
     state: _State
-    told: str
+    sentence: str
     text: str = ""
     there: str = ""
 
@@ -131,7 +131,7 @@ def _settings(project: Project) -> Iterator[UpgradePart]:
     """Each YAML file of sources and models that is not of today."""
     for file in read_files(project.defs):
         if isinstance(file, BrokenFile):
-            yield UpgradePart(_within(project, file.path), "by hand", file.told)
+            yield UpgradePart(_within(project, file.path), "by hand", file.sentence)
             continue
         path, text = _within(project, file[0].path), _read(file[0].path)
         outdated = outdated_fields(text, project.settings)

@@ -57,12 +57,12 @@ class FeatureReport:
     Attributes:
         views: feature views that were built anew.
         models: monitored models that read them.
-        told: what it rests on, in sentences.
+        notes: what it rests on, in sentences.
     """
 
     views: tuple[ViewChange, ...]
     models: tuple[ModelChange, ...]
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def report(

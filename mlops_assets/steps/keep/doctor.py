@@ -114,7 +114,7 @@ def _home(home: Home) -> Iterator[Finding]:
 
 def _yaml(platform: Platform) -> Iterator[Finding]:
     for file in platform.broken_files():
-        yield Finding(", ".join(sorted(file.names)), "broken", file.told, "Correct the file that is named.")
+        yield Finding(", ".join(sorted(file.names)), "broken", file.sentence, "Correct the file that is named.")
     sources, models = platform.sources.settings(), platform.models()
     yield Finding("YAML", "good", f"{counted(len(sources), 'source')}, {counted(len(models), 'model')}")
 

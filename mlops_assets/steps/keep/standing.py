@@ -55,7 +55,7 @@ def standing(home: Home) -> dict[str, Any]:
             if name not in damaged
         },
         "damaged_sources": {name: why for name, why in damaged.items() if name not in unread},
-        "broken_files": {str(file.path): file.told for file in platform.broken_files()},
+        "broken_files": {str(file.path): file.sentence for file in platform.broken_files()},
         "broken_models": dict(_broken_models(platform)),
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
@@ -67,7 +67,7 @@ def _broken_models(platform: Platform) -> Iterator[tuple[str, str]]:
     recorded = set(platform.ledger.record.models())
     for file in platform.broken_files():
         if names := file.names & recorded or (file.names if file.has_model else set()):
-            yield ", ".join(sorted(names)), file.told
+            yield ", ".join(sorted(names)), file.sentence
 
 
 def _source(intake: Intake) -> dict[str, Any]:

@@ -44,17 +44,17 @@ def replaced_rows(
     if source.event_time is None or not source.is_sent:
         return {}
     good, beside = intake.good(), intake.files_beside()
-    found = {}
+    failures = {}
     for part, (file, new) in frames.items():
         if part == WHOLE:
             continue
         if part in good and intake.raw_file(part).exists():
             old = exact_frame(pq.ParquetFile(intake.raw_file(part)).read())
-            found[part] = _failure(source, part, file.name, new, good[part].file, old)
+            failures[part] = _failure(source, part, file.name, new, good[part].file, old)
         for other in beside.get(part, ()):
-            if not found.get(part) and (rows := rows_of(part, other)) is not None:
-                found[part] = _failure(source, part, file.name, new, other.name, _as_stored(source, rows))
-    return {part: failure for part, failure in found.items() if failure is not None}
+            if not failures.get(part) and (rows := rows_of(part, other)) is not None:
+                failures[part] = _failure(source, part, file.name, new, other.name, _as_stored(source, rows))
+    return {part: failure for part, failure in failures.items() if failure is not None}
 
 
 def _as_stored(source: SourceSettings, frame: pd.DataFrame) -> pd.DataFrame:

@@ -197,7 +197,7 @@ def _keep(
     fitted = case.fit_rows
     if conclusion.promote and shipping:
         fitted = shipping.rows
-        use = _told_by(case)
+        use = _reference_rows(case)
         rows = scored.rows[use].reset_index(drop=True)
         keep_reference(platform, case.data, version.version, fitted=fitted, gate_rows=rows, scores=scored.scores[use])
     write_card(platform, model, version, scored=scored, fitted=fitted, compared=case.compared, verdict=conclusion)
@@ -218,7 +218,7 @@ def _keep(
     )
 
 
-def _told_by(case: _Case) -> np.ndarray:
+def _reference_rows(case: _Case) -> np.ndarray:
     """Which rows later windows are held against: those of `knowing`, or all where these are no reference."""
     scored = case.scored
     use = knowing(scored.scores, local_days(scored.rows[EVENT_TIME], case.model.timezone))
@@ -228,7 +228,7 @@ def _told_by(case: _Case) -> np.ndarray:
 def _held_against(case: _Case) -> float | None:
     """The metric that later windows are held against; None where the gate had none."""
     scored, value = case.scored, case.compared.metrics.get("gate_challenger")
-    use = _told_by(case)
+    use = _reference_rows(case)
     if value is None or use.all():
         return value
     try:

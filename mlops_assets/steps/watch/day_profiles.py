@@ -35,7 +35,7 @@ from mlops_assets.core.time.windows import Window, local_days
 from mlops_assets.steps.predict.predictions import VERSION, read_scores
 from mlops_assets.steps.predict.slice_references import Slices
 from mlops_assets.steps.watch.window_references import Against, reference_of
-from mlops_assets.steps.watch.window_reports import day_states, no_rows, no_version, told_left_out
+from mlops_assets.steps.watch.window_reports import day_states, left_out_in_words, no_rows, no_version
 from mlops_assets.steps.watch.window_samples import sample_of, sampled_days
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import slice_columns
@@ -54,7 +54,7 @@ class WindowSeen:
     Attributes:
         rows: how many.
         version: that scored most of them.
-        told: what was left out.
+        left_out: what was left out.
         against: what the window is compared with.
         features: of all rows, on the reference's grid.
         scores: of all rows.
@@ -65,7 +65,7 @@ class WindowSeen:
 
     rows: int
     version: int
-    told: str
+    left_out: str
     against: Against
     features: Profile
     scores: Profile
@@ -130,7 +130,7 @@ def seen(platform: Platform, model: ModelSettings, window: Window) -> WindowSeen
     return WindowSeen(
         rows=versions.total(),
         version=version,
-        told=told_left_out(left_out),
+        left_out=left_out_in_words(left_out),
         against=against,
         features=reduce(add, (day.features for day in days)),
         scores=reduce(add, (day.scores for day in days)),

@@ -114,7 +114,7 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     if against.warming_up:
         inputs = replace(inputs, passed=None, reason=f"{against.warming_up} {inputs.reason}")
     broken = feature_faults.faults_in_words(faults, window.label(model.timezone))
-    inputs = replace(inputs, reason=sentences([*broken, inputs.reason, window_seen.told]))
+    inputs = replace(inputs, reason=sentences([*broken, inputs.reason, window_seen.left_out]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
     platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")

@@ -94,7 +94,7 @@ def judged_rows(platform: Platform, model: ModelSettings, window: Window) -> tup
     if unknown == len(rows):
         raise no_version(model, unknown)
     rows = rows if known.all() else rows[known].reset_index(drop=True)
-    return rows, int(rows[VERSION].mode().iloc[0]), told_left_out(unknown)
+    return rows, int(rows[VERSION].mode().iloc[0]), left_out_in_words(unknown)
 
 
 def no_rows(model: ModelSettings) -> CannotJudge:
@@ -113,7 +113,7 @@ def no_version(model: ModelSettings, unknown: int) -> CannotJudge:
     )
 
 
-def told_left_out(unknown: int) -> str:
+def left_out_in_words(unknown: int) -> str:
     """What is said of predictions that were left out; nothing where none were."""
     were = "was" if unknown == 1 else "were"
     return f"{counted(unknown, 'prediction')} without a known version {were} left out." if unknown else ""

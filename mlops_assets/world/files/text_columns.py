@@ -65,10 +65,10 @@ def _fits(look: Callable[[list[str]], TimeTexts | NumberTexts], texts: list[str]
     return bool(sample.count) and sample.failed <= _MOST * sample.count
 
 
-def _unless_codes(found: NumberTexts, texts: list[str]) -> NumberTexts | None:
+def _unless_codes(numbers: NumberTexts, texts: list[str]) -> NumberTexts | None:
     """What texts say as numbers; None where they are codes."""
-    kind = text_codes.code_kind(texts) if found.special or found.failed else None
-    return None if kind == "code" else replace(found, triples=min(texts)) if kind == "triples" else found
+    kind = text_codes.code_kind(texts) if numbers.special or numbers.failed else None
+    return None if kind == "code" else replace(numbers, triples=min(texts)) if kind == "triples" else numbers
 
 
 def look_at_points(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> NumberTexts:

@@ -345,7 +345,7 @@ class Intake:
     def _look(self) -> tuple[dict[str, list[LandedFile]], list[str]]:
         """The files of each partition that has ended by now, the newest last, and the names that match nothing."""
         until = self.lake.home.settings.until
-        found: dict[str, list[LandedFile]] = {}
+        by_partition: dict[str, list[LandedFile]] = {}
         unmatched = []
         folder = self.folder
         with os.scandir(folder) if folder.exists() else nullcontext(()) as entries:
@@ -358,10 +358,10 @@ class Intake:
                     continue
                 stat = entry.stat(follow_symlinks=False)
                 file = LandedFile(folder / entry.name, stat.st_size, stat.st_mtime_ns)
-                found.setdefault(partition, []).append(file)
-        for files in found.values():
+                by_partition.setdefault(partition, []).append(file)
+        for files in by_partition.values():
             files.sort(key=lambda file: (file.mtime_ns, file.name))
-        return {p: found[p] for p in sorted(found) if self.is_visible(p, until)}, sorted(unmatched)
+        return {p: by_partition[p] for p in sorted(by_partition) if self.is_visible(p, until)}, sorted(unmatched)
 
 
 def _newest(files: Mapping[str, Sequence[LandedFile]]) -> dict[str, LandedFile]:

@@ -97,7 +97,7 @@ class Sources:
         """Those that are whole, and why the others are not."""
         settings = self.settings()
         whole: dict[str, Intake] = {}
-        damaged = {name: file.told for name, file in settings.unread.items()}
+        damaged = {name: file.sentence for name, file in settings.unread.items()}
         for name, source in settings.items():
             try:
                 whole[name] = Intake(lake=self.lake, source=source, known=TakenRecord(self.lake.home, name).entries())

@@ -102,7 +102,7 @@ class Checked:
         head: hash of the last entry that is whole; None where there is no chain yet.
         fault: what is wrong; None if it is whole.
         line: the first line that does not fit, from 1.
-        told: what that means, ending in the remedy.
+        sentence: what that means, ending in the remedy.
     """
 
     model: str
@@ -112,7 +112,7 @@ class Checked:
     head: str | None
     fault: Fault | None
     line: int | None
-    told: str
+    sentence: str
 
     @property
     def whole(self) -> bool:
@@ -196,22 +196,22 @@ def check(model: str, file: Path, head_file: Path) -> Checked:
             entries.append(parsed(line))
         except ValueError:
             why = "it is not a whole entry: the line was edited, or the disk is damaged"
-            return _found(model, file, entries, "unreadable", number, why, total=len(lines))
+            return _checked(model, file, entries, "unreadable", number, why, total=len(lines))
         if (of := entries[-1].get("model", model)) != model:
             why = f"it is of {of!r}: the record of another model was put here"
-            return _found(model, file, entries[:-1], "foreign", number, why, total=len(lines))
+            return _checked(model, file, entries[:-1], "foreign", number, why, total=len(lines))
     older = _older(entries)
     hashes = [digest(entry) for entry in entries]
     for index in range(older, len(entries)):
         fault = _fault(model, index, entries, hashes)
         if fault:
-            return _found(model, file, entries[:index], fault[0], index + 1, fault[1], total=len(entries))
+            return _checked(model, file, entries[:index], fault[0], index + 1, fault[1], total=len(entries))
     if head is not None and not head.fits(entries):
         if head.entries > len(entries):
             missing = f"missing at the end: {head.entries - len(entries):,} of {counted(head.entries, 'entry')}"
-            return _found(model, file, entries, "removed", len(entries) + 1, missing)
+            return _checked(model, file, entries, "removed", len(entries) + 1, missing)
         why = "another entry stood there: the record was written anew from this line or an earlier one on"
-        return _found(model, file, entries[: head.entries - 1], "edited", head.entries, why, total=len(entries))
+        return _checked(model, file, entries[: head.entries - 1], "edited", head.entries, why, total=len(entries))
     note = f", {older:,} of them older than the chain" if older else ""
     last = hashes[-1] if older < len(entries) else None
     return Checked(
@@ -246,7 +246,7 @@ def _fault(
     return "removed", "the entry that it was written after is not there: one was removed before this line, or edited"
 
 
-def _found(
+def _checked(
     model: str,
     file: Path,
     good: Sequence[Mapping[str, Any]],

@@ -133,7 +133,7 @@ def test_each_entry_carries_its_hash_and_that_of_the_one_before(ledger: Ledger) 
         before = own
     found = ledger.verify("m")
     assert (found.whole, found.entries, found.older, found.head, found.line) == (True, 3, 0, before, None)
-    assert found.told == "3 entries, whole"
+    assert found.sentence == "3 entries, whole"
 
 
 def test_what_json_changes_is_hashed_as_it_is_read(ledger: Ledger) -> None:
@@ -144,20 +144,20 @@ def test_what_json_changes_is_hashed_as_it_is_read(ledger: Ledger) -> None:
 
 def test_nothing_on_record_is_whole(ledger: Ledger) -> None:
     found = ledger.verify("m")
-    assert (found.whole, found.entries, found.head, found.told) == (True, 0, None, "0 entries, whole")
+    assert (found.whole, found.entries, found.head, found.sentence) == (True, 0, None, "0 entries, whole")
     assert not ledger.folder.exists()
 
 
 def test_a_record_from_before_the_chain_is_chained_from_the_first_new_entry_on(ledger: Ledger) -> None:
     ledger.folder.mkdir(parents=True)
     rewrite(ledger, [json.dumps(entry(n, previous=None).to_dict()) + "\n" for n in (1, 2)])
-    assert (ledger.verify("m").told, ledger.verify("m").head) == (
+    assert (ledger.verify("m").sentence, ledger.verify("m").head) == (
         "2 entries, whole, 2 of them older than the chain",
         None,
     )
     lines = written(ledger, 2, first=3)
     assert json.loads(lines[2])["previous_hash"] == hashlib.sha256(canonical(json.loads(lines[1]))).hexdigest()
-    assert ledger.verify("m").told == "4 entries, whole, 2 of them older than the chain"
+    assert ledger.verify("m").sentence == "4 entries, whole, 2 of them older than the chain"
     assert [e.id for e in ledger.entries("m")] == ["e1", "e2", "e3", "e4"]
     rewrite(ledger, [lines[0], *lines[2:]])
     assert (ledger.verify("m").fault, ledger.verify("m").line) == ("removed", 2)
@@ -192,8 +192,8 @@ def test_a_changed_record_is_found_at_the_first_line_that_does_not_fit(ledger: L
     rewrite(ledger, make(written(ledger, 5)))
     found = ledger.verify("m")
     assert (found.whole, found.fault, found.line) == (False, fault, line)
-    assert found.told.startswith(f"line {line}: ")
-    assert "from a backup" in found.told
+    assert found.sentence.startswith(f"line {line}: ")
+    assert "from a backup" in found.sentence
 
 
 def test_an_edit_with_a_new_hash_breaks_the_line_after_it(ledger: Ledger) -> None:
@@ -250,7 +250,7 @@ def test_a_head_that_cannot_be_read_says_what_to_do(ledger: Ledger, text: str) -
     assert ledger.append("m", entry(2))
     found = ledger.verify("m")
     assert (found.whole, found.fault) == (False, "unreadable")
-    assert re.search(r"m.head cannot be read .* Restore it from a backup, or delete it", found.told)
+    assert re.search(r"m.head cannot be read .* Restore it from a backup, or delete it", found.sentence)
     assert len(ledger.entries("m")) == 2
     ledger.record.head_file("m").unlink()
     assert ledger.append("m", entry(3))
@@ -297,7 +297,7 @@ def test_a_process_killed_while_it_writes_leaves_the_chain_whole(ledger: Ledger,
     assert kept <= found.entries <= 3
     ledger.append("m", entry(3))
     ledger.append("m", entry(4))
-    assert (ledger.verify("m").told, [e.id for e in ledger.entries("m")]) == (
+    assert (ledger.verify("m").sentence, [e.id for e in ledger.entries("m")]) == (
         "4 entries, whole",
         ["e1", "e2", "e3", "e4"],
     )
@@ -310,7 +310,7 @@ def test_several_processes_keep_one_chain(ledger: Ledger) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    assert ledger.verify("m").told == "80 entries, whole"
+    assert ledger.verify("m").sentence == "80 entries, whole"
 
 
 # --- who was champion when ---------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_a_record_that_is_no_file_is_a_sentence(ledger: Ledger) -> None:
     written(ledger, 1)
     ledger.file("m").unlink()
     ledger.file("m").mkdir()
-    assert "m.jsonl cannot be read" in ledger.verify("m").told
+    assert "m.jsonl cannot be read" in ledger.verify("m").sentence
     with pytest.raises(DamagedRecord, match="cannot be read"):
         ledger.entries("m")
 
@@ -434,7 +434,7 @@ def test_a_record_that_began_before_it_held_the_name_is_whole(ledger: Ledger) ->
     rewrite(ledger, lines)
     assert (ledger.verify("m").whole, ledger.verify("m").entries) == (True, 2)
     ledger.append("m", entry(3))
-    assert ledger.verify("m").told == "3 entries, whole"
+    assert ledger.verify("m").sentence == "3 entries, whole"
 
 
 def test_an_entry_without_what_its_kind_needs_is_named_with_its_line(ledger: Ledger) -> None:
