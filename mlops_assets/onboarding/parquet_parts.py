@@ -167,12 +167,12 @@ def _refuse_rounded(connection: duckdb.DuckDBPyConnection, column: _Column, othe
     """
     name = quoted(column.name)
     most, is_number = (column.whole_up_to, f"isfinite({name}) and") if column.is_float else (FLOAT_WHOLE, "")
-    if (found := _first(connection, column, f"{is_number} abs({name}) > {most}")) is None:
+    if (place := _first(connection, column, f"{is_number} abs({name}) > {most}")) is None:
         return
     kind = "texts" if others[0].dtype == "VARCHAR" else "integers" if others[0].is_exact else "fractions"
     own, lost = ("floats", "have lost") if column.is_float else ("integers", "would lose")
     raise Undecided(
-        f"{column.name} has {own} beyond 2^{most.bit_length() - 1} in {column.file.name} (such as {found}), and {kind} "
+        f"{column.name} has {own} beyond 2^{most.bit_length() - 1} in {column.file.name} (such as {place}), and {kind} "
         f"in {others[0].file.name}: as floats they {lost} their last digits. If the column names things, write it as "
         "integers or as text in all files (pandas keeps integers beside missing values in Int64); if it measures "
         "something, as 64-bit floats in all. Nothing was written."

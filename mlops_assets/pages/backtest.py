@@ -25,19 +25,26 @@ LINE = 15
 LINES_HEIGHT = 320
 
 
-def backtest_page(found: Backtest, *, model: str, notes: Sequence[str]) -> str:
+def backtest_page(backtest: Backtest, *, model: str, notes: Sequence[str]) -> str:
     """One self-contained HTML page; all texts are escaped.
 
     Args:
-        found: the backtest, the present policy first.
+        backtest: the present policy first.
         model: its name.
         notes: sentences on what it was made from.
     """
-    charts = [frontier_chart(found, x=x, y="metric") for x in ("trainings", "seconds")]
-    if any(policy.money is not None for policy in found.tried):
-        charts += [frontier_chart(found, x=x, y="money") for x in ("trainings", "seconds")]
+    charts = [frontier_chart(backtest, x=x, y="metric") for x in ("trainings", "seconds")]
+    if any(policy.money is not None for policy in backtest.tried):
+        charts += [frontier_chart(backtest, x=x, y="money") for x in ("trainings", "seconds")]
     page: str = template("backtest.html.j2").render(
-        found=found, model=model, told=notes, charts=charts, lines=lines_chart(found), light=LIGHT, dark=DARK, font=FONT
+        found=backtest,
+        model=model,
+        told=notes,
+        charts=charts,
+        lines=lines_chart(backtest),
+        light=LIGHT,
+        dark=DARK,
+        font=FONT,
     )
     return page
 
@@ -92,7 +99,7 @@ def _names(axes: Axes, points: dict[tuple[float, float], list[Tried]], backtest:
         role = _role(them, backtest)
         right = at < middle
         axes.annotate(
-            without_formulas(", ".join(one.name for one in them)), (at, value), (10 if right else -10, below - wanted),
+            without_formulas(", ".join(p.name for p in them)), (at, value), (10 if right else -10, below - wanted),
             textcoords="offset points", va="center", ha="left" if right else "right", size=11,
             color=LIGHT["muted" if role == "static" else role], annotation_clip=False,
             weight="bold" if role == "auto" else "normal",

@@ -144,6 +144,28 @@ def public_names(module: str) -> set[str]:
     return {name for name in found if not name.startswith("_")} - NOT_CHOSEN
 
 
+def test_names_say_what_they_hold() -> None:
+    """What is told, found, or one of many has a name of its own."""
+    empty = {"told", "found", "one", "_told", "_found", "_one"}
+    named = [
+        f"{module}: {name}"
+        for module in MODULES
+        for node in ast.walk(ast.parse(source(module)))
+        for name in _bound_names(node)
+        if name in empty
+    ]
+    assert named == []
+
+
+def _bound_names(node: ast.AST) -> list[str]:
+    """The name that a node gives to something."""
+    if isinstance(node, ast.Name):
+        return [node.id] if isinstance(node.ctx, ast.Store) else []
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    return [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+
+
 def test_no_public_name_stands_in_more_than_two_modules() -> None:
     """Else a name says nothing; one that nobody else reads is private (`_SEED`)."""
     homes: dict[str, list[str]] = defaultdict(list)

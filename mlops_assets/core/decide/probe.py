@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -256,7 +257,7 @@ def gate_confidence(probed: Probed | None, price: float, confidence: float) -> f
 
 def by_window(looks: Sequence[Look]) -> list[Look]:
     """One look at each window, the last made; a window was looked at anew when another champion came."""
-    return sorted({one.end: one for one in sorted(looks, key=lambda one: one.at)}.values(), key=lambda one: one.end)
+    return sorted({look.end: look for look in sorted(looks, key=attrgetter("at"))}.values(), key=attrgetter("end"))
 
 
 def _gain(

@@ -222,16 +222,16 @@ class _Look:
 
     def conclude(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
         """What is said where the newest n days are in one of these units, the likeliest first."""
-        names = [self.units[one].name for one in among]
+        names = [self.units[unit].name for unit in among]
         known = self.known[: len(self.known) - n + 1][-PAST:]
-        median, before = (f"{value:.6g}" for value in (_median(self.today), np.median([_median(one) for one in known])))
+        median, before = (f"{value:.6g}" for value in (_median(self.today), np.median([_median(day) for day in known])))
         # What the days cannot tell apart is named too: a weekend times 100 may be a weekday times 60.
         named = ", or ".join([name for name in names if name != UNKNOWN][:3] or names)
         if self.today.is_lag:
             text = f"is off by {named} from the event time: its median is {median} hours after it, before {before}."
             return ChangedUnit(text, tuple(names))
         text = f"median {median}, before {before}"
-        if not any(self.units[one].offset or self.units[one].factor < 0 for one in among):
+        if not any(self.units[unit].offset or self.units[unit].factor < 0 for unit in among):
             factor, low, high = self._measured(n)
             text = f"{text}; measured factor {factor:.3g}, {low:.3g} to {high:.3g}"
             named = f"by a factor of about {factor:.3g}, of no known unit" if named == UNKNOWN else named
@@ -247,20 +247,21 @@ class _Look:
         wide = (here[1] - days[:, 1].max()) / width[1]
         if not self.is_log or wide <= BEYOND or (self.grid[: len(UNITS)] > 0).any():
             return None
-        units = [one for one in UNITS if not one.offset and one.factor > 0.0 and not 1 / APART < one.factor < APART]
+        units = [u for u in UNITS if not u.offset and u.factor > 0.0 and not 1 / APART < u.factor < APART]
         back = put_part_back(self.today, [*units, *STORMS], COUNTS)
         # Of each unit the number of rows that fits best, and of the units the three that fit, if no storm does better.
         apart = distances(back, days, width, AMONG).reshape(-1, len(COUNTS))
         is_beyond = _is_beyond(here, back, self.rows[:-1], width).reshape(apart.shape)
         best = np.where((apart <= NEAR) & is_beyond, apart, np.inf)[: len(units)]
         best[~self._is_outside(units)] = np.inf
-        fitting = [one for one in np.argsort(best.min(axis=1)).tolist() if np.isfinite(best[one]).any()]
+        fitting = [unit for unit in np.argsort(best.min(axis=1)).tolist() if np.isfinite(best[unit]).any()]
         if not fitting or apart[len(units) :].min() < best.min():
             return None
         share = COUNTS[int(np.argmin(best[fitting[0]]))] / len(LEVELS)
+        likely = ", or ".join(units[unit].name for unit in fitting[:3])
         return ChangedUnit(
             f"is in another unit in about {share:.0%} of its rows: its quantiles are those of the {len(self.newest)} "
-            f"accepted partitions before it where these change {', or '.join(units[one].name for one in fitting[:3])}.",
+            f"accepted partitions before it where these change {likely}.",
             (),
         )
 
@@ -328,8 +329,8 @@ class _Look:
     def _grid(self, today: ColumnShape, units: Sequence[Unit]) -> NDArray[np.int64]:
         if today.is_lag:
             return np.zeros(len(units), dtype=np.int64)
-        here, *before = ([*(one.quantiles or ()), *(one.nonzero or ())] for one in (today, *self.newest))
-        factors, offsets = (np.array([getattr(one, name) for one in units]) for name in ("factor", "offset"))
+        here, *before = ([*(day.quantiles or ()), *(day.nonzero or ())] for day in (today, *self.newest))
+        factors, offsets = (np.array([getattr(unit, name) for unit in units]) for name in ("factor", "offset"))
         return on_grid(np.array(here), np.concatenate(before), factors, offsets)
 
 

@@ -217,13 +217,11 @@ def _days_again(cells: Cells, time: str, time_sql: str, zone: str, grain: str) -
         files = np.searchsorted(ends, rows.iloc[:, -1], side="right")
         frames = {int(file): rows.iloc[:, :-1][files == file] for file in np.unique(files)}
         for first, second in pairwise(frames):
-            one, two = frames[first], frames[second]
-            fewer, more = sorted((one, two), key=len)
+            fewer, more = sorted((frames[first], frames[second]), key=len)
             if len(fewer) >= _FEW and parts_of(fewer, more, time).verdict == "whole":
                 names = _names(cells, _Pair(first, second))
-                days.append(
-                    f"{part} ({counted(len(one), 'row')} of {names[0]}, {counted(len(two), 'row')} of {names[1]})"
-                )
+                sizes = [counted(len(frames[file]), "row") for file in (first, second)]
+                days.append(f"{part} ({sizes[0]} of {names[0]}, {sizes[1]} of {names[1]})")
     if not days:
         return []
     return [

@@ -97,7 +97,7 @@ def sentinels(table: Table, facts: Facts) -> str:
 
 def _sentence(table: Table, facts: Facts, x: str, counts: Mapping[float, int], low: float, high: float) -> str:
     texts = {value: f"{value:.6g}" for value in counts}
-    told = ", and ".join(
+    wanted = ", and ".join(
         f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
         for value, text in texts.items()
     )
@@ -105,7 +105,7 @@ def _sentence(table: Table, facts: Facts, x: str, counts: Mapping[float, int], l
     words = [] if is_parquet(table.files[0]) else _as_written(table, facts, texts)
     said = f", or say so: {' '.join(f'--missing {word}' for word in words)}" if words else ""
     return (
-        f"{facts.name} is {told}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "
+        f"{facts.name} is {wanted}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "
         f"empty{said}."
     )
 

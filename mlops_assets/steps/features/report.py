@@ -338,7 +338,7 @@ def _joined(
     with Lake(root=str(home.root)).connect() as connection:
         connection.register("spine", spine)
         for name in model.features:
-            view = next((one for one in catalogue.views if one.name == name), None)
+            view = next((known for known in catalogue.views if known.name == name), None)
             if view is None:
                 continue
             names = tuple(feature.name for feature in view.features)
@@ -347,7 +347,7 @@ def _joined(
                 wanted = ", ".join(f"date '{day}'" for day in sorted(days[name]))
                 relation = f"(select * from {relation} where partition in ({wanted}))"
             history = History(relation, tuple(view.entities), view.timestamp, view.created, names, tie_break=names)
-            join = AsofView(history, tuple(view.entities), tuple(f"{name}__{one}" for one in names), view.ttl or None)
+            join = AsofView(history, tuple(view.entities), tuple(f"{name}__{each}" for each in names), view.ttl or None)
             newest = Bounds(newest_known=rows[EVENT_TIME].max().to_pydatetime() + timedelta(microseconds=1))
             values, where = connection.execute(values_sql(join, newest)).df(), places(join, "spine", newest)
             parts.append(values.reindex(connection.execute(where).df()["n"]).reset_index(drop=True))

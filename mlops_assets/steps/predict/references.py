@@ -170,8 +170,8 @@ def write_outcomes(
     if model.task == "regression":
         try:
             models, held_out = fit_losses(rows, columns, Outcomes(frame[LABEL].to_numpy(), scores, days))
-        except CannotJudge as found:
-            why = {"why": found.why, "remedy": found.remedy}
+        except CannotJudge as cannot:
+            why = {"why": cannot.why, "remedy": cannot.remedy}
         else:
             frame = frame.assign(**{f"{LOSS}{name}": values for name, values in held_out.items()})
             for name, fitted in models.items():
