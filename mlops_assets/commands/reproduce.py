@@ -55,7 +55,7 @@ def _say(rerun: Reproduction) -> None:
         say(f"[bold]{what} cannot be trained again.[/bold]")
     else:
         say(f"[bold]{what} differs[/bold]: trained again on {rows}, it is another file.")
-        say(f"sha256 registered {rerun.registered}\n       now        {rerun.found}")
+        say(f"sha256 registered {rerun.registered}\n       now        {rerun.refitted}")
     if rerun.differences:
         title = "Different now, without consequence" if rerun.agrees else "What differs"
         say_table(title, ["what"], [(difference,) for difference in rerun.differences])

@@ -55,7 +55,7 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
             of the lives `static`, `auto`, `always` and `newest`, `checks` name -> passed, `decision`, `rule`,
             `reason`, `retrained`, `promoted`, `champion_version` (the version that scored the period),
             `verdict_reason`, `not_judged`), `summary`, `quarantine` (`source`, `grain`, `partition`, `reason`,
-            `folder`), and optionally `changes` (see `changes.found`). None stands for what is not
+            `folder`), and optionally `changes` (see `changes.when_noticed`). None stands for what is not
             known, e.g. the metric of a period without labels.
         details: what the page tells besides, all optional: `drift` (a list of `period`, `feature`, `psi`;
             `period` is a period's label, or a monitoring window's where those are others), `versions` and

@@ -32,7 +32,7 @@ class KnownChange:
     last: date | None = None
 
 
-def found(changes: Sequence[KnownChange], periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def when_noticed(changes: Sequence[KnownChange], periods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """When each change was found, and when a model that knows of it was promoted.
 
     Args:

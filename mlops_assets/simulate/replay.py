@@ -27,7 +27,7 @@ from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import Window, midnight, parse_every, window_at
-from mlops_assets.simulate.changes import KnownChange, found
+from mlops_assets.simulate.changes import KnownChange, when_noticed
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.simulate.lives import Lives
 from mlops_assets.simulate.story import Story, key_of
@@ -115,7 +115,7 @@ def replay(
     spent = _spent(home, time.monotonic() - began)
     result["summary"]["seconds"] = round(spent, 1)
     if changes:
-        result["changes"] = found(changes, result["periods"])
+        result["changes"] = when_noticed(changes, result["periods"])
     details["home"] = os.path.relpath(home.root, report)
     return Replayed(result, _write_report(report, result, details), home)
 

@@ -150,7 +150,7 @@ def test_names_say_what_they_hold() -> None:
     named = [
         f"{module}: {name}"
         for module in MODULES
-        for node in ast.walk(ast.parse(source(module)))
+        for node in ast.walk(tree(module))
         for name in _bound_names(node)
         if name in empty
     ]

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from mlops_assets.pages.replay import render
-from mlops_assets.simulate.changes import KnownChange, found
+from mlops_assets.simulate.changes import KnownChange, when_noticed
 from tests.pages.replay_values import monthly
 
 FIRST = KnownChange("new_pattern", "cards are tried out", date(2013, 4, 3))
@@ -33,7 +33,7 @@ def test_a_change_is_found_when_it_is_known_that_a_check_failed() -> None:
         week(22, failed={"inputs": "2013-04-29", "performance": "2013-05-06"}, promoted=True),
     ]
     periods[2]["end"] = "2013-04-21"  # Not known by then: this promotion is no answer.
-    first, second = found([SECOND, FIRST], periods)
+    first, second = when_noticed([SECOND, FIRST], periods)
     assert (first["found"], first["checks"], first["days"]) == ("2013-04-22", ["performance"], 19)
     assert first["promoted"] == "2013-04-29"
     assert (second["found"], second["checks"], second["days"]) == ("2013-04-29", ["inputs"], 7)
@@ -47,14 +47,14 @@ def test_what_failed_already_before_a_change_is_not_its() -> None:
         week(15),
         week(22),
     ]
-    (told,) = found([KnownChange("renamed_field", "a field is renamed", date(2013, 4, 8))], periods)
+    (told,) = when_noticed([KnownChange("renamed_field", "a field is renamed", date(2013, 4, 8))], periods)
     assert (told["found"], told["days"], told["checks"], told["promoted"]) == (None, None, [], None)
 
 
 def test_the_report_tells_them() -> None:
     values = monthly()
     assert "What was changed" not in render(values, details={})
-    values["changes"] = found([KnownChange("x", "a <field> is renamed", date(2013, 4, 9))], values["periods"])
+    values["changes"] = when_noticed([KnownChange("x", "a <field> is renamed", date(2013, 4, 9))], values["periods"])
     page = render(values, details={})
     assert "What was changed, and when it was found" in page
     assert "a &lt;field&gt; is renamed" in page

@@ -59,7 +59,7 @@ class Reproduction:
         version: the version.
         agrees: whether the bytes are the same; None where it could not be trained again.
         registered: hash of the registered file.
-        found: hash of the file that was made now; None where none was.
+        refitted: hash of the file that was made now; None where none was.
         trained_on: hash of the stored set that it was fitted on.
         ships: `refit` on all rows known then, or the `judged` model itself.
         rows: rows of that set; None where it is gone.
@@ -71,7 +71,7 @@ class Reproduction:
     version: int
     agrees: bool | None
     registered: str
-    found: str | None
+    refitted: str | None
     trained_on: str
     ships: str
     rows: int | None
@@ -150,7 +150,7 @@ def reproduce(platform: Platform, model: ModelSettings, version: int) -> Reprodu
         version=version,
         agrees=None if refit_sha256 is None else refit_sha256 == registered.sha256,
         registered=registered.sha256,
-        found=refit_sha256,
+        refitted=refit_sha256,
         trained_on=trained_on,
         ships=ships,
         rows=rows,

@@ -27,7 +27,7 @@ def test_the_refit_that_ships_is_made_again_byte_for_byte(world: World, monkeypa
     monkeypatch.setattr(reproduction, "code_version", lambda: tags["code_version"])
     before, files = world.ledger(), world.files()
     found = again(world)
-    assert (found.agrees, found.found, found.ships, found.trained_on) == (
+    assert (found.agrees, found.refitted, found.ships, found.trained_on) == (
         True,
         tags["sha256"],
         "refit",
@@ -44,7 +44,7 @@ def test_without_its_training_set_it_cannot_be(world: World) -> None:
     sha256 = the_set(world)
     (world.home.lake / "training_sets" / f"{sha256}.parquet").unlink()
     found = again(world)
-    assert (found.agrees, found.found, found.rows) == (None, None, None)
+    assert (found.agrees, found.refitted, found.rows) == (None, None, None)
     assert found.differences == (f"The stored training set {sha256[:12]} is gone.",)
     assert f"Restore lake/training_sets/{sha256}.parquet from a backup" in found.remedy
 
@@ -70,7 +70,7 @@ def test_other_bytes_come_with_what_is_different_now(world: World, monkeypatch: 
     world.platform.registry.tag("flight_delay", 1, {LIBRARIES: json.dumps(old), "code_version": "1a1a1a1a1a1a"})
     found = again(world)
     assert found.agrees is False
-    assert found.found not in (None, found.registered)
+    assert found.refitted not in (None, found.registered)
     assert found.differences == (
         "The code was 1a1a1a1a1a1a, and is 9f9f9f9f9f9f.",
         f"xgboost was 2.1.0, and is {libraries()['xgboost']}.",
