@@ -73,8 +73,8 @@ def _land_own(name: str, files: str) -> None:
     from mlops_assets.core.values.sql import quoted
     from mlops_assets.onboarding.landing import land as cut
     from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
-    from mlops_assets.onboarding.table import read_table
-    from mlops_assets.onboarding.texts import Reading
+    from mlops_assets.onboarding.reading.table import read_table
+    from mlops_assets.onboarding.reading.texts import Reading
     from mlops_assets.onboarding.times import time_column
     from mlops_assets.world.platform import Platform
 

@@ -105,9 +105,10 @@ def new_model(
     It lands the rows too, so `mlops replay NAME` works at once. The files are yours: read and change them.
     """
     from mlops_assets.core.sources.settings import SourceSettings
+    from mlops_assets.onboarding.asked import Asked
     from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, render, write
     from mlops_assets.onboarding.landing import land
-    from mlops_assets.onboarding.plan import Asked, make_plan
+    from mlops_assets.onboarding.plan import make_plan
     from mlops_assets.world.settings_files import read_settings
 
     PROJECT.require_current()

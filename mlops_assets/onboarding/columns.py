@@ -13,7 +13,7 @@ from typing import Literal
 
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import FEWEST, ID_NAMES, names_rows
-from mlops_assets.onboarding.table import Facts
+from mlops_assets.onboarding.reading.table import Facts
 
 Role = Literal["numeric", "boolean", "categorical", "moment", "left out"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import Column, is_nearly_key
-from mlops_assets.onboarding.table import Table
+from mlops_assets.onboarding.reading.table import Table
 
 _DBT = {"int64": "bigint", "string": "varchar"}
 

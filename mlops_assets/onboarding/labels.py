@@ -15,7 +15,7 @@ from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import LABEL_NAMES
 from mlops_assets.onboarding.odd.spellings import YES, places_of, spelled, texts_of
-from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 
 MAX_CLASSES = 20

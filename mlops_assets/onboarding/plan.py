@@ -7,23 +7,17 @@ found (`times`, `labels`, `columns`, `identity`, `suspects`), the files (`files`
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.core.settings import Task
-from mlops_assets.core.sources.settings import ModelGrain, known_zone
 from mlops_assets.core.time.windows import format_duration, parse_duration
-from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
+from mlops_assets.onboarding.asked import Asked
+from mlops_assets.onboarding.assumptions import JUDGED_ROWS, constant_label, gaps_in, notes_on, texts_read, too_few
 from mlops_assets.onboarding.columns import (
-    LONGEST,
-    RESERVED,
     Column,
     Role,
     is_key,
@@ -33,80 +27,21 @@ from mlops_assets.onboarding.columns import (
     role_of,
 )
 from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
-from mlops_assets.onboarding.labels import Label, constant_stretches, label_of
+from mlops_assets.onboarding.labels import Label, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
 from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
 from mlops_assets.onboarding.odd.oddities import clocks_of_twelve, oddities
 from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
+from mlops_assets.onboarding.reading.table import Table, by_digits, read_table, refuse_codes
 from mlops_assets.onboarding.suspects import doubted
-from mlops_assets.onboarding.table import Table, by_digits, read_table, refuse_codes
-from mlops_assets.onboarding.texts import Reading
 from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
 GATE_ROWS = 500
 MIN_PARTS = 4
-_JUDGED_ROWS = MIN_REFERENCE_ROWS * 11 // 10
-"""Those that a version must be judged on, and a tenth more: days have more or less of them."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a person said about the table; None is for the platform to find out.
-
-    Attributes:
-        name: of the model, its source and its dbt models.
-        pattern: files, as a path or glob.
-        time: the column that says when a row is about.
-        label: the column that is predicted.
-        task: binary, regression or multiclass.
-        entity: the column that says whom a row is about; None for rows that stand for themselves.
-        delay: how long after the event the label is known, where it comes with the row.
-        labels: files of the labels, where they come by themselves.
-        key: the column that rows and labels share.
-        label_time: the column that says when a label became known.
-        grain: length of a partition.
-        is_hourly: whether the files of a day come by the hour.
-        timezone: whose days are counted, and in which times without an offset are read.
-        missing: texts that mean missing, beside those known.
-        not_missing: texts among those known that are values here.
-        date_order: whether day or month stands first in dates whose year stands last.
-        decimal: the decimal mark of its numbers.
-        moments: columns of numbers that are times, beside that of the event.
-        texts: columns that are texts, whatever stands in them.
-    """
-
-    name: str
-    pattern: str
-    time: str | None = None
-    label: str | None = None
-    task: Task | None = None
-    entity: str | None = None
-    delay: str = "0d"
-    grain: ModelGrain | None = None
-    timezone: str = "UTC"
-    labels: str | None = None
-    key: str | None = None
-    label_time: str | None = None
-    is_hourly: bool = False
-    missing: tuple[str, ...] = ()
-    not_missing: tuple[str, ...] = ()
-    date_order: DateOrder | None = None
-    decimal: Mark | None = None
-    moments: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-
-    @property
-    def reading(self) -> Reading:
-        """How the texts of its tables are to be read."""
-        known = dict.fromkeys((*MISSING, *self.missing))
-        listed = tuple(word for word in known if word not in self.not_missing)
-        # Which column labels share with their rows is known when both are read.
-        naming = None if self.labels and not self.key else tuple(filter(None, (self.entity, self.key)))
-        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts, naming=naming)
 
 
 @dataclass(frozen=True)
@@ -209,7 +144,7 @@ class Plan:
         by_days = GATE_DAYS * self.calendar.span / self.calendar.days
         by_rows = min(GATE_ROWS, self.labelled / 6) * self.calendar.span / max(self.labelled, 1)
         wanted = max(by_days, by_rows, 28)
-        judged = _JUDGED_ROWS * self.calendar.span / max(self.labelled, 1)
+        judged = JUDGED_ROWS * self.calendar.span / max(self.labelled, 1)
         least = min(judged, self.calendar.span / 2)
         return f"{max(8, math.ceil(max(least, min(wanted, max(self.calendar.span / 4, by_days)))))}d"
 
@@ -239,9 +174,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    _refuse_name(asked.name)
-    known_zone(asked.timezone)
-    _refuse_time_as_text(asked)
+    asked.refuse()
     table = read_table(asked.pattern, reading=asked.reading)
     table = with_moments(table, asked.moments, asked.timezone)
     if asked.entity in table.facts:
@@ -255,7 +188,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             table, time, asked.labels,
             key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip
-    _refuse_unknown_texts(asked, [*table.facts, *(late.table.facts if late else ())])
+    asked.refuse_unknown_texts([*table.facts, *(late.table.facts if late else ())])
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     _refuse_short(asked, days)
     others = (time.name, label.name)
@@ -283,12 +216,12 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         usual=usual_ranges(
             table, time, measures, lands_by, without={name: change.condition for name, change in changed.items()}
         ),
-        notes=(*identity.notes, *_notes(asked, time, days, key, late), *_texts_read(table, late), *label.notes),
+        notes=(*identity.notes, *notes_on(asked, time, days, key, late), *texts_read(table, late), *label.notes),
         warnings=(
             *label.warnings,
-            *_too_few(label, table),
-            *_constant(whole, label, time, asked.timezone),
-            *_gaps(days),
+            *too_few(label, table),
+            *constant_label(whole, label, time, asked.timezone),
+            *gaps_in(days),
             *uneven_columns(table.files),
             *copies(table, without=others),
             *corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=asked.timezone, grain=days.grain),
@@ -299,16 +232,6 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *warnings,
         ),
     )
-
-
-def _refuse_time_as_text(asked: Asked) -> None:
-    if both := [name for name in (asked.time, asked.label_time, *asked.moments) if name in asked.texts]:
-        raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave --text {both[0]} out.")
-
-
-def _refuse_unknown_texts(asked: Asked, names: Sequence[str]) -> None:
-    if unknown := [name for name in asked.texts if name not in names]:
-        raise CannotOnboard(f"--text {unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
 
 
 def _refuse_short(asked: Asked, days: Calendar) -> None:
@@ -331,19 +254,6 @@ def _refuse_featureless(asked: Asked, label: Label, columns: tuple[Column, ...])
 
 def _measured_label(label: Label, table: Table) -> list[str]:
     return [label.name] if label.task == "regression" and label.name in table.facts else []
-
-
-def _refuse_name(name: str) -> None:
-    if name in RESERVED:
-        why = "it means something else in YAML or in the lake"
-    elif not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name):
-        why = f"a name has a small letter first, then small letters, digits and underscores, {LONGEST} in all at most"
-    else:
-        return
-    raise CannotOnboard(
-        f"{shown(name)!r} cannot be a model's name: {why}. Take another, such as {plain_names([name], ())[name]}. "
-        "Nothing was written."
-    )
 
 
 def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tuple[tuple[Column, ...], list[str]]:
@@ -396,89 +306,3 @@ def _null_shares(table: Table, time: TimeColumn, length: str) -> dict[str, float
         f"select {shares} from (select {each} from {table.relation} group by date_trunc('{length}', {time.sql}))"
     ).fetchall()[0]
     return dict(zip(missing, (float(share) for share in largest), strict=True))
-
-
-def _notes(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None) -> list[str]:
-    """What was assumed about time and rows."""
-    notes = []
-    if asked.time is None:
-        others = f"; {', '.join(time.others)} would do, too" if time.others else ""
-        notes.append(f"A row is about the moment in {time.name} (--time names another column{others}).")
-    if time.how:
-        notes.append(
-            f"{time.name} holds {time.how}; it is landed as a timestamp (`mlops land` converts new files alike)."
-        )
-    if asked.timezone == "UTC":
-        notes.append("Times without an offset, and days, are those of UTC (--timezone).")
-    if asked.is_hourly:
-        notes.append("Files land by the hour, and a day is known as far as its hours have come: partitions are days.")
-    elif asked.grain is None:
-        notes.append(
-            f"Files land by {days.grain}: {len(days.rows):,} of them from {days.first} to {days.last} (--grain)."
-        )
-    notes.append(
-        f"Each row is identified by {key}." if key else "No column identifies a row: rows of a file are numbered."
-    )
-    if late is not None:
-        notes.append(
-            f"A label is known at {late.time.name} (--label-time), at most {late.waits_days} days after its row; it "
-            f"belongs to the row with the same {late.key} (--key)."
-        )
-        if not late.time.has_hours:
-            notes.append(
-                f"{late.time.name} holds days: a label counts as known when its day is over in {asked.timezone} (write "
-                "the time of day, if it is known earlier)."
-            )
-        if late.unknown:
-            notes.append(f"{late.unknown:,} labels belong to no row and are landed all the same.")
-    elif asked.delay == "0d":
-        notes.append("The label is known together with its row (--label-delay 7d says that it comes a week later).")
-    return notes
-
-
-def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
-    """What was assumed about how texts are written."""
-    tables = [table, late.table] if late else [table]
-    words = [
-        f"{word!r} ({', '.join(f'{count:,} in {name}' for name, count in columns.items())})"
-        for source in tables
-        for word, columns in source.words.items()
-        if word
-    ]
-    said = [note for source in tables for note in source.texts.notes]
-    if words:
-        said.append(
-            f"Read as missing, as empty cells are: {', '.join(words)} (--not-missing WORD says that one is a value, "
-            "--missing WORD that another is none)."
-        )
-    return said
-
-
-def _constant(table: Table, label: Label, time: TimeColumn, zone: str) -> list[str]:
-    return [
-        f"{label.name} has one value only from {a:%Y-%m} to {b:%Y-%m}: nothing can be judged there."
-        for a, b in constant_stretches(table, label, time, zone)
-    ]
-
-
-def _too_few(label: Label, table: Table) -> list[str]:
-    """What is said where no window can hold enough rows to judge, and leave as many to train on."""
-    labelled, needed = round(table.rows * (1 - label.missing_share)), 2 * _JUDGED_ROWS
-    if labelled >= needed:
-        return []
-    return [
-        f"{labelled:,} rows have a {label.name}, and {needed - labelled:,} more are needed for a first model: it is "
-        f"judged on the newest {MIN_REFERENCE_ROWS} at least, and trained on as many before them. Until then nothing "
-        "is trained."
-    ]
-
-
-def _gaps(days: Calendar) -> list[str]:
-    gaps = days.gaps
-    if not gaps:
-        return []
-    longest = max(gaps, key=lambda gap: gap[1] - gap[0])
-    many = "1 gap" if len(gaps) == 1 else f"{len(gaps)} gaps"
-    return [
-        f"{many} in time, the longest from {longest[0]} to {longest[1]}: no row, no prediction, no report there.",
-    ]

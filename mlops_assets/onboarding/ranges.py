@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.onboarding.table import Table
+from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 
 TAIL = 0.0005

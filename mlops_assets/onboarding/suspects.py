@@ -21,7 +21,7 @@ from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.columns import role_of
 from mlops_assets.onboarding.labels import Label
-from mlops_assets.onboarding.table import Table
+from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 
 LIMIT = 0.98

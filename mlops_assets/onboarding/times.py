@@ -17,7 +17,7 @@ from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
 from mlops_assets.core.values.text_times import hint
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
-from mlops_assets.onboarding.table import Facts, Table, facts_of
+from mlops_assets.onboarding.reading.table import Facts, Table, facts_of
 
 _LONG = 400
 """Days of history from which on rows are landed by month, unless they are asked for otherwise."""

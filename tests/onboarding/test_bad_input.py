@@ -10,11 +10,13 @@ import pytest
 
 from mlops_assets.core.sources.contract_cast import conform
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import NothingOverwritten, render, write
+from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.labels import NoLabel
 from mlops_assets.onboarding.landing import land
-from mlops_assets.onboarding.plan import Asked, CannotOnboard, Plan, make_plan
-from mlops_assets.onboarding.table import UnreadableTable
+from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.table import UnreadableTable
 from mlops_assets.onboarding.times import NoTime
 from tests.onboarding.tables import churn
 

@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.core.sources.contract_check import check_frame
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import entities_beside, render
 from mlops_assets.onboarding.identity import CannotOnboard, Declared
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from mlops_assets.onboarding.plan import Plan, make_plan
 from mlops_assets.steps.land.taking_in import parse
 from mlops_assets.world.project import PROJECT
-from tests.onboarding.test_texts import plain, source, table
+from tests.onboarding.reading.test_texts import plain, source, table
 
 TEXT, WHOLE = Declared("string", "feat_payment_customer"), Declared("int64", "feat_payment_customer")
 

@@ -23,9 +23,10 @@ from mlops_assets.core.sources.contract_check import check_frames
 from mlops_assets.core.sources.settings import ContractSettings, SourceSettings
 from mlops_assets.core.values.column_names import LONGEST, fault_of_name, has_template, without_template
 from mlops_assets.onboarding import files
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.landing import land
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
-from mlops_assets.onboarding.table import UnreadableTable
+from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.table import UnreadableTable
 from mlops_assets.steps.land.taking_in import parse
 from tests.onboarding.tables import Project, churn
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from mlops_assets.onboarding.asked import Asked
+from mlops_assets.onboarding.plan import Plan, make_plan
 
 ROWS = 400
 Make = Callable[[np.random.Generator], object]

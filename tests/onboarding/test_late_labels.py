@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from mlops_assets.core.time.spans import Span
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import lines_beyond_columns, render
 from mlops_assets.onboarding.late import CannotJoin
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from mlops_assets.onboarding.plan import Plan, make_plan
 from tests.onboarding.tables import churn
 
 DELAY = 40

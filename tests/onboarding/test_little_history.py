@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
+from mlops_assets.onboarding.asked import Asked
+from mlops_assets.onboarding.plan import Plan, make_plan
 
 
 def planned(folder: Path, rows: int, days: int) -> Plan:

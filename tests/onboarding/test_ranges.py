@@ -13,8 +13,9 @@ import yaml
 from mlops_assets.core.sources.contract import ContractResult
 from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
-from mlops_assets.onboarding.plan import Asked, make_plan
+from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.onboarding.ranges import widened
 from mlops_assets.steps.land.taking_in import parse
 

@@ -18,9 +18,10 @@ from mlops_assets.commands import new_model
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.sources.contract_check import check_frames
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import lines_beyond_columns, render
 from mlops_assets.onboarding.landing import land
-from mlops_assets.onboarding.plan import Asked, make_plan
+from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.steps.land.taking_in import parse
 from tests.onboarding.shapes import SHAPES, Shape
 from tests.onboarding.tables import churn

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.core.values.sql import exact
 from mlops_assets.feast_store import sql as feast_sql
 from mlops_assets.feast_store.sources import files_of, read_files
-from mlops_assets.onboarding.table import read_table
+from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.home import Home

@@ -20,7 +20,7 @@ from mlops_assets.core.sources.partition_profile import ColumnShape, column_shap
 from mlops_assets.core.sources.partition_units import UNKNOWN
 from mlops_assets.core.values.display import some
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.onboarding.table import Table
+from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import Calendar, TimeColumn
 
 _MOST = 6

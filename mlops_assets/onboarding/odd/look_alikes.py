@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.onboarding.table import Table
+from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 from mlops_assets.world.files.refused_files import is_parquet

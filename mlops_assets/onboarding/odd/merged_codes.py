@@ -15,7 +15,7 @@ import duckdb
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.onboarding.exact_types import columns_of
+from mlops_assets.onboarding.reading.exact_types import columns_of
 
 _FEW = 255
 """With more different numbers a column measures something: two writers may have written it."""

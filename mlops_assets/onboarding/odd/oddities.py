@@ -19,7 +19,7 @@ from mlops_assets.onboarding.columns import TIME_NAMES
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
 from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
-from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn, digits_of_dates
 
 _FEWEST = 3

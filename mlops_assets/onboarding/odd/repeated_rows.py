@@ -20,8 +20,8 @@ from mlops_assets.core.sources.partition_parts import parts_of
 from mlops_assets.core.values.display import row_numbers, some
 from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.sql import free_name, quoted
-from mlops_assets.onboarding.exact_types import columns_of
-from mlops_assets.onboarding.places import Cells
+from mlops_assets.onboarding.reading.exact_types import columns_of
+from mlops_assets.onboarding.reading.places import Cells
 
 _CLOSE = 0.9
 """Share of the rows of a stretch that stand in the other file, too."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.onboarding.columns import is_code
-from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import is_parquet

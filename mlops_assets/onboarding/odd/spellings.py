@@ -14,7 +14,7 @@ from mlops_assets.core.values.display import some
 from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import MOST_CATEGORIES
-from mlops_assets.onboarding.table import Facts, Table
+from mlops_assets.onboarding.reading.table import Facts, Table
 
 YES = TRUE | {"ja", "j", "oui", "si", "sí", "sì", "sim", "da", "tak", "on", "wahr", "vrai"}
 NO = FALSE | {"nein", "non", "nee", "nej", "não", "nao", "nie", "ne", "off", "falsch", "faux"}

@@ -28,7 +28,7 @@ from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.feast_store.materialize import materialize_latest
 from mlops_assets.onboarding.landing import land
-from mlops_assets.onboarding.table import read_table
+from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.onboarding.times import time_column
 from mlops_assets.serving.log.into_lake import move
 from mlops_assets.serving.log.records import line

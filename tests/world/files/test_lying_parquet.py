@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.core.drift.policy import DriftPolicy
-from mlops_assets.onboarding.table import UnreadableTable, read_table
+from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
 from mlops_assets.serving.engine import profiles
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.steps.watch.drift_files import compare_files

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.onboarding.table import UnreadableTable, read_table
+from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.files.unpacked_size import TooLarge, unpacked

@@ -14,10 +14,11 @@ import yaml
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.text_formats import MISSING
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
-from mlops_assets.onboarding.plan import Asked, make_plan
-from mlops_assets.onboarding.table import read_table
-from mlops_assets.onboarding.texts import Reading
+from mlops_assets.onboarding.plan import make_plan
+from mlops_assets.onboarding.reading.table import read_table
+from mlops_assets.onboarding.reading.texts import Reading
 from mlops_assets.steps.land.taking_in import parse
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.world.files.table_files import open_table

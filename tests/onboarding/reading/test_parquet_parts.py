@@ -17,10 +17,11 @@ import pytest
 from mlops_assets.core.sources.contract import Column, SourceContract
 from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.landing import land
-from mlops_assets.onboarding.plan import Asked, make_plan
-from mlops_assets.onboarding.table import Table, read_table
-from mlops_assets.onboarding.texts import Reading, Undecided
+from mlops_assets.onboarding.plan import make_plan
+from mlops_assets.onboarding.reading.table import Table, read_table
+from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.landed.intake import Intake

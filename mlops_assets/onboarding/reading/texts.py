@@ -29,7 +29,7 @@ from mlops_assets.core.values.text_formats import (
 )
 from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
-from mlops_assets.onboarding.places import Cells
+from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.world.files.text_columns import Reader, look_at_points, look_at_texts, replace_texts
 
 Looks = Mapping[str, TimeTexts | NumberTexts | None]

@@ -22,7 +22,8 @@ from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
 from mlops_assets.core.values.text_numbers import NumberTexts
-from mlops_assets.onboarding.exact_types import (
+from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
+from mlops_assets.onboarding.reading.exact_types import (
     codes_among_floats,
     columns_of,
     refuse_rounded,
@@ -30,10 +31,9 @@ from mlops_assets.onboarding.exact_types import (
     too_wide,
     with_texts,
 )
-from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
-from mlops_assets.onboarding.parquet_parts import union_of
-from mlops_assets.onboarding.places import Cells
-from mlops_assets.onboarding.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
+from mlops_assets.onboarding.reading.parquet_parts import union_of
+from mlops_assets.onboarding.reading.places import Cells
+from mlops_assets.onboarding.reading.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
 from mlops_assets.world.home import Limits

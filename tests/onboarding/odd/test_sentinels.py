@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.onboarding.odd.oddities import oddities
-from mlops_assets.onboarding.table import read_table
+from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.onboarding.times import time_column
 
 Column = np.ndarray

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
-from mlops_assets.onboarding.table import Table, read_table
+from mlops_assets.onboarding.reading.table import Table, read_table
 
 
 def sales(seed: int = 1, n: int = 400) -> pd.DataFrame:

@@ -11,11 +11,12 @@ import pytest
 
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.values.exact import FALSE, TRUE
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.labels import NoLabel
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
-from mlops_assets.onboarding.table import read_table
-from mlops_assets.onboarding.texts import Reading
-from tests.onboarding.test_texts import ROWS, dropped_rows, landed_rows, plain, source, table
+from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.table import read_table
+from mlops_assets.onboarding.reading.texts import Reading
+from tests.onboarding.reading.test_texts import ROWS, dropped_rows, landed_rows, plain, source, table
 
 Write = Callable[[Path, list[str]], Path]
 

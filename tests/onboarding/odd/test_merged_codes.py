@@ -13,12 +13,13 @@ import yaml
 
 from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.odd.oddities import oddities
-from mlops_assets.onboarding.plan import Asked, make_plan
-from mlops_assets.onboarding.table import UnreadableTable, read_table
-from mlops_assets.onboarding.texts import Reading, Undecided
+from mlops_assets.onboarding.plan import make_plan
+from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
+from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
 from mlops_assets.steps.land.taking_in import parse
 from mlops_assets.world.project import PROJECT

@@ -18,11 +18,12 @@ from mlops_assets.core.sources.contract_cast import conform
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.sources.stream_rows import judge_messages
 from mlops_assets.core.sources.stream_settings import StreamSettings
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.landing import land
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
-from mlops_assets.onboarding.table import read_table
-from mlops_assets.onboarding.texts import Reading, Undecided
+from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.table import read_table
+from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import NoTime, time_column
 from mlops_assets.steps.land.taking_in import parse
 

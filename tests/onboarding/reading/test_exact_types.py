@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
-from mlops_assets.onboarding.plan import Asked, Plan, make_plan
-from mlops_assets.onboarding.table import UnreadableTable
+from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.table import UnreadableTable
 
 ROWS, CUSTOMERS = 1_500, 50
 LONG = 1_460_323_737_035_677_698

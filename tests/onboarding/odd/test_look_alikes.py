@@ -16,11 +16,12 @@ import pytest
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_failures import shape_failures
 from mlops_assets.core.values.column_names import look_of
-from mlops_assets.onboarding.loading import UnreadableTable
+from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
 from mlops_assets.onboarding.odd.spellings import spelled
-from mlops_assets.onboarding.plan import Asked, make_plan
-from mlops_assets.onboarding.table import read_table
+from mlops_assets.onboarding.plan import make_plan
+from mlops_assets.onboarding.reading.loading import UnreadableTable
+from mlops_assets.onboarding.reading.table import read_table
 
 CAFE, CAFE_2 = unicodedata.normalize("NFC", "cafe\u0301"), "cafe\u0301"
 ALIKE = {

@@ -1,0 +1,109 @@
+"""What a person asked `mlops new-model` for.
+
+Here: the wishes, and those that cannot be whatever the table holds. Not here: what the table says to them (`plan`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlops_assets.core.settings import Task
+from mlops_assets.core.sources.settings import ModelGrain, known_zone
+from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
+from mlops_assets.onboarding.columns import LONGEST, RESERVED, plain_names
+from mlops_assets.onboarding.identity import CannotOnboard
+from mlops_assets.onboarding.reading.texts import Reading
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person said about the table; None is for the platform to find out.
+
+    Attributes:
+        name: of the model, its source and its dbt models.
+        pattern: files, as a path or glob.
+        time: the column that says when a row is about.
+        label: the column that is predicted.
+        task: binary, regression or multiclass.
+        entity: the column that says whom a row is about; None for rows that stand for themselves.
+        delay: how long after the event the label is known, where it comes with the row.
+        labels: files of the labels, where they come by themselves.
+        key: the column that rows and labels share.
+        label_time: the column that says when a label became known.
+        grain: length of a partition.
+        is_hourly: whether the files of a day come by the hour.
+        timezone: whose days are counted, and in which times without an offset are read.
+        missing: texts that mean missing, beside those known.
+        not_missing: texts among those known that are values here.
+        date_order: whether day or month stands first in dates whose year stands last.
+        decimal: the decimal mark of its numbers.
+        moments: columns of numbers that are times, beside that of the event.
+        texts: columns that are texts, whatever stands in them.
+    """
+
+    name: str
+    pattern: str
+    time: str | None = None
+    label: str | None = None
+    task: Task | None = None
+    entity: str | None = None
+    delay: str = "0d"
+    grain: ModelGrain | None = None
+    timezone: str = "UTC"
+    labels: str | None = None
+    key: str | None = None
+    label_time: str | None = None
+    is_hourly: bool = False
+    missing: tuple[str, ...] = ()
+    not_missing: tuple[str, ...] = ()
+    date_order: DateOrder | None = None
+    decimal: Mark | None = None
+    moments: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @property
+    def reading(self) -> Reading:
+        """How the texts of its tables are to be read."""
+        known = dict.fromkeys((*MISSING, *self.missing))
+        listed = tuple(word for word in known if word not in self.not_missing)
+        # Which column labels share with their rows is known when both are read.
+        naming = None if self.labels and not self.key else tuple(filter(None, (self.entity, self.key)))
+        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts, naming=naming)
+
+    def refuse(self) -> None:
+        """Do nothing where each wish can be, as far as it says itself.
+
+        Raises:
+            CannotOnboard: naming the wish.
+        """
+        _refuse_name(self.name)
+        known_zone(self.timezone)
+        if both := [name for name in (self.time, self.label_time, *self.moments) if name in self.texts]:
+            raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave --text {both[0]} out.")
+
+    def refuse_unknown_texts(self, names: Sequence[str]) -> None:
+        """Do nothing where the columns that are to be texts are among these.
+
+        Raises:
+            CannotOnboard: naming the first that is not.
+        """
+        if unknown := [name for name in self.texts if name not in names]:
+            raise CannotOnboard(
+                f"--text {unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written."
+            )
+
+
+def _refuse_name(name: str) -> None:
+    if name in RESERVED:
+        why = "it means something else in YAML or in the lake"
+    elif not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}", name):
+        why = f"a name has a small letter first, then small letters, digits and underscores, {LONGEST} in all at most"
+    else:
+        return
+    raise CannotOnboard(
+        f"{shown(name)!r} cannot be a model's name: {why}. Take another, such as {plain_names([name], ())[name]}. "
+        "Nothing was written."
+    )
