@@ -290,7 +290,7 @@ def test_reproduce_tells_what_came_of_it(
         version=2,
         agrees=agrees,
         registered="a" * 64,
-        found=None if agrees is None else ("a" if agrees else "b") * 64,
+        refitted=None if agrees is None else ("a" if agrees else "b") * 64,
         trained_on="c" * 64,
         ships="refit",
         rows=None if agrees is None else 500,

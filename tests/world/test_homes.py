@@ -46,7 +46,7 @@ def test_what_is_read_is_of_this_home(name: str, tmp_path: Path, monkeypatch: py
             lake.write(frame[["id"]], lake.file("raw", "t", partition=date(2024, 1, day)))
             (home.root / "files").mkdir(exist_ok=True)
             (home.root / "files" / f"{day}.csv").write_text("id,x\n" + f"c{number},1.5\n" * 200)
-            frame[["id"]].to_parquet(home.root / "files" / f"{day}.pq.parquet")
+            frame[["id"]].assign(day=day).to_parquet(home.root / "files" / f"{day}.pq.parquet")
         counts[folder] = home
     home = counts[name]
     monkeypatch.setenv("MLOPS_HOME", str(home.root))
