@@ -46,7 +46,7 @@ up: setup ## Dagster, daemon, MLflow, metrics, the online service (PORT= MLFLOW_
 CORES := -n auto --dist loadfile --no-loadscope-reorder
 FAST := tests/core --ignore=tests/core/models/families -m "not slow and not process"
 test: setup ## The whole suite (TESTS=fast: most of the pure half, in a minute; TESTS="tests/core -k gate" runs a part).
-	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI $(BIN)/python -m pytest $(if $(filter fast,$(TESTS)),$(FAST) $(CORES),$(or $(TESTS),$(CORES)))
+	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(if $(filter fast,$(TESTS)),$(FAST) $(CORES),$(or $(TESTS),$(CORES)))
 
 check: check-format check-lint check-types check-dg check-dbt check-sql ## Format, lint, types, Dagster, dbt, SQL.
 

@@ -59,7 +59,7 @@ def test_three_commands_from_nothing_to_a_monitored_model(library: Path, bare: s
     assert not (library / "mlops_assets" / "defs").exists(), "the demo is no part of the library"
     where = run(bare, tmp_path, "-c", "import mlops_assets; print(mlops_assets.__file__)")
     assert where.startswith(str(library))
-    churn(1_500, days=120).to_csv(tmp_path / "customers.csv", index=False)
+    churn(1_200, days=90).to_csv(tmp_path / "customers.csv", index=False)
 
     assert "Made" in run(bare, tmp_path, "-c", RUN, "init", "acme")
     acme = tmp_path / "acme"

@@ -231,7 +231,7 @@ def test_odd_names_live_through_a_replay(tmp_path: Path) -> None:
     """Landing, dbt, Feast, training, drift, reports: in a checkout of its own, whose folder is all that is written."""
     project = Project.at(tmp_path / "checkout")
     rng = np.random.default_rng(21)
-    table = churn(2_400, days=36).rename(columns={"age": "a", "usage": "b"})
+    table = churn(1_600, days=24).rename(columns={"age": "a", "usage": "b"})
     odd = [name for name in ODD if name not in table.columns]
     table = pd.concat([pd.DataFrame({name: rng.normal(size=len(table)).round(3) for name in odd}), table], axis=1)
     table["back`tick"] = np.array(["{{ x }}", "</script><img src=x onerror=alert(1)>", "a|b"])[
