@@ -69,9 +69,11 @@ def _land_own(name: str, files: str) -> None:
     """Cut a person's table into the files of a source."""
     from rich.markup import escape
 
+    from mlops_assets.core.record.plain_values import counted
     from mlops_assets.core.sources.changed_hours import told_of
     from mlops_assets.core.values.sql import quoted
     from mlops_assets.onboarding.landing import land as cut
+    from mlops_assets.onboarding.odd.look_alikes import columns_in_folders
     from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
     from mlops_assets.onboarding.reading.table import read_table
     from mlops_assets.onboarding.reading.texts import Reading
@@ -87,7 +89,7 @@ def _land_own(name: str, files: str) -> None:
     table = read_table(files, reading=reading)
     time = time_column(table, source.event_time, source.timezone)
     again = corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=source.timezone, grain=source.grain)
-    for sentence in (*table.repeats.notes, *table.repeats.warnings, *again):
+    for sentence in (*table.repeats.notes, *table.repeats.warnings, *columns_in_folders(table), *again):
         say(escape(sentence))
     for name_of, facts in table.facts.items():
         if facts.dtype == "TIMESTAMP":
@@ -101,5 +103,7 @@ def _land_own(name: str, files: str) -> None:
     if landed.written:
         length = "hour" if source.is_hourly else source.grain
         say(f"Each holds its {length} whole, from {landed.written[0]} to {landed.written[-1]}.")
+    for part, gone in landed.left_out.items():
+        say(f"{part}: {counted(gone, 'row')} that had landed, and not among these, made room for them.")
     for part, (before, more) in landed.added.items():
         say(f"{part}: {before:,} rows that had landed, with {more:,} of these beside them.")

@@ -16,8 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.sources.partition_parts import Parts, parts_of
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import free_name, quoted
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.table import Table
@@ -38,6 +40,7 @@ class Landed:
         unchanged: those whose file was there already.
         rows: of all.
         added: those of the written ones that hold rows which had landed, and these beside them: how many of each.
+        left_out: those of the written ones that took the place of rows which do not come again: how many.
     """
 
     folder: Path
@@ -45,6 +48,22 @@ class Landed:
     unchanged: tuple[str, ...]
     rows: int
     added: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """New rows of a partition and those that had landed.
+
+    Attributes:
+        rows: both, where the new ones are a part; None where they take the place.
+        landed: how many of these had landed.
+        left_out: how many that had landed do not come again.
+    """
+
+    rows: pa.Table | None = None
+    landed: int = 0
+    left_out: int = 0
 
 
 def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path, *, adds: bool = False) -> Landed:
@@ -72,6 +91,7 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path, 
         f"strftime(date_trunc('{length}', {local}), '{form}') as {part} from {table.relation} "
         f"order by {part}, {quoted(time.name)}"
     )
+    _refuse_doubled(table, source)
     parts = table.connection.execute(f"select {part}, count(*) from cut group by 1 order by 1").fetchall()
 
     def rows_of(key: str) -> pa.Table:
@@ -80,31 +100,53 @@ def land(table: Table, time: TimeColumn, source: SourceSettings, landing: Path, 
         ).to_arrow_table()
 
     paths = {key: folder / f"{source.name}_{key}.parquet" for key, _ in parts}
-    joined = {
-        key: rows
-        for key, path in paths.items()
-        if path.exists() and (rows := _joined(source, path, rows_of(key), adds))
-    }
+    met = {key: _joined(source, path, rows_of(key), adds) for key, path in paths.items() if path.exists()}
     written, unchanged = list[str](), list[str]()
     for key, path in paths.items():
-        rows, _ = joined.get(key) or (rows_of(key), 0)
+        joined = met[key].rows if key in met else None
+        rows = rows_of(key) if joined is None else joined
         (written if _write(rows, path) else unchanged).append(key)
     table.connection.execute("drop table cut")
-    added = {key: (old, rows.num_rows - old) for key, (rows, old) in joined.items() if key in written}
-    return Landed(folder, tuple(written), tuple(unchanged), sum(count for _, count in parts), added)
+    news = {key: met[key] for key in written if key in met}
+    added = {key: (m.landed, m.rows.num_rows - m.landed) for key, m in news.items() if m.rows is not None}
+    left_out = {key: m.left_out for key, m in news.items() if m.rows is None and m.left_out}
+    return Landed(folder, tuple(written), tuple(unchanged), sum(count for _, count in parts), added, left_out)
 
 
-def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> tuple[pa.Table, int] | None:
-    """The rows of a partition's file with newer ones that are a part of it, and how many had landed.
+def _refuse_doubled(table: Table, source: SourceSettings) -> None:
+    """Refuse rows that share what the contract says names each of them: landing would hold back their days.
 
-    None where the newer rows take their place.
+    Raises:
+        ValueError: naming the first of them.
+    """
+    keys = [key for key in source.contract.unique if key in table.facts]
+    if not keys or len(keys) < len(source.contract.unique):
+        return
+    names = ", ".join(map(quoted, keys))
+    doubled = table.connection.execute(
+        f"select {names}, count(*) from cut where {' and '.join(f'{quoted(key)} is not null' for key in keys)} "
+        "group by all having count(*) > 1 order by all"
+    ).fetchall()
+    if doubled:
+        *values, count = doubled[0]
+        named = ", ".join(f"{key} {shown(str(value))}" for key, value in zip(keys, values, strict=True))
+        others = f" ({counted(len(doubled) - 1, 'more key')} likewise)" if len(doubled) > 1 else ""
+        raise ValueError(
+            f"{named} stands in {count} rows{others}, and the contract of {source.name} has "
+            f"`unique: [{', '.join(keys)}]`. Land the files one by one, the older first, so that newer rows take the "
+            "place of older ones; or remove what is wrong. Nothing was landed."
+        )
+
+
+def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> _Met:
+    """The rows of a partition's file and newer ones: together where those are a part of it.
 
     Raises:
         ValueError: the newer rows are a part and may not be added, or nobody can tell what they are.
     """
     old, time = pq.read_table(path, partitioning=None), str(source.event_time)
     if old.equals(new):
-        return None
+        return _Met()
     keys = [key for key in source.contract.unique if key in new.column_names]
     if not ({time, *keys} <= {*old.column_names} and old.schema.field(time).type == new.schema.field(time).type):
         none = np.ones(old.num_rows, dtype=np.bool_)
@@ -112,7 +154,7 @@ def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> tu
     else:
         parts = parts_of(exact_frame(old), exact_frame(new), time, keys)
     if parts.verdict == "whole":
-        return None
+        return _Met(left_out=int(parts.lost.sum()))
     if not adds or parts.verdict == "unclear":
         raise ValueError(_refusal(source, path, old, new, parts, adds=adds))
     beside = old.filter(pa.array(parts.beside))
@@ -122,7 +164,7 @@ def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> tu
             pq.write_table(rows, file)
         session.execute("set timezone = 'UTC'")
         query = f"select * from ({union_of(session, files, Reading(zone=source.timezone))[0]}) order by {quoted(time)}"
-        return session.sql(query).to_arrow_table(), beside.num_rows
+        return _Met(session.sql(query).to_arrow_table(), beside.num_rows)
 
 
 def _refusal(source: SourceSettings, path: Path, old: pa.Table, new: pa.Table, parts: Parts, *, adds: bool) -> str:

@@ -30,7 +30,7 @@ from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_o
 from mlops_assets.onboarding.labels import Label, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
-from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
+from mlops_assets.onboarding.odd.look_alikes import columns_in_folders, copies, uneven_columns
 from mlops_assets.onboarding.odd.oddities import clocks_of_twelve, oddities
 from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
@@ -223,6 +223,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *constant_label(whole, label, time, asked.timezone),
             *gaps_in(days),
             *uneven_columns(table.files),
+            *columns_in_folders(table),
             *copies(table, without=others),
             *corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=asked.timezone, grain=days.grain),
             *(nearly_keys(table, others) if key is None else []),

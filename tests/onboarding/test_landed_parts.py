@@ -104,3 +104,21 @@ def test_ids_of_64_bits_keep_their_digits_where_parts_are_joined(tmp_path: Path)
     put(rows.iloc[:150], shop("id"), tmp_path)
     put(rows.iloc[150:], shop("id"), tmp_path)
     assert there(tmp_path)["id"].tolist() == rows["id"].tolist()
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path, source: SourceSettings) -> None:
+    put(sales(), source, tmp_path)
+    day = sales()["at"].dt.strftime("%Y-%m-%d") == DAY
+    gone = sales()[day].index[5]
+    assert put(sales().drop(index=gone), source, tmp_path).left_out == {DAY: 1}
+    assert len(there(tmp_path)) == len(sales()) - 1
+
+
+def test_rows_that_share_a_declared_key_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    source = shop("id")
+    put(sales(), source, tmp_path)
+    before = there(tmp_path)
+    corrected = sales().assign(x=1.0).head(3)
+    with pytest.raises(ValueError, match=r"id 0 stands in 2 rows \(2 more keys likewise\).*the older first.*Nothing"):
+        put(pd.concat([sales(), corrected]), source, tmp_path)
+    pd.testing.assert_frame_equal(there(tmp_path), before)

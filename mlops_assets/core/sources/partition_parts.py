@@ -72,7 +72,9 @@ def _verdict(old: pd.Series, new: pd.Series, lost: _Mask, beside: _Mask, *, is_k
     first, last = new.min(), new.max()
     outside = lost & ((old < first) | (old > last)).to_numpy()
     left_out, ends = lost.mean(), int(outside.sum())
-    if left_out <= 0.5 and (ends <= 1 or left_out**ends > _BY_CHANCE):
+    # Two rows and more that lie at the ends alone are a cut: left out by chance they would lie among the others.
+    is_cut = ends > 1 and ends == lost.sum()
+    if left_out <= 0.5 and not is_cut and (ends <= 1 or left_out**ends > _BY_CHANCE):
         return "whole"
     if is_keyed and lost.all():
         return "part"

@@ -1,7 +1,7 @@
 """Columns that are one by their look or by what they hold: named otherwise in some files, or there under two names.
 
-Here: names that differ in what nobody sees, columns that some files lack, copies of a column. Not here: values in
-several spellings (`spellings`), names that a table cannot have (`core.values.column_names`).
+Here: names that differ in what nobody sees, columns that some files lack or folders alone have, copies of a column. Not
+here: values in several spellings (`spellings`), names that a table cannot have (`core.values.column_names`).
 """
 
 from __future__ import annotations
@@ -52,6 +52,22 @@ def uneven_columns(files: Sequence[Path]) -> list[str]:
         )
     more = len(alone) - _MOST
     return [*said, f"{more:,} more columns are missing in some files."] if more > 0 else said
+
+
+def columns_in_folders(table: Table) -> list[str]:
+    """Warnings about columns that stand in the names of folders alone, as in `color=red/p.parquet`."""
+    values: dict[str, dict[str, None]] = {}
+    for file in table.files:
+        for folder in file.parent.parts:
+            name, sign, value = folder.partition("=")
+            if sign and name and name not in table.facts:
+                values.setdefault(name, {})[value] = None
+    return [
+        f"{shown(name)} stands in the names of folders ({some([shown(f'{name}={value}') for value in known], 3)}), as "
+        "Spark and pandas write it, and in no file: it is left out. Write it into the files as a column, if it matters."
+        for name, known in values.items()
+        if len(known) > 1
+    ]
 
 
 def copies(table: Table, without: Sequence[str] = ()) -> list[str]:

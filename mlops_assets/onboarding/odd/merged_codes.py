@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import quoted
@@ -72,6 +73,10 @@ class Merged:
 
 def _as_text(name: str) -> str:
     return _AS_TEXT.format(name=shlex.quote(name))
+
+
+def _more(count: int) -> str:
+    return f", and so are {counted(count, 'more number')} in several spellings" if count else ""
 
 
 def merged_codes(
@@ -171,9 +176,9 @@ def code_warnings(codes: Mapping[str, Merged], distinct: Mapping[str, int], with
                 f"{name} holds {merged.in_words(name)}; if it measures something, and these digits do not count, "
                 "leave it as it is."
             )
-        elif merged.numbers > 1 and distinct.get(name, 0) <= _FEW:
+        elif merged.numbers and distinct.get(name, 0) <= _FEW:
             said.append(
-                f"{name} has {merged.alike}, which are one number, and {merged.numbers - 1:,} more numbers in several "
-                f"spellings: they are one value to the model. If they are codes, {_as_text(name)}."
+                f"{name} has {merged.alike}, which are one number{_more(merged.numbers - 1)}: they are one value to "
+                f"the model. If they are codes, {_as_text(name)}."
             )
     return said

@@ -103,15 +103,16 @@ def count_once(cells: Cells) -> Repeats:
         return Repeats()
     rows = cells.rows_of_files
     ends = list(accumulate(rows))
+    filled = [file for file, count in enumerate(rows) if count]
     session.execute(
         f"create or replace temp table {_COPIES} as "
-        f"with ends as (select unnest($ends) as ends_at, unnest(range(len($ends))) as file), "
+        "with ends as (select unnest($ends) as ends_at, unnest($files) as file), "
         f"placed as (select hash({alias}) as made, {alias}.rowid as place from {relation} as {alias}), "
         "filed as (select made, place, file, ends_at from placed asof join ends on place < ends_at), "
         "ranked as (select *, row_number() over (partition by made, file order by place) as rank from filed) "
         "select made, place, file, rank, first_value(place) over same as first_place, first_value(file) over same as "
         "first_file from ranked window same as (partition by made, rank order by place)",
-        {"ends": ends},
+        {"ends": [ends[file] for file in filled], "files": filled},
     )
     pairs: dict[tuple[int, int], _Pair] = {}
     starts = [end - count for end, count in zip(ends, rows, strict=True)]

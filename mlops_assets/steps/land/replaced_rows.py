@@ -8,6 +8,7 @@ against it. Not here: when rows come again (`core.sources.partition_parts`), key
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -28,12 +29,25 @@ _MEANS = {
 }
 
 
+@dataclass
+class Replaced:
+    """What is said of the rows that new files do not hold again.
+
+    Attributes:
+        failures: partition -> why its file is held back.
+        notes: partition -> what a correction leaves out.
+    """
+
+    failures: dict[str, tuple[Failure, ...]] = field(default_factory=dict)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 def replaced_rows(
     intake: Intake,
     frames: Mapping[str, tuple[LandedFile, pd.DataFrame]],
     rows_of: Callable[[str, LandedFile], pd.DataFrame | None],
-) -> dict[str, Failure]:
-    """Partitions whose newest file lacks rows that stand in the lake, or in a file beside it, and why it does.
+) -> Replaced:
+    """Compare the newest file of each partition with the rows that stand in the lake, or in a file beside it.
 
     Args:
         intake: the source; one whose files we write ourselves, each with all rows, has none.
@@ -42,42 +56,53 @@ def replaced_rows(
     """
     source = intake.source
     if source.event_time is None or not source.is_sent:
-        return {}
+        return Replaced()
     good, beside = intake.good(), intake.files_beside()
-    failures = {}
+    replaced = Replaced()
     for part, (file, new) in frames.items():
         if part == WHOLE:
             continue
         if part in good and intake.raw_file(part).exists():
             old = exact_frame(pq.ParquetFile(intake.raw_file(part)).read())
-            failures[part] = _failure(source, part, file.name, new, good[part].file, old)
+            # The file that came last may be in quarantine, and the rows those of one before it.
+            name = shown(good[part].file) if good[part].status == "good" else "the lake"
+            _compare(replaced, source, part, file.name, new, name, old)
         for other in beside.get(part, ()):
-            if not failures.get(part) and (rows := rows_of(part, other)) is not None:
-                failures[part] = _failure(source, part, file.name, new, other.name, _as_stored(source, rows))
-    return {part: failure for part, failure in failures.items() if failure is not None}
+            if part not in replaced.failures and (rows := rows_of(part, other)) is not None:
+                _compare(replaced, source, part, file.name, new, shown(other.name), _as_stored(source, rows))
+    return replaced
 
 
 def _as_stored(source: SourceSettings, frame: pd.DataFrame) -> pd.DataFrame:
     return exact_frame(pa.Table.from_pandas(frame, schema=arrow_schema(source.rules), preserve_index=False))
 
 
-def _failure(
-    source: SourceSettings, part: str, name: str, new: pd.DataFrame, old_name: str, old: pd.DataFrame
-) -> Failure | None:
-    """What is said of two files of a partition; None where the newer one holds it whole."""
+def _compare(
+    replaced: Replaced, source: SourceSettings, part: str, name: str, new: pd.DataFrame, where: str, old: pd.DataFrame
+) -> None:
+    """Put down what is said of a file and older rows of its partition."""
     time = str(source.event_time)
     parts = parts_of(old, _as_stored(source, new), time, source.contract.unique)
-    if parts.verdict == "whole":
-        return None
-    length = "hour" if source.is_hourly else source.grain
     lost = int(parts.lost.sum())
+    if parts.verdict == "whole":
+        if lost:
+            replaced.notes[part] = (_left_out(source, old, parts, where),)
+        return
+    length = "hour" if source.is_hourly else source.grain
+    means = _MEANS[parts.verdict].format(length=length)
     sentence = (
-        f"{shown(name)} has {_rows(source, new)}, and {shown(old_name)} has {_rows(source, old)}, of which {lost:,} do "
-        f"not come again, such as {first_lost(source, old, parts)}: {_MEANS[parts.verdict].format(length=length)}, and "
+        f"{shown(name)} has {_rows(source, new)}, and {where} has {_rows(source, old)}, of which {lost:,} do "
+        f"not come again, such as {_first_lost(source, old, parts)}: {means}, and "
         f"a file takes the place of the {length} {part} whole. Put all rows of the {length} into one file; or let this "
         "one in, if the others are to go."
     )
-    return Failure("replaced_rows", None, lost, (), sentence)
+    replaced.failures[part] = (Failure("replaced_rows", None, lost, (), sentence),)
+
+
+def _left_out(source: SourceSettings, old: pd.DataFrame, parts: Parts, where: str) -> str:
+    """What a correction leaves out of the rows before it."""
+    lost = int(parts.lost.sum())
+    return f"{lost:,} of the {len(old):,} rows of {where} do not come again, such as {_first_lost(source, old, parts)}."
 
 
 def _rows(source: SourceSettings, frame: pd.DataFrame) -> str:
@@ -86,7 +111,7 @@ def _rows(source: SourceSettings, frame: pd.DataFrame) -> str:
     return f"{len(frame):,} rows from {first:%m-%d %H:%M:%S} to {last:%m-%d %H:%M:%S}"
 
 
-def first_lost(source: SourceSettings, old: pd.DataFrame, parts: Parts) -> str:
+def _first_lost(source: SourceSettings, old: pd.DataFrame, parts: Parts) -> str:
     """The first row that would be lost, by its key and its time: `order_id 7 at 2024-03-10 00:05:00`."""
     row = old.iloc[int(np.flatnonzero(parts.lost)[0])]
     moment = pd.Timestamp(row[str(source.event_time)]).tz_convert(ZoneInfo(source.timezone))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.sources.partition_profile import Shape
     from mlops_assets.steps.land.accepted_days import AcceptedDays
     from mlops_assets.steps.land.repeated_keys import Repeated
+    from mlops_assets.steps.land.replaced_rows import Replaced
 
 BATCH_BYTES = 8 * 2**20
 """Landed bytes that are judged at once: as text cells in memory they are about 20 times as large."""
@@ -169,11 +170,15 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
     replaced = _replaced(intake, frames, results)
     shapes = {part: accepted.shape(result) for part, result in results.items() if not _is_shapeless(result)}
     released = {part: taken[part].reason for part in shapes if part in taken and taken[part].status == "released"}
-    sound = {p: results[p].frame for p in shapes if p in released or (results[p].ok and p not in replaced)}
+    sound = {p: results[p].frame for p in shapes if p in released or (results[p].ok and p not in replaced.failures)}
     repeated, changed = _against_others(accepted, shapes, sound, released)
     for partition, (read, raw) in frames.items():
         result, shape, changes = results[partition], shapes.get(partition), changed.get(partition, [])
-        failures = (*result.failures, *changes, *replaced.get(partition, []))
+        failures = (
+            *result.failures,
+            *changes,
+            *replaced.failures.get(partition, ()),
+        )
         reasons = tuple(failure.sentence for failure in failures)
         if partition in repeated:
             # A release does not overrule this: dbt would fail on such rows, and so would all that comes after them.
@@ -183,7 +188,8 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
         else:
             shape = shape.let_in() if shape and partition in released else shape
             accepted.accept(partition, shape)
-            notes = (*result.notes, *told_of_columns(source.rules, raw, result.frame))
+            gone = replaced.notes.get(partition, ())
+            notes = (*result.notes, *gone, *told_of_columns(source.rules, raw, result.frame))
             release, kept = released.get(partition, ""), shape.to_json() if shape else ""
             verdicts[partition] = Verdict(partition, read, (), result.frame, release, kept, notes)
             continue
@@ -197,8 +203,8 @@ def _judge(accepted: AcceptedDays, batch: Mapping[str, LandedFile], taken: Mappi
 
 def _replaced(
     intake: Intake, frames: Mapping[str, tuple[Read, pd.DataFrame]], results: Mapping[str, ContractResult]
-) -> dict[str, list[Failure]]:
-    """What is said of files that keep the contract, and would take the place of rows that they do not hold."""
+) -> Replaced:
+    """What is said of files that keep the contract, and of the rows whose place they would take."""
     from mlops_assets.steps.land.replaced_rows import replaced_rows
 
     def rows_of(partition: str, file: LandedFile) -> pd.DataFrame | None:
@@ -211,7 +217,7 @@ def _replaced(
         return result.frame if result.ok else None
 
     good = {part: (frames[part][0].file, result.frame) for part, result in results.items() if result.ok}
-    return {part: [failure] for part, failure in replaced_rows(intake, good, rows_of).items()}
+    return replaced_rows(intake, good, rows_of)
 
 
 def _unreadable(partition: str, read: Read, error: Exception) -> Verdict:

@@ -131,7 +131,7 @@ def test_identical_rows_count_as_often_as_they_stand_there() -> None:
     assert parts_of(old, new, "at").beside.tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])
 @pytest.mark.parametrize("n", [10, 16, 60])
 def test_days_for_times_and_small_numbers_alone(n: int, seed: int) -> None:
     """As scanned digits: 64 columns of 0 to 16. Of so many some agree by chance; all but one do in a correction."""

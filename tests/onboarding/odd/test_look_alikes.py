@@ -17,11 +17,12 @@ from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_failures import shape_failures
 from mlops_assets.core.values.column_names import look_of
 from mlops_assets.onboarding.asked import Asked
-from mlops_assets.onboarding.odd.look_alikes import copies, uneven_columns
+from mlops_assets.onboarding.odd.look_alikes import columns_in_folders, copies, uneven_columns
 from mlops_assets.onboarding.odd.spellings import spelled
 from mlops_assets.onboarding.plan import make_plan
 from mlops_assets.onboarding.reading.loading import UnreadableTable
 from mlops_assets.onboarding.reading.table import read_table
+from tests.onboarding.tables import churn
 
 CAFE, CAFE_2 = unicodedata.normalize("NFC", "cafe\u0301"), "cafe\u0301"
 ALIKE = {
@@ -158,3 +159,15 @@ def test_nothing_is_said_of_ordinary_columns(tmp_path: Path) -> None:
     told = planned({"a.csv": rows[:200], "b.csv": rows[200:]}, tmp_path)
     assert not any(text in told for text in ("in every row", "no column of", "look alike", "spellings"))
     assert read_table(str(tmp_path)).rows == 400
+
+
+@pytest.mark.parametrize("has_column", [False, True])
+def test_a_column_in_the_names_of_folders_is_named(has_column: bool, tmp_path: Path) -> None:
+    for color in ("blue", "red"):
+        folder = tmp_path / "run=5" / f"color={color}"
+        folder.mkdir(parents=True)
+        rows = churn(120).assign(**({"color": color} if has_column else {}))
+        rows.to_parquet(folder / "part-0.parquet", index=False)
+    told = columns_in_folders(read_table(str(tmp_path / "run=5")))
+    assert [sentence.split(" stands in")[0] for sentence in told] == ([] if has_column else ["color"])
+    assert all("(color=blue, color=red)" in sentence and "it is left out" in sentence for sentence in told)

@@ -50,7 +50,12 @@ def test_codes_in_several_spellings_are_named_with_the_remedy(codes: list[str], 
 
 def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
     (said,) = _told(_csv(tmp_path / "t.csv", [*VERSIONS * 50, *["1.2", "1.20"] * 9]))
-    assert said.startswith("part has the texts '1.2' and '1.20', which are one number, and 2 more numbers in several")
+    assert said.startswith("part has the texts '1.2' and '1.20', which are one number, and so are 2 more numbers in ")
+
+
+def test_one_number_in_two_spellings_is_named(tmp_path: Path) -> None:
+    (said,) = _told(_csv(tmp_path / "t.csv", ["1.1", "1.10", "2.3", "3.4"] * 50))
+    assert "'1.1' and '1.10', which are one number: they are one value" in said
 
 
 @pytest.mark.parametrize(

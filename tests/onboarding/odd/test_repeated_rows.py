@@ -160,3 +160,10 @@ def test_a_file_a_shop_and_a_day_cut_at_noon_are_ordinary(tmp_path: Path) -> Non
     for place, files in enumerate((shops, hours, noon, days)):
         table = read(files, tmp_path / str(place))
         assert said(table) + again(table) == ""
+
+
+def test_a_file_with_a_heading_alone_moves_no_place(tmp_path: Path) -> None:
+    rows = sales()
+    table = read({"a.csv": rows[:200], "b.csv": rows[:0], "c.csv": rows[180:]}, tmp_path)
+    assert table.rows == 400
+    assert "20 rows of c.csv (the first is row 1, row 181 of a.csv)" in said(table)

@@ -58,6 +58,28 @@ def test_an_export_that_begins_at_noon_is_held_back(name: str, home: LandingHome
     assert lake(home) == list(range(48))
 
 
+def test_a_few_rows_that_are_cut_off_at_one_end_are_not_lost(home: LandingHome) -> None:
+    """Exports of the newest three days that begin at six: of the oldest day some rows are gone, and no others."""
+    assert land(home, some_orders(0, 8)) == ""
+    assert "of which 2 do not come again" in land(home, some_orders(2, 8))
+    assert lake(home) == list(range(8))
+
+
+def test_what_a_correction_leaves_out_is_said(home: LandingHome) -> None:
+    land(home, some_orders(0, 24))
+    home.land(some_orders(0, 24, without=7), f"orders_{DAY}.csv")
+    intake = home.intake()
+    (notes,) = take_in(intake, intake.pending()).notes.values()
+    assert f"1 of the 24 rows of orders_{DAY}.csv do not come again, such as " in notes[0]
+    assert f"at {DAY} 03:30:00" in notes[0]
+
+
+def test_the_rows_of_the_lake_are_no_file_that_was_held_back(home: LandingHome) -> None:
+    land(home, some_orders(0, 24), f"orders_{DAY}_a.csv")
+    assert f"orders_{DAY}_a.csv has 24 rows" in land(home, some_orders(24, 48), f"orders_{DAY}_b.csv")
+    assert "and the lake has 24 rows" in land(home, some_orders(30, 48), f"orders_{DAY}_c.csv")
+
+
 def test_of_two_parts_that_land_together_one_is_held_back(home: LandingHome) -> None:
     home.land(some_orders(0, 24), f"orders_{DAY}_a.csv")
     told = land(home, some_orders(22, 48), f"orders_{DAY}_b.csv")
