@@ -62,7 +62,6 @@ def texts_read(table: Table, late: LateLabels | None) -> list[str]:
         f"{word!r} ({', '.join(f'{count:,} in {name}' for name, count in columns.items())})"
         for source in tables
         for word, columns in source.words.items()
-        if word
     ]
     said = [note for source in tables for note in source.texts.notes]
     if words:

@@ -102,7 +102,9 @@ def values_of(plan: Plan) -> dict[str, Any]:
 def _says_missing(plan: Plan) -> bool:
     """Whether the YAML says which texts mean missing: other ones than elsewhere, or some in Parquet files."""
     tables = [plan.table, *([plan.late.table] if plan.late else [])]
-    in_parquet = (word.strip() for table in tables if is_parquet(table.files[0]) for word in table.words)
+    # Blanks are missing everywhere.
+    words = (word for table in tables if is_parquet(table.files[0]) for word in table.words)
+    in_parquet = (not word or word.strip() for word in words)
     return plan.asked.reading.missing != MISSING or any(in_parquet)
 
 

@@ -233,8 +233,7 @@ def _empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: 
     texts = ", ".join(map(quoted, _of_type(connection, relation, "VARCHAR")))
     if not texts:
         return {}
-    # Empty texts are texts here: in Parquet a missing one is told from it.
-    missing = [word for word in reading.missing if word] if reading.in_parquet else []
+    missing = list(reading.missing) if reading.in_parquet else []
     words = _words(connection, f"(select {texts} from {relation})", {}, missing)
     # In place: a table that DuckDB writes anew, cell by cell, may have its rows in another order.
     for column in dict.fromkeys(quoted(name) for columns in words.values() for name in columns):

@@ -278,7 +278,7 @@ def _without_words(frame: pd.DataFrame, source: SourceSettings) -> pd.DataFrame:
     """Rows of a Parquet file without the texts that mean missing, where the source's YAML says which do."""
     import pandas as pd
 
-    words = [word for word in source.null_values if word] if source.says_missing else []
+    words = source.null_values if source.says_missing else []
     for name in frame.columns if words else ():
         if pd.api.types.infer_dtype(frame[name], skipna=True) == "string":
             frame[name] = frame[name].mask(frame[name].isin(words))

@@ -105,14 +105,26 @@ def test_a_word_for_missing_is_one_in_parquet_too(word: str, asked: dict[str, An
     """In new-model, which says so; and in what lands later, since its YAML says so."""
     file = _parquet(tmp_path / "t.parquet", ["red", word, "blue", None, "", " "])
     plan = make_plan(Asked("t", str(file), **asked))
-    assert (plan.table.facts["colour"].missing, set(plan.table.facts["colour"].values)) == (150, {"red", "blue", ""})
+    assert (plan.table.facts["colour"].missing, set(plan.table.facts["colour"].values)) == (200, {"red", "blue"})
     assert any("Read as missing" in note and f"{word!r} (50 in colour)" in note for note in plan.notes)
     text = render(plan)[Path(f"{PROJECT.module}/defs/t/defs.yaml")]
     source = SourceSettings.model_validate(next(iter(yaml.safe_load_all(text)))["attributes"])
     assert word in source.null_values
-    assert parse("t.parquet", file.read_bytes(), source)["colour"].isna().sum() == 100
+    assert parse("t.parquet", file.read_bytes(), source)["colour"].isna().sum() == 150
     kept = make_plan(Asked("t", str(file), not_missing=(word,)))
     assert word in kept.table.facts["colour"].values
+
+
+def test_an_empty_text_of_parquet_is_missing_as_in_csv(tmp_path: Path) -> None:
+    file = _parquet(tmp_path / "t.parquet", ["red", "", "blue"])
+    plan = make_plan(Asked("t", str(file)))
+    assert (plan.table.facts["colour"].missing, set(plan.table.facts["colour"].values)) == (100, {"red", "blue"})
+    assert any("Read as missing" in note and "'' (100 in colour)" in note for note in plan.notes)
+    text = render(plan)[Path(f"{PROJECT.module}/defs/t/defs.yaml")]
+    source = SourceSettings.model_validate(next(iter(yaml.safe_load_all(text)))["attributes"])
+    assert parse("t.parquet", file.read_bytes(), source)["colour"].isna().sum() == 100
+    kept = make_plan(Asked("t", str(file), not_missing=("",)))
+    assert "" in kept.table.facts["colour"].values
 
 
 def test_a_source_that_does_not_say_so_keeps_the_texts_of_parquet(tmp_path: Path) -> None:
