@@ -104,6 +104,6 @@ def _land_own(name: str, files: str) -> None:
         length = "hour" if source.is_hourly else source.grain
         say(f"Each holds its {length} whole, from {landed.written[0]} to {landed.written[-1]}.")
     for part, gone in landed.left_out.items():
-        say(f"{part}: {counted(gone, 'row')} that had landed, and not among these, made room for them.")
+        say(f"{part}: left out {counted(gone, 'row')} that had landed before and did not come again.")
     for part, (before, more) in landed.added.items():
         say(f"{part}: {before:,} rows that had landed, with {more:,} of these beside them.")

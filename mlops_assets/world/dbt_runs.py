@@ -115,6 +115,9 @@ class Dbt:
                 )
             finally:
                 DuckDBConnectionManager.close_all_connections()
+        if ran.exception is not None and not isinstance(ran.exception, Exception):
+            # dbt hands back Ctrl-C and the end of a run as well: they are no failures of it.
+            raise ran.exception
         if not ran.success:
             raise DbtFailed(arguments[0], list(dict.fromkeys(errors)) or [str(ran.exception or "")])
         return ran.result

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from dagster import DagsterExecutionInterruptedError
+
 from mlops_assets.world.dbt_runs import Dbt
 from mlops_assets.world.home import Home
 from tests.dbt.conftest import PROJECT, files
@@ -27,3 +30,14 @@ def test_other_days_are_built_without_parsing_all_files_again(new_home: Callable
     assert (dbt.folder / "dbt.log").read_text().count("Unable to do partial parsing") == 1
     # Dagster's materializations and check results are made from these.
     assert {"LogModelResult", "LogTestResult"} <= set(heard)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, DagsterExecutionInterruptedError])
+def test_a_stop_is_no_failure_of_dbt(
+    stop: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+    monkeypatch.setattr(dbtRunner, "invoke", lambda *_: dbtRunnerResult(success=False, exception=stop()))
+    with pytest.raises(stop):
+        Dbt(PROJECT, Home(tmp_path)).run("build")

@@ -208,9 +208,12 @@ def _replaced(
     from mlops_assets.steps.land.replaced_rows import replaced_rows
 
     def rows_of(partition: str, file: LandedFile) -> pd.DataFrame | None:
+        limit = intake.lake.home.settings.limits.file_bytes
+        if file.size > limit:
+            return None
         read = read_file(file)
         try:
-            frame = parse(file.name, read.content or b"", intake.source, intake.lake.home.settings.limits.file_bytes)
+            frame = parse(file.name, read.content or b"", intake.source, limit)
             result = _check(intake, {partition: (read, frame)})[partition]
         except Exception:  # noqa: BLE001 - it holds no rows that could be lost, and the newest file is judged
             return None
