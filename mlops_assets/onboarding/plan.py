@@ -31,8 +31,9 @@ from mlops_assets.onboarding.labels import Label, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
 from mlops_assets.onboarding.odd.changed_days import changed_days
 from mlops_assets.onboarding.odd.look_alikes import columns_in_folders, copies, uneven_columns
-from mlops_assets.onboarding.odd.oddities import clocks_of_twelve, oddities
+from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
+from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.reading.table import Table, by_digits, read_table, refuse_codes
 from mlops_assets.onboarding.suspects import doubted

@@ -1,8 +1,8 @@
 """What makes a partition a fault of its source when it is held against those that were accepted before it.
 
-Here: a changed unit (with its factor), a column of one value, another spelling, a clock that is off by whole hours.
-Not here: the shapes (`partition_profile`), the promises of a contract, which hold without any past (`contract_check`),
-drift of features (`drift`).
+Here: a changed unit (with its factor), a column of one value, another spelling, a clock that is off by whole hours or
+lacks am and pm. Not here: the shapes (`partition_profile`), the promises of a contract, which hold without any past
+(`contract_check`), drift of features (`drift`).
 
 All ask the same: is this day further from *every* accepted day than they are from each other, and would one known
 mistake put it right among them? A level that only moved does not pass the second question, an odd weekday or a season
@@ -36,7 +36,9 @@ _FAR = 3.5
 MIN_ROWS = 20
 """Days with fewer known values of a column neither judge nor are judged."""
 UNLIKELY = 1e-4
-"""Chance of one value throughout, by the accepted day that was closest to it: that of a usual day is far smaller."""
+"""Chance of one value throughout, or of no afternoon, by the accepted day closest to it; a usual day's is smaller."""
+BEYOND_TWELVE = [0, *range(13, 24)]
+"""Hours that a clock of twelve hours does not have."""
 
 
 _DST_ZONES = tuple(
@@ -78,7 +80,7 @@ def _change(name: str, today: ColumnShape, past: Sequence[ColumnShape], day: dat
         "unit": lambda: changed_unit(today, past),
         "spelling": lambda: _spelling(today, newest),
         "style": lambda: _style(today, newest),
-        "clock": lambda: _clock(today, newest, day),
+        "clock": lambda: _twelve(today, newest) or _clock(today, newest, day),
     }
     for kind, look in looks.items():
         if change := look():
@@ -191,6 +193,25 @@ def _style(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
 
 
 # --- clocks ------------------------------------------------------------------------------------------------
+
+
+def _twelve(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
+    """Whether the day's hours are 1 to 12 alone, and fit the accepted days without am and pm better than cut off."""
+    kept = np.array([shape.hours for shape in past if shape.hours is not None])
+    if today.hours is None or len(kept) < MIN_PAST or any(today.hours[hour] for hour in BEYOND_TWELVE):
+        return None
+    least = float((kept[:, BEYOND_TWELVE].sum(axis=1) / kept.sum(axis=1)).min())
+    if today.n * math.log1p(-min(least, 0.999)) > math.log(UNLIKELY):
+        return None
+    usual = kept.sum(axis=0) + 0.5
+    half = usual[:12] + usual[12:]
+    folded, cut = np.array([*half[1:], half[0]]) / half.sum(), usual[1:13] / usual[:13].sum()
+    if np.array(today.hours[1:13]) @ np.log(folded / cut) < 2:
+        return None
+    return (
+        f"is on a clock of twelve hours without am and pm: no row lies at 0 or 13 to 23, where at least {least:.0%} of "
+        "the rows lay on each accepted day."
+    )
 
 
 def _clock(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> str | None:

@@ -19,14 +19,13 @@ from mlops_assets.onboarding.columns import TIME_NAMES
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
 from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
+from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn, digits_of_dates
 
 _FEWEST = 3
 """Different texts of a column that may be of time."""
 _SAMPLE = 1_000
-_SOME = 50
-"""Times of a column that say something of its clock."""
 ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
 )
@@ -123,25 +122,6 @@ def _odd_day(table: Table, facts: Facts) -> str:
         f"{facts.name} is {low} in {table.place(condition)}, and {count:,} of {facts.rows:,} rows have such a day: if "
         "it means that none is known, leave the cell empty, or name the text as it stands with --missing."
     )
-
-
-def clocks_of_twelve(table: Table) -> list[str]:
-    """Columns of local times whose hours are 1 to 12 alone, in the afternoon too: am and pm are missing."""
-    warnings = []
-    for name, facts in table.facts.items():
-        if facts.dtype != "TIMESTAMP" or facts.rows - facts.missing < _SOME:
-            continue
-        column = quoted(name)
-        hours = table.first(f"select list(distinct hour({column})) from {table.relation} where {column} is not null")[0]
-        # Whoever works in the mornings alone has no hour from 1 to 3.
-        if {0, *range(13, 24)}.isdisjoint(hours) and 12 in hours and not {1, 2, 3}.isdisjoint(hours) and len(hours) > 5:
-            place = table.place(f"hour({column}) between 1 and 3")
-            warnings.append(
-                f"{name} has hours from 1 to 12 alone, none of them 0 ({place}): it seems to be a clock of twelve "
-                "hours without am and pm, whose afternoons are read as mornings. Write 13:45, or 1:45 PM, and call "
-                "new-model again."
-            )
-    return warnings
 
 
 def _hours(table: Table, time: TimeColumn, zone: str) -> list[str]:

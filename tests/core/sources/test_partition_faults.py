@@ -247,6 +247,16 @@ def test_a_clock_that_is_off_is_named(hours: int) -> None:
     assert told.startswith(f"at is off by {hours:+d} hours")
 
 
+@pytest.mark.parametrize("rows", [60, 1000])
+def test_a_clock_of_twelve_hours_is_named(rows: int) -> None:
+    frame = day(np.random.default_rng(13), rows)
+    twelve = frame["at"].where(frame["at"].dt.hour.between(1, 12), frame["at"] + pd.Timedelta(hours=12))
+    twelve = twelve.where(twelve.dt.hour.between(1, 12), twelve - pd.Timedelta(hours=12))
+    twelve = twelve - twelve.dt.floor("D") + frame["at"].dt.floor("D")
+    (sentence,) = said(frame.assign(at=twelve, paid=twelve + (frame["paid"] - frame["at"])))
+    assert sentence.startswith("at is on a clock of twelve hours without am and pm: ")
+
+
 @pytest.mark.parametrize("hours", [1, -2])
 def test_a_second_time_is_held_against_the_event(hours: int) -> None:
     frame = day(np.random.default_rng(11))
