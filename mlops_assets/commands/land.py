@@ -85,7 +85,8 @@ def _land_own(name: str, files: str) -> None:
     if source.event_time is None:
         raise ValueError(f"{name} has no partitions: copy the file to {home.landing / name}, named {source.files}.")
     missing, columns = tuple(source.null_values), source.contract.columns
-    reading = Reading(source.timezone, missing, declared=columns, in_parquet=source.says_missing)
+    in_one = {column: tuple(map(str, rule.null_values)) for column, rule in columns.items() if rule.null_values}
+    reading = Reading(source.timezone, missing, declared=columns, in_parquet=source.says_missing, missing_in=in_one)
     table = read_table(files, reading=reading)
     time = time_column(table, source.event_time, source.timezone)
     again = corrected_rows(table.cells, table.repeats, time.name, time.sql, zone=source.timezone, grain=source.grain)

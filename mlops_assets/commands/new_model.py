@@ -75,7 +75,9 @@ def new_model(
     missing: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WORD", help="A text that means missing, beside those known.", show_default="NULL, N/A, ..."
+            metavar="[COL=]WORD",
+            help="A text that means missing, in all columns or in one, beside those known.",
+            show_default="NULL, N/A, ...",
         ),
     ] = None,
     not_missing: Annotated[

@@ -36,7 +36,7 @@ class Asked:
         grain: length of a partition.
         is_hourly: whether the files of a day come by the hour.
         timezone: whose days are counted, and in which times without an offset are read.
-        missing: texts that mean missing, beside those known.
+        missing: texts that mean missing, beside those known; as COL=TEXT in one column alone.
         not_missing: texts among those known that are values here.
         date_order: whether day or month stands first in dates whose year stands last.
         decimal: the decimal mark of its numbers.
@@ -67,11 +67,23 @@ class Asked:
     @property
     def reading(self) -> Reading:
         """How the texts of its tables are to be read."""
-        known = dict.fromkeys((*MISSING, *self.missing))
+        everywhere = (word for word in self.missing if not _in_one_column(word))
+        known = dict.fromkeys((*MISSING, *everywhere))
         listed = tuple(word for word in known if word not in self.not_missing)
         # Which column labels share with their rows is known when both are read.
         naming = None if self.labels and not self.key else tuple(filter(None, (self.entity, self.key)))
-        return Reading(self.timezone, listed, self.date_order, self.decimal, asked=self.texts, naming=naming)
+        return Reading(
+            self.timezone, listed, self.date_order, self.decimal, asked=self.texts, naming=naming,
+            missing_in=self.missing_in,
+        )  # fmt: skip
+
+    @property
+    def missing_in(self) -> dict[str, tuple[str, ...]]:
+        """Column -> the texts that mean missing in it alone."""
+        words: dict[str, tuple[str, ...]] = {}
+        for name, word in filter(None, map(_in_one_column, self.missing)):
+            words[name] = (*words.get(name, ()), word)
+        return words
 
     def refuse(self) -> None:
         """Do nothing where each wish can be, as far as it says itself.
@@ -84,16 +96,21 @@ class Asked:
         if both := [name for name in (self.time, self.label_time, *self.moments) if name in self.texts]:
             raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave --text {both[0]} out.")
 
-    def refuse_unknown_texts(self, names: Sequence[str]) -> None:
-        """Do nothing where the columns that are to be texts are among these.
+    def refuse_unknown_columns(self, names: Sequence[str]) -> None:
+        """Do nothing where the columns that are to be texts, or have words for missing, are among these.
 
         Raises:
             CannotOnboard: naming the first that is not.
         """
-        if unknown := [name for name in self.texts if name not in names]:
-            raise CannotOnboard(
-                f"--text {unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written."
-            )
+        named = [*(("--text", name) for name in self.texts), *(("--missing", name) for name in self.missing_in)]
+        if unknown := [f"{option} {name}" for option, name in named if name not in names]:
+            raise CannotOnboard(f"{unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
+
+
+def _in_one_column(word: str) -> tuple[str, str] | None:
+    """The column and the text of COL=TEXT; None for a text that means missing everywhere, as #N/A or =NA() do."""
+    name, mark, text = word.partition("=")
+    return (name, text) if name and mark else None
 
 
 def _refuse_name(name: str) -> None:

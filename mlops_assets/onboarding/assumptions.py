@@ -67,7 +67,7 @@ def texts_read(table: Table, late: LateLabels | None) -> list[str]:
     if words:
         said.append(
             f"Read as missing, as empty cells are: {', '.join(words)} (--not-missing WORD says that one is a value, "
-            "--missing WORD that another is none)."
+            "--missing [COL=]WORD that another is none)."
         )
     return said
 

@@ -189,7 +189,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             table, time, asked.labels,
             key=asked.key, label=asked.label, known=asked.label_time, zone=asked.timezone, reading=asked.reading,
         )  # fmt: skip
-    asked.refuse_unknown_texts([*table.facts, *(late.table.facts if late else ())])
+    asked.refuse_unknown_columns([*table.facts, *(late.table.facts if late else ())])
     label = label_of(whole, time, late.column if late else asked.label, asked.task)
     _refuse_short(asked, days)
     others = (time.name, label.name)

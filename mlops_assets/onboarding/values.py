@@ -184,10 +184,11 @@ def _late(plan: Plan) -> dict[str, Any] | None:
 def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual], table: Table) -> tuple[str, str]:
     is_event_time = facts.name == time.name
     kind = "timestamp" if is_event_time or facts.dtype.startswith("TIMESTAMP") else _CONTRACT[facts.dtype]
-    rules, notes = [f"type: {kind}"], []
     written = (time.unit if is_event_time else None) or table.texts.formats.get(facts.name)
-    if written and kind != "string":
-        rules.append(f"format: {written}")
+    words = plan.asked.missing_in.get(facts.name)
+    rules, notes = [f"type: {kind}"], []
+    rules += [f"format: {written}"] if written and kind != "string" else []
+    rules += [f"null_values: {json.dumps(words, ensure_ascii=False)}"] if words else []
     if facts.is_number and not is_event_time:
         is_never_below_0 = facts.low is not None and float(facts.low) >= 0
         if is_never_below_0:

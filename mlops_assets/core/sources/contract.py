@@ -56,6 +56,7 @@ class Column:
         known_at: when a value becomes known; None (default): with its row (`SourceSettings.moment_sql`).
         format: how texts are written (`text_formats`), such as dmy or comma;
             None (default): ISO 8601, and plain numbers.
+        null_values: cells that mean missing in this column, beside those of the source: -1, -999, unknown.
         steady: whether a partition is held against those accepted before it, True by default: another unit, one
             value throughout, another spelling, a clock that is off (`partition_faults`).
     """
@@ -72,14 +73,19 @@ class Column:
     unusual_share: float = 0.05
     known_at: str | None = None
     format: TimeFormat | NumberFormat | None = None
+    null_values: tuple[str | int | float, ...] = ()
     steady: bool = True
 
     def __post_init__(self) -> None:
-        """Hold the format against the type.
+        """Hold the format against the type; what means missing is kept as text.
 
         Raises:
-            ValueError: it is one of another type.
+            ValueError: it is one of another type, or `null_values` is no list.
         """
+        if isinstance(self.null_values, str):
+            msg = f"null_values is {self.null_values!r}: write a list, such as [-1, unknown]"
+            raise ValueError(msg)
+        object.__setattr__(self, "null_values", tuple(map(str, self.null_values)))
         known = _FORMATS.get(self.type, ())
         if self.format is not None and self.format not in known:
             msg = f"format is {self.format!r}, of a column of type {self.type}: set one of {', '.join(known) or 'none'}"

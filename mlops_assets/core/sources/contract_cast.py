@@ -72,6 +72,8 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
             columns[name] = _cast(pd.Series([None] * n, dtype=object), column, contract.tz)
             continue
         raw = frame[name].reset_index(drop=True)
+        if column.null_values:
+            raw = _without(raw, column, contract.tz)
         nul = _has_nul(raw)
         columns[name] = _cast_each(raw.mask(nul) if nul.any() else raw, column, contract.tz)
         bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
@@ -84,6 +86,16 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     notes = (note,) if extra and contract.extra == "ignore" else ()
     out = pd.DataFrame(columns, index=pd.RangeIndex(n))
     return Conformed(out, tuple(failures), bad_cells, notes)
+
+
+def _without(raw: pd.Series, column: Column, tz: str) -> pd.Series:
+    """The cells of a column but those that mean missing in it, as they are written, or as values: -1.0 is -1."""
+    words = set(map(str, column.null_values))
+    cells = raw.mask(raw.map(lambda cell: isinstance(cell, str) and cell.strip() in words).astype(bool))
+    values = _cast_each(pd.Series(column.null_values, dtype=object), column, tz).dropna()
+    if raw.dtype == np.float32:  # in which 99.9 is another number
+        values = values.astype(np.float32).astype(np.float64)
+    return cells.mask(_cast_each(cells, column, tz).isin(values))
 
 
 def _is_blank(cell: Any) -> bool:

@@ -1,12 +1,14 @@
 """Text of SQL that several rooms write.
 
-Here: names and texts in quotes, free names, what a blank cell is. Not here: any statement.
+Here: names and texts in quotes, free names, what a blank cell is, and one that means missing. Not here: any statement.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def quoted(name: str) -> str:
@@ -31,6 +33,13 @@ def is_blank(text: str) -> str:
 def without_blanks(text: str) -> str:
     """An expression: a text without the white space around it."""
     return rf"regexp_replace({text}, '^[\s\p{{Z}}]+|[\s\p{{Z}}]+$', '', 'g')"
+
+
+def is_one_of(cell: str, words: Sequence[str]) -> str:
+    """A condition: a text (an expression) is one of these, white space around it or not, or the same number."""
+    texts = f"{without_blanks(cell)} in ({', '.join(map(literal, words))})"
+    numbers = [word for word in words if _NUMBER.fullmatch(word)]
+    return f"({texts} or try_cast({cell} as double) in ({', '.join(numbers)}))" if numbers else f"({texts})"
 
 
 def exact(path: object) -> str:

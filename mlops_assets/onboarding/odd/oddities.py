@@ -53,7 +53,8 @@ def _unread(table: Table, time: TimeColumn) -> list[str]:
     """Columns of texts that are times or numbers but for a few."""
     return [
         f"{name} is {shown(text)!r} in {_place(table, name, text)}, where most others are times or numbers: the column "
-        f"is taken as texts. Correct it, or say that it means missing: --missing {shown(text)!r}."
+        "is taken as texts. Correct it, or say that it means missing: --missing "
+        f"{shlex.quote(f'{name}={shown(text)}')}."
         for name, text in table.texts.unread.items()
         if name != time.name
     ]
@@ -120,7 +121,7 @@ def _odd_day(table: Table, facts: Facts) -> str:
         return ""
     return (
         f"{facts.name} is {low} in {table.place(condition)}, and {count:,} of {facts.rows:,} rows have such a day: if "
-        "it means that none is known, leave the cell empty, or name the text as it stands with --missing."
+        f"it means that none is known, leave the cell empty, or say so: --missing {facts.name}=TEXT, as it stands."
     )
 
 

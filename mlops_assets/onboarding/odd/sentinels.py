@@ -6,15 +6,14 @@ Here: finding them and naming the first row of each, with the remedy. Not here: 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.core.values.sql import exact, quoted
+from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import is_code
 from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn
-from mlops_assets.world.files.csv_tables import csv_head
-from mlops_assets.world.files.refused_files import is_parquet
 
 _WHOLE = frozenset(sign * float("9" * digits) for sign in (1, -1) for digits in range(2, 10)) | {
     -1.0, -2.0**15, 2.0**15 - 1, 2.0**16 - 1, -2.0**31, 2.0**31 - 1, -2.0**63, 2.0**63, 1e20, -1e20, 1e30, -1e30,
@@ -101,30 +100,12 @@ def _sentence(table: Table, facts: Facts, x: str, counts: Mapping[float, int], l
         f"{text} in {table.place(f'{x} = $value', {'value': value})}, in {counted(counts[value], 'row')} in all"
         for value, text in texts.items()
     )
-    # An option reads texts; a number of a Parquet file is none.
-    words = [] if is_parquet(table.files[0]) else _as_written(table, facts, texts)
-    said = f", or say so: {' '.join(f'--missing {word}' for word in words)}" if words else ""
+    words = (f"{facts.name}={int(value) if value.is_integer() else text}" for value, text in texts.items())
+    said = " ".join(f"--missing {shlex.quote(word)}" for word in words)
     return (
         f"{facts.name} is {wanted}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "
-        f"empty{said}."
+        f"empty, or say so: {said}."
     )
-
-
-def _as_written(table: Table, facts: Facts, texts: Mapping[float, str]) -> list[str]:
-    """The numbers as they stand in CSV files: -9999.0, or -9999."""
-    written: dict[str, None] = {}
-    for file in table.files:
-        head = csv_head(file)
-        if facts.name not in head.names:
-            continue
-        cell = f"trim({quoted(facts.name)})"
-        rows = table.connection.execute(
-            f"select distinct {cell} from read_csv($file, {head.duckdb()}, all_varchar = true) "
-            f"where list_contains($values, try_cast({cell} as double)) order by all",
-            {"file": exact(file), "values": list(texts)},
-        ).fetchall()
-        written |= dict.fromkeys(text for (text,) in rows)
-    return list(written or dict.fromkeys(texts.values()))
 
 
 def _is_apart(value: float, count: int, low: float, high: float, distinct: int) -> bool:

@@ -1,7 +1,7 @@
 """A person's files as a DuckDB relation, cell by cell as they stand.
 
-Here: reading CSV and Parquet, the errors of unreadable files, the words and blanks that mean missing, numbers beside
-decimal commas. Not here: what the texts are taken for (`texts`), facts about columns (`table`).
+Here: reading CSV and Parquet, the errors of unreadable files, numbers beside decimal commas. Not here: words that mean
+missing (`missing_words`), what the texts are taken for (`texts`), facts about columns (`table`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
+from mlops_assets.core.values.sql import exact, literal
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
 from mlops_assets.onboarding.reading.exact_types import (
@@ -31,6 +31,7 @@ from mlops_assets.onboarding.reading.exact_types import (
     too_wide,
     with_texts,
 )
+from mlops_assets.onboarding.reading.missing_words import Counts, empty_words, merged, without_words, words_in
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
@@ -40,8 +41,6 @@ from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
 """What DuckDB may take CSV columns for; times are read by `texts`, in which no order of day and month is guessed."""
-_HAS_BLANKS = "(contains(value, ' ') or contains(value, chr(9)) or contains(value, chr(160)))"
-"""A look that costs a third of the other."""
 MOST_COLUMNS = 2_000
 """Columns of a table: the time that they take grows with their square, and is a minute for so many."""
 
@@ -65,7 +64,7 @@ class Loaded:
 
     looks: Looks
     points: Mapping[str, NumberTexts] = field(default_factory=dict)
-    words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    words: Counts = field(default_factory=dict)
     codes: Mapping[str, Merged] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -85,7 +84,7 @@ def load_parquet(
     with _readable(pattern):
         union, notes = union_of(connection, files, reading)
         connection.execute(f"create or replace table {relation} as {union}")
-    words = _empty_words(connection, relation, reading)
+    words = empty_words(connection, relation, reading)
     refuse_rounded(Cells(connection, relation, files), reading)
     settle_types(connection, relation, reading.texts)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
@@ -112,22 +111,34 @@ def load_csv(
     refuse_names(head.names, files[0])
     _refuse_wide(head.names, files[0], reading)
     heads = dict.fromkeys(header(file) for file in files)
-    if len({head.names for head in heads}) == 1 or not any(head.has_word(reading.missing) for head in heads):
+    differ = len({head.names for head in heads}) > 1 and any(head.has_word(reading.missing) for head in heads)
+    if not differ and reading.missing_in.keys().isdisjoint(name for head in heads for name in head.names):
         return _load_csv(connection, relation, files, head, reading, pattern)
     with TemporaryDirectory() as folder:
         joined = Path(folder) / "joined.csv"
         with _readable(pattern):
-            _join(connection, files, joined, head.separator)
-        return _load_csv(connection, relation, [joined], header(joined), reading, pattern)
+            words = _join(connection, files, joined, head.separator, reading)
+        loaded = _load_csv(connection, relation, [joined], header(joined), reading, pattern)
+    return replace(loaded, words=merged(loaded.words, words))
 
 
-def _join(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], joined: Path, separator: str) -> None:
-    """One CSV file of several, by the names of their columns: DuckDB takes names that it is told by their order."""
-    rows = " union all by name ".join(
-        f"select * from read_csv({literal(exact(file))}, {header(file).duckdb()}, all_varchar = true, nullstr = [''])"
-        for file in files
-    )
+def _join(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], joined: Path, separator: str, reading: Reading
+) -> Counts:
+    """One CSV file of several, by the names of their columns: DuckDB takes names that it is told by their order.
+
+    Cells that mean missing in one column are empty in it; which there were, as `words_in` has it.
+    """
+    parts, words = [], Counts()
+    for file in files:
+        head = header(file)
+        cells = f"read_csv({literal(exact(file))}, {head.duckdb()}, all_varchar = true, nullstr = [''])"
+        emptied, counts = without_words(connection, cells, head.names, reading.missing_in)
+        parts.append(emptied)
+        words = merged(words, counts)
+    rows = " union all by name ".join(parts)
     connection.execute(f"copy ({rows}) to {literal(str(joined))} (format csv, header, delim {literal(separator)})")
+    return words
 
 
 def _load_csv(
@@ -143,7 +154,7 @@ def _load_csv(
     read = f"{common}, sample_size = -1, auto_type_candidates = {_TYPES}, nullstr = $nulls)"
     texts = [name for name in (*reading.texts, *reading.written) if name in head.names]
     with _readable(pattern):
-        words = _words(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
+        words = words_in(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
     nulls = {**given, "nulls": [*reading.missing, *(word for word in words if word not in reading.missing)]}
     _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
     if codes := codes_among_floats(connection, relation, read, nulls):
@@ -228,20 +239,6 @@ def _refuse_wide(names: Sequence[str], file: Path, reading: Reading) -> None:
         )
 
 
-def _empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: Reading) -> dict[str, dict[str, int]]:
-    """Make texts that mean missing, and blanks, missing as in CSV files; which there were, as `_words` has it."""
-    texts = ", ".join(map(quoted, _of_type(connection, relation, "VARCHAR")))
-    if not texts:
-        return {}
-    missing = list(reading.missing) if reading.in_parquet else []
-    words = _words(connection, f"(select {texts} from {relation})", {}, missing)
-    # In place: a table that DuckDB writes anew, cell by cell, may have its rows in another order.
-    for column in dict.fromkeys(quoted(name) for columns in words.values() for name in columns):
-        is_missing = f"list_contains($missing::varchar[], {without_blanks(column)}) or {is_blank(column)}"
-        connection.execute(f"update {relation} set {column} = null where {is_missing}", {"missing": missing})
-    return words
-
-
 def _of_type(connection: duckdb.DuckDBPyConnection, relation: str, *types: str) -> list[str]:
     return [name for name, dtype in columns_of(connection, relation) if dtype in types]
 
@@ -276,22 +273,6 @@ def _load(
     with _readable(pattern):
         connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
     settle_types(connection, relation, texts)
-
-
-def _words(
-    connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Which of these words, blanks around them or not, and blank cells stand in which columns, and how often."""
-    counts: dict[str, dict[str, int]] = {}
-    rows = connection.execute(
-        "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
-        f"where list_contains($missing::varchar[], value) or {is_blank('value')} or ({_HAS_BLANKS} and "
-        f"list_contains($missing::varchar[], {without_blanks('value')})) group by all order by all",
-        {**given, "missing": list(missing)},
-    ).fetchall()
-    for value, name, count in rows:
-        counts.setdefault(value, {})[name] = count
-    return counts
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:

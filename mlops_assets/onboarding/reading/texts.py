@@ -86,6 +86,7 @@ class Reading:
         asked: columns that a person says are texts.
         naming: columns that a person says name things; None: any may.
         in_parquet: whether the texts that mean missing do so in text columns of Parquet files, too.
+        missing_in: column -> cells that mean missing in it, beside those of `missing`.
     """
 
     zone: str | None = None
@@ -96,6 +97,7 @@ class Reading:
     asked: tuple[str, ...] = ()
     naming: tuple[str, ...] | None = None
     in_parquet: bool = True
+    missing_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def remedies(self) -> Remedies:

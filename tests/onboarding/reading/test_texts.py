@@ -216,7 +216,8 @@ def test_a_word_of_ones_own_and_one_that_is_a_value(tmp_path: Path) -> None:
     file = table(tmp_path, cells)
     warned = planned(file).warnings
     assert any(
-        w.startswith("temp is -999 in row 8 of t.csv (line 9), in 12 rows") and "--missing -999" in w for w in warned
+        w.startswith("temp is -999 in row 8 of t.csv (line 9), in 12 rows") and "--missing temp=-999" in w
+        for w in warned
     )
     plan = planned(file, missing=("-999",), not_missing=("None",))
     assert plan.table.facts["temp"].missing == 12
