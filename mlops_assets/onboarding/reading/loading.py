@@ -31,7 +31,7 @@ from mlops_assets.onboarding.reading.exact_types import (
     too_wide,
     with_texts,
 )
-from mlops_assets.onboarding.reading.missing_words import Counts, empty_words, merged, without_words, words_in
+from mlops_assets.onboarding.reading.missing_words import MissingWords, empty_words, merged, without_words, words_in
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
@@ -64,7 +64,7 @@ class Loaded:
 
     looks: Looks
     points: Mapping[str, NumberTexts] = field(default_factory=dict)
-    words: Counts = field(default_factory=dict)
+    words: MissingWords = field(default_factory=dict)
     codes: Mapping[str, Merged] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -124,12 +124,12 @@ def load_csv(
 
 def _join(
     connection: duckdb.DuckDBPyConnection, files: Sequence[Path], joined: Path, separator: str, reading: Reading
-) -> Counts:
+) -> MissingWords:
     """One CSV file of several, by the names of their columns: DuckDB takes names that it is told by their order.
 
     Cells that mean missing in one column are empty in it; which there were, as `words_in` has it.
     """
-    parts, words = [], Counts()
+    parts, words = [], MissingWords()
     for file in files:
         head = header(file)
         cells = f"read_csv({literal(exact(file))}, {head.duckdb()}, all_varchar = true, nullstr = [''])"

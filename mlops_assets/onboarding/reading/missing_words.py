@@ -14,7 +14,7 @@ from mlops_assets.core.values.sql import is_blank, is_one_of, quoted, without_bl
 from mlops_assets.onboarding.reading.exact_types import columns_of
 from mlops_assets.onboarding.reading.texts import Reading
 
-Counts = dict[str, dict[str, int]]
+MissingWords = dict[str, dict[str, int]]
 """Texts that mean missing, each with the columns in which they stand, and how often."""
 _HAS_BLANKS = "(contains(value, ' ') or contains(value, chr(9)) or contains(value, chr(160)))"
 """A look that costs a third of the other."""
@@ -22,7 +22,7 @@ _HAS_BLANKS = "(contains(value, ' ') or contains(value, chr(9)) or contains(valu
 
 def words_in(
     connection: duckdb.DuckDBPyConnection, read: str, given: Mapping[str, object], missing: Sequence[str]
-) -> Counts:
+) -> MissingWords:
     """Which of these words, blanks around them or not, and blank cells stand in texts."""
     rows = connection.execute(
         "select value, name, count(*) from (unpivot (select * from " + read + ") on columns(*)) "
@@ -33,7 +33,7 @@ def words_in(
     return merged(*({value: {name: count}} for value, name, count in rows))
 
 
-def empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: Reading) -> Counts:
+def empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: Reading) -> MissingWords:
     """Make the cells of a Parquet file that mean missing, and blanks, missing as in CSV files; which there were.
 
     In place: a table that DuckDB writes anew, cell by cell, may have its rows in another order.
@@ -54,7 +54,7 @@ def empty_words(connection: duckdb.DuckDBPyConnection, relation: str, reading: R
 
 def without_words(
     connection: duckdb.DuckDBPyConnection, read: str, names: Iterable[str], missing_in: Mapping[str, Sequence[str]]
-) -> tuple[str, Counts]:
+) -> tuple[str, MissingWords]:
     """A query of texts in which cells are empty that mean missing in their column, and which there are.
 
     Args:
@@ -68,9 +68,9 @@ def without_words(
     return f"select * {f'replace ({cells})' if cells else ''} from {read}", _counts(connection, read, in_one)
 
 
-def merged(*tables: Counts) -> Counts:
+def merged(*tables: MissingWords) -> MissingWords:
     """The words of several tables."""
-    words: Counts = {}
+    words: MissingWords = {}
     for word, columns in ((word, columns) for table in tables for word, columns in table.items()):
         counts = words.setdefault(word, {})
         for name, count in columns.items():
@@ -83,9 +83,9 @@ def _conditions(names: Iterable[str], missing_in: Mapping[str, Sequence[str]]) -
     return {name: is_one_of(f"{quoted(name)}::varchar", missing_in[name]) for name in names if name in missing_in}
 
 
-def _counts(connection: duckdb.DuckDBPyConnection, read: str, conditions: Mapping[str, str]) -> Counts:
+def _counts(connection: duckdb.DuckDBPyConnection, read: str, conditions: Mapping[str, str]) -> MissingWords:
     """The cells for which these conditions hold."""
-    words: Counts = {}
+    words: MissingWords = {}
     for name, is_missing in conditions.items():
         column = f"{quoted(name)}::varchar"
         rows = connection.execute(
