@@ -11,12 +11,13 @@ from datetime import UTC, date, datetime
 from itertools import accumulate, pairwise
 
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.number_times import COUNTED, DIGITS, YEARS, bounds, units_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
 from mlops_assets.core.values.text_times import hint
 from mlops_assets.onboarding.columns import TIME_NAMES, USUAL_TIME
+from mlops_assets.onboarding.reading.places import names_in
 from mlops_assets.onboarding.reading.table import Facts, Table, facts_of
 
 _LONG = 400
@@ -103,6 +104,7 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
         # Of several, one that each row has; in the order of likelihood.
         name = next((name for name in read if not missing[name]), next(iter(read)))
         if missing[name]:
+            _refuse_files_without(table, name)
             raise NoTime(
                 f"{missing[name]:,} of {table.rows:,} rows have no time in {name}. Remove these rows, or {elsewhere}. "
                 "Nothing was written."
@@ -130,6 +132,22 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
         f"No column says when a row is about, among {', '.join(table.facts)}. A model is watched over time: add the "
         "time of the event as a column, or name it with --time. Nothing was written."
     )
+
+
+def _refuse_files_without(table: Table, name: str) -> None:
+    """Refuse a file that has no such column; often its first line is a row.
+
+    Raises:
+        NoTime: naming it, and the names that it has.
+    """
+    for file in table.files:
+        names = list(names_in(file).values())
+        if name.casefold() not in map(str.casefold, names):
+            raise NoTime(
+                f"{file.name} has no column {name}, but {some([shown(other) for other in names], 4)}: if these are "
+                "values, its header is missing. Write the names of the columns into its first line, or leave the file "
+                "out. Nothing was written."
+            )
 
 
 def calendar(table: Table, time: TimeColumn, zone: str, asked: ModelGrain | None) -> Calendar:

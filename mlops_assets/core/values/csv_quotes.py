@@ -1,7 +1,8 @@
-"""Quotes of a CSV file that swallow rows: `"5 inch` begins a cell, and the next quote, rows later, ends it.
+r"""Quotes of a CSV file that readers take for others: `"5 inch` begins a cell, and the next quote, rows later, ends it.
 
-Here: finding a cell whose lines are rows by themselves, and a quote that none follows. Not here: cells of several lines
-as addresses and comments have them, which are left alone; reading rows.
+Here: finding a cell whose lines are rows by themselves, a quote that none follows, and one that ends a cell before its
+text does (`"5\" pipe"`, `"A" team`). Not here: cells of several lines as addresses and comments have them, which are
+left alone; reading rows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _REMEDY = 'Leave the quote out, or put the cell into quotes and write each quote
 
 @dataclass(frozen=True)
 class _Cell:
-    """A cell of several lines: the lines, of which the first `_SAMPLE` and the last are kept, and their numbers."""
+    """A cell of several lines: the lines, of which the first `_SAMPLE` and the last are kept, and their numbers.
+
+    A row of one line in which a quote ends a cell before its text does is kept the same way.
+    """
 
     lines: list[str]
     first: int
@@ -37,8 +41,8 @@ class _Cell:
     ends: bool
 
 
-def swallowed_rows(lines: Iterator[bytes], head: CsvHead) -> str:
-    """What is wrong with the first cell that swallows rows, in a sentence without its full stop; empty for none.
+def fault_of_quotes(lines: Iterator[bytes], head: CsvHead) -> str:
+    """What is wrong with the first cell whose quotes do not hold it, in a sentence without its full stop; or nothing.
 
     Args:
         lines: of the file, from its beginning, each with its line break.
@@ -57,6 +61,8 @@ def swallowed_rows(lines: Iterator[bytes], head: CsvHead) -> str:
 
 def _first_fault(cells: Sequence[_Cell], rows: Sequence[list[str]], head: CsvHead) -> str:
     for cell in cells:
+        if cell.first == cell.last and cell.ends:
+            return _ended_early(cell, head)
         start = f"has a quote in line {cell.first:,} that begins a cell"
         begun = _start(cell.lines[0], head)
         if not cell.ends:
@@ -71,15 +77,45 @@ def _first_fault(cells: Sequence[_Cell], rows: Sequence[list[str]], head: CsvHea
     return ""
 
 
+def _ended_early(cell: _Cell, head: CsvHead) -> str:
+    """The sentence on a row in which a quote ends a cell before its text does."""
+    text = cell.lines[0]
+    early = re.search(rf'(?:^|{re.escape(head.separator)})("(?:[^"]|"")*"[^"{re.escape(head.separator)}]+)', text)
+    begun = shown(early[1] if early else text)
+    if '\\"' in text:
+        return (
+            f"has a quote behind a backslash in line {cell.first:,} ({begun}), which ends the cell: in CSV a quote of "
+            'a text is written twice, as in "5"" pipe". Have the file written so (of a program that escapes: without '
+            "backslashes), or as Parquet"
+        )
+    return f"has a quote in line {cell.first:,} that ends a cell before its text does ({begun}). {_REMEDY}"
+
+
+def _ends_early(line: bytes, lone: re.Pattern[bytes], head: CsvHead) -> bool:
+    """Whether a quote ends a cell of a row before its text does; in a cell that begins without one it is a text's."""
+    if b'"' not in line or lone.search(line) is None:
+        return False
+    # Readers leave out blanks behind a cell in quotes.
+    text = re.sub(rf'"[ \t]+(?={re.escape(head.separator)}|$)', '"', _text(line))
+    try:
+        next(csv.reader([text], delimiter=head.separator, strict=True))
+    except csv.Error as error:
+        return "expected after" in str(error)  # not: a cell that is longer than Python's limit
+    return False
+
+
 def _long_cells(lines: Iterator[bytes], head: CsvHead, rows: list[list[str]]) -> Iterator[_Cell]:
-    """The cells of several lines; `rows` is filled with the first rows of one line."""
+    """The cells of several lines, and rows in which a cell ends early; `rows` is filled with the first of one line."""
     above = head.skipped + 1 + sum(name.count("\n") for name in head.names)
     separator = head.separator.encode()
+    lone = re.compile(rb'[^"\r\n%b]"[^"\r\n%b]' % ((re.escape(separator),) * 2))
     numbered = enumerate(islice(lines, above, None), start=above + 1)
     for number, line in numbered:
         if not _may_open(line, separator) or not _is_open(_text(line), head):
             if len(rows) < _SAMPLE and len(row := _cells(_text(line), head)) == len(head.names):
                 rows.append(row)
+            if _ends_early(line, lone, head):
+                yield _Cell([_text(line)], number, number, ends=True)
             continue
         inside, last, ends = _rest_of(line, number, numbered, head)
         yield _Cell(inside, number, last, ends)

@@ -10,15 +10,11 @@ from collections.abc import Sequence
 from itertools import combinations, groupby
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.reading.places import names_in
 from mlops_assets.onboarding.reading.table import Table
-from mlops_assets.world.files.csv_tables import csv_head
-from mlops_assets.world.files.parquet_rows import row_numbers_in
-from mlops_assets.world.files.refused_files import is_parquet
 
 _MOST = 5
 """Columns that a sentence names."""
@@ -26,7 +22,7 @@ _MOST = 5
 
 def uneven_columns(files: Sequence[Path]) -> list[str]:
     """Sentences on columns that some files lack, each with two files."""
-    names = {file: _names(file) for file in files}
+    names = {file: names_in(file) for file in files}
     written = {key: name for spelled in reversed(names.values()) for key, name in spelled.items()}
     every = list(dict.fromkeys(key for spelled in names.values() for key in spelled))
     there = {key: [file for file in files if key in names[file]] for key in every}
@@ -97,14 +93,6 @@ def copies(table: Table, without: Sequence[str] = ()) -> list[str]:
         "what it is worth. Leave one out of the file, or of the feature view."
         for other, first in same.items()
     ]
-
-
-def _names(file: Path) -> dict[str, str]:
-    """The names of a file's columns by what readers join them by."""
-    if is_parquet(file):
-        schema = pq.read_schema(file)
-        return {name.casefold(): name for name in schema.names if name not in row_numbers_in(schema)}
-    return {name.strip().casefold(): name for name in csv_head(file).names}
 
 
 def _some_files(files: Sequence[Path]) -> str:

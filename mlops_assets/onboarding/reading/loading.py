@@ -112,6 +112,7 @@ def load_csv(
     _refuse_wide(head.names, files[0], reading)
     heads = dict.fromkeys(header(file) for file in files)
     differ = len({head.names for head in heads}) > 1 and any(head.has_word(reading.missing) for head in heads)
+    differ |= len({(head.separator, head.skipped) for head in heads}) > 1
     if not differ and reading.missing_in.keys().isdisjoint(name for head in heads for name in head.names):
         return _load_csv(connection, relation, files, head, reading, pattern)
     with TemporaryDirectory() as folder:

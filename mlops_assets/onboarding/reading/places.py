@@ -15,10 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from mlops_assets.core.values.display import row_numbers
 from mlops_assets.core.values.sql import exact, quoted
 from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.parquet_rows import row_numbers_in
 from mlops_assets.world.files.refused_files import is_parquet
 
 _CHUNK = 2**20
@@ -68,6 +70,14 @@ class Cells:
     def place_of(self, name: str, text: str) -> str:
         """The place of the first row in which a text, with blanks around it or not, stands in a column."""
         return self.place(f"trim({quoted(name)}) = $text", {"text": text})
+
+
+def names_in(file: Path) -> dict[str, str]:
+    """The names of a file's columns by what readers join them by."""
+    if is_parquet(file):
+        schema = pq.read_schema(file)
+        return {name.casefold(): name for name in schema.names if name not in row_numbers_in(schema)}
+    return {name.strip().casefold(): name for name in csv_head(file).names}
 
 
 def _line(file: Path, row: int, rows: int) -> str:

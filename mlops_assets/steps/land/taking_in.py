@@ -298,7 +298,7 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     import pandas as pd
 
     from mlops_assets.core.values.csv_head import LONGEST_CELL, NoHead, head_of
-    from mlops_assets.core.values.csv_quotes import swallowed_rows
+    from mlops_assets.core.values.csv_quotes import fault_of_quotes
     from mlops_assets.core.values.file_kinds import START, fault_of_kind
     from mlops_assets.world.files.parquet_rows import ParquetRows
     from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
@@ -314,7 +314,7 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     refuse_nul("", io.BytesIO(content))
     try:
         head = head_of(content[:LONGEST_CELL].decode("utf-8", errors="replace"))
-        if b'"' in content and (why := swallowed_rows(io.BytesIO(content), head)):
+        if b'"' in content and (why := fault_of_quotes(io.BytesIO(content), head)):
             raise ValueError(f"it {why}")
         frame = pd.read_csv(
             io.BytesIO(content),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.csv_head import EMPTY, NoHead
-from mlops_assets.core.values.csv_quotes import swallowed_rows
+from mlops_assets.core.values.csv_quotes import fault_of_quotes
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.file_kinds import START, fault_of_kind
 from mlops_assets.world.files.csv_tables import csv_head
@@ -111,7 +111,7 @@ def _fault_of_quotes(path: Path) -> str:
         content.seek(0)
         # What is not UTF-8 the reader tells, with the remedy.
         with suppress(UnicodeDecodeError):
-            return swallowed_rows(iter(content), csv_head(path))
+            return fault_of_quotes(iter(content), csv_head(path))
     return ""
 
 

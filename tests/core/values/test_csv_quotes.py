@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.values.csv_head import head_of
-from mlops_assets.core.values.csv_quotes import swallowed_rows
+from mlops_assets.core.values.csv_quotes import fault_of_quotes
 from mlops_assets.onboarding.reading.loading import UnreadableTable
 from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.steps.land.taking_in import parse
@@ -44,7 +44,7 @@ def written(
 
 
 def fault(text: str) -> str:
-    return swallowed_rows(io.BytesIO(text.encode()), head_of(text))
+    return fault_of_quotes(io.BytesIO(text.encode()), head_of(text))
 
 
 def table(seed: int, texts: list[str], n: int = 60) -> list[list[object]]:
@@ -158,3 +158,34 @@ def test_each_way_in_refuses_the_file(name: str, last: str, tmp_path: Path) -> N
         open_table(str(tmp_path / name))
     with pytest.raises(ValueError, match="has a quote in line 22 that begins a cell"):
         parse(name, content, source())
+
+
+# --- a quote that ends a cell early ------------------------------------------------------------------------
+
+
+EARLY = {
+    '1,"5\\" pipe",x': 'has a quote behind a backslash in line 3 ("5\\" pipe',
+    '1,"[\\"x\\",\\"y\\"]",x': "has a quote behind a backslash in line 3 (",
+    '1,"A" team,x': 'has a quote in line 3 that ends a cell before its text does ("A" team)',
+    '"B"2,y,x': 'has a quote in line 3 that ends a cell before its text does ("B"2)',
+    '1,"{"k": "v"}",x': "has a quote in line 3 that ends a cell before its text does (",
+}
+SOUND = [
+    '1,5" pipe,x', '1,"5"" pipe",x', '1,"he said ""x"" to",x', '1,"C:\\dir\\",x', '1,{"k": "v"},x',
+    '1,"{""k"": ""v""}",x', '1,"x" ,y', '1,"x\ny ""q"" z",x\n2,"" ,x',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("row", EARLY)
+def test_a_quote_that_ends_a_cell_early_is_named_with_its_line(row: str, separator: str) -> None:
+    text = f"a,b,c\n0,u,v\n{row}\n2,u,v\n".replace(",", separator)
+    said = fault(text)
+    assert said.startswith(EARLY[row].replace(",", separator))
+    assert "twice" in said
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("row", SOUND)
+def test_quotes_of_a_text_are_left_alone(row: str, separator: str) -> None:
+    assert fault(f"a,b,c\n0,u,v\n{row}\n2,u,v\n".replace(",", separator)) == ""

@@ -14,6 +14,7 @@ from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_check import check_frame, check_frames
 from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.onboarding.reading.texts import Reading, Undecided
+from mlops_assets.onboarding.times import NoTime
 from mlops_assets.world.files.table_files import open_table
 from tests.onboarding.reading.test_texts import HOURS, ROWS, dropped_rows, landed_rows, planned, source, streamed_rows
 
@@ -226,3 +227,23 @@ def test_plain_numbers_in_a_file_with_commas_between_cells_are_plain(tmp_path: P
     file = csv(tmp_path, OPEN)
     file.write_text(file.read_text().replace(";", ","))
     assert planned(file, time="at").table.facts["n"].high == "9.576"
+
+
+def test_files_with_other_separators_are_read_as_one_table(tmp_path: Path) -> None:
+    """Commas in one, semicolons in the other; cells in quotes hold either."""
+    rows = [f'2024-01-{1 + i % 28:02},{i % 30}.5,"a;b, c",{i % 2}' for i in range(ROWS)]
+    (tmp_path / "a.csv").write_text("\n".join(["at,x,c,y", *rows]))
+    (tmp_path / "b.csv").write_text("\n".join(["at;x;c;y", *(f'2024-02-01;7.5;"a;b, c";{i % 2}' for i in range(ROWS))]))
+    table = planned(tmp_path / "*.csv", time="at").table
+    assert (table.rows, table.facts["c"].values, table.facts["x"].dtype) == (2 * ROWS, ("a;b, c",), "DOUBLE")
+    assert table.place("x = 7.5 and \"at\" = '2024-02-01' and rowid >= 480") == "row 1 of b.csv (line 2)"
+
+
+def test_a_file_without_its_header_is_named(tmp_path: Path) -> None:
+    rows = [f"2024-01-{1 + i % 28:02},{i % 30}.5,{i % 2}" for i in range(ROWS)]
+    (tmp_path / "a.csv").write_text("\n".join(["at,x,y", *rows]))
+    (tmp_path / "b.csv").write_text("\n".join(rows))
+    with pytest.raises(
+        NoTime, match=r"b.csv has no column at, but 2024-01-01, 0\.5, 0: if these are values, its header"
+    ):
+        planned(tmp_path / "*.csv")
