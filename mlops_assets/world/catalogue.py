@@ -25,6 +25,7 @@ import yaml
 from mlops_assets.core.features.catalogue import Catalogue, from_json, to_json
 from mlops_assets.core.features.dbt_meta import parse_manifest
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.dbt_runs import ANY_HOME, known_files
 
 LIBRARY = Path(__file__).resolve().parents[1] / "dbt"
 """Macros and generic tests for every dbt project, with the `lake` materialization."""
@@ -179,7 +180,8 @@ def _parse(project_dir: Path, manifest: Path) -> None:
     """Let dbt parse into a folder of its own and rename the manifest into place."""
     newest = max(path.stat().st_mtime_ns for path in _project_files(project_dir))
     with tempfile.TemporaryDirectory(prefix=".parse-", dir=manifest.parent) as scratch:
-        known = manifest.with_name("partial_parse.msgpack")
+        known = known_files(project_dir)
+        known.parent.mkdir(exist_ok=True)
         if known.exists():
             shutil.copy(known, Path(scratch) / known.name)
         run = subprocess.run(
@@ -189,6 +191,7 @@ def _parse(project_dir: Path, manifest: Path) -> None:
                 *("--target-path", scratch, "--log-path", scratch),
             ],
             cwd=project_dir,
+            env={**os.environ, **ANY_HOME.environment()},
             capture_output=True,
             text=True,
             check=False,
@@ -200,7 +203,7 @@ def _parse(project_dir: Path, manifest: Path) -> None:
                 "Correct the file that dbt names; `dbt parse` in that folder checks it. The old manifest, "
                 "the lake and the champion are unchanged."
             )
-        # What dbt has learned makes the next parse, of one changed file, three times as fast.
+        # What dbt has learned makes the next parse, of one changed file, three times as fast, and that of a new home.
         (Path(scratch) / known.name).replace(known)
         parsed = Path(scratch) / "manifest.json"
         # Whatever was edited while dbt was reading is newer than this, and will be parsed next time.

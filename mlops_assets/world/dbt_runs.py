@@ -1,6 +1,7 @@
 """dbt in this process: a project on a home.
 
-Here: running dbt, and a home of its own that reads another one's lake, so that nothing of that one is touched.
+Here: running dbt, a project parsed once for all homes, and a home of its own that reads another one's lake, so that
+nothing of that one is touched.
 Not here: what is run (`look_ahead`, `dbt_ci`, `assets.platform.dbt_models`), the project's manifest (`catalogue`).
 """
 
@@ -8,14 +9,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mlops_assets.world.home import Home, working_in
+
+ANY_HOME = Home(Path("/any-home-of-mlops"))
+"""Stands for the home while dbt parses: what dbt knows of the files then holds for every home."""
+_PLAIN = re.compile(r"[\w ./-]+")
+"""A path that a project writes into its SQL as it is. Another one may be escaped, so it is parsed for itself."""
+_NAMES_THE_HOME = ("sources", "nodes", "disabled", "exposures", "unit_tests", "flat_graph")
 
 
 class DbtFailed(RuntimeError):
@@ -57,12 +65,34 @@ class Dbt:
         return self.target or self.home.root / "dbt"
 
     def parsed(self) -> Any:
-        """The project as dbt understands it now. Only files that have changed since the last time are parsed.
+        """The project as dbt understands it now. Only files that changed since any home parsed them are parsed.
 
         Raises:
             DbtFailed: dbt cannot parse the project.
         """
-        return self._invoke("parse")
+        if not _PLAIN.fullmatch(str(self.home.root)):
+            return self._invoke("parse", "--no-write-json")
+        known = known_files(self.project)
+        known.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".parse-", dir=known.parent) as scratch:
+            anywhere = replace(self, home=ANY_HOME, target=Path(scratch))
+            last_time = ("--partial-parse-file-path", str(known)) if known.exists() else ()
+            manifest = anywhere._invoke("parse", "--no-write-json", *last_time, log=self.folder)
+            # dbt writes it where something has changed; several processes may, and each leaves it whole.
+            if (learned := anywhere.folder / known.name).exists():
+                learned.replace(known)
+        for part in _NAMES_THE_HOME:
+            _in_home(getattr(manifest, part), str(self.home.root))
+        return manifest
+
+    def parsed_to_manifest(self) -> dict[str, Any]:
+        """The project as dbt understands it now, written as manifest.json, which `--state` reads.
+
+        Raises:
+            DbtFailed: dbt cannot parse the project.
+        """
+        self.parsed().write(str(self.folder / "manifest.json"))
+        return self.manifest()
 
     def run(
         self,
@@ -90,7 +120,13 @@ class Dbt:
         """The manifest of the last run, as JSON says it."""
         return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
-    def _invoke(self, *arguments: str, on: Any = None, hear: Callable[[dict[str, Any]], None] | None = None) -> Any:
+    def _invoke(
+        self,
+        *arguments: str,
+        on: Any = None,
+        hear: Callable[[dict[str, Any]], None] | None = None,
+        log: Path | None = None,
+    ) -> Any:
         """What a command of dbt gives, on a manifest that was parsed before, if there is one."""
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
@@ -105,7 +141,7 @@ class Dbt:
                 hear(msg_to_dict(event))
 
         where = ["--project-dir", str(self.project), "--profiles-dir", str(self.profiles or self.project)]
-        where += ["--target-path", str(self.folder), "--log-path", str(self.folder)]
+        where += ["--target-path", str(self.folder), "--log-path", str(log or self.folder)]
         with working_in(self.home), redirect_stdout(io.StringIO()):
             # dbt keeps its connection between runs, and it may be that of another home.
             DuckDBConnectionManager.close_all_connections()
@@ -121,6 +157,27 @@ class Dbt:
         if not ran.success:
             raise DbtFailed(arguments[0], list(dict.fromkeys(errors)) or [str(ran.exception or "")])
         return ran.result
+
+
+def known_files(project: Path) -> Path:
+    """What dbt knows of a project's files, for all homes. It can be deleted at any time.
+
+    Args:
+        project: the folder of dbt_project.yml.
+    """
+    return project / "target" / "any_home" / "partial_parse.msgpack"
+
+
+def _in_home(part: Any, root: str) -> Any:
+    """A part of a manifest, changed in place, with a home's path wherever `ANY_HOME` stands."""
+    if isinstance(part, str):
+        return part.replace(str(ANY_HOME.root), root) if str(ANY_HOME.root) in part else part
+    if isinstance(part, list):
+        part[:] = [_in_home(value, root) for value in part]
+    elif isinstance(part, dict) or is_dataclass(part):
+        fields = part if isinstance(part, dict) else vars(part)
+        fields.update({name: _in_home(value, root) for name, value in fields.items()})
+    return part
 
 
 @contextmanager

@@ -85,9 +85,7 @@ def changed(
         )
     with scratch_home(home) as scratch:
         old = _at(project, ref, scratch.root / "before")
-        before = Dbt(old, scratch, target=scratch.root / "state")
-        before.parsed()
-        state = before.manifest()
+        state = Dbt(old, scratch, target=scratch.root / "state").parsed_to_manifest()
         dbt = Dbt(project, scratch, profiles=_profiles(home, project, scratch))
         was, now = project_variables(old), project_variables(project)
         readers = _readers(state, {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)})
