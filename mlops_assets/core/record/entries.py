@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mlops_assets.core.record.plain_values import plain
+from mlops_assets.core.record.plain_values import as_plain
 
 Action = Literal["wait", "retrain", "revert", "propose_retrain", "propose_revert", "quarantine", "cannot_judge"]
 
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand on record."""
-        values: dict[str, Any] = plain(msgspec.to_builtins(self, builtin_types=(datetime,)))
+        values: dict[str, Any] = as_plain(self)
         return values
 
 
