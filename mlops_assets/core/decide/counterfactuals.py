@@ -109,7 +109,7 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
         changed = replace(gain, lower=wanted, mean=max(gain.mean, wanted))
         condition = f"the gain of {Candidate.parse(gain.candidate).in_words} had been sure to be "
         condition += f"{'no more than' if enough else 'above'} {policy.min_gain:.1%}"
-        probe = as_plain(replace(evidence.probe, **{name: changed}))
+        probe = {**as_plain(evidence.probe), name: as_plain(changed)}
         changes.append(Counterfactual(condition, "wait", evidence={"probe": probe}))
         if gain.lower > 0.0:
             price = _at_least(gain.lower, SHARE_STEPS) if enough else _below(gain.lower, SHARE_STEPS)

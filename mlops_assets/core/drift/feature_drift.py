@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,10 +120,6 @@ class FeatureDrift:
     psi_rest_chance: float | None = None
     new_chance: float | None = None
     missing_chance: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def compare(reference: Profile, current: Profile, *, features: Collection[str] | None = None) -> list[FeatureDrift]:

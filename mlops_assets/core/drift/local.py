@@ -15,7 +15,7 @@ alike; nothing follows from it but a line in the report.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -98,10 +98,6 @@ class LocalDrift:
     judged: int
     too_small: tuple[str, ...]
     sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def slice_grid(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Grid:

@@ -306,13 +306,21 @@ class ClassWent(Entry, frozen=True, kw_only=True, tag="gone_class"):
     reason: str = ""
 
 
+class WindowVerdict(msgspec.Struct, frozen=True):
+    """Whether the performance of a window held, by which number, in words."""
+
+    passed: bool | None
+    value: float | None
+    sentence: str
+
+
 class Restatement(Entry, frozen=True, kw_only=True, tag="restatement"):
-    """A window was judged again since its labels had changed: the verdict before and after, plain."""
+    """A window was judged again since its labels had changed: the verdict before and after."""
 
     window: str = ""
     reason: str = ""
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
+    before: WindowVerdict | UnsetType = UNSET
+    after: WindowVerdict | UnsetType = UNSET
 
 
 OnRecord = Entry | OtherEntry
