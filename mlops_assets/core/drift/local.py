@@ -22,9 +22,10 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.drift.calibration import Breach, Levels, breaches
-from mlops_assets.core.drift.feature_drift import PSI_BINS, FeatureDrift, compare
+from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.grid import Grid, Kind, NumericGrid
 from mlops_assets.core.drift.profile import Profile
+from mlops_assets.core.drift.statistics import PSI_BINS
 from mlops_assets.core.stats.comparison import slice_rows
 from mlops_assets.core.values.display import some
 

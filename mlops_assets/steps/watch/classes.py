@@ -21,7 +21,8 @@ import pandas as pd
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift.grid import CategoryGrid
 from mlops_assets.core.drift.labels import LABEL as PROFILED
-from mlops_assets.core.record.entries import ClassCame, ClassWent, kind_of
+from mlops_assets.core.record.entries import ClassCame, ClassWent
+from mlops_assets.core.record.entry import kind_of
 from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.classes import ClassChanges, GoneClass, NewClass, Uncoded, class_changes

@@ -35,9 +35,10 @@ from mlops_assets.core.decide.judged_window import (
     newest_days,
     shift_of,
 )
-from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, expectations, gate_confidence, leading
+from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, gate_confidence
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
+from mlops_assets.core.decide.promised_gains import expectations, leading
 from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric

@@ -12,12 +12,13 @@ from scipy.spatial.distance import jensenshannon
 
 from mlops_assets.core.drift.calibration import preset_levels
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
-from mlops_assets.core.drift.grid import BINS, Grid, NumericGrid, infer_schema, unpacked
+from mlops_assets.core.drift.grid import BINS, Grid, NumericGrid, infer_schema
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.statistics import chi_squared, jensen_shannon, ks_p_value, psi
 from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.values.arrays import unpacked
 
 RNG = np.random.default_rng(5)
 N = 20_000
