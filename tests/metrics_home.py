@@ -5,8 +5,9 @@ What lives here: builders. What does not: fixtures and assertions.
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,12 @@ from mlops_assets.core.drift.feature_drift import compare
 from mlops_assets.core.drift.grid import Grid
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
+from mlops_assets.core.performance.estimation import Estimated
+from mlops_assets.core.performance.window_metrics import Estimate, PerformanceRow
 from mlops_assets.core.record.entries import Decision, Pause, Promotion
 from mlops_assets.steps.keep.metrics import PARTS, MetricsPart
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, folder_of, write_summary
 from mlops_assets.world.costs import Cost, Costs
 from mlops_assets.world.platform import Platform
 
@@ -34,18 +39,14 @@ def without_registry() -> dict[str, MetricsPart]:
 
 def fill(platform: Platform) -> None:
     """A performance report, four entries of the record, three steps and a retraining."""
-    known = {"value": 0.71, "lower": 0.69, "upper": 0.73}
-    estimated = {"value": 0.73, "lower": 0.70, "upper": 0.76}
-    unknown = dict.fromkeys(known)
+    known = Estimate("roc_auc", 0.71, 0.69, 0.73, 0.01, 95, 7)
+    row = PerformanceRow(WINDOW, START, END, 100, 95, 0.05, 0.5, True, "all known", {"roc_auc": known})
+    estimates = {
+        "roc_auc": Estimated("roc_auc", 0.73, 0.70, 0.76, 0.01, 100),
+        "calibration_error": Estimated("calibration_error", None, None, None, None, 100, "nobody knows"),
+    }
     check = CheckResult("performance_holds", "performance", WINDOW, END, True, 0.71, 0.68, "holds")
-    _write(
-        platform,
-        "performance",
-        check,
-        rows=100,
-        performance={"labelled": 95, "mature": True, "share_unlabelled": 0.05, "metrics": {"roc_auc": known}},
-        estimated={"roc_auc": estimated, "calibration_error": unknown},
-    )
+    _keep(platform, "performance", PerformanceSummary(**_parts(check), performance=row, estimated=estimates))
     note = platform.ledger.record.note
     for number in (1, 2):
         note(MODEL, Decision, at=END, id=f"d{number}", action="wait", rule="nothing")
@@ -69,13 +70,15 @@ def judge_drift(platform: Platform, *, shift: float) -> None:
     check = CheckResult(
         "inputs_match_reference", "drift", WINDOW, END, verdict.passed, verdict.share, verdict.limit, verdict.reason
     )
-    folder = _write(platform, "drift", check)
-    platform.lake.write(pd.DataFrame([drift.to_dict() for drift in drifts]), folder / "features.parquet")
+    folder = _keep(platform, "drift", WindowSummary(**_parts(check)))
+    platform.lake.write(pd.DataFrame([asdict(drift) for drift in drifts]), folder / "features.parquet")
 
 
-def _write(platform: Platform, report: str, check: CheckResult, **values: Any) -> Any:
-    folder = platform.lake.folder("reports", MODEL, report, "window=2024-03-01T0000")
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = {"window": WINDOW, "start": START.isoformat(), "end": END.isoformat(), "version": 1, **values}
-    (folder / "summary.json").write_text(json.dumps({**summary, "checks": [check.to_dict()]}))
+def _parts(check: CheckResult) -> dict[str, Any]:
+    return {"window": WINDOW, "start": START, "end": END, "state": "", "version": 1, "rows": 100, "checks": (check,)}
+
+
+def _keep(platform: Platform, report: str, summary: WindowSummary) -> Path:
+    folder = folder_of(platform.lake, MODEL, report, summary.span)
+    write_summary(folder, summary)
     return folder

@@ -8,12 +8,19 @@ by itself, from the UI too.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from mlops_assets.assets.metadata import link_to, markdown_value, measured, readable
 from mlops_assets.assets.retries import OUTSIDE_RETRY
+from mlops_assets.assets.training_metadata import (
+    families_metadata,
+    importance_plot,
+    importance_table,
+    log_training,
+    verdict_metadata,
+)
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.plain_values import moment, span_told
@@ -22,11 +29,6 @@ from mlops_assets.core.values.display import breakable
 from mlops_assets.world.catalogue import tests_of
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
-
-if TYPE_CHECKING:
-    from mlops_assets.core.models.training import Model, Tuned
-    from mlops_assets.core.promote.gate import RuleResult
-    from mlops_assets.steps.promote.judging import Judged
 
 UPSTREAM_CHECK = "data_tests_pass"
 GATE_CHECK = "challenger_beats_champion"
@@ -163,7 +165,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
 
         tracking.open(model.name)
         record, tuned, trained = train(platform, model, run_id=tracking.run_id)
-        _log_training(tracking, context, record, tuned, trained)
+        log_training(tracking, context, record, tuned, trained)
         tracking.log_text(validation_curve(tuned.curve, tuned.curve_metric), "validation_curve.svg")
         tracking.log_text(feature_importance(trained.importance()), "feature_importance.svg")
         yield dg.MaterializeResult(
@@ -174,9 +176,9 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
                 "trials": len(tuned.trials),
                 "rounds": tuned.recipe.rounds,
                 "params": dg.MetadataValue.json({name: readable(value) for name, value in tuned.recipe.params.items()}),
-                "importance": markdown_value(_importance_table(trained)),
-                "plot": markdown_value(_importance_plot(trained)),
-                **_families_metadata(record),
+                "importance": markdown_value(importance_table(trained)),
+                "plot": markdown_value(importance_plot(trained)),
+                **families_metadata(record),
                 **tracking.metadata,
                 "training_set": record["training_set"][:16],
             },
@@ -188,60 +190,6 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
 def _libraries(model: ModelSettings) -> set[str]:
     """What the families are made by, in Dagster's words."""
     return {family_called(name).libraries[0].replace("-", "") for name in model.training.families}
-
-
-def _log_training(
-    tracking: Tracking, context: dg.AssetExecutionContext, record: dict[str, Any], tuned: "Tuned", trained: "Model"
-) -> None:
-    tracking.log_params(
-        {
-            **tuned.recipe.params,
-            "rounds": tuned.recipe.rounds,
-            "seed": tuned.recipe.seed,
-            "family": tuned.recipe.family,
-            "trials": len(tuned.trials),
-            "window": record["window"],
-            "training_set": record["training_set"],
-            "code_version": record["code_version"],
-            "dagster_run_id": context.run.run_id,
-        }
-    )
-    tracking.log_metrics({"validation_score": tuned.validation_score, "training_rows": record["rows"]})
-    tracking.log_curve(f"validation_{tuned.curve_metric}", _best_curve(tuned))
-    tracking.log_dataset(
-        "training_set", digest=record["training_set"], source=str(record["dataset"]), rows=record["rows"]
-    )
-    tracking.log_dict(tuned.trials.to_dict("records"), "trials.json")
-    if record["families"]:
-        tracking.log_dict(record["families"], "families.json")
-    tracking.log_artifact(record["model_file"], "judged")
-
-
-def _best_curve(tuned: "Tuned") -> list[float]:
-    return tuned.curve[tuned.curve["trial"] == tuned.best_trial]["value"].tolist()
-
-
-def _importance_table(trained: "Model", top: int = 15) -> str:
-    from mlops_assets.pages.markdown import markdown_table
-
-    return markdown_table(list(trained.importance().items())[:top], header=["feature", "share"])
-
-
-def _importance_plot(trained: "Model", top: int = 15) -> str:
-    from mlops_assets.pages.svg import markdown_bars
-
-    bars = [(name.split("__", 1)[-1], share) for name, share in list(trained.importance().items())[:top]]
-    return markdown_bars(bars, limit=None, title="Importance: share of the total gain of all splits")
-
-
-def _families_metadata(record: dict[str, Any]) -> dict[str, Any]:
-    """How each family did on the newest days of the training set, where there was a choice."""
-    from mlops_assets.pages.markdown import markdown_table
-
-    rows = [(trial["family"], trial["score"], str(trial["parts"]), trial["why_not"]) for trial in record["families"]]
-    if not rows:
-        return {}
-    return {"families": markdown_value(markdown_table(rows, header=["family", "score", "by part", "why not"]))}
 
 
 def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
@@ -273,56 +221,17 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
         card = link_to(card_file(platform.lake, model.name, judged.version))
-        yield dg.MaterializeResult(
-            asset_key=spec.key, metadata={**_verdict_metadata(model, judged), "model_card": card}
-        )
+        yield dg.MaterializeResult(asset_key=spec.key, metadata={**verdict_metadata(model, judged), "model_card": card})
         yield dg.AssetCheckResult(
             check_name=GATE_CHECK,
             asset_key=spec.key,
             passed=verdict.promote,
             severity=dg.AssetCheckSeverity.WARN,
             description=breakable(verdict.reason),
-            metadata=_verdict_metadata(model, judged),
+            metadata=verdict_metadata(model, judged),
         )
 
     return evaluation
-
-
-def _verdict_metadata(model: ModelSettings, judged: "Judged") -> dict[str, Any]:
-    from mlops_assets.pages.markdown import markdown_table
-    from mlops_assets.pages.svg import markdown_intervals
-
-    verdict = judged.verdict
-    # A list, which breaks its lines: a table of these names is wider than its place at 1,400 pixels, and is cut off.
-    bullets = [
-        f"- {'passed' if rule.passed else '**failed**'} *{rule.name}*{_numbers(rule)}: {rule.sentence}"
-        for rule in verdict.rules
-    ]
-    metric = model.metric
-    plot = markdown_intervals(judged.gains, title=f"Gain in {metric}, {model.gate.confidence:.0%} interval")
-    return {
-        "verdict": "promote" if verdict.promote else "reject",
-        "reason": markdown_value(verdict.reason),
-        "rules": markdown_value("\n".join(bullets)),
-        **({"plot": markdown_value(plot)} if judged.gains else {}),
-        "slices": markdown_value(
-            markdown_table(
-                judged.slice_rows,
-                header=["slice", "rows", "champion", "challenger", "gain", "lower", "upper", "why not judged"],
-                without_empty=True,
-            )
-        ),
-        "version": judged.version,
-        # Enough to know it by; whole ones stand on the card and the version's tags, and widen the page.
-        "judged_model": judged.judged_sha256[:16],
-        "shipped_model": judged.shipped_sha256[:16] if judged.shipped_sha256 else "none",
-    }
-
-
-def _numbers(rule: "RuleResult") -> str:
-    from mlops_assets.pages.markdown import figure
-
-    return "" if rule.value is None else f" ({figure(rule.value)}, limit {figure(rule.limit)})"
 
 
 def _champion(model: ModelSettings) -> dg.AssetsDefinition:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -139,7 +140,7 @@ def _plain(compared: FilesDrift, reference: str, current: str, preset: str, poli
         "share": verdict.share,
         "drifted": list(verdict.drifted),
         "features": [
-            {**d.to_dict(), "verdict": verdict_on(d, compared), "finding": compared.verdict.findings.get(d.feature)}
+            {**asdict(d), "verdict": verdict_on(d, compared), "finding": compared.verdict.findings.get(d.feature)}
             for d in compared.drifts
         ],
         "left_out": dict(compared.left_out),

@@ -75,8 +75,8 @@ def _land_own(name: str, files: str) -> None:
     from mlops_assets.onboarding.landing import land as cut
     from mlops_assets.onboarding.odd.look_alikes import columns_in_folders
     from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
+    from mlops_assets.onboarding.reading.instructions import Reading
     from mlops_assets.onboarding.reading.table import read_table
-    from mlops_assets.onboarding.reading.texts import Reading
     from mlops_assets.onboarding.times import time_column
     from mlops_assets.world.platform import Platform
 

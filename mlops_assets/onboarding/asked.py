@@ -15,7 +15,7 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
 from mlops_assets.onboarding.columns import LONGEST, RESERVED, plain_names
 from mlops_assets.onboarding.identity import CannotOnboard
-from mlops_assets.onboarding.reading.texts import Reading
+from mlops_assets.onboarding.reading.instructions import Reading
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from mlops_assets.core.sources.partition_parts import Parts, parts_of
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import free_name, quoted
+from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.table import Table
-from mlops_assets.onboarding.reading.texts import Reading
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.atomic import keep_time, replacing
 from mlops_assets.world.lake import file_hash

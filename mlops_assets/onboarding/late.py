@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.sql import quoted
+from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.table import TABLE, Table, by_digits, facts_of, read_table
-from mlops_assets.onboarding.reading.texts import Reading
 from mlops_assets.onboarding.times import TimeColumn, refuse_strays, time_column
 
 LABELS = "labels_landed"

@@ -31,7 +31,7 @@ from mlops_assets.simulate.changes import KnownChange, when_noticed
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.simulate.lives import Lives
 from mlops_assets.simulate.story import Story, key_of
-from mlops_assets.steps.watch.window_summaries import window_checks
+from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform

@@ -6,7 +6,6 @@ scores of the lives (`lives`), the page (`pages.replay`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, parse_duration
 from mlops_assets.simulate.lives import CALENDARS, Lives
-from mlops_assets.steps.watch.window_summaries import window_checks
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, judged_folders, read_summary, window_checks
 from mlops_assets.world.landed.intake import WHOLE
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import ACTED
@@ -158,10 +157,9 @@ class Story:
         import pandas as pd
 
         drift: list[dict[str, Any]] = []
-        folder = self.platform.lake.folder("reports", self.model.name, "drift")
-        for path in sorted(folder.glob("window=*/summary.json")):
-            label = json.loads(path.read_text(encoding="utf-8"))["window"]
-            table = pd.read_parquet(path.with_name("features.parquet"))
+        for folder in judged_folders(self.platform.lake, self.model.name, "drift"):
+            label = read_summary(folder, WindowSummary).window
+            table = pd.read_parquet(folder / "features.parquet")
             drift += [
                 {"period": label, "feature": feature, "psi": value}
                 for feature, value in zip(table["feature"], table["psi"], strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from mlops_assets.assets.retrain_time import time_to_retrain
 from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.values.display import BREAK, ROOM
 from mlops_assets.pages.markdown import markdown_table
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, write_summary
 from mlops_assets.world.costs import Costs
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
@@ -92,8 +92,8 @@ def test_a_retraining_counts_from_the_report_it_rests_on(tmp_path: Path) -> None
     now = datetime.now(UTC)
     for window, age in (("2024-03", 500), ("2024-04", 90)):
         file = platform.lake.folder("reports", "orders", "drift", f"window={window}", "summary.json")
-        file.parent.mkdir(parents=True)
-        file.write_text(json.dumps({"window": window}))
+        parts: Any = {"window": window, "start": now, "end": now, "state": "", "version": 1, "rows": 0, "checks": ()}
+        write_summary(file.parent, WindowSummary(**parts))
         os.utime(file, ((now - timedelta(seconds=age)).timestamp(),) * 2)
     note = platform.ledger.record.note
     note("orders", Decision, at=now, id="d1", action="retrain", rule="gain", window="2024-04")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_statistics_and_verdict_are_those_of_the_platform(mlops: Mlops, files: P
     expected = {d.feature: d for d in compare(Profile.of(grid, old), Profile.of(grid, new)) if d.feature != "id"}
     assert set(features(found)) == set(expected)
     for name, row in features(found).items():
-        for key, value in expected[name].to_dict().items():
+        for key, value in asdict(expected[name]).items():
             assert row[key] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value), (name, key)
     verdict = drift_verdict(list(expected.values()), DriftPolicy())
     assert (found["drift"], found["reason"], found["drifted"]) == (True, verdict.reason, ["age"])

@@ -13,8 +13,8 @@ import pytest
 
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.landing import Landed, land
+from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.onboarding.reading.texts import Reading
 from mlops_assets.onboarding.times import time_column
 
 DAY = "2024-03-10"

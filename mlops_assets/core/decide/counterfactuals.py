@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from mlops_assets.core.decide.probe_result import Candidate
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.rules import conclude
 from mlops_assets.core.record.entries import Action, Counterfactual
-from mlops_assets.core.record.plain_values import plain
+from mlops_assets.core.record.plain_values import as_plain
 
 SHARE_STEPS = 10_000
 """Steps of a limit that is a share: it is told, and so replayed, in hundredths of a percent."""
@@ -37,7 +37,7 @@ def replay(
     change: Counterfactual, evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime
 ) -> Action:
     """The action that `decide` takes with this change made to what it was given."""
-    checks = [{**c.to_dict(), "passed": change.checks.get(c.name, c.passed)} for c in evidence.checks]
+    checks = [{**as_plain(c), "passed": change.checks.get(c.name, c.passed)} for c in evidence.checks]
     changed = Evidence.from_dict({**evidence.to_dict(), "checks": checks, **change.evidence})
     agreed = RetrainPolicy.from_dict({**policy.to_dict(), **change.policy})
     return conclude(changed, agreed, history, now)[0]
@@ -109,7 +109,7 @@ def _other_gains(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactu
         changed = replace(gain, lower=wanted, mean=max(gain.mean, wanted))
         condition = f"the gain of {Candidate.parse(gain.candidate).in_words} had been sure to be "
         condition += f"{'no more than' if enough else 'above'} {policy.min_gain:.1%}"
-        probe = {**evidence.probe.to_dict(), name: asdict(changed)}
+        probe = {**as_plain(evidence.probe), name: as_plain(changed)}
         changes.append(Counterfactual(condition, "wait", evidence={"probe": probe}))
         if gain.lower > 0.0:
             price = _at_least(gain.lower, SHARE_STEPS) if enough else _below(gain.lower, SHARE_STEPS)
@@ -146,7 +146,7 @@ def _other_answers(evidence: Evidence) -> list[Counterfactual]:
     """What another word of a person would have led to."""
     changes = []
     if (answer := evidence.answer) is not None:
-        other = {**plain(asdict(answer)), "approved": not answer.approved}
+        other = {**as_plain(answer), "approved": not answer.approved}
         condition = f"{answer.by} had {'rejected' if answer.approved else 'approved'} it"
         changes.append(Counterfactual(condition, "wait", evidence={"answer": other}))
     if evidence.request is not None and evidence.frozen is not None:

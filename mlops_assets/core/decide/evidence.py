@@ -7,16 +7,15 @@ Here: one monitor's answer (`CheckResult`), new kinds of rows (`Novelty`), and a
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from mlops_assets.core.decide.probe_result import Probed
 from mlops_assets.core.decide.requests import Answer, Hold
-from mlops_assets.core.record.plain_values import canonical_json, moment, plain
+from mlops_assets.core.record.plain_values import as_plain, canonical_json, from_plain, left_out, moment
 
 CheckKind = Literal["performance", "drift", "fairness", "failing"]
 
@@ -63,15 +62,6 @@ class CheckResult:
         object.__setattr__(self, "passed", None if self.passed is None else bool(self.passed))
         object.__setattr__(self, "window_end", moment(self.window_end))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(**{**data, "window_end": moment(data["window_end"])})
-
 
 @dataclass(frozen=True)
 class Novelty:
@@ -90,17 +80,6 @@ class Novelty:
     def __post_init__(self) -> None:
         object.__setattr__(self, "share", float(self.share))
         object.__setattr__(self, "window_end", moment(self.window_end))
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """From plain values."""
-        return cls(**data)
-
-
-_WORDS: Mapping[str, type[Hold] | type[Answer] | type[Novelty]] = {
-    "frozen": Hold, "snoozed": Hold, "answer": Answer, "novelty": Novelty,
-}  # fmt: skip
-"""Fields that hold a dataclass."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +168,8 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
-        probe = self.probe.to_dict() if self.probe else None
-        words = {name: plain(asdict(word)) if (word := getattr(self, name)) else None for name in _WORDS}
-        values |= {"checks": [c.to_dict() for c in self.checks], "probe": probe, **words}
         # Left out where there is nothing, so that evidence without them keeps its fingerprint.
-        return {name: value for name, value in values.items() if value or name not in _LATER}
+        return {name: value for name, value in as_plain(self).items() if value or name not in _LATER}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, times in UTC."""
@@ -202,25 +177,15 @@ class Evidence:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        since = data.get("champion_since")
-        return cls(
-            **{
-                **data,
-                "checks": tuple(CheckResult.from_dict(c) for c in data.get("checks", ())),
-                "champion_since": None if since is None else moment(since),
-                "cannot_judge": tuple(data.get("cannot_judge", ())),
-                "events": tuple(data.get("events", ())),
-                "notes": tuple(data.get("notes", ())),
-                "probe": Probed.from_dict(data["probe"]) if data.get("probe") else None,
-                **{name: kind.from_dict(data[name]) if data.get(name) else None for name, kind in _WORDS.items()},
-            }
-        )
+        """The inverse of `to_dict`.
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        Raises:
+            ValueError: they are no evidence, or hold what this version does not know: it would be overlooked.
+        """
+        evidence = from_plain(cls, data)
+        if unknown := left_out(data, as_plain(evidence)):
+            raise ValueError(f"this version does not know {', '.join(unknown)} of the evidence")
+        return evidence
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON: the same evidence has the same fingerprint on every machine."""

@@ -15,8 +15,8 @@ consecutive drift breaches. Where it has, they are told and ask for nothing: wha
 same evidence, policy, history and time give the same decision, byte for byte.
 
 The parts, in the order of the work: `evidence` and `requests` (what is known), `retrain_policy` and `quiet_hours` (what
-was agreed), `history` (what was decided before), `rules` with `breaches`, `price` and `holding` (what follows),
-`core.record.entries` (what is put on record), `counterfactuals` (what would have changed it).
+was agreed), `history` (what was decided before), `triggers` and `price` (what asks for a change), `rules` (what
+follows), `core.record.entries` (what is put on record), `counterfactuals` (what would have changed it).
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.decide.judged_window import KEEP
-from mlops_assets.core.decide.probe import CHOSEN, SHARES, SPANS, leading, memory_of_days
+from mlops_assets.core.decide.probe import CHOSEN, SHARES, SPANS, memory_of_days
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Look
+from mlops_assets.core.decide.promised_gains import leading
 from mlops_assets.core.performance.policy import PerformancePolicy
 from mlops_assets.core.stats.autocorrelation import remembered
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, Array, CannotJudge, sums_interval, t_quantile

@@ -1,9 +1,9 @@
 """The probe: would another model have done better on the newest rows, and how sure is that?
 
-Here: which candidate leads, and adding several looks up. Not here: looking at one window (`judged_window`), how to look
-(`probe_policy`), what a look and a gain are on record (`probe_result`), which rows a candidate is fitted on
-(`models.refit_rows`), what a calendar's promises are worth (`promised_gains`), what follows from the gain (`policy`),
-the comparison that lets a challenger through (`gate`).
+Here: adding several looks up. Not here: which candidate leads (`promised_gains`), looking at one window
+(`judged_window`), how to look (`probe_policy`), what a look and a gain are on record (`probe_result`), which rows a
+candidate is fitted on (`models.refit_rows`), what follows from the gain (`policy`), the comparison that lets a
+challenger through (`gate`).
 
 A window is judged twice, always going forward in time (prequential evaluation, Dawid 1984); no row is both fitted on
 and judged. *Whole*: refits on what happened before the window, judged on all of it: what one would have had from
@@ -13,31 +13,28 @@ may be fitted on, not only whose label was known when the judged rows began: wha
 
 The candidates are calendars: the same recipe on all history, on the newest windows, on rows that count less with age,
 on what lies since the day the champion became worse (`change_point`). One of them leads, by what its promises are worth
-(`leading`); it alone is held against the champion. Its gain is tested on the newest days, and pooled over the newest 1,
-2 and 4 windows of the champion's life: a loud change shows at once, a faint one adds up. Versions to go back to are
-tested likewise. All of it together keeps one level (`SHARES`, `stats.nested_tests`). By default it is spent at every
-look, so it bounds the rate of false alarms per look, as control charts do, and not their chance over a whole life: a
-bound on that (`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says what a
-champion's life has cost so far.
+(`promised_gains.leading`); it alone is held against the champion. Its gain is tested on the newest days, and pooled
+over the newest 1, 2 and 4 windows of the champion's life: a loud change shows at once, a faint one adds up. Versions to
+go back to are tested likewise. All of it together keeps one level (`SHARES`, `stats.nested_tests`). By default it is
+spent at every look, so it bounds the rate of false alarms per look, as control charts do, and not their chance over a
+whole life: a bound on that (`spending: whole_life`) grows deaf with age, and a change may come late. `alpha_spent` says
+what a champion's life has cost so far.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.decide.judged_window import KEEP, changes
+from mlops_assets.core.decide.judged_window import KEEP
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
-from mlops_assets.core.decide.promised_gains import expected
-from mlops_assets.core.models.refit_rows import Calendar
+from mlops_assets.core.decide.promised_gains import REMEMBERED, leading
 from mlops_assets.core.stats.autocorrelation import measured
 from mlops_assets.core.stats.intervals import (
     MIN_BLOCKS,
@@ -59,90 +56,8 @@ RECORD = 3
 """Windows before a first champion's first one in which candidates are held against each other, to know their record."""
 TRIES = 4
 """Trainings in a champion's life that nothing promises a gain for: they share the gate's level."""
-REMEMBERED = 12
-"""Newest looks that tell what a calendar's promises are worth."""
 JOINED = 21
 """Days from which on windows are not joined to measure how long days remember."""
-
-
-# ---------------------------------------- who leads
-
-
-def leading(looks: Sequence[Look], policy: ProbePolicy) -> str:
-    """The refit that is expected to lose least in the next window.
-
-    The first of the policy leads unless another is expected to lose less by `lead`; of equals, the first named.
-
-    Args:
-        looks: at any champion, oldest first.
-        policy: its `half_life` and `lead` say how fast losses are forgotten, and what is clearly less.
-    """
-    gains = expectations(looks, policy)
-    first = f"refit:{policy.refits[0]}"
-    best = max(gains, key=lambda name: gains[name], default=first)
-    return best if gains.get(best, 0.0) > policy.lead else first
-
-
-def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]:
-    """By refit: the advantage over the first one to be expected in the next window, as a share of that one's loss.
-
-    Args:
-        looks: at any champion, oldest first.
-        policy: how to look.
-    """
-    if not looks:
-        return {}
-    recent = list(looks)[-REMEMBERED:]
-    base, newest = f"refit:{policy.refits[0]}", recent[-1]
-    there = {*newest.whole.loss, *(newest.newest.loss if newest.newest else ())}
-    refits = [name for name in (*policy.candidates, *sorted(there)) if name in there and name.startswith("refit:")]
-    newest_part = newest.newest
-    days = [day for day in changes(looks) if newest_part is not None and day < newest_part.start.date()]
-
-    def advantage(part: Part | None, name: str) -> float | None:
-        # Refits that know nothing of a change tell nothing of what comes after it.
-        return None if part is None or (days and part.start.date() <= max(days)) else _advantage(part, name, base)
-
-    gains: dict[str, float] = {}
-    for name in dict.fromkeys(refits):
-        # The record of the calendar most like it stands for that of one that began with a change: it grows.
-        like = name if name in policy.candidates else _like(name, policy, newest)
-        kept = [(advantage(look.whole, like), 0.5 ** (age / policy.half_life)) for age, look in _aged(recent)]
-        pairs = [(advantage(a.newest, like), advantage(b.whole, like)) for a, b in pairwise(recent)]
-        gain = expected(
-            advantage(newest_part, name),
-            [(p, k) for p, k in pairs if p is not None and k is not None],
-            [(gain, weight) for gain, weight in kept if gain is not None],
-        )
-        if gain is not None:
-            gains[name] = gain
-    return gains
-
-
-def _aged(looks: Sequence[Look]) -> list[tuple[float, Look]]:
-    """Looks with their age in windows, that of the middle of the newest being a half."""
-    return [(len(looks) - number - 0.5, look) for number, look in enumerate(looks)]
-
-
-def _advantage(part: Part | None, name: str, base: str) -> float | None:
-    if part is None or name not in part.loss or base not in part.loss or part.loss[base] <= 0.0:
-        return None
-    gain = 1.0 - part.loss[name] / part.loss[base]
-    # A window of one class, say, has a look and no loss.
-    return gain if math.isfinite(gain) else None
-
-
-def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
-    """The calendar of so many windows that is nearest in length to one that began on a day."""
-    day = Calendar.parse(Candidate.parse(name).of).day
-    counts = sorted(int(of) for of in policy.refits if of.isdigit())
-    if day is None or not counts:
-        return f"refit:{policy.refits[0]}"
-    windows = (newest.end.date() - day) / (newest.end - newest.whole.start)
-    return f"refit:{min(counts, key=lambda count: abs(count - windows))}"
-
-
-# ---------------------------------------- adding up
 
 
 def add_up(

@@ -7,9 +7,9 @@ to (`Gain`, `Probed`), in plain values and in words. Not here: how windows are l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.stats.intervals import DAY, told_blocks
@@ -90,13 +90,6 @@ class Part:
     series: Mapping[str, Series] = field(default_factory=dict)
     profit: Mapping[str, Series] = field(default_factory=dict)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`, with times as text or not."""
-        read = {name: _series(data[name]) for name in ("series", "profit")}
-        loss = {name: float(value) for name, value in data["loss"].items()}
-        return cls(_moment(data["start"]), int(data["rows"]), loss, **read)
-
 
 @dataclass(frozen=True)
 class Look:
@@ -128,31 +121,6 @@ class Look:
     labelled: int | None = None
     blocks: str = DAY
     changed: date | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = asdict(self)
-        plain["end"], plain["at"] = self.end.isoformat(), self.at.isoformat()
-        plain["changed"] = self.changed and self.changed.isoformat()
-        for part in (plain["whole"], plain["newest"]):
-            if part:
-                part["start"] = part["start"].isoformat()
-        return plain
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(
-            **{
-                **data,
-                "end": _moment(data["end"]),
-                "at": _moment(data["at"]),
-                "whole": Part.from_dict(data["whole"]),
-                "newest": Part.from_dict(data["newest"]) if data["newest"] else None,
-                "changed": _day(data.get("changed")),
-                "daily": tuple((str(day), float(rows), float(loss)) for day, rows, loss in data["daily"]),
-            }
-        )
 
 
 @dataclass(frozen=True)
@@ -209,11 +177,6 @@ class Gain:
         sure = f"surely by at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
         return f"{candidate} would have {change} in {over} ({sure}; {judged})"
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`; gains from before there was one in money have none."""
-        return cls(**{**data, "profit": ProfitGain(**data["profit"]) if data.get("profit") else None})
-
 
 @dataclass(frozen=True)
 class Probed:
@@ -237,30 +200,3 @@ class Probed:
     alpha_spent: float
     sentence: str
     lag_one: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        gains = {name: Gain.from_dict(data[name]) if data[name] else None for name in ("refit", "revert")}
-        return cls(**{**data, **gains})
-
-
-def _series(data: Mapping[str, Any]) -> dict[str, Series]:
-    return {name: Series(fields["gain"], *_tuples(fields), noise=fields.get("noise")) for name, fields in data.items()}
-
-
-def _tuples(fields: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
-    """Sums, sizes and blocks; looks from before blocks could be other than days have none of those."""
-    return tuple(fields["sums"]), tuple(fields["sizes"]), tuple(fields.get("blocks", ()))
-
-
-def _day(value: str | date | None) -> date | None:
-    return date.fromisoformat(value) if isinstance(value, str) else value
-
-
-def _moment(value: str | datetime) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

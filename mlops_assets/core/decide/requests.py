@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Self
+from datetime import datetime
+from typing import Any
 
 from mlops_assets.core.record.entries import JUDGED, Decision, OnRecord, Promotion, Rejection, Request
 
@@ -39,11 +39,6 @@ class Hold:
     def in_words(self) -> str:
         """In words."""
         return f"until {self.until:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason.rstrip('.')}."
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """From plain values; others than the fields' are left out."""
-        return cls(data["by"], data["reason"], datetime.fromisoformat(data["until"]).astimezone(UTC))
 
 
 @dataclass(frozen=True)
@@ -72,11 +67,6 @@ class Answer:
         what = "approved" if self.approved else "rejected"
         why = f": {self.reason.rstrip('.')}" if self.reason else ""
         return f"{self.by} {what} it (decision {self.decision}){why}."
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """From plain values."""
-        return cls(**{**data, "at": datetime.fromisoformat(data["at"]).astimezone(UTC)})
 
 
 @dataclass(frozen=True)

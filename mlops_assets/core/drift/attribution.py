@@ -17,8 +17,8 @@ explain goes to the next.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -68,10 +68,6 @@ class PredictionShift:
         head = f"The mean raw score{of} moved by {self.total:+.3g} ({self.unit})"
         return f"{head}, most through {', '.join(top)}." if top else f"{head}."
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -100,10 +96,6 @@ class Finding:
     matters: float
     attribution: float | None
     sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def prediction_shift(

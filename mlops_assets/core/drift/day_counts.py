@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops_assets.core.drift.feature_drift import PSI_BINS
 from mlops_assets.core.drift.grid import MAX_CATEGORIES, MIN_REFERENCE_ROWS, Kind
-from mlops_assets.core.drift.statistics import EMPTY_SHARE
+from mlops_assets.core.drift.statistics import EMPTY_SHARE, PSI_BINS
 from mlops_assets.core.stats.intervals import Array, CannotJudge
 
 Counts = NDArray[np.int64]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,10 @@ from mlops_assets.core.drift.profile import INFINITE, MISSING, OVER, SQUARES, ST
 from mlops_assets.core.drift.statistics import (
     CHANCE,
     FEW_ROWS,
+    MOST_SPIKES,
+    _frequent,
     chi_squared,
+    deciles,
     divergence_error,
     jensen_shannon,
     js_term,
@@ -39,13 +42,8 @@ from mlops_assets.core.drift.statistics import (
 )
 from mlops_assets.core.stats.intervals import Array, CannotJudge
 
-PSI_BINS = 10
-_MOST = 2 / 3
-"""Share of the rows in values that many share, from which the deciles would leave the rest three groups or fewer."""
 LEAST_REST = 20
 """Rows beside a spike, on either side, of which anything is said."""
-LEAST_GROUP = 0.01
-"""Share of the reference in a group beside a spike, at least."""
 
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Of the reference and of the current rows."""
@@ -121,10 +119,6 @@ class FeatureDrift:
     new_chance: float | None = None
     missing_chance: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
 
 def compare(reference: Profile, current: Profile, *, features: Collection[str] | None = None) -> list[FeatureDrift]:
     """All statistics of every feature, in the order of the grid.
@@ -186,7 +180,7 @@ def _numeric_statistics(grid: NumericGrid, counts: Counts, extra: Pair) -> dict[
     ref, cur = counts
     p, q = ref / ref.sum(), cur / cur.sum()
     ks = min(float(np.abs(np.cumsum(p) - np.cumsum(q)).max()), 1.0)
-    groups, targets = _deciles(p, grid.atoms)
+    groups, targets = deciles(p, grid.atoms)
     grouped = np.add.reduceat(ref, groups), np.add.reduceat(cur, groups)
     change, sd = _moments(grid, counts, extra)
     unseen = _unseen(grid, counts, extra)
@@ -214,9 +208,9 @@ def _rest_statistics(p: Array, atoms: NDArray[np.bool_], counts: Counts) -> dict
     spikes = _frequent(p, atoms)
     rest = tuple(np.delete(side, spikes) for side in counts)
     n, m = (int(side.sum()) for side in rest)
-    if p[spikes].sum() < _MOST or min(n, m) < LEAST_REST:
+    if p[spikes].sum() < MOST_SPIKES or min(n, m) < LEAST_REST:
         return {}
-    groups, _ = _deciles(rest[0] / n, np.delete(atoms, spikes - 1))
+    groups, _ = deciles(rest[0] / n, np.delete(atoms, spikes - 1))
     grouped = np.add.reduceat(rest[0], groups), np.add.reduceat(rest[1], groups)
     filled = int(((grouped[0] + grouped[1]) > 0).sum())
     return {"psi_rest": psi(*grouped), "psi_rest_chance": psi_by_chance(filled, n, m)}
@@ -254,51 +248,6 @@ def _group_statistics(counts: Counts, slack: Pair) -> dict[str, float]:
         "js": jensen_shannon(*counts),
         "js_error": divergence_error(js_term, counts, slack, root=True),
     }
-
-
-def _deciles(p: Array, atoms: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Array]:
-    """First bin of each group, and the share of the reference that should lie before it; NaN where that is no decile.
-
-    Ten groups of equal reference mass; a value that many rows share closes its group. Where such values hold most of
-    the rows (`_spikes`), each is a group of its own, and the rest has its own deciles (fewer, where a tenth of the
-    rest is under `LEAST_GROUP` of all): beside nine tenths of zeros everything else would be one group, in which
-    nothing can be seen to move. Values outside the range join the outer groups. A constant reference has one group
-    only; then below, equal and above are the groups.
-    """
-    spikes = _spikes(p, atoms)
-    rest = p.copy()
-    rest[spikes] = 0.0
-    mass = float(rest.sum())
-    parts = min(PSI_BINS, max(1, int(mass / LEAST_GROUP + 1e-9)))
-    wanted = np.arange(1, parts) * mass / parts
-    # A hair is taken off, so that a sum of 0.30000000000000004 still closes the third decile.
-    cuts = np.searchsorted(np.cumsum(rest), wanted - 1e-9) + 1
-    before = np.concatenate([[0.0], np.cumsum(p)])
-    # Of all rows, those of the spikes before the cut are there too.
-    shares = wanted + np.array([p[spikes[spikes < cut]].sum() for cut in cuts])
-    targets = dict.fromkeys([*spikes.tolist(), *(spikes + 1).tolist()], np.nan)
-    for cut, share in zip(cuts.tolist(), shares.tolist(), strict=True):
-        # Of several deciles that end in one bin, the last: so it was laid.
-        targets[cut] = np.nan if cut in targets and np.isnan(targets[cut]) else share
-    inner = np.array(sorted(cut for cut in targets if 0 < cut < p.size and 1e-9 < before[cut] < 1.0 - 1e-9), dtype=int)
-    expected = np.array([targets[cut] for cut in inner.tolist()])
-    if inner.size == 0:
-        filled = int(np.flatnonzero(p)[0])
-        inner = np.array([i for i in (filled, filled + 1) if 0 < i < p.size], dtype=np.int64)
-        expected = np.full(inner.size, np.nan)
-    return np.concatenate([[0], inner]).astype(np.int64), expected
-
-
-def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Bins of values that a tenth of the rows share, where they hold most rows and the rest is many values."""
-    spikes = _frequent(p, atoms)
-    others = np.count_nonzero(p) - spikes.size
-    return spikes if p[spikes].sum() >= _MOST and others >= 2 * PSI_BINS else spikes[:0]
-
-
-def _frequent(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Bins of values that a tenth of the rows share."""
-    return np.flatnonzero(atoms & (p[1:-1] >= 1.0 / PSI_BINS - 1e-9)) + 1
 
 
 def _unseen(grid: NumericGrid, counts: Counts, extra: Pair) -> tuple[Array, Array]:

@@ -11,7 +11,6 @@ about 5 ms per million; where they don't, by sorting, about 90.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import math
@@ -25,6 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlops_assets.core.stats.intervals import Array, CannotJudge
+from mlops_assets.core.values.arrays import label_counts, numbers, packed, unpacked
 from mlops_assets.core.values.exact import boolean_of
 
 Kind = Literal["numeric", "categorical"]
@@ -189,33 +189,9 @@ def require_columns(frame: pd.DataFrame, names: Mapping[str, Any]) -> None:
         raise ValueError(msg)
 
 
-def numbers(series: pd.Series) -> Array:
-    """A column as floats, what is missing as NaN."""
-    return series.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
 def kind_of(feature: str) -> Kind:
     """How drift treats a feature by its kind to models: numbers as numbers, texts and flags as categories."""
     return "numeric" if feature == "numeric" else "categorical"
-
-
-def text_codes(series: pd.Series) -> tuple[NDArray[Any], list[str]]:
-    """The code of each row, -1 where it is missing, and the labels as text (1 and 1.0 are the same)."""
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        codes, uniques = series.cat.codes.to_numpy(), series.cat.categories
-    else:
-        codes, uniques = pd.factorize(series, use_na_sentinel=True)
-    labels = [str(int(u)) if isinstance(u, float | np.floating) and float(u).is_integer() else str(u) for u in uniques]
-    return codes, labels
-
-
-def label_counts(series: pd.Series) -> tuple[NDArray[np.int64], list[str], int]:
-    """Counts by label, the labels as text, and the number of rows with a value; what no row has is left out."""
-    codes, labels = text_codes(series)
-    # One more, so that the missing (-1) are counted too and no copy without them is made.
-    counts = np.bincount(codes + np.int64(1), minlength=len(labels) + 1)[1:].astype(np.int64)
-    used = np.flatnonzero(counts)
-    return counts[used], [labels[place] for place in used], int(counts.sum())
 
 
 # --- laying it ---------------------------------------------------------------------------------------------
@@ -359,16 +335,3 @@ def _back(plain: Mapping[str, Any]) -> FeatureGrid:
         unpacked(plain["atoms"]),
         plain.get("first", 0),
     )
-
-
-def packed(values: np.ndarray) -> dict[str, str]:
-    """An array as text that is read ten times as fast as a list of numbers: its type, and base64 of its bytes."""
-    return {values.dtype.str: base64.b64encode(values.tobytes()).decode()}
-
-
-def unpacked(kept: Any) -> np.ndarray:
-    """The inverse of `packed`; takes lists of numbers too, as which grids and profiles were kept at first."""
-    if isinstance(kept, list):
-        return np.asarray(kept)
-    ((dtype, text),) = kept.items()
-    return np.frombuffer(base64.b64decode(text), dtype=dtype)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops_assets.core.drift.grid import CELLS, CategoryGrid, Grid, NumericGrid, require_columns, text_codes
+from mlops_assets.core.drift.grid import CELLS, CategoryGrid, Grid, NumericGrid, require_columns
 from mlops_assets.core.drift.profile import (
     INFINITE,
     MISSING,
@@ -31,6 +31,7 @@ from mlops_assets.core.drift.profile import (
     scaled,
 )
 from mlops_assets.core.stats.intervals import Array
+from mlops_assets.core.values.arrays import text_codes
 
 EXTRAS = 7
 

@@ -10,7 +10,7 @@ known early are not a fair sample, so the share without one is said and an immat
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,6 @@ class LabelDrift:
     upper: float | None
     n: int
     sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def label_profile(labels: Any, task: Task) -> Profile:

@@ -15,16 +15,17 @@ alike; nothing follows from it but a line in the report.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlops_assets.core.drift.calibration import Breach, Levels, breaches
-from mlops_assets.core.drift.feature_drift import PSI_BINS, FeatureDrift, compare
+from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.grid import Grid, Kind, NumericGrid
 from mlops_assets.core.drift.profile import Profile
+from mlops_assets.core.drift.statistics import PSI_BINS
 from mlops_assets.core.stats.comparison import slice_rows
 from mlops_assets.core.values.display import some
 
@@ -98,10 +99,6 @@ class LocalDrift:
     judged: int
     too_small: tuple[str, ...]
     sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def slice_grid(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Grid:

@@ -18,18 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops_assets.core.drift.grid import (
-    CELLS,
-    CategoryGrid,
-    Grid,
-    NumericGrid,
-    label_counts,
-    numbers,
-    packed,
-    require_columns,
-    unpacked,
-)
+from mlops_assets.core.drift.grid import CELLS, CategoryGrid, Grid, NumericGrid, require_columns
 from mlops_assets.core.stats.intervals import Array
+from mlops_assets.core.values.arrays import label_counts, numbers, packed, unpacked
 
 _CHUNK = 65_536
 EXACT = 2.0**52

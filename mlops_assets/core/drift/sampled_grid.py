@@ -24,13 +24,12 @@ from mlops_assets.core.drift.grid import (
     Grid,
     Kind,
     category_grid,
-    label_counts,
-    numbers,
     numeric_grid,
     require_columns,
     require_rows,
 )
 from mlops_assets.core.stats.intervals import Array
+from mlops_assets.core.values.arrays import label_counts, numbers
 from mlops_assets.core.values.exact import FLOAT_WHOLE
 from mlops_assets.core.values.identifiers import ID_NAMES, names_rows
 

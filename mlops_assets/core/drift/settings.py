@@ -1,7 +1,7 @@
 """What `monitoring.drift` of a model's YAML holds: limits, or the preset they are taken from, levels and reference.
 
 Here: the fields and their checks. Not here: the limits themselves (`policy`), the rest of the YAML (`settings`),
-reading the reference (`steps.watch.window_references`).
+reading the reference (`steps.watch.windows.references`).
 """
 
 from __future__ import annotations

@@ -20,8 +20,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops_assets.core.stats.intervals import Array
+
+PSI_BINS = 10
+MOST_SPIKES = 2 / 3
+"""Share of the rows in values that many share, from which the deciles would leave the rest three groups or fewer."""
+LEAST_GROUP = 0.01
+"""Share of the reference in a group beside a spike, at least."""
 
 EFFECTIVE_ROWS = 1_000
 EMPTY_SHARE = 0.0001
@@ -242,3 +249,48 @@ def _pooled(table: Array, enough: float) -> Array:
 
 def _expected(table: Array) -> Array:
     return table.sum(axis=0) * (table.sum(axis=1) / table.sum())[:, None]
+
+
+def deciles(p: Array, atoms: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Array]:
+    """First bin of each group, and the share of the reference that should lie before it; NaN where that is no decile.
+
+    Ten groups of equal reference mass; a value that many rows share closes its group. Where such values hold most of
+    the rows (`_spikes`), each is a group of its own, and the rest has its own deciles (fewer, where a tenth of the
+    rest is under `LEAST_GROUP` of all): beside nine tenths of zeros everything else would be one group, in which
+    nothing can be seen to move. Values outside the range join the outer groups. A constant reference has one group
+    only; then below, equal and above are the groups.
+    """
+    spikes = _spikes(p, atoms)
+    rest = p.copy()
+    rest[spikes] = 0.0
+    mass = float(rest.sum())
+    parts = min(PSI_BINS, max(1, int(mass / LEAST_GROUP + 1e-9)))
+    wanted = np.arange(1, parts) * mass / parts
+    # A hair is taken off, so that a sum of 0.30000000000000004 still closes the third decile.
+    cuts = np.searchsorted(np.cumsum(rest), wanted - 1e-9) + 1
+    before = np.concatenate([[0.0], np.cumsum(p)])
+    # Of all rows, those of the spikes before the cut are there too.
+    shares = wanted + np.array([p[spikes[spikes < cut]].sum() for cut in cuts])
+    targets = dict.fromkeys([*spikes.tolist(), *(spikes + 1).tolist()], np.nan)
+    for cut, share in zip(cuts.tolist(), shares.tolist(), strict=True):
+        # Of several deciles that end in one bin, the last: so it was laid.
+        targets[cut] = np.nan if cut in targets and np.isnan(targets[cut]) else share
+    inner = np.array(sorted(cut for cut in targets if 0 < cut < p.size and 1e-9 < before[cut] < 1.0 - 1e-9), dtype=int)
+    expected = np.array([targets[cut] for cut in inner.tolist()])
+    if inner.size == 0:
+        filled = int(np.flatnonzero(p)[0])
+        inner = np.array([i for i in (filled, filled + 1) if 0 < i < p.size], dtype=np.int64)
+        expected = np.full(inner.size, np.nan)
+    return np.concatenate([[0], inner]).astype(np.int64), expected
+
+
+def _spikes(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bins of values that a tenth of the rows share, where they hold most rows and the rest is many values."""
+    spikes = _frequent(p, atoms)
+    others = np.count_nonzero(p) - spikes.size
+    return spikes if p[spikes].sum() >= MOST_SPIKES and others >= 2 * PSI_BINS else spikes[:0]
+
+
+def _frequent(p: Array, atoms: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bins of values that a tenth of the rows share."""
+    return np.flatnonzero(atoms & (p[1:-1] >= 1.0 / PSI_BINS - 1e-9)) + 1

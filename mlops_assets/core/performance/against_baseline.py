@@ -12,7 +12,7 @@ not looking at the row at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -62,18 +62,6 @@ class Compared:
     blocks: tuple[str, ...]
     sums: tuple[float, ...]
     sizes: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        made: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
-        }
-        return cls(**made)
 
 
 @dataclass(frozen=True)
@@ -128,16 +116,6 @@ class Judged:
     upper: float | None = None
     windows: int = 0
     rows_from: datetime | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: v.isoformat() if isinstance(v, datetime) else v for name, v in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        moments = {name: datetime.fromisoformat(data[name]) for name in ("start", "end", "rows_from") if data[name]}
-        return cls(**{**data, **moments})
 
 
 @dataclass(frozen=True)

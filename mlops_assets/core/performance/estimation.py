@@ -80,10 +80,6 @@ class Estimated:
             f"on {self.n:,} rows; it {ASSUMES}."
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Noise:

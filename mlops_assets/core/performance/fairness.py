@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -59,10 +59,6 @@ class Difference:
     groups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     small: Mapping[str, int] = field(default_factory=dict)
     why: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
     @property
     def sentence(self) -> str:

@@ -7,7 +7,7 @@ Here: evaluation of scores against the labels known so far, and a window's row o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,10 +36,6 @@ class Estimate:
     n: int
     n_blocks: int
     why: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -73,11 +69,6 @@ class PerformanceRow:
     reason: str
     metrics: Mapping[str, Estimate]
     slices: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = asdict(self)
-        return {**plain, "start": self.start.isoformat(), "end": self.end.isoformat()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """What stands on record of a model: one type a kind of entry, with one codec.
 
-Here: the entries, and plain values to and from them. Not here: the file and the hashes that link its lines
-(`world.record`), how a decision is reached (`core.decide`), an entry in words (`commands.decisions`).
+Here: the kinds of entries, and plain values to and from them. Not here: what all of them have (`entry`), the file and
+the hashes that link its lines (`world.record`), how a decision is reached (`core.decide`), an entry in words
+(`commands.decisions`).
 
 A field that some entries of a kind have and others have not is `UNSET` where it is missing: it is not written. Fields
 have defaults, so that records of earlier versions are read; an entry of a kind that this version does not know is an
@@ -10,14 +11,14 @@ have defaults, so that records of earlier versions are read; an entry of a kind 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mlops_assets.core.record.plain_values import plain
+from mlops_assets.core.record.entry import Entry, OtherEntry
 
 Action = Literal["wait", "retrain", "revert", "propose_retrain", "propose_revert", "quarantine", "cannot_judge"]
 
@@ -25,48 +26,6 @@ PROPOSALS = ("propose_retrain", "propose_revert")
 """Actions that wait for a person's approval."""
 ACTED = ("retrain", "revert")
 """Actions that are carried out."""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What every entry has.
-
-    Attributes:
-        id: an entry with the same one is not written twice.
-        model: whose record.
-        at: by the model's clock; a person's word has the time it was given.
-        hash: of this entry, once it is on record; so are its neighbours linked.
-        previous_hash: of the entry before.
-    """
-
-    id: str
-    at: datetime
-    model: str = ""
-    hash: str | UnsetType = UNSET
-    previous_hash: str | UnsetType = UNSET
-
-    @property
-    def kind(self) -> str:
-        """What the record calls it."""
-        return kind_of(type(self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they stand on record."""
-        values: dict[str, Any] = plain(msgspec.to_builtins(self, builtin_types=(datetime,)))
-        return values
-
-
-class OtherEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a kind that this version does not know; see `Entry`."""
-
-    kind: str
-    values: Mapping[str, Any]
-    id: str
-    at: datetime
-    model: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they stand on record."""
-        return dict(self.values)
 
 
 class Counterfactual(msgspec.Struct, frozen=True):
@@ -113,9 +72,9 @@ class Decision(Entry, frozen=True, kw_only=True, tag="decision"):
     rule: str
     reasons: tuple[str, ...] = ()
     counterfactuals: tuple[Counterfactual, ...] = ()
-    evidence: dict[str, Any] = {}
+    evidence: Mapping[str, Any] = {}
     evidence_fingerprint: str = ""
-    policy: dict[str, Any] = {}
+    policy: Mapping[str, Any] = {}
     window: str | None = None
     window_end: datetime | None = None
     candidate: str | None = None
@@ -259,7 +218,7 @@ class RolloutMove(Entry, frozen=True, kw_only=True, tag="rollout"):
     share: float = 0.0
     before: str | None = None
     reason: str = ""
-    guardrails: list[dict[str, Any]] = []
+    guardrails: Sequence[Mapping[str, Any]] = ()
     seen: dict[str, Any] | None = None
     promised: dict[str, Any] | UnsetType | None = UNSET
     fitted_until: str | UnsetType | None = UNSET
@@ -306,13 +265,21 @@ class ClassWent(Entry, frozen=True, kw_only=True, tag="gone_class"):
     reason: str = ""
 
 
+class WindowVerdict(msgspec.Struct, frozen=True):
+    """Whether the performance of a window held, by which number, in words."""
+
+    passed: bool | None
+    value: float | None
+    sentence: str
+
+
 class Restatement(Entry, frozen=True, kw_only=True, tag="restatement"):
-    """A window was judged again since its labels had changed: the verdict before and after, plain."""
+    """A window was judged again since its labels had changed: the verdict before and after."""
 
     window: str = ""
     reason: str = ""
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
+    before: WindowVerdict | UnsetType = UNSET
+    after: WindowVerdict | UnsetType = UNSET
 
 
 OnRecord = Entry | OtherEntry
@@ -333,11 +300,6 @@ _KINDS: Mapping[str, type[Entry]] = {
     )
 }  # fmt: skip
 E = TypeVar("E", bound=Entry)
-
-
-def kind_of(entry: type[Entry]) -> str:
-    """What the record calls this type of entry."""
-    return str(entry.__struct_config__.tag)
 
 
 def entry_of(values: Mapping[str, Any]) -> OnRecord:

@@ -2,6 +2,8 @@
 
 Here: canonical JSON, values and times as plain ones and back; moments, lengths of time and the names of metrics in
 words. Not here: what is recorded.
+
+`as_plain` and `from_plain` are the one codec of frozen types, dataclasses and msgspec's alike.
 """
 
 from __future__ import annotations
@@ -9,7 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
+
+_T = TypeVar("_T")
 
 
 def canonical_json(value: Any) -> str:
@@ -31,6 +37,30 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return value
+
+
+def as_plain(value: Any) -> Any:
+    """A frozen type as JSON has it; `UNSET` fields are left out."""
+    return plain(msgspec.to_builtins(value, builtin_types=(datetime, timedelta), enc_hook=lambda number: number.item()))
+
+
+def from_plain(kind: type[_T], data: Any) -> _T:
+    """The inverse of `as_plain`; fields that the type does not have are left out.
+
+    Raises:
+        ValueError: the values are none of that type.
+    """
+    return msgspec.convert(data, kind)
+
+
+def left_out(data: Any, known: Any) -> list[str]:
+    """The fields that hold something in `data` and are not in `known`, of all depths."""
+    if isinstance(data, Mapping) and isinstance(known, Mapping):
+        names = [name for name, value in data.items() if name not in known and value not in (None, [], {})]
+        return names + [deep for name in data.keys() & known.keys() for deep in left_out(data[name], known[name])]
+    if isinstance(data, list) and isinstance(known, list):
+        return [deep for pair in zip(data, known, strict=False) for deep in left_out(*pair)]
+    return []
 
 
 def moment(value: str | datetime) -> datetime:

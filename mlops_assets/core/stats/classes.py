@@ -12,7 +12,7 @@ its call is wrong, its log loss is that of a probability of zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -205,10 +205,6 @@ class ClassChanges:
     def rows(self) -> int:
         """Rows whose class the champion cannot say."""
         return sum(new_class.rows for new_class in self.new) + (self.uncoded.rows if self.uncoded else 0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def class_changes(labels: Any, days: Any, known: Mapping[int, float], *, settled: Any = None) -> ClassChanges:

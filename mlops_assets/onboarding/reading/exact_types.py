@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.exact import FLOAT_WHOLE, whole_up_to
 from mlops_assets.core.values.identifiers import ID_NAMES
 from mlops_assets.core.values.sql import literal, quoted
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.places import Cells
-from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.world.files.flag_columns import as_flag, is_flag
 
 _KEPT = {"BIGINT", "DOUBLE", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}

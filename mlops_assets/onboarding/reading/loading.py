@@ -31,10 +31,11 @@ from mlops_assets.onboarding.reading.exact_types import (
     too_wide,
     with_texts,
 )
+from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.missing_words import MissingWords, empty_words, merged, without_words, words_in
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.places import Cells
-from mlops_assets.onboarding.reading.texts import Looks, Reading, has_commas, looks_of, may_have_commas, points_of
+from mlops_assets.onboarding.reading.texts import Looks, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
 from mlops_assets.world.home import Limits

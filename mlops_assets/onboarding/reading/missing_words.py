@@ -12,7 +12,7 @@ import duckdb
 
 from mlops_assets.core.values.sql import is_blank, is_one_of, quoted, without_blanks
 from mlops_assets.onboarding.reading.exact_types import columns_of
-from mlops_assets.onboarding.reading.texts import Reading
+from mlops_assets.onboarding.reading.instructions import Reading
 
 MissingWords = dict[str, dict[str, int]]
 """Texts that mean missing, each with the columns in which they stand, and how often."""

@@ -23,7 +23,7 @@ from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import FLOAT_WHOLE, whole_up_to
 from mlops_assets.core.values.sql import exact, free_name, is_blank, literal, quoted
 from mlops_assets.onboarding.reading.exact_types import digits_of_floats
-from mlops_assets.onboarding.reading.texts import Reading, Undecided
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 
 _LED = r"'\s*0[0-9]+\s*'"

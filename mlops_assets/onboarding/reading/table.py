@@ -22,9 +22,10 @@ from mlops_assets.core.values.text_numbers import LEADING_ZERO
 from mlops_assets.onboarding.odd.merged_codes import Merged
 from mlops_assets.onboarding.odd.repeated_rows import Repeats, count_once
 from mlops_assets.onboarding.reading.exact_types import columns_of, digits_of_floats
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.reading.places import Cells
-from mlops_assets.onboarding.reading.texts import Reading, Texts, Undecided, settle_texts
+from mlops_assets.onboarding.reading.texts import Texts, settle_texts
 from mlops_assets.world.files.refused_files import is_parquet
 from mlops_assets.world.files.table_files import matches
 

@@ -1,8 +1,8 @@
 """What the text columns of a person's table are: times, numbers, or texts.
 
 Here: deciding over all rows of all files how the times and numbers of a column are written, and asking where it stays
-open. Not here: reading one text (`core.values.text_times`, `core.values.text_numbers`), other facts (`table`), strange
-values (`oddities`).
+open. Not here: what a person says about it (`instructions`), reading one text (`core.values.text_times`,
+`core.values.text_numbers`), other facts (`table`), strange values (`oddities`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.sources.contract import Column
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import (
     DATE_ORDERS,
-    MISSING,
     NUMBER_FORMATS,
     NUMBERS_IN_WORDS,
     TIMES_IN_WORDS,
@@ -29,90 +27,12 @@ from mlops_assets.core.values.text_formats import (
 )
 from mlops_assets.core.values.text_numbers import NumberTexts, in_doubt, plain_numbers, read_number
 from mlops_assets.core.values.text_times import TimeTexts, read_text, read_times
+from mlops_assets.onboarding.reading.instructions import OPTIONS, Reading, Remedies, Undecided
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.world.files.text_columns import Reader, look_at_points, look_at_texts, replace_texts
 
 Looks = Mapping[str, TimeTexts | NumberTexts | None]
 """What stands in a column of texts; None where most are neither times nor numbers."""
-
-
-class Undecided(ValueError):
-    """Cells can be read in two ways, or in none; the message ends in the remedy."""
-
-
-@dataclass(frozen=True)
-class Remedies:
-    """What a person can change where a table is read, as the ends of sentences that ask; `{name}` is the column.
-
-    Attributes:
-        time: to take the time from elsewhere.
-        date_order: to say whether the day or the month stands first.
-        decimal: to say what the decimal mark is.
-        text: to take a column for texts, whatever stands in it.
-    """
-
-    time: str
-    date_order: str
-    decimal: str
-    text: str
-
-
-OPTIONS = Remedies(
-    time="name another column with --time",
-    date_order="--date-order dmy or --date-order mdy",
-    decimal="--decimal comma or --decimal point",
-    text="--text {name}",
-)
-"""For a table that is to become a source."""
-FIELDS = Remedies(
-    time="name another column as `event_time` in the source's YAML",
-    date_order="`format: dmy` or `format: mdy` of {name} in the contract",
-    decimal="`format: comma` or `format: point` of {name} in the contract",
-    text="`type: string` of {name} in the contract",
-)
-"""For a source that is declared."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the texts of a table are to be read, as far as a person or a contract says.
-
-    Attributes:
-        zone: in which times without an offset are read where others of their column have one; None: not known yet.
-        missing: texts that mean missing.
-        date_order: whether day or month stands first where the year stands last.
-        decimal: the decimal mark.
-        declared: columns of the contract, for a source that has one.
-        asked: columns that a person says are texts.
-        naming: columns that a person says name things; None: any may.
-        in_parquet: whether the texts that mean missing do so in text columns of Parquet files, too.
-        missing_in: column -> cells that mean missing in it, beside those of `missing`.
-    """
-
-    zone: str | None = None
-    missing: tuple[str, ...] = MISSING
-    date_order: DateOrder | None = None
-    decimal: Mark | None = None
-    declared: Mapping[str, Column] = field(default_factory=dict)
-    asked: tuple[str, ...] = ()
-    naming: tuple[str, ...] | None = None
-    in_parquet: bool = True
-    missing_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def remedies(self) -> Remedies:
-        """What a person can change."""
-        return FIELDS if self.declared else OPTIONS
-
-    @property
-    def texts(self) -> list[str]:
-        """Columns that are texts whatever stands in them: they are left as they are."""
-        return [*self.asked, *(name for name, column in self.declared.items() if column.type == "string")]
-
-    @property
-    def written(self) -> list[str]:
-        """Columns whose numbers are declared to be written in some way: they stay texts, which the contract reads."""
-        return [name for name, column in self.declared.items() if column.format in NUMBER_FORMATS]
 
 
 @dataclass(frozen=True)

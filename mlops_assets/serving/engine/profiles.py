@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
+from mlops_assets.core.drift.feature_drift import compare
 from mlops_assets.core.drift.grid import Grid, Kind, infer_schema
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, judged_folders, read_summary
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.parquet_rows import ParquetRows
 from mlops_assets.world.files.unpacked_size import TooLarge
@@ -133,7 +134,7 @@ class Profiles:
             "drift": None if verdict.passed is None else not verdict.passed,
             "reason": verdict.reason,
             "drifted": list(verdict.drifted),
-            "features": [_feature(drift) for drift in drifts],
+            "features": [asdict(drift) for drift in drifts],
         }
         write_text(self._file(name).with_suffix(".report.json"), json.dumps(_finite(report)))
         return report
@@ -152,22 +153,22 @@ class Profiles:
         return dict(json.loads(report.read_text(encoding="utf-8")))
 
     def _latest_of_model(self, name: str) -> dict[str, Any]:
-        folders = sorted(path.parent for path in self._lake.folder("reports", name, "drift").glob("*/summary.json"))
+        folders = judged_folders(self._lake, name, "drift")
         if not folders:
             raise NoProfile(f"{name} has no drift report yet; {name}/drift_report makes one as windows close")
-        summary = json.loads((folders[-1] / "summary.json").read_text(encoding="utf-8"))
-        inputs = next(check for check in summary["checks"] if check["name"] == "inputs_match_reference")
+        summary = read_summary(folders[-1], WindowSummary)
+        inputs = next(check for check in summary.checks if check.name == "inputs_match_reference")
         features = pd.read_parquet(folders[-1] / "features.parquet")
         return {
             "name": name,
-            "at": summary["end"],
+            "at": summary.end.isoformat(),
             "reference_rows": None,
-            "rows": summary["rows"],
-            "drift": None if inputs["passed"] is None else not inputs["passed"],
-            "reason": " ".join(check["sentence"] for check in summary["checks"]),
+            "rows": summary.rows,
+            "drift": None if inputs.passed is None else not inputs.passed,
+            "reason": " ".join(check.sentence for check in summary.checks),
             "drifted": [],
-            "window": summary["window"],
-            "model_version": summary["version"],
+            "window": summary.window,
+            "model_version": summary.version,
             "features": features.astype(object).where(features.notna(), None).to_dict(orient="records"),
         }
 
@@ -192,10 +193,6 @@ def _like(frame: pd.DataFrame, grid: Grid, kinds: Mapping[str, Kind]) -> pd.Data
             raise WrongTable(f"column {name[:100]!r} is numeric in the reference and {series.dtype} in the batch")
         columns[name] = series
     return pd.DataFrame(columns)
-
-
-def _feature(drift: FeatureDrift) -> dict[str, Any]:
-    return dict(drift.to_dict())
 
 
 def _finite(value: Any) -> Any:

@@ -7,7 +7,7 @@ here: the policy that is replayed (`core.decide.policy`), telling it to a person
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.decide.counterfactuals import larger_changes
@@ -135,7 +135,7 @@ def _replay(decision: Decision, before: Sequence[OnRecord]) -> tuple[str | None,
     """The answer today, why there is none, and the changes that lead to another one."""
     try:
         history = history_of(before)
-        evidence, policy = Evidence.from_dict(_known(decision.evidence)), RetrainPolicy.from_dict(decision.policy)
+        evidence, policy = Evidence.from_dict(decision.evidence), RetrainPolicy.from_dict(decision.policy)
     except (KeyError, TypeError, ValueError) as error:
         why = f"It was written by another version of the platform, and this one cannot replay it ({error})."
         return None, why, []
@@ -148,12 +148,6 @@ def _replay(decision: Decision, before: Sequence[OnRecord]) -> tuple[str | None,
         larger = larger_changes(evidence, policy, history, decision.at, decision.action)
         flips = [Flip(c.sentence, replay(c, evidence, policy, history, decision.at), _changed(c)) for c in larger]
     return again.action, "", flips
-
-
-def _known(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """The evidence without fields that this version does not have and that held nothing."""
-    names = {field.name for field in fields(Evidence)}
-    return {name: value for name, value in evidence.items() if name in names or value not in (None, [], {})}
 
 
 def _changed(change: Counterfactual) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Here: looking at the record and the clock once more before a run starts or a cha
 
 from __future__ import annotations
 
-from mlops_assets.core.decide.holding import quiet
+from mlops_assets.core.decide.rules import quiet
 from mlops_assets.core.record.entries import Decision, Freeze, Rollback, Snooze, only
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.world.platform import Platform, hold

@@ -14,6 +14,7 @@ from pathlib import Path
 from mlops_assets.core.decide.probe import add_up
 from mlops_assets.core.decide.probe_result import Look, Probed
 from mlops_assets.core.record.entries import REIGN_BEGINS
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence
@@ -25,7 +26,7 @@ from mlops_assets.world.platform import Platform, fitted_until
 
 def write_look(platform: Platform, model: str, look: Look) -> None:
     """Put a look on file, in place of one at the same window and champion."""
-    write_text(_file(platform, model, look), json.dumps(look.to_dict(), indent=1))
+    write_text(_file(platform, model, look), json.dumps(as_plain(look), indent=1))
 
 
 def read_looks(platform: Platform, model: str) -> list[Look]:
@@ -33,7 +34,7 @@ def read_looks(platform: Platform, model: str) -> list[Look]:
     paths = platform.lake.folder("reports", model, "probe").glob("window=*/champion-*.json")
     read = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     # Those of before windows were judged twice are of another kind; their windows are looked at anew.
-    looks = [Look.from_dict(look) for look in read if "whole" in look]
+    looks = [from_plain(Look, look) for look in read if "whole" in look]
     return sorted(looks, key=lambda look: (look.end, int(look.champion or 0)))
 
 

@@ -7,21 +7,24 @@ Here: reading these for the evidence. Not here: the checks and all other evidenc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlops_assets.core.decide.evidence import Novelty
 from mlops_assets.core.drift import feature_faults
 from mlops_assets.core.drift.feature_faults import named
+from mlops_assets.core.drift.multivariate import Support
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code, outdated
 from mlops_assets.steps.watch import classes as class_steps
-from mlops_assets.steps.watch.label_report import estimate_in
+from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, newest_summary
 from mlops_assets.world.mlflow.registry import ModelDamaged, ModelVersion
 from mlops_assets.world.platform import Platform
+
+_S = TypeVar("_S", bound=WindowSummary)
 
 
 def changed_definition(platform: Platform, model: ModelSettings) -> str:
@@ -73,48 +76,41 @@ def faults(platform: Platform, model: ModelSettings, since: datetime | None) -> 
 
     Of those that are trained on as the model is now: one that is retired says that it is gone for good.
     """
-    summary = _newest(platform, model, "drift", since) or {}
+    summary = _newest(platform, model, "drift", since, DriftSummary)
+    if summary is None:
+        return []
     trained = {column.name for column in platform.data(model).columns}
-    known = {kind: [name for name in names if name in trained] for kind, names in summary.get("faults", {}).items()}
-    return feature_faults.faults_in_words(known, summary.get("window", ""))
+    known = {kind: [name for name in names if name in trained] for kind, names in summary.faults.items()}
+    return feature_faults.faults_in_words(known, summary.window)
 
 
 def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
     """Rows unlike the champion's in the newest window that ended after it was fitted."""
-    summary = _newest(platform, model, "drift", since)
-    share = (summary or {}).get("outside_support", {}).get("outside_joint")
-    if summary is None or share is None:
+    summary = _newest(platform, model, "drift", since, DriftSummary)
+    support = summary.support if summary else None
+    if summary is None or not isinstance(support, Support):
         return None
-    return Novelty(share, summary["window"], datetime.fromisoformat(summary["end"]))
+    return Novelty(support.outside_joint, summary.window, summary.end)
 
 
 def notes(platform: Platform, model: ModelSettings, since: datetime | None) -> tuple[str, ...]:
     """What the newest reports say and no rule reads."""
     sentences = []
-    if drift := _newest(platform, model, "drift", since):
-        support = drift.get("outside_support", {}).get("sentence")
-        sentences += [
-            f"Drift that matters most in {drift['window']}: {f['sentence']}" for f in drift.get("findings", [])[:1]
-        ]
-        sentences += [f"Novelty in {drift['window']}: {support}"] if support else []
+    if drift := _newest(platform, model, "drift", since, DriftSummary):
+        sentences += [f"Drift that matters most in {drift.window}: {f.sentence}" for f in drift.findings[:1]]
+        if isinstance(drift.support, Support):
+            sentences += [f"Novelty in {drift.window}: {drift.support.sentence}"]
     classes = class_steps.newest(platform, model.name)
-    if classes and not classes["check"]["passed"] and (since is None or _end(classes["check"]) > since):
-        sentences += [classes["check"]["sentence"]]
-    performance = _newest(platform, model, "performance", since)
-    if performance and not performance["performance"]["mature"]:
-        estimate = estimate_in(performance, model.metric)
-        sentences += [f"{performance['window']} has not matured. {model.label.noted(estimate.sentence)}"]
+    if classes and not classes.check.passed and (since is None or classes.check.window_end > since):
+        sentences += [classes.check.sentence]
+    performance = _newest(platform, model, "performance", since, PerformanceSummary)
+    if performance and not performance.performance.mature:
+        estimate = performance.estimate(model.metric)
+        sentences += [f"{performance.window} has not matured. {model.label.noted(estimate.sentence)}"]
     return tuple(sentences)
 
 
-def _newest(platform: Platform, model: ModelSettings, report: str, since: datetime | None) -> Mapping[str, Any] | None:
+def _newest(platform: Platform, model: ModelSettings, report: str, since: datetime | None, kind: type[_S]) -> _S | None:
     """The summary of the newest window, unless the champion was fitted on it."""
-    paths: list[Path] = sorted(platform.lake.folder("reports", model.name, report).glob("window=*/summary.json"))
-    if not paths:
-        return None
-    summary: Mapping[str, Any] = json.loads(paths[-1].read_text(encoding="utf-8"))
-    return summary if since is None or datetime.fromisoformat(summary["end"]) > since else None
-
-
-def _end(check: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(check["window_end"])
+    summary = newest_summary(platform.lake, model.name, report, kind)
+    return summary if summary and (since is None or summary.end > since) else None

@@ -19,7 +19,7 @@ from mlops_assets.core.stats.metrics import metric
 from mlops_assets.steps.decide.looks import read_looks
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
-from mlops_assets.steps.watch.window_reports import predicted_windows
+from mlops_assets.steps.watch.windows.reports import predicted_windows
 from mlops_assets.world.blocks import blocks_of
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from mlops_assets.core.decide.judged_window import KEEP
 from mlops_assets.core.decide.price import exceeds_price
-from mlops_assets.core.decide.probe import by_window, leading
+from mlops_assets.core.decide.probe import by_window
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look
+from mlops_assets.core.decide.promised_gains import leading
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings

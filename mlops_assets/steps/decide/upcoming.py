@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from mlops_assets.core.decide.holding import quiet
-from mlops_assets.core.decide.rules import age_due
+from mlops_assets.core.decide.rules import quiet
+from mlops_assets.core.decide.triggers import age_due
 from mlops_assets.core.record.entries import ACTED, CONCLUDED, Decision, Rollback, only
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.settings import ModelSettings

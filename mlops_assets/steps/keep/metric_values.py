@@ -6,22 +6,35 @@ Here: one function a part, each yielding samples. Not here: names and meanings (
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.performance.decay import Age, Decay, decay_per_week
+from mlops_assets.core.performance.estimation import Estimated
+from mlops_assets.core.performance.window_metrics import Estimate
 from mlops_assets.core.record.entries import Decision, OutcomeFound, only
 from mlops_assets.core.record.incidents import SEVERITIES
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.steps.watch.skew import REPORT as SKEW
-from mlops_assets.steps.watch.window_summaries import REPORTS, failing_of, verdicts_of
+from mlops_assets.steps.watch.skew import SkewSummary
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
+from mlops_assets.steps.watch.windows.summaries import (
+    REPORTS,
+    WindowSummary,
+    failing_of,
+    judged_folders,
+    known_verdicts,
+    newest_summary,
+    read_summary,
+    summaries,
+)
 from mlops_assets.world.alerts.incidents import Incidents
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.costs import Costs
@@ -85,22 +98,21 @@ def record(platform: Platform) -> Iterator[Sample]:
 def reports(platform: Platform) -> Iterator[Sample]:
     """Drift, performance and its estimate in the newest windows, from the reports."""
     for name, model in platform.models().items():
-        if verdicts_of(_summaries(platform, name, "performance")):
+        if known_verdicts(platform, name):
             yield Sample("model_worse_than_baseline", (name,), failing_of(platform, model) is not None)
         for report in REPORTS:
-            summaries = _summaries(platform, name, report)
-            if not summaries:
+            newest = newest_summary(platform.lake, name, report, WindowSummary)
+            if newest is None:
                 continue
-            newest = summaries[-1]
-            yield Sample("window_end_timestamp_seconds", (name, report), _time(newest["end"]).timestamp())
-            for check in newest["checks"]:
+            yield Sample("window_end_timestamp_seconds", (name, report), newest.end.timestamp())
+            for check in newest.checks:
                 yield from _check(name, check)
-        for summary in _summaries(platform, name, SKEW)[-1:]:
-            for check in summary["checks"]:
+        if skewed := newest_summary(platform.lake, name, SKEW, SkewSummary):
+            for check in skewed.checks:
                 yield from _check(name, check)
-            for feature, share in list(summary["features"].items())[:_TOP_FEATURES]:
+            for feature, share in list(skewed.features.items())[:_TOP_FEATURES]:
                 yield Sample("serving_skew_share", (name, feature), share)
-        yield from _performance(name, _summaries(platform, name, "performance"))
+        yield from _performance(name, summaries(platform.lake, name, "performance", PerformanceSummary))
         yield from _features(platform, name)
 
 
@@ -162,41 +174,36 @@ def _now(platform: Platform, model: ModelSettings) -> datetime | None:
         return None
 
 
-def _summaries(platform: Platform, model: str, report: str) -> list[dict[str, Any]]:
-    paths = sorted(platform.lake.folder("reports", model, report).glob("window=*/summary.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+def _check(model: str, check: CheckResult) -> Iterator[Sample]:
+    labels = (model, check.name)
+    if check.passed is not None:
+        yield Sample("check_passed", labels, check.passed)
+    for part, number in (("value", check.value), ("limit", check.limit)):
+        if number is not None:
+            yield Sample(f"check_{part}", labels, number)
+    if check.name == "inputs_match_reference" and check.value is not None:
+        yield Sample("drift_share", (model,), check.value)
 
 
-def _check(model: str, check: Mapping[str, Any]) -> Iterator[Sample]:
-    labels = (model, check["name"])
-    if check["passed"] is not None:
-        yield Sample("check_passed", labels, check["passed"])
-    for part in ("value", "limit"):
-        if check[part] is not None:
-            yield Sample(f"check_{part}", labels, check[part])
-    if check["name"] == "inputs_match_reference" and check["value"] is not None:
-        yield Sample("drift_share", (model,), check["value"])
-
-
-def _performance(model: str, summaries: list[dict[str, Any]]) -> Iterator[Sample]:
-    if not summaries:
+def _performance(model: str, windows: Sequence[PerformanceSummary]) -> Iterator[Sample]:
+    if not windows:
         return
-    newest = summaries[-1]
-    yield Sample("window_rows", (model,), newest["rows"])
-    missing = newest["performance"]["share_unlabelled"]
+    newest = windows[-1]
+    yield Sample("window_rows", (model,), newest.rows)
+    missing = newest.performance.share_unlabelled
     if missing is not None and missing == missing:  # NaN without a row
         yield Sample("labels_missing_share", (model,), missing)
-    yield from _estimates(model, "estimated_performance", newest.get("estimated", {}))
-    labelled = [summary for summary in summaries if summary["performance"]["labelled"]]
+    yield from _estimates(model, "estimated_performance", newest.estimated or {})
+    labelled = [summary.performance for summary in windows if summary.performance.labelled]
     if labelled:
-        yield from _estimates(model, "performance", labelled[-1]["performance"]["metrics"])
+        yield from _estimates(model, "performance", labelled[-1].metrics)
 
 
-def _estimates(model: str, name: str, values: Mapping[str, Mapping[str, Any]]) -> Iterator[Sample]:
+def _estimates(model: str, name: str, values: Mapping[str, Estimate] | Mapping[str, Estimated]) -> Iterator[Sample]:
     for measure, estimate in values.items():
-        for part, end in (("value", ""), ("lower", "_lower"), ("upper", "_upper")):
-            if estimate[part] is not None:
-                yield Sample(f"{name}{end}", (model, measure), estimate[part])
+        for number, end in ((estimate.value, ""), (estimate.lower, "_lower"), (estimate.upper, "_upper")):
+            if number is not None:
+                yield Sample(f"{name}{end}", (model, measure), number)
 
 
 def _features(platform: Platform, model: str) -> Iterator[Sample]:
@@ -214,45 +221,40 @@ def _features(platform: Platform, model: str) -> Iterator[Sample]:
 def _decays(platform: Platform, model: ModelSettings) -> Iterator[tuple[str, Decay]]:
     """The decay of each metric over all mature windows; of none while no champion has two."""
     fitted = {
-        version.version: _time(version.tags[FITTED_UNTIL])
+        version.version: datetime.fromisoformat(version.tags[FITTED_UNTIL])
         for version in platform.registry.versions(model.name)
         if FITTED_UNTIL in version.tags
     }
     windows = [
         summary
-        for summary in _summaries(platform, model.name, "performance")
-        if summary["performance"]["mature"] and summary["version"] in fitted
+        for summary in summaries(platform.lake, model.name, "performance", PerformanceSummary)
+        if summary.performance.mature and summary.version in fitted
     ]
     for measure in model.reported_metrics:
         ages = [
-            Age(summary["version"], _weeks(summary, fitted[summary["version"]]), value)
+            Age(summary.version, _weeks(summary, fitted[summary.version]), value)
             for summary in windows
-            if (value := summary["performance"]["metrics"].get(measure.name, {}).get("value")) is not None
+            if (value := summary.value(measure.name)) is not None
         ]
         with suppress(CannotJudge):  # nothing yet: the figure is absent
             yield measure.name, decay_per_week(ages, greater_is_better=measure.greater_is_better)
 
 
-def _weeks(summary: Mapping[str, Any], fitted: datetime) -> float:
+def _weeks(summary: WindowSummary, fitted: datetime) -> float:
     """From when a version was fitted to the middle of a window."""
-    start, end = _time(summary["start"]), _time(summary["end"])
-    return (start + (end - start) / 2 - fitted) / WEEK
+    return (summary.start + (summary.end - summary.start) / 2 - fitted) / WEEK
 
 
 def evidence_written_at(platform: Platform, model: str, window: str | None) -> datetime | None:
     """When the newest report on a window was written, by the machine's clock; None without one."""
     files = [
-        path
+        folder / "summary.json"
         for report in REPORTS
-        for path in platform.lake.folder("reports", model, report).glob("window=*/summary.json")
-        if json.loads(path.read_text(encoding="utf-8"))["window"] == window
+        for folder in judged_folders(platform.lake, model, report)
+        if read_summary(folder, WindowSummary).window == window
     ]
     return max((_written(path) for path in files), default=None)
 
 
 def _written(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -37,7 +37,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.proposals import proposal_of
 from mlops_assets.steps.rollout.fallback import BEGAN, OVER, goes_back_to
 from mlops_assets.steps.watch.classes import newest
-from mlops_assets.steps.watch.window_summaries import failing_of, window_checks
+from mlops_assets.steps.watch.windows.summaries import failing_of, window_checks
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.platform import Platform, fitted_until
 
@@ -129,15 +129,15 @@ def _failed(model: str, check: CheckResult, entries: Sequence[OnRecord]) -> Alar
 def _classes(platform: Platform, model: str, champion: ModelVersion | None) -> Alarm | None:
     """Classes that the champion cannot say, or that come no more: told at once, and again when there are others."""
     changes = newest(platform, model)
-    if changes is None or champion is None or changes["version"] != champion.version or changes["check"]["passed"]:
+    if changes is None or champion is None or changes.version != champion.version or changes.check.passed:
         return None
-    codes = [str(change["code"]) for change in (*changes["new"], *changes["gone"])]
-    is_new = bool(changes["new"] or changes["uncoded"])
+    codes = [*(str(new.code) for new in changes.new), *(str(gone.code) for gone in changes.gone)]
+    is_new = bool(changes.new or changes.uncoded)
     return {
         "key": f"classes/{model}",
-        "incident": f"classes-{model}-{champion.version}-{'-'.join(codes)}{'-uncoded' if changes['uncoded'] else ''}",
+        "incident": f"classes-{model}-{champion.version}-{'-'.join(codes)}{'-uncoded' if changes.uncoded else ''}",
         "severity": "notify" if is_new else "digest",
-        "happened": f"{model}: {changes['check']['sentence']}"[:1000],
+        "happened": f"{model}: {changes.check.sentence}"[:1000],
         "did": "It counts rows of a new class as wrong, and trains a candidate that knows it where that is better.",
         "do": f"Look at the table `classes` of {model}/performance_report; to train now: "
         f"`mlops retrain {model} --reason '...'`.",

@@ -20,7 +20,7 @@ from mlops_assets.steps.decide.proposals import proposal_of
 from mlops_assets.steps.decide.upcoming import upcoming
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, STATES, lasting, newest_bad, stale_sources
 from mlops_assets.steps.rollout.moves import rollout_in_words
-from mlops_assets.steps.watch.window_summaries import failing_of, window_checks
+from mlops_assets.steps.watch.windows.summaries import failing_of, window_checks
 from mlops_assets.world.alerts.incidents import Incidents
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.home import Home

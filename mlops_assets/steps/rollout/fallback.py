@@ -25,7 +25,7 @@ from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.scoring_versions import VERSION
 from mlops_assets.steps.rollout.reverting import NothingToGoBackTo, version_before
 from mlops_assets.steps.watch.against_baseline import guesses
-from mlops_assets.steps.watch.window_summaries import failing_of
+from mlops_assets.steps.watch.windows.summaries import failing_of
 from mlops_assets.world.blocks import lasting_blocks_of
 from mlops_assets.world.mlflow.registry import FALLBACK, ModelDamaged, ModelVersion, NoSuchVersion
 from mlops_assets.world.model_data import EVENT_TIME, LABEL

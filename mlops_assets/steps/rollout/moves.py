@@ -14,16 +14,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mlops_assets.core.record.entries import (
-    Freeze,
-    Promotion,
-    Rejection,
-    Rollback,
-    RolloutMove,
-    entry_of,
-    kind_of,
-    only,
-)
+from mlops_assets.core.record.entries import Freeze, Promotion, Rejection, Rollback, RolloutMove, entry_of, only
+from mlops_assets.core.record.entry import kind_of
 from mlops_assets.core.rollout.moves import (
     Move,
     Rollout,

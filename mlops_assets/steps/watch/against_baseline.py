@@ -6,8 +6,7 @@ Not here: the verdict itself (`core.performance.against_baseline`), what is done
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,6 @@ from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift.grid import CategoryGrid
 from mlops_assets.core.performance.against_baseline import (
     MOST_WINDOWS,
-    Compared,
-    Judged,
     Looked,
     compared,
     judged,
@@ -31,7 +28,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window
 from mlops_assets.steps.predict.references import read_labels, score_matrix
 from mlops_assets.steps.predict.scoring_versions import VERSION
-from mlops_assets.steps.watch.window_summaries import GUESSING, folder_of, known_summary, verdicts_of
+from mlops_assets.steps.watch.windows.summaries import Guessing, GuessingSummary, folder_of, known_summary, verdicts_of
 from mlops_assets.world.blocks import lasting_blocks_of
 from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import Platform
@@ -60,9 +57,7 @@ def guesses(platform: Platform, model: ModelSettings, version: int, n: int) -> n
     return against_baseline(seen, n, model.task, n_classes=classes)
 
 
-def looked(
-    platform: Platform, model: ModelSettings, rows: pd.DataFrame, row: PerformanceRow, version: int
-) -> dict[str, Any]:
+def looked(platform: Platform, model: ModelSettings, rows: pd.DataFrame, row: PerformanceRow, version: int) -> Guessing:
     """How a version did against guessing in a matured window, for the window's summary; nothing before it matures.
 
     Args:
@@ -73,7 +68,7 @@ def looked(
         version: who made most of them; what others made is left out.
     """
     if not row.mature:
-        return {}
+        return Guessing()
     try:
         mine = rows[(rows[VERSION] == version) & rows[LABEL].notna()].reset_index(drop=True)
         mine = platform.data(model).usual(mine)
@@ -83,14 +78,14 @@ def looked(
         guess = guesses(platform, model, version, len(mine))
         comparison = compared(y, scores, guess, lasting_blocks_of(model, mine), model.metric)
     except CannotJudge as why:
-        return {"compared": None, "judged": unjudged(row.window, row.start, row.end, version, why).to_dict()}
+        return Guessing(None, unjudged(row.window, row.start, row.end, version, why))
     earlier = _before(platform, model, row, version)
     verdict = judged(
         [*earlier, Looked(row.window, row.start, row.end, comparison)],
         version,
         min_rows=model.monitoring.performance.min_rows,
     )
-    return {"compared": comparison.to_dict(), "judged": verdict.to_dict()}
+    return Guessing(comparison, verdict)
 
 
 def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, version: int) -> list[Looked]:
@@ -103,22 +98,22 @@ def _before(platform: Platform, model: ModelSettings, row: PerformanceRow, versi
     folders = platform.lake.folder("reports", model.name, "performance").glob("window=*")
     own = folder_of(platform.lake, model.name, "performance", Window(row.start, row.end)).name
     for folder in sorted((folder for folder in folders if folder.name < own), reverse=True):
-        look = (known_summary(folder) or {}).get(GUESSING) or {}
-        if look and look["judged"]["version"] != version:
+        known = known_summary(folder, GuessingSummary)
+        verdict, comparison = (known.guessing.judged, known.guessing.compared) if known else (None, None)
+        if verdict and verdict.version != version:
             break
-        if look.get("compared"):
-            verdict = Judged.from_dict(look["judged"])
-            looks.append(Looked(verdict.window, verdict.start, verdict.end, Compared.from_dict(look["compared"])))
+        if verdict and comparison:
+            looks.append(Looked(verdict.window, verdict.start, verdict.end, comparison))
         if len(looks) == MOST_WINDOWS - 1:
             break
     return looks[::-1]
 
 
-def check_of(look: Mapping[str, Any]) -> list[CheckResult]:
+def check_of(guessing: Guessing) -> list[CheckResult]:
     """The check of a window; none before it has matured."""
-    if not look:
+    verdict = guessing.judged
+    if not verdict:
         return []
-    verdict = Judged.from_dict(look["judged"])
     return [
         CheckResult(
             name=CHECK,
@@ -133,9 +128,9 @@ def check_of(look: Mapping[str, Any]) -> list[CheckResult]:
     ]
 
 
-def guessing_markdown(summaries: Sequence[Mapping[str, Any]]) -> str:
+def guessing_markdown(windows: Sequence[Guessing]) -> str:
     """How each window's version did against guessing, the newest last."""
-    verdicts = verdicts_of(summaries)
+    verdicts = verdicts_of(windows)
     if not verdicts:
         return "No window has matured yet."
     lines = ["| window | version | against guessing | worse |", "| --- | --- | --- | --- |"]

@@ -9,24 +9,28 @@ Days are watched and not windows: a new class is said on the first day that a la
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift.grid import CategoryGrid
 from mlops_assets.core.drift.labels import LABEL as PROFILED
-from mlops_assets.core.record.entries import ClassCame, ClassWent, kind_of
+from mlops_assets.core.record.entries import ClassCame, ClassWent
+from mlops_assets.core.record.entry import kind_of
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.stats.classes import ClassChanges, GoneClass, NewClass, class_changes
+from mlops_assets.core.stats.classes import ClassChanges, GoneClass, NewClass, Uncoded, class_changes
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days, parse_duration
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import read_labels
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
@@ -36,6 +40,24 @@ CLASSES_CHECK = "classes_are_known"
 REPORT = "classes"
 _SHOWN = 20
 """Windows in a table."""
+
+
+class ClassesWatched(msgspec.Struct, frozen=True):
+    """What was found last; see `ClassChanges`.
+
+    Attributes:
+        version: the champion.
+        check: whether it knows all classes.
+        new: classes that it does not know.
+        gone: classes that come no more.
+        uncoded: rows whose label has no code.
+    """
+
+    version: int
+    check: CheckResult
+    new: tuple[NewClass, ...] = ()
+    gone: tuple[GoneClass, ...] = ()
+    uncoded: Uncoded | None = None
 
 
 def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | None:
@@ -55,7 +77,7 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
     if changes is None:
         return None
     before = newest(platform, model.name)
-    was_well = before is not None and before["version"] == champion.version and before["check"]["passed"]
+    was_well = before is not None and before.version == champion.version and before.check.passed
     if not changes and was_well:
         return None
     day = now.astimezone(model.zone).date().isoformat()
@@ -71,15 +93,15 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
         identity = f"{kind_of(kind)}-{model.name}-{change.code}-{of}"
         values = {"version": champion.version, "code": change.code, "reason": change.sentence}
         platform.ledger.record.note(model.name, kind, at=now, id=identity, **values)
-    payload = {"version": champion.version, "check": check.to_dict(), **changes.to_dict()}
-    write_text(_file(platform, model.name), json.dumps(payload, indent=1))
+    kept = ClassesWatched(champion.version, check, changes.new, changes.gone, changes.uncoded)
+    write_text(_file(platform, model.name), json.dumps(as_plain(kept), indent=1))
     return check
 
 
-def newest(platform: Platform, model: str) -> dict[str, Any] | None:
-    """What was found last: `version`, `check`, and the changes; None where nothing was watched yet."""
+def newest(platform: Platform, model: str) -> ClassesWatched | None:
+    """What was found last; None where nothing was watched yet."""
     path = _file(platform, model)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return from_plain(ClassesWatched, json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def class_counts(rows: pd.DataFrame) -> dict[str, int]:
@@ -88,17 +110,16 @@ def class_counts(rows: pd.DataFrame) -> dict[str, int]:
     return {f"{code:g}": int(count) for code, count in zip(codes, counts, strict=True)}
 
 
-def classes_markdown(platform: Platform, model: str, summaries: Sequence[Mapping[str, Any]]) -> str:
+def classes_markdown(platform: Platform, model: str, summaries: Sequence[PerformanceSummary]) -> str:
     """What has come and gone, and the share of each class by window."""
-    known = [summary for summary in summaries if summary.get("classes")][-_SHOWN:]
-    codes = sorted({code for summary in known for code in summary["classes"]}, key=float)
+    known = [(summary.window, summary.classes) for summary in summaries if summary.classes][-_SHOWN:]
+    codes = sorted({code for _, classes in known for code in classes}, key=float)
     rows = []
-    for summary in known:
-        total = sum(summary["classes"].values())
-        shares = [round(summary["classes"].get(code, 0) / total, 4) for code in codes]
-        rows.append((summary["window"], total, *shares))
+    for window, classes in known:
+        total = sum(classes.values())
+        rows.append((window, total, *(round(classes.get(code, 0) / total, 4) for code in codes)))
     changes = newest(platform, model)
-    intro = [changes["check"]["sentence"]] if changes else []
+    intro = [changes.check.sentence] if changes else []
     table = markdown_table(rows, header=["window", "labels", *(f"share of class {code}" for code in codes)])
     return "\n\n".join([*intro, table]) if rows else "\n\n".join(intro) or "No label is known yet."
 

@@ -1,8 +1,8 @@
 """What each day's predictions hold, counted once: a window is the sum of its days.
 
 Here: the profiles of a day's features, scores and slices, kept in one file a day, and the window that they add up to.
-Not here: counting (`core.drift.group_profiles`), the sample of a window's rows (`window_samples`), what it is compared
-with (`window_references`), what follows from it (`drift_report`).
+Not here: counting (`core.drift.group_profiles`), the sample of a window's rows (`windows.samples`), what it is compared
+with (`windows.references`), what follows from it (`drift_report`).
 
 A day's rows are read again only when its predictions were replaced, when the registry has come to know or forgotten a
 version that scored it, or when it is held against another reference.
@@ -34,9 +34,9 @@ from mlops_assets.core.time.spans import contiguous
 from mlops_assets.core.time.windows import Window, local_days
 from mlops_assets.steps.predict.predictions import VERSION, read_scores
 from mlops_assets.steps.predict.slice_references import Slices
-from mlops_assets.steps.watch.window_references import Against, reference_of
-from mlops_assets.steps.watch.window_reports import day_states, left_out_in_words, no_rows, no_version
-from mlops_assets.steps.watch.window_samples import sample_of, sampled_days
+from mlops_assets.steps.watch.windows.references import Against, reference_of
+from mlops_assets.steps.watch.windows.reports import day_states, left_out_in_words, no_rows, no_version
+from mlops_assets.steps.watch.windows.samples import sample_of, sampled_days
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.lake import Lake

@@ -46,17 +46,17 @@ class Explained:
     shift: PredictionShift | CannotJudge
     together: RowsDrift
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the window's summary."""
+    def kept(self) -> dict[str, Any]:
+        """The fields of the window's summary (`DriftSummary`)."""
         levels = asdict(self.levels)
         if not self.levels.calibrated:
             # The same for all features, and in the model's YAML.
             del levels["level"]
         return {
             "levels": levels,
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": tuple(self.findings),
             "prediction_shift": answered(self.shift),
-            **self.together.to_dict(),
+            **self.together.kept(),
         }
 
     @property

@@ -8,11 +8,9 @@ A window is judged once for each state of its data: a corrected day judges it ag
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,6 +18,7 @@ from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.drift import feature_faults
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.feature_faults import faults_of
+from mlops_assets.core.drift.multivariate import DomainShift, Support
 from mlops_assets.core.drift.policy import DriftVerdict, as_judged, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.settings import ModelSettings
@@ -32,16 +31,17 @@ from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import SCORE, read_days
 from mlops_assets.steps.watch.day_profiles import seen
 from mlops_assets.steps.watch.drift_causes import Explained, explain, levels_of, verdict_of
-from mlops_assets.steps.watch.window_reports import (
+from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
+from mlops_assets.steps.watch.windows.reports import (
     Watched,
     cannot,
+    common_parts,
     is_known,
     predicted_windows,
     silent_windows,
     state_of,
-    summary_of,
 )
-from mlops_assets.steps.watch.window_summaries import folder_of
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, folder_of, write_summary
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.platform import Platform
 
@@ -66,7 +66,7 @@ class _Looked:
     """
 
     window: Window
-    summary: dict[str, Any]
+    summary: WindowSummary
     drifts: Sequence[FeatureDrift] = ()
     profiles: tuple[Profile, Profile] | None = None
     verdict: DriftVerdict | None = None
@@ -88,7 +88,7 @@ def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
     # Last of all: a window with a summary is never looked at again.
     for look in looked:
         folder = folder_of(platform.lake, model.name, "drift", look.window)
-        write_text(folder / "summary.json", json.dumps(look.summary, indent=1))
+        write_summary(folder, look.summary)
     return _shown(model, looked, html)
 
 
@@ -100,7 +100,7 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     except CannotJudge as why:
         platform.lake.write(NO_FEATURES, folder / "features.parquet")
         checks = [cannot(name, "drift", window, model, why) for name in DRIFT_CHECKS]
-        return _Looked(window, summary_of(window, model, state, checks, version=0, rows=0))
+        return _Looked(window, WindowSummary(**common_parts(window, model, state, checks, version=0, rows=0)))
     against, version = window_seen.against, window_seen.version
     drifts = compare(against.reference.features, window_seen.features)
     scores = compare(against.reference.scores, window_seen.scores)
@@ -117,13 +117,10 @@ def _look(platform: Platform, model: ModelSettings, window: Window, state: str) 
     inputs = replace(inputs, reason=sentences([*broken, inputs.reason, window_seen.left_out]))
     verdicts = zip(DRIFT_CHECKS, (inputs, _scores_verdict(scores, model)), strict=True)
     checks = [_drift_check(name, window, model, verdict) for name, verdict in verdicts]
-    platform.lake.write(pd.DataFrame([drift.to_dict() for drift in (*drifts, *scores)]), folder / "features.parquet")
+    platform.lake.write(pd.DataFrame([asdict(drift) for drift in (*drifts, *scores)]), folder / "features.parquet")
     explained = explain(platform, model, window_seen, drifts=drifts, levels=levels)
-    summary = {
-        **summary_of(window, model, state, checks, version=version, rows=window_seen.rows),
-        "faults": faults,
-        **explained.to_dict(),
-    }
+    parts = common_parts(window, model, state, checks, version=version, rows=window_seen.rows)
+    summary = DriftSummary(**parts, faults=faults, **explained.kept())
     ranked = sorted(drifts, key=lambda drift: -(drift.psi or 0.0))
     return _Looked(window, summary, ranked, (against.reference.features, window_seen.features), inputs, explained)
 
@@ -133,10 +130,10 @@ def _write_page(platform: Platform, model: ModelSettings, newest: _Looked) -> Pa
         return None
     html = folder_of(platform.lake, model.name, "drift", newest.window) / "report.html"
     page = drift_page(
-        names=(f"the reference of version {newest.summary['version']}", _named(model, newest.window)),
+        names=(f"the reference of version {newest.summary.version}", _named(model, newest.window)),
         profiles=newest.profiles,
         drifts=newest.drifts,
-        verdict=replace(newest.verdict, reason=sentences(check["sentence"] for check in newest.summary["checks"])),
+        verdict=replace(newest.verdict, reason=sentences(check.sentence for check in newest.summary.checks)),
         section=newest.explained.html(),
     )
     write_text(html, page)
@@ -149,7 +146,7 @@ def _named(model: ModelSettings, window: Window) -> str:
 
 def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -> Watched:
     newest = looked[-1]
-    checks = [CheckResult.from_dict(check) for check in newest.summary["checks"]]
+    checks = list(newest.summary.checks)
     reason = sentences([*(check.sentence for check in checks), *named(model.events, [newest.window], model.timezone)])
     windows = [look.window.label(model.timezone) for look in looked]
     if newest.explained is None:
@@ -166,19 +163,20 @@ def _shown(model: ModelSettings, looked: Sequence[_Looked], html: Path | None) -
         reason=reason,
         html=html,
         more={"findings": newest.explained.markdown()},
-        numbers=_numbers(newest.summary, top),
+        numbers=_numbers(newest.summary, newest.explained, top),
     )
 
 
-def _numbers(summary: Mapping[str, Any], top: Sequence[FeatureDrift]) -> dict[str, float]:
-    inputs, scores = summary["checks"]
+def _numbers(summary: WindowSummary, explained: Explained, top: Sequence[FeatureDrift]) -> dict[str, float]:
+    inputs, scores = summary.checks
+    together = explained.together
     numbers = {
-        "drifted_share": inputs["value"],
+        "drifted_share": inputs.value,
         "largest_psi": top[0].psi if top else None,
-        "scores_drifted": scores["value"],
-        "classifier_auc": summary["domain_classifier"].get("auc"),
-        "outside_joint_support": summary["outside_support"].get("outside_joint"),
-        "rows": summary["rows"],
+        "scores_drifted": scores.value,
+        "classifier_auc": together.classifier.auc if isinstance(together.classifier, DomainShift) else None,
+        "outside_joint_support": together.support.outside_joint if isinstance(together.support, Support) else None,
+        "rows": summary.rows,
     }
     return {name: value for name, value in numbers.items() if value is not None}
 

@@ -28,6 +28,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days
 from mlops_assets.pages.markdown import answer_in_words, answered, markdown_table
 from mlops_assets.steps.watch.day_profiles import WindowSeen
+from mlops_assets.steps.watch.windows.summaries import PlainAnswer
 from mlops_assets.world.model_data import EVENT_TIME
 
 _SAMPLE = 8_000
@@ -55,8 +56,8 @@ class RowsDrift:
     support: Support | CannotJudge
     local: LocalDrift | CannotJudge | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the window's summary."""
+    def kept(self) -> dict[str, PlainAnswer]:
+        """The fields of the window's summary (`DriftSummary`)."""
         parts = {
             "domain_classifier": self.classifier,
             "reconstruction_error": self.reconstruction,

@@ -6,19 +6,16 @@ every window gets (`drift_report`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values.display import sentences
 from mlops_assets.pages.evidently_report import drift_report_html
-from mlops_assets.steps.watch.window_references import reference_of
-from mlops_assets.steps.watch.window_summaries import folder_of, summaries
+from mlops_assets.steps.watch.windows.references import reference_of
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, folder_of, summaries
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.platform import Platform
 
@@ -36,21 +33,21 @@ def draw_evidently(platform: Platform, model: ModelSettings, moment: datetime | 
     Raises:
         LookupError: no such window was judged, or it could not be.
     """
-    judged = summaries(platform.lake, model.name, "drift")
-    matching = [report for report in judged if moment is None or _window(report).start <= moment < _window(report).end]
+    judged = summaries(platform.lake, model.name, "drift", WindowSummary)
+    matching = [report for report in judged if moment is None or report.start <= moment < report.end]
     if not matching:
-        newest = f"The newest that has is {judged[-1]['window']}." if judged else "`mlops status` says what comes next."
+        newest = f"The newest that has is {judged[-1].window}." if judged else "`mlops status` says what comes next."
         which = "window" if moment is None else f"window with {moment:%Y-%m-%d %H:%M} UTC in it"
         raise LookupError(f"No {which} of {model.name} has been compared with its reference. {newest}")
-    window = _window(matching[-1])
+    window = matching[-1].span
     folder = folder_of(platform.lake, model.name, "drift", window)
     drifts = pd.read_parquet(folder / "features.parquet")
     if drifts.empty:
-        why = sentences(check["sentence"] for check in matching[-1]["checks"])
+        why = sentences(check.sentence for check in matching[-1].checks)
         raise LookupError(
-            f"{model.name} in {matching[-1]['window']} could not be judged. {why} Name a day of another window."
+            f"{model.name} in {matching[-1].window} could not be judged. {why} Name a day of another window."
         )
-    reference = reference_of(platform, model, window, matching[-1]["version"]).reference.sample
+    reference = reference_of(platform, model, window, matching[-1].version).reference.sample
     # Evidently has a PSI of its own, also for what cannot be judged; scores are no column of the samples.
     can_be = drifts["kind"].notna() & drifts["why"].isna() & drifts["feature"].isin(reference.columns)
     drawn = drifts[can_be].sort_values("psi", ascending=False, kind="stable")
@@ -64,7 +61,3 @@ def draw_evidently(platform: Platform, model: ModelSettings, moment: datetime | 
     html = folder / "evidently.html"
     write_text(html, page)
     return html
-
-
-def _window(summary: Mapping[str, Any]) -> Window:
-    return Window(datetime.fromisoformat(summary["start"]), datetime.fromisoformat(summary["end"]))

@@ -6,7 +6,7 @@ Here: the rows it is made of, the check, the table. Not here: the measures and h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from mlops_assets.core.time.windows import Window, parse_duration
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
 from mlops_assets.world.blocks import blocks_of
 from mlops_assets.world.columns import columns_named
 from mlops_assets.world.model_data import EVENT_TIME, LABEL
@@ -62,7 +63,7 @@ _TOLD = {"binary": 2, "multiclass": 1, "regression": 1}
 
 def fairness_of(
     platform: Platform, model: ModelSettings, window: Window, row: PerformanceRow, now: datetime
-) -> tuple[list[dict[str, Any]], list[CheckResult]]:
+) -> tuple[list[Difference], list[CheckResult]]:
     """The differences of a window, the agreed measure first, and the check; both empty where no groups are named.
 
     The rows are those of `monitoring.fairness.window` up to the window's end, with the labels known now, scored by
@@ -89,7 +90,7 @@ def fairness_of(
     shown += [model.metric] if model.metric in measures_for(model.task) else []
     by_measure = {measure: differences(model, rows, score_matrix(rows), measure) for measure in dict.fromkeys(shown)}
     check = _check(model, row, by_measure[agreed])
-    return [gap.to_dict() for several in by_measure.values() for gap in several], [check]
+    return [gap for several in by_measure.values() for gap in several], [check]
 
 
 def _check(model: ModelSettings, row: PerformanceRow, gaps: Sequence[Difference]) -> CheckResult:
@@ -110,12 +111,12 @@ def _check(model: ModelSettings, row: PerformanceRow, gaps: Sequence[Difference]
     )
 
 
-def fairness_markdown(summary: Mapping[str, Any]) -> str:
+def fairness_markdown(summary: PerformanceSummary) -> str:
     """The differences of a window and the values of each group, for people."""
-    gaps = [Difference(**gap) for gap in summary["fairness"]]
+    gaps = summary.fairness if isinstance(summary.fairness, tuple) else ()
     rows = [(d.measure, d.by, d.value, d.lower, d.upper, d.highest, d.lowest, d.why) for d in gaps]
     parts = [
-        summary["checks"][-1]["sentence"],
+        summary.checks[-1].sentence,
         markdown_table(
             rows, header=["measure", "by", "difference", "lower", "upper", "highest", "lowest", "why not judged"]
         ),

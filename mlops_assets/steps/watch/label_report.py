@@ -9,17 +9,16 @@ No estimate is part of a verdict.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from msgspec import UNSET
 
-from mlops_assets.core.drift.labels import label_drift
+from mlops_assets.core.drift.labels import LabelDrift, label_drift
 from mlops_assets.core.performance.estimation import Estimated, Estimator, Held, estimate_held
 from mlops_assets.core.performance.label_maturity import (
     MILESTONES,
@@ -31,12 +30,13 @@ from mlops_assets.core.performance.label_maturity import (
     restated,
 )
 from mlops_assets.core.performance.window_metrics import PerformanceRow, evaluate
-from mlops_assets.core.record.entries import Restatement
+from mlops_assets.core.record.entries import Restatement, WindowVerdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, local_days, parse_duration
 from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import BOUNDS, read_estimator, read_labels, score_matrix
+from mlops_assets.steps.watch.windows.performance_summary import LabelAges, PerformanceSummary, Restating
 from mlops_assets.world.blocks import blocks_of
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
@@ -92,7 +92,7 @@ def forget_other_labels(folder: Path, state: str) -> None:
             old.unlink()
 
 
-def restatement(folder: Path, before: Mapping[str, Any] | None, known: pd.DataFrame, keys: Sequence[str]) -> Restated:
+def restatement(folder: Path, before: PerformanceSummary | None, known: pd.DataFrame, keys: Sequence[str]) -> Restated:
     """How the labels of a window differ from those of its report `before`; not at all without one.
 
     Args:
@@ -101,36 +101,35 @@ def restatement(folder: Path, before: Mapping[str, Any] | None, known: pd.DataFr
         known: the labels known now: `keys` and the label.
         keys: what identifies a row.
     """
-    file = labels_file(folder, before["state"]) if before else None
+    file = labels_file(folder, before.state) if before else None
     if file is None or not file.exists():
         return Restated(0, 0, 0)
     return restated(read_exact(file), known, keys=keys, label=LABEL)
 
 
 def put_on_record(
-    platform: Platform, model: ModelSettings, label_change: Restated, before: dict[str, Any], after: dict[str, Any]
-) -> dict[str, Any]:
+    platform: Platform,
+    model: ModelSettings,
+    label_change: Restated,
+    before: PerformanceSummary,
+    after: PerformanceSummary,
+    now: datetime,
+) -> Restating:
     """Say in the record that a window was judged again because its labels changed; returns what was said."""
-    verdicts = [{name: s["checks"][0][name] for name in ("passed", "value", "sentence")} for s in (before, after)]
     reason = (
-        f"{label_change.sentence} since window {after['window']} was judged, so it was judged again: it "
-        f"{_holds(verdicts[0])} and now {_holds(verdicts[1])}."
+        f"{label_change.sentence} since window {after.window} was judged, so it was judged again: it "
+        f"{_holds(before.verdict)} and now {_holds(after.verdict)}."
     )
-    values = {"window": after["window"], "reason": reason, "before": verdicts[0], "after": verdicts[1]}
-    platform.ledger.record.note(
-        model.name,
-        Restatement,
-        at=datetime.fromisoformat(after["judged_at"]),
-        # Of the data alone: a run that was killed after this line says the same again.
-        id=f"restatement-{model.name}-{after['start']}-{after['state'][:16]}",
-        **values,
-    )
-    return {"at": after["judged_at"], **asdict(label_change), **values}
+    said: dict[str, Any] = {"window": after.window, "reason": reason, "before": before.verdict, "after": after.verdict}
+    # Of the data alone: a run that was killed after this line says the same again.
+    identity = f"restatement-{model.name}-{after.start.isoformat()}-{after.state[:16]}"
+    platform.ledger.record.note(model.name, Restatement, at=now, id=identity, **said)
+    return Restating(at=now, **asdict(label_change), **said)
 
 
-def _holds(verdict: Mapping[str, Any]) -> str:
-    said = {True: "held", False: "did not hold", None: "could not be judged"}[verdict["passed"]]
-    return said if verdict["value"] is None else f"{said} ({verdict['value']:.4f})"
+def _holds(verdict: WindowVerdict) -> str:
+    said = {True: "held", False: "did not hold", None: "could not be judged"}[verdict.passed]
+    return said if verdict.value is None else f"{said} ({verdict.value:.4f})"
 
 
 # --- label drift -------------------------------------------------------------------------------------------
@@ -155,81 +154,66 @@ def label_shift(platform: Platform, model: ModelSettings, version: int, rows: pd
         return why
 
 
-def label_drift_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
+def label_drift_markdown(model: ModelSettings, summaries: Sequence[PerformanceSummary]) -> str:
     """The newest judged window's sentence, and what the labels were by window."""
-    known = [s for s in summaries if s.get("label_drift", {}).get("sentence")]
+    shifts = [(summary.window, summary.label_shift) for summary in summaries]
+    known = [(window, shift) for window, shift in shifts if isinstance(shift, LabelDrift)]
     if not known:
-        cannot = summaries[-1].get("label_drift", {}).get("cannot", {})
-        return f"Cannot judge, because {cannot['why']}. {cannot['remedy']}." if cannot else "No window was judged yet."
+        cannot = shifts[-1][1]
+        return f"C{str(cannot)[1:]}." if isinstance(cannot, CannotJudge) else "No window was judged yet."
     header = ["window", "of", "value", "lower", "upper", "in the reference", "PSI", "moved"]
     rows = [
-        (
-            s["window"],
-            d["what"],
-            d["value"],
-            d["lower"],
-            d["upper"],
-            d["reference"],
-            round(d["psi"], 4),
-            _MOVED[d["moved"]],
-        )
-        for s in known[-_SHOWN:]
-        for d in (s["label_drift"],)
+        (window, d.what, d.value, d.lower, d.upper, d.reference, round(d.psi, 4), _MOVED[d.moved])
+        for window, d in known[-_SHOWN:]
     ]
-    sentence = model.label.noted(known[-1]["label_drift"]["sentence"])
-    return "\n\n".join([f"Window {known[-1]['window']}. {sentence}", markdown_table(rows, header=header)])
+    window, newest = known[-1]
+    sentence = model.label.noted(newest.sentence)
+    return "\n\n".join([f"Window {window}. {sentence}", markdown_table(rows, header=header)])
 
 
 # --- maturity ----------------------------------------------------------------------------------------------
 
 
-def label_maturity(
-    platform: Platform, model: ModelSettings, windows: Sequence[Window], now: datetime
-) -> dict[str, Any]:
-    """The label-maturity curve of the newest windows and of what came after them, and how early labels differ.
-
-    Returns:
-        `sentence`, and where there are labels `curve` (hours, share) and `early`: of the label's mean, or of the
-        share of the class that `early_of` names.
-    """
+def label_maturity(platform: Platform, model: ModelSettings, windows: Sequence[Window], now: datetime) -> LabelAges:
+    """The label-maturity curve of the newest windows and of what came after them, and how early labels differ."""
     since = windows[-CURVE_WINDOWS:][0].start
     events = platform.data(model).events(since.astimezone(model.zone).date(), as_of=now, only_times=True)
     try:
         curve = maturity_curve(events[EVENT_TIME], events[AVAILABLE_AT], now=now)
     except CannotJudge as why:
-        return {"sentence": str(why)}
-    maturity = {"sentence": curve.sentence, "curve": curve.sampled(), "early": []}
+        return LabelAges(str(why))
+    sampled = tuple(curve.sampled())
     closed = events[EVENT_TIME] <= pd.Timestamp(now - parse_duration(model.label.max_delay))
     known = events[closed & events[LABEL].notna()]
     if known.empty:
-        return maturity
+        return LabelAges(curve.sentence, sampled, ())
     hours = (known[AVAILABLE_AT] - known[EVENT_TIME]).dt.total_seconds() / 3600.0
     ages = [age for share in MILESTONES if (age := curve.age_of(share)) is not None]
     days = local_days(known[EVENT_TIME], model.timezone)
     if model.task != "multiclass":
-        return {**maturity, "early": [asdict(e) for e in early_labels(known[LABEL], hours, days, ages)]}
+        return LabelAges(curve.sentence, sampled, early_labels(known[LABEL], hours, days, ages))
     code, early = early_classes(known[LABEL], hours, days, ages)
-    return {**maturity, "early_of": f"share of class {code:g}", "early": [asdict(e) for e in early]}
+    return LabelAges(curve.sentence, sampled, early, f"share of class {code:g}")
 
 
-def maturity_markdown(maturity: Mapping[str, Any]) -> str:
+def maturity_markdown(maturity: LabelAges) -> str:
     """The curve as a picture and what early labels do, with its sentence."""
     from mlops_assets.pages.svg import markdown_lines
 
-    if "curve" not in maturity:
-        return str(maturity["sentence"])
+    if not maturity.curve:
+        return maturity.sentence
     # Without the last age, which is far to the right of the others.
-    points = maturity["curve"][:-1]
+    points = maturity.curve[:-1]
     picture = markdown_lines(
         [age_told(age) for age, _ in points],
         {"share known": [share for _, share in points]},
         title="Share of the labels known, by age of the event",
     )
-    parts = [maturity["sentence"], picture]
-    if maturity["early"]:
-        of = maturity.get("early_of", "mean")
+    parts = [maturity.sentence, picture]
+    if maturity.early:
+        of = maturity.early_of or "mean"
         header = ["known by", "share", f"{of} of these", f"{of} of all", "difference", "lower", "upper"]
-        rows = [(age_told(e["hours"]), *list(e.values())[1:]) for e in maturity["early"]]
+        rows = [(age_told(early.hours), *astuple(early)[1:]) for early in maturity.early]
         parts += ["Early labels against all labels of closed days:", markdown_table(rows, header=header)]
     return "\n\n".join(parts)
 
@@ -237,39 +221,29 @@ def maturity_markdown(maturity: Mapping[str, Any]) -> str:
 # --- estimates ---------------------------------------------------------------------------------------------
 
 
-def held(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> Held | CannotJudge:
+def held(model: ModelSettings, summaries: Sequence[PerformanceSummary]) -> Held | CannotJudge:
     """The estimates of the main metric against matured labels, over all windows."""
-    pairs = [(estimate_in(s, model.metric), s["performance"]) for s in summaries if "estimated" in s]
+    known = [summary for summary in summaries if summary.estimated is not UNSET]
     try:
         return estimate_held(
-            [estimate for estimate, _ in pairs],
-            [row["metrics"].get(model.metric, {}).get("value") if row["mature"] else None for _, row in pairs],
+            [summary.estimate(model.metric) for summary in known],
+            [summary.value(model.metric) if summary.performance.mature else None for summary in known],
         )
     except CannotJudge as why:
         return why
 
 
-def estimate_in(summary: Mapping[str, Any], name: str) -> Estimated:
-    """A metric's estimate in a summary; summaries of older releases have none."""
-    estimate = summary.get("estimated", {}).get(name)
-    if estimate is None:
-        why = CannotJudge("this window was judged before there were estimates", "It is made at its next judgement")
-        return Estimated.none(name, summary["rows"], why)
-    return Estimated(**estimate)
-
-
-def estimates_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
+def estimates_markdown(model: ModelSettings, summaries: Sequence[PerformanceSummary]) -> str:
     """Estimate and realised value of every reported metric in the newest window, and how estimates did so far."""
     newest, checked = summaries[-1], held(model, summaries)
-    realised = newest["performance"]["metrics"]
-    rows = []
-    for name in newest.get("estimated", {}):
-        figure = estimate_in(newest, name)
-        rows.append((name, figure.value, figure.lower, figure.upper, realised.get(name, {}).get("value"), figure.why))
+    rows = [
+        (name, figure.value, figure.lower, figure.upper, newest.value(name), figure.why)
+        for name, figure in (newest.estimated or {}).items()
+    ]
     header = ["metric", "ESTIMATE, not measured", "lower", "upper", "on known labels", "why there is none"]
     return "\n\n".join(
         [
-            f"Window {newest['window']}. {model.label.noted(estimate_in(newest, model.metric).sentence)}",
+            f"Window {newest.window}. {model.label.noted(newest.estimate(model.metric).sentence)}",
             markdown_table(rows, header=header, without_empty=True),
             checked.sentence if isinstance(checked, Held) else f"How estimates did so far: {checked}.",
         ]
@@ -277,15 +251,16 @@ def estimates_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]
 
 
 def metric_plot(
-    name: str, summaries: Sequence[dict[str, Any]], *, title: str, limits: Sequence[float | None] = ()
+    name: str, summaries: Sequence[PerformanceSummary], *, title: str, limits: Sequence[float | None] = ()
 ) -> str:
     """A metric by window with its interval, the limits it was held against, and its estimate where there is one."""
     from mlops_assets.pages.svg import markdown_lines
 
-    values = [s["performance"]["metrics"].get(name, {}) for s in summaries]
-    estimates = [estimate_in(s, name).value for s in summaries]
-    series = {name: [value.get("value") for value in values]}
-    if any(value.get("lower") is not None for value in values):
+    measured = [summary.measured(name) for summary in summaries]
+    lower, upper = ([getattr(value, end, None) for value in measured] for end in ("lower", "upper"))
+    estimates = [summary.estimate(name).value for summary in summaries]
+    series = {name: [summary.value(name) for summary in summaries]}
+    if any(bound is not None for bound in lower):
         title = f"{title}, 95 % interval"
     held_against = any(limit is not None for limit in limits)
     if held_against:
@@ -294,9 +269,9 @@ def metric_plot(
         series["estimate"] = estimates
         title = f"{title}; estimate: before labels, if the relation holds"
     return markdown_lines(
-        [s["window"] for s in summaries],
+        [summary.window for summary in summaries],
         series,
-        bounds=([value.get("lower") for value in values], [value.get("upper") for value in values]),
+        bounds=(lower, upper),
         title=title,
         limits=limits if held_against else None,
     )
@@ -308,20 +283,19 @@ _HEADER = ["window", "version", "rows", "unlabelled share", "label mean"]
 _ESTIMATE_HEADER = ["ESTIMATE before labels", "lower", "upper", "profit per row"]
 
 
-def by_window_markdown(model: ModelSettings, summaries: Sequence[dict[str, Any]]) -> str:
+def by_window_markdown(model: ModelSettings, summaries: Sequence[PerformanceSummary]) -> str:
     """One row per window: what labels say, whether it holds, and what was estimated before them."""
     header = [*_HEADER, model.metric, "lower", "upper", "holds", *_ESTIMATE_HEADER]
     return markdown_table([_row(model, summary) for summary in summaries], header=header, without_empty=True)
 
 
-def _row(model: ModelSettings, summary: dict[str, Any]) -> tuple[Any, ...]:
-    row, check = summary["performance"], summary["checks"][0]
-    measured, estimate = row["metrics"].get(model.metric, {}), estimate_in(summary, model.metric)
-    holds = {True: "yes", False: "no", None: "not judged yet"}[check["passed"]]
+def _row(model: ModelSettings, summary: PerformanceSummary) -> tuple[Any, ...]:
+    row, measured, estimate = summary.performance, summary.measured(model.metric), summary.estimate(model.metric)
+    bounds = (measured.value, measured.lower, measured.upper) if measured else (None, None, None)
+    holds = {True: "yes", False: "no", None: "not judged yet"}[summary.verdict.passed]
     return (
-        row["window"], summary["version"], row["rows"], row["share_unlabelled"], row["label_rate"],
-        measured.get("value"), measured.get("lower"), measured.get("upper"), holds,
-        estimate.value, estimate.lower, estimate.upper, row["metrics"].get(PROFIT, {}).get("value"),
+        row.window, summary.version, row.rows, row.share_unlabelled, row.label_rate, *bounds, holds,
+        estimate.value, estimate.lower, estimate.upper, summary.value(PROFIT),
     )  # fmt: skip
 
 
@@ -334,16 +308,3 @@ def with_coverage(row: PerformanceRow, rows: pd.DataFrame, model: ModelSettings)
         known[LABEL].to_numpy(), known[[*BOUNDS]].to_numpy(), ["interval_coverage"], blocks_of(model, known)
     )
     return replace(row, metrics={**row.metrics, **coverage})
-
-
-def settings_digest(model: ModelSettings) -> str:
-    """What identifies the settings that a report is made by: with others its windows are judged again."""
-    watched = model.monitoring
-    parts: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
-    # Since windows are held against guessing: those from before it are judged again.
-    parts += ["guessing"]
-    # Only where they are set: without them nothing has to be judged again.
-    parts += [asdict(watched.fairness)] if watched.fairness.by else []
-    parts += [sorted(watched.limits)] if watched.limits else []
-    parts += [watched.performance.blocks] if watched.performance.blocks != "day" else []
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]

@@ -6,15 +6,15 @@ Here: the references on the version's tags, the windows before, the check. Not h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.performance.policy import PerformanceVerdict, performance_holds, together
 from mlops_assets.core.performance.window_metrics import Estimate, PerformanceRow
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.predict.references import gate_value
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
 from mlops_assets.world.platform import GATE_PREVIOUS, GATE_VALUE, Platform
 
 
@@ -23,7 +23,7 @@ def performance_check(
     model: ModelSettings,
     row: PerformanceRow,
     version: int,
-    summaries: Sequence[Mapping[str, Any]],
+    summaries: Sequence[PerformanceSummary],
 ) -> CheckResult:
     """The check of a window.
 
@@ -60,7 +60,7 @@ def _further(
     model: ModelSettings,
     row: PerformanceRow,
     version: int,
-    summaries: Sequence[Mapping[str, Any]],
+    summaries: Sequence[PerformanceSummary],
     name: str,
 ) -> PerformanceVerdict:
     """Whether a metric of `monitoring.limits` holds, against its value on the rows that the gate saw."""
@@ -72,12 +72,12 @@ def _further(
 
 
 def _mature_before(
-    model: ModelSettings, summaries: Sequence[Mapping[str, Any]], start: datetime, name: str
+    model: ModelSettings, summaries: Sequence[PerformanceSummary], start: datetime, name: str
 ) -> list[Estimate]:
     """A metric in the mature windows that began before this moment."""
-    rows = [s["performance"] for s in summaries if datetime.fromisoformat(s["start"]) < start]
+    rows = [summary.performance for summary in summaries if summary.start < start]
     return [
-        Estimate(**row["metrics"][name])
+        row.metrics[name]
         for row in rows
-        if row["mature"] and row["labelled"] >= model.monitoring.performance.min_rows and name in row["metrics"]
+        if row.mature and row.labelled >= model.monitoring.performance.min_rows and name in row.metrics
     ]

@@ -8,15 +8,13 @@ A window is judged once for each state of its data: a corrected day or a restate
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
+from msgspec import UNSET, structs
 
-from mlops_assets.core.decide.policy import CheckResult
 from mlops_assets.core.performance.selective_labels import labels_follow_scores
 from mlops_assets.core.performance.window_metrics import PerformanceRow, Predicted, performance_row
 from mlops_assets.core.settings import ModelSettings
@@ -43,30 +41,30 @@ from mlops_assets.steps.watch.label_report import (
     metric_plot,
     put_on_record,
     restatement,
-    settings_digest,
     with_coverage,
 )
 from mlops_assets.steps.watch.performance_check import performance_check
-from mlops_assets.steps.watch.window_reports import (
+from mlops_assets.steps.watch.windows.performance_summary import LabelAges, PerformanceSummary
+from mlops_assets.steps.watch.windows.reports import (
     Watched,
     cannot,
+    common_parts,
     days_of_window,
     is_known,
     judged_rows,
     predicted_windows,
+    settings_digest,
     silent_windows,
     state_of,
-    summary_of,
 )
-from mlops_assets.steps.watch.window_summaries import (
-    GUESSING,
+from mlops_assets.steps.watch.windows.summaries import (
     failing_told,
     folder_of,
     known_summary,
     summaries,
     verdicts_of,
+    write_summary,
 )
-from mlops_assets.world.atomic import write_text
 from mlops_assets.world.blocks import blocks_of
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
@@ -96,14 +94,14 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
         _judge_performance(platform, model, window, now=now, state=state, estimates=estimates, maturity=maturity)
         for window, state in waiting
     ]
-    reports = summaries(platform.lake, model.name, "performance")
-    newest = [CheckResult.from_dict(check) for summary in reports for check in summary["checks"]]
-    restated = [summary["restated"][-1]["reason"] for summary in judged if summary["restated_now"]]
+    reports = summaries(platform.lake, model.name, "performance", PerformanceSummary)
+    newest = [check for summary in reports for check in summary.checks]
+    restated = [summary.restated[-1].reason for summary in judged if summary.restated_now]
     more = {
         "estimates": estimates_markdown(model, reports),
         "label_maturity": maturity_markdown(maturity),
         "label_drift": label_drift_markdown(model, reports),
-        GUESSING: guessing_markdown(reports[-_SHOWN:]),
+        "guessing": guessing_markdown([summary.guessing for summary in reports[-_SHOWN:]]),
     }
     if model.task == "multiclass":
         more["classes"] = classes_markdown(platform, model.name, reports)
@@ -115,7 +113,7 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     of_newest = [check for check in newest if check.window_end == newest[-1].window_end]
     reasons = [failing, *(check.sentence for check in of_newest if check.kind != "failing" or not failing)]
     return Watched(
-        windows=[summary["window"] for summary in judged],
+        windows=[summary.window for summary in judged],
         newest=newest,
         table=by_window_markdown(model, reports[-_SHOWN:]),
         plot=metric_plot(
@@ -130,30 +128,31 @@ def watch_performance(platform: Platform, model: ModelSettings) -> Watched | Non
     )
 
 
-def _limit_of(name: str, summary: Mapping[str, Any]) -> float | None:
+def _limit_of(name: str, summary: PerformanceSummary) -> float | None:
     """The limit that a metric was held against in a window; None where a further metric broke its own and is told."""
-    check, measured = summary["checks"][0], summary["performance"]["metrics"].get(name, {})
-    limit: float | None = check["limit"] if check["value"] == measured.get("value") else None
-    return limit
+    check = summary.checks[0]
+    return check.limit if check.value == summary.value(name) else None
 
 
-def _numbers(model: ModelSettings, reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _numbers(model: ModelSettings, reports: Sequence[PerformanceSummary]) -> dict[str, float]:
     """Of the newest window with labels, and what is estimated of the newest."""
-    labelled = [summary["performance"] for summary in reports if summary["performance"]["labelled"]]
-    newest, judged = reports[-1], [verdict for verdict in verdicts_of(reports) if verdict.worse is not None]
+    labelled = [summary.performance for summary in reports if summary.performance.labelled]
+    verdicts = verdicts_of([summary.guessing for summary in reports])
+    newest, judged = reports[-1], [verdict for verdict in verdicts if verdict.worse is not None]
     against = judged[-1] if judged else None
-    measured = labelled[-1]["metrics"] if labelled else {}
+    measured = labelled[-1].metrics if labelled else {}
+    main = measured.get(model.metric)
     numbers = {
         # `profit` is the plot's name.
-        **{"profit_per_row" if name == PROFIT else name: estimate["value"] for name, estimate in measured.items()},
-        f"{model.metric}_lower": measured.get(model.metric, {}).get("lower"),
-        f"{model.metric}_upper": measured.get(model.metric, {}).get("upper"),
-        f"{model.metric}_estimated": newest["estimated"].get(model.metric, {}).get("value"),
+        **{"profit_per_row" if name == PROFIT else name: estimate.value for name, estimate in measured.items()},
+        f"{model.metric}_lower": main.lower if main else None,
+        f"{model.metric}_upper": main.upper if main else None,
+        f"{model.metric}_estimated": newest.estimate(model.metric).value,
         "gain_over_guessing": against.gain if against else None,
         "gain_over_guessing_lower": against.lower if against else None,
         "gain_over_guessing_upper": against.upper if against else None,
-        "unlabelled_share": newest["performance"]["share_unlabelled"],
-        "rows": newest["rows"],
+        "unlabelled_share": newest.performance.share_unlabelled,
+        "rows": newest.rows,
     }
     return {name: value for name, value in numbers.items() if value is not None}
 
@@ -166,15 +165,15 @@ def _judge_performance(
     now: datetime,
     state: str,
     estimates: Estimates,
-    maturity: Mapping[str, Any],
-) -> dict[str, Any]:
+    maturity: LabelAges,
+) -> PerformanceSummary:
     """Judge one window and keep its report; returns the summary.
 
     The labels it was judged on are written first and the summary last: it names them, and a window with a summary
     of this state is not looked at again.
     """
     folder = folder_of(platform.lake, model.name, "performance", window)
-    before = known_summary(folder)
+    before = known_summary(folder, PerformanceSummary)
     try:
         rows, version, left_out = judged_rows(platform, model, window)
     except CannotJudge as why:
@@ -186,29 +185,31 @@ def _judge_performance(
     # Other windows are looked at only where several in a row must break a floor.
     several = [model.monitoring.performance.floor_windows, *(limit.floor_windows for limit in model.limits.values())]
     in_a_row = max(several) > 1
-    earlier = summaries(platform.lake, model.name, "performance") if in_a_row else []
+    earlier = summaries(platform.lake, model.name, "performance", PerformanceSummary) if in_a_row else []
     check = performance_check(platform, model, row, version, earlier)
     reasons = [check.sentence, left_out, _label_pattern(model, rows, row)]
     check = replace(check, sentence=sentences(reasons))
     groups, fairness = fairness_of(platform, model, window, row, now)
     guessing = looked(platform, model, rows, row, version)
-    summary = {
-        **summary_of(window, model, state, [check, *fairness, *check_of(guessing)], version=version, rows=row.rows),
-        "judged_at": now.isoformat(),
-        "performance": row.to_dict(),
-        "fairness": groups,
-        GUESSING: guessing,
-        "estimated": {name: estimate.to_dict() for name, estimate in estimates.of(version, rows).items()},
-        "label_maturity": maturity,
-        "label_drift": answered(label_shift(platform, model, version, rows, row)),
-        **({"classes": class_counts(rows)} if model.task == "multiclass" else {}),
-        "restated": before.get("restated", []) if before else [],
-        "restated_now": bool(restated),
-    }
+    checks = [check, *fairness, *check_of(guessing)]
+    summary = PerformanceSummary(
+        **common_parts(window, model, state, checks, version=version, rows=row.rows),
+        judged_at=now,
+        performance=row,
+        fairness=tuple(groups),
+        guessing=guessing,
+        estimated=estimates.of(version, rows),
+        label_maturity=maturity,
+        label_drift=answered(label_shift(platform, model, version, rows, row)),
+        classes=class_counts(rows) if model.task == "multiclass" else UNSET,
+        restated=before.restated if before else (),
+        restated_now=bool(restated),
+    )
     if before and restated:
-        summary["restated"] = [*summary["restated"], put_on_record(platform, model, restated, before, summary)]
+        said = put_on_record(platform, model, restated, before, summary, now)
+        summary = structs.replace(summary, restated=(*summary.restated, said))
     platform.lake.write(known, labels_file(folder, state))
-    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    write_summary(folder, summary)
     forget_other_labels(folder, state)
     return summary
 
@@ -228,28 +229,24 @@ def _unjudged(
     *,
     now: datetime,
     state: str,
-    maturity: Mapping[str, Any],
+    maturity: LabelAges,
     why: CannotJudge,
-) -> dict[str, Any]:
+) -> PerformanceSummary:
     """Keep the report of a window without rows, or whose rows nobody can be held to."""
     row = PerformanceRow(
         window.label(model.timezone), window.start, window.end, 0, 0, None, None, False, str(why), metrics={}
     )  # fmt: skip
     check = cannot("performance_holds", "performance", window, model, why)
-    summary = {
-        **summary_of(window, model, state, [check], version=0, rows=0),
-        "judged_at": now.isoformat(),
-        "performance": row.to_dict(),
-        "fairness": {},
-        GUESSING: {},
-        "estimated": {},
-        "label_maturity": maturity,
-        "label_drift": answered(why),
-        "restated": [],
-        "restated_now": False,
-    }
-    folder = folder_of(platform.lake, model.name, "performance", window)
-    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    summary = PerformanceSummary(
+        **common_parts(window, model, state, [check], version=0, rows=0),
+        judged_at=now,
+        performance=row,
+        fairness={},
+        estimated={},
+        label_maturity=maturity,
+        label_drift=answered(why),
+    )
+    write_summary(folder_of(platform.lake, model.name, "performance", window), summary)
     return summary
 
 

@@ -8,7 +8,6 @@ It is no evidence of the retraining policy: a stale or different feature is corr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,9 +19,8 @@ from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values.display import some
 from mlops_assets.steps.features.online_store import equal_values
 from mlops_assets.steps.predict.predictions import ONLINE, VERSION
-from mlops_assets.steps.watch.window_reports import days_of_window, is_known, predicted_windows, state_of, summary_of
-from mlops_assets.steps.watch.window_summaries import folder_of
-from mlops_assets.world.atomic import write_text
+from mlops_assets.steps.watch.windows.reports import common_parts, days_of_window, is_known, predicted_windows, state_of
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, folder_of, write_summary
 from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform
 
@@ -32,6 +30,12 @@ _ROWS = 5_000
 """Answers of a window that are joined again, a seeded sample."""
 _SEED = 13
 _NAMED = 5
+
+
+class SkewSummary(WindowSummary, frozen=True, kw_only=True):
+    """What is kept of a window; `features`: feature -> share of answers with another value, the largest first."""
+
+    features: Mapping[str, float] = {}
 
 
 def watch_skew(platform: Platform, model: ModelSettings) -> CheckResult | None:
@@ -48,8 +52,8 @@ def watch_skew(platform: Platform, model: ModelSettings) -> CheckResult | None:
             continue
         shares = skewed(platform, model, rows)
         newest, version = _check(model, window, rows, shares), int(rows[VERSION].mode().iloc[0])
-        summary = summary_of(window, model, state, [newest], version=version, rows=len(rows))
-        write_text(folder / "summary.json", json.dumps({**summary, "features": shares}, indent=1))
+        parts = common_parts(window, model, state, [newest], version=version, rows=len(rows))
+        write_summary(folder, SkewSummary(**parts, features=shares))
     return newest
 
 

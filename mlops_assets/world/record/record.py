@@ -34,8 +34,8 @@ from mlops_assets.core.record.entries import (
     Rollback,
     Snooze,
     entry_of,
-    kind_of,
 )
+from mlops_assets.core.record.entry import kind_of
 from mlops_assets.world.record.chain import HASH, Checked, DamagedRecord, Head, chained, check, lines_of, parsed
 
 Holding = TypeVar("Holding", bound=Pause | Freeze | Snooze)

@@ -286,7 +286,7 @@ def test_rows_of_a_new_kind_start_a_candidate_where_that_is_agreed() -> None:
 
 def test_notes_are_kept_and_change_nothing() -> None:
     found = evidence(notes=("Estimated, not measured: roc_auc 0.7.",), novelty=Novelty(0.02, "week 6", START))
-    assert Evidence.from_json(found.to_json()) == found
+    assert Evidence.from_dict(json.loads(found.to_json())) == found
     assert act(found) == act(evidence())
     assert decide(found, POLICY, NONE, NOW).evidence["notes"] == ["Estimated, not measured: roc_auc 0.7."]
 
@@ -341,8 +341,8 @@ def test_deciding_is_deterministic_and_order_of_checks_does_not_matter() -> None
 
 
 def test_evidence_and_decision_survive_json() -> None:
-    assert Evidence.from_json(BREACH.to_json()) == BREACH
-    assert Evidence.from_json(BREACH.to_json()).fingerprint() == BREACH.fingerprint()
+    assert Evidence.from_dict(json.loads(BREACH.to_json())) == BREACH
+    assert Evidence.from_dict(json.loads(BREACH.to_json())).fingerprint() == BREACH.fingerprint()
     decision = decide(BREACH, POLICY, NONE, NOW)
     assert entry_of(json.loads(json.dumps(decision.to_dict()))) == decision
 

@@ -14,10 +14,11 @@ from scipy.stats import nct, norm
 
 from mlops_assets.core.decide.judged_window import KEEP
 from mlops_assets.core.decide.power import Noise, Part, performance_power, probe_power, sentence, smallest_seen
-from mlops_assets.core.decide.probe import SHARES, SPANS, add_up, leading
+from mlops_assets.core.decide.probe import SHARES, SPANS, add_up
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Look, Series
 from mlops_assets.core.decide.probe_result import Part as Stretch
+from mlops_assets.core.decide.promised_gains import leading
 from mlops_assets.core.performance.policy import PerformancePolicy, performance_holds
 from mlops_assets.core.performance.window_metrics import PerformanceRow, evaluate
 from mlops_assets.core.stats.intervals import CannotJudge, block_sums, t_quantile

@@ -16,6 +16,7 @@ from mlops_assets.core.decide.price import exceeds_price, worth
 from mlops_assets.core.decide.probe import SHARES, add_up
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Gain, Look, Probed, ProfitGain
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.autocorrelation import remembered
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import profit
@@ -73,8 +74,8 @@ def test_the_gain_in_money_is_the_block_t_bound_of_the_profit() -> None:
         bounds[name] = pytest.approx(daily.mean() - factor * (daily.mean() - low)), pytest.approx(daily.mean())
         # 2,800 labelled rows in fourteen days, of which half were judged.
         assert found.profit.rows_per_day == pytest.approx(200.0)
-        assert Look.from_dict(one.to_dict()) == one
-        assert Probed.from_dict(added([one]).to_dict()) == added([one])
+        assert from_plain(Look, as_plain(one)) == one
+        assert from_plain(Probed, as_plain(added([one]))) == added([one])
         # The surest stretch counts.
         best = max(bounds.values(), key=lambda bound: bound[0].expected)
         assert (found.profit.lower, found.profit.mean) == best

@@ -35,9 +35,11 @@ from mlops_assets.core.decide.judged_window import (
     newest_days,
     shift_of,
 )
-from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, expectations, gate_confidence, leading
+from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, gate_confidence
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
+from mlops_assets.core.decide.promised_gains import expectations, leading
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.stats.nested_tests import level_of_each
@@ -409,15 +411,15 @@ def test_a_look_is_read_back_from_json() -> None:
     y, _, days = rows()
     scores = {FIRST: y + 0.9, "refit:since:2024-03-20": y + 0.5, "revert:1": y + 0.8}
     found = looked(scores, scores, y + 1.0, daily=daily_losses(y, y + 1.0, days, "rmse"), labelled=400)
-    assert Look.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert from_plain(Look, json.loads(json.dumps(as_plain(found)))) == found
     changed = replace(found, changed=date(2024, 3, 9))
-    assert Look.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
+    assert from_plain(Look, json.loads(json.dumps(as_plain(changed)))) == changed
     # Looks from before changes were kept have none.
-    assert Look.from_dict({k: v for k, v in found.to_dict().items() if k != "changed"}) == found
+    assert from_plain(Look, {k: v for k, v in as_plain(found).items() if k != "changed"}) == found
     bare = replace(found, newest=None)
-    assert Look.from_dict(json.loads(json.dumps(bare.to_dict()))) == bare
+    assert from_plain(Look, json.loads(json.dumps(as_plain(bare)))) == bare
     probed = summed([found])
-    assert Probed.from_dict(json.loads(json.dumps(probed.to_dict()))) == probed
+    assert from_plain(Probed, json.loads(json.dumps(as_plain(probed)))) == probed
 
 
 def test_a_candidate_that_could_not_be_fitted_has_no_say_there() -> None:
@@ -610,7 +612,7 @@ def test_an_entity_of_several_windows_is_one_observation() -> None:
     lower = 0.2 - stats.t.ppf(1 - level_of_each(OF_WINDOWS, (1, 2, 4)), 27) * error(noise=0.01, days=28)
     assert refit_of(same).lower == pytest.approx(lower)
     assert refit_of(same).in_words.endswith(f"(surely by at least {lower:.1%}; 280 rows on 28 blocks by customer_id)")
-    assert Look.from_dict(json.loads(json.dumps(same[0].to_dict()))) == same[0]
+    assert from_plain(Look, json.loads(json.dumps(as_plain(same[0])))) == same[0]
     # A window that was judged by days is not pooled with these.
     assert refit_of([seen(0.2, week=0), *others[1:2]]).windows == 1
 
@@ -721,10 +723,10 @@ def test_a_look_keeps_the_noise_of_its_rows_and_one_from_before_has_none() -> No
     series = Series(0.2, (0.1, -0.1), (10.0, 10.0), noise=3.5)
     one = seen(0.2)
     one = replace(one, whole=replace(one.whole, series={FIRST: series}))
-    plain = json.loads(json.dumps(one.to_dict()))
-    assert Look.from_dict(plain) == one
+    plain = json.loads(json.dumps(as_plain(one)))
+    assert from_plain(Look, plain) == one
     del plain["whole"]["series"][FIRST]["noise"]
-    assert Look.from_dict(plain).whole.series[FIRST].noise is None
+    assert from_plain(Look, plain).whole.series[FIRST].noise is None
 
 
 def test_trainings_that_nothing_promises_a_gain_for_share_the_level_of_the_gate() -> None:

@@ -14,6 +14,7 @@ from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.core.models.matrix import FeatureColumn, WrongColumns
 from mlops_assets.core.models.model import Model, Recipe, fit
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.stats.intervals import CannotJudge
 
 RNG = np.random.default_rng(21)
@@ -59,7 +60,7 @@ def test_the_parts_add_up_to_the_shift_of_the_mean_raw_score(task: str) -> None:
     assert next(iter(shift.by_feature)) == "a"
     assert abs(shift.by_feature["idle"]) < 0.05 * abs(shift.total)
     assert shift.unit == ("log-odds" if task == "binary" else "the label's unit")
-    json.dumps(shift.to_dict())
+    json.dumps(as_plain(shift))
 
 
 def test_of_several_classes_the_one_that_moved_most_is_explained() -> None:
@@ -150,7 +151,7 @@ def test_what_the_model_uses_comes_before_what_moved_further() -> None:
         "events: 1 of its 50 features have moved, most e1 (psi 0.5, level 0.2); 30% of the champion's gain; they moved "
         "its mean raw score by +0.15 of +0.2 (log-odds)."
     )
-    json.dumps(first.to_dict())
+    json.dumps(as_plain(first))
 
 
 def test_a_broken_feed_is_told_once_with_all_that_it_did() -> None:

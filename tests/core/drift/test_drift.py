@@ -12,11 +12,13 @@ from scipy.spatial.distance import jensenshannon
 
 from mlops_assets.core.drift.calibration import preset_levels
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
-from mlops_assets.core.drift.grid import BINS, Grid, NumericGrid, infer_schema, unpacked
+from mlops_assets.core.drift.grid import BINS, Grid, NumericGrid, infer_schema
 from mlops_assets.core.drift.policy import DriftPolicy, drift_verdict
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.statistics import chi_squared, jensen_shannon, ks_p_value, psi
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.values.arrays import unpacked
 
 RNG = np.random.default_rng(5)
 N = 20_000
@@ -154,7 +156,7 @@ def test_grid_and_profile_survive_json() -> None:
     back = Profile.from_json(profile.to_json(), again)
     assert compare(back, Profile.of(again, frame(100))) is not None
     assert [d.psi for d in compare(back, profile)] == [0.0] * len(grid.features)
-    json.dumps([d.to_dict() for d in compare(back, profile)], allow_nan=False)
+    json.dumps([as_plain(d) for d in compare(back, profile)], allow_nan=False)
 
 
 def test_profiles_on_different_grids_do_not_mix() -> None:

@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from mlops_assets.core.drift.labels import LabelDrift, label_drift, label_profile
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.stats.intervals import CannotJudge
 
 RNG = np.random.default_rng(5)
@@ -34,7 +35,7 @@ def test_a_rate_that_doubled_has_moved() -> None:
     assert found.lower < q < found.upper
     assert found.moved is True
     assert found.sentence.startswith(f"The labels have moved: their rate is {q:.4g} (95 % interval by days")
-    json.dumps(found.to_dict())
+    json.dumps(as_plain(found))
 
 
 def test_the_same_rate_has_not() -> None:

@@ -14,6 +14,7 @@ from mlops_assets.core.drift.local import LocalDrift, local_drift, slice_grid, s
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.drift.statistics import psi
+from mlops_assets.core.record.plain_values import as_plain
 
 KINDS = {"x": "numeric", "c": "categorical", "calm": "numeric"}
 
@@ -59,7 +60,7 @@ def test_a_shift_of_one_carrier_is_found_though_the_whole_shows_none() -> None:
     assert only.whole < 0.2 < only.level < only.value
     assert only.matters == pytest.approx(0.5 * only.value / only.level)
     assert "In 1 of 4 slices features moved that did not move over all rows: carrier=B6: x has moved" in found.sentence
-    json.dumps(found.to_dict())
+    json.dumps(as_plain(found))
 
 
 def test_the_psi_is_that_of_the_slices_own_tenths() -> None:

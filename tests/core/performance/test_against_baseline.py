@@ -20,6 +20,7 @@ from mlops_assets.core.performance.against_baseline import (
     judged,
     numbers,
 )
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.comparison import against_baseline, paired
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metrics_for
@@ -156,8 +157,8 @@ def test_it_is_told_in_the_models_zone_with_its_numbers() -> None:
 
 def test_it_survives_the_record() -> None:
     look = window(0, BAD)
-    assert Compared.from_dict(json.loads(json.dumps(look.compared.to_dict()))) == look.compared
+    assert from_plain(Compared, json.loads(json.dumps(as_plain(look.compared)))) == look.compared
     for made in (judged([look], 3), verdict(0, None)):
-        assert Judged.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+        assert from_plain(Judged, json.loads(json.dumps(as_plain(made)))) == made
     told = Fallback("baseline", "why", (0.2, 0.8))
     assert Fallback.from_json(told.to_json()) == told

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
 
 from mlops_assets.core.performance.fairness import Difference, difference, fairness_holds
 from mlops_assets.core.performance.fairness_policy import FairnessPolicy, measures_for
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.intervals import block_interval
 
 RNG = np.random.default_rng(7)
@@ -156,7 +157,7 @@ def test_a_metric_that_a_group_does_not_have_says_why() -> None:
 
 def test_a_difference_is_plain() -> None:
     one = found("equalized_odds")
-    assert Difference(**json.loads(json.dumps(one.to_dict()))) == one
+    assert from_plain(Difference, json.loads(json.dumps(as_plain(one)))) == one
 
 
 # --- the limit ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from mlops_assets.core.performance.window_metrics import (
     evaluate_slices,
     performance_row,
 )
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.time.windows import closed_windows, maturity
 
 RNG = np.random.default_rng(3)
@@ -107,7 +108,7 @@ def test_a_window_without_rows_or_labels_has_a_row_that_says_so() -> None:
 def test_slices_are_in_the_report_and_all_of_it_is_plain() -> None:
     rows = report(slices={"carrier": np.where(np.arange(N) % 2, "AA", "UA")})
     assert set(rows[0].slices) == {"carrier=AA", "carrier=UA"}
-    json.dumps([row.to_dict() for row in rows], allow_nan=False)
+    json.dumps([as_plain(row) for row in rows], allow_nan=False)
 
 
 def test_multiclass_scores_have_no_label_rate() -> None:

@@ -12,17 +12,15 @@ from mlops_assets.core.record import entries
 from mlops_assets.core.record.entries import (
     Counterfactual,
     Decision,
-    Entry,
-    OtherEntry,
     OutcomeFound,
     Promotion,
     Request,
     RolloutMove,
     Snooze,
     entry_of,
-    kind_of,
     only,
 )
+from mlops_assets.core.record.entry import Entry, OtherEntry, kind_of
 
 AT = datetime(2013, 5, 1, 4, tzinfo=UTC)
 NEEDED: dict[str, dict[str, Any]] = {

@@ -18,8 +18,8 @@ from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.plan import make_plan
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
-from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
 from mlops_assets.steps.land.taking_in import parse
 from mlops_assets.world.project import PROJECT

@@ -14,8 +14,8 @@ from mlops_assets.core.values.exact import FALSE, TRUE
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.labels import NoLabel
 from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.onboarding.reading.texts import Reading
 from tests.onboarding.reading.test_texts import ROWS, dropped_rows, landed_rows, plain, source, table
 
 Write = Callable[[Path, list[str]], Path]

@@ -12,8 +12,8 @@ import pytest
 
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_check import check_frame, check_frames
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import NoTime
 from mlops_assets.world.files.table_files import open_table
 from tests.onboarding.reading.test_texts import HOURS, ROWS, dropped_rows, landed_rows, planned, source, streamed_rows

@@ -20,8 +20,8 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import make_plan
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import Table, read_table
-from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import time_column
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.landed.intake import Intake

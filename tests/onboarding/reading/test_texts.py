@@ -22,8 +22,8 @@ from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.files import render
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Plan, make_plan
+from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import read_table
-from mlops_assets.onboarding.reading.texts import Reading, Undecided
 from mlops_assets.onboarding.times import NoTime, time_column
 from mlops_assets.steps.land.taking_in import parse
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.serving.app import build, check_keys
 from mlops_assets.serving.http.bodies import OURS
 from mlops_assets.serving.http.keys import Keys, new_key
 from mlops_assets.serving.http.limits import Limits, Rates
 from mlops_assets.steps.watch.drift_files import compare_files
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, write_summary
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.platform import Platform
@@ -368,10 +370,11 @@ def test_references_that_cannot_be_are_refused(client: Client) -> None:
 
 def test_a_models_drift_is_its_latest_report(client: Client, shared: Home) -> None:
     folder = shared.lake / "reports" / "arrival_delay" / "drift" / "window=2013-02-25T0500"
-    folder.mkdir(parents=True)
-    check = {"name": "inputs_match_reference", "passed": False, "sentence": "One of two drifted."}
-    summary = {"window": "2013-02-25", "end": "2013-03-04T05:00:00+00:00", "version": 3, "rows": 9, "checks": [check]}
-    (folder / "summary.json").write_text(json.dumps(summary))
+    start, end = datetime(2013, 2, 25, 5, tzinfo=UTC), datetime(2013, 3, 4, 5, tzinfo=UTC)
+    sentence = "One of two drifted."
+    check = CheckResult("inputs_match_reference", "drift", "2013-02-25", end, passed=False, sentence=sentence)
+    parts: Any = {"window": "2013-02-25", "start": start, "end": end, "state": "", "version": 3, "rows": 9}
+    write_summary(folder, WindowSummary(**parts, checks=(check,)))
     pd.DataFrame({"feature": ["x"], "psi": [np.nan]}).to_parquet(folder / "features.parquet")
     told = client.get("/drift/arrival_delay").json()
     assert (told["drift"], told["reason"], told["model_version"]) == (True, "One of two drifted.", 3)

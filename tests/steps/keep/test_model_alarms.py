@@ -21,8 +21,10 @@ from mlops_assets.core.record.entries import (
     RolloutMove,
     Wake,
 )
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.steps.keep import model_alarms as module
 from mlops_assets.steps.keep.model_alarms import model_alarms
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, write_summary
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.record.ledger import Ledger
 from tests.checkout import CHECKOUT
@@ -30,6 +32,8 @@ from tests.checkout import CHECKOUT
 FITTED = datetime(2024, 3, 1, tzinfo=UTC)
 END = datetime(2024, 3, 8, tzinfo=UTC)
 MODEL: Any = SimpleNamespace(name="orders")
+NEW = {"code": 3, "since": "2024-03-01", "rows": 2, "share": 0.5}
+GONE = {"code": 1, "last": None, "share": 0.5, "missed": 9}
 
 
 class Floor:
@@ -43,9 +47,9 @@ class Floor:
 
     def judged(self, report: str, name: str, *, passed: bool | None) -> None:
         check = CheckResult(name, report, "2024-03-01..2024-03-07", END, passed, 0.5, 0.6, f"{name} sentence.")  # type: ignore[arg-type]
+        parts = {"window": "2024-03-01..2024-03-07", "start": FITTED, "end": END, "state": "", "version": 1, "rows": 9}
         folder = self.lake.folder("reports", MODEL.name, report, "window=2024-03-01T0000")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "summary.json").write_text(json.dumps({"checks": [check.to_dict()]}))
+        write_summary(folder, WindowSummary(**parts, checks=(check,)))
 
     def decided(self, action: str, rule: str, identity: str = "d1") -> None:
         values = {"action": action, "rule": rule, "reasons": ["Because."], "window_end": END.isoformat()}
@@ -216,7 +220,7 @@ def test_what_a_person_stopped_is_no_alarm(floor: Floor) -> None:
 
 @pytest.mark.parametrize(
     ("new", "gone", "uncoded", "severity"),
-    [([{"code": 3}], [], None, "notify"), ([], [{"code": 1}], None, "digest"), ([], [], {"rows": 2}, "notify")],
+    [([NEW], [], None, "notify"), ([], [GONE], None, "digest"), ([], [], {"since": "2024-03-01", "rows": 2}, "notify")],
 )
 def test_classes_that_come_and_go_are_told_while_the_champion_lacks_them(
     floor: Floor, new: list, gone: list, uncoded: dict | None, severity: str
@@ -224,7 +228,7 @@ def test_classes_that_come_and_go_are_told_while_the_champion_lacks_them(
     check = CheckResult("classes_are_known", "performance", "2024-03-08", END, False, 2.0, 0.0, "Class sentence.")
     folder = floor.lake.folder("reports", MODEL.name, "classes")
     folder.mkdir(parents=True)
-    told = {"version": 2, "check": check.to_dict(), "new": new, "gone": gone, "uncoded": uncoded}
+    told = {"version": 2, "check": as_plain(check), "new": new, "gone": gone, "uncoded": uncoded}
     (folder / "summary.json").write_text(json.dumps(told))
     floor.champion = SimpleNamespace(version=2)
     (alarm,) = floor.alarms()

@@ -14,7 +14,8 @@ from mlops_assets.core.decide.evidence import CheckResult, Evidence
 from mlops_assets.core.decide.history import History, Past
 from mlops_assets.core.decide.policy import decide as core_decide
 from mlops_assets.core.models.training import FeatureColumn, Recipe, fit
-from mlops_assets.core.record.entries import Decision, Entry, Freeze, Pause, Promotion, Rejection, Request, Snooze
+from mlops_assets.core.record.entries import Decision, Freeze, Pause, Promotion, Rejection, Request, Snooze
+from mlops_assets.core.record.entry import Entry
 from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings

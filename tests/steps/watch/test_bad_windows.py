@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.policy import CheckResult, Decision, History, RetrainPolicy, decide
+from mlops_assets.core.record.plain_values import from_plain
 from mlops_assets.steps.decide.evidence import gather
 from mlops_assets.steps.predict.predictions import BATCH, VERSION
 from mlops_assets.steps.watch.drift_report import watch_drift
@@ -54,7 +55,7 @@ def reports(world: World) -> tuple[dict, dict]:
 
 
 def check(summary: dict, name: str) -> CheckResult:
-    return CheckResult.from_dict(next(c for c in summary["checks"] if c["name"] == name))
+    return from_plain(CheckResult, next(c for c in summary["checks"] if c["name"] == name))
 
 
 def feature(world: World, name: str = FEATURE) -> pd.Series:

@@ -91,7 +91,8 @@ def test_shares_are_followed_by_window(tmp_path: Any) -> None:
     counts = class_counts(pd.DataFrame({"label": [0.0, 0.0, 2.0, np.nan]}))
     assert counts == {"0": 2, "2": 1}
     platform: Any = SimpleNamespace(lake=Lake(root=str(tmp_path)))
-    told = [{"window": "2023-05", "classes": counts}, {"window": "2023-06", "classes": {"0": 1, "10": 1}}]
+    windows = {"2023-05": counts, "2023-06": {"0": 1, "10": 1}}
+    told: Any = [SimpleNamespace(window=window, classes=classes) for window, classes in windows.items()]
     table = classes_markdown(platform, "tier", told)
     assert [line.count("|") for line in table.splitlines()] == [6] * 4
     header = [cell.strip() for cell in table.splitlines()[0].split("|")[1:-1]]

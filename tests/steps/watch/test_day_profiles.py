@@ -13,8 +13,8 @@ from mlops_assets.core.drift.profile import Profile
 from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.steps.predict.predictions import SCORE, read_scores, score_days
 from mlops_assets.steps.predict.slice_references import Slices
-from mlops_assets.steps.watch import window_samples
 from mlops_assets.steps.watch.day_profiles import WindowSeen, seen
+from mlops_assets.steps.watch.windows import samples
 from mlops_assets.world.columns import slice_columns
 from tests.real_slice import WEEKS, World
 
@@ -67,7 +67,7 @@ def test_a_corrected_day_is_all_that_is_read(drifting: World) -> None:
 
 
 def test_the_sample_of_a_corrected_window_is_the_one_that_all_rows_would_give(drifting: World, monkeypatch) -> None:
-    monkeypatch.setattr(window_samples, "WINDOW_SAMPLE", 500)
+    monkeypatch.setattr(samples, "WINDOW_SAMPLE", 500)
     folder = drifting.platform.lake.folder("reports", "flight_delay", "drift")
     for path in folder.glob("window=*/sample.parquet"):
         path.unlink()
@@ -77,7 +77,7 @@ def test_the_sample_of_a_corrected_window_is_the_one_that_all_rows_would_give(dr
     correct(drifting)
     again = seen(drifting.platform, drifting.model, week(drifting)).sample
     rows = read_scores(drifting.platform, drifting.model, *WEEKS[:2])
-    rank = window_samples.ranks(rows, drifting.platform.data(drifting.model).keys)
+    rank = samples.ranks(rows, drifting.platform.data(drifting.model).keys)
     whole = rows.iloc[np.argsort(rank, kind="stable")[: len(again)]]
     assert again["flight_id"].tolist() == whole["flight_id"].tolist()
     assert abs(len(again) - 500) < 50

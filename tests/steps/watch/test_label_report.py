@@ -14,8 +14,8 @@ from sklearn.metrics import brier_score_loss, confusion_matrix
 from mlops_assets.core.settings import ONLY_ACCEPTED, LimitSpec, ModelSettings
 from mlops_assets.steps.predict.predictions import BATCH, SCORE, read_scores
 from mlops_assets.steps.watch.performance_report import watch_performance
-from mlops_assets.steps.watch.window_reports import Watched
-from mlops_assets.steps.watch.window_summaries import window_checks
+from mlops_assets.steps.watch.windows.reports import Watched
+from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.home import Home
 from tests.real_slice import WEEKS, World, working_in
 

@@ -20,7 +20,7 @@ from mlops_assets.steps.predict.slice_references import slices_of
 from mlops_assets.steps.watch.against_baseline import CHECK
 from mlops_assets.steps.watch.drift_report import watch_drift
 from mlops_assets.steps.watch.performance_report import watch_performance
-from mlops_assets.steps.watch.window_summaries import window_checks
+from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.home import Home
 from tests.real_slice import WEEKS, World, working_in
 

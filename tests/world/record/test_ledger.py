@@ -17,16 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.record.entries import (
-    Decision,
-    OtherEntry,
-    Pause,
-    Promotion,
-    Rejection,
-    Request,
-    Resume,
-    Rollback,
-)
+from mlops_assets.core.record.entries import Decision, Pause, Promotion, Rejection, Request, Resume, Rollback
+from mlops_assets.core.record.entry import OtherEntry
 from mlops_assets.world.record.chain import DamagedRecord
 from mlops_assets.world.record.ledger import Ledger
 from mlops_assets.world.record.record import Record

@@ -11,7 +11,7 @@ from mlops_assets.core.drift.settings import DriftSpec
 from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.steps.predict.references import read_days, read_reference
 from mlops_assets.steps.watch.drift_causes import levels_of
-from mlops_assets.steps.watch.window_references import Against, reference_of
+from mlops_assets.steps.watch.windows.references import Against, reference_of
 from mlops_assets.world.home import Home
 from tests.real_slice import WEEKS, World, working_in
 

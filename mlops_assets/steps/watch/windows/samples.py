@@ -20,7 +20,7 @@ import pandas as pd
 
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.time.windows import Window
-from mlops_assets.steps.watch.window_summaries import folder_of
+from mlops_assets.steps.watch.windows.summaries import folder_of
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import EVENT_TIME
 from mlops_assets.world.platform import Platform

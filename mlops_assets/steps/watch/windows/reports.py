@@ -6,8 +6,9 @@ Here: finding, reading and naming them. Not here: what stands in them (`drift_re
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, closed_windows, parse_duration
 from mlops_assets.steps.predict.predictions import BATCH, ONLINE, VERSION, WITHHELD, predicted_days, read_scores
-from mlops_assets.steps.watch.window_summaries import known_summary
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, known_summary
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.platform import Platform
 
@@ -119,25 +120,38 @@ def left_out_in_words(unknown: int) -> str:
     return f"{counted(unknown, 'prediction')} without a known version {were} left out." if unknown else ""
 
 
-def summary_of(
+def common_parts(
     window: Window, model: ModelSettings, state: str, checks: Sequence[CheckResult], *, version: int, rows: int
 ) -> dict[str, Any]:
-    """What every summary begins with."""
+    """The fields that every summary has (`WindowSummary`)."""
     return {
         "window": window.label(model.timezone),
-        "start": window.start.isoformat(),
-        "end": window.end.isoformat(),
+        "start": window.start,
+        "end": window.end,
         "state": state,
         "version": version,
         "rows": rows,
-        "checks": [check.to_dict() for check in checks],
+        "checks": tuple(checks),
     }
 
 
 def is_known(folder: Path, state: str) -> bool:
     """Whether the window was judged in this state of its data."""
-    known = known_summary(folder)
-    return known is not None and known["state"] == state
+    known = known_summary(folder, WindowSummary)
+    return known is not None and known.state == state
+
+
+def settings_digest(model: ModelSettings) -> str:
+    """What identifies the settings that a report is made by: with others its windows are judged again."""
+    watched = model.monitoring
+    parts: list[Any] = [model.metric, watched.metrics, watched.costs, watched.slices, model.label.only_for_accepted]
+    # Since windows are held against guessing: those from before it are judged again.
+    parts += ["guessing"]
+    # Only where they are set: without them nothing has to be judged again.
+    parts += [asdict(watched.fairness)] if watched.fairness.by else []
+    parts += [sorted(watched.limits)] if watched.limits else []
+    parts += [watched.performance.blocks] if watched.performance.blocks != "day" else []
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def state_of(lake: Lake, model: ModelSettings, window: Window, layers: Sequence[str]) -> str:

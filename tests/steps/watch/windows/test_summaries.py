@@ -1,0 +1,80 @@
+"""What earlier releases kept of windows is read, and written again byte for byte; the files in `kept` are theirs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.core.drift.multivariate import Support
+from mlops_assets.core.performance.estimation import Estimated
+from mlops_assets.core.record.plain_values import as_plain, from_plain
+from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.steps.watch.classes import ClassesWatched
+from mlops_assets.steps.watch.skew import SkewSummary
+from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
+from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
+from mlops_assets.steps.watch.windows.summaries import GuessingSummary, WindowSummary, read_summary, write_summary
+
+KEPT = Path(__file__).parent / "kept"
+KINDS: dict[str, Any] = {
+    "classes-watched": ClassesWatched,
+    "drift-faults": DriftSummary,
+    "drift-unjudged": WindowSummary,
+    "performance-classes": PerformanceSummary,
+    "performance-fairness": PerformanceSummary,
+    "performance-restated": PerformanceSummary,
+    "performance-unjudged": PerformanceSummary,
+    "skew-features": SkewSummary,
+}
+
+
+def kept(name: str) -> Any:
+    return json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_was_kept_is_written_byte_for_byte_as_it_was(name: str, tmp_path: Path) -> None:
+    before = (KEPT / f"{name}.json").read_bytes()
+    summary = from_plain(KINDS[name], json.loads(before))
+    assert json.dumps(as_plain(summary), indent=1).encode() == before
+    if isinstance(summary, WindowSummary):
+        write_summary(tmp_path, summary)
+        assert (tmp_path / "summary.json").read_bytes() == before
+        assert read_summary(tmp_path, KINDS[name]) == summary
+
+
+def test_every_file_kept_here_is_read() -> None:
+    assert {path.stem for path in KEPT.iterdir()} == set(KINDS)
+
+
+def test_a_summary_of_an_earlier_release_has_no_estimates() -> None:
+    later = ("judged_at", "fairness", "guessing", "estimated", "label_maturity", "label_drift", "restated")
+    plain = {name: value for name, value in kept("performance-restated").items() if name not in later}
+    summary = from_plain(PerformanceSummary, plain)
+    metric = next(iter(summary.performance.metrics))
+    assert summary.label_shift is None
+    assert isinstance(summary.estimate(metric), Estimated)
+    assert "before there were estimates" in (summary.estimate(metric).why or "")
+    assert not from_plain(GuessingSummary, plain).guessing.judged
+    assert from_plain(PerformanceSummary, as_plain(summary)) == summary
+
+
+def test_an_answer_that_could_not_be_given_says_why() -> None:
+    drift = from_plain(DriftSummary, kept("drift-faults"))
+    assert isinstance(drift.support, Support | CannotJudge)
+    assert from_plain(DriftSummary, kept("drift-unjudged")).support is None
+    shift = from_plain(PerformanceSummary, kept("performance-unjudged")).label_shift
+    assert isinstance(shift, CannotJudge)
+    assert str(shift) == "cannot judge, because {why}. {remedy}".format(
+        **kept("performance-unjudged")["label_drift"]["cannot"]
+    )
+
+
+@pytest.mark.parametrize("text", ["{", '{"window": "2024-03"}', "[]"])
+def test_a_damaged_summary_is_named_with_its_remedy(text: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(ValueError, match=r"summary\.json is damaged .*: remove it, and its window is judged again"):
+        read_summary(tmp_path, WindowSummary)
