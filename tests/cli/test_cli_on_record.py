@@ -311,9 +311,9 @@ def test_a_policy_that_is_not_there(mlops: Mlops, home: Home, considered: None) 
 
 def test_the_policy_of_the_models_is_not_touched(home: Home) -> None:
     """`--policy` changes a copy."""
-    from mlops_assets.commands.decisions import _other_policy
+    from mlops_assets.simulate.policy_files import other_policy
 
     own = RetrainPolicy()
-    other = _other_policy(own, Path(policy_file(home, "max_age: never\nbudget: 2 per 14d")))
+    other = other_policy(own, Path(policy_file(home, "max_age: never\nbudget: 2 per 14d")))
     assert (other.max_age, other.budget, other.budget_period) == (None, 2, timedelta(days=14))
     assert (own, other.cooldown) == (RetrainPolicy(), own.cooldown)
