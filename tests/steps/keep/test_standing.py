@@ -19,7 +19,7 @@ from mlops_assets.core.record.entry import Entry
 from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
-from mlops_assets.world.landed.intake import WHOLE
+from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
 from tests.metrics_home import END, MODEL, WINDOW, keep_check
