@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ def _declared() -> dg.Definitions:
         logging.getLogger("mlops_assets").error("Left out: %s", file.sentence)
     if str(PROJECT.root) not in sys.path:
         sys.path.append(str(PROJECT.root))
-    with _left_out({file.path.parent for file in broken}):
+    # A sound project is loaded by Dagster as it comes.
+    with _left_out({file.path.parent for file in broken}) if broken else nullcontext():
         declared = dg.load_from_defs_folder(path_within_project=PROJECT.root)
     return dg.Definitions.merge(declared, of_every_project())
 
@@ -64,7 +65,9 @@ def _declared() -> dg.Definitions:
 def _left_out(folders: AbstractSet[Path]) -> Iterator[None]:
     """Keep Dagster from looking into these folders.
 
-    Its own list of what it leaves out (`EXPLICITLY_IGNORED_GLOB_PATTERNS`) goes by the name of a folder, wherever that
+    Dagster 1.13.27 has no way to be told so. `load_from_defs_folder` takes none; a `ComponentTree` declares all folders
+    at once, through this function of its module, before anything can be taken out, and fails at the first broken file;
+    its list of what it leaves out (`EXPLICITLY_IGNORED_GLOB_PATTERNS`) goes by the name of a folder, wherever that
     stands: a sound `us/churn` would go with a broken `eu/churn`.
     """
     look = decl.build_filesystem_component_decl_from_context

@@ -70,12 +70,17 @@ def judge_drift(platform: Platform, *, shift: float) -> None:
     check = CheckResult(
         "inputs_match_reference", "drift", WINDOW, END, verdict.passed, verdict.share, verdict.limit, verdict.reason
     )
-    folder = _keep(platform, "drift", WindowSummary(**_parts(check)))
+    folder = keep_check(platform, "drift", check)
     platform.lake.write(pd.DataFrame([asdict(drift) for drift in drifts]), folder / "features.parquet")
 
 
 def _parts(check: CheckResult) -> dict[str, Any]:
     return {"window": WINDOW, "start": START, "end": END, "state": "", "version": 1, "rows": 100, "checks": (check,)}
+
+
+def keep_check(platform: Platform, report: str, check: CheckResult) -> Path:
+    """A window's summary with one check."""
+    return _keep(platform, report, WindowSummary(**_parts(check)))
 
 
 def _keep(platform: Platform, report: str, summary: WindowSummary) -> Path:

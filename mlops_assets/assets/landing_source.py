@@ -24,7 +24,8 @@ from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import breakable, shown, some
 from mlops_assets.steps.land.taking_in import Outcome, take_in
 from mlops_assets.world.lake import Lake
-from mlops_assets.world.landed.intake import WHOLE, Intake
+from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.landed_files import WHOLE
 
 CONTRACT_CHECK = "contract_holds"
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 from rich.markup import escape
 
 from mlops_assets.commands.console import (
@@ -37,7 +36,7 @@ from mlops_assets.core.record.entries import (
 )
 
 if TYPE_CHECKING:
-    from mlops_assets.core.decide.policy import RetrainPolicy
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -91,6 +90,7 @@ def decide(
             f"mlops retrain {model} --reason '...'. Nothing was written."
         )
     from mlops_assets.core.decide.policy import decide as conclude
+    from mlops_assets.simulate.policy_files import other_policy
     from mlops_assets.steps.decide.evidence import consider, history
     from mlops_assets.steps.decide.upcoming import data_first
     from mlops_assets.world.clock import NoDataYet
@@ -98,7 +98,7 @@ def decide(
 
     platform = Platform.of()
     settings = platform.models()[model]
-    other = _other_policy(settings.retrain_policy, policy) if policy else None
+    other = other_policy(settings.retrain_policy, policy) if policy else None
     first = data_first(platform, settings)
     try:
         decision, evidence, news = consider(platform, settings)
@@ -131,30 +131,6 @@ def decide(
 def _differ(decision: Decision, other: Decision) -> bool:
     """Whether two policies answer differently: by what they do, or by the rule they do it by."""
     return (decision.action, decision.rule) != (other.action, other.rule)
-
-
-def _other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
-    """The model's own policy with the fields of a file, which may stand under `retrain:` as in a model's YAML.
-
-    Raises:
-        ValueError: the file is not there, or cannot be read as fields of a policy; the message names it.
-    """
-    from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
-
-    if not file.is_file():
-        raise ValueError(f"There is no file {file}. Name a YAML file with fields of `retrain:`. Nothing was written.")
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if isinstance(values, dict) and set(values) == {"retrain"}:
-            values = values["retrain"]
-        if not isinstance(values, dict):
-            raise ValueError("it holds no fields: write fields of `retrain:`, for example cooldown: 3d")
-        for name, other in SET_BY_PLATFORM.items():
-            if name in values:
-                raise ValueError(f"{name} follows {other} of the model: remove it")
-        return RetrainPolicy.from_dict({**own.to_dict(), **values})
-    except (ValueError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} is no policy: {error}. Nothing was written.") from error
 
 
 def _say_decision(decision: Decision) -> None:

@@ -5,6 +5,7 @@ here: today's fields (`core.settings`), which version a project has (`world.proj
 (`onboarding.projects.upgrade`).
 
 A change is found by its field, so making one twice is making it once: an upgrade that was killed is called again.
+Policies to try are written in the fields of a model (`retrain`, `probe`, `gate`), so its changes are theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 
 import yaml
 
+POLICY_FIELDS = ("retrain", "probe", "gate")
+"""The fields of a model that a file of policies has."""
 SETTINGS = 2
 """The version of settings that this library reads. A project that says none has 1: all that was before versions."""
 _BEFORE_VALUE = re.compile(r"\s*:\s+")
@@ -81,6 +84,7 @@ class Outdated:
     Attributes:
         line: counted from 1, as `column` is.
         change: what it is about.
+        place: of the field in its document.
         edits: start, end and new text of the parts to replace; none where it is to be changed by hand.
         obstacle: why it is not changed without a person, where the change itself could be.
     """
@@ -88,13 +92,14 @@ class Outdated:
     line: int
     column: int
     change: Change
+    place: str
     edits: tuple[tuple[int, int, str], ...] = ()
     obstacle: str = ""
 
     @property
     def sentence(self) -> str:
         """Where it stands, and what is to be done."""
-        place, hint = f"attributes.{self.change.field}", self.change.hint
+        place, hint = self.place, self.change.hint
         if self.edits:
             return f"{self.line}:{self.column}: {place}: {hint}. mlops upgrade changes it."
         by_hand = f"{self.obstacle}, so change it by hand" if self.obstacle else "Change it by hand"
@@ -102,7 +107,7 @@ class Outdated:
 
 
 def outdated_fields(text: str, version: int, changes: Sequence[Change] = CHANGES) -> list[Outdated]:
-    """The fields of a `defs.yaml` that today's library would refuse or misread.
+    """The fields of a `defs.yaml`, or of a file of policies, that today's library would refuse or misread.
 
     Args:
         text: the file, several documents or one.
@@ -114,11 +119,12 @@ def outdated_fields(text: str, version: int, changes: Sequence[Change] = CHANGES
     """
     by_place: dict[int, Outdated] = {}
     for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
-        kind = next((str(value.value) for key, value in _entries(document) if key.value == "type"), "")
-        for change in changes:
-            if change.since > version and kind.rsplit(".", 1)[-1] == change.kind:
-                for mapping, key, value in _matches(document, ("attributes", *change.field.split("."))):
-                    by_place.setdefault(key.start_mark.index, _outdated(text, change, mapping, key, value))
+        for kind, above, settings in _settings(document):
+            for change in changes:
+                if change.since > version and kind == change.kind:
+                    for mapping, key, value in _matches(settings, change.field.split(".")):
+                        outdated = _outdated(text, change, above, mapping, key, value)
+                        by_place.setdefault(key.start_mark.index, outdated)
     return [by_place[place] for place in sorted(by_place)]
 
 
@@ -149,6 +155,32 @@ def _is_like(pattern: Sequence[str], fields: Sequence[str]) -> bool:
     return all(part in ("*", field) for part, field in zip(pattern, fields, strict=True))
 
 
+def is_policies(text: str) -> bool:
+    """Whether a text is a file of policies: a list of them, or fields of one.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    documents = [document for document in yaml.compose_all(text, Loader=yaml.SafeLoader) if document is not None]
+    names = [{key.value for key, _ in _entries(policy)} for each in documents for policy in _policies(each)]
+    return bool(names) and all(each & {*POLICY_FIELDS} and each <= {"name", *POLICY_FIELDS} for each in names)
+
+
+def _policies(document: yaml.Node) -> Sequence[yaml.Node]:
+    return document.value if isinstance(document, yaml.SequenceNode) else [document]
+
+
+def _settings(document: yaml.Node | None) -> Iterator[tuple[str, str, yaml.Node]]:
+    """Kind, what stands above and settings: the attributes of a component, or each of some policies."""
+    entries = {key.value: value for key, value in _entries(document)}
+    if "type" in entries:
+        if "attributes" in entries:
+            yield str(entries["type"].value).rsplit(".", 1)[-1], "attributes.", entries["attributes"]
+    elif document is not None:
+        for policy in _policies(document):
+            yield "MonitoredModel", "", policy
+
+
 def _entries(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
     """Keys and values of a mapping, those that `<<` brings in too; none of anything else."""
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -169,11 +201,13 @@ def _matches(node: yaml.Node | None, path: Sequence[str]) -> Iterator[tuple[yaml
                 yield from _matches(value, path[1:])
 
 
-def _outdated(text: str, change: Change, mapping: yaml.Node, key: yaml.ScalarNode, value: yaml.Node) -> Outdated:
+def _outdated(
+    text: str, change: Change, above: str, mapping: yaml.Node, key: yaml.ScalarNode, value: yaml.Node
+) -> Outdated:
     """What is to be done about one field."""
     place = key.start_mark
     edits, obstacle = _renamed(text, change, mapping, key, value) if change.now else ((), "")
-    return Outdated(place.line + 1, place.column + 1, change, edits, obstacle)
+    return Outdated(place.line + 1, place.column + 1, change, f"{above}{change.field}", edits, obstacle)
 
 
 def _renamed(

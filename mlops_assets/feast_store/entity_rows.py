@@ -5,8 +5,8 @@ What doesn't live here: the join (`plans`), the statements (`sql`), the files (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,34 +15,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast.errors import EntityTimestampInferenceException
-from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 
 from mlops_assets.core.values.text_times import hint, read_times
 from mlops_assets.feast_store import sources, sql
+from mlops_assets.feast_store.requested_views import RequestedView
 
 Connection = duckdb.DuckDBPyConnection
 ENTITY, ROW = "entity_frame", "__row"
 """The table that `install` makes, and its column that numbers the rows from 0."""
-
-
-@dataclass(frozen=True)
-class RequestedView:
-    """A feature view as requested, before its files were looked at.
-
-    Attributes:
-        name: what the request calls it.
-        source: its FileSource.
-        declared: the source's schema as the view declares it, for a source without files.
-        join: how it joins; the survey in it is not taken yet.
-        types: column name (in lower case) to DuckDB type; empty until the files were looked at.
-    """
-
-    name: str
-    source: FileSource
-    declared: pa.Schema
-    join: sql.AsofView
-    types: Mapping[str, str] = field(default_factory=dict)
 
 
 class EntityRows(Protocol):

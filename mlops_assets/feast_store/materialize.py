@@ -34,7 +34,8 @@ from feast.type_map import python_values_to_proto_values
 from feast.utils import make_tzaware
 
 from mlops_assets.feast_store import online, online_tables, sources, sql
-from mlops_assets.feast_store.offline import AsofOfflineStoreConfig, open_session, view_history
+from mlops_assets.feast_store.offline import AsofOfflineStoreConfig, open_session
+from mlops_assets.feast_store.requested_views import view_history
 
 _ENTITIES_PER_BATCH = 65_536
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

@@ -29,17 +29,18 @@ import pyarrow.parquet as pq
 from feast.data_source import DataSource
 from feast.errors import FeastJoinKeysDuringMaterialization
 from feast.feature_logging import LoggingConfig, LoggingSource
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
+from feast.feature_view import FeatureView
 from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.utils import _parse_feature_ref, compute_non_entity_date_range
+from feast.utils import compute_non_entity_date_range
 
 from mlops_assets.feast_store import entity_rows, sources, sql
 from mlops_assets.feast_store.parquet import write_table
 from mlops_assets.feast_store.plans import PointInTime, Query, time_range
+from mlops_assets.feast_store.requested_views import requested_views
 from mlops_assets.feast_store.retrieval import AsofRetrievalJob
 
 
@@ -81,51 +82,6 @@ def _settings(config: RepoConfig) -> AsofOfflineStoreConfig:
             "mlops_assets.feast_store.offline.AsofOfflineStore in feature_store.yaml. Nothing was read."
         )
     return config.offline_store
-
-
-def view_history(view: FeatureView, features: Iterable[str], *, cutoff: bool) -> sql.History:
-    """A view's history in the names of its source's columns; the relation is filled in when it is read."""
-    source = sources.as_file_source(view.batch_source, f"Feature view {view.name!r}")
-    return sql.History(
-        relation="",
-        keys=tuple(sources.source_name(view, key) for key in sources.join_keys(view)),
-        event=sources.source_name(view, source.timestamp_field),
-        created=sources.source_name(view, source.created_timestamp_column) or None,
-        features=tuple(sources.source_name(view, feature) for feature in features),
-        tie_break=tuple(sources.source_name(view, feature.name) for feature in view.features),
-        cutoff=cutoff,
-    )
-
-
-def _requested(
-    views: list[FeatureView], refs: list[str], *, full_feature_names: bool, settings: AsofOfflineStoreConfig
-) -> list[entity_rows.RequestedView]:
-    """The views that `refs` ask for, features in the order asked; on-demand views are left out."""
-    requested = []
-    for view in views:
-        name = str(view.projection.name_to_use())
-        features = list(
-            dict.fromkeys(feature for ref in refs for view_name, feature in [_named(ref)] if view_name == name)
-        )
-        if not features:
-            continue
-        aliases = view.projection.join_key_map
-        join = sql.AsofView(
-            history=view_history(view, features, cutoff=settings.known_at_cutoff),
-            spine_keys=tuple(aliases.get(key, key) for key in sources.join_keys(view)),
-            outputs=tuple(f"{name}__{feature}" if full_feature_names else feature for feature in features),
-            ttl=view.ttl or None,
-            event_time=f"{name}__event_timestamp" if settings.event_times else None,
-        )
-        source = sources.as_file_source(view.batch_source, f"Feature view {view.name!r}")
-        requested.append(entity_rows.RequestedView(name, source, sources.declared_schema(view), join))
-    return requested
-
-
-def _named(ref: str) -> tuple[str, str]:
-    """A feature reference as (name of the view as requested, feature)."""
-    name, version, feature = _parse_feature_ref(ref)
-    return (name if version is None else f"{name}@v{version}"), feature
 
 
 class AsofOfflineStore(OfflineStore):
@@ -175,9 +131,13 @@ class AsofOfflineStore(OfflineStore):
             ValueError: an entity or source lacks a column, types can't match, or a name would occur twice.
         """
         settings = _settings(config)
-        if filter_by_created_timestamp:
-            settings = settings.model_copy(update={"known_at_cutoff": True})
-        views = _requested(feature_views, feature_refs, full_feature_names=full_feature_names, settings=settings)
+        views = requested_views(
+            feature_views,
+            feature_refs,
+            full_feature_names=full_feature_names,
+            cutoff=settings.known_at_cutoff or filter_by_created_timestamp,
+            event_times=settings.event_times,
+        )
         entities: entity_rows.EntityRows
         if entity_df is None:
             start, end = compute_non_entity_date_range(feature_views, start_date=start_date, end_date=end_date)
@@ -230,7 +190,7 @@ class AsofOfflineStore(OfflineStore):
                 cutoff=cutoff,
             )
             statement = sql.latest(history, event_from=start_date, known_from=None, to=end_date)
-            return statement if join_key_columns else _with_dummy_entity(statement)
+            return statement if join_key_columns else sources.with_dummy_entity(statement)
 
         return AsofRetrievalJob(Query(lambda: open_session(config), build), config=config)
 
@@ -259,7 +219,7 @@ class AsofOfflineStore(OfflineStore):
                 start=start_date,
                 end=end_date,
             )
-            return statement if join_key_columns else _with_dummy_entity(statement)
+            return statement if join_key_columns else sources.with_dummy_entity(statement)
 
         return AsofRetrievalJob(Query(lambda: open_session(config), build), config=config)
 
@@ -387,8 +347,3 @@ def _read(
     if not set(keys) <= set(columns):
         raise FeastJoinKeysDuringMaterialization(source.path, set(keys), set(columns))
     return relation, columns
-
-
-def _with_dummy_entity(statement: str) -> str:
-    """Feast stores a view without entities under one made-up key."""
-    return f"SELECT *, {sql.literal(DUMMY_ENTITY_VAL)} AS {sql.identifier(DUMMY_ENTITY_ID)} FROM ({statement})"

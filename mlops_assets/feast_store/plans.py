@@ -24,9 +24,10 @@ from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.repo_config import RepoConfig
 
 from mlops_assets.feast_store import sources, sql
-from mlops_assets.feast_store.entity_rows import ENTITY, ROW, Connection, EntityRows, Frame, RequestedView
+from mlops_assets.feast_store.entity_rows import ENTITY, ROW, Connection, EntityRows, Frame
 from mlops_assets.feast_store.gather import gather
 from mlops_assets.feast_store.parquet import copy_to_parquet, in_microseconds
+from mlops_assets.feast_store.requested_views import RequestedView
 
 OpenSession = Callable[[], AbstractContextManager[Connection]]
 

@@ -30,7 +30,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
-from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
 from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
 from feast.types import from_feast_to_pyarrow_type
@@ -242,6 +242,11 @@ def source_name(view: FeatureView, name: str) -> str:
 def join_keys(view: FeatureView) -> list[str]:
     """The view's join keys; empty for a view without entities."""
     return [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
+
+
+def with_dummy_entity(statement: str) -> str:
+    """Feast stores a view without entities under one made-up key."""
+    return f"SELECT *, {literal(DUMMY_ENTITY_VAL)} AS {identifier(DUMMY_ENTITY_ID)} FROM ({statement})"
 
 
 def declared_schema(view: FeatureView) -> pa.Schema:

@@ -15,7 +15,8 @@ import dagster as dg
 from mlops_assets.core.record.entries import Pause, Resume
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.engine import Engine
-from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, periods_of, replay, steps_of
+from mlops_assets.simulate.replay import Progress, Replayed, replay
+from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, steps_of
 from mlops_assets.world.home import Home, working_in
 from mlops_assets.world.platform import Platform
 

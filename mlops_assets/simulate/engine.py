@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.world.mlflow.tracking import settle
+from mlops_assets.world.mlflow.run_status import settle
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run configuration: events go to the instance, not to the terminal, where a progress bar stands."""

@@ -32,7 +32,8 @@ from mlops_assets.landing.card_payments import (
 )
 from mlops_assets.simulate.changes import KnownChange
 from mlops_assets.simulate.demo import TRIALS, come_to_rest, leave_others_alone, replay_steps, stages_of
-from mlops_assets.simulate.replay import Progress, Replayed, ReplaySettings, replay
+from mlops_assets.simulate.replay import Progress, Replayed, replay
+from mlops_assets.simulate.replay_settings import ReplaySettings
 from mlops_assets.steps.land.stream_consumer import StreamReader
 from mlops_assets.steps.land.stream_log import StreamLog
 from mlops_assets.world.home import Home

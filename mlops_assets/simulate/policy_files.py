@@ -1,6 +1,7 @@
-"""Policies that people write down to try: a list in YAML, each changing what a model's own YAML says.
+"""Policies that people write down to try: a list in YAML, or fields of one, changing what a model's own YAML says.
 
-Here: reading and checking such a file. Not here: what the fields mean (`core.decide.policy`, `core.decide.probe`,
+Here: reading and checking such a file. Not here: what its fields were called before (`core.settings_changes`), what
+they mean (`core.decide.policy`, `core.decide.probe`,
 `core.promote.gate`), trying them (`simulate.backtest`).
 """
 
@@ -18,9 +19,11 @@ from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec, with_preset
+from mlops_assets.core.settings_changes import hint_of, outdated_fields
 from mlops_assets.core.simulate.backtest import PRESENT
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.world.project import PROJECT
 
 NOT_ON_PAPER = ("mode", "quiet_hours", "price_money", "price_horizon")
 """Fields that a life on paper leaves at their defaults: nobody is there to approve, its clock knows ends of windows and
@@ -63,10 +66,9 @@ def read_policies(file: Path, own: LifePolicy) -> dict[str, LifePolicy]:
         ValueError: the file is not there or says something that it cannot; the message names file and field and says
             what is allowed.
     """
-    if not file.is_file():
-        raise ValueError(f"There is no file {file}. Name a YAML file with a list of policies. Nothing was written.")
+    _require(file, "a list of policies")
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = _document(file)
         if not isinstance(document, list) or not document:
             raise ValueError("it holds no list: write `- name: bold` and under it `retrain:`, `probe:` or `gate:`")
         policies: dict[str, LifePolicy] = {}
@@ -78,6 +80,40 @@ def read_policies(file: Path, own: LifePolicy) -> dict[str, LifePolicy]:
         return policies
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{file}: {error}. Nothing was written.") from error
+
+
+def other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
+    """A model's own policy with the fields of a file, which may stand under `retrain:` as in a model's YAML.
+
+    Raises:
+        ValueError: the file is not there, or cannot be read as fields of a policy; the message names it.
+    """
+    _require(file, "fields of `retrain:`")
+    try:
+        values = _document(file)
+        if isinstance(values, dict) and set(values) == {"retrain"}:
+            values = values["retrain"]
+        if not isinstance(values, dict):
+            raise ValueError("it holds no fields: write fields of `retrain:`, for example cooldown: 3d")
+        for name, other in SET_BY_PLATFORM.items():
+            if name in values:
+                raise ValueError(f"{name} follows {other} of the model: remove it")
+        return RetrainPolicy.from_dict({**own.to_dict(), **values})
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is no policy: {error}. Nothing was written.") from error
+
+
+def _require(file: Path, holding: str) -> None:
+    if not file.is_file():
+        raise ValueError(f"There is no file {file}. Name a YAML file with {holding}. Nothing was written.")
+
+
+def _document(file: Path) -> Any:
+    """What a file says, in today's fields."""
+    text = file.read_text(encoding="utf-8")
+    if outdated := outdated_fields(text, PROJECT.settings):
+        raise ValueError(" ".join(field.sentence for field in outdated).rstrip("."))
+    return yaml.safe_load(text)
 
 
 def _policy(number: int, values: Any, own: LifePolicy) -> tuple[str, LifePolicy]:
@@ -107,7 +143,8 @@ def _fields(name: str, section: str, given: Any) -> Mapping[str, Any]:
         if field in WITHOUT_EFFECT[section]:
             raise ValueError(f"policy {name!r}: {section}.{field} changes nothing on paper: use {allowed}")
         if field not in ALLOWED[section]:
-            raise ValueError(f"policy {name!r}: {section} has no field {field!r}: use {allowed}")
+            became = hint_of("MonitoredModel", (section, field))
+            raise ValueError(f"policy {name!r}: {section} has no field {field!r}: {became or f'use {allowed}'}")
     return given
 
 

@@ -26,10 +26,11 @@ from mlops_assets.assets.partitions import span_tags
 from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.time.spans import Span
-from mlops_assets.core.time.windows import Window, midnight, parse_every, window_at
+from mlops_assets.core.time.windows import Window
 from mlops_assets.simulate.changes import KnownChange, when_noticed
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.simulate.lives import Lives
+from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, steps_of
 from mlops_assets.simulate.story import Story, key_of
 from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.atomic import write_text
@@ -37,33 +38,6 @@ from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
-
-
-@dataclass(frozen=True)
-class ReplaySettings:
-    """What is replayed.
-
-    Attributes:
-        model: the monitored model.
-        start: first day of the first period; everything before is known when the first model is trained.
-        end: the day after the last period.
-        every: day, week or month: the length of a period, and how often the sensors tick.
-        faithful: build features period by period, as in production, instead of the whole range in one pass; the rows
-            are the same, because features do not look ahead.
-        trials: Optuna trials of a training; None leaves the model's own.
-    """
-
-    model: str
-    start: date
-    end: date
-    every: str = "month"
-    faithful: bool = False
-    trials: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.end <= self.start:
-            raise ValueError(f"the replay ends ({self.end}) before it starts ({self.start}): swap --start and --end.")
-        parse_every(self.every)
 
 
 class CannotReplay(RuntimeError):
@@ -142,22 +116,6 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
     home.prepare()
     write_text(file, wanted)
     return home
-
-
-def periods_of(settings: ReplaySettings, tz: str) -> list[Window]:
-    """Adjacent periods from start to end, cut at the calendar of `every` in a model's time zone."""
-    periods: list[Window] = []
-    moment, end = midnight(settings.start, tz), midnight(settings.end, tz)
-    while moment < end:
-        whole = window_at(moment, settings.every, tz)
-        periods.append(Window(moment, min(whole.end, end)))
-        moment = periods[-1].end
-    return periods
-
-
-def steps_of(periods: Sequence[Window]) -> int:
-    """Steps of a replay: building, training, and each period; scoring is the last of them."""
-    return len(periods) + 2
 
 
 class _Replay:

@@ -19,7 +19,7 @@ from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, parse_duration
 from mlops_assets.simulate.lives import CALENDARS, Lives
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, judged_folders, read_summary, window_checks
-from mlops_assets.world.landed.intake import WHOLE
+from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import ACTED
 

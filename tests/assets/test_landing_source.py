@@ -12,7 +12,7 @@ import pytest
 from mlops_assets.assets import landing_source
 from mlops_assets.assets.partitions import PartitionCalendar
 from mlops_assets.steps.land import taking_in
-from mlops_assets.world.landed.intake import read_file
+from mlops_assets.world.landed.landed_files import read_file
 from tests.landing_home import DAY, HEADER, LandingHome, rows, source, verdict
 
 NEXT = DAY + timedelta(days=1)

@@ -170,9 +170,7 @@ def test_a_decision_is_replayed_with_what_was_on_record_before_it(mlops: Mlops, 
     Record(home.ledger).note("flight_delay", Rejection, at=NOW, version=2, decision=first, reason="no better")
     history = History.of([drifted()])
     fresh = CheckResult("inputs_match_reference", "drift", "w", NOW + timedelta(days=1), False, 0.4, 0.05)
-    evidence = Evidence(
-        "flight_delay", "w", (*map(CheckResult.from_dict, drifted().evidence["checks"]), fresh), 9000, "1", NOW
-    )
+    evidence = Evidence("flight_delay", "w", (*Evidence.from_dict(drifted().evidence).checks, fresh), 9000, "1", NOW)
     later = decide(evidence, RetrainPolicy(drift_breaches=1), history, NOW + timedelta(days=1))
     assert later.rule == "cooldown"
     found = json.loads(mlops("explain", put(home, later), "--json").stdout)
@@ -313,9 +311,9 @@ def test_a_policy_that_is_not_there(mlops: Mlops, home: Home, considered: None) 
 
 def test_the_policy_of_the_models_is_not_touched(home: Home) -> None:
     """`--policy` changes a copy."""
-    from mlops_assets.commands.decisions import _other_policy
+    from mlops_assets.simulate.policy_files import other_policy
 
     own = RetrainPolicy()
-    other = _other_policy(own, Path(policy_file(home, "max_age: never\nbudget: 2 per 14d")))
+    other = other_policy(own, Path(policy_file(home, "max_age: never\nbudget: 2 per 14d")))
     assert (other.max_age, other.budget, other.budget_period) == (None, 2, timedelta(days=14))
     assert (own, other.cooldown) == (RetrainPolicy(), own.cooldown)

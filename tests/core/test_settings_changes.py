@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.core.settings import COMPONENTS
-from mlops_assets.core.settings_changes import CHANGES, SETTINGS, Change, hint_of, migrated, outdated_fields
+from mlops_assets.core.settings_changes import (
+    CHANGES,
+    SETTINGS,
+    Change,
+    hint_of,
+    is_policies,
+    migrated,
+    outdated_fields,
+)
 
 M, N = "  monitoring:\n", "  monitoring: {drift: {<<: *d}}\n"
 KIND = "type: mlops_assets.components.MonitoredModel\nattributes:\n"
@@ -93,6 +101,37 @@ def test_changes_are_made_in_the_order_of_their_versions() -> None:
     assert "  a: 1" in migrated(text, 2, changes), "version 2 has another a"
     assert hint_of("MonitoredModel", ["columns", "y", "old"], changes) == "it is called columns.*.new since settings 3"
     assert not hint_of("MonitoredModel", ["columns", "y", "other"], changes)
+
+
+POLICY = (
+    Change(2, "MonitoredModel", "gate.max_loss", "gate.non_inferiority_margin"),
+    Change(2, "MonitoredModel", "probe.gone", do="it is no more: remove it"),
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("- {name: a, gate: {max_loss: 1}} # b\n", "- {name: a, gate: {non_inferiority_margin: 1}} # b\n"),
+        ("- name: a\n  gate:\n    max_loss: 1\n", "- name: a\n  gate:\n    non_inferiority_margin: 1\n"),
+        ("gate: {max_loss: 1}\n", "gate: {non_inferiority_margin: 1}\n"),
+        ("- name: a\n  retrain: {max_loss: 1}\n", "- name: a\n  retrain: {max_loss: 1}\n"),
+    ],
+)
+def test_policies_change_as_the_fields_of_a_model_do(old: str, new: str) -> None:
+    assert is_policies(old)
+    assert migrated(old, 1, POLICY) == new
+    assert migrated(new, 1, POLICY) == new
+    assert migrated(old, 2, POLICY) == old
+    (field,) = outdated_fields("- name: a\n  probe: {gone: 1}\n", 1, POLICY)
+    assert field.sentence == "2:11: probe.gone: it is no more: remove it. Change it by hand, then: mlops upgrade."
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "- a\n", "- name: a\n", "name: a\ngate: {}\nother: 1\n", KIND, "version: 2\nmodels: []\n", "3"]
+)
+def test_other_yaml_is_no_file_of_policies(text: str) -> None:
+    assert not is_policies(text)
 
 
 def test_every_change_leads_to_a_field_that_there_is() -> None:

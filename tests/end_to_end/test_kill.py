@@ -21,7 +21,7 @@ import pytest
 
 from mlops_assets.steps.features.online_store import compare_online, materialize_online
 from mlops_assets.world.home import Home
-from mlops_assets.world.mlflow.tracking import settle
+from mlops_assets.world.mlflow.run_status import settle
 from mlops_assets.world.platform import Platform
 from tests import killing
 from tests.killing import killed

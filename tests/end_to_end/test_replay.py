@@ -17,7 +17,8 @@ from mlops_assets.core.record.entries import JUDGED
 from mlops_assets.core.time.windows import window_at
 from mlops_assets.landing.nycflights13 import land
 from mlops_assets.simulate.lives import Lives
-from mlops_assets.simulate.replay import CannotReplay, ReplaySettings, _Replay, replay, replay_home
+from mlops_assets.simulate.replay import CannotReplay, _Replay, replay, replay_home
+from mlops_assets.simulate.replay_settings import ReplaySettings
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.platform import Platform

@@ -13,11 +13,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.settings_changes import SETTINGS
+from mlops_assets.core.settings_changes import CHANGES, SETTINGS, Change
 from mlops_assets.onboarding.projects import upgrade
 from mlops_assets.onboarding.projects.new_project import TEMPLATES, files, make
 from mlops_assets.onboarding.projects.upgrade import NEEDED, OPTIONAL, UpgradePart, apply, examine
@@ -216,6 +217,26 @@ def test_the_version_waits_for_what_a_person_must_change(old: Path) -> None:
     (old / "acme" / "defs" / "broken" / "defs.yaml").unlink()
     apply(examine(Project.find(old)))
     assert Project.find(old).settings == SETTINGS
+
+
+def test_policies_to_try_are_brought_along(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = Change(2, "MonitoredModel", "gate.max_loss", "gate.non_inferiority_margin")
+    for name in ("outdated_fields", "migrated"):
+        monkeypatch.setattr(upgrade, name, partial(getattr(upgrade, name), changes=(*CHANGES, change)))
+    (old / "tried").mkdir()
+    for place in (old / "tried", old / ".hidden", old / "dbt_project"):
+        place.mkdir(exist_ok=True)
+        (place / "bold.yml").write_text("- name: bold # ours\n  gate: {max_loss: 0.1}\n")
+    (old / "tried" / "other.yaml").write_text("gate: [1, 2\n")
+    (old / "tried" / "strict.yaml").write_text("- name: strict\n  gate: {twin_tolerance: 1}\n")
+    apply(examine(Project.find(old)))
+    changed = "- name: bold # ours\n  gate: {non_inferiority_margin: 0.1}\n"
+    assert (old / "tried" / "bold.yml").read_text() == changed
+    assert (old / ".hidden" / "bold.yml").read_text() != changed
+    assert (old / "dbt_project" / "bold.yml").read_text() != changed
+    left = {part.path: part.sentence for part in examine(Project.find(old)).to_do}
+    assert left.keys() == {"tried/strict.yaml", "pyproject.toml"}
+    assert left["tried/strict.yaml"].startswith("tried/strict.yaml:2:10: gate.twin_tolerance: twins agree")
 
 
 @pytest.mark.parametrize("written", [0, 1, 2])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mlops_assets.simulate import demo, fraud_demo
-from mlops_assets.simulate.replay import Progress, ReplaySettings, periods_of, steps_of
+from mlops_assets.simulate.replay import Progress
+from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, steps_of
 from mlops_assets.world.home import Home
 
 Line = tuple[str, int, int]

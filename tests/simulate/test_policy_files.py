@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
 from mlops_assets.core.simulate.life_settings import LifePolicy
-from mlops_assets.simulate.policy_files import own_policy, read_policies
+from mlops_assets.simulate import policy_files
+from mlops_assets.simulate.policy_files import other_policy, own_policy, read_policies
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.settings_files import read_settings
 
@@ -89,3 +91,18 @@ def test_a_mistake_names_file_and_field_and_says_what_is_allowed(
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, own: LifePolicy) -> None:
     with pytest.raises(ValueError, match="There is no file"):
         read_policies(tmp_path / "none.yaml", own)
+
+
+def test_fields_of_an_older_version_are_named_with_what_became_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: LifePolicy
+) -> None:
+    """As in a model's YAML: before the upgrade by line, after it by the field's name."""
+    file = tmp_path / "policies.yaml"
+    file.write_text("- name: strict\n  gate: {twin_tolerance: 1}\n")
+    with pytest.raises(ValueError, match=r"gate has no field 'twin_tolerance': twins agree by correlation since"):
+        read_policies(file, own)
+    monkeypatch.setattr(policy_files, "PROJECT", SimpleNamespace(settings=1))
+    with pytest.raises(ValueError, match=r"2:10: gate\.twin_tolerance: twins agree .*, then: mlops upgrade\. Nothing"):
+        read_policies(file, own)
+    with pytest.raises(ValueError, match=r"2:10: gate\.twin_tolerance: twins agree"):
+        other_policy(own.retrain, file)

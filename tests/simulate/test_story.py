@@ -15,7 +15,7 @@ import pytest
 
 from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.time.windows import Window, midnight
-from mlops_assets.simulate.replay import ReplaySettings, periods_of
+from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of
 from mlops_assets.simulate.story import Story
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.partitions import Taken

@@ -10,7 +10,7 @@ from mlops_assets.assets.landing_source import CONTRACT_CHECK
 from mlops_assets.assets.platform.sensors import ON, WILL_RETRY
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.landed.partitions import TakenRecord
-from mlops_assets.world.mlflow.tracking import settle
+from mlops_assets.world.mlflow.run_status import settle
 
 WRAPPINGS = ("Dagster", "RetryRequested")
 """Errors of Dagster's own around the one that a step raised: that it failed, or that its tries are used up."""

@@ -18,7 +18,7 @@ from mlops_assets.core.sources.settings import partition_end
 from mlops_assets.core.time.spans import Span
 from mlops_assets.steps.land.source_alarms import STALE_VIEWS, late_streams, misnamed_files, stale_sources, stale_views
 from mlops_assets.world.alerts.alerts import Alerts
-from mlops_assets.world.landed.sources import Period
+from mlops_assets.world.landed.outlook import Period
 from mlops_assets.world.platform import Platform
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 Here: what would have been served in each window, what would have been decided and promoted, for any learner that fits
 on arrays; and the same by a rule of thumb. Not here: the same with real assets, runs and registry (`simulate`), which
-policies are compared (`backtest`), what a life leaves (`life_settings`), the rules (`rules_of_thumb`), the scenarios
-with a known truth (`tests.scenarios`).
+policies are compared (`backtest`), which rows may be used at a moment (`known_labels`), what a life leaves
+(`life_settings`), the rules (`rules_of_thumb`), the scenarios with a known truth (`tests.scenarios`).
 
 A window's rows are scored by whoever is champion when it begins; at its end, when the clock stands there, labels known
 by then are used, the probe looks at windows that have matured since, and the policy decides. Nothing is tuned.
@@ -12,9 +12,7 @@ by then are used, the probe looks at windows that have matured since, and the po
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
-from itertools import pairwise
-from typing import Any
+from datetime import date, datetime
 
 import numpy as np
 
@@ -30,21 +28,20 @@ from mlops_assets.core.decide.judged_window import (
     fold_windows,
     look,
     newest_days,
-    shift_of,
 )
 from mlops_assets.core.decide.policy import Decision, Evidence, History, decide
 from mlops_assets.core.decide.probe import RECORD, add_up, by_window, gate_confidence, judged_windows
 from mlops_assets.core.decide.probe_result import Candidate, Look, Probed
 from mlops_assets.core.models.matrix import CannotTrain
-from mlops_assets.core.models.refit_rows import Calendar
 from mlops_assets.core.promote.gate import verdict
+from mlops_assets.core.simulate.known_labels import KnownLabels
 from mlops_assets.core.simulate.life_settings import Life, LifePolicy, Period, Version
 from mlops_assets.core.simulate.rules_of_thumb import Rule
 from mlops_assets.core.simulate.shared_fits import Fits, Learner, Positions, Rows
 from mlops_assets.core.stats.classes import stacked
 from mlops_assets.core.stats.comparison import Paired, paired
 from mlops_assets.core.stats.intervals import Array, CannotJudge
-from mlops_assets.core.time.windows import Window, local_days, microseconds
+from mlops_assets.core.time.windows import Window, microseconds
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
@@ -85,23 +82,12 @@ class _Life:
 
     def __init__(self, fits: Fits, windows: list[Window], policy: LifePolicy, healthy: Callable[[int], str]):
         self.fits, self.rows, self.windows, self.policy = fits, fits.rows, windows, policy
-        self.length = windows[0].end - windows[0].start
         self.faults = ["" if policy.rule else healthy(number) for number in range(len(windows))]
-        self.times, self.known = (index.as_unit("us").asi8 for index in (self.rows.times, self.rows.known))
-        self.window_of = (
-            np.searchsorted([microseconds(window.start) for window in windows], self.times, side="right") - 1
-        )
-        # Rows are oldest first, so each window's are neighbours.
-        edges = np.searchsorted(self.window_of, np.arange(len(windows) + 1))
-        self.inside = [slice(int(start), int(end)) for start, end in pairwise(edges)]
-        good = np.array([not fault for fault in self.faults])
-        self.usable = good[self.window_of]
+        self.labels = KnownLabels(fits.rows, windows, policy, [not fault for fault in self.faults])
+        self.length = self.labels.length
         self.versions: dict[int, Version] = {}
         self.kept: list[int] = []
         self.looks: list[Look] = []
-        # One uniform number a row thins calendars whose rows count less with age.
-        self.draws = np.random.default_rng(SEED).random(len(self.times))
-        self.days = local_days(self.rows.times, policy.timezone)
         self.decisions: list[Decision] = []
         self.fitted, self.seconds = [0, 0], [0.0, 0.0]
         self.since = windows[0].start
@@ -138,7 +124,7 @@ class _Life:
 
     def _by_rule(self, rule: Rule, number: int, champion: Version) -> Period:
         window = self.windows[number]
-        due = rule.due(number, champion.rows, np.arange(self.inside[number].start, self.inside[number].stop))
+        due = rule.due(number, champion.rows, self.labels.of_window(number))
         promoted, gain = None, None
         if due:
             judged = self._gate_parts(number, 1)
@@ -147,7 +133,7 @@ class _Life:
 
     def _decide(self, number: int, champion: Version) -> tuple[Decision, Probed | None]:
         now = self.windows[number].end
-        stretch = self._stretch(number)
+        stretch = self.labels.stretch(number)
         if stretch is not None and not self.faults[number] and self._is_fresh(stretch, champion):
             self._look(stretch, champion, now)
         try:
@@ -156,12 +142,12 @@ class _Life:
             )
         except CannotJudge:
             probed = None
-        fresh = (self.known < microseconds(now)) & (self.known >= microseconds(champion.fitted_until))
+        at_fit = self.labels.count(champion.fitted_until)
         evidence = Evidence(
             model="life",
             window=self.windows[number].label(self.policy.timezone) if probed else None,
-            matured_labels=int((fresh & self.usable).sum()),
-            labels_at_fit=int(((self.known < microseconds(champion.fitted_until)) & self.usable).sum()),
+            matured_labels=self.labels.count(now) - at_fit,
+            labels_at_fit=at_fit,
             champion_version=str(champion.number),
             champion_since=champion.fitted_until,
             data_ok=not self.faults[number],
@@ -172,26 +158,6 @@ class _Life:
         self.decisions.append(decision)
         return decision, probed
 
-    def _stretch(self, number: int) -> Window | None:
-        """The newest stretch of a window's length whose labels are known at the window's end; None without one."""
-        window = self.windows[number]
-        now = microseconds(window.end)
-
-        def is_mature(end: datetime) -> bool:
-            inside = self._inside(Window(end - self.length, end))
-            known = self.known[inside] < now
-            return bool(len(inside) and known.sum() >= self.policy.mature_share * len(inside))
-
-        days = window.end - self.windows[0].start
-        ends = [window.end - timedelta(days=back) for back in range(max(1, days.days - self.length.days), -1, -1)]
-        end = window.end if is_mature(window.end) else shift_of(ends, is_mature)
-        return None if end is None else Window(end - self.length, end)
-
-    def _inside(self, stretch: Window) -> Positions:
-        """Usable rows of a stretch."""
-        low, high = np.searchsorted(self.times, [microseconds(stretch.start), microseconds(stretch.end)])
-        return np.arange(low, high)[self.usable[low:high]]
-
     def _is_fresh(self, stretch: Window, champion: Version) -> bool:
         """Whether a stretch was not looked at yet, and most of its labels were not known when the champion was fitted.
 
@@ -199,20 +165,15 @@ class _Life:
         """
         if any(old.champion == str(champion.number) and old.end > stretch.end - self.length / 2 for old in self.looks):
             return False
-        known = self.known[self._inside(stretch)]
+        known = self.labels.known[self.labels.inside(stretch)]
         return bool(len(known)) and (known >= microseconds(champion.fitted_until)).mean() >= self.policy.mature_share
-
-    def _judged(self, stretch: Window, now: datetime, champion: Version | None) -> Positions:
-        """A stretch's rows whose label is known, and was not when the champion was fitted."""
-        inside = self._inside(stretch)
-        known = self.known[inside]
-        return inside[(known < microseconds(now)) & (champion is None or known >= microseconds(champion.fitted_until))]
 
     def _look(self, window: Window, champion: Version | None, now: datetime) -> None:
         """Look at a window; without a champion, candidates are held against each other, to know their record."""
         stretch = Stretch.of(window, self.policy.timezone)
         newest = stretch.newest
-        judged = self._judged(Window(min(window.start, newest.start), window.end), now, champion)
+        fitted_until = champion.fitted_until if champion else None
+        judged = self.labels.judged(Window(min(window.start, newest.start), window.end), now, fitted_until)
         if not len(judged):
             return
         y, refits = self.rows.y[judged], self.policy.probe.refits
@@ -222,12 +183,12 @@ class _Life:
         try:
             if champion is not None:
                 kept = champion.model(self.rows.take(judged))
-                daily = daily_losses(y, kept, self.days[judged], self.policy.metric)
+                daily = daily_losses(y, kept, self.labels.days[judged], self.policy.metric)
                 level = self.policy.probe.change_level
                 changed = changed_on(by_window(self.looks), daily, level) if level else None
                 refits = (*refits, *fitted_since(changes(self.looks, changed), newest))
             # What cannot be trained is not held against the champion either.
-            refits = tuple(of for of in refits if len(self._fit_rows(of, now)) >= self.policy.min_rows)
+            refits = tuple(of for of in refits if len(self.labels.fit_rows(of, now)) >= self.policy.min_rows)
             whole = self._scored(refits, judged, window, window.start, now)
             fresh = self._scored(refits, judged, newest, window.end, now)
             back = self._kept_scores(judged, champion) if champion is not None else {}
@@ -246,7 +207,7 @@ class _Life:
 
     def _kept_scores(self, judged: Positions, champion: Version) -> dict[str, Array]:
         """Scores by kept versions that cannot have seen a judged label."""
-        unseen = self.known[judged].min()
+        unseen = self.labels.known[judged].min()
         return {
             f"revert:{version}": self.versions[version].model(self.rows.take(judged))
             for version in self.kept
@@ -261,11 +222,11 @@ class _Life:
         Windows are counted back from `end`: that of the window whose newest days are judged, else what the refit would
         have shipped at, which is where the part begins.
         """
-        times = self.times[judged]
+        times = self.labels.times[judged]
         inside = np.flatnonzero((times >= microseconds(part.start)) & (times < microseconds(part.end)))
         tasks = []
         for of in refits:
-            fit = self._fit_rows(of, now, before=part.start - self.policy.probe.gap, end=end)
+            fit = self.labels.fit_rows(of, now, before=part.start - self.policy.probe.gap, end=end)
             if len(inside) and len(fit) >= MIN_FIT:
                 tasks.append((of, fit))
         scores: dict[str, Array] = {}
@@ -278,29 +239,8 @@ class _Life:
                 scores[f"refit:{of}"][inside] = values
         return scores
 
-    def _fit_rows(self, of: str, now: datetime, *, before: datetime | None = None, end: datetime | None = None) -> Any:
-        """Positions of the rows that a calendar is fitted on: labels known at `now`, events before a moment.
-
-        Args:
-            of: the calendar.
-            now: the clock.
-            before: events from here on are left out; by default none.
-            end: what windows are counted back from; by default the newest event that is known.
-        """
-        use = (self.known < microseconds(now)) & self.usable
-        if not use.any():
-            return np.empty(0, dtype=np.int64)
-        newest = self.rows.times[np.flatnonzero(use)[-1]].to_pydatetime() + timedelta(microseconds=1)
-        before, end = before or newest, end or newest
-        calendar = Calendar.parse(of)
-        start = calendar.start(before=before, end=end, length=self.length, timezone=self.policy.timezone)
-        length = self.length // timedelta(microseconds=1)
-        start_us = None if start is None else microseconds(start)
-        use &= calendar.chosen(self.times, self.draws, start=start_us, before=microseconds(before), length=length)
-        return np.flatnonzero(use)
-
     def _ship(self, of: str, now: datetime) -> Version:
-        fit = self._fit_rows(of, now)
+        fit = self.labels.fit_rows(of, now)
         model, seconds = self.fits.model(fit)
         self.fitted[1] += len(fit)
         self.seconds[1] += seconds
@@ -339,7 +279,7 @@ class _Life:
 
         Each in as many parts as agreed; with 0, the newest days in one.
         """
-        stretch = self._stretch(number)
+        stretch = self.labels.stretch(number)
         if stretch is None:
             return []
         if not count:
@@ -363,7 +303,7 @@ class _Life:
     ) -> Paired | CannotJudge:
         rows, scores = [], []
         for part, end in parts:
-            judged = self._judged(part, now, champion)
+            judged = self.labels.judged(part, now, champion.fitted_until)
             if not len(judged):
                 continue
             by_refit = self._scored([of], judged, part, end, now)

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Failure
 from mlops_assets.core.sources.known_units import HOURS
-from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
+from mlops_assets.core.sources.partition_profile import MIN_PAST, ColumnShape, Shape
 from mlops_assets.core.sources.partition_scale import Array, deviation
-from mlops_assets.core.sources.partition_units import MIN_PAST, PAST, ChangedUnit, changed_unit
+from mlops_assets.core.sources.partition_units import PAST, ChangedUnit, changed_unit
 from mlops_assets.core.values.display import some
 
 LONG = 365

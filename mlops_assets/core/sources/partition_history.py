@@ -15,9 +15,9 @@ import numpy as np
 
 from mlops_assets.core.sources.contract import Failure
 from mlops_assets.core.sources.partition_faults import LONG, MIN_ROWS, changes, refused_shape
-from mlops_assets.core.sources.partition_profile import ColumnShape, Shape
+from mlops_assets.core.sources.partition_profile import MIN_PAST, WAIT, ColumnShape, Shape
 from mlops_assets.core.sources.partition_scale import Array
-from mlops_assets.core.sources.partition_units import MIN_PAST, PAST, WAIT
+from mlops_assets.core.sources.partition_units import PAST
 
 GAP = 3.0
 """So many times as wide as the next one is the gap between days of one unit and those of another."""

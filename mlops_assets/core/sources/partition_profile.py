@@ -1,13 +1,14 @@
 """What one partition of a source looks like, in a few numbers a column: what later ones are held against.
 
-Here: `shape_of` a frame that keeps its contract, and its plain form, which is kept with the rows. Not here: which
-change of a shape is a fault (`partition_faults`), where shapes are kept (`steps.land.accepted_days`).
+Here: `shape_of` a frame that keeps its contract, its plain form, which is kept with the rows, and which shapes say what
+is usual. Not here: which change of a shape is a fault (`partition_faults`), where shapes are kept
+(`steps.land.accepted_days`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -16,6 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import SourceContract
+
+MIN_PAST = 21
+"""With fewer nothing is said."""
+RUN = 5
+"""Days that follow each other and are looked at together: five say sqrt(5) times as much as one."""
+WAIT = 7
+"""Days after a refused one in which its unit is still suspected, though those between look right."""
 
 LEVELS = (np.arange(20) + 0.5) / 20
 """Of the quantiles that are kept: their mean is close to that of all values, without the ends of a heavy tail."""
@@ -161,3 +169,24 @@ def _text(values: pd.Series) -> ColumnShape:
     styles = tuple(float(weights[case & ~other].sum() / n) for case, other in ((upper, lower), (lower, upper)))
     few = {str(value): int(count) for value, count in counts.items()} if len(counts) <= MAX_VALUES else None
     return ColumnShape(n=n, modal=float(weights.max() / n), values=few, styles=(styles[0], styles[1]))
+
+
+def witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozenset[str]]:
+    """Accepted days that may say what is usual, and the units that days were refused for a short while ago.
+
+    Days that were accepted after such a refusal may be in that unit too, and say nothing, nor do the last before it: a
+    small factor shows after a few days. What a person let in ends the suspicion.
+    """
+    accepted = [day for day in past if not day.refused]
+    begin = max((n + 1 for n, day in enumerate(past) if day.is_let_in), default=0)
+    refused = [n for n in range(begin, len(past)) if past[n].refused]
+    if not refused or len(past) - refused[-1] > WAIT:
+        return accepted, frozenset()
+    first = refused[-1]
+    for n in reversed(refused):
+        if first - n > WAIT:
+            break
+        first = n
+    units = frozenset(unit for n in refused if n >= first for unit in past[n].refused)
+    before, sure = ([day for day in past[:end] if not day.refused] for end in (first, max(begin, first - RUN + 1)))
+    return sure if len(sure) >= MIN_PAST else before, units

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.known_units import SHIFTS, UNITS, Unit
 from mlops_assets.core.sources.partition_decimals import on_grid
-from mlops_assets.core.sources.partition_profile import LEVELS, ColumnShape
+from mlops_assets.core.sources.partition_profile import LEVELS, MIN_PAST, RUN, ColumnShape, witnesses
 from mlops_assets.core.sources.partition_scale import (
     Array,
     deviation,
@@ -28,8 +28,6 @@ from mlops_assets.core.sources.partition_scale import (
     widths,
 )
 
-MIN_PAST = 21
-"""With fewer nothing is said."""
 PAST = 91
 """Accepted days that say what is usual: a quarter knows weekdays, turns of a month and some storms."""
 BEYOND = 2.0
@@ -48,12 +46,8 @@ OF_WAY = 0.1
 """Or this share of how far it lies from them as it came: a day 67 away is in another unit, though it be odd besides."""
 AMONG = 3
 """Accepted days that must be so near: half a storm is like one other storm, and still no usual day."""
-RUN = 5
-"""Days that follow each other and are looked at together: five say sqrt(5) times as much as one."""
 USUAL = 75
 """Per cent of accepted days that each of those must lie beyond: one storm does not make a run of its neighbours."""
-WAIT = 7
-"""Days after a refused one in which its unit is still suspected, though those between look right."""
 STILL = 1.5
 """So many times as far from the accepted days a day in that unit may be as it would be without: it is the likelier."""
 SURE = 3.0
@@ -90,7 +84,7 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
         past: those before it, newest last, accepted ones and those that were refused for their unit: the newest `PAST`
             accepted ones say what is usual, all of them how far a day can be from that.
     """
-    known, suspected = _witnesses([shape for shape in past if shape.quantiles is not None])
+    known, suspected = witnesses([shape for shape in past if shape.quantiles is not None])
     if today.quantiles is None or len(known) < MIN_PAST:
         return None
     if today.modal == 1.0 or np.median([shape.modal for shape in known[-PAST:]]) == 1.0:
@@ -106,27 +100,6 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
         if (among := look.beyond(n)).size:
             return look.conclude(among, n)
     return look.part()
-
-
-def _witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozenset[str]]:
-    """Accepted days that may say what is usual, and the units that days were refused for a short while ago.
-
-    Days that were accepted after such a refusal may be in that unit too, and say nothing, nor do the last before it: a
-    small factor shows after a few days. What a person let in ends the suspicion.
-    """
-    accepted = [day for day in past if not day.refused]
-    begin = max((n + 1 for n, day in enumerate(past) if day.is_let_in), default=0)
-    refused = [n for n in range(begin, len(past)) if past[n].refused]
-    if not refused or len(past) - refused[-1] > WAIT:
-        return accepted, frozenset()
-    first = refused[-1]
-    for n in reversed(refused):
-        if first - n > WAIT:
-            break
-        first = n
-    units = frozenset(unit for n in refused if n >= first for unit in past[n].refused)
-    before, sure = ([day for day in past[:end] if not day.refused] for end in (first, max(begin, first - RUN + 1)))
-    return sure if len(sure) >= MIN_PAST else before, units
 
 
 @dataclass(frozen=True)

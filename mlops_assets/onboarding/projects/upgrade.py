@@ -11,9 +11,11 @@ last, so whatever stops an upgrade, a second call goes on.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +25,7 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 
 from mlops_assets.core.record.plain_values import counted
-from mlops_assets.core.settings_changes import SETTINGS, migrated, outdated_fields
+from mlops_assets.core.settings_changes import SETTINGS, is_policies, migrated, outdated_fields
 from mlops_assets.onboarding.projects.new_project import TEMPLATES, files
 from mlops_assets.world.atomic import write_bytes
 from mlops_assets.world.catalogue import link_library, stale_link
@@ -128,22 +130,37 @@ def apply(upgrade: Upgrade) -> list[UpgradePart]:
 
 
 def _settings(project: Project) -> Iterator[UpgradePart]:
-    """Each YAML file of sources and models that is not of today."""
-    for file in read_files(project.defs):
-        if isinstance(file, BrokenFile):
-            yield UpgradePart(_within(project, file.path), "by hand", file.sentence)
-            continue
-        path, text = _within(project, file[0].path), _read(file[0].path)
+    """Each YAML file of sources, models and policies that is not of today."""
+    declared = read_files(project.defs)
+    for broken in (file for file in declared if isinstance(file, BrokenFile)):
+        yield UpgradePart(_within(project, broken.path), "by hand", broken.sentence)
+    for file in [*(file[0].path for file in declared if not isinstance(file, BrokenFile)), *_policy_files(project)]:
+        path, text = _within(project, file), _read(file)
         outdated = outdated_fields(text, project.settings)
         new = migrated(text, project.settings)
         by_hand = [old for old in outdated if not old.edits]
         if by_hand and new == text:
             yield UpgradePart(path, "by hand", " ".join(f"{path}:{old.sentence}" for old in by_hand))
         elif outdated:
-            hints = " ".join(f"attributes.{old.change.field}: {old.change.hint}." for old in outdated if old.edits)
+            hints = " ".join(f"{old.place}: {old.change.hint}." for old in outdated if old.edits)
             yield UpgradePart(path, "outdated", hints, new, text)
             for old in by_hand:
                 yield UpgradePart(path, "by hand", f"{path}:{old.sentence}")
+
+
+def _policy_files(project: Project) -> Iterator[Path]:
+    """Files of policies to try, wherever they stand; what tools keep in folders of their own is not looked into."""
+    for at, folders, names in os.walk(project.root):
+        here = Path(at)
+        own = {project.defs, project.dbt, project.root / "feature_repo"}
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in own)
+        if "pyvenv.cfg" in names:
+            folders.clear()
+            continue
+        for file in (here / name for name in sorted(names) if name.endswith((".yaml", ".yml"))):
+            with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):  # no file of ours
+                if is_policies(_read(file)):
+                    yield file
 
 
 def _written(project: Project) -> Iterator[UpgradePart]:

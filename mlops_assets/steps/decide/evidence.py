@@ -41,7 +41,7 @@ from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.windows.summaries import failing_told, window_checks
-from mlops_assets.world.landed.intake import WHOLE
+from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
 

@@ -14,7 +14,7 @@ from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.sources.settings import day_of
 from mlops_assets.steps.features.code_versions import built_code
 from mlops_assets.steps.features.dbt_ci import Change
-from mlops_assets.world.landed.intake import WHOLE
+from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.platform import Platform
 
 SAMPLE = 100_000

@@ -24,7 +24,7 @@ from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import IntakeState
-from mlops_assets.world.landed.sources import Outlook
+from mlops_assets.world.landed.outlook import Outlook
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 _State = Literal["good", "warning", "broken"]

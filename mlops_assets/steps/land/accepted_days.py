@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from mlops_assets.core.sources.contract import ContractResult, Failure
 from mlops_assets.core.sources.partition_faults import LONG, changes, refused_shape
 from mlops_assets.core.sources.partition_profile import Shape, shape_of
-from mlops_assets.world.landed.intake import ROWS, SHAPE, WHOLE, Intake
+from mlops_assets.world.landed.intake import ROWS, SHAPE, Intake
+from mlops_assets.world.landed.landed_files import WHOLE
 
 
 class AcceptedDays:

@@ -62,7 +62,7 @@ def _marks(state: dict[str, Any]) -> dict[str, str]:
 
 
 def _is_wanted(source: SourceSettings, path: str) -> bool:
-    from mlops_assets.world.landed.intake import partition_of_file
+    from mlops_assets.world.landed.landed_files import partition_of_file
 
     return partition_of_file(source, Path(path).name) is not None
 

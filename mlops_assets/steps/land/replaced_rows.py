@@ -20,7 +20,8 @@ from mlops_assets.core.sources.contract import Failure, arrow_schema
 from mlops_assets.core.sources.partition_parts import Parts, parts_of
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.core.values.display import shown
-from mlops_assets.world.landed.intake import WHOLE, Intake, LandedFile
+from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.landed_files import WHOLE, LandedFile
 from mlops_assets.world.parquet import exact_frame
 
 _MEANS = {

@@ -17,17 +17,8 @@ from typing import TYPE_CHECKING
 from mlops_assets.core.sources.settings import SourceSettings, day_of
 from mlops_assets.core.values.display import harmless, shown
 from mlops_assets.world.home import Limits
-from mlops_assets.world.landed.intake import (
-    WHOLE,
-    Intake,
-    IntakeState,
-    LandedFile,
-    Read,
-    Taken,
-    Verdict,
-    read_file,
-    unread_file,
-)
+from mlops_assets.world.landed.intake import Intake, IntakeState, Taken, Verdict
+from mlops_assets.world.landed.landed_files import WHOLE, LandedFile, Read, read_file, unread_file
 from mlops_assets.world.parquet import exact_frame
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.blocks import blocks_of
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.lake import Lake
-from mlops_assets.world.mlflow.registry import CHALLENGED_BY, ModelVersion
+from mlops_assets.world.mlflow.registry import ModelVersion
+from mlops_assets.world.mlflow.versions import CHALLENGED_BY
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.world.platform import Platform
 

@@ -34,7 +34,8 @@ from mlops_assets.steps.promote.gate_limits import rules_of_what_ships
 from mlops_assets.steps.promote.reproduction import LIBRARIES, libraries
 from mlops_assets.steps.promote.season import season_rules
 from mlops_assets.steps.promote.training import candidate_file, refit
-from mlops_assets.world.mlflow.registry import CHALLENGED_BY, ModelVersion
+from mlops_assets.world.mlflow.registry import ModelVersion
+from mlops_assets.world.mlflow.versions import CHALLENGED_BY
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.world.platform import FITTED_UNTIL, GATE_PREVIOUS, GATE_VALUE, Platform
 

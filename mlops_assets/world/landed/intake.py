@@ -1,7 +1,7 @@
 """The way of a source's files into the lake: what landed, what was taken in, what is in quarantine.
 
-Here: matching file names to partitions (or to hours of days), reading files, writing good partitions into the lake,
-moving bad ones to quarantine. Not here: the record of what each partition was made of (`partitions`), judging one
+Here: writing good partitions into the lake, moving bad ones to quarantine. Not here: the files as they landed
+(`landed_files`), the record of what each partition was made of (`partitions`), judging one
 (`core.sources.contract`), the asset (`assets`).
 
 The lake is written first and the record last. A kill in between leaves a record that knows less than the
@@ -10,23 +10,28 @@ lake: the same partitions are pending again and are taken in again, to the same 
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.sources.settings import SourceSettings
-from mlops_assets.world.atomic import read_regular, replacing, write_text
+from mlops_assets.world.atomic import replacing, write_text
 from mlops_assets.world.lake import Lake, file_hash
+from mlops_assets.world.landed.landed_files import (
+    WHOLE,
+    LandedFile,
+    Read,
+    newest_files,
+    partition_of_file,
+    read_file,
+    unread_file,
+)
 from mlops_assets.world.landed.partitions import Taken, TakenRecord
 
 if TYPE_CHECKING:
@@ -50,43 +55,6 @@ SHAPE = b"mlops.shape"
 """Key in a partition's footer: its shape."""
 ROWS = "rows.parquet"
 """In quarantine: the rows as they came, with the bad ones marked."""
-WHOLE = "whole"
-"""The key of an unpartitioned source's only partition."""
-
-
-@dataclass(frozen=True)
-class LandedFile:
-    """A file in the landing folder as the folder tells it, unread.
-
-    Attributes:
-        path: the file.
-        size: bytes.
-        mtime_ns: when it was last written.
-    """
-
-    path: Path
-    size: int
-    mtime_ns: int
-
-    @property
-    def name(self) -> str:
-        """Its name in the folder."""
-        return self.path.name
-
-
-@dataclass(frozen=True)
-class Read:
-    """A landed file with its bytes: what is judged, hashed and kept is one, whatever replaces the file.
-
-    Attributes:
-        file: as the folder tells it.
-        content: its bytes; None where there are too many of them to be read.
-        sha256: of them.
-    """
-
-    file: LandedFile
-    content: bytes | None
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -178,7 +146,7 @@ class Intake:
     def state(self) -> IntakeState:
         """One look at everything; reads names, sizes and times, and the content of touched files alone."""
         files, unmatched = self._look()
-        landed = _newest(files)
+        landed = newest_files(files)
         taken = self.taken()
         good = self._standing(taken)
         pending = []
@@ -202,7 +170,7 @@ class Intake:
 
     def landed_files(self) -> dict[str, LandedFile]:
         """The file that holds each partition now, with size and time."""
-        return _newest(self._look()[0])
+        return newest_files(self._look()[0])
 
     def files_beside(self) -> dict[str, list[LandedFile]]:
         """Files of each partition beside the one that holds it, that came since it was taken in last; newest first."""
@@ -362,53 +330,6 @@ class Intake:
         for files in by_partition.values():
             files.sort(key=lambda file: (file.mtime_ns, file.name))
         return {p: by_partition[p] for p in sorted(by_partition) if self.is_visible(p, until)}, sorted(unmatched)
-
-
-def _newest(files: Mapping[str, Sequence[LandedFile]]) -> dict[str, LandedFile]:
-    return {partition: some[-1] for partition, some in files.items()}
-
-
-def partition_of_file(source: SourceSettings, name: str) -> str | None:
-    """The partition that a file of this name holds; None if no partition claims it."""
-    match = _expression(source.files).match(name)
-    if match is None:
-        return None
-    if source.grain == "none":
-        return WHOLE
-    try:
-        day = date.fromisoformat(match["partition"])
-    except ValueError:
-        return None
-    if not source.has_partition(day):
-        return None
-    if not source.is_hourly:
-        return match["partition"]
-    key = f"{match['partition']}T{match['hour']}"
-    # An hour that the clocks leave out has no rows: its file is misnamed.
-    return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
-
-
-def unread_file(file: LandedFile) -> Read:
-    """A landed file of too many bytes to be read: their hash alone."""
-    return Read(file, None, file_hash(file.path))
-
-
-def read_file(file: LandedFile) -> Read:
-    """The bytes of a landed file and their hash.
-
-    Raises:
-        OSError: disk or share failed, or the file went away; nothing is known about its content.
-    """
-    content = read_regular(file.path)
-    return Read(file, content, hashlib.sha256(content).hexdigest())
-
-
-@cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    """A source's file pattern as a regular expression with the group `partition`."""
-    translated = fnmatch.translate(pattern.replace("{partition}", "\0").replace("{hour}", "\1"))
-    day, hour = r"(?P<partition>\d{4}-\d{2}-\d{2})", r"(?P<hour>\d{2})"
-    return re.compile(translated.replace("\0", day).replace("\1", hour))
 
 
 def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:

@@ -21,9 +21,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.world.home import Home
-from mlops_assets.world.mlflow.logged_models import SHA256, log_model, read_model_file
-from mlops_assets.world.mlflow.store import embedded_store, locked, open_client
-from mlops_assets.world.mlflow.versions import ModelVersion, read_version
+from mlops_assets.world.mlflow.logged_models import log_model, read_model_file
+from mlops_assets.world.mlflow.store import embedded_store, ensure_registered, is_absent, locked, open_client
+from mlops_assets.world.mlflow.versions import ModelVersion, is_same, own_tags, read_version, tag_texts, version_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,6 @@ PREVIOUS = "previous"
 CANDIDATE = "candidate"
 """Alias of the version that a rollout is trying out, until it is champion or has been stopped."""
 
-CHALLENGED_BY = "challenged_by"
-"""Tag of a version: the decision (or run) that it was trained for."""
 DECISION = "decision"
 REASON = "reason"
 PROMOTED_AT = "promoted_at"
@@ -112,9 +110,9 @@ class Registry:
         """
         client = self.client
         with locked(self._home, "registry"):
-            _ensure_registered(client, name)
+            ensure_registered(client, name)
             for known in self.versions(name):
-                if known.sha256 == model.sha256 and _is_same(known, run_id, tags or {}):
+                if known.sha256 == model.sha256 and is_same(known, run_id, tags or {}):
                     self.tag(name, known.version, tags or {})
                     return self.version(name, known.version)
             source, model_id = log_model(client, name, model, run_id=run_id, signature_frame=signature_frame)
@@ -122,7 +120,7 @@ class Registry:
                 name,
                 source,
                 run_id=run_id,
-                tags={**_own_tags(model), **_texts(tags or {})},
+                tags={**own_tags(model), **tag_texts(tags or {})},
                 description=description,
                 model_id=model_id,
             )
@@ -177,9 +175,9 @@ class Registry:
                 entry = client.get_model_version(name, str(version))
             else:
                 entry = client.get_model_version_by_alias(name, version)
-            return _version(entry, client.get_registered_model(name).aliases)
+            return version_of(entry, client.get_registered_model(name).aliases)
         except MlflowException as error:
-            if _is_absent(error):
+            if is_absent(error):
                 return None
             raise
 
@@ -199,14 +197,14 @@ class Registry:
         try:
             aliases = client.get_registered_model(name).aliases
         except MlflowException as error:
-            if _is_absent(error):
+            if is_absent(error):
                 return []
             raise
         versions: list[ModelVersion] = []
         token: str | None = None
         while True:
             batch = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
-            versions += [_version(entry, aliases) for entry in batch]
+            versions += [version_of(entry, aliases) for entry in batch]
             token = batch.token
             if not token:
                 return sorted(versions, key=lambda entry: -entry.version)
@@ -227,7 +225,7 @@ class Registry:
     def tag(self, name: str, version: int, tags: Mapping[str, Any]) -> None:
         """Set tags on a version; values become texts."""
         client = self.client
-        for key, value in _texts(tags).items():
+        for key, value in tag_texts(tags).items():
             client.set_model_version_tag(name, str(version), key, value)
 
     def promote(
@@ -356,54 +354,3 @@ class Registry:
                 f"or point the alias {CHAMPION!r} of {entry.name} to another version in MLflow; no alias was moved."
             )
         return content
-
-
-def _is_same(known: ModelVersion, run_id: str, tags: Mapping[str, Any]) -> bool:
-    """Whether a version was made by this run, or by an earlier one for the same decision that was killed."""
-    decision = tags.get(CHALLENGED_BY)
-    return known.run_id == run_id or (decision is not None and known.tags.get(CHALLENGED_BY) == decision)
-
-
-def _own_tags(model: Model) -> dict[str, str]:
-    recipe = model.recipe
-    return _texts(
-        {
-            SHA256: model.sha256,
-            "family": recipe.family,
-            "task": recipe.task,
-            "seed": recipe.seed,
-            "rounds": recipe.rounds,
-        }
-    )
-
-
-def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value) for key, value in tags.items()}
-
-
-def _is_absent(error: Any) -> bool:
-    # Without the alias MLflow says INVALID_PARAMETER_VALUE, without the model RESOURCE_DOES_NOT_EXIST.
-    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or ("alias" in str(error) and "not found" in str(error))
-
-
-def _ensure_registered(client: MlflowClient, name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _version(entry: Any, aliases: Mapping[str, Any]) -> ModelVersion:
-    number = int(entry.version)
-    return ModelVersion(
-        name=entry.name,
-        version=number,
-        run_id=entry.run_id or "",
-        tags=dict(entry.tags),
-        aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == number)),
-        created_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, tz=UTC),
-        source=entry.source,
-    )

@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import url2pathname
 
 from mlops_assets.world.atomic import replacing
@@ -238,3 +238,20 @@ def _probe_database(uri: str) -> None:
             f"MLflow's database {shown} cannot be reached ({error}). Start it, install its driver, or correct "
             "MLFLOW_TRACKING_URI; nothing was written, champion and data are as they were."
         ) from error
+
+
+def is_absent(error: Any) -> bool:
+    """Whether MLflow's error says that something is not there."""
+    # Without the alias MLflow says INVALID_PARAMETER_VALUE, without the model RESOURCE_DOES_NOT_EXIST.
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or ("alias" in str(error) and "not found" in str(error))
+
+
+def ensure_registered(client: MlflowClient, name: str) -> None:
+    """Register a model's name, if it is not yet."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -16,9 +16,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.world.mlflow.logged_models import SHA256
 from mlops_assets.world.mlflow.store import unreadable
+
+if TYPE_CHECKING:
+    from mlops_assets.core.models.model import Model
+
+CHALLENGED_BY = "challenged_by"
+"""Tag of a version: the decision (or run) that it was trained for."""
 
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 WAIT_SECONDS = 20.0
@@ -103,4 +110,43 @@ def _read(connection: sqlite3.Connection, name: str, version: int | str) -> Mode
         aliases=tuple(sorted(alias for alias, of in aliases.items() if of == number)),
         created_at=datetime.fromtimestamp(created / 1000, tz=UTC),
         source=source or "",
+    )
+
+
+def is_same(known: ModelVersion, run_id: str, tags: Mapping[str, Any]) -> bool:
+    """Whether a version was made by this run, or by an earlier one for the same decision that was killed."""
+    decision = tags.get(CHALLENGED_BY)
+    return known.run_id == run_id or (decision is not None and known.tags.get(CHALLENGED_BY) == decision)
+
+
+def own_tags(model: Model) -> dict[str, str]:
+    """What a version says of its model."""
+    recipe = model.recipe
+    return tag_texts(
+        {
+            SHA256: model.sha256,
+            "family": recipe.family,
+            "task": recipe.task,
+            "seed": recipe.seed,
+            "rounds": recipe.rounds,
+        }
+    )
+
+
+def tag_texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as MLflow keeps them."""
+    return {key: str(value) for key, value in tags.items()}
+
+
+def version_of(entry: Any, aliases: Mapping[str, Any]) -> ModelVersion:
+    """A version, from what MLflow says of it."""
+    number = int(entry.version)
+    return ModelVersion(
+        name=entry.name,
+        version=number,
+        run_id=entry.run_id or "",
+        tags=dict(entry.tags),
+        aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == number)),
+        created_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, tz=UTC),
+        source=entry.source,
     )

@@ -19,10 +19,10 @@ from mlops_assets.core.record.entry import Entry
 from mlops_assets.steps.keep.standing import standing
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home, HomeSettings
-from mlops_assets.world.landed.intake import WHOLE
+from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import FITTED_UNTIL, Platform, fitted_until
-from tests.metrics_home import END, MODEL, WINDOW, _write
+from tests.metrics_home import END, MODEL, WINDOW, keep_check
 
 FAR = "2999-12-31T00:00:00+00:00"
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -75,7 +75,7 @@ def judge(
     name: str = "performance_holds",
     end: datetime = TODAY,
 ) -> None:
-    _write(platform, kind, CheckResult(name, kind, WINDOW, end, passed, 0.71, 0.68, f"It is {passed}."))
+    keep_check(platform, kind, CheckResult(name, kind, WINDOW, end, passed, 0.71, 0.68, f"It is {passed}."))
 
 
 def note(platform: Platform, kind: type[Entry], **values: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.core.record.entries import Pause
 from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.atomic import read_regular, replacing, write_text
-from mlops_assets.world.landed.intake import WHOLE, LandedFile, read_file
+from mlops_assets.world.landed.landed_files import WHOLE, LandedFile, read_file
 from mlops_assets.world.record.record import Record
 from tests.landing_home import DAY, LandingHome, rows, source
 

@@ -157,7 +157,7 @@ def test_a_run_killed_after_the_record_says_it_once(drifting: World, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(performance_report, "write_text", killed)
+        patch.setattr(performance_report, "write_summary", killed)
         with pytest.raises(KeyboardInterrupt):
             watch_performance(drifting.platform, drifting.model)
     assert summaries(drifting)[0]["restated"] == []

@@ -7,8 +7,9 @@ import pytest
 
 from mlops_assets.core.time.spans import Span
 from mlops_assets.world.home import HomeSettings
-from mlops_assets.world.landed.intake import WHOLE
-from mlops_assets.world.landed.sources import Period, Sources
+from mlops_assets.world.landed.landed_files import WHOLE
+from mlops_assets.world.landed.outlook import Period
+from mlops_assets.world.landed.sources import Sources
 from tests.landing_home import DAY, HEADER, LandingHome, rows, source, verdict
 
 DAYS = [DAY + timedelta(days=i) for i in range(5)]

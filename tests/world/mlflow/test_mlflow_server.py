@@ -31,8 +31,9 @@ from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.logged_models import log_model
 from mlops_assets.world.mlflow.registry import ModelDamaged, Registry
+from mlops_assets.world.mlflow.run_status import RUN_TAG, settle
 from mlops_assets.world.mlflow.store import MlflowUnavailable
-from mlops_assets.world.mlflow.tracking import RUN_TAG, Tracking, settle
+from mlops_assets.world.mlflow.tracking import Tracking
 from tests.serving.conftest import MODEL, contract, make_model, promote, register
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,9 @@ import dagster as dg
 import pytest
 
 from mlops_assets.world.home import Home
+from mlops_assets.world.mlflow.run_status import RUN_TAG, settle
 from mlops_assets.world.mlflow.store import MlflowUnavailable, open_client
-from mlops_assets.world.mlflow.tracking import RUN_TAG, Tracking, settle
+from mlops_assets.world.mlflow.tracking import Tracking
 
 
 @dg.asset

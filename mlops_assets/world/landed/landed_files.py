@@ -1,0 +1,105 @@
+"""The files in a source's landing folder: which partition each is of, and what it holds.
+
+Here: matching names to partitions (or to hours of days), reading files. Not here: what becomes of them (`intake`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.world.atomic import read_regular
+from mlops_assets.world.lake import file_hash
+
+WHOLE = "whole"
+"""The key of an unpartitioned source's only partition."""
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A file in the landing folder as the folder tells it, unread.
+
+    Attributes:
+        path: the file.
+        size: bytes.
+        mtime_ns: when it was last written.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Read:
+    """A landed file with its bytes: what is judged, hashed and kept is one, whatever replaces the file.
+
+    Attributes:
+        file: as the folder tells it.
+        content: its bytes; None where there are too many of them to be read.
+        sha256: of them.
+    """
+
+    file: LandedFile
+    content: bytes | None
+    sha256: str
+
+
+def newest_files(files: Mapping[str, Sequence[LandedFile]]) -> dict[str, LandedFile]:
+    """The newest file of each partition."""
+    return {partition: some[-1] for partition, some in files.items()}
+
+
+def partition_of_file(source: SourceSettings, name: str) -> str | None:
+    """The partition that a file of this name holds; None if no partition claims it."""
+    match = _expression(source.files).match(name)
+    if match is None:
+        return None
+    if source.grain == "none":
+        return WHOLE
+    try:
+        day = date.fromisoformat(match["partition"])
+    except ValueError:
+        return None
+    if not source.has_partition(day):
+        return None
+    if not source.is_hourly:
+        return match["partition"]
+    key = f"{match['partition']}T{match['hour']}"
+    # An hour that the clocks leave out has no rows: its file is misnamed.
+    return key if int(match["hour"]) < 24 and source.begins(key) < source.ends(key) else None
+
+
+def unread_file(file: LandedFile) -> Read:
+    """A landed file of too many bytes to be read: their hash alone."""
+    return Read(file, None, file_hash(file.path))
+
+
+def read_file(file: LandedFile) -> Read:
+    """The bytes of a landed file and their hash.
+
+    Raises:
+        OSError: disk or share failed, or the file went away; nothing is known about its content.
+    """
+    content = read_regular(file.path)
+    return Read(file, content, hashlib.sha256(content).hexdigest())
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A source's file pattern as a regular expression with the group `partition`."""
+    translated = fnmatch.translate(pattern.replace("{partition}", "\0").replace("{hour}", "\1"))
+    day, hour = r"(?P<partition>\d{4}-\d{2}-\d{2})", r"(?P<hour>\d{2})"
+    return re.compile(translated.replace("\0", day).replace("\1", hour))
