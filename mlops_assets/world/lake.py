@@ -159,7 +159,7 @@ class Lake:
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An in-memory DuckDB that speaks UTC."""
+        """A session of an in-memory DuckDB that speaks UTC (`parquet.connected`)."""
         with parquet.connected() as connection:
             yield connection
 

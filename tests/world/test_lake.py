@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.world.lake import Lake, content_hash
-from mlops_assets.world.parquet import read_steady
+from mlops_assets.world.parquet import connected, read_steady
 
 DAY = date(2024, 3, 1)
 
@@ -128,3 +130,27 @@ def test_the_content_hash_sees_values_types_and_order() -> None:
     others = [frame[::-1], frame[["b", "a"]], frame.astype({"a": "float64"}), frame.fillna("y")]
     assert content_hash(frame) == content_hash(frame.copy())
     assert content_hash(frame) not in {content_hash(other) for other in others}
+
+
+def count(rows: int) -> int:
+    with connected() as session:
+        session.register("given", pd.DataFrame({"n": range(rows)}))
+        session.execute("create temp table kept as select * from given")
+        session.execute("create temp view seen as select * from kept where n % 2 = 0")
+        return session.execute("select count(*) from seen").fetchall()[0][0]
+
+
+def test_sessions_see_nothing_of_each_other() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(count, range(0, 800, 2))) == list(range(400))
+    with connected() as outer, connected() as session:
+        outer.execute("set timezone = 'America/New_York'")
+        assert session.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
+        assert session.execute("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+
+
+@pytest.mark.process
+def test_a_forked_process_has_a_session_of_its_own() -> None:
+    assert count(10) == 5
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(count, [100_000]).get(timeout=60) == 50_000

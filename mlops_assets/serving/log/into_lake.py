@@ -24,7 +24,7 @@ import duckdb
 from mlops_assets.core.values.sql import exact, literal
 from mlops_assets.serving.log.spool import closed_segments, types_file
 from mlops_assets.world.atomic import replacing
-from mlops_assets.world.parquet import FINGERPRINT, connected, file_of, fingerprint
+from mlops_assets.world.parquet import FINGERPRINT, file_of, fingerprint
 
 logger = logging.getLogger("mlops.serving")
 
@@ -95,7 +95,9 @@ def _forget(segment: Path) -> None:
 def _move_portion(segments: Sequence[Path], table: Path, writer: str) -> int:
     types: dict[str, str] = json.loads(types_file(segments[0]).read_text(encoding="utf-8"))
     moved = 0
-    with connected() as connection:
+    # An engine of its own, for its memory and threads are bounded here.
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
         connection.execute("set threads = 1")
         connection.execute(f"set memory_limit = '{MEMORY}'")
         connection.execute("set temp_directory = $folder", {"folder": str(segments[0].parent / ".drain")})

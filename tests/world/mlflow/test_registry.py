@@ -1,6 +1,7 @@
 """The registry on real SQLite stores: versions, hashes, aliases, and promotions that are killed half-way."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from mlflow import MlflowClient
 from mlops_assets.core.models.families import family_called
 from mlops_assets.core.models.matrix import WrongColumns
 from mlops_assets.core.models.training import FeatureColumn, Model, Recipe, fit
+from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow import registry as registry_module
 from mlops_assets.world.mlflow.logged_models import discard_unregistered
 from mlops_assets.world.mlflow.registry import ModelDamaged, NoSuchVersion, Registry
@@ -360,3 +362,15 @@ def test_the_recipe_travels_in_the_one_file(registry, run_id, models):
     made = registry.register("late", models[0], run_id=run_id)
     content = (Path(made.source.removeprefix("file://")) / "model.ubj").read_bytes()
     assert json.loads(Model.from_bytes(content).recipe.to_json())["columns"][2] == ["c", "categorical"]
+
+
+def test_each_new_store_says_where_its_own_home_is(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    homes = [Home(tmp_path / name) for name in ("first", "second")]
+    stores = [open_client(home, home.mlflow_uri) for home in homes]
+    stores[0].create_experiment("only here")
+    for home, store in zip(homes, stores, strict=True):
+        (default,) = [known for known in store.search_experiments() if known.name == "Default"]
+        assert default.artifact_location == (home.mlflow / "artifacts" / "default").as_uri()
+        assert time.time() - default.creation_time / 1_000 < 60
+    assert len(stores[1].search_experiments()) == 1
