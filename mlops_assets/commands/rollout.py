@@ -27,6 +27,7 @@ from mlops_assets.commands.console import (
     say_table,
 )
 from mlops_assets.core.record.entries import Snooze
+from mlops_assets.core.record.plain_values import as_plain
 
 if TYPE_CHECKING:
     from mlops_assets.core.settings import ModelSettings
@@ -123,7 +124,7 @@ def rollout(model: ModelName, as_json: AsJson = False) -> None:
         opened = platform.registry.rollout(model)
         say_json(
             {
-                "rollout": opened.to_dict() if opened else None,
+                "rollout": as_plain(opened) if opened else None,
                 "next": now.move.reason if now else None,
                 "guardrails": [vars(rail) for rail in rails],
                 "moves": [move.to_dict() for move in history],

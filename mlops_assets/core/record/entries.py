@@ -11,7 +11,7 @@ have defaults, so that records of earlier versions are read; an entry of a kind 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -218,7 +218,7 @@ class RolloutMove(Entry, frozen=True, kw_only=True, tag="rollout"):
     share: float = 0.0
     before: str | None = None
     reason: str = ""
-    guardrails: Sequence[Mapping[str, Any]] = ()
+    guardrails: list[Mapping[str, Any]] = msgspec.field(default_factory=list)
     seen: dict[str, Any] | None = None
     promised: dict[str, Any] | UnsetType | None = UNSET
     fitted_until: str | UnsetType | None = UNSET

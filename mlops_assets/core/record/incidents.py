@@ -10,11 +10,11 @@ Every function is pure: the same state and report give the same new state, and a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.record.plain_values import as_plain, counted, from_plain
 
 Severity = Literal["page", "notify", "digest"]
 """A person now, a person today, a line among others once a day."""
@@ -136,26 +136,13 @@ class State:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "incidents": {key: _plain(incident) for key, incident in sorted(self.incidents.items())},
-            "outbox": [_plain(message) for message in self.outbox],
-            "digest": list(self.digest),
-            "digest_at": self.digest_at.isoformat() if self.digest_at else None,
-            "number": self.number,
-            "undelivered": self.undelivered,
-        }
+        values: dict[str, Any] = as_plain(replace(self, incidents=dict(sorted(self.incidents.items()))))
+        return values
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        return cls(
-            incidents={key: _incident(values) for key, values in data["incidents"].items()},
-            outbox=tuple(_message(values) for values in data["outbox"]),
-            digest=tuple(data["digest"]),
-            digest_at=_time(data["digest_at"]),
-            number=data["number"],
-            undelivered=data["undelivered"],
-        )
+        return from_plain(cls, {each.name: data[each.name] for each in fields(cls)})
 
 
 def reported(state: State, key: str, report: Report, now: datetime) -> State:
@@ -258,41 +245,3 @@ def _announced(
         at=now,
     )
     return replace(state, outbox=(*state.outbox, made), number=made.number)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return value
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _incident(values: Mapping[str, Any]) -> Incident:
-    return Incident(
-        **{
-            **values,
-            "report": Report(**values["report"]),
-            "opened_at": datetime.fromisoformat(values["opened_at"]),
-            "updated_at": datetime.fromisoformat(values["updated_at"]),
-            "closed_at": _time(values["closed_at"]),
-            "facts": tuple(values["facts"]),
-        }
-    )
-
-
-def _message(values: Mapping[str, Any]) -> Message:
-    return Message(
-        **{
-            **values,
-            "report": Report(**values["report"]) if values["report"] else None,
-            "at": datetime.fromisoformat(values["at"]),
-            "delivered": tuple(values["delivered"]),
-        }
-    )

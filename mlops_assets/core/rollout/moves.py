@@ -126,15 +126,6 @@ class Rollout:
         """Whether the candidate is champion."""
         return self.state in ("watch", "champion")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "since": self.since.isoformat()}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(**{**data, "since": datetime.fromisoformat(data["since"])})
-
 
 @dataclass(frozen=True)
 class Seen:

@@ -45,7 +45,6 @@ from mlops_assets.core.time.windows import Window, microseconds
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
-SEED = 13
 
 
 def live(

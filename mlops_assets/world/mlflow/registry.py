@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.logged_models import log_model, read_model_file
 from mlops_assets.world.mlflow.store import embedded_store, ensure_registered, is_absent, locked, open_client
@@ -290,7 +291,7 @@ class Registry:
             self.verify(name, rollout.version)
         client = self.client
         with locked(self._home, "registry"):
-            state = json.dumps(rollout.to_dict(), sort_keys=True)
+            state = json.dumps(as_plain(rollout), sort_keys=True)
             self.tag(name, rollout.version, {ROLLOUT_SHARE: share, ROLLOUT_STATE: rollout.state, _ROLLOUT: state})
             candidate = self.find(name, CANDIDATE)
             if rollout.state in ("shadow", "canary"):
@@ -316,7 +317,7 @@ class Registry:
         for alias in (CANDIDATE, CHAMPION, PREVIOUS):
             entry = self.find(name, alias)
             if entry is not None and _ROLLOUT in entry.tags:
-                rollout = Rollout.from_dict(json.loads(entry.tags[_ROLLOUT]))
+                rollout = from_plain(Rollout, json.loads(entry.tags[_ROLLOUT]))
                 if rollout.is_open:
                     return rollout
         return None

@@ -14,6 +14,7 @@ from mlops_assets.core.models.matrix import WrongColumns
 from mlops_assets.core.models.training import FeatureColumn, Model, Recipe, fit
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow import registry as registry_module
+from mlops_assets.world.mlflow import versions
 from mlops_assets.world.mlflow.logged_models import discard_unregistered
 from mlops_assets.world.mlflow.registry import ModelDamaged, NoSuchVersion, Registry
 from mlops_assets.world.mlflow.store import MlflowUnavailable, artifact_location, open_client
@@ -84,7 +85,7 @@ def by_client(registry, version):
     client = registry.client
     by_number = isinstance(version, int)
     found = (client.get_model_version if by_number else client.get_model_version_by_alias)("late", str(version))
-    return registry_module._version(found, client.get_registered_model("late").aliases)
+    return versions.version_of(found, client.get_registered_model("late").aliases)
 
 
 def test_what_is_read_from_the_file_is_what_mlflow_says(registry, run_id, models):
