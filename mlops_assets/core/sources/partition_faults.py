@@ -37,6 +37,8 @@ MIN_ROWS = 20
 """Days with fewer known values of a column neither judge nor are judged."""
 UNLIKELY = 1e-4
 """Chance of one value throughout, or of no afternoon, by the accepted day closest to it; a usual day's is smaller."""
+_SURE = 10.0
+"""Logarithm of the ratio of likelihoods from which on a clock is off."""
 BEYOND_TWELVE = [0, *range(13, 24)]
 """Hours that a clock of twelve hours does not have."""
 
@@ -124,7 +126,10 @@ def _spelling(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
             return f"is spelled otherwise: {_pairs_in_words(pairs)}."
         return f"has none of the values that it had before: {_few(new)}, before {_few(known)}."
     gone = {value for value in known - today.values.keys() if _is_missed(value, today.n, past)}
-    pairs = _respelled(set(new), gone)
+    # What is the same but for capitals or zeros need not be gone: half of a file may be written so.
+    by_letters = {_letters(value): value for value in known}
+    same = {value: by_letters[_letters(value)] for value in new if _letters(value) in by_letters}
+    pairs = {**_respelled(set(new) - same.keys(), gone), **same}
     rows = sum(new[value] for value in pairs)
     if rows < max(10, 0.02 * today.n):
         return None
@@ -162,9 +167,10 @@ def _respelled(new: set[str], gone: set[str]) -> dict[str, str]:
 
 
 def _letters(value: str) -> str:
-    """A text without case, accents, spaces and punctuation."""
+    """A text without case, accents, spaces and punctuation; a number without the zeros before it."""
     plain = unicodedata.normalize("NFKD", value).casefold()
-    return "".join(letter for letter in plain if letter.isalnum()) or plain.strip()
+    letters = "".join(letter for letter in plain if letter.isalnum()) or plain.strip()
+    return letters.lstrip("0") or "0" if letters.isdecimal() else letters
 
 
 def _digits(value: str) -> str:
@@ -203,10 +209,10 @@ def _twelve(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
     least = float((kept[:, BEYOND_TWELVE].sum(axis=1) / kept.sum(axis=1)).min())
     if today.n * math.log1p(-min(least, 0.999)) > math.log(UNLIKELY):
         return None
-    usual = kept.sum(axis=0) + 0.5
+    usual, rows = _usual_hours(kept), np.array(today.hours)
     half = usual[:12] + usual[12:]
-    folded, cut = np.array([*half[1:], half[0]]) / half.sum(), usual[1:13] / usual[:13].sum()
-    if np.array(today.hours[1:13]) @ np.log(folded / cut) < 2:
+    folded, cut = np.log([*half[1:], half[0]]), np.log(usual[1:13] / usual[:13].sum())
+    if rows[1:13] @ (folded - cut) < 2 or (rows @ _shifted(usual).T).max() > rows[1:13] @ folded:
         return None
     return (
         f"is on a clock of twelve hours without am and pm: no row lies at 0 or 13 to 23, where at least {least:.0%} of "
@@ -215,31 +221,50 @@ def _twelve(today: ColumnShape, past: Sequence[ColumnShape]) -> str | None:
 
 
 def _clock(today: ColumnShape, past: Sequence[ColumnShape], day: date | None) -> str | None:
-    """Whether the day's rows lie at the hours of accepted days, but for one shift of all of them."""
+    """Whether the day's rows lie at the hours of accepted days, but for one shift of all of them.
+
+    Under the accepted days' hours a ratio of likelihoods exceeds x with a chance of 1/x at most; where days differ by
+    more than chance makes of their rows, these count for fewer. A file that is cut off lies at some of its hours, and
+    nothing was shifted.
+    """
     kept = np.array([shape.hours for shape in past if shape.hours is not None])
     if today.hours is None or len(kept) < MIN_PAST:
         return None
-    usual = kept.sum(axis=0) + 0.5
-    shifted = np.log([np.roll(usual / usual.sum(), hours) for hours in (0, *HOURS)])
+    rows, sizes, usual = np.array(today.hours), kept.sum(axis=1), _usual_hours(kept)
+    shifted = _shifted(usual)
     # Mean log-likelihood of each day's hours, a column for each shift.
-    sizes = kept.sum(axis=1)
-    if today.n < sizes.min():
-        # A file that is cut off lies at its first hours, and nothing was shifted.
-        return None
-    days, here = kept @ shifted.T / sizes[:, None], np.array(today.hours) @ shifted.T / today.n
-    best = int(np.argmax(here))
-    gains = days[:, best] - days[:, 0]
-    noise = float(np.sqrt(np.cov(shifted[best] - shifted[0], aweights=usual) / today.n))
-    width = max(deviation(gains) * math.sqrt(max(1.0, float(np.median(sizes)) / today.n)), noise)
-    is_moved = best > 0 and here[best] - here[0] > gains.max() + _FAR * width
+    days, here = kept @ shifted.T / sizes[:, None], rows @ shifted.T / today.n
+    best, seen = int(np.argmax(here)), np.flatnonzero(rows)
+    gains, cut = days[:, best] - days[:, 0], math.log(usual[seen[0] : seen[-1] + 1].sum())
+    width = max(deviation(gains), float(np.sqrt(np.cov(shifted[best] - shifted[0], aweights=usual) / today.n)))
+    gain = here[best] - here[0]
+    is_moved = today.n * (gain + cut) / _spread(kept, usual) > _SURE and gain > gains.max() + 0.5 * width
     fits = here[best] >= days[:, 0].min() - width
     hours = (0, *HOURS)[best]
-    if not is_moved or not fits or (abs(hours) == 1 and day is not None and _clocks_move(day)):
+    if best == 0 or not is_moved or not fits or (abs(hours) == 1 and day is not None and _clocks_move(day)):
         return None
     return (
         f"is off by {hours:+d} hours: the day's rows lie at the hours of the {len(kept)} accepted partitions before "
         "it, all shifted by so much."
     )
+
+
+def _usual_hours(kept: NDArray[np.int64]) -> Array:
+    """Share of rows in each hour, shape (24,), of accepted days; none is impossible."""
+    return (kept.sum(axis=0) + 0.5) / (kept.sum() + 12.0)
+
+
+def _shifted(usual: Array) -> Array:
+    """Log shares by hour where the clock is right, and where it is off, a row for each of `HOURS`."""
+    return np.log([np.roll(usual, hours) for hours in (0, *HOURS)])
+
+
+def _spread(kept: NDArray[np.int64], usual: Array) -> float:
+    """How much more days differ than chance makes of their rows (Pearson's chi-squared by its degrees of freedom)."""
+    expected = kept.sum(axis=1)[:, None] * usual
+    filled = kept.sum(axis=0) > 5  # of fewer, chi-squared says nothing
+    freedom = (len(kept) - 1) * max(int(filled.sum()) - 1, 1)
+    return max(1.0, float(((kept - expected) ** 2 / expected)[:, filled].sum()) / freedom)
 
 
 def _clocks_move(day: date) -> bool:

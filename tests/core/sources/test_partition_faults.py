@@ -247,6 +247,48 @@ def test_a_clock_that_is_off_is_named(hours: int) -> None:
     assert told.startswith(f"at is off by {hours:+d} hours")
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("change", [str.lower, str.upper, lambda code: code.lstrip("0"), lambda code: f"{code} "])
+def test_codes_that_lose_their_zeros_or_capitals(change: Callable[[str], str], half: bool) -> None:
+    """Seed 14: in all rows, or in half of them; the other half holds every known value."""
+    rng = np.random.default_rng(14)
+    contract = SourceContract.from_dict({"columns": {"code": "string"}})
+    codes = np.array(["007", "012", "0450", "Ab9", "Cd1", "Ef"])
+    before = [shape_of(contract, pd.DataFrame({"code": rng.choice(codes, 400)})) for _ in range(30)]
+    frame = pd.DataFrame({"code": rng.choice(codes, 400)})
+    assert changes(shape_of(contract, frame), before) == []
+    changed = frame["code"].map(change).where(rng.random(400) < (0.5 if half else 1.0), frame["code"])
+    (failure,) = changes(shape_of(contract, pd.DataFrame({"code": changed})), before)
+    assert failure.rule == "changed_spelling"
+
+
+def hours(rng: np.random.Generator, kind: str, rows: int) -> pd.DataFrame:
+    """Times of a day: at work from 9 to 17 o'clock, around one o'clock, or around 9 and 18 o'clock."""
+    minutes = {
+        "work": lambda: rng.integers(9 * 60, 17 * 60, rows),
+        "noon": lambda: rng.normal(13 * 60, 120, rows),
+        "peaks": lambda: np.where(rng.random(rows) < 0.5, rng.normal(9 * 60, 40, rows), rng.normal(18 * 60, 40, rows)),
+    }[kind]()
+    at = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.clip(minutes, 120, 1319), unit="min")
+    return pd.DataFrame({"at": at})
+
+
+CLOCK = SourceContract.from_dict({"columns": {"at": "timestamp"}, "event_time": "at"})
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+@pytest.mark.parametrize(("kind", "rows"), [("work", 100), ("noon", 400), ("peaks", 50)])
+def test_a_clock_that_is_off_by_one_hour(kind: str, rows: int, shift: int) -> None:
+    """Seed 15: found where the rows of a day can tell; a day that is cut off is none."""
+    rng = np.random.default_rng(15)
+    before = [shape_of(CLOCK, hours(rng, kind, rows)) for _ in range(30)]
+    frame = hours(rng, kind, rows)
+    cut = frame[frame["at"].dt.hour < 12]
+    assert [changes(shape_of(CLOCK, day), before) for day in (frame, cut)] == [[], []]
+    (failure,) = changes(shape_of(CLOCK, frame + pd.Timedelta(hours=shift)), before)
+    assert f"at is off by {shift:+d} hours" in failure.sentence
+
+
 @pytest.mark.parametrize("rows", [60, 1000])
 def test_a_clock_of_twelve_hours_is_named(rows: int) -> None:
     frame = day(np.random.default_rng(13), rows)
