@@ -23,6 +23,7 @@ def _units() -> tuple[Unit, ...]:
         (1000.0, "thousands"), (3600.0, "hours and seconds"), (1e6, "millions"),
         (1.609344, "miles and kilometres"), (2.2046226, "kilograms and pounds"),
         (28.349523, "ounces and grams"), (3.6, "kWh and MJ, or m/s and km/h"),
+        (3.2808399, "metres and feet"), (3.785412, "US gallons and litres"), (4.184, "calories and joules"),
     )  # fmt: skip
     units = []
     for factor, what in factors:
