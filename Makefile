@@ -44,8 +44,8 @@ up: setup ## Dagster, daemon, MLflow, metrics, the online service (PORT= MLFLOW_
 
 # A part runs in one process, which starts sooner; the whole suite on all cores, file by file, and so does the fast part.
 CORES := -n auto --dist loadfile --no-loadscope-reorder
-FAST := tests/core --ignore=tests/core/models/families -m "not slow and not process"
-test: setup ## The whole suite (TESTS=fast: most of the pure half, in a minute; TESTS="tests/core -k gate" runs a part).
+FAST := tests/core --ignore=tests/core/models/families -m "not slow and not process and not simulates"
+test: setup ## The whole suite (TESTS=fast: most of the pure half, in half a minute; TESTS="tests/core -k gate" runs a part).
 	env -u MLOPS_HOME -u DAGSTER_HOME -u MLFLOW_TRACKING_URI -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(if $(filter fast,$(TESTS)),$(FAST) $(CORES),$(or $(TESTS),$(CORES)))
 
 check: check-format check-lint check-types check-dg check-dbt check-sql ## Format, lint, types, Dagster, dbt, SQL.

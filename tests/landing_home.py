@@ -24,6 +24,9 @@ from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import Intake
 from mlops_assets.world.landed.sources import Sources
+from tests.support import keep_dagster_engines
+
+keep_dagster_engines()
 
 DAY = date(2024, 3, 1)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -38,6 +38,9 @@ from mlops_assets.world.mlflow.store import embedded_store
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import Platform
 from tests.sent_alerts import SentAlert, sent_alerts
+from tests.support import keep_dagster_engines
+
+keep_dagster_engines()
 
 LAST_DAY = date(2013, 3, 10)
 """Last day of the slice: 69 days, 62 thousand flights."""

@@ -42,7 +42,7 @@ def on_grid(today: _Array, past: _Array, factors: _Array, offsets: _Array) -> ND
     """
     values = np.unique(today[today != 0.0])
     places = _places(past, ODD)
-    if places is None or not values.size:
+    if places is None or not values.size or not len(factors):
         return np.zeros(len(factors), dtype=np.int64)
     own = _places(values, 0.0)
     fine = places + FINEST if own is None else min(own, places + FINEST)
@@ -61,7 +61,7 @@ def on_grid(today: _Array, past: _Array, factors: _Array, offsets: _Array) -> ND
         # Thirds are multiples of a sixtieth too, and were divided by three.
         is_proved = fit == n and chance**n < CHANCE and factor >= simple
         verdicts.append(1 if is_proved else -1 if is_chance and not is_rounded else 0)
-    return np.array(verdicts)
+    return np.array(verdicts, dtype=np.int64)
 
 
 def _part(values: _Array, step: float, fine: float) -> float:

@@ -144,15 +144,16 @@ class _Look:
 
     @cached_property
     def grid(self) -> NDArray[np.int64]:
-        """What the decimals of the day say of each unit; of a factor that is measured they say nothing."""
-        is_known = np.array([unit.name != UNKNOWN for unit in self.units])
-        return np.where(is_known, self._grid(self.today, self.units), 0)
+        """What the decimals of the day say of each unit."""
+        return self._decimals(np.arange(len(self.units)))
 
     def proved(self) -> NDArray[np.intp]:
         """Which units the day's decimals prove, where it lies near accepted days in that unit; the likeliest first."""
         days, width, back = self._days(1), self._width(1), self._back(self.today)
         near = max(NEAR, OF_WAY * distances(self.rows[-1:], days, width)[0])
-        among = np.flatnonzero((self.grid > 0) & (distances(back, days, width) <= near))
+        among = np.flatnonzero(distances(back, days, width) <= near)
+        # An ordinary day is near in few units, and decimals are asked of those alone.
+        among = among[self._decimals(among) > 0]
         for shape, is_like in zip(self.newest, distances(days, self.rows[-1:], width) <= NEAR, strict=True):
             if among.size and is_like:
                 # Days like one that a person let in follow it.
@@ -298,6 +299,12 @@ class _Look:
         for here, back in zip(self.rows[-n:-1], backs, strict=False):
             fits &= ~_is_beyond(here, back, every, width)
         return fits
+
+    def _decimals(self, among: NDArray[np.intp]) -> NDArray[np.int64]:
+        """What the decimals of the day say of these units; of a factor that is measured they say nothing."""
+        units = [self.units[unit] for unit in among.tolist()]
+        is_known = np.array([unit.name != UNKNOWN for unit in units], dtype=bool)
+        return np.where(is_known, self._grid(self.today, units), 0)
 
     def _grid(self, today: ColumnShape, units: Sequence[Unit]) -> NDArray[np.int64]:
         if today.is_lag:

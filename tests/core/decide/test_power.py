@@ -128,6 +128,7 @@ def looks_with(gain: float, rng: np.random.Generator, windows: int, *, days: int
     return found
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("windows", [1, 2, 4])
 def test_at_the_stated_gain_the_probe_is_sure_in_95_percent(windows: int) -> None:
     policy, price, rng = ProbePolicy(), 0.01, np.random.default_rng(3)

@@ -146,6 +146,7 @@ def test_features_that_move_together_cost_nothing() -> None:
     assert different.level["x7"]["js"] > one.level["x"]["js"]
 
 
+@pytest.mark.simulates
 def test_the_rate_is_held_where_days_resemble_their_neighbours() -> None:
     """A small version of benchmarks/calibration.py: 300 worlds of eight features."""
     calibrated, preset = rates(300, 11, windows=52, features=8, phi=0.8)

@@ -67,6 +67,7 @@ def by_exact_deciles(ref: np.ndarray, cur: np.ndarray) -> tuple[np.ndarray, np.n
     return counts[0], counts[1]
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("grid_of", [full_grid, sampled_grid])
 @pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("shape", SHAPES)

@@ -154,6 +154,7 @@ def covered(
     return {name: (float(np.mean(inside[name])), float(np.mean(errors[name]))) for name in metrics}
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("days", [7, 30])
 def test_estimates_are_near_the_truth_when_inputs_move_and_the_relation_holds(days: int) -> None:
     def world(seed: int) -> tuple[dict[str, Estimated], Array, Array]:

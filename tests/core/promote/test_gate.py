@@ -177,6 +177,7 @@ def test_equal_models_are_promoted_by_luck_at_most_as_often_as_agreed(metric: st
     assert luck.by_row > luck.by_day
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize(("days", "rho"), [(8, 0.7), (28, 0.7), (60, 0.7)])
 def test_days_that_resemble_the_day_before_promote_no_more_of_them(days: int, rho: float) -> None:
     """500 worlds have a standard error of 0.8 %."""

@@ -114,6 +114,7 @@ def number_shape(values: np.ndarray) -> Shape:
     return Shape({"x": column_shape(values)})
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("factor", [1.609344, 1 / 1.609344, 2.2046226, 0.45359237, 25.4, 60.0, 1 / 60])
 @pytest.mark.parametrize("kind", WANDERING)
 def test_decimals_prove_a_unit_however_levels_move(kind: str, factor: float) -> None:
@@ -136,6 +137,7 @@ def test_decimals_prove_a_unit_that_was_rounded_anew(decimals: int) -> None:
     assert "by a factor of 0.4536 (kilograms and pounds)" in told.sentence
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("kind", WANDERING)
 def test_days_whose_levels_and_decimals_move_are_quiet(kind: str) -> None:
     """Another level, finer decimals, whole numbers, another currency, means of three: no other unit."""
@@ -157,6 +159,7 @@ def test_days_in_a_unit_that_was_let_in_follow_it_by_their_decimals_too() -> Non
     assert changes(after, [*before, let_in]) == []
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("share", [0.01, 0.05])
 def test_storms_are_known_once_a_person_has_let_them_in(share: float) -> None:
     """Delays in whole minutes, on some days two to ten times as long: two years of 50 rows a day."""
@@ -171,6 +174,7 @@ def test_storms_are_known_once_a_person_has_let_them_in(share: float) -> None:
     assert rang <= 2
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("n", [50, 200, 1000])
 def test_ordinary_days_are_quiet(n: int) -> None:
     rng = np.random.default_rng(SEED + n)

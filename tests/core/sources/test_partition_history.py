@@ -51,6 +51,7 @@ def found(values: Values) -> dict[int, tuple[str, ...]]:
     return {(day - FIRST).days: one.sample for day, one in changed_within("x", shapes).items()}
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("unit", UNITS)
 def test_days_in_another_unit_are_found_wherever_they_lie(unit: str, where: str) -> None:

@@ -72,6 +72,7 @@ def test_a_correction_holds_its_day_whole(name: str, keys: tuple[str, ...], seed
     assert parts_of(old, new, "at", keys).verdict == "whole"
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("every", ["s", "min"])
 @pytest.mark.parametrize("keys", [KEYED, PLAIN], ids=["key", "no key"])
@@ -131,6 +132,7 @@ def test_identical_rows_count_as_often_as_they_stand_there() -> None:
     assert parts_of(old, new, "at").beside.tolist() == [False, False, True]
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("seed", SEEDS[:2])
 @pytest.mark.parametrize("n", [10, 16, 60])
 def test_days_for_times_and_small_numbers_alone(n: int, seed: int) -> None:

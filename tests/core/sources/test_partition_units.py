@@ -57,6 +57,7 @@ class Life:
         return float(np.mean([bool(self.day(factor)) for _ in range(days)]))
 
 
+@pytest.mark.simulates
 @pytest.mark.parametrize("factor", [100.0, 0.001, 60.0, 25.4])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_day_opens_the_door(kind: str, factor: float) -> None:

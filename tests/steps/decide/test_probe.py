@@ -5,8 +5,10 @@ What lives here: looks and rollbacks on a real home. What doesn't: what a look i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +17,13 @@ from mlops_assets.core.decide.probe import gate_confidence
 from mlops_assets.core.decide.probe_result import Gain, Probed
 from mlops_assets.steps.decide.evidence import consider, gather, keep
 from mlops_assets.steps.decide.looks import probed, read_looks
-from mlops_assets.steps.decide.probe import probe
+from mlops_assets.steps.decide.probe import NewLooks, probe
 from mlops_assets.steps.decide.probe_report import probe_report
 from mlops_assets.steps.decide.training_scope import TrainingPlan, plan
 from mlops_assets.steps.promote.training import prepare
 from mlops_assets.steps.rollout.reverting import finish_revert, revert
-from tests.real_slice import World
+from mlops_assets.world.home import Home
+from tests.real_slice import World, copy_home, working_in
 
 pytestmark = pytest.mark.slow
 QUICK = {"rows": 2_000, "rounds": 10, "refits": ("expanding", "4")}
@@ -32,8 +35,28 @@ RECORD = ("01-28..2013-02-03", "02-04..2013-02-10", "02-11..2013-02-17")
 @pytest.fixture
 def quick(drifting: World) -> World:
     """The drifting world with a probe of few rows."""
-    model = drifting.model
-    return replace(drifting, model=model.model_copy(update={"probe": replace(model.probe, **QUICK)}))
+    return quickly(drifting)
+
+
+def quickly(world: World) -> World:
+    return replace(world, model=world.model.model_copy(update={"probe": replace(world.model.probe, **QUICK)}))
+
+
+@pytest.fixture(scope="module")
+def probed_home(drifting_home: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, NewLooks]:
+    """The drifting home after the probe has looked at it, and what it found; not to be changed."""
+    with working_in(Home(tmp_path_factory.mktemp("probed") / "home")) as home:
+        world = quickly(World.of(copy_home(drifting_home, home.root)))
+        looked = probe(world.platform, world.model)
+        assert looked is not None
+        return home, looked
+
+
+@pytest.fixture
+def looked_at(probed_home: tuple[Home, NewLooks], tmp_path: Path) -> Iterator[tuple[World, NewLooks]]:
+    """A world that the probe has looked at, and what it found."""
+    with working_in(Home(tmp_path / "home")) as home:
+        yield quickly(World.of(copy_home(probed_home[0], home.root))), probed_home[1]
 
 
 def test_each_matured_week_is_looked_at_once_and_becomes_evidence(quick: World) -> None:
@@ -100,10 +123,9 @@ def test_a_calendar_that_cannot_be_trained_is_not_tried(quick: World) -> None:
     assert set(newest.newest.series) == {"refit:expanding"}
 
 
-def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
-    platform, model = quick.platform, quick.model
-    looked = probe(platform, model)
-    assert looked is not None
+def test_the_looks_say_on_which_rows_to_train(looked_at: tuple[World, NewLooks]) -> None:
+    world, looked = looked_at
+    platform, model = world.platform, world.model
     assert looked.probed is not None
     wanted = {"refit:expanding": "expanding", "refit:4": "rolling: 28d"}
     planned = plan(platform, model)
@@ -120,21 +142,21 @@ def test_the_looks_say_on_which_rows_to_train(quick: World) -> None:
 
 
 def test_a_stretch_from_before_the_champions_clock_is_judged_as_it_was_looked_at(
-    quick: World, monkeypatch: pytest.MonkeyPatch
+    looked_at: tuple[World, NewLooks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels that come later than a window is long: what is known now happened before the champion was fitted."""
     from mlops_assets.steps.decide import looks as on_file
 
-    probe(quick.platform, quick.model)
+    world, _ = looked_at
     late = timedelta(days=90)
     looks = [
         replace(one, end=one.end - late, whole=replace(one.whole, start=one.whole.start - late))
-        for one in read_looks(quick.platform, quick.model.name)
+        for one in read_looks(world.platform, world.model.name)
         if one.champion
     ]
     monkeypatch.setattr(on_file, "read_looks", lambda *_: looks)
-    model = quick.model.model_copy(update={"gate": replace(quick.model.gate, window="7d")})
-    planned = plan(quick.platform, model)
+    model = world.model.model_copy(update={"gate": replace(world.model.gate, window="7d")})
+    planned = plan(world.platform, model)
     assert planned.judged is not None
     assert planned.judged.end == looks[-1].end
     assert planned.judged.start in {one.whole.start for one in looks}
@@ -182,11 +204,11 @@ def _to_go_back(world: World) -> Decision:
     return decide(evidence, world.model.retrain_policy, History(), now)
 
 
-def test_a_plan_reads_the_looks_once(quick: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_reads_the_looks_once(looked_at: tuple[World, NewLooks], monkeypatch: pytest.MonkeyPatch) -> None:
     from mlops_assets.steps.decide import looks as on_file
 
-    probe(quick.platform, quick.model)
+    world, _ = looked_at
     read: list[str] = []
     monkeypatch.setattr(on_file, "read_looks", lambda *of: read.append(of[1]) or read_looks(*of))
-    plan(quick.platform, quick.model)
-    assert read == [quick.model.name]
+    plan(world.platform, world.model)
+    assert read == [world.model.name]
