@@ -160,7 +160,9 @@ def label_drift_markdown(model: ModelSettings, summaries: Sequence[PerformanceSu
     known = [(window, shift) for window, shift in shifts if isinstance(shift, LabelDrift)]
     if not known:
         cannot = shifts[-1][1]
-        return f"C{str(cannot)[1:]}." if isinstance(cannot, CannotJudge) else "No window was judged yet."
+        if isinstance(cannot, CannotJudge):
+            return f"Cannot judge, because {cannot.why}. {cannot.remedy}."
+        return "No window was judged yet."
     header = ["window", "of", "value", "lower", "upper", "in the reference", "PSI", "moved"]
     rows = [
         (window, d.what, d.value, d.lower, d.upper, d.reference, round(d.psi, 4), _MOVED[d.moved])
