@@ -63,24 +63,23 @@ def completed(
             filled[index][0].update({n: v for n, v in looked.values.items() if n not in rows[index].features})
             filled[index][1].update(looked.times)
     if seen is not None:
-        for index, (row, arm) in enumerate(zip(rows, chosen, strict=True)):
-            check_found(arms, arm, row, filled[index][1], index)
+        for index, row in enumerate(rows):
+            check_found(arms, row, filled[index][1], index)
         _count(seen, arms.contract.settings.name, filled)
     return filled
 
 
-def check_found(arms: Arms, arm: Arm, row: LoggedRow, times: Mapping[str, datetime | None], index: int) -> None:
+def check_found(arms: Arms, row: LoggedRow, times: Mapping[str, datetime | None], index: int) -> None:
     """Refuse a row of whose entities nothing is known, or too little by `serving.on_missing` of the model.
 
-    Nothing is known of it where every view that the arm reads was looked up and none had a value. A view that came with
-    the request is known.
+    Nothing is known of them where no view that was looked up had a value, whatever else came with the request.
 
     Raises:
         Refused: naming the views and the keys.
     """
     policy = arms.contract.settings.serving.on_missing
     missing = [view for view, time in times.items() if time is None]
-    if policy == "allow" or not missing or (policy == "warn" and len(missing) < len(arm.views)):
+    if policy == "allow" or not missing or (policy == "warn" and len(missing) < len(times)):
         return
     keys = {key: row.entities.get(key) for view in missing for key in arms.contract.views.get(view, ())}
     named = ", ".join(f"{key}={str(value)[:100]!r}" for key, value in keys.items())

@@ -64,11 +64,10 @@ def test_by_default_an_answer_says_what_it_lacks_and_nothing_known_is_refused(se
         assert "the online store has nothing in feat_" in problem["msg"]
         assert "flight_id='nobody'" in problem["msg"]
         assert "send these views' features" in problem["msg"]
-    # What the request brings is known.
-    (brought,) = ask(client, {"entities": NOTHING[0], "features": OF_FLIGHT}).json()["predictions"]
-    assert brought["missing_views"] == ["feat_carrier_history"]
+    # What the request brings is not looked up, and tells nothing of keys that nobody knows.
+    assert ask(client, {"entities": NOTHING[0], "features": OF_FLIGHT}).status_code == 422
     assert "degraded" not in ask(client, {"features": features()}).json()["predictions"][0]
-    assert degraded(client) == 2.0
+    assert degraded(client) == 1.0
 
 
 def test_one_missing_view_can_be_enough_to_refuse(service: Service) -> None:
