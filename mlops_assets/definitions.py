@@ -16,7 +16,7 @@ from dagster.components.core import decl
 from mlops_assets.assets.platform import definitions as of_every_project
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
-from mlops_assets.world.home import Home
+from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
@@ -50,6 +50,7 @@ def _declared() -> dg.Definitions:
     A file that is broken is left out and said: one person's mistake stops nobody else's models (ADR 0033).
     """
     PROJECT.require()
+    collect_seldom()
     broken = broken_files(DEFS)
     for file in broken:
         logging.getLogger("mlops_assets").error("Left out: %s", file.sentence)

@@ -5,7 +5,6 @@ Dagster and pandas are loaded by the fixtures that need them: the pure half does
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import tempfile
@@ -20,7 +19,7 @@ import typer.testing
 from hypothesis import settings
 
 from mlops_assets.core.models.cores import cores
-from mlops_assets.world.home import Home
+from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.project import VARIABLE
 from tests.checkout import CHECKOUT
 
@@ -52,8 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     # As in every process that `mlops` starts: threads that spin while they wait take the cores from the other workers.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Looking for cycles after every 700 new objects, as is the default, takes 6 % of a replay's CPU time.
-    gc.set_threshold(20_000, 20)
+    collect_seldom()
     if "TMPDIR" in os.environ or config.option.basetemp or not os.access(MEMORY_DISK, os.W_OK):
         return
     if min(psutil.disk_usage(str(MEMORY_DISK)).free, psutil.virtual_memory().available) >= ROOM:

@@ -28,7 +28,7 @@ from rich.text import Text
 from mlops_assets.core.values.display import harmless, harmless_json
 from mlops_assets.core.values.quoted_commands import in_home
 from mlops_assets.world.declared_files import BrokenFile, read_files
-from mlops_assets.world.home import Home
+from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.project import PROJECT, VARIABLE
 
 DEFS = PROJECT.defs
@@ -71,6 +71,7 @@ def use_home(path: Path | None, *, is_typed: bool = False) -> Home:
     os.environ.update(home.environment())
     # MLflow tells of each migration of a new store on standard error; a command's output is its answer.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    collect_seldom()
     return home
 
 
