@@ -36,15 +36,15 @@ def both_builds(
     start: str | None,
     late: Collection[date],
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB with the tables `before` and `after`, without the days `late`; a new view has no rows before."""
+    """A DuckDB session with the views `before` and `after`, without the days `late`; a new view has no rows before."""
     tests = [f"partition >= date '{start}'"] if start else []
     tests += [f"partition <> date '{day}'" for day in sorted(late)]
     days = f" where {' and '.join(tests)}" if tests else ""
     with Lake(root=str(home.root)).connect() as connection:
-        connection.execute(f"create view after as from {_files(change.home, after)}{days}")
+        connection.execute(f"create temp view after as from {_files(change.home, after)}{days}")
         had = before is not None and any(home.lake.glob(before.path_glob))
         old = f"from {_files(home, before)}{days}" if before is not None and had else "from after where false"
-        connection.execute(f"create view before as {old}")
+        connection.execute(f"create temp view before as {old}")
         yield connection
 
 
