@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mlops_assets.steps.features.report import _files
+from mlops_assets.steps.features.two_builds import _files
 from mlops_assets.world.home import Home
 from tests.dbt.conftest import PROJECT, Dbt, files
 from tests.dbt.test_look_ahead import guarded

@@ -7,24 +7,19 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from mlops_assets.core.features.catalogue import Catalogue, FeatureView
-from mlops_assets.core.features.look_ahead import NTH, differs, pairs_sql
-from mlops_assets.core.features.look_ahead import WHOLE_ROW as WHOLE_ROWS
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import local_days
-from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.feast_store.sql import AsofView, Bounds, History, places
 from mlops_assets.feast_store.sql import values as values_sql
 from mlops_assets.pages.feature_report import (
@@ -39,7 +34,8 @@ from mlops_assets.pages.feature_report import (
 from mlops_assets.steps.features.dbt_ci import Change, changed
 from mlops_assets.steps.features.look_ahead import guard
 from mlops_assets.steps.features.online_store import compare_online, materialize_online
-from mlops_assets.steps.features.report_basis import SAMPLE, late_days, left_out, rests_on, without_data
+from mlops_assets.steps.features.report_basis import late_days, left_out, rests_on, without_data
+from mlops_assets.steps.features.two_builds import _files, both_builds, build_sample, row_counts
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.lake import Lake
@@ -144,9 +140,11 @@ def _view(
 ) -> ViewChange:
     after = change.after.view(name)
     before = next((view for view in change.before.views if view.name == name), None)
-    with _both(change, platform.home, before, after, start, late) as connection:
-        counted = _counts(connection, before, after)
-        frames = [_sample(connection, table, view) for table, view in (("before", before or after), ("after", after))]
+    with both_builds(change, platform.home, before, after, start, late) as connection:
+        counted = row_counts(connection, before, after)
+        frames = [
+            build_sample(connection, table, view) for table, view in (("before", before or after), ("after", after))
+        ]
     windows, features = feature_changes(
         frames[0],
         frames[1],
@@ -159,62 +157,6 @@ def _view(
     return ViewChange(
         name, counted.rows, counted.gone, counted.added, windows, features, _online(change, after), guarded.sentence
     )
-
-
-@contextmanager
-def _both(
-    change: Change,
-    home: Home,
-    before: FeatureView | None,
-    after: FeatureView,
-    start: str | None,
-    late: Collection[date],
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB session with the views `before` and `after`, without the days `late`; a new view has no rows before."""
-    tests = [f"partition >= date '{start}'"] if start else []
-    tests += [f"partition <> date '{day}'" for day in sorted(late)]
-    days = f" where {' and '.join(tests)}" if tests else ""
-    with Lake(root=str(home.root)).connect() as connection:
-        connection.execute(f"create temp view after as from {_files(change.home, after)}{days}")
-        had = before is not None and any(home.lake.glob(before.path_glob))
-        old = f"from {_files(home, before)}{days}" if before is not None and had else "from after where false"
-        connection.execute(f"create temp view before as {old}")
-        yield connection
-
-
-def _files(home: Home, view: FeatureView) -> str:
-    return f"read_parquet({literal(f'{exact(home.lake)}/{view.path_glob}')}, hive_types = {{'partition': date}})"
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """Rows of both sides, and in how many each common feature has another value."""
-
-    rows: tuple[int, int]
-    gone: int
-    added: int
-    changed: dict[str, int]
-
-
-def _counts(connection: duckdb.DuckDBPyConnection, before: FeatureView | None, after: FeatureView) -> _Counted:
-    old = {feature.name for feature in before.features} if before else set()
-    both = replace(after, features=tuple(feature for feature in after.features if feature.name in old))
-    tests = {name: test for name, test in differs(both).items() if name != WHOLE_ROWS}
-    wanted = [f"count(of_whole.{NTH})", f"count(of_known.{NTH})", "count(*)"]
-    wanted += [f"count(*) filter ({test})" for test in tests.values()]
-    row = connection.execute(
-        f"select {', '.join(wanted)} from ({pairs_sql(both, 'before', 'after', _EVER)})"
-    ).fetchall()[0]
-    rows, pairs = (row[0], row[1]), row[2]
-    return _Counted(rows, pairs - rows[1], pairs - rows[0], dict(zip(tests, row[3:], strict=True)))
-
-
-def _sample(connection: duckdb.DuckDBPyConnection, table: str, view: FeatureView) -> pd.DataFrame:
-    """Some rows in the order of time, the same for the same rows."""
-    return connection.execute(
-        f"select * from (select * from {table} using sample reservoir({SAMPLE} rows) repeatable ({_SEED})) "
-        f"order by {quoted(view.timestamp)}"
-    ).df()
 
 
 def _windows(frame: pd.DataFrame, view: FeatureView) -> list[str]:
