@@ -400,7 +400,7 @@ TYPES = {
 }
 
 
-@pytest.mark.parametrize(("one", "other"), permutations(TYPES, 2))
+@pytest.mark.parametrize(("one", "other"), list(permutations(TYPES, 2)))
 def test_each_change_of_type_is_named(one: str, other: str, tmp_path: Path) -> None:
     for name in {one, other}:
         pd.DataFrame({"x": np.arange(200) % 9, "y": TYPES[name]}).to_parquet(tmp_path / f"{name}.parquet")
