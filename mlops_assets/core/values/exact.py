@@ -93,6 +93,8 @@ def to_integers(raw: pd.Series) -> pd.Series:
 def to_numbers(raw: pd.Series) -> pd.Series:
     """Floats of 64 bits; missing where a cell is no number, or a whole one that would lose digits."""
     raw = _cells(raw)
+    if pd.api.types.is_datetime64_any_dtype(raw.dtype) or pd.api.types.is_timedelta64_dtype(raw.dtype):
+        return pd.Series(np.nan, index=raw.index)  # pandas would give what it counts in some unit, and NaT as -2^63
     filled = raw.mask(raw.eq("").fillna(False).astype(bool)) if raw.dtype == object else raw
     numbers = pd.to_numeric(filled, errors="coerce", dtype_backend="numpy_nullable")
     floats = numbers.astype("Float64").astype("float64")
