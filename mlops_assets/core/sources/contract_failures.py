@@ -103,7 +103,8 @@ def _remedy(column: Column, cells: pd.Series) -> str:
     if time_like := next(filter(None, (_no_number(column, value) for value in cells)), ""):
         return time_like
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")
-    return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+    place = " in the contract" if "`" in why else ""
+    return f"correct the values, or declare another type{why and f' ({why}{place})'}"
 
 
 def _is_led_by_zero(cell: Any) -> bool:

@@ -272,8 +272,8 @@ def _length(column: str, per_second: int) -> str:
     rest = f"((({column} % {day}) + {day}) % {day})"
     days, seconds = f"(({column} - {rest}) // {day})", f"({rest} // {per_second})"
     after = f"({rest} % {per_second} * {10**9 // per_second})"
-    clock = f"{seconds} // 3600, {seconds} // 60 % 60, {seconds} % 60"
+    clock = f"if({days} < 0, '+', ''), {seconds} // 3600, {seconds} // 60 % 60, {seconds} % 60"
     return (
-        f"printf('%d days %s%02d:%02d:%02d', {days}, if({days} < 0, '+', ''), {clock}) || case when {after} = 0 then '' "
+        f"printf('%d days %s%02d:%02d:%02d', {days}, {clock}) || case when {after} = 0 then '' "
         f"when {after} % 1000 = 0 then printf('.%06d', {after} // 1000) else printf('.%09d', {after}) end"
     )
