@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, literal
+from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
 from mlops_assets.onboarding.reading.exact_types import (
@@ -38,6 +38,7 @@ from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Looks, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.refused_files import refuse_file
+from mlops_assets.world.files.signed_columns import signed_type
 from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
@@ -88,6 +89,7 @@ def load_parquet(
     words = empty_words(connection, relation, reading)
     refuse_rounded(Cells(connection, relation, files), reading)
     settle_types(connection, relation, reading.texts)
+    _settle_signed(connection, relation, [*reading.texts, *reading.written])
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     return Loaded(looks, words=words, notes=notes)
 
@@ -162,6 +164,7 @@ def _load_csv(
     if codes := codes_among_floats(connection, relation, read, nulls):
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
+    _settle_signed(connection, relation, texts)
     # A contract says what a column is.
     merged = {} if reading.declared else merged_codes(connection, relation, read, nulls, reading.naming)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
@@ -175,6 +178,7 @@ def _load_csv(
     connection.execute(f"drop table {relation}_cells")
     if has_comma and (pointed := [name for name, look in points.items() if look.count]):
         _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern, reading.texts)
+        _settle_signed(connection, relation, [*texts, *pointed])
     return Loaded(looks, points, words, merged)
 
 
@@ -275,6 +279,14 @@ def _load(
     with _readable(pattern):
         connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
     settle_types(connection, relation, texts)
+
+
+def _settle_signed(connection: duckdb.DuckDBPyConnection, relation: str, texts: Collection[str]) -> None:
+    """Numbers in the place of plain ones with their sign; some columns are texts to whoever reads the relation."""
+    for name in _of_type(connection, relation, "VARCHAR"):
+        if name not in texts and (dtype := signed_type(connection, relation, name)) is not None:
+            column = quoted(name)
+            connection.execute(f"alter table {relation} alter {column} type {dtype} using trim({column})::{dtype}")
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:

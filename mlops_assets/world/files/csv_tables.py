@@ -25,6 +25,7 @@ from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, witho
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
+from mlops_assets.world.files.signed_columns import signed_type
 from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME
 
@@ -96,6 +97,8 @@ class CsvTable:
         session.execute(f"CREATE OR REPLACE TABLE beginning AS SELECT * FROM {relation} LIMIT {_BEGINNING}")
         looks = {name: look_at_texts(session, relation, name, "beginning") for name in texts if name not in empty}
         types = {name: _type_of(look) for name, look in looks.items()}
+        plain = [name for name, look in looks.items() if isinstance(look, NumberTexts) and types[name] == "VARCHAR"]
+        types |= {name: signed_type(session, relation, name, "beginning") or "VARCHAR" for name in plain}
         table = replace(table, types={**table.types, **types}, empty=empty)
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})
