@@ -50,6 +50,7 @@ def test_a_minus_behind_is_below_zero(hundredths: int, sign: str) -> None:
     assert float(str(read_number(text, "point"))) == -hundredths / 100
     assert look_at([text, "1.5"]).bracketed == text
     assert read_number(f"-{text}", "point") is None
+    assert "minus in front" in hint(f"{hundredths}-")
     assert "`format: point`" in hint(text) or "`format: comma`" in hint(text)
 
 
