@@ -42,6 +42,15 @@ def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]
     return Failure("type", name, int(bad.sum()), sample, sentence)
 
 
+def endless_notes(endless: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """A sentence on each column with cells that are infinite or no number."""
+    return [
+        f"{_rows(rows)} of {name} ({_where(rows)}): infinite or NaN, so missing."
+        for name, rows in endless.items()
+        if rows.any()
+    ]
+
+
 def mixed_marks(contract: SourceContract, name: str, raw: pd.Series) -> tuple[Failure, NDArray[np.bool_]] | None:
     """The failure of a column in which the same digits may mean two numbers, and its rows; None where none do."""
     written: Any = contract.columns[name].format
