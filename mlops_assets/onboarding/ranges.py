@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from mlops_assets.core.values.exact import LARGEST
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import TimeColumn
@@ -85,14 +86,15 @@ def usual_ranges(
     return ranges
 
 
-def _finite(table: Table, name: str) -> str:
+def _held(table: Table, name: str) -> str:
+    """The numbers of a column that a model can hold."""
     column = quoted(name)
-    return f"case when isfinite({column}) then {column} end" if table.facts[name].dtype == "DOUBLE" else column
+    return f"case when abs({column}) <= {LARGEST} then {column} end" if table.facts[name].dtype == "DOUBLE" else column
 
 
 def _middle(table: Table, name: str) -> tuple[float, float]:
     quantiles = table.first(
-        f"select quantile_cont(x, [{TAIL}, {1 - TAIL}]) from (select {_finite(table, name)}::double as x "
+        f"select quantile_cont(x, [{TAIL}, {1 - TAIL}]) from (select {_held(table, name)}::double as x "
         f"from {table.relation}) where x is not null"
     )[0]
     return (float(quantiles[0]), float(quantiles[1])) if quantiles else (0.0, 0.0)
@@ -100,7 +102,7 @@ def _middle(table: Table, name: str) -> tuple[float, float]:
 
 def _moves(table: Table, time: TimeColumn, name: str) -> bool:
     """Whether many of the newer half of its values lie beyond all of the older half."""
-    x = _finite(table, name)
+    x = _held(table, name)
     share = table.first(
         f"with rows as (select {x} as x, ntile(2) over (order by {time.sql}) as half from {table.relation} "
         f"where {x} is not null), older as (select min(x) as low, max(x) as high from rows where half = 1) "
@@ -111,7 +113,7 @@ def _moves(table: Table, time: TimeColumn, name: str) -> bool:
 
 def _oddest(table: Table, time: TimeColumn, name: str, low: float, high: float, length: str) -> float:
     """The largest share outside the range in a partition of the history."""
-    x = _finite(table, name)
+    x = _held(table, name)
     share = table.first(
         f"select max(odd) from (select avg(({x} not between $low and $high)::int) as odd from {table.relation} "
         f"group by date_trunc('{length}', {time.sql}))",

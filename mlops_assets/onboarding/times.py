@@ -152,8 +152,9 @@ def _refuse_files_without(table: Table, name: str) -> None:
 
 def calendar(table: Table, time: TimeColumn, zone: str, asked: ModelGrain | None) -> Calendar:
     """How the rows lie in time, in days of a zone; the grain that was asked for, or one that suits them."""
+    local = _day(f"timezone('{zone}', {time.sql})")
     counts = table.connection.execute(
-        f"select (timezone('{zone}', {time.sql}))::date as day, count(*) from {table.relation} group by 1 order by 1"
+        f"select {local} as day, count(*) from {table.relation} group by 1 order by 1"
     ).fetchall()
     days = {day: int(count) for day, count in counts}
     first, last = min(days), max(days)
@@ -322,7 +323,7 @@ def refuse_strays(table: Table, time: TimeColumn) -> None:
         NoTime: naming the first of them.
     """
     counts = table.connection.execute(
-        f"select {time.sql}::date as day, count(*) from {table.relation} group by 1 order by 1"
+        f"select {_day(time.sql)} as day, count(*) from {table.relation} group by 1 order by 1"
     ).fetchall()
     days = [day for day, _ in counts]
     until = list(accumulate(int(count) for _, count in counts))
@@ -332,12 +333,17 @@ def refuse_strays(table: Table, time: TimeColumn) -> None:
         rest = (days[-1] - days[cut]).days if few_first else (days[cut - 1] - days[0]).days
         if min(before, after) <= STRAY_SHARE * table.rows and (days[cut] - days[cut - 1]).days > max(STRAY_GAP, rest):
             odd, last = (days[cut - 1], "before") if few_first else (days[cut], "after")
-            place = table.place(f"{time.sql}::date = $day", {"day": odd})
+            place = table.place(f"{_day(time.sql)} = $day", {"day": odd})
             raise NoTime(
                 f"{time.name} is {odd} in {place}, and {min(before, after):,} of {table.rows:,} rows lie "
                 f"{abs((days[cut] - days[cut - 1]).days) // 365:,} years or more {last} all others. Correct or remove "
                 f"what is no time of an event, or {table.texts.remedies.time}. Nothing was written."
             )
+
+
+def _day(moment: str) -> str:
+    """The day of a moment; in another zone those at the ends of the calendar lie beyond it."""
+    return f"greatest(least(({moment})::date, date '{date.max}'), date '{date.min}')"
 
 
 def _any(table: Table, condition: str) -> bool:

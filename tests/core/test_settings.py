@@ -151,3 +151,11 @@ def test_of_many_times_some_are_taken_evenly_and_the_newest() -> None:
     assert [moment.day for moment in moments_among(times, 2)] == [6, 11]
     assert moments_among(times[:1], 3) == (times[0],)
     assert moments_among([], 3) == ()
+
+
+@pytest.mark.parametrize("field", ["trials", "batch", "max_rounds", "min_rows", "trial_rows", "threads"])
+@pytest.mark.parametrize("count", [0, -100])
+def test_a_count_of_a_training_is_one_or_more(field: str, count: int) -> None:
+    with pytest.raises(ValueError, match=rf"training.{field} is {count}: set it to 1 or more"):
+        model(training={field: count})
+    assert getattr(model(training={field: 1}).training, field) == 1

@@ -78,9 +78,10 @@ class TrainingSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("trials", "batch", "early_stopping_rounds", "max_rounds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} is {getattr(self, name)}: set it to 1 or more")
+        counts = ("trials", "batch", "early_stopping_rounds", "max_rounds", "min_rows", "trial_rows", "threads")
+        for name, count in ((name, getattr(self, name)) for name in counts):
+            if count is not None and count < 1:
+                raise ValueError(f"training.{name} is {count}: set it to 1 or more")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"training.validation_share is {self.validation_share}: set it between 0 and 1")
         unknown = [name for name in self.families if name not in FAMILIES]

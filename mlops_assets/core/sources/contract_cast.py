@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,20 @@ _EXACT: Mapping[Type, Callable[[pd.Series], pd.Series]] = {
 
 @dataclass(frozen=True)
 class Conformed:
-    """A frame in the declared types and order; cells whose cast failed are NULL and marked."""
+    """A frame in the declared types and order; cells whose cast failed are NULL and marked.
+
+    Attributes:
+        frame: the rows.
+        failures: of columns some of whose cells cannot be cast.
+        bad_cells: which, by column.
+        endless: cells that are infinite or no number, and so missing, by column.
+        notes: what was left out.
+    """
 
     frame: pd.DataFrame
     failures: tuple[Failure, ...]
     bad_cells: Mapping[str, NDArray[np.bool_]]
+    endless: Mapping[str, NDArray[np.bool_]]
     notes: tuple[str, ...] = ()
 
 
@@ -46,7 +56,8 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
 
     Timestamps become UTC microseconds; those without an offset are read in the contract's time zone, by
     `text_times`. Dates are `datetime.date`. A value that can't be cast becomes NULL and is reported, never raised.
-    Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such.
+    Cells of nothing but blanks are NULL; empty text is, too, except in string columns that arrive as such. So are
+    infinities and what is no number (NaN).
 
     Args:
         contract: the promise.
@@ -67,6 +78,7 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
     columns: dict[str, Any] = {}
     bad_cells: dict[str, NDArray[np.bool_]] = {}
     failures: list[Failure] = []
+    endless: dict[str, NDArray[np.bool_]] = {}
     for name, column in contract.columns.items():
         if name not in frame.columns:
             columns[name] = _cast(pd.Series([None] * n, dtype=object), column, contract.tz)
@@ -79,13 +91,17 @@ def conform(contract: SourceContract, frame: pd.DataFrame) -> Conformed:
         bad = np.asarray(columns[name].isna() & raw.notna(), dtype=np.bool_)
         bad[bad] = [not _is_blank(cell) for cell in raw[bad]]
         if bad.any():
+            endless[name] = bad.copy()
+            endless[name][bad] = [_is_endless(cell, column) for cell in raw[bad]]
+            bad &= ~endless[name]
+        if bad.any():
             bad_cells[name] = bad
             failures.append(wrong_type(name, column, raw, bad))
     extra = [str(c) for c in frame.columns if c not in contract.columns]
     note = f"Columns that the contract does not declare were left out: {', '.join(extra)}."
     notes = (note,) if extra and contract.extra == "ignore" else ()
     out = pd.DataFrame(columns, index=pd.RangeIndex(n))
-    return Conformed(out, tuple(failures), bad_cells, notes)
+    return Conformed(out, tuple(failures), bad_cells, endless, notes)
 
 
 def _without(raw: pd.Series, column: Column, tz: str) -> pd.Series:
@@ -101,6 +117,18 @@ def _without(raw: pd.Series, column: Column, tz: str) -> pd.Series:
 def _is_blank(cell: Any) -> bool:
     """Whether a cell is nothing but white space: no value, so no wrong one either."""
     return isinstance(cell, str | bytes) and not cell.strip()
+
+
+def _is_endless(cell: Any, column: Column) -> bool:
+    """Whether a cell is an infinite number, or the word for one or for none (NaN) where numbers are expected."""
+    if not isinstance(cell, float | np.floating | Decimal | str):
+        return False
+    if isinstance(cell, str) and column.type not in ("number", "integer"):
+        return False
+    try:
+        return not np.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _has_nul(raw: pd.Series) -> NDArray[np.bool_]:

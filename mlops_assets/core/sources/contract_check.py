@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 
 from mlops_assets.core.sources.contract import Column, ContractResult, Failure, SourceContract
 from mlops_assets.core.sources.contract_cast import Conformed, conform, to_date, to_utc
-from mlops_assets.core.sources.contract_failures import mixed_marks, sample_of, sentence_of, shape_failures
+from mlops_assets.core.sources.contract_failures import (
+    endless_notes,
+    mixed_marks,
+    sample_of,
+    sentence_of,
+    shape_failures,
+)
 from mlops_assets.core.time.windows import Window
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import lone_marks
@@ -64,7 +70,8 @@ def check_frame(
         bad |= rows
         sentence = sentence_of(contract, rule, column, rows, sample, partition, now)
         failures.append(Failure(rule, column, int(rows.sum()) or len(frame), sample, sentence))
-    return ContractResult(not failures, tuple(failures), bad, conformed.frame, conformed.notes)
+    notes = (*conformed.notes, *endless_notes(conformed.endless))
+    return ContractResult(not failures, tuple(failures), bad, conformed.frame, notes)
 
 
 def check_frames(
@@ -189,7 +196,8 @@ def _good_of(
         return {}  # how those are read is for the texts of their own partition to say
     conformed = conform(contract, raw)
     broken = np.zeros(len(parts.codes), dtype=np.bool_)
-    for cells in conformed.bad_cells.values():
+    # Which rows are endless is said of each partition by itself.
+    for cells in (*conformed.bad_cells.values(), *conformed.endless.values()):
         broken |= cells
     for error in _pandera_errors(contract, conformed.frame, present, parts, now):
         broken |= _marked(error, len(broken))

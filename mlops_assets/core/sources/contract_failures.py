@@ -6,7 +6,7 @@ Not here: finding them (`contract_check`, `contract_cast`), the contract (`contr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import inf
 from re import match
@@ -22,6 +22,7 @@ from mlops_assets.core.values import text_numbers, text_times
 from mlops_assets.core.values.column_names import apart, look_of
 from mlops_assets.core.values.display import row_numbers, shown
 from mlops_assets.core.values.exact import holds_nul, whole_of, whole_up_to
+from mlops_assets.core.values.text_codes import clocks_among
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS
 
 _SAMPLE = 5
@@ -39,6 +40,15 @@ def wrong_type(name: str, column: Column, raw: pd.Series, bad: NDArray[np.bool_]
         f"({_sample(sample)}): {_remedy(column, cells)}."
     )
     return Failure("type", name, int(bad.sum()), sample, sentence)
+
+
+def endless_notes(endless: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """A sentence on each column with cells that are infinite or no number."""
+    return [
+        f"{_rows(rows)} of {name} ({_where(rows)}): infinite or NaN, so missing."
+        for name, rows in endless.items()
+        if rows.any()
+    ]
 
 
 def mixed_marks(contract: SourceContract, name: str, raw: pd.Series) -> tuple[Failure, NDArray[np.bool_]] | None:
@@ -99,8 +109,11 @@ def _remedy(column: Column, cells: pd.Series) -> str:
         return f"{shown(str(fraction))} is no whole number, so correct the values, or declare `type: number`"
     if (words := next((words for form, words in NUMBERS_IN_WORDS.items() if form == column.format), None)) is not None:
         return f"write all as {words}, or change `format` in the contract with the whole file"
+    if time_like := next(filter(None, (_no_number(column, value) for value in cells)), ""):
+        return time_like
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")
-    return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+    place = " in the contract" if "`" in why else ""
+    return f"correct the values, or declare another type{why and f' ({why}{place})'}"
 
 
 def _is_led_by_zero(cell: Any) -> bool:
@@ -122,7 +135,21 @@ def hint_of(column: Column, value: Any) -> str:
     """What to write in the contract so that a value can be read, as far as it can be told; else empty."""
     if column.type in ("timestamp", "date"):
         return text_times.hint(value)
-    return text_numbers.hint(value) if column.type in ("number", "integer") else ""
+    return _no_number(column, value) or (text_numbers.hint(value) if column.type in ("number", "integer") else "")
+
+
+def _no_number(column: Column, value: Any) -> str:
+    """Why a moment, a time of day or a length of time is no number, and what to do; else empty."""
+    if column.type not in ("number", "integer", "boolean"):
+        return ""
+    if isinstance(value, date):
+        return f"{shown(str(value))} is a moment and no {column.type}, so declare `type: timestamp`"
+    clocks = clocks_among([str(value)])
+    if not (clocks.most and isinstance(value, str | time | timedelta)):
+        return ""
+    is_length = bool(clocks.lengths) or isinstance(value, timedelta)
+    what = "length of time" if is_length else "time of day or a length of time"
+    return f"{shown(str(value))} is a {what}, so deliver it as a number, in minutes or seconds"
 
 
 def shape_failures(contract: SourceContract, frame: pd.DataFrame) -> list[Failure]:

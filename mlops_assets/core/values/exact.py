@@ -23,6 +23,8 @@ import pyarrow.compute as pc
 
 FLOAT_WHOLE = 2**53
 """Up to here a float of 64 bits holds every whole number."""
+LARGEST = 3.4028234663852886e38
+"""Beyond this is no float of 32 bits, as models have them."""
 _WHOLE_UP_TO: Mapping[str, int] = {"float16": 2**11, "float32": 2**24, "float64": FLOAT_WHOLE}
 """The same for floats of fewer bits."""
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
@@ -35,6 +37,8 @@ _NULLABLE = {
     pa.uint64(): pd.UInt64Dtype(),
 }  # fmt: skip
 _WHOLE = re.compile(r"([+-]?\d{1,40})(\.0*)?", re.ASCII)
+_PLACES = 400
+"""Behind the point of a number in scientific notation; beyond, it is none that a program wrote."""
 _SCIENTIFIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", re.ASCII)
 
 
@@ -91,8 +95,10 @@ def to_integers(raw: pd.Series) -> pd.Series:
 
 
 def to_numbers(raw: pd.Series) -> pd.Series:
-    """Floats of 64 bits; missing where a cell is no number, or a whole one that would lose digits."""
+    """Floats of 64 bits; missing where a cell is no number, is infinite, or a whole one that would lose digits."""
     raw = _cells(raw)
+    if pd.api.types.is_datetime64_any_dtype(raw.dtype) or pd.api.types.is_timedelta64_dtype(raw.dtype):
+        return pd.Series(np.nan, index=raw.index)  # pandas would give what it counts in some unit, and NaT as -2^63
     filled = raw.mask(raw.eq("").fillna(False).astype(bool)) if raw.dtype == object else raw
     numbers = pd.to_numeric(filled, errors="coerce", dtype_backend="numpy_nullable")
     floats = numbers.astype("Float64").astype("float64")
@@ -103,7 +109,7 @@ def to_numbers(raw: pd.Series) -> pd.Series:
         values = floats.to_numpy(copy=True)
         values[large] = [_large(raw.iloc[place], values[place]) for place in large]
         floats = pd.Series(values, index=raw.index)
-    return floats
+    return floats.mask(np.isinf(floats))
 
 
 def to_texts(raw: pd.Series) -> pd.Series:
@@ -199,7 +205,12 @@ def whole_of(value: Any) -> int | None:
     text = value.strip()
     if (plain := _WHOLE.fullmatch(text)) is not None:
         return int(plain[1])
-    return whole_of(float(text)) if _SCIENTIFIC.fullmatch(text) else None
+    if not _SCIENTIFIC.fullmatch(text):
+        return None
+    # With its last digit at the units, or behind them, it is written out; else it is rounded.
+    exact = Decimal(text)
+    is_written_out = not exact or -_PLACES <= int(exact.as_tuple().exponent) <= 0
+    return whole_of(exact if is_written_out else float(text))
 
 
 def _large(value: Any, number: float) -> float:

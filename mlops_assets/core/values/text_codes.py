@@ -17,8 +17,9 @@ _SEVERAL = re.compile(r"\d+(?:\.\d+){2,}", re.ASCII)
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:\.\d{3}){2,}", re.ASCII)
 _ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}", re.ASCII)
 _CALLED = re.compile(r"\+\d[\d\s./()-]{6,}", re.ASCII)
-"""A telephone number of another country, with something between its digits."""
-_DIGITS = re.compile(r"\+\d+", re.ASCII)
+"""A telephone number of another country, with something between its digits or ten of them and more."""
+_DIGITS = re.compile(r"\+\d{1,9}", re.ASCII)
+"""An amount with its sign."""
 _TRIPLES = re.compile(r"\d{3}([ .\u00a0\u202f])\d{3}(?:\1\d{3}){1,2}", re.ASCII)
 _FEW = 3
 

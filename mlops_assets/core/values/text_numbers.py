@@ -25,7 +25,7 @@ _SIGN = (
 )
 _TEXT = re.compile(
     rf"(?P<sign>[+-])?\s*(?P<before>{_SIGN})?\s*(?P<sign2>[+-])?\s*(?P<number>[\d.,'’\s]*\d[.,]?(?:[eE][+-]?\d+)?)"
-    rf"\s*(?P<per>[%‰])?\s*(?P<after>{_SIGN})?"
+    rf"(?P<behind>-)?\s*(?P<per>[%‰])?\s*(?P<after>{_SIGN})?"
 )
 _GROUPED = {
     "point": re.compile(
@@ -39,7 +39,8 @@ _SHARES = {"%": "percent", "‰": "per mille"}
 LEADING_ZERO = r"^\s*0[0-9]"
 """Begins a text such as 0105, which is not 105 where it names something (what has a sign is an amount); for Python,
 Arrow and DuckDB alike."""
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+"""A number that needs no statement; for Python and DuckDB alike."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class _Parts:
 
 def _parts(text: str) -> _Parts | None:
     text = text.strip().replace("−", "-")
-    # As accounts write a loss: (1,234.50).
+    # As accounts write a loss, (1,234.50), and SAP any number below zero, 1,234.50-.
     in_brackets = text.startswith("(") and text.endswith(")")
     match = _TEXT.fullmatch(text[1:-1] if in_brackets else text)
     if match is None or (match["before"] and match["after"]):
         return None
-    signs = [sign for sign in ("()" if in_brackets else "", *match.group("sign", "sign2")) if sign]
+    if match["behind"] and not re.search("[.,]", match["number"]):
+        return None  # 5- may be a mark between 4 and 5
+    signs = [sign for sign in ("()" if in_brackets else "", *match.group("sign", "sign2", "behind")) if sign]
     if len(signs) > 1:
         return None
     is_negative = signs in (["-"], ["()"])
@@ -136,7 +139,7 @@ class NumberTexts:
         bare: one without.
         signs: signs of currencies.
         special: one that is no number to a program without a statement; None: all are plain.
-        bracketed: one in brackets, which is below zero.
+        bracketed: one in brackets, or with a minus behind it, which is below zero.
         triples: one of many in groups of three digits, all of one length, as telephone numbers are.
     """
 
@@ -225,18 +228,20 @@ def _look_at(text: str) -> NumberTexts:
         bare=None if part.per else text,
         signs=frozenset({part.sign} if part.sign else ()),
         special=None if is_plain(text) else text,
-        bracketed=text if text.startswith("(") else None,
+        bracketed=text if text.startswith("(") or (part.is_negative and text[0].isdigit()) else None,
     )
 
 
 def is_plain(text: str) -> bool:
     """Whether a text is a number that needs no statement."""
-    return _PLAIN.fullmatch(text.strip()) is not None
+    return re.fullmatch(PLAIN, text.strip()) is not None
 
 
 def hint(value: object) -> str:
     """Why a value is not read as a number, as far as it can be told, and what to write; else empty."""
     texts = look_at([str(value)])
+    if re.fullmatch(r"\s*\d+-\s*", str(value)):
+        return f"if {value} is below zero, write its minus in front"
     if texts.failed or is_plain(str(value)):
         return ""
     if texts.either:

@@ -27,6 +27,10 @@ from numpy.typing import NDArray
 from mlops_assets.core.values.number_times import is_moment, read_numbers, units_of
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIMES_IN_WORDS, DateOrder, TimeFormat
 
+_ISO = re.compile(
+    r"\d{4}-(?:\d\d-\d\d|W\d\d-\d)(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d(?::?[0-5]\d)?)?)?", re.ASCII
+)
+"""What Python reads as it is meant. It also takes 12.30 for twelve hours and 0.3 seconds, and 12:30.15 alike."""
 _TEXT = re.compile(
     r"""(?:(?:MON|TUE|WED|THU|FRI|SAT|SUN)[A-Z]*,?\s+)?
     (?: (?P<year>\d{4}) (?P<sep>[-/.]?) (?P<month>\d\d?) (?P=sep) (?P<day>\d\d?)
@@ -36,11 +40,16 @@ _TEXT = re.compile(
       | (?P<us_word>[A-Z]{3,9})\.?\s (?P<us_day>\d\d?) ,?\s (?P<us_year>\d{4})
     )
     (?: (?: T | ,?\s+ ) (?P<hour>\d\d?)
-        (?: [:.]? (?P<minute>\d\d) (?: [:.]? (?P<second_of>\d\d) (?: [.,] (?P<part>\d{1,9}) )? )? )?
+        (?: (?P<gap>[:.]?) (?P<minute>\d\d)
+            (?: (?P=gap) (?P<second_of>\d\d) (?: (?: [.,] | :(?=\d{3}\b) ) (?P<part>\d{1,9}) )? )? )?
         (?: \s? (?P<half>[AP])\.?M\.? )? )?
-    (?: \s? (?P<offset> Z | UTC | GMT | [+-]\d\d (?: :?\d\d (?: :?\d\d )? )? ) (?: \[ [\w/+-]+ \] )? )?""",
+    (?: \s? (?P<offset> Z | UTC | GMT | [+-]\d\d (?: :?[0-5]\d (?: :?[0-5]\d )? )? ) (?: \[ [\w/+-]+ \] )? )?""",
     re.VERBOSE | re.ASCII,
 )
+_OF_A_DAY = re.compile(r"Z|UTC|GMT|[+-]\d\d:\d\d")
+"""The offset of a day alone, as XML has it: 2024-01-31Z, 2024-01-31+01:00."""
+_OPEN_CLOCK = re.compile(r"\d[T\s]\s*(\d\d?(?:[:.]?\d\d)?[.,]\d+|\d\d?[:.]\d{4}|\d{3,4}[:.]\d\d)$", re.ASCII)
+"""A clock whose last digits may be minutes, seconds or parts of them."""
 _NAMES = (
     *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"),
     *("JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
@@ -59,17 +68,19 @@ def read_text(text: str, order: DateOrder | None = None) -> datetime | None:
         order: whether the day or the month stands first where the year stands last.
     """
     text = text.strip()
-    if text[4:5] == "-" and text[10:11] in ("", "T", " ") and len(text) >= 10:
+    if _ISO.fullmatch(text):
         try:
             return datetime.fromisoformat(text)
         except ValueError:
-            pass  # ... UTC, and what else the grammar below knows
+            return None
     match = _TEXT.fullmatch(text.upper())
     if match is None:
         return None
     part = match.groupdict()
     if part["sep"] == "" and len(part["month"]) + len(part["day"]) < 4:
         return None  # 202401 and the like: a number, not a date
+    if part["hour"] is None and (offset := part["offset"]) and (part["only_year"] or not _OF_A_DAY.fullmatch(offset)):
+        return None  # 2024-01-0500, in which more digits may be missing than a sign is there
     date = _date(part, order)
     if date is None:
         return None
@@ -326,6 +337,8 @@ def hint(value: Any) -> str:
     orders = [order for order in DATE_ORDERS if read_text(text, order)]
     if orders:
         return f"{text} is written with the {'day' if orders[0] == 'dmy' else 'month'} first: set `format: {orders[0]}`"
+    if clock := _OPEN_CLOCK.search(text):
+        return f"nobody can tell whether {clock[1]} ends in minutes, seconds or parts of them: write it as 12:30:15"
     if re.match(r"\d\d?[./-]\d\d?[./-]\d\d(\D|$)", text):
         return f"{text} has a year of two digits: write four"
     if (zone := re.search(r"\d\s?([A-Z]{2,5})$", text)) and read_text(text[: zone.start(1)]) is not None:

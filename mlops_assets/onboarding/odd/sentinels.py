@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 
 from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.values.exact import LARGEST
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import is_code
 from mlops_assets.onboarding.reading.table import Facts, Table
@@ -30,8 +31,11 @@ _REPEATED = frozenset(
     if places > 1 or sign < 0
 ) | {-999.25, -9999.25}  # fmt: skip
 """Others that they write, and that are hardly ever written once."""
-_FLAGGED = "(list_contains($whole, {x}) or list_contains($repeated::float[], {x}::float))"
-"""Floats of 32 bits are no decimals, and near to one."""
+_FLAGGED = (
+    f"(abs({{x}}) > {LARGEST} or list_contains($whole, {{x}}) "
+    "or coalesce(list_contains($repeated::float[], try_cast({x} as float)), false))"
+)
+"""Floats of 32 bits are no decimals, and near to one; beyond 3.4e38 there are none."""
 _FEW = 20
 """With fewer different values one such as 99 may be one of them, see `_is_apart`."""
 _FAR = 10
@@ -79,8 +83,11 @@ def sentinels(table: Table, facts: Facts) -> str:
     )
     if not distinct:
         return ""
-    marks = []
+    # Of those beyond all floats of a model the most frequent stands for all.
+    marks = sorted((value for value in counts if abs(value) > LARGEST), key=lambda value: -counts[value])[:1]
     for value, count in counts.items():
+        if abs(value) > LARGEST:
+            continue
         if value == -1:
             is_odd = _is_below_a_wall(count, low, distinct, zeros, ones)
         else:

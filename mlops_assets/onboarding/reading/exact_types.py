@@ -25,6 +25,16 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGE
 _OTHERS = {**dict.fromkeys(_INTEGERS, "bigint"), "FLOAT": "double"}
 
 
+_IS_LONG = "regexp_full_match({0}, '[+-]?[0-9]{{16,}}(\\.0*)?')"
+_EXPONENT = "try_cast(regexp_extract({0}, '[eE]\\+?([0-9]{{1,2}})$', 1) as int)"
+_PLACES = "length(regexp_extract({0}, '^[+-]?[0-9]\\.([0-9]{{15,}})[eE]', 1))"
+_IS_LOST = (
+    f"({_EXPONENT} between 1 and {_PLACES} "
+    "and try_cast({0} as hugeint) <> try_cast(try_cast({0} as double) as hugeint))"
+)
+"""A whole number that is written out with an exponent, and that no float is: 1.460323737035677698E+18."""
+
+
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
     """Name and DuckDB's type of each column."""
     return [(str(name), str(dtype)) for name, dtype, *_ in connection.execute(f"describe {relation}").fetchall()]
@@ -145,7 +155,7 @@ def codes_among_floats(
     ]
     if not large:
         return []
-    sql = ", ".join(f"bool_or(regexp_full_match(trim({quoted(name)}), '[+-]?[0-9]{{16,}}(\\.0*)?'))" for name in large)
+    sql = ", ".join(f"bool_or({_IS_LONG} or {_IS_LOST})".format(f"trim({quoted(name)})") for name in large)
     (are_codes,) = connection.execute(f"select {sql} from {read[:-1]}, all_varchar = true)", dict(given)).fetchall()
     return [name for name, is_code in zip(large, are_codes, strict=True) if is_code]
 

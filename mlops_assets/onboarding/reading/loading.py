@@ -17,10 +17,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.column_names import fault_of_name
 from mlops_assets.core.values.csv_head import CsvHead, NoHead
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.sql import exact, literal
+from mlops_assets.core.values.sql import exact, literal, quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.onboarding.odd.merged_codes import Merged, merged_codes
 from mlops_assets.onboarding.reading.exact_types import (
@@ -37,6 +38,7 @@ from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Looks, has_commas, looks_of, may_have_commas, points_of
 from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.number_columns import hex_columns, signed_type
 from mlops_assets.world.files.refused_files import refuse_file
 from mlops_assets.world.home import Limits
 
@@ -88,6 +90,8 @@ def load_parquet(
     words = empty_words(connection, relation, reading)
     refuse_rounded(Cells(connection, relation, files), reading)
     settle_types(connection, relation, reading.texts)
+    # NaN is how floats of Parquet files are missing.
+    notes += _settle_numbers(connection, relation, [*reading.texts, *reading.written], said="isinf({})")
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     return Loaded(looks, words=words, notes=notes)
 
@@ -159,23 +163,28 @@ def _load_csv(
         words = words_in(connection, f"{common}, all_varchar = true, nullstr = [''])", given, reading.missing)
     nulls = {**given, "nulls": [*reading.missing, *(word for word in words if word not in reading.missing)]}
     _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
-    if codes := codes_among_floats(connection, relation, read, nulls):
+    plain = f"{read[:-1]}, all_varchar = true)"
+    in_hex = hex_columns(connection, plain, _of_type(connection, relation, "BIGINT"), files, nulls)
+    if codes := [*codes_among_floats(connection, relation, read, nulls), *in_hex]:
         texts += codes
         _load(connection, relation, with_texts(read, texts), nulls, pattern, reading.texts)
+    notes = [f"{name} has texts such as {text}, which name something: it is text." for name, text in in_hex.items()]
+    notes += _settle_numbers(connection, relation, texts)
     # A contract says what a column is.
     merged = {} if reading.declared else merged_codes(connection, relation, read, nulls, reading.naming)
     looks = looks_of(connection, relation, _of_type(connection, relation, "VARCHAR"), reading)
     has_comma = has_commas(looks, reading)
     # Where commas are decimals, cells are set apart by semicolons: 1.234 may be a thousand there, if nothing says else.
     if not has_comma and not may_have_commas(looks) and (head.separator != ";" or reading.decimal or reading.declared):
-        return Loaded(looks, words=words, codes=merged)
+        return Loaded(looks, words=words, codes=merged, notes=tuple(notes))
     numbers = _of_type(connection, relation, "BIGINT", "DOUBLE")
     _load(connection, f"{relation}_cells", with_texts(read, numbers), nulls, pattern, reading.texts)
     points = points_of(connection, f"{relation}_cells", numbers)
     connection.execute(f"drop table {relation}_cells")
     if has_comma and (pointed := [name for name, look in points.items() if look.count]):
         _load(connection, relation, with_texts(read, [*texts, *pointed]), nulls, pattern, reading.texts)
-    return Loaded(looks, points, words, merged)
+        _settle_numbers(connection, relation, [*texts, *pointed])
+    return Loaded(looks, points, words, merged, tuple(notes))
 
 
 def _refuse_unreadable(files: Sequence[Path]) -> None:
@@ -275,6 +284,34 @@ def _load(
     with _readable(pattern):
         connection.execute(f"create or replace table {relation} as select * from {read}", dict(given))
     settle_types(connection, relation, texts)
+
+
+def _settle_numbers(
+    connection: duckdb.DuckDBPyConnection, relation: str, texts: Collection[str], said: str = "not isfinite({})"
+) -> tuple[str, ...]:
+    """Make texts of plain numbers with their sign numbers, and infinities and NaN missing; which of these there were.
+
+    Args:
+        connection: of the relation.
+        relation: a table.
+        texts: columns that are texts to whoever reads it.
+        said: a condition for numbers of which it is said.
+    """
+    for name in _of_type(connection, relation, "VARCHAR"):
+        if name not in texts and (dtype := signed_type(connection, relation, name)) is not None:
+            column = quoted(name)
+            connection.execute(f"alter table {relation} alter {column} type {dtype} using trim({column})::{dtype}")
+    floats = _of_type(connection, relation, "DOUBLE")
+    if not floats:
+        return ()
+    each = ", ".join(
+        f"count_if(not isfinite({column})), count_if({said.format(column)})" for column in map(quoted, floats)
+    )
+    (counts,) = connection.execute(f"select {each} from {relation}").fetchall()
+    for column in (quoted(name) for name, count in zip(floats, counts[::2], strict=True) if count):
+        connection.execute(f"update {relation} set {column} = null where not isfinite({column})")
+    odd = {name: count for name, count in zip(floats, counts[1::2], strict=True) if count}
+    return tuple(f"{name} is infinite or NaN in {counted(count, 'row')}: missing there." for name, count in odd.items())
 
 
 def _not_utf8(where: str, why: str) -> UnreadableTable:

@@ -10,7 +10,7 @@ makes floats of all identifiers, and a column of moments makes moments in UTC of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,7 @@ from mlops_assets.onboarding.reading.exact_types import digits_of_floats
 from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _LED = r"'\s*0[0-9]+\s*'"
 """Digits after a zero: the text of a code."""
 
@@ -82,14 +83,14 @@ def union_of(
     for file in files:
         for name, dtype, *_ in connection.execute(f"describe select * from {_read(file)}").fetchall():
             columns.setdefault(str(name).casefold(), []).append(_Column(file, str(name), str(dtype)))
-    changes: dict[Path, list[str]] = {file: [] for file in files}
+    changes = {file: _lengths(file) for file in files}
     for same in columns.values():
         if len({column.dtype for column in same}) > 1:
             known = [column for column in same if _has_values(connection, column)]
             changed = _changed(same, known, reading.zone or "UTC") | _exactly(connection, known, reading)
             notes += _type_note(known)
             for column, value in changed.items():
-                changes[column.file].append(f"{value} as {quoted(column.name)}")
+                changes[column.file][column.name] = value
     ways = {file: _way(file, changes[file]) for file in files}
     parts = []
     for way, some in groupby(files, key=lambda file: ways[file]):
@@ -243,13 +244,36 @@ def _has_values(connection: duckdb.DuckDBPyConnection, column: _Column) -> bool:
     return bool(connection.execute(query).fetchall()[0][0])
 
 
-def _way(file: Path, changes: Sequence[str]) -> str:
+def _way(file: Path, changes: Mapping[str, str]) -> str:
     """All columns of a file that are data, some of them changed."""
     left_out = ", ".join(map(quoted, row_numbers_in(pq.read_schema(file))))
-    return (
-        "*" + (f" exclude ({left_out})" if left_out else "") + (f" replace ({', '.join(changes)})" if changes else "")
-    )
+    return "*" + (f" exclude ({left_out})" if left_out else "") + _replaced(changes)
+
+
+def _replaced(changes: Mapping[str, str]) -> str:
+    values = ", ".join(f"{value} as {quoted(name)}" for name, value in changes.items())
+    return f" replace ({values})" if values else ""
 
 
 def _read(file: Path) -> str:
-    return f"read_parquet({literal(exact(file))}, hive_partitioning = false)"
+    read = f"read_parquet({literal(exact(file))}, hive_partitioning = false)"
+    return f"(select *{_replaced(lengths)} from {read})" if (lengths := _lengths(file)) else read
+
+
+def _lengths(file: Path) -> dict[str, str]:
+    """Columns of lengths of time, which are integers to DuckDB, as landing writes them: 0 days 00:01:30."""
+    durations = (field for field in pq.read_schema(file) if pa.types.is_duration(field.type))
+    return {field.name: _length(quoted(field.name), _PER_SECOND[field.type.unit]) for field in durations}
+
+
+def _length(column: str, per_second: int) -> str:
+    """A length of time, counted in parts of a second, as the text that pandas gives it."""
+    day = 86_400 * per_second
+    rest = f"((({column} % {day}) + {day}) % {day})"
+    days, seconds = f"(({column} - {rest}) // {day})", f"({rest} // {per_second})"
+    after = f"({rest} % {per_second} * {10**9 // per_second})"
+    clock = f"if({days} < 0, '+', ''), {seconds} // 3600, {seconds} // 60 % 60, {seconds} % 60"
+    return (
+        f"printf('%d days %s%02d:%02d:%02d', {days}, {clock}) || case when {after} = 0 then '' "
+        f"when {after} % 1000 = 0 then printf('.%06d', {after} // 1000) else printf('.%09d', {after}) end"
+    )

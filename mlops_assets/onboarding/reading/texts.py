@@ -158,7 +158,8 @@ class _Found:
         self.notes.append(f"{name} has {NUMBERS_IN_WORDS[written]}{either}; its `format` in the YAML says so.")
         if look.bracketed:
             read = read_number(look.bracketed, written)
-            self.notes.append(f"{name} has numbers in brackets, read as below zero: {look.bracketed} is {read}.")
+            how = "in brackets" if look.bracketed.startswith("(") else "with a minus behind them"
+            self.notes.append(f"{name} has numbers {how}, read as below zero: {look.bracketed} is {read}.")
 
 
 def _settle_times(settled: _Found, times: Mapping[str, TimeTexts], reading: Reading) -> None:

@@ -25,6 +25,7 @@ from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, witho
 from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
+from mlops_assets.world.files.number_columns import hex_columns, signed_type
 from mlops_assets.world.files.text_columns import look_at_points, look_at_texts
 from mlops_assets.world.files.type_words import TIME
 
@@ -96,6 +97,8 @@ class CsvTable:
         session.execute(f"CREATE OR REPLACE TABLE beginning AS SELECT * FROM {relation} LIMIT {_BEGINNING}")
         looks = {name: look_at_texts(session, relation, name, "beginning") for name in texts if name not in empty}
         types = {name: _type_of(look) for name, look in looks.items()}
+        plain = [name for name, look in looks.items() if isinstance(look, NumberTexts) and types[name] == "VARCHAR"]
+        types |= {name: signed_type(session, relation, name, "beginning") or "VARCHAR" for name in plain}
         table = replace(table, types={**table.types, **types}, empty=empty)
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})
@@ -124,7 +127,10 @@ class CsvTable:
 
     def _typed(self, session: duckdb.DuckDBPyConnection) -> Self:
         described = session.sql(f"DESCRIBE {self.select()}").fetchall()
-        return replace(self, types={str(row[0]): str(row[1]) for row in described})
+        typed = replace(self, types={str(row[0]): str(row[1]) for row in described})
+        integers = [name for name, dtype in typed.types.items() if dtype == "BIGINT"]
+        in_hex = hex_columns(session, f"({typed.select(integers)})", integers, [self.path])
+        return replace(typed, types={**typed.types, **dict.fromkeys(in_hex, "VARCHAR")})
 
     def _texts(self, session: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], tuple[str, ...]]:
         """The columns of text, each with the number of its values, and their different cells for `blanks`."""

@@ -25,7 +25,17 @@ def _drawn(make: str, count: int = 300) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "make", ["192.168.100.1##", "*.*.*.*", "+49 1## ### ###", "+1 ### ### ####", "1.##.1##", "2.#.#", "v1.#.#"]
+    "make",
+    [
+        "192.168.100.1##",
+        "*.*.*.*",
+        "+49 1## ### ###",
+        "+1 ### ### ####",
+        "+49170#######",
+        "1.##.1##",
+        "2.#.#",
+        "v1.#.#",
+    ],
 )
 def test_codes(make: str) -> None:
     assert code_kind(_drawn(make)) == "code"
@@ -42,7 +52,8 @@ def test_groups_of_one_length_are_perhaps_telephone_numbers(make: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", ["#.###.###", "# ### 000", "## ###", "#.##", "#,##", "#.###.###,##", "+#.##", "+#####", "### ###"]
+    "make",
+    ["#.###.###", "# ### 000", "## ###", "#.##", "#,##", "#.###.###,##", "+#.##", "+#####", "+4########", "### ###"],
 )
 def test_amounts_are_numbers(make: str) -> None:
     assert code_kind(_drawn(make)) is None

@@ -44,6 +44,16 @@ def test_brackets_are_below_zero(hundredths: int) -> None:
     assert look_at([text, "1.5"]).bracketed == text
 
 
+@given(st.integers(1, 10**9), st.sampled_from(["", "€", "USD"]))
+def test_a_minus_behind_is_below_zero(hundredths: int, sign: str) -> None:
+    text = f"{hundredths / 100:,.2f}- {sign}".strip()
+    assert float(str(read_number(text, "point"))) == -hundredths / 100
+    assert look_at([text, "1.5"]).bracketed == text
+    assert read_number(f"-{text}", "point") is None
+    assert "minus in front" in hint(f"{hundredths}-")
+    assert "`format: point`" in hint(text) or "`format: comma`" in hint(text)
+
+
 @given(st.integers(-10_000, 10_000))
 def test_percent_are_shares(tenths: int) -> None:
     assert float(str(read_number(f"{tenths / 10} %", "point %"))) == pytest.approx(tenths / 1000, abs=1e-15)

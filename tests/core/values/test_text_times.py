@@ -184,6 +184,8 @@ def test_no_text_is_an_error(text: str, written: TimeFormat | None, zone: str) -
         ("1/31/2024 9:05 AM", "`format: mdy`"),
         ("31/01/24", "write four"),
         ("2024-01-31 10:00 EST", "write the offset"),
+        ("2024-01-31 12:30.15", "write it as 12:30:15"),
+        ("2024-01-31 12,30", "write it as 12:30:15"),
         ("Total", ""),
         ("2024-01-31", ""),
     ],
@@ -246,3 +248,40 @@ def test_what_arrow_reads_by_the_column_is_read_alike_by_the_text() -> None:
         assert (found is pd.NaT) == (alone is None), text
         assert alone is None or found == alone.replace(tzinfo=alone.tzinfo or UTC), text
     assert taken > 100
+
+
+@given(
+    at=moments,
+    day=st.sampled_from(["%Y-%m-%d", "%Y/%m/%d", "%d %b %Y"]),
+    clock=st.sampled_from(["%H.%M", "%H:%M", "%H.%M.%S", "%H:%M:%S", "%H:%M:%S:000", "%H.%M.%S.000", "%H:%M:%S,000"]),
+)
+def test_a_clock_with_points_is_read_as_one_with_colons(at: datetime, day: str, clock: str) -> None:
+    assert one(f"{at:{day} {clock}}") == (at if "%S" in clock else at.replace(second=0))
+
+
+@pytest.mark.parametrize(
+    "clock",
+    ["12:30.15", "12,30", "1230.15", "12:30,5", "12.5", "12:3015", "1230:15", "23.5959", "12.30:15", "12:30:15:5"],
+)
+@pytest.mark.parametrize("day", ["2024-01-31", "2024/01/31", "31 Jan 2024", "2024-W05-3"])
+def test_a_clock_whose_last_digits_may_be_several_things_is_refused(day: str, clock: str) -> None:
+    assert read_text(f"{day} {clock}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-01-0500", None),
+        ("2024-01-31-0500", None),
+        ("2024-01Z", None),
+        ("2024-01-31T12:30:15+14:60", None),
+        ("2024-01-31Z", "2024-01-31T00:00:00+00:00"),
+        ("2024-01-31+01:00", "2024-01-31T00:00:00+01:00"),
+        ("2024-W05-3", "2024-01-31T00:00:00"),
+        ("2024-W05-3T12:30Z", "2024-01-31T12:30:00+00:00"),
+        ("2024-01-31T1230", "2024-01-31T12:30:00"),
+    ],
+)
+def test_offsets_weeks_and_times_without_colons(text: str, expected: str | None) -> None:
+    read = read_text(text)
+    assert (read.isoformat() if read else None) == expected

@@ -166,3 +166,12 @@ def test_labels_find_their_rows_whatever_the_type_of_the_key(
     assert "number" not in {
         line.partition("order_id: {type: ")[2].split("}")[0] for line in texts["defs.yaml"].splitlines()
     }
+
+
+def test_whole_numbers_written_with_an_exponent_keep_their_digits(tmp_path: Path) -> None:
+    exact = [f"{n // 10**18}.{n % 10**18:018}E+18" for n in repeated(LONG)]
+    plan = make_plan(Asked("pay", str(write(tmp_path / "a.csv", exact)), label="y"))
+    assert plan.table.facts["user"].dtype == "VARCHAR"
+    assert plan.table.facts["user"].distinct == CUSTOMERS
+    floats = [f"{float(n):.18e}" for n in repeated(LONG)]
+    assert make_plan(Asked("pay", str(write(tmp_path / "b.csv", floats)), label="y")).table.facts["user"].is_number

@@ -17,6 +17,7 @@ import pytest
 from mlops_assets.core.sources.contract import Column, SourceContract
 from mlops_assets.core.sources.contract_check import check_frame
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.exact import frame_of
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import make_plan
@@ -313,3 +314,14 @@ def test_days_of_floats_land_as_integers_or_are_refused(kind: str, lost: int, de
     bad = check_frame(contract, pd.DataFrame({"dev": np.array([7, np.nan, lost], kind)}))
     assert f"(row 3) can't be read as {declared}" in bad.reason
     assert "has lost digits, so deliver the column as integers, decimals or text" in bad.reason
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_lengths_of_time_are_the_texts_that_landing_makes_of_them(tmp_path: Path, unit: str) -> None:
+    counts = [None, 0, 1, -1, 90, -86_400_000_001, *map(int, np.random.default_rng(3).integers(-(10**14), 10**14, 50))]
+    wait = pa.array([None if n is None else n // (10**6 if unit == "s" else 1) for n in counts], pa.duration(unit))
+    table = written(tmp_path, {"at": [FIRST] * len(wait), "wait": wait})
+    column = SourceContract.from_dict({"columns": {"wait": {"type": "string"}}})
+    landed = check_frame(column, frame_of(pa.table({"wait": wait}))).frame["wait"]
+    assert values(table, "wait") == [None if pd.isna(text) else text for text in landed]
+    assert table.facts["wait"].dtype == "VARCHAR"

@@ -98,6 +98,7 @@ FORMS: dict[str, Callable[[int], object]] = {
     "month first": lambda i: local(HOURS[i], "%m/%d/%Y %I:%M %p"),
     "dots": lambda i: local(HOURS[i], "%d.%m.%Y %H:%M:%S"),
     "dots in the hour": lambda i: local(HOURS[i], "%d.%m.%Y %H.%M"),
+    "points in the clock": lambda i: local(HOURS[i], "%Y-%m-%d %H.%M"),
     "words": lambda i: local(HOURS[i], "%d %b %Y %H:%M"),
     "seconds": lambda i: int(HOURS[i].timestamp()),
     "milliseconds": lambda i: int(HOURS[i].timestamp()) * 1000,
