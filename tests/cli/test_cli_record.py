@@ -163,7 +163,10 @@ def test_one_damaged_source_hides_no_other(mlops: Mlops, home: Home) -> None:
     assert "Restore it from a backup" in listed.stderr
 
 
-@pytest.mark.parametrize("line", [b"[1]", b"[" * 100_000, b'{"id": "x", "kind": "x", "a": "\\ud800"}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "line",
+    [b"[1]", b"[" * 100_000, b'{"id": "x", "kind": "x", "a": "\\ud800"}', b"\xff\xfe", b'{"id": "x", "kind": [1]}'],
+)
 def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes) -> None:
     record, damaged, sound = Record(home.ledger), "arrival_delay", "flight_delay"
     for model in (damaged, sound):
