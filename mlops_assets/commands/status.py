@@ -60,7 +60,10 @@ def _say(overview: Mapping[str, Any]) -> None:
     if not overview["models"] and not overview["broken_files"]:
         say("\nNo models yet. A table becomes the first: mlops new-model NAME --from TABLE.csv")
     _say_sources(overview)
-    _say_alerts(overview["alerts"])
+    if why := overview["unread_alerts"]:
+        say(f"[bold red]Alerts[/bold red]: {escape(why)}")
+    else:
+        _say_alerts(overview["alerts"])
 
 
 def _say_alerts(alerts: Sequence[Mapping[str, Any]]) -> None:

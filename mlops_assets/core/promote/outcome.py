@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from mlops_assets.core.record.plain_values import from_plain
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import DAY, CannotJudge, told_blocks
 
@@ -43,12 +42,8 @@ class Gain:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`.
-
-        Raises:
-            ValueError: the values are none.
-        """
-        return from_plain(cls, values)
+        """The inverse of `to_dict`."""
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the record."""

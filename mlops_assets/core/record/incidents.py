@@ -10,11 +10,11 @@ Every function is pure: the same state and report give the same new state, and a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-from mlops_assets.core.record.plain_values import counted
+from mlops_assets.core.record.plain_values import Moment, counted, from_plain
 
 Severity = Literal["page", "notify", "digest"]
 """A person now, a person today, a line among others once a day."""
@@ -70,11 +70,11 @@ class Incident:
 
     key: str
     report: Report
-    opened_at: datetime
-    updated_at: datetime
+    opened_at: Moment
+    updated_at: Moment
     severity: Severity
     facts: tuple[str, ...]
-    closed_at: datetime | None = None
+    closed_at: Moment | None = None
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +104,7 @@ class Message:
     title: str
     report: Report | None
     text: str
-    at: datetime
+    at: Moment
     delivered: tuple[str, ...] = ()
     sending: str | None = None
 
@@ -125,7 +125,7 @@ class State:
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     outbox: tuple[Message, ...] = ()
     digest: tuple[str, ...] = ()
-    digest_at: datetime | None = None
+    digest_at: Moment | None = None
     number: int = 0
     undelivered: int = 0
 
@@ -147,15 +147,15 @@ class State:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(
-            incidents={key: _incident(values) for key, values in data["incidents"].items()},
-            outbox=tuple(_message(values) for values in data["outbox"]),
-            digest=tuple(data["digest"]),
-            digest_at=_time(data["digest_at"]),
-            number=data["number"],
-            undelivered=data["undelivered"],
-        )
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: the values are no state.
+        """
+        state = from_plain(cls, data)
+        if absent := [each.name for each in fields(cls) if each.name not in data]:
+            raise ValueError(f"it says nothing of {', '.join(absent)}")
+        return state
 
 
 def reported(state: State, key: str, report: Report, now: datetime) -> State:
@@ -268,31 +268,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return value
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _incident(values: Mapping[str, Any]) -> Incident:
-    return Incident(
-        **{
-            **values,
-            "report": Report(**values["report"]),
-            "opened_at": datetime.fromisoformat(values["opened_at"]),
-            "updated_at": datetime.fromisoformat(values["updated_at"]),
-            "closed_at": _time(values["closed_at"]),
-            "facts": tuple(values["facts"]),
-        }
-    )
-
-
-def _message(values: Mapping[str, Any]) -> Message:
-    return Message(
-        **{
-            **values,
-            "report": Report(**values["report"]) if values["report"] else None,
-            "at": datetime.fromisoformat(values["at"]),
-            "delivered": tuple(values["delivered"]),
-        }
-    )

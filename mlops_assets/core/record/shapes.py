@@ -10,24 +10,23 @@ A decision without evidence knew nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+from mlops_assets.core.record.plain_values import Moment
 
 
 class _Check(TypedDict):
     name: str
     window: str
-    window_end: _Moment
+    window_end: Moment
     passed: bool | None
     sentence: str
 
 
 class _Hold(TypedDict):
-    until: _Moment
+    until: Moment
     by: str
     reason: str
 
@@ -52,7 +51,7 @@ class _Evidence(TypedDict, total=False):
     checks: list[_Check]
     matured_labels: int
     labels_at_fit: int
-    champion_since: _Moment | None
+    champion_since: Moment | None
     probe: _Probe | None
     frozen: _Hold | None
     snoozed: _Hold | None
@@ -75,6 +74,7 @@ class _Gain(TypedDict):
     confidence: float
     rows: int
     days: int
+    blocks: NotRequired[str]
 
 
 _SHAPES: Mapping[str, Any] = {
