@@ -81,7 +81,7 @@ def _say_sources(overview: Mapping[str, Any]) -> None:
             [_source_row(name, source) for name, source in overview["sources"].items()],
         )
     for name, source in overview["sources"].items():
-        for partition, note in source["notes"].items():
+        for partition, note in (source["notes"] | source["no_right"]).items():
             say(escape(f"{name}, {partition}: {note}"))
     for name, why in overview["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")

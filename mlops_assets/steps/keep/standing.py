@@ -82,6 +82,7 @@ def _source(intake: Intake) -> dict[str, Any]:
         "quarantined": quarantined,
         "notes": {key: entry.notes for key, entry in sorted(state.good.items())[-1:] if entry.notes},
         "unmatched_files": list(state.unmatched),
+        "no_right": {key: file.no_right for key, file in state.no_right.items()},
     }
 
 

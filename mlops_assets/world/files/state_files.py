@@ -40,15 +40,17 @@ def read_state(path: Path, kind: type[_T], *, lost: str) -> _T | None:
 def read_state_by(path: Path, parse: Callable[[Any], _T], *, lost: str) -> _T | None:
     """The same, where a function makes the value of what the JSON says."""
     try:
+        if not (path.exists() or path.is_symlink()):
+            return None
         content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except PermissionError as error:
         raise DamagedFile(
             f"{path} cannot be read (permission denied). Give the right to read it: chmod u+r {path}. "
             "Nothing was changed."
         ) from error
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():  # it went away just now
+            return None
         raise DamagedFile(f"{path} cannot be read ({error.strerror}). {_remedy(lost)}") from error
     try:
         if not content.strip():

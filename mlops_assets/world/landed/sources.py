@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from shlex import quote
 
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import SourceSettings, day_of
@@ -20,6 +21,7 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import DamagedFile, read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.landed_files import may_read
 from mlops_assets.world.landed.outlook import Outlook, Period, _is_covered, _period, content_of, look_of, outlook_of
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.project import PROJECT
@@ -69,6 +71,10 @@ class Sources:
         whole: dict[str, Intake] = {}
         damaged = {name: file.sentence for name, file in settings.unread.items()}
         for name, source in settings.items():
+            folder = self.lake.home.landing / name
+            if folder.exists() and not may_read(folder):
+                damaged[name] = f"Nobody gave the right to list {folder}: chmod u+rx {quote(str(folder))}"
+                continue
             try:
                 whole[name] = Intake(lake=self.lake, source=source, known=TakenRecord(self.lake.home, name).entries())
             except DamagedFile as error:

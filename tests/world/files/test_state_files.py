@@ -67,6 +67,12 @@ def test_damage_is_a_sentence_with_file_and_remedy(
     file.mkdir()
     with pytest.raises(DamagedFile, match="Is a directory"):
         read(home)
+    file.rmdir()
+    for target, fault in (("nowhere", "No such file"), (file.name, "Too many levels of symbolic links")):
+        file.symlink_to(target)
+        with pytest.raises(DamagedFile, match=fault):
+            read(home)
+        file.unlink()
 
 
 @pytest.mark.parametrize(
