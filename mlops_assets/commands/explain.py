@@ -54,7 +54,7 @@ def _say(explanation: Explanation) -> None:
     say(f"[bold]{answer_told(entry.action, entry.rule)}[/bold]: {where} ({entry.id})")
     say_entry("Because", "\n".join(reasons_told(entry.action, entry.reasons)))
     say_table("Evidence", ["what", "value"], list(_facts(entry.evidence)))
-    checks = entry.evidence["checks"]
+    checks = entry.evidence.get("checks")
     if checks:
         shown = checks[-_SHOWN:]
         say(f"Checks{f' (the newest {_SHOWN} of {len(checks)}; --json has all)' if len(checks) > _SHOWN else ''}")

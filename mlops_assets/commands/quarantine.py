@@ -22,8 +22,9 @@ from mlops_assets.commands.console import (
     say_json,
     say_table,
 )
+from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
-from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
+from mlops_assets.world.landed.partitions import TakenRecord
 
 _NAMED = 5
 """For so many it is said what to do about each."""
@@ -44,7 +45,7 @@ def list_(as_json: AsJson = False) -> None:
         record = TakenRecord(home, source)
         try:
             quarantined = record.quarantined()
-        except DamagedTaken as error:
+        except DamagedFile as error:
             damaged.append(str(error))
             continue
         partitions += [

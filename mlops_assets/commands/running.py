@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home
 
 
@@ -59,16 +60,18 @@ class Replaying:
         return f"{self.name}, {self.done} of {self.steps} steps done: {self.step} (process {self.pid})"
 
 
+_Claim = TypeVar("_Claim", Up, Replaying)
+
+
 def of(home: Home) -> Up | None:
     """The `mlops up` that runs in a home, else None; what a killed one left behind doesn't count."""
-    claim = _claimed(home, "up")
-    return Up(**claim) if claim else None
+    return _claimed(home, "up", Up)
 
 
 def replays(home: Home) -> list[Replaying]:
     """The demo or replay that runs in a home, and the replays of its history that run below it."""
     homes = [home, *(Home(path) for path in sorted(home.replays.glob("*")) if path.is_dir())]
-    return [Replaying(**claim) for each in homes if (claim := _claimed(each, "replaying"))]
+    return [claim for each in homes if (claim := _claimed(each, "replaying", Replaying))]
 
 
 @contextmanager
@@ -122,7 +125,7 @@ def _claim(home: Home, what: str, taken: Callable[[], str]) -> Iterator[None]:
             _file(home, what).unlink(missing_ok=True)
 
 
-def _claimed(home: Home, what: str) -> dict[str, Any] | None:
+def _claimed(home: Home, what: str, kind: type[_Claim]) -> _Claim | None:
     """What a process that is alive has written of itself."""
     if not _lock_file(home, what).exists() or not _file(home, what).exists():
         return None
@@ -130,14 +133,15 @@ def _claimed(home: Home, what: str) -> dict[str, Any] | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return dict(json.loads(_file(home, what).read_text(encoding="utf-8")))
+            lost = "whoever has written it goes on, and is not shown"
+            return read_state(_file(home, what), kind, lost=lost)
     return None
 
 
 def _where(home: Home) -> str:
-    if not _file(home, "up").exists():
+    other = read_state(_file(home, "up"), Up, lost="the other process goes on")
+    if other is None:
         return "It is just starting; use that one."
-    other = Up(**json.loads(_file(home, "up").read_text(encoding="utf-8")))
     return f"Use that one, {other.dagster}, or stop it: kill {other.pid}"
 
 

@@ -60,7 +60,10 @@ def _say(overview: Mapping[str, Any]) -> None:
     if not overview["models"] and not overview["broken_files"]:
         say("\nNo models yet. A table becomes the first: mlops new-model NAME --from TABLE.csv")
     _say_sources(overview)
-    _say_alerts(overview["alerts"])
+    if why := overview["unread_alerts"]:
+        say(f"[bold red]Alerts[/bold red]: {escape(why)}")
+    else:
+        _say_alerts(overview["alerts"])
 
 
 def _say_alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
@@ -78,7 +81,7 @@ def _say_sources(overview: Mapping[str, Any]) -> None:
             [_source_row(name, source) for name, source in overview["sources"].items()],
         )
     for name, source in overview["sources"].items():
-        for partition, note in source["notes"].items():
+        for partition, note in (source["notes"] | source["no_right"]).items():
             say(escape(f"{name}, {partition}: {note}"))
     for name, why in overview["damaged_sources"].items():
         say(f"[bold red]{escape(name)}[/bold red]: {escape(why)}")

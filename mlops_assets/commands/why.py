@@ -90,7 +90,7 @@ def _facts(record: Record, decision: Decision, entries: Sequence[OnRecord]) -> I
         yield "Asked", _short(asked.in_words)
     for number, reason in enumerate(reasons_told(decision.action, decision.reasons)):
         yield "" if number else "Because", _short(reason)
-    checks = decision.evidence["checks"]
+    checks = decision.evidence.get("checks", [])
     newest = [check for check in checks if check["window_end"] == checks[-1]["window_end"]]
     words = {True: "passed", False: "failed", None: "cannot judge"}
     for number, check in enumerate(newest):

@@ -35,6 +35,7 @@ from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
 from mlops_assets.steps.promote.training import search
 from mlops_assets.world.atomic import write_bytes, write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.world.platform import Platform, fitted_until
 
@@ -218,7 +219,8 @@ class Lives:
         write_text(self._record_file, json.dumps({**record, end: {**record.get(end, {}), **values}}, indent=1))
 
     def _record(self) -> dict[str, Any]:
-        return json.loads(self._record_file.read_text(encoding="utf-8")) if self._record_file.exists() else {}
+        lost = "the other lives are lived again"
+        return read_state(self._record_file, dict[str, dict[str, Any]], lost=lost) or {}
 
     @property
     def _record_file(self) -> Path:

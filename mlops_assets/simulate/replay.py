@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import dagster as dg
 
@@ -34,10 +34,20 @@ from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of, st
 from mlops_assets.simulate.story import Story, key_of
 from mlops_assets.steps.watch.windows.summaries import window_checks
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
+
+
+class _State(TypedDict, total=False):
+    """How far a replay came: periods by their end."""
+
+    done: Required[list[str]]
+    first: int
+    failing: dict[str, str]
+    decided: dict[str, int]
 
 
 class CannotReplay(RuntimeError):
@@ -154,8 +164,8 @@ class _Replay:
                 self._serve()
             self.progress("scoring all lives", self.steps, self.steps)
             state = self._state()
-            noted = (state.get(name, {}) for name in ("failing", "decided"))
-            story = Story(self.platform, self.model, self.periods, self.left_out, *noted)
+            failing, decided = state.get("failing", {}), state.get("decided", {})
+            story = Story(self.platform, self.model, self.periods, self.left_out, failing, decided)
             return story.result(lives), story.details(asdict(self.settings))
 
     def _at(self, moment: datetime) -> None:
@@ -281,8 +291,8 @@ class _Replay:
             raise CannotReplay(f"{self.model.name} has lost its champion alias; set it in MLflow and resume.")
         return champion.version
 
-    def _state(self) -> dict[str, Any]:
-        return json.loads(self.state_file.read_text(encoding="utf-8")) if self.state_file.exists() else {"done": []}
+    def _state(self) -> _State:
+        return read_state(self.state_file, _State, lost="the periods are lived again") or {"done": []}
 
     def _done(self, period: Window) -> bool:
         return period.end.isoformat() in self._state()["done"]
@@ -309,7 +319,7 @@ class _Replay:
 def _spent(home: Home, seconds: float) -> float:
     """Seconds of all sittings of a resumed replay."""
     file = home.root / "replay_seconds.json"
-    total = seconds + (json.loads(file.read_text(encoding="utf-8")) if file.exists() else 0.0)
+    total = seconds + (read_state(file, float, lost="the time of earlier sittings is not counted") or 0.0)
     write_text(file, json.dumps(total))
     return total
 

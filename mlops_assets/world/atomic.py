@@ -73,6 +73,18 @@ def json_object(text: bytes) -> dict[str, Any]:
     """A JSON object out of a file that people and disks may have changed.
 
     Raises:
+        ValueError: it is none; or as `json_value`.
+    """
+    parsed = json_value(text)
+    if not isinstance(parsed, dict):
+        raise ValueError("it is no JSON object")
+    return parsed
+
+
+def json_value(text: bytes) -> Any:
+    """A value in JSON out of such a file.
+
+    Raises:
         ValueError: it is none, or nested so deeply that nothing reads it, or with half of a surrogate pair, or it says
             something twice, of which readers would take one.
     """
@@ -80,8 +92,6 @@ def json_object(text: bytes) -> dict[str, Any]:
         parsed = json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(parsed, dict):
-        raise ValueError("it is no JSON object")
     if b"\\ud" in text.lower():
         json.dumps(parsed, ensure_ascii=False).encode()
     return parsed

@@ -21,6 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from mlops_assets.world.atomic import json_object
+from mlops_assets.world.files.state_files import DamagedFile
+
 _UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in a unit of getrusage's ru_maxrss."""
 
@@ -101,8 +104,17 @@ class Costs:
         """All lines, oldest first."""
         if not self.file.exists():
             return []
-        with self.file.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.endswith("\n")]
+        with self.file.open("rb") as lines:
+            return [self._parsed(line, number) for number, line in enumerate(lines, start=1) if line.endswith(b"\n")]
+
+    def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            return json_object(line)
+        except ValueError as error:
+            raise DamagedFile(
+                f"{self.file} cannot be read (line {number}: {error}). Take the line out, or delete the file: the "
+                "costs of earlier runs are then not shown. Nothing was changed."
+            ) from error
 
 
 def _cpu() -> float:

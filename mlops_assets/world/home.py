@@ -11,14 +11,18 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
+
+from mlops_assets.core.record.plain_values import from_plain, moment
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.quoted_commands import in_home
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state_by
 from mlops_assets.world.project import PROJECT
 
 DEFAULT = PROJECT.root / ".mlops"
@@ -42,7 +46,7 @@ class Limits:
             as large.
     """
 
-    file_bytes: int = 256 * 2**20
+    file_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 2**20
 
     @classmethod
     def here(cls) -> Limits:
@@ -64,8 +68,8 @@ class HomeSettings:
 
     clock: ClockKind = "wall"
     until: datetime | None = None
-    landing: str | None = None
-    trials: int | None = None
+    landing: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    trials: Annotated[int, msgspec.Meta(ge=0)] | None = None
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> str:
@@ -75,30 +79,21 @@ class HomeSettings:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, *, origin: Path) -> HomeSettings:
-        """Read settings back.
+    def from_plain(cls, values: Any) -> HomeSettings:
+        """The inverse of `to_json`, out of what the JSON says.
 
         Raises:
-            ValueError: the file is not what this version writes; the message says how to correct it.
+            ValueError: it says something else.
         """
-        try:
-            values = json.loads(text)
-            until = values.get("until")
-            settings = cls(
-                clock=values.get("clock", "wall"),
-                until=datetime.fromisoformat(until) if until else None,
-                landing=values.get("landing"),
-                trials=values.get("trials"),
-                limits=Limits(**{name: int(limit) for name, limit in values.get("limits", {}).items()}),
-            )
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{origin} cannot be read ({error}). Restore it or write "
-                '{"clock": "wall"} into it; no data is touched by that.'
-            ) from error
-        if settings.clock not in ("wall", "data"):
-            raise ValueError(f'{origin}: clock is {settings.clock!r}; write "wall" or "data".')
-        return settings
+        settings = from_plain(cls, values)
+        if unknown := [*(values.keys() - _names(cls)), *(values.get("limits", {}).keys() - _names(Limits))]:
+            known = f"{', '.join(_names(cls))}; under limits: {', '.join(_names(Limits))}"
+            raise ValueError(f"{shown(min(unknown))} is no setting of a home; correct it to one of {known}")
+        return replace(settings, until=moment(settings.until)) if settings.until else settings
+
+
+def _names(of: type[Any]) -> list[str]:
+    return [each.name for each in fields(of)]
 
 
 @dataclass(frozen=True)
@@ -131,9 +126,8 @@ class Home:
     @property
     def settings(self) -> HomeSettings:
         """The settings as of now (read each time: a replay moves its clock between two reads)."""
-        if not self.settings_file.exists():
-            return HomeSettings()
-        return HomeSettings.from_json(self.settings_file.read_text(), origin=self.settings_file)
+        lost = "the home then goes by the machine's clock; no data is touched by that"
+        return read_state_by(self.settings_file, HomeSettings.from_plain, lost=lost) or HomeSettings()
 
     def configure(self, settings: HomeSettings) -> None:
         """Write the settings, atomically."""

@@ -32,6 +32,7 @@ from mlops_assets.world.settings_files import Declared, broken_files, read_setti
 if TYPE_CHECKING:
     from mlops_assets.world.model_data import ModelData
 from mlops_assets.core.decide.requests import Hold
+from mlops_assets.world.files.state_files import read_state
 
 
 def hold(platform: Platform, model: str, kind: type[Freeze] | type[Snooze]) -> Hold | None:
@@ -172,14 +173,15 @@ class Platform:
 
         Raises:
             FileNotFoundError: it was never materialized in this home.
+            DamagedFile: what it wrote cannot be read.
         """
-        path = self.record_file(model, asset)
-        if not path.exists():
+        again = f"mlops retrain {model} --reason '...' runs the whole chain"
+        values = read_state(self.record_file(model, asset), dict[str, Any], lost=f"{again} and writes it")
+        if values is None:
             raise FileNotFoundError(
-                f"{model}/{asset} has not been materialized in {self.home.root}. Materialize it first "
-                f"(mlops retrain {model} --reason '...' runs the whole chain)."
+                f"{model}/{asset} has not been materialized in {self.home.root}. Materialize it first ({again})."
             )
-        return json.loads(path.read_text(encoding="utf-8"))
+        return values
 
 
 def fitted_until(version: ModelVersion | None) -> datetime | None:

@@ -163,7 +163,10 @@ def test_one_damaged_source_hides_no_other(mlops: Mlops, home: Home) -> None:
     assert "Restore it from a backup" in listed.stderr
 
 
-@pytest.mark.parametrize("line", [b"[1]", b"[" * 100_000, b'{"id": "x", "kind": "x", "a": "\\ud800"}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "line",
+    [b"[1]", b"[" * 100_000, b'{"id": "x", "kind": "x", "a": "\\ud800"}', b"\xff\xfe", b'{"id": "x", "kind": [1]}'],
+)
 def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes) -> None:
     record, damaged, sound = Record(home.ledger), "arrival_delay", "flight_delay"
     for model in (damaged, sound):
@@ -190,11 +193,23 @@ def test_one_damaged_record_hides_no_other(mlops: Mlops, home: Home, line: bytes
     assert b"its record is damaged" in record.file(damaged).read_bytes()
 
 
+@pytest.mark.parametrize(("name", "field"), [("incidents.json", "unread_alerts"), ("lake/_built.json", "models")])
+def test_a_damaged_file_hides_only_what_needs_it(mlops: Mlops, home: Home, name: str, field: str) -> None:
+    write_text(home.prepare().root / name, '"x"')
+    Record(home.ledger).note("flight_delay", Pause, reason="the feed moves", by="ada")
+    shown = mlops("status")
+    assert shown.exit_code == 0
+    assert "Restore it from a backup" in " ".join(shown.stdout.split())
+    found = json.loads(mlops("status", "--json").stdout)
+    assert f"{name} cannot be read (Expected `object`, got `str`)" in json.dumps(found[field])
+    assert found["models"]["flight_delay"]["paused"] == "the feed moves (ada)"
+
+
 @pytest.mark.parametrize(
     "content", [b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b'{"a": "\\ud800"}\n', b'{"a": 1}\n']
 )
 @pytest.mark.parametrize(
-    ("name", "asks"), [("incidents.json", ["status"]), ("lake/raw/flights/_taken.json", ["quarantine", "list"])]
+    ("name", "asks"), [("incidents.json", ["alerts", "list"]), ("lake/raw/flights/_taken.json", ["quarantine", "list"])]
 )
 def test_a_damaged_file_of_the_platform_is_a_sentence(
     mlops: Mlops, home: Home, name: str, asks: list[str], content: bytes

@@ -18,7 +18,7 @@ import pytest
 from mlops_assets.assets.stream_source import build_stream_checks
 from mlops_assets.core.sources.stream_rows import JudgedRows, judge_messages
 from mlops_assets.core.sources.stream_settings import StreamSettings
-from mlops_assets.steps.land.stream_decoding import decode_json
+from mlops_assets.steps.land.stream_decoding import decode_json, decoder
 from mlops_assets.steps.land.stream_landing import StreamLanding
 from mlops_assets.steps.land.stream_poison import poison_count
 from mlops_assets.world.lake import Lake
@@ -157,6 +157,12 @@ SCHEMA = {
     ],
 }
 
+WITHIN_ITSELF = {
+    "type": "record",
+    "name": "Sale",
+    "fields": [{"name": "parts", "type": {"type": "array", "items": ["null", "Sale"]}}],
+}
+
 
 @pytest.fixture
 def registry() -> Iterator[str]:
@@ -169,6 +175,9 @@ def registry() -> Iterator[str]:
                 "1": {"schema": json.dumps(SCHEMA)},
                 "2": {"schema": "{}", "schemaType": "JSON"},
                 "3": {"schema": 'syntax = "proto3";', "schemaType": "PROTOBUF"},
+                "4": {"schema": json.dumps(WITHIN_ITSELF)},
+                "5": {"schema": '{"type": "record", "name": "Sale", "fields": [{"name": "of", "type": "Shop"}]}'},
+                "6": {"schema": '{"type": "array", "items": ' * 3000 + '"int"' + "}" * 3000},
             }.get(number)
             self.send_response(200 if told else 404)
             self.send_header("Content-Type", "application/json")
@@ -210,6 +219,35 @@ def test_messages_by_a_schema_registry(
         "schema 3 is PROTOBUF; Av",
         "it does not begin with a",
     ]
+
+
+@pytest.mark.parametrize("deep", [500, 1200, 100_000])
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_a_message_nested_without_end_is_poison(opens: str, closes: str, deep: int) -> None:
+    nested = ('{"till":' + opens * deep + "1" + closes * deep + "}").encode()
+    found = judged(sale(2, AT), nested, sale(3, AT))
+    assert found.poison == {1: "it is nested more than 100 deep"}
+    assert found.rows["sale_id"].tolist() == ["s0002", "s0003"]
+
+
+def test_many_brackets_are_not_deep() -> None:
+    wide = json.dumps({**sale(1, AT), "coupon": [{"of": []}] * 500}).encode()
+    assert judged(wide).poison == {0: "coupon is no single value"}
+    texts = sale(1, AT, sale_id="[" * 500)
+    assert judged(texts).rows["sale_id"].tolist() == ["[" * 500]
+
+
+def test_what_a_schema_lets_in_without_end_is_poison(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_SCHEMA_REGISTRY_URL", registry)
+    decode = decoder(source(format="registry").stream)
+    # One record in the array, which is not null, 100,000 times; then an array without any.
+    deep, flat = (b"\x02\x02" * count + b"\x00" * (1 + count) for count in (100_000, 2))
+    assert decode(framed(4, flat)) == {"parts": [{"parts": [{"parts": []}]}]}
+    by_json = b'{"a":' * 3000 + b"1" + b"}" * 3000
+    for message in (framed(4, deep), framed(2, by_json)):
+        assert str(decode(message)) == "it is nested more than 100 deep"
+    for number in (5, 6):
+        assert str(decode(framed(number, b""))).startswith(f"schema {number} is no schema of Avro: ")
 
 
 # --- the YAML ----------------------------------------------------------------------------------------------

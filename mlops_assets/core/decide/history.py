@@ -68,9 +68,9 @@ class History:
 
 def _past(decision: Decision) -> Past:
     judged: dict[str, datetime] = {}
-    for check in (c for c in decision.evidence["checks"] if c["passed"] is not None):
+    for check in (c for c in decision.evidence.get("checks", ()) if c["passed"] is not None):
         end = moment(check["window_end"])
         judged[check["name"]] = max(end, judged.get(check["name"], end))
     at_fit = decision.evidence.get("labels_at_fit", 0)
-    labels = at_fit + decision.evidence["matured_labels"] if at_fit else 0
+    labels = at_fit + decision.evidence.get("matured_labels", 0) if at_fit else 0
     return Past(decision.at, decision.action, decision.evidence_fingerprint, decision.rule, judged, labels)

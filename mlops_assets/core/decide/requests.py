@@ -128,6 +128,6 @@ def question(evidence: Mapping[str, Any], action: str, rule: str, candidate: str
         candidate: what it acts by.
     """
     looks = (evidence.get("probe") or {}).get("looks")
-    asked = [evidence["model"], evidence.get("champion_version"), evidence.get("window"), looks]
+    asked = [evidence.get("model"), evidence.get("champion_version"), evidence.get("window"), looks]
     text = json.dumps([*asked, action, rule, candidate], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mlops_assets.core.record.entry import Entry, OtherEntry
+from mlops_assets.core.record.shapes import check_shapes
 
 Action = Literal["wait", "retrain", "revert", "propose_retrain", "propose_revert", "quarantine", "cannot_judge"]
 
@@ -300,6 +301,7 @@ _KINDS: Mapping[str, type[Entry]] = {
     )
 }  # fmt: skip
 E = TypeVar("E", bound=Entry)
+R = TypeVar("R", Entry, OtherEntry)
 
 
 def entry_of(values: Mapping[str, Any]) -> OnRecord:
@@ -310,9 +312,24 @@ def entry_of(values: Mapping[str, Any]) -> OnRecord:
     """
     kind = _KINDS.get(values["kind"])
     if kind is None:
-        return msgspec.convert({**values, "values": dict(values)}, OtherEntry)
-    entry = msgspec.convert(values, kind)
-    return entry if entry.at.tzinfo else msgspec.structs.replace(entry, at=entry.at.replace(tzinfo=UTC))
+        return _in_utc(msgspec.convert({**values, "values": dict(values)}, OtherEntry))
+    check_shapes(values)
+    return _in_utc(msgspec.convert(values, kind))
+
+
+def _in_utc(entry: R) -> R:
+    """The same entry with all its moments in UTC, which a record of before may have left out.
+
+    Raises:
+        ValueError: a moment is outside the calendar.
+    """
+    fields = msgspec.structs.asdict(entry)
+    moments = {name: value for name, value in fields.items() if isinstance(value, datetime) and value.tzinfo is not UTC}
+    try:
+        moments = {n: m.astimezone(UTC) if m.tzinfo else m.replace(tzinfo=UTC) for n, m in moments.items()}
+    except OverflowError as error:
+        raise ValueError(f"a moment is outside the calendar: {error}") from error
+    return msgspec.structs.replace(entry, **moments) if moments else entry
 
 
 def only(entries: Iterable[OnRecord], kind: type[E]) -> list[E]:

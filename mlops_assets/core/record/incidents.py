@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-from mlops_assets.core.record.plain_values import as_plain, counted, from_plain
+from mlops_assets.core.record.plain_values import Moment, as_plain, counted, from_plain
 
 Severity = Literal["page", "notify", "digest"]
 """A person now, a person today, a line among others once a day."""
@@ -70,11 +70,11 @@ class Incident:
 
     key: str
     report: Report
-    opened_at: datetime
-    updated_at: datetime
+    opened_at: Moment
+    updated_at: Moment
     severity: Severity
     facts: tuple[str, ...]
-    closed_at: datetime | None = None
+    closed_at: Moment | None = None
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +104,7 @@ class Message:
     title: str
     report: Report | None
     text: str
-    at: datetime
+    at: Moment
     delivered: tuple[str, ...] = ()
     sending: str | None = None
 
@@ -125,7 +125,7 @@ class State:
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     outbox: tuple[Message, ...] = ()
     digest: tuple[str, ...] = ()
-    digest_at: datetime | None = None
+    digest_at: Moment | None = None
     number: int = 0
     undelivered: int = 0
 
@@ -141,8 +141,15 @@ class State:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return from_plain(cls, {each.name: data[each.name] for each in fields(cls)})
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: the values are no state.
+        """
+        state = from_plain(cls, data)
+        if absent := [each.name for each in fields(cls) if each.name not in data]:
+            raise ValueError(f"it says nothing of {', '.join(absent)}")
+        return state
 
 
 def reported(state: State, key: str, report: Report, now: datetime) -> State:

@@ -24,6 +24,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, judged_folders, read_summary
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.parquet_rows import ParquetRows
+from mlops_assets.world.files.state_files import read_state, read_state_by
 from mlops_assets.world.files.unpacked_size import TooLarge
 from mlops_assets.world.home import Home
 from mlops_assets.world.lake import Lake
@@ -105,12 +106,15 @@ class Profiles:
         Raises:
             NoProfile: there is none.
         """
-        try:
-            payload = json.loads(self._file(name).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise NoProfile(f"no profile {name!r} was registered; POST /drift/profiles registers one") from error
-        profile = Profile.from_json(payload["profile"], Grid.from_json(payload["grid"]))
-        return Kept(name, profile, DriftPolicy(**payload["policy"]), payload["at"])
+
+        def kept(payload: dict[str, Any]) -> Kept:
+            profile = Profile.from_json(payload["profile"], Grid.from_json(payload["grid"]))
+            return Kept(name, profile, DriftPolicy(**payload["policy"]), payload["at"])
+
+        known = read_state_by(self._file(name), kept, lost="POST /drift/profiles registers it again")
+        if known is None:
+            raise NoProfile(f"no profile {name!r} was registered; POST /drift/profiles registers one")
+        return known
 
     def judge(self, name: str, frame: pd.DataFrame) -> dict[str, Any]:
         """Hold a batch against a reference, and keep the report.
@@ -147,10 +151,11 @@ class Profiles:
         """
         if is_model:
             return self._latest_of_model(name)
-        report = self._file(name).with_suffix(".report.json")
-        if not report.exists():
+        file = self._file(name).with_suffix(".report.json")
+        report = read_state(file, dict[str, Any], lost="the next batch that is held against it writes another")
+        if report is None:
             raise NoProfile(f"nothing was held against a profile {name!r} yet")
-        return dict(json.loads(report.read_text(encoding="utf-8")))
+        return report
 
     def _latest_of_model(self, name: str) -> dict[str, Any]:
         folders = judged_folders(self._lake, name, "drift")

@@ -24,6 +24,7 @@ import duckdb
 from mlops_assets.core.values.sql import exact, literal
 from mlops_assets.serving.log.spool import closed_segments, types_file
 from mlops_assets.world.atomic import replacing
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.parquet import FINGERPRINT, file_of, fingerprint
 
 logger = logging.getLogger("mlops.serving")
@@ -93,7 +94,10 @@ def _forget(segment: Path) -> None:
 
 
 def _move_portion(segments: Sequence[Path], table: Path, writer: str) -> int:
-    types: dict[str, str] = json.loads(types_file(segments[0]).read_text(encoding="utf-8"))
+    lost = "its rows in the spool are then not moved, and stay there"
+    types = read_state(types_file(segments[0]), dict[str, str], lost=lost)
+    if types is None:
+        raise FileNotFoundError(f"{types_file(segments[0])} is missing: bring it from a backup. {lost.capitalize()}.")
     moved = 0
     # An engine of its own, for its memory and threads are bounded here.
     with duckdb.connect() as connection:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from mlops_assets.core.decide.probe import add_up
 from mlops_assets.core.decide.probe_result import Look, Probed
@@ -20,6 +21,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence
 from mlops_assets.core.time.windows import Window, window_at
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state_by
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.platform import Platform, fitted_until
 
@@ -32,10 +34,13 @@ def write_look(platform: Platform, model: str, look: Look) -> None:
 def read_looks(platform: Platform, model: str) -> list[Look]:
     """All looks on file, oldest first."""
     paths = platform.lake.folder("reports", model, "probe").glob("window=*/champion-*.json")
-    read = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    # Those of before windows were judged twice are of another kind; their windows are looked at anew.
-    looks = [from_plain(Look, look) for look in read if "whole" in look]
-    return sorted(looks, key=lambda look: (look.end, int(look.champion or 0)))
+    looks = (read_state_by(path, _look, lost="its window is looked at anew") for path in paths)
+    return sorted((look for look in looks if look), key=lambda look: (look.end, int(look.champion or 0)))
+
+
+def _look(plain: dict[str, Any]) -> Look | None:
+    """One look; those of before windows were judged twice are of another kind, their windows are looked at anew."""
+    return from_plain(Look, plain) if "whole" in plain else None
 
 
 def counting(platform: Platform, model: ModelSettings) -> list[Look]:

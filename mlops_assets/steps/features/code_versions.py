@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class FeatureStillNeeded(ValueError):
 
 def built_code(lake: Lake) -> dict[str, str]:
     """The code that each model of the lake was built by; models built before this was kept are not in it."""
-    path = lake.folder("_code.json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    lost = "models wait for their feature code until the next run has built it, which writes it anew"
+    return read_state(lake.folder("_code.json"), dict[str, str], lost=lost) or {}
 
 
 def mark_code(lake: Lake, catalogue: Catalogue, models: Iterable[str]) -> None:

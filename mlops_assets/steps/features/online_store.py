@@ -21,6 +21,7 @@ from mlops_assets.steps.features.code_versions import built_code
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.clock import Clock, NoDataYet
 from mlops_assets.world.declared_files import BrokenSettings
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.parquet import read_exact
 from mlops_assets.world.platform import Platform
 
@@ -53,7 +54,8 @@ def materialize_online(platform: Platform) -> Online | None:
         return None
     # Values that another code has computed stay online until their entity has a newer row: they are all made again.
     code, of = platform.home.feast / "online_code.json", built_code(platform.lake)
-    before = json.loads(code.read_text(encoding="utf-8")) if code.exists() else {}
+    lost = "the next run writes it; values of another code may stay online until their entity has a newer row"
+    before = read_state(code, dict[str, str], lost=lost) or {}
     rebuild = any(of.get(view, known) != known for view, known in before.items())
     entities = platform.features.materialize(now, rebuild=rebuild)
     write_text(code, json.dumps({view.name: of[view.name] for view in platform.catalogue.views if view.name in of}))

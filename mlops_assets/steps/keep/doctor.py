@@ -22,6 +22,7 @@ from mlops_assets.core.values.display import some
 from mlops_assets.core.values.libraries import all_installed
 from mlops_assets.steps.decide.upcoming import data_first
 from mlops_assets.world.catalogue import DbtParseError, exposures_of
+from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import IntakeState
 from mlops_assets.world.landed.outlook import Outlook
@@ -76,6 +77,8 @@ def _tried(about: str, look: Callable[[], Iterable[Finding]], fix: str) -> Itera
     """What a look finds; what keeps it from looking is a finding itself."""
     try:
         yield from look()
+    except DamagedFile as error:
+        yield Finding(about, "broken", str(error), "See the message.")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the person is to fix
         yield Finding(about, "broken", f"{type(error).__name__}: {error}", fix)
 

@@ -38,7 +38,7 @@ def standing(home: Home) -> dict[str, Any]:
     home.prepare()
     platform = Platform.of(home)
     stale = stale_sources(platform)
-    incidents = list(_open_incidents(platform))
+    incidents, unread_alerts = _incidents(platform)
     damaged, unread = platform.sources.damaged(), platform.sources.settings().unread
     models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
     now = datetime.now(UTC) if home.settings.clock == "wall" else None
@@ -59,6 +59,7 @@ def standing(home: Home) -> dict[str, Any]:
         "broken_models": dict(_broken_models(platform)),
         "models": models,
         "alerts": [_alert(incident) for incident in incidents],
+        "unread_alerts": unread_alerts,
     }
 
 
@@ -81,7 +82,16 @@ def _source(intake: Intake) -> dict[str, Any]:
         "quarantined": quarantined,
         "notes": {key: entry.notes for key, entry in sorted(state.good.items())[-1:] if entry.notes},
         "unmatched_files": list(state.unmatched),
+        "no_right": {key: file.no_right for key, file in state.no_right.items()},
     }
+
+
+def _incidents(platform: Platform) -> tuple[list[Incident], str | None]:
+    """Those that last, and why nobody knows them; that hides no model and no source."""
+    try:
+        return list(_open_incidents(platform)), None
+    except ValueError as error:
+        return [], str(error)
 
 
 def _open_incidents(platform: Platform) -> Iterator[Incident]:
@@ -119,13 +129,15 @@ def _model(
     read = platform.catalogue.sources_of([*model.features, model.label.model])
     source = next((why for name, why in sorted(damaged_sources.items()) if name in read), "")
     unread, now = damaged or source, None if source else _now(platform, model)
+    known: dict[str, Any] = {}
     try:
         known = _NOTHING | {"champion": _champion(platform, model, now)} if damaged else _known(platform, model, now)
         if not source:
             known["quarantined"] = [f"{of}/{partition}" for of, partition in newest_bad(platform, model)]
             known["outdated"] = not damaged and _is_outdated(known)
+        coming = "" if unread else upcoming(platform, model, known)
     except ValueError as error:
-        known, unread = dict(_NOTHING), unread or str(error)
+        known, unread = known or dict(_NOTHING), unread or str(error)
     trouble = [unread] if unread else list(_trouble(model.name, known, incidents))
     state = "not fine" if trouble else "paused" if known["paused"] else "fine"
     return {
@@ -136,7 +148,7 @@ def _model(
         "now": now,
         **known,
         "damaged_record": damaged or None,
-        "next": "It decides nothing until this is fixed." if unread else upcoming(platform, model, known),
+        "next": "It decides nothing until this is fixed." if unread else coming,
     }
 
 

@@ -20,6 +20,9 @@ from mlops_assets.core.values.extras import importing
 Decode = Callable[[bytes | None], Decoded]
 HEADER = 5
 """Confluent's wire format: a zero byte and the schema's number in four."""
+_DEEPEST = 100
+"""So many objects, lists or records may stand in each other. Decoders give up between 900 and 4,000, as much stack as
+there is left: without a limit of its own a message would be sound at one time and poison at another."""
 
 
 class NotConfigured(RuntimeError):
@@ -62,10 +65,45 @@ def decode_json(value: bytes | None) -> Decoded:
     if value is None:
         return Undecodable("it has no value (a tombstone)")
     try:
-        doc = _from_json(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Undecodable(f"it is no JSON: {error}")
+        doc = _read_json(value)
+    except Undecodable as error:
+        return error
     return doc if isinstance(doc, dict) else Undecodable(f"it is {type(doc).__name__}, not an object with fields")
+
+
+def _read_json(value: bytes) -> Any:
+    """A value in JSON.
+
+    Raises:
+        Undecodable: it is none, or nested too deeply.
+    """
+    try:
+        doc = _from_json(value)
+    except RecursionError as error:
+        raise _too_deep() from error
+    except Exception as error:
+        raise Undecodable(f"it is no JSON: {error}") from error
+    # Few messages have so many brackets: the others need no walk.
+    return _not_too_deep(doc) if value.count(b"[") + value.count(b"{") > _DEEPEST else doc
+
+
+def _not_too_deep(doc: Any) -> Any:
+    """The same value; level by level, since a function that calls itself has the decoders' fault.
+
+    Raises:
+        Undecodable: it is nested too deeply.
+    """
+    level = [doc]
+    for _ in range(_DEEPEST + 1):
+        values = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [value for inner in values for value in inner]
+        if not level:
+            return doc
+    raise _too_deep()
+
+
+def _too_deep() -> Undecodable:
+    return Undecodable(f"it is nested more than {_DEEPEST} deep")
 
 
 class _Registry:
@@ -95,6 +133,10 @@ class _Registry:
                 return error
         try:
             fields = self._known[number](value[HEADER:])
+        except Undecodable as error:
+            return error
+        except RecursionError:
+            return _too_deep()
         except Exception as error:  # noqa: BLE001 - the bytes are here: what a decoder raises is about them
             return Undecodable(f"it does not follow schema {number}: {error or type(error).__name__}")
         return fields if isinstance(fields, dict) else Undecodable(f"schema {number} is no record")
@@ -111,11 +153,30 @@ class _Registry:
                 raise
             raise Undecodable(f"the registry has no schema {number}") from error
         if schema.schema_type == "JSON":
-            return _from_json
+            return _read_json
         if schema.schema_type != "AVRO":
             raise Undecodable(f"schema {number} is {schema.schema_type}; Avro and JSON are read")
         with importing("stream", "Avro's reader"):
             import fastavro
+            from fastavro import _read_py
 
-        parsed = fastavro.parse_schema(json.loads(str(schema.schema_str)))
-        return lambda body: fastavro.schemaless_reader(io.BytesIO(body), parsed, None)
+        try:
+            parsed = fastavro.parse_schema(_not_too_deep(json.loads(str(schema.schema_str))))
+        except Exception as error:
+            raise Undecodable(f"schema {number} is no schema of Avro: {error or type(error).__name__}") from error
+        if not _holds_itself(parsed):
+            return lambda body: fastavro.schemaless_reader(io.BytesIO(body), parsed, None)
+        # The compiled reader ends the process where such records stand in each other some thousand times.
+        return lambda body: _not_too_deep(_read_py.schemaless_reader(io.BytesIO(body), parsed, None))
+
+
+def _holds_itself(schema: Any, within: frozenset[str] = frozenset()) -> bool:
+    """Whether a record of this parsed schema of Avro can hold another of its own kind, and so on without end."""
+    if isinstance(schema, str):
+        return schema in within
+    if isinstance(schema, list):
+        return any(_holds_itself(each, within) for each in schema)
+    if "fields" in schema:
+        within |= {schema["name"]}
+        return any(_holds_itself(field["type"], within) for field in schema["fields"])
+    return any(_holds_itself(schema[part], within) for part in ("items", "values") if part in schema)

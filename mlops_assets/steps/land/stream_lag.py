@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypedDict
 
+from mlops_assets.core.record.plain_values import Moment
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home
 
 SILENT = timedelta(minutes=2)
@@ -61,14 +64,16 @@ def write_lag(home: Home, source: str, lag: Lag) -> None:
     write_text(lag_file(home, source), json.dumps(payload))
 
 
+class _Saved(TypedDict):
+    at: Moment
+    unread: dict[str, int]
+    oldest: Moment | None
+
+
 def read_lag(home: Home, source: str) -> Lag | None:
     """The lag as it was last written down; None where nothing was ever read."""
-    file = lag_file(home, source)
-    if not file.exists():
-        return None
-    saved = json.loads(file.read_text(encoding="utf-8"))
-    oldest = saved["oldest"] and datetime.fromisoformat(saved["oldest"])
-    return Lag(datetime.fromisoformat(saved["at"]), {int(p): n for p, n in saved["unread"].items()}, oldest or None)
+    saved = read_state(lag_file(home, source), _Saved, lost="the reader writes it again within a minute")
+    return saved and Lag(saved["at"], {int(p): n for p, n in saved["unread"].items()}, saved["oldest"])
 
 
 @dataclass(frozen=True)

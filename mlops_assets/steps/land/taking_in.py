@@ -67,20 +67,12 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
     from mlops_assets.steps.land.accepted_days import AcceptedDays
 
     landed, taken, good = intake.landed_files(), intake.taken(), intake.good()
-    outcome = Outcome()
     if intake.source.is_hourly:
         partitions = _hours(intake.state(), partitions)
         good = {key: entry for hour, entry in good.items() for key in (hour, hour[:10])}
-    for partition in partitions:
-        if partition in landed:
-            continue
-        awaited = intake.source.required and (partition == WHOLE or intake.source.has_partition(day_of(partition)))
-        if partition in good or not awaited:
-            outcome.without_file.append(partition)
-        else:
-            outcome.bad[partition] = [_missing(intake, partition)]
+    outcome = _unread(intake, partitions, landed, good)
     schema, accepted = arrow_schema(intake.source.rules), AcceptedDays(intake)
-    for batch in _batches({p: landed[p] for p in partitions if p in landed}):
+    for batch in _batches({p: landed[p] for p in partitions if p in landed and p not in outcome.bad}):
         verdicts = _judge(accepted, batch, taken)
         intake.settle(verdicts, schema=schema)
         for verdict in verdicts:
@@ -90,6 +82,24 @@ def take_in(intake: Intake, partitions: Sequence[str]) -> Outcome:
                 outcome.rows[verdict.partition] = len(verdict.frame)
                 if verdict.notes:
                     outcome.notes[verdict.partition] = verdict.notes
+    return outcome
+
+
+def _unread(
+    intake: Intake, partitions: Sequence[str], landed: Mapping[str, LandedFile], good: Container[str]
+) -> Outcome:
+    """What is known of partitions without a file, or with one that nobody may read."""
+    outcome = Outcome()
+    for partition in partitions:
+        if file := landed.get(partition):
+            if not file.is_readable:
+                outcome.bad[partition] = [file.no_right]
+            continue
+        awaited = intake.source.required and (partition == WHOLE or intake.source.has_partition(day_of(partition)))
+        if partition in good or not awaited:
+            outcome.without_file.append(partition)
+        else:
+            outcome.bad[partition] = [_missing(intake, partition)]
     return outcome
 
 
@@ -200,7 +210,7 @@ def _replaced(
 
     def rows_of(partition: str, file: LandedFile) -> pd.DataFrame | None:
         limit = intake.lake.home.settings.limits.file_bytes
-        if file.size > limit:
+        if file.size > limit or not file.is_readable:
             return None
         read = read_file(file)
         try:

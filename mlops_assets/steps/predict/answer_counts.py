@@ -21,9 +21,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mlops_assets.core.record.plain_values import Moment
 from mlops_assets.core.rollout.answer_counts import Answering
 from mlops_assets.core.values.sql import exact
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.parquet import read_steady
 
@@ -40,6 +42,7 @@ _SCHEMA = pa.schema(
 )
 Row = tuple[datetime, int, str, bool, int, int]
 """Values of the columns of `_SCHEMA`."""
+_Counts = dict[str, list[tuple[Moment, int, str, bool, int, int]]]
 Place = tuple[str, datetime, bool, int]
 """Writer, minute, whether it failed, bucket: what a count belongs to."""
 
@@ -64,11 +67,11 @@ def publish(lake: Lake, writer: str, rows: Mapping[str, Iterable[Row]]) -> None:
 
 def _live(lake: Lake, model: str, version: int, arms: Iterable[str], since: datetime) -> dict[Place, int]:
     """What the live files hold of a version in some arms, from the minute of a moment on."""
+    lost = "answers that are not in the lake yet are not counted"
     first, wanted = since.replace(second=0, microsecond=0), set(arms)
     counts: dict[Place, int] = {}
     for path in live_folder(lake).glob("[!.]*.json"):
-        for at, of, arm, is_failed, bucket, count in json.loads(path.read_bytes()).get(model, ()):
-            minute = datetime.fromisoformat(at)
+        for minute, of, arm, is_failed, bucket, count in (read_state(path, _Counts, lost=lost) or {}).get(model, ()):
             if of == version and arm in wanted and minute >= first:
                 counts[path.stem, minute, is_failed, bucket] = count
     return counts

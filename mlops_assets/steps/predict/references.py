@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import Metric
 from mlops_assets.core.time.windows import local_days
 from mlops_assets.world.atomic import write_bytes, write_text
+from mlops_assets.world.files.state_files import DamagedFile, read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import EVENT_TIME, LABEL
 
@@ -49,6 +51,12 @@ class Reference:
     features: Profile
     scores: Profile
     sample: pd.DataFrame
+
+
+class _Noted(TypedDict):
+    """What stands beside the outcomes of a version; `cannot`: why there are none."""
+
+    cannot: dict[str, Any] | None
 
 
 def kinds(columns: Sequence[FeatureColumn]) -> dict[str, Kind]:
@@ -133,11 +141,13 @@ def read_labels(lake: Lake, model: ModelSettings, version: int) -> tuple[Profile
         CannotJudge: the version has none.
     """
     folder = reference_folder(lake, model.name, version)
-    if not (folder / "labels.profile.json").exists():
+    lost = "shifts of the labels are not watched until the next promotion"
+    mean = read_state(folder / "labels.mean.json", float, lost=lost)
+    if mean is None:
         raise CannotJudge(
             f"version {version} was promoted without the distribution of its labels", "The next promotion keeps it"
         )
-    return _profile(folder, "labels"), float(json.loads((folder / "labels.mean.json").read_text(encoding="utf-8")))
+    return _profile(folder, "labels"), mean
 
 
 def write_outcomes(
@@ -192,13 +202,15 @@ def read_estimator(lake: Lake, model: ModelSettings, version: int) -> Estimator:
     from mlops_assets.core.performance.dle import LOSSES, LossEstimator
 
     folder = reference_folder(lake, model.name, version)
-    if not (folder / "outcomes.json").exists():
+    lost = "its performance is not estimated until the next promotion"
+    noted = read_state(folder / "outcomes.json", _Noted, lost=lost)
+    if noted is None:
         raise CannotJudge(
             f"version {version} has no labels and scores of its gate window beside its reference",
             f"They are written at promotion: promote a version by materializing {model.name}/evaluation and "
             f"{model.name}/champion",
         )
-    if cannot := json.loads((folder / "outcomes.json").read_text(encoding="utf-8"))["cannot"]:
+    if cannot := noted["cannot"]:
         raise CannotJudge(**cannot)
     rows = pd.read_parquet(folder / "outcomes.parquet")
     outcomes = Outcomes(rows[LABEL].to_numpy(), score_matrix(rows), rows["day"].to_numpy())
@@ -263,5 +275,11 @@ def reference_folder(lake: Lake, model: str, version: int) -> Path:
 
 
 def _profile(folder: Path, name: str) -> Profile:
-    grid = Grid.from_json((folder / f"{name}.grid.json").read_text(encoding="utf-8"))
-    return Profile.from_json((folder / f"{name}.profile.json").read_text(encoding="utf-8"), grid)
+    try:
+        grid = Grid.from_json((folder / f"{name}.grid.json").read_text(encoding="utf-8"))
+        return Profile.from_json((folder / f"{name}.profile.json").read_text(encoding="utf-8"), grid)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise DamagedFile(
+            f"{folder}/{name}.grid.json or {name}.profile.json is damaged ({error!r}). Restore both from a backup; "
+            "the next promotion writes those of its own version. Nothing was changed."
+        ) from error

@@ -22,6 +22,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.steps.predict.references import kinds, reference_folder
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.columns import slice_columns
+from mlops_assets.world.files.state_files import read_state_by
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.model_data import EVENT_TIME, ModelData
 
@@ -87,11 +88,15 @@ def read_slices(lake: Lake, model: str, version: int) -> Slices:
         CannotJudge: the version has none.
     """
     path = reference_folder(lake, model, version) / FILE
-    if not path.exists():
+    slices = read_state_by(path, _slices_of, lost="slices are not watched until the next promotion")
+    if slices is None:
         raise CannotJudge(
             f"version {version} was promoted without profiles of its slices", "The next promotion keeps them"
         )
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    return slices
+
+
+def _slices_of(kept: dict[str, Any]) -> Slices:
     grid = Grid.from_json(kept["grid"])
     pairs = {name: (Profile.from_json(ref["profile"], grid), ref["usual"]) for name, ref in kept["slices"].items()}
     return Slices(grid, {name: SliceReference(profile, usual) for name, (profile, usual) in pairs.items()})

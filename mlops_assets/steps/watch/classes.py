@@ -23,7 +23,7 @@ from mlops_assets.core.drift.grid import CategoryGrid
 from mlops_assets.core.drift.labels import LABEL as PROFILED
 from mlops_assets.core.record.entries import ClassCame, ClassWent
 from mlops_assets.core.record.entry import kind_of
-from mlops_assets.core.record.plain_values import as_plain, from_plain
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.classes import ClassChanges, GoneClass, NewClass, Uncoded, class_changes
 from mlops_assets.core.stats.intervals import CannotJudge
@@ -32,6 +32,7 @@ from mlops_assets.pages.markdown import markdown_table
 from mlops_assets.steps.predict.references import read_labels
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL
 from mlops_assets.world.platform import Platform, fitted_until
@@ -100,8 +101,7 @@ def watch_classes(platform: Platform, model: ModelSettings) -> CheckResult | Non
 
 def newest(platform: Platform, model: str) -> ClassesWatched | None:
     """What was found last; None where nothing was watched yet."""
-    path = _file(platform, model)
-    return from_plain(ClassesWatched, json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    return read_state(_file(platform, model), ClassesWatched, lost="the next run watches the classes anew")
 
 
 def class_counts(rows: pd.DataFrame) -> dict[str, int]:

@@ -15,7 +15,10 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.core.record.incidents import Report, Severity, ended, reported
+from mlops_assets.core.values.display import shown
 from mlops_assets.world.alerts.incidents import Incidents
+from mlops_assets.world.atomic import json_object
+from mlops_assets.world.files.state_files import DamagedFile
 from mlops_assets.world.home import Home
 
 logger = logging.getLogger("mlops.alerts")
@@ -79,10 +82,10 @@ class Alerts(dg.ConfigurableResource):
         report = Report(incident, happened, did, do, runbook, severity, run)
         self.incidents.change(lambda state: reported(state, key or incident, report, datetime.now(UTC)))
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a+", encoding="utf-8") as log:
+        with self.file.open("a+", encoding="utf-8", errors="surrogateescape") as log:
             fcntl.flock(log, fcntl.LOCK_EX)
             log.seek(0)
-            if any(json.loads(line)["incident"] == incident for line in log if line.endswith("\n")):
+            if any(self._incident_of(line) == incident for line in log if line.endswith("\n")):
                 return False
             entry = {
                 "incident": incident,
@@ -95,6 +98,15 @@ class Alerts(dg.ConfigurableResource):
             log.write(json.dumps(entry, ensure_ascii=False) + "\n")
         logger.warning("%s What the platform did: %s What you can do: %s (%s)", happened, did, do, entry["runbook"])
         return True
+
+    def _incident_of(self, line: str) -> object:
+        try:
+            return json_object(line.encode("utf-8", "surrogateescape"))["incident"]
+        except (ValueError, KeyError) as error:
+            raise DamagedFile(
+                f"{self.file} cannot be read ({shown(line)}: {error!r}). Take the line out, or move the file aside: "
+                "alerts are told all the same, and a new file begins. Nothing was changed."
+            ) from error
 
     def end(self, key: str, why: str) -> None:
         """Say that an incident is over; nothing happens if it is not open."""

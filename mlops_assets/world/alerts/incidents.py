@@ -22,6 +22,7 @@ from pathlib import Path
 from mlops_assets.core.record.incidents import GIVE_UP, Message, State, marked, removed
 from mlops_assets.world.alerts.channels import Channels
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state_by
 
 logger = logging.getLogger("mlops.alerts")
 
@@ -47,17 +48,10 @@ class Incidents:
         """As it stands now.
 
         Raises:
-            ValueError: the file was edited.
+            DamagedFile: the file was edited, or cannot be read.
         """
-        if not self.file.exists():
-            return State()
-        try:
-            return State.from_dict(json.loads(self.file.read_text(encoding="utf-8")))
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{self.file} cannot be read ({type(error).__name__}: {error}). Bring it from a backup, or move it "
-                "aside: what lasts is opened and told again; what was told stands in alerts.jsonl."
-            ) from error
+        lost = "what lasts is opened and told again; what was told stands in alerts.jsonl"
+        return read_state_by(self.file, State.from_dict, lost=lost) or State()
 
     def change(self, how: Callable[[State], State]) -> State:
         """Change the state, alone; written only if something is new."""

@@ -93,6 +93,7 @@ class IntakeState:
         taken: the record.
         good: partitions whose rows stand in the lake.
         pending: partitions whose file is new, corrected or released, or whose rows the lake has lost.
+        no_right: those among them that wait: the file that nobody may read.
     """
 
     landed: Mapping[str, LandedFile]
@@ -100,6 +101,7 @@ class IntakeState:
     taken: Mapping[str, Taken]
     good: Mapping[str, Taken]
     pending: tuple[str, ...]
+    no_right: Mapping[str, LandedFile]
 
 
 @dataclass(frozen=True)
@@ -149,20 +151,21 @@ class Intake:
         landed = newest_files(files)
         taken = self.taken()
         good = self._standing(taken)
-        pending = []
-        touched = {}
+        pending, touched, no_right = [], {}, {}
         for partition, file in landed.items():
             entry = taken.get(partition)
-            if entry is None or entry.status == "released" or (entry.status == "good" and partition not in good):
-                pending.append(partition)
-            elif (entry.size, entry.mtime_ns, entry.file) == (file.size, file.mtime_ns, file.name):
+            is_new = entry is None or entry.status == "released" or (entry.status == "good" and partition not in good)
+            known = entry and (entry.size, entry.mtime_ns, entry.file)
+            if not is_new and known == (file.size, file.mtime_ns, file.name):
                 continue
-            elif entry.size == file.size and file_hash(file.path) == entry.sha256:
+            if not file.is_readable:
+                no_right[partition] = file
+            elif entry and not is_new and entry.size == file.size and file_hash(file.path) == entry.sha256:
                 touched[partition] = replace(entry, file=file.name, mtime_ns=file.mtime_ns)
             else:
                 pending.append(partition)
         self.record.seen_again(touched)
-        return IntakeState(landed, tuple(unmatched), taken, good, tuple(pending))
+        return IntakeState(landed, tuple(unmatched), taken, good, tuple(pending), no_right)
 
     def landed(self) -> dict[str, Path]:
         """The file that holds each partition now: of several the newest, by time and then name."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 from mlops_assets.core.sources.settings import SourceSettings
+from mlops_assets.core.values.display import shown
 from mlops_assets.world.atomic import read_regular
 from mlops_assets.world.lake import file_hash
 
@@ -40,6 +43,21 @@ class LandedFile:
     def name(self) -> str:
         """Its name in the folder."""
         return self.path.name
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this process has the right to read it."""
+        return may_read(self.path)
+
+    @property
+    def no_right(self) -> str:
+        """What to do where it has not, in a sentence."""
+        return f"{shown(self.name)} waits: nobody gave the right to read it. chmod u+r {quote(str(self.path))}"
+
+
+def may_read(path: Path) -> bool:
+    """Whether this process has the right to read a file, or to list a folder."""
+    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def outlook_of(looks: Mapping[str, SourceLook], guests: Mapping[str, _Work], *, 
     is_partitioned = any(look.grain != "none" for look in looks.values())
     absent = {name for name, look in looks.items() if look.is_awaited_whole and is_partitioned}
     waiting = [_absent(looks[name], sorted(looks.keys() - absent)) for name in sorted(absent)]
-    if waiting:
+    waiting += [file.no_right for look in looks.values() for file in look.no_right.values()]
+    if absent:
         # Features are joined from all of them: to build without one would publish half of a feature.
         return Outlook([], waiting)
     group = tuple(sorted(looks))
@@ -106,12 +107,14 @@ class SourceLook:
         work: partition -> (`take in` or `build`, its content's identity) of all that the last build lacks.
         have: partitions whose rows are in the lake, or whose file is to be taken in.
         quarantined: partitions whose newest file is bad; some of them have older rows in the lake.
+        no_right: partitions whose file nobody may read.
     """
 
     intake: Intake
     work: _Work
     have: frozenset[str]
     quarantined: frozenset[str]
+    no_right: Mapping[str, LandedFile]
 
     @property
     def source(self) -> SourceSettings:
@@ -155,7 +158,7 @@ def look_of(intake: Intake, built: Mapping[str, str]) -> SourceLook:
     for key, entry in good.items():
         if key not in work and built.get(key) != (content := content_of(intake, key, entry)):
             work[key] = ("build", _identity(entry) if entry.status == "good" else content)
-    return SourceLook(intake, work, frozenset([*good, *work]), frozenset(quarantined))
+    return SourceLook(intake, work, frozenset([*good, *work]), frozenset(quarantined), state.no_right)
 
 
 def content_of(intake: Intake, key: str, entry: Taken) -> str:
@@ -209,12 +212,14 @@ def _ranges(keys: set[date], sources: Mapping[str, SourceLook]) -> list[tuple[da
 
 
 def _absent(look: SourceLook, others: Sequence[str]) -> str:
-    if look.quarantined:
+    if look.no_right:
+        what = ""
+    elif look.quarantined:
         what = f"Its file is in quarantine (mlops quarantine list, which says what to do): land {look.source.files} in"
     else:
         what = f"Put {look.source.files} into"
     wait = f"{others[0]} waits" if len(others) == 1 else f"{', '.join(others[:-1])} and {others[-1]} wait"
-    return f"{wait} for {look.source.name}. {what} {look.intake.folder}."
+    return f"{wait} for {look.source.name}. {what and f'{what} {look.intake.folder}.'}".strip()
 
 
 def _held(look: SourceLook, missing: list[date]) -> str:

@@ -13,12 +13,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mlops_assets.world.atomic import json_object, write_text
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home
-
-
-class DamagedTaken(ValueError):
-    """The record of one source was edited, or is damaged; the message ends in the remedy."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +72,10 @@ class TakenRecord:
         """What was taken in, by partition.
 
         Raises:
-            DamagedTaken: the file was edited, or is damaged.
+            DamagedFile: the file was edited, or is damaged.
         """
-        if not self.file.exists():
-            return {}
-        try:
-            entries = json_object(self.file.read_bytes())
-            return {partition: Taken(**entry) for partition, entry in entries.items()}
-        except (ValueError, TypeError) as error:
-            raise DamagedTaken(
-                f"{self.file} cannot be read ({error}). Restore it from a backup, or delete it: the files of "
-                f"{self.source} in landing are then taken in again. Nothing was changed."
-            ) from error
+        lost = f"the files of {self.source} in landing are then taken in again"
+        return read_state(self.file, dict[str, Taken], lost=lost) or {}
 
     def quarantined(self) -> dict[str, Taken]:
         """The bad partitions, oldest first."""

@@ -12,15 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from shlex import quote
 
 from mlops_assets.core.source_groups import Group
 from mlops_assets.core.sources.settings import SourceSettings, day_of
 from mlops_assets.core.time.spans import Span
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import DamagedFile, read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.landed.intake import Intake
+from mlops_assets.world.landed.landed_files import may_read
 from mlops_assets.world.landed.outlook import Outlook, Period, _is_covered, _period, content_of, look_of, outlook_of
-from mlops_assets.world.landed.partitions import DamagedTaken, TakenRecord
+from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.project import PROJECT
 from mlops_assets.world.settings_files import Declared, read_settings
 
@@ -68,9 +71,13 @@ class Sources:
         whole: dict[str, Intake] = {}
         damaged = {name: file.sentence for name, file in settings.unread.items()}
         for name, source in settings.items():
+            folder = self.lake.home.landing / name
+            if folder.exists() and not may_read(folder):
+                damaged[name] = f"Nobody gave the right to list {folder}: chmod u+rx {quote(str(folder))}"
+                continue
             try:
                 whole[name] = Intake(lake=self.lake, source=source, known=TakenRecord(self.lake.home, name).entries())
-            except DamagedTaken as error:
+            except DamagedFile as error:
                 damaged[name] = str(error)
         return whole, damaged
 
@@ -97,7 +104,8 @@ class Sources:
 
     def built(self) -> Fingerprints:
         """What the features were last built from."""
-        return json.loads(self._built_file.read_text()) if self._built_file.exists() else {}
+        lost = "the next run builds the features of all days anew, and writes it"
+        return read_state(self._built_file, Fingerprints, lost=lost) or {}
 
     def mark_built(self, good: Fingerprints, span: Span | None) -> None:
         """Put on record that the features of `span` (None: all) stand on this content."""

@@ -149,8 +149,9 @@ def parsed(line: bytes) -> dict[str, Any]:
         ValueError: it is none.
     """
     entry = json_object(line)
-    if not {"id", "kind"} <= entry.keys():
-        raise ValueError("it has no id or no kind")
+    for name in ("id", "kind"):
+        if not isinstance(entry.get(name), str):
+            raise ValueError(f"its {name} is no text")
     return entry
 
 

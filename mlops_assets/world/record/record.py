@@ -112,6 +112,8 @@ class Record:
                 entries.append(entry_of(values))
             except ValueError as error:
                 damage = damage or self._unreadable(model, number, f"no {values['kind']} ({error})")
+            if (of := values.get("model", model)) != model:
+                damage = damage or self._unreadable(model, number, f"of {of!r}, the record of another model")
         return entries, damage
 
     def _unreadable(self, model: str, number: int, why: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.core.decide.history import History
 from mlops_assets.core.record import entries
 from mlops_assets.core.record.entries import (
     Counterfactual,
@@ -86,6 +87,53 @@ def test_a_field_of_a_later_version_is_left_out() -> None:
 def test_an_entry_that_lacks_what_its_kind_needs_is_none(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"version|str|RFC3339|ISO"):
         entry_of({"kind": "promotion", "id": "p", "at": AT.isoformat(), **values})
+
+
+CHECK = {"name": "c", "window": "w", "window_end": AT.isoformat(), "passed": None, "sentence": "s", "kind": "drift"}
+EVIDENCE = {
+    "model": "m", "checks": [CHECK], "matured_labels": 3, "labels_at_fit": 2, "champion_since": AT.isoformat(),
+    "probe": {"sentence": "s"}, "frozen": {"until": AT.isoformat(), "by": "ada", "reason": "r"}, "notes": ["n"],
+    "novelty": {"share": 0.1, "window": "w"},
+}  # fmt: skip
+
+
+def _with(values: Any, path: tuple[str | int, ...], other: Any) -> Any:
+    """A copy of plain values with another one at a place."""
+    copy = json.loads(json.dumps(values))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = other
+    return copy
+
+
+@pytest.mark.parametrize("other", [[1], {"a": 1}, 5, -1e308, "\n", True, None], ids=str)
+def test_what_is_read_of_the_plain_parts_has_its_type(other: Any) -> None:
+    plain = {"kind": "decision", "id": "d", "at": AT.isoformat(), **NEEDED["decision"], "evidence": EVIDENCE}
+    entry_of(plain)
+    places: list[tuple[str | int, ...]] = [("evidence", name) for name in EVIDENCE]
+    places += [("evidence", "checks", 0, name) for name in CHECK] + [("evidence", "frozen", "until")]
+    for place in [("evidence",), *places]:
+        try:
+            known = entry_of(_with(plain, place, other))
+        except ValueError as error:
+            assert "its evidence: " in str(error) or "`$.evidence`" in str(error), place
+        else:
+            assert isinstance(known, Decision)
+            assert History.of([known]).decisions[0].at == AT
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-05:00"])
+@pytest.mark.parametrize("kind", ["snooze", "vote"])
+def test_a_moment_outside_the_calendar_is_none(kind: str, moment: str) -> None:
+    with pytest.raises(ValueError, match="outside the calendar"):
+        entry_of({"kind": kind, "id": "s", "at": moment, "until": AT.isoformat()})
+
+
+def test_a_moment_without_its_zone_is_utc() -> None:
+    found = entry_of({"kind": "snooze", "id": "s", "at": "2013-05-01T04:00:00", "until": "2013-05-01T04:00:00"})
+    assert isinstance(found, Snooze)
+    assert (found.at, found.until) == (AT, AT)
 
 
 def test_a_decision_of_before_the_probe_names_no_candidate() -> None:

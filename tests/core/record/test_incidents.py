@@ -201,5 +201,5 @@ def test_a_url_that_is_none_keeps_no_message_from_the_others(
 def test_a_damaged_state_is_told_with_the_remedy(alerts: Alerts) -> None:
     send(alerts)
     alerts.incidents.file.write_text('{"incidents": 3}')
-    with pytest.raises(ValueError, match="from a backup, or move it aside"):
+    with pytest.raises(ValueError, match="from a backup, or delete it"):
         alerts.incidents.state()

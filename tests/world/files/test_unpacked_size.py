@@ -20,7 +20,7 @@ from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.world.files.table_files import open_table
 from mlops_assets.world.files.unpacked_size import TooLarge, unpacked
-from mlops_assets.world.home import HomeSettings, Limits
+from mlops_assets.world.home import Home, HomeSettings, Limits
 from tests.landing_home import DAY, HEADER, LIMIT, LandingHome, rows, source
 
 TEXT = (HEADER + "\n" + "1,2024-03-01T00:00:00Z,north,1\n" * 700_000).encode()
@@ -120,11 +120,15 @@ def test_a_file_within_the_limit_lands_and_a_large_plain_one_is_kept_aside(limit
 
 def test_the_limit_stands_in_the_settings_of_a_home(tmp_path: Path) -> None:
     settings = HomeSettings(limits=Limits(file_bytes=7))
-    assert HomeSettings.from_json(settings.to_json(), origin=tmp_path) == settings
-    assert HomeSettings.from_json('{"clock": "wall"}', origin=tmp_path).limits == Limits()
+    home = Home(tmp_path)
+    home.configure(settings)
+    assert home.settings == settings
+    home.settings_file.write_text('{"clock": "wall"}')
+    assert home.settings.limits == Limits()
     for wrong in ('{"limits": {"file_byte": 1}}', '{"limits": 3}', '{"limits": {"file_bytes": "much"}}'):
+        home.settings_file.write_text(wrong)
         with pytest.raises(ValueError, match="cannot be read"):
-            HomeSettings.from_json(wrong, origin=tmp_path)
+            _ = home.settings
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core.time.spans import Span
+from mlops_assets.steps.land.taking_in import take_in
 from mlops_assets.world.home import HomeSettings
+from mlops_assets.world.landed import landed_files
+from mlops_assets.world.landed import sources as landed_sources
 from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.landed.outlook import Period
 from mlops_assets.world.landed.sources import Sources
@@ -298,6 +301,40 @@ def test_a_table_that_nothing_reads_goes_with_the_first_run_and_later_by_itself(
     assert sources.pending(groups) == []
     landing.land(HEADER + "\n1,2024-03-01T00:00:00Z,south,1\n2,2024-03-01T00:00:00Z,north,1\n", source="shops")
     assert [(p.grain, p.sources) for p in sources.pending(groups)] == [("none", ("shops",))]
+
+
+def test_a_file_that_nobody_may_read_waits_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing, sources = home(tmp_path)
+    landing.land_days(DAYS)
+    closed = landing.intake().folder / f"orders_{DAYS[2]}.csv"
+    # The right itself is not taken: tests may run as root, to whom nothing is refused.
+    monkeypatch.setattr(landed_files, "may_read", lambda path: path != closed)
+    outlook = sources.outlook()
+    assert told(outlook.periods) == [(DAYS[0], DAYS[1], ("orders",)), (DAYS[3], DAYS[4], ("orders",))]
+    sentence = f"orders_{DAYS[2]}.csv waits: nobody gave the right to read it. chmod u+r {closed}"
+    assert outlook.waiting == [sentence]
+    taken = take_in(landing.intake(), [str(day) for day in DAYS])
+    assert list(taken.rows) == [str(day) for day in DAYS if day != DAYS[2]]
+    assert taken.bad == {str(DAYS[2]): [sentence]}
+    assert str(DAYS[2]) not in landing.intake().taken(), "it is not judged: nobody knows what is in it"
+    # A correction that nobody may read leaves the rows before it in place.
+    again = landing.land(rows(DAYS[0], price=2.5), f"orders_{DAYS[0]}_corrected.csv")
+    monkeypatch.setattr(landed_files, "may_read", lambda path: "corrected" not in path.name)
+    state = landing.intake().state()
+    assert (list(state.no_right), state.pending) == ([str(DAYS[0])], (str(DAYS[2]),)), again
+    assert str(DAYS[0]) in state.good
+
+
+def test_a_folder_that_nobody_may_list_stops_its_own_source_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing, sources = home(tmp_path, source(), source(name="returns", files="returns_{partition}.csv"))
+    landing.land_days(DAYS)
+    closed = landing.home.landing / "returns"
+    closed.mkdir(exist_ok=True)
+    monkeypatch.setattr(landed_sources, "may_read", lambda path: path != closed)
+    assert sources.damaged() == {"returns": f"Nobody gave the right to list {closed}: chmod u+rx {closed}"}
+    assert list(sources.whole()) == ["orders"]
 
 
 def test_a_damaged_record_stops_its_own_source_alone(tmp_path: Path) -> None:

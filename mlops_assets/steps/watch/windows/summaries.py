@@ -25,6 +25,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.platform import Platform
 
@@ -99,18 +100,17 @@ def read_summary(folder: Path, kind: type[_S]) -> _S:
     """The summary in a folder.
 
     Raises:
-        ValueError: it is damaged.
+        DamagedFile: it is damaged.
+        FileNotFoundError: there is none.
     """
-    file = folder / "summary.json"
-    try:
-        return from_plain(kind, json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}): remove it, and its window is judged again") from error
+    if (summary := known_summary(folder, kind)) is None:
+        raise FileNotFoundError(f"{folder} has no summary.json: its window was not judged.")
+    return summary
 
 
 def known_summary(folder: Path, kind: type[_S]) -> _S | None:
     """The summary of a window, if it was judged before."""
-    return read_summary(folder, kind) if (folder / "summary.json").exists() else None
+    return read_state(folder / "summary.json", kind, lost="its window is judged again")
 
 
 def summaries(lake: Lake, model: str, report: str, kind: type[_S]) -> list[_S]:

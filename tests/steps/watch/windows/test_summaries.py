@@ -76,5 +76,5 @@ def test_an_answer_that_could_not_be_given_says_why() -> None:
 @pytest.mark.parametrize("text", ["{", '{"window": "2024-03"}', "[]"])
 def test_a_damaged_summary_is_named_with_its_remedy(text: str, tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(text)
-    with pytest.raises(ValueError, match=r"summary\.json is damaged .*: remove it, and its window is judged again"):
+    with pytest.raises(ValueError, match=r"summary\.json cannot be read .*, or delete it: its window is judged again"):
         read_summary(tmp_path, WindowSummary)
