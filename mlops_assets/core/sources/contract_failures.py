@@ -6,11 +6,13 @@ Not here: finding them (`contract_check`, `contract_cast`), the contract (`contr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from math import inf
 from re import match
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -90,7 +92,9 @@ def _remedy(column: Column, cells: pd.Series) -> str:
     if column.type == "integer" and whole:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"
     if column.type == "number" and whole:
-        return "a float would lose their last digits, so declare `type: integer` or `type: string`"
+        fits = all(-(2**63) <= each < 2**63 for each in whole)
+        kinds = "`type: integer` or `type: string`" if fits else "`type: string`"
+        return f"a float would lose their last digits, so declare {kinds}"
     if column.type == "string" and any(isinstance(value, bytes) for value in cells):
         return "the bytes are no UTF-8 text, so deliver the column as text"
     if any(holds_nul(value) for value in cells):
@@ -100,7 +104,8 @@ def _remedy(column: Column, cells: pd.Series) -> str:
     if (words := next((words for form, words in NUMBERS_IN_WORDS.items() if form == column.format), None)) is not None:
         return f"write all as {words}, or change `format` in the contract with the whole file"
     why = next(filter(None, (hint_of(column, value) for value in cells)), "")
-    return f"correct the values, or declare another type{why and f' ({why} in the contract)'}"
+    place = " in the contract" if "`" in why else ""
+    return f"correct the values, or declare another type{why and f' ({why}{place})'}"
 
 
 def _is_led_by_zero(cell: Any) -> bool:
@@ -188,7 +193,7 @@ def sentence_of(
     now: datetime | None,
 ) -> str:
     """What is wrong and what to do, for a person."""
-    many, n = _rows(rows), len(rows)
+    many, n, values = _rows(rows), len(rows), _sample(_local(sample, contract.tz))
     # A message is a row by itself.
     place = f" ({_where(rows)})" if n > 1 and rows.any() else ""
     share = f"{rows.mean():.1%}" if n else "0 %"
@@ -216,7 +221,7 @@ def sentence_of(
         "are": "is" if rows.sum() == 1 else "are",
         "lie": "lies" if rows.sum() == 1 else "lie",
     }
-    return _SENTENCES[rule].format(many=many, column=f"{column}{place}", share=share, sample=_sample(sample), **facts)
+    return _SENTENCES[rule].format(many=many, column=f"{column}{place}", share=share, sample=values, **facts)
 
 
 _SENTENCES: Mapping[str, str] = {
@@ -242,6 +247,14 @@ def sample_of(values: pd.Series) -> tuple[Any, ...]:
         return tuple(cells.drop_duplicates().head(_SAMPLE).tolist())
     except TypeError:
         return tuple(cells.map(str).drop_duplicates().head(_SAMPLE).tolist())
+
+
+def _local(sample: tuple[Any, ...], zone: str) -> tuple[Any, ...]:
+    """Moments by the clock of the source, as they stand in its file, where that has such a day."""
+    with suppress(OverflowError):  # pandas' own moments would be written without their offset
+        plain = [v.to_pydatetime(warn=False) if isinstance(v, pd.Timestamp) else v for v in sample]
+        return tuple(v.astimezone(ZoneInfo(zone)) if isinstance(v, datetime) and v.tzinfo else v for v in plain)
+    return sample
 
 
 def _sample(sample: tuple[Any, ...]) -> str:

@@ -203,3 +203,11 @@ def test_a_flag_is_the_same_text_from_every_file() -> None:
 def test_only_integers_with_gaps_change_their_type_in_a_frame() -> None:
     table = pa.table({"a": [1, 2], "b": [1, None], "c": [1.5, None], "d": [True, None], "e": pa.array([1, None], "u1")})
     assert [str(dtype) for dtype in frame_of(table).dtypes] == ["int64", "Int64", "float64", "object", "UInt8"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u2009", "\u202f", "\u3000"])
+def test_blanks_beside_a_number_are_none_of_it(blank: str) -> None:
+    cells = pd.Series([f"{blank}1.5", f"2{blank}", f"{blank}9007199254740993", f"1{blank}x", None, "3"], dtype=object)
+    assert to_numbers(cells).tolist()[:2] == [1.5, 2.0]
+    assert to_numbers(cells).isna().tolist() == [False, False, True, True, True, False]
+    assert to_integers(cells.iloc[[1, 2]]).tolist() == [2, 9007199254740993]
