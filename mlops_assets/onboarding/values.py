@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from mlops_assets.core.values.column_names import has_template, without_template
-from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.display import harmless_json, shown
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import MISSING
 from mlops_assets.onboarding.columns import Column, plain_names
@@ -312,4 +312,7 @@ def plain_yaml(value: Any) -> str:
     text = str(value)
     plain = text.replace("_", "").replace("-", "")
     is_safe = plain.isalnum() and plain.isascii() and yaml.safe_load(text) == text and not text.startswith("-")
-    return text if is_safe else yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).rstrip()
+    if is_safe:
+        return text
+    # A mark that turns the direction of what follows shows a reader another file than the one that is read.
+    return harmless_json(yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).rstrip())

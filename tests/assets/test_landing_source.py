@@ -132,8 +132,12 @@ BAD = {
     "rows of another day": (GOOD.replace("2024-03-01T02", "2024-03-02T02"), "lies outside 2024-03-01 (UTC)"),
     "unknown category": (GOOD.replace("north", "nort"), "unknown (nort; 33.3% of all, at most 0.0%): correct the"),
     "too many rows": (rows(DAY, n=9), "The file has 9 rows and 2 to 6 are expected"),
-    "more cells than names": (GOOD.replace(".5\n", ".5,1\n"), "more cells than its header has names). Send it again"),
-    "ragged rows": (GOOD + "7,2024-03-01T07:30:00Z,north,1,2,3\n", "cannot be read"),
+    "more cells than names": (GOOD.replace(".5\n", ".5,1\n"), "its line 2 has 5 cells and its header 4 names: put"),
+    "ragged rows": (
+        GOOD + "7,2024-03-01T07:30:00Z,north,1,2,3\n",
+        "its line 5 has 6 cells and its header 4 names",
+    ),
+    "another encoding": (GOOD.replace("north", "nörd").encode("latin1"), "it is not UTF-8 in line 3: convert it"),
     "a column twice": (GOOD.replace("price", "id"), "Column price is missing"),
     "not text": (b"\xff\xfe\x00id", "cannot be read"),
 }

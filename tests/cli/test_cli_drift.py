@@ -307,6 +307,20 @@ def test_different_columns_are_named_and_the_rest_compared(mlops: Mlops, files: 
     assert "country (text in old.parquet and a number in other.parquet: give it one type)" in output
 
 
+def test_the_cell_that_makes_a_text_of_numbers_is_named(mlops: Mlops, files: Path) -> None:
+    numbers = "".join(f"{number},{number % 7}\n" for number in range(200))
+    Path("old.csv").write_text(f"a,b\n{numbers}")
+    Path("new.csv").write_text(f"a,b\n{numbers}n.a.,3\n{numbers}")
+    why = "a (a number in old.csv and text in new.csv (n.a. in row 201 of new.csv): give it one type)"
+    assert why in " ".join(mlops("drift", "old.csv", "new.csv").output.split())
+    folder = Path("days")
+    folder.mkdir()
+    for name in ("old.csv", "new.csv"):
+        Path(name).rename(folder / name)
+    Path("old.csv").write_text(f"a,b\n{numbers}")
+    assert "(n.a. in row 201 of new.csv)" in " ".join(mlops("drift", "old.csv", "days").output.split())
+
+
 def test_numbers_with_a_decimal_comma_are_numbers(mlops: Mlops, files: Path) -> None:
     for name, data in (("old", frame()), ("new", frame(1.0, seed=2))):
         small = data.assign(amount=data["amount"] * 1e-9, grouped=[f"{1 + n % 9},234" for n in range(ROWS)])

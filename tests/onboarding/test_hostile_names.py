@@ -27,6 +27,7 @@ from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.landing import land
 from mlops_assets.onboarding.plan import Plan, make_plan
 from mlops_assets.onboarding.reading.table import UnreadableTable
+from mlops_assets.onboarding.values import plain_yaml
 from mlops_assets.steps.land.taking_in import parse
 from tests.onboarding.tables import Project, churn
 
@@ -247,3 +248,10 @@ def test_odd_names_live_through_a_replay(tmp_path: Path) -> None:
     shown = project.mlops("--home", str(home), "look-ahead", "feat_churn", "feat_churn_plan").stdout
     assert shown.count("no feature looks ahead") == 2
     shutil.rmtree(project.root)
+
+
+@pytest.mark.parametrize("text", ["\u202eabc", "a\u2066b", "\x1b[31mred", "größe", "a: b", "\u0085"])
+def test_no_text_turns_what_a_reader_of_the_yaml_sees(text: str) -> None:
+    written = plain_yaml(text)
+    assert yaml.safe_load(written) == text
+    assert not set(written) & {"\u202e", "\u2066", "\x1b"}

@@ -138,7 +138,8 @@ def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfac
     if policy.max_novelty is not None and share > policy.max_novelty:
         return [Counterfactual("no limit of novelty had been agreed", "wait", policy={"max_novelty": None})]
     limit = _below(share, SHARE_STEPS)
-    condition = f"the limit of novelty had been {limit:.2%}, below the {share:.2%} that were measured"
+    digits = next(n for n in range(2, 18) if n == 17 or f"{limit:.{n}%}" != f"{share:.{n}%}")
+    condition = f"the limit of novelty had been {limit:.{digits}%}, below the {share:.{digits}%} that were measured"
     return [Counterfactual(condition, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
 
 

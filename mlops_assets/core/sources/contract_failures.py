@@ -6,11 +6,13 @@ Not here: finding them (`contract_check`, `contract_cast`), the contract (`contr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import inf
 from re import match
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -100,7 +102,9 @@ def _remedy(column: Column, cells: pd.Series) -> str:
     if column.type == "integer" and whole:
         return "an integer has 64 bits, so declare `type: string` to keep all digits"
     if column.type == "number" and whole:
-        return "a float would lose their last digits, so declare `type: integer` or `type: string`"
+        fits = all(-(2**63) <= each < 2**63 for each in whole)
+        kinds = "`type: integer` or `type: string`" if fits else "`type: string`"
+        return f"a float would lose their last digits, so declare {kinds}"
     if column.type == "string" and any(isinstance(value, bytes) for value in cells):
         return "the bytes are no UTF-8 text, so deliver the column as text"
     if any(holds_nul(value) for value in cells):
@@ -215,7 +219,7 @@ def sentence_of(
     now: datetime | None,
 ) -> str:
     """What is wrong and what to do, for a person."""
-    many, n = _rows(rows), len(rows)
+    many, n, values = _rows(rows), len(rows), _sample(_local(sample, contract.tz))
     # A message is a row by itself.
     place = f" ({_where(rows)})" if n > 1 and rows.any() else ""
     share = f"{rows.mean():.1%}" if n else "0 %"
@@ -243,7 +247,7 @@ def sentence_of(
         "are": "is" if rows.sum() == 1 else "are",
         "lie": "lies" if rows.sum() == 1 else "lie",
     }
-    return _SENTENCES[rule].format(many=many, column=f"{column}{place}", share=share, sample=_sample(sample), **facts)
+    return _SENTENCES[rule].format(many=many, column=f"{column}{place}", share=share, sample=values, **facts)
 
 
 _SENTENCES: Mapping[str, str] = {
@@ -269,6 +273,14 @@ def sample_of(values: pd.Series) -> tuple[Any, ...]:
         return tuple(cells.drop_duplicates().head(_SAMPLE).tolist())
     except TypeError:
         return tuple(cells.map(str).drop_duplicates().head(_SAMPLE).tolist())
+
+
+def _local(sample: tuple[Any, ...], zone: str) -> tuple[Any, ...]:
+    """Moments by the clock of the source, as they stand in its file, where that has such a day."""
+    with suppress(OverflowError):  # pandas' own moments would be written without their offset
+        plain = [v.to_pydatetime(warn=False) if isinstance(v, pd.Timestamp) else v for v in sample]
+        return tuple(v.astimezone(ZoneInfo(zone)) if isinstance(v, datetime) and v.tzinfo else v for v in plain)
+    return sample
 
 
 def _sample(sample: tuple[Any, ...]) -> str:

@@ -39,6 +39,7 @@ class _Cell:
     first: int
     last: int
     ends: bool
+    early: bool = False
 
 
 def fault_of_quotes(lines: Iterator[bytes], head: CsvHead) -> str:
@@ -73,6 +74,10 @@ def _first_fault(cells: Sequence[_Cell], rows: Sequence[list[str]], head: CsvHea
             return (
                 f"{start}, and the next one, in line {cell.last:,}, ends it ({begun}): each line is a row by itself, "
                 f"and {which} would be one cell. {_REMEDY}"
+            )
+        if cell.early:
+            return (
+                f"{start}, and the next one, in line {cell.last:,}, ends it before its text does ({begun}). {_REMEDY}"
             )
     return ""
 
@@ -117,15 +122,16 @@ def _long_cells(lines: Iterator[bytes], head: CsvHead, rows: list[list[str]]) ->
             if _ends_early(line, lone, head):
                 yield _Cell([_text(line)], number, number, ends=True)
             continue
-        inside, last, ends = _rest_of(line, number, numbered, head)
-        yield _Cell(inside, number, last, ends)
+        inside, last, ends, early = _rest_of(line, number, numbered, head)
+        yield _Cell(inside, number, last, ends, early)
 
 
 def _rest_of(
     line: bytes, number: int, numbered: Iterator[tuple[int, bytes]], head: CsvHead
-) -> tuple[list[str], int, bool]:
-    """The lines of a row that goes on, the number of its last one, and whether a quote ends its cell."""
+) -> tuple[list[str], int, bool, bool]:
+    """The lines of a row that goes on, the number of its last one, whether a quote ends its cell, and too early."""
     inside, last, has_more, is_odd = [_text(line)], number, True, False
+    blanks = re.compile(rf'"[ \t]+(?={re.escape(head.separator)}|$)')
 
     def lines() -> Iterator[str]:
         nonlocal last, has_more, is_odd
@@ -135,16 +141,20 @@ def _rest_of(
             if len(inside) == _SAMPLE:
                 inside.pop()
             inside.append(_text(following))
-            yield inside[-1] + "\n"
+            # Readers leave out blanks behind a cell in quotes.
+            yield blanks.sub('"', inside[-1]) + "\n"
         has_more = False
 
     coming = lines()
     try:
-        next(csv.reader(coming, delimiter=head.separator))
-    except csv.Error:  # a cell that is longer than Python's limit: in a sound file an odd number of quotes ends it
+        next(csv.reader(coming, delimiter=head.separator, strict=True))
+    except csv.Error as error:
+        if "expected after" in str(error):  # a quote, and behind it neither a separator nor the end of the line
+            return inside, last, True, True
+        # A cell that is longer than Python's limit: in a sound file an odd number of quotes ends it.
         while not is_odd and next(coming, None) is not None:
             pass
-    return inside, last, has_more
+    return inside, last, has_more, False
 
 
 def _text(line: bytes) -> str:

@@ -102,6 +102,14 @@ def to_numbers(raw: pd.Series) -> pd.Series:
     filled = raw.mask(raw.eq("").fillna(False).astype(bool)) if raw.dtype == object else raw
     numbers = pd.to_numeric(filled, errors="coerce", dtype_backend="numpy_nullable")
     floats = numbers.astype("Float64").astype("float64")
+    if not pd.api.types.is_numeric_dtype(raw.dtype):
+        # pandas knows the blanks of ASCII alone, and no no-break space.
+        cells = [(place, raw.iloc[place]) for place in np.flatnonzero(floats.isna() & raw.notna())]
+        spaced = {place: text for place, cell in cells if isinstance(cell, str) and (text := cell.strip()) != cell}
+        if spaced:
+            values = floats.to_numpy(copy=True)
+            values[list(spaced)] = to_numbers(pd.Series(list(spaced.values()), dtype=object)).to_numpy()
+            floats = pd.Series(values, index=raw.index)
     if not pd.api.types.is_float_dtype(raw.dtype):
         with np.errstate(invalid="ignore"):
             large = np.flatnonzero(np.isfinite(floats) & (floats.abs() >= FLOAT_WHOLE))

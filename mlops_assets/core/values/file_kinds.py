@@ -68,6 +68,13 @@ def fault_of_kind(name: str, start: bytes) -> str:
     return f"is {actual} by its content, and {said} by its name: {remedy.format(stem=stem)}"
 
 
+def fault_inside(name: str, start: bytes) -> str:
+    """The same of what a file in gzip holds; `name` is the file's own."""
+    if start.startswith(b"\x1f\x8b"):
+        return "is gzip within gzip: unpack it once (gunzip -c OLD > NEW)"
+    return fault_of_kind(name[: name.rfind(".")], start)
+
+
 def _kind(start: bytes) -> tuple[str, str]:
     """What it is, and what to do where it should be something else; two empty texts where nobody knows."""
     for beginning, kind, remedy in _BEGINNINGS:

@@ -341,6 +341,9 @@ def hint(value: Any) -> str:
         return f"nobody can tell whether {clock[1]} ends in minutes, seconds or parts of them: write it as 12:30:15"
     if re.match(r"\d\d?[./-]\d\d?[./-]\d\d(\D|$)", text):
         return f"{text} has a year of two digits: write four"
+    half = re.search(r"\b(\d\d?)(?:[:.]\d\d){0,2}\s?([AP])\.?M\b", text.upper())
+    if half and not 1 <= int(half[1]) <= 12:
+        return f"{half[1]} is no hour beside {half[2]}M, which go from 1 to 12: leave {half[2]}M out"
     if (zone := re.search(r"\d\s?([A-Z]{2,5})$", text)) and read_text(text[: zone.start(1)]) is not None:
         return f"{zone[1]} is a name that several time zones have: write the offset, such as -05:00"
     return ""

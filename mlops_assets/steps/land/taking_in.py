@@ -11,7 +11,6 @@ import io
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.sources.settings import SourceSettings, day_of
@@ -300,7 +299,8 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
 
     from mlops_assets.core.values.csv_head import LONGEST_CELL, NoHead, head_of
     from mlops_assets.core.values.csv_quotes import fault_of_quotes
-    from mlops_assets.core.values.file_kinds import START, fault_of_kind
+    from mlops_assets.core.values.file_kinds import START, fault_inside, fault_of_kind
+    from mlops_assets.world.files.csv_tables import long_row, not_utf8
     from mlops_assets.world.files.parquet_rows import ParquetRows
     from mlops_assets.world.files.unpacked_size import refuse_nul, unpacked
 
@@ -309,7 +309,7 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
     if name.endswith(".parquet"):
         return _without_words(exact_frame(ParquetRows(content, limit).table()), source)
     text = unpacked(name, content, limit)
-    if text is not content and (why := fault_of_kind(PurePath(name).stem, text[:START])):
+    if text is not content and (why := fault_inside(name, text[:START])):
         raise ValueError(f"it {why}")
     content = text
     refuse_nul("", io.BytesIO(content))
@@ -325,11 +325,15 @@ def parse(name: str, content: bytes, source: SourceSettings, limit: int = Limits
             keep_default_na=False,
             na_values=source.null_values,
         )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it {not_utf8(content)}") from error
+    except pd.errors.ParserError as error:
+        raise ValueError(f"its {long_row(io.BytesIO(content), head) or str(error).strip()}") from error
     except NoHead as error:
         raise ValueError(f"it {error}") from None
     if not isinstance(frame.index, pd.RangeIndex):
         # pandas takes surplus cells for row labels and shifts all others.
-        raise ValueError("its rows have more cells than its header has names")
+        raise ValueError(f"its {long_row(io.BytesIO(content), head)}")
     if frame.columns.has_duplicates:
         twice = ", ".join(sorted({shown(str(c)) for c in frame.columns[frame.columns.duplicated()]}))
         raise ValueError(f"it has the column {twice} twice")

@@ -201,7 +201,9 @@ def _why_not(name: str, old: TableFiles, new: TableFiles) -> str:
         if name in of_texts.flags and of_numbers.holds_flags(name):
             return ""
     if _changed(name, old, new):
-        return f"{_word(name, old)} in {old.name} and {_word(name, new)} in {new.name}: give it one type"
+        places = " and ".join(f"{_word(name, each)} in {each.name}" for each in (old, new))
+        text = of_texts.first_text(name) if both == {"numeric", "categorical"} else ""
+        return f"{places}{text}: give it one type"
     return "a time, or another type that has no distribution here" if "other" in both else ""
 
 

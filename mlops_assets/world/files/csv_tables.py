@@ -9,7 +9,8 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -48,16 +49,36 @@ def csv_head(path: Path) -> CsvHead:
 
 def uneven_row(path: Path) -> str:
     """The first row with more or fewer cells than the header has names, in words; empty where there is none."""
-    head = csv_head(path)
     is_packed = path.suffix.lower() == ".gz"
-    with (gzip.open if is_packed else open)(path, "rt", newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(islice(file, head.skipped, None), delimiter=head.separator)
+    with (gzip.open if is_packed else open)(path, "rb") as file:
+        return _row_unlike(file, csv_head(path), lambda cells, names: cells != names)
+
+
+def long_row(content: Iterable[bytes], head: CsvHead) -> str:
+    """The first row of a file with more cells than the header has names, in words, with what to do."""
+    row = _row_unlike(content, head, int.__gt__)
+    return row and f"{row}: put what holds a separator into quotes, or leave out the separator behind the last cell"
+
+
+def _row_unlike(content: Iterable[bytes], head: CsvHead, is_unlike: Callable[[int, int], bool]) -> str:
+    lines = (line.decode("utf-8", errors="replace").removeprefix("\ufeff") for line in content)
+    rows = csv.reader(islice(lines, head.skipped, None), delimiter=head.separator)
+    with suppress(csv.Error):  # a cell that is longer than Python's limit
         for row in rows:
-            if row and len(row) != len(head.names):
+            if row and is_unlike(len(row), len(head.names)):
                 line = rows.line_num + head.skipped
-                return (
-                    f"line {line:,} has {counted(len(row), 'cell')} and its header {counted(len(head.names), 'name')}"
-                )
+                cells, names = counted(len(row), "cell"), counted(len(head.names), "name")
+                return f"line {line:,} has {cells} and its header {names}"
+    return ""
+
+
+def not_utf8(content: bytes) -> str:
+    """What is wrong with text that is not UTF-8, and what to do."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f"is not UTF-8 in line {line:,}: convert it, for example with `iconv -f latin1 -t utf-8 OLD > NEW`"
     return ""
 
 

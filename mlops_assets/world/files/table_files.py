@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.core.drift.grid import Kind
+from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import boolean_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS
@@ -98,6 +99,11 @@ class TableFiles:
         if self.kinds[column] == "numeric":
             return all(value != value or value in (0, 1) for value in values)
         return any(boolean_of(str(value)) is not None for value in values)
+
+    def first_text(self, column: str) -> str:
+        """The first cell of a column in CSV that is no number, and its place, in brackets; else empty."""
+        texts = (_first_text(table, column) for table in self.csv.values() if column not in table.empty)
+        return next(filter(None, texts), "")
 
     def holds_times(self, column: str) -> bool:
         """Whether all texts of a column are times; no more are read than it takes to know."""
@@ -182,6 +188,8 @@ def open_table(name: str) -> TableFiles:
             left_out[column] = f"{absent.name} doesn't have it"
         elif not all(same_type(previous, another) for previous, another in pairwise(seen)):
             left_out[column] = ", ".join(f"{word} in {path.name}" for word, path in seen.items())
+            if text := csv.get(known["categorical"]) if {"numeric", "categorical"} <= known.keys() else None:
+                left_out[column] += _first_text(text, column)
         else:
             kinds[column] = next(iter(known), "empty")
             if kinds[column] == "other":
@@ -250,6 +258,16 @@ def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dic
             kinds[name] = "boolean"
     long = {field.name for field in rows.schema if pa.types.is_decimal(field.type) or pa.types.is_uint64(field.type)}
     return kinds, words, long
+
+
+def _first_text(table: CsvTable, column: str) -> str:
+    """The first cell of a column that is no number, and its row, in brackets."""
+    with duckdb.connect() as session:
+        first = session.execute(
+            f"SELECT place, cell FROM (SELECT row_number() OVER () AS place, {quoted(column)} AS cell "
+            f"FROM ({table.select([column])})) WHERE try_cast(cell AS DOUBLE) IS NULL AND cell IS NOT NULL LIMIT 1"
+        ).fetchone()
+    return f" ({shown(str(first[1]))} in row {first[0]:,} of {table.path.name})" if first else ""
 
 
 def _csv_kinds(table: CsvTable) -> dict[str, ColumnKind]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlops_assets.core.decide.counterfactuals import larger_changes, replay
+from mlops_assets.core.decide.counterfactuals import _other_novelty, larger_changes, replay
+from mlops_assets.core.decide.evidence import Novelty
 from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide
 
 NOW = datetime(2013, 3, 4, tzinfo=UTC)
@@ -55,3 +57,12 @@ def test_every_decision_has_one() -> None:
     for evidence in (drifting("inputs"), drifting(), Evidence("m", None, matured_labels=9_000)):
         action = decide(evidence, POLICY, History(), NOW).action
         assert larger_changes(evidence, POLICY, History(), NOW, action)
+
+
+@pytest.mark.parametrize("share", [0.0095001, 0.00954, 0.012, 0.95, 1e-9])
+def test_two_numbers_that_differ_are_written_so(share: float) -> None:
+    now = datetime(2024, 3, 4, tzinfo=UTC)
+    (change,) = _other_novelty(Evidence(model="m", window="w", novelty=Novelty(share, "w", now)), RetrainPolicy())
+    first, second = re.findall(r"[0-9.]+%", change.sentence)
+    assert float(first[:-1]) < float(second[:-1])
+    assert change.policy["max_novelty"] < share

@@ -137,6 +137,18 @@ def test_a_literal_quote_behind_a_cell_of_several_lines() -> None:
     assert fault("\n".join(rows)) == ""
 
 
+@pytest.mark.parametrize("behind", ["a", " a", 'a"'])
+def test_a_cell_of_several_lines_that_ends_early_is_named(behind: str) -> None:
+    content = f'x,c\n1,"a\n2,b\nx,c\n1,"{behind}\n2,b\n'.encode() * 3
+    said = fault_of_quotes(io.BytesIO(content), head_of("x,c\n"))
+    assert said.startswith(
+        'has a quote in line 2 that begins a cell, and the next one, in line 5, ends it before its text does ("a)'
+    )
+    for blanks in ("", " ", "\t "):
+        sound = f'x,c\n"a\nb"{blanks},1\n"c\nd"{blanks}\n'.encode()
+        assert fault_of_quotes(io.BytesIO(sound), head_of("x,c\n")) == ""
+
+
 def test_lines_are_counted_from_the_top_of_the_file() -> None:
     """Behind a line that names the separator, and names of two lines."""
     lines = ["sep=,", 'at,x,"note', 'of it",y', *(f"2024-01-01,{i},pipe,1" for i in range(9))]

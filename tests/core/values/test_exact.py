@@ -228,3 +228,11 @@ def test_a_whole_number_with_an_exponent_keeps_its_digits_or_is_refused(
     contract = SourceContract.from_dict({"columns": {"v": {"type": "number", "max_null_share": 1}}})
     reasons = [failure.sentence for failure in conform(contract, pd.DataFrame({"v": cells})).failures]
     assert any("declare `type: integer` or `type: string`" in reason for reason in reasons) == (number is None)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u2009", "\u202f", "\u3000"])
+def test_blanks_beside_a_number_are_none_of_it(blank: str) -> None:
+    cells = pd.Series([f"{blank}1.5", f"2{blank}", f"{blank}9007199254740993", f"1{blank}x", None, "3"], dtype=object)
+    assert to_numbers(cells).tolist()[:2] == [1.5, 2.0]
+    assert to_numbers(cells).isna().tolist() == [False, False, True, True, True, False]
+    assert to_integers(cells.iloc[[1, 2]]).tolist() == [2, 9007199254740993]

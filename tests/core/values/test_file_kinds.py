@@ -20,7 +20,7 @@ import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 
-from mlops_assets.core.values.file_kinds import START, fault_of_kind
+from mlops_assets.core.values.file_kinds import START, fault_inside, fault_of_kind
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5], "c": ["x", "y"]})
 CSV = FRAME.to_csv(index=False).encode()
@@ -104,3 +104,10 @@ def test_what_nobody_knows_is_left_to_the_readers() -> None:
 def test_the_docs_example_is_a_table() -> None:
     file = Path(__file__).parents[3] / "docs" / "examples" / "subscriptions.csv"
     assert fault_of_kind(file.name, file.read_bytes()[:START]) == ""
+
+
+def test_what_gzip_holds_is_named_by_what_it_is() -> None:
+    table = b"a,b\n1,2\n"
+    assert fault_inside("days.csv.gz", table) == ""
+    assert fault_inside("days.csv.gz", gzip.compress(table)).startswith("is gzip within gzip: unpack it once")
+    assert "export the table" in fault_inside("days.csv.gz", b"<html><body>404</body></html>")

@@ -107,6 +107,7 @@ def test_a_file_without_the_right_to_read_it_names_the_remedy(tmp_path: Path, mo
 
     monkeypatch.setattr(Path, "read_bytes", refused)  # tests may run as root, to whom nothing is refused
     file = tmp_path / "a.json"
+    file.touch()
     with pytest.raises(DamagedFile, match=f"Give the right to read it: chmod u\\+r {file}"):
         read_state(file, dict[str, str], lost="nothing is lost")
 
