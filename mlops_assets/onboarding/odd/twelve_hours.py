@@ -60,9 +60,11 @@ def clocks_of_twelve(table: Table) -> list[str]:
 def _of_files(table: Table, name: str) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
     """For each file the days in a column, shape (n,), and rows by day and hour, shape (n, 24)."""
     column = quoted(name)
-    query = f"select rowid, {column}::date, hour({column}) from {table.relation} where {column} is not null order by 1"
+    cells = table.cells
+    times = f"select {cells.row}, {column}::date, hour({column}) from {cells.numbered}"
+    query = f"{times} where {column} is not null order by 1"
     rows, days, hours = table.connection.execute(query).fetchnumpy().values()
-    cuts = np.searchsorted(rows, np.cumsum(table.cells.rows_of_files)[:-1])
+    cuts = np.searchsorted(rows, np.cumsum(cells.rows_of_files)[:-1])
     of_files = []
     for day, hour in zip(np.split(np.asarray(days, "datetime64[D]"), cuts), np.split(hours, cuts), strict=True):
         keys, places = np.unique(day, return_inverse=True)
@@ -74,9 +76,9 @@ def _parts(
     table: Table, name: str, of_files: list[tuple[NDArray[Any], NDArray[np.int64]]], whole: _Part
 ) -> Iterator[_Part]:
     """Files, and stretches of days of a file, that are on such a clock where the other rows are not."""
-    ends = np.cumsum([0, *table.cells.rows_of_files])
+    ends, row = np.cumsum([0, *table.cells.rows_of_files]), table.cells.row
     for place, (file, (days, hours)) in enumerate(zip(table.files, of_files, strict=True)):
-        of_file = _Part(file.name, hours.sum(axis=0), f"rowid >= {ends[place]} and rowid < {ends[place + 1]}")
+        of_file = _Part(file.name, hours.sum(axis=0), f"{row} >= {ends[place]} and {row} < {ends[place + 1]}")
         if _stands_apart(of_file, whole):
             yield of_file
             continue

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from mlops_assets.core.values.display import row_numbers
-from mlops_assets.core.values.sql import exact, quoted
+from mlops_assets.core.values.sql import exact, free_name, quoted
 from mlops_assets.world.files.csv_tables import csv_head
 from mlops_assets.world.files.parquet_rows import row_numbers_in
 from mlops_assets.world.files.refused_files import is_parquet
@@ -47,13 +47,29 @@ class Cells:
             condition: in SQL.
             given: the values of its parameters.
         """
-        query = f"select min(rowid) from {self.relation} where {condition}"
+        query = f"select min({self.row}) from {self.numbered} where {condition}"
         row = int(self.connection.execute(query, dict(given or {})).fetchall()[0][0])
         for file, rows in self._rows_of_each():
             if row < rows:
                 return f"{row_numbers([row])} of {file.name}{_line(file, row, rows)}"
             row -= rows
         raise LookupError(f"{condition} holds for no row of {', '.join(str(file) for file in self.files)}")
+
+    @property
+    def row(self) -> str:
+        """What the number of a row, from 0, is called in SQL: `rowid`, unless a column of the data is."""
+        names = self.connection.execute(f"select column_name from (describe {self.relation})").fetchall()
+        return free_name("rowid", (name for (name,) in names))
+
+    @property
+    def numbered(self) -> str:
+        """The rows with these numbers, in SQL."""
+        row = self.row
+        return (
+            self.relation
+            if row == "rowid"
+            else f"(select row_number() over () - 1 as {row}, * from {self.relation}) as {self.relation}"
+        )
 
     @property
     def rows_of_files(self) -> list[int]:

@@ -70,3 +70,15 @@ def test_closed_in_the_afternoon_on_saturdays(tmp_path: Path) -> None:
     at = times(OFFICE)
     at = at.where(at.dt.dayofweek < 5, at.dt.floor("D") + (at - at.dt.floor("D")) * 0.5 + pd.Timedelta("3h"))
     assert said(tmp_path, at, np.zeros(len(at), dtype=bool)) == []
+
+
+def test_a_column_that_is_called_as_the_number_of_a_row(tmp_path: Path) -> None:
+    at = times(ALL_DAY)
+    twelve = (at >= "2024-02-10").to_numpy()
+    written = at.dt.strftime("%Y-%m-%d %H:%M").where(~twelve, at.dt.strftime("%Y-%m-%d %I:%M"))
+    numbers = np.arange(len(at))[::-1] * 7
+    frame = pd.DataFrame({"at": written, "rowid": numbers, "x": numbers % 5, "y": numbers % 2})
+    frame.to_csv(tmp_path / "0.csv", index=False)
+    (named,) = [one for one in make_plan(Asked("t", str(tmp_path / "0.csv"), label="y")).warnings if "am and pm" in one]
+    first = int(np.flatnonzero(twelve & at.dt.strftime("%I").isin(["01", "02", "03"]).to_numpy())[0])
+    assert f"(row {first + 1:,} of 0.csv (line {first + 2:,}))" in named
