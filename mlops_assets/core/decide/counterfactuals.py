@@ -138,8 +138,10 @@ def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfac
     if policy.max_novelty is not None and share > policy.max_novelty:
         return [Counterfactual("no limit of novelty had been agreed", "wait", policy={"max_novelty": None})]
     limit = _below(share, SHARE_STEPS)
-    digits = next(n for n in range(2, 18) if n == 17 or f"{limit:.{n}%}" != f"{share:.{n}%}")
-    condition = f"the limit of novelty had been {limit:.{digits}%}, below the {share:.{digits}%} that were measured"
+    # The limit goes by hundredths of a percent; what was measured has as many digits as it takes to tell them apart.
+    digits = next((n for n in range(2, 13) if f"{limit:.{n}%}" != f"{share:.{n}%}"), None)
+    measured = f"just below the {share:.2%}" if digits is None else f"below the {share:.{digits}%}"
+    condition = f"the limit of novelty had been {limit:.2%}, {measured} that were measured"
     return [Counterfactual(condition, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
 
 
