@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.models.training import FeatureColumn, Goal, LabelledRows, TrainingSettings, fit, tune
-from mlops_assets.pages.figures import page
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.mlflow.store import artifact_location, open_client
@@ -117,16 +116,13 @@ def measure(n: int, home: Home) -> dict[str, float]:
 
 def keep(home: Home, tuned: Any, model: Any, frame: pd.DataFrame) -> None:
     """Log and register the way the assets do."""
-    from mlops_assets.pages.figures import importance_figure, validation_figure
+    from mlops_assets.pages.figures import feature_importance, validation_curve
 
     client, registry = open_client(home), Registry(home=str(home.root))
     location = artifact_location(home, home.mlflow_uri, f"bench{len(frame)}")
     run_id = client.create_run(client.create_experiment(f"bench{len(frame)}", location)).info.run_id
-    figures = {
-        "Validation": validation_figure(tuned.curve, tuned.curve_metric),
-        "Importance": importance_figure(model.importance()),
-    }
-    client.log_text(run_id, page(figures), "training.html")
+    client.log_text(run_id, validation_curve(tuned.curve, tuned.curve_metric), "validation_curve.svg")
+    client.log_text(run_id, feature_importance(model.importance()), "feature_importance.svg")
     client.log_dict(run_id, tuned.trials.to_dict("records"), "trials.json")
     made = registry.register(f"bench{len(frame)}", model, run_id=run_id, signature_frame=frame.head(100))
     registry.promote(made.name, made.version, decision_id="bench", reason="a benchmark")

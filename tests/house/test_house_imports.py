@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -297,3 +298,16 @@ def test_status_loads_nothing_that_takes_seconds(tmp_path: Path) -> None:
 def test_the_code_location_loads_nothing_heavy(tmp_path: Path) -> None:
     code = "from mlops_assets.definitions import defs\ndefs().get_repository_def()"
     assert loaded_after(code, tmp_path, HEAVY) == []
+
+
+def test_what_benchmarks_import_is_there() -> None:
+    """They run by hand, and no type checker reads them."""
+    missing = []
+    for file in (PACKAGE.parent / "benchmarks").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mlops_assets"):
+                module = importlib.import_module(str(node.module))
+                names = {alias.name for alias in node.names}
+                rooms = {path.stem for path in Path(str(module.__file__)).parent.iterdir()}
+                missing += [f"{file.name}: {name}" for name in names - set(dir(module)) - rooms]
+    assert missing == []
