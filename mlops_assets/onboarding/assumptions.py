@@ -6,6 +6,8 @@ Here: those that belong to the whole table. Not here: those on single columns (`
 
 from __future__ import annotations
 
+import shlex
+
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.labels import Label, constant_stretches
@@ -70,6 +72,30 @@ def texts_read(table: Table, late: LateLabels | None) -> list[str]:
             "--missing [COL=]WORD that another is none)."
         )
     return said
+
+
+def words_without_cells(asked: Asked, table: Table, late: LateLabels | None) -> list[str]:
+    """Sentences on the texts of `--missing` that stand in no cell: a slip, most likely."""
+    cells: dict[str, set[str]] = {}
+    for source in [table, late.table] if late else [table]:
+        for cell, columns in source.words.items():
+            for name in ("", *columns):
+                cells.setdefault(name, set()).add(cell.strip())
+    in_one = [(name, word) for name, words in asked.missing_in.items() for word in words]
+    everywhere = [("", word) for word in asked.missing if word in asked.reading.missing]
+    return [
+        f"No cell{f' of {name}' if name else ''} holds {shlex.quote(word)}, which --missing says means missing: "
+        "look how it is written in the file."
+        for name, word in (*in_one, *everywhere)
+        if not any(cell == word or _number(cell) == _number(word) is not None for cell in cells.get(name, ()))
+    ]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def constant_label(table: Table, label: Label, time: TimeColumn, zone: str) -> list[str]:

@@ -16,7 +16,15 @@ from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.time.windows import format_duration, parse_duration
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.asked import Asked
-from mlops_assets.onboarding.assumptions import JUDGED_ROWS, constant_label, gaps_in, notes_on, texts_read, too_few
+from mlops_assets.onboarding.assumptions import (
+    JUDGED_ROWS,
+    constant_label,
+    gaps_in,
+    notes_on,
+    texts_read,
+    too_few,
+    words_without_cells,
+)
 from mlops_assets.onboarding.columns import (
     Column,
     Role,
@@ -223,6 +231,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
             *too_few(label, table),
             *constant_label(whole, label, time, asked.timezone),
             *gaps_in(days),
+            *words_without_cells(asked, table, late),
             *uneven_columns(table.files),
             *columns_in_folders(table),
             *copies(table, without=others),

@@ -118,3 +118,9 @@ def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_text_in_place_of_a_list_is_refused() -> None:
     with pytest.raises(ValueError, match=r"null_values is 'unknown': write a list, such as \[-1, unknown\]"):
         Column("string", null_values="unknown")  # type: ignore[arg-type]
+
+
+def test_a_word_that_stands_nowhere_is_named(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "csv", "score=-1.0", "score=-7", "size=unknown", "gone")
+    said = [warning for warning in plan.warnings if "--missing" in warning]
+    assert [warning.partition(",")[0] for warning in said] == ["No cell of score holds -7", "No cell holds gone"]
