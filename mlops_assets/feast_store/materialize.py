@@ -88,8 +88,7 @@ def materialize_latest(
             rows of the past were taken away or changed to an earlier event.
 
     Returns:
-        What was done, view by view; without `start`, views that have been brought further than `end` are left as they
-        are. Either all others are written or none; a second call changes nothing.
+        What was done, view by view. Either all views are written or none; a second call changes nothing.
 
     Raises:
         ValueError: the stores are others, a view is not online or is computed by Feast, `start` is after
@@ -100,9 +99,6 @@ def materialize_latest(
     views = _views(store, view_names)
     end = make_tzaware(end)
     spans = [(view, _start(view, start, rebuild=rebuild)) for view in views]
-    if start is None:
-        # Where another model's life has reached a later moment, its views keep what they have.
-        spans = [(view, begin) for view, begin in spans if begin <= end]
     for view, begin in spans:
         if begin > end:
             raise ValueError(

@@ -204,14 +204,6 @@ def test_a_view_without_files_has_no_values_and_goes_on_later(repo):
     assert online(store, 1) == [20]
 
 
-def test_a_view_that_is_ahead_keeps_what_it_has(repo):
-    store = repo.store(repo.view(repo.stats(ROWS)))
-    materialize_latest(store, ["stats"], None, repo.hours(5))
-    before = online(store, 1)
-    assert materialize_latest(store, ["stats"], None, repo.hours(4)) == []
-    assert online(store, 1) == before
-
-
 def test_errors_name_the_remedy(repo):
     store = repo.store(repo.view(repo.stats(ROWS)))
     with pytest.raises(ValueError, match="after the end"):

@@ -54,7 +54,7 @@ def online_store(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
     yield dg.MaterializeResult(
         asset_key=KEY, metadata={"entities": dg.MetadataValue.json(done.entities), "as_of": done.now.isoformat()}
     )
-    compared = compare_online(platform, done.now, tuple(done.entities))
+    compared = compare_online(platform, done.now)
     yield dg.AssetCheckResult(
         check_name=AGREES,
         asset_key=KEY,
