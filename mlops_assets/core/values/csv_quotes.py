@@ -32,7 +32,7 @@ _REMEDY = 'Leave the quote out, or put the cell into quotes and write each quote
 class _Cell:
     """A cell of several lines: the lines, of which the first `_SAMPLE` and the last are kept, and their numbers.
 
-    A row of one line in which a quote ends a cell before its text does is kept the same way.
+    Where a quote ends a cell before its text does (`early`), they may be one.
     """
 
     lines: list[str]
@@ -62,7 +62,7 @@ def fault_of_quotes(lines: Iterator[bytes], head: CsvHead) -> str:
 
 def _first_fault(cells: Sequence[_Cell], rows: Sequence[list[str]], head: CsvHead) -> str:
     for cell in cells:
-        if cell.first == cell.last and cell.ends:
+        if cell.early and cell.first == cell.last:
             return _ended_early(cell, head)
         start = f"has a quote in line {cell.first:,} that begins a cell"
         begun = _start(cell.lines[0], head)
@@ -120,7 +120,7 @@ def _long_cells(lines: Iterator[bytes], head: CsvHead, rows: list[list[str]]) ->
             if len(rows) < _SAMPLE and len(row := _cells(_text(line), head)) == len(head.names):
                 rows.append(row)
             if _ends_early(line, lone, head):
-                yield _Cell([_text(line)], number, number, ends=True)
+                yield _Cell([_text(line)], number, number, ends=True, early=True)
             continue
         inside, last, ends, early = _rest_of(line, number, numbered, head)
         yield _Cell(inside, number, last, ends, early)

@@ -45,26 +45,32 @@ class _Part:
 
 def clocks_of_twelve(table: Table) -> list[str]:
     """A sentence for each column of local times that are on such a clock, all of them or some."""
+    names = [
+        name
+        for name, facts in table.facts.items()
+        if facts.dtype == "TIMESTAMP" and facts.rows - facts.missing >= _SOME
+    ]
+    # To count the rows of files, each is read again.
+    counts = table.cells.rows_of_files if names and len(table.files) > 1 else [np.iinfo(np.int64).max]
+    ends = np.cumsum([0, *counts])
     warnings = []
-    for name, facts in table.facts.items():
-        if facts.dtype != "TIMESTAMP" or facts.rows - facts.missing < _SOME:
-            continue
-        of_files = _of_files(table, name)
+    for name in names:
+        of_files = _of_files(table, name, ends)
         whole = _Part("", np.sum([hours.sum(axis=0) for _, hours in of_files], axis=0))
-        parts = [whole] if _is_twelve(whole.hours) else list(_parts(table, name, of_files, whole))
+        parts = [whole] if _is_twelve(whole.hours) else list(_parts(table, name, of_files, ends, whole))
         if parts:
             warnings.append(_in_words(table, name, parts))
     return warnings
 
 
-def _of_files(table: Table, name: str) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
+def _of_files(table: Table, name: str, ends: NDArray[np.int64]) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
     """For each file the days in a column, shape (n,), and rows by day and hour, shape (n, 24)."""
     column = quoted(name)
     cells = table.cells
     times = f"select {cells.row}, {column}::date, hour({column}) from {cells.numbered}"
     query = f"{times} where {column} is not null order by 1"
     rows, days, hours = table.connection.execute(query).fetchnumpy().values()
-    cuts = np.searchsorted(rows, np.cumsum(cells.rows_of_files)[:-1])
+    cuts = np.searchsorted(rows, ends[1:-1])
     of_files = []
     for day, hour in zip(np.split(np.asarray(days, "datetime64[D]"), cuts), np.split(hours, cuts), strict=True):
         keys, places = np.unique(day, return_inverse=True)
@@ -73,10 +79,14 @@ def _of_files(table: Table, name: str) -> list[tuple[NDArray[Any], NDArray[np.in
 
 
 def _parts(
-    table: Table, name: str, of_files: list[tuple[NDArray[Any], NDArray[np.int64]]], whole: _Part
+    table: Table,
+    name: str,
+    of_files: list[tuple[NDArray[Any], NDArray[np.int64]]],
+    ends: NDArray[np.int64],
+    whole: _Part,
 ) -> Iterator[_Part]:
     """Files, and stretches of days of a file, that are on such a clock where the other rows are not."""
-    ends, row = np.cumsum([0, *table.cells.rows_of_files]), table.cells.row
+    row = table.cells.row
     for place, (file, (days, hours)) in enumerate(zip(table.files, of_files, strict=True)):
         of_file = _Part(file.name, hours.sum(axis=0), f"{row} >= {ends[place]} and {row} < {ends[place + 1]}")
         if _stands_apart(of_file, whole):
