@@ -88,7 +88,8 @@ def materialize_latest(
             rows of the past were taken away or changed to an earlier event.
 
     Returns:
-        What was done, view by view. Either all views are written or none; a second call changes nothing.
+        What was done, view by view; without `start`, views that have been brought further than `end` are left as they
+        are. Either all others are written or none; a second call changes nothing.
 
     Raises:
         ValueError: the stores are others, a view is not online or is computed by Feast, `start` is after
@@ -98,12 +99,14 @@ def materialize_latest(
     _require_our_stores(config)
     views = _views(store, view_names)
     end = make_tzaware(end)
-    spans = [(view, _start(view, start, rebuild=rebuild)) for view in views]
-    for view, begin in spans:
-        if begin > end:
+    spans = [(view, *_span(view, start, end, rebuild=rebuild)) for view in views]
+    if start is None:
+        # Where a clock was set back, by a replay say, nothing that is known now is taken away.
+        spans = [(view, begin, until) for view, begin, until in spans if begin <= until]
+    for view, begin, until in spans:
+        if begin > until:
             raise ValueError(
-                f"Feature view {view.name!r} would be materialized from {begin} to {end}: the start is "
-                f"after the "
+                f"Feature view {view.name!r} would be materialized from {begin} to {until}: the start is after the "
                 "end. Pass a later end, or a start. Nothing was written."
             )
     online_store = cast(online.TtlSqliteOnlineStore, store._get_provider().online_store)
@@ -113,16 +116,16 @@ def materialize_latest(
     # The write lock first: whoever else materializes waits here, and not half-way.
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        for view, begin in spans:
+        for view, begin, until in spans:
             if rebuild:
                 connection.execute(f"DELETE FROM {online_tables.table_name(config, view)}")
-            elif (oldest := _kept_from(view, end)) is not None:
+            elif (oldest := _kept_from(view, until)) is not None:
                 online_tables.forget_before(connection, online_tables.table_name(config, view), oldest)
-            entities = _write_view(connection, config, view, begin, end)
-            done.append(Materialized(view.name, begin, end, entities))
+            entities = _write_view(connection, config, view, begin, until)
+            done.append(Materialized(view.name, begin, until, entities))
     # After the commit: a crash in between repeats the interval, which changes nothing.
-    for view, begin in spans:
-        store.registry.apply_materialization(view, store.project, begin, end)
+    for view, begin, until in spans:
+        store.registry.apply_materialization(view, store.project, begin, until)
     return done
 
 
@@ -155,10 +158,12 @@ def _views(store: FeatureStore, names: Sequence[str] | None) -> list[FeatureView
     return views
 
 
-def _start(view: FeatureView, start: datetime | None, *, rebuild: bool) -> datetime:
+def _span(view: FeatureView, start: datetime | None, end: datetime, *, rebuild: bool) -> tuple[datetime, datetime]:
+    """From when to when rows are read that became known; rebuilt, a view reaches as far as it did before."""
+    reached = make_tzaware(view.most_recent_end_time or _BEGINNING)
     if rebuild:
-        return _BEGINNING
-    return make_tzaware(start or view.most_recent_end_time or _BEGINNING)
+        return _BEGINNING, max(end, reached)
+    return make_tzaware(start) if start else reached, end
 
 
 def _write_view(

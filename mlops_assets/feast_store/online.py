@@ -50,12 +50,12 @@ class TtlSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
     clock_file: str | None = None
     """A JSON file {"now": "2013-04-01T00:00:00+00:00"} that says what time it is, read at each read of
-    features; relative to the feature repository. The wall clock when left out or while there is no such
-    file."""
+    features; relative to the feature repository. Under "views" it may say another time for a view, by name. The wall
+    clock when left out or while there is no such file."""
 
 
-def read_clock(config: RepoConfig) -> datetime:
-    """What time it is for the ttl.
+def read_clock(config: RepoConfig, view: str) -> datetime:
+    """What time it is for the ttl of a feature view.
 
     Raises:
         ValueError: the clock file is there but doesn't say.
@@ -69,8 +69,9 @@ def read_clock(config: RepoConfig) -> datetime:
     except FileNotFoundError:
         return datetime.now(tz=UTC)
     try:
-        return utils.make_tzaware(datetime.fromisoformat(json.loads(text)["now"]))
-    except (ValueError, KeyError, TypeError) as error:
+        times = json.loads(text)
+        return utils.make_tzaware(datetime.fromisoformat(times.get("views", {}).get(view) or times["now"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'The clock file {path} must hold {{"now": "<ISO time in UTC>"}}, it holds {text[:80]!r}. Write '
             f"it "
@@ -305,5 +306,5 @@ def _oldest_alive(config: RepoConfig, view: FeatureView) -> datetime | None:
     ttl = getattr(view, "ttl", None)
     if not ttl:
         return None
-    now = read_clock(config)
+    now = read_clock(config, view.name)
     return None if ttl > now - datetime.min.replace(tzinfo=UTC) else now - ttl

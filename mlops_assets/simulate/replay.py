@@ -96,7 +96,7 @@ def replay(
         engine.bury()
         play = _Replay(settings, home, engine, progress)
         result, details = play.run()
-    spent = _spent(home, time.monotonic() - began)
+    spent = _spent(play.folder, time.monotonic() - began)
     result["summary"]["seconds"] = round(spent, 1)
     if changes:
         result["changes"] = when_noticed(changes, result["periods"])
@@ -147,14 +147,21 @@ class _Replay:
         self.left_out: list[Window] = []
         self.progress = progress
         self.steps = steps_of(self.periods)
-        self.state_file = home.root / "replay_state.json"
+        # Two models may be lived through in one home, one after the other: both demos are.
+        self.folder = home.root / "lived" / settings.model
+        self.state_file = self.folder / "state.json"
+        if (home.root / "replay_state.json").exists():
+            raise CannotReplay(
+                f"the replay in {home.root} was begun by an earlier version, which kept its place elsewhere. Finish it "
+                "with that version, or begin anew in another home (--home, MLOPS_HOME). Nothing was changed."
+            )
 
     def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Prepare, bootstrap, live through the periods, score the lives."""
         self.progress("taking in the files and building features", 0, self.steps)
         self._build(self.periods[-1].end if not self.settings.faithful else self.periods[0].start)
         self._bootstrap()
-        lives = Lives(self.platform, self.model, self.home.root / "lives", trained_at=self.periods[0].start)
+        lives = Lives(self.platform, self.model, self.folder / "lives", trained_at=self.periods[0].start)
         with closing(lives):
             for number, period in enumerate(self.periods):
                 self.progress(f"living through {period.label(self.model.timezone)}", number + 2, self.steps)
@@ -316,9 +323,9 @@ class _Replay:
         return [check for check in window_checks(self.platform, self.model) if check.passed is False]
 
 
-def _spent(home: Home, seconds: float) -> float:
+def _spent(folder: Path, seconds: float) -> float:
     """Seconds of all sittings of a resumed replay."""
-    file = home.root / "replay_seconds.json"
+    file = folder / "seconds.json"
     total = seconds + (read_state(file, float, lost="the time of earlier sittings is not counted") or 0.0)
     write_text(file, json.dumps(total))
     return total

@@ -20,6 +20,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.project import PROJECT
 
@@ -83,18 +84,24 @@ class Features:
         # The joined values are nobody else's: a copy of them would be the dearest step of a wide join.
         return pd.concat([numbered, frame_of(joined.select(columns))], axis=1, copy=False)  # type: ignore[call-overload]
 
-    def materialize(self, now: datetime, *, rebuild: bool = False) -> dict[str, int]:
-        """Bring the newest values known at `now` into the online store; entities written by view."""
+    def materialize(self, views: Sequence[str], now: datetime, *, rebuild: bool = False) -> dict[str, int]:
+        """Bring the newest values of some views known at `now` into the online store.
+
+        Returns:
+            Entities written, by view; a view that has been brought further is not among them.
+        """
         store = self.store()
         from mlops_assets.feast_store.materialize import materialize_latest
 
+        done = {each.view: each.entities for each in materialize_latest(store, views, None, now, rebuild=rebuild)}
         clock = self.lake.home.feast / "clock.json"
         if self.lake.home.settings.clock == "data":
-            write_text(clock, json.dumps({"now": now.isoformat()}))
+            before = read_state(clock, dict[str, Any], lost="views that get no values now go by the newest time") or {}
+            times = {**before.get("views", {}), **dict.fromkeys(done, now.isoformat())}
+            write_text(clock, json.dumps({"now": max(times.values(), key=datetime.fromisoformat), "views": times}))
         else:
             clock.unlink(missing_ok=True)
-        done = materialize_latest(store, None, None, now, rebuild=rebuild)
-        return {view.view: view.entities for view in done}
+        return done
 
     def online_reader(self) -> OnlineReader:
         """What reads a few entities of the online store, with a connection of its own."""

@@ -171,4 +171,4 @@ def test_the_online_store_killed_between_two_views(world: World, undisturbed: Wo
     done = materialize_online(platform)
     assert done is not None
     assert served(world.home) == served(undisturbed.home)
-    assert compare_online(platform, done.now).differences == []
+    assert compare_online(platform, done.moments).differences == []

@@ -25,9 +25,10 @@ REFS = ["stats:rate", "stats:trips"]
 ROWS = [(1, 0, 0, 0.1, 10), (1, 2, 2, 0.2, 20), (2, 1, 1, 0.4, 40), (3, 9, 9, 0.6, 60)]
 
 
-def clock(repo: Any, hour: float) -> dict[str, str]:
-    """Set the repository's clock; returns the online store's setting."""
-    (repo.directory / "clock.json").write_text(json.dumps({"now": repo.hours(hour).isoformat()}))
+def clock(repo: Any, hour: float, **views: float) -> dict[str, str]:
+    """Set the repository's clock, and those of single views; returns the online store's setting."""
+    times = {view: repo.hours(own).isoformat() for view, own in views.items()}
+    (repo.directory / "clock.json").write_text(json.dumps({"now": repo.hours(hour).isoformat(), "views": times}))
     return {"clock_file": "clock.json"}
 
 
@@ -202,6 +203,28 @@ def test_a_view_without_files_has_no_values_and_goes_on_later(repo):
     repo.stats(ROWS, "later/one.parquet")
     materialize_latest(store, ["stats"], None, repo.hours(5))
     assert online(store, 1) == [20]
+
+
+def test_a_view_that_is_ahead_keeps_what_it_has(repo):
+    store = repo.store(repo.view(repo.stats(ROWS)))
+    materialize_latest(store, ["stats"], None, repo.hours(9))
+    assert materialize_latest(store, ["stats"], None, repo.hours(4)) == []
+    assert online(store, 1, 3) == [20, 60]
+    # Made anew at an earlier moment it reaches as far as before: the next run would not read what lies between.
+    (done,) = materialize_latest(store, ["stats"], None, repo.hours(4), rebuild=True)
+    assert done.end == repo.hours(9)
+    assert online(store, 1, 3) == [20, 60]
+
+
+def test_the_clock_of_one_view(repo):
+    store = repo.store(repo.view(repo.stats(ROWS), ttl=timedelta(hours=3)), online=clock(repo, 5))
+    materialize_latest(store, ["stats"], None, repo.hours(5))
+    clock(repo, 100, stats=5)
+    assert online(store, 1) == [20]
+    clock(repo, 5, other=100)
+    assert online(store, 1) == [20]
+    clock(repo, 5, stats=100)
+    assert online(store, 1) == [None]
 
 
 def test_errors_name_the_remedy(repo):

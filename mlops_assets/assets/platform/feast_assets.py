@@ -51,10 +51,12 @@ def online_store(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
     if done is None:
         context.log.info("No data yet: nothing to serve.")
         return
+    as_of = {view: moment.isoformat() for view, moment in done.moments.items()}
     yield dg.MaterializeResult(
-        asset_key=KEY, metadata={"entities": dg.MetadataValue.json(done.entities), "as_of": done.now.isoformat()}
+        asset_key=KEY,
+        metadata={"entities": dg.MetadataValue.json(done.entities), "as_of": dg.MetadataValue.json(as_of)},
     )
-    compared = compare_online(platform, done.now)
+    compared = compare_online(platform, done.moments)
     yield dg.AssetCheckResult(
         check_name=AGREES,
         asset_key=KEY,

@@ -7,7 +7,7 @@ Here: what the online-store asset does between reading and reporting. Not here: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,10 +32,10 @@ _SEED = 13
 
 @dataclass(frozen=True)
 class Online:
-    """What was materialized."""
+    """What was materialized, by view: the entities written, and at which moment."""
 
     entities: dict[str, int]
-    now: datetime
+    moments: dict[str, datetime]
 
 
 @dataclass(frozen=True)
@@ -48,41 +48,51 @@ class Agreement:
 
 
 def materialize_online(platform: Platform) -> Online | None:
-    """Materialize every online view up to the home's clock; None while there is no data."""
-    now = max(_moments(platform), default=None)
-    if now is None:
+    """Materialize every online view up to the clock of its sources; None while there is no data."""
+    moments = _moments(platform)
+    if not moments:
         return None
     # Values that another code has computed stay online until their entity has a newer row: they are all made again.
     code, of = platform.home.feast / "online_code.json", built_code(platform.lake)
     lost = "the next run writes it; values of another code may stay online until their entity has a newer row"
     before = read_state(code, dict[str, str], lost=lost) or {}
     rebuild = any(of.get(view, known) != known for view, known in before.items())
-    entities = platform.features.materialize(now, rebuild=rebuild)
-    write_text(code, json.dumps({view.name: of[view.name] for view in platform.catalogue.views if view.name in of}))
-    return Online(entities, now)
+    entities: dict[str, int] = {}
+    for now in sorted(set(moments.values())):
+        of_now = [view for view, moment in moments.items() if moment == now]
+        entities |= platform.features.materialize(of_now, now, rebuild=rebuild)
+    write_text(code, json.dumps(before | {view: of[view] for view in moments if view in of}))
+    return Online(entities, {view: moments[view] for view in entities})
 
 
-def _moments(platform: Platform) -> Iterator[datetime]:
-    """The present moment of each group of sources that has data."""
+def _moments(platform: Platform) -> dict[str, datetime]:
+    """The present moment of each online view whose sources have data.
+
+    By the group of its sources: values of a group whose clock is behind would be passed over if another's newest day
+    counted as theirs.
+    """
     sources = platform.sources.settings()
+    moments: dict[str, datetime] = {}
     for group in platform.groups():
         try:
-            yield Clock(lake=platform.lake).now(sources[name] for name in group)
+            now = Clock(lake=platform.lake).now(sources[name] for name in group)
         except (NoDataYet, BrokenSettings):  # of a group with a broken source nobody knows how new it is
             continue
+        moments |= {view.name: now for view in platform.catalogue.views if view.online and group.intersection(view.sources)}
+    return moments
 
 
-def compare_online(platform: Platform, now: datetime, views: Sequence[str] = ()) -> Agreement:
-    """Serve a seeded sample of each view's entities (by default of all views) and join them offline at `now`."""
+def compare_online(platform: Platform, moments: Mapping[str, datetime]) -> Agreement:
+    """Serve a seeded sample of each view's entities and join them offline at the view's moment."""
     compared, differences = 0, []
     for view in platform.catalogue.views:
-        if not view.online or (views and view.name not in views):
+        if view.name not in moments:
             continue
         entities = _sample(platform, view.name, list(view.entities))
         if entities.empty:
             continue
         served = platform.features.online(view.name, entities)
-        joined = platform.features.historical(entities.assign(event_timestamp=pd.Timestamp(now)), [view.name])
+        joined = platform.features.historical(entities.assign(event_timestamp=pd.Timestamp(moments[view.name])), [view.name])
         for feature in view.features:
             offline = joined[f"{view.name}__{feature.name}"]
             wrong = ~equal_values(served[feature.name], offline)

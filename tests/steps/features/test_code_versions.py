@@ -97,7 +97,7 @@ def test_a_column_that_the_champion_needs_cannot_go(world: World, monkeypatch: p
 
 def test_the_online_store_is_made_anew_by_the_new_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     rebuilt = []
-    monkeypatch.setattr(Features, "materialize", lambda _, now, *, rebuild: rebuilt.append(rebuild) or {})
+    monkeypatch.setattr(Features, "materialize", lambda _, views, now, *, rebuild: rebuilt.append(rebuild) or {})
     for code in ("before", "before", "after", "after"):
         mark_code(world.platform.lake, edited(world.platform.catalogue, WEATHER, code=code), [WEATHER])
         materialize_online(world.platform)
