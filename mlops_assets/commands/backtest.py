@@ -65,7 +65,7 @@ def backtest(
     known_model(model)
     from mlops_assets.pages.backtest import backtest_page
     from mlops_assets.simulate.backtest import past, run, tried_policies
-    from mlops_assets.simulate.policy_files import own_policy, read_policies
+    from mlops_assets.simulate.policy_files import not_lived, own_policy, read_policies
     from mlops_assets.world.atomic import write_text
     from mlops_assets.world.platform import Platform
 
@@ -79,6 +79,8 @@ def backtest(
         total = len(tried) * (len(history.windows) - history.first)
         outcome = run(settings, history, tried, progress=lambda name: progress(name, total))
     basis = _basis_of(history, outcome)
+    if left_out := not_lived(settings):
+        basis.append(f"The present policy is lived without {', '.join(left_out)}: on paper there are no such checks.")
     page = html or home.root / "reports" / "backtest" / f"{model}.html"
     write_text(page, backtest_page(outcome, model=model, notes=basis))
     if as_json:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
+from mlops_assets.core.decide.agreed.reading import measured_metrics, refuse_unfit
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, RetrainPolicy
 from mlops_assets.core.drift.settings import Drift, DriftSpec
@@ -308,6 +309,17 @@ class ModelSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _triggers_fit_the_model(self) -> ModelSettings:
+        refuse_unfit(
+            self.retrain.on or (),
+            task=self.task,
+            own_metric=self.metric,
+            has_costs=bool(self.monitoring.costs),
+            views=self.features,
+        )
+        return self
+
+    @model_validator(mode="after")
     def _training_fits_the_task(self) -> ModelSettings:
         self.training.check_task(self.task, self.metric)
         return self
@@ -320,7 +332,8 @@ class ModelSettings(Settings):
     @property
     def reported_metrics(self) -> list[Metric]:
         """What the performance report shows: the main metric, the further ones, and profit where costs are set."""
-        costs, watched = self.monitoring.costs, [*self.monitoring.metrics, *self.limits]
+        agreed = measured_metrics(self.retrain.on or ())
+        costs, watched = self.monitoring.costs, [*self.monitoring.metrics, *self.limits, *agreed]
         further = [metric(name) for name in dict.fromkeys(watched) if name not in (self.metric, PROFIT)]
         money = [profit(self.task, costs)] if costs and self.metric != PROFIT else []
         return [metric(self.metric), *further, *money]

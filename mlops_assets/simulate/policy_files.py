@@ -15,11 +15,13 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from mlops_assets.core.decide.agreed.triggers import OnGain, Trigger
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec, with_preset
 from mlops_assets.core.settings_changes import hint_of, outdated_fields
+from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
 from mlops_assets.core.simulate.backtest import PRESENT
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.core.time.windows import parse_duration
@@ -47,9 +49,10 @@ ALLOWED = {
 
 def own_policy(model: ModelSettings) -> LifePolicy:
     """What the model's YAML says, as a life on paper takes it."""
+    defaults = {name: getattr(RetrainPolicy(), name) for name in NOT_ON_PAPER}
     return LifePolicy(
         metric=model.metric,
-        retrain=replace(model.retrain_policy, **{name: getattr(RetrainPolicy(), name) for name in NOT_ON_PAPER}),
+        retrain=replace(model.retrain_policy, **defaults, on=_on_paper(model.retrain.on)),
         probe=model.probe,
         gate=model.gate,
         gate_window=parse_duration(model.gate.window),
@@ -57,6 +60,18 @@ def own_policy(model: ModelSettings) -> LifePolicy:
         mature_share=model.label.mature_share,
         timezone=model.timezone,
     )
+
+
+def _on_paper(triggers: tuple[Trigger, ...] | None) -> tuple[Trigger, ...] | None:
+    """The triggers that can be lived on paper; what is measured where none can."""
+    if triggers is None:
+        return None
+    return tuple(trigger for trigger in triggers if is_on_paper(trigger)) or (OnGain(),)
+
+
+def not_lived(model: ModelSettings) -> list[str]:
+    """The model's own triggers that a life on paper leaves out, by name."""
+    return [trigger.name for trigger in model.retrain.on or () if not is_on_paper(trigger)]
 
 
 def read_policies(file: Path, own: LifePolicy) -> dict[str, LifePolicy]:
@@ -98,7 +113,7 @@ def other_policy(own: RetrainPolicy, file: Path) -> RetrainPolicy:
         for name, other in SET_BY_PLATFORM.items():
             if name in values:
                 raise ValueError(f"{name} follows {other} of the model: remove it")
-        return RetrainPolicy.from_dict({**own.to_dict(), **values})
+        return own.changed(values)
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{file} is no policy: {error}. Nothing was written.") from error
 
@@ -125,9 +140,11 @@ def _policy(number: int, values: Any, own: LifePolicy) -> tuple[str, LifePolicy]
         raise ValueError(f"policy {name!r} has no field {unknown[0]!r}: use {', '.join(sections)}")
     given = {section: _fields(name, section, values.get(section)) for section in ALLOWED}
     try:
-        retrain = RetrainPolicy.from_dict({**own.retrain.to_dict(), **given["retrain"]})
+        retrain = own.retrain.changed(given["retrain"])
         probe = _made(ProbeSpec, "probe", own.probe, given["probe"])
         gate = _made(GateSpec, "gate", own.gate, with_preset(given["gate"]))
+        if left_out := [trigger.name for trigger in retrain.on or () if not is_on_paper(trigger)]:
+            raise ValueError(f"retrain.on: {left_out[0]} cannot be lived on paper (docs/triggers.md): remove it")
     except (ValueError, TypeError) as error:
         raise ValueError(f"policy {name!r}: {error}") from error
     return name, replace(own, retrain=retrain, probe=probe, gate=gate, gate_window=parse_duration(gate.window))

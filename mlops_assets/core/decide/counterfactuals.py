@@ -86,6 +86,7 @@ def _small(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfactual]:
         said("the definition had not changed", evidence={"definition": ""}),
         said("the champion had not been worse than guessing", evidence={"failing": "", "fall_back_to": None}),
         *_other_novelty(evidence, policy),
+        *_other_triggers(policy),
     ]
     for name in sorted({c.name for c in evidence.checks}):
         out.append(said(f"{name} had passed in every window", checks={name: True}))
@@ -143,6 +144,17 @@ def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfac
     measured = f"just below the {share:.2%}" if digits is None else f"below the {share:.{digits}%}"
     condition = f"the limit of novelty had been {limit:.2%}, {measured} that were measured"
     return [Counterfactual(condition, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
+
+
+def _other_triggers(policy: RetrainPolicy) -> list[Counterfactual]:
+    """What would have been done without each of the triggers that people have agreed on."""
+    agreed = policy.on or ()
+    lists = {trigger.name: [other.to_plain() for other in agreed if other != trigger] for trigger in agreed}
+    # Without the only one, the probe alone asks.
+    return [
+        Counterfactual(f"the trigger {name} had not been agreed", "wait", policy={"on": others or ["gain"]})
+        for name, others in lists.items()
+    ]
 
 
 def _other_answers(evidence: Evidence) -> list[Counterfactual]:

@@ -17,11 +17,13 @@ from mlops_assets.core.decide.probe_result import Probed
 from mlops_assets.core.decide.requests import Answer, Hold
 from mlops_assets.core.record.plain_values import as_plain, canonical_json, from_plain, left_out, moment
 
-CheckKind = Literal["performance", "drift", "fairness", "failing"]
+CheckKind = Literal[
+    "performance", "drift", "fairness", "failing", "gain", "importance", "novelty", "new_data", "freshness", "schedule"
+]  # fmt: skip
 
 _LATER = {
     "frozen", "snoozed", "answer", "novelty", "request_forced", "events", "rollout", "labels_at_fit", "definition",
-    "notes", "failing", "fall_back_to",
+    "notes", "failing", "fall_back_to", "triggers",
 }  # fmt: skip
 
 
@@ -33,7 +35,7 @@ class CheckResult:
         name: the check's name, for example `inputs_match_reference`.
         kind: `performance` or `drift` (inputs and predictions); says how many breaches in a row are needed. A
             `fairness` check is for people: it is no evidence and starts nothing. What a `failing` check found is in
-            `Evidence.failing`.
+            `Evidence.failing`. What has become of an agreed trigger bears the rule that it asks by.
         window: the window's label.
         window_end: the end of the window, aware; orders the results.
         passed: None if the check could not judge.
@@ -116,6 +118,8 @@ class Evidence:
         failing: that the champion is worse than guessing, since when and by what numbers; empty if it isn't.
         fall_back_to: the version before, where it is not worse than guessing on the same rows and `on_failing` asks for
             it; else None.
+        triggers: what has become of the triggers under `retrain.on` that have limits of their own, by window or moment,
+            in any order.
     """
 
     model: str
@@ -142,13 +146,15 @@ class Evidence:
     notes: tuple[str, ...] = ()
     failing: str = ""
     fall_back_to: int | None = None
+    triggers: tuple[CheckResult, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):
             msg = f"{self.model}: champion_version and champion_since belong together: set both or neither"
             raise ValueError(msg)
-        ordered = tuple(sorted(self.checks, key=lambda c: (c.window_end, c.name)))
-        object.__setattr__(self, "checks", ordered)
+        for field in ("checks", "triggers"):
+            ordered = tuple(sorted(getattr(self, field), key=lambda c: (c.window_end, c.name)))
+            object.__setattr__(self, field, ordered)
 
     @property
     def labels(self) -> int:

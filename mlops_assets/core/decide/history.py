@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from mlops_assets.core.record.entries import PROPOSALS, Action, Decision
 from mlops_assets.core.record.plain_values import moment
@@ -22,7 +22,8 @@ _PUT_OFF = ("quiet_hours",)
 class Past:
     """An earlier decision, as far as the next one must know it.
 
-    `judged` holds for each check the end of the newest window it had looked at; `labels`: how many were known.
+    `judged` holds for each check, and `triggered` for each agreed trigger, the end of the newest window it had looked
+    at; `labels`: how many were known.
     """
 
     at: datetime
@@ -31,6 +32,7 @@ class Past:
     rule: str = ""
     judged: Mapping[str, datetime] = field(default_factory=dict)
     labels: int = 0
+    triggered: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,19 @@ class History:
 
         Where what it asked for was proposed or put off, it has not been answered.
         """
-        seen = (p for p in self.decisions if p.action not in PROPOSALS and p.rule not in _PUT_OFF)
-        return max((p.judged[check] for p in seen if check in p.judged), default=None)
+        return _newest(check, (p.judged for p in self._settled))
+
+    @property
+    def _settled(self) -> Iterable[Past]:
+        return (p for p in self.decisions if p.action not in PROPOSALS and p.rule not in _PUT_OFF)
+
+    def trigger_judged(self, name: str) -> datetime | None:
+        """The end of the newest window that any earlier decision knew an agreed trigger's answer on."""
+        return _newest(name, (p.triggered for p in self._settled))
+
+    def trigger_answered(self, name: str) -> datetime | None:
+        """The end of its newest window that the last retraining has answered."""
+        return _newest(name, (p.triggered for p in self.retrains))
 
     @property
     def answered_until(self) -> datetime | None:
@@ -66,11 +79,28 @@ class History:
         return max((end for p in self.retrains for end in p.judged.values()), default=None)
 
 
-def _past(decision: Decision) -> Past:
+def _newest(name: str, ends: Iterable[Mapping[str, datetime]]) -> datetime | None:
+    return max((each[name] for each in ends if name in each), default=None)
+
+
+def _judged(checks: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
     judged: dict[str, datetime] = {}
-    for check in (c for c in decision.evidence.get("checks", ()) if c["passed"] is not None):
+    for check in (c for c in checks if c["passed"] is not None):
         end = moment(check["window_end"])
         judged[check["name"]] = max(end, judged.get(check["name"], end))
+    return judged
+
+
+def _past(decision: Decision) -> Past:
+    checks, triggers = (decision.evidence.get(field, ()) for field in ("checks", "triggers"))
     at_fit = decision.evidence.get("labels_at_fit", 0)
     labels = at_fit + decision.evidence.get("matured_labels", 0) if at_fit else 0
-    return Past(decision.at, decision.action, decision.evidence_fingerprint, decision.rule, judged, labels)
+    return Past(
+        decision.at,
+        decision.action,
+        decision.evidence_fingerprint,
+        decision.rule,
+        judged=_judged(checks),
+        labels=labels,
+        triggered=_judged(triggers),
+    )

@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, Self, get_args
 
+from mlops_assets.core.decide.agreed.reading import read_triggers
+from mlops_assets.core.decide.agreed.triggers import Trigger
 from mlops_assets.core.decide.evidence import CheckKind
 from mlops_assets.core.record.plain_values import plain
 from mlops_assets.core.time.quiet_hours import parse_all
@@ -31,6 +33,8 @@ _NUMBERS = {
     "growth": "a share such as 0.5, or never",
 }
 """What is written under a field that is a number."""
+_SILENT: dict[str, Any] = {"growth": "never", "max_age": "never", "definition_change": False}
+"""What asks by default, where people have agreed on what shall."""
 _DURATIONS = ("window", "cooldown", "budget_period", "max_age", "price_horizon")
 
 
@@ -67,6 +71,8 @@ class RetrainPolicy:
         quiet_hours: local hours in which no training starts by itself, none by default. In YAML a list such as
             `["mon-fri 08:00-18:00"]`.
         timezone: of the quiet hours, set from the model's `timezone`; UTC by default.
+        on: what starts a candidate in place of the probe's measured gain and of growth, age and a changed definition
+            (each still does where its own field says so): a list of triggers, see docs/triggers.md. None by default.
     """
 
     window: timedelta = timedelta(days=7)
@@ -86,6 +92,7 @@ class RetrainPolicy:
     mode: Mode = "act"
     quiet_hours: tuple[str, ...] = ()
     timezone: str = "UTC"
+    on: tuple[Trigger, ...] | None = None
 
     def __post_init__(self) -> None:
         if min(self.performance_breaches, self.drift_breaches) < 1:
@@ -115,6 +122,17 @@ class RetrainPolicy:
             raise ValueError(msg)
         parse_all(self.quiet_hours)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        """The schema that `dg check yaml` goes by, where the bare word `on` is true (see `_named`)."""
+        written: dict[str, Any] = handler(schema)
+        fields_known = handler.resolve_ref_schema(written)
+        fields_known.pop("additionalProperties", None)
+        fields_known["propertyNames"] = {
+            "enum": [*(name for name in fields_known["properties"] if name not in SET_BY_PLATFORM), True]
+        }
+        return written
+
     @property
     def age_limit(self) -> timedelta | None:
         """The age in force; None if age never starts a candidate."""
@@ -126,8 +144,20 @@ class RetrainPolicy:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, durations as text; `from_dict` reads them back."""
-        values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
-        return values | {name: "never" for name in _NEVER if values[name] is None}
+        values = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "on"}
+        # Left out where nobody has agreed on any, so that decisions without them keep their ids.
+        agreed = {"on": [trigger.to_plain() for trigger in self.on]} if self.on else {}
+        return values | {name: "never" for name in _NEVER if values[name] is None} | agreed
+
+    def changed(self, data: Mapping[str, Any]) -> Self:
+        """The policy with other fields, as `from_dict` reads them.
+
+        Raises:
+            ValueError: see `from_dict`.
+        """
+        fields_given = _named(data)
+        silent = _SILENT if fields_given.get("on") and not self.on else {}
+        return self.from_dict({**self.to_dict(), **silent, **fields_given})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -137,7 +167,9 @@ class RetrainPolicy:
             ValueError: an unknown field or a value that can't be read; the message names the field and the
                 remedy.
         """
-        values = dict(data)
+        values = _named(data)
+        if values.get("on") is not None:
+            values = {**_SILENT, **values, "on": read_triggers(values["on"])}
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             msg = f"retrain has no field {unknown[0]!r}: use one of {', '.join(f.name for f in fields(cls))}"
@@ -158,6 +190,11 @@ class RetrainPolicy:
                 values[name] = parse_duration(values[name])
         values |= {name: None for name in _NEVER if values.get(name) == "never"}
         return cls(**values)
+
+
+def _named(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """The fields by name: YAML 1.1 reads the bare word `on` as true."""
+    return {"on" if name is True else name: value for name, value in data.items()}
 
 
 def _budget(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mlops_assets.core.decide.evidence import Evidence
 from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.requests import question
 from mlops_assets.core.decide.retrain_policy import RetrainPolicy
-from mlops_assets.core.decide.triggers import Conclusion, calm, wanted
+from mlops_assets.core.decide.triggers import Conclusion, Wanted, calm, wanted
 from mlops_assets.core.record.entries import Action
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.time.quiet_hours import quiet_until
@@ -40,6 +40,10 @@ RULES = (
     "gain",
     "performance",
     "drift",
+    "importance",
+    "new_data",
+    "freshness",
+    "schedule",
     "definition",
     "growth",
     "age",
@@ -65,19 +69,20 @@ def conclude(evidence: Evidence, policy: RetrainPolicy, history: History, now: d
         ends = f"mlops resume {evidence.model} --reason '...' ends that."
         return "wait", "paused", (f"The model is paused: {evidence.paused}. {ends}",)
     if evidence.champion_version is not None:
-        if stop := _unjudgeable(evidence):
-            return stop
-        change = wanted(evidence, policy, history, now)
+        stop = _unjudgeable(evidence)
+        # What people have agreed on asks whether a window has closed or not.
+        change = wanted(evidence, policy, history, now) if policy.on or not stop else None
+        if stop and (change is None or evidence.cannot_judge):
+            return stop if change is None else (*stop[:2], (*stop[2], *change.reasons))
     elif evidence.cannot_judge:
         return "cannot_judge", "cannot_judge", ("There is no champion yet.", *evidence.cannot_judge)
     else:
-        change = ("retrain", "first_model", ("There is no champion yet.",))
+        change = Wanted.by(("retrain", "first_model", ("There is no champion yet.",)))
     if change is None:
         return "wait", "nothing", calm(evidence, policy, history, now)
-    action, rule, reasons = change
-    if action == "cannot_judge":
-        return change
-    return _agreed("revert" if action == "revert" else "retrain", rule, reasons, evidence, policy, history, now)
+    if change.action == "cannot_judge":
+        return change.action, change.rule, change.reasons
+    return _agreed(change, evidence, policy, history, now)
 
 
 def _requested(evidence: Evidence) -> Conclusion:
@@ -90,18 +95,12 @@ def _requested(evidence: Evidence) -> Conclusion:
     return "retrain", "request", (f"A person asked for it: {evidence.request}",)
 
 
-def _agreed(
-    change: _Change,
-    rule: str,
-    reasons: tuple[str, ...],
-    evidence: Evidence,
-    policy: RetrainPolicy,
-    history: History,
-    now: datetime,
-) -> Conclusion:
+def _agreed(wants: Wanted, evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion:
     """What is asked for, unless it is held back or a person has to agree."""
+    change: _Change = "revert" if wants.action == "revert" else "retrain"
+    rule, reasons = wants.rule, wants.reasons
     if change == "retrain":
-        if held := _held_back(evidence, policy, history, now, is_measured=rule == "gain"):
+        if held := _held_back(evidence, policy, history, now, rules=wants.rules):
             return "wait", held[0], (held[1], *reasons)
         reasons = (*reasons, f"{evidence.matured_labels:,} new labels are known.")
     if policy.mode == "propose":
@@ -155,7 +154,7 @@ def _unjudgeable(evidence: Evidence) -> Conclusion | None:
 
 
 def _held_back(
-    evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime, *, is_measured: bool = False
+    evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime, *, rules: frozenset[str]
 ) -> tuple[str, str] | None:
     """What holds a training back: (rule, sentence).
 
@@ -164,22 +163,23 @@ def _held_back(
         policy: what was agreed.
         history: earlier decisions.
         now: the clock.
-        is_measured: whether the probe has measured the gain: then as many labels as that took are enough.
+        rules: what asks for it. Of a gain that the probe has measured, as many labels as that took are enough; a
+            schedule is its own cooldown and budget.
     """
     if evidence.rollout:
         return "rollout_open", f"{evidence.rollout} Its end comes first."
     if evidence.snoozed is not None and evidence.snoozed.holds(now):
         return "snoozed", f"Trainings are snoozed {evidence.snoozed.in_words}"
-    past = [p.at for p in history.retrains]
+    past = [] if "schedule" in rules else [p.at for p in history.retrains]
     if past and now - max(past) < policy.cooldown:
         until = max(past) + policy.cooldown
         reason = f"The last retraining was {days_of(now - max(past))} ago; the cooldown of {days_of(policy.cooldown)}"
         return "cooldown", f"{reason} ends at {until:%Y-%m-%d %H:%M} UTC."
     spent = sum(now - at < policy.budget_period for at in past)
-    if spent >= policy.budget:
+    if spent >= policy.budget and "schedule" not in rules:
         period = days_of(policy.budget_period)
         return "budget", f"{spent} retrainings in the last {period}; the budget is {policy.budget}."
-    if not is_measured and evidence.matured_labels < policy.min_matured_labels:
+    if "gain" not in rules and evidence.matured_labels < policy.min_matured_labels:
         reason = f"{evidence.matured_labels:,} new labels are known and {policy.min_matured_labels:,} are needed."
         return "labels", reason
     return None

@@ -1,14 +1,17 @@
 """What asks for a change of a model: measured gains, failed checks in a row, a new definition, growth, age, novelty.
 
-Here: the triggers in their order, and why nothing asks. Not here: what holds a change back, or needs a person's word
-(`rules`), the checks (`core.drift`, `core.performance`), the gain (`probe`).
+Here: the triggers in their order, those that people have agreed on, and why nothing asks. Not here: what holds a change
+back, or needs a person's word (`rules`), what people can agree on (`agreed`), the checks (`core.drift`,
+`core.performance`), the gain (`probe`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+from mlops_assets.core.decide.agreed.triggers import OnGain, Trigger
 from mlops_assets.core.decide.evidence import CheckKind, CheckResult, Evidence
 from mlops_assets.core.decide.history import History
 from mlops_assets.core.decide.price import exceeds_price, worth
@@ -22,30 +25,96 @@ Conclusion = tuple[Action, str, tuple[str, ...]]
 """Action, rule and reasons."""
 
 
-def wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion | None:
+class Wanted(NamedTuple):
+    """A change that is asked for.
+
+    Attributes:
+        action: what.
+        rule: what asks for it; of several the first.
+        reasons: sentences, of all that ask.
+        rules: all that ask.
+    """
+
+    action: Action
+    rule: str
+    reasons: tuple[str, ...]
+    rules: frozenset[str]
+
+    @classmethod
+    def by(cls, conclusion: Conclusion) -> Wanted:
+        """What one thing asks for."""
+        return cls(*conclusion, frozenset({conclusion[1]}))
+
+
+def wanted(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Wanted | None:
     """The first thing that asks for a change, with its sentences; see the docstring of `policy`.
 
-    A gain whose worth in money is not known asks for nothing, and keeps nothing else from asking.
+    Of agreed triggers all that ask at once: they start one candidate, and each stands in the reasons. A gain whose
+    worth in money is not known asks for nothing, and keeps nothing else from asking.
     """
-    unknown: Conclusion | None = None
     if evidence.fall_back_to is not None:
         reason = f"Version {evidence.fall_back_to} is not worse than guessing on the same rows (on_failing: previous)."
-        return "revert", "failing", (evidence.failing, reason)
+        return Wanted.by(("revert", "failing", (evidence.failing, reason)))
+    if policy.on:
+        return _agreed(policy.on, evidence, policy, history, now)
+    unknown: Conclusion | None = None
     if evidence.probe is not None:
         conclusion = _gain(evidence.probe, policy)
         if conclusion is not None and conclusion[0] != "cannot_judge":
-            return conclusion
+            return Wanted.by(conclusion)
         unknown = conclusion
     else:
         for kind in ("performance", "drift"):
-            reasons = tuple(_in_words(run, policy) for run in _breaches(evidence, policy, history, kind))
-            if reasons:
-                return "retrain", kind, reasons
+            if reasons := _failed(kind, evidence, policy, history):
+                return Wanted.by(("retrain", kind, reasons))
+    first = next(_standing(evidence, policy, history, now), unknown)
+    return Wanted.by(first) if first else None
+
+
+def _agreed(
+    triggers: Sequence[Trigger], evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime
+) -> Wanted | None:
+    """What the agreed triggers ask for; going back, where the probe has measured that, comes before any training."""
+    unknown: Conclusion | None = None
+    asking: list[Conclusion] = []
+    for trigger in triggers:
+        if isinstance(trigger, OnGain):
+            conclusion = _gain(evidence.probe, policy) if evidence.probe else None
+            if conclusion and conclusion[0] == "revert":
+                return Wanted.by(conclusion)
+            if conclusion and conclusion[0] == "cannot_judge":
+                unknown = conclusion
+            elif conclusion:
+                asking.append(conclusion)
+        elif not trigger.is_checked:
+            if reasons := _failed(trigger.kind, evidence, policy, history):
+                asking.append(("retrain", trigger.kind, reasons))
+        elif run := _fired(trigger, evidence, history):
+            reason = f"The trigger {trigger.name} asks for a training: {_without_stop(run[-1].sentence)}."
+            asking.append(("retrain", trigger.kind, (reason,)))
+    asking += _standing(evidence, policy, history, now)
+    if not asking:
+        return Wanted.by(unknown) if unknown else None
+    every_reason = tuple(dict.fromkeys(reason for conclusion in asking for reason in conclusion[2]))
+    return Wanted("retrain", asking[0][1], every_reason, frozenset(rule for _, rule, _ in asking))
+
+
+def _fired(trigger: Trigger, evidence: Evidence, history: History) -> tuple[CheckResult, ...] | None:
+    """The newest run of an agreed trigger's windows that asks for a training."""
+    results = [result for result in evidence.triggers if result.name == trigger.name]
+    answered, seen = history.trigger_answered(trigger.name), history.trigger_judged(trigger.name)
+    return _current_run([r for r in results if answered is None or r.window_end > answered], trigger.in_a_row, seen)
+
+
+def _standing(evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Iterator[Conclusion]:
+    """What asks without any check: the definition, growth, age and novelty, as far as the policy has them."""
     if evidence.definition and policy.definition_change:
-        return "retrain", "definition", (evidence.definition, *_failed_too(evidence, history))
-    if asked_for := _grown(evidence, policy, history) or _aged(evidence, policy, history, now):
-        return asked_for[0], asked_for[1], (*asked_for[2], *_failed_too(evidence, history))
-    return _novel(evidence, policy, history) or unknown
+        yield "retrain", "definition", (evidence.definition, *_failed_too(evidence, history))
+    for asked_for in (_grown(evidence, policy, history), _aged(evidence, policy, history, now)):
+        if asked_for is not None:
+            yield asked_for[0], asked_for[1], (*asked_for[2], *_failed_too(evidence, history))
+    if novel := _novel(evidence, policy, history):
+        yield novel
 
 
 def _failed_too(evidence: Evidence, history: History) -> tuple[str, ...]:
@@ -139,7 +208,7 @@ def calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: datet
     """Why nothing is asked for."""
     failed = [c for c in evidence.newest if c.passed is False]
     judged = sum(c.passed is not None for c in evidence.newest)
-    if evidence.probe is not None:
+    if evidence.probe is not None and (policy.on is None or OnGain() in policy.on):
         head = evidence.probe.sentence
         refit = evidence.probe.refit
         if policy.price_money is not None and refit is not None and refit.lower > policy.min_gain:
@@ -150,6 +219,8 @@ def calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: datet
             head += f" {failures}; no other model was surely better by the required {policy.min_gain:.1%}."
         elif refit is not None and refit.lower > 0.0:
             head += f" That is not surely more than the price of a training, {policy.min_gain:.1%}."
+    elif policy.on:
+        head = _no_trigger(policy.on, evidence)
     elif failed:
         failures = "; ".join(
             f"{c.name} failed in window {c.window}, and {policy.breaches_needed(c.kind)} in a row "
@@ -164,7 +235,23 @@ def calm(evidence: Evidence, policy: RetrainPolicy, history: History, now: datet
     return head, tail
 
 
+def _no_trigger(triggers: Sequence[Trigger], evidence: Evidence) -> str:
+    """What stands with each agreed trigger that has limits of its own."""
+    newest = {result.name: _without_stop(result.sentence) for result in evidence.triggers}
+    states = [f"{trigger.name}: {newest.get(trigger.name, 'nothing to judge yet')}" for trigger in triggers]
+    return f"No agreed trigger asks for a training. {'. '.join(states)}."
+
+
+def _without_stop(sentence: str) -> str:
+    return sentence.rstrip(".")
+
+
 # --- failed checks in a row --------------------------------------------------------------------------------
+
+
+def _failed(kind: CheckKind, evidence: Evidence, policy: RetrainPolicy, history: History) -> tuple[str, ...]:
+    """The checks of a kind that have failed often enough in a row, a sentence each."""
+    return tuple(_in_words(run, policy) for run in _breaches(evidence, policy, history, kind))
 
 
 def _breaches(
@@ -176,17 +263,24 @@ def _breaches(
     for check in evidence.checks:
         if check.kind == kind and (answered is None or check.window_end > answered):
             by_name.setdefault(check.name, []).append(check)
-    current_runs = []
-    for name in sorted(by_name):
-        runs = _failed_runs(by_name[name])
-        last = by_name[name][-1]
-        seen = history.judged_until(name)
-        for run in reversed(runs):
-            fresh = seen is None or run[-1].window_end > seen
-            if len(run) >= policy.breaches_needed(kind) and (run[-1] is last or fresh):
-                current_runs.append(run)
-                break
-    return current_runs
+    needed = policy.breaches_needed(kind)
+    runs = [_current_run(by_name[name], needed, history.judged_until(name)) for name in sorted(by_name)]
+    return [run for run in runs if run]
+
+
+def _current_run(results: Sequence[CheckResult], needed: int, seen: datetime | None) -> tuple[CheckResult, ...] | None:
+    """The newest run of failures that is long enough, and lasts until the newest answer or ended in an unseen window.
+
+    Args:
+        results: answers of one check that no training has answered, oldest first.
+        needed: failures in a row.
+        seen: the end of the newest window that an earlier decision knew.
+    """
+    for run in reversed(_failed_runs(results)):
+        fresh = seen is None or run[-1].window_end > seen
+        if len(run) >= needed and (run[-1] is results[-1] or fresh):
+            return run
+    return None
 
 
 def _last_failures(evidence: Evidence, history: History) -> list[CheckResult]:
@@ -201,7 +295,7 @@ def _last_failures(evidence: Evidence, history: History) -> list[CheckResult]:
     return [judged[name] for name in sorted(judged) if judged[name].passed is False]
 
 
-def _failed_runs(results: list[CheckResult]) -> list[tuple[CheckResult, ...]]:
+def _failed_runs(results: Sequence[CheckResult]) -> list[tuple[CheckResult, ...]]:
     runs: list[list[CheckResult]] = [[]]
     for check in results:
         if check.passed is False:

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mlops_assets.core.drift.policy import NDCG_LIMIT
 from mlops_assets.core.stats.intervals import Array
 
 _TOLD = 3
-NDCG_LIMIT = 0.9
-"""Named in the sentence; nothing follows from it."""
 LEAST_MOVED = 0.0005
 """Less is not told feature by feature."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
 
 KL_LIMIT = 0.15
+NDCG_LIMIT = 0.9
+"""Of the order of the features' weights (`importance`): nothing follows from it but what `retrain.on` asks for."""
 _NUMBERS = (
     *("psi", "psi_error", "kl", "kl_error", "js", "js_error", "ks", "ks_p", "ks_error", "chi2", "chi2_p"),
     *("wasserstein", "wasserstein_error", "new_share", "outside_share", "mean_change"),

@@ -34,6 +34,7 @@ from mlops_assets.core.decide.probe import RECORD, add_up, by_window, gate_confi
 from mlops_assets.core.decide.probe_result import Candidate, Look, Probed
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.promote.gate import verdict
+from mlops_assets.core.simulate.agreed_on_paper import PaperTriggers
 from mlops_assets.core.simulate.known_labels import KnownLabels
 from mlops_assets.core.simulate.life_settings import Life, LifePolicy, Period, Version
 from mlops_assets.core.simulate.rules_of_thumb import Rule
@@ -90,6 +91,7 @@ class _Life:
         self.decisions: list[Decision] = []
         self.fitted, self.seconds = [0, 0], [0.0, 0.0]
         self.since = windows[0].start
+        self.agreed = PaperTriggers(self.labels, policy.retrain.on)
 
     def run(self, first: int, progress: Callable[[], None]) -> Life:
         self.since = self.windows[first - 1].end
@@ -141,7 +143,7 @@ class _Life:
             )
         except CannotJudge:
             probed = None
-        at_fit = self.labels.count(champion.fitted_until)
+        at_fit, past = self.labels.count(champion.fitted_until), History.of(self.decisions)
         evidence = Evidence(
             model="life",
             window=self.windows[number].label(self.policy.timezone) if probed else None,
@@ -152,8 +154,9 @@ class _Life:
             data_ok=not self.faults[number],
             data_sentence=self.faults[number],
             probe=probed,
+            triggers=self.agreed.at(number, champion, past, now) if self.policy.retrain.on else (),
         )
-        decision = decide(evidence, self.policy.retrain, History.of(self.decisions), now, explained=False)
+        decision = decide(evidence, self.policy.retrain, past, now, explained=False)
         self.decisions.append(decision)
         return decision, probed
 

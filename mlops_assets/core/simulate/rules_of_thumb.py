@@ -81,11 +81,17 @@ def ks_under(level: float, rows: Rows) -> Rule:
 
 
 def _drifted(rows: Rows, alarms: Callable[[FeatureDrift], bool]) -> Rule:
+    drifts = comparing(rows)
+    return Rule(lambda number, fitted, newest: any(alarms(drift) for drift in drifts(fitted, newest)))
+
+
+def comparing(rows: Rows) -> Callable[[Positions, Positions], list[FeatureDrift]]:
+    """What compares the rows of a window with those that a model was fitted on; nothing has moved in no rows."""
     known: dict[bytes, tuple[Grid, Profile]] = {}
 
-    def due(number: int, fitted: Positions, newest: Positions) -> bool:
+    def drifts(fitted: Positions, newest: Positions) -> list[FeatureDrift]:
         if not len(newest):
-            return False
+            return []
         key = np.ascontiguousarray(fitted).tobytes()
         if key not in known:
             known.clear()
@@ -93,9 +99,9 @@ def _drifted(rows: Rows, alarms: Callable[[FeatureDrift], bool]) -> Rule:
             grid = Grid.from_reference(frame)
             known[key] = grid, Profile.of(grid, frame)
         grid, profile = known[key]
-        return any(alarms(drift) for drift in compare(profile, Profile.of(grid, _frame(rows.take(newest)))))
+        return compare(profile, Profile.of(grid, _frame(rows.take(newest))))
 
-    return Rule(due)
+    return drifts
 
 
 def _frame(x: Any) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlops_assets.core.decide.agreed.results import Since
 from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
@@ -37,6 +38,7 @@ from mlops_assets.core.time.windows import local_days, parse_duration
 from mlops_assets.steps.decide.looks import ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
 from mlops_assets.steps.decide.training_scope import Scope, scope
+from mlops_assets.steps.decide.trigger_results import trigger_results
 from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, newest_bad
 from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import rollout_in_words
@@ -49,11 +51,26 @@ PACE = timedelta(days=28)
 """How far before the judged days their pace is measured."""
 
 
-def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
+def gather(
+    platform: Platform,
+    model: ModelSettings,
+    now: datetime,
+    *,
+    policy: RetrainPolicy | None = None,
+    past: History | None = None,
+) -> Evidence:
     """The evidence on a model as of `now`.
 
     Checks are those of the windows that ended after the champion was fitted: earlier ones speak of another model.
+
+    Args:
+        platform: the home.
+        model: the monitored model.
+        now: its clock.
+        policy: whose triggers are held against the reports; by default the model's own.
+        past: the earlier decisions; by default they are read.
     """
+    policy, past = policy or model.retrain_policy, past if past is not None else history(platform, model.name)
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
     # Fairness is for people: more of the same rows seldom helps, so it asks for no training. A champion that is
@@ -70,13 +87,15 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
     record = platform.ledger.record
     answer, request = record.answer(model.name), record.open_request(model.name)
     # Nothing has to be judged while nothing asks for a training.
-    is_asked = bool(checks) or champion is None or request is not None
+    is_asked = bool(checks or policy.on) or champion is None or request is not None
+    matured = _new_labels(platform, model, now=now, since=since)
+    at_fit = platform.data(model).known_labels(before=since) if since else 0
     return Evidence(
         model=model.name,
         window=checks[-1].window if checks else None,
         checks=checks,
-        matured_labels=_new_labels(platform, model, now=now, since=since),
-        labels_at_fit=platform.data(model).known_labels(before=since) if since else 0,
+        matured_labels=matured,
+        labels_at_fit=at_fit,
         champion_version=str(champion.version) if champion else None,
         champion_since=since,
         data_ok=not bad,
@@ -96,6 +115,15 @@ def gather(platform: Platform, model: ModelSettings, now: datetime) -> Evidence:
         fall_back_to=goes_back_to(platform, model)[0],
         probe=probed(platform, model, champion),
         cannot_judge=_cannot_judge(platform, model, now=now) if is_asked else (),
+        triggers=trigger_results(
+            platform,
+            model,
+            policy.on,
+            Since.of(since, past, labels_at_fit=at_fit, known=at_fit + matured),
+            now,
+        )
+        if policy.on and since
+        else (),
     )
 
 
@@ -120,10 +148,8 @@ def consider(
     platform: Platform, model: ModelSettings, *, policy: RetrainPolicy | None = None
 ) -> tuple[Decision, Evidence, bool]:
     """Decide on a model as things stand: the decision, its evidence, and whether it is new. Writes nothing."""
-    now = platform.now(model)
-    evidence = gather(platform, model, now)
-    past = history(platform, model.name)
-    agreed = policy or model.retrain_policy
+    now, past, agreed = platform.now(model), history(platform, model.name), policy or model.retrain_policy
+    evidence = gather(platform, model, now, policy=agreed, past=past)
     decision, at = decide(evidence, agreed, past, now), _passed(platform, model, now)
     if at > now:
         # What follows at the later moment; what starts a run is of the clock's, by which it is trained and judged.

@@ -7,9 +7,11 @@ what else is known of a model (`standing`). Imports nothing heavy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mlops_assets.core.decide.agreed.triggers import OnSchedule
+from mlops_assets.core.decide.retrain_policy import RetrainPolicy
 from mlops_assets.core.decide.rules import quiet
 from mlops_assets.core.decide.triggers import age_due
 from mlops_assets.core.record.entries import ACTED, CONCLUDED, Decision, Rollback, only
@@ -106,6 +108,8 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
         yield sentence
     since = champion["fitted_until"] if champion else None
     retrained = [e.at for e in acted if e.action == "retrain" and _concluded(platform, model.name, e.id)]
+    if since is not None:
+        yield from _schedules(policy, max([since, *retrained]), now)
     due = age_due(since, policy, retrained) if since else None
     if due is not None and since is not None:
         # Nothing but a person's request asks before a window has closed since the training.
@@ -116,6 +120,15 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
 def _concluded(platform: Platform, name: str, decision: str) -> bool:
     entries = platform.ledger.entries(name)
     return any(isinstance(entry, (*CONCLUDED, Rollback)) and entry.decision == decision for entry in entries)
+
+
+def _schedules(policy: RetrainPolicy, since: datetime, now: datetime) -> Iterator[str]:
+    """When each agreed schedule asks for a training."""
+    for trigger in policy.on or ():
+        if isinstance(trigger, OnSchedule):
+            at, is_due = trigger.due(since, now, policy.timezone)
+            when = "has been due since" if is_due else "is next due at"
+            yield f"Its {trigger.name} {when} {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def _minute(moment: str) -> str:

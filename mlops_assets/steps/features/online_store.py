@@ -78,7 +78,9 @@ def _moments(platform: Platform) -> dict[str, datetime]:
             now = Clock(lake=platform.lake).now(sources[name] for name in group)
         except (NoDataYet, BrokenSettings):  # of a group with a broken source nobody knows how new it is
             continue
-        moments |= {view.name: now for view in platform.catalogue.views if view.online and group.intersection(view.sources)}
+        moments |= {
+            view.name: now for view in platform.catalogue.views if view.online and group.intersection(view.sources)
+        }
     return moments
 
 
@@ -92,7 +94,9 @@ def compare_online(platform: Platform, moments: Mapping[str, datetime]) -> Agree
         if entities.empty:
             continue
         served = platform.features.online(view.name, entities)
-        joined = platform.features.historical(entities.assign(event_timestamp=pd.Timestamp(moments[view.name])), [view.name])
+        joined = platform.features.historical(
+            entities.assign(event_timestamp=pd.Timestamp(moments[view.name])), [view.name]
+        )
         for feature in view.features:
             offline = joined[f"{view.name}__{feature.name}"]
             wrong = ~equal_values(served[feature.name], offline)

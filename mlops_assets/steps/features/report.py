@@ -177,7 +177,9 @@ def _online(change: Change, view: FeatureView) -> str:
     with working_in(change.home):
         platform = Platform.of(change.home)
         done = materialize_online(platform)
-        return "" if done is None else f"Online: {compare_online(platform, {view.name: done.moments[view.name]}).sentence}"
+        return (
+            "" if done is None else f"Online: {compare_online(platform, {view.name: done.moments[view.name]}).sentence}"
+        )
 
 
 # --- a model -----------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What people have agreed on: the triggers under `retrain.on`."""

@@ -1,0 +1,80 @@
+"""Agreed triggers in a life on paper: it trains when production would, by the same triggers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mlops_assets.core.decide.agreed.reading import PRESETS, read_triggers
+from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
+from mlops_assets.core.simulate.life import live
+from mlops_assets.core.simulate.life_settings import Life, LifePolicy
+from tests.scenarios.worlds import DAYS, FIRST, World, scenario
+
+WINDOWS = 16
+
+
+def world(**changes: Any) -> World:
+    return replace(scenario("no drift", labels=400, seed=3), task="binary", **changes)
+
+
+def lived(here: World, *entries: Any, **fields: Any) -> Life:
+    free = {"cooldown": "0d", "budget": 100, "min_matured_labels": 0, **fields}
+    retrain = RetrainPolicy(window=timedelta(days=DAYS)).changed({"on": list(entries), **free})
+    policy = LifePolicy(metric="log_loss", retrain=retrain, gate=None)
+    return live(here.rows, here.windows[:WINDOWS], here.learner, policy, first=FIRST)
+
+
+def rules(life: Life) -> Counter[str]:
+    return Counter(period.decision.rule for period in life.periods if period.decision and period.trained)
+
+
+def test_a_schedule_trains_each_time_it_is_due() -> None:
+    each = lived(world(), {"schedule": {"every": f"{DAYS}d"}})
+    second = lived(world(), {"schedule": {"every": f"{2 * DAYS}d"}})
+    assert rules(each) == {"schedule": WINDOWS - FIRST}
+    assert [period.trained for period in second.periods] == [number % 2 == 1 for number in range(WINDOWS - FIRST)]
+
+
+def test_a_shift_asks_once_until_a_model_has_seen_it() -> None:
+    drifting = {"drift": {"psi": 0.2}}
+    stable, moved = world(), scenario("harmless covariate shift", labels=400, seed=3)
+    assert rules(lived(stable, drifting)) == {}
+    life = lived(replace(moved, task="binary"), drifting)
+    assert rules(life)["drift"] >= 1
+    (first, *_) = [period.window.start for period in life.periods if period.trained]
+    assert first >= moved.windows[FIRST].start
+
+
+def test_a_floor_on_a_metric_asks_on_matured_windows() -> None:
+    assert rules(lived(world(), {"performance": {"metric": "accuracy", "floor": 0.99}}))["performance"] > 3
+    assert rules(lived(world(), {"performance": {"metric": "accuracy", "floor": 0.2}})) == {}
+    late = lived(world(delay=timedelta(days=2 * DAYS)), {"performance": {"metric": "accuracy", "floor": 0.99}})
+    assert not any(period.trained for period in late.periods[:2]), "no label of the champion's time is known yet"
+
+
+def test_rows_and_freshness_count_from_the_last_training() -> None:
+    assert rules(lived(world(), {"data": {"rows": 790}})) == {"new_data": (WINDOWS - FIRST) // 2}
+    assert rules(lived(world(), {"freshness": {"lag": f"{DAYS - 1}d"}})) == {"freshness": WINDOWS - FIRST}
+
+
+def test_cooldown_and_budget_hold_on_paper_as_well() -> None:
+    wanted = {"performance": {"metric": "accuracy", "floor": 0.99}}
+    assert sum(rules(lived(world(), wanted, budget=1, budget_period="3650d")).values()) == 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_lived_on_paper(name: str) -> None:
+    assert all(map(is_on_paper, PRESETS[name]))
+    assert len(lived(world(), name).periods) == WINDOWS - FIRST
+
+
+def test_what_paper_does_not_have() -> None:
+    entries = ["drift", "performance", "importance", {"novelty": {"share": 0.1}}, {"data": {"files": 2}}]
+    entries += [{"drift": {"of": "scores", "psi": 0.2}}, {"performance": {"max_drop": 0.05}}]
+    assert not any(map(is_on_paper, read_triggers(entries)))
