@@ -3,6 +3,7 @@
 Here: one tick. Not here: gathering evidence (`steps.decide.evidence`), the policy (`core.decide.policy`).
 """
 
+import json
 from collections.abc import Sequence
 
 import dagster as dg
@@ -11,7 +12,9 @@ from mlops_assets.assets.jobs import AssetJob
 from mlops_assets.core.decide.wording import reasons_told
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.decide.asked_parameters import PARAMETERS_TAG
 from mlops_assets.steps.decide.evidence import consider, keep
+from mlops_assets.steps.decide.retrain_events import parameters_of
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.platform import Platform
@@ -65,7 +68,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
         settle(platform, model)
         unanswered = _without_run(context.instance, platform, model.name)
         if unanswered and not start_held(platform, model, unanswered):
-            return dg.SensorResult(run_requests=[_request(unanswered)])
+            return dg.SensorResult(run_requests=[_request(platform, unanswered)])
         try:
             decision, _, news = consider(platform, model)
         except (NoDataYet, BrokenSettings) as why:
@@ -77,7 +80,7 @@ def build_retrain_sensor(model: ModelSettings) -> dg.SensorDefinition:
             settle(platform, model)
         if decision.action != "retrain":
             return dg.SkipReason(platform.home.said(_in_words(decision)))
-        return dg.SensorResult(run_requests=[_request(decision)])
+        return dg.SensorResult(run_requests=[_request(platform, decision)])
 
     return retrain_sensor
 
@@ -86,12 +89,12 @@ def _in_words(decision: Decision) -> str:
     return f"{decision.action} ({decision.rule}): {' '.join(reasons_told(decision.action, decision.reasons))}"
 
 
-def _request(decision: Decision) -> dg.RunRequest:
+def _request(platform: Platform, decision: Decision) -> dg.RunRequest:
     """The run of a decision; its key makes a second request for the same decision a no-op."""
-    return dg.RunRequest(
-        run_key=decision.id,
-        tags={DECISION_TAG: decision.id, "mlops/rule": decision.rule, "mlops/as_of": decision.at.isoformat()},
-    )
+    tags = {DECISION_TAG: decision.id, "mlops/rule": decision.rule, "mlops/as_of": decision.at.isoformat()}
+    if parameters := parameters_of(platform.ledger.entries(decision.model), decision.id):
+        tags[PARAMETERS_TAG] = json.dumps(parameters)
+    return dg.RunRequest(run_key=decision.id, tags=tags)
 
 
 def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -> Decision | None:

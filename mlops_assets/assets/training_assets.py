@@ -26,9 +26,11 @@ from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.plain_values import moment, span_told
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.values.display import breakable
+from mlops_assets.steps.decide.asked_parameters import as_asked
 from mlops_assets.world.catalogue import tests_of
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
+from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
 
 UPSTREAM_CHECK = "data_tests_pass"
 GATE_CHECK = "challenger_beats_champion"
@@ -92,7 +94,8 @@ def _training_set(model: ModelSettings) -> dg.AssetsDefinition:
         if is_answered(platform, model, context.run.tags.get("mlops/decision", "")):
             context.log.info("This decision has been answered by an earlier run: nothing is trained again.")
             return
-        prepared = prepare(platform, model)
+        note_run(context, platform, model)
+        prepared = prepare(platform, as_asked(model, context.run.tags))
         yield dg.MaterializeResult(
             asset_key=spec.key,
             data_version=dg.DataVersion(prepared["sha256"]),
@@ -119,6 +122,12 @@ def _asked_for(context: dg.AssetExecutionContext, platform: Platform, model: Mod
     if entry is None:
         return "Materialized by hand, without a decision."
     return platform.home.said(f"{entry.reason} `mlops explain {decision}`")
+
+
+def note_run(context: dg.AssetExecutionContext, platform: Platform, model: ModelSettings) -> None:
+    """Say which run answers the decision, for whoever asks without Dagster."""
+    if decision := context.run.tags.get("mlops/decision", ""):
+        TrainingRuns(platform.home.root).note(model.name, decision, TrainingRun(context.run.run_id))
 
 
 def failing_tests(context: dg.AssetExecutionContext, upstream: list[str]) -> list[str]:
@@ -164,7 +173,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
         from mlops_assets.steps.promote.training import train
 
         tracking.open(model.name)
-        record, tuned, trained = train(platform, model, run_id=tracking.run_id)
+        record, tuned, trained = train(platform, as_asked(model, context.run.tags), run_id=tracking.run_id)
         log_training(tracking, context, record, tuned, trained)
         tracking.log_text(validation_curve(tuned.curve, tuned.curve_metric), "validation_curve.svg")
         tracking.log_text(feature_importance(trained.importance()), "feature_importance.svg")
@@ -217,7 +226,11 @@ def _evaluation(model: ModelSettings) -> dg.AssetsDefinition:
         from mlops_assets.steps.promote.judging import judge
 
         tracking.open(model.name)
-        judged = judge(platform, model, decision_id=context.run.tags.get("mlops/decision", context.run.run_id))
+        judged = judge(
+            platform,
+            as_asked(model, context.run.tags),
+            decision_id=context.run.tags.get("mlops/decision", context.run.run_id),
+        )
         tracking.log_metrics(judged.metrics)
         verdict = judged.verdict
         card = link_to(card_file(platform.lake, model.name, judged.version))

@@ -5,24 +5,27 @@ Here: the commands. Not here: acting on the word (the model's retrain sensor).
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 from mlops_assets.commands import running
 from mlops_assets.commands.console import (
+    AsJson,
     ModelName,
     Reason,
     chatter_to,
     example,
     given,
     known_model,
-    minute,
     model_clock,
     person,
     say,
+    say_json,
 )
-from mlops_assets.core.record.entries import JUDGED, Freeze, Pause, Request, Resume
+from mlops_assets.core.record.entries import JUDGED, Pause, Resume
+from mlops_assets.steps.decide.retrain_events import ask, event
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -39,6 +42,12 @@ def retrain(
     reason: Reason,
     now: Annotated[bool, typer.Option("--now", help="Run it in this process; for a home where nothing runs.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Insist on it while the model is frozen.")] = False,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=VALUE", help="A field of training: for this candidate alone; may be repeated."),
+    ] = None,
+    key: Annotated[str, typer.Option(help="The same key is the same request, however often it is sent.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Ask for a training: the gate still judges the challenger, and only a better one is promoted.
 
@@ -47,12 +56,27 @@ def retrain(
     until enough labels have come since the champion was fitted to judge a challenger on.
     """
     home = Home.from_environment()
-    record = Record(home.ledger)
-    if not force:
-        _refuse_if_frozen(home, record, known_model(model))
-    record.note(known_model(model), Request, reason=given(reason), by=person(), force=force)
-    say(f"On record: a request to retrain {model}.")
+    parameters = _parameters(home, known_model(model), parameter or [])
+    answer, is_new = ask(
+        home,
+        model,
+        now=lambda: model_clock(home, model),
+        by=person(),
+        reason=given(reason),
+        force=force,
+        parameters=parameters,
+        key=key,
+    )
     up = running.of(home)
+    if as_json:
+        if now and not up:
+            _run_here(home, model)
+        say_json((event(home, answer.id) or answer).to_plain())
+        return
+    if not is_new:
+        say(f"A training of {model} is on its way: {answer.state}, by {answer.by} ({answer.reason}). {answer.id}")
+        return
+    say(f"On record: a request to retrain {model}.")
     if up:
         say(f"The retrain sensor starts it within a minute, or says what it waits for: {up.dagster}")
     elif now:
@@ -80,20 +104,27 @@ def resume(model: ModelName, reason: Reason) -> None:
     say(f"{model} is retrained by itself again when the evidence says so.")
 
 
-def _refuse_if_frozen(home: Home, record: Record, model: str) -> None:
-    """Nothing where it isn't.
+def _parameters(home: Home, model: str, given_fields: Sequence[str]) -> dict[str, Any]:
+    """FIELD=VALUE as fields of `training:`; a value is read as YAML has it.
 
     Raises:
-        ValueError: it is, by the model's clock.
+        ValueError: one has no =, is no such field, or cannot be had.
     """
-    frozen = record.standing(model, Freeze)
-    if frozen is None or frozen.until <= model_clock(home, model):
-        return
-    raise ValueError(
-        f"{model} is frozen until {minute(frozen.until)} UTC by {frozen.by}: {frozen.reason} Lift it (mlops "
-        f"unfreeze {model} --reason '...'), or insist: mlops retrain {model} --reason '...' --force. Nothing was "
-        "written."
-    )
+    if not given_fields:
+        return {}
+    import yaml
+
+    from mlops_assets.steps.decide.asked_parameters import with_parameters
+    from mlops_assets.world.platform import Platform
+
+    fields = {}
+    for text in given_fields:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ValueError(f"--parameter {text} has no =: write FIELD=VALUE, such as trials=30. Nothing was written.")
+        fields[name.strip()] = yaml.safe_load(value)
+    with_parameters(Platform.of(home).models()[model], fields)
+    return fields
 
 
 def _run_here(home: Home, model: str) -> None:

@@ -25,7 +25,7 @@ from mlops_assets.serving.engine.profiles import Profiles
 from mlops_assets.serving.engine.publishing import Counting
 from mlops_assets.serving.engine.request_counts import Tally
 from mlops_assets.serving.engine.scoring import Service
-from mlops_assets.serving.http import admin_api, drift_api, oip_api, predict_api
+from mlops_assets.serving.http import admin_api, drift_api, events_api, oip_api, predict_api
 from mlops_assets.serving.http.bodies import add_handlers, add_schema
 from mlops_assets.serving.http.keys import FILE_VARIABLE, VARIABLE, Keys
 from mlops_assets.serving.http.limits import App, Guard, Limits
@@ -98,13 +98,20 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
             predict_api.router(service, limits),
             oip_api.router(service, limits),
             drift_api.router(Profiles(home, platform.lake), contracts, limits),
+            events_api.router(platform),
             admin_api.router(service, drain),
         ],
         lifespan,
     )
     add_schema(
         app,
-        [predict_api.PredictRequest, oip_api.InferRequest, drift_api.ProfileRequest, drift_api.BatchRequest],
+        [
+            predict_api.PredictRequest,
+            oip_api.InferRequest,
+            drift_api.ProfileRequest,
+            drift_api.BatchRequest,
+            events_api.RetrainRequest,
+        ],
         keyed=bool(keys.keys),
     )
     # Around FastAPI and not among its middlewares: what it does for each request takes longer than both.

@@ -88,7 +88,7 @@ def defaults(kind: Any) -> dict[str, Any]:
     else:
         made = {f.name: REQUIRED if f.default is MISSING else f.default for f in fields(kind)}
     if kind is RetrainPolicy:
-        return RetrainPolicy().to_dict()
+        return {"on": None, **RetrainPolicy().to_dict()}
     assert PydanticUndefined not in made.values()
     return {name: plain(value) for name, value in made.items()}
 

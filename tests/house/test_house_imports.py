@@ -59,7 +59,7 @@ CORE = {
     "drift": {"models", "stats", "values"},
     "record": {"time"},
     "performance": {"models", "record", "stats", "time"},
-    "decide": {"models", "performance", "record", "stats", "time"},
+    "decide": {"drift", "models", "performance", "record", "stats", "time"},
     "promote": {"models", "performance", "stats", "values"},
     "rollout": {"record", "stats"},
     "simulate": {"decide", "drift", "models", "promote", "stats", "time"},

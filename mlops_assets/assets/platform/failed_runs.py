@@ -11,6 +11,7 @@ from mlops_assets.assets.platform.sensors import ON, WILL_RETRY
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.landed.partitions import TakenRecord
 from mlops_assets.world.mlflow.run_status import settle
+from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
 
 WRAPPINGS = ("Dagster", "RetryRequested")
 """Errors of Dagster's own around the one that a step raised: that it failed, or that its tries are used up."""
@@ -34,6 +35,11 @@ def failed_run_sensor(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg
         key=_key(alerts, run.job_name, failed),
         run=run.run_id,
     )
+    model, decision = run.tags.get("mlops/model", ""), run.tags.get("mlops/decision", "")
+    if model and decision:
+        TrainingRuns(alerts.home.root).note(
+            model, decision, TrainingRun(run.run_id, f"It failed in {where}: {message}")
+        )
     # A run that was killed could not end its MLflow run itself.
     settle(context.instance, run)
     return None

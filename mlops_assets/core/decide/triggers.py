@@ -313,4 +313,4 @@ def _in_words(run: tuple[CheckResult, ...], policy: RetrainPolicy) -> str:
         f"value {last.value:.4g}, limit {last.limit:.4g}" if last.value is not None and last.limit is not None else ""
     )
     needed = f" ({policy.breaches_needed(last.kind)} in a row needed)"
-    return f"{last.name} failed {where}{needed}{': ' + numbers if numbers else ''}."
+    return f"{last.name} failed {where}{needed}{': ' + _without_stop(numbers) if numbers else ''}."

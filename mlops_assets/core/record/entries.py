@@ -98,9 +98,10 @@ class Said(Entry, frozen=True, kw_only=True):
 
 
 class Request(Said, frozen=True, kw_only=True, tag="request"):
-    """Train the model; `force`: although it is frozen."""
+    """Train the model; `force`: although it is frozen; `parameters`: fields of `training:` for this candidate alone."""
 
     force: bool | UnsetType = UNSET
+    parameters: Mapping[str, Any] | UnsetType = UNSET
 
 
 class Pause(Said, frozen=True, kw_only=True, tag="pause"):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mlops_assets.core.decide.agreed.results import (
-    Judged,
+    InWindow,
     Since,
     drift_result,
     freshness_result,
@@ -74,7 +74,7 @@ class PaperTriggers:
             labels_at_fit=self.labels.count(champion.fitted_until),
             known=self.labels.count(now),
         )
-        newest = Judged(self.labels.windows[number].label(self.zone), now)
+        newest = InWindow(self.labels.windows[number].label(self.zone), now)
         moments: list[CheckResult] = []
         for trigger in self.triggers:
             if isinstance(trigger, OnDrift):
@@ -98,7 +98,7 @@ class PaperTriggers:
         return stretch.start >= champion.fitted_until and stretch.end > max(before, default=champion.fitted_until)
 
     def _performance(self, trigger: OnPerformance, champion: Version, stretch: Window, now: datetime) -> CheckResult:
-        window, judge = Judged(stretch.label(self.zone), stretch.end), metric(trigger.metric or self.metric)
+        window, judge = InWindow(stretch.label(self.zone), stretch.end), metric(trigger.metric or self.metric)
         judged = self.labels.judged(stretch, now, champion.fitted_until)
         if trigger.floor is None or not len(judged):
             return window.said(trigger, None, None, trigger.floor, "no label is known")

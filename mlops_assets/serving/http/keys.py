@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PREDICT, DRIFT, ADMIN = "predict", "drift", "admin"
-SCOPES = (PREDICT, DRIFT, ADMIN)
+PREDICT, DRIFT, RETRAIN, ADMIN = "predict", "drift", "retrain", "admin"
+SCOPES = (PREDICT, DRIFT, RETRAIN, ADMIN)
 VARIABLE, FILE_VARIABLE = "MLOPS_API_KEYS", "MLOPS_API_KEYS_FILE"
 _LINE = re.compile(r"([A-Za-z0-9_.-]{1,64}):([a-z+]+):([0-9a-f]{64})")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from mlops_assets.serving.http.keys import ADMIN, DRIFT, PREDICT, Keys
+from mlops_assets.serving.http.keys import ADMIN, DRIFT, PREDICT, RETRAIN, Keys
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,6 +31,8 @@ OPEN = frozenset(
 )
 """Answered without a key: they say how the service is, and nothing about data."""
 OF_INTEREST = frozenset((b"host", b"authorization", b"x-api-key", b"content-length"))
+CALLER = "mlops.caller"
+"""Where a request's scope keeps whose key it came with."""
 CALLERS = 10_000
 """Callers whose rate is remembered; the longest silent one is forgotten first."""
 
@@ -64,6 +66,8 @@ def scope_of(path: str) -> str | None:
         return PREDICT
     if path.startswith("/drift/"):
         return DRIFT
+    if path.startswith("/events/"):
+        return RETRAIN
     return ADMIN
 
 
@@ -151,6 +155,7 @@ class Guard:
             if wanted not in key.scopes:
                 return 403, f"the key {key.name} lacks the scope {wanted}", {}
             caller = f"key {key.name}"
+            scope[CALLER] = caller
         if not self._rates.allows(caller):
             return 429, f"more than {self._limits.rate:g} requests a second; slow down", {"Retry-After": "1"}
         return None

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from mlops_assets.core.decide.agreed.results import (
-    Judged,
+    InWindow,
     Since,
     drift_result,
     files_result,
@@ -85,7 +85,7 @@ def _windows(
 
 def _of_window(triggers: Sequence[Trigger], folder: Path, seen: DriftSummary) -> Iterator[CheckResult]:
     drifts = _drifts(folder) if any(isinstance(trigger, OnDrift) for trigger in triggers) else []
-    window = Judged(seen.window, seen.end)
+    window = InWindow(seen.window, seen.end)
     for trigger in triggers:
         if isinstance(trigger, OnDrift):
             yield drift_result(trigger, _scores(drifts) if trigger.of == "scores" else _inputs(drifts), window)
@@ -122,7 +122,7 @@ def _drifts(folder: Path) -> list[FeatureDrift]:
 def _of_performance(
     platform: Platform, model: ModelSettings, trigger: OnPerformance, judged: PerformanceSummary
 ) -> CheckResult:
-    name, window = trigger.metric or model.metric, Judged(judged.window, judged.end)
+    name, window = trigger.metric or model.metric, InWindow(judged.window, judged.end)
     if judged.measured(name) is None:
         return window.said(
             trigger, None, None, None, f"{name} was not measured; it is in windows that close from now on"

@@ -45,7 +45,7 @@ class Since:
 
 
 @dataclass(frozen=True)
-class Judged:
+class InWindow:
     """A window: its label and its end."""
 
     window: str
@@ -59,7 +59,7 @@ class Judged:
         return trigger.result(self.window, self.end, passed=passed, value=value, limit=limit, sentence=sentence)
 
 
-def drift_result(trigger: OnDrift, drifts: Sequence[FeatureDrift], window: Judged) -> CheckResult:
+def drift_result(trigger: OnDrift, drifts: Sequence[FeatureDrift], window: InWindow) -> CheckResult:
     """Whether the features that a trigger watches have moved."""
     known = {drift.feature for drift in drifts}
     if strange := [name for name in trigger.features if name not in known]:

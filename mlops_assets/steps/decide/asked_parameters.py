@@ -1,0 +1,44 @@
+"""What a request for a training sets for its candidate alone: fields of `training:`.
+
+Here: checking them, and the model as a run trains it. Not here: the request (`retrain_events`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mlops_assets.core.settings import ModelSettings, TrainingSpec
+
+PARAMETERS_TAG = "mlops/parameters"
+"""Of a run: the fields of `training:` that its request has set, as JSON."""
+
+
+def with_parameters(model: ModelSettings, parameters: Mapping[str, Any]) -> ModelSettings:
+    """The model, with the fields of `training:` that a request has set.
+
+    Raises:
+        ValueError: one is no such field, or cannot be had.
+    """
+    if not parameters:
+        return model
+    try:
+        training = TypeAdapter(TrainingSpec).validate_python({**asdict(model.training), **parameters})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "parameters"
+        known = f"; use fields of training: {', '.join(asdict(model.training))}"
+        unknown = place not in asdict(model.training)
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"parameters: {place}: {'is no field' + known if unknown else message}") from error
+    training.check_task(model.task, model.metric)
+    return model.model_copy(update={"training": training})
+
+
+def as_asked(model: ModelSettings, tags: Mapping[str, str]) -> ModelSettings:
+    """The model as the run with these tags trains it."""
+    return with_parameters(model, json.loads(tags.get(PARAMETERS_TAG, "{}")))

@@ -1,0 +1,62 @@
+"""Which Dagster run answers a decision to train, and whether it broke.
+
+Here: one small file a model, for whoever asks without Dagster. Not here: the decisions (`record`), what becomes of a
+run (`assets`), what is told of a broken one (`alerts`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from mlops_assets.core.record.plain_values import as_plain
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
+
+_KEPT = 200
+"""Runs of a model that are remembered; what they led to stands in its record."""
+
+
+class TrainingRun(msgspec.Struct, frozen=True):
+    """A run of a decision.
+
+    Attributes:
+        run: Dagster's id of it.
+        broke: why it ended before its verdict; empty if it did not.
+    """
+
+    run: str
+    broke: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingRuns:
+    """The runs of a home's decisions.
+
+    Attributes:
+        root: the home.
+    """
+
+    root: Path
+
+    def of(self, model: str) -> dict[str, TrainingRun]:
+        """The newest run of each decision on a model, by the decision's id."""
+        lost = "runs from before are not named where one asks for what became of a request"
+        return read_state(self._file(model), dict[str, TrainingRun], lost=lost) or {}
+
+    def note(self, model: str, decision: str, run: TrainingRun) -> None:
+        """Remember the run of a decision, or that it broke."""
+        folder = self._file(model).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{model}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            others = {known: other for known, other in self.of(model).items() if known != decision}
+            newest = dict([*others.items(), (decision, run)][-_KEPT:])
+            write_text(self._file(model), json.dumps(as_plain(newest), indent=1))
+
+    def _file(self, model: str) -> Path:
+        return self.root / "training_runs" / f"{model}.json"
