@@ -112,6 +112,8 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
 
 
 def _write_page(path: Path, compared: FilesDrift, reference: str, current: str, *, kl: bool) -> None:
+    from html import escape
+
     from mlops_assets.pages.drift import drift_page
     from mlops_assets.world.atomic import write_text
 
@@ -121,6 +123,7 @@ def _write_page(path: Path, compared: FilesDrift, reference: str, current: str, 
         drifts=compared.drifts,
         verdict=compared.verdict,
         left_out=compared.left_out,
+        section="".join(f"<p class=intro>{escape(note)}</p>" for note in compared.notes),
         headline=compared.headline,
         kl=kl,
     )
@@ -145,6 +148,7 @@ def _plain(compared: FilesDrift, reference: str, current: str, preset: str, poli
         ],
         "left_out": dict(compared.left_out),
         "broken": list(compared.broken),
+        "notes": list(compared.notes),
     }
 
 
@@ -187,6 +191,8 @@ def _say(compared: FilesDrift, reference: str, current: str, *, kl: bool, shown:
     style = "bold red" if compared.broken or compared.verdict.passed is False else "bold"
     say(f"[{style}]{escape(compared.headline)}.[/] {escape(compared.verdict.reason)}")
     say(escape(f"{compared.current.rows:,} rows of {current} against {compared.reference.rows:,} of {reference}."))
+    for note in compared.notes:
+        say(escape(note))
     if compared.left_out:
         say(escape(_left_out(compared)))
     if compared.broken:

@@ -285,7 +285,8 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
                 f"{name} looks like leakage: {why}. It is left out of the features; if it was known in time, add it "
                 f"to feat_{asked.name}."
             )
-        if asked.entity is None and name != label.name and is_whom(facts):
+        is_number = name in table.texts.amounts
+        if asked.entity is None and name != label.name and is_whom(facts, is_number=is_number):
             known = facts.rows - facts.missing
             each = f"{facts.distinct:,} things, each in {known / facts.distinct:.1f} rows on average"
             option = f"--entity {shlex.quote(name)} adds the history of each"
