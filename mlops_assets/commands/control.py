@@ -90,8 +90,8 @@ def _refuse_if_frozen(home: Home, record: Record, model: str) -> None:
     if frozen is None or frozen.until <= model_clock(home, model):
         return
     raise ValueError(
-        f"{model} is frozen until {minute(frozen.until)} UTC by {frozen.by}: {frozen.reason} Lift it (mlops "
-        f"unfreeze {model} --reason '...'), or insist: mlops retrain {model} --reason '...' --force. Nothing was "
+        f"{model} is frozen until {minute(frozen.until)} UTC by {frozen.by}: {frozen.reason} Lift it (`mlops "
+        f"unfreeze {model} --reason '...'`), or insist: `mlops retrain {model} --reason '...' --force`. Nothing was "
         "written."
     )
 

@@ -78,7 +78,7 @@ def replay(
     settings = driver.ReplaySettings(model=model, start=first, end=last, every=period, faithful=faithful, trials=trials)
     home = driver.replay_home(parent, settings, resume=resume)
     report = report or parent.root / "reports" / model
-    say(f"In {home.root}. If it is stopped, the same command with --resume {home.root.name} goes on.")
+    say(f"In {home.root}. If it is stopped, the same command with `--resume {home.root.name}` goes on.")
     with shown_progress(home, home.root.name) as progress:
         replayed = driver.replay(settings, home=home, report=report, progress=progress)
     _say_result(replayed)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
 from mlops_assets.onboarding.columns import LONGEST, RESERVED, plain_names
 from mlops_assets.onboarding.identity import CannotOnboard
@@ -94,7 +95,7 @@ class Asked:
         _refuse_name(self.name)
         known_zone(self.timezone)
         if both := [name for name in (self.time, self.label_time, *self.moments) if name in self.texts]:
-            raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave --text {both[0]} out.")
+            raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave {typed('--text', both[0])} out.")
 
     def refuse_unknown_columns(self, names: Sequence[str]) -> None:
         """Do nothing where the columns that are to be texts, or have words for missing, are among these.
@@ -103,7 +104,7 @@ class Asked:
             CannotOnboard: naming the first that is not.
         """
         named = [*(("--text", name) for name in self.texts), *(("--missing", name) for name in self.missing_in)]
-        if unknown := [f"{option} {name}" for option, name in named if name not in names]:
+        if unknown := [typed(option, name) for option, name in named if name not in names]:
             raise CannotOnboard(f"{unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
 
 

@@ -7,13 +7,13 @@ found (`times`, `labels`, `columns`, `identity`, `suspects`), the files (`files`
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.time.windows import format_duration, parse_duration
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.assumptions import (
@@ -289,7 +289,7 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
         if asked.entity is None and name != label.name and is_whom(facts, is_number=is_number):
             known = facts.rows - facts.missing
             each = f"{facts.distinct:,} things, each in {known / facts.distinct:.1f} rows on average"
-            option = f"--entity {shlex.quote(name)} adds the history of each"
+            option = f"{typed('--entity', name)} adds the history of each"
             if facts.missing:
                 option += f", once the {counted(facts.missing, 'row')} without {name} are removed"
             warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")

@@ -6,12 +6,12 @@ rows that are far from all others in time (`times` refuses them), columns that g
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.number_times import units_of
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_codes import clocks_among
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
@@ -53,11 +53,15 @@ def _unread(table: Table, time: TimeColumn) -> list[str]:
     """Columns of texts that are times or numbers but for a few."""
     return [
         f"{name} is {shown(text)!r} in {_place(table, name, text)}, where most others are times or numbers: the column "
-        "is taken as texts. Correct it, or say that it means missing: --missing "
-        f"{shlex.quote(f'{name}={shown(text)}')}."
+        f"is taken as texts. Correct it, or say that it means missing: {_as_missing(name, text)}."
         for name, text in table.texts.unread.items()
         if name != time.name
     ]
+
+
+def _as_missing(name: str, text: str) -> str:
+    """The option that makes a text missing in a column; a text that no sentence shows whole is to be put in."""
+    return typed("--missing", f"{name}={text if shown(text) == text else 'TEXT'}")
 
 
 def _place(table: Table, name: str, text: str) -> str:
@@ -78,7 +82,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
             f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is no time to the "
-            f"model. If it is one, say so: --moment {shlex.quote(facts.name)}; its `format` in the YAML is then {unit}."
+            f"model. If it is one, say so: {typed('--moment', facts.name)}; its `format` in the YAML is then {unit}."
         )
     return sentinels(table, facts)
 
@@ -121,7 +125,8 @@ def _odd_day(table: Table, facts: Facts) -> str:
         return ""
     return (
         f"{facts.name} is {low} in {table.place(condition)}, and {count:,} of {facts.rows:,} rows have such a day: if "
-        f"it means that none is known, leave the cell empty, or say so: --missing {facts.name}=TEXT, as it stands."
+        f"it means that none is known, leave the cell empty, or say so: {typed('--missing', f'{facts.name}=TEXT')}, as "
+        "it stands."
     )
 
 

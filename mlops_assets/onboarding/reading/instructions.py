@@ -51,11 +51,11 @@ class Remedies:
 
 
 OPTIONS = Remedies(
-    time="name another column with --time",
-    date_order="--date-order {written}",
-    decimal="--decimal {written}",
+    time="name another column with `--time`",
+    date_order="`--date-order {written}`",
+    decimal="`--decimal {written}`",
     where="",
-    text="--text {name}",
+    text="`--text {name}`",
 )
 """For a table that is to become a source."""
 FIELDS = Remedies(

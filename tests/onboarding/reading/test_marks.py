@@ -90,7 +90,9 @@ def test_a_file_that_has_both_marks_is_asked_about(tmp_path: Path) -> None:
 
 def test_a_comma_that_is_asked_for_holds_for_plain_numbers_in_doubt(tmp_path: Path) -> None:
     file = csv(tmp_path, {"count": [f"{1 + i % 9}.{100 + i % 800}" for i in range(ROWS)]})
-    with pytest.raises(Undecided, match=r"count has numbers such as \d\.\d{3}, .*--decimal comma or --decimal point"):
+    with pytest.raises(
+        Undecided, match=r"count has numbers such as \d\.\d{3}, .*`--decimal comma` or `--decimal point`"
+    ):
         planned(file, time="at")
     assert planned(file, time="at", decimal="point").table.facts["count"].high == "9.576"
     assert planned(file, time="at", decimal="comma").table.facts["count"].high == "9576.0"
@@ -225,7 +227,7 @@ def test_thousands_are_read_where_the_file_proves_them_and_asked_about_where_not
 
 def test_both_marks_in_one_column_of_a_file_are_named(tmp_path: Path) -> None:
     file = csv(tmp_path, {**OPEN, "p": [f"{i % 30}{'.' if i % 2 else ','}5" for i in range(ROWS)]})
-    told = r"p has a decimal point in row 2 of t\.csv .* a decimal comma in row 1 of t\.csv .*--text p\."
+    told = r"p has a decimal point in row 2 of t\.csv .* a decimal comma in row 1 of t\.csv .*`--text p`\."
     with pytest.raises(Undecided, match=told):
         planned(file, time="at")
     with pytest.raises(Undecided, match=r"n has numbers such as \d\.\d{3}, and no row tells"):
@@ -275,7 +277,7 @@ def test_files_with_different_marks_are_named_with_a_remedy_that_works(
     for file, first in {"a.csv": 0, "b.csv": ROWS // 2}.items():
         price = str(prices[first + int(named[file][1]) - 1])  # type: ignore[index]
         assert price.replace(".", "," if file == "b.csv" else ".") in said
-    assert said.endswith("write all with one mark, or keep the column as text: --text price. Nothing was written.")
+    assert said.endswith("write all with one mark, or keep the column as text: `--text price`. Nothing was written.")
     assert read_table(str(tmp_path), reading=Reading("UTC", asked=("price",))).facts["price"].dtype == "VARCHAR"
     rows[ROWS // 2 :].to_csv(tmp_path / "b.csv", index=False)
     np.testing.assert_allclose(float(planned(tmp_path, time="at").table.facts["price"].high or 0), prices.max())
@@ -283,7 +285,7 @@ def test_files_with_different_marks_are_named_with_a_remedy_that_works(
 
 def test_an_option_is_not_its_own_remedy(tmp_path: Path) -> None:
     file = csv(tmp_path, {"price": [f"{i % 90},5" for i in range(ROWS)]})
-    with pytest.raises(Undecided, match=r"no number with a decimal point\. Correct it, .* --decimal comma\. Nothing"):
+    with pytest.raises(Undecided, match=r"no number with a decimal point\. Correct it, .* `--decimal comma`\. Nothing"):
         planned(file, time="at", decimal="point")
 
 
