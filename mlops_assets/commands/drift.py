@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlops_assets.commands.console import AsJson, Terminal, example, say, say_error, say_json
+from mlops_assets.commands.console import AsJson, Terminal, example, say, say_error, say_json, to_be_written
 from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def drift(
         list[str] | None, typer.Option(metavar="A,B", help="Leave these out.", show_default="none")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none")
+        Path | None,
+        typer.Option(
+            callback=to_be_written, metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none"
+        ),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help=f"All features, not the {_SHOWN} worst.")] = False,
     fail_on_drift: Annotated[

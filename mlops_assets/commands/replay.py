@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say
+from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say, to_be_written
 from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
@@ -52,7 +52,13 @@ def replay(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", file_okay=False, help="Where the report goes.", show_default="reports/MODEL"),
+        typer.Option(
+            callback=to_be_written,
+            metavar="DIR",
+            file_okay=False,
+            help="Where the report goes.",
+            show_default="reports/MODEL",
+        ),
     ] = None,
     every: Annotated[
         Literal["day", "week", "month"] | None,

@@ -183,7 +183,6 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    asked.refuse()
     table = read_table(asked.pattern, reading=asked.reading)
     table = with_moments(table, asked.moments, asked.timezone)
     if asked.entity in table.facts:

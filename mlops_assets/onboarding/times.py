@@ -304,8 +304,8 @@ def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
         time = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
         if time is None or time.unit is None:
             raise NoTime(
-                f"{typed('--moment', name)}: name a column of numbers that are times in one unit, such as seconds since "
-                "1970 or days as Excel counts them. Nothing was written."
+                f"{typed('--moment', name)}: name a column of numbers that are times in one unit, such as seconds "
+                "since 1970 or days as Excel counts them. Nothing was written."
             )
         change = f"alter {quoted(name)} type timestamp with time zone using {time.sql}"
         table.connection.execute(f"alter table {table.relation} {change}")

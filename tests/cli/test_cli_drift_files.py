@@ -174,3 +174,11 @@ def test_a_decimal_comma_in_one_file_and_a_point_in_another_are_named(mlops: Mlo
     assert re.search(told, " ".join(result.output.split()))
     assert re.search(told, Path("page.html").read_text(encoding="utf-8"))
     assert not json.loads(mlops("drift", "good.csv", "good.csv", "--json").output)["notes"]
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_a_row_is_read(mlops: Mlops, files: Path) -> None:
+    result = mlops("drift", "good.csv", "no-such-file.csv", "--html", "good.csv/page.html")
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, "is a file, so that nothing can be written in it" in said) == (2, True)
+    assert not mlops("drift", "good.csv", "good.csv", "--html", "new/folder/page.html").exit_code
+    assert Path("new/folder/page.html").exists()
