@@ -9,23 +9,31 @@ from __future__ import annotations
 import shlex
 
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.values.display import some
 from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.labels import Label, constant_stretches
 from mlops_assets.onboarding.late import LateLabels
+from mlops_assets.onboarding.odd.times_of_day import days_alone
 from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import Calendar, TimeColumn
 
+_NAMED = 3
+"""Columns that a sentence names."""
 JUDGED_ROWS = MIN_REFERENCE_ROWS * 11 // 10
 """Those that a version must be judged on, and a tenth more: days have more or less of them."""
 
 
-def notes_on(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None) -> list[str]:
-    """What was assumed about time and rows."""
+def notes_on(
+    asked: Asked, table: Table, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None
+) -> list[str]:
+    """What was assumed about time, rows, and how texts are written."""
     notes = []
     if asked.time is None:
         others = f"; {', '.join(time.others)} would do, too" if time.others else ""
-        notes.append(f"A row is about the moment in {time.name} (--time names another column{others}).")
+        why = f", since it is never later than {some(time.later, _NAMED)}" if time.later else ""
+        notes.append(f"A row is about the moment in {time.name}{why} (--time names another column{others}).")
+    notes += days_alone(table, time)
     if time.how:
         notes.append(
             f"{time.name} holds {time.how}; it is landed as a timestamp (`mlops land` converts new files alike)."
@@ -55,10 +63,10 @@ def notes_on(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, la
             notes.append(f"{late.unknown:,} labels belong to no row and are landed all the same.")
     elif asked.delay == "0d":
         notes.append("The label is known together with its row (`--label-delay 7d` says that it comes a week later).")
-    return notes
+    return [*notes, *_texts_read(table, late)]
 
 
-def texts_read(table: Table, late: LateLabels | None) -> list[str]:
+def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
     """What was assumed about how texts are written."""
     tables = [table, late.table] if late else [table]
     words = [

@@ -47,6 +47,7 @@ class TimeColumn:
         has_hours: whether it tells more than days.
         others: columns that would do as well.
         unit: of numbers, as the contract says it.
+        later: those of the others that it was preferred to, since it is never later than they are.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TimeColumn:
     has_hours: bool
     others: tuple[str, ...] = ()
     unit: TimeFormat | None = None
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
