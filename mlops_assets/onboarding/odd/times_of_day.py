@@ -32,8 +32,8 @@ def days_alone(table: Table, time: TimeColumn) -> list[str]:
     )
     return [
         f"A row is about the day in {time.name}: the time of day in {some(names, _NAMED)} is no part of it. If it is "
-        f"the time of that day, write both in one column of the files, such as {first[0]} {first[1]}, and call new-model "
-        "again; then rows of a day have an order, and hours are features."
+        f"the time of that day, write both in one column of the files, such as {first[0]} {first[1]}, and call "
+        "new-model again; then rows of a day have an order, and hours are features."
     ]
 
 
