@@ -170,7 +170,7 @@ def _refuse_other_columns(folder: Path, schema: pa.Schema, first: date | None, e
             raise DbtRuntimeError(
                 f"The columns of {model} have changed ({', '.join(changed)}), and {len(staying)} partitions "
                 "outside the range still have the old ones. Rebuild the model whole, without the vars "
-                f"`start` and `end`: dbt build --select {model}. The lake is unchanged."
+                f"`start` and `end`: `dbt build --select {model}`. The lake is unchanged."
             )
 
 
@@ -189,5 +189,5 @@ def _day(value: object, name: str) -> date | None:
     except ValueError as error:
         raise DbtRuntimeError(
             f"The dbt var `{name}` is {value!r}, not a date. Pass an ISO date such as "
-            f"--vars '{{{name}: \"2013-04-01\"}}'. The lake is unchanged."
+            f"`--vars '{{{name}: \"2013-04-01\"}}'`. The lake is unchanged."
         ) from error

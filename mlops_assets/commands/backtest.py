@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import AsJson, ModelName, example, known_model, say, say_json, say_table
+from mlops_assets.commands.console import (
+    AsJson,
+    ModelName,
+    example,
+    known_model,
+    say,
+    say_json,
+    say_table,
+    to_be_written,
+)
 from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
@@ -51,7 +60,11 @@ def backtest(
     html: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", dir_okay=False, help="Where the page goes.", show_default="reports/backtest/MODEL.html"
+            callback=to_be_written,
+            metavar="FILE",
+            dir_okay=False,
+            help="Where the page goes.",
+            show_default="reports/backtest/MODEL.html",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -84,6 +84,22 @@ def declared(*kinds: _Kind) -> list[str]:
     return sorted(document.name for file in files for document in file if document.kind in kinds)
 
 
+def to_be_written(path: Path | None) -> Path | None:
+    """An option's file or folder that can be made, looked at before the work whose result goes there.
+
+    Raises:
+        BadParameter: what it would stand in is a file, or takes none from this user.
+    """
+    if path is None:
+        return None
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if there != path and not there.is_dir():
+        raise typer.BadParameter(f"{there} is a file, so that nothing can be written in it: name another place.")
+    if not os.access(there, os.W_OK):
+        raise typer.BadParameter(f"{there} takes nothing from {person()}: name another place, or change who may write.")
+    return path
+
+
 def known_model(name: str) -> str:
     """The name of a declared model.
 

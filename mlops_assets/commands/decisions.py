@@ -87,7 +87,7 @@ def decide(
         raise ValueError(
             "Only the retrain sensor puts decisions on record, because one to retrain starts a run. See what "
             "it would decide with --dry-run, or ask for a training: "
-            f"mlops retrain {model} --reason '...'. Nothing was written."
+            f"`mlops retrain {model} --reason '...'`. Nothing was written."
         )
     from mlops_assets.core.decide.policy import decide as conclude
     from mlops_assets.simulate.policy_files import other_policy

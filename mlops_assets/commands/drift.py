@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlops_assets.commands.console import AsJson, Terminal, example, say, say_error, say_json
+from mlops_assets.commands.console import AsJson, Terminal, example, say, say_error, say_json, to_be_written
 from mlops_assets.core.values.display import some
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def drift(
         list[str] | None, typer.Option(metavar="A,B", help="Leave these out.", show_default="none")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none")
+        Path | None,
+        typer.Option(
+            callback=to_be_written, metavar="FILE", dir_okay=False, help="Write a page to look at.", show_default="none"
+        ),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help=f"All features, not the {_SHOWN} worst.")] = False,
     fail_on_drift: Annotated[
@@ -112,6 +115,8 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
 
 
 def _write_page(path: Path, compared: FilesDrift, reference: str, current: str, *, kl: bool) -> None:
+    from html import escape
+
     from mlops_assets.pages.drift import drift_page
     from mlops_assets.world.atomic import write_text
 
@@ -121,6 +126,7 @@ def _write_page(path: Path, compared: FilesDrift, reference: str, current: str, 
         drifts=compared.drifts,
         verdict=compared.verdict,
         left_out=compared.left_out,
+        section="".join(f"<p class=intro>{escape(note)}</p>" for note in compared.notes),
         headline=compared.headline,
         kl=kl,
     )
@@ -145,6 +151,7 @@ def _plain(compared: FilesDrift, reference: str, current: str, preset: str, poli
         ],
         "left_out": dict(compared.left_out),
         "broken": list(compared.broken),
+        "notes": list(compared.notes),
     }
 
 
@@ -187,6 +194,8 @@ def _say(compared: FilesDrift, reference: str, current: str, *, kl: bool, shown:
     style = "bold red" if compared.broken or compared.verdict.passed is False else "bold"
     say(f"[{style}]{escape(compared.headline)}.[/] {escape(compared.verdict.reason)}")
     say(escape(f"{compared.current.rows:,} rows of {current} against {compared.reference.rows:,} of {reference}."))
+    for note in compared.notes:
+        say(escape(note))
     if compared.left_out:
         say(escape(_left_out(compared)))
     if compared.broken:

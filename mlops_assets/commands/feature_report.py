@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from mlops_assets.commands.console import AsJson, example, say, say_json, say_table
+from mlops_assets.commands.console import AsJson, example, say, say_json, say_table, to_be_written
 from mlops_assets.world.home import Home
 
 _Against = Annotated[str, typer.Option(metavar="REF", help="Branch, tag or commit to compare with.")]
@@ -40,7 +40,13 @@ def feature_report(
     rows: Annotated[int, typer.Option(min=500, help="Labelled rows of each model to sample.")] = 20_000,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", dir_okay=False, help="Where the page goes.", show_default="reports/features.html"),
+        typer.Option(
+            callback=to_be_written,
+            metavar="FILE",
+            dir_okay=False,
+            help="Where the page goes.",
+            show_default="reports/features.html",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.commands.console import ModelName, example, known_model, say
+from mlops_assets.commands.console import ModelName, example, known_model, say, to_be_written
 from mlops_assets.world.home import Home
 
 
@@ -33,7 +33,13 @@ def golden(
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The CSV to write.", show_default="<home>/golden/MODEL.csv", dir_okay=False),
+        typer.Option(
+            callback=to_be_written,
+            metavar="FILE",
+            help="The CSV to write.",
+            show_default="<home>/golden/MODEL.csv",
+            dir_okay=False,
+        ),
     ] = None,
 ) -> None:
     """Write rows with what the champion says of them, for you to review: a golden set.

@@ -47,7 +47,7 @@ def metrics(
         server = make_metrics_server(platform, host=host, port=port)
     except OSError as error:
         raise ValueError(
-            f"Port {port} cannot be had ({error.strerror}). Choose another: mlops metrics --port {port + 1}."
+            f"Port {port} cannot be had ({error.strerror}). Choose another: `mlops metrics --port {port + 1}`."
         ) from error
     say(f"Metrics   http://{host}:{port}/metrics")
     with server:

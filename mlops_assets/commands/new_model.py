@@ -108,21 +108,21 @@ def new_model(
     """
     from mlops_assets.core.sources.settings import SourceSettings
     from mlops_assets.onboarding.asked import Asked
-    from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, render, write
+    from mlops_assets.onboarding.files import entities_beside, lines_beyond_columns, refuse_written, render, write
     from mlops_assets.onboarding.landing import land
     from mlops_assets.onboarding.plan import make_plan
     from mlops_assets.world.settings_files import read_settings
 
     PROJECT.require_current()
     length = "day" if grain == "hour" else grain
-    plan = make_plan(
-        Asked(
-            name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
-            is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
-            date_order=date_order, decimal=decimal, moments=tuple(moment or ()), texts=tuple(text or ()),
-        ),
-        entities_beside(name, PROJECT.root),
+    asked = Asked(
+        name, files, time, label, task, entity, label_delay, length, timezone, labels, key, label_time,
+        is_hourly=grain == "hour", missing=tuple(missing or ()), not_missing=tuple(not_missing or ()),
+        date_order=date_order, decimal=decimal, moments=tuple(moment or ()), texts=tuple(text or ()),
     )  # fmt: skip
+    if not force:
+        refuse_written(name, PROJECT.root)
+    plan = make_plan(asked, entities_beside(name, PROJECT.root))
     _say_plan(plan)
     texts = render(plan)
     paths = write(texts, force=force)

@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from mlops_assets.commands import running
-from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say
+from mlops_assets.commands.console import ModelName, Terminal, chatter_to, example, known_model, say, to_be_written
 from mlops_assets.world.home import Home
 
 if TYPE_CHECKING:
@@ -52,7 +52,13 @@ def replay(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", file_okay=False, help="Where the report goes.", show_default="reports/MODEL"),
+        typer.Option(
+            callback=to_be_written,
+            metavar="DIR",
+            file_okay=False,
+            help="Where the report goes.",
+            show_default="reports/MODEL",
+        ),
     ] = None,
     every: Annotated[
         Literal["day", "week", "month"] | None,
@@ -78,7 +84,7 @@ def replay(
     settings = driver.ReplaySettings(model=model, start=first, end=last, every=period, faithful=faithful, trials=trials)
     home = driver.replay_home(parent, settings, resume=resume)
     report = report or parent.root / "reports" / model
-    say(f"In {home.root}. If it is stopped, the same command with --resume {home.root.name} goes on.")
+    say(f"In {home.root}. If it is stopped, the same command with `--resume {home.root.name}` goes on.")
     with shown_progress(home, home.root.name) as progress:
         replayed = driver.replay(settings, home=home, report=report, progress=progress)
     _say_result(replayed)

@@ -2,7 +2,7 @@
 
     asked.py        what a person said
     reading/        the files as one table, and what can be counted in it
-    times.py        which column is the time, and how the rows lie in it
+    times.py        which columns are times, and how the rows lie in one; event_time.py: which one a row is about
     labels.py       which column is the label, and what task it makes; late.py: labels in files of their own
     columns.py      what each column is by its facts: number, category, moment, id
     identity.py     what identifies rows and whom they are about

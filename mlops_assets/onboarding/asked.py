@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from mlops_assets.core.settings import Task
 from mlops_assets.core.sources.settings import ModelGrain, known_zone
+from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.text_formats import MISSING, DateOrder, Mark
 from mlops_assets.onboarding.columns import LONGEST, RESERVED, plain_names
 from mlops_assets.onboarding.identity import CannotOnboard
@@ -85,16 +87,30 @@ class Asked:
             words[name] = (*words.get(name, ()), word)
         return words
 
-    def refuse(self) -> None:
-        """Do nothing where each wish can be, as far as it says itself.
+    def __post_init__(self) -> None:
+        """Refuse a wish that cannot be, as far as it says itself: before a file is read.
 
         Raises:
             CannotOnboard: naming the wish.
         """
         _refuse_name(self.name)
         known_zone(self.timezone)
+        try:
+            parse_duration(self.delay)
+        except ValueError as error:
+            raise CannotOnboard(f"{typed('--label-delay', self.delay)}: {error}. Nothing was written.") from error
+        if self.labels is None and (beside := [o for o, of in _OF_LABELS.items() if getattr(self, of) is not None]):
+            raise CannotOnboard(
+                f"{beside[0]} is about labels in files of their own, and none are named: say `--labels FILES`, or "
+                f"leave {beside[0]} out. Nothing was written."
+            )
+        if self.labels is not None and parse_duration(self.delay):
+            raise CannotOnboard(
+                "`--label-delay` is about labels that stand in the rows; those in files of their own are known when "
+                "their `--label-time` says. Leave `--label-delay` or `--labels` out. Nothing was written."
+            )
         if both := [name for name in (self.time, self.label_time, *self.moments) if name in self.texts]:
-            raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave --text {both[0]} out.")
+            raise CannotOnboard(f"{both[0]} is asked for as a time and as text: leave {typed('--text', both[0])} out.")
 
     def refuse_unknown_columns(self, names: Sequence[str]) -> None:
         """Do nothing where the columns that are to be texts, or have words for missing, are among these.
@@ -103,8 +119,12 @@ class Asked:
             CannotOnboard: naming the first that is not.
         """
         named = [*(("--text", name) for name in self.texts), *(("--missing", name) for name in self.missing_in)]
-        if unknown := [f"{option} {name}" for option, name in named if name not in names]:
+        if unknown := [typed(option, name) for option, name in named if name not in names]:
             raise CannotOnboard(f"{unknown[0]}: name one of {', '.join(dict.fromkeys(names))}. Nothing was written.")
+
+
+_OF_LABELS = {"`--key`": "key", "`--label-time`": "label_time"}
+"""Options that say something of labels in files of their own, and where they are kept."""
 
 
 def _in_one_column(word: str) -> tuple[str, str] | None:

@@ -9,22 +9,31 @@ from __future__ import annotations
 import shlex
 
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
+from mlops_assets.core.values.display import some
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.labels import Label, constant_stretches
 from mlops_assets.onboarding.late import LateLabels
+from mlops_assets.onboarding.odd.times_of_day import days_alone
 from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import Calendar, TimeColumn
 
+_NAMED = 3
+"""Columns that a sentence names."""
 JUDGED_ROWS = MIN_REFERENCE_ROWS * 11 // 10
 """Those that a version must be judged on, and a tenth more: days have more or less of them."""
 
 
-def notes_on(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None) -> list[str]:
-    """What was assumed about time and rows."""
+def notes_on(
+    asked: Asked, table: Table, time: TimeColumn, days: Calendar, key: str | None, late: LateLabels | None
+) -> list[str]:
+    """What was assumed about time, rows, and how texts are written."""
     notes = []
     if asked.time is None:
         others = f"; {', '.join(time.others)} would do, too" if time.others else ""
-        notes.append(f"A row is about the moment in {time.name} (--time names another column{others}).")
+        why = f", since it is never later than {some(time.later, _NAMED)}" if time.later else ""
+        notes.append(f"A row is about the moment in {time.name}{why} (--time names another column{others}).")
+    notes += days_alone(table, time)
     if time.how:
         notes.append(
             f"{time.name} holds {time.how}; it is landed as a timestamp (`mlops land` converts new files alike)."
@@ -53,11 +62,11 @@ def notes_on(asked: Asked, time: TimeColumn, days: Calendar, key: str | None, la
         if late.unknown:
             notes.append(f"{late.unknown:,} labels belong to no row and are landed all the same.")
     elif asked.delay == "0d":
-        notes.append("The label is known together with its row (--label-delay 7d says that it comes a week later).")
-    return notes
+        notes.append("The label is known together with its row (`--label-delay 7d` says that it comes a week later).")
+    return [*notes, *_texts_read(table, late)]
 
 
-def texts_read(table: Table, late: LateLabels | None) -> list[str]:
+def _texts_read(table: Table, late: LateLabels | None) -> list[str]:
     """What was assumed about how texts are written."""
     tables = [table, late.table] if late else [table]
     words = [
@@ -68,8 +77,8 @@ def texts_read(table: Table, late: LateLabels | None) -> list[str]:
     said = [note for source in tables for note in source.texts.notes]
     if words:
         said.append(
-            f"Read as missing, as empty cells are: {', '.join(words)} (--not-missing WORD says that one is a value, "
-            "--missing [COL=]WORD that another is none)."
+            f"Read as missing, as empty cells are: {', '.join(words)} (`--not-missing WORD` says that one is a value, "
+            "`--missing [COL=]WORD` that another is none)."
         )
     return said
 
@@ -85,10 +94,15 @@ def words_without_cells(asked: Asked, table: Table, late: LateLabels | None) -> 
     everywhere = [("", word) for word in asked.missing if word in asked.reading.missing]
     return [
         f"No cell{f' of {name}' if name else ''} holds {shlex.quote(word)}, which --missing says means missing: "
-        "look how it is written in the file."
+        f"look how it is written in the file{_without_column(word)}."
         for name, word in (*in_one, *everywhere)
         if not any(cell == word or _number(cell) == _number(word) is not None for cell in cells.get(name, ()))
     ]
+
+
+def _without_column(word: str) -> str:
+    """What is said of `=-1`, which means missing in all columns, as Excel's =NA() does."""
+    return f", or name its column: {typed('--missing', f'COL{word}')}" if word.startswith("=") else ""
 
 
 def _number(text: str) -> float | None:

@@ -104,12 +104,16 @@ def _is_called_so(facts: Facts) -> bool:
     return facts.is_code or ID_NAMES.search(facts.name) is not None
 
 
-def is_whom(facts: Facts) -> bool:
-    """Whether rows may be about what a column names: many things, each in several rows, by its name or as texts."""
+def is_whom(facts: Facts, *, is_measured: bool = False) -> bool:
+    """Whether rows may be about what a column names: many things, each in several rows, by its name or as texts.
+
+    Texts of which nearly all are numbers or times of day (`is_measured`) name things if they are called so.
+    """
     known = facts.rows - facts.missing
     if facts.dtype not in ("BIGINT", "VARCHAR") or not FEWEST <= facts.distinct <= known / COMES_BACK:
         return False
-    return ID_NAMES.search(facts.name) is not None or (facts.dtype == "VARCHAR" and facts.distinct > MOST_CATEGORIES)
+    is_named = ID_NAMES.search(facts.name) is not None
+    return is_named or (facts.dtype == "VARCHAR" and not is_measured and facts.distinct > MOST_CATEGORIES)
 
 
 def plain_names(names: Iterable[str], keywords: Collection[str], *, taken: Collection[str] = ()) -> dict[str, str]:

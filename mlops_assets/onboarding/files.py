@@ -6,6 +6,7 @@ Here: which file goes where, what stands in it, the refusal to overwrite. Not he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,26 @@ def _refuse_template(value: object) -> object:
     return value
 
 
+def refuse_written(name: str, root: Path) -> None:
+    """Refuse a name of which files are there, before a table is looked at; a history's name waits for its entity.
+
+    Raises:
+        NothingOverwritten: naming them.
+    """
+    places = [
+        Path(place.format(module=PROJECT.module, name=name)) for place in PLACES.values() if "{entity}" not in place
+    ]
+    if there := [path for path in places if (root / path).exists()]:
+        raise _written_already(there)
+
+
+def _written_already(there: Sequence[Path]) -> NothingOverwritten:
+    return NothingOverwritten(
+        f"{', '.join(map(str, there))} {'exist' if len(there) > 1 else 'exists'} already. Choose another name, or "
+        "write anew with --force (what was changed by hand is lost). Nothing was written."
+    )
+
+
 def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT.root) -> list[Path]:
     """Write the files all or none, and have dbt read them.
 
@@ -107,10 +128,7 @@ def write(files: dict[Path, str], *, force: bool = False, root: Path = PROJECT.r
     """
     there = {path: (root / path).read_text(encoding="utf-8") for path in files if (root / path).exists()}
     if there and not force:
-        raise NothingOverwritten(
-            f"{', '.join(map(str, there))} {'exist' if len(there) > 1 else 'exists'} already. Choose another name, or "
-            "write anew with --force (what was changed by hand is lost). Nothing was written."
-        )
+        raise _written_already([*there])
     for path, text in files.items():
         if path.name == "defs.yaml":
             for document in yaml.safe_load_all(text):

@@ -5,11 +5,11 @@ Here: columns that are nearly keys, the entity and its type. Not here: facts abo
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import Column, is_nearly_key
 from mlops_assets.onboarding.reading.table import Table
@@ -86,11 +86,11 @@ def identity_of(
 def _refuse(table: Table, entity: str, others: tuple[str, ...]) -> None:
     if entity not in table.facts or entity in others:
         known = ", ".join(name for name in table.facts if name not in others)
-        raise CannotOnboard(f"--entity {entity}: name one of {known}. Nothing was written.")
+        raise CannotOnboard(f"{typed('--entity', entity)}: name one of {known}. Nothing was written.")
     facts = table.facts[entity]
     if facts.missing:
         words = [word for word, columns in table.words.items() if entity in columns and word.strip()]
-        ids = f", or say --not-missing {shlex.quote(words[0])}, which was read as none" if words else ""
+        ids = f", or say {typed('--not-missing', words[0])}, which was read as none" if words else ""
         raise CannotOnboard(
             f"{facts.missing:,} of {facts.rows:,} rows have no {entity}, the first is "
             f"{table.place(f'{quoted(entity)} is null')}: nobody knows whom they are about, and the contract would "

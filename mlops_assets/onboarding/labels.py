@@ -63,14 +63,14 @@ def label_of(table: Table, time: TimeColumn, asked: str | None, task: Task | Non
     if asked is not None and asked not in table.facts:
         raise NoLabel(f"There is no column {asked!r} to predict; there are {', '.join(table.facts)}.")
     if asked == time.name:
-        raise NoLabel(f"{asked} is the time: name another column with --label. Nothing was written.")
+        raise NoLabel(f"{asked} is the time: name another column with `--label`. Nothing was written.")
     facts = table.facts[asked or _guess(table, time)]
     guessed = () if asked else (f"The label is {facts.name} (--label names another).",)
     if facts.distinct < 2:
         value = facts.low if facts.distinct else "missing"
         raise NoLabel(
             f"The label {facts.name} is {value} in all rows, so there is nothing to learn. Give a file with both "
-            "outcomes, or name another column with --label. Nothing was written."
+            "outcomes, or name another column with `--label`. Nothing was written."
         )
     if task != "multiclass" and (alike := spelled(texts_of(table, facts))):
         raise NoLabel(
@@ -126,7 +126,7 @@ def _classes(table: Table, facts: Facts, task: Task) -> _Made:
         raise NoLabel(
             f"{facts.name} has {facts.distinct:,} different values{_listed(facts)}, and a {task} label has "
             f"{'2' if task == 'binary' else f'{MAX_CLASSES} at most'}. {_other_task(facts)}, make fewer values of them "
-            "in the file, or say which means that none is known (--missing WORD). Nothing was written."
+            "in the file, or say which means that none is known (`--missing WORD`). Nothing was written."
         )
     if task == "multiclass":
         values = tuple(sorted(facts.values))
@@ -154,7 +154,7 @@ def _other_task(facts: Facts) -> str:
     """What to say of a label that has more values than its task."""
     task = _task(facts)
     fits = task == "regression" or facts.distinct <= MAX_CLASSES
-    return f"Say --task {task}" if fits else "Name another column with --label"
+    return f"Say `--task {task}`" if fits else "Name another column with --label"
 
 
 def _positive(facts: Facts) -> tuple[str, bool]:
@@ -175,7 +175,7 @@ def _regression(table: Table, facts: Facts, task: Task) -> _Made:
     if not facts.is_number:
         raise NoLabel(
             f"{facts.name} holds {facts.dtype.lower()}, and a regression's label is a number. Name another task with "
-            "--task, or another column with --label. Nothing was written."
+            "--task, or another column with `--label`. Nothing was written."
         )
     sql = "case when isfinite({column}) then {column} end::double" if facts.odd else "{column}::double"
     column = quoted(facts.name)

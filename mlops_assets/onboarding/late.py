@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 from mlops_assets.core.values.display import shown
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.reading.instructions import Reading
 from mlops_assets.onboarding.reading.table import TABLE, Table, by_digits, facts_of, read_table
@@ -79,21 +80,23 @@ def with_labels(
     table = read_table(pattern, reading=reading, beside=rows, relation=LABELS)
     key = key or _only([name for name in table.facts if name in rows.facts], "key that both tables have", "--key")
     if key not in table.facts or key not in rows.facts:
-        raise CannotJoin(f"--key {key}: rows have {', '.join(rows.facts)}; labels {', '.join(table.facts)}.")
+        raise CannotJoin(f"{typed('--key', key)}: rows have {', '.join(rows.facts)}; labels {', '.join(table.facts)}.")
     rows, table = by_digits(rows, key), by_digits(table, key)
     if table.facts[key].distinct < table.rows or rows.facts[key].distinct < rows.rows:
         twice = rows.repeated(key) or table.repeated(key)
         raise CannotJoin(
             f"{key} does not name one row each: {rows.rows:,} rows have {rows.facts[key].distinct:,} of it, "
             f"{table.rows:,} labels {table.facts[key].distinct:,}{twice and f'; {twice}'}. Correct these rows, or name "
-            "another with --key. Nothing was written."
+            "another with `--key`. Nothing was written."
         )
     at = time_column(table, known, zone)
     refuse_strays(table, at)
     rest = [name for name in table.facts if name not in (key, at.name)]
     column = label or _only(rest, "label among its columns", "--label")
     if column not in rest or column in rows.facts:
-        raise CannotJoin(f"--label {column}: name one of {', '.join(rest)}, which the rows do not have themselves.")
+        raise CannotJoin(
+            f"{typed('--label', column)}: name one of {', '.join(rest)}, which the rows do not have themselves."
+        )
     joined = (
         f"create or replace table {JOINED} as select {TABLE}.*, labels.{quoted(column)} from {TABLE} "
         f"left join {LABELS} as labels on {TABLE}.{quoted(key)}::varchar = labels.{quoted(key)}::varchar"
@@ -133,7 +136,7 @@ def _refuse_other_spellings(rows: Table, labels: Table, key: str) -> None:
         raise CannotJoin(
             f"None of {labels.rows:,} labels belongs to a row: {key} is such as {low!r} in the labels, and "
             f"{other_low!r} in the rows. Give the labels of these rows, or name "
-            "another column with --key. Nothing was written."
+            "another column with `--key`. Nothing was written."
         )
 
 
@@ -149,7 +152,7 @@ def _waits(rows: Table, time: TimeColumn, at: TimeColumn, key: str, zone: str) -
     if early:
         raise CannotJoin(
             f"{early:,} labels are known before their row happens ({at.name} before {time.name}). Correct the times, "
-            "or name other columns with --label-time and --time. Nothing was written."
+            "or name other columns with `--label-time` and --time. Nothing was written."
         )
     return float(longest or 0), int(unknown)
 

@@ -7,13 +7,13 @@ found (`times`, `labels`, `columns`, `identity`, `suspects`), the files (`files`
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.time.windows import format_duration, parse_duration
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.asked import Asked
 from mlops_assets.onboarding.assumptions import (
@@ -21,7 +21,6 @@ from mlops_assets.onboarding.assumptions import (
     constant_label,
     gaps_in,
     notes_on,
-    texts_read,
     too_few,
     words_without_cells,
 )
@@ -34,6 +33,7 @@ from mlops_assets.onboarding.columns import (
     plain_names,
     role_of,
 )
+from mlops_assets.onboarding.event_time import event_time
 from mlops_assets.onboarding.identity import CannotOnboard, Declared, identity_of, nearly_keys
 from mlops_assets.onboarding.labels import Label, label_of
 from mlops_assets.onboarding.late import LateLabels, with_labels
@@ -41,11 +41,12 @@ from mlops_assets.onboarding.odd.changed_days import changed_days
 from mlops_assets.onboarding.odd.look_alikes import columns_in_folders, copies, uneven_columns
 from mlops_assets.onboarding.odd.oddities import oddities
 from mlops_assets.onboarding.odd.repeated_rows import corrected_rows
+from mlops_assets.onboarding.odd.times_of_day import holds_clocks
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.ranges import Usual, usual_ranges
 from mlops_assets.onboarding.reading.table import Table, by_digits, read_table, refuse_codes
 from mlops_assets.onboarding.suspects import doubted
-from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, time_column, with_moments
+from mlops_assets.onboarding.times import Calendar, TimeColumn, calendar, refuse_strays, with_moments
 
 GATE_DAYS = 10
 """Days with rows that a gate window should hold; the interval needs eight."""
@@ -183,12 +184,11 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         NoTime: nothing says when a row is about.
         NoLabel: there is nothing to predict.
     """
-    asked.refuse()
     table = read_table(asked.pattern, reading=asked.reading)
     table = with_moments(table, asked.moments, asked.timezone)
     if asked.entity in table.facts:
         table = by_digits(table, str(asked.entity))
-    time = time_column(table, asked.time, asked.timezone)
+    time = event_time(table, asked.time, asked.timezone)
     refuse_strays(table, time)
     days = calendar(table, time, asked.timezone, asked.grain)
     whole, late = table, None
@@ -225,7 +225,7 @@ def make_plan(asked: Asked, declared: Mapping[str, Declared] | None = None) -> P
         usual=usual_ranges(
             table, time, measures, lands_by, without={name: change.condition for name, change in changed.items()}
         ),
-        notes=(*identity.notes, *notes_on(asked, time, days, key, late), *texts_read(table, late), *label.notes),
+        notes=(*identity.notes, *notes_on(asked, table, time, days, key, late), *label.notes),
         warnings=(
             *label.warnings,
             *too_few(label, table),
@@ -285,10 +285,11 @@ def _columns(table: Table, time: TimeColumn, label: Label, asked: Asked) -> tupl
                 f"{name} looks like leakage: {why}. It is left out of the features; if it was known in time, add it "
                 f"to feat_{asked.name}."
             )
-        if asked.entity is None and name != label.name and is_whom(facts):
+        is_measured = name in table.texts.amounts or holds_clocks(table, facts)
+        if asked.entity is None and name != label.name and is_whom(facts, is_measured=is_measured):
             known = facts.rows - facts.missing
             each = f"{facts.distinct:,} things, each in {known / facts.distinct:.1f} rows on average"
-            option = f"--entity {shlex.quote(name)} adds the history of each"
+            option = f"{typed('--entity', name)} adds the history of each"
             if facts.missing:
                 option += f", once the {counted(facts.missing, 'row')} without {name} are removed"
             warnings.append(f"{name} names {each}: if rows are about them, {option}. {_TAKEN[role].format(name)}")

@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from mlops_assets.core.sources.settings import ModelGrain, partition_end, partition_of
 from mlops_assets.core.values.display import shown, some
 from mlops_assets.core.values.number_times import COUNTED, DIGITS, YEARS, bounds, units_of
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import DATE_ORDERS, TIME_FORMATS, TIMES_IN_WORDS, TimeFormat
 from mlops_assets.core.values.text_times import hint
@@ -46,6 +47,7 @@ class TimeColumn:
         has_hours: whether it tells more than days.
         others: columns that would do as well.
         unit: of numbers, as the contract says it.
+        later: those of the others that it was preferred to, since it is never later than they are.
     """
 
     name: str
@@ -54,6 +56,7 @@ class TimeColumn:
     has_hours: bool
     others: tuple[str, ...] = ()
     unit: TimeFormat | None = None
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def time_column(table: Table, asked: str | None, zone: str) -> TimeColumn:
         )
     raise NoTime(
         f"No column says when a row is about, among {', '.join(table.facts)}. A model is watched over time: add the "
-        "time of the event as a column, or name it with --time. Nothing was written."
+        "time of the event as a column, or name it with `--time`. Nothing was written."
     )
 
 
@@ -303,8 +306,8 @@ def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
         time = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
         if time is None or time.unit is None:
             raise NoTime(
-                f"--moment {name}: name a column of numbers that are times in one unit, such as seconds since 1970 or "
-                "days as Excel counts them. Nothing was written."
+                f"{typed('--moment', name)}: name a column of numbers that are times in one unit, such as seconds "
+                "since 1970 or days as Excel counts them. Nothing was written."
             )
         change = f"alter {quoted(name)} type timestamp with time zone using {time.sql}"
         table.connection.execute(f"alter table {table.relation} {change}")

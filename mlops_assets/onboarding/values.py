@@ -189,7 +189,7 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
     rules, notes = [f"type: {kind}"], []
     rules += [f"format: {written}"] if written and kind != "string" else []
     rules += [f"null_values: {json.dumps(words, ensure_ascii=False)}"] if words else []
-    if facts.is_number and not is_event_time:
+    if facts.is_number and facts.distinct and not is_event_time:
         is_never_below_0 = facts.low is not None and float(facts.low) >= 0
         if is_never_below_0:
             rules.append("min: 0")
@@ -199,6 +199,8 @@ def _rule(facts: Facts, plan: Plan, time: TimeColumn, usual: Mapping[str, Usual]
             if limits.share != SHARE:
                 rules.append(f"unusual_share: {limits.share:g}")
         notes.append(f"seen {_short(facts.low)} to {_short(facts.high)}")
+    elif not facts.distinct:
+        notes.append("no value seen")
     elif facts.dtype == "VARCHAR" and not is_event_time and facts.distinct <= ALLOWED and _may_be_listed(facts.values):
         rules += [
             f"allowed: [{', '.join(plain_yaml(value) for value in sorted(facts.values))}]",

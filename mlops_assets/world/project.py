@@ -105,7 +105,7 @@ class Project:
         if said > SETTINGS:
             raise OtherSettings(
                 f"{place} is {said}, and the installed mlops-assets reads versions up to {SETTINGS}. Upgrade the "
-                "library: pip install --upgrade mlops-assets. Nothing was read or changed."
+                "library: `pip install --upgrade mlops-assets`. Nothing was read or changed."
             )
         return said
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -159,3 +160,25 @@ def test_the_row_numbers_that_pandas_wrote_are_no_column(mlops: Mlops, files: Pa
     frame().set_index("c").to_parquet("named.parquet")
     assert set(compared(mlops, "filtered.parquet", "filtered.parquet")) == {"a", "c"}
     assert set(compared(mlops, "named.parquet", "filtered.parquet")) == {"a", "c"}
+
+
+@pytest.mark.parametrize("current", ["commas.csv", "days"])
+def test_a_decimal_comma_in_one_file_and_a_point_in_another_are_named(mlops: Mlops, files: Path, current: str) -> None:
+    frame().to_csv("commas.csv", index=False, sep=";", decimal=",")
+    Path("days").mkdir()
+    shutil.copy("commas.csv", "days/1.csv")
+    shutil.copy("good.csv", "days/2.csv")
+    result = mlops("drift", "good.csv", current, "--html", "page.html")
+    commas = "1.csv" if current == "days" else current
+    told = rf"a has a decimal point in (good|2)\.csv and a decimal comma in {commas}: .* Write all with one mark\."
+    assert re.search(told, " ".join(result.output.split()))
+    assert re.search(told, Path("page.html").read_text(encoding="utf-8"))
+    assert not json.loads(mlops("drift", "good.csv", "good.csv", "--json").output)["notes"]
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_a_row_is_read(mlops: Mlops, files: Path) -> None:
+    result = mlops("drift", "good.csv", "no-such-file.csv", "--html", "good.csv/page.html")
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, "is a file, so that nothing can be written in it" in said) == (2, True)
+    assert not mlops("drift", "good.csv", "good.csv", "--html", "new/folder/page.html").exit_code
+    assert Path("new/folder/page.html").exists()

@@ -201,3 +201,32 @@ def test_every_alert_has_its_section_in_the_runbook() -> None:
     sections = re.findall(r"(?m)^## (\S+)$", (PACKAGE.parent / "docs" / "runbook.md").read_text(encoding="utf-8"))
     assert named >= {"stale-source", "failed-run"}
     assert named - set(sections) == set(), "docs/runbook.md lacks these sections"
+
+
+def _sentences(tree: ast.AST) -> list[str]:
+    """All texts but docstrings; what an f-string fills in is `§`."""
+    nodes = [n for n in ast.walk(tree) if isinstance(n, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    docs = {ast.get_docstring(n, clean=False) for n in nodes}
+    parts = {part for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in n.values}
+    joined = [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "§" for part in n.values)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.JoinedStr)
+    ]
+    plain = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and n not in parts]
+    return [*joined, *(text for text in plain if isinstance(text, str) and text not in docs)]
+
+
+def test_what_is_to_be_typed_is_set_apart_from_the_end_of_its_sentence() -> None:
+    """`--missing x=n.a.` is copied with the full stop behind it, unless it stands in backticks."""
+    bare = re.compile(r"--[a-z]+(?:-[a-z]+)* (?:§|[A-Z]+\b|'[^']*')\S*[.,;:](?:\s|$)")
+    found = {
+        m: hits
+        for m in MODULES
+        if (
+            hits := [
+                hit for text in _sentences(ast.parse(source(m))) for hit in bare.findall(re.sub("`[^`]*`", "", text))
+            ]
+        )
+    }
+    assert found == {}

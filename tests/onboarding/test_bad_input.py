@@ -11,7 +11,7 @@ import pytest
 from mlops_assets.core.sources.contract_cast import conform
 from mlops_assets.core.sources.settings import SourceSettings
 from mlops_assets.onboarding.asked import Asked
-from mlops_assets.onboarding.files import NothingOverwritten, render, write
+from mlops_assets.onboarding.files import NothingOverwritten, refuse_written, render, write
 from mlops_assets.onboarding.identity import CannotOnboard
 from mlops_assets.onboarding.labels import NoLabel
 from mlops_assets.onboarding.landing import land
@@ -203,3 +203,27 @@ def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
     with pytest.raises(NothingOverwritten, match=r"exists already.*--force"):
         write(files, root=tmp_path)
     assert (tmp_path / first).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"delay": "7"}, r"`--label-delay 7`: '7' is not a duration: write a number and one of s, m, h, d, w"),
+        ({"delay": "1e9 d"}, r"`--label-delay '1e9 d'`: .* is not a duration"),
+        ({"delay": "9999999999d"}, r"longer than any calendar: write less than 999,999,999 days"),
+        ({"label_time": "known"}, r"`--label-time` is about labels in files of their own.*`--labels FILES`"),
+        ({"key": "id"}, r"`--key` is about labels in files of their own.*leave `--key` out"),
+        ({"labels": "labels.csv", "delay": "7d"}, r"`--label-delay` is about labels that stand in the rows"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_before_a_file_is_looked_for(wish: dict[str, str], told: str) -> None:
+    with pytest.raises(CannotOnboard, match=told):
+        Asked("churn", "no-such-file.csv", **wish)  # type: ignore[arg-type]
+
+
+def test_files_of_that_name_are_named_before_a_table_is_looked_at(tmp_path: Path) -> None:
+    refuse_written("churn", tmp_path)
+    (tmp_path / "dbt_project/models/labels").mkdir(parents=True)
+    (tmp_path / "dbt_project/models/labels/lbl_churn.sql").touch()
+    with pytest.raises(NothingOverwritten, match=r"labels/lbl_churn\.sql exists already\. Choose another name"):
+        refuse_written("churn", tmp_path)

@@ -65,7 +65,7 @@ def test_the_projects_own_entities_are_known_but_for_those_of_the_model_itself()
 
 
 @pytest.mark.parametrize(
-    ("none", "hint"), [("", ""), ("NA", "--not-missing NA"), ("#N/A", "--not-missing '#N/A'"), ("  ", "")]
+    ("none", "hint"), [("", ""), ("NA", "`--not-missing NA`"), ("#N/A", "`--not-missing '#N/A'`"), ("  ", "")]
 )
 @pytest.mark.parametrize("rows", [[4], [7, 200, 479], range(0, 480, 3)])
 def test_rows_about_nobody_are_counted_and_the_first_is_named(

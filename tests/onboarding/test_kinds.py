@@ -76,7 +76,7 @@ def test_dates_in_digits_are_named_whatever_their_column_is_called(suffix: str, 
     plan = planned(tmp_path, {name: make for name, (make, _) in DATES.items()}, suffix)
     for name, (_, unit) in DATES.items():
         (said,) = [said for said in plan.warnings if said.startswith(f"{name} seems to hold numbers such as 2024")]
-        assert said.endswith(f"say so: --moment {name}; its `format` in the YAML is then {unit}.")
+        assert said.endswith(f"say so: `--moment {name}`; its `format` in the YAML is then {unit}.")
 
 
 TIMES: dict[str, Make] = {

@@ -85,8 +85,8 @@ def test_the_columns_are_all_told_in_the_order_of_the_file(tmp_path: Path, capsy
     ("name", "values", "entity", "told"),
     [
         ("customer_id", np.arange(1_000) % 200, None, "Without it customer_id is a number to the model"),
-        ("customerNo", [f"K-{n % 200}" for n in range(1_000)], None, "--entity customerNo adds"),
-        ("the shop", [f"shop number {n % 400}" for n in range(1_000)], None, "--entity 'the shop' adds"),
+        ("customerNo", [f"K-{n % 200}" for n in range(1_000)], None, "`--entity customerNo` adds"),
+        ("the shop", [f"shop number {n % 400}" for n in range(1_000)], None, "`--entity 'the shop'` adds"),
         ("customer_id", np.arange(1_000) % 200, "customer_id", None),
         ("customer_id", np.arange(1_000), None, None),
         ("customer_id", np.arange(1_000) % 3, None, None),

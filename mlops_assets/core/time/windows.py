@@ -114,7 +114,12 @@ def parse_duration(text: str | timedelta) -> timedelta:
     if not match:
         msg = f"{text!r} is not a duration: write a number and one of s, m, h, d, w, for example 7d"
         raise ValueError(msg)
-    return timedelta(seconds=float(match.group(1)) * _SECONDS[match.group(2)])
+    try:
+        return timedelta(seconds=float(match.group(1)) * _SECONDS[match.group(2)])
+    except OverflowError as error:
+        raise ValueError(
+            f"{text!r} is longer than any calendar: write less than {timedelta.max.days:,} days"
+        ) from error
 
 
 def format_duration(length: timedelta) -> str:

@@ -6,7 +6,6 @@ Here: the versions 1.1 and 1.10, the part numbers 1E10 and 10E9, identifiers who
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import duckdb
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.identifiers import ID_NAMES
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.reading.exact_types import columns_of
 
@@ -34,7 +34,6 @@ _LOOK = (
     f"bool_or(has_e and regexp_full_match(cell, {_EXPONENT})), any_value(cell) filter ({_LOST}), bool_and({_LOST})"
 )
 """Of each column: zeros at the end of some places only, exponents without a sign, a rounded number, all such."""
-_AS_TEXT = "keep the column as text: --text {name}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Merged:
 
 
 def _as_text(name: str) -> str:
-    return _AS_TEXT.format(name=shlex.quote(name))
+    return f"keep the column as text: {typed('--text', name)}"
 
 
 def _more(count: int) -> str:

@@ -1,31 +1,28 @@
 """Values that are hardly what they seem: days that programs write where they know none, units, hours, and all the rest.
 
 Here: finding them and naming the first row of each, with the remedy. Not here: numbers for a missing one (`sentinels`),
-rows that are far from all others in time (`times` refuses them), columns that give the label away (`suspects`).
+times of day (`times_of_day`), rows that are far from all others in time (`times` refuses them), columns that give the
+label away (`suspects`).
 """
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 
 from mlops_assets.core.values.display import shown
-from mlops_assets.core.values.identifiers import NEARLY_ALL
 from mlops_assets.core.values.number_times import units_of
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.core.values.text_codes import clocks_among
 from mlops_assets.core.values.text_formats import TIMES_IN_WORDS
 from mlops_assets.onboarding.columns import TIME_NAMES
 from mlops_assets.onboarding.odd.merged_codes import code_warnings
 from mlops_assets.onboarding.odd.sentinels import impossible_zeros, sentinels
 from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_numbers, texts_of
+from mlops_assets.onboarding.odd.times_of_day import clocks_in
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.reading.table import Facts, Table
 from mlops_assets.onboarding.times import TimeColumn, digits_of_dates
 
-_FEWEST = 3
-"""Different texts of a column that may be of time."""
-_SAMPLE = 1_000
 ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
 )
@@ -53,11 +50,15 @@ def _unread(table: Table, time: TimeColumn) -> list[str]:
     """Columns of texts that are times or numbers but for a few."""
     return [
         f"{name} is {shown(text)!r} in {_place(table, name, text)}, where most others are times or numbers: the column "
-        "is taken as texts. Correct it, or say that it means missing: --missing "
-        f"{shlex.quote(f'{name}={shown(text)}')}."
+        f"is taken as texts. Correct it, or say that it means missing: {_as_missing(name, text)}."
         for name, text in table.texts.unread.items()
         if name != time.name
     ]
+
+
+def _as_missing(name: str, text: str) -> str:
+    """The option that makes a text missing in a column; a text that no sentence shows whole is to be put in."""
+    return typed("--missing", f"{name}={text if shown(text) == text else 'TEXT'}")
 
 
 def _place(table: Table, name: str, text: str) -> str:
@@ -70,7 +71,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
     if facts.is_time:
         return _odd_day(table, facts)
     if not facts.is_number:
-        return _clocks(table, facts) or _spellings(table, facts)
+        return clocks_in(table, facts, time) or _spellings(table, facts)
     unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))), None)
     if not TIME_NAMES.search(facts.name):
         unit = digits_of_dates(table, facts)
@@ -78,28 +79,9 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
             f"{facts.name} seems to hold {TIMES_IN_WORDS[unit]} (from {facts.low}; {first}), and is no time to the "
-            f"model. If it is one, say so: --moment {shlex.quote(facts.name)}; its `format` in the YAML is then {unit}."
+            f"model. If it is one, say so: {typed('--moment', facts.name)}; its `format` in the YAML is then {unit}."
         )
     return sentinels(table, facts)
-
-
-def _clocks(table: Table, facts: Facts) -> str:
-    """Times of day and lengths of time, which are words to a model."""
-    if facts.dtype != "VARCHAR" or facts.distinct < _FEWEST:
-        return ""
-    column = quoted(facts.name)
-    sample = table.connection.execute(
-        f"select {column} from {table.relation} where {column} is not null using sample {_SAMPLE} rows (reservoir, 13)"
-    ).fetchall()
-    clocks = clocks_among([text for (text,) in sample])
-    if clocks.most < NEARLY_ALL * clocks.count:
-        return ""
-    first = table.first(f"select arg_min({column}, rowid) from {table.relation} where {column} is not null")[0]
-    what = "lengths of time" if clocks.lengths == clocks.most else "times of day, or lengths of time,"
-    return (
-        f"{facts.name} holds {what} such as {shown(first)!r} ({table.place(f'{column} is not null')}), and each is a "
-        "word of its own to the model: write them as numbers, in minutes or seconds, and call new-model again."
-    )
 
 
 def _spellings(table: Table, facts: Facts) -> str:
@@ -121,7 +103,8 @@ def _odd_day(table: Table, facts: Facts) -> str:
         return ""
     return (
         f"{facts.name} is {low} in {table.place(condition)}, and {count:,} of {facts.rows:,} rows have such a day: if "
-        f"it means that none is known, leave the cell empty, or say so: --missing {facts.name}=TEXT, as it stands."
+        f"it means that none is known, leave the cell empty, or say so: {typed('--missing', f'{facts.name}=TEXT')}, as "
+        "it stands."
     )
 
 

@@ -6,11 +6,11 @@ Here: finding them and naming the first row of each, with the remedy. Not here: 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.exact import LARGEST
+from mlops_assets.core.values.quoted_commands import typed
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.onboarding.columns import is_code
 from mlops_assets.onboarding.reading.table import Facts, Table
@@ -108,7 +108,7 @@ def _sentence(table: Table, facts: Facts, x: str, counts: Mapping[float, int], l
         for value, text in texts.items()
     )
     words = (f"{facts.name}={int(value) if value.is_integer() else text}" for value, text in texts.items())
-    said = " ".join(f"--missing {shlex.quote(word)}" for word in words)
+    said = " ".join(typed("--missing", word) for word in words)
     return (
         f"{facts.name} is {wanted}, where the others are {low:g} to {high:g}: if it means missing, leave the cell "
         f"empty, or say so: {said}."

@@ -53,8 +53,8 @@ def make(name: str, parent: Path) -> Path:
     if (outer := Project.find(parent)).module:
         raise ValueError(
             f"{parent} is in the project {outer.root} already, and a project stands in no other. For a model of that "
-            "one: mlops new-model NAME --from TABLE.csv. For a project of its own, name a folder outside: mlops init "
-            f"{name} --in {shlex.quote(str(outer.root.parent))}. Nothing was written."
+            "one: `mlops new-model NAME --from TABLE.csv`. For a project of its own, name a folder outside: "
+            f"`mlops init {name} --in {shlex.quote(str(outer.root.parent))}`. Nothing was written."
         )
     root = parent / name
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

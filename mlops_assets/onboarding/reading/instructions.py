@@ -25,30 +25,44 @@ class Undecided(ValueError):
 class Remedies:
     """What a person can change where a table is read, as the ends of sentences that ask; `{name}` is the column.
 
+    In what says how texts are written, `{written}` is one way of it, and `where` stands behind all of them.
+
     Attributes:
         time: to take the time from elsewhere.
-        date_order: to say whether the day or the month stands first.
-        decimal: to say what the decimal mark is.
+        date_order: to say which of day (`dmy`) and month (`mdy`) stands first.
+        decimal: to say that the decimal mark is a `point` or a `comma`.
+        where: of what this is said.
         text: to take a column for texts, whatever stands in it.
     """
 
     time: str
     date_order: str
     decimal: str
+    where: str
     text: str
+
+    def for_marks(self, name: str, *marks: Mark) -> str:
+        """To say that one of these is the decimal mark of a column."""
+        return " or ".join(self.decimal.format(written=mark) for mark in marks) + self.where.format(name=name)
+
+    def for_orders(self, name: str, *orders: DateOrder) -> str:
+        """To say that one of these is the order of day and month in a column."""
+        return " or ".join(self.date_order.format(written=order) for order in orders) + self.where.format(name=name)
 
 
 OPTIONS = Remedies(
-    time="name another column with --time",
-    date_order="--date-order dmy or --date-order mdy",
-    decimal="--decimal comma or --decimal point",
-    text="--text {name}",
+    time="name another column with `--time`",
+    date_order="`--date-order {written}`",
+    decimal="`--decimal {written}`",
+    where="",
+    text="`--text {name}`",
 )
 """For a table that is to become a source."""
 FIELDS = Remedies(
     time="name another column as `event_time` in the source's YAML",
-    date_order="`format: dmy` or `format: mdy` of {name} in the contract",
-    decimal="`format: comma` or `format: point` of {name} in the contract",
+    date_order="`format: {written}`",
+    decimal="`format: {written}`",
+    where=" of {name} in the contract",
     text="`type: string` of {name} in the contract",
 )
 """For a source that is declared."""

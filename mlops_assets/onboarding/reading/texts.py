@@ -44,6 +44,7 @@ class Texts:
         notes: what was assumed.
         warnings: what to look at.
         unread: column -> a text that is no time or number, where nearly all others of the column are.
+        amounts: columns of texts that are numbers, all or nearly all of them: they name nothing.
         mixed: columns of times of which some have an offset and some wait for a zone: texts still, in ISO 8601.
         remedies: what a person can change.
     """
@@ -52,6 +53,7 @@ class Texts:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
+    amounts: frozenset[str] = frozenset()
     mixed: frozenset[str] = frozenset()
     remedies: Remedies = OPTIONS
 
@@ -138,7 +140,10 @@ def settle_texts(table: Cells, looks: Looks, reading: Reading, points: Mapping[s
             settled.formats[name] = "comma"  # so that 1.234 is read tomorrow as it would have been today
     replace_texts(table.connection, table.relation, settled.readers)
     mixed = frozenset(name for name, (_, kind) in settled.readers.items() if name in times and kind == pa.string())
-    return Texts(settled.formats, tuple(settled.notes), tuple(settled.warnings), unread, mixed, reading.remedies)
+    left = {name for name, look in _numbers(looks).items() if name in unread or (look.why_not and not look.triples)}
+    return Texts(
+        settled.formats, tuple(settled.notes), tuple(settled.warnings), unread, frozenset(left), mixed, reading.remedies
+    )
 
 
 @dataclass
@@ -190,8 +195,8 @@ def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> Da
     if asked is not None and against[asked]:
         raise Undecided(
             f"{name} has {against[asked]}, which is no date with the {'day' if asked == 'dmy' else 'month'} first, as "
-            f"{asked} says. Correct it, or say otherwise: {reading.remedies.date_order.format(name=name)}. Nothing was "
-            "written."
+            f"{asked} says. Correct it, or say otherwise: "
+            f"{reading.remedies.for_orders(name, 'mdy' if asked == 'dmy' else 'dmy')}. Nothing was written."
         )
     if (order := asked or look.order) is not None:
         return order
@@ -199,7 +204,7 @@ def _order(name: str, look: TimeTexts, reading: Reading, proven: set[Any]) -> Da
         return next(iter(proven))
     raise Undecided(
         f"{name} has dates such as {look.either}, and no row tells whether the day or the month stands first. Say it: "
-        f"{reading.remedies.date_order.format(name=name)}. Nothing was written."
+        f"{reading.remedies.for_orders(name, *DATE_ORDERS)}. Nothing was written."
     )
 
 
@@ -231,7 +236,7 @@ def _asked(name: str, reading: Reading) -> Mark | None:
 
 
 def _refuse_marks(table: Cells, name: str, look: NumberTexts, reading: Reading) -> None:
-    """Refuse a cell with the other decimal mark than the one that is said, and both marks in what must be a number.
+    """Refuse a cell with the other decimal mark than the one that is said, and both marks in a column of numbers.
 
     Raises:
         Undecided: naming the cell.
@@ -239,18 +244,31 @@ def _refuse_marks(table: Cells, name: str, look: NumberTexts, reading: Reading) 
     if look.triples:
         return
     asked, marks = _asked(name, reading), {"point": look.point, "comma": look.comma}
-    is_number = name in reading.declared and reading.declared[name].type in ("number", "integer")
-    odd = marks["comma" if asked == "point" else "point"] if asked else None
-    if odd and (is_number or (look.special is not None and not look.failed)):
+    declared = name in reading.declared and reading.declared[name].type in ("number", "integer")
+    if not declared and (look.special is None or look.failed):
+        return
+    other: Mark = "comma" if asked == "point" else "point"
+    if asked and (odd := marks[other]):
+        remedy = f"Correct it, or say otherwise: {reading.remedies.for_marks(name, other)}"
+        if own := marks[asked]:
+            remedy = f"{own} in {table.place_of(name, own)} has one: {_one_mark(name, reading)}"
         raise Undecided(
-            f"{name} has {odd} in {table.place_of(name, odd)}, which is no number with a decimal {asked}. Correct it, "
-            f"or say otherwise: {reading.remedies.decimal.format(name=name)}. Nothing was written."
+            f"{name} has {odd} in {table.place_of(name, odd)}, which is no number with a decimal {asked}. {remedy}. "
+            "Nothing was written."
         )
-    if is_number and look.point and look.comma:
+    if look.point and look.comma:
         raise Undecided(
             f"{name} has a decimal point in {table.place_of(name, look.point)} ({look.point}) and a decimal comma in "
-            f"{table.place_of(name, look.comma)} ({look.comma}). Write all with one mark. Nothing was written."
+            f"{table.place_of(name, look.comma)} ({look.comma}): {_one_mark(name, reading)}. Nothing was written."
         )
+
+
+def _one_mark(name: str, reading: Reading) -> str:
+    """What to do about both marks in a column."""
+    keep = (
+        "" if name in reading.declared else f", or keep the column as text: {reading.remedies.text.format(name=name)}"
+    )
+    return f"write all with one mark{keep}"
 
 
 def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Mark]) -> Mark:
@@ -259,7 +277,7 @@ def _mark(name: str, look: NumberTexts, reading: Reading, proven: set[Mark]) -> 
     if mark is None and look.either is None:
         return "point"
     if mark is None:
-        remedy = f"Say it: {reading.remedies.decimal.format(name=name)}"
+        remedy = f"Say it: {reading.remedies.for_marks(name, 'comma', 'point')}"
         if proven:
             remedy = "Others have decimal commas, and others decimal points: write all with one mark"
         raise Undecided(

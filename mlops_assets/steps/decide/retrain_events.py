@@ -105,8 +105,8 @@ def ask(
         return under_way, False
     frozen = record.standing(model, Freeze)
     if frozen is not None and not force and now() < frozen.until:
-        lift = f"Lift it (mlops unfreeze {model} --reason '...')"
-        insist = f"insist: mlops retrain {model} --reason '...' --force"
+        lift = f"Lift it (`mlops unfreeze {model} --reason '...'`)"
+        insist = f"insist: `mlops retrain {model} --reason '...' --force`"
         until = f"until {frozen.until:%Y-%m-%d %H:%M} UTC by {frozen.by}: {frozen.reason.rstrip('.')}"
         raise Conflict(f"{model} is frozen {until}. {lift}, or {insist}. Nothing was written.")
     values: dict[str, Any] = {"parameters": given} if given else {}

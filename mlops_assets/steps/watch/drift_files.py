@@ -60,6 +60,7 @@ class FilesDrift:
         verdict: by the policy.
         left_out: column -> why it wasn't compared.
         broken: those of them that the reference has and the current files lack, or have in another type.
+        notes: how the files differ though their values can be compared, in sentences.
     """
 
     reference: Profile
@@ -68,6 +69,7 @@ class FilesDrift:
     verdict: DriftVerdict
     left_out: Mapping[str, str]
     broken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -133,7 +135,21 @@ def compare_files(
     verdict = drift_verdict(drifts, policy)
     drifts.sort(key=lambda d: (d.feature not in verdict.findings, d.why is not None, -(d.psi or 0.0), d.feature))
     broken = tuple(name for name in left_out if _is_broken(name, old, new))
-    return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken)
+    return FilesDrift(before, after, tuple(drifts), verdict, left_out, broken, _two_marks(kinds, old, new))
+
+
+def _two_marks(kinds: Mapping[str, Kind], old: TableFiles, new: TableFiles) -> tuple[str, ...]:
+    """What is said of columns that have a decimal point in one file and a decimal comma in another."""
+    both = {name: new.marks(name) | old.marks(name) for name, kind in kinds.items() if kind == "numeric"}
+    both = {name: marks for name, marks in both.items() if len(marks) > 1}
+    if not both:
+        return ()
+    files = next(iter(both.values()))
+    return (
+        f"{some([*both], _TOLD)} {'has' if len(both) == 1 else 'have'} a decimal point in {files['point'].name} and a "
+        f"decimal comma in {files['comma'].name}: each file is read by its own mark here, and refused where both are "
+        "landed or become one model. Write all with one mark.",
+    )
 
 
 def _no_rows(name: str) -> CannotJudge:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.values.csv_head import LONGEST_CELL, CsvHead, head_of
 from mlops_assets.core.values.sql import exact, is_blank, literal, quoted, without_blanks
-from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS
+from mlops_assets.core.values.text_formats import MISSING, NUMBER_FORMATS, Mark
 from mlops_assets.core.values.text_numbers import NumberTexts, plain_numbers
 from mlops_assets.core.values.text_times import TimeTexts
 from mlops_assets.world.files.number_columns import hex_columns, signed_type
@@ -124,6 +124,11 @@ class CsvTable:
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})
         return table
+
+    def mark(self, column: str) -> Mark | None:
+        """The decimal mark of a column's numbers; None where it has no decimals, or no numbers."""
+        dtype = self.types.get(column, "")
+        return "comma" if dtype.startswith("comma") else "point" if dtype.startswith(("DOUBLE", "point")) else None
 
     def select(self, texts: Collection[str] = ()) -> str:
         """A SELECT of its rows, some columns as the texts that stand in the file."""

@@ -29,7 +29,7 @@ from mlops_assets.core.drift.grid import Kind
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import boolean_of
 from mlops_assets.core.values.sql import quoted
-from mlops_assets.core.values.text_formats import NUMBER_FORMATS
+from mlops_assets.core.values.text_formats import NUMBER_FORMATS, Mark
 from mlops_assets.world.files.csv_tables import CsvTable, uneven_row
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
@@ -99,6 +99,14 @@ class TableFiles:
         if self.kinds[column] == "numeric":
             return all(value != value or value in (0, 1) for value in values)
         return any(boolean_of(str(value)) is not None for value in values)
+
+    def marks(self, column: str) -> dict[Mark, Path]:
+        """The decimal marks of a column's numbers in CSV, each with the first file that has it."""
+        marks: dict[Mark, Path] = {}
+        for path, table in self.csv.items():
+            if (mark := table.mark(column)) is not None:
+                marks.setdefault(mark, path)
+        return marks
 
     def first_text(self, column: str) -> str:
         """The first cell of a column in CSV that is no number, and its place, in brackets; else empty."""

@@ -45,7 +45,7 @@ def _told(path: Path) -> list[str]:
 def test_codes_in_several_spellings_are_named_with_the_remedy(codes: list[str], tmp_path: Path) -> None:
     (said,) = _told(_csv(tmp_path / "t.csv", codes * 60))
     assert "which are one number, and" in said
-    assert said.endswith("If they are codes, keep the column as text: --text part.")
+    assert said.endswith("If they are codes, keep the column as text: `--text part`.")
 
 
 def test_the_most_frequent_number_is_the_example(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_one_number_in_two_spellings_is_named(tmp_path: Path) -> None:
 def test_an_entity_of_such_codes_is_refused(codes: list[str], told: str, tmp_path: Path) -> None:
     asked = Asked("m", str(_csv(tmp_path / "t.csv", codes * 60)), time="at", label="y", entity="part")
     with pytest.raises(
-        UnreadableTable, match=rf"part names things and holds the texts .*{told}.*--text part.*written\."
+        UnreadableTable, match=rf"part names things and holds the texts .*{told}.*`--text part`.*written\."
     ):
         make_plan(asked)
 
@@ -101,15 +101,15 @@ def test_a_column_of_a_parquet_file_is_text_by_its_digits(tmp_path: Path) -> Non
         Undecided, match=r"d is to be text and is the float 1152921504606846976 in row 1 of t\.parquet: "
     ):
         make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("d",)))
-    with pytest.raises(CannotOnboard, match="at is asked for as a time and as text: leave --text at out"):
+    with pytest.raises(CannotOnboard, match="at is asked for as a time and as text: leave `--text at` out"):
         make_plan(Asked("m", str(tmp_path / "t.parquet"), time="at", label="y", texts=("at",)))
-    with pytest.raises(CannotOnboard, match="--text nope: name one of at, y, a, b, c, d"):
+    with pytest.raises(CannotOnboard, match="`--text nope`: name one of at, y, a, b, c, d"):
         make_plan(Asked("m", str(tmp_path / "t.parquet"), label="y", texts=("nope",)))
 
 
 def test_a_key_of_such_codes_that_new_model_finds_is_refused(tmp_path: Path) -> None:
     path = _csv(tmp_path / "t.csv", ["1E10", "10E9", *(f"{n}E3" for n in range(100, 500))], "part_no")
-    with pytest.raises(UnreadableTable, match=r"part_no names things and holds the texts .*--text part_no"):
+    with pytest.raises(UnreadableTable, match=r"part_no names things and holds the texts .*`--text part_no`"):
         make_plan(Asked("m", str(path), time="at", label="y"))
     assert make_plan(Asked("m", str(path), time="at", label="y", texts=("part_no",))).key == "part_no"
 

@@ -57,7 +57,7 @@ def test_a_sentinel_is_named_whatever_the_number_of_values(
     place = "row 8 of t.csv (line 9)" if suffix == "csv" else "row 8 of t.parquet"
     assert said.startswith(f"x is {sentinel} in {place}, in 15 rows in all")
     assert f"where the others are {others.min()} to {others.max()}: if it means missing" in said
-    assert said.endswith(f"leave the cell empty, or say so: --missing x={sentinel}.")
+    assert said.endswith(f"leave the cell empty, or say so: `--missing x={sentinel}`.")
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])

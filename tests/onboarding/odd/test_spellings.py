@@ -146,10 +146,10 @@ def test_numbers_with_and_without_zeros_among_many_are_told(tmp_path: Path) -> N
     [
         (
             ["yes", "no", "unknown"],
-            r"\('no', 'unknown', 'yes'\), and a binary label has 2\. Say --task multiclass, make",
+            r"\('no', 'unknown', 'yes'\), and a binary label has 2\. Say `--task multiclass`, make",
         ),
-        ([0, 1, 2], r"3 different values \('0', '1', '2'\).*Say --task multiclass.*--missing WORD"),
-        (range(40), r"40 different values \('0', '1', .* and 20 more\).*Say --task regression"),
+        ([0, 1, 2], r"3 different values \('0', '1', '2'\).*Say `--task multiclass`.*`--missing WORD`"),
+        (range(40), r"40 different values \('0', '1', .* and 20 more\).*Say `--task regression`"),
         ([f"c{i}" for i in range(30)], "Name another column with --label, make fewer values of them in the file"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from mlops_assets.core.sources.contract import SourceContract
 from mlops_assets.core.sources.contract_check import check_frame, check_frames
+from mlops_assets.onboarding.columns import is_whom
 from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.table import read_table
 from mlops_assets.onboarding.times import NoTime
@@ -89,7 +90,9 @@ def test_a_file_that_has_both_marks_is_asked_about(tmp_path: Path) -> None:
 
 def test_a_comma_that_is_asked_for_holds_for_plain_numbers_in_doubt(tmp_path: Path) -> None:
     file = csv(tmp_path, {"count": [f"{1 + i % 9}.{100 + i % 800}" for i in range(ROWS)]})
-    with pytest.raises(Undecided, match=r"count has numbers such as \d\.\d{3}, .*--decimal comma or --decimal point"):
+    with pytest.raises(
+        Undecided, match=r"count has numbers such as \d\.\d{3}, .*`--decimal comma` or `--decimal point`"
+    ):
         planned(file, time="at")
     assert planned(file, time="at", decimal="point").table.facts["count"].high == "9.576"
     assert planned(file, time="at", decimal="comma").table.facts["count"].high == "9576.0"
@@ -172,7 +175,8 @@ def test_a_cell_with_the_other_mark_than_the_contract_has_is_refused_by_land(
     assert said.startswith(
         f"price has {cells[named]} in row {named + 1} of t.csv (line {named + 2}), which is no number"
     )
-    assert "say otherwise: `format: comma` or `format: point` of price in the contract" in said
+    # The other format would refuse the other cells, so that it is no remedy.
+    assert "write all with one mark. Nothing was written" in said
     right = read_table(str(csv(tmp_path, {"price": [own(price, 2) for price in prices]})), reading=reading)
     assert right.facts["price"].distinct == len(set(prices.round(2)))
 
@@ -204,7 +208,6 @@ PROOFS: dict[str, tuple[list[str], float | None]] = {
     "points": ([f"{i % 30}.5" for i in range(ROWS)], 9.576),
     "points and thousands": ([f"1,{100 + i}.50" for i in range(ROWS)], 9.576),
     "commas and a word": (["abc" if i == 7 else f"{i % 30},5" for i in range(ROWS)], None),
-    "both": ([f"{i % 30}{'.' if i % 2 else ','}5" for i in range(ROWS)], None),
     "none": ([str(i % 30) for i in range(ROWS)], None),
 }
 
@@ -218,9 +221,17 @@ def test_thousands_are_read_where_the_file_proves_them_and_asked_about_where_not
         return
     with pytest.raises(Undecided, match=r"n has numbers such as \d\.\d{3}, and no row tells"):
         planned(file, time="at")
-    if kind != "both":
-        assert planned(file, time="at", decimal="point").table.facts["n"].high == "9.576"
-        assert planned(file, time="at", decimal="comma").table.facts["n"].high == "9576.0"
+    assert planned(file, time="at", decimal="point").table.facts["n"].high == "9.576"
+    assert planned(file, time="at", decimal="comma").table.facts["n"].high == "9576.0"
+
+
+def test_both_marks_in_one_column_of_a_file_are_named(tmp_path: Path) -> None:
+    file = csv(tmp_path, {**OPEN, "p": [f"{i % 30}{'.' if i % 2 else ','}5" for i in range(ROWS)]})
+    told = r"p has a decimal point in row 2 of t\.csv .* a decimal comma in row 1 of t\.csv .*`--text p`\."
+    with pytest.raises(Undecided, match=told):
+        planned(file, time="at")
+    with pytest.raises(Undecided, match=r"n has numbers such as \d\.\d{3}, and no row tells"):
+        planned(file, time="at", texts=("p",))
 
 
 def test_plain_numbers_in_a_file_with_commas_between_cells_are_plain(tmp_path: Path) -> None:
@@ -247,3 +258,41 @@ def test_a_file_without_its_header_is_named(tmp_path: Path) -> None:
         NoTime, match=r"b.csv has no column at, but 2024-01-01, 0\.5, 0: if these are values, its header"
     ):
         planned(tmp_path / "*.csv")
+
+
+@pytest.mark.parametrize("separator", [";", ","])
+@pytest.mark.parametrize("asked", [None, "comma", "point"])
+def test_files_with_different_marks_are_named_with_a_remedy_that_works(
+    separator: str, asked: str | None, tmp_path: Path
+) -> None:
+    prices = np.random.default_rng(SEED).uniform(1, 90, ROWS).round(2)
+    rows = pd.DataFrame({"at": [at.isoformat() for at in HOURS], "price": prices, "y": [i % 2 for i in range(ROWS)]})
+    rows[: ROWS // 2].to_csv(tmp_path / "a.csv", index=False)
+    rows[ROWS // 2 :].to_csv(tmp_path / "b.csv", index=False, sep=separator, decimal=",")
+    wished = {"decimal": asked} if asked else {}
+    with pytest.raises(Undecided) as caught:
+        planned(tmp_path, time="at", **wished)
+    said = str(caught.value)
+    named = {file: re.search(rf"row (\d+) of {file}", said) for file in ("a.csv", "b.csv")}
+    for file, first in {"a.csv": 0, "b.csv": ROWS // 2}.items():
+        price = str(prices[first + int(named[file][1]) - 1])  # type: ignore[index]
+        assert price.replace(".", "," if file == "b.csv" else ".") in said
+    assert said.endswith("write all with one mark, or keep the column as text: `--text price`. Nothing was written.")
+    assert read_table(str(tmp_path), reading=Reading("UTC", asked=("price",))).facts["price"].dtype == "VARCHAR"
+    rows[ROWS // 2 :].to_csv(tmp_path / "b.csv", index=False)
+    np.testing.assert_allclose(float(planned(tmp_path, time="at").table.facts["price"].high or 0), prices.max())
+
+
+def test_an_option_is_not_its_own_remedy(tmp_path: Path) -> None:
+    file = csv(tmp_path, {"price": [f"{i % 90},5" for i in range(ROWS)]})
+    with pytest.raises(Undecided, match=r"no number with a decimal point\. Correct it, .* `--decimal comma`\. Nothing"):
+        planned(file, time="at", decimal="point")
+
+
+def test_amounts_in_several_currencies_name_nothing(tmp_path: Path) -> None:
+    """They stay texts, many of them twice: nothing that rows are about."""
+    fees = [f"{'€' if i % 2 else '$'} {i // 2 % 140}.25" for i in range(ROWS)]
+    plan = planned(csv(tmp_path, {"fee": fees, "n": [i // 7 % 50 for i in range(ROWS)]}), time="at")
+    assert plan.table.facts["fee"].dtype == "VARCHAR"
+    assert is_whom(plan.table.facts["fee"])
+    assert "--entity" not in " ".join(plan.warnings)

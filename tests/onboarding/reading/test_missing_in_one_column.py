@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,8 @@ def frame() -> pd.DataFrame:
     )
 
 
-def planned(folder: Path, suffix: str, *missing: str) -> Plan:
-    rows, file = frame(), folder / f"t.{suffix}"
+def planned(folder: Path, suffix: str, *missing: str, **cells: object) -> Plan:
+    rows, file = frame().assign(**cells), folder / f"t.{suffix}"
     for place, part in enumerate(np.array_split(rows.index, 2)):
         file = folder / f"t{place}.{suffix}"
         if suffix == "parquet":
@@ -111,7 +112,7 @@ def test_a_date_is_compared_as_a_date() -> None:
 
 
 def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CannotOnboard, match="--missing scroe: name one of at, score, change"):
+    with pytest.raises(CannotOnboard, match="`--missing scroe`: name one of at, score, change"):
         planned(tmp_path, "csv", "scroe=-1")
 
 
@@ -124,3 +125,30 @@ def test_a_word_that_stands_nowhere_is_named(tmp_path: Path) -> None:
     plan = planned(tmp_path, "csv", "score=-1.0", "score=-7", "size=unknown", "gone")
     said = [warning for warning in plan.warnings if "--missing" in warning]
     assert [warning.partition(",")[0] for warning in said] == ["No cell of score holds -7", "No cell holds gone"]
+    (said,) = [warning for warning in planned(tmp_path, "csv", "=-1").warnings if warning.startswith("No cell")]
+    assert said.endswith("or name its column: `--missing COL=-1`.")
+
+
+@pytest.mark.parametrize("word", ["n.a..", "n/a; none", "see `notes`", "it's"])
+def test_a_hint_is_typed_as_it_stands(word: str, tmp_path: Path) -> None:
+    """What a shell makes of the text between the backticks is the option that reads the cell as missing."""
+    cells = [word if i == 3 else f"{i}.5" for i in range(ROWS)]
+    plan = planned(tmp_path, "csv", score=cells)
+    (said,) = [warning for warning in plan.warnings if warning.startswith("score is")]
+    option, value = shlex.split(said[said.index("`--") + 1 : said.rindex("`")])
+    assert (option, value) == ("--missing", f"score={word}")
+    assert planned(tmp_path, "csv", value, score=cells).table.facts["score"].dtype == "DOUBLE"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_that_holds_nothing_else_promises_nothing(suffix: str, tmp_path: Path) -> None:
+    """A word of which all cells are one leaves a column without values: no category, no range, and any may come."""
+    plan = planned(tmp_path, suffix, "score=-1", score=-1)
+    (text,) = [text for path, text in render(plan).items() if path.name == "defs.yaml"]
+    declared = next(line for line in text.splitlines() if line.strip().startswith("score:"))
+    assert (
+        'null_values: ["-1"]' in declared
+        and "allowed" not in declared
+        and declared.count("seen") == 1
+        and "no value seen" in declared
+    )

@@ -275,7 +275,7 @@ def test_numbers_beside_texts_with_leading_zeros_are_refused(
     told = (
         r"dev has numbers in 1\.parquet \(such as 7 in row 1\) and texts with leading zeros in 0\.parquet \(such as 00"
     )
-    with pytest.raises(Undecided, match=told + r".*say --text dev\. Nothing"):
+    with pytest.raises(Undecided, match=told + r".*say `--text dev`\. Nothing"):
         written(tmp_path / "in", {"dev": texts}, {"dev": numbers})
     declared = Reading(ZONE, declared={"dev": Column("string")})
     table = read_table(str(tmp_path / "in"), reading=declared)

@@ -169,7 +169,7 @@ def test_tomorrow_is_read_as_today(tmp_path: Path) -> None:
 
 def test_an_open_order_is_asked_for_and_a_wrong_one_refused(tmp_path: Path) -> None:
     file = table(tmp_path, lambda i: {**plain(i), "at": f"{1 + i % 10:02}/0{1 + i // 60}/2024"})
-    with pytest.raises(Undecided, match=r"at has dates such as .*--date-order dmy or --date-order mdy"):
+    with pytest.raises(Undecided, match=r"at has dates such as .*`--date-order dmy` or `--date-order mdy`"):
         planned(file)
     by_day, by_month = (planned(file, date_order=order).calendar for order in ("dmy", "mdy"))
     assert (by_day.first, by_day.last) == (date(2024, 1, 1), date(2024, 8, 10))
@@ -217,7 +217,7 @@ def test_a_word_of_ones_own_and_one_that_is_a_value(tmp_path: Path) -> None:
     file = table(tmp_path, cells)
     warned = planned(file).warnings
     assert any(
-        w.startswith("temp is -999 in row 8 of t.csv (line 9), in 12 rows") and "--missing temp=-999" in w
+        w.startswith("temp is -999 in row 8 of t.csv (line 9), in 12 rows") and "`--missing temp=-999`" in w
         for w in warned
     )
     plan = planned(file, missing=("-999",), not_missing=("None",))
@@ -259,7 +259,7 @@ def test_numbers_of_a_country_are_the_same_by_every_way_in(
 
 def test_an_open_decimal_mark_is_asked_for(tmp_path: Path) -> None:
     file = table(tmp_path, lambda i: {**plain(i), "price": f"{1 + i % 9},{100 + i % 800}"})
-    with pytest.raises(Undecided, match=r"price has numbers such as .*--decimal comma or --decimal point"):
+    with pytest.raises(Undecided, match=r"price has numbers such as .*`--decimal comma` or `--decimal point`"):
         planned(file)
     assert planned(file, decimal="comma").table.facts["price"].high == "9.576"
     assert planned(file, decimal="point").table.facts["price"].high == "9576.0"
@@ -386,7 +386,7 @@ def test_numbers_that_are_times_become_times_where_one_says_so(
 ) -> None:
     file = table(tmp_path, lambda i: {**plain(i), "sent_at": number(i)})
     told = " ".join(planned(file, time="at").warnings)
-    assert f"say so: --moment sent_at; its `format` in the YAML is then {unit}" in told
+    assert f"say so: `--moment sent_at`; its `format` in the YAML is then {unit}" in told
     plan = planned(file, time="at", moments=("sent_at",))
     settings = source(plan)
     assert {c.name: c.role for c in plan.columns}["sent_at"] == "moment"
@@ -399,7 +399,7 @@ def test_numbers_that_are_times_become_times_where_one_says_so(
     assert rows[0] == {"excel": pd.Timestamp("2023-10-01", tz="UTC")}.get(unit, rows[0])
     assert not any("sent_at" in said for said in plan.warnings)
     assert any(note.startswith("sent_at has ") for note in plan.notes)
-    with pytest.raises(NoTime, match=r"--moment size: name a column of numbers that are times"):
+    with pytest.raises(NoTime, match=r"`--moment size`: name a column of numbers that are times"):
         planned(file, time="at", moments=("size",))
 
 
@@ -451,7 +451,7 @@ def test_a_key_that_stands_twice_is_told_with_its_rows(name: str, of: Callable[[
 def test_things_with_gaps_are_still_hinted_at(tmp_path: Path) -> None:
     file = table(tmp_path, lambda i: {**plain(i), "customer_id": None if i % 5 == 0 else 1000 + i % 40})
     told = " ".join(planned(file).warnings)
-    assert "--entity customer_id adds the history of each, once the 96 rows without customer_id are removed" in told
+    assert "`--entity customer_id` adds the history of each, once the 96 rows without customer_id are removed" in told
 
 
 UNREAD: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
@@ -459,9 +459,9 @@ UNREAD: dict[str, tuple[Callable[[int], dict[str, object]], str]] = {
         lambda i: {"at": f"0{1 + i % 9}/03/2024"},
         "`format: dmy` or `format: mdy` of at in the contract",
     ),
-    "against the order": (lambda i: {"sent": "13/01/2024"}, "`format: dmy` or `format: mdy` of sent in the contract"),
+    "against the order": (lambda i: {"sent": "13/01/2024"}, "say otherwise: `format: dmy` of sent in the contract"),
     "an open mark": (lambda i: {"rate": f"1,{100 + i}"}, "`format: comma` or `format: point` of rate in the contract"),
-    "against the mark": (lambda i: {"price": "$1.5"}, "`format: comma` or `format: point` of price in the contract"),
+    "against the mark": (lambda i: {"price": "$1.5"}, "say otherwise: `format: point` of price in the contract"),
     "a row without a time": (lambda i: {"at": None if i == 3 else HOURS[i].isoformat()}, "as `event_time` in the"),
     "no time": (lambda i: {"at": f"day {i}"}, "as `event_time` in the source's YAML"),
     "a total": (lambda i: {"at": "Total" if i == 3 else HOURS[i].isoformat()}, "as `event_time` in the source's YAML"),
