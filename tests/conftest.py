@@ -19,7 +19,7 @@ import typer.testing
 from hypothesis import settings
 
 from mlops_assets.core.models.cores import cores
-from mlops_assets.world.home import Home, collect_seldom
+from mlops_assets.world.home import SHARED_CORES, Home, collect_seldom
 from mlops_assets.world.project import VARIABLE
 from tests.checkout import CHECKOUT
 
@@ -30,6 +30,9 @@ pytest_plugins = ("tests.mlflow_homes", "tests.postgres")
 
 # Processes that stand elsewhere work on this project, too.
 os.environ[VARIABLE] = str(CHECKOUT)
+
+# As in every process that `mlops` starts; numpy is not loaded yet.
+os.environ.update(SHARED_CORES | os.environ)
 
 # The same examples in each run, and none fails because the machine is busy.
 settings.register_profile("suite", deadline=None, derandomize=True)
@@ -49,8 +52,6 @@ def pytest_configure(config: pytest.Config) -> None:
     On a disk 300 events take 3 s of CPU time and more of waiting, in memory 1.2 s. `TMPDIR` and `--basetemp` choose
     another place.
     """
-    # As in every process that `mlops` starts: threads that spin while they wait take the cores from the other workers.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     collect_seldom()
     if "TMPDIR" in os.environ or config.option.basetemp or not os.access(MEMORY_DISK, os.W_OK):
         return

@@ -7,6 +7,7 @@ Here: which file goes where, what stands in it, the refusal to overwrite. Not he
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def entities_beside(name: str, root: Path) -> dict[str, Declared]:
 
 def render(plan: Plan) -> dict[Path, str]:
     """Every file of a plan by its path in the project."""
+    values, environment = values_of(plan), _environment()
+    entity = plan.entity.name if plan.entity else ""
+    named = {"module": PROJECT.module, "name": plan.name, "entity": entity}
+    return {
+        Path(place.format_map(named)): environment.get_template(f"{template}.j2").render(values)
+        for template, place in PLACES.items()
+        if entity or "{entity}" not in place
+    }
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Of our templates, each compiled once a process."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         **DELIMITERS,
@@ -75,14 +89,7 @@ def render(plan: Plan) -> dict[Path, str]:
         finalize=_refuse_template,
     )
     environment.filters["yaml"] = plain_yaml
-    values = values_of(plan)
-    entity = plan.entity.name if plan.entity else ""
-    named = {"module": PROJECT.module, "name": plan.name, "entity": entity}
-    return {
-        Path(place.format_map(named)): environment.get_template(f"{template}.j2").render(values)
-        for template, place in PLACES.items()
-        if entity or "{entity}" not in place
-    }
+    return environment
 
 
 def _refuse_template(value: object) -> object:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +26,7 @@ from mlops_assets.onboarding.reading.table import Table
 from mlops_assets.onboarding.times import TimeColumn
 from mlops_assets.world.atomic import keep_time, replacing
 from mlops_assets.world.lake import file_hash
-from mlops_assets.world.parquet import exact_frame
+from mlops_assets.world.parquet import connected, exact_frame
 
 
 @dataclass(frozen=True)
@@ -158,11 +157,10 @@ def _joined(source: SourceSettings, path: Path, new: pa.Table, adds: bool) -> _M
     if not adds or parts.verdict == "unclear":
         raise ValueError(_refusal(source, path, old, new, parts, adds=adds))
     beside = old.filter(pa.array(parts.beside))
-    with TemporaryDirectory() as folder, duckdb.connect() as session:
+    with TemporaryDirectory() as folder, connected() as session:
         files = [Path(folder) / name for name in ("old.parquet", "new.parquet")]
         for file, rows in zip(files, (beside, new), strict=True):
             pq.write_table(rows, file)
-        session.execute("set timezone = 'UTC'")
         query = f"select * from ({union_of(session, files, Reading(zone=source.timezone))[0]}) order by {quoted(time)}"
         return _Met(session.sql(query).to_arrow_table(), beside.num_rows)
 

@@ -65,12 +65,14 @@ def forking() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def parent(shared_folder: Path) -> Home:
-    """A home with landed files and nothing else; one day has no rows."""
+    """A home with landed files and nothing else: every second flight; one day has no rows."""
 
     def build(home: Home) -> None:
         land(home.prepare().landing, END)
-        file = home.landing / "flights" / f"flights_{BAD_DAY}.csv"
-        file.write_text(file.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
+        for file in (home.landing / "flights").iterdir():
+            header, *lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [] if file.stem.endswith(str(BAD_DAY)) else lines[::2]
+            file.write_text("".join([header, *kept]), encoding="utf-8")
 
     return build_once(shared_folder / "parent", build)
 

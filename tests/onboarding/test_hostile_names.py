@@ -189,7 +189,7 @@ def test_names_out_of_a_hostile_alphabet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [*RUNS, "{x}", "{column}", "it's", "a\nb", "!!str", "\x1b[2J"])
 def test_values_that_would_be_code_are_values(value: str, task: str, tmp_path: Path) -> None:
     """As categories of a feature and as a class of the label; the label's SQL is run, not read."""
-    table = churn(300)
+    table = churn(300, days=20)
     classes = np.array([value, "no", *(["maybe"] if task == "multiclass" else [])])
     table["churned"] = classes[np.arange(300) % len(classes)]
     table["plan"] = np.array([value, "basic", "pro"])[np.arange(300) // 7 % 3]

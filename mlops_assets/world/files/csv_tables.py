@@ -9,10 +9,10 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +32,7 @@ from mlops_assets.world.files.type_words import TIME
 
 _BEGINNING = 2_048
 """Rows that tell a column of words from one of times or numbers."""
+_NUMBERS = count()
 
 
 def csv_head(path: Path) -> CsvHead:
@@ -114,12 +115,11 @@ class CsvTable:
             texts, _ = table._texts(session)
         relation = f"({table.select()})"
         empty = frozenset(name for name, count in texts.items() if not count)
-        # A table that other cursors see, in a database that is memory alone.
-        session.execute(f"CREATE OR REPLACE TABLE beginning AS SELECT * FROM {relation} LIMIT {_BEGINNING}")
-        looks = {name: look_at_texts(session, relation, name, "beginning") for name in texts if name not in empty}
-        types = {name: _type_of(look) for name, look in looks.items()}
-        plain = [name for name, look in looks.items() if isinstance(look, NumberTexts) and types[name] == "VARCHAR"]
-        types |= {name: signed_type(session, relation, name, "beginning") or "VARCHAR" for name in plain}
+        with _beginning_of(session, relation) as start:
+            looks = {name: look_at_texts(session, relation, name, start) for name in texts if name not in empty}
+            types = {name: _type_of(look) for name, look in looks.items()}
+            plain = [name for name, look in looks.items() if isinstance(look, NumberTexts) and types[name] == "VARCHAR"]
+            types |= {name: signed_type(session, relation, name, start) or "VARCHAR" for name in plain}
         table = replace(table, types={**table.types, **types}, empty=empty)
         if any(dtype.startswith("comma") for dtype in table.types.values()):
             table = replace(table, types={**table.types, **table._beside_commas(session)})
@@ -181,6 +181,17 @@ class CsvTable:
             dtype.startswith("point") for dtype in self.types.values()
         )
         return {n: "VARCHAR" if has_points else "comma" for n, look in looks.items() if look.either and not look.point}
+
+
+@contextmanager
+def _beginning_of(session: duckdb.DuckDBPyConnection, relation: str) -> Iterator[str]:
+    """The first rows of a file as a table that other cursors see, under a name that nobody else has."""
+    name = f"beginning_{next(_NUMBERS)}"
+    session.execute(f"CREATE TABLE {name} AS SELECT * FROM {relation} LIMIT {_BEGINNING}")
+    try:
+        yield name
+    finally:
+        session.execute(f"DROP TABLE {name}")
 
 
 def _type_of(look: TimeTexts | NumberTexts | None) -> str:

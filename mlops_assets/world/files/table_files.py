@@ -37,6 +37,7 @@ from mlops_assets.world.files.refused_files import PARQUET, is_parquet, refuse_f
 from mlops_assets.world.files.text_columns import are_times
 from mlops_assets.world.files.type_words import TIME, same_type, words_of
 from mlops_assets.world.home import Limits
+from mlops_assets.world.parquet import connected
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 BATCH_ROWS, MIN_BATCH_ROWS = 131_072, 4_096
@@ -127,7 +128,7 @@ class TableFiles:
             is_large: whether some lie beyond 2^53; below it CSV files are not read again.
         """
         ends: list[Any] = []
-        with duckdb.connect() as session:
+        with connected() as session:
             for path in self.paths:
                 with _with_remedies(path):
                     if is_parquet(path) and column in self.long:
@@ -143,8 +144,7 @@ class TableFiles:
         return [Decimal(end) for end in ends if end is not None]
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        # One session for all files: opening one costs more than reading a small file.
-        with duckdb.connect() as session:
+        with connected() as session:
             for path in self.paths:
                 with _with_remedies(path):
                     if is_parquet(path):
@@ -170,7 +170,7 @@ def open_table(name: str) -> TableFiles:
     flags: set[str] = set()
     long: set[str] = set()
     limit = Limits.here().file_bytes
-    with duckdb.connect() as session:
+    with connected() as session:
         for path in paths:
             with _with_remedies(path):
                 refuse_file(path, limit)
@@ -270,7 +270,7 @@ def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dic
 
 def _first_text(table: CsvTable, column: str) -> str:
     """The first cell of a column that is no number, and its row, in brackets."""
-    with duckdb.connect() as session:
+    with connected() as session:
         first = session.execute(
             f"SELECT place, cell FROM (SELECT row_number() OVER () AS place, {quoted(column)} AS cell "
             f"FROM ({table.select([column])})) WHERE try_cast(cell AS DOUBLE) IS NULL AND cell IS NOT NULL LIMIT 1"
