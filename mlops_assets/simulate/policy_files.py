@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from mlops_assets.core.decide.agreed.triggers import OnGain, Trigger
 from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
-from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM
+from mlops_assets.core.decide.retrain_policy import SET_BY_PLATFORM, as_fields
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec, with_preset
 from mlops_assets.core.settings_changes import hint_of, outdated_fields
 from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
@@ -156,6 +156,7 @@ def _fields(name: str, section: str, given: Any) -> Mapping[str, Any]:
     allowed = ", ".join(ALLOWED[section])
     if not isinstance(given, dict):
         raise ValueError(f"policy {name!r}: {section} is {given!r}: write fields under it, any of {allowed}")
+    given = as_fields(given)
     for field in given:
         if field in WITHOUT_EFFECT[section]:
             raise ValueError(f"policy {name!r}: {section}.{field} changes nothing on paper: use {allowed}")

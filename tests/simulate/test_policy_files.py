@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from mlops_assets.core.decide.agreed.reading import PRESETS
 from mlops_assets.core.settings import GateSpec, ModelSettings, ProbeSpec
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.simulate import policy_files
-from mlops_assets.simulate.policy_files import other_policy, own_policy, read_policies
+from mlops_assets.simulate.policy_files import not_lived, other_policy, own_policy, read_policies
 from mlops_assets.world.landed.sources import DEFS
 from mlops_assets.world.settings_files import read_settings
 
@@ -57,6 +58,24 @@ def test_each_policy_changes_what_it_names_and_keeps_the_rest(tmp_path: Path, ow
     assert bold.retrain.window == own.retrain.window
 
 
+def test_triggers_take_the_place_of_what_asks_by_default(tmp_path: Path, own: LifePolicy) -> None:
+    (policy,) = read(tmp_path, own, "- name: a\n  retrain:\n    on: [psi_0_2]\n").values()
+    assert [trigger.name for trigger in policy.retrain.on or ()] == ["drift (psi 0.2)"]
+    assert (policy.retrain.growth, policy.retrain.max_age, own.retrain.growth) == (None, None, 0.5)
+    presets = Path("docs/examples/trigger_presets.yaml")
+    assert list(read_policies(presets, own)) == list(PRESETS)
+
+
+def test_the_models_own_triggers_are_lived_as_far_as_paper_goes() -> None:
+    model = read_settings(DEFS, ModelSettings)["flight_delay"]
+    agreed = model.model_copy(update={"retrain": model.retrain.changed({"on": ["psi_0_2", "importance"]})})
+    assert [trigger.name for trigger in own_policy(agreed).retrain.on or ()] == ["drift (psi 0.2)"]
+    assert not_lived(agreed) == ["importance"]
+    none = model.model_copy(update={"retrain": model.retrain.changed({"on": ["importance"]})})
+    assert [trigger.name for trigger in own_policy(none).retrain.on or ()] == ["gain"]
+    assert not_lived(model) == []
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -74,6 +93,9 @@ def test_each_policy_changes_what_it_names_and_keeps_the_rest(tmp_path: Path, ow
         ),
         ("- {name: a, gate: {rule: better, min_gain: 1}}", "rule better takes none: set relative or absolute"),
         ("- {name: a, retrain: {budget: many}}", "retrain.budget is 'many': write a number and a period"),
+        ("- {name: a, retrain: {on: [importance]}}", "policy 'a': retrain.on: importance cannot be lived on paper"),
+        ("- {name: a, retrain: {on: [drift]}}", "policy 'a': retrain.on: drift cannot be lived on paper"),
+        ("- {name: a, retrain: {on: [{drift: {psii: 1}}]}}", "policy 'a': retrain.on: drift: it contains unknown"),
         ("- {name: a, probe: 3}", "policy 'a': probe is 3: write fields under it, any of refits"),
         ("- {name: a}\n- {name: a}", "the name 'a' is taken"),
         ("- {name: present policy}", "the name 'present policy' is taken"),

@@ -124,7 +124,7 @@ class RetrainPolicy:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        """The schema that `dg check yaml` goes by, where the bare word `on` is true (see `_named`)."""
+        """The schema that `dg check yaml` goes by, where the bare word `on` is true (see `as_fields`)."""
         written: dict[str, Any] = handler(schema)
         fields_known = handler.resolve_ref_schema(written)
         fields_known.pop("additionalProperties", None)
@@ -155,7 +155,7 @@ class RetrainPolicy:
         Raises:
             ValueError: see `from_dict`.
         """
-        fields_given = _named(data)
+        fields_given = as_fields(data)
         silent = _SILENT if fields_given.get("on") and not self.on else {}
         return self.from_dict({**self.to_dict(), **silent, **fields_given})
 
@@ -167,7 +167,7 @@ class RetrainPolicy:
             ValueError: an unknown field or a value that can't be read; the message names the field and the
                 remedy.
         """
-        values = _named(data)
+        values = as_fields(data)
         if values.get("on") is not None:
             values = {**_SILENT, **values, "on": read_triggers(values["on"])}
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
@@ -192,7 +192,7 @@ class RetrainPolicy:
         return cls(**values)
 
 
-def _named(data: Mapping[Any, Any]) -> dict[str, Any]:
+def as_fields(data: Mapping[Any, Any]) -> dict[str, Any]:
     """The fields by name: YAML 1.1 reads the bare word `on` as true."""
     return {"on" if name is True else name: value for name, value in data.items()}
 
