@@ -29,12 +29,12 @@ def with_parameters(model: ModelSettings, parameters: Mapping[str, Any]) -> Mode
     try:
         training = TypeAdapter(TrainingSpec).validate_python({**asdict(model.training), **parameters})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "parameters"
-        known = f"; use fields of training: {', '.join(asdict(model.training))}"
-        unknown = place not in asdict(model.training)
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"parameters: {place}: {'is no field' + known if unknown else message}") from error
+        first, fields = error.errors()[0], asdict(model.training)
+        place, message = str(first["loc"][0]) if first["loc"] else "", first["msg"].removeprefix("Value error, ")
+        if place and place not in fields:
+            message = f"is no field; use fields of training: {', '.join(fields)}"
+        # A rule of the policy's own names its field itself.
+        raise ValueError(f"parameters: {f'{place}: {message}' if place else message}") from error
     training.check_task(model.task, model.metric)
     return model.model_copy(update={"training": training})
 
