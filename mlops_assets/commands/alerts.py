@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.markup import escape
 
 from mlops_assets.commands.console import AsJson, example, minute, person, say, say_json, say_table
 from mlops_assets.core.record.incidents import SEVERITIES, Message, Report, Severity, digest_now
+from mlops_assets.core.record.outgoing import Outgoing
 from mlops_assets.world.alerts.channels import URLS, Channels
 from mlops_assets.world.alerts.incidents import Incidents
+from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.home import Home
 
 app = typer.Typer(
@@ -28,8 +31,8 @@ def test(
         Severity | None, typer.Option(help="Only this route.", show_default="all three, each URL of each")
     ] = None,
 ) -> None:
-    """Send a test message to every channel; exit code 1 if one did not take it."""
-    channels = Channels.from_environment()
+    """Send a test message to every channel, and a test event to every webhook; exit code 1 if one did not take it."""
+    channels, webhooks = Channels.from_environment(), Webhooks.from_environment(Home.from_environment().root)
     refused = sent = 0
     for route in (severity,) if severity else SEVERITIES:
         for channel in channels.routes(route).values():
@@ -37,6 +40,10 @@ def test(
             sent, refused = sent + 1, refused + (not taken)
             where = channel.url(privacy=True).partition("?")[0] if channel else "a URL that Apprise does not know"
             say(escape(f"{route}: {where} {'took it' if taken else 'did not take it'}"))
+    for url in webhooks.urls if severity is None else ():
+        why = webhooks.post(url, _trial_event())
+        sent, refused = sent + 1, refused + bool(why)
+        say(escape(f"webhook: {urlsplit(url).hostname} {f'did not take it: {why}' if why else 'took it'}"))
     if not sent:
         raise ValueError(
             f"No channel is set{f' for {severity}' if severity else ''}: alerts stand in $MLOPS_HOME/alerts.jsonl and "
@@ -56,6 +63,12 @@ def _trial(severity: Severity) -> Message:
         severity=severity,
     )
     return Message(0, "opened", severity, "a test", report, "", datetime.now(UTC))
+
+
+def _trial_event() -> Outgoing:
+    now = datetime.now(UTC)
+    data = {"action": "wait", "rule": "test", "reasons": ["mlops alerts test was typed."], "window": None}
+    return Outgoing(f"test/{now.isoformat()}", "decision", "test", now, {"decision": "test", **data})
 
 
 @app.command("list", epilog=example("mlops alerts list", "mlops alerts list --json"))

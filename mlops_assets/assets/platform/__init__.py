@@ -11,10 +11,18 @@ def definitions() -> dg.Definitions:
     from mlops_assets.assets.platform.feast_assets import online_store
     from mlops_assets.assets.platform.look_ahead import look_ahead_guard, look_ahead_job, look_ahead_sensor
     from mlops_assets.assets.platform.sensors import freshness_sensor, jobs, landing_sensor
+    from mlops_assets.assets.platform.webhook_sensor import webhook_sensor
 
     return dg.Definitions(
         assets=[dbt_models, online_store],
         asset_checks=[look_ahead_guard],
         jobs=[*jobs, look_ahead_job],
-        sensors=[landing_sensor, freshness_sensor, look_ahead_sensor, failed_run_sensor, alert_sensor],
+        sensors=[
+            landing_sensor,
+            freshness_sensor,
+            look_ahead_sensor,
+            failed_run_sensor,
+            alert_sensor,
+            webhook_sensor,
+        ],
     )

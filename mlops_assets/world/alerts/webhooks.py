@@ -1,0 +1,203 @@
+"""Webhooks: what happens to the models, posted to other systems as signed CloudEvents.
+
+Here: the receivers in the environment, how far each has come, sending in order. Not here: what the events say
+(`core.record.outgoing`), when they are looked for (`assets.platform.webhook_sensor`).
+
+`MLOPS_WEBHOOK_URLS` names the receivers, separated by spaces or commas; `MLOPS_WEBHOOK_SECRET` signs as Standard
+Webhooks has it; `MLOPS_WEBHOOK_EVENTS` chooses the kinds, all by default. A URL may hold a secret: it is written
+nowhere, its receiver is known by a hash and told by its host.
+
+Each receiver is sent every event at least once and in order. How far it has come is written after each: a process that
+is killed between the two sends that one again, under the same id. What a receiver does not take waits, and with it what
+comes after; nothing is lost, for the events are made of the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mlops_assets.core.record.outgoing import EVENT_KINDS, EventKind, Outgoing
+from mlops_assets.core.record.plain_values import as_plain
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import read_state
+
+URLS, SECRET, EVENTS = "MLOPS_WEBHOOK_URLS", "MLOPS_WEBHOOK_SECRET", "MLOPS_WEBHOOK_EVENTS"
+ANSWER_SECONDS = 5.0
+"""A receiver that has not answered by then has not taken the event."""
+ROUND_SECONDS = 20.0
+"""No event of a round is begun later: a receiver that hangs holds up no sensor."""
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """How far a receiver has come.
+
+    Attributes:
+        entries: model -> entries of its record that were told or passed over.
+        windows: model -> end of the newest window whose drift was told or passed over.
+        refusing: since when it takes nothing; None while it does.
+    """
+
+    entries: dict[str, int] = {}
+    windows: dict[str, datetime] = {}
+    refusing: datetime | None = None
+
+
+Next = tuple[Outgoing | None, Reached]
+"""An event, or nothing to tell, and how far the receiver has come once it is taken."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a round did for one receiver.
+
+    Attributes:
+        receiver: the hash that it is known by.
+        host: what a person knows it by.
+        events: taken in this round.
+        refusing: since when it takes nothing; None while it does.
+        why: what it answered to the last one that it did not take.
+    """
+
+    receiver: str
+    host: str
+    events: int
+    refusing: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Webhooks:
+    """The receivers of a home.
+
+    Attributes:
+        root: the home.
+        urls: of the receivers.
+        secret: what events are signed with, base64.
+        kinds: the events that are sent.
+    """
+
+    root: Path
+    urls: tuple[str, ...] = ()
+    secret: str = field(default="", repr=False)
+    kinds: frozenset[EventKind] = frozenset(EVENT_KINDS)
+
+    @classmethod
+    def from_environment(cls, root: Path) -> Webhooks:
+        """As the environment says now.
+
+        Raises:
+            ValueError: there is no secret, it is none, a URL is none, or there is no such kind of event.
+        """
+        urls = tuple(url for url in re.split(r"[\s,]+", os.environ.get(URLS, "")) if url)
+        if not urls:
+            return cls(root)
+        for number, url in enumerate(urls, start=1):
+            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+                raise ValueError(f"Webhook {number} in {URLS} is no address: write https://HOST/PATH. Nothing is sent.")
+        kinds = [kind for kind in re.split(r"[\s,]+", os.environ.get(EVENTS, "")) if kind] or list(EVENT_KINDS)
+        if unknown := [kind for kind in kinds if kind not in EVENT_KINDS]:
+            known = ", ".join(EVENT_KINDS)
+            raise ValueError(f"{EVENTS} has no event {unknown[0]!r}: name some of {known}. Nothing is sent.")
+        webhooks = cls(root, urls, os.environ.get(SECRET, ""), frozenset(kinds))  # type: ignore[arg-type]
+        webhooks.signature("x", datetime.now(UTC), "")
+        return webhooks
+
+    def signature(self, id: str, at: datetime, body: str) -> str:
+        """The signature of an event.
+
+        Raises:
+            ValueError: there is no secret, or it is none.
+        """
+        from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
+        try:
+            return str(Webhook(self.secret).sign(id, at, body))
+        except (EmptyWebhookSecretError, ValueError, RuntimeError) as error:
+            remedy = "set it to 24 random bytes or more in base64 (`openssl rand -base64 32`)"
+            raise ValueError(f"{SECRET} signs no webhook: {remedy}. Nothing is sent.") from error
+
+    def deliver(self, after: Callable[[Reached, frozenset[EventKind]], Iterator[Next]], start: Reached) -> list[Sent]:
+        """Send what each receiver has not had, until a round's time is over.
+
+        Args:
+            after: what comes after a place in the record, in order.
+            start: where a receiver begins that was never sent anything: it is not told the past.
+        """
+        until = time.monotonic() + ROUND_SECONDS
+        return [self._deliver(url, after, start, until) for url in self.urls]
+
+    def _deliver(
+        self,
+        url: str,
+        after: Callable[[Reached, frozenset[EventKind]], Iterator[Next]],
+        start: Reached,
+        until: float,
+    ) -> Sent:
+        receiver, host = hashlib.sha256(url.encode()).hexdigest()[:12], str(urlsplit(url).hostname)
+        reached, taken = self.reached(receiver), 0
+        if reached is None:
+            self._write(receiver, start)
+            return Sent(receiver, host, 0)
+        for event, then in after(reached, self.kinds):
+            if time.monotonic() > until:
+                break
+            why = self.post(url, event) if event else ""
+            if why:
+                since = reached.refusing or datetime.now(UTC)
+                self._write(receiver, msgspec.structs.replace(reached, refusing=since))
+                return Sent(receiver, host, taken, since, why)
+            reached, taken = msgspec.structs.replace(then, refusing=None), taken + (event is not None)
+            self._write(receiver, reached)
+        return Sent(receiver, host, taken, reached.refusing)
+
+    def post(self, url: str, event: Outgoing) -> str:
+        """Post one event; why it was not taken, empty if it was."""
+        import httpx
+        from cloudevents.core.bindings.http import to_structured_event
+        from cloudevents.core.v1.event import CloudEvent
+
+        attributes = {
+            "specversion": "1.0",
+            "id": event.id,
+            "source": f"mlops/{event.model}",
+            "type": f"mlops.{event.kind}",
+            "time": event.at,
+        }
+        message = to_structured_event(CloudEvent(attributes=attributes, data={"model": event.model, **event.data}))
+        now = datetime.now(UTC)
+        # An id in a header is ASCII; that in the body is as it is.
+        id = hashlib.sha256(event.id.encode()).hexdigest()[:32]
+        signed = {
+            "webhook-id": id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self.signature(id, now, message.body.decode()),
+        }
+        try:
+            answer = httpx.post(
+                url, content=message.body, headers={**message.headers, **signed}, timeout=ANSWER_SECONDS
+            )
+        except httpx.HTTPError as error:
+            return f"{type(error).__name__}: {error}".replace(url, "its address")
+        return "" if answer.is_success else f"it answered {answer.status_code}"
+
+    def reached(self, receiver: str) -> Reached | None:
+        """How far a receiver has come; None where it was never sent anything."""
+        lost = "its receiver is told what happens from now on"
+        return read_state(self._file(receiver), Reached, lost=lost)
+
+    def _write(self, receiver: str, reached: Reached) -> None:
+        write_text(self._file(receiver), json.dumps(as_plain(reached), indent=1))
+
+    def _file(self, receiver: str) -> Path:
+        return self.root / "webhooks" / f"{receiver}.json"

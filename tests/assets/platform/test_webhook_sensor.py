@@ -1,0 +1,232 @@
+"""Webhooks on real HTTP: signed, in order, once; a receiver that refuses or hangs loses nothing and holds up nobody."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from mlops_assets.assets.platform.webhook_sensor import PATIENCE, webhook_sensor
+from mlops_assets.core.decide.evidence import CheckResult
+from mlops_assets.core.record.entries import Decision, Promotion, Rejection, Request, Rollback
+from mlops_assets.core.time.windows import Window
+from mlops_assets.steps.watch.windows.summaries import WindowSummary, folder_of, write_summary
+from mlops_assets.world.alerts import webhooks as webhooks_module
+from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.alerts.webhooks import Webhooks
+from mlops_assets.world.home import Home, HomeSettings
+from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.record import Record
+
+MODEL, OTHER = "flight_delay", "card_fraud"
+SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NOW = datetime(2013, 5, 1, tzinfo=UTC)
+
+
+@dataclass
+class Receiver:
+    """What came, verified with the standard's own library; how it answers."""
+
+    port: int = 0
+    status: int = 204
+    seconds: float = 0.0
+    taken: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?token=secret-in-the-address"
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.taken]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    here = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(here.seconds)
+            if here.status < 300:
+                assert self.headers["content-type"] == "application/cloudevents+json"
+                here.taken.append(Webhook(SECRET).verify(body, dict(self.headers)))
+                here.ids.append(self.headers["webhook-id"])
+            self.send_response(here.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here.port = server.server_address[1]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield here
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("MLOPS_WEBHOOK_URLS", receiver.url)
+    monkeypatch.setenv("MLOPS_WEBHOOK_SECRET", SECRET)
+    home = Home(tmp_path / "home")
+    decide(home, "d0")
+    told(home)  # What lies before the first round is nobody's news.
+    return home
+
+
+def told(home: Home) -> str:
+    resources = {"platform": Platform.of(home), "alerts": Alerts(root=str(home.root))}
+    skipped = webhook_sensor(dg.build_sensor_context(resources=resources))
+    assert isinstance(skipped, dg.SkipReason)
+    return str(skipped.skip_message)
+
+
+def decide(home: Home, id: str, model: str = MODEL) -> None:
+    decision = Decision(id=id, model=model, at=NOW, action="wait", rule="nothing", reasons=("All is well.",))
+    Record(home.ledger).append(model, decision)
+
+
+def drifted(home: Home, end: datetime, *, passed: bool = False) -> None:
+    window = Window(end - timedelta(days=7), end)
+    check = CheckResult("inputs_match_reference", "drift", "w", end, passed, 0.4, 0.05, "12 of 28 features.")
+    parts = {"window": "w", "start": window.start, "end": end, "state": "s", "version": 1, "rows": 10}
+    summary = WindowSummary(**parts, checks=(check,))
+    write_summary(folder_of(Platform.of(home).lake, MODEL, "drift", window), summary)
+
+
+def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: Receiver) -> None:
+    record = Record(home.ledger)
+    decide(home, "d1")
+    record.note(MODEL, Request, reason="is nobody's business outside", by="ada")
+    record.note(MODEL, Promotion, version=2, decision="d1", reason="It is better.")
+    record.note(MODEL, Rejection, version=3, decision="d1", reason="It is no better.")
+    record.note(MODEL, Rollback, version=1, decision="d1", reason="It was worse.", by="ada")
+    drifted(home, NOW)
+    drifted(home, NOW + timedelta(days=7), passed=True)
+    assert told(home) == "127.0.0.1 took 5 events"
+    assert receiver.kinds == ["mlops.decision", "mlops.promotion", "mlops.rejection", "mlops.rollback", "mlops.drift"]
+    first, second, *_, last = receiver.taken
+    assert (first["source"], first["specversion"], first["data"]["reasons"]) == (
+        f"mlops/{MODEL}",
+        "1.0",
+        ["All is well."],
+    )
+    assert second["data"] == {"model": MODEL, "version": 2, "decision": "d1", "reason": "It is better."}
+    assert (last["data"]["check"], last["data"]["value"], last["data"]["limit"]) == (
+        "inputs_match_reference",
+        0.4,
+        0.05,
+    )
+    assert len(set(receiver.ids)) == 5
+    assert told(home) == "127.0.0.1 took 0 events"
+    assert "secret-in-the-address" not in "".join(path.read_text() for path in (home.root / "webhooks").iterdir())
+
+
+def test_a_receiver_that_refuses_loses_nothing_and_a_person_is_told(
+    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(home, "d1")
+    decide(home, "d2", OTHER)
+    receiver.status = 503
+    assert "took 0 events, and has taken none since" in told(home)
+    assert Alerts(root=str(home.root)).incidents.state().open == ()
+    (state,) = (home.root / "webhooks").iterdir()
+    waited = json.loads(state.read_text())
+    since = datetime.fromisoformat(waited["refusing"]) - PATIENCE - timedelta(minutes=1)
+    state.write_text(json.dumps({**waited, "refusing": since.isoformat()}))
+    told(home)
+    (incident,) = Alerts(root=str(home.root)).incidents.state().open
+    assert "127.0.0.1 has taken no event since" in incident.report.happened
+    assert "it answered 503" in incident.report.happened
+    assert "secret" not in incident.report.happened
+    receiver.status = 200
+    assert told(home) == "127.0.0.1 took 2 events"
+    assert sorted(event["data"]["decision"] for event in receiver.taken) == ["d1", "d2"]
+    assert Alerts(root=str(home.root)).incidents.state().open == ()
+
+
+def test_a_receiver_that_hangs_holds_up_no_other(
+    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 0.2)
+    slow = receiver.url.replace("/hook", "/slow")
+    with pytest.MonkeyPatch.context() as patch:
+        # A port that takes connections and never answers.
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+            patch.setenv("MLOPS_WEBHOOK_URLS", f"{hanging}, {slow}")
+            told(home)
+            decide(home, "d1")
+            said = told(home)
+    assert "has taken none since" in said
+    assert "ReadTimeout" in said
+    assert said.endswith("127.0.0.1 took 1 event")
+    assert receiver.kinds == ["mlops.decision"]
+
+
+def test_killed_between_sending_and_writing_it_sends_the_same_event_again(
+    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(home, "d1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Webhooks, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            told(home)
+    told(home)
+    assert receiver.kinds == ["mlops.decision"] * 2
+    assert len(set(receiver.ids)) == 1
+
+
+def test_a_damaged_record_hides_no_other_model(home: Home, receiver: Receiver) -> None:
+    decide(home, "d1", OTHER)
+    (home.ledger / f"{MODEL}.jsonl").write_text("[1]\n")
+    assert told(home) == "127.0.0.1 took 1 event"
+
+
+def test_only_the_kinds_that_are_asked_for(home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_WEBHOOK_EVENTS", "promotion, drift")
+    decide(home, "d1")
+    Record(home.ledger).note(MODEL, Promotion, version=2, decision="d1", reason="It is better.")
+    told(home)
+    assert receiver.kinds == ["mlops.promotion"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("MLOPS_WEBHOOK_URLS", "ftp://host/x", "Webhook 1 in MLOPS_WEBHOOK_URLS is no address"),
+        ("MLOPS_WEBHOOK_URLS", "example.com/hook", "Webhook 1 in MLOPS_WEBHOOK_URLS is no address"),
+        ("MLOPS_WEBHOOK_SECRET", "", "MLOPS_WEBHOOK_SECRET signs no webhook: set it to 24 random bytes"),
+        ("MLOPS_WEBHOOK_SECRET", "é", "MLOPS_WEBHOOK_SECRET signs no webhook"),
+        ("MLOPS_WEBHOOK_EVENTS", "promotions", "has no event 'promotions': name some of decision, promotion"),
+    ],
+)
+def test_what_is_set_wrong_is_told_and_nothing_is_sent(
+    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, why: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    decide(home, "d1")
+    assert why in told(home)
+    assert receiver.taken == []
+
+
+def test_a_replay_tells_nobody(home: Home, receiver: Receiver) -> None:
+    home.configure(HomeSettings(landing="/nowhere"))
+    decide(home, "d1")
+    assert told(home) == "A replay tells nobody."
