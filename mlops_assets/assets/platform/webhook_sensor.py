@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import msgspec
 
 from mlops_assets.assets.platform.sensors import ON
 from mlops_assets.core.record.outgoing import EventKind, of_drift, of_entry
@@ -51,10 +50,10 @@ def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) ->
     for model in platform.models():
         if platform.ledger.record.damage(model):
             continue  # It is an incident of its own, and hides no other model.
-        told = reached.entries.get(model, 0)
-        for number, entry in enumerate(platform.ledger.entries(model)[told:], start=told + 1):
+        passed = reached.entries.get(model, 0)
+        for number, entry in enumerate(platform.ledger.entries(model)[passed:], start=passed + 1):
             event = of_entry(entry, number)
-            reached = msgspec.structs.replace(reached, entries={**reached.entries, model: number})
+            reached = reached.past_entry(model, number)
             yield event if event and event.kind in kinds else None, reached
         for window in summaries(platform.lake, model, "drift", WindowSummary):
             if window.end <= reached.windows.get(model, _BEGINNING):
@@ -66,7 +65,7 @@ def _after(platform: Platform, reached: Reached, kinds: frozenset[EventKind]) ->
                     value=check.value, limit=check.limit, reason=check.sentence,
                 )  # fmt: skip
                 yield event, reached
-            reached = msgspec.structs.replace(reached, windows={**reached.windows, model: window.end})
+            reached = reached.past_window(model, window.end)
             yield None, reached
 
 

@@ -52,6 +52,14 @@ class Reached(msgspec.Struct, frozen=True):
     windows: dict[str, datetime] = {}
     refusing: datetime | None = None
 
+    def past_entry(self, model: str, number: int) -> Reached:
+        """One entry further in a model's record."""
+        return msgspec.structs.replace(self, entries={**self.entries, model: number})
+
+    def past_window(self, model: str, end: datetime) -> Reached:
+        """One window further."""
+        return msgspec.structs.replace(self, windows={**self.windows, model: end})
+
 
 Next = tuple[Outgoing | None, Reached]
 """An event, or nothing to tell, and how far the receiver has come once it is taken."""
