@@ -22,7 +22,9 @@ from tests.checkout import CHECKOUT
 from tests.onboarding.tables import churn
 
 pytestmark = pytest.mark.slow
-DG = "import sys; from dagster_dg_cli.cli import cli; [cli.main(w.split(), standalone_mode=False) for w in sys.argv[1:]]"
+DG = (
+    "import sys; from dagster_dg_cli.cli import cli; [cli.main(w.split(), standalone_mode=False) for w in sys.argv[1:]]"
+)
 """Each argument is a command of its own: in one process, for most of each is to load the components."""
 RUN = "import sys; from mlops_assets.cli import app; app()"
 
