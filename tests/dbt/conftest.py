@@ -13,6 +13,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from mlops_assets.world import dbt_runs
+from mlops_assets.world.home import Home
 from tests.checkout import CHECKOUT
 from tests.support import land_raw
 
@@ -35,11 +37,13 @@ class Dbt:
         from dbt.cli.main import dbtRunner
 
         target = self.home / "target"
+        # With what dbt knows of the files from other homes: it parses all of them anew where variables change.
+        manifest = dbt_runs.Dbt(self.project, Home(self.home), target=target).parsed()
         old = os.environ.get("MLOPS_HOME")
         os.environ["MLOPS_HOME"] = str(self.home)
         try:
             DuckDBConnectionManager.close_all_connections()
-            ran = dbtRunner().invoke(
+            ran = dbtRunner(manifest=manifest).invoke(
                 [
                     *("--quiet", "--no-use-colors", *arguments, "--vars", json.dumps(variables)),
                     *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),

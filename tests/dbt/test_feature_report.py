@@ -17,7 +17,7 @@ from mlops_assets.pages.feature_report_page import feature_report_page
 from mlops_assets.steps.features.dbt_ci import NothingToCompare, changed
 from mlops_assets.steps.features.report import report
 from mlops_assets.world import platform
-from mlops_assets.world.dbt_runs import DbtFailed
+from mlops_assets.world.dbt_runs import DbtFailed, known_files
 from mlops_assets.world.home import Home
 from tests.dbt.conftest import PROJECT
 from tests.real_slice import World
@@ -35,6 +35,11 @@ def project(tmp_path: Path) -> Path:
     """The project in a checkout of its own; on the working tree one feature is halved and another is new."""
     project = tmp_path / "checkout" / "dbt_project"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    # What dbt knows of the files, as it lies in a checkout that was parsed before.
+    if known_files(PROJECT).exists():
+        known_files(project).parent.mkdir(parents=True)
+        shutil.copy(known_files(PROJECT), known_files(project))
+    (project.parent / ".gitignore").write_text("target\n")
     git(project.parent, "init", "-q", "-b", "main")
     git(project.parent, "add", ".")
     git(project.parent, "commit", "-qm", "as it is")

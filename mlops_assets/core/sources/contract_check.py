@@ -32,6 +32,7 @@ from mlops_assets.core.sources.contract_failures import (
     shape_failures,
 )
 from mlops_assets.core.time.windows import Window
+from mlops_assets.core.values.sql import free_name
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS
 from mlops_assets.core.values.text_numbers import lone_marks
 
@@ -105,8 +106,9 @@ def check_frames(
 
 # --- many partitions at once -------------------------------------------------------------------------------
 
-_PART = "__partition__"
-"""Joins the key where several partitions are checked as one frame: it is unique within its partition."""
+def _part_beside(present: Sequence[str]) -> str:
+    """A column that joins the key where several partitions are checked as one frame: it is unique within its own."""
+    return free_name("__partition__", present)
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ def _pandera_errors(
 
     checked = frame[list(present)]
     if len(parts.sizes) > 1:
-        checked = checked.assign(**{_PART: parts.codes})
+        checked = checked.assign(**{_part_beside(present): parts.codes})
     try:
         _schema(contract, present, parts, now).validate(checked, lazy=True)
     except pandera.errors.SchemaErrors as caught:
@@ -284,7 +286,7 @@ def _schema(contract: SourceContract, present: Sequence[str], parts: _Parts, now
     if len(unique) < len(contract.unique):
         unique = []
     elif unique and len(parts.sizes) > 1:
-        unique.append(_PART)
+        unique.append(_part_beside(present))
     return pandera.DataFrameSchema(columns, unique=unique or None, report_duplicates="all")
 
 

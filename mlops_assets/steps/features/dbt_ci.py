@@ -9,6 +9,7 @@ What has not changed is read where it is: in the warehouse and the lake of the h
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from mlops_assets.core.features.catalogue import Catalogue
 from mlops_assets.core.features.code_version import variables_of
 from mlops_assets.core.features.dbt_meta import parse_manifest
 from mlops_assets.world.catalogue import project_variables
-from mlops_assets.world.dbt_runs import Dbt, scratch_home
+from mlops_assets.world.dbt_runs import Dbt, known_files, scratch_home
 from mlops_assets.world.home import Home
 
 _SCHEMA = "ci"
@@ -121,7 +122,12 @@ def _at(project: Path, ref: str, to: Path) -> Path:
         ) from error
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(to, filter="data")
-    return to / folder
+    old = to / folder
+    # Then dbt parses only the files in which the two differ: 0.5 s in place of 3 for the demo's 20 models.
+    if (known := known_files(project)).exists():
+        known_files(old).parent.mkdir(parents=True)
+        shutil.copy(known, known_files(old))
+    return old
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
