@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -60,11 +60,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay gives: `replay.json` as values, and where the files are."""
+    """What a replay gives: `replay.json` as values, where the files are, and what the page tells besides."""
 
     result: dict[str, Any]
     report: Path
     home: Home
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def replay(
@@ -101,7 +102,7 @@ def replay(
     if changes:
         result["changes"] = when_noticed(changes, result["periods"])
     details["home"] = os.path.relpath(home.root, report)
-    return Replayed(result, _write_report(report, result, details), home)
+    return Replayed(result, _write_report(report, result, details), home, details)
 
 
 def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = None) -> Home:
@@ -166,7 +167,8 @@ class _Replay:
             state = self._state()
             failing, decided = state.get("failing", {}), state.get("decided", {})
             story = Story(self.platform, self.model, self.periods, self.left_out, failing, decided)
-            return story.result(lives), story.details(asdict(self.settings))
+            scored = lives.scores(self.periods, as_of=story.known_by())
+            return story.result(scored), story.details(asdict(self.settings), scored)
 
     def _at(self, moment: datetime) -> None:
         """Move the clock of the replay's home."""
