@@ -27,6 +27,7 @@ from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import Window
+from mlops_assets.pages.replay_wording import headline
 from mlops_assets.simulate.changes import KnownChange, when_noticed
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.simulate.lives import Lives
@@ -37,6 +38,7 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.replayed import SETTINGS, EndedReplay, note_ended
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
 
@@ -102,7 +104,10 @@ def replay(
     if changes:
         result["changes"] = when_noticed(changes, result["periods"])
     details["home"] = os.path.relpath(home.root, report)
-    return Replayed(result, _write_report(report, result, details), home, details)
+    page = _write_report(report, result, details)
+    shown, now = headline(result, details), datetime.now(UTC)
+    note_ended(home, EndedReplay(settings.model, settings.start, settings.end, now, shown, str(page.resolve())))
+    return Replayed(result, page, home, details)
 
 
 def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = None) -> Home:
@@ -115,7 +120,7 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
     identity = resume or f"{settings.model}-{datetime.now(UTC):%Y%m%dT%H%M%S-%f}"
     home = Home(parent.replays / identity)
     wanted = json.dumps(asdict(settings), default=str, indent=1)
-    file = home.root / "replay_settings.json"
+    file = home.root / SETTINGS
     if resume is not None:
         if not file.exists():
             known = sorted(path.name for path in parent.replays.glob("*") if path.is_dir())
