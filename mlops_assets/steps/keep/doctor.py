@@ -232,12 +232,11 @@ def _feast(platform: Platform) -> Iterator[Finding]:
 
 
 def _sensors(home: Home) -> Iterator[Finding]:
-    if is_replay(home):
-        yield Finding(
-            "sensors", "good", "a replay's home: what is in it was lived through, and nothing starts by itself"
-        )
-        return
     """Sensors that a person has switched off, and whether a daemon is at work."""
+    if is_replay(home):
+        fact = "a replay's home: what is in it was lived through, and nothing starts by itself"
+        yield Finding("sensors", "good", fact)
+        return
     if not (home.dagster / "dagster.yaml").exists():
         yield Finding("sensors", "warning", "nothing has run in this home yet", "mlops up starts the sensors.")
         return
