@@ -163,8 +163,8 @@ def _say_result(replayed: Replayed) -> None:
     from mlops_assets.pages.replay_console import console_table
     from mlops_assets.pages.replay_wording import not_judged_told, set_aside_told
 
-    Terminal().print(console_table(replayed.result))
-    for sentence in not_judged_told(replayed.result):
+    Terminal().print(console_table(replayed.result, details=replayed.details))
+    for sentence in not_judged_told(replayed.result, details=replayed.details):
         say(escape(sentence))
     set_aside = set_aside_told(replayed.result)
     for sentence, _ in set_aside[:_MOST]:

@@ -15,7 +15,9 @@ from rich.markup import escape
 from mlops_assets.commands import running
 from mlops_assets.commands.console import AsJson, example, minute, say, say_facts, say_json, say_table
 from mlops_assets.core.decide.wording import answer_told, reasons_told
+from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.world.home import Home
+from mlops_assets.world.record.replayed import newest_replays
 
 COLOURS = {"fine": "green", "not fine": "bold red", "paused": "yellow"}
 
@@ -35,6 +37,9 @@ def status(as_json: AsJson = False) -> None:
         **standing(home),
         "up": {"pid": up.pid, "dagster": up.dagster, "mlflow": up.mlflow} if up else None,
         "replays": [asdict(replay) | {"told": replay.in_words} for replay in running.replays(home)],
+        "replayed": {
+            name: as_plain(replay) | {"told": replay.in_words} for name, replay in newest_replays(home).items()
+        },
     }
     if as_json:
         say_json(overview)
@@ -52,7 +57,7 @@ def _say(overview: Mapping[str, Any]) -> None:
         say(escape(f"Runs   {replay['told']}"))
     for name, model in overview["models"].items():
         say("")
-        _say_model(name, model)
+        _say_model(name, model, overview["replayed"].get(name))
     for name, why in overview["broken_models"].items():
         say("")
         say(f"[bold]{escape(name)}[/bold]: [{COLOURS['not fine']}]not fine[/], its file is broken")
@@ -90,10 +95,10 @@ def _say_sources(overview: Mapping[str, Any]) -> None:
             say(f"[bold red]Broken[/bold red]: {escape(why)}")
 
 
-def _say_model(name: str, model: Mapping[str, Any]) -> None:
+def _say_model(name: str, model: Mapping[str, Any], replayed: Mapping[str, Any] | None) -> None:
     state = f"[{COLOURS[model['state']]}]{model['state']}[/]"
     say(f"[bold]{escape(name)}[/bold]: {state}, {escape(_champion(model['champion']))}")
-    say_facts(_facts(model))
+    say_facts([*_facts(model), *([("Replay", replayed["told"])] if replayed else [])])
 
 
 def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ from mlops_assets.core.decide.wording import answer_told, reasons_told
 from mlops_assets.core.record.entries import ACTED, Decision, OnRecord, only
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
+from mlops_assets.world.record.replayed import newest_replays
 
 _LONGEST = 240
 """Characters of a sentence; `mlops explain` has the whole of it."""
@@ -55,7 +56,8 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Say in one screen why a model was or was not retrained: the decision, its evidence, and what came of it."""
-    record = Record(Home.from_environment().ledger)
+    home = Home.from_environment()
+    record, replayed = Record(home.ledger), newest_replays(home).get(model)
     until = _end_of(day) if day else None
     entries = record.entries(known_model(model))
     taken = [e for e in only(entries, Decision) if until is None or e.at < until]
@@ -63,9 +65,11 @@ def why(
         say_json({"model": model, "decision": taken[-1].to_dict() if taken else None})
     elif not taken:
         before = f" before {minute(until)} UTC" if until else ""
-        say(f"Nothing was decided about {model}{before}. mlops decide {model} --dry-run says what would be now.")
+        say(f"Nothing has been decided about {model}{before}. `mlops decide {model} --dry-run` says what would be now.")
     else:
         _say(record, taken[-1], [e for e in entries if until is None or e.at < until])
+    if replayed and not as_json:
+        say(escape(f"Replay {replayed.in_words}"))
 
 
 def _end_of(day: str) -> datetime:

@@ -23,6 +23,7 @@ from mlops_assets.pages.replay_wording import (
     NO_FIGURE,
     decimals,
     duration_told,
+    is_surely_ahead,
     means_told,
     not_judged_told,
     number_told,
@@ -59,7 +60,9 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
             known, e.g. the metric of a period without labels.
         details: what the page tells besides, all optional: `drift` (a list of `period`, `feature`, `psi`;
             `period` is a period's label, or a monitoring window's where those are others), `versions` and
-            `settings` (name -> value), `notes` (sentences), `home` (the replay's home, as seen from the page's folder).
+            `settings` (name -> value), `gains` (life -> an interval of how much better it was than the platform on
+            average), `constant` (life -> periods of which it said one thing of all rows), `notes` (sentences), `home`
+            (the replay's home, as seen from the page's folder).
 
     Returns:
         The page. All texts are escaped.
@@ -78,15 +81,18 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     page: str = template("replay.html.j2").render(
         model=replay["model"],
         span=span_told(periods),
-        headline=title(replay),
-        sentences=[*_trainings(replay), means_told(replay), *_sentences(replay, every)],
+        headline=title(replay, details),
+        sentences=[*_trainings(replay, details), means_told(replay), *_sentences(replay, details, every)],
         metric=metric,
         better=better,
         lives=_lives(replay, places, every),
         lives_chart=_safe(lives_chart(periods, metric=f"{metric}, {better}", places=places)),
         marks=_marks_shown(periods),
         volume_chart=_safe(volume_chart(periods, label=label, as_share=as_share)),
-        left_out=[*((sentence, "") for sentence in not_judged_told(replay)), *_linked(set_aside_told(replay), details)],
+        left_out=[
+            *((sentence, "") for sentence in not_judged_told(replay, details=details)),
+            *_linked(set_aside_told(replay), details),
+        ],
         changes=_changes(replay.get("changes") or ()),
         decisions=_decisions(periods),
         ticks=ticks(periods),
@@ -109,10 +115,10 @@ def render(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> str:
     return page
 
 
-def _trainings(replay: Mapping[str, Any]) -> list[str]:
+def _trainings(replay: Mapping[str, Any], details: Mapping[str, Any]) -> list[str]:
     """How often was trained, unless that is the headline already."""
     sentence = f"{trainings_told(replay)}."
-    return [] if sentence == title(replay) else [sentence]
+    return [] if sentence == title(replay, details) else [sentence]
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -144,7 +150,7 @@ def _safe(markup: str) -> Any:
     return Markup(markup)
 
 
-def _sentences(replay: Mapping[str, Any], every: str) -> list[str]:
+def _sentences(replay: Mapping[str, Any], details: Mapping[str, Any], every: str) -> list[str]:
     """What the numbers say, in plain words, also when they don't flatter."""
     summary = replay["summary"]
     out = []
@@ -160,6 +166,8 @@ def _sentences(replay: Mapping[str, Any], every: str) -> list[str]:
     gained, possible = sign * (auto - static), sign * (always - static)
     if gained == 0:
         out.append("Its predictions were exactly as good as without the platform.")
+    elif gained < 0 and not is_surely_ahead("static", details):
+        out.append("On average this was about as good as never retraining: the difference may be chance.")
     elif gained < 0:
         out.append("On average this was worse than never retraining: look at the decisions below.")
     elif gained >= possible:

@@ -6,6 +6,7 @@ Here: `replay.json` as values in, a table out. Not here: the page (`replay`), wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.record.plain_values import metric_name
@@ -30,8 +31,8 @@ _SHORT = {NOT_WORSE: "guessing"}
 """Names of checks, where the first word says nothing."""
 
 
-def console_table(replay: Mapping[str, Any]) -> Table:
-    """The replay for a terminal: a row per period, the means below, the best life in bold."""
+def console_table(replay: Mapping[str, Any], *, details: Mapping[str, Any] = MappingProxyType({})) -> Table:
+    """The replay for a terminal: a row per period, the means below, the best life in bold; `details` as in `replay`."""
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
@@ -40,7 +41,7 @@ def console_table(replay: Mapping[str, Any]) -> Table:
     title = f"{replay['model']}: {metric_name(replay['metric'])} by period"
     # Numbers stay whole on a terminal of 80 columns: of a week its first day is told.
     table = Table(
-        title=title, caption=headline(replay), show_footer=True, title_justify="left", box=SIMPLE,
+        title=title, caption=headline(replay, details), show_footer=True, title_justify="left", box=SIMPLE,
         padding=(0, 1, 0, 0), pad_edge=False, show_edge=False,
     )  # fmt: skip
     summary = replay["summary"]

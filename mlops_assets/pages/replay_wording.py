@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,16 +47,16 @@ ACTIONS = {
 }
 
 
-def headline(replay: Mapping[str, Any]) -> str:
+def headline(replay: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     """The replay in a few words: what went badly first, then trainings and the mean of each life."""
     means = means_told(replay)
-    bad = filter(None, (guessing_told(replay), worse_told(replay)))
+    bad = filter(None, (guessing_told(replay), worse_told(replay, details)))
     return " ".join([*bad, f"{trainings_told(replay)}; {means[0].lower()}{means[1:]}"])
 
 
-def title(replay: Mapping[str, Any]) -> str:
+def title(replay: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     """The headline of the page: what went badly, else how often was trained."""
-    bad = [sentence for sentence in (guessing_told(replay), worse_told(replay)) if sentence]
+    bad = [sentence for sentence in (guessing_told(replay), worse_told(replay, details)) if sentence]
     return " ".join(bad) or f"{trainings_told(replay)}."
 
 
@@ -87,8 +87,13 @@ def _unjudged_told(periods: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"; {counted(number, 'period')} {why}" for why, number in counts.items() if number)
 
 
-def worse_told(replay: Mapping[str, Any]) -> str:
-    """That a plain calendar would have done better than the platform; empty where none would have."""
+def is_surely_ahead(life: str, details: Mapping[str, Any]) -> bool:
+    """Whether a life was better than the platform's by more than chance: all of its interval is above zero."""
+    return (details.get("gains") or {}).get(life, (0.0, 0.0))[0] > 0
+
+
+def worse_told(replay: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """That a plain calendar would have done better than the platform, or about as well; empty where none would have."""
     summary = replay["summary"]
     return worse_than_best_told(
         {life: summary.get(life) for life in ("auto", *CALENDARS)},
@@ -96,13 +101,20 @@ def worse_told(replay: Mapping[str, Any]) -> str:
         greater_is_better=bool(replay["greater_is_better"]),
         places=decimals(replay),
         every=rhythm(replay["periods"]),
+        surely=[life for life in CALENDARS if is_surely_ahead(life, details)],
     )
 
 
 def worse_than_best_told(
-    means: Mapping[str, float | None], *, metric: str, greater_is_better: bool, places: int, every: str
+    means: Mapping[str, float | None],
+    *,
+    metric: str,
+    greater_is_better: bool,
+    places: int,
+    every: str,
+    surely: Collection[str],
 ) -> str:
-    """That the platform did worse than the best of the other lives, by more than a rounding; else empty.
+    """That the platform did worse than the best of the other lives, or about as well; empty where none was ahead of it.
 
     Args:
         means: life -> mean of the metric, None where it is not known; `auto` is the platform.
@@ -110,25 +122,29 @@ def worse_than_best_told(
         greater_is_better: of the metric.
         places: decimals that are shown; a smaller difference is one of rounding.
         every: how often the calendars train, `month`.
+        surely: lives that are ahead of the platform by more than chance; only behind these it did worse.
     """
     auto = means.get("auto")
     others = {life: mean for life, mean in means.items() if life != "auto" and mean is not None}
     if auto is None or not others:
         return ""
-    best = (max if greater_is_better else min)(others, key=lambda life: others[life])
+    sure = {life: mean for life, mean in others.items() if life in surely}
+    best = (max if greater_is_better else min)(sure or others, key=lambda life: others[life])
     behind = others[best] - auto if greater_is_better else auto - others[best]
     # A difference of one in the last place is 0.0009999... in binary.
     if behind < 10.0**-places * (1.0 - 1e-6):
         return ""
     values = f"{metric_name(metric)} {number_told(auto, places)} against {number_told(others[best], places)}"
+    did = "worse than" if sure else "about as well as"
+    chance = "" if sure else "; the difference may be chance"
     if best == "static":
-        return f"The platform did worse than never retraining: {values}."
+        return f"The platform did {did} never retraining: {values}{chance}."
     how = CALENDARS.get(best, best).format(every=every)
-    return f"The platform did worse than a plain calendar: {values} ({how})."
+    return f"The platform did {did} a plain calendar: {values} ({how}){chance}."
 
 
-def not_judged_told(replay: Mapping[str, Any]) -> list[str]:
-    """Which periods have no metric and why, and which have one on a small part of their rows; a sentence each."""
+def not_judged_told(replay: Mapping[str, Any], *, details: Mapping[str, Any]) -> list[str]:
+    """Which periods have no metric and why, and which have one that is worth less than it seems; a sentence each."""
     periods = list(replay["periods"])
     unjudged = [p for p in periods if p.get("not_judged")]
     judged = [p for p in periods if not p.get("not_judged")]
@@ -140,14 +156,37 @@ def not_judged_told(replay: Mapping[str, Any]) -> list[str]:
         else:
             out.append(f"{len(labels)} periods were not judged ({some(labels, _MOST)}), the first because {why}.")
     if unjudged and judged:
-        out.append(f"The means are over the other {counted(len(judged), 'period')}.")
+        others = "period" if len(judged) == 1 else f"{len(judged)} periods"
+        out.append(f"The means are over the other {others}.")
     shares = [p["labelled_rows"] / p["rows"] for p in judged if p.get("rows")]
     out += [
         f"{p['label']} was judged on {p['labelled_rows']:,} of its {p['rows']:,} rows: the others have no label."
         for p in judged
         if p.get("rows") and p["labelled_rows"] < FEW * max(shares) * p["rows"]
     ]
-    return out
+    return [*out, *_short_told(judged), *_constant_told(details)]
+
+
+def _days(period: Mapping[str, Any]) -> int:
+    return (datetime.fromisoformat(period["end"]) - datetime.fromisoformat(period["start"])).days
+
+
+def _short_told(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """That periods which are cut off count as much as whole ones; empty where none is."""
+    longest = max(map(_days, judged), default=0)
+    short = [f"{p['label']} has {counted(_days(p), 'day')}" for p in judged if _days(p) < FEW * longest]
+    if not short:
+        return []
+    return [f"Each period counts the same in the means, whatever its length: {some(short, _MOST)} of up to {longest}."]
+
+
+def _constant_told(details: Mapping[str, Any]) -> list[str]:
+    """Which lives had a model that says one thing of all rows, and when."""
+    return [
+        f"The life {_SHORT.get(life, 'of the platform')} said the same of every row in {some(labels, _MOST)}: its "
+        "model found nothing to split on in the rows that it was trained on, and ranks nothing."
+        for life, labels in (details.get("constant") or {}).items()
+    ]
 
 
 def set_aside_told(replay: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -177,8 +216,7 @@ def _alike(
 
 def rhythm(periods: Sequence[Mapping[str, Any]]) -> str:
     """How long a period is, in a word: `day`, `week` or `month`, else `period`."""
-    lengths = [(datetime.fromisoformat(p["end"]) - datetime.fromisoformat(p["start"])).days for p in periods]
-    longest = max(lengths, default=0)
+    longest = max(map(_days, periods), default=0)
     return {1: "day", 7: "week"}.get(longest, "month" if 28 <= longest <= 31 else "period")
 
 

@@ -29,7 +29,8 @@ from mlops_assets.core.models.training import CannotTrain, Model, Recipe, fit
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
-from mlops_assets.core.time.windows import Window
+from mlops_assets.core.time.windows import Window, local_days
+from mlops_assets.simulate.lives_compared import ScoredPeriod
 from mlops_assets.steps.decide.refits import TRAINING_WINDOW
 from mlops_assets.steps.predict.predictions import read_scores
 from mlops_assets.steps.predict.references import score_matrix
@@ -82,8 +83,8 @@ class Lives:
         """Begin no further training; what is missing is trained when the replay goes on."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def scores(self, periods: Sequence[Window], *, as_of: datetime) -> dict[str, dict[str, Any]]:
-        """Each life's metric on the labelled rows of each period, by the period's end."""
+    def scores(self, periods: Sequence[Window], *, as_of: datetime) -> dict[str, ScoredPeriod]:
+        """What each life said of the labelled rows of each period, and its metric, by the period's end."""
         self._worker.submit(self._train_what_is_missing).result()
         record = self._record()
         first = dict.fromkeys(CALENDARS, self._file("static"))
@@ -93,33 +94,35 @@ class Lives:
             for period, by in zip(periods, before, strict=True)
         }
 
-    def _score(self, period: Window, record: dict[str, Any], files: dict[str, Path], as_of: datetime) -> dict[str, Any]:
+    def _score(self, period: Window, record: dict[str, Any], files: dict[str, Path], as_of: datetime) -> ScoredPeriod:
         start, end = (moment.astimezone(self.model.zone).date() for moment in (period.start, period.end))
         data = self.platform.data(self.model)
         rows = read_scores(self.platform, self.model, start, end, answered=True)
-        version = record["champion_version"]
+        version, label = record["champion_version"], period.label(self.model.timezone)
         if rows.empty:
             # All of it is in quarantine, say: there is nothing that a life could have scored.
             nothing = dict.fromkeys(("label_mean", "static", "auto", *CALENDARS))
-            return {
+            line = {
                 "rows": 0, "labelled_rows": 0, **nothing, "champion_version": version, "not_judged": "it has no rows",
             }  # fmt: skip
+            return ScoredPeriod(label, line)
         identity = [*data.keys, EVENT_TIME]
         labels = data.events(start, end, as_of=as_of)[[*identity, LABEL]]
         rows = rows.merge(labels, on=identity, how="left", validate="one_to_one")
         known = rows[rows[LABEL].notna()]
         y = known[LABEL].to_numpy()
         others = {"static": self._file("static"), **files}
-        said = {life: Model.from_bytes(file.read_bytes()).predict(known) for life, file in others.items()}
+        said = {"auto": score_matrix(known)}
+        said |= {life: Model.from_bytes(file.read_bytes()).predict(known) for life, file in others.items()}
         values: dict[str, float | None] = {}
         why: str | None = None
-        for life, scores in {"auto": score_matrix(known), **said}.items():
+        for life, scores in said.items():
             try:
                 values[life] = float(metric(self.model.metric).score(y, scores))
             except CannotJudge as cannot:
                 # It lies in the labels, which all lives share.
                 values[life], why = None, cannot.why if len(known) else f"none of its {len(rows):,} rows has a label"
-        return {
+        line = {
             "rows": len(rows),
             "labelled_rows": len(known),
             "label_mean": self._label_level(y),
@@ -127,6 +130,7 @@ class Lives:
             "champion_version": version,
             "not_judged": why,
         }
+        return ScoredPeriod(label, line, y, local_days(known[EVENT_TIME], self.model.timezone), said)
 
     def _label_level(self, y: np.ndarray) -> float | None:
         """The labels' mean; of classes, whose codes have none, the share of the most frequent one."""

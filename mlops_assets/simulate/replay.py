@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -27,6 +27,7 @@ from mlops_assets.core.decide.evidence import CheckResult
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import Window
+from mlops_assets.pages.replay_wording import headline
 from mlops_assets.simulate.changes import KnownChange, when_noticed
 from mlops_assets.simulate.engine import Engine, RunFailed
 from mlops_assets.simulate.lives import Lives
@@ -37,6 +38,7 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state
 from mlops_assets.world.home import Home, HomeSettings, working_in
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.replayed import SETTINGS, EndedReplay, note_ended
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
 
@@ -60,11 +62,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay gives: `replay.json` as values, and where the files are."""
+    """What a replay gives: `replay.json` as values, where the files are, and what the page tells besides."""
 
     result: dict[str, Any]
     report: Path
     home: Home
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def replay(
@@ -101,7 +104,10 @@ def replay(
     if changes:
         result["changes"] = when_noticed(changes, result["periods"])
     details["home"] = os.path.relpath(home.root, report)
-    return Replayed(result, _write_report(report, result, details), home)
+    page = _write_report(report, result, details)
+    shown, now = headline(result, details), datetime.now(UTC)
+    note_ended(home, EndedReplay(settings.model, settings.start, settings.end, now, shown, str(page.resolve())))
+    return Replayed(result, page, home, details)
 
 
 def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = None) -> Home:
@@ -114,7 +120,7 @@ def replay_home(parent: Home, settings: ReplaySettings, *, resume: str | None = 
     identity = resume or f"{settings.model}-{datetime.now(UTC):%Y%m%dT%H%M%S-%f}"
     home = Home(parent.replays / identity)
     wanted = json.dumps(asdict(settings), default=str, indent=1)
-    file = home.root / "replay_settings.json"
+    file = home.root / SETTINGS
     if resume is not None:
         if not file.exists():
             known = sorted(path.name for path in parent.replays.glob("*") if path.is_dir())
@@ -173,7 +179,8 @@ class _Replay:
             state = self._state()
             failing, decided = state.get("failing", {}), state.get("decided", {})
             story = Story(self.platform, self.model, self.periods, self.left_out, failing, decided)
-            return story.result(lives), story.details(asdict(self.settings))
+            scored = lives.scores(self.periods, as_of=story.known_by())
+            return story.result(scored), story.details(asdict(self.settings), scored)
 
     def _at(self, moment: datetime) -> None:
         """Move the clock of the replay's home."""

@@ -17,7 +17,8 @@ from mlops_assets.core.rollout.moves import rollbacks
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, parse_duration
-from mlops_assets.simulate.lives import CALENDARS, Lives
+from mlops_assets.simulate.lives import CALENDARS
+from mlops_assets.simulate.lives_compared import ScoredPeriod, constant_lives, gains_on_platform
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, judged_folders, read_summary, window_checks
 from mlops_assets.world.landed.landed_files import WHOLE
 from mlops_assets.world.platform import Platform
@@ -45,16 +46,17 @@ class Story:
     failing: Mapping[str, str]
     decided: Mapping[str, int]
 
-    def result(self, lives: Lives) -> dict[str, Any]:
+    def result(self, scored: Mapping[str, ScoredPeriod]) -> dict[str, Any]:
         """`replay.json`, as values.
 
         Args:
-            lives: of which each period is scored.
+            scored: each period by its end.
         """
         judge = metric(self.model.metric)
-        scores = lives.scores(self.periods, as_of=self._known_by())
         entries, checks = self.platform.ledger.entries(self.model.name), window_checks(self.platform, self.model)
-        periods = [self._line_of(period, scores[period.end.isoformat()], entries, checks) for period in self.periods]
+        periods = [
+            self._line_of(period, scored[period.end.isoformat()].line, entries, checks) for period in self.periods
+        ]
         means = {life: _mean([p[life] for p in periods]) for life in ("static", "auto", *CALENDARS)}
         return {
             "model": self.model.name,
@@ -75,7 +77,7 @@ class Story:
             },
         }
 
-    def _known_by(self) -> datetime:
+    def known_by(self) -> datetime:
         """When labels are read for scoring: late enough for the last period's, which is after the last tick."""
         return self.periods[-1].end + parse_duration(self.model.label.max_delay)
 
@@ -107,7 +109,7 @@ class Story:
     def _line_of(
         self,
         period: Window,
-        scored: dict[str, Any],
+        scored: Mapping[str, Any],
         entries: Sequence[OnRecord],
         known: Sequence[CheckResult],
     ) -> dict[str, Any]:
@@ -148,11 +150,12 @@ class Story:
             "verdict_reason": outcome.reason if outcome else None,
         }
 
-    def details(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """What the page tells besides: drift by window, settings, versions.
+    def details(self, settings: Mapping[str, Any], scored: Mapping[str, ScoredPeriod]) -> dict[str, Any]:
+        """What the page tells besides: how the lives compare, drift by window, settings, versions.
 
         Args:
             settings: of the replay, by name.
+            scored: each period by its end.
         """
         import pandas as pd
 
@@ -166,6 +169,8 @@ class Story:
                 if pd.notna(value)
             ]
         return {
+            "gains": gains_on_platform([*scored.values()], self.model.metric),
+            "constant": constant_lives([*scored.values()]),
             "drift": drift,
             "settings": {
                 **{name: str(value) for name, value in settings.items()},

@@ -21,6 +21,7 @@ import pytest
 from typer.testing import Result
 
 from mlops_assets.core.values.sql import is_blank
+from mlops_assets.onboarding.reading.table import read_table
 
 Mlops = Callable[..., Result]
 ROWS = 1_000
@@ -182,3 +183,31 @@ def test_a_page_that_cannot_be_written_is_refused_before_a_row_is_read(mlops: Ml
     assert (result.exit_code, "is a file, so that nothing can be written in it" in said) == (2, True)
     assert not mlops("drift", "good.csv", "good.csv", "--html", "new/folder/page.html").exit_code
     assert Path("new/folder/page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_number"),
+    [
+        (["+5", "-3", "12", " "], True),
+        (["+0.5", "-3.25", "12", "+7e3"], True),
+        (["5", "-3", "12", "7"], False),
+        (["05", "+3", "-12", "7"], False),
+        (["+4917012345678", "+4917012345679", "+4917012345670", "+4917012345671"], False),
+        (["+5", "-3", "many", "7"], False),
+    ],
+)
+@pytest.mark.parametrize("is_dictionary", [False, True])
+def test_signed_texts_of_parquet_are_what_new_model_and_landing_take_them_for(
+    texts: list[str], is_number: bool, is_dictionary: bool, mlops: Mlops, files: Path
+) -> None:
+    """Digits that stand as texts are codes; with a plus beside them they are amounts, in CSV and Parquet alike."""
+    column = pa.array([texts[i % len(texts)] for i in range(ROWS)])
+    table = pa.table({"a": column.dictionary_encode() if is_dictionary else column, "z": np.arange(ROWS) / 7})
+    pq.write_table(table, "signed.parquet")
+    assert (compared(mlops, "signed.parquet", "signed.parquet")["a"]["kind"] == "numeric") is is_number
+    read = read_table("signed.parquet").facts["a"]
+    assert read.is_number is is_number
+    if is_number:
+        table.to_pandas().to_csv("signed.csv", index=False)
+        same = compared(mlops, "signed.csv", "signed.parquet")["a"]
+        assert (same["kind"], same["psi"], same["missing_change"]) == ("numeric", 0.0, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from mlops_assets.core.decide.policy import CheckResult, Evidence, History, Retr
 from mlops_assets.core.record.entries import OutcomeFound, Promotion, Rejection, Request
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
+from mlops_assets.world.record.replayed import EndedReplay, note_ended
 
 Mlops = Callable[..., Result]
 MODEL = "flight_delay"
@@ -107,7 +108,7 @@ def test_what_came_of_a_decision_later_than_the_day_is_not_told_of_the_day(mlops
 
 def test_before_the_first_decision_there_is_none(mlops: Mlops, lived: Home) -> None:
     assert (
-        "Nothing was decided about flight_delay before 2013-05-02 00:00 UTC."
+        "Nothing has been decided about flight_delay before 2013-05-02 00:00 UTC."
         in mlops("why", MODEL, "2013-05-01").stdout
     )
     assert mlops("why", MODEL, "someday").exit_code == 1
@@ -134,3 +135,17 @@ def test_a_table_fits_the_screen_and_breaks_no_word(
     assert max(map(len, shown.splitlines())) <= 80
     for number in range(count):
         assert shown.count(f"predictions{number}") >= words
+
+
+def test_a_replay_that_has_ended_is_named_by_why_and_status(mlops: Mlops, home: Home) -> None:
+    for day, headline in ((1, "An older one."), (2, "Not retrained.")):
+        where = Home(home.replays / f"{MODEL}-{day}")
+        at = NOW + timedelta(days=day)
+        note_ended(where, EndedReplay(MODEL, date(2013, 4, 1), date(2013, 6, 1), at, headline, "reports/replay.html"))
+    told = "2013-04-01 to 2013-06-01, ended 2013-06-03 04:00 UTC: Not retrained. Page: reports/replay.html"
+    for command in (("why", MODEL), ("status",)):
+        shown = " ".join(mlops(*command).output.split())
+        assert told in shown and "An older one." not in shown
+    replayed = json.loads(mlops("status", "--json").output)["replayed"]
+    assert (list(replayed), replayed[MODEL]["told"]) == ([MODEL], told)
+    assert json.loads(mlops("why", MODEL, "--json").output) == {"model": MODEL, "decision": None}

@@ -147,7 +147,7 @@ def test_a_day_that_breaks_its_contract_is_set_aside_and_the_rest_goes_on(parent
     model, home = platform.models()[MODEL], platform.home
     day = window_at(datetime(2013, 2, 21, 12, tzinfo=UTC), "day", model.timezone)
     with closing(Lives(platform, model, home.root / "lives", trained_at=day.start)) as lives:
-        scored = lives._score(day, {"champion_version": 1}, home.root / "lives" / "static.ubj", day.end)
+        scored = lives._score(day, {"champion_version": 1}, {}, day.end).line
     assert (scored["rows"], scored["static"], scored["auto"], scored["always"]) == (0, None, None, None)
     assert scored["not_judged"] == "it has no rows"
 

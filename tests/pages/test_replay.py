@@ -135,14 +135,22 @@ def test_headline_has_the_numbers_that_matter() -> None:
     told = "Retrained 4 times instead of 9; mean ROC AUC 0.697, never retrained 0.655, always 0.699."
     worse = "The platform did worse than a plain calendar: ROC AUC 0.697 against 0.699"
     worse += " (retrained every month on all history)."
-    assert headline(monthly()) == f"{worse} {told}"
+    assert headline(monthly(), {"gains": {"always": (0.001, 0.003)}}) == f"{worse} {told}"
+    alike = worse.replace("worse than", "about as well as").replace(
+        "history).", "history); the difference may be chance."
+    )
+    assert headline(monthly(), {"gains": {"always": (-0.001, 0.005)}}) == f"{alike} {told}"
+    assert headline(monthly(), {}) == f"{alike} {told}", "nobody could say how sure it is"
     replay = monthly()
     replay["summary"]["always"] = 0.6974
-    assert headline(replay) == told.replace("0.699", "0.697"), "a difference that is not shown is none"
+    assert headline(replay, {"gains": {"always": (0.0001, 0.0002)}}) == told.replace("0.699", "0.697"), (
+        "a difference that is not shown is none"
+    )
 
 
 def test_a_platform_that_does_worse_than_a_calendar_says_so() -> None:
     given: dict[str, Any] = {"metric": "roc_auc", "greater_is_better": True, "places": 3, "every": "month"}
+    given["surely"] = ("static", "always", "newest", "a life of its own")
     lives = {"auto": 0.477, "static": 0.47, "always": 0.51, "newest": 0.5}
     assert worse_than_best_told(lives, **given) == (
         "The platform did worse than a plain calendar: ROC AUC 0.477 against 0.510 "
@@ -154,6 +162,30 @@ def test_a_platform_that_does_worse_than_a_calendar_says_so() -> None:
     assert "against 0.600 (a life of its own)" in worse_than_best_told(lives | {"a life of its own": 0.6}, **given)
     never = worse_than_best_told({"auto": 0.477, "static": 0.6}, **given)
     assert never == "The platform did worse than never retraining: ROC AUC 0.477 against 0.600."
+
+
+def test_worse_is_only_what_chance_does_not_make() -> None:
+    given: dict[str, Any] = {"metric": "roc_auc", "greater_is_better": True, "places": 3, "every": "month"}
+    lives = {"auto": 0.477, "static": 0.49, "always": 0.51}
+    assert worse_than_best_told(lives, surely=(), **given) == (
+        "The platform did about as well as a plain calendar: ROC AUC 0.477 against 0.510 (retrained every month on all "
+        "history); the difference may be chance."
+    )
+    assert worse_than_best_told(lives, surely=("static",), **given) == (
+        "The platform did worse than never retraining: ROC AUC 0.477 against 0.490."
+    )
+
+
+def test_a_short_period_and_a_model_without_a_split_are_named() -> None:
+    replay = monthly()
+    replay["periods"][8] |= {"end": "2013-12-02"}
+    day = "Each period counts the same in the means, whatever its length: 2013-12 has 1 day of up to 31."
+    assert not_judged_told(replay, details={}) == [day]
+    said = not_judged_told(replay, details={"constant": {"newest": ["2013-12"], "auto": ["2013-05", "2013-06"]}})[1:]
+    assert [sentence.partition(":")[0] for sentence in said] == [
+        "The life newest said the same of every row in 2013-12",
+        "The life of the platform said the same of every row in 2013-05, 2013-06",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -169,11 +201,15 @@ def test_a_platform_that_does_worse_than_a_calendar_says_so() -> None:
     ids=["equal", "a rounding", "better", "the platform is not known", "no other is known", "no other"],
 )
 def test_a_platform_that_does_no_worse_says_nothing(lives: dict[str, float | None]) -> None:
-    assert worse_than_best_told(lives, metric="roc_auc", greater_is_better=True, places=3, every="month") == ""
+    assert (
+        worse_than_best_told(lives, metric="roc_auc", greater_is_better=True, places=3, every="month", surely=lives)
+        == ""
+    )
 
 
 def test_of_a_loss_less_is_better() -> None:
     given: dict[str, Any] = {"metric": "rmse", "greater_is_better": False, "places": 2, "every": "week"}
+    given["surely"] = ("always",)
     assert "RMSE 15.00 against 14.00 (retrained every week" in worse_than_best_told(
         {"auto": 15.0, "always": 14.0}, **given
     )
@@ -195,14 +231,14 @@ def test_a_champion_worse_than_guessing_is_the_headline() -> None:
     assert guessing_told(checked(True, True, False, None, False)) == since
     assert guessing_told(checked(True, False, True, False, None)).endswith("since July 2013.")
     replay = checked(True, True, False, False)
-    assert headline(replay).startswith(since)
+    assert headline(replay, {}).startswith(since)
     assert f"<h1>{since}" in _page(replay)
     over = "flight_delay was worse than guessing in 2 of {}, first in May 2013{}."
     assert guessing_told(checked(True, False, False, True)) == over.format("4 judged periods", "")
     unjudged = checked(True, False, False, None, promoted_at=2)
     told = over.format("3 judged periods", "; 1 period that could not be judged")
     assert guessing_told(unjudged) == told
-    assert headline(unjudged).startswith(told)
+    assert headline(unjudged, {}).startswith(told)
     unjudged["periods"][3]["labelled_rows"] = 0
     assert guessing_told(unjudged) == over.format("3 judged periods", "; 1 period without labels")
     assert guessing_told(checked(True, None, True)) == ""
@@ -231,7 +267,10 @@ def test_share_of_the_possible_gain() -> None:
 def test_the_page_says_so_when_the_platform_does_not_pay(auto: float, told: str) -> None:
     replay = monthly()
     replay["summary"] |= {"static": 0.655, "auto": auto, "always": 0.70}
-    assert told in Page(_page(replay)).text
+    sure = details(replay) | {"gains": {"static": (0.01, 0.02)}}
+    assert told in Page(render(replay, details=sure)).text
+    if "worse" in told:
+        assert "about as good as never retraining: the difference may be chance" in Page(_page(replay)).text
 
 
 def test_nothing_known_is_told_as_not_known() -> None:
@@ -288,7 +327,7 @@ def test_one_word_for_each_life() -> None:
     assert set(LIVES) == set(NAMES) == {"auto", *COLUMNS}
     assert NAMES["newest"] == "newest"
     assert "Retrained on the newest month" in text
-    assert "newest 0.600" in headline(replay)
+    assert "newest 0.600" in headline(replay, {})
     assert "newest" in captured.get()
     for shown in (_page(replay), captured.get()):
         assert not re.search(r">last<|“last”|\blast +failed\b|newest (window|rows)", shown)
@@ -305,21 +344,21 @@ def unlabelled(*places: int, why: str = "none of its 27,000 rows has a label") -
 
 
 def test_a_period_without_labels_is_named_and_left_out_of_the_means() -> None:
-    told = not_judged_told(unlabelled(8))
+    told = not_judged_told(unlabelled(8), details={})
     assert told == [
         "2013-12 was not judged, because none of its 27,000 rows has a label.",
         "The means are over the other 8 periods.",
     ]
     page = Page(_page(unlabelled(8))).text
     assert all(sentence in page for sentence in told)
-    assert not_judged_told(monthly()) == []
-    assert not_judged_told(unlabelled(*range(9)))[-1].startswith(
+    assert not_judged_told(monthly(), details={}) == []
+    assert not_judged_told(unlabelled(*range(9)), details={})[-1].startswith(
         "9 periods were not judged (2013-04, 2013-05, 2013-06, 2013-07, 2013-08"
     )
     mixed = unlabelled(7, 8)
     mixed["periods"][7]["not_judged"] = "all 310 labels are 0, and roc_auc needs both classes"
     mixed["periods"][8]["not_judged"] = "all 27 labels are 1, and roc_auc needs both classes"
-    assert not_judged_told(mixed)[0] == (
+    assert not_judged_told(mixed, details={})[0] == (
         "2 periods were not judged (2013-11, 2013-12), "
         "the first because all 310 labels are 0, and roc_auc needs both classes."
     )
@@ -328,10 +367,12 @@ def test_a_period_without_labels_is_named_and_left_out_of_the_means() -> None:
 def test_a_period_of_which_few_labels_are_known_says_so() -> None:
     replay = monthly()
     replay["periods"][8] |= {"rows": 244, "labelled_rows": 24}
-    assert not_judged_told(replay) == ["2013-12 was judged on 24 of its 244 rows: the others have no label."]
+    assert not_judged_told(replay, details={}) == [
+        "2013-12 was judged on 24 of its 244 rows: the others have no label."
+    ]
     for period in replay["periods"]:
         period |= {"rows": 100, "labelled_rows": 10}
-    assert not_judged_told(replay) == [], "they are no worse off than the others"
+    assert not_judged_told(replay, details={}) == [], "they are no worse off than the others"
 
 
 def test_what_was_set_aside_is_counted_by_source_and_kind_of_reason() -> None:
@@ -422,7 +463,7 @@ def test_console_table_has_a_row_per_period_and_the_means_on_eighty_columns() ->
     assert "rejected" in text
     assert "inputs" in text
     assert "…" not in text
-    assert headline(monthly()) in " ".join(text.split())
+    assert headline(monthly(), {}) in " ".join(text.split())
 
 
 def test_a_week_is_told_by_its_first_day_on_eighty_columns() -> None:

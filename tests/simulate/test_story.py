@@ -7,7 +7,6 @@ a replay (end_to_end/test_replay.py), the words of the page (pages/test_replay.p
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 
 from mlops_assets.core.record.entries import Decision
 from mlops_assets.core.time.windows import Window, midnight
+from mlops_assets.simulate.lives_compared import ScoredPeriod
 from mlops_assets.simulate.replay_settings import ReplaySettings, periods_of
 from mlops_assets.simulate.story import Story
 from mlops_assets.world.home import Home, HomeSettings
@@ -40,9 +40,8 @@ def decide(platform: Platform, identity: str, at: datetime, action: str = "wait"
 
 def told(platform: Platform, decided: dict[str, int], periods: list[Window] = PERIODS) -> dict[str, Any]:
     """`replay.json` of these periods."""
-    scores = {period.end.isoformat(): dict(SCORED) for period in periods}
-    lives: Any = SimpleNamespace(scores=lambda *_, **__: scores)
-    return Story(platform, platform.models()[MODEL], periods, [], {}, decided).result(lives)
+    scored = {period.end.isoformat(): ScoredPeriod("", SCORED) for period in periods}
+    return Story(platform, platform.models()[MODEL], periods, [], {}, decided).result(scored)
 
 
 def test_a_decision_made_while_the_clock_stood_still_belongs_to_its_own_period(platform: Platform) -> None:

@@ -6,14 +6,14 @@ Here: what the gate's rules are made of. Not here: the rules, the policy and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mlops_assets.core.stats.classes import alike
-from mlops_assets.core.stats.intervals import DAY, Array, CannotJudge, block_interval
+from mlops_assets.core.stats.intervals import DAY, Array, CannotJudge, Interval, block_interval
 from mlops_assets.core.stats.metrics import Task, metric
 
 
@@ -41,6 +41,32 @@ class Paired:
     blocks: str = DAY
     widened: float = 1.0
     largest: float = 0.0
+
+
+def mean_gain(parts: Sequence[tuple[Any, Any, Any, Any]], metric_name: str, *, confidence: float = 0.95) -> Interval:
+    """An interval of what a model gains on another on average over some periods, each of which counts alike.
+
+    The metric is computed in each period; its influence values there are divided by the period's share of all rows and
+    by the number of periods, so that their mean is that of the average.
+
+    Args:
+        parts: for each period: labels, shape (n,); scores of the one and of the other model, shape (n,) or (n, k); and
+            days, shape (n,).
+        metric_name: a name of the registry.
+        confidence: two-sided.
+
+    Raises:
+        CannotJudge: the metric is undefined in a period, or there are fewer than eight days in all.
+    """
+    judge, rows = metric(metric_name), sum(len(y) for y, *_ in parts)
+    direction = 1.0 if judge.greater_is_better else -1.0
+    gains, influence = [], []
+    for y, s_first, s_second, _ in parts:
+        (first, psi_first), (second, psi_second) = judge.evaluate(y, s_first), judge.evaluate(y, s_second)
+        gains.append(judge.gain(first, second))
+        influence.append(direction * (psi_second - psi_first) * rows / (len(parts) * len(y)))
+    days = np.concatenate([days for *_, days in parts])
+    return block_interval(float(np.mean(gains)), np.concatenate(influence), days, confidence=confidence, ordered=True)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Rows that stand in two files of a table: a copy in a folder below, exports that begin with the last rows before them.
 
 Here: counting such rows once where they are the same for sure, and naming them where nobody can tell. Days that
-come again with other values. Not here: links to a file, which are that file (`world.files.table_files.matches`).
+come again with other values. Not here: links to a file, which are that file (`world.files.matching`).
 """
 
 from __future__ import annotations

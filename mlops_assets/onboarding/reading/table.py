@@ -26,8 +26,8 @@ from mlops_assets.onboarding.reading.instructions import Reading, Undecided
 from mlops_assets.onboarding.reading.loading import UnreadableTable, load_csv, load_parquet, refuse_names
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Texts, settle_texts
+from mlops_assets.world.files.matching import matches
 from mlops_assets.world.files.refused_files import is_parquet
-from mlops_assets.world.files.table_files import matches
 
 TABLE = "landed"
 MAX_VALUES = 50

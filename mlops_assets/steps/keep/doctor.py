@@ -27,6 +27,7 @@ from mlops_assets.world.home import Home
 from mlops_assets.world.landed.intake import IntakeState
 from mlops_assets.world.landed.outlook import Outlook
 from mlops_assets.world.platform import DBT_PROJECT, Platform
+from mlops_assets.world.record.replayed import is_replay
 
 _State = Literal["good", "warning", "broken"]
 LEAST_FREE = 2 * 2**30
@@ -162,6 +163,9 @@ def _model(platform: Platform, model: ModelSettings) -> Iterator[Finding]:
     why = platform.ledger.record.paused(name)
     paused, resume = (f"Paused: {why}. ", f"mlops resume {name} --reason '...'") if why else ("", "")
     if not platform.lake.partitions("labels", model.label.model):
+        if is_replay(platform.home):
+            yield Finding(name, "good", "no part of this replay, or not yet: the home it belongs to has its data")
+            return
         fact = data_first(platform, model) or "Nothing has been built for it yet."
         fix = f"mlops up carries on; mlops replay {name} tries it on its history first."
         yield Finding(name, "warning", paused + fact, f"If it is wanted: {resume}, and bring its data." if why else fix)
@@ -199,7 +203,10 @@ def _landed(platform: Platform, groups: Sequence[Group]) -> Iterator[Finding]:
         yield Finding("landing", "warning", fact, "Land what is missing; other sources do not wait for it.")
     for name in sorted(name for group in used for name in group):
         yield from _source(name, states[name], platform.sources.settings()[name])
-    if outlook.periods:
+    if outlook.periods and is_replay(platform.home):
+        fact = "what is not taken in is no part of this replay: the home it belongs to takes it in"
+        yield Finding("landing", "good", fact)
+    elif outlook.periods:
         fact = f"{counted(len(outlook.periods), 'range')} of files to take in"
         yield Finding("landing", "warning", fact, "mlops up takes them in.")
     elif used and not outlook.waiting:
@@ -226,6 +233,10 @@ def _feast(platform: Platform) -> Iterator[Finding]:
 
 def _sensors(home: Home) -> Iterator[Finding]:
     """Sensors that a person has switched off, and whether a daemon is at work."""
+    if is_replay(home):
+        fact = "a replay's home: what is in it was lived through, and nothing starts by itself"
+        yield Finding("sensors", "good", fact)
+        return
     if not (home.dagster / "dagster.yaml").exists():
         yield Finding("sensors", "warning", "nothing has run in this home yet", "mlops up starts the sensors.")
         return

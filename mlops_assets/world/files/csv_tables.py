@@ -48,6 +48,21 @@ def csv_head(path: Path) -> CsvHead:
     return head_of(codecs.getincrementaldecoder("utf-8")().decode(start))
 
 
+def with_numbers(batch: pa.RecordBatch, written: Mapping[str, str]) -> pa.RecordBatch:
+    """Some rows with the numbers of columns that hold them as texts.
+
+    Args:
+        batch: the rows.
+        written: column -> the format of its numbers; what is no format is of another type.
+    """
+    for place, name in enumerate(batch.schema.names):
+        if (form := next((form for form in NUMBER_FORMATS if form == written.get(name)), None)) is not None:
+            texts = batch.column(place).cast(pa.string()).to_pandas()
+            numbers = pd.to_numeric(plain_numbers(texts, form))
+            batch = batch.set_column(place, name, pa.array(numbers, pa.float64(), from_pandas=True))
+    return batch
+
+
 def uneven_row(path: Path) -> str:
     """The first row with more or fewer cells than the header has names, in words; empty where there is none."""
     is_packed = path.suffix.lower() == ".gz"
@@ -142,14 +157,6 @@ class CsvTable:
             known = f"types={{{', '.join(f'{literal(name)}: {literal(dtype)}' for name, dtype in read_as.items())}}}"
         head = self.head.duckdb(missing)
         return f"SELECT * FROM read_csv({literal(exact(self.path))}, {head}, nullstr=[{nulls}], {known})"
-
-    def with_numbers(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Some of its rows, with the numbers that are texts to DuckDB."""
-        for place, name in enumerate(batch.schema.names):
-            if (written := next((form for form in NUMBER_FORMATS if form == self.types[name]), None)) is not None:
-                numbers = pd.to_numeric(plain_numbers(batch.column(place).to_pandas(), written))
-                batch = batch.set_column(place, name, pa.array(numbers, pa.float64(), from_pandas=True))
-        return batch
 
     def _typed(self, session: duckdb.DuckDBPyConnection) -> Self:
         described = session.sql(f"DESCRIBE {self.select()}").fetchall()

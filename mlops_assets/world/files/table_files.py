@@ -1,8 +1,7 @@
 """Parquet and CSV files as one table, read batch by batch.
 
-Here: which files a path, a folder or a glob means, what their columns are, and their rows in frames of a
-bounded size. Not here: one CSV file (`csv_tables`), what is done with the rows (`drift_files`), the lake's own files
-(`lake`).
+Here: what the columns of files are, and their rows in frames of a bounded size. Not here: which files are meant
+(`matching`), one CSV file (`csv_tables`), what is done with the rows (`drift_files`), the lake's own files (`lake`).
 
 A batch is at most 131,072 rows and about 32 MB. Parquet is read once a pass, by pyarrow; while one batch is
 worked on, the next is read. CSV is read twice more before the first pass, so that a column has one type
@@ -30,16 +29,17 @@ from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.exact import boolean_of
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_formats import NUMBER_FORMATS, Mark
-from mlops_assets.world.files.csv_tables import CsvTable, uneven_row
+from mlops_assets.world.files.csv_tables import CsvTable, uneven_row, with_numbers
 from mlops_assets.world.files.flag_columns import are_flags, in_one_spelling, may_be_flag
+from mlops_assets.world.files.matching import matches
+from mlops_assets.world.files.number_columns import are_signed, may_be_numbers
 from mlops_assets.world.files.parquet_rows import BATCH_BYTES, ParquetRows
-from mlops_assets.world.files.refused_files import PARQUET, is_parquet, refuse_file
+from mlops_assets.world.files.refused_files import is_parquet, refuse_file
 from mlops_assets.world.files.text_columns import are_times
 from mlops_assets.world.files.type_words import TIME, same_type, words_of
 from mlops_assets.world.home import Limits
 from mlops_assets.world.parquet import connected
 
-CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 BATCH_ROWS, MIN_BATCH_ROWS = 131_072, 4_096
 
 ColumnKind = Kind | Literal["boolean", "empty", "other"]
@@ -67,6 +67,7 @@ class TableFiles:
         flags: columns that hold true and false in some file, as booleans or in words.
         long: columns of Parquet whose type may hold more digits than a float.
         csv: the CSV files among them.
+        signed: columns of texts of each Parquet file that hold numbers with their sign.
         limit: bytes that a page, or the texts of a batch, may have.
     """
 
@@ -78,6 +79,7 @@ class TableFiles:
     flags: frozenset[str]
     long: frozenset[str]
     csv: Mapping[Path, CsvTable]
+    signed: Mapping[Path, frozenset[str]]
     limit: int
 
     def batches(self, kinds: Mapping[str, Kind], flags: Collection[str] = ()) -> Iterator[pd.DataFrame]:
@@ -148,12 +150,14 @@ class TableFiles:
             for path in self.paths:
                 with _with_remedies(path):
                     if is_parquet(path):
-                        yield from map(_without_blanks, ParquetRows(path, self.limit).batches(columns, rows))
+                        written = dict.fromkeys(self.signed[path], "point")
+                        for batch in ParquetRows(path, self.limit).batches(columns, rows):
+                            yield with_numbers(_without_blanks(batch), written)
                     else:
                         chosen = ", ".join(quoted(column) for column in columns)
                         table = self.csv[path]
                         for batch in session.sql(f"SELECT {chosen} FROM ({table.select()})").to_arrow_reader(rows):
-                            yield table.with_numbers(batch)
+                            yield with_numbers(batch, table.types)
 
 
 def open_table(name: str) -> TableFiles:
@@ -167,6 +171,7 @@ def open_table(name: str) -> TableFiles:
     csv: dict[Path, CsvTable] = {}
     kinds_of: dict[Path, dict[str, ColumnKind]] = {}
     words: dict[Path, dict[str, str]] = {}
+    signed: dict[Path, frozenset[str]] = {}
     flags: set[str] = set()
     long: set[str] = set()
     limit = Limits.here().file_bytes
@@ -175,7 +180,7 @@ def open_table(name: str) -> TableFiles:
             with _with_remedies(path):
                 refuse_file(path, limit)
                 if is_parquet(path):
-                    kinds_of[path], words[path], wide = _parquet_columns(path, limit)
+                    kinds_of[path], words[path], wide, signed[path] = _parquet_columns(path, limit)
                     long |= wide
                 else:
                     csv[path] = CsvTable.of(session, path)
@@ -202,70 +207,28 @@ def open_table(name: str) -> TableFiles:
             kinds[column] = next(iter(known), "empty")
             if kinds[column] == "other":
                 others[column] = next(iter(seen))
-    return TableFiles(name, tuple(paths), kinds, left_out, others, frozenset(flags), frozenset(long), csv, limit)
-
-
-def matches(name: str) -> list[Path]:
-    """The files that a path, a folder or a glob means, each once: a link to one of them is none beside it.
-
-    Raises:
-        FileNotFoundError: there are none.
-        ValueError: one of them is neither Parquet nor CSV by its name, or no regular file; none was opened.
-    """
-    asked = Path(name).expanduser()
-    if asked.is_dir():
-        paths = [path for path in sorted(asked.rglob("*")) if _is_table(path) and not path.is_dir()]
-    elif asked.exists():
-        paths = [asked]
-    else:
-        root = Path(asked.anchor)
-        paths = [path for path in sorted(root.glob(str(asked.relative_to(root)))) if not path.is_dir()]
-    # Whoever opens a pipe waits until another program writes into it.
-    if special := next((path for path in paths if not path.is_file()), None):
-        raise ValueError(
-            f"{special} is no regular file: a pipe, a device, or a link to nothing. Put the file itself there, or give "
-            "files without it. Nothing was changed."
-        )
-    if not paths:
-        raise FileNotFoundError(
-            f"No file matches {name!r}. Give a Parquet or CSV file, a folder of them, or a glob in quotes such as "
-            "'days/*.parquet'."
-        )
-    wrong = [path for path in paths if not _is_table(path)]
-    if wrong:
-        raise ValueError(
-            f"{wrong[0]} is neither Parquet nor CSV by its name. Give files that end in "
-            f"{', '.join((*PARQUET, *CSV))}, or narrow the glob."
-        )
-    return _once(paths)
-
-
-def _once(paths: Sequence[Path]) -> list[Path]:
-    """Each file under one name: its own rather than a link's."""
-    kept: dict[tuple[int, int], Path] = {}
-    for path in sorted(paths, key=Path.is_symlink):
-        stat = path.stat()
-        kept.setdefault((stat.st_dev, stat.st_ino), path)
-    return [path for path in paths if path in kept.values()]
-
-
-def _is_table(path: Path) -> bool:
-    return path.name.lower().endswith((*PARQUET, *CSV)) and not path.name.startswith(".")
+    return TableFiles(
+        name, tuple(paths), kinds, left_out, others, frozenset(flags), frozenset(long), csv, signed, limit
+    )
 
 
 # --- columns -----------------------------------------------------------------------------------------------
 
 
-def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dict[str, str], set[str]]:
-    """The kinds of the columns, of `other` ones what they are, and which may have more digits than a float."""
+def _parquet_columns(path: Path, limit: int) -> tuple[dict[str, ColumnKind], dict[str, str], set[str], frozenset[str]]:
+    """The kinds of the columns, of `other` ones what they are, those with many digits, and those of signed texts."""
     rows = ParquetRows(path, limit)
     kinds = {field.name: _kind(field.type) for field in rows.schema}
     words = {field.name: words_of(field.type) for field in rows.schema if kinds[field.name] == "other"}
     for name in [name for name in kinds if kinds[name] == "categorical" and may_be_flag(rows.ends(name))]:
         if are_flags(batch.column(0) for batch in rows.batches([name], BATCH_ROWS)):
             kinds[name] = "boolean"
+    texts = [name for name, kind in kinds.items() if kind == "categorical" and may_be_numbers(rows.ends(name))]
+    each = {name: (_without_blanks(batch).column(0) for batch in rows.batches([name], BATCH_ROWS)) for name in texts}
+    signed = frozenset(name for name, arrays in each.items() if are_signed(arrays))
+    kinds |= dict.fromkeys(signed, "numeric")
     long = {field.name for field in rows.schema if pa.types.is_decimal(field.type) or pa.types.is_uint64(field.type)}
-    return kinds, words, long
+    return kinds, words, long, signed
 
 
 def _first_text(table: CsvTable, column: str) -> str:

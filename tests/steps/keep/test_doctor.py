@@ -18,6 +18,7 @@ from mlops_assets.steps.keep.doctor import Finding, examine
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.landed.sources import Sources
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.replayed import SETTINGS
 from tests.real_slice import World
 
 
@@ -123,3 +124,13 @@ def test_what_does_not_fit_together_is_told(
     monkeypatch.setattr(doctor, "_feast", lambda _: iter(()))
     found = of(examine(world.home), "flight_delay")
     assert any(told in what for _, what in found), found
+
+
+def test_a_replays_home_is_advised_to_nothing(home: Home) -> None:
+    """Nothing starts by itself in it, a replay within it has no sense, and what is not in it belongs elsewhere."""
+    home.prepare()
+    assert any("mlops replay" in finding.fix for finding in examine(home, ["flight_delay"]))
+    (home.root / SETTINGS).write_text("{}")
+    found = [finding for finding in examine(home) if finding.about in ("flight_delay", "landing", "sensors")]
+    assert {finding.state for finding in found} == {"good"}
+    assert not any("mlops" in finding.fix for finding in found)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.world.files.table_files import matches
+from mlops_assets.world.files.matching import matches
 
 
 @pytest.fixture
