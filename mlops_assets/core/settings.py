@@ -292,6 +292,8 @@ class ModelSettings(Settings):
         meant_for = gate.preset.partition("_")[0]
         if gate.preset != "better" and meant_for != self.metric:
             raise ValueError(f"gate.preset {gate.preset} is for {meant_for} and the metric is {self.metric}: set rule.")
+        if gate.min_value is not None and not metric(self.metric).is_reachable(gate.min_value):
+            raise ValueError(f"gate.min_value {gate.min_value:g}: no model reaches that {self.metric}; lower it.")
         if self.task == "regression" and (gate.max_calibration_error, gate.calibration_margin) != (None, None):
             raise ValueError("gate.max_calibration_error and calibration_margin need probabilities: remove them.")
         return self

@@ -89,7 +89,7 @@ def test_the_models_own_triggers_are_lived_as_far_as_paper_goes() -> None:
         ("- {name: a, probe: {level: 0.7}}", "policy 'a': probe.level is 0.7: set it between 0 and 0.5"),
         (
             "- {name: a, gate: {rule: best}}",
-            "policy 'a': gate.rule: Input should be 'better', 'relative' or 'absolute'",
+            "policy 'a': gate.rule: Input should be 'better', 'relative', 'absolute' or 'non_inferior'",
         ),
         ("- {name: a, gate: {rule: better, min_gain: 1}}", "rule better takes none: set relative or absolute"),
         ("- {name: a, retrain: {budget: many}}", "retrain.budget is 'many': write a number and a period"),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from mlops_assets.core.stats.comparison import Paired, TwinCheck
 from mlops_assets.core.stats.intervals import DAY, CannotJudge, t_cdf, told_blocks
+from mlops_assets.core.stats.metrics import metric
 
-Rule = Literal["better", "relative", "absolute"]
+Rule = Literal["better", "relative", "absolute", "non_inferior"]
 
 WIDE = 1.05
 """From this factor on a person is told that the memory of days widens the interval."""
@@ -48,8 +49,13 @@ class GatePolicy:
     Attributes:
         rule: `better` (default): the lower bound of the gain is above zero. `relative`: the gain is at least
             `min_gain` times the champion's value (F1 + 2 %, RMSE - 5 %). `absolute`: at least `min_gain` in
-            the metric's own unit (accuracy + 1 point). Positive is better whatever the metric.
-        min_gain: for `relative` and `absolute`; 0 by default. With `better` it must stay 0.
+            the metric's own unit (accuracy + 1 point). `non_inferior`: the lower bound is above minus `margin`
+            times the champion's value (deploy if performance holds). Positive is better whatever the metric.
+        min_gain: for `relative` and `absolute`; 0 by default. With the others it must stay 0.
+        margin: for `non_inferior`: by what share of the champion's value a challenger may be worse; 0 by default, and
+            it must stay 0 with the others. A chain of such champions may fall by it each time: set `min_value`, too.
+        min_value: what the challenger's metric must reach on the gate's rows, at most where less is better (accuracy
+            0.95, RMSE 20); off by default.
         significant: for `relative` and `absolute`: also ask for a lower bound above zero. True by default; a
             point estimate alone promotes noise.
         confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better passes
@@ -79,6 +85,8 @@ class GatePolicy:
 
     rule: Rule = "better"
     min_gain: float = 0.0
+    margin: float = 0.0
+    min_value: float | None = None
     significant: bool = True
     confidence: float = 0.95
     min_rows: int = 50
@@ -94,17 +102,21 @@ class GatePolicy:
     golden_set: str | None = None
 
     def __post_init__(self) -> None:
-        if self.rule not in ("better", "relative", "absolute"):
-            msg = f"gate.rule is {self.rule!r}: set better, relative or absolute"
+        if self.rule not in get_args(Rule):
+            msg = f"gate.rule is {self.rule!r}: set better, relative, absolute or non_inferior"
             raise ValueError(msg)
-        if self.rule == "better" and self.min_gain != 0.0:
-            msg = f"gate.min_gain is {self.min_gain}, but rule better takes none: set relative or absolute"
+        if self.rule not in ("relative", "absolute") and self.min_gain != 0.0:
+            msg = f"gate.min_gain is {self.min_gain}, but rule {self.rule} takes none: set relative or absolute"
             raise ValueError(msg)
+        if (self.rule == "non_inferior") != (self.margin > 0.0):
+            other = "set it above zero, such as 0.02" if self.rule == "non_inferior" else "set rule: non_inferior"
+            raise ValueError(f"gate.margin is {self.margin} with rule {self.rule}: {other}")
         if not 0.5 < self.confidence < 1.0:
             msg = f"gate.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
             raise ValueError(msg)
         limits = (
             self.min_gain,
+            self.margin,
             self.slice_margin,
             self.twin_correlation,
             self.min_rows,
@@ -194,6 +206,8 @@ def verdict(
             why = f"{name}: {stop}"
             return Verdict(False, False, (RuleResult(name, False, None, None, why),), why)
     rules = [_beats(name, comparison, policy) for name, comparison in mains if isinstance(comparison, Paired)]
+    if policy.min_value is not None and isinstance(first := mains[0][1], Paired):
+        rules.append(_reaches(first, policy.min_value))
     if isinstance(champion, Paired) and isinstance(baseline, Paired):
         behind = champion.gain - baseline.gain
         rules = [_excused(rule, behind) if rule.name == "beats_baseline" else rule for rule in rules]
@@ -219,9 +233,12 @@ def _too_few(comparison: Paired, policy: GatePolicy) -> CannotJudge | None:
 def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
     """The main rule; against the baseline, `result.champion` is the baseline's value."""
     opponent = "the champion" if name == "beats_champion" else "the baseline"
-    if policy.rule == "better":
-        limit, value, needed = 0.0, result.lower, "a lower bound above 0"
-        passed = result.lower > 0.0
+    # What is no worse than the champion may be so; a model that is no better than the baseline is no model.
+    may_be_worse = policy.rule == "non_inferior" and name == "beats_champion"
+    if may_be_worse or policy.rule in ("better", "non_inferior"):
+        limit = -policy.margin * abs(result.champion) if may_be_worse else 0.0
+        value, needed = result.lower, f"a lower bound above {limit:.4g}"
+        passed = result.lower > limit
     else:
         limit = policy.min_gain * (abs(result.champion) if policy.rule == "relative" else 1.0)
         value, needed = result.gain, f"a gain of at least {limit:.4g}"
@@ -233,6 +250,15 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
         f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}{_why_wide(result)}); needed {needed}"
     )
     return RuleResult(name, passed, value, limit, sentence)
+
+
+def _reaches(result: Paired, limit: float) -> RuleResult:
+    """The challenger's own value on the gate's rows."""
+    judge = metric(result.metric)
+    passed = judge.gain(limit, result.challenger) >= 0.0
+    needed = f"{'at least' if judge.greater_is_better else 'at most'} {limit:.4g}"
+    sentence = f"{result.metric} {result.challenger:.4f} of the challenger; needed {needed}"
+    return RuleResult("value_holds", passed, result.challenger, limit, sentence)
 
 
 def _why_wide(result: Paired) -> str:

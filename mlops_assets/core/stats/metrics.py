@@ -78,6 +78,10 @@ class Metric:
         """The tasks the metric is defined for."""
         return tuple(task for task in get_args(Task) if getattr(self, task) is not None)
 
+    def is_reachable(self, limit: float) -> bool:
+        """Whether a model can be better than a limit; of profit, which depends on the labels, any may be."""
+        return self.name == PROFIT or self.gain(limit, self.perfect) > 0.0
+
     @property
     def perfect(self) -> float:
         """The value of a faultless model; 0 where it depends on the labels and nobody gives any."""

@@ -75,6 +75,35 @@ def test_a_relative_gain_must_also_be_sure_unless_that_is_switched_off() -> None
     assert verdict(replace(policy, significant=False), unsure).promote
 
 
+@pytest.mark.parametrize(("lower", "promote"), [(-0.0139, True), (-0.0141, False), (0.01, True)])
+def test_non_inferior_lets_through_what_is_surely_not_worse_by_the_margin(lower: float, promote: bool) -> None:
+    policy = GatePolicy(rule="non_inferior", margin=0.02)  # 2 % of 0.70 is 0.014
+    said = verdict(policy, comparison(gain=0.0, lower=lower))
+    assert (said.promote, said.rules[0].limit) == (promote, pytest.approx(-0.014))
+    assert "needed a lower bound above -0.014" in said.rules[0].sentence
+    # The baseline is no champion: it must surely be beaten, or the first model is none.
+    assert verdict(policy, None, baseline=comparison(lower=0.001)).promote
+    assert not verdict(policy, None, baseline=comparison(lower=-0.001)).promote
+    assert not verdict(policy, comparison(), baseline=comparison(lower=-0.001)).promote
+    nothing_yet = verdict(policy, CannotJudge("the window has one class", "Widen the window"))
+    assert (nothing_yet.promote, nothing_yet.judged) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "promote"),
+    [("roc_auc", 0.72, True), ("roc_auc", 0.73, False), ("rmse", 0.72, True), ("rmse", 0.71, False)],
+)
+def test_the_challenger_must_reach_a_value_of_its_own(name: str, limit: float, promote: bool) -> None:
+    policy = GatePolicy(min_value=limit)
+    said = verdict(policy, comparison(metric=name))
+    assert said.promote is promote
+    (rule,) = (rule for rule in said.rules if rule.name == "value_holds")
+    assert (rule.value, rule.limit, rule.passed) == (0.72, limit, promote)
+    assert verdict(policy, None, baseline=comparison(metric=name)).promote is promote
+    assert not any(rule.name == "value_holds" for rule in verdict(GatePolicy(), comparison()).rules)
+    assert not verdict(policy, CannotJudge("there are no rows", "Wait")).judged
+
+
 def test_a_first_model_must_beat_the_baseline_by_the_same_rule() -> None:
     base = against_baseline(Y, N, "binary")
     assert metric("roc_auc").score(Y, base) == 0.5
@@ -192,7 +221,11 @@ def test_days_that_resemble_the_day_before_promote_no_more_of_them(days: int, rh
 @pytest.mark.parametrize(
     ("fields", "remedy"),
     [
-        ({"rule": "best"}, "set better, relative or absolute"),
+        ({"rule": "best"}, "set better, relative, absolute or non_inferior"),
+        ({"rule": "non_inferior"}, "set it above zero, such as 0.02"),
+        ({"rule": "non_inferior", "margin": 0.02, "min_gain": 0.1}, "rule non_inferior takes none"),
+        ({"margin": 0.02}, "set rule: non_inferior"),
+        ({"margin": -0.02, "rule": "non_inferior"}, "set it above zero"),
         ({"min_gain": 0.02}, "set relative or absolute"),
         ({"confidence": 95}, "for example 0.95"),
         ({"slice_margin": -0.1}, "zero or more"),

@@ -100,11 +100,7 @@ def refuse_unfit(
                 raise ValueError(
                     f"retrain.on: performance: {name} is not measured here: name one of {', '.join(known)}."
                 )
-            if (
-                name != PROFIT
-                and trigger.floor is not None
-                and metric(name).gain(trigger.floor, metric(name).perfect) <= 0
-            ):
+            if trigger.floor is not None and not metric(name).is_reachable(trigger.floor):
                 raise ValueError(
                     f"retrain.on: performance: not even a faultless model keeps {name} at {trigger.floor:g}: set a "
                     "limit that one can keep."
