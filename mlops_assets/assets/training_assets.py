@@ -25,6 +25,7 @@ from mlops_assets.core.models.families import family_called
 from mlops_assets.core.record.entries import Decision, only
 from mlops_assets.core.record.plain_values import moment, span_told
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import breakable
 from mlops_assets.steps.decide.asked_parameters import as_asked
 from mlops_assets.world.catalogue import tests_of
@@ -164,7 +165,7 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
         kinds={*_libraries(model), "mlflow"},
     )
 
-    @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec])
+    @dg.multi_asset(name=f"{model.name}_challenger", specs=[spec], retry_policy=fit_retry(model))
     @measured
     def challenger(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], tracking: Tracking
@@ -194,6 +195,13 @@ def _challenger(model: ModelSettings) -> dg.AssetsDefinition:
         )
 
     return challenger
+
+
+def fit_retry(model: ModelSettings) -> dg.RetryPolicy | None:
+    """How often the fit is tried again, as agreed for the model."""
+    training = model.training
+    delay = parse_duration(training.retry_delay).total_seconds()
+    return dg.RetryPolicy(max_retries=training.retries, delay=delay) if training.retries else None
 
 
 def _libraries(model: ModelSettings) -> set[str]:

@@ -40,8 +40,11 @@ def drift(
     reference: Annotated[str, typer.Argument(metavar="REFERENCE", help=f"What to compare with. {Files}")],
     current: Annotated[str, typer.Argument(metavar="CURRENT", help=f"What to judge. {Files}")],
     preset: Annotated[
-        Literal["high_stakes", "default", "low_stakes", "ks"],
-        typer.Option(help="Limits: PSI 0.1, 0.2 or 0.3; or p < 0.05 by Kolmogorov-Smirnov and chi-squared."),
+        Literal["default", "high_stakes", "low_stakes", "ks", "kl", "any_feature"],
+        typer.Option(
+            help="Limits: PSI 0.2, 0.1 or 0.3; p < 0.05 by Kolmogorov-Smirnov and chi-squared; Kullback-Leibler 0.15; "
+            "PSI 0.2 of any feature."
+        ),
     ] = "default",
     kl: Annotated[bool, typer.Option("--kl", help="Kullback-Leibler too, with a limit of 0.15.")] = False,
     columns: Annotated[

@@ -543,3 +543,13 @@ def test_a_psi_over_the_limit_that_is_no_drift_says_why(mlops: Mlops, files: Pat
     assert features(found)["score"]["psi"] > 0.2
     assert "score has a PSI of" in found["reason"]
     assert "which chance makes of its rare values" in found["reason"]
+
+
+def test_the_presets_of_the_command_are_those_of_the_yaml() -> None:
+    from typing import get_args, get_type_hints
+
+    from mlops_assets.commands.drift import drift
+    from mlops_assets.core.drift.policy import DriftPolicy, DriftPreset
+
+    assert get_args(get_type_hints(drift)["preset"]) == get_args(DriftPreset)
+    assert all(DriftPolicy.of_preset(name) for name in get_args(DriftPreset))

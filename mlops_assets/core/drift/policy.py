@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
 from mlops_assets.core.values.display import some
@@ -18,6 +18,7 @@ from mlops_assets.core.values.identifiers import ID_NAMES
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
 
+DriftPreset = Literal["default", "high_stakes", "low_stakes", "ks", "kl", "any_feature"]
 KL_LIMIT = 0.15
 NDCG_LIMIT = 0.9
 """Of the order of the features' weights (`importance`): nothing follows from it but what `retrain.on` asks for."""

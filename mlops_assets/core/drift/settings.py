@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
-from mlops_assets.core.drift.policy import DriftPolicy
+from mlops_assets.core.drift.policy import DriftPolicy, DriftPreset
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -28,7 +28,7 @@ class DriftSpec(DriftPolicy):
             `season`: the same window a year ago; `2013-01-01/2013-03-31`: these days, both included.
     """
 
-    preset: Literal["default", "high_stakes", "low_stakes", "ks", "kl", "any_feature"] = "default"
+    preset: DriftPreset = "default"
     levels: Literal["preset", "calibrated", "auto"] = "preset"
     reference: str = "promotion"
 

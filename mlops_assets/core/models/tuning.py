@@ -60,6 +60,10 @@ class TrainingSettings:
             less than 5 % of the rows. Weighted models are calibrated in any case.
         calibration: `none`, `platt` or `isotonic`: fitted on the validation days, applied to every score.
         threads: trials at work at a time; None: the cores this process may use. Never changes the result.
+        params: parameters that are set and not searched for, by name, as the families call them; none by default. Where
+            all are set, there is one trial.
+        retries: how often the fit of a challenger is tried again when it breaks, 0 by default.
+        retry_delay: how long it waits before that, as 5m; 1m by default.
     """
 
     families: tuple[str, ...] = ("xgboost",)
@@ -76,6 +80,9 @@ class TrainingSettings:
     imbalance: Literal["none", "weights", "auto"] = "none"
     calibration: Method = "none"
     threads: int | None = None
+    params: Mapping[str, float | int | str] | None = None
+    retries: int = 0
+    retry_delay: str = "1m"
 
     def __post_init__(self) -> None:
         counts = ("trials", "batch", "early_stopping_rounds", "max_rounds", "min_rows", "trial_rows", "threads")
@@ -91,6 +98,9 @@ class TrainingSettings:
             )
         if self.budget is not None:
             parse_duration(self.budget)
+        if self.retries < 0:
+            raise ValueError(f"training.retries is {self.retries}: set it to 0 or more")
+        parse_duration(self.retry_delay)
 
     @property
     def workers(self) -> int:
@@ -106,6 +116,14 @@ class TrainingSettings:
         if task == "regression" and (self.imbalance, self.calibration) != ("none", "none"):
             raise ValueError(
                 "training.imbalance and training.calibration are for classes: leave them out of a regression"
+            )
+        # Families are modules of their own: they are asked only where somebody has set a parameter.
+        known = {name for family in self.families if self.params for name in family_called(family).defaults}
+        if unknown := sorted((self.params or {}).keys() - known):
+            families = " and ".join(self.families)
+            raise ValueError(
+                f"training.params has {unknown[0]!r}, for which {families} has no search: set some of "
+                f"{', '.join(sorted(known))}"
             )
         if self.floor == "preset" and metric not in FLOORS:
             raise ValueError(f"training.floor: preset is for {', '.join(FLOORS)}: give a value of {metric}")
@@ -162,6 +180,7 @@ class _Search:
         self.template, self.judge, self.y = wanted.template, wanted.judge, wanted.validation.y
         self.settings, self.first = settings, first or {}
         self.family = family_called(wanted.template.family)
+        self.set = {name: value for name, value in (settings.params or {}).items() if name in self.family.defaults}
         self.problem = self.family.problem(wanted.template, wanted.judge, wanted.fit_side, wanted.validation)
 
     def run(self) -> SearchResult:
@@ -182,7 +201,8 @@ class _Search:
     def _all_batches(self) -> list[Trial]:
         study = self._study()
         done: list[Trial] = []
-        wanted = min(self.settings.trials, self.family.most_trials)
+        is_open = self.set.keys() != self.family.defaults.keys()
+        wanted = min(self.settings.trials, self.family.most_trials) if is_open else 1
         budget = parse_duration(self.settings.budget).total_seconds() if self.settings.budget else math.inf
         started = time.perf_counter()
         with ThreadPoolExecutor(max_workers=self.settings.workers) as pool:
@@ -217,7 +237,7 @@ class _Search:
         return Trial(
             number=number,
             batch=batch,
-            params=self.family.suggest(asked),
+            params={**self.family.suggest(asked), **self.set},
             asked=asked,
             bar=bar,
             greater=self.problem.greater,

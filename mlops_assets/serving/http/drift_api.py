@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
-from mlops_assets.core.drift.policy import DriftPolicy
+from mlops_assets.core.drift.policy import DriftPolicy, DriftPreset
 from mlops_assets.serving.engine.profiles import NoProfile, Profiles, WrongTable, frame_of_parquet, frame_of_rows
 from mlops_assets.serving.http.bodies import NAME_TAKEN, PROBLEMS, Strict, WrongBody, body_of, problem, reply, takes
 from mlops_assets.serving.http.limits import Limits
@@ -24,7 +24,6 @@ PARQUET = "application/vnd.apache.parquet"
 _SCALAR = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]}
 TableRow = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
 Name = Annotated[str, Path(pattern=NAME_TAKEN, description="A registered profile, or a monitored model.")]
-Preset = Literal["high_stakes", "default", "low_stakes", "ks"]
 RESERVED = ("profiles",)
 
 
@@ -36,7 +35,7 @@ class ProfileRequest(Strict):
     kinds: dict[str, Literal["numeric", "categorical"]] = Field(
         default_factory=dict, description="By default numbers are numeric, texts and booleans categorical."
     )
-    preset: Preset = Field(default="default", description="The limits, as in `mlops drift --preset`.")
+    preset: DriftPreset = Field(default="default", description="The limits, as in `mlops drift --preset`.")
 
 
 class BatchRequest(Strict):
@@ -73,7 +72,7 @@ class ParquetOptions(Strict):
     """How a Parquet reference is called; with JSON it stands in the body."""
 
     name: Annotated[str | None, Field(pattern=NAME_TAKEN, description="With a Parquet body.")] = None
-    preset: Annotated[Preset, Field(description="With a Parquet body.")] = "default"
+    preset: Annotated[DriftPreset, Field(description="With a Parquet body.")] = "default"
 
 
 _EXAMPLE_ROWS = [{"age": 20 + n % 50, "country": "IE" if n % 3 else "FR"} for n in range(4)]
@@ -146,7 +145,7 @@ class _Reference:
     """A reference that is to be registered, its rows not read yet."""
 
     name: str
-    preset: Preset
+    preset: DriftPreset
     kinds: dict[str, Any]
     read: Callable[[], pd.DataFrame]
 

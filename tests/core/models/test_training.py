@@ -85,6 +85,30 @@ def test_the_search_is_the_same_on_one_core_and_two(rows, tuned):
     assert len({fit(search.recipe, frame, y).sha256 for search in searches}) == 1
 
 
+def test_parameters_that_are_set_are_not_searched_for(rows):
+    frame, y, _, times = rows
+    settings = TrainingSettings(**{**vars(QUICK), "params": {"max_depth": 2, "learning_rate": 0.2}})
+    found = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings))
+    assert (found.recipe.params["max_depth"], found.recipe.params["learning_rate"]) == (2, 0.2)
+    assert set(found.trials["max_depth"]) == {2}
+    assert (len(found.trials), found.trials["subsample"].nunique() > 1) == (6, True)
+    everything = {**family_called("xgboost").defaults, "max_depth": 2}
+    settings = TrainingSettings(**{**vars(QUICK), "params": everything})
+    found = tune(LabelledRows(frame, y, times), Goal(COLUMNS, "binary", "roc_auc", settings))
+    assert len(found.trials) == 1
+    assert {name: found.recipe.params[name] for name in everything} == everything
+
+
+def test_a_parameter_that_no_family_searches_for_is_named():
+    settings = TrainingSettings(families=("linear", "xgboost"), params={"C": 0.1, "max_dept": 4})
+    with pytest.raises(ValueError, match=r"training.params has 'max_dept', for which .*: set some of C, .*max_depth"):
+        settings.check_task("binary", "roc_auc")
+    TrainingSettings(families=("linear", "xgboost"), params={"C": 0.1, "max_depth": 4}).check_task("binary", "roc_auc")
+    for fields in ({"retries": -1}, {"retry_delay": "soon"}):
+        with pytest.raises(ValueError, match=r"retries is -1|not a duration"):
+            TrainingSettings(**fields)
+
+
 def test_trials_on_a_shared_matrix_give_the_curves_of_lonely_ones(rows):
     """Each trial alone, on matrices of its own, learns exactly what it learnt beside three others."""
     frame, y, _, times = rows
