@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from mlops_assets.core.decide.wording import reasons_told
 from mlops_assets.core.record.entries import CONCLUDED, Decision, Freeze, OnRecord, Promotion, Rejection, Request, only
 from mlops_assets.core.values.display import shown
 from mlops_assets.world.home import Home
@@ -164,7 +165,7 @@ def _event(home: Home, model: str, entries: Sequence[OnRecord], asked: OnRecord)
         reason = answer.reason
     begun = RetrainEvent(asked.id, model, asked.at, by, reason, parameters, "waiting")
     if answer is None:
-        last = next((decision.reason for decision in reversed(decisions)), "")
+        last = " ".join(reasons_told(decisions[-1].action, decisions[-1].reasons)) if decisions else ""
         why = last or "The retrain sensor has not looked yet."
         return replace(begun, why=why)
     state, why, version = _outcome(later, answer.id)
