@@ -107,4 +107,4 @@ def _land_own(name: str, files: str) -> None:
     for part, gone in landed.left_out.items():
         say(f"{part}: left out {counted(gone, 'row')} that had landed before and did not come again.")
     for part, (before, more) in landed.added.items():
-        say(f"{part}: {before:,} rows that had landed, with {more:,} of these beside them.")
+        say(f"{part}: {more:,} of these rows were added to {counted(before, 'row')} that had landed before.")

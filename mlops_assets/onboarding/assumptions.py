@@ -36,7 +36,7 @@ def notes_on(
     notes += days_alone(table, time)
     if time.how:
         notes.append(
-            f"{time.name} holds {time.how}; it is landed as a timestamp (`mlops land` converts new files alike)."
+            f"{time.name} holds {time.how}; it is landed as a timestamp (`mlops land` converts new files the same way)."
         )
     if asked.timezone == "UTC":
         notes.append("Times without an offset, and days, are those of UTC (--timezone).")

@@ -17,7 +17,7 @@ from typing import Any
 
 from mlops_assets.core.performance.window_metrics import Estimate
 from mlops_assets.core.promote.gate import RuleResult
-from mlops_assets.core.promote.outcome import Gain
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.core.stats.intervals import DAY
 from mlops_assets.core.values.display import inert_markdown, markdown_text
 from mlops_assets.pages.markdown import figure, markdown_table

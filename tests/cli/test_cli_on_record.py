@@ -145,7 +145,7 @@ def test_a_decision_explained(mlops: Mlops, home: Home) -> None:
     shown = mlops("explain", identity[:6])
     assert shown.exit_code == 0
     for told in (
-        "retrain by the rule drift", "inputs_match_reference failed in 2 windows", "9000", "drift_breaches",
+        "retrain (rule: drift)", "inputs_match_reference failed in 2 windows", "9000", "drift_breaches",
         "promotion of version 2", "better [by far]", "outcome of version 2: kept", "the answer is the same: retrain",
         "If inputs_match_reference had passed in every window, the answer would have been wait.",
     ):  # fmt: skip
@@ -238,7 +238,7 @@ def test_both_answers_are_told_where_they_differ(mlops: Mlops, home: Home, consi
     assert shown.stdout.index("With the policy of the model's YAML") < shown.stdout.index(
         "no retraining: no rule asked for one"
     )
-    assert shown.stdout.index("policy.yaml:") < shown.stdout.index("retrain by the rule drift")
+    assert shown.stdout.index("policy.yaml:") < shown.stdout.index("retrain (rule: drift)")
     assert shown.stdout.rstrip().endswith("Nothing was written.")
     found = json.loads(mlops("decide", "flight_delay", "--dry-run", "--policy", file, "--json").stdout)
     assert (found["action"], found["with_policy"]["action"], found["differs"]) == ("wait", "retrain", True)

@@ -60,7 +60,7 @@ def test_the_newest_decision_with_what_came_of_it_fits_a_screen(mlops: Mlops, li
     shown = mlops("why", MODEL)
     assert shown.exit_code == 0, shown.output
     lines = shown.stdout.splitlines()
-    assert lines[0] == f"{MODEL}: retrain by the rule request, at 2013-06-04 04:00 UTC"
+    assert lines[0] == f"{MODEL}: retrain (rule: request), at 2013-06-04 04:00 UTC"
     text = " ".join(shown.stdout.split())
     assert "Champion version 1, since 2013-05-12 04:00 UTC" in text
     assert "performance_holds failed in 2013-06-04" in text

@@ -60,7 +60,7 @@ CORE = {
     "record": {"time"},
     "performance": {"models", "record", "stats", "time"},
     "decide": {"drift", "models", "performance", "record", "stats", "time"},
-    "promote": {"models", "performance", "stats", "values"},
+    "promote": {"models", "performance", "record", "stats", "values"},
     "rollout": {"record", "stats"},
     "simulate": {"decide", "drift", "models", "promote", "stats", "time"},
 }

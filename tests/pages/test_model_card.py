@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.core.performance.window_metrics import Estimate
 from mlops_assets.core.promote.gate import RuleResult
-from mlops_assets.core.promote.outcome import Gain
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.pages.model_card import Card, FeatureLine, html, limits, markdown
 
 VOID = {"meta", "br"}

@@ -142,7 +142,7 @@ def _other_novelty(evidence: Evidence, policy: RetrainPolicy) -> list[Counterfac
     # The limit goes by hundredths of a percent; what was measured has as many digits as it takes to tell them apart.
     digits = next((n for n in range(2, 13) if f"{limit:.{n}%}" != f"{share:.{n}%}"), None)
     measured = f"just below the {share:.2%}" if digits is None else f"below the {share:.{digits}%}"
-    condition = f"the limit of novelty had been {limit:.2%}, {measured} that were measured"
+    condition = f"the limit of novelty had been {limit:.2%}, {measured} that was measured"
     return [Counterfactual(condition, "wait", policy={"max_novelty": limit})] if limit >= 0.0 else []
 
 

@@ -12,11 +12,11 @@ _CANNOT = "cannot judge, because "
 
 
 def answer_told(action: str, rule: str = "") -> str:
-    """`retrain by the rule drift`; where nothing asked for one, `no retraining: no rule asked for one`."""
+    """`retrain (rule: drift)`; where nothing asked for one, `no retraining: no rule asked for one`."""
     if (action, rule) == ("wait", "nothing"):
         return "no retraining: no rule asked for one"
     answer = action.replace("_", " ")
-    return answer if rule in ("", action) else f"{answer} by the rule {rule}"
+    return answer if rule in ("", action) else f"{answer} (rule: {rule})"
 
 
 def reasons_told(action: str, reasons: Sequence[str]) -> list[str]:

@@ -10,52 +10,27 @@ gate is too bold, whatever each single one did.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.core.stats.comparison import Paired
-from mlops_assets.core.stats.intervals import DAY, CannotJudge, told_blocks
+from mlops_assets.core.stats.intervals import CannotJudge, told_blocks
 
 Result = Literal["kept", "worse", "cannot_judge"]
 
 
-@dataclass(frozen=True)
-class Gain:
-    """A gain with its interval, in the metric's unit; positive means that the promoted version is better.
+def gain_of(pair: Paired) -> Gain:
+    """The gain of a paired comparison."""
+    return Gain(pair.gain, pair.lower, pair.upper, pair.confidence, pair.n, pair.n_blocks, pair.blocks)
 
-    `days` counts the blocks that the interval rests on: days, or what the column `blocks` holds.
-    """
 
-    gain: float
-    lower: float
-    upper: float
-    confidence: float
-    rows: int
-    days: int
-    blocks: str = DAY
-
-    @classmethod
-    def of(cls, pair: Paired) -> Self:
-        """The gain of a paired comparison."""
-        return cls(pair.gain, pair.lower, pair.upper, pair.confidence, pair.n, pair.n_blocks, pair.blocks)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the record."""
-        return asdict(self)
-
-    @property
-    def in_words(self) -> str:
-        """In words: +0.0120 (95% interval +0.0040 to +0.0200, 9,120 rows on 14 days)."""
-        return (
-            f"{self.gain:+.4f} ({self.confidence:.0%} interval {self.lower:+.4f} to {self.upper:+.4f}, "
-            f"{self.rows:,} rows on {told_blocks(self.days, self.blocks)})"
-        )
+def gain_in_words(gain: Gain) -> str:
+    """A gain as a person reads it: +0.0120 (95% interval +0.0040 to +0.0200, 9,120 rows on 14 days)."""
+    return (
+        f"{gain.gain:+.4f} ({gain.confidence:.0%} interval {gain.lower:+.4f} to {gain.upper:+.4f}, "
+        f"{gain.rows:,} rows on {told_blocks(gain.days, gain.blocks)})"
+    )
 
 
 @dataclass(frozen=True)
@@ -78,7 +53,7 @@ class Outcome:
 def promise(champion: Paired | CannotJudge | None, baseline: Paired | CannotJudge | None) -> dict[str, Any] | None:
     """What a gate promises, plain: the gain over the champion, or over the baseline where there is no champion."""
     comparison = champion if champion is not None else baseline
-    return Gain.of(comparison).to_dict() if isinstance(comparison, Paired) else None
+    return gain_of(comparison).to_dict() if isinstance(comparison, Paired) else None
 
 
 def outcome(
@@ -102,7 +77,7 @@ def outcome(
     """
     if isinstance(realised, CannotJudge):
         return Outcome("cannot_judge", promised, None, f"Cannot judge, because {realised.why}. {realised.remedy}")
-    gain = Gain.of(realised)
+    gain = gain_of(realised)
     least = promised.lower if promised else 0.0
     if gain.lower > 0.0:
         result: Result = "kept"
@@ -116,8 +91,8 @@ def outcome(
     else:
         result, verdict = "cannot_judge", "the noise covers both no gain and the promised one"
     against = f"{realised.metric} {realised.challenger:.4f} against {realised.champion:.4f} of {opponent}"
-    before = f"promised was {promised.in_words}" if promised else "what was promised is not on record"
-    return Outcome(result, promised, gain, f"{_upper(verdict)}: {against}, gain {gain.in_words}; {before}.")
+    before = f"promised was {gain_in_words(promised)}" if promised else "what was promised is not on record"
+    return Outcome(result, promised, gain, f"{_upper(verdict)}: {against}, gain {gain_in_words(gain)}; {before}.")
 
 
 def _upper(text: str) -> str:

@@ -10,10 +10,11 @@ A decision without evidence knew nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.core.record.plain_values import Moment
 
 
@@ -67,21 +68,11 @@ class _Guardrail(TypedDict):
     sentence: str
 
 
-class _Gain(TypedDict):
-    gain: float
-    lower: float
-    upper: float
-    confidence: float
-    rows: int
-    days: int
-    blocks: NotRequired[str]
-
-
 _SHAPES: Mapping[str, Any] = {
     "evidence": _Evidence,
     "guardrails": list[_Guardrail],
-    "promised": _Gain | None,
-    "realised": _Gain | None,
+    "promised": Gain | None,
+    "realised": Gain | None,
 }
 
 

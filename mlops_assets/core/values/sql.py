@@ -5,10 +5,11 @@ Here: names and texts in quotes, free names, what a blank cell is, and one that 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+from mlops_assets.core.values.text_formats import PLAIN
 
 
 def quoted(name: str) -> str:
@@ -38,7 +39,7 @@ def without_blanks(text: str) -> str:
 def is_one_of(cell: str, words: Sequence[str]) -> str:
     """A condition: a text (an expression) is one of these, white space around it or not, or the same number."""
     texts = f"{without_blanks(cell)} in ({', '.join(map(literal, words))})"
-    numbers = [word for word in words if _NUMBER.fullmatch(word)]
+    numbers = [repr(float(word)) for word in words if re.fullmatch(PLAIN, word) and math.isfinite(float(word))]
     return f"({texts} or try_cast({cell} as double) in ({', '.join(numbers)}))" if numbers else f"({texts})"
 
 

@@ -33,6 +33,8 @@ TIMES_IN_WORDS: dict[TimeFormat, str] = {
     "yymmddhhmm": "numbers such as 2401312359",
 }
 
+PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+"""A number that needs no statement; for Python and DuckDB alike."""
 Mark = Literal["point", "comma"]
 NumberFormat = Literal["point", "comma", "point %", "comma %", "point ‰", "comma ‰"]
 NUMBER_FORMATS: tuple[NumberFormat, ...] = get_args(NumberFormat)

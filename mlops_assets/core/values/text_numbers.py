@@ -17,7 +17,7 @@ from functools import cache
 
 import pandas as pd
 
-from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS, Mark, NumberFormat
+from mlops_assets.core.values.text_formats import NUMBER_FORMATS, NUMBERS_IN_WORDS, PLAIN, Mark, NumberFormat
 
 _SIGN = (
     r"(?:[$€£¥₹₽₩₺₫₪฿₴₦₱₡₲₵₸]|(?:US|R|A|C)\$|kr\.?|zł|Kč|Ft|Fr\.|"
@@ -39,8 +39,6 @@ _SHARES = {"%": "percent", "‰": "per mille"}
 LEADING_ZERO = r"^\s*0[0-9]"
 """Begins a text such as 0105, which is not 105 where it names something (what has a sign is an amount); for Python,
 Arrow and DuckDB alike."""
-PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-"""A number that needs no statement; for Python and DuckDB alike."""
 
 
 @dataclass(frozen=True)

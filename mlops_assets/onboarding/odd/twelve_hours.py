@@ -50,7 +50,6 @@ def clocks_of_twelve(table: Table) -> list[str]:
         for name, facts in table.facts.items()
         if facts.dtype == "TIMESTAMP" and facts.rows - facts.missing >= _SOME
     ]
-    # To count the rows of files, each is read again.
     counts = table.cells.rows_of_files if names and len(table.files) > 1 else [np.iinfo(np.int64).max]
     ends = np.cumsum([0, *counts])
     warnings = []

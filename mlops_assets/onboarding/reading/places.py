@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,11 +34,13 @@ class Cells:
         connection: holds them.
         relation: all rows, one file after the other.
         files: what was read.
+        counts: rows of each file that was counted so far.
     """
 
     connection: duckdb.DuckDBPyConnection
     relation: str
     files: Sequence[Path]
+    counts: dict[Path, int] = field(default_factory=dict)
 
     def place(self, condition: str, given: Mapping[str, object] | None = None) -> str:
         """The place of the first row for which a condition holds.
@@ -77,11 +79,13 @@ class Cells:
         return [rows for _, rows in self._rows_of_each()]
 
     def _rows_of_each(self) -> Iterator[tuple[Path, int]]:
-        """The files with their rows, each counted when it is asked for."""
+        """The files with their rows, each counted when it is first asked for: to count a CSV file is to read it."""
         for file in self.files:
-            read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
-            counted = self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()
-            yield file, int(counted[0][0])
+            if file not in self.counts:
+                read = "read_parquet($file)" if is_parquet(file) else f"read_csv($file, {csv_head(file).duckdb()})"
+                rows = self.connection.execute(f"select count(*) from {read}", {"file": exact(file)}).fetchall()
+                self.counts[file] = int(rows[0][0])
+            yield file, self.counts[file]
 
     def place_of(self, name: str, text: str) -> str:
         """The place of the first row in which a text, with blanks around it or not, stands in a column."""

@@ -91,6 +91,7 @@ class Table:
         words: texts that were read as missing, beside empty cells, each with the columns and how often.
         codes: columns of numbers whose texts tell more than the numbers.
         repeats: what is said of rows that stand in two files.
+        counts: rows of each file that was counted so far.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -101,6 +102,7 @@ class Table:
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     codes: Mapping[str, Merged] = field(default_factory=dict)
     repeats: Repeats = field(default_factory=Repeats)
+    counts: dict[Path, int] = field(default_factory=dict)
 
     def first(self, query: str, given: Mapping[str, object] | None = None) -> tuple[Any, ...]:
         """The first row of a query over it, with values for its `$name` parameters."""
@@ -126,7 +128,7 @@ class Table:
     @property
     def cells(self) -> Cells:
         """Its rows and the files that they stand in."""
-        return Cells(self.connection, self.relation, self.files)
+        return Cells(self.connection, self.relation, self.files, self.counts)
 
     def repeated(self, name: str) -> str:
         """A value that stands in several rows of a column, and the first two of them; empty where none does."""
@@ -173,7 +175,7 @@ def read_table(
         warnings=(*settled.warnings, *repeats.warnings),
     )
     facts = facts_of(connection, relation)
-    table = Table(connection, files, facts, relation, settled, loaded.words, loaded.codes, repeats)
+    table = Table(connection, files, facts, relation, settled, loaded.words, loaded.codes, repeats, cells.counts)
     if not table.rows:
         raise UnreadableTable(f"{pattern} has a header and no rows. Give a file with history. Nothing was written.")
     refuse_names(list(table.facts), files[0])

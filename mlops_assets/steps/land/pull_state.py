@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlops_assets.core.values.display import shown
-from mlops_assets.world.atomic import json_object, write_text
+from mlops_assets.core.record.plain_values import from_plain
+from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.state_files import DamagedFile, read_state_by
 
 _T = TypeVar("_T")
+_NOTE = ".pull.json"
 
 
 class CannotPull(RuntimeError):
@@ -53,19 +55,14 @@ def remembered(folder: Path, read: Callable[[dict[str, Any]], _T]) -> _T:
     Raises:
         CannotPull: the note is damaged, or is none of this version.
     """
-    file = folder / ".pull.json"
-    if not file.exists():
-        return read({})
+    lost = "all is looked at again, and what has landed already is not changed"
     try:
-        return read(json_object(file.read_bytes()))
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise CannotPull(
-            f"{file}, which says how far the last fetch came, cannot be read ({type(error).__name__}: "
-            f"{shown(str(error))}). Delete it: all is looked at again, and what has landed already is not changed. "
-            "Nothing was fetched."
-        ) from error
+        known = read_state_by(folder / _NOTE, lambda plain: read(from_plain(dict[str, Any], plain)), lost=lost)
+    except DamagedFile as error:
+        raise CannotPull(f"{error} It says how far the last fetch came. Nothing was fetched.") from error
+    return read({}) if known is None else known
 
 
 def remember(folder: Path, state: dict[str, Any]) -> None:
     """Note how far it came."""
-    write_text(folder / ".pull.json", json.dumps(state, indent=1, sort_keys=True))
+    write_text(folder / _NOTE, json.dumps(state, indent=1, sort_keys=True))

@@ -20,8 +20,9 @@ import pandas as pd
 
 from mlops_assets.core.performance.window_metrics import evaluate, evaluate_slices
 from mlops_assets.core.promote.gate import Verdict
-from mlops_assets.core.promote.outcome import Gain
+from mlops_assets.core.promote.outcome import gain_of
 from mlops_assets.core.record.entries import Decision, only
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired, slice_rows
@@ -196,7 +197,7 @@ def _gains(compared: Comparison) -> dict[str, Gain | str]:
         "the baseline": compared.baseline,
     }
     return {
-        name: Gain.of(result) if isinstance(result, Paired) else str(result)
+        name: gain_of(result) if isinstance(result, Paired) else str(result)
         for name, result in comparisons.items()
         if result is not None
     }

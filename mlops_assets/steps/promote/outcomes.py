@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.models.training import WrongColumns
-from mlops_assets.core.promote.outcome import Gain, outcome
+from mlops_assets.core.promote.outcome import outcome
 from mlops_assets.core.record.entries import OutcomeFound, Promotion, only
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired, against_baseline, paired
 from mlops_assets.core.stats.intervals import CannotJudge

@@ -17,7 +17,8 @@ import duckdb
 import pyarrow as pa
 
 from mlops_assets.core.values.sql import literal, quoted
-from mlops_assets.core.values.text_numbers import LEADING_ZERO, PLAIN, is_plain
+from mlops_assets.core.values.text_formats import PLAIN
+from mlops_assets.core.values.text_numbers import LEADING_ZERO, is_plain
 
 _FIRST = 1_000
 _LONGEST = 2**31

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,20 +156,19 @@ class Intake:
         for partition, file in landed.items():
             entry = taken.get(partition)
             is_new = entry is None or entry.status == "released" or (entry.status == "good" and partition not in good)
-            known = entry and (entry.size, entry.mtime_ns, entry.file)
-            if not is_new and known == (file.size, file.mtime_ns, file.name):
+            if not is_new and entry and entry.stamp == file.stamp:
                 continue
             if not file.is_readable:
                 no_right[partition] = file
             elif entry and not is_new and entry.size == file.size and file_hash(file.path) == entry.sha256:
-                touched[partition] = replace(entry, file=file.name, mtime_ns=file.mtime_ns)
+                touched[partition] = replace(entry, file=file.name, mtime_ns=file.mtime_ns, beside=file.beside)
             else:
                 pending.append(partition)
         self.record.seen_again(touched)
         return IntakeState(landed, tuple(unmatched), taken, good, tuple(pending), no_right)
 
     def landed(self) -> dict[str, Path]:
-        """The file that holds each partition now: of several the newest, by time and then name."""
+        """The file that holds each partition now: of several the one that came last, by time and then name."""
         return {partition: file.path for partition, file in self.landed_files().items()}
 
     def landed_files(self) -> dict[str, LandedFile]:
@@ -179,7 +179,7 @@ class Intake:
         """Files of each partition beside the one that holds it, that came since it was taken in last; newest first."""
         taken = self.taken()
         return {
-            part: [f for f in reversed(files[:-1]) if part not in taken or f.mtime_ns > taken[part].mtime_ns]
+            part: [f for f in reversed(files[:-1]) if part not in taken or taken[part].rank(f.stamp) == 2]
             for part, files in self._look()[0].items()
             if len(files) > 1
         }
@@ -314,7 +314,10 @@ class Intake:
         }
 
     def _look(self) -> tuple[dict[str, list[LandedFile]], list[str]]:
-        """The files of each partition that has ended by now, the newest last, and the names that match nothing."""
+        """The files of each partition that has ended by now, the newest last, and the names that match nothing.
+
+        What has come since a partition was taken in is newer than what lay there then, whatever its time says.
+        """
         until = self.lake.home.settings.until
         by_partition: dict[str, list[LandedFile]] = {}
         unmatched = []
@@ -330,9 +333,15 @@ class Intake:
                 stat = entry.stat(follow_symlinks=False)
                 file = LandedFile(folder / entry.name, stat.st_size, stat.st_mtime_ns)
                 by_partition.setdefault(partition, []).append(file)
-        for files in by_partition.values():
-            files.sort(key=lambda file: (file.mtime_ns, file.name))
+        taken = self.taken() if any(len(files) > 1 for files in by_partition.values()) else {}
+        for partition, files in by_partition.items():
+            files.sort(key=partial(_arrival, taken.get(partition)))
         return {p: by_partition[p] for p in sorted(by_partition) if self.is_visible(p, until)}, sorted(unmatched)
+
+
+def _arrival(known: Taken | None, file: LandedFile) -> tuple[int, int, str]:
+    """In which order the files of a partition came, by what was known when it was taken in, by time, and by name."""
+    return known.rank(file.stamp) if known else 0, file.mtime_ns, file.name
 
 
 def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:
@@ -341,6 +350,7 @@ def _taken(verdict: Verdict, *, status: str, rows: int) -> Taken:
         file=file.name,
         size=file.size,
         mtime_ns=file.mtime_ns,
+        beside=file.beside,
         sha256=verdict.read.sha256,
         status=status,
         rows=rows,

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,9 @@ WHOLE = "whole"
 """The key of an unpartitioned source's only partition."""
 
 
+Stamp = tuple[str, int, int]
+
+
 @dataclass(frozen=True)
 class LandedFile:
     """A file in the landing folder as the folder tells it, unread.
@@ -33,11 +36,18 @@ class LandedFile:
         path: the file.
         size: bytes.
         mtime_ns: when it was last written.
+        beside: the other files of its partition that lay there at the same look, each as `stamp` has it.
     """
 
     path: Path
     size: int
     mtime_ns: int
+    beside: tuple[Stamp, ...] = ()
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells it from other files, and from itself once it is written anew: name, size and time."""
+        return self.name, self.size, self.mtime_ns
 
     @property
     def name(self) -> str:
@@ -76,8 +86,11 @@ class Read:
 
 
 def newest_files(files: Mapping[str, Sequence[LandedFile]]) -> dict[str, LandedFile]:
-    """The newest file of each partition."""
-    return {partition: some[-1] for partition, some in files.items()}
+    """The newest file of each partition, with those that lie beside it."""
+    return {
+        partition: replace(some[-1], beside=tuple(file.stamp for file in some[:-1])) if len(some) > 1 else some[-1]
+        for partition, some in files.items()
+    }
 
 
 def partition_of_file(source: SourceSettings, name: str) -> str | None:

@@ -35,6 +35,24 @@ class Taken:
     """What is worth knowing of good rows, such as hours that the clocks have twice."""
     can_be_let_in: bool = True
     """Whether a person may let it in as it is; else a release tries it again, in vain while its cause lasts."""
+    beside: tuple[tuple[str, int, int], ...] | None = None
+    """Name, size and time of the other files of the partition that were known of when this one was taken in; None where
+    nobody noted it."""
+
+    @property
+    def stamp(self) -> tuple[str, int, int]:
+        """Name, size and time of its file."""
+        return self.file, self.size, self.mtime_ns
+
+    def rank(self, stamp: tuple[str, int, int]) -> int:
+        """What a file of its partition is: 0 passed over before, 1 the one that was taken in, 2 one that came since.
+
+        A file that came since may have an older time than the one taken in, as what a backup restores has.
+        """
+        if stamp == self.stamp:
+            return 1
+        came_since = stamp[2] > self.mtime_ns if self.beside is None else stamp not in self.beside
+        return 2 if came_since else 0
 
     def remedy(self, source: str, partition: str) -> str:
         """What to do about it in quarantine; ends in a command."""
@@ -101,7 +119,7 @@ class TakenRecord:
         with self._locked():
             known = self.entries()
             same = {
-                key: replace(known[key], file=entry.file, size=entry.size, mtime_ns=entry.mtime_ns)
+                key: replace(known[key], file=entry.file, size=entry.size, mtime_ns=entry.mtime_ns, beside=entry.beside)
                 for key, entry in entries.items()
                 if key in known and known[key].sha256 == entry.sha256
             }

@@ -12,8 +12,8 @@ from mlops_assets.core.stats.intervals import CannotJudge
 @pytest.mark.parametrize(
     ("action", "rule", "told"),
     [
-        ("retrain", "drift", "retrain by the rule drift"),
-        ("wait", "rollout_open", "wait by the rule rollout_open"),
+        ("retrain", "drift", "retrain (rule: drift)"),
+        ("wait", "rollout_open", "wait (rule: rollout_open)"),
         ("wait", "nothing", "no retraining: no rule asked for one"),
         ("cannot_judge", "cannot_judge", "cannot judge"),
         ("revert", "revert", "revert"),

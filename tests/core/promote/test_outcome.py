@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops_assets.core.promote.outcome import Gain, outcome, promise
+from mlops_assets.core.promote.outcome import gain_of, outcome, promise
+from mlops_assets.core.record.gain import Gain
 from mlops_assets.core.stats.comparison import Paired, paired
 from mlops_assets.core.stats.intervals import CannotJudge
 
@@ -56,10 +57,10 @@ def test_what_cannot_be_judged_says_why() -> None:
 
 def test_the_promise_of_a_gate_is_the_gain_over_the_champion_or_over_the_baseline() -> None:
     champion, baseline = found(0.02, 0.01), found(0.1, 0.01)
-    assert promise(champion, baseline) == Gain.of(champion).to_dict()
-    assert promise(None, baseline) == Gain.of(baseline).to_dict()
+    assert promise(champion, baseline) == gain_of(champion).to_dict()
+    assert promise(None, baseline) == gain_of(baseline).to_dict()
     assert promise(CannotJudge("too few", "Wait."), baseline) is None
-    assert Gain.from_dict(Gain.of(champion).to_dict()) == Gain.of(champion)
+    assert Gain.from_dict(gain_of(champion).to_dict()) == gain_of(champion)
 
 
 def test_a_kept_promise_is_seldom_called_worse() -> None:

@@ -167,3 +167,16 @@ def test_a_file_with_a_heading_alone_moves_no_place(tmp_path: Path) -> None:
     table = read({"a.csv": rows[:200], "b.csv": rows[:0], "c.csv": rows[180:]}, tmp_path)
     assert table.rows == 400
     assert "20 rows of c.csv (the first is row 1, row 181 of a.csv)" in said(table)
+
+
+def test_the_rows_of_a_file_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To count a CSV file's rows is to read it; what asks for places and for repeats shares the count."""
+    for name, rows in {"a": 3, "b": 5}.items():
+        lines = [f"2024-01-{1 + i:02},{i % 2}" for i in range(rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["at,x", *lines]))
+    table = read_table(str(tmp_path))
+    assert list(table.counts.values()) == [3, 5]
+    assert table.rows == 5
+    # A file that is gone cannot be counted again.
+    (tmp_path / "b.csv").rename(tmp_path / "b.moved")
+    assert table.cells.rows_of_files == [3, 5]

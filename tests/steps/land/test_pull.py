@@ -453,7 +453,9 @@ def test_a_damaged_note_of_a_fetch_is_a_sentence(
     note.write_bytes(text.encode(errors="surrogateescape"))
     theirs = {"sql": ("watermark", "open"), "objects": ("objects",)}[kind]
     if not text.endswith("}") or any(f'"{name}"' in text for name in theirs):
-        with pytest.raises(CannotPull, match=r"\.pull\.json.*Delete it.*Nothing was fetched") as caught:
+        with pytest.raises(
+            CannotPull, match=r"\.pull\.json.*delete it: all is looked at.*Nothing was fetched"
+        ) as caught:
             pull(home, source(of))
         assert len(str(caught.value)) < 500
         assert landed(home) == {}

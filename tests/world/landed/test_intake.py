@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,38 @@ def test_the_newest_file_holds_the_partition(landing: LandingHome) -> None:
     settled(landing)
     assert len(landing.frame()) == 4
     assert landing.intake().landed()[str(DAY)].name == f"orders_{DAY}_a.csv"
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_correction_with_an_old_time_is_one(is_noted: bool, landing: LandingHome) -> None:
+    """As a backup restores it, under a name of its own: what has come since is news, whatever its time says."""
+    first, correction = f"orders_{DAY}.csv", f"orders_{DAY}_restored.csv"
+    landing.land(rows(DAY), first)
+    settled(landing)
+    intake = landing.intake()
+    landing.land(rows(DAY, price=2.5), correction)
+    os.utime(intake.folder / correction, (1, 1))
+    if not is_noted:
+        # A record from before the files beside were noted goes by time.
+        intake.record.put(str(DAY), replace(intake.taken()[str(DAY)], beside=None))
+        assert (intake.pending(), intake.landed()[str(DAY)].name) == ([], first)
+        return
+    assert (intake.pending(), intake.landed()[str(DAY)].name) == ([str(DAY)], correction)
+    settled(landing)
+    # The file that it corrects has the newer time, and is known.
+    for _ in range(2):
+        assert (intake.pending(), intake.landed()[str(DAY)].name) == ([], correction)
+    assert not intake.files_beside()[str(DAY)]
+    landing.land(rows(DAY), first)
+    assert (intake.pending(), intake.landed()[str(DAY)].name) == ([str(DAY)], first)
+
+
+def test_a_correction_in_the_place_of_a_file_is_told_by_its_content(landing: LandingHome) -> None:
+    landing.land(rows(DAY))
+    settled(landing)
+    landing.land(rows(DAY, price=2.5))
+    os.utime(landing.intake().landed()[str(DAY)], (1, 1))
+    assert landing.intake().pending() == [str(DAY)]
 
 
 def test_the_same_content_twice_is_nothing_to_do_and_is_hashed_once(
