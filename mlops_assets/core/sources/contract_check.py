@@ -106,6 +106,7 @@ def check_frames(
 
 # --- many partitions at once -------------------------------------------------------------------------------
 
+
 def _part_beside(present: Sequence[str]) -> str:
     """A column that joins the key where several partitions are checked as one frame: it is unique within its own."""
     return free_name("__partition__", present)
