@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import cache
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _Found = TypeVar("_Found")
 
+_NUMBERS = count()
 FINGERPRINT = b"mlops.fingerprint"
 """Key in a Parquet file's own metadata: what the file was made of."""
 
@@ -82,6 +85,40 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_progress_bar = false")
         yield connection
+
+
+def own_database() -> duckdb.DuckDBPyConnection:
+    """A session as `connected` gives, with a database of its own in memory: both are gone when nobody holds it.
+
+    For tables that cursors see, too (`beside`).
+    """
+    process, name = os.getpid(), f"own_{next(_NUMBERS)}"
+    session = _engine(process).cursor()
+    session.execute(f"attach ':memory:' as {name}")
+    _prepare(session, name)
+    # At the end of the process everything goes anyway; the stubs do not know that it can be set.
+    weakref.finalize(session, _forget, process, name).atexit = False  # type: ignore[misc]
+    return session
+
+
+def beside(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Another session on the same database, for a query whose rows are fetched while the first goes on."""
+    ((name,),) = session.execute("select current_database()").fetchall()
+    cursor = session.cursor()
+    _prepare(cursor, name)
+    return cursor
+
+
+def _prepare(session: duckdb.DuckDBPyConnection, database: str) -> None:
+    session.execute(f"use {database}")
+    session.execute("set timezone = 'UTC'")
+    session.execute("set enable_progress_bar = false")
+
+
+def _forget(process: int, name: str) -> None:
+    if process == os.getpid():
+        with _engine(process).cursor() as session:
+            session.execute(f"detach {name}")
 
 
 @cache

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.world.lake import Lake, content_hash
-from mlops_assets.world.parquet import connected, read_steady
+from mlops_assets.world.parquet import beside, connected, own_database, read_steady
 
 DAY = date(2024, 3, 1)
 
@@ -146,7 +147,26 @@ def test_sessions_see_nothing_of_each_other() -> None:
     with connected() as outer, connected() as session:
         outer.execute("set timezone = 'America/New_York'")
         assert session.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
-        assert session.execute("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+        here = "select count(*) from duckdb_tables() where database_name = current_database()"
+        assert session.execute(here).fetchall() == [(0,)]
+
+
+def test_a_database_of_its_own_is_seen_beside_it_and_gone_with_it() -> None:
+    sessions = [own_database(), own_database()]
+    names = {session.execute("select current_database()").fetchall()[0][0] for session in sessions}
+    for number, session in enumerate(sessions):
+        session.execute(f"create table kept as select {number} + n as n from range(10_000) as t(n)")
+    for number, session in enumerate(sessions):
+        rows = beside(session).sql("select n from kept").to_arrow_reader(1_000)
+        session.execute("create table anew as select 1")
+        assert sum(batch.num_rows for batch in rows) == 10_000
+        assert session.execute("select min(n) from kept").fetchall() == [(number,)]
+        assert beside(session).execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
+    del sessions, session, rows
+    gc.collect()
+    with connected() as session:
+        left = session.execute("select database_name from duckdb_databases()").fetchall()
+    assert names.isdisjoint(name for (name,) in left)
 
 
 @pytest.mark.process

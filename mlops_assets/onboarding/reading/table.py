@@ -28,6 +28,7 @@ from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Texts, settle_texts
 from mlops_assets.world.files.matching import matches
 from mlops_assets.world.files.refused_files import is_parquet
+from mlops_assets.world.parquet import own_database
 
 TABLE = "landed"
 MAX_VALUES = 50
@@ -163,7 +164,7 @@ def read_table(
     kinds = {is_parquet(file) for file in files}
     if len(kinds) > 1:
         raise UnreadableTable(f"{pattern} names Parquet and CSV files: give one kind at a time. Nothing was written.")
-    connection = beside.connection if beside else _connected()
+    connection = beside.connection if beside else own_database()
     loaded = (load_parquet if kinds.pop() else load_csv)(connection, relation, files, reading, pattern)
     cells = Cells(connection, relation, files)
     _refuse_zeros(cells, reading)
@@ -238,13 +239,6 @@ def refuse_codes(table: Table, names: Iterable[str]) -> None:
     for name in names:
         if name in table.codes and (why := table.codes[name].in_words(name)):
             raise UnreadableTable(f"{name} names things and holds {why}. Nothing was written.")
-
-
-def _connected() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
-    connection.execute("set enable_progress_bar = false")
-    return connection
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, relation: str, name: str, dtype: str) -> Facts:

@@ -166,7 +166,7 @@ def look_at_view(
     parts = [part for name in view.sources for part in hidden_parts(sources[name])]
     with _tables(project, nodes) as connection:
         try:
-            _show(connection, nodes, (), None)
+            _show_models(connection, nodes, _show_sources(connection, nodes, (), None))
             connection.execute(f"create temp table whole as select * from {_relation(nodes[-1])}")
         except duckdb.Error as error:
             raise CannotGuard(f"{view.name} cannot be computed: {error}. Correct its SQL.") from error
@@ -260,7 +260,8 @@ def _compute(
 ) -> None:
     """The view as of a moment, as the table `known`."""
     try:
-        _show(connection, nodes, parts, moment)
+        # The models are views over these views, and stay as they are.
+        _show_sources(connection, nodes, parts, moment)
         connection.execute(f"create or replace temp table known as select * from {_relation(nodes[-1])}")
     except duckdb.Error as error:
         moments = ", ".join(sorted({f"{part.source}.{part.column}" for part in parts}))
@@ -288,25 +289,32 @@ def _tables(project: Compiled, nodes: Iterable[Mapping[str, Any]]) -> Iterator[d
         yield connection
 
 
-def _show(
+def _show_sources(
     connection: duckdb.DuckDBPyConnection,
     nodes: Sequence[Mapping[str, Any]],
     parts: Sequence[Hidden],
     moment: datetime | None,
-) -> None:
-    """Every model as a view over its sources: as they were known at a moment, or as they are without one."""
+) -> dict[str, str]:
+    """Every source as a view: as it was known at a moment, or as it is without one; names of the views by relation."""
     names = {}
     for number, node in enumerate(node for node in nodes if node["resource_type"] == "source"):
         relation, of_source = node["relation_name"], [part for part in parts if part.source == node["name"]]
         names[relation] = f"memory.main.source_{number}"
         shown = as_known(relation, of_source, moment) if moment else f"select * from {relation}"
         connection.execute(f"create or replace view {names[relation]} as {shown}")
+    return names
+
+
+def _show_models(
+    connection: duckdb.DuckDBPyConnection, nodes: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> None:
+    """Every model as a view over its sources, whose views have these names."""
     for node in nodes:
         if node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral":
             sql = node["compiled_code"]
             for relation, name in names.items():
                 sql = sql.replace(relation, name)
-            connection.execute(f"create or replace view {_relation(node)} as ({sql}\n)")
+            connection.execute(f"create view {_relation(node)} as ({sql}\n)")
 
 
 def _relation(node: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from mlops_assets.core.values import text_codes, text_numbers, text_times
 from mlops_assets.core.values.sql import quoted
 from mlops_assets.core.values.text_numbers import NumberTexts
 from mlops_assets.core.values.text_times import TimeTexts
+from mlops_assets.world.parquet import beside
 
 _ROWS = 131_072
 FIRST = 1_000
@@ -84,7 +85,7 @@ def are_times(arrays: Iterable[pa.Array]) -> bool:
 
 
 def _texts(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str]]:
-    for batch in connection.cursor().sql(query).to_arrow_reader(_ROWS):
+    for batch in beside(connection).sql(query).to_arrow_reader(_ROWS):
         yield [text.strip() for text in batch.column(0).to_pylist()]
 
 
@@ -94,7 +95,7 @@ def replace_texts(
     """Write a table anew, with the values of some text columns in the place of the texts; rows keep their order."""
     if not readers:
         return
-    rows = connection.cursor().sql(f"select * from {table}").to_arrow_reader(_ROWS)
+    rows = beside(connection).sql(f"select * from {table}").to_arrow_reader(_ROWS)
     kinds = {name: kind for name, (_, kind) in readers.items()}
     schema = pa.schema([field.with_type(kinds.get(field.name, field.type)) for field in rows.schema])
 

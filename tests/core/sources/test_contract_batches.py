@@ -165,6 +165,17 @@ def test_good_partitions_are_checked_once_for_all(monkeypatch: pytest.MonkeyPatc
     assert calls == [60, 6], "all together, then the bad one alone"
 
 
+def test_a_column_may_be_called_what_ours_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "check_frame", None)
+    contract = SourceContract.from_dict(
+        {"columns": {"id": {"type": "integer"}, "__partition__": {"type": "string"}}, "unique": ["id"]}
+    )
+    frame = pd.DataFrame({"id": ["1", "2"], "__partition__": ["a", None]}, dtype=object)
+    results = check_frames(contract, [frame, frame], partitions=[None, None])
+    assert [result.ok for result in results] == [True, True]
+    assert results[1].frame["__partition__"].tolist()[0] == "a"
+
+
 def test_a_neighbour_with_a_decimal_point_costs_no_digits() -> None:
     frame = pd.DataFrame({"id": ["9007199254740993", "1.0", "-9223372036854775808", "9223372036854775808", "x"]})
     plain = SourceContract.from_dict({"columns": {"id": "integer"}})
