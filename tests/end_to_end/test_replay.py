@@ -192,7 +192,7 @@ def test_a_killed_replay_resumes_to_the_same_report(
     in_the_second_period = Moment(f"predictions/{MODEL}/partition=2013-02-20/batch.parquet")
     killing.killed(home, in_the_second_period, killing.replay, SETTINGS, tmp_path / "report")
     assert not (tmp_path / "report").exists()
-    assert len(json.loads((home.root / "lived" / "flight_delay" / "state.json").read_text())["done"]) == 1
+    assert len(json.loads((home.root / "lived" / MODEL / "state.json").read_text())["done"]) == 1
     again = replay_home(parent, SETTINGS, resume=home.root.name)
     replay(SETTINGS, home=again, report=tmp_path / "report")
     assert without_seconds(tmp_path / "report") == without_seconds(replayed.root / "report")

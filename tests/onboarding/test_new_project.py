@@ -62,7 +62,7 @@ def test_a_project_stands_in_no_other(tmp_path: Path, place: str) -> None:
         ValueError, match=rf"is in the project {re.escape(str(outer))} already.*mlops new-model NAME"
     ) as said:
         make("inner", outer / place)
-    assert f"mlops init inner --in {tmp_path}. Nothing was written." in str(said.value)
+    assert f"mlops init inner --in {tmp_path}`. Nothing was written." in str(said.value)
     assert everything(tmp_path) == before
     assert make("beside", tmp_path).is_dir()
 

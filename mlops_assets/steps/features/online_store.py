@@ -50,7 +50,7 @@ class Agreement:
 def materialize_online(platform: Platform) -> Online | None:
     """Materialize every online view up to the clock of its sources; None while there is no data."""
     moments = _moments(platform)
-    if not moments:
+    if moments is None:
         return None
     # Values that another code has computed stay online until their entity has a newer row: they are all made again.
     code, of = platform.home.feast / "online_code.json", built_code(platform.lake)
@@ -65,22 +65,21 @@ def materialize_online(platform: Platform) -> Online | None:
     return Online(entities, {view: moments[view] for view in entities})
 
 
-def _moments(platform: Platform) -> dict[str, datetime]:
-    """The present moment of each online view whose sources have data.
+def _moments(platform: Platform) -> dict[str, datetime] | None:
+    """The present moment of each online view whose sources have data; None where no source has.
 
     By the group of its sources: values of a group whose clock is behind would be passed over if another's newest day
     counted as theirs.
     """
     sources = platform.sources.settings()
-    moments: dict[str, datetime] = {}
+    moments: dict[str, datetime] | None = None
     for group in platform.groups():
         try:
             now = Clock(lake=platform.lake).now(sources[name] for name in group)
         except (NoDataYet, BrokenSettings):  # of a group with a broken source nobody knows how new it is
             continue
-        moments |= {
-            view.name: now for view in platform.catalogue.views if view.online and group.intersection(view.sources)
-        }
+        views = [view for view in platform.catalogue.views if view.online and group.intersection(view.sources)]
+        moments = (moments or {}) | {view.name: now for view in views}
     return moments
 
 

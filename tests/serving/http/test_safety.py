@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from mlops_assets.core.settings import ModelSettings, SourceSettings
 from mlops_assets.serving.app import build
 from mlops_assets.serving.http.drift_api import BatchRequest, ProfileRequest
+from mlops_assets.serving.http.events_api import RetrainRequest
 from mlops_assets.serving.http.keys import Keys, new_key
 from mlops_assets.serving.http.limits import Guard, Limits, Message, Receive, Scope, Send
 from mlops_assets.serving.http.oip_api import InferRequest
@@ -156,7 +157,9 @@ def test_a_file_pattern_names_files_of_the_landing_folder_alone(home: Home) -> N
 
 
 def test_the_examples_of_the_openapi_document_are_requests(home: Home) -> None:
-    models = {each.__name__: each for each in (PredictRequest, InferRequest, ProfileRequest, BatchRequest)}
+    models = {
+        each.__name__: each for each in (PredictRequest, InferRequest, ProfileRequest, BatchRequest, RetrainRequest)
+    }
     with TestClient(build(Platform.of(home), keys=Keys(), limits=Limits())) as client:
         paths = client.get("/openapi.json").json()["paths"]
     seen = 0

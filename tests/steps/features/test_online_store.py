@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from mlops_assets.steps.features.online_store import materialize_online
 from mlops_assets.world.clock import Clock, NoDataYet
 from mlops_assets.world.features import Features
+from mlops_assets.world.platform import Platform
 from tests.real_slice import World
 
+Materialized = tuple[set[str], datetime, bool]
+"""Views, the moment, and whether they are made anew."""
 FLIGHTS, CARDS = datetime(2014, 1, 1, tzinfo=UTC), datetime(2013, 7, 15, tzinfo=UTC)
 
 
@@ -32,8 +36,8 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> dict[str, datetime]:
 
 
 @pytest.fixture
-def materialized(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], datetime, bool]]:
-    calls: list[tuple[set[str], datetime, bool]] = []
+def materialized(monkeypatch: pytest.MonkeyPatch) -> list[Materialized]:
+    calls: list[Materialized] = []
 
     def materialize(_: Features, views: list[str], now: datetime, *, rebuild: bool) -> dict[str, int]:
         calls.append((set(views), now, rebuild))
@@ -44,7 +48,7 @@ def materialized(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], dateti
 
 
 def test_each_group_of_sources_by_its_own_clock(
-    world: World, reached: dict[str, datetime], materialized: list[tuple[set[str], datetime, bool]]
+    world: World, reached: dict[str, datetime], materialized: list[Materialized]
 ) -> None:
     catalogue = world.platform.catalogue
     (group,) = (group for group in world.platform.groups() if "flights" in group)
@@ -63,7 +67,7 @@ def test_each_group_of_sources_by_its_own_clock(
 
 
 def test_views_whose_sources_are_unread_are_made_anew_later(
-    world: World, reached: dict[str, datetime], materialized: list[tuple[set[str], datetime, bool]]
+    world: World, reached: dict[str, datetime], materialized: list[Materialized]
 ) -> None:
     materialize_online(world.platform)
     file = world.home.feast / "online_code.json"
@@ -73,3 +77,14 @@ def test_views_whose_sources_are_unread_are_made_anew_later(
     reached["flights"] = FLIGHTS
     materialize_online(world.platform)
     assert [rebuild for *_, rebuild in materialized] == [False, True]
+
+
+def test_a_home_whose_views_are_all_offline_has_nothing_to_bring(
+    world: World, reached: dict[str, datetime], materialized: list[Materialized], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = world.platform.catalogue
+    offline = replace(catalogue, views=tuple(replace(view, online=False) for view in catalogue.views))
+    monkeypatch.setattr(Platform, "catalogue", offline)
+    done = materialize_online(world.platform)
+    assert done is not None
+    assert (done.entities, done.moments, materialized) == ({}, {}, [])
