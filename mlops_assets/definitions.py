@@ -18,6 +18,7 @@ from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.clock import Clock
 from mlops_assets.world.home import Home, collect_seldom
 from mlops_assets.world.landed.sources import DEFS
+from mlops_assets.world.mlflow.own_assets import own_mlflow
 from mlops_assets.world.mlflow.tracking import Tracking
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 from mlops_assets.world.project import PROJECT
@@ -29,6 +30,7 @@ def build_resources(home: Home) -> dict[str, object]:
     from mlops_assets.world.dbt_runs import Dbt
 
     platform = Platform.of(home)
+    mlflow_ui = os.environ.get("MLFLOW_UI_URL", "http://127.0.0.1:5000")
     return {
         "platform": platform,
         "lake": platform.lake,
@@ -37,8 +39,9 @@ def build_resources(home: Home) -> dict[str, object]:
         "alerts": Alerts(root=str(home.root)),
         "tracking": Tracking(
             home=str(home.root),
-            ui_url=os.environ.get("MLFLOW_UI_URL", "http://127.0.0.1:5000"),
+            ui_url=mlflow_ui,
         ),
+        "mlflow": own_mlflow(home.root, mlflow_ui),
         "dbt": Dbt(DBT_PROJECT, home),
     }
 
@@ -85,7 +88,15 @@ def _left_out(folders: AbstractSet[Path]) -> Iterator[None]:
 
 def build_definitions(home: Home) -> dg.Definitions:
     """Everything that exists, over one home."""
-    return dg.Definitions.merge(_declared(), dg.Definitions(resources=build_resources(home)))
+    return over(_declared(), home)
+
+
+def over(declared: dg.Definitions, home: Home) -> dg.Definitions:
+    """What is declared, over one home. A resource `mlflow` that a project has of its own stays."""
+    ours = build_resources(home)
+    if "mlflow" in (declared.resources or {}):
+        del ours["mlflow"]
+    return dg.Definitions.merge(declared, dg.Definitions(resources=ours))
 
 
 @dg.definitions

@@ -199,6 +199,11 @@ class Tracking(dg.ConfigurableResource):
         self.set_tags({f"dataset.{context}": digest})
 
     @property
+    def stock(self) -> Any:
+        """dagster-mlflow's object, on the run that is open."""
+        return self._now.mlflow
+
+    @property
     def _now(self) -> _Open:
         if self._open is None:
             raise RuntimeError(_NOT_ENTERED)
