@@ -37,9 +37,10 @@ from mlops_assets.onboarding.reading.missing_words import MissingWords, empty_wo
 from mlops_assets.onboarding.reading.parquet_parts import union_of
 from mlops_assets.onboarding.reading.places import Cells
 from mlops_assets.onboarding.reading.texts import Looks, has_commas, looks_of, may_have_commas, points_of
-from mlops_assets.world.files.csv_tables import csv_head
+from mlops_assets.world.files.csv_tables import csv_head, uneven_row
+from mlops_assets.world.files.matching import matches
 from mlops_assets.world.files.number_columns import hex_columns, signed_type
-from mlops_assets.world.files.refused_files import refuse_file
+from mlops_assets.world.files.refused_files import is_parquet, refuse_file
 from mlops_assets.world.home import Limits
 
 _TYPES = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
@@ -267,6 +268,12 @@ def _readable(pattern: str) -> Iterator[None]:
         said = [line for line in str(error).strip().splitlines() if line.strip()]
         if any("unicode" in line.lower() for line in said):
             raise _not_utf8(pattern, said[0]) from error
+        # DuckDB names neither line nor cell where it finds no way to read a file.
+        tables = matches(pattern) if "sniffing file" in str(error) else []
+        for file in (file for file in tables if not is_parquet(file)):
+            if uneven := uneven_row(file):
+                remedy = "Give each row as many cells as the header has names; put what holds a separator into quotes"
+                raise UnreadableTable(f"{file} cannot be read: {uneven}. {remedy}. Nothing was written.") from error
         raise UnreadableTable(
             f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
             "file anew with a header and one row a line. Nothing was written."
