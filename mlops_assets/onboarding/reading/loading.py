@@ -273,7 +273,9 @@ def _readable(pattern: str) -> Iterator[None]:
         for file in (file for file in tables if not is_parquet(file)):
             if uneven := uneven_row(file):
                 remedy = "Give each row as many cells as the header has names; put what holds a separator into quotes"
-                raise UnreadableTable(f"{file} cannot be read: {uneven}. {remedy}. Nothing was written.") from error
+                raise UnreadableTable(
+                    f"{file} cannot be read as a table: {uneven}. {remedy}. Nothing was written."
+                ) from error
         raise UnreadableTable(
             f"{pattern} cannot be read as a table: {' '.join(said[:3])} Correct the line that it names, or write the "
             "file anew with a header and one row a line. Nothing was written."
