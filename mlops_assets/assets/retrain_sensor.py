@@ -18,6 +18,7 @@ from mlops_assets.steps.decide.retrain_events import parameters_of
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.declared_files import BrokenSettings
 from mlops_assets.world.platform import Platform
+from mlops_assets.world.record.training_runs import TrainingRun, TrainingRuns
 
 DECISION_TAG = "mlops/decision"
 MODEL_TAG = "mlops/model"
@@ -103,7 +104,19 @@ def _without_run(instance: dg.DagsterInstance, platform: Platform, model: str) -
     if not retrains:
         return None
     tags = {DECISION_TAG: retrains[-1].id}
-    return None if instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1) else retrains[-1]
+    runs = instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1)
+    if not runs:
+        return retrains[-1]
+    # One that a person has canceled tells no failure sensor, and whoever asked for it waits for its end.
+    if runs[0].status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
+        known, noted = (
+            TrainingRuns(platform.home.root),
+            TrainingRun(runs[0].run_id, f"It ended as {runs[0].status.value}."),
+        )
+        last = known.of(model).get(retrains[-1].id)
+        if last is None or not last.broke:
+            known.note(model, retrains[-1].id, noted)
+    return None
 
 
 def _in_progress(instance: dg.DagsterInstance, model: str) -> str | None:

@@ -25,7 +25,7 @@ from mlops_assets.commands.console import (
     say_json,
 )
 from mlops_assets.core.record.entries import JUDGED, Pause, Resume
-from mlops_assets.steps.decide.retrain_events import ask, event
+from mlops_assets.steps.decide.retrain_events import TrainingWish, ask, event
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 
@@ -60,12 +60,10 @@ def retrain(
     answer, is_new = ask(
         home,
         model,
+        TrainingWish(person(), given(reason), force, parameters),
         now=lambda: model_clock(home, model),
-        by=person(),
-        reason=given(reason),
-        force=force,
-        parameters=parameters,
         key=key,
+        joins_training=False,
     )
     up = running.of(home)
     if as_json:
@@ -73,10 +71,12 @@ def retrain(
             _run_here(home, model)
         say_json((event(home, answer.id) or answer).to_plain())
         return
-    if not is_new:
+    if not is_new and not (now and not up):
         say(f"A training of {model} is on its way: {answer.state}, by {answer.by} ({answer.reason}). {answer.id}")
         return
-    say(f"On record: a request to retrain {model}.")
+    say(
+        f"On record: a request to retrain {model}." if is_new else f"The request of {answer.by} waits: {answer.reason}."
+    )
     if up:
         say(f"The retrain sensor starts it within a minute, or says what it waits for: {up.dagster}")
     elif now:

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.assets.platform.failed_runs import failed_run_sensor
-from mlops_assets.steps.decide.retrain_events import ask, event
+from mlops_assets.steps.decide.retrain_events import TrainingWish, ask, event
 from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.record.training_runs import TrainingRuns
 from tests.real_slice import World
@@ -21,7 +21,7 @@ MODEL = "flight_delay"
 def test_an_event_starts_a_run_with_its_parameters_and_is_followed_to_the_verdict(drifting: World) -> None:
     now = datetime(2013, 3, 4, tzinfo=UTC)
     asked, is_new = ask(
-        drifting.home, MODEL, now=lambda: now, by="ci", reason="a new tariff", parameters={"seed": 99, "trials": 1}
+        drifting.home, MODEL, TrainingWish("ci", "a new tariff", parameters={"seed": 99, "trials": 1}), now=lambda: now
     )
     assert (is_new, asked.state) == (True, "waiting")
     ((request,), _) = drifting.engine.requests(drifting.sensor)
@@ -41,7 +41,7 @@ def test_an_event_starts_a_run_with_its_parameters_and_is_followed_to_the_verdic
 
 
 def test_a_run_that_broke_says_so(drifting: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, _ = ask(drifting.home, MODEL, now=lambda: datetime.now(UTC), by="ci", reason="a new tariff")
+    asked, _ = ask(drifting.home, MODEL, TrainingWish("ci", "a new tariff"), now=lambda: datetime.now(UTC))
     ((request,), _) = drifting.engine.requests(drifting.sensor)
     run = dg.DagsterRun(
         job_name=f"{MODEL}_retrain",

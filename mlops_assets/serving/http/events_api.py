@@ -28,7 +28,7 @@ from mlops_assets.serving.http.bodies import (
 )
 from mlops_assets.serving.http.limits import CALLER
 from mlops_assets.steps.decide.asked_parameters import with_parameters
-from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, ask, event
+from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, TrainingWish, ask, event
 from mlops_assets.world.platform import Platform
 
 CLOUD_EVENT = "application/cloudevents+json"
@@ -120,11 +120,8 @@ def _ask(platform: Platform, asked: RetrainRequest, by: str, key: str) -> Respon
             answer, is_new = ask(
                 platform.home,
                 model.name,
+                TrainingWish(by, asked.reason, asked.force, asked.parameters),
                 now=lambda: platform.now(model),
-                by=by,
-                reason=asked.reason,
-                force=asked.force,
-                parameters=asked.parameters,
                 key=key,
             )
     except Conflict as error:

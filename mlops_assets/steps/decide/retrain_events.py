@@ -65,28 +65,41 @@ class RetrainEvent:
         return asdict(self) | {"at": self.at.isoformat(), "parameters": dict(self.parameters)}
 
 
+@dataclass(frozen=True)
+class TrainingWish:
+    """What is asked for.
+
+    Attributes:
+        by: who asks.
+        reason: why.
+        force: although the model is frozen.
+        parameters: fields of `training:` for this candidate alone (`asked_parameters.with_parameters` checks them).
+    """
+
+    by: str
+    reason: str
+    force: bool = False
+    parameters: Mapping[str, Any] | None = None
+
+
 def ask(
     home: Home,
     model: str,
+    asked: TrainingWish,
     *,
     now: Callable[[], datetime],
-    by: str,
-    reason: str,
-    force: bool = False,
-    parameters: Mapping[str, Any] | None = None,
     key: str = "",
+    joins_training: bool = True,
 ) -> tuple[RetrainEvent, bool]:
     """Put a request on record, unless it stands there, another waits, or a training runs.
 
     Args:
         home: with the record.
         model: what to train.
+        asked: by whom, and what.
         now: the model's clock, asked where the model is frozen.
-        by: who asks.
-        reason: why.
-        force: although the model is frozen.
-        parameters: fields of `training:` for this candidate alone (`asked_parameters.with_parameters` checks them).
         key: of the caller; the same one is the same request, whenever it comes.
+        joins_training: whether a training that runs answers it, too; a person's word waits for the next one.
 
     Returns:
         What answers the event, and whether this call put it on record.
@@ -94,24 +107,25 @@ def ask(
     Raises:
         Conflict: the model is frozen, or the key was used for another request.
     """
-    record, given = Record(home.ledger), dict(parameters or {})
+    record, given = Record(home.ledger), dict(asked.parameters or {})
     entries = record.entries(model)
     request_id = f"request-{hashlib.sha256(f'{model}|{key}'.encode()).hexdigest()[:16]}" if key else ""
     if key and (same := [entry for entry in only(entries, Request) if entry.id == request_id]):
-        if (same[0].reason, same[0].parameters or {}) != (reason, given):
+        if (same[0].reason, same[0].parameters or {}) != (asked.reason, given):
             raise Conflict(f"the key {shown(key)} was used for another request to retrain {model}: use a new one.")
         return _event(home, model, entries, same[0]), False
-    insists = force and not record.request_is_forced(model)
-    if (under_way := _under_way(home, model, entries)) and not (insists and under_way.state == "waiting"):
+    insists = asked.force and not record.request_is_forced(model)
+    under_way = _under_way(home, model, entries)
+    if under_way and (not insists if under_way.state == "waiting" else joins_training):
         return under_way, False
     frozen = record.standing(model, Freeze)
-    if frozen is not None and not force and now() < frozen.until:
+    if frozen is not None and not asked.force and now() < frozen.until:
         lift = f"Lift it (`mlops unfreeze {model} --reason '...'`)"
         insist = f"insist: `mlops retrain {model} --reason '...' --force`"
         until = f"until {frozen.until:%Y-%m-%d %H:%M} UTC by {frozen.by}: {frozen.reason.rstrip('.')}"
         raise Conflict(f"{model} is frozen {until}. {lift}, or {insist}. Nothing was written.")
     values: dict[str, Any] = {"parameters": given} if given else {}
-    entry = record.note(model, Request, id=request_id, reason=reason, by=by, force=force, **values)
+    entry = record.note(model, Request, id=request_id, reason=asked.reason, by=asked.by, force=asked.force, **values)
     return _event(home, model, record.entries(model), entry), True
 
 

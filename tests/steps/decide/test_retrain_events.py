@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.core.record.entries import Decision, Freeze, Promotion, Rejection, Request, RolloutMove, only
 from mlops_assets.steps.decide.asked_parameters import as_asked, with_parameters
-from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, ask, event, parameters_of
+from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, TrainingWish, ask, event, parameters_of
 from mlops_assets.world.home import Home
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import Record
@@ -26,8 +26,9 @@ def home(tmp_path: Path) -> Home:
 
 
 def asked(home: Home, **values: Any) -> tuple[RetrainEvent, bool]:
-    given = {"by": "ci", "reason": "a new tariff", "now": lambda: NOW, **values}
-    return ask(home, MODEL, **given)
+    options = {name: values.pop(name) for name in ("now", "key", "joins_training") if name in values}
+    request = TrainingWish(**{"by": "ci", "reason": "a new tariff", **values})
+    return ask(home, MODEL, request, **{"now": lambda: NOW, **options})
 
 
 def decided(home: Home, action: str = "retrain", *, rule: str = "request", id: str = "d1", **values: Any) -> None:
@@ -79,6 +80,11 @@ def test_a_storm_of_events_is_one_request_and_then_one_training(home: Home) -> N
     answer, is_new = asked(home, reason="one more")
     assert (answer.id, answer.state, answer.run, is_new) == (first.id, "running", "r1", False)
     assert len(only(Record(home.ledger).entries(MODEL), Request)) == 1
+    word, is_new = asked(home, reason="a person's word", joins_training=False)
+    assert (is_new, word.state) == (True, "waiting"), "a person's word waits for the next one"
+    assert asked(home, reason="another word", joins_training=False) == (word, False)
+    decided(home, id="d2")
+    Record(home.ledger).note(MODEL, Rejection, version=3, decision="d2", reason="It is no better.")
     Record(home.ledger).note(MODEL, Promotion, version=2, decision="d1", reason="It is better.")
     assert asked(home, reason="one more")[1]
 
