@@ -62,3 +62,17 @@ def test_a_run_that_broke_says_so(drifting: World, monkeypatch: pytest.MonkeyPat
     assert (known.state, known.run) == ("broken", run.run_id)
     assert "the disk is full" in known.why
     assert TrainingRuns(drifting.home.root).of(MODEL)[str(request.run_key)].broke == known.why
+
+
+def test_a_run_that_a_person_canceled_is_over_for_whoever_asked(drifting: World) -> None:
+    wish = TrainingWish("ci", "a new tariff")
+    asked, _ = ask(drifting.home, MODEL, wish, now=lambda: datetime.now(UTC))
+    ((request,), _) = drifting.engine.requests(drifting.sensor)
+    run = dg.DagsterRun(
+        job_name=f"{MODEL}_retrain", run_id="4" * 32, tags=request.tags, status=dg.DagsterRunStatus.CANCELED
+    )
+    drifting.instance.add_run(run)
+    drifting.engine.requests(drifting.sensor)
+    known = event(drifting.home, asked.id)
+    assert known is not None
+    assert (known.state, known.why, known.run) == ("broken", "It ended as CANCELED.", run.run_id)
