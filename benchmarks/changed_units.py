@@ -1,9 +1,9 @@
 """How often a day in another unit is found and named, and how often an ordinary one is taken for such a day.
 
-`python benchmarks/changed_units.py [--years 3] [--days 20] [--rows 50] [--kinds KIND ...] [--only PART ...]`: for each
-kind of day, years of ordinary days one after the other, each held against the accepted ones before it
-(`core.sources.partition_faults`); years of delays that storms make many times as long; then single days in each unit.
-The last table has what is named on fewer than 95 % of them. Some five minutes on one core.
+`python benchmarks/changed_units.py [--years 3] [--days 20] [--rows 50] [--kinds KIND ...] [--storms STORM ...]
+[--only PART ...]`: for each kind of day, years of ordinary days one after the other, each held against the accepted
+ones before it (`core.sources.partition_faults`); years of delays that storms make longer, or their tails; then single
+days in each unit. The last table has what is named on fewer than 95 % of them. Some five minutes on one core.
 """
 
 from __future__ import annotations
@@ -41,11 +41,16 @@ KINDS: dict[str, tuple[Draw, float]] = {
 }
 TEMPERATURES = ("normal", "normal around zero", "celsius", "t3")
 """Kinds that can be in Fahrenheit."""
-STORMS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    # What a storm that makes delays `x` times as long does to a day.
-    "upper half times 10": lambda values, x: np.where(values > np.median(values), 10 * values, values),
-    "whole day times 2 to 10": lambda values, x: x * values,
-    "whole day times 2 to 10, whole minutes": lambda values, x: np.round(x * values),
+STORMS: dict[str, Callable[[np.random.Generator, int, float], np.ndarray]] = {
+    # n delays of a day, in a storm that makes them `x` times as long; 1 is no storm.
+    "upper half longer": lambda r, n, x: upper_half(delays(r, n), 10 if x > 1.0 else 1),
+    "whole day longer": lambda r, n, x: x * delays(r, n),
+    "whole day longer, whole minutes": lambda r, n, x: np.round(x * delays(r, n)),
+    "tail of 30 % longer": lambda r, n, x: r.normal(0, 8, n) + tail(r, n, 0.3, 20 * x),
+    "tail of 30 % longer, whole minutes": lambda r, n, x: np.round(r.normal(0, 8, n) + tail(r, n, 0.3, 20 * x)),
+    "tail of 20 % longer, and 60 %": lambda r, n, x: np.round(
+        r.normal(-2, 5, n) + tail(r, n, 0.6 if x > 1.0 else 0.2, 40 * x)
+    ),
 }
 LEVELS = {
     # Standard deviation of a day's level, its memory, weekday effect, season effect.
@@ -54,6 +59,21 @@ LEVELS = {
     "days with memory": (0.15, 0.7, 0.2, 0.3),
     "long memory": (0.3, 0.98, 0.0, 0.0),
 }
+
+
+def delays(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Lognormal minutes."""
+    return np.exp(rng.normal(np.log(20) + 0.15 * rng.normal(), 1, n))
+
+
+def upper_half(values: np.ndarray, factor: float) -> np.ndarray:
+    """Values of which those over the median are so many times as large."""
+    return np.where(values > np.median(values), factor * values, values)
+
+
+def tail(rng: np.random.Generator, n: int, share: float, scale: float) -> np.ndarray:
+    """Minutes that a share of n rows has on top."""
+    return np.where(rng.random(n) < share, rng.exponential(scale, n), 0.0)
 
 
 def levels(days: int, name: str, rng: np.random.Generator) -> np.ndarray:
@@ -91,20 +111,22 @@ def false_alarms(kind: str, moves: str, years: float, rows: int, rng: np.random.
     return said
 
 
-def storm_alarms(name: str, share: float, years: float, rng: np.random.Generator, *, let_in: bool) -> int:
-    """Alarms of lognormal delays of which a share of days has a storm; whether a day that rang is let in."""
+def storm_alarms(name: str, share: float, years: float, rng: np.random.Generator, *, let_in: bool) -> tuple[int, int]:
+    """Alarms on ordinary days and on those of a share that have a storm, 2 to 10 times as long.
+
+    A day that rang is let in by a person, or is evidence against those after it.
+    """
     past: list[Shape] = []
-    alarms = 0
+    alarms = [0, 0]
     for n in range(int(365 * years)):
-        values = np.exp(rng.normal(np.log(20) + 0.15 * rng.normal(), 1, rng.integers(50, 76)))
-        stretch = np.exp(rng.uniform(np.log(2), np.log(10)))
-        values = STORMS[name](values, stretch) if rng.random() < share else values
-        one = shape(values.round() if "minutes" in name else values)
-        rang = bool(changes(one, past, FIRST + timedelta(days=n)))
-        alarms += rang
-        if let_in or not rang:
-            past = [*past[1 - LONG :], one]
-    return alarms
+        is_storm = bool(rng.random() < share)
+        stretch = np.exp(rng.uniform(np.log(2), np.log(10))) if is_storm else 1.0
+        one = shape(STORMS[name](rng, int(rng.integers(50, 90)), float(stretch)))
+        failures = changes(one, past, FIRST + timedelta(days=n))
+        alarms[is_storm] += bool(failures)
+        kept = one.let_in() if failures and let_in else refused_shape(one, failures) if failures else one
+        past = [*past[1 - LONG :], *([kept] if kept else [])]
+    return alarms[0], alarms[1]
 
 
 def found(
@@ -118,7 +140,7 @@ def found(
         values = days[n] * unit.factor + unit.offset
         said = changes(shape(values if places is None else values.round(places)), shapes[n - LONG : n], FIRST)
         hits += bool(said)
-        right += bool(said) and unit.told in said[0].sentence
+        right += bool(said) and unit.name in said[0].sentence
     return hits / max(tries, 1), right / max(tries, 1)
 
 
@@ -143,6 +165,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=int, nargs="*", default=[50])
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--storms", nargs="*", default=list(STORMS), choices=list(STORMS))
     parser.add_argument("--places", type=int, help="decimals that days in another unit are rounded to")
     parser.add_argument("--only", nargs="*", help="parts of the units' names")
     asked = parser.parse_args()
@@ -154,26 +177,28 @@ def main() -> None:
             for rows in asked.rows:
                 said = false_alarms(kind, moves, asked.years, rows, rng)
                 out(f"| {kind} | {moves} | {rows} | {asked.years:g} | {len(said)} |\n")
-    out("\n| storms | days with one | years | alarms | if each is let in |\n| --- | --- | --- | --- | --- |\n")
-    for name in STORMS:
+    out("\n| storms | days with one | years | ordinary days refused | storms | if each is let in | storms |\n")
+    out("| --- | --- | --- | --- | --- | --- | --- |\n")
+    for name in asked.storms:
         for share in (0.003, 0.01, 0.03, 0.1):
             held, let_in = (
                 storm_alarms(name, share, asked.years, np.random.default_rng(asked.seed), let_in=one)
                 for one in (False, True)
             )
-            out(f"| {name} | {share:.1%} | {asked.years:g} | {held} | {let_in} |\n")
+            years = f"{asked.years:g}"
+            out(f"| {name} | {share:.1%} | {years} | {held[0]} | {held[1]} | {let_in[0]} | {let_in[1]} |\n")
     out("\n| another unit | moves | rows | factor | found | named |\n| --- | --- | --- | --- | --- | --- |\n")
     for kind in asked.kinds:
         for moves in LEVELS:
             for rows in asked.rows:
                 for unit in UNITS:
-                    if (asked.only and not any(part in unit.told for part in asked.only)) or (
+                    if (asked.only and not any(part in unit.name for part in asked.only)) or (
                         unit.offset and kind not in TEMPERATURES
                     ):
                         continue
                     hits, right = found(kind, moves, unit, asked.days, rows, rng, asked.places)
                     if right < 0.95:
-                        out(f"| {kind} | {moves} | {rows} | {unit.told} | {hits:.0%} | {right:.0%} |\n")
+                        out(f"| {kind} | {moves} | {rows} | {unit.name} | {hits:.0%} | {right:.0%} |\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ def _units() -> tuple[Unit, ...]:
         (10.0, ""), (25.4, "inches and millimetres"), (60.0, "minutes and seconds"), (100.0, "cents, or per cent"),
         (1000.0, "thousands"), (3600.0, "hours and seconds"), (1e6, "millions"),
         (1.609344, "miles and kilometres"), (2.2046226, "kilograms and pounds"),
+        (2.54, "inches and centimetres"),
         (28.349523, "ounces and grams"), (3.6, "kWh and MJ, or m/s and km/h"),
         (3.2808399, "metres and feet"), (3.785412, "US gallons and litres"), (4.184, "calories and joules"),
     )  # fmt: skip

@@ -171,8 +171,8 @@ def _text(values: pd.Series) -> ColumnShape:
     return ColumnShape(n=n, modal=float(weights.max() / n), values=few, styles=(styles[0], styles[1]))
 
 
-def witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozenset[str]]:
-    """Accepted days that may say what is usual, and the units that days were refused for a short while ago.
+def witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], list[ColumnShape]]:
+    """Accepted days that may say what is usual, and all days since a short while ago one was refused, that one first.
 
     Days that were accepted after such a refusal may be in that unit too, and say nothing, nor do the last before it: a
     small factor shows after a few days. What a person let in ends the suspicion.
@@ -181,12 +181,11 @@ def witnesses(past: Sequence[ColumnShape]) -> tuple[list[ColumnShape], frozenset
     begin = max((n + 1 for n, day in enumerate(past) if day.is_let_in), default=0)
     refused = [n for n in range(begin, len(past)) if past[n].refused]
     if not refused or len(past) - refused[-1] > WAIT:
-        return accepted, frozenset()
+        return accepted, []
     first = refused[-1]
     for n in reversed(refused):
         if first - n > WAIT:
             break
         first = n
-    units = frozenset(unit for n in refused if n >= first for unit in past[n].refused)
     before, sure = ([day for day in past[:end] if not day.refused] for end in (first, max(begin, first - RUN + 1)))
-    return sure if len(sure) >= MIN_PAST else before, units
+    return sure if len(sure) >= MIN_PAST else before, list(past[first:])

@@ -7,7 +7,7 @@ other changes (`partition_faults`), shapes (`partition_profile`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -48,8 +48,10 @@ AMONG = 3
 """Accepted days that must be so near: half a storm is like one other storm, and still no usual day."""
 USUAL = 75
 """Per cent of accepted days that each of those must lie beyond: one storm does not make a run of its neighbours."""
-STILL = 1.5
-"""So many times as far from the accepted days a day in that unit may be as it would be without: it is the likelier."""
+LENT = 3.0
+"""Log-odds that the days since the first refusal lend to today at most: twenty to one, for its unit or against it."""
+LIKELIER = 1.5
+"""Log-odds from which such a day is in that unit: a day that could be either is accepted."""
 SURE = 3.0
 """Standard deviations on either side of a factor as it is measured."""
 MANY = 5.0
@@ -84,7 +86,7 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
         past: those before it, newest last, accepted ones and those that were refused for their unit: the newest `PAST`
             accepted ones say what is usual, all of them how far a day can be from that.
     """
-    known, suspected = witnesses([shape for shape in past if shape.quantiles is not None])
+    known, since = witnesses([shape for shape in past if shape.quantiles is not None])
     if today.quantiles is None or len(known) < MIN_PAST:
         return None
     if today.modal == 1.0 or np.median([shape.modal for shape in known[-PAST:]]) == 1.0:
@@ -93,10 +95,10 @@ def changed_unit(today: ColumnShape, past: Sequence[ColumnShape]) -> ChangedUnit
     look = _Look.of(today, known)
     if look is None:
         return None
-    if (among := look.suspected(suspected)).size or (among := look.proved()).size:
+    if (among := look.suspected(since)).size or (among := look.proved()).size:
         return look.conclude(among)
     # Days before one that was refused are no run with those after it.
-    for n in range(1, 2 if suspected else RUN + 1):
+    for n in range(1, 2 if since else RUN + 1):
         if (among := look.beyond(n)).size:
             return look.conclude(among, n)
     return look.part()
@@ -182,17 +184,35 @@ class _Look:
             among &= (step > at_once) & self._is_each(backs, n)
         return self._likeliest(np.flatnonzero(among), back, n)
 
-    def suspected(self, units: Collection[str]) -> NDArray[np.intp]:
-        """Which of the units that days were refused for a short while ago explain the day better than none does."""
+    def suspected(self, since: Sequence[ColumnShape]) -> NDArray[np.intp]:
+        """Which of the units that days were refused for a short while ago today is in rather than in none.
+
+        The refused one says which units; how likely each is, the days after it and today say together. An ordinary day
+        after a storm that looked like a unit is no further from the others than it was before.
+
+        Args:
+            since: all days from the first that was refused.
+        """
         days, here, width = self._days(1), self.rows[-1:], self._width(1)
         is_let_in = np.array([shape.is_let_in for shape in self.newest])
-        if not units or (is_let_in.any() and distances(here, days[is_let_in], width)[0] <= NEAR):
+        if not since or (is_let_in.any() and distances(here, days[is_let_in], width)[0] <= NEAR):
             return np.empty(0, dtype=np.intp)
-        as_it_is = distances(here, days, width, AMONG)[0]
-        back = distances(self._back(self.today), days, width, AMONG)
-        is_one = np.array([unit.name in units for unit in self.units]) & (self.grid >= 0)
-        among = np.flatnonzero(is_one & (back < STILL * as_it_is) & (back <= max(NEAR, OF_WAY * as_it_is)))
+        names = {name for shape in since for name in shape.refused}
+        lent = np.zeros(len(self.units))
+        for shape in since[1:]:
+            lent = np.clip(lent + self._odds(shape)[0], -LENT, LENT)
+        odds, back, as_it_is = self._odds(self.today)
+        is_one = np.array([unit.name in names for unit in self.units]) & (self.grid >= 0)
+        among = np.flatnonzero(is_one & (odds + lent > LIKELIER) & (back <= max(NEAR, OF_WAY * as_it_is)))
         return among[np.argsort(back[among])]
+
+    def _odds(self, shape: ColumnShape) -> tuple[Array, Array, float]:
+        """Log-odds that a day is in each unit and not as it came, by how far from the accepted it is; and how far."""
+        days, width = self._days(1), self._width(1)
+        as_it_is = float(distances(parts([shape], is_log=self.is_log), days, width, AMONG)[0])
+        back = distances(self._back(shape), days, width, AMONG)
+        # A day without numbers over 0 is nowhere, and says nothing.
+        return np.nan_to_num((as_it_is**2 - back**2) / 2, nan=0.0), back, as_it_is
 
     def conclude(self, among: NDArray[np.intp], n: int = 1) -> ChangedUnit:
         """What is said where the newest n days are in one of these units, the likeliest first."""

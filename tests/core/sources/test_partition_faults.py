@@ -218,6 +218,48 @@ def test_one_value_throughout_is_a_fault(column: str) -> None:
     assert told.startswith(f"{column} has one value throughout")
 
 
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.8])
+def test_a_flag_that_is_one_value_throughout(share: float) -> None:
+    """Of 60 rows: 0.8 ** 60 is 2e-6; 0.9 ** 60 is 0.002, a day in two years, and no fault."""
+    rng = np.random.default_rng([SEED, 18])
+    before = [number_shape((rng.random(60) < share).astype(float)) for _ in range(60)]
+    (failure,) = changes(number_shape(np.full(60, float(share > 0.5))), before)
+    assert "x has one value throughout" in failure.sentence
+    mostly = [number_shape((rng.random(60) < 0.9).astype(float)) for _ in range(60)]
+    assert changes(number_shape(np.ones(60)), mostly) == []
+
+
+@pytest.mark.parametrize("day_to_day", [0.0, 0.7])
+def test_a_flag_that_is_mostly_true_is_quiet(day_to_day: float) -> None:
+    """1,000 days of 50 to 99 rows, 84 % true (which is hardest), with days that differ as well."""
+    rng, before, rang = np.random.default_rng([SEED, 19]), list[Shape](), 0
+    for _ in range(1000):
+        share = 1 / (1 + np.exp(-np.log(0.84 / 0.16) - day_to_day * rng.normal()))
+        one = number_shape((rng.random(int(rng.integers(50, 100))) < share).astype(float))
+        rang += bool(changes(one, before))
+        before = [*before[-99:], one]
+    assert rang <= 1
+
+
+@pytest.mark.parametrize(("word", "typed"), [("blue", "bleu"), ("blue", "blu"), ("green", "gren"), ("grey", "grye")])
+def test_a_short_word_that_is_misspelt(word: str, typed: str) -> None:
+    rng = np.random.default_rng([SEED, 20])
+    contract = SourceContract.from_dict({"columns": {"color": "string"}})
+    words = np.array([word, "red", "violet", "tan"])
+    before = [shape_of(contract, pd.DataFrame({"color": rng.choice(words, 80)})) for _ in range(30)]
+    frame = pd.DataFrame({"color": rng.choice(words, 80)}).replace({word: typed})
+    (failure,) = changes(shape_of(contract, frame), before)
+    assert f"{typed!r} where it was {word!r}" in failure.sentence
+
+
+def test_codes_of_three_letters_are_no_misspellings() -> None:
+    rng = np.random.default_rng([SEED, 21])
+    contract = SourceContract.from_dict({"columns": {"code": "string"}})
+    before = [shape_of(contract, pd.DataFrame({"code": rng.choice(["SFO", "JFK", "LAX"], 80)})) for _ in range(30)]
+    frame = pd.DataFrame({"code": rng.choice(["SOF", "JFK", "LAX"], 80)})
+    assert changes(shape_of(contract, frame), before) == []
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
