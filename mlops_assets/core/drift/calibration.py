@@ -44,7 +44,7 @@ from mlops_assets.core.drift.day_counts import (
 )
 from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.grid import Kind
-from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict
+from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict, is_beyond_chance
 from mlops_assets.core.stats.intervals import Array, CannotJudge
 from mlops_assets.core.values.display import some
 
@@ -229,10 +229,14 @@ def levels_from(
 def breaches(drift: FeatureDrift, levels: Levels) -> list[Breach]:
     """Everything about a feature that is beyond its level, the worst first."""
     beyond = []
-    for statistic, level in levels.level.get(drift.feature, {}).items():
+    limits = levels.level.get(drift.feature, {})
+    for statistic, level in limits.items():
         value = getattr(drift, statistic)
         small_is_bad = statistic.endswith("_p")
         if value is None or (value >= level if small_is_bad else value <= level):
+            continue
+        # A calibrated level knows what chance makes: it comes from windows of the reference.
+        if not levels.calibrated and not is_beyond_chance(drift, statistic, level, limits.get("psi")):
             continue
         above, allowed = (-math.log(max(value, _TINY)), -math.log(level)) if small_is_bad else (value, level)
         excess = min(above / allowed, MAX_EXCESS) if allowed > 0.0 else MAX_EXCESS

@@ -26,6 +26,7 @@ from mlops_assets.core.drift.statistics import (
     FEW_ROWS,
     MOST_SPIKES,
     _frequent,
+    are_rare,
     chi_squared,
     deciles,
     divergence_error,
@@ -41,6 +42,7 @@ from mlops_assets.core.drift.statistics import (
     psi_term,
 )
 from mlops_assets.core.stats.intervals import Array, CannotJudge
+from mlops_assets.core.values.identifiers import ID_NAMES
 
 LEAST_REST = 20
 """Rows beside a spike, on either side, of which anything is said."""
@@ -79,8 +81,8 @@ class FeatureDrift:
         infinite_share: share of current rows that are infinite.
         mean_change: difference of means in standard deviations of the reference.
         why: why the feature, or the rest of it, could not be judged; ends in the remedy.
-        psi_excess: of categories, their PSI less what it is without a change (`statistics.psi_excess`); of
-            numbers, whose groups are ten, the PSI itself.
+        psi_excess: of categories, their PSI less what it is without a change, or where they are rare what estimates
+            it from below (`statistics.psi_excess`).
         psi_chance: what that exceeds without a change in one feature of a thousand.
         psi_rest: PSI of numbers beside values that most rows share, in ten groups of their own: of all rows they are
             so few that the PSI of all hardly shows what becomes of them.
@@ -169,6 +171,10 @@ def _feature(name: str, grid: FeatureGrid, reference: Profile, current: Profile)
     else:
         stats = _category_statistics(ref, cur)
         one_value = ref.size == 2
+        if ID_NAMES.search(name) and are_rare(ref, cur):
+            stats["why"] = (
+                "it names things, and identifiers are not judged for drift. Leave it out (exclude, or --ignore)."
+            )
     if one_value and stats["psi"] == 0.0:
         stats["why"] = "it has the same value in every row of both. Leave the column out: it can tell nothing."
     # None for what floats cannot hold, such as the mean of values near the largest float.

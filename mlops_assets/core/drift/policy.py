@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mlops_assets.core.drift.statistics import PSI_ROWS, figure, p_figure
+from mlops_assets.core.drift.statistics import figure, p_figure
 from mlops_assets.core.values.display import some
-from mlops_assets.core.values.identifiers import ID_NAMES
 
 if TYPE_CHECKING:
     from mlops_assets.core.drift.feature_drift import FeatureDrift
@@ -178,11 +177,10 @@ def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
     """Why the rows cannot tell a PSI at the limit from none; empty if they can, or PSI is not asked."""
     if policy.psi is None:
         return ""
-    if drift.psi_excess is None and drift.new_chance is not None:
-        if ID_NAMES.search(drift.feature):
-            return "it names things, and identifiers are not judged for drift. Leave it out (exclude, or --ignore)."
+    is_text = drift.new_chance is not None
+    if drift.psi_excess is None and is_text:
         return (
-            f"of {drift.n_current:,} rows against {drift.n_reference:,} each of its categories has under {PSI_ROWS:g}. "
+            f"of {drift.n_current:,} rows against {drift.n_reference:,} too few are in each of its categories. "
             "Group its values, or give more rows."
         )
     if drift.psi_chance is None or drift.psi_chance < policy.psi:
@@ -190,7 +188,7 @@ def _too_few(drift: FeatureDrift, policy: DriftPolicy) -> str:
     return (
         f"with {drift.n_current:,} rows against {drift.n_reference:,} chance alone makes a PSI of "
         f"{figure(drift.psi_chance)}, and the limit is {policy.psi:g}. Give more rows: "
-        f"{_enough(drift, policy.psi):,} on either side."
+        f"{_enough(drift, policy.psi):,} on either side{', or group its values' if is_text else ''}."
     )
 
 
@@ -203,40 +201,24 @@ def _enough(drift: FeatureDrift, limit: float) -> int:
 
 def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
     """Every limit that the feature breaks by more than chance, as one sentence; empty if none."""
-    # Of categories that are all rare the PSI is nothing but chance.
-    psi = drift.psi if drift.psi_chance is None and drift.new_chance is None else drift.psi_excess
-    chance = (drift.psi_chance or 0.0) * (CERTAIN if _too_few(drift, policy) else 1.0)
-    psi = -math.inf if psi is None else psi
-    moved = psi >= chance
     above = (
-        # Held against the limit is what exceeds chance; told is the statistic, as tables have it.
-        (
-            "PSI",
-            drift.psi if psi is not None and policy.psi is not None and psi > policy.psi else None,
-            policy.psi,
-            moved,
-        ),
-        ("PSI beside its most frequent values", drift.psi_rest, policy.psi, _is_rest_moved(drift, policy)),
-        ("KL", drift.kl, policy.kl, moved),
-        ("JS", drift.js, policy.js, moved),
-        ("Wasserstein", drift.wasserstein, policy.wasserstein, True),
-    )
-    shares = (
-        ("new categories", drift.new_share, policy.new_category_share, _beyond(drift.new_share, drift.new_chance)),
-        (
-            "missing share up by",
-            drift.missing_change,
-            policy.missing_change,
-            _beyond(drift.missing_change, drift.missing_chance),
-        ),
-        ("outside the range", drift.outside_share, policy.outside_share, True),
+        ("PSI", "psi", policy.psi, figure, "g"),
+        ("PSI beside its most frequent values", "psi_rest", policy.psi, figure, "g"),
+        ("KL", "kl", policy.kl, figure, "g"),
+        ("JS", "js", policy.js, figure, "g"),
+        ("Wasserstein", "wasserstein", policy.wasserstein, figure, "g"),
+        ("new categories", "new_share", policy.new_category_share, _share, ".1%"),
+        ("missing share up by", "missing_change", policy.missing_change, _share, ".1%"),
+        ("outside the range", "outside_share", policy.outside_share, _share, ".1%"),
     )
     below = (("KS p", drift.ks_p, policy.ks_p), ("chi-squared p", drift.chi2_p, policy.chi2_p))
     broken = [
-        f"{name} {f'{value:.1%}' if is_share else figure(value)} over {f'{limit:.1%}' if is_share else f'{limit:g}'}"
-        for is_share, limits in ((False, above), (True, shares))
-        for name, value, limit, is_sure in limits
-        if value is not None and limit is not None and value > limit and is_sure
+        f"{name} {in_words(value)} over {limit:{form}}"
+        for name, statistic, limit, in_words, form in above
+        if (value := getattr(drift, statistic)) is not None
+        and limit is not None
+        and value > limit
+        and is_beyond_chance(drift, statistic, limit, policy.psi)
     ]
     broken += [
         f"{name} {p_figure(v)} under {lim:g}" for name, v, lim in below if v is not None and lim is not None and v < lim
@@ -244,13 +226,32 @@ def _finding(drift: FeatureDrift, policy: DriftPolicy) -> str:
     return f"{drift.feature} {', '.join(broken)}" if broken else ""
 
 
-def _is_rest_moved(drift: FeatureDrift, policy: DriftPolicy) -> bool:
-    """Whether the rows beside a spike have moved by more than chance."""
-    if drift.psi_rest is None or drift.psi_rest_chance is None or policy.psi is None:
-        return False
-    return drift.psi_rest >= drift.psi_rest_chance * (CERTAIN if drift.psi_rest_chance >= policy.psi else 1.0)
+def _share(value: float) -> str:
+    return f"{value:.1%}"
 
 
-def _beyond(value: float | None, chance: float | None) -> bool:
-    """Whether it is more than chance makes; where that was not kept, it is."""
-    return value is not None and (chance is None or value > chance)
+def is_beyond_chance(drift: FeatureDrift, statistic: str, limit: float, psi_limit: float | None) -> bool:
+    """Whether a statistic that is over a limit is so by more than chance makes of so many rows.
+
+    Args:
+        drift: of one feature.
+        statistic: as the field of it is called.
+        limit: of that statistic.
+        psi_limit: of PSI, where it is asked: rows that cannot tell it from none have to show half as much again.
+    """
+    if statistic in ("psi", "kl", "js"):
+        # Of categories that are all rare the PSI is nothing but chance. Held against the limit is what exceeds chance;
+        # told is the statistic, as tables have it.
+        excess = drift.psi if drift.psi_chance is None and drift.new_chance is None else drift.psi_excess
+        moved = _beyond(excess, drift.psi_chance or 0.0, psi_limit)
+        return moved and (statistic != "psi" or (excess is not None and excess > limit))
+    if statistic == "psi_rest":
+        return drift.psi_rest_chance is not None and _beyond(drift.psi_rest, drift.psi_rest_chance, psi_limit)
+    chance = {"new_share": drift.new_chance, "missing_change": drift.missing_chance}.get(statistic)
+    # Where that was not kept, it is.
+    return chance is None or getattr(drift, statistic) > chance
+
+
+def _beyond(value: float | None, chance: float, psi_limit: float | None) -> bool:
+    few = psi_limit is not None and chance >= psi_limit
+    return value is not None and value >= chance * (CERTAIN if few else 1.0)

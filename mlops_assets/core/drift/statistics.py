@@ -34,6 +34,8 @@ EFFECTIVE_ROWS = 1_000
 EMPTY_SHARE = 0.0001
 CHI_ROWS, PSI_ROWS = 5.0, 20.0
 """Rows that either side must expect of a category, for chi-squared (Cochran 1954) and for PSI."""
+RARE_ROWS = np.array([[5.0], [1.0]])
+"""Rows that the reference and the current side must expect of a category where all together are judged."""
 FEW_ROWS = 4
 """So many rows without a value, or with a new category, are no share yet."""
 CHANCE = 0.001
@@ -182,17 +184,57 @@ def psi_by_chance(groups: int, n: int, m: int, *, level: float = CHANCE) -> floa
 def psi_excess(reference: Any, current: Any) -> tuple[float, float]:
     """PSI of categories less its mean under no change, and what chance leaves of that at most (`psi_by_chance`).
 
-    NaN where all of them are rare, so that there is nothing to compare.
-
     Over categories in which either side expects `PSI_ROWS`; the rare ones are one group, and what the reference does
-    not have (the last count) is rare: as a group of its own it would be empty on one side by construction.
+    not have (the last count) is rare: as a group of its own it would be empty on one side by construction. Where all
+    of them are rare, or the rare ones have surely changed more than that shows, by `rare_excess`. NaN where neither has
+    two groups to compare.
     """
+    rare = rare_excess(reference, current)
     table = _pooled(np.array([reference, current], dtype=np.float64), PSI_ROWS)
     if table.shape[1] < 2:
-        return math.nan, math.nan
+        return rare
     n, m = table.sum(axis=1)
     bias = (table.shape[1] - 1) * (1.0 / n + 1.0 / m)
-    return psi(*table) - bias, psi_by_chance(table.shape[1], int(n), int(m)) - bias
+    excess, chance = psi(*table) - bias, psi_by_chance(table.shape[1], int(n), int(m)) - bias
+    return rare if rare[0] > max(excess, rare[1]) else (excess, chance)
+
+
+def are_rare(reference: Any, current: Any) -> bool:
+    """Whether none of the categories has the `PSI_ROWS` that PSI takes."""
+    return _pooled(np.array([reference, current], dtype=np.float64), PSI_ROWS).shape[1] < 2
+
+
+def rare_excess(reference: Any, current: Any, *, level: float = CHANCE) -> tuple[float, float]:
+    """Divergence of categories of few rows each, less its mean under no change, and what chance leaves of that at most.
+
+    Chi-squared times (1/n + 1/m), which estimates the sum of (q - p)^2 by the share in both, where PSI has a logarithm
+    that a few rows blow up; PSI is never less than that. Mean and variance are those of all tables with these margins
+    (Dawson 1954), which hold however few rows a category has; the tail is that of chi-squared with both.
+    """
+    from scipy.special import chdtri
+
+    table = _pooled(np.array([reference, current], dtype=np.float64), RARE_ROWS)
+    if table.shape[1] < 2:
+        return math.nan, math.nan
+    expected = _expected(table)
+    value = float(((table - expected) ** 2 / expected).sum())
+    mean, variance = _moments_of_chi_squared(table)
+    most = variance / (2.0 * mean) * float(chdtri(2.0 * mean**2 / variance, level))
+    scale = float((1.0 / table.sum(axis=1)).sum())
+    return scale * (value - mean), scale * (most - mean)
+
+
+def _moments_of_chi_squared(table: Array) -> tuple[float, float]:
+    """Mean and variance of chi-squared over all tables with these margins, as likely as chance makes them."""
+    total = table.sum()
+    v, w = [], []
+    for margin in (table.sum(axis=1), table.sum(axis=0)):
+        k = margin.size
+        v.append((k - 1) * (total - k) / (total - 1))
+        w.append((total * (1.0 / margin).sum() - k**2) / (total - 2))
+    mean = total / (total - 1) * (table.shape[0] - 1) * (table.shape[1] - 1)
+    spread = 2 * total / (total - 3) * (v[0] - w[0]) * (v[1] - w[1]) + total**2 / (total - 1) * w[0] * w[1]
+    return float(mean), float(spread)
 
 
 def new_by_chance(reference: Any, m: int, *, level: float = CHANCE) -> float:
@@ -231,18 +273,23 @@ def chi_squared(reference: Any, current: Any, *, effective: int = EFFECTIVE_ROWS
     return value, float(chdtrc(table.shape[1] - 1, value))
 
 
-def _pooled(table: Array, enough: float) -> Array:
-    """The table with rare categories in one: those of which either side expects too few rows, and unseen ones."""
+def _pooled(table: Array, enough: float | Array) -> Array:
+    """The table with rare categories in one: those of which either side expects too few rows, and unseen ones.
+
+    Args:
+        table: shape (2, categories), the last of which the reference may lack.
+        enough: rows of either side, or shape (2, 1) of each.
+    """
     used = table.sum(axis=0) > 0
     is_new = (np.arange(table.shape[1]) == table.shape[1] - 1) & (table[0] == 0.0)
     table, is_new = table[:, used], is_new[used]
     # The unseen first, then the smallest, as many as it takes to expect enough.
     order = np.lexsort((table.sum(axis=0), ~is_new))
     table, is_new = table[:, order], is_new[order]
-    least = _expected(table).min(axis=0)
-    if is_new[0] or least[0] < enough:
-        rare = int(np.sum((least < enough) | is_new))
-        k = min(max(rare, int(np.searchsorted(np.cumsum(least), enough)) + 1), least.size)
+    least = (_expected(table) / enough).min(axis=0)
+    if is_new[0] or least[0] < 1.0:
+        rare = int(np.sum((least < 1.0) | is_new))
+        k = min(max(rare, int(np.searchsorted(np.cumsum(least), 1.0)) + 1), least.size)
         table = np.concatenate([table[:, :k].sum(axis=1, keepdims=True), table[:, k:]], axis=1)
     return table
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2, wasserstein_distance
+from scipy.stats import chi2, chi2_contingency, wasserstein_distance
 
 from mlops_assets.core.drift.feature_drift import FeatureDrift, compare
 from mlops_assets.core.drift.grid import Grid
 from mlops_assets.core.drift.policy import DriftPolicy, DriftVerdict, drift_verdict
 from mlops_assets.core.drift.profile import Profile
-from mlops_assets.core.drift.statistics import CHANCE, psi, psi_by_chance, psi_excess
+from mlops_assets.core.drift.statistics import (
+    CHANCE,
+    _moments_of_chi_squared,
+    psi,
+    psi_by_chance,
+    psi_excess,
+    rare_excess,
+)
 
 SEED = 12
 REFERENCE = 5_000
@@ -105,6 +112,48 @@ def test_two_samples_of_many_categories_do_not_ring(categories: int, n: int, m: 
         rare += found.chi2_p is not None and found.chi2_p < 0.001
     assert beyond <= 1
     assert said == rare == 0
+
+
+@pytest.mark.parametrize(
+    ("categories", "n", "m"), [(1_000, 20_000, 5_000), (1_000, 5_000, 5_000), (3_000, 20_000, 9_000)]
+)
+def test_half_of_many_rare_categories_vanish(categories: int, n: int, m: int) -> None:
+    """Of none of them either side expects 20 rows; at n = 4 m the sum is (1/1.2 + 1/0.8) / 2."""
+    rng = np.random.default_rng([SEED, categories])
+    old = pd.DataFrame({"c": rng.integers(0, categories, n).astype(str)})
+    new = pd.DataFrame({"c": rng.integers(0, categories // 2, m).astype(str)})
+    assert "PSI" in verdict(old, new).findings["c"]
+    if n == 4 * m:
+        assert rare_excess(
+            *(np.append(np.bincount(side.c.astype(int), minlength=categories), 0) for side in (old, new))
+        )[0] == pytest.approx((1 / 1.2 + 1 / 0.8) / 2, rel=0.1)
+
+
+def test_rare_categories_that_vanish_beside_frequent_ones() -> None:
+    """Half of the rows are in three categories, and stay; of a thousand others half are gone."""
+    rng = np.random.default_rng(SEED)
+
+    def side(n: int, rare: int) -> pd.DataFrame:
+        values = np.where(rng.random(n) < 0.5, rng.integers(-3, 0, n), rng.integers(0, rare, n))
+        return pd.DataFrame({"c": values.astype(str)})
+
+    assert "PSI" in verdict(side(20_000, 1_000), side(5_000, 500)).findings["c"]
+    assert verdict(side(20_000, 1_000), side(5_000, 1_000)).passed
+
+
+def test_moments_of_chi_squared_over_tables_of_one_margin() -> None:
+    """Dawson (1954) beside 4,000 permutations of the rows; 50 categories of one to forty rows."""
+    rng = np.random.default_rng(SEED)
+    rows = rng.choice(50, 260, p=(1 / np.arange(1, 51)) / (1 / np.arange(1, 51)).sum())
+    values = []
+    for _ in range(4000):
+        rng.shuffle(rows)
+        table = np.array([np.bincount(rows[:200], minlength=50), np.bincount(rows[200:], minlength=50)], dtype=float)
+        table = table[:, table.sum(axis=0) > 0]
+        values.append(chi2_contingency(table, correction=False).statistic)
+    mean, variance = _moments_of_chi_squared(table)
+    assert np.mean(values) == pytest.approx(mean, abs=4 * np.sqrt(variance / 4000))
+    assert np.var(values) == pytest.approx(variance, rel=0.15)
 
 
 def test_many_categories_that_change_ring() -> None:
