@@ -32,6 +32,13 @@ _MANY = 20
 _OFFSET = r"(Z|[+-]\d\d:\d\d(:\d\d)?)$"
 
 
+_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+_NEAR_EVENT = 10 * 365.25 * 86400
+"""Seconds between an event and another time of its row, at most."""
+_PACE = 0.5
+"""Days more or fewer by which such times go on, a day."""
+
+
 class NoTime(ValueError):
     """No column says when a row is about, or not in every row; the message ends in the remedy."""
 
@@ -209,18 +216,18 @@ def _read(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
         local = f"timezone('{zone}', {column}::timestamp)"
         sql = f"case when regexp_matches({column}, '{_OFFSET}') then {column}::timestamptz else {local} end"
         return TimeColumn(name, sql, "", has_hours=True)
-    return _from_number(table, facts, zone) if facts.is_number else None
+    return _from_number(table, facts, zone, datetime.now(UTC)) if facts.is_number else None
 
 
-def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
-    """Times by the unit that all numbers of the column lie in.
+def _from_number(table: Table, facts: Facts, zone: str, now: datetime | None) -> TimeColumn | None:
+    """Times by the unit that all numbers of the column lie in, none of them after now where one is given.
 
     Raises:
         NoTime: they are times in several.
     """
     name, column = facts.name, quoted(facts.name)
     declared = next((unit for unit in TIME_FORMATS if unit == table.texts.formats.get(name)), None)
-    units = _units(table, facts) if declared is None else [declared]
+    units = _units(table, facts, now) if declared is None else [declared]
     if len(units) > 1:
         first = table.place(f"{column} is not null")
         raise NoTime(
@@ -241,25 +248,44 @@ def _from_number(table: Table, facts: Facts, zone: str) -> TimeColumn | None:
     return TimeColumn(name, sql, TIMES_IN_WORDS[unit], has_hours=True, unit=unit)
 
 
-def _units(table: Table, facts: Facts) -> list[TimeFormat]:
-    """The units in which each number of a column is a time."""
-    units = units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))
+def _units(table: Table, facts: Facts, now: datetime | None) -> list[TimeFormat]:
+    """The units in which each number of a column is a time, none of them after now where one is given."""
+    units = units_of(float(facts.low or 0), float(facts.high or 0), now)
     column = quoted(facts.name)
-    return [unit for unit in units if not _any(table, f"{column} is not null and not {_is_time(column, unit)}")]
+    return [unit for unit in units if not _any(table, f"{column} is not null and not {_is_time(column, unit, now)}")]
+
+
+def counted_near(table: Table, facts: Facts, time: TimeColumn) -> TimeFormat | None:
+    """The unit since 1970, or 1900, in which each number of a column is a time near its row's own event.
+
+    Days as Excel counts them are also prices of houses: they must go on by a day a day.
+    """
+    value, event = quoted(facts.name), f"epoch({time.sql})"
+    for unit in units_of(float(facts.low or 0), float(facts.high or 0)):
+        if unit not in COUNTED or facts.distinct < _MANY // 2:
+            continue
+        per = _PER_SECOND.get(unit)
+        seconds = f"{value} / {per}" if per else f"({value} - 25569) * 86400"
+        far, slope = table.first(
+            f"select max(abs({seconds} - {event})), regr_slope({seconds}, {event}) from {table.relation}"
+        )
+        if far is not None and far <= _NEAR_EVENT and (per or abs((slope or 0.0) - 1.0) <= _PACE):
+            return unit
+    return None
 
 
 def digits_of_dates(table: Table, facts: Facts) -> TimeFormat | None:
     """The unit in which so many different numbers are all dates without anything between their digits that they are."""
-    units = [unit for unit in _units(table, facts) if unit in DIGITS and unit != "yyyy"]
+    units = [unit for unit in _units(table, facts, None) if unit in DIGITS and unit != "yyyy"]
     return next((unit for unit in units if facts.distinct >= (_MANY if unit == "yyyymm" else _MANY // 2)), None)
 
 
-def _is_time(column: str, unit: TimeFormat) -> str:
+def _is_time(column: str, unit: TimeFormat, now: datetime | None) -> str:
     """A condition: whether a number is a time of our days in this unit."""
     if unit in DIGITS:
         whole = f"{column} = floor({column})"
         return f"coalesce({whole} and year({_local(column, unit)}) between {YEARS[0]} and {YEARS[1]}, false)"
-    least, most = bounds(unit, datetime.now(UTC))
+    least, most = bounds(unit, now)
     return f"{column} between {least!r} and {most!r}"
 
 
@@ -278,13 +304,14 @@ def _local(column: str, unit: TimeFormat) -> str:
 def _odd_number(table: Table, facts: Facts) -> str:
     """A number that is no time in the unit in which most others are, with its row; empty where most are in none."""
     column = quoted(facts.name)
-    counts = {unit: f"count(*) filter ({_is_time(column, unit)})" for unit in (*COUNTED, *DIGITS)}
+    now = datetime.now(UTC)
+    counts = {unit: f"count(*) filter ({_is_time(column, unit, now)})" for unit in (*COUNTED, *DIGITS)}
     totals = table.first(f"select {', '.join(counts.values())} from {table.relation}")
     count, unit = max(zip(totals, counts, strict=True), key=lambda pair: pair[0])
     known = facts.rows - facts.missing
     if not known / 2 < count < known:
         return ""
-    odd = f"{column} is not null and not {_is_time(column, unit)}"
+    odd = f"{column} is not null and not {_is_time(column, unit, now)}"
     value = table.first(f"select arg_min({column}, rowid) from {table.relation} where {odd}")[0]
     said = hint(value)
     return (
@@ -303,7 +330,7 @@ def with_moments(table: Table, names: Sequence[str], zone: str) -> Table:
     formats, notes = dict(table.texts.formats), list(table.texts.notes)
     for name in names:
         facts = table.facts.get(name)
-        time = _from_number(table, facts, zone) if facts is not None and facts.is_number else None
+        time = _from_number(table, facts, zone, None) if facts is not None and facts.is_number else None
         if time is None or time.unit is None:
             raise NoTime(
                 f"{typed('--moment', name)}: name a column of numbers that are times in one unit, such as seconds "

@@ -79,6 +79,44 @@ def test_dates_in_digits_are_named_whatever_their_column_is_called(suffix: str, 
         assert said.endswith(f"say so: `--moment {name}`; its `format` in the YAML is then {unit}.")
 
 
+SINCE = (pd.Timestamp("2024-01-01") - pd.Timestamp(0)) // pd.Timedelta("1s")
+
+
+def counted(folder: Path, moments: tuple[str, ...] = ()) -> Plan:
+    """Seed 7: times near the event as numbers, under names that say nothing, and ordinary numbers of that size."""
+    rng = np.random.default_rng(7)
+    seconds = SINCE + 6 * 3600 * np.arange(ROWS)
+    day = seconds // 86400 + 25_569
+    columns = {
+        "at": pd.to_datetime(seconds, unit="s"),
+        "signup": seconds - rng.integers(86_400, 9_000_000, ROWS),
+        "seen": (seconds - rng.integers(0, 900, ROWS)) * 1000,
+        "valid": seconds + rng.integers(10**8, 2 * 10**8, ROWS),
+        "due": day + rng.integers(1, 30, ROWS),
+        "ean": rng.integers(4 * 10**12, 5 * 10**12, ROWS),
+        "called": rng.integers(2 * 10**9, 9 * 10**9, ROWS),
+        "price": rng.integers(42_000, 48_000, ROWS),
+        "ticket": 45_000 + np.arange(ROWS) + rng.integers(0, 2, ROWS),
+        "y": np.arange(ROWS) * 7 % 3 % 2,
+    }
+    pd.DataFrame(columns).to_csv(folder / "t.csv", index=False)
+    return make_plan(Asked("t", str(folder / "t.csv"), label="y", moments=moments))
+
+
+UNITS = {"signup": "s", "seen": "ms", "valid": "s", "due": "excel"}
+
+
+def test_numbers_that_count_from_1970_or_1900_are_named_where_they_are_near_the_event(tmp_path: Path) -> None:
+    said = [one for one in counted(tmp_path).warnings if "seems to hold" in one]
+    assert {one.split()[0]: one.split()[-1].rstrip(".") for one in said} == UNITS
+
+
+def test_a_moment_may_lie_in_the_future(tmp_path: Path) -> None:
+    """`valid` ends three to six years after the event."""
+    plan = counted(tmp_path, moments=("valid", "due"))
+    assert {name: plan.table.texts.formats[name] for name in ("valid", "due")} == {"valid": "s", "due": "excel"}
+
+
 TIMES: dict[str, Make] = {
     "took": lambda rng: f"{rng.integers(0, 9)}:{rng.integers(0, 60):02}",
     "departs": lambda rng: f"{rng.integers(4, 26):02}:{rng.integers(0, 60):02}:00",

@@ -7,8 +7,6 @@ label away (`suspects`).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.quoted_commands import typed
@@ -21,7 +19,7 @@ from mlops_assets.onboarding.odd.spellings import places_of, spelled, spelled_nu
 from mlops_assets.onboarding.odd.times_of_day import clocks_in
 from mlops_assets.onboarding.odd.twelve_hours import clocks_of_twelve
 from mlops_assets.onboarding.reading.table import Facts, Table
-from mlops_assets.onboarding.times import TimeColumn, digits_of_dates
+from mlops_assets.onboarding.times import TimeColumn, counted_near, digits_of_dates
 
 ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
@@ -72,9 +70,9 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
         return _odd_day(table, facts)
     if not facts.is_number:
         return clocks_in(table, facts, time) or _spellings(table, facts)
-    unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0), datetime.now(UTC))), None)
+    unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0))), None)
     if not TIME_NAMES.search(facts.name):
-        unit = digits_of_dates(table, facts)
+        unit = digits_of_dates(table, facts) or counted_near(table, facts, time)
     if unit is not None and unit != "yyyy":
         first = table.place(f"{quoted(facts.name)} is not null")
         return (
