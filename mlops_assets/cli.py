@@ -51,7 +51,16 @@ from mlops_assets.commands import (
     upkeep,
     why,
 )
-from mlops_assets.commands.console import example, is_expected, remedy, say_error, say_versions, use_home, use_project
+from mlops_assets.commands.console import (
+    example,
+    in_words,
+    is_expected,
+    remedy,
+    say_error,
+    say_versions,
+    use_home,
+    use_project,
+)
 
 MOVED = {"decisions": ("record", "show"), "ledger": ("record",)}
 """Former names of commands, which go on working: what stands on record is called the record."""
@@ -107,7 +116,7 @@ class Commands(TyperGroup):
             todo = remedy(error)
             if ctx.params.get("traceback") or not (todo or is_expected(error)):
                 raise
-            say_error(f"{str(error).rstrip('.')}. {todo}" if todo and not is_expected(error) else str(error))
+            say_error(f"{in_words(error).rstrip('.')}. {todo}" if todo and not is_expected(error) else str(error))
             raise typer.Exit(1) from error
 
 

@@ -146,6 +146,13 @@ def remedy(error: BaseException) -> str:
     return ""
 
 
+def in_words(error: BaseException) -> str:
+    """What an error says, without the number that the system has for it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def is_expected(error: Exception) -> bool:
     """Whether an error is for a person to correct: its message says what to do."""
     return isinstance(error, EXPECTED) or type(error).__module__.startswith("mlops_assets.")

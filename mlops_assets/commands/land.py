@@ -103,7 +103,8 @@ def _land_own(name: str, files: str) -> None:
     say(f"{name}: {landed.rows:,} rows, {len(landed.written)} new or changed files in {landed.folder}")
     if landed.written:
         length = "hour" if source.is_hourly else source.grain
-        say(f"Each holds its {length} whole, from {landed.written[0]} to {landed.written[-1]}.")
+        span = f"from {landed.written[0]} to {landed.written[-1]}"
+        say(f"Each holds its {length} whole, {span}. The contract judges them when they are taken in.")
     for part, gone in landed.left_out.items():
         say(f"{part}: left out {counted(gone, 'row')} that had landed before and did not come again.")
     for part, (before, more) in landed.added.items():

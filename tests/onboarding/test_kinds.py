@@ -172,6 +172,19 @@ ORDINARY: dict[str, Make] = {
 }
 
 
+@pytest.mark.parametrize("word", ["n.a.", "N.A", "not available", "missing", "k.A."])
+def test_a_category_that_reads_like_a_missing_value_is_offered_as_one(word: str, tmp_path: Path) -> None:
+    warnings = planned(tmp_path, {"flag": lambda rng: rng.choice(["yes", "no", word])}).warnings
+    (said,) = [one for one in warnings if one.startswith("flag is ")]
+    assert f"flag={word}" in said
+    assert "is a category to the model: if it means missing" in said
+
+
+@pytest.mark.parametrize("words", [("na", "nd", "sd"), ("ka", "ba"), ("known", "new"), ("none", "some")])
+def test_a_state_or_a_plain_word_is_not(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert not [one for one in planned(tmp_path, {"flag": lambda rng: rng.choice(words)}).warnings if "missing" in one]
+
+
 def test_ordinary_columns_are_none_of_them(tmp_path: Path) -> None:
     said = planned(tmp_path, ORDINARY).warnings
     assert not [one for one in said if "seems to hold" in one or " holds " in one]

@@ -232,8 +232,8 @@ class _Look:
         whose, them = "its quantiles", "it"
         if n > 1:
             whose, them = f"its quantiles and those of the {n - 1} before it", "them"
-        text = f"{whose} are those of the {len(known)} accepted partitions before {them} {named} ({text})."
-        return ChangedUnit(f"is in another unit: {text}", tuple(names))
+        text = f"{whose} are those of the {len(known)} accepted partitions before {them}, changed so ({text})."
+        return ChangedUnit(f"is in another unit, {named}: {text}", tuple(names))
 
     def part(self) -> ChangedUnit | None:
         """Whether some rows of the day are in another unit: one that tells rows apart, and the others as they were."""

@@ -7,6 +7,8 @@ label away (`suspects`).
 
 from __future__ import annotations
 
+import re
+
 from mlops_assets.core.values.display import shown
 from mlops_assets.core.values.number_times import units_of
 from mlops_assets.core.values.quoted_commands import typed
@@ -25,6 +27,13 @@ ODD_DAYS = (
     "year({day}) < 1902 or year({day}) > 2199 or {day} in (date '1970-01-01', date '1969-12-31', date '2099-12-31')"
 )
 """Days that programs write where they know none."""
+
+_LIKE_MISSING = re.compile(
+    r"n[./ ]+[ad]\.?|k\.? ?a\.|nil|nul|missing|undefined|blank|empty|leer|vide|keine angabe|sans objet"
+    r"|not? (available|applicable|given|known|data|value)",
+    re.IGNORECASE,
+)
+"""Texts that people write where they know no value, and that are values elsewhere."""
 
 
 def oddities(table: Table, time: TimeColumn, zone: str) -> list[str]:
@@ -69,7 +78,7 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
     if facts.is_time:
         return _odd_day(table, facts)
     if not facts.is_number:
-        return clocks_in(table, facts, time) or _spellings(table, facts)
+        return clocks_in(table, facts, time) or _like_missing(table, facts) or _spellings(table, facts)
     unit = next(iter(units_of(float(facts.low or 0), float(facts.high or 0))), None)
     if not TIME_NAMES.search(facts.name):
         unit = digits_of_dates(table, facts) or counted_near(table, facts, time)
@@ -80,6 +89,17 @@ def _odd(table: Table, facts: Facts, time: TimeColumn) -> str:
             f"model. If it is one, say so: {typed('--moment', facts.name)}; its `format` in the YAML is then {unit}."
         )
     return sentinels(table, facts)
+
+
+def _like_missing(table: Table, facts: Facts) -> str:
+    """A category that reads like a word for a missing value, and is none of those that mean it everywhere."""
+    text = next((text for text in sorted(texts_of(table, facts)) if _LIKE_MISSING.fullmatch(text.strip())), None)
+    if text is None:
+        return ""
+    return (
+        f"{facts.name} is {shown(text)!r} in {_place(table, facts.name, text.strip())}, and that is a category to the "
+        f"model: if it means missing, leave the cell empty, or say so: {_as_missing(facts.name, text.strip())}."
+    )
 
 
 def _spellings(table: Table, facts: Facts) -> str:

@@ -86,7 +86,8 @@ def test_small_factors_are_found_where_a_day_says_where_it_lies(factor: float) -
     frame = day(np.random.default_rng(2), number=61)
     (told,) = said(frame.assign(weight=frame.weight * factor))
     assert told.startswith("weight is in another unit")
-    assert f"the 60 accepted partitions before it by a factor of {factor:.4g}"[:-1] in told
+    assert f"is in another unit, by a factor of {factor:.4g}"[:-1] in told
+    assert "those of the 60 accepted partitions before it, changed so (median" in told
 
 
 def test_fahrenheit_is_a_line() -> None:
