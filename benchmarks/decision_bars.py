@@ -20,6 +20,8 @@ from tests.scenarios.worlds import CHANGE, COUNT, FIRST
 WINDOWS = COUNT - FIRST
 SHOCK, GROWTH, GRADUAL = "one-window shock", "steady growth", "gradual over 6 windows"
 FAULTS = ("fault: a tenth missing", "fault: unit changed")
+SOUND = "no drift"
+"""The same world without a fault."""
 STEPS = ("sudden +20 %", "sudden +50 %", "label-rate shift", "price step", "labels two windows late, +20 %")
 """Changes that come in one window and stay."""
 LOUD = 0.195
@@ -229,9 +231,17 @@ def _fault(runs: Runs, name: str) -> tuple[str, bool] | None:
     some = [run for k in FAULTS for run in runs.get(k, ())]
     if not some:
         return None
+    sound = {run.seed: _after_the_change(run, name) for run in runs.get(SOUND, ())}
     begun = sum(CHANGE in run.facts[name]["trained_for_a_gain"] for run in some)
-    after = sum(sum(k > CHANGE for k in run.facts[name]["trained_for_a_gain"]) for run in some)
-    return f"{begun} at the fault, {after} after it, in {len(some)} runs", begun + after == 0
+    after = sum(_after_the_change(run, name) for run in some)
+    anyway = sum(sound.get(run.seed, 0) for run in some)
+    told = f"{begun} at the fault, {after} after it ({anyway} in the same worlds without one), in {len(some)} runs"
+    return told, begun == 0 and after <= anyway
+
+
+def _after_the_change(run: Run, name: str) -> int:
+    """Trainings for a gain in later windows than the one in which things change."""
+    return sum(k > CHANGE for k in run.facts[name]["trained_for_a_gain"])
 
 
 def _worst(
@@ -269,7 +279,7 @@ BARS = (
         _promotions("surely_worse", 0.05, without=SHOCK),
     ),
     Bar("promotions truly worse in the next window", "at most 10 %", _promotions("truly_worse", 0.10)),
-    Bar("retrainings on a data fault (age and growth apart)", "none", _fault),
+    Bar("retrainings on a data fault (age and growth apart)", "none that it causes", _fault),
 )
 """In the order of the brief."""
 

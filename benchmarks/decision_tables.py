@@ -41,6 +41,11 @@ window, with less chance in them than 100,000 labels have.
   stands what each peer would have had.
 - Worlds of one seed are one world until something changes, so that one unlucky promotion before that counts in most
   scenarios: shares of promotions rest on fewer chances than they have promotions.
+- A *data fault* is quarantined in its own window. What begins after it begins in the world without the fault, too, one
+  window sooner or later: it is the rate of false retrainings, and no bar of none can hold for that.
+- *Surely worse* with the shock counted cannot be at most 5 % where a change is to be answered at its first close: until
+  then a shock is the same world, its answer is surely worse in the next window, and it is one of some 20 promotions in
+  all scenarios of a seed. What it costs to wait: [breaks.md](breaks.md#to-answer-a-change-is-to-answer-a-shock).
 - Lucky promotions of equal models: [README.md](README.md#equal-models-in-the-gate).
 - Worlds whose relation breaks, with the calendars and a small policy of fifteen lines beside the platform:
   [breaks.md](breaks.md).

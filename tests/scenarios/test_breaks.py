@@ -49,6 +49,10 @@ class Lived:
         """Windows at whose end another model became champion."""
         return [number for number, one in enumerate(self.life.periods, FIRST) if one.promoted is not None]
 
+    def loses_to_never(self, first: int) -> float:
+        """What is lost from a window on, as a multiple of what the first champion loses."""
+        return float(self.ours[first - FIRST :].sum() / self.never[first - FIRST :].sum())
+
     def loses(self, first: int) -> float:
         """What is lost from a window on, as a multiple of what the best calendars lose."""
         return float(self.ours[first - FIRST :].sum() / self.best[first - FIRST :].sum())
@@ -107,3 +111,30 @@ def test_with_labels_75_days_late_the_first_labels_that_tell_are_acted_on(task: 
     first = CHANGE + 75 // DAYS
     assert first <= found.replaced[0] <= first + 1
     assert found.closed >= 0.85
+
+
+@pytest.mark.parametrize("days", [0, 30, 75])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_grows_all_the_time_is_followed_closely(seed: int, days: int) -> None:
+    late = timedelta(days=days) if days else timedelta(hours=2)
+    found = lived("steady growth", "regression", seed, late=late)
+    assert found.closed >= 0.945
+
+
+@pytest.mark.parametrize(("task", "seed"), [("regression", 0), ("regression", 3), ("binary", 2), ("multiclass", 3)])
+def test_a_shock_that_is_over_before_its_labels_come_is_not_trained_on(task: str, seed: int) -> None:
+    found = lived("one-window shock", task, seed, late=timedelta(days=75))
+    # When the first labels of the days after it are known, most of the newest window is still the shock's.
+    assert not any(CHANGE <= number <= CHANGE + 4 for number in found.replaced)
+    assert found.loses_to_never(CHANGE) <= 1.001
+
+
+@pytest.mark.parametrize(("task", "seed"), WORLDS)
+def test_while_labels_are_late_a_few_older_rows_insure_against_a_way_back(task: str, seed: int) -> None:
+    shock = lived("one-window shock", task, seed, late=timedelta(days=30))
+    flip = lived("flip of all", task, seed, late=timedelta(days=30))
+    # Of 28 days of labels 26 are changed. Where the change is over, what serves next loses less than was lost in the
+    # shock itself, which a model of the changed days alone loses again; where it stays, hardly more than the best.
+    served = CHANGE + 2 - FIRST
+    assert shock.ours[served] <= shock.never[CHANGE - FIRST]
+    assert flip.ours[served] <= 1.01 * flip.best[served]

@@ -298,6 +298,16 @@ def changed_on(looks: Sequence[Look], daily: Sequence[tuple[str, float, float]],
     return None if rise_at is None else date.fromisoformat(days[rise_at][0])
 
 
+def fell_back(daily: DailyLosses, level: float) -> bool:
+    """Whether the loss in production fell within a window: what a refit gained before that day may be over.
+
+    Args:
+        daily: of the window, as in `Look.daily`.
+        level: chance of a day where nothing has changed.
+    """
+    return rise([-loss for _, _, loss in daily], [rows for _, rows, _ in daily], level=level) is not None
+
+
 def daily_losses(y: Array, scores: Array, days: Any, metric_name: str) -> tuple[tuple[str, float, float], ...]:
     """Of each day: its date, its rows, and a model's loss on them (the metric's, carried to days by its influence).
 

@@ -31,10 +31,11 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.core.decide.judged_window import KEEP
+from mlops_assets.core.decide.judged_window import KEEP, fell_back
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
 from mlops_assets.core.decide.promised_gains import REMEMBERED, leading
+from mlops_assets.core.decide.track_record import EASED, EVEN, keeps_paying
 from mlops_assets.core.stats.autocorrelation import measured
 from mlops_assets.core.stats.intervals import (
     MIN_BLOCKS,
@@ -88,14 +89,18 @@ def add_up(
         raise CannotJudge("the probe has not looked at the champion yet", "Wait until a window of labels has matured")
     lead = leading(by_window(ordered), policy)
     lag_one = memory_of_days(by_window(ordered), lead, policy)
-    money: Any = {"length": length, "costs": costs or {}, "lag_one": lag_one}
+    shared: Any = {"length": length, "costs": costs or {}, "lag_one": lag_one, "change_level": policy.change_level}
     level = policy.level_of(len(mine))
     # Who leads is chosen on these looks too: where it is not the first, the choice has a price.
     own = level if lead == policy.candidates[0] else level / CHOSEN
-    refit = _gain(lead, mine, own * SHARES["newest"], own * SHARES["windows"], **money)
+    fresh = own * SHARES["newest"]
+    eased = keeps_paying(by_window(ordered), lead, policy)
+    refit = _gain(lead, mine, min(EVEN, EASED * fresh) if eased else fresh, own * SHARES["windows"], **shared)
+    if eased and refit is not None and not refit.windows:
+        refit = replace(refit, eased=True)
     versions = [name for name in mine[-1].whole.series if Candidate.parse(name).action == "revert"]
     back = level * SHARES["back"] / (2 * max(1, len(versions)))
-    reverts = [gain for name in versions if (gain := _gain(name, mine, back, back, **money))]
+    reverts = [gain for name in versions if (gain := _gain(name, mine, back, back, **shared))]
     revert = max(reverts, key=lambda gain: gain.lower, default=None)
     best = max((g for g in (refit, revert) if g is not None), key=lambda g: g.lower, default=None)
     sentence = (
@@ -159,15 +164,19 @@ def gate_confidence(probed: Probed | None, price: float, confidence: float) -> f
 
     A training for which the probe has found no gain (by age, by growth, because somebody asks) is a try: several of
     them in a champion's life share the level that the gate states, so that its life does not promote by luck more often
-    than one challenger.
+    than one challenger. Where refits have kept paying, the gate is eased as the probe is (`track_record`).
 
     Args:
         probed: all looks at the champion; None: there is no probe, and something else promises the gain.
         price: that a gain must surely exceed, `retrain.min_gain`.
         confidence: `gate.confidence`.
     """
-    is_promised = probed is None or (probed.refit is not None and probed.refit.lower > price)
-    return confidence if is_promised else 1.0 - (1.0 - confidence) / TRIES
+    if probed is None:
+        return confidence
+    if probed.refit is None or probed.refit.lower <= price:
+        return 1.0 - (1.0 - confidence) / TRIES
+    # The interval is two-sided: half of what it leaves out is below its lower bound.
+    return 1.0 - min(2.0 * EVEN, EASED * (1.0 - confidence)) if probed.refit.eased else confidence
 
 
 def by_window(looks: Sequence[Look]) -> list[Look]:
@@ -184,6 +193,7 @@ def _gain(
     length: timedelta,
     costs: Mapping[str, float],
     lag_one: float | None,
+    change_level: float,
 ) -> Gain | None:
     """The best lower bound over the newest days and the spans that there are; None where none can be judged.
 
@@ -195,6 +205,7 @@ def _gain(
         length: of a monitoring window.
         costs: today's cost table.
         lag_one: how alike neighbouring days are; None where that is to be seen on the judged ones.
+        change_level: of the test for a day on which the champion's loss fell; 0: there is none.
     """
     spans = [span for span in SPANS if span <= len(looks)] or [1]
     each = level_of_each(level, tuple(spans))
@@ -206,7 +217,7 @@ def _gain(
         tested.insert(0, (0, [fresh], fresh_level))
     gains = []
     for span, parts, its_level in tested:
-        if len(parts) != max(1, span):
+        if len(parts) != max(1, span) or (span and _is_over(name, looks[-span:], change_level)):
             continue
         pooled = _pooled([part.series[name] for part in parts], its_level, lag_one)
         if pooled is None:
@@ -224,6 +235,20 @@ def _gain(
     return replace(
         best, profit=_profit_gain(name, looks, fresh_level, each, spans, length=length, costs=costs, lag_one=lag_one)
     )
+
+
+def _is_over(name: str, looks: Sequence[Look], change_level: float) -> bool:
+    """Whether what a candidate gained in some windows is over: the champion recovered, and the newest days show none.
+
+    Args:
+        name: the candidate.
+        looks: at these windows, oldest first.
+        change_level: of the test for the day of the recovery; 0: there is none.
+    """
+    fresh = looks[-1].newest
+    if not change_level or fresh is None or name not in fresh.series or fresh.series[name].gain > 0.0:
+        return False
+    return any(fell_back(look.daily, change_level) for look in looks)
 
 
 def _profit_gain(

@@ -152,6 +152,7 @@ class Gain:
         profit: the same in money, where there is a cost table.
         blocks: what those are: `day`, or the name of a column.
         since: from when on the judged rows are, as ISO text.
+        eased: the bound holds at a larger level than the probe's, since refits have kept paying (`track_record`).
     """
 
     candidate: str
@@ -163,6 +164,7 @@ class Gain:
     profit: ProfitGain | None = None
     blocks: str = DAY
     since: str | None = None
+    eased: bool = False
 
     @property
     def in_words(self) -> str:
@@ -175,6 +177,8 @@ class Gain:
             return f"{candidate} would have had the champion's loss in {over} ({judged})"
         change = f"{'reduced' if self.mean >= 0 else 'raised'} the champion's loss by {abs(self.mean):.1%}"
         sure = f"surely by at least {self.lower:.1%}" if self.lower > 0 else "which may be chance"
+        if self.eased and self.lower > 0:
+            sure = f"by {self.lower:.1%} at least, most likely, as refits have kept paying"
         return f"{candidate} would have {change} in {over} ({sure}; {judged})"
 
 

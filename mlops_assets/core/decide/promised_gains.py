@@ -8,6 +8,10 @@ season, a week of weather or a holiday teaches holds there and not in the next w
 newest part is a promise, and its advantage in the window after that says how it was kept. A promise inside the range of
 earlier ones is believed as far as those were kept (a regression line, drawn towards one to one while there are few);
 what goes beyond any earlier promise is believed in full, since a break has no precedent.
+
+Where labels are late, a change that began in the newest window of labels may be over by now. Who is fitted on nothing
+else then loses as much as the change did; a few older rows are an insurance, and are kept unless they cost more than
+`INSURED`.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ REMEMBERED = 12
 
 TRUST = 0.02
 """Sum of squares of promises that weighs as much as trust in them: two of a tenth."""
+INSURED = 0.05
+"""Share of the loss that a refit on the rows since a change must be expected to lose less, where that may be over."""
 
 
 def expected(
@@ -97,17 +103,29 @@ def expectations(looks: Sequence[Look], policy: ProbePolicy) -> dict[str, float]
     gains: dict[str, float] = {}
     for name in dict.fromkeys(refits):
         # The record of the calendar most like it stands for that of one that began with a change: it grows.
-        like = name if name in policy.candidates else _like(name, policy, newest)
-        kept = [(advantage(look.whole, like), 0.5 ** (age / policy.half_life)) for age, look in _aged(recent)]
-        pairs = [(advantage(a.newest, like), advantage(b.whole, like)) for a, b in pairwise(recent)]
+        known = like(name, policy, newest)
+        kept = [(advantage(look.whole, known), 0.5 ** (age / policy.half_life)) for age, look in _aged(recent)]
+        pairs = [(advantage(a.newest, known), advantage(b.whole, known)) for a, b in pairwise(recent)]
         gain = expected(
             advantage(newest_part, name),
             [(p, k) for p, k in pairs if p is not None and k is not None],
             [(gain, weight) for gain, weight in kept if gain is not None],
         )
         if gain is not None:
-            gains[name] = gain
+            gains[name] = gain - INSURED if _may_be_over(name, newest) else gain
     return gains
+
+
+def _may_be_over(name: str, newest: Look) -> bool:
+    """Whether a refit on the rows since a change stakes everything on one that labels cannot show to last.
+
+    It has lasted less long, as far as labels tell, than they are late, and the newest window holds rows from before it:
+    a refit on that window knows both worlds, and loses far less where the old one is back.
+    """
+    day = Calendar.parse(Candidate.parse(name).of).day
+    if day is None or day <= newest.whole.start.date():
+        return False
+    return newest.end.date() - day <= newest.at - newest.end
 
 
 def _aged(looks: Sequence[Look]) -> list[tuple[float, Look]]:
@@ -123,8 +141,10 @@ def _advantage(part: Part | None, name: str, base: str) -> float | None:
     return gain if math.isfinite(gain) else None
 
 
-def _like(name: str, policy: ProbePolicy, newest: Look) -> str:
-    """The calendar of so many windows that is nearest in length to one that began on a day."""
+def like(name: str, policy: ProbePolicy, newest: Look) -> str:
+    """The calendar whose record stands for a refit: its own; of one that began on a day, that nearest in length."""
+    if name in policy.candidates:
+        return name
     day = Calendar.parse(Candidate.parse(name).of).day
     counts = sorted(int(of) for of in policy.refits if of.isdigit())
     if day is None or not counts:

@@ -38,7 +38,7 @@ from mlops_assets.core.decide.judged_window import (
 from mlops_assets.core.decide.probe import SHARES, TRIES, add_up, by_window, gate_confidence
 from mlops_assets.core.decide.probe_policy import ProbePolicy
 from mlops_assets.core.decide.probe_result import Candidate, Gain, Look, Part, Probed, ProfitGain, Series
-from mlops_assets.core.decide.promised_gains import expectations, leading
+from mlops_assets.core.decide.promised_gains import INSURED, expectations, leading
 from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
@@ -271,6 +271,27 @@ def test_a_calendar_that_began_with_the_change_has_the_record_of_the_most_simila
     # Fifty days before, it is like the newest two windows.
     older = replace(now, newest=Part(now.end - 10 * DAY, 100, {FIRST: 1.0, "refit:since:2024-04-04": 0.5}))
     assert expectations([*before, older], ProbePolicy())["refit:since:2024-04-04"] == pytest.approx((0.0 + 0.5) / 2)
+
+
+def test_rows_from_before_a_change_are_an_insurance_where_it_may_be_over() -> None:
+    since = "refit:since:2024-03-03"  # the third day of the window: its newest window has two older ones
+    loss = {"all": 2.0, "one": 1.02, since: 1.0}
+    now = lost(0, {"all": 2.0}, loss)
+    gains = {FIRST: 0.0, "refit:1": pytest.approx(0.49), since: pytest.approx(0.5)}
+    # Labels at once, or less late than the change has lasted (26 days): it is known to last.
+    for days in (0, 25):
+        assert expectations([replace(now, at=now.end + days * DAY)], ProbePolicy()) == gains
+    # It may be over: the rows since then alone must be expected to lose less by more than `INSURED`.
+    late = replace(now, at=now.end + 30 * DAY)
+    assert expectations([late], ProbePolicy())[since] == pytest.approx(0.5 - INSURED)
+    assert leading([late], ProbePolicy()) == "refit:1"
+    assert leading([now], ProbePolicy()) == since
+    dear = replace(late, newest=Part(now.end - 10 * DAY, 100, named({**loss, "one": 1.12})))
+    assert leading([dear], ProbePolicy()) == since
+    # A change from before the newest window leaves it no older rows to be insured by.
+    before = "refit:since:2024-02-20"
+    earlier = replace(late, newest=Part(now.end - 10 * DAY, 100, named({"all": 2.0, "one": 1.02, before: 1.0})))
+    assert leading([earlier], ProbePolicy()) == before
 
 
 def test_what_was_before_a_change_is_no_record() -> None:
