@@ -63,6 +63,30 @@ FEATURE_MISSES = Spec(
 DEGRADED = Spec(
     "mlops_degraded_answers_total", "counter", ("model",), "Answers for which some view had no value.", "service"
 )
+PROFILE_CHECKS = Spec(
+    "mlops_drift_profile_checks_total",
+    "counter",
+    ("profile", "result"),
+    "Batches held against a drift profile: drift, no_drift or unjudged.",
+    "service",
+)
+PROFILE_DRIFTING = Spec(
+    "mlops_drift_profile_drifting", "gauge", ("profile",), "1 while its batches have drifted, else 0.", "service"
+)
+PROFILE_SHARE = Spec(
+    "mlops_drift_profile_share",
+    "gauge",
+    ("profile",),
+    "Share of the judged features that have drifted in its newest batch.",
+    "service",
+)
+PROFILE_CHECKED = Spec(
+    "mlops_drift_profile_checked_timestamp_seconds",
+    "gauge",
+    ("profile",),
+    "When a batch was last held against it.",
+    "service",
+)
 
 METRICS: tuple[Spec, ...] = (
     # --- models
@@ -139,5 +163,9 @@ METRICS: tuple[Spec, ...] = (
     FEATURE_AGE,
     FEATURE_MISSES,
     DEGRADED,
+    PROFILE_CHECKS,
+    PROFILE_DRIFTING,
+    PROFILE_SHARE,
+    PROFILE_CHECKED,
 )
 BY_NAME = {spec.name: spec for spec in METRICS}
