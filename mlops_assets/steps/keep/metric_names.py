@@ -131,6 +131,9 @@ METRICS: tuple[Spec, ...] = (
     # --- sources
     _gauge("source_fresh", "source", "Whether its newest good partition is as new as agreed."),
     _gauge("source_newest_timestamp_seconds", "source", "End of its newest good partition."),
+    _gauge("source_lag_seconds", "source", "Age of that end, by the home's clock."),
+    _gauge("source_missed_seconds", "source", "By how much that is more than agreed; 0 where it is not."),
+    _gauge("view_lag_seconds", "view", "How much of its required sources' time a feature view lacks."),
     _gauge("source_partitions", "source state", "Partitions that are good, pending or quarantined."),
     # --- streams
     _gauge("stream_unread_messages", "source partition", "Messages of the topic that were not read yet."),
