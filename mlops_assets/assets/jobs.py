@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.assets.freshness_policies import SOURCE_CHECK, VIEW_CHECK, freshness_specs
 from mlops_assets.core.features.look_ahead import CHECK as LOOK_AHEAD
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.source_groups import Group, landing_job, source_groups
@@ -28,6 +29,8 @@ AssetJob = Any
 """What `define_asset_job` returns; Dagster does not export its type."""
 MONITORING_CHAIN = ("predictions", "drift_report", "performance_report", "probe")
 _ROLLOUT = "rollout"
+_NOT_AT_LANDING = (LOOK_AHEAD, SOURCE_CHECK, VIEW_CHECK)
+"""The guard has a job of its own, for it computes every view several times; how old data is, a sensor reports."""
 
 
 def watching(model: ModelSettings) -> list[dg.AssetKey]:
@@ -72,9 +75,16 @@ def _selection(
         for key in watching(model)
     ]
     carried = raw | shared | dg.AssetSelection.assets(*watched) if watched else raw | shared
-    # The guard has a job of its own: it computes every view several times.
     guarded = (dg.AssetCheckKey(dg.AssetKey(view.name), LOOK_AHEAD) for view in load_catalogue(DBT_PROJECT).views)
-    return carried - dg.AssetSelection.checks(*guarded)
+    return carried - dg.AssetSelection.checks(*guarded, *(spec.key for spec in freshness_specs()))
+
+
+def landing_checks(graph: BaseAssetGraph, assets: Collection[dg.AssetKey]) -> list[dg.AssetCheckKey]:
+    """The checks of a landing run of these assets, to be named in its request.
+
+    A request that names assets alone gets all checks of them, whatever its job selects (Dagster 1.13.27).
+    """
+    return sorted(key for key in graph.get_check_keys_for_assets(set(assets)) if key.name not in _NOT_AT_LANDING)
 
 
 def landing_keys(

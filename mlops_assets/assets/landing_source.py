@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from mlops_assets.assets.freshness_policies import source_policy
 from mlops_assets.assets.metadata import measured
 from mlops_assets.assets.partitions import (
     PartitionCalendar,
@@ -80,7 +81,8 @@ def build_raw_asset(source: SourceSettings, calendar: PartitionCalendar | None =
         owners=source.owners,
         skippable=True,
         partitions_def=calendar.partitions() if calendar else None,
-        metadata={"landing": f"landing/{source.name}/{source.files}", "freshness": source.fresh_for},
+        metadata={"landing": f"landing/{source.name}/{source.files}"},
+        freshness_policy=source_policy(source),
     )
     check = dg.AssetCheckSpec(
         CONTRACT_CHECK,

@@ -85,6 +85,9 @@ def _say_sources(overview: Mapping[str, Any]) -> None:
             ["source", "newest good", "pending", "in quarantine", "fresh"],
             [_source_row(name, source) for name, source in overview["sources"].items()],
         )
+    for name, view in overview["views"].items():
+        if view["lag_hours"]:
+            say(escape(f"{name} lacks {view['lag_hours']:,.0f} h that its sources have, from {view['lacks_from']} on."))
     for name, source in overview["sources"].items():
         for partition, note in (source["notes"] | source["no_right"]).items():
             say(escape(f"{name}, {partition}: {note}"))
@@ -123,14 +126,25 @@ def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _champion(champion: Mapping[str, Any] | None) -> str:
     if champion is None:
         return "no champion yet"
-    age = f", {champion['age_days']:.0f} days old" if champion["age_days"] is not None else ""
+    days, hours = champion["age_days"], champion["lag_hours"]
+    age = "" if days is None else f", {days:.0f} days old" if days >= 2 else f", {hours:.0f} hours old"
     return f"version {champion['version']}{age}"
 
 
 def _source_row(name: str, source: Mapping[str, Any]) -> Sequence[object]:
     newest = source["newest_good"]
-    fresh = source["stale"] or ("yes" if newest else "no data yet")
-    return (name, newest or "never", _few(source["pending"]), _few(list(source["quarantined"])), fresh)
+    return (name, newest or "never", _few(source["pending"]), _few(list(source["quarantined"])), _fresh(source))
+
+
+def _fresh(source: Mapping[str, Any]) -> str:
+    """Whether its newest data is as new as agreed, and how old it is."""
+    if source["newest_good"] is None:
+        return "no: never came" if source["stale"] else "no data yet"
+    if source["stale"]:
+        return f"no: {source['missed_hours']:,.0f} h over {source['fresh_for']}"
+    if source["is_over"]:
+        return "yes, it is over"
+    return "yes" if source["lag_hours"] is None else f"yes, {source['lag_hours']:,.0f} h old"
 
 
 def _held_back(model: Mapping[str, Any]) -> Iterator[str]:

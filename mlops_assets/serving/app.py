@@ -17,11 +17,13 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.serving.drift.metrics import DriftSeen
+from mlops_assets.serving.drift.profiles import Profiles
+from mlops_assets.serving.drift.reactions import Reactions
 from mlops_assets.serving.engine.alias_watch import Watcher
 from mlops_assets.serving.engine.arms import Arms, CannotServe, Contract, Load, load_arm
 from mlops_assets.serving.engine.health import Health
 from mlops_assets.serving.engine.lookup import Lookup
-from mlops_assets.serving.engine.profiles import Profiles
 from mlops_assets.serving.engine.publishing import Counting
 from mlops_assets.serving.engine.request_counts import Tally
 from mlops_assets.serving.engine.scoring import Service
@@ -33,7 +35,9 @@ from mlops_assets.serving.http.short_way import HotPath
 from mlops_assets.serving.log.drain import Drain
 from mlops_assets.serving.log.records import record_types
 from mlops_assets.serving.log.spool import Spool
+from mlops_assets.serving.rounds import Rounds
 from mlops_assets.world.alerts.alerts import Alerts
+from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.platform import Platform
 
@@ -57,7 +61,8 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
     """
     catalogue, home = platform.catalogue, platform.home
     contracts = {name: Contract.of(model, catalogue) for name, model in sorted(platform.models().items())}
-    health = Health(Alerts(root=str(home.root)))
+    alerts = Alerts(root=str(home.root))
+    health = Health(alerts)
     spool = Spool(home.root / "serving" / "spool")
 
     def declare(snapshot: Mapping[str, Arms]) -> None:
@@ -79,6 +84,9 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
     drain = Drain(spool, platform.lake, health, seconds=flush_seconds)
     counting = Counting(tally, platform.lake, health, seconds=flush_seconds)
 
+    profiles = Profiles(home, platform.lake)
+    reacting = Rounds("drift-reactions", Reactions(profiles, platform, alerts).round)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watcher.start()
@@ -86,8 +94,10 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         service.shadow.start()
         drain.start()
         counting.start()
+        reacting.start()
         with short_pauses():
             yield
+        reacting.stop()
         watcher.stop()
         service.shadow.stop()
         counting.stop()
@@ -97,9 +107,9 @@ def build(platform: Platform, *, keys: Keys, limits: Limits, flush_seconds: floa
         [
             predict_api.router(service, limits),
             oip_api.router(service, limits),
-            drift_api.router(Profiles(home, platform.lake), contracts, limits),
+            drift_api.router(profiles, contracts, limits, Webhooks.for_callers(home.root)),
             events_api.router(platform),
-            admin_api.router(service, drain),
+            admin_api.router(service, drain, DriftSeen(profiles)),
         ],
         lifespan,
     )

@@ -105,10 +105,17 @@ class Engine:
             KeyboardInterrupt: it was told to stop, which Dagster notes as a failure of the step and does not pass on.
         """
         job = self.definitions.resolve_job_def(str(request.job_name))
-        selection = list(only) if only is not None else request.asset_selection
+        selection = only if only is not None else request.asset_selection
+        checks = request.asset_check_keys
+        if only is not None and checks is not None:
+            checks = [check for check in checks if check.asset_key in only]
+        if selection or checks:
+            job = job.get_subset(
+                asset_selection=frozenset(selection) if selection else None,
+                asset_check_selection=None if checks is None else frozenset(checks),
+            )
         result = job.execute_in_process(
             instance=self.instance,
-            asset_selection=list(selection) if selection else None,
             # Dagster's pages call a run without either "Manually launched".
             tags={
                 **({} if SENSOR_NAME in request.tags else {USER: BY}),

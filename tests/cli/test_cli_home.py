@@ -142,6 +142,25 @@ def test_status_says_where_everything_stands(mlops: Mlops, filled: Home, monkeyp
     assert max(len(line) for line in shown.stdout.splitlines()[3:]) <= 80
 
 
+def test_status_says_how_many_hours_are_missed(mlops: Mlops, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    # By the clock of the data the newest source is what the others are behind: four days, 36 hours of them allowed.
+    home.configure(HomeSettings(clock="data"))
+    for name, day in (("flights", "2013-01-02"), ("weather", "2013-01-06")):
+        held = intake(home, name)
+        held.record.put(day, Taken(f"{name}.csv", 1, 1, "sha", "good"))
+        held.raw_file(day).parent.mkdir(parents=True, exist_ok=True)
+        held.raw_file(day).touch()
+    found = json.loads(mlops("status", "--json").stdout)
+    assert (found["sources"]["flights"]["lag_hours"], found["sources"]["flights"]["missed_hours"]) == (96, 60)
+    assert (found["sources"]["weather"]["lag_hours"], found["sources"]["weather"]["missed_hours"]) == (0, 0)
+    assert (found["views"]["feat_flight"]["lag_hours"], found["models"]["flight_delay"]["champion"]) == (48, None)
+    shown = mlops("status").stdout
+    assert "no: 60 h over 36h" in " ".join(shown.split())
+    assert "feat_flight lacks 48 h that its sources have, from 2013-01-01 on." in " ".join(shown.split())
+    assert max(len(line) for line in shown.splitlines()[3:]) <= 80
+
+
 def test_a_dry_run_writes_nothing_and_says_what_is_missing(mlops: Mlops, filled: Home) -> None:
     before = Record(filled.ledger).entries("flight_delay")
     failed = mlops("decide", "flight_delay", "--dry-run")

@@ -9,13 +9,14 @@ def definitions() -> dg.Definitions:
     from mlops_assets.assets.platform.dbt_models import dbt_models
     from mlops_assets.assets.platform.failed_runs import failed_run_sensor
     from mlops_assets.assets.platform.feast_assets import online_store
+    from mlops_assets.assets.platform.freshness import freshness_checks, freshness_sensor
     from mlops_assets.assets.platform.look_ahead import look_ahead_guard, look_ahead_job, look_ahead_sensor
-    from mlops_assets.assets.platform.sensors import freshness_sensor, jobs, landing_sensor
+    from mlops_assets.assets.platform.sensors import jobs, landing_sensor
     from mlops_assets.assets.platform.webhook_sensor import webhook_sensor
 
     return dg.Definitions(
         assets=[dbt_models, online_store],
-        asset_checks=[look_ahead_guard],
+        asset_checks=[look_ahead_guard, freshness_checks],
         jobs=[*jobs, look_ahead_job],
         sensors=[
             landing_sensor,

@@ -15,6 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets, get_subset_selection_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from mlops_assets.assets.freshness_policies import view_policies
 from mlops_assets.assets.metadata import link_to, measured
 from mlops_assets.assets.partitions import span_of_run
 from mlops_assets.assets.retries import OUTSIDE_RETRY
@@ -35,6 +36,7 @@ from mlops_assets.world.landed.sources import Sources
 from mlops_assets.world.platform import DBT_PROJECT, Platform
 
 VARIABLES = project_variables(DBT_PROJECT)
+FRESHNESS = view_policies()
 
 
 class Translator(DagsterDbtTranslator):
@@ -50,7 +52,8 @@ class Translator(DagsterDbtTranslator):
         node = manifest["nodes"].get(unique_id)
         if node is None or node["resource_type"] != "model":
             return spec
-        return spec.replace_attributes(code_version=code_of(node, manifest, VARIABLES))
+        policy = FRESHNESS.get(node["name"])
+        return spec.replace_attributes(code_version=code_of(node, manifest, VARIABLES), freshness_policy=policy)
 
     def get_owners(self, dbt_resource_props: Any) -> list[str] | None:
         """Who answers for a feature view or label model, from its meta."""

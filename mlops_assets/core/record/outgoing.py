@@ -22,9 +22,10 @@ class Outgoing:
     Attributes:
         id: of it; the same event has the same id, however often it is sent.
         kind: what happened.
-        model: the monitored model.
+        model: the monitored model, or the drift profile.
         at: when, aware.
         data: what is said of it, plain.
+        about: which of the two.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Outgoing:
     model: str
     at: datetime
     data: dict[str, Any]
+    about: Literal["model", "profile"] = "model"
 
 
 def of_entry(entry: OnRecord, number: int) -> Outgoing | None:
@@ -70,3 +72,10 @@ def of_drift(
     """The event of a drift check that failed in a window, which ended at a moment."""
     data = {"check": check, "window": window, "value": value, "limit": limit, "reason": reason}
     return Outgoing(f"{model}/{check}/{at.isoformat()}", "drift", model, at, data)
+
+
+def of_profile(name: str, at: datetime, *, began: bool, since: datetime, reason: str) -> Outgoing:
+    """The event of batches of a drift profile that have begun to drift, or match its reference again."""
+    data = {"drift": began, "since": since.isoformat(), "reason": reason}
+    id = f"drift/{name}/{since.isoformat()}/{'began' if began else 'ended'}"
+    return Outgoing(id, "drift", name, at, data, about="profile")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlops_assets.serving.engine.arms import Arm, CannotServe
 from mlops_assets.steps.keep.metric_names import DEGRADED, FEATURE_AGE, FEATURE_MISSES, REQUEST_SECONDS, REQUESTS
@@ -109,12 +109,20 @@ class AnswersSeen:
         yield from (requests, times, age, misses, degraded)
 
 
-def exposition(seen: AnswersSeen) -> bytes:
+class Collects(Protocol):
+    """What Prometheus' client asks for families."""
+
+    def collect(self) -> Iterator[Metric]:
+        """The families."""
+
+
+def exposition(*seen: Collects) -> bytes:
     """The families as text, in Prometheus' format."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(seen)
+    for each in seen:
+        registry.register(each)
     return generate_latest(registry)
 
 

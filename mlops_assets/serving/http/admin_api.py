@@ -13,6 +13,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from mlops_assets.serving.drift.metrics import DriftSeen
 from mlops_assets.serving.engine.prometheus_counts import CONTENT_TYPE, exposition
 from mlops_assets.serving.engine.scoring import Service
 from mlops_assets.serving.http.bodies import PROBLEMS, Strict, reply
@@ -44,7 +45,7 @@ class Readiness(Strict):
     shadow_dropped: int = Field(description="Rows that the shadow did not score, since the start.")
 
 
-def router(service: Service, drain: Drain) -> APIRouter:
+def router(service: Service, drain: Drain, drift: DriftSeen) -> APIRouter:
     """The paths."""
     api = APIRouter(tags=["operation"], responses=PROBLEMS)
 
@@ -63,7 +64,8 @@ def router(service: Service, drain: Drain) -> APIRouter:
     @api.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """What was answered since the start, for Prometheus."""
-        return Response(exposition(service.seen), media_type=CONTENT_TYPE)
+        content = await run_in_threadpool(exposition, service.seen, drift)
+        return Response(content, media_type=CONTENT_TYPE)
 
     @api.post("/admin/reload", response_model=Readiness)
     async def reload() -> Response:

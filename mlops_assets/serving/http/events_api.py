@@ -6,7 +6,6 @@ Here: the paths under /events, as plain JSON or as CloudEvents. Not here: what a
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any
 
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
@@ -32,8 +31,6 @@ from mlops_assets.steps.decide.retrain_events import Conflict, RetrainEvent, Tra
 from mlops_assets.world.platform import Platform
 
 CLOUD_EVENT = "application/cloudevents+json"
-_ASKING = Lock()
-"""Two events at the same moment are two: the second is answered with the first one's id."""
 
 
 class RetrainRequest(Strict):
@@ -116,14 +113,13 @@ def _ask(platform: Platform, asked: RetrainRequest, by: str, key: str) -> Respon
         return problem(404, f"there is no model {asked.model!r}; known: {known}")
     try:
         with_parameters(model, asked.parameters)
-        with _ASKING:
-            answer, is_new = ask(
-                platform.home,
-                model.name,
-                TrainingWish(by, asked.reason, asked.force, asked.parameters),
-                now=lambda: platform.now(model),
-                key=key,
-            )
+        answer, is_new = ask(
+            platform.home,
+            model.name,
+            TrainingWish(by, asked.reason, asked.force, asked.parameters),
+            now=lambda: platform.now(model),
+            key=key,
+        )
     except Conflict as error:
         return problem(409, str(error))
     except ValueError as error:

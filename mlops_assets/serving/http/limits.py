@@ -33,6 +33,8 @@ OPEN = frozenset(
 OF_INTEREST = frozenset((b"host", b"authorization", b"x-api-key", b"content-length"))
 CALLER = "mlops.caller"
 """Where a request's scope keeps whose key it came with."""
+OPENS = "mlops.opens"
+"""Where it keeps the scopes of that key."""
 CALLERS = 10_000
 """Callers whose rate is remembered; the longest silent one is forgotten first."""
 
@@ -69,6 +71,11 @@ def scope_of(path: str) -> str | None:
     if path.startswith("/events/"):
         return RETRAIN
     return ADMIN
+
+
+def lacking(scope: Scope, wanted: str) -> str:
+    """What a caller lacks for what a path does beside its own; empty where nothing, as where keys are off."""
+    return f"the {scope[CALLER]} lacks the scope {wanted}" if wanted not in scope.get(OPENS, (wanted,)) else ""
 
 
 class Rates:
@@ -155,7 +162,7 @@ class Guard:
             if wanted not in key.scopes:
                 return 403, f"the key {key.name} lacks the scope {wanted}", {}
             caller = f"key {key.name}"
-            scope[CALLER] = caller
+            scope[CALLER], scope[OPENS] = caller, key.scopes
         if not self._rates.allows(caller):
             return 429, f"more than {self._limits.rate:g} requests a second; slow down", {"Retry-After": "1"}
         return None

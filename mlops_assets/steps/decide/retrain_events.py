@@ -18,6 +18,7 @@ from typing import Any, Literal
 from mlops_assets.core.decide.wording import reasons_told
 from mlops_assets.core.record.entries import CONCLUDED, Decision, Freeze, OnRecord, Promotion, Rejection, Request, only
 from mlops_assets.core.values.display import shown
+from mlops_assets.world.files.locks import alone
 from mlops_assets.world.home import Home
 from mlops_assets.world.record.record import Record
 from mlops_assets.world.record.training_runs import TrainingRuns
@@ -107,6 +108,14 @@ def ask(
     Raises:
         Conflict: the model is frozen, or the key was used for another request.
     """
+    # Two that ask at the same moment are two: the second is answered with the first one's id.
+    with alone(home.ledger / f".{model}.asking.lock"):
+        return _ask(home, model, asked, now, key, joins_training)
+
+
+def _ask(
+    home: Home, model: str, asked: TrainingWish, now: Callable[[], datetime], key: str, joins_training: bool
+) -> tuple[RetrainEvent, bool]:
     record, given = Record(home.ledger), dict(asked.parameters or {})
     entries = record.entries(model)
     request_id = f"request-{hashlib.sha256(f'{model}|{key}'.encode()).hexdigest()[:16]}" if key else ""

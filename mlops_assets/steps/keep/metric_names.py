@@ -63,6 +63,30 @@ FEATURE_MISSES = Spec(
 DEGRADED = Spec(
     "mlops_degraded_answers_total", "counter", ("model",), "Answers for which some view had no value.", "service"
 )
+PROFILE_CHECKS = Spec(
+    "mlops_drift_profile_checks_total",
+    "counter",
+    ("profile", "result"),
+    "Batches held against a drift profile: drift, no_drift or unjudged.",
+    "service",
+)
+PROFILE_DRIFTING = Spec(
+    "mlops_drift_profile_drifting", "gauge", ("profile",), "1 while its batches have drifted, else 0.", "service"
+)
+PROFILE_SHARE = Spec(
+    "mlops_drift_profile_share",
+    "gauge",
+    ("profile",),
+    "Share of the judged features that have drifted in its newest batch.",
+    "service",
+)
+PROFILE_CHECKED = Spec(
+    "mlops_drift_profile_checked_timestamp_seconds",
+    "gauge",
+    ("profile",),
+    "When a batch was last held against it.",
+    "service",
+)
 
 METRICS: tuple[Spec, ...] = (
     # --- models
@@ -107,6 +131,9 @@ METRICS: tuple[Spec, ...] = (
     # --- sources
     _gauge("source_fresh", "source", "Whether its newest good partition is as new as agreed."),
     _gauge("source_newest_timestamp_seconds", "source", "End of its newest good partition."),
+    _gauge("source_lag_seconds", "source", "Age of that end, by the home's clock."),
+    _gauge("source_missed_seconds", "source", "By how much that is more than agreed; 0 where it is not."),
+    _gauge("view_lag_seconds", "view", "How much of its required sources' time a feature view lacks."),
     _gauge("source_partitions", "source state", "Partitions that are good, pending or quarantined."),
     # --- streams
     _gauge("stream_unread_messages", "source partition", "Messages of the topic that were not read yet."),
@@ -139,5 +166,9 @@ METRICS: tuple[Spec, ...] = (
     FEATURE_AGE,
     FEATURE_MISSES,
     DEGRADED,
+    PROFILE_CHECKS,
+    PROFILE_DRIFTING,
+    PROFILE_SHARE,
+    PROFILE_CHECKED,
 )
 BY_NAME = {spec.name: spec for spec in METRICS}

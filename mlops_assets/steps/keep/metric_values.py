@@ -21,7 +21,7 @@ from mlops_assets.core.record.entries import Decision, OutcomeFound, only
 from mlops_assets.core.record.incidents import SEVERITIES
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
-from mlops_assets.core.time.windows import parse_duration
+from mlops_assets.steps.land.lags import lacking, source_lags, view_lags
 from mlops_assets.steps.watch.skew import REPORT as SKEW
 from mlops_assets.steps.watch.skew import SkewSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
@@ -117,25 +117,21 @@ def reports(platform: Platform) -> Iterator[Sample]:
 
 
 def sources(platform: Platform) -> Iterator[Sample]:
-    """Partitions of the sources, and whether the newest is as new as agreed."""
-    whole = platform.sources.whole()
-    ends = {name: i.newest_end() for name, i in whole.items() if i.source.grain != "none"}
-    groups = platform.groups()
-    wall = platform.home.settings.clock == "wall"
-    for name, intake in whole.items():
+    """Partitions of the sources, how old the newest is, and how far feature views are behind them."""
+    for name, intake in platform.sources.whole().items():
         state = intake.state()
         bad = sum(entry.status == "quarantined" for entry in state.taken.values())
         counts = {"good": len(state.good), "pending": len(state.pending), "quarantined": bad}
         for kind, count in counts.items():
             yield Sample("source_partitions", (name, kind), count)
-        known = [end for group in groups if name in group for n in group if (end := ends.get(n)) is not None]
-        if not known or name not in ends:
-            continue
-        end, now = ends[name], datetime.now(UTC) if wall else max(known)
-        fresh = end is not None and now - end <= parse_duration(intake.source.fresh_for)
-        yield Sample("source_fresh", (name,), fresh)
-        if end is not None:
-            yield Sample("source_newest_timestamp_seconds", (name,), end.timestamp())
+    for name, lag in source_lags(platform).items():
+        yield Sample("source_fresh", (name,), not lag.is_stale)
+        if lag.end is not None and lag.age is not None:
+            yield Sample("source_newest_timestamp_seconds", (name,), lag.end.timestamp())
+            yield Sample("source_lag_seconds", (name,), lag.age.total_seconds())
+            yield Sample("source_missed_seconds", (name,), lag.missed.total_seconds())
+    for view, span in view_lags(platform).items():
+        yield Sample("view_lag_seconds", (view,), lacking(span).total_seconds())
 
 
 def costs(platform: Platform) -> Iterator[Sample]:

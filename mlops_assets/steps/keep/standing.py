@@ -18,7 +18,8 @@ from mlops_assets.core.record.incidents import Incident
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.decide.proposals import proposal_of
 from mlops_assets.steps.decide.upcoming import upcoming
-from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, STATES, lasting, newest_bad, stale_sources
+from mlops_assets.steps.land.lags import SourceLag, lacking, source_lags, view_lags
+from mlops_assets.steps.land.source_alarms import IN_QUARANTINE, STATES, lasting, newest_bad
 from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.windows.summaries import failing_of, window_checks
 from mlops_assets.world.alerts.incidents import Incidents
@@ -37,7 +38,7 @@ def standing(home: Home) -> dict[str, Any]:
     """The state of a home."""
     home.prepare()
     platform = Platform.of(home)
-    stale = stale_sources(platform)
+    lags = source_lags(platform)
     incidents, unread_alerts = _incidents(platform)
     damaged, unread = platform.sources.damaged(), platform.sources.settings().unread
     models = {name: _model(platform, model, incidents, damaged) for name, model in platform.models().items()}
@@ -50,9 +51,13 @@ def standing(home: Home) -> dict[str, Any]:
             "until": home.settings.until,
         },
         "sources": {
-            name: {**_source(intake), "stale": stale[name][1] if name in stale else None}
+            name: {**_source(intake), **_lag(name, lags.get(name))}
             for name, intake in platform.sources.intakes().items()
             if name not in damaged
+        },
+        "views": {
+            view: {"lag_hours": _hours(lacking(span)), "lacks_from": span.start if span else None}
+            for view, span in view_lags(platform).items()
         },
         "damaged_sources": {name: why for name, why in damaged.items() if name not in unread},
         "broken_files": {str(file.path): file.sentence for file in platform.broken_files()},
@@ -84,6 +89,22 @@ def _source(intake: Intake) -> dict[str, Any]:
         "unmatched_files": list(state.unmatched),
         "no_right": {key: file.no_right for key, file in state.no_right.items()},
     }
+
+
+def _lag(name: str, lag: SourceLag | None) -> dict[str, Any]:
+    """How old a source's newest data is; nothing where it is no source in use, or has no partitions."""
+    age = lag.age if lag else None
+    return {
+        "stale": lag.sentence(name) if lag and lag.is_stale else None,
+        "lag_hours": _hours(age) if age is not None else None,
+        "missed_hours": _hours(lag.missed) if lag and age is not None else None,
+        "fresh_for": lag.fresh_for if lag else None,
+        "is_over": lag.is_over if lag else None,
+    }
+
+
+def _hours(length: timedelta) -> float:
+    return round(length.total_seconds() / 3600, 1)
 
 
 def _incidents(platform: Platform) -> tuple[list[Incident], str | None]:
@@ -226,6 +247,7 @@ def _champion(platform: Platform, model: ModelSettings, now: datetime | None) ->
         "version": version.version,
         "fitted_until": until,
         "age_days": None if age is None else round(age, 1),
+        "lag_hours": None if age is None else round(age * 24, 1),
     }
 
 

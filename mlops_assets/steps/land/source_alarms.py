@@ -1,23 +1,24 @@
 """What is wrong with the sources and feature views right now: stale, misnamed, behind.
 
-Here: what can be seen of it, and the alerts told of it. Not here: sending (`alerts`), ticking (`assets.platform`),
-what is wrong with models (`model_alarms`). Imports nothing of Dagster's graph, so that `mlops status` may ask too.
+Here: what can be seen of it, and the alerts told of it. Not here: how far behind they are (`lags`), sending (`alerts`),
+ticking (`assets.platform`), what is wrong with models (`model_alarms`). Imports nothing of Dagster's graph, so that
+`mlops status` may ask too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.sources.settings import day_of
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.time.spans import Span
 from mlops_assets.core.time.windows import parse_duration
 from mlops_assets.core.values.display import shown, some
+from mlops_assets.steps.land.lags import SourceLag, source_lags, view_lags
 from mlops_assets.steps.land.stream_lag import pace, read_lag
 from mlops_assets.world.landed.partitions import Taken
 from mlops_assets.world.platform import Platform
@@ -38,31 +39,9 @@ def lasting(platform: Platform) -> set[str]:
     return keys | ({STALE_VIEWS} if stale_views(platform) else set())
 
 
-def stale_sources(platform: Platform) -> dict[str, tuple[date | None, str]]:
-    """Sources whose newest good partition ended too long ago, by this home's clock.
-
-    With the data clock a source is stale against the others: a year that is over is not stale. Neither is a source
-    whose last day, by its `end`, is in the lake.
-    """
-    intakes = {n: i for n, i in platform.sources.whole().items() if i.source.grain != "none"}
-    ends = {name: intake.newest_end() for name, intake in intakes.items()}
-    stale: dict[str, tuple[date | None, str]] = {}
-    for name, end in ends.items():
-        source = intakes[name].source
-        # A group that nothing has ever come for is not in use.
-        known = [e for group in platform.groups() if name in group for n in group if (e := ends.get(n))]
-        if source.is_over(end) or not known:
-            continue
-        now = datetime.now(UTC) if platform.home.settings.clock == "wall" else max(known)
-        allowed = parse_duration(source.fresh_for)
-        if end is None or now - end > allowed:
-            since = f"ended {end:%Y-%m-%d %H:%M} UTC" if end else "has never come"
-            newest = end.date() if end else None
-            stale[name] = (
-                newest,
-                f"Source {name} is stale: its newest good partition {since}, allowed are {source.fresh_for}.",
-            )
-    return stale
+def stale_sources(platform: Platform) -> dict[str, SourceLag]:
+    """Sources whose newest good partition ended too long ago, by this home's clock."""
+    return {name: lag for name, lag in source_lags(platform).items() if lag.is_stale}
 
 
 def newest_bad(platform: Platform, model: ModelSettings) -> dict[tuple[str, str], Taken]:
@@ -138,18 +117,4 @@ def late_streams(platform: Platform) -> list[dict[str, Any]]:
 
 def stale_views(platform: Platform) -> dict[str, Span]:
     """Feature views that lack days which their required sources have."""
-    settings = platform.sources.settings()
-    good = platform.sources.good()
-    spans = {}
-    for view in platform.catalogue.views:
-        sources = [settings[s] for s in platform.catalogue.sources_of([view.name]) if s in settings]
-        required = [s for s in sources if s.grain == "day" and s.required and good.get(s.name)]
-        if not required:
-            continue
-        newest = min(day_of(max(good[source.name])) for source in required)
-        built = max(platform.lake.partitions("features", view.name), default=None)
-        if built is None or built < newest:
-            spans[view.name] = Span(
-                built + timedelta(days=1) if built else required[0].start_date, newest + timedelta(days=1)
-            )
-    return spans
+    return {view: span for view, span in view_lags(platform).items() if span}

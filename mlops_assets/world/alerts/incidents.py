@@ -10,11 +10,9 @@ costs at most one duplicate and never an alert.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from pathlib import Path
 from mlops_assets.core.record.incidents import GIVE_UP, Message, State, marked, removed
 from mlops_assets.world.alerts.channels import Channels
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.locks import alone
 from mlops_assets.world.files.state_files import read_state_by
 
 logger = logging.getLogger("mlops.alerts")
@@ -55,7 +54,7 @@ class Incidents:
 
     def change(self, how: Callable[[State], State]) -> State:
         """Change the state, alone; written only if something is new."""
-        with self._locked(".incidents.lock"):
+        with alone(self.root / ".incidents.lock"):
             before = self.state()
             after = how(before)
             if after != before:
@@ -68,7 +67,7 @@ class Incidents:
         One process sends at a time; another one's call returns at once. What a channel refuses is tried again with the
         next call, for a day.
         """
-        with self._locked(".incidents.sending.lock", wait=False) as mine:
+        with alone(self.root / ".incidents.sending.lock", wait=False) as mine:
             if not mine:
                 return 0
             return sum(self._deliver(message, channels) for message in self.state().outbox)
@@ -93,14 +92,3 @@ class Incidents:
 
     def _mark(self, message: Message) -> None:
         self.change(lambda state: marked(state, message))
-
-    @contextmanager
-    def _locked(self, name: str, *, wait: bool = True) -> Iterator[bool]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / name).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True

@@ -33,6 +33,9 @@ from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state
 
 URLS, SECRET, EVENTS = "MLOPS_WEBHOOK_URLS", "MLOPS_WEBHOOK_SECRET", "MLOPS_WEBHOOK_EVENTS"
+HOSTS = "MLOPS_WEBHOOK_HOSTS"
+"""Hosts that callers of the online service may have posted to: else a key for drift would reach any address that the
+service reaches."""
 ANSWER_SECONDS = 5.0
 """A receiver that has not answered by then has not taken the event."""
 ROUND_SECONDS = 20.0
@@ -111,7 +114,7 @@ class Webhooks:
         if not urls:
             return cls(root)
         for number, url in enumerate(urls, start=1):
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            if _host_of(url) is None:
                 raise ValueError(f"Webhook {number} in {URLS} is no address: write https://HOST/PATH. Nothing is sent.")
         kinds = [kind for kind in re.split(r"[\s,]+", os.environ.get(EVENTS, "")) if kind] or list(EVENT_KINDS)
         if unknown := [kind for kind in kinds if kind not in EVENT_KINDS]:
@@ -120,6 +123,24 @@ class Webhooks:
         webhooks = cls(root, urls, os.environ.get(SECRET, ""), frozenset(kinds))  # type: ignore[arg-type]
         webhooks.signature("x", datetime.now(UTC), "")
         return webhooks
+
+    @classmethod
+    def for_callers(cls, root: Path) -> Webhooks:
+        """To post where callers of the online service say (`check_caller`)."""
+        return cls(root, secret=os.environ.get(SECRET, ""))
+
+    def check_caller(self, url: str) -> None:
+        """Look at an address that a caller wants to have posted to.
+
+        Raises:
+            ValueError: it is none, its host is not agreed on, or nothing can be signed.
+        """
+        host = _host_of(url)
+        if host is None:
+            raise ValueError("the webhook is no address: write https://HOST/PATH")
+        if host not in re.split(r"[\s,]+", os.environ.get(HOSTS, "").lower()):
+            raise ValueError(f"the host {host} is not among those of {HOSTS}: whoever runs the service adds it there")
+        self.signature("x", datetime.now(UTC), "")
 
     def signature(self, id: str, at: datetime, body: str) -> str:
         """The signature of an event.
@@ -178,11 +199,11 @@ class Webhooks:
         attributes = {
             "specversion": "1.0",
             "id": event.id,
-            "source": f"mlops/{event.model}",
+            "source": f"mlops/{event.model}" if event.about == "model" else f"mlops/drift/{event.model}",
             "type": f"mlops.{event.kind}",
             "time": event.at,
         }
-        message = to_structured_event(CloudEvent(attributes=attributes, data={"model": event.model, **event.data}))
+        message = to_structured_event(CloudEvent(attributes=attributes, data={event.about: event.model, **event.data}))
         now = datetime.now(UTC)
         # An id in a header is ASCII; that in the body is as it is.
         id = hashlib.sha256(event.id.encode()).hexdigest()[:32]
@@ -209,3 +230,12 @@ class Webhooks:
 
     def _file(self, receiver: str) -> Path:
         return self.root / "webhooks" / f"{receiver}.json"
+
+
+def _host_of(url: str) -> str | None:
+    """The host of an address that can be posted to; None if it is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname if parts.scheme in ("http", "https") else None
+    except ValueError:  # a port or brackets that are none
+        return None

@@ -9,7 +9,6 @@ Imports nothing heavy: the commands that only read or write the record answer at
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from mlops_assets.core.record.entries import (
     entry_of,
 )
 from mlops_assets.core.record.entry import kind_of
+from mlops_assets.world.files.locks import alone
 from mlops_assets.world.record.chain import HASH, Checked, DamagedRecord, Head, chained, check, lines_of, parsed
 
 Holding = TypeVar("Holding", bound=Pause | Freeze | Snooze)
@@ -259,7 +259,5 @@ class Record:
 
     @contextmanager
     def _locked(self, model: str) -> Iterator[Path]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{model}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.folder / f".{model}.lock"):
             yield self.file(model)

@@ -6,7 +6,6 @@ run (`assets`), what is told of a broken one (`alerts`).
 
 from __future__ import annotations
 
-import fcntl
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from mlops_assets.core.record.plain_values import as_plain
 from mlops_assets.world.atomic import write_text
+from mlops_assets.world.files.locks import alone
 from mlops_assets.world.files.state_files import read_state
 
 _KEPT = 200
@@ -50,10 +50,7 @@ class TrainingRuns:
 
     def note(self, model: str, decision: str, run: TrainingRun) -> None:
         """Remember the run of a decision, or that it broke."""
-        folder = self._file(model).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{model}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self._file(model).with_name(f".{model}.lock")):
             others = {known: other for known, other in self.of(model).items() if known != decision}
             newest = dict([*others.items(), (decision, run)][-_KEPT:])
             write_text(self._file(model), json.dumps(as_plain(newest), indent=1))

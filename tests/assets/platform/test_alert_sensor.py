@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.assets.platform import alert_sensor as module
-from mlops_assets.assets.platform import sensors
+from mlops_assets.assets.platform import freshness, sensors
 from mlops_assets.assets.platform.alert_sensor import alert_sensor
 from mlops_assets.world.home import HomeSettings
 from tests.assets.platform.test_sensors import DAYS, Floor, carry, failed
@@ -33,7 +33,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 def test_a_stale_source_is_told_and_cleared(floor: Floor, receiver: Receiver) -> None:
     carry(floor, DAYS)
-    floor.tick(sensors.freshness_sensor)
+    floor.tick(freshness.freshness_sensor)
     for _ in range(2):
         floor.tick(alert_sensor)
     assert receiver.titles() == ["[mlops notify] stale-source/orders"]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from mlops_assets.assets.platform import sensors
+from mlops_assets.assets.platform import freshness, sensors
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.land import source_alarms
 from mlops_assets.world.platform import Platform
@@ -54,7 +54,7 @@ def test_what_is_loaded_goes_on_beside_what_is_not(floor: Floor, name: str) -> N
     assert requests == []
     assert RELOAD.format(name) in told
     assert told.startswith("No new file")
-    requests, told = floor.tick(sensors.freshness_sensor)
+    requests, told = floor.tick(freshness.freshness_sensor)
     assert requests == []
     assert RELOAD.format(name) in told
 

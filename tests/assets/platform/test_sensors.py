@@ -11,13 +11,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from mlops_assets.assets.freshness_policies import SOURCE_CHECK, VIEW_CHECK
 from mlops_assets.assets.landing_source import build_raw_asset
 from mlops_assets.assets.partitions import SPAN
-from mlops_assets.assets.platform import sensors
+from mlops_assets.assets.platform import freshness, sensors
 from mlops_assets.assets.platform.failed_runs import failed_run_sensor
 from mlops_assets.core.time.spans import Span
 from mlops_assets.world.alerts.alerts import Alerts
-from mlops_assets.world.home import HomeSettings
 from mlops_assets.world.platform import Platform
 from tests.checkout import CHECKOUT
 from tests.landing_home import DAY, QUIET, LandingHome, rows, source
@@ -25,6 +25,10 @@ from tests.sent_alerts import SentAlert, sent_alerts
 
 DAYS = [DAY + timedelta(days=i) for i in range(3)]
 VIEW = "feat_orders"
+FRESHNESS = [
+    dg.AssetCheckSpec(SOURCE_CHECK, asset=dg.AssetKey(["raw", "orders"])),
+    dg.AssetCheckSpec(VIEW_CHECK, asset=dg.AssetKey(VIEW)),
+]
 
 
 class Floor:
@@ -36,14 +40,17 @@ class Floor:
         self.alerts = Alerts(root=str(folder))
         self.feature_fails = False
         self.feature_helps = True
+        self.cursors: dict[str, str | None] = {}
+        self.events: list[Any] = []
         sources = self.landing.all_sources()
         platform = Platform.of(self.landing.home)
         self.platform = replace(platform, sources=sources)
         monkeypatch.setattr(Platform, "catalogue", property(lambda _: self.catalogue()))
         self.definitions = dg.Definitions(
             assets=[build_raw_asset(source()), self.features()],
+            asset_checks=[freshness.build_freshness_checks(FRESHNESS)],
             jobs=[dg.define_asset_job("landing_orders", selection="*", executor_def=dg.in_process_executor)],
-            resources={"lake": self.landing.lake},
+            resources={"lake": self.landing.lake, "platform": platform},
         )
 
     def catalogue(self) -> SimpleNamespace:
@@ -81,11 +88,15 @@ class Floor:
             instance=self.instance,
             repository_def=self.definitions.get_repository_def(),
             resources={"platform": self.platform, "alerts": self.alerts},
+            cursor=self.cursors.get(sensor.name),
         ) as context:
             data = sensor(context)
         if isinstance(data, dg.SkipReason):
             return [], data.skip_message or ""
-        return list(data.run_requests or ()), ""
+        self.cursors[sensor.name], self.events = data.cursor, list(data.asset_events)
+        for event in self.events:
+            self.instance.report_runless_asset_event(event)
+        return list(data.run_requests or ()), data.skip_reason.skip_message or "" if data.skip_reason else ""
 
     def execute(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult | None:
         """As the daemon would: a key that has a run gets no second one."""
@@ -93,9 +104,12 @@ class Floor:
         known = dg.RunsFilter(tags={"dagster/run_key": str(request.run_key)})
         if self.instance.get_runs(filters=known):
             return None
-        return self.definitions.resolve_job_def("landing_orders").execute_in_process(
+        job = self.definitions.resolve_job_def("landing_orders").get_subset(
+            asset_selection=frozenset(request.asset_selection or ()),
+            asset_check_selection=frozenset(request.asset_check_keys or ()),
+        )
+        return job.execute_in_process(
             instance=self.instance,
-            asset_selection=list(request.asset_selection or ()),
             tags=tags,
             run_config=QUIET,
             raise_on_error=False,
@@ -125,6 +139,7 @@ def test_new_files_are_one_run_from_raw_to_features(floor: Floor) -> None:
     (request,), _ = floor.tick(sensors.landing_sensor)
     assert names(request) == [VIEW, "raw/orders"]
     assert request.tags[SPAN] == "2024-03-01/2024-03-04"
+    assert [key.name for key in request.asset_check_keys or ()] == ["contract_holds"], "no guard, no freshness"
     assert [r.run_key for r in floor.tick(sensors.landing_sensor)[0]] == [request.run_key], "same tick, same key"
     assert (result := floor.execute(request)) and result.success
     assert floor.built() == [str(day) for day in DAYS]
@@ -213,92 +228,10 @@ def test_misnamed_files_ring_once_when_they_have_settled(floor: Floor) -> None:
     assert "Rename them to match orders_{partition}*.csv" in alert.do
 
 
-# --- freshness ---------------------------------------------------------------------------------------------
-
-
 def carry(floor: Floor, days: list[date]) -> None:
     floor.landing.land_days(days)
     for request in floor.tick(sensors.landing_sensor)[0]:
         floor.execute(request)
-
-
-def test_with_the_wall_clock_a_source_that_ended_long_ago_rings_once(floor: Floor) -> None:
-    carry(floor, DAYS)
-    for _ in range(2):
-        requests, why = floor.tick(sensors.freshness_sensor)
-        assert requests == []
-        assert "Source orders is stale: its newest good partition ended 2024-03-04 00:00 UTC" in why
-    (alert,) = floor.sent()
-    assert alert.incident == "stale-orders-2024-03-04"
-    assert str(floor.landing.home.landing / "orders") in alert.do
-
-
-def test_a_source_that_is_over_is_stale_until_its_last_day_is_there(floor: Floor) -> None:
-    floor.landing.sources = [source(end=str(DAYS[-1]))]
-    floor.platform = replace(floor.platform, sources=floor.landing.all_sources())
-    for days, is_stale in ((DAYS[:-1], True), (DAYS, False)):
-        carry(floor, days)
-        assert (list(sensors.stale_sources(floor.platform)) == ["orders"]) == is_stale
-
-
-def test_with_the_data_clock_a_source_is_stale_against_the_others(floor: Floor) -> None:
-    floor.landing.home.configure(HomeSettings(clock="data"))
-    carry(floor, DAYS)
-    assert floor.tick(sensors.freshness_sensor) == ([], "Every source and feature view is fresh.")
-    floor.landing.sources = [source(), source(name="visits", required=False, freshness="24h")]
-    floor.platform = replace(floor.platform, sources=floor.landing.all_sources())
-    for day, is_stale in ((DAYS[0], True), (DAYS[1], False)):
-        floor.landing.land(rows(day), f"orders_{day}.csv", source="visits")
-        floor.landing.run(day, take_in=["visits"])
-        stale = sensors.stale_sources(floor.platform)
-        assert ("visits" in stale) == is_stale, "24 hours behind is allowed, 48 are not"
-
-
-def test_a_stale_feature_view_is_built_again_once_a_state(floor: Floor) -> None:
-    floor.landing.home.configure(HomeSettings(clock="data"))
-    carry(floor, DAYS)
-    floor.landing.lake.file("features", VIEW, partition=DAYS[2]).unlink()
-    (request,), _ = floor.tick(sensors.freshness_sensor)
-    assert names(request) == [VIEW], "nothing has to be taken in"
-    assert request.tags[SPAN] == "2024-03-03/2024-03-04"
-    assert floor.tick(sensors.freshness_sensor)[0][0].run_key == request.run_key
-    assert (result := floor.execute(request)) and result.success
-    assert floor.tick(sensors.freshness_sensor) == ([], "Every source and feature view is fresh.")
-    assert floor.sent() == []
-
-
-def test_a_view_that_stays_behind_rings_once(floor: Floor) -> None:
-    floor.landing.home.configure(HomeSettings(clock="data"))
-    floor.feature_helps = False
-    carry(floor, DAYS)
-    (request,), _ = floor.tick(sensors.freshness_sensor)
-    assert (result := floor.execute(request)) and result.success
-    for _ in range(2):
-        requests, why = floor.tick(sensors.freshness_sensor)
-        assert requests == []
-        assert f"Still behind their sources, from 2024-03-01 on, after run {result.run_id[:8]}" in why
-    (alert,) = floor.sent()
-    assert VIEW in alert.happened
-    carry(floor, [DAYS[2] + timedelta(days=1)])
-    assert len(floor.tick(sensors.freshness_sensor)[0]) == 1, "another state, another try"
-
-
-def test_several_stale_views_are_one_run(floor: Floor) -> None:
-    context: Any = SimpleNamespace(repository_def=floor.definitions.get_repository_def())
-    views = {"b": Span(DAYS[1], DAYS[2]), "a": Span(DAYS[0], DAYS[1])}
-    (group,) = floor.platform.groups()
-    request = sensors.freshness_request(context, floor.platform, group, views)
-    assert request.tags[SPAN] == f"{DAYS[0]}/{DAYS[2]}"
-    assert (
-        request.run_key
-        == sensors.freshness_request(context, floor.platform, group, dict(reversed(views.items()))).run_key
-    )
-
-
-def test_pending_files_come_first(floor: Floor) -> None:
-    floor.landing.land_days(DAYS)
-    requests, why = floor.tick(sensors.freshness_sensor)
-    assert (requests, why) == ([], "Files are pending: the landing sensor carries them first.")
 
 
 # --- failed runs -------------------------------------------------------------------------------------------
@@ -357,7 +290,7 @@ def test_a_run_that_dagster_runs_again_by_itself_does_not_ring(floor: Floor) -> 
 
 
 def test_the_sensors_are_on_and_named_as_documented() -> None:
-    found = [sensors.landing_sensor, sensors.freshness_sensor, failed_run_sensor]
+    found = [sensors.landing_sensor, freshness.freshness_sensor, failed_run_sensor]
     assert [sensor.name for sensor in found] == ["landing_sensor", "freshness_sensor", "failed_run_sensor"]
     assert {sensor.default_status for sensor in found} == {dg.DefaultSensorStatus.RUNNING}
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
-from standardwebhooks.webhooks import Webhook
 
 from mlops_assets.assets.platform.webhook_sensor import PATIENCE, webhook_sensor
 from mlops_assets.core.decide.evidence import CheckResult
@@ -27,59 +21,20 @@ from mlops_assets.world.alerts.webhooks import Webhooks
 from mlops_assets.world.home import Home, HomeSettings
 from mlops_assets.world.platform import Platform
 from mlops_assets.world.record.record import Record
+from tests.hook_receiver import SECRET, HookReceiver, receiving_hooks
 
 MODEL, OTHER = "flight_delay", "card_fraud"
-SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2013, 5, 1, tzinfo=UTC)
 
 
-@dataclass
-class Receiver:
-    """What came, verified with the standard's own library; how it answers."""
-
-    port: int = 0
-    status: int = 204
-    seconds: float = 0.0
-    taken: list[dict[str, Any]] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook?token=secret-in-the-address"
-
-    @property
-    def kinds(self) -> list[str]:
-        return [event["type"] for event in self.taken]
+@pytest.fixture
+def receiver() -> Iterator[HookReceiver]:
+    with receiving_hooks() as here:
+        yield here
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    here = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            time.sleep(here.seconds)
-            if here.status < 300:
-                assert self.headers["content-type"] == "application/cloudevents+json"
-                here.taken.append(Webhook(SECRET).verify(body, dict(self.headers)))
-                here.ids.append(self.headers["webhook-id"])
-            self.send_response(here.status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield here
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def home(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Home:
+def home(tmp_path: Path, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("MLOPS_WEBHOOK_URLS", receiver.url)
     monkeypatch.setenv("MLOPS_WEBHOOK_SECRET", SECRET)
     home = Home(tmp_path / "home")
@@ -108,7 +63,7 @@ def drifted(home: Home, end: datetime, *, passed: bool = False) -> None:
     write_summary(folder_of(Platform.of(home).lake, MODEL, "drift", window), summary)
 
 
-def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: Receiver) -> None:
+def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: HookReceiver) -> None:
     record = Record(home.ledger)
     decide(home, "d1")
     record.note(MODEL, Request, reason="is nobody's business outside", by="ada")
@@ -137,7 +92,7 @@ def test_what_happens_is_told_in_order_signed_and_once(home: Home, receiver: Rec
 
 
 def test_a_receiver_that_refuses_loses_nothing_and_a_person_is_told(
-    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide(home, "d1")
     decide(home, "d2", OTHER)
@@ -160,7 +115,7 @@ def test_a_receiver_that_refuses_loses_nothing_and_a_person_is_told(
 
 
 def test_a_receiver_that_hangs_holds_up_no_other(
-    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks_module, "ANSWER_SECONDS", 0.2)
     slow = receiver.url.replace("/hook", "/slow")
@@ -181,7 +136,7 @@ def test_a_receiver_that_hangs_holds_up_no_other(
 
 
 def test_killed_between_sending_and_writing_it_sends_the_same_event_again(
-    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide(home, "d1")
     with monkeypatch.context() as patch:
@@ -193,13 +148,13 @@ def test_killed_between_sending_and_writing_it_sends_the_same_event_again(
     assert len(set(receiver.ids)) == 1
 
 
-def test_a_damaged_record_hides_no_other_model(home: Home, receiver: Receiver) -> None:
+def test_a_damaged_record_hides_no_other_model(home: Home, receiver: HookReceiver) -> None:
     decide(home, "d1", OTHER)
     (home.ledger / f"{MODEL}.jsonl").write_text("[1]\n")
     assert told(home) == "127.0.0.1 took 1 event"
 
 
-def test_only_the_kinds_that_are_asked_for(home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_kinds_that_are_asked_for(home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_WEBHOOK_EVENTS", "promotion, drift")
     decide(home, "d1")
     Record(home.ledger).note(MODEL, Promotion, version=2, decision="d1", reason="It is better.")
@@ -218,7 +173,7 @@ def test_only_the_kinds_that_are_asked_for(home: Home, receiver: Receiver, monke
     ],
 )
 def test_what_is_set_wrong_is_told_and_nothing_is_sent(
-    home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, why: str
+    home: Home, receiver: HookReceiver, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, why: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     decide(home, "d1")
@@ -226,7 +181,7 @@ def test_what_is_set_wrong_is_told_and_nothing_is_sent(
     assert receiver.taken == []
 
 
-def test_a_replay_tells_nobody(home: Home, receiver: Receiver) -> None:
+def test_a_replay_tells_nobody(home: Home, receiver: HookReceiver) -> None:
     home.configure(HomeSettings(landing="/nowhere"))
     decide(home, "d1")
     assert told(home) == "A replay tells nobody."

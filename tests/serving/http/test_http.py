@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from mlops_assets.serving.http.keys import Keys, new_key
 from mlops_assets.serving.http.limits import Limits, Rates
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, write_summary
+from mlops_assets.world.alerts.alerts import Alerts
 from mlops_assets.world.home import Home
 from mlops_assets.world.mlflow.registry import Registry
 from mlops_assets.world.platform import Platform
@@ -342,6 +344,15 @@ def test_drift_of_a_foreign_model_is_that_of_the_command(client: Client, tmp_pat
         assert values == pytest.approx({each.feature: each.psi for each in found.drifts})
     assert client.get("/drift/shop").json()["reason"] == by_file["reason"]
     assert client.post("/drift/shop", json={"rows": table(seed=2).to_dict(orient="records")}).json()["drift"] is False
+
+
+def test_what_follows_from_drift_is_done_beside_the_requests(client: Client, shared: Home) -> None:
+    rows = {"name": "beside", "rows": table().to_dict(orient="records")}
+    assert client.post("/drift/profiles", json=rows).status_code == 201
+    client.post("/drift/beside", json={"rows": table(30.0).to_dict(orient="records")})
+    while client.get("/drift/beside/checks").json()["waiting"]:
+        time.sleep(0.05)
+    assert "drift-profile/beside" in [each.key for each in Alerts(root=str(shared.root)).incidents.state().open]
 
 
 def test_references_that_cannot_be_are_refused(client: Client) -> None:

@@ -75,6 +75,7 @@ def test_every_metric_is_looked_at_somewhere() -> None:
         "mlops_window_rows",
         "mlops_check_value",
         "mlops_run_end_timestamp_seconds",
+        "mlops_source_newest_timestamp_seconds",
         "mlops_collector_seconds",
         "mlops_estimated_performance_lower",
         "mlops_estimated_performance_upper",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -103,13 +103,26 @@ def test_a_model_that_holds_is_fine_and_says_when_it_is_judged_next(platform: Pl
         "predictions stay right."
     )
     assert found["champion"]["version"] == 1
-    assert found["champion"]["age_days"] == 31.0
+    assert (found["champion"]["age_days"], found["champion"]["lag_hours"]) == (31.0, 31.0 * 24)
     assert found["last_decision"]["reasons"] == ["Because of nothing."]
     # Months are this model's windows: the next one closes at a midnight in New York, after now.
     closes = datetime.fromisoformat(found["next"].split("closes at ")[1][:16]).replace(tzinfo=UTC)
     local = closes.astimezone(platform.models()[MODEL].zone)
     assert (local.day, local.hour, closes > datetime.now(UTC)) == (1, 0, True)
     assert "its age asks for a retraining" in found["next"]
+
+
+def test_lag_in_hours_is_a_number_of_each_source_and_view(platform: Platform) -> None:
+    found = standing(platform.home)
+    flights, airlines = found["sources"]["flights"], found["sources"]["airlines"]
+    # New York's first of May ended at 04:00 UTC of the second.
+    age = datetime.now(UTC) - datetime(2013, 5, 2, 4, tzinfo=UTC)
+    assert flights["lag_hours"] == pytest.approx(age.total_seconds() / 3600, abs=0.2)
+    assert (flights["lag_hours"] - flights["missed_hours"], flights["fresh_for"]) == (pytest.approx(36), "36h")
+    assert "hours more than the 36h that are allowed" in flights["stale"]
+    assert {airlines[key] for key in ("stale", "lag_hours", "missed_hours", "fresh_for")} == {None}
+    # Nothing was built of the days from January 1 to May 1.
+    assert found["views"]["feat_flight"] == {"lag_hours": 121 * 24.0, "lacks_from": date(2013, 1, 1)}
 
 
 def age_told(platform: Platform) -> str:

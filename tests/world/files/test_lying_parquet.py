@@ -17,7 +17,7 @@ import pytest
 
 from mlops_assets.core.drift.policy import DriftPolicy
 from mlops_assets.onboarding.reading.table import UnreadableTable, read_table
-from mlops_assets.serving.engine import profiles
+from mlops_assets.serving.drift import tables
 from mlops_assets.steps.land.taking_in import parse, take_in
 from mlops_assets.steps.watch.drift_files import compare_files
 from mlops_assets.world.files.parquet_pages import chunks_of
@@ -90,7 +90,7 @@ def test_no_way_in_believes_the_footer(
     assert len(content) < LIMIT / 4
     file = tmp_path / "lie.parquet"
     file.write_bytes(content)
-    monkeypatch.setattr(profiles, "MAX_UNPACKED", LIMIT)
+    monkeypatch.setattr(tables, "MAX_UNPACKED", LIMIT)
     told = r"unpacks to more than 1,048,576 bytes|too large once it is unpacked|footer contradicts its pages"
     with bounded():
         limited.land(content, f"orders_{DAY}.parquet")
@@ -100,8 +100,8 @@ def test_no_way_in_believes_the_footer(
         assert reason.endswith("Send it again; the old partition is unchanged.")
         with pytest.raises(UnreadableTable, match=told):
             read_table(str(file))
-        with pytest.raises(profiles.WrongTable, match=told):
-            profiles.frame_of_parquet(content, 10**9)
+        with pytest.raises(tables.WrongTable, match=told):
+            tables.frame_of_parquet(content, 10**9)
         with pytest.raises(ValueError, match=told):
             ParquetRows(file, LIMIT).table()
 

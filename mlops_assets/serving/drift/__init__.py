@@ -1,0 +1,1 @@
+"""Drift as a service: references that anybody may register, what was held against them, and what follows."""

@@ -1,0 +1,63 @@
+"""A real HTTP receiver of signed webhooks: what came, verified, and how it answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from standardwebhooks.webhooks import Webhook
+
+SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@dataclass
+class HookReceiver:
+    """What came, verified with the standard's own library; how it answers."""
+
+    port: int = 0
+    status: int = 204
+    seconds: float = 0.0
+    taken: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?token=secret-in-the-address"
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.taken]
+
+
+@contextmanager
+def receiving_hooks() -> Iterator[HookReceiver]:
+    """A receiver on a free port."""
+    here = HookReceiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(here.seconds)
+            if here.status < 300:
+                assert self.headers["content-type"] == "application/cloudevents+json"
+                here.taken.append(Webhook(SECRET).verify(body, dict(self.headers)))
+                here.ids.append(self.headers["webhook-id"])
+            self.send_response(here.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here.port = server.server_address[1]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield here
+    finally:
+        server.shutdown()
+        server.server_close()
