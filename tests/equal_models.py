@@ -12,7 +12,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from mlops_assets.core.promote.gate import GatePolicy, verdict
+from mlops_assets.core.promote.gate import verdict
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.comparison import paired
 from mlops_assets.core.stats.intervals import t_quantile
 from mlops_assets.core.stats.metrics import METRICS

@@ -2,7 +2,7 @@
 
 Here: the settings as strict pydantic models. Not here: sources (`core.sources.settings`), reading files
 (`world.settings_files`), what is built from them (`assets`), the rules that read them (`core.decide.policy`,
-`core.promote.gate`, ...).
+`core.promote.gate_policy`, ...).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mlops_assets.core.models.tuning import TrainingSettings
 from mlops_assets.core.performance.against_baseline import OnFailing
 from mlops_assets.core.performance.fairness_policy import FairnessPolicy
 from mlops_assets.core.performance.policy import MetricLimit, PerformancePolicy
-from mlops_assets.core.promote.gate import GatePolicy, preset_fields
+from mlops_assets.core.promote.gate_policy import GatePolicy, preset_fields
 from mlops_assets.core.rollout.moves import RolloutPolicy
 from mlops_assets.core.sources.settings import (
     ModelGrain,

@@ -109,7 +109,9 @@ class Card:
     @property
     def state(self) -> str:
         """What the gate said, in a word or two."""
-        return "promoted" if self.promoted else "rejected" if self.judged else "not judged"
+        if not self.judged:
+            return "promoted without judgement" if self.promoted else "not judged"
+        return "promoted" if self.promoted else "rejected"
 
 
 def limits(

@@ -2,7 +2,7 @@
 
 Here: reading and checking such a file. Not here: what its fields were called before (`core.settings_changes`), what
 they mean (`core.decide.policy`, `core.decide.probe`,
-`core.promote.gate`), trying them (`simulate.backtest`).
+`core.promote.gate_policy`), trying them (`simulate.backtest`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ CheckKind = Literal[
 
 _LATER = {
     "frozen", "snoozed", "answer", "novelty", "request_forced", "events", "rollout", "labels_at_fit", "definition",
-    "notes", "failing", "fall_back_to", "triggers",
+    "notes", "failing", "fall_back_to", "triggers", "unjudged",
 }  # fmt: skip
 
 
@@ -120,6 +120,8 @@ class Evidence:
             it; else None.
         triggers: what has become of the triggers under `retrain.on` that have limits of their own, by window or moment,
             in any order.
+        unjudged: why a training that starts now ships without having been judged against the champion, as agreed
+            (`gate.when_unjudgeable: ship`); empty where it will be judged.
     """
 
     model: str
@@ -147,6 +149,7 @@ class Evidence:
     failing: str = ""
     fall_back_to: int | None = None
     triggers: tuple[CheckResult, ...] = ()
+    unjudged: str = ""
 
     def __post_init__(self) -> None:
         if (self.champion_version is None) != (self.champion_since is None):

@@ -92,7 +92,7 @@ def _requested(evidence: Evidence) -> Conclusion:
         return "wait", "rollout_open", (evidence.rollout, f"{opening} after the rollout.")
     if evidence.cannot_judge:
         return "cannot_judge", "cannot_judge", (f"{opening} as soon as it can be judged.", *evidence.cannot_judge)
-    return "retrain", "request", (f"A person asked for it: {evidence.request}",)
+    return "retrain", "request", (f"A person asked for it: {evidence.request}", *_unjudged(evidence))
 
 
 def _agreed(wants: Wanted, evidence: Evidence, policy: RetrainPolicy, history: History, now: datetime) -> Conclusion:
@@ -102,7 +102,7 @@ def _agreed(wants: Wanted, evidence: Evidence, policy: RetrainPolicy, history: H
     if change == "retrain":
         if held := _held_back(evidence, policy, history, now, rules=wants.rules):
             return "wait", held[0], (held[1], *reasons)
-        reasons = (*reasons, f"{evidence.matured_labels:,} new labels are known.")
+        reasons = (*reasons, f"{evidence.matured_labels:,} new labels are known.", *_unjudged(evidence))
     if policy.mode == "propose":
         answer = evidence.answer
         if answer is None or answer.question != asked(evidence, change, rule):
@@ -139,6 +139,10 @@ def _frozen(evidence: Evidence) -> tuple[str, ...]:
         return (reason,)
     lift = f"lift it (mlops unfreeze {evidence.model}), or insist (mlops retrain {evidence.model} --force)"
     return reason, f"A person asked for a training: {evidence.request}. It waits until then; to have it now, {lift}."
+
+
+def _unjudged(evidence: Evidence) -> tuple[str, ...]:
+    return (evidence.unjudged,) if evidence.unjudged else ()
 
 
 def _unjudgeable(evidence: Evidence) -> Conclusion | None:

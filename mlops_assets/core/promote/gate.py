@@ -1,143 +1,24 @@
 """The gate: is the challenger better than the champion, by how much, and how sure is that.
 
-Here: the policy with its presets, and the verdict with every rule's number. Not here: the comparison of two models
-on the same rows (`comparison`), moving aliases (`world`).
+Here: the verdict with every rule's number. Not here: the policy (`gate_policy`), the comparison of two models on the
+same rows (`comparison`), moving aliases (`world`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self, get_args
+from typing import Any
 
+from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED, GatePolicy
 from mlops_assets.core.stats.comparison import Paired, TwinCheck
 from mlops_assets.core.stats.intervals import DAY, CannotJudge, t_cdf, told_blocks
 from mlops_assets.core.stats.metrics import metric
-
-Rule = Literal["better", "relative", "absolute", "non_inferior"]
 
 WIDE = 1.05
 """From this factor on a person is told that the memory of days widens the interval."""
 FEW_DEGREES = 4.0
 """Under so many degrees of freedom, t is above 2.8 in place of 2: hardly a gain is sure."""
-
-GATE_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "better": {},
-    "f1_2_percent": {"rule": "relative", "min_gain": 0.02},
-    "accuracy_1_point": {"rule": "absolute", "min_gain": 0.01},
-    "rmse_5_percent": {"rule": "relative", "min_gain": 0.05},
-}
-"""Named policies: the fields that differ from the defaults. Each begins with the metric it is meant for."""
-
-
-def preset_fields(name: str) -> dict[str, Any]:
-    """The fields of a named policy.
-
-    Raises:
-        ValueError: there is none of this name; the message lists all.
-    """
-    if name not in GATE_PRESETS:
-        msg = f"there is no gate preset {name!r}: choose one of {', '.join(GATE_PRESETS)}"
-        raise ValueError(msg)
-    return dict(GATE_PRESETS[name])
-
-
-@dataclass(frozen=True)
-class GatePolicy:
-    """What a challenger must show. Every field may be set under `gate:` in a model's YAML.
-
-    Attributes:
-        rule: `better` (default): the lower bound of the gain is above zero. `relative`: the gain is at least
-            `min_gain` times the champion's value (F1 + 2 %, RMSE - 5 %). `absolute`: at least `min_gain` in
-            the metric's own unit (accuracy + 1 point). `non_inferior`: the lower bound is above minus `margin`
-            times the champion's value (deploy if performance holds). Positive is better whatever the metric.
-        min_gain: for `relative` and `absolute`; 0 by default. With the others it must stay 0.
-        margin: for `non_inferior`: by what share of the champion's value a challenger may be worse; 0 by default, and
-            it must stay 0 with the others. A chain of such champions may fall by it each time: set `min_value`, too.
-        min_value: what the challenger's metric must reach on the gate's rows, at most where less is better (accuracy
-            0.95, RMSE 20); off by default.
-        significant: for `relative` and `absolute`: also ask for a lower bound above zero. True by default; a
-            point estimate alone promotes noise.
-        confidence: two-sided confidence of the interval, 0.95 by default: a challenger that is no better passes
-            in about 2.5 % of trials. Those without a found gain share that level (`core.decide.probe.gate_confidence`).
-        min_rows: fewest labelled rows that are judged on, 50 by default.
-        slice_margin: a slice may be worse by this share of the champion's value in it, 0.02 by default. A
-            slice fails when it is worse by more than that with confidence, Holm-corrected over the slices, so
-            that many small slices don't veto by chance.
-        slice_min_rows: slices with fewer labelled rows are named but not judged, 200 by default.
-        beat_baseline: a challenger must also beat the stated baseline where one is given, True by default. Not
-            where the champion itself is behind it: then whatever is better than the champion is an improvement.
-            Without a champion the baseline is what it must beat.
-        twin_correlation: smallest correlation between the refit's scores and its judged twin's on the same rows,
-            0.5 by default (a refit on shuffled labels or columns has about 0).
-        max_calibration_error: largest calibration error of the challenger on the gate's rows, off by default.
-        calibration_margin: largest rise of the calibration error over the champion's; it fails when the rise is
-            above that with confidence. Off by default; 0 means: not surely worse.
-        max_size_mb: largest file of the model that ships, in megabytes (10^6 bytes), off by default.
-        max_latency_ms: largest 99th percentile of the time that a single prediction takes in process, off by default.
-            It is measured, so two runs differ.
-        same_season: also compare on the same days of the week a year (52 weeks) before, by models that are fitted
-            without those rows; worse by more than `slice_margin` with confidence fails. Off by default.
-        golden_set: file with rows whose predictions are agreed (`core.promote.golden`), beside the model's YAML or in
-        the
-            home's `golden/`. None by default.
-    """
-
-    rule: Rule = "better"
-    min_gain: float = 0.0
-    margin: float = 0.0
-    min_value: float | None = None
-    significant: bool = True
-    confidence: float = 0.95
-    min_rows: int = 50
-    slice_margin: float = 0.02
-    slice_min_rows: int = 200
-    beat_baseline: bool = True
-    twin_correlation: float = 0.5
-    max_calibration_error: float | None = None
-    calibration_margin: float | None = None
-    max_size_mb: float | None = None
-    max_latency_ms: float | None = None
-    same_season: bool = False
-    golden_set: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.rule not in get_args(Rule):
-            msg = f"gate.rule is {self.rule!r}: set better, relative, absolute or non_inferior"
-            raise ValueError(msg)
-        if self.rule not in ("relative", "absolute") and self.min_gain != 0.0:
-            msg = f"gate.min_gain is {self.min_gain}, but rule {self.rule} takes none: set relative or absolute"
-            raise ValueError(msg)
-        if (self.rule == "non_inferior") != (self.margin > 0.0):
-            other = "set it above zero, such as 0.02" if self.rule == "non_inferior" else "set rule: non_inferior"
-            raise ValueError(f"gate.margin is {self.margin} with rule {self.rule}: {other}")
-        if not 0.5 < self.confidence < 1.0:
-            msg = f"gate.confidence is {self.confidence}: set it between 0.5 and 1, for example 0.95"
-            raise ValueError(msg)
-        limits = (
-            self.min_gain,
-            self.margin,
-            self.slice_margin,
-            self.twin_correlation,
-            self.min_rows,
-            self.slice_min_rows,
-            self.max_calibration_error,
-            self.calibration_margin,
-            self.max_size_mb,
-            self.max_latency_ms,
-        )
-        if any(limit is not None and limit < 0 for limit in limits):
-            msg = "a limit of the gate is negative: set all limits of `gate:` to zero or more"
-            raise ValueError(msg)
-
-    @classmethod
-    def of_preset(cls, name: str) -> Self:
-        """A named policy, one of `GATE_PRESETS`."""
-        return cls(**preset_fields(name))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for the ledger and for YAML."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -153,7 +34,11 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says; if it could not judge, `judged` and `promote` are False and nothing changes."""
+    """What the gate says.
+
+    Where it could not judge, `judged` is False: `promote` is False, too, and nothing changes, unless a challenger ships
+    by an agreed rule then.
+    """
 
     promote: bool
     judged: bool
@@ -187,27 +72,21 @@ def verdict(
 
     Returns:
         `promote` only if every rule passed. A comparison that could not be made gives `judged=False` with its
-        remedy; the champion stays.
+        remedy; the champion stays, or what holds all other rules ships (`when_unjudgeable`).
 
     Raises:
         ValueError: neither a champion nor a baseline was given.
     """
-    if champion is None and baseline is None:
-        msg = "a first model has no champion to beat: pass the comparison with `against_baseline`"
-        raise ValueError(msg)
-    mains: list[tuple[str, Paired | CannotJudge]] = []
-    if champion is not None:
-        mains.append(("beats_champion", champion))
-    if baseline is not None and (champion is None or policy.beat_baseline):
-        mains.append(("beats_baseline", baseline))
-    for name, comparison in mains:
-        stop = comparison if isinstance(comparison, CannotJudge) else _too_few(comparison, policy)
-        if stop is not None:
-            why = f"{name}: {stop}"
-            return Verdict(False, False, (RuleResult(name, False, None, None, why),), why)
-    rules = [_beats(name, comparison, policy) for name, comparison in mains if isinstance(comparison, Paired)]
-    if policy.min_value is not None and isinstance(first := mains[0][1], Paired):
-        rules.append(_reaches(first, policy.min_value))
+    mains = _mains(policy, champion, baseline)
+    stops = {name: stop for name, comparison in mains if (stop := _stop(comparison, policy))}
+    if stops and (champion is None or policy.when_unjudgeable == "keep"):
+        name, stop = next(iter(stops.items()))
+        why = f"{name}: {stop}"
+        return Verdict(False, False, (RuleResult(name, False, None, None, why),), why)
+    rules = [_unjudged(name, stops[name]) for name in stops]
+    rules += [_beats(name, pair, policy) for name, pair in mains if isinstance(pair, Paired) and name not in stops]
+    if policy.min_value is not None:
+        rules.append(_reaches([pair for _, pair in mains if isinstance(pair, Paired)], policy.min_value))
     if isinstance(champion, Paired) and isinstance(baseline, Paired):
         behind = champion.gain - baseline.gain
         rules = [_excused(rule, behind) if rule.name == "beats_baseline" else rule for rule in rules]
@@ -218,7 +97,34 @@ def verdict(
         rules.append(RuleResult("twin_agrees", twin.agrees, twin.correlation, policy.twin_correlation, twin.sentence))
     failed = [rule for rule in rules if not rule.passed]
     reason = "; ".join(rule.sentence for rule in (failed or rules))
-    return Verdict(not failed, True, tuple(rules), reason)
+    return Verdict(not failed, bool(failed) or not stops, tuple(rules), reason)
+
+
+def _mains(
+    policy: GatePolicy, champion: Paired | CannotJudge | None, baseline: Paired | CannotJudge | None
+) -> list[tuple[str, Paired | CannotJudge]]:
+    """The comparisons that a challenger must win, by the name of their rule."""
+    if champion is None and baseline is None:
+        msg = "a first model has no champion to beat: pass the comparison with `against_baseline`"
+        raise ValueError(msg)
+    mains: list[tuple[str, Paired | CannotJudge]] = []
+    if champion is not None:
+        mains.append(("beats_champion", champion))
+    if baseline is not None and (champion is None or policy.beat_baseline):
+        mains.append(("beats_baseline", baseline))
+    return mains
+
+
+def _unjudged(name: str, why: CannotJudge) -> RuleResult:
+    """What stands for a comparison that could not be made where a challenger ships without it."""
+    is_champion = name == "beats_champion"
+    sentence = f"not judged against the {'champion' if is_champion else 'baseline'}, because {why.why}"
+    return RuleResult(name, True, None, None, f"{sentence}: {SHIPS_UNJUDGED}" if is_champion else sentence)
+
+
+def _stop(comparison: Paired | CannotJudge, policy: GatePolicy) -> CannotJudge | None:
+    """Why a comparison says nothing."""
+    return comparison if isinstance(comparison, CannotJudge) else _too_few(comparison, policy)
 
 
 def _too_few(comparison: Paired, policy: GatePolicy) -> CannotJudge | None:
@@ -252,8 +158,11 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
     return RuleResult(name, passed, value, limit, sentence)
 
 
-def _reaches(result: Paired, limit: float) -> RuleResult:
-    """The challenger's own value on the gate's rows."""
+def _reaches(comparisons: Sequence[Paired], limit: float) -> RuleResult:
+    """The challenger's own value on the gate's rows, where anything could be compared on them."""
+    if not comparisons:
+        return RuleResult("value_holds", True, None, limit, "the challenger's own value was not judged either")
+    result = comparisons[0]
     judge = metric(result.metric)
     passed = judge.gain(limit, result.challenger) >= 0.0
     needed = f"{'at least' if judge.greater_is_better else 'at most'} {limit:.4g}"

@@ -13,7 +13,8 @@ from typing import Any
 
 from mlops_assets.core.performance.fairness import Difference
 from mlops_assets.core.performance.window_metrics import evaluate
-from mlops_assets.core.promote.gate import GatePolicy, RuleResult, p_worse
+from mlops_assets.core.promote.gate import RuleResult, p_worse
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.comparison import Paired, paired
 from mlops_assets.core.stats.intervals import DAY, CannotJudge
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.decide.probe_policy import ProbePolicy
-from mlops_assets.core.promote.gate import GatePolicy
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.simulate.life import live
 from mlops_assets.core.simulate.life_settings import Life, LifePolicy
 from mlops_assets.core.simulate.rules_of_thumb import KS_LEVEL, PSI_LIMIT, every, ks_under, monthly, never, psi_over

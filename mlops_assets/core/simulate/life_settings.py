@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from mlops_assets.core.decide.judged_window import MIN_FIT
 from mlops_assets.core.decide.policy import Decision, RetrainPolicy
 from mlops_assets.core.decide.probe_policy import ProbePolicy
-from mlops_assets.core.promote.gate import GatePolicy
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.simulate.rules_of_thumb import Rule
 from mlops_assets.core.simulate.shared_fits import Model, Positions
 from mlops_assets.core.stats.comparison import Paired

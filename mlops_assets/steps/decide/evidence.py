@@ -20,6 +20,7 @@ from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.performance.first_model import first_needs
 from mlops_assets.core.performance.waiting import days_missing, rows_missing
+from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED
 from mlops_assets.core.record.entries import (
     ACTED,
     CONCLUDED,
@@ -88,6 +89,7 @@ def gather(
     answer, request = record.answer(model.name), record.open_request(model.name)
     # Nothing has to be judged while nothing asks for a training.
     is_asked = bool(checks or policy.on) or champion is None or request is not None
+    cannot_judge, unjudged = _prospects(platform, model, now=now) if is_asked else ((), "")
     matured = _new_labels(platform, model, now=now, since=since)
     at_fit = platform.data(model).known_labels(before=since) if since else 0
     return Evidence(
@@ -114,7 +116,8 @@ def gather(
         failing=failing_told(platform, model),
         fall_back_to=goes_back_to(platform, model)[0],
         probe=probed(platform, model, champion),
-        cannot_judge=_cannot_judge(platform, model, now=now) if is_asked else (),
+        cannot_judge=cannot_judge,
+        unjudged=unjudged,
         triggers=trigger_results(
             platform,
             model,
@@ -194,8 +197,11 @@ def _new_labels(platform: Platform, model: ModelSettings, *, now: datetime, sinc
     return int((known & (rows[AVAILABLE_AT] > pd.Timestamp(since))).sum() if since else known.sum())
 
 
-def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[str, ...]:
-    """Why a retraining would have nothing to be judged on, or nothing before that to be trained on."""
+def _prospects(platform: Platform, model: ModelSettings, *, now: datetime) -> tuple[tuple[str, ...], str]:
+    """Why a retraining would have nothing to be judged on, or nothing before that to be trained on.
+
+    Then, where it is agreed that it ships all the same, why it is not judged.
+    """
     since, training_scope = fitted_until(platform.registry.champion(model.name)), None
     try:
         training_scope = scope(platform, model, as_of=now)
@@ -207,10 +213,13 @@ def _cannot_judge(platform: Platform, model: ModelSettings, *, now: datetime) ->
             why = _days_missing(platform, model, since, now)
         else:
             why = _rows_missing(training_scope, young.known, now)
-        return (str(why),)
+        return (str(why),), ""
     except (CannotJudge, CannotTrain) as error:
-        return (str(error),)
-    return ()
+        return (str(error),), ""
+    if training_scope.unjudged is None:
+        return (), ""
+    why_not = f"It cannot be judged against the champion, because {training_scope.unjudged.why}"
+    return (), f"{why_not}: if all that can be checked holds, {SHIPS_UNJUDGED}."
 
 
 def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now: datetime) -> CannotJudge:

@@ -89,6 +89,8 @@ class Scope:
         known_by: labels that are known by then are fitted on.
         before: only rows that happened before it are fitted on; None where all whose label is known are.
         as_of: when it begins; labels that are known by then are judged, and fitted on by a refit.
+        unjudged: why the challenger will not be compared with the champion on `gate`, which the champion has seen, and
+            ships without that (`gate.when_unjudgeable: ship`); None where it will be.
     """
 
     plan: TrainingPlan
@@ -97,6 +99,7 @@ class Scope:
     known_by: datetime
     before: datetime | None
     as_of: datetime
+    unjudged: CannotJudge | None = None
 
     def check(self) -> None:
         """Refuse a training that could not succeed; features are not looked at.
@@ -143,13 +146,29 @@ def scope(platform: Platform, model: ModelSettings, *, as_of: datetime) -> Scope
         CannotJudge: no window has matured that a challenger could be judged on.
     """
     planned = plan(platform, model)
-    gate = planned.judged or at(platform, model, planned.window).gate_window(
-        as_of=as_of, not_before=fitted_until(platform.registry.champion(model.name))
-    )
+    gate, unjudged = _gate(platform, model, planned, as_of)
     data = at(platform, model, _from_the_end(planned, gate, model))
     if planned.is_newest:
         return Scope(planned, gate, data, known_by=as_of, before=gate.start, as_of=as_of)
-    return Scope(planned, gate, data, known_by=gate.start, before=None, as_of=as_of)
+    return Scope(planned, gate, data, known_by=gate.start, before=None, as_of=as_of, unjudged=unjudged)
+
+
+def _gate(
+    platform: Platform, model: ModelSettings, planned: TrainingPlan, as_of: datetime
+) -> tuple[Window, CannotJudge | None]:
+    """The window that is judged; and, where the champion has seen rows of it, why there is no other.
+
+    On such a window the challenger is held against the baseline and the gate's limits alone.
+    """
+    if planned.judged is not None:
+        return planned.judged, None
+    data, champion = at(platform, model, planned.window), platform.registry.champion(model.name)
+    try:
+        return data.gate_window(as_of=as_of, not_before=fitted_until(champion)), None
+    except CannotJudge as why:
+        if champion is None or model.gate.when_unjudgeable == "keep":
+            raise
+        return data.gate_window(as_of=as_of, not_before=None), why
 
 
 def at(platform: Platform, model: ModelSettings, window: str) -> ModelData:

@@ -148,6 +148,7 @@ def compare(
     *,
     lag_one: float | None = None,
     confidence: float | None = None,
+    unjudged: CannotJudge | None = None,
 ) -> Comparison:
     """The gate's comparison; the policy's rules on it, without those of what ships.
 
@@ -158,6 +159,7 @@ def compare(
         fit_labels: what guessing knows.
         lag_one: how alike neighbouring days are, where the probe has measured it.
         confidence: of the interval of the gain over the champion, by default the agreed one.
+        unjudged: why these rows say nothing about the champion, such as that it was fitted on them; None where they do.
     """
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
@@ -166,14 +168,14 @@ def compare(
     base = against_baseline(fit_labels, len(rows), model.task)
     # Guessing is one score for all: a model that beats it on few days does not do so by a week of weather.
     baseline = _paired_or_why(model, y, base, scores, blocks, 0.0)
-    against: Paired | CannotJudge | None = None
+    against: Paired | CannotJudge | None = unjudged
     slices: dict[str, Paired | CannotJudge] = {}
-    opponent = base
-    if known is not None:
+    opponent = None
+    if known is not None and unjudged is None:
         opponent = platform.registry.load(model.name, known.version).predict(rows)
         against = _paired_or_why(model, y, opponent, scores, blocks, lag_one, confidence)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
-    if columns and known is not None:
+    if columns and opponent is not None:
         slices = judge_slices(
             columns,
             lambda of: _paired(model, y[of], opponent[of], scores[of], np.asarray(blocks)[of]),
@@ -190,7 +192,7 @@ def compare(
             f"gain_over_{opponent_name}_lower": comparison.lower,
         }.items()
     }
-    further = tuple(rules_on_rows(model, rows, scores, opponent if known is not None else None))
+    further = tuple(rules_on_rows(model, rows, scores, opponent))
     judged = verdict(model.gate, against, slices=slices, baseline=baseline, further=further)
     return Comparison(judged, against, baseline, slices, metrics, further)
 

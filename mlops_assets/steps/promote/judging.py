@@ -93,6 +93,7 @@ class _Case:
             fit_rows.frame[LABEL],
             lag_one=prepared.get("lag_one"),
             confidence=prepared.get("confidence"),
+            unjudged=CannotJudge(**prepared["unjudged"]) if "unjudged" in prepared else None,
         )
         return cls(platform, model, prepared, trained, data, as_of, gate, challenger, fit_rows, scored, compared)
 
@@ -143,7 +144,7 @@ def _verdict(case: _Case, shipping: _Shipping | None) -> Verdict:
     """The comparison, the season and the limits of what ships together."""
     platform, model, first = case.platform, case.model, case.compared
     further = list(first.further)
-    if first.verdict.judged:
+    if first.verdict.judged or first.verdict.promote:
         further += season_rules(platform, case.data, case.challenger, case.scored, case.gate, as_of=case.as_of)
         ships = shipping.model if shipping else case.challenger
         further += rules_of_what_ships(platform, model, ships, case.scored.rows, case.as_of)
@@ -230,7 +231,8 @@ def _held_against(case: _Case) -> float | None:
     """The metric that later windows are held against; None where the gate had none."""
     scored, value = case.scored, case.compared.metrics.get("gate_challenger")
     use = _reference_rows(case)
-    if value is None or use.all():
+    ships_unjudged = value is None and case.compared.verdict.promote
+    if not ships_unjudged and (value is None or use.all()):
         return value
     try:
         return metric(case.model.metric).score(scored.rows[LABEL].to_numpy()[use], scored.scores[use])

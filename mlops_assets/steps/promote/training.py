@@ -48,6 +48,7 @@ def prepare(platform: Platform, model: ModelSettings, *, as_of: datetime | None 
         "newest_days": training_scope.plan.is_newest,
         "lag_one": training_scope.plan.lag_one,
         "confidence": training_scope.plan.confidence,
+        **({"unjudged": vars(unjudged)} if (unjudged := training_scope.unjudged) else {}),
         "sha256": training.sha256,
         "known_by": training.known_by.isoformat(),
         "rows": len(training.frame),

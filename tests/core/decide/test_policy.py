@@ -93,6 +93,17 @@ def test_a_persons_request_waits_until_it_can_be_judged() -> None:
     )
 
 
+def test_what_ships_unjudged_by_agreement_says_so_wherever_it_starts() -> None:
+    why = "It cannot be judged against the champion, because 3 days are there: it ships by the agreed rule."
+    for change in ({"request": "now"}, {"checks": (check(6, False, kind="performance"),)}):
+        decision = decide(evidence(unjudged=why, **change), RetrainPolicy(), History(), NOW)
+        assert decision.action == "retrain"
+        assert decision.reasons[-1] == why
+    assert Evidence.from_dict(evidence(unjudged=why).to_dict()) == evidence(unjudged=why)
+    assert "unjudged" not in evidence().to_dict(), "decisions from before keep their ids"
+    assert why not in decide(evidence(unjudged=why), RetrainPolicy(), History(), NOW).reasons
+
+
 def test_a_paused_model_waits() -> None:
     assert act(evidence(check(5, False), check(6, False), paused="ana: audit")) == ("wait", "paused")
 

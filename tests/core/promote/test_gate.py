@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlops_assets.core.promote.gate import GatePolicy, holm, verdict
+from mlops_assets.core.promote.gate import RuleResult, holm, verdict
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.comparison import Paired, against_baseline, paired, twin_agrees
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
@@ -51,6 +52,36 @@ def test_nothing_yet_is_said_with_the_remedy_and_promotes_nothing() -> None:
     none = verdict(GatePolicy(), CannotJudge("the window has one class", "Widen the window"))
     assert (none.promote, none.judged) == (False, False)
     assert "Widen the window" in none.reason
+
+
+def test_by_agreement_what_cannot_be_judged_ships_if_all_other_rules_hold() -> None:
+    ship, few = GatePolicy(when_unjudgeable="ship"), CannotJudge("the rows fall into 7 days", "Wait for days")
+    shipped = verdict(ship, few, baseline=comparison())
+    assert (shipped.promote, shipped.judged) == (True, False)
+    assert shipped.reason.startswith(
+        "not judged against the champion, because the rows fall into 7 days: it ships by the agreed rule "
+        "(gate.when_unjudgeable: ship); roc_auc 0.7200 against 0.7000 of the baseline"
+    )
+    # What has been judged is judged as ever.
+    assert not verdict(ship, comparison(lower=-0.001)).promote
+    assert verdict(ship, comparison()).judged
+    broken = RuleResult("golden_set_holds", False, 1.0, 0.0, "1 of 5 golden rows is off")
+    for rejected in (
+        verdict(ship, few, baseline=comparison(lower=-0.001)),
+        verdict(ship, few, baseline=comparison(), further=[broken]),
+        verdict(replace(ship, min_value=0.73), few, baseline=comparison()),
+    ):
+        assert (rejected.promote, rejected.judged) == (False, True)
+        assert "not judged" not in rejected.reason
+    # Nothing could be compared at all: the value neither.
+    blind = verdict(replace(ship, min_value=0.73), few, baseline=few)
+    assert blind.promote
+    assert blind.reason.endswith("the challenger's own value was not judged either")
+    # A first model has nobody in whose place it would have to come.
+    assert not verdict(ship, None, baseline=few).promote
+    assert not verdict(GatePolicy(), few, baseline=comparison()).promote
+    with pytest.raises(ValueError, match=r"gate\.when_unjudgeable is 'maybe': set keep or ship"):
+        GatePolicy(when_unjudgeable="maybe")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

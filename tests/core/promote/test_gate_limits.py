@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mlops_assets.core.performance.fairness import Difference
-from mlops_assets.core.promote.gate import GatePolicy, verdict
+from mlops_assets.core.promote.gate import verdict
 from mlops_assets.core.promote.gate_limits import calibration_rules, fairness_rule, latency_rule, season_rule, size_rule
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.comparison import Paired
 from mlops_assets.core.stats.intervals import CannotJudge
 

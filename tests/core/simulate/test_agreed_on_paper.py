@@ -11,6 +11,7 @@ import pytest
 
 from mlops_assets.core.decide.agreed.reading import PRESETS, read_triggers
 from mlops_assets.core.decide.policy import RetrainPolicy
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
 from mlops_assets.core.simulate.life import live
 from mlops_assets.core.simulate.life_settings import Life, LifePolicy
@@ -23,10 +24,10 @@ def world(**changes: Any) -> World:
     return replace(scenario("no drift", labels=400, seed=3), task="binary", **changes)
 
 
-def lived(here: World, *entries: Any, **fields: Any) -> Life:
+def lived(here: World, *entries: Any, gate: GatePolicy | None = None, **fields: Any) -> Life:
     free = {"cooldown": "0d", "budget": 100, "min_matured_labels": 0, **fields}
     retrain = RetrainPolicy(window=timedelta(days=DAYS)).changed({"on": list(entries), **free})
-    policy = LifePolicy(metric="log_loss", retrain=retrain, gate=None)
+    policy = LifePolicy(metric="log_loss", retrain=retrain, gate=gate)
     return live(here.rows, here.windows[:WINDOWS], here.learner, policy, first=FIRST)
 
 
@@ -39,6 +40,14 @@ def test_a_schedule_trains_each_time_it_is_due() -> None:
     second = lived(world(), {"schedule": {"every": f"{2 * DAYS}d"}})
     assert rules(each) == {"schedule": WINDOWS - FIRST}
     assert [period.trained for period in second.periods] == [number % 2 == 1 for number in range(WINDOWS - FIRST)]
+
+
+def test_what_the_gate_cannot_judge_ships_on_paper_where_that_is_agreed() -> None:
+    each, gate = {"schedule": {"every": f"{DAYS}d"}}, GatePolicy(min_rows=10**6)
+    kept = lived(world(), each, gate=gate)
+    shipped = lived(world(), each, gate=replace(gate, when_unjudgeable="ship"))
+    assert (kept.trainings, kept.updates) == (WINDOWS - FIRST, 0)
+    assert (shipped.trainings, shipped.updates) == (WINDOWS - FIRST, WINDOWS - FIRST)
 
 
 def test_a_shift_asks_once_until_a_model_has_seen_it() -> None:

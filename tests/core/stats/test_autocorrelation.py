@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.sandwich_covariance import S_hac_simple
 
-from mlops_assets.core.promote.gate import GatePolicy, verdict
+from mlops_assets.core.promote.gate import verdict
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.autocorrelation import (
     DECAY,
     LAGS,

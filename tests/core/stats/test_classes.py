@@ -20,7 +20,7 @@ from mlops_assets.core.models.training import Goal, LabelledRows, tune
 from mlops_assets.core.models.tuning import TrainingSettings
 from mlops_assets.core.performance.cbpe import ConfidenceEstimator
 from mlops_assets.core.performance.estimation import Outcomes
-from mlops_assets.core.promote.gate import GatePolicy
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.simulate.life import live
 from mlops_assets.core.simulate.life_settings import LifePolicy
 from mlops_assets.core.simulate.shared_fits import Rows

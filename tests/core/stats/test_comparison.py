@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops_assets.core.promote.gate import GatePolicy, verdict
+from mlops_assets.core.promote.gate import verdict
+from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.comparison import Paired, against_baseline, judge_slices, paired, slice_rows
 from mlops_assets.core.stats.intervals import CannotJudge, block_interval
 from mlops_assets.core.stats.metrics import METRICS, metric
