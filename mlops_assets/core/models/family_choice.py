@@ -10,6 +10,7 @@ judged, all families are judged on the same rows, and none of these rows are the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,10 +18,10 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.models.families import FAMILIES
+from mlops_assets.core.models.families import FAMILIES, GOING_ON
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, check_labels
 from mlops_assets.core.models.model import AVAILABLE_AT, Model, fit
-from mlops_assets.core.models.recipe import Base, Recipe
+from mlops_assets.core.models.recipe import CONTINUED, Base, Recipe
 from mlops_assets.core.models.training import Goal, LabelledRows, Tuned, days_of, newest_days, tune
 from mlops_assets.core.models.tuning import FLOORS
 from mlops_assets.core.stats.classes import class_count, stacked
@@ -32,9 +33,8 @@ _PARTS = 4
 """Parts that the newest days are judged in."""
 ROWS = 100_000
 """Most rows of a backtest, a seeded sample of all: enough to tell families apart, and its cost stays the same."""
-CONTINUED = "xgboost_continued"
-CONTINUED_ROUNDS = 10
-"""Rounds that are added to a champion: a few, for the rows that are new."""
+CONTINUED_ROUNDS = {"xgboost": 10}
+"""Rounds that are added to a champion: a few trees, or one pass over the rows that are new."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def find(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> tu
         CannotTrain: see `training.tune`; or no family could be fitted.
     """
     chosen = choose(rows, goal, champion)
-    if chosen.family == CONTINUED and champion is not None:
+    if chosen.family in GOING_ON and champion is not None:
         return _continued(champion, chosen, goal.metric, len(rows.frame)), chosen
     known = champion.model.recipe if champion else None
     return tune(rows, goal, family=chosen.family, champion=known), chosen
@@ -93,20 +93,21 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
     settings = goal.settings
     first, *others = settings.families
     if settings.floor is not None and not others:
-        others = [name for name in FAMILIES if name not in (first, CONTINUED)]
-    if first != CONTINUED and not others:
+        others = [name for name in FAMILIES if name not in (first, *GOING_ON)]
+    if first not in GOING_ON and not others:
         return Chosen(first)
     labels = check_labels(rows.y, goal.task, rows=len(rows.frame))
-    cannot = _cannot_continue(champion, goal.columns, goal.task, labels)
-    if first == CONTINUED and not others and cannot:
-        return Chosen("xgboost", (Tried(CONTINUED, None, why_not=cannot),))
+    going_on = [name for name in (first, *others) if name in GOING_ON]
+    cannot = {name: _cannot_continue(name, champion, goal.columns, goal.task, labels) for name in going_on}
+    if not others and cannot[first]:
+        return Chosen(first.removesuffix(CONTINUED), (Tried(first, None, why_not=cannot[first]),))
     judge = metric_called(goal.metric)
     days = days_of(rows.event_time, len(rows.frame))
     some = _sample(len(rows.frame), settings.seed)
     trial = _Backtest(rows.frame.iloc[some].reset_index(drop=True), labels[some], days[some], goal, judge)
-    tried = [trial.of(first, cannot)]
+    tried = [trial.of(first, cannot.get(first, ""))]
     if not _reaches(tried[0], settings.floor, judge):
-        tried += [trial.of(name, cannot) for name in others]
+        tried += [trial.of(name, cannot.get(name, "")) for name in others]
     judged = [attempt for attempt in tried if attempt.score is not None]
     if not judged:
         raise CannotTrain(
@@ -119,20 +120,21 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
 
 def continuation(base: Model, until: datetime) -> Recipe:
     """The recipe of a few more rounds upon a model that knew the labels from before `until`."""
-    rounds = base.fitted.native.num_boosted_rounds()
-    known = Base(base.sha256, rounds, until.isoformat())
-    return replace(base.recipe, family=CONTINUED, rounds=CONTINUED_ROUNDS, base=known)
+    family = base.recipe.family.removesuffix(CONTINUED)
+    known = Base(hashlib.sha256(base.kept).hexdigest(), base.fitted.rounds, until.isoformat())
+    return replace(base.recipe, family=family + CONTINUED, rounds=CONTINUED_ROUNDS.get(family, 1), base=known)
 
 
 def _cannot_continue(
-    champion: Champion | None, columns: Sequence[FeatureColumn], task: Task, labels: np.ndarray
+    family: str, champion: Champion | None, columns: Sequence[FeatureColumn], task: Task, labels: np.ndarray
 ) -> str:
     """Why there is nothing to go on from; empty where there is."""
     if champion is None:
         return "there is no champion to go on from yet"
     recipe = champion.model.recipe
-    if recipe.family not in ("xgboost", CONTINUED) or recipe.task != task:
-        return f"the champion ({recipe.family}, {recipe.task}) is no boosting of this task"
+    origin = family.removesuffix(CONTINUED)
+    if recipe.family not in (origin, family) or recipe.task != task:
+        return f"the champion ({recipe.family}, {recipe.task}) is no {origin} of this task"
     if not set(recipe.columns) <= set(columns):
         return "the champion has features that are no longer there"
     if task == "multiclass" and class_count(labels) > recipe.classes:
@@ -143,7 +145,7 @@ def _cannot_continue(
 def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tuned:
     """What a search would have returned: the champion's recipe, a few rounds more, with its score in the backtest."""
     recipe = continuation(champion.model, champion.fitted_until)
-    (score,) = (tried.score for tried in chosen.tried if tried.family == CONTINUED and tried.score is not None)
+    (score,) = (tried.score for tried in chosen.tried if tried.family == recipe.family and tried.score is not None)
     trial = {"trial": 0, "batch": 0, "state": "complete", "score": score, "rounds": recipe.rounds, "seconds": 0.0}
     return Tuned(
         recipe=recipe,
@@ -184,7 +186,7 @@ class _Backtest:
 
     def of(self, family: str, cannot_continue: str) -> Tried:
         """Try one family."""
-        if family == CONTINUED and cannot_continue:
+        if cannot_continue:
             return Tried(family, None, why_not=cannot_continue)
         judged = np.flatnonzero(self.days >= newest_days(self.days, self.goal.settings.validation_share))
         try:
@@ -201,9 +203,9 @@ class _Backtest:
     def _start(self, family: str, first: np.datetime64) -> tuple[Recipe, Model | None]:
         """A recipe from before the judged days, and what it goes on from: never the champion, which may know them."""
         rows = self._known_before(first)
-        if family != CONTINUED:
+        if family not in GOING_ON:
             return self._tuned(family, rows), None
-        base = self._fitted(self._tuned("xgboost", rows), rows, None)
+        base = self._fitted(self._tuned(family.removesuffix(CONTINUED), rows), rows, None)
         return continuation(base, pd.Timestamp(first, tz="UTC").to_pydatetime()), base
 
     def _tuned(self, family: str, rows: np.ndarray) -> Recipe:

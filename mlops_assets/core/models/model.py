@@ -69,6 +69,11 @@ class Model:
         return hashlib.sha256(self.content).hexdigest()
 
     @cached_property
+    def kept(self) -> bytes:
+        """What a model that goes on from this one holds of it."""
+        return family_called(self.recipe.family).kept(self.content)
+
+    @cached_property
     def fitted(self) -> Fitted:
         """What the file holds; `fitted.native` is the library's own object."""
         return families.read(self.content)
@@ -169,7 +174,5 @@ def _new_to(base: Base, frame: pd.DataFrame) -> np.ndarray:
 
 def _content_of(base: Base, given: Model | None) -> bytes | None:
     """The base's file: the given model's, or the one inside it."""
-    if given is None or given.sha256 == base.sha256:
-        return given.content if given else None
-    inside = given.fitted.base
-    return inside if inside is not None and hashlib.sha256(inside).hexdigest() == base.sha256 else None
+    held = (given.kept, given.fitted.base) if given else ()
+    return next((file for file in held if file and hashlib.sha256(file).hexdigest() == base.sha256), None)

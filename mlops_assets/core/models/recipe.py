@@ -17,13 +17,16 @@ from mlops_assets.core.models.probabilities import Calibration
 from mlops_assets.core.stats.classes import class_count
 from mlops_assets.core.stats.metrics import Task
 
+CONTINUED = "_continued"
+"""How families end that go on from a champion; what is before it is the family of that champion."""
+
 
 @dataclass(frozen=True)
 class Base:
     """The model that a recipe goes on from.
 
     Attributes:
-        sha256: of its file.
+        sha256: of its file, as models that go on from it hold it.
         rounds: how many it has.
         until: labels known before this moment were known to it, ISO 8601; only later ones are learnt from.
     """
@@ -74,7 +77,8 @@ class Recipe:
         """A recipe as large that needs no other model: itself, unless it goes on from one."""
         if self.base is None:
             return self
-        return replace(self, family="xgboost", rounds=self.base.rounds + self.rounds, base=None)
+        family = self.family.removesuffix(CONTINUED)
+        return replace(self, family=family, rounds=self.base.rounds + self.rounds, base=None)
 
     @property
     def classes(self) -> int:
@@ -135,7 +139,7 @@ def of_classes(recipe: Recipe, labels: np.ndarray) -> Recipe:
     """The recipe for rows with these labels: as many classes as they have.
 
     A model that goes on from another keeps the classes of that one; with labels of others it is made from nothing,
-    for boosted trees cannot be given another class.
+    for what was fitted without a class cannot be given it.
 
     Args:
         recipe: of any task.

@@ -30,6 +30,8 @@ from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, Model
 
 TRAINING_WINDOW = "training_window"
 """Tag of a version: the window of its training rows."""
+PARENT = "parent"
+"""Tag of a version that went on from another: that one."""
 LAST_EVENT = "last_event"
 """Tag of a version: when the newest row happened that it was fitted on. Labels of later ones may have been known."""
 TWIN = "twin"

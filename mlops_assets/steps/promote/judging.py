@@ -24,7 +24,7 @@ from mlops_assets.core.stats.comparison import Paired, TwinCheck, twin_agrees
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import metric
 from mlops_assets.core.time.windows import Window, local_days
-from mlops_assets.steps.decide.refits import LAST_EVENT, TRAINING_WINDOW
+from mlops_assets.steps.decide.refits import LAST_EVENT, PARENT, TRAINING_WINDOW
 from mlops_assets.steps.decide.training_scope import at
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE
 from mlops_assets.steps.predict.reference_files import keep_reference
@@ -185,6 +185,7 @@ def _register(case: _Case, shipping: _Shipping | None, conclusion: Verdict, *, d
             CONSTANT: json.dumps(trained.get(CONSTANT, [])),
             LIBRARIES: json.dumps(libraries(case.challenger.recipe.family), sort_keys=True),
             TRAINING_WINDOW: case.prepared["window"],
+            **({PARENT: trained["parent"]} if "parent" in trained else {}),
             "verdict": "promote" if conclusion.promote else "reject",
             "reason": conclusion.reason[:4000],
         },

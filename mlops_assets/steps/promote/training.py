@@ -88,6 +88,7 @@ def train(platform: Platform, model: ModelSettings, *, run_id: str) -> tuple[dic
         "window": prepared["window"],
         "family": tuned.recipe.family,
         "families": [asdict(trial) for trial in chosen.tried],
+        **({"parent": champion.version} if champion and tuned.recipe.base else {}),
     }
     platform.write_record(model.name, "challenger", record)
     return {**record, "dataset": training.path, "model_file": file}, tuned, judged

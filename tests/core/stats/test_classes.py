@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from mlops_assets.core.models.families import FAMILIES, family_called
+from mlops_assets.core.models.families import FAMILIES, GOING_ON, family_called
 from mlops_assets.core.models.family_choice import Champion, _cannot_continue, choose, continuation
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn
 from mlops_assets.core.models.model import Model, fit
@@ -31,7 +31,7 @@ from mlops_assets.core.stats.metrics import metric, metrics_for, profit
 from mlops_assets.core.time.windows import Window
 
 COLUMNS = (FeatureColumn("a"), FeatureColumn("b"))
-ANEW = [name for name in FAMILIES if name != "xgboost_continued"]
+ANEW = [name for name in FAMILIES if name not in GOING_ON]
 
 
 def rows_of(n: int, codes: tuple[int, ...], seed: int = 3) -> tuple[pd.DataFrame, np.ndarray]:
@@ -222,7 +222,7 @@ def test_a_champion_is_not_gone_on_from_where_a_class_has_come() -> None:
     assert (anew.recipe.family, anew.recipe.base, anew.recipe.rounds) == ("xgboost", None, 20)
     assert anew.predict(frame).shape == (1600, 4)
     champion = Champion(base, until.to_pydatetime())
-    assert "class 3 has come" in _cannot_continue(champion, COLUMNS, "multiclass", y)
+    assert "class 3 has come" in _cannot_continue("xgboost_continued", champion, COLUMNS, "multiclass", y)
     settings = TrainingSettings(families=("xgboost_continued",), trials=1, max_rounds=3)
     chosen = choose(
         LabelledRows(frame, y, frame["label_available_at"]),

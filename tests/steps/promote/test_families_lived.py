@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.core.decide.policy import RetrainPolicy
 from mlops_assets.core.models.model import Model
 from mlops_assets.steps.decide.probe import probe
 from mlops_assets.steps.promote.reproduction import LIBRARIES, reproduce
@@ -18,6 +20,9 @@ from tests.real_slice import COLD_START, World
 pytestmark = pytest.mark.slow
 
 NewWorld = Callable[..., World]
+
+_POLICY = RetrainPolicy.from_dict({"on": [{"data": {"rows": 500}}], "cooldown": "1d"})
+ON_NEW_LABELS = {name: getattr(_POLICY, name) for name in ("on", "cooldown", "growth", "max_age", "definition_change")}
 
 
 def newest(world: World) -> tuple[int, Model]:
@@ -90,6 +95,30 @@ def test_a_champion_is_gone_on_from(drifting: World) -> None:
     assert version == 2
     assert model.recipe.base is not None
     assert model.fitted.base == before.to_bytes()
+    assert reproduce(world.platform, world.model, 2).agrees is True
+
+
+@pytest.mark.parametrize("family", ["sgd", "river"])
+def test_learning_goes_on_with_each_batch_of_labels(new_world: NewWorld, family: str) -> None:
+    """A few days of labels ask for an update, the gate holds it out first, and it ships where it is no worse."""
+    world = new_world(
+        training={"families": (f"{family}_continued",), "trials": 1, "max_rounds": 2},
+        gate={"rule": "non_inferior", "margin": 0.15},
+        retrain=ON_NEW_LABELS,
+    )
+    world.at(COLD_START)
+    world.tick()
+    _, first = newest(world)
+    assert first.recipe.family == family
+    world.at(COLD_START + timedelta(days=14))
+    world.tick()
+    version, second = newest(world)
+    assert version == 2
+    assert second.recipe.family == f"{family}_continued"
+    assert second.fitted.base == first.to_bytes()
+    assert world.platform.registry.version(world.model.name, 2).tags["parent"] == "1"
+    tags = world.platform.registry.version(world.model.name, 2).tags
+    assert tags["verdict"] == "promote", tags["reason"]
     assert reproduce(world.platform, world.model, 2).agrees is True
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from mlops_assets.core.models.families.skops_file import is_skops
 from mlops_assets.core.models.matrix import FloatMatrix
-from mlops_assets.core.models.recipe import Recipe
+from mlops_assets.core.models.recipe import CONTINUED, Recipe
 from mlops_assets.core.stats.metrics import Metric, Task
 
 _MODULES = {
@@ -28,9 +28,13 @@ _MODULES = {
     "sgd": "incremental",
     "river": "river",
     "xgboost_continued": "incremental",
+    "sgd_continued": "incremental",
+    "river_continued": "river",
 }
 """Name of a family -> module in this package."""
 FAMILIES: tuple[str, ...] = tuple(_MODULES)
+GOING_ON: tuple[str, ...] = tuple(name for name in FAMILIES if name.endswith(CONTINUED))
+"""Those that go on from a champion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,10 @@ class Fitted(Protocol):
     @property
     def native(self) -> Any:
         """The library's own object."""
+
+    @property
+    def rounds(self) -> int:
+        """Boosting rounds, or passes over rows, of this model and of those that it went on from."""
 
     @property
     def base(self) -> bytes | None:
@@ -130,6 +138,9 @@ class Family(Protocol):
 
         `base` is the file that the recipe goes on from, `rows` then only what is new to it.
         """
+
+    def kept(self, content: bytes) -> bytes:
+        """What a model that goes on from the one of this file holds of it, and needs to be made again."""
 
     def read(self, content: bytes) -> Fitted:
         """A model from its file.

@@ -18,15 +18,16 @@ from mlops_assets.core.models.recipe import Recipe
 
 @dataclass(frozen=True)
 class FittedEstimator:
-    """A scikit-learn model that was made from nothing, and its recipe."""
+    """A scikit-learn model, its recipe, and the file of the model that it went on from, if it did."""
 
     recipe: Recipe
     native: Any
+    base: bytes | None = None
 
     @property
-    def base(self) -> bytes | None:
+    def rounds(self) -> int:
         """See `Fitted`."""
-        return None
+        return self.recipe.rounds + (self.recipe.base.rounds if self.recipe.base else 0)
 
     def predict(self, matrix: FloatMatrix) -> np.ndarray:
         """See `Fitted`."""

@@ -1,12 +1,14 @@
 """Models that go on learning: stochastic gradient descent row by row, and more trees upon a champion's.
 
-Here: `sgd`, scikit-learn's `partial_fit` in passes over the rows; `xgboost_continued`, a few rounds of boosting on what
-became known since the base was fitted. Not here: mini-batches by another library (`river`), numbers from the matrix
-(`linear`), trees (`xgboost`), when a champion can be gone on from (`family_choice`).
+Here: `sgd`, scikit-learn's `partial_fit` in passes over the rows; `sgd_continued`, one pass more over what became known
+since the base was fitted; `xgboost_continued`, a few rounds of boosting on that. Not here: mini-batches by another
+library (`river`), numbers from the matrix (`linear`), trees (`xgboost`), when a champion can be gone on from
+(`family_choice`).
 
 `sgd` takes the rows in their order, which is that of time, with a constant step: what was learnt last weighs most, and
-old rows fade without having to be left out. A continued model holds its base, byte for byte, in its first rounds: it
-can be made again, and gone on from, without keeping another file.
+old rows fade without having to be left out. A continued model holds its base: it can be made again, and gone on from,
+without keeping another file. Trees hold it in their first rounds, and grow; a linear model holds the one before it as
+that was, without what that one went on from, and stays as large as two.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import numpy as np
 
 from mlops_assets.core.models.families import Attempt, Rows
 from mlops_assets.core.models.families.estimator import scored
+from mlops_assets.core.models.families.foreign import is_foreign
 from mlops_assets.core.models.families.linear import Linear, numbers_of, one_thread, piped
-from mlops_assets.core.models.families.skops_file import dumps
+from mlops_assets.core.models.families.skops_file import dumps, kept_state, loads, without_base
 from mlops_assets.core.models.families.xgboost import ATTRIBUTE, EARLIER, Boosting, binned, booster_params, fit_threads
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.recipe import Recipe
@@ -33,6 +36,10 @@ MOST_PASSES = 20
 
 class Learner(Protocol):
     """A linear model on its way."""
+
+    @property
+    def state(self) -> Any:
+        """What it takes, beside the estimator, to go on learning, as JSON has it; None where that is nothing."""
 
     @property
     def estimator(self) -> Any:
@@ -76,11 +83,15 @@ class Sgd(Linear):
             learner = self.learner(recipe, numbers.y)
             for _ in range(recipe.rounds):
                 learner.learn(numbers)
-        return dumps(piped(columns, learner.estimator), recipe)
+        return dumps(piped(columns, learner.estimator), recipe, state=learner.state)
 
     def learner(self, recipe: Recipe, labels: np.ndarray) -> Learner:
         """What learns these labels, and has not learnt anything yet."""
         return _Stochastic(_estimator(recipe))
+
+    def resumed(self, recipe: Recipe, estimator: Any, state: Any) -> Learner:
+        """What has learnt an estimator, and goes on."""
+        return _Stochastic(estimator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +150,7 @@ class _Stochastic:
     """Row by row; see `Learner`."""
 
     estimator: Any
+    state: Any = None
 
     def learn(self, rows: Rows) -> None:
         """See `Learner`."""
@@ -149,6 +161,50 @@ class _Stochastic:
         self.estimator.partial_fit(rows.matrix, rows.y, sample_weight=rows.weights, **known)
 
 
+def pass_on(family: Sgd, recipe: Recipe, rows: Rows, base: bytes | None) -> bytes:
+    """The file of a linear model that goes on from another's, in passes over rows that are new to it.
+
+    Numbers are scaled as they were for the base, of whatever its rows were: coefficients are of these.
+
+    Raises:
+        CannotTrain: the base is not at hand, was fitted elsewhere, or does not know a class of these rows.
+    """
+    if base is None:
+        raise _not_at_hand(recipe)
+    native, _ = loads(base)
+    if is_foreign(native):
+        raise _not_at_hand(recipe)
+    columns, estimator = native
+    known = getattr(estimator, "classes_", None)
+    if known is not None and (unknown := set(np.unique(rows.y)) - set(np.asarray(known, dtype=rows.y.dtype))):
+        raise CannotTrain(
+            f"the champion was fitted without class {int(min(unknown))}, and cannot be given it",
+            f"Name {recipe.from_nothing.family} beside {recipe.family} under training.families.",
+        )
+    learner = family.resumed(recipe, estimator, kept_state(base))
+    if len(rows.y):
+        numbers = Rows(columns.transform(rows.matrix).astype(np.float32, copy=False), rows.y, rows.weights)
+        with one_thread():
+            for _ in range(recipe.rounds):
+                learner.learn(numbers)
+    return dumps(piped(columns, learner.estimator), recipe, state=learner.state, base=without_base(base))
+
+
+def _not_at_hand(recipe: Recipe) -> CannotTrain:
+    return CannotTrain(
+        "the recipe goes on from a model that is not at hand",
+        f"Leave {recipe.family} out of training.families, and train anew.",
+    )
+
+
+class SgdContinued(Sgd):
+    """Stochastic gradient descent that goes on from a champion: one pass over the rows that are new to it."""
+
+    def fit(self, recipe: Recipe, rows: Rows, base: bytes | None) -> bytes:
+        """See `Family`."""
+        return pass_on(self, recipe, rows, base)
+
+
 class Continued(Boosting):
     """Boosted trees that go on from a model's: its rounds stay, `recipe.rounds` are added on the rows new to it."""
 
@@ -157,10 +213,7 @@ class Continued(Boosting):
         import xgboost
 
         if base is None:
-            raise CannotTrain(
-                "the recipe goes on from a model that is not at hand",
-                "Leave xgboost_continued out of training.families, and train anew.",
-            )
+            raise _not_at_hand(recipe)
         start = super().read(base)
         booster = start.native
         if len(rows.y):
@@ -173,4 +226,4 @@ class Continued(Boosting):
         return bytes(booster.save_raw("ubj"))
 
 
-FAMILY = {"sgd": Sgd(), "xgboost_continued": Continued()}
+FAMILY = {"sgd": Sgd(), "sgd_continued": SgdContinued(), "xgboost_continued": Continued()}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops_assets.core.models.families import Attempt, Rows
-from mlops_assets.core.models.families.skops_file import dumps, loads
+from mlops_assets.core.models.families.skops_file import base_of, dumps, loads, without_base
 from mlops_assets.core.models.matrix import FloatMatrix
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.stats.metrics import Metric, Task
@@ -75,7 +75,11 @@ class Linear:
         from mlops_assets.core.models.families.foreign import FittedForeign, is_foreign
 
         native, recipe = loads(content)
-        return FittedForeign(recipe, native) if is_foreign(native) else FittedLinear(recipe, native)
+        return FittedForeign(recipe, native) if is_foreign(native) else FittedLinear(recipe, native, base_of(content))
+
+    def kept(self, content: bytes) -> bytes:
+        """See `Family`."""
+        return without_base(content)
 
 
 def _estimator(recipe: Recipe) -> Any:

@@ -21,6 +21,8 @@ TRUSTED = ("numpy.dtype",)
 """Types that skops does not trust by itself, and that a model holds: the type of a number."""
 _RECIPE = "recipe.json"
 _SCHEMA = "schema.json"
+_STATE = "state.json"
+_BASE = "base.skops"
 
 
 def is_skops(content: bytes) -> bool:
@@ -28,8 +30,15 @@ def is_skops(content: bytes) -> bool:
     return content[:4] == b"PK\x03\x04"
 
 
-def dumps(model: Any, recipe: Recipe) -> bytes:
-    """The file of a fitted scikit-learn model."""
+def dumps(model: Any, recipe: Recipe, *, state: Any = None, base: bytes | None = None) -> bytes:
+    """The file of a fitted scikit-learn model.
+
+    Args:
+        model: the pipeline.
+        recipe: what it was made by.
+        state: what it takes besides to go on learning, as JSON has it; None where the model says it all.
+        base: the file of the model that it went on from, itself without one.
+    """
     import skops.io
 
     with ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
@@ -40,6 +49,10 @@ def dumps(model: Any, recipe: Recipe) -> bytes:
             for name, was in arrays.items():
                 written.writestr(_entry(name), archive.read(was))
             written.writestr(_entry(_RECIPE), recipe.to_json())
+            if state is not None:
+                written.writestr(_entry(_STATE), json.dumps(state, sort_keys=True))
+            if base is not None:
+                written.writestr(_entry(_BASE), base)
             written.writestr(_entry(_SCHEMA), json.dumps(schema, sort_keys=True))
     return target.getvalue()
 
@@ -62,6 +75,35 @@ def loads(content: bytes) -> tuple[Any, Recipe]:
             f"these bytes are no scikit-learn model of this platform ({error}); the file is damaged or another one. "
             "Restore it from a backup, or promote the previous version."
         ) from error
+
+
+def kept_state(content: bytes) -> Any:
+    """What such a file holds besides to go on learning from; None where that is nothing."""
+    held = _held(content, _STATE)
+    return None if held is None else json.loads(held)
+
+
+def base_of(content: bytes) -> bytes | None:
+    """The file of the model that one went on from."""
+    return _held(content, _BASE)
+
+
+def without_base(content: bytes) -> bytes:
+    """The same file without the model that it went on from: what the next one holds of it, so that none grows."""
+    with ZipFile(io.BytesIO(content)) as archive:
+        if _BASE not in archive.namelist():
+            return content
+        target = io.BytesIO()
+        with ZipFile(target, "w") as written:
+            for name in archive.namelist():
+                if name != _BASE:
+                    written.writestr(_entry(name), archive.read(name))
+    return target.getvalue()
+
+
+def _held(content: bytes, name: str) -> bytes | None:
+    with ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(name) if name in archive.namelist() else None
 
 
 def _renamed(schema: dict[str, Any]) -> dict[str, str]:

@@ -107,6 +107,10 @@ class Boosting:
         booster.set_attr(**{ATTRIBUTE: recipe.to_json()})
         return bytes(booster.save_raw("ubj"))
 
+    def kept(self, content: bytes) -> bytes:
+        """See `Family`: all of it, as its first rounds."""
+        return content
+
     def read(self, content: bytes) -> Trees:
         """See `Family`."""
         import xgboost
@@ -212,6 +216,11 @@ class Trees:
         """The recipes of the models that it goes on from, the newest first."""
         recipes = self.native.attr(EARLIER)
         return json.loads(recipes) if recipes else []
+
+    @property
+    def rounds(self) -> int:
+        """See `Fitted`."""
+        return int(self.native.num_boosted_rounds())
 
     @property
     def base(self) -> bytes | None:

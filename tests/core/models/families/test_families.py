@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.models.families import FAMILIES, family_called
+from mlops_assets.core.models.families import FAMILIES, GOING_ON, family_called
 from mlops_assets.core.models.families.linear import one_thread
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.models.model import Model, Recipe, fit
@@ -22,7 +22,7 @@ COLUMNS = (
     FeatureColumn("b", "boolean"),
 )
 QUICK = TrainingSettings(trials=3, batch=3, max_rounds=30, early_stopping_rounds=5, min_rows=100)
-FROM_NOTHING = [name for name in FAMILIES if name != "xgboost_continued"]
+FROM_NOTHING = [name for name in FAMILIES if name not in GOING_ON]
 CASES = [
     ("binary", "roc_auc"),
     ("binary", "log_loss"),
