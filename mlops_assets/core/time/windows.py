@@ -249,6 +249,15 @@ def local_days(times: Any, tz: str) -> NDArray[np.datetime64]:
     return np.asarray(local.to_numpy(), dtype="datetime64[D]")
 
 
+def local_stretches(times: Any, tz: str) -> NDArray[np.datetime64]:
+    """The quarter of the local day in `tz` that each time lies in, as datetime64[6h] of shape (n,).
+
+    Where clocks change, one is an hour longer or shorter.
+    """
+    local = utc_index(times).tz_convert(tz).tz_localize(None)
+    return np.asarray(local.to_numpy(), dtype="datetime64[6h]")
+
+
 def utc_index(times: Any) -> pd.DatetimeIndex:
     """Any times (aware, or naive meaning UTC) as a UTC DatetimeIndex."""
     import pandas as pd

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.agreed.results import Since
@@ -34,6 +35,7 @@ from mlops_assets.core.record.entries import (
 )
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.stats.observations import fewest_days
 from mlops_assets.core.time.events import is_evidence, named
 from mlops_assets.core.time.windows import local_days, parse_duration
 from mlops_assets.steps.decide.looks import ending_at, probed
@@ -45,7 +47,7 @@ from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.windows.summaries import failing_told, window_checks
 from mlops_assets.world.landed.landed_files import WHOLE
-from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
+from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
 
 PACE = timedelta(days=28)
@@ -231,10 +233,16 @@ def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now
         *_days_and_delays(rows, model),
         since=first,
         today=data.day(now),
-        needed=MIN_BLOCKS,
+        needed=_days_needed(data, rows),
         to_judge=model.retrain.min_matured_labels,
         longest=parse_duration(model.label.max_delay) / timedelta(days=1),
     )
+
+
+def _days_needed(data: ModelData, rows: pd.DataFrame) -> int:
+    """Days of labels that the gate needs, by what these hold."""
+    days = len(np.unique(local_days(rows.loc[rows[LABEL].notna(), EVENT_TIME], data.model.timezone)))
+    return fewest_days(days, data.stretches(rows)) if data.model.retrain.on and days else MIN_BLOCKS
 
 
 def _rows_missing(training_scope: Scope, known: int, now: datetime) -> CannotJudge:
