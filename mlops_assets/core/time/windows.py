@@ -146,7 +146,7 @@ def parse_every(text: str, *, anchor: date = ANCHOR) -> Every:
         return Every(unit, n, cleaned, anchor)
     match = re.fullmatch(r"(\d+)\s*([dw])", cleaned)
     if not match or int(match.group(1)) == 0:
-        msg = f"{text!r} is not a window length: write day, week, month, or days or weeks such as 7d or 2w"
+        msg = f"{text!r} is not a length: write day, week, month, or days or weeks such as 7d or 2w"
         raise ValueError(msg)
     return Every("day", int(match.group(1)) * (7 if match.group(2) == "w" else 1), cleaned, anchor)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.agreed.results import Since
-from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide, is_news
+from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
@@ -37,8 +37,8 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
 from mlops_assets.core.stats.observations import fewest_days
 from mlops_assets.core.time.events import is_evidence, named
-from mlops_assets.core.time.windows import local_days, parse_duration
-from mlops_assets.steps.decide.looks import ending_at, probed
+from mlops_assets.core.time.windows import Window, local_days, parse_duration
+from mlops_assets.steps.decide.looks import counts_since, ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
 from mlops_assets.steps.decide.training_scope import Scope, scope
 from mlops_assets.steps.decide.trigger_results import trigger_results
@@ -76,16 +76,10 @@ def gather(
     policy, past = policy or model.retrain_policy, past if past is not None else history(platform, model.name)
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
-    # Fairness is for people: more of the same rows seldom helps, so it asks for no training. A champion that is
-    # worse than guessing stands in a field of its own.
-    known = [
-        check
-        for check in window_checks(platform, model)
-        if check.kind not in ("fairness", "failing") and (since is None or check.window_end > since)
-    ]
-    windows = {check.window_end: ending_at(model, check.window_end) for check in known}
-    checks = tuple(c for c in known if is_evidence(model.events, windows[c.window_end], model.timezone))
-    newest = [windows[end] for end in sorted(windows)[-max(SPANS) :]]
+    trained = max([since, *(each.at for each in past.retrains)]) if since else None
+    windows = _counting_windows(platform, model, fitted=since, trained=trained)
+    checks = tuple(c for c, window in windows if is_evidence(model.events, window, model.timezone))
+    newest = list(dict.fromkeys(window for _, window in windows))[-max(SPANS) :]
     bad = [*_bad_data(platform, model), *faults(platform, model, since)]
     record = platform.ledger.record
     answer, request = record.answer(model.name), record.open_request(model.name)
@@ -113,7 +107,7 @@ def gather(
         events=named(model.events, newest, model.timezone),
         rollout=rollout_in_words(platform, model),
         definition=changed_definition(platform, model),
-        novelty=novelty(platform, model, since),
+        novelty=novelty(platform, model, since, trained),
         notes=notes(platform, model, since),
         failing=failing_told(platform, model),
         fall_back_to=goes_back_to(platform, model)[0],
@@ -130,6 +124,26 @@ def gather(
         if policy.on and since
         else (),
     )
+
+
+def _counting_windows(
+    platform: Platform, model: ModelSettings, *, fitted: datetime | None, trained: datetime | None
+) -> list[tuple[CheckResult, Window]]:
+    """The answers that speak of the champion, each with its window, in the order of their ends.
+
+    Fairness is for people: more of the same rows seldom helps, so it asks for no training. A champion that is worse
+    than guessing stands in a field of its own.
+    """
+    known = [
+        (check, ending_at(model, check.window_end))
+        for check in window_checks(platform, model)
+        if check.kind not in ("fairness", "failing") and (fitted is None or check.window_end > fitted)
+    ]
+    return [
+        (check, window)
+        for check, window in known
+        if check.kind != "drift" or counts_since(model, window, fitted=fitted, trained=trained)
+    ]
 
 
 def _answer(entry: Approval | Refusal) -> Answer:
