@@ -1,7 +1,7 @@
-"""Two equal models under day effects: how often the gate promotes one of them by luck.
+"""Two equal models under effects of days or hours: how often the gate promotes one of them by luck.
 
-What lives here: the worlds, whose days are independent or resemble the day before, and the count. What does not:
-assertions, and the sizes of the benchmark (benchmarks/aa_gate.py).
+What lives here: the worlds, whose days (or hours) are independent or resemble the one before, and the count. What does
+not: assertions, and the sizes of the benchmark (benchmarks/aa_gate.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy as np
 from mlops_assets.core.promote.gate import verdict
 from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.stats.comparison import paired
-from mlops_assets.core.stats.intervals import t_quantile
+from mlops_assets.core.stats.intervals import DAY, HOURS, t_quantile
 from mlops_assets.core.stats.metrics import METRICS
+from mlops_assets.core.time.windows import local_stretches
 
 DAYS, EFFECT, SHARED = 28, 0.02, 0.8
 ROW_WISE = 300
 """Worlds that are also judged with independent rows: that figure is large."""
+MIDNIGHT = np.datetime64("2024-03-04T00", "ns")
 NO_MINIMUM = GatePolicy(min_rows=0)
 
 World = Callable[[np.random.Generator, np.ndarray, float], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -29,6 +31,12 @@ World = Callable[[np.random.Generator, np.ndarray, float], tuple[np.ndarray, np.
 def shares(days: int) -> np.ndarray:
     """Of the rows, by day: the largest day has three times those of the smallest."""
     sizes = np.linspace(14, 41, days)
+    return sizes / sizes.sum()
+
+
+def hourly_shares(days: int) -> np.ndarray:
+    """Of the rows, by hour: nights have a fifth of what working hours have, evenings more than half."""
+    sizes = np.tile(np.repeat([0.2, 1.0, 0.6], [6, 12, 6]), days)
     return sizes / sizes.sum()
 
 
@@ -88,23 +96,26 @@ class Luck:
     power: tuple[float, float]
 
 
-def lucky(metric: str, n: int, seeds: int, *, rho: float = 0.0, days: int = DAYS) -> Luck:
+def lucky(metric: str, n: int, seeds: int, *, rho: float = 0.0, days: int = DAYS, hours: bool = False) -> Luck:
     """Play the worlds.
 
     Args:
         metric: a key of `WORLDS`.
         n: rows of the gate window.
         seeds: worlds.
-        rho: how much of a day's effect is left on the next.
+        rho: how much of a day's (or an hour's) effect is left on the next.
         days: of the window.
+        hours: whether each hour has an effect, and stretches of hours are judged by; else days.
     """
     promoted = by_row = 0
     found = []
     for seed in range(seeds):
         rng = np.random.default_rng([seed, n])
-        day = np.repeat(np.arange(days), rng.multinomial(n, shares(days)))
-        y, champion, challenger = WORLDS[metric](rng, day, rho)
-        result = paired(y, champion, challenger, day, metric)
+        of_rows = hourly_shares(days) if hours else shares(days)
+        moment = np.repeat(np.arange(of_rows.size), rng.multinomial(n, of_rows))
+        y, champion, challenger = WORLDS[metric](rng, moment, rho)
+        blocks = local_stretches(MIDNIGHT + moment * np.timedelta64(1, "h"), "UTC") if hours else moment
+        result = paired(y, champion, challenger, blocks, metric, by=HOURS if hours else DAY)
         promoted += verdict(NO_MINIMUM, result).promote
         half = t_quantile(0.5 + result.confidence / 2.0, result.df) * result.se
         found.append((result.gain, half, half / result.widened))

@@ -204,8 +204,8 @@ def _performance_report(model: ModelSettings) -> dg.AssetsDefinition:
     spec = _report_spec(
         model,
         "performance_report",
-        f"One row per closed window ({model.monitoring.window}): {model.metric} on the predictions whose labels have "
-        "arrived, with its interval by days, and the share still unlabelled.",
+        f"One row per closed window ({model.monitoring.rhythm.length.text}): {model.metric} on the predictions whose "
+        "labels have arrived, with its interval by days, and the share still unlabelled.",
     )
 
     checks = {**PERFORMANCE_CHECKS, **FAILING_CHECKS, **(FAIRNESS_CHECKS if model.monitoring.fairness.by else {})}
@@ -250,8 +250,8 @@ def _probe(model: ModelSettings) -> dg.AssetsDefinition:
     spec = _report_spec(
         model,
         "probe",
-        f"One look per matured window ({model.monitoring.window}): what refits of the champion's recipe and kept "
-        "versions would have scored on it, each fitted before the rows it is judged on.",
+        f"One look per matured window ({model.monitoring.rhythm.length.text}): what refits of the champion's recipe "
+        "and kept versions would have scored on it, each fitted before the rows it is judged on.",
     )
 
     @_report_asset(f"{model.name}_probe", spec, PROBE_CHECKS)

@@ -36,7 +36,8 @@ from mlops_assets.core.sources.settings import (
 from mlops_assets.core.sources.stream_settings import StreamSettings
 from mlops_assets.core.stats.metrics import PROFIT, Metric, ProfitName, metric, metrics_for, profit
 from mlops_assets.core.time.events import DeclaredEvent
-from mlops_assets.core.time.windows import parse_duration, parse_every
+from mlops_assets.core.time.rhythm import Rhythm, parse_rhythm
+from mlops_assets.core.time.windows import parse_duration
 
 Task = Literal["binary", "regression", "multiclass"]
 
@@ -111,7 +112,7 @@ class FairnessSpec(FairnessPolicy):
 class MonitoringSpec(Settings):
     """What is watched, by which windows."""
 
-    window: str = Field(default="7d", description="day, week, month or a number of days such as 7d.")
+    window: str = Field(default="7d", description="day, week, month, days such as 7d, or sliding: 7d every 1d.")
     slices: list[str] = Field(default_factory=list, description="Columns of the label model or features to judge by.")
     metrics: list[str] = Field(default_factory=list, description="Further metrics to report beside the main one.")
     limits: dict[str, LimitSpec] = Field(
@@ -140,8 +141,13 @@ class MonitoringSpec(Settings):
     @field_validator("window")
     @classmethod
     def _is_rhythm(cls, value: str) -> str:
-        parse_every(value)
+        parse_rhythm(value)
         return value
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """How long windows are and how often one ends."""
+        return parse_rhythm(self.window)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -343,7 +349,7 @@ class ModelSettings(Settings):
     @property
     def retrain_policy(self) -> RetrainPolicy:
         """The policy, told how long a monitoring window is and where its hours are."""
-        return replace(self.retrain, window=parse_every(self.monitoring.window).approximately, timezone=self.timezone)
+        return replace(self.retrain, window=self.monitoring.rhythm.length.approximately, timezone=self.timezone)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -18,7 +18,7 @@ from typing import Any
 from mlops_assets.core.performance.window_metrics import Estimate
 from mlops_assets.core.promote.gate import RuleResult
 from mlops_assets.core.record.gain import Gain
-from mlops_assets.core.stats.intervals import DAY
+from mlops_assets.core.stats.intervals import DAY, HOURS, told_block
 from mlops_assets.core.values.display import inert_markdown, markdown_text
 from mlops_assets.pages.markdown import figure, markdown_table
 from mlops_assets.pages.palette import DARK, FONT, LIGHT
@@ -64,7 +64,7 @@ class Card:
         limits: what it was not tested on, a sentence each.
         lineage: name -> values: dbt models, sources, code, libraries.
         reproduce: the command.
-        blocks: what counts as one observation in its intervals: `day`, or the name of a column.
+        blocks: what counts as one observation in its intervals: `day`, `6 hours`, or the name of a column.
     """
 
     model: str
@@ -104,7 +104,7 @@ class Card:
     @property
     def observation(self) -> str:
         """What counts as one observation, in words."""
-        return "A day" if self.blocks == DAY else f"All rows of one {self.blocks}"
+        return f"A {told_block(self.blocks)}" if self.blocks in (DAY, HOURS) else f"All rows of one {self.blocks}"
 
     @property
     def state(self) -> str:

@@ -73,7 +73,7 @@ def past(platform: Platform, model: ModelSettings, *, rows: int = _ROWS, first: 
     everything = model.model_copy(update={"training": replace(model.training, window="expanding")})
     data = platform.data(everything)
     labelled = data.labelled(known_by=now)
-    windows = closed_windows(labelled[EVENT_TIME].iloc[0], now, model.monitoring.window, model.timezone)
+    windows = closed_windows(labelled[EVENT_TIME].iloc[0], now, model.monitoring.rhythm.length, model.timezone)
     windows = [window for window in windows if window.start <= labelled[EVENT_TIME].iloc[-1]]
     if not windows:
         raise CannotJudge("no monitoring window with labels has closed", "Land more history")
@@ -95,8 +95,8 @@ def _first(labelled: pd.DataFrame, known: int, windows: list[Window], model: Mod
     start = wanted or max(enough[0] if enough else len(windows), -(-len(windows) // 4))
     if start >= len(windows) or start not in enough:
         raise CannotJudge(
-            f"{len(windows)} windows of {model.monitoring.window} with labels have closed, and the first {start} are "
-            "too few to fit a model on or leave none to live through",
+            f"{len(windows)} windows of {model.monitoring.rhythm.length.text} with labels have closed, and the first "
+            f"{start} are too few to fit a model on or leave none to live through",
             "Land more history, shorten monitoring.window, read more rows (--rows) or set --first",
         )
     return start

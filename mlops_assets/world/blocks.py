@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mlops_assets.core.models.matrix import category
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import DAY
-from mlops_assets.core.time.windows import local_days
+from mlops_assets.core.stats.observations import finer_where_few
+from mlops_assets.core.time.windows import local_days, local_stretches
 from mlops_assets.world.columns import columns_named
 from mlops_assets.world.model_data import EVENT_TIME, ModelData
 
@@ -36,6 +37,20 @@ def blocks_of(model: ModelSettings, rows: pd.DataFrame) -> NDArray[Any]:
     if name == DAY:
         return local_days(rows[EVENT_TIME], model.timezone)
     return _entities(model, rows, name)[0]
+
+
+def judged_blocks(model: ModelSettings, rows: pd.DataFrame) -> tuple[NDArray[Any], str]:
+    """The block of each row that a gate judges, and what a block is.
+
+    Where people have agreed on what starts a candidate, it is judged when it comes: by hours where days are too few.
+
+    Raises:
+        ValueError: the name is no column.
+    """
+    blocks, by = blocks_of(model, rows), model.monitoring.performance.blocks
+    if not model.retrain.on:
+        return blocks, by
+    return finer_where_few(blocks, by, lambda: local_stretches(rows[EVENT_TIME], model.timezone))
 
 
 def blocks_of_events(data: ModelData, events: pd.DataFrame) -> NDArray[Any]:

@@ -18,9 +18,17 @@ from mlops_assets.core.features.catalogue import Catalogue, LabelModel
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.models.training_window import TrainingWindow
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.stats.intervals import DAY, MIN_BLOCKS, MIN_DAYS_BY_HOURS, CannotJudge
 from mlops_assets.core.time.events import trained, usual
-from mlops_assets.core.time.windows import Maturity, Window, local_days, maturity, midnight, parse_duration
+from mlops_assets.core.time.windows import (
+    Maturity,
+    Window,
+    local_days,
+    local_stretches,
+    maturity,
+    midnight,
+    parse_duration,
+)
 from mlops_assets.world.features import Features
 from mlops_assets.world.lake import Lake, content_hash
 
@@ -170,40 +178,58 @@ class ModelData:
     def gate_window(self, *, as_of: datetime, not_before: datetime | None) -> Window:
         """The newest matured window of the gate's length, cut off at what the champion was fitted on.
 
+        Where people have agreed on what starts a candidate (`retrain.on`), one of fewer days will do that hours, or the
+        blocks of a column, can be judged by.
+
         Args:
             as_of: the clock.
             not_before: rows before this moment were fitted on by the champion; None without one.
 
         Raises:
-            CannotJudge: no window of at least eight days has matured since then.
+            CannotJudge: no window of enough days has matured since then.
         """
-        length = parse_duration(self.model.gate.window)
-        delay = parse_duration(self.model.label.max_delay)
-        newest = self.day(as_of)
-        for back in range(delay.days + 2):
-            last = newest - timedelta(days=back)
-            window = self._window(last, length, not_before)
-            if window is None:
-                break
-            rows = self.usual(self.events(self.day(window.start), last, as_of=as_of, only_times=True))
-            if self.model.events and len(np.unique(local_days(rows[EVENT_TIME], self.model.timezone))) < MIN_BLOCKS:
-                continue
-            state = self.maturity(window, rows, now=as_of)
-            if state.mature and state.known >= self.model.retrain.min_matured_labels:
-                return window
+        fewest = (MIN_BLOCKS, MIN_DAYS_BY_HOURS) if self.model.retrain.on else (MIN_BLOCKS,)
+        windows = (self._matured(as_of, not_before, days) for days in fewest)
+        if (window := next(filter(None, windows), None)) is not None:
+            return window
         # Without the time of day: the same evidence must read the same at the next tick.
         since = f"the champion was fitted on rows up to {not_before:%Y-%m-%d}" if not_before else "data is young"
         raise TooYoung(
-            f"no {MIN_BLOCKS} days of matured labels are there to judge on ({since})",
+            f"no {fewest[-1]} days of matured labels are there to judge on ({since})",
             f"Wait for labels, or lower retrain.min_matured_labels (now {self.model.retrain.min_matured_labels:,}).",
         )
 
-    def _window(self, last: date, length: timedelta, not_before: datetime | None) -> Window | None:
+    def _matured(self, as_of: datetime, not_before: datetime | None, fewest: int) -> Window | None:
+        """The newest matured window of so many days at least."""
+        length = parse_duration(self.model.gate.window)
+        newest = self.day(as_of)
+        for back in range(parse_duration(self.model.label.max_delay).days + 2):
+            last = newest - timedelta(days=back)
+            window = self._window(last, length, not_before, fewest)
+            if window is None:
+                break
+            rows = self.usual(self.events(self.day(window.start), last, as_of=as_of, only_times=True))
+            if self.model.events and len(np.unique(local_days(rows[EVENT_TIME], self.model.timezone))) < fewest:
+                continue
+            state = self.maturity(window, rows, now=as_of)
+            enough = state.mature and state.known >= self.model.retrain.min_matured_labels
+            if enough and (fewest == MIN_BLOCKS or self.stretches(rows) >= MIN_BLOCKS):
+                return window
+        return None
+
+    def stretches(self, rows: pd.DataFrame) -> int:
+        """How many stretches of hours labelled rows lie in; as many as rows where a column is what is observed."""
+        known = rows[rows[LABEL].notna()]
+        if self.model.monitoring.performance.blocks != DAY:
+            return len(known)
+        return len(np.unique(local_stretches(known[EVENT_TIME], self.model.timezone)))
+
+    def _window(self, last: date, length: timedelta, not_before: datetime | None, fewest: int) -> Window | None:
         first = last - length
         if not_before is not None:
             cut = self.day(not_before)
             first = max(first, cut if midnight(cut, self.model.timezone) >= not_before else cut + timedelta(days=1))
-        if (last - first).days < MIN_BLOCKS:
+        if (last - first).days < fewest:
             return None
         return Window(midnight(first, self.model.timezone), midnight(last, self.model.timezone))
 

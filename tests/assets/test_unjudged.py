@@ -15,31 +15,30 @@ from mlops_assets.steps.promote.golden import write_golden
 from tests.assets.test_agreed_triggers import agreed, decided
 from tests.real_slice import COLD_START, World
 
-WEEK_LATER = date(2013, 2, 25)
-"""Seven days after the champion was fitted: one fewer than an interval by days needs."""
+LATER = date(2013, 2, 20)
+"""Two days after the champion was fitted: too few for hours, too."""
 SHIP = {"window": "14d", "when_unjudgeable": "ship"}
-WEEKLY = {"schedule": {"every": "7d"}}
+OFTEN = {"schedule": {"every": "2d"}}
 
 
-def after_a_week(world: World, *entries: Any, **changes: Any) -> World:
-    world.at(WEEK_LATER)
-    return world.with_settings(retrain=agreed(*(entries or (WEEKLY,))), **changes)
+def after_two_days(world: World, *entries: Any, **changes: Any) -> World:
+    world.at(LATER)
+    return world.with_settings(retrain=agreed(*(entries or (OFTEN,))), **changes)
 
 
 def test_by_default_the_champion_stays_and_the_decision_says_what_is_missing(world: World) -> None:
-    later = after_a_week(world)
+    later = after_two_days(world)
     assert later.tick().runs == ()
     assert (decided(later).action, later.aliases()["champion"]) == ("cannot_judge", 1)
-    assert "7 days of labels" in decided(later).reasons[0]
-    assert "The trigger schedule (every 7d) asks for a training" in " ".join(decided(later).reasons)
+    assert "2 days of labels" in decided(later).reasons[0]
+    assert "and 3 days with 0 are needed: 1 more day, by about 2013-02-2" in decided(later).reasons[0]
+    assert "The trigger schedule (every 2d) asks for a training" in " ".join(decided(later).reasons)
 
 
-def test_by_agreement_a_weekly_schedule_ships_without_judgement_and_says_so(
-    world: World, mlops: Callable[..., Any]
-) -> None:
-    later = after_a_week(world, gate=SHIP)
+def test_by_agreement_a_schedule_ships_without_judgement_and_says_so(world: World, mlops: Callable[..., Any]) -> None:
+    later = after_two_days(world, gate=SHIP)
     later.tick()
-    decision, why = decided(later), "no 8 days of matured labels are there to judge on (the champion was fitted on rows"
+    decision, why = decided(later), "no 3 days of matured labels are there to judge on (the champion was fitted on rows"
     assert (decision.action, decision.rule) == ("retrain", "schedule")
     assert decision.reasons[-1].startswith(f"It cannot be judged against the champion, because {why}")
     assert decision.reasons[-1].endswith("it ships by the agreed rule (gate.when_unjudgeable: ship).")
@@ -61,33 +60,34 @@ def test_by_agreement_a_weekly_schedule_ships_without_judgement_and_says_so(
     assert "retrain" in told
     assert "It cannot be judged against the champion" in told
     assert "not judged against the champion" in told
-    # A week later the same rule asks again, and no sooner.
+    # Two days later the same rule asks again, and no sooner.
     assert later.tick().runs == ()
 
 
 def test_the_twin_that_is_held_against_guessing_has_not_seen_those_rows(world: World) -> None:
-    later = after_a_week(world, gate=SHIP)
+    later = after_two_days(world, gate=SHIP)
     later.tick()
     prepared = later.platform.record(later.model.name, "training_set")
     assert prepared["last_event"] < prepared["gate_start"] < COLD_START.isoformat()
-    assert prepared["unjudged"]["why"].startswith("no 8 days of matured labels")
+    assert prepared["unjudged"]["why"].startswith("no 3 days of matured labels")
 
 
 def test_a_drift_trigger_ships_as_well(world: World) -> None:
-    world.at(WEEK_LATER)
-    world.watch(COLD_START, WEEK_LATER)
-    later = after_a_week(world, "psi_0_2", gate=SHIP)
+    world.at(LATER)
+    daily = {"window": "day"}
+    world.with_settings(monitoring=daily).watch(COLD_START, LATER)
+    later = after_two_days(world, "psi_0_2", gate=SHIP, monitoring=daily)
     later.tick()
     assert (decided(later).rule, later.aliases()["champion"]) == ("drift", 2)
 
 
 def test_an_agreed_row_still_rejects(world: World) -> None:
     """What needs no champion and no new label is asked of what would ship unjudged."""
-    world.at(WEEK_LATER)
+    world.at(LATER)
     file, _ = write_golden(world.platform, world.model, rows=5, expires=date(2013, 12, 31))
     rows = pd.read_csv(file)
     rows.assign(expected_score=0.999, tolerance=0.0001).to_csv(file, index=False)
-    later = after_a_week(world, gate={**SHIP, "golden_set": file.name})
+    later = after_two_days(world, gate={**SHIP, "golden_set": file.name})
     later.tick()
     (rejection,) = later.ledger("rejection")
     assert rejection["reason"].startswith("5 of 5 golden rows")
@@ -96,7 +96,7 @@ def test_an_agreed_row_still_rejects(world: World) -> None:
 
 
 def test_where_there_is_a_rollout_it_goes_through_it(world: World) -> None:
-    later = after_a_week(world, gate=SHIP, rollout=RolloutPolicy())
+    later = after_two_days(world, gate=SHIP, rollout=RolloutPolicy())
     later.tick()
     (begun,) = later.ledger("rollout")
     assert (begun["state"], begun["version"], later.aliases()["champion"]) == ("shadow", 2, 1)
@@ -118,8 +118,8 @@ def test_labels_of_one_class_since_the_champion_are_no_reason_to_stay(world: Wor
         calm = (rows["event_timestamp"] >= cut) & rows["is_late"].notna()
         lake.write(rows.assign(is_late=rows["is_late"].mask(calm, 0)), path)
     world.at(date(2013, 3, 4))
-    kept = world.with_settings(retrain=agreed(WEEKLY))
-    ships = world.with_settings(retrain=agreed(WEEKLY), gate=SHIP)
+    kept = world.with_settings(retrain=agreed(OFTEN))
+    ships = world.with_settings(retrain=agreed(OFTEN), gate=SHIP)
     for later, champion in ((kept, 1), (ships, 3)):
         later.tick()
         verdict = later.platform.record(later.model.name, "evaluation")["verdict"]
@@ -128,16 +128,16 @@ def test_labels_of_one_class_since_the_champion_are_no_reason_to_stay(world: Wor
 
 
 def test_a_person_is_told_before_they_agree(world: World) -> None:
-    retrain = {**agreed(WEEKLY), "mode": "propose"}
-    world.at(WEEK_LATER)
+    retrain = {**agreed(OFTEN), "mode": "propose"}
+    world.at(LATER)
     later = world.with_settings(retrain=retrain, gate=SHIP)
     assert "It cannot be judged against the champion" in later.tick().skipped
 
 
-def test_week_by_week_each_training_ships(world: World) -> None:
+def test_again_and_again_each_training_ships(world: World) -> None:
     """As a replay lives it: period by period, each decided on at its end."""
-    weekly = world.with_settings(retrain=agreed(WEEKLY), gate=SHIP)
-    for number, (first, end) in enumerate(((COLD_START, WEEK_LATER), (WEEK_LATER, date(2013, 3, 4))), start=2):
-        weekly.live(first, end)
-        assert weekly.aliases()["champion"] == number
-    assert [entry["reason"].startswith("not judged") for entry in weekly.ledger("promotion")] == [False, True, True]
+    often = world.with_settings(retrain=agreed(OFTEN), gate=SHIP)
+    for number, (first, end) in enumerate(((COLD_START, LATER), (LATER, date(2013, 2, 22))), start=2):
+        often.live(first, end)
+        assert often.aliases()["champion"] == number
+    assert [entry["reason"].startswith("not judged") for entry in often.ledger("promotion")] == [False, True, True]

@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops_assets.core.promote.gate_policy import SHIPS_UNJUDGED, GatePolicy
 from mlops_assets.core.stats.comparison import Paired, TwinCheck
-from mlops_assets.core.stats.intervals import DAY, CannotJudge, t_cdf, told_blocks
+from mlops_assets.core.stats.intervals import DAY, HOURS, MIN_BLOCKS, CannotJudge, t_cdf, told_block, told_blocks
 from mlops_assets.core.stats.metrics import metric
 
 WIDE = 1.05
@@ -153,7 +153,8 @@ def _beats(name: str, result: Paired, policy: GatePolicy) -> RuleResult:
     sentence = (
         f"{result.metric} {result.challenger:.4f} against {result.champion:.4f} of {opponent}: gain "
         f"{result.gain:+.4f} ({100 * result.confidence:.4g}% interval {result.lower:+.4f} to {result.upper:+.4f}, "
-        f"{result.n:,} rows on {told_blocks(result.n_blocks, result.blocks)}{_why_wide(result)}); needed {needed}"
+        f"{result.n:,} rows on {_observed(result)}{_why_wide(result)}{_power(result)}); "
+        f"needed {needed}"
     )
     return RuleResult(name, passed, value, limit, sentence)
 
@@ -170,16 +171,29 @@ def _reaches(comparisons: Sequence[Paired], limit: float) -> RuleResult:
     return RuleResult("value_holds", passed, result.challenger, limit, sentence)
 
 
+def _observed(result: Paired) -> str:
+    """How many observations there are; why they are hours."""
+    why = f", as there are fewer than {MIN_BLOCKS} days" if result.blocks == HOURS else ""
+    return told_blocks(result.n_blocks, result.blocks) + why
+
+
+def _power(result: Paired) -> str:
+    """What a comparison by anything else than days finds; of models that differ in no block nothing can be said."""
+    if result.blocks == DAY or not result.se:
+        return ""
+    return f"; a gain of {result.smallest_found():.4g} would be found with 80 % power"
+
+
 def _why_wide(result: Paired) -> str:
     """What makes the interval wide, where something does."""
-    reasons = ""
+    reasons, block = "", told_block(result.blocks)
     if result.widened >= WIDE:
-        reasons += f", {result.widened:.1f} times as wide because days resemble the day before"
+        before = "days resemble the day before" if result.blocks == DAY else f"a {block} resembles the one before"
+        reasons += f", {result.widened:.1f} times as wide because {before}"
     if result.df < FEW_DEGREES and result.largest > 0.0:
-        block = "one day" if result.blocks == DAY else f"one block by {result.blocks}"
         reasons += (
-            f"; {block} holds {result.largest:.0%} of the rows, which leaves {result.df:.1f} degrees of freedom: set a "
-            "longer gate.window"
+            f"; one {block} holds {result.largest:.0%} of the rows, which leaves {result.df:.1f} degrees of freedom: "
+            "set a longer gate.window"
         )
     return reasons
 

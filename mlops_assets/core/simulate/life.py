@@ -41,8 +41,9 @@ from mlops_assets.core.simulate.rules_of_thumb import Rule
 from mlops_assets.core.simulate.shared_fits import Fits, Learner, Positions, Rows
 from mlops_assets.core.stats.classes import stacked
 from mlops_assets.core.stats.comparison import Paired, paired
-from mlops_assets.core.stats.intervals import Array, CannotJudge
-from mlops_assets.core.time.windows import Window, microseconds
+from mlops_assets.core.stats.intervals import DAY, Array, CannotJudge
+from mlops_assets.core.stats.observations import finer_where_few
+from mlops_assets.core.time.windows import Window, local_stretches, microseconds
 
 KEPT = 3
 """Versions that stay loadable, the champion among them."""
@@ -316,16 +317,20 @@ class _Life:
         if not rows:
             return CannotJudge("no window has matured", "Wait for labels")
         judged = np.concatenate(rows)
+        blocks, by = self.rows.blocks[judged], self.rows.by
+        if self.policy.retrain.on:
+            times, zone = self.rows.times[judged], self.policy.timezone
+            blocks, by = finer_where_few(blocks, by, lambda: local_stretches(times, zone))
         try:
             return paired(
                 self.rows.y[judged],
                 champion.model(self.rows.take(judged)),
                 stacked(scores),
-                self.rows.blocks[judged],
+                blocks,
                 self.policy.metric,
                 confidence=confidence,
-                by=self.rows.by,
-                lag_one=lag_one,
+                by=by,
+                lag_one=lag_one if by == DAY else None,
             )
         except CannotJudge as why:
             return why

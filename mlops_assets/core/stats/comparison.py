@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.core.stats.classes import alike
-from mlops_assets.core.stats.intervals import DAY, Array, CannotJudge, Interval, block_interval
+from mlops_assets.core.stats.intervals import DAY, HOURS, Array, CannotJudge, Interval, block_interval, t_quantile
 from mlops_assets.core.stats.metrics import Task, metric
 
 
@@ -23,8 +23,8 @@ class Paired:
 
     `lower` and `upper` bound the gain at `confidence` (two-sided); `se` is its standard error by blocks, `df`
     the degrees of freedom behind it; `champion` and `challenger` are the metric's values; `blocks` is what one
-    block is, `day` or the name of a column. `widened` is the factor by which the memory of days made `se` larger,
-    `largest` the share of the rows in the largest block.
+    block is, `day`, `6 hours` or the name of a column. `widened` is the factor by which the memory of days made
+    `se` larger, `largest` the share of the rows in the largest block.
     """
 
     metric: str
@@ -41,6 +41,10 @@ class Paired:
     blocks: str = DAY
     widened: float = 1.0
     largest: float = 0.0
+
+    def smallest_found(self, power: float = 0.8) -> float:
+        """The smallest true gain whose lower bound is above zero with this probability (Bloom 1995)."""
+        return (t_quantile(0.5 + self.confidence / 2.0, self.df) + t_quantile(power, self.df)) * self.se
 
 
 def mean_gain(parts: Sequence[tuple[Any, Any, Any, Any]], metric_name: str, *, confidence: float = 0.95) -> Interval:
@@ -106,7 +110,7 @@ def paired(
         blocks: shape (n,), the block of each row: its local calendar day (`windows.local_days`), or its entity.
         metric_name: a name of the registry.
         confidence: two-sided, 0.95 by default.
-        by: what a block is: `day`, or the name of a column.
+        by: what a block is: `day`, `6 hours`, or the name of a column.
         lag_one: how alike neighbouring days are, where more days than these have said so (`memory.measured`).
 
     Returns:
@@ -121,7 +125,7 @@ def paired(
     direction = 1.0 if judge.greater_is_better else -1.0
     gain = judge.gain(champion, challenger)
     psi = direction * (psi_challenger - psi_champion)
-    span = block_interval(gain, psi, blocks, confidence=confidence, ordered=by == DAY, lag_one=lag_one)
+    span = block_interval(gain, psi, blocks, confidence=confidence, ordered=by in (DAY, HOURS), lag_one=lag_one)
     return Paired(
         metric=judge.name,
         gain=gain,

@@ -27,6 +27,11 @@ models."""
 Array = NDArray[np.float64]
 DAY = "day"
 """What is one observation where the YAML names no column."""
+HOURS = "6 hours"
+"""What is one where too few days are there. Stretches so long hold their level where an hour resembles the one before
+by up to 0.95, and where each day has an effect of its own (benchmarks/README.md); single hours do not."""
+MIN_DAYS_BY_HOURS = 3
+"""Of fewer days such stretches do not show what a whole day shares."""
 
 
 class CannotJudge(Exception):
@@ -66,7 +71,13 @@ class Interval:
 
 def told_blocks(number: int, of: str = DAY) -> str:
     """How many observations there are, in words: 28 days; 412 blocks by the name of a column."""
-    return f"{number:,} days" if of == DAY else f"{number:,} blocks by {of}"
+    named = {DAY: "days", HOURS: f"stretches of {HOURS}"}
+    return f"{number:,} {named.get(of, f'blocks by {of}')}"
+
+
+def told_block(of: str = DAY) -> str:
+    """What an observation is, in words: day; block by the name of a column."""
+    return {DAY: DAY, HOURS: f"stretch of {HOURS}"}.get(of, f"block by {of}")
 
 
 def t_quantile(probability: float, df: float) -> float:
@@ -131,9 +142,9 @@ def block_interval(
         influence: shape (n,), mean zero, so that estimate - truth is about the mean of the influence values.
         blocks: shape (n,), the block (the calendar day) of each row; any sortable dtype.
         confidence: two-sided coverage, 0.95 by default.
-        ordered: whether the blocks are days, whose labels sort in time: then a day may resemble the day before, and
-            the interval is widened by as much as they do (`memory`). Dates (datetime64) may have gaps; labels of any
-            other kind are taken as days without one.
+        ordered: whether the blocks are days, or stretches of a day, whose labels sort in time: then one may resemble
+            the one before, and the interval is widened by as much as they do (`memory`). Dates (datetime64) may have
+            gaps; labels of any other kind are taken as days without one.
         lag_one: as in `sums_interval`; read where they are ordered.
 
     Returns:
@@ -145,12 +156,14 @@ def block_interval(
     sums, sizes = block_sums(influence, blocks)
     if not ordered:
         return sums_interval(value, sums, sizes, confidence=confidence)
-    at, noise = _days(np.unique(np.asarray(blocks))), row_noise(influence, blocks)
+    at, noise = _when(np.unique(np.asarray(blocks))), row_noise(influence, blocks)
     return sums_interval(value, sums, sizes, confidence=confidence, at=at, noise=noise, lag_one=lag_one)
 
 
-def _days(labels: NDArray[Any]) -> Array:
-    """When each block was, in days."""
+def _when(labels: NDArray[Any]) -> Array:
+    """When each block was, in days, or in stretches of so many hours as the labels count."""
+    if labels.dtype.kind == "M" and np.datetime_data(labels.dtype)[0] == "h":
+        return labels.astype(np.int64).astype(np.float64)
     if labels.dtype.kind == "M":
         return labels.astype("datetime64[D]").astype(np.float64)
     return np.arange(len(labels), dtype=np.float64)

@@ -146,7 +146,7 @@ def parse_every(text: str, *, anchor: date = ANCHOR) -> Every:
         return Every(unit, n, cleaned, anchor)
     match = re.fullmatch(r"(\d+)\s*([dw])", cleaned)
     if not match or int(match.group(1)) == 0:
-        msg = f"{text!r} is not a window length: write day, week, month, or days or weeks such as 7d or 2w"
+        msg = f"{text!r} is not a length: write day, week, month, or days or weeks such as 7d or 2w"
         raise ValueError(msg)
     return Every("day", int(match.group(1)) * (7 if match.group(2) == "w" else 1), cleaned, anchor)
 
@@ -247,6 +247,15 @@ def local_days(times: Any, tz: str) -> NDArray[np.datetime64]:
     """The calendar day in `tz` of each time, as datetime64[D] of shape (n,): the blocks of the gate."""
     local = utc_index(times).tz_convert(tz).tz_localize(None)
     return np.asarray(local.to_numpy(), dtype="datetime64[D]")
+
+
+def local_stretches(times: Any, tz: str) -> NDArray[np.datetime64]:
+    """The quarter of the local day in `tz` that each time lies in, as datetime64[6h] of shape (n,).
+
+    Where clocks change, one is an hour longer or shorter.
+    """
+    local = utc_index(times).tz_convert(tz).tz_localize(None)
+    return np.asarray(local.to_numpy(), dtype="datetime64[6h]")
 
 
 def utc_index(times: Any) -> pd.DatetimeIndex:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlops_assets.core.decide.agreed.results import Since
-from mlops_assets.core.decide.policy import Evidence, History, RetrainPolicy, decide, is_news
+from mlops_assets.core.decide.policy import CheckResult, Evidence, History, RetrainPolicy, decide, is_news
 from mlops_assets.core.decide.probe import SPANS
 from mlops_assets.core.decide.requests import Answer
 from mlops_assets.core.drift.grid import MIN_REFERENCE_ROWS
@@ -34,9 +35,10 @@ from mlops_assets.core.record.entries import (
 )
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import MIN_BLOCKS, CannotJudge
+from mlops_assets.core.stats.observations import fewest_days
 from mlops_assets.core.time.events import is_evidence, named
-from mlops_assets.core.time.windows import local_days, parse_duration
-from mlops_assets.steps.decide.looks import ending_at, probed
+from mlops_assets.core.time.windows import Window, local_days, parse_duration
+from mlops_assets.steps.decide.looks import counts_since, ending_at, probed
 from mlops_assets.steps.decide.model_changes import changed_definition, faults, notes, novelty
 from mlops_assets.steps.decide.training_scope import Scope, scope
 from mlops_assets.steps.decide.trigger_results import trigger_results
@@ -45,7 +47,7 @@ from mlops_assets.steps.rollout.fallback import goes_back_to
 from mlops_assets.steps.rollout.moves import rollout_in_words
 from mlops_assets.steps.watch.windows.summaries import failing_told, window_checks
 from mlops_assets.world.landed.landed_files import WHOLE
-from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, TooYoung
+from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TooYoung
 from mlops_assets.world.platform import Platform, fitted_until, hold
 
 PACE = timedelta(days=28)
@@ -74,16 +76,10 @@ def gather(
     policy, past = policy or model.retrain_policy, past if past is not None else history(platform, model.name)
     champion = platform.registry.champion(model.name)
     since = fitted_until(champion)
-    # Fairness is for people: more of the same rows seldom helps, so it asks for no training. A champion that is
-    # worse than guessing stands in a field of its own.
-    known = [
-        check
-        for check in window_checks(platform, model)
-        if check.kind not in ("fairness", "failing") and (since is None or check.window_end > since)
-    ]
-    windows = {check.window_end: ending_at(model, check.window_end) for check in known}
-    checks = tuple(c for c in known if is_evidence(model.events, windows[c.window_end], model.timezone))
-    newest = [windows[end] for end in sorted(windows)[-max(SPANS) :]]
+    trained = max([since, *(each.at for each in past.retrains)]) if since else None
+    windows = _counting_windows(platform, model, fitted=since, trained=trained)
+    checks = tuple(c for c, window in windows if is_evidence(model.events, window, model.timezone))
+    newest = list(dict.fromkeys(window for _, window in windows))[-max(SPANS) :]
     bad = [*_bad_data(platform, model), *faults(platform, model, since)]
     record = platform.ledger.record
     answer, request = record.answer(model.name), record.open_request(model.name)
@@ -111,7 +107,7 @@ def gather(
         events=named(model.events, newest, model.timezone),
         rollout=rollout_in_words(platform, model),
         definition=changed_definition(platform, model),
-        novelty=novelty(platform, model, since),
+        novelty=novelty(platform, model, since, trained),
         notes=notes(platform, model, since),
         failing=failing_told(platform, model),
         fall_back_to=goes_back_to(platform, model)[0],
@@ -128,6 +124,26 @@ def gather(
         if policy.on and since
         else (),
     )
+
+
+def _counting_windows(
+    platform: Platform, model: ModelSettings, *, fitted: datetime | None, trained: datetime | None
+) -> list[tuple[CheckResult, Window]]:
+    """The answers that speak of the champion, each with its window, in the order of their ends.
+
+    Fairness is for people: more of the same rows seldom helps, so it asks for no training. A champion that is worse
+    than guessing stands in a field of its own.
+    """
+    known = [
+        (check, ending_at(model, check.window_end))
+        for check in window_checks(platform, model)
+        if check.kind not in ("fairness", "failing") and (fitted is None or check.window_end > fitted)
+    ]
+    return [
+        (check, window)
+        for check, window in known
+        if check.kind != "drift" or counts_since(model, window, fitted=fitted, trained=trained)
+    ]
 
 
 def _answer(entry: Approval | Refusal) -> Answer:
@@ -231,10 +247,16 @@ def _days_missing(platform: Platform, model: ModelSettings, since: datetime, now
         *_days_and_delays(rows, model),
         since=first,
         today=data.day(now),
-        needed=MIN_BLOCKS,
+        needed=_days_needed(data, rows),
         to_judge=model.retrain.min_matured_labels,
         longest=parse_duration(model.label.max_delay) / timedelta(days=1),
     )
+
+
+def _days_needed(data: ModelData, rows: pd.DataFrame) -> int:
+    """Days of labels that the gate needs, by what these hold."""
+    days = len(np.unique(local_days(rows.loc[rows[LABEL].notna(), EVENT_TIME], data.model.timezone)))
+    return fewest_days(days, data.stretches(rows)) if data.model.retrain.on and days else MIN_BLOCKS
 
 
 def _rows_missing(training_scope: Scope, known: int, now: datetime) -> CannotJudge:

@@ -19,7 +19,7 @@ from mlops_assets.core.record.plain_values import as_plain, from_plain
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence
-from mlops_assets.core.time.windows import Window, window_at
+from mlops_assets.core.time.windows import Window
 from mlops_assets.world.atomic import write_text
 from mlops_assets.world.files.state_files import read_state_by
 from mlops_assets.world.mlflow.registry import ModelVersion
@@ -96,7 +96,25 @@ def in_production_since(platform: Platform, model: ModelSettings, champion: Mode
 
 def ending_at(model: ModelSettings, end: datetime) -> Window:
     """The monitoring window that ends then."""
-    return window_at(end - timedelta(microseconds=1), model.monitoring.window, model.timezone)
+    return model.monitoring.rhythm.ending(end, model.timezone)
+
+
+def counts_since(model: ModelSettings, window: Window, *, fitted: datetime | None, trained: datetime | None) -> bool:
+    """Whether a window of inputs speaks of the champion, and of what no training has answered.
+
+    One that follows the last does where it ended after the champion was fitted, and the policy knows which of them were
+    answered. One that slides shares most of its rows with the one before: it counts where all of them came after the
+    last training, promoted or not, or one failure would ask for a training at every step.
+
+    Args:
+        model: the monitored model.
+        window: of a drift report.
+        fitted: when the champion was; None without one.
+        trained: when a model was last trained.
+    """
+    if fitted is None:
+        return True
+    return window.start >= (trained or fitted) if model.monitoring.rhythm.slides else window.end > fitted
 
 
 def window_length(model: ModelSettings) -> timedelta:

@@ -16,6 +16,7 @@ from mlops_assets.core.drift.feature_faults import named
 from mlops_assets.core.drift.multivariate import Support
 from mlops_assets.core.models.matrix import FeatureColumn
 from mlops_assets.core.settings import ModelSettings
+from mlops_assets.steps.decide.looks import counts_since
 from mlops_assets.steps.features.code_versions import CONSTANT, FEATURE_CODE, built_code, outdated
 from mlops_assets.steps.watch import classes as class_steps
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
@@ -84,11 +85,15 @@ def faults(platform: Platform, model: ModelSettings, since: datetime | None) -> 
     return feature_faults.faults_in_words(known, summary.window)
 
 
-def novelty(platform: Platform, model: ModelSettings, since: datetime | None) -> Novelty | None:
-    """Rows unlike the champion's in the newest window that ended after it was fitted."""
+def novelty(
+    platform: Platform, model: ModelSettings, since: datetime | None, trained: datetime | None
+) -> Novelty | None:
+    """Rows unlike the champion's in the newest window, if that counts after it was fitted, or last trained."""
     summary = _newest(platform, model, "drift", since, DriftSummary)
-    support = summary.support if summary else None
-    if summary is None or not isinstance(support, Support):
+    if summary is None or not counts_since(model, summary.span, fitted=since, trained=trained):
+        return None
+    support = summary.support
+    if not isinstance(support, Support):
         return None
     return Novelty(support.outside_joint, summary.window, summary.end)
 

@@ -111,7 +111,7 @@ def _open_stretches(
     platform: Platform, model: ModelSettings, known: Sequence[Look], champion: ModelVersion, *, now: datetime
 ) -> list[Window]:
     """Stretches to look at, oldest first: the closed windows, moved back by as much as labels are late."""
-    windows = closed_windows(model.start, now, model.monitoring.window, model.timezone)
+    windows = closed_windows(model.start, now, model.monitoring.rhythm.length, model.timezone)
     if not windows:
         return []
     data, newest = platform.data(model), windows[-1]

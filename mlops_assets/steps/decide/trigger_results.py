@@ -44,6 +44,7 @@ from mlops_assets.core.performance.policy import performance_holds
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.events import is_evidence
+from mlops_assets.steps.decide.looks import counts_since
 from mlops_assets.steps.predict.references import SCORE, gate_value
 from mlops_assets.steps.watch.windows.drift_summary import DriftSummary
 from mlops_assets.steps.watch.windows.performance_summary import PerformanceSummary
@@ -62,7 +63,8 @@ def trigger_results(
     results: list[CheckResult] = []
     if on_drift := [t for t in watched if isinstance(t, OnDrift | OnImportance | OnNovelty)]:
         for folder, seen in _windows(platform, model, "drift", DriftSummary, since.fitted):
-            results += _of_window(on_drift, folder, seen)
+            if counts_since(model, seen.span, fitted=since.fitted, trained=since.trained):
+                results += _of_window(on_drift, folder, seen)
     if on_performance := [t for t in watched if isinstance(t, OnPerformance)]:
         for _, judged in _windows(platform, model, "performance", PerformanceSummary, since.fitted):
             results += [_of_performance(platform, model, trigger, judged) for trigger in on_performance]

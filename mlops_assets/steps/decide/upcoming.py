@@ -7,7 +7,7 @@ what else is known of a model (`standing`). Imports nothing heavy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from mlops_assets.core.decide.agreed.triggers import OnSchedule
@@ -17,7 +17,7 @@ from mlops_assets.core.decide.triggers import age_due
 from mlops_assets.core.record.entries import ACTED, CONCLUDED, Decision, Rollback, only
 from mlops_assets.core.record.plain_values import days_of
 from mlops_assets.core.settings import ModelSettings
-from mlops_assets.core.time.windows import Window, window_at
+from mlops_assets.core.time.windows import Window
 from mlops_assets.steps.land.source_alarms import newest_bad
 from mlops_assets.world.clock import NoDataYet
 from mlops_assets.world.platform import Platform
@@ -77,8 +77,8 @@ def _next_window(platform: Platform, model: ModelSettings, known: Mapping[str, A
         if known["last_decision"] is None:
             return "The next tick decides on a first champion."
         return f"A first champion is decided on anew as soon as something of what it waits for (see Why) changes.{held}"
-    window = window_at(now, model.monitoring.window, model.timezone)
-    closed = window_at(window.start - timedelta(microseconds=1), model.monitoring.window, model.timezone)
+    rhythm = model.monitoring.rhythm
+    window, closed = rhythm.next_to_close(now, model.timezone), rhythm.last_closed(now, model.timezone)
     then = f"then it is judged, and a retraining is decided on.{held}"
     if _is_unjudged(platform, model, known, closed):
         return f"Window {closed.label(model.timezone)} has closed. Its last files are taken in; {then}"
@@ -113,7 +113,7 @@ def _held(platform: Platform, model: ModelSettings, known: Mapping[str, Any], no
     due = age_due(since, policy, retrained) if since else None
     if due is not None and since is not None:
         # Nothing but a person's request asks before a window has closed since the training.
-        asks = max(due, window_at(since, model.monitoring.window, model.timezone).end)
+        asks = max(due, model.monitoring.rhythm.next_to_close(since, model.timezone).end)
         yield f"{'Since' if asks <= now else 'On'} {asks:%Y-%m-%d} its age asks for a retraining."
 
 

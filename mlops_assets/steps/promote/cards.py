@@ -32,7 +32,7 @@ from mlops_assets.pages.model_card import Card, FeatureLine, html, limits, markd
 from mlops_assets.steps.promote.gate import Comparison, Scored
 from mlops_assets.steps.promote.reproduction import CODE_VERSION, LIBRARIES, fitted_on
 from mlops_assets.world.atomic import write_text
-from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.lake import Lake
 from mlops_assets.world.mlflow.registry import ModelVersion
@@ -105,7 +105,7 @@ def gather_card(
     gate = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
-    blocks = blocks_of(model, rows)
+    blocks, by = judged_blocks(model, rows)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     needed = model.gate.slice_min_rows
     small = {name: len(of_slice) for name, of_slice in slice_rows(columns) if len(of_slice) < needed}
@@ -145,7 +145,7 @@ def gather_card(
         limits=[*limitations, *([model.label.noted("").strip()] if model.label.noted("").strip() else [])],
         lineage=_lineage(data, version),
         reproduce=f"mlops reproduce {model.name} {version.version}",
-        blocks=model.monitoring.performance.blocks,
+        blocks=by,
     )
 
 

@@ -24,10 +24,10 @@ from mlops_assets.core.promote.gate import RuleResult, Verdict, verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.classes import stacked
 from mlops_assets.core.stats.comparison import Paired, against_baseline, judge_slices, paired
-from mlops_assets.core.stats.intervals import CannotJudge
+from mlops_assets.core.stats.intervals import DAY, CannotJudge
 from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.steps.promote.gate_limits import rules_on_rows
-from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.columns import slice_columns
 from mlops_assets.world.model_data import AVAILABLE_AT, EVENT_TIME, LABEL, ModelData, TrainingSet
 from mlops_assets.world.platform import Platform
@@ -163,22 +163,22 @@ def compare(
     """
     rows, scores = scored.rows, scored.scores
     y = rows[LABEL].to_numpy()
-    blocks = blocks_of(model, rows)
+    blocks, by = judged_blocks(model, rows)
     known = platform.registry.champion(model.name)
     base = against_baseline(fit_labels, len(rows), model.task)
     # Guessing is one score for all: a model that beats it on few days does not do so by a week of weather.
-    baseline = _paired_or_why(model, y, base, scores, blocks, 0.0)
+    baseline = _paired_or_why(model, y, base, scores, blocks, by, 0.0)
     against: Paired | CannotJudge | None = unjudged
     slices: dict[str, Paired | CannotJudge] = {}
     opponent = None
     if known is not None and unjudged is None:
         opponent = platform.registry.load(model.name, known.version).predict(rows)
-        against = _paired_or_why(model, y, opponent, scores, blocks, lag_one, confidence)
+        against = _paired_or_why(model, y, opponent, scores, blocks, by, lag_one if by == DAY else None, confidence)
     columns = {name: rows[name] for name in slice_columns(model, rows)}
     if columns and opponent is not None:
         slices = judge_slices(
             columns,
-            lambda of: _paired(model, y[of], opponent[of], scores[of], np.asarray(blocks)[of]),
+            lambda of: _paired(model, y[of], opponent[of], scores[of], np.asarray(blocks)[of], by),
             min_rows=model.gate.slice_min_rows,
         )
     metrics = {
@@ -210,10 +210,11 @@ def _paired(
     champion: Any,
     challenger: Any,
     blocks: Any,
+    by: str,
     lag_one: float | None = None,
     confidence: float | None = None,
 ) -> Paired:
-    """The comparison by what the model's gate and blocks say."""
+    """The comparison by what the model's gate says."""
     return paired(
         y,
         champion,
@@ -221,6 +222,6 @@ def _paired(
         blocks,
         model.metric,
         confidence=confidence or model.gate.confidence,
-        by=model.monitoring.performance.blocks,
+        by=by,
         lag_one=lag_one,
     )

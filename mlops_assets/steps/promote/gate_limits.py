@@ -19,7 +19,7 @@ from mlops_assets.core.promote.gate_limits import calibration_rules, fairness_ru
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.steps.promote.golden import golden_rules
 from mlops_assets.steps.watch.fairness_report import differences
-from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import Platform
 
@@ -31,7 +31,7 @@ def rules_on_rows(model: ModelSettings, rows: pd.DataFrame, challenger: Any, cha
     """Fairness and calibration on the gate's rows; `champion` are its scores, None without one."""
     new = differences(model, rows, challenger)
     old = differences(model, rows, champion) if champion is not None else None
-    blocks = blocks_of(model, rows)
+    blocks, by = judged_blocks(model, rows)
     return [
         *(fairness_rule(new, old, model.monitoring.fairness.limit(model.task)) if new else []),
         *calibration_rules(
@@ -40,7 +40,7 @@ def rules_on_rows(model: ModelSettings, rows: pd.DataFrame, challenger: Any, cha
             challenger,
             champion,
             blocks,
-            by=model.monitoring.performance.blocks,
+            by=by,
         ),
     ]
 

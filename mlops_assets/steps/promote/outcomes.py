@@ -24,7 +24,7 @@ from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.comparison import Paired, against_baseline, paired
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, midnight, parse_duration
-from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.mlflow.registry import ModelDamaged, NoSuchVersion
 from mlops_assets.world.model_data import LABEL
 from mlops_assets.world.platform import Platform
@@ -105,14 +105,15 @@ def _realised(
         joined = platform.data(model).with_features(known)
         scores = platform.registry.load(model.name, promotion.version).predict(joined)
         other = _opponent(platform, model, promotion, joined)
+        blocks, by = judged_blocks(model, joined)
         return paired(
             joined[LABEL].to_numpy(),
             other,
             scores,
-            blocks_of(model, joined),
+            blocks,
             model.metric,
             confidence=model.gate.confidence,
-            by=model.monitoring.performance.blocks,
+            by=by,
         )
     except CannotJudge as why:
         return why

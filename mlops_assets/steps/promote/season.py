@@ -24,7 +24,7 @@ from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.time.windows import Window, midnight
 from mlops_assets.steps.promote.gate import Scored, gate_rows
 from mlops_assets.steps.promote.reproduction import fitted_on
-from mlops_assets.world.blocks import blocks_of
+from mlops_assets.world.blocks import judged_blocks
 from mlops_assets.world.mlflow.registry import ModelVersion
 from mlops_assets.world.model_data import EVENT_TIME, LABEL, ModelData
 from mlops_assets.world.platform import FITTED_UNTIL, Platform
@@ -82,14 +82,15 @@ def _compare(
     rows = gate_rows(data, season, as_of=as_of)
     new, new_told = _without(challenger, known, season)
     old, old_told = _champion_without(platform, data, champion, season)
+    blocks, by = judged_blocks(model, rows)
     comparison = paired(
         rows[LABEL].to_numpy(),
         old.predict(rows),
         new.predict(rows),
-        blocks_of(model, rows),
+        blocks,
         model.metric,
         confidence=model.gate.confidence,
-        by=model.monitoring.performance.blocks,
+        by=by,
     )
     return (
         comparison,

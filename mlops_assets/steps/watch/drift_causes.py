@@ -21,7 +21,6 @@ from mlops_assets.core.drift.feature_drift import FeatureDrift
 from mlops_assets.core.drift.policy import DriftVerdict, drift_verdict
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
-from mlops_assets.core.time.windows import parse_every
 from mlops_assets.pages.markdown import answer_in_words, answered, markdown_table
 from mlops_assets.steps.watch.day_profiles import WindowSeen
 from mlops_assets.steps.watch.drift_rows import RowsDrift, rows_drift
@@ -96,7 +95,7 @@ def levels_of(model: ModelSettings, version: int, days: DayCounts | None, featur
     if days is None:
         note = f"The reference of version {version} was kept without its days: the policy's levels hold until the next"
         return replace(preset, sentence=f"{note} promotion.")
-    length = parse_every(model.monitoring.window).approximately.days
+    length = model.monitoring.rhythm.length.approximately.days
     n_windows = days.n_days // length
     if policy.levels == "auto" and n_windows < FULL_WINDOWS:
         note = f"The reference holds {n_windows} of the {FULL_WINDOWS} windows that calibrated levels need"

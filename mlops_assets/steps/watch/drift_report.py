@@ -76,7 +76,10 @@ class _Looked:
 def watch_drift(platform: Platform, model: ModelSettings) -> Watched | None:
     """Compare every window that closed or changed since the last time with its champion's reference."""
     now = platform.now(model)
-    windows = [*predicted_windows(platform, model, now), *silent_windows(platform, model, now)]
+    windows = [
+        *predicted_windows(platform, model, now, sliding=True),
+        *silent_windows(platform, model, now, sliding=True),
+    ]
     looked: list[_Looked] = []
     for window in sorted(windows, key=lambda window: window.start):
         state = state_of(platform.lake, model, window, ("predictions",))

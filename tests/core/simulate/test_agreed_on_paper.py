@@ -15,6 +15,7 @@ from mlops_assets.core.promote.gate_policy import GatePolicy
 from mlops_assets.core.simulate.agreed_on_paper import is_on_paper
 from mlops_assets.core.simulate.life import live
 from mlops_assets.core.simulate.life_settings import Life, LifePolicy
+from mlops_assets.core.time.windows import Window
 from tests.scenarios.worlds import DAYS, FIRST, World, scenario
 
 WINDOWS = 16
@@ -48,6 +49,21 @@ def test_what_the_gate_cannot_judge_ships_on_paper_where_that_is_agreed() -> Non
     shipped = lived(world(), each, gate=replace(gate, when_unjudgeable="ship"))
     assert (kept.trainings, kept.updates) == (WINDOWS - FIRST, 0)
     assert (shipped.trainings, shipped.updates) == (WINDOWS - FIRST, WINDOWS - FIRST)
+
+
+def test_few_days_are_judged_by_hours_on_paper_where_triggers_are_agreed() -> None:
+    """Windows of five days, trained on after each; without triggers they are too few for the gate."""
+    here, length = world(), timedelta(days=5)
+    start = here.windows[0].start
+    windows = [Window(start + k * length, start + (k + 1) * length) for k in range(40)]
+    free = {"cooldown": "0d", "budget": 100, "min_matured_labels": 0}
+    for on, by_hours in (({"on": [{"schedule": {"every": "5d"}}]}, True), ({"max_age": "5d"}, False)):
+        retrain = RetrainPolicy(window=length).changed({**free, **on})
+        policy = LifePolicy(metric="log_loss", retrain=retrain, gate=GatePolicy(min_rows=0), gate_window=length)
+        life = live(here.rows, windows, here.learner, policy, first=30)
+        assert life.trainings > 3
+        # Several windows together have days enough.
+        assert ("6 hours" in {period.gain.blocks for period in life.periods if period.gain}) is by_hours
 
 
 def test_a_shift_asks_once_until_a_model_has_seen_it() -> None:

@@ -19,7 +19,7 @@ from mlops_assets.core.decide.evidence import CheckKind, CheckResult
 from mlops_assets.core.record.plain_values import counted
 from mlops_assets.core.settings import ModelSettings
 from mlops_assets.core.stats.intervals import CannotJudge
-from mlops_assets.core.time.windows import Window, closed_windows, parse_duration
+from mlops_assets.core.time.windows import Window, closed_windows, midnight, parse_duration
 from mlops_assets.steps.predict.predictions import BATCH, ONLINE, VERSION, WITHHELD, predicted_days, read_scores
 from mlops_assets.steps.watch.windows.summaries import WindowSummary, known_summary
 from mlops_assets.world.lake import Lake
@@ -52,16 +52,32 @@ class Watched:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
-def predicted_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
-    """Closed windows that have predictions, oldest first."""
+def closed_by(model: ModelSettings, moment: datetime, *, sliding: bool) -> list[Window]:
+    """The windows that have closed by a moment, oldest first.
+
+    Where `monitoring.window` slides, so do those of inputs and scores alone: a label counts in one window.
+    """
+    rhythm = model.monitoring.rhythm
+    if sliding:
+        return rhythm.closed(model.start, moment, model.timezone)
+    return closed_windows(model.start, moment, rhythm.length, model.timezone)
+
+
+def predicted_windows(
+    platform: Platform, model: ModelSettings, now: datetime, *, sliding: bool = False
+) -> list[Window]:
+    """Closed windows that have predictions, oldest first; `sliding` as in `closed_by`."""
     days = predicted_days(platform.lake, model.name)
     if not days:
         return []
-    windows = closed_windows(model.start, now, model.monitoring.window, model.timezone)
+    windows = closed_by(model, now, sliding=sliding)
+    if sliding and model.monitoring.rhythm.slides:
+        # The first of them would be a day, or two, of a week.
+        windows = [window for window in windows if window.start >= midnight(days[0], model.timezone)]
     return [window for window in windows if not set(window.days(model.timezone)).isdisjoint(days)]
 
 
-def silent_windows(platform: Platform, model: ModelSettings, now: datetime) -> list[Window]:
+def silent_windows(platform: Platform, model: ModelSettings, now: datetime, *, sliding: bool = False) -> list[Window]:
     """Closed windows after the first prediction that have none and whose labels' longest delay has passed.
 
     Before that the rows may be on their way: with a clock of the wall, a window ends before its data land.
@@ -70,7 +86,7 @@ def silent_windows(platform: Platform, model: ModelSettings, now: datetime) -> l
     if not days:
         return []
     late = now - parse_duration(model.label.max_delay)
-    windows = closed_windows(model.start, late, model.monitoring.window, model.timezone)
+    windows = closed_by(model, late, sliding=sliding)
     return [
         window for window in windows if (of := window.days(model.timezone))[0] > days[0] and set(of).isdisjoint(days)
     ]

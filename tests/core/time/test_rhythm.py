@@ -1,0 +1,70 @@
+"""The rhythm of monitoring windows: which windows `7d every 1d` makes, and what cannot slide."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from mlops_assets.core.time.rhythm import parse_rhythm
+from mlops_assets.core.time.windows import Window, closed_windows, window_at
+
+NY = "America/New_York"
+FIRST, NOW = date(2013, 3, 1), datetime(2013, 3, 20, 4, tzinfo=UTC)
+
+
+def test_a_window_of_a_week_ends_every_day() -> None:
+    rhythm = parse_rhythm("7d every 1d")
+    windows = rhythm.closed(FIRST, NOW, NY)
+    assert rhythm.slides
+    assert [window.label(NY) for window in windows[:2]] == ["2013-03-01..2013-03-07", "2013-03-02..2013-03-08"]
+    assert windows[-1].label(NY) == "2013-03-13..2013-03-19"
+    steps = {after.end - before.end for before, after in pairwise(windows)}
+    assert steps == {timedelta(hours=23), timedelta(days=1)}
+    # Seven days, one of which has 23 hours where clocks go forward.
+    assert {window.end - window.start for window in windows} == {timedelta(days=7), timedelta(days=7, hours=-1)}
+    assert [rhythm.ending(window.end, NY) for window in windows] == windows
+
+
+def test_steps_of_a_week_end_on_sundays() -> None:
+    windows = parse_rhythm("28d every 1w").closed(date(2013, 1, 1), NOW, NY)
+    assert {window.days(NY)[-1].weekday() for window in windows} == {6}
+    assert {len(window.days(NY)) for window in windows} == {28}
+
+
+@pytest.mark.parametrize("text", ["day", "week", "month", "2w", "7d", "7d every 7d", "1w every 7d"])
+def test_windows_that_follow_one_another_are_the_calendar_s(text: str) -> None:
+    rhythm = parse_rhythm(text)
+    windows = closed_windows(FIRST, NOW, rhythm.length, NY)
+    assert not rhythm.slides
+    assert rhythm.closed(FIRST, NOW, NY) == windows
+    assert [rhythm.ending(window.end, NY) for window in windows] == windows
+    assert rhythm.next_to_close(NOW, NY) == window_at(NOW, rhythm.length, NY)
+
+
+def test_the_next_and_the_last_window_of_a_moment() -> None:
+    noon, rhythm = datetime(2013, 3, 20, 16, tzinfo=UTC), parse_rhythm("7d every 1d")
+    assert rhythm.next_to_close(noon, NY).label(NY) == "2013-03-14..2013-03-20"
+    assert rhythm.last_closed(noon, NY).label(NY) == "2013-03-13..2013-03-19"
+    weekly = parse_rhythm("week")
+    assert weekly.last_closed(noon, NY) == Window(
+        datetime(2013, 3, 11, 4, tzinfo=UTC), datetime(2013, 3, 18, 4, tzinfo=UTC)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("month every 1d", "only windows of days or weeks can slide: write 28d every 7d"),
+        ("7d every month", "only windows of days or weeks can slide"),
+        ("1d every 7d", "leaves days out: let a window end at least every 1d"),
+        ("7d every 1h", "'1h' is not a length"),
+        ("6h", "'6h' is not a length: write day, week, month"),
+        ("7d every", "is not a length"),
+        ("7d every 0d", "'0d' is not a length"),
+    ],
+)
+def test_what_is_no_rhythm_says_what_is(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_rhythm(text)
