@@ -80,7 +80,7 @@ def find(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> tu
     """
     chosen = choose(rows, goal, champion)
     if chosen.family == CONTINUED and champion is not None:
-        return _continued(champion, chosen, goal.metric, len(rows.frame)), chosen
+        return _continued(champion, chosen, goal, len(rows.frame)), chosen
     known = champion.model.recipe if champion else None
     return tune(rows, goal, family=chosen.family, champion=known), chosen
 
@@ -117,11 +117,11 @@ def choose(rows: LabelledRows, goal: Goal, champion: Champion | None = None) -> 
     return Chosen(max(judged, key=lambda attempt: sign * (attempt.score or 0.0)).family, tuple(tried))
 
 
-def continuation(base: Model, until: datetime) -> Recipe:
-    """The recipe of a few more rounds upon a model that knew the labels from before `until`."""
+def continuation(base: Model, until: datetime, device: str = "cpu") -> Recipe:
+    """The recipe of a few more rounds, fitted on a device, upon a model that knew the labels from before `until`."""
     rounds = base.fitted.native.num_boosted_rounds()
     known = Base(base.sha256, rounds, until.isoformat())
-    return replace(base.recipe, family=CONTINUED, rounds=CONTINUED_ROUNDS, base=known)
+    return replace(base.recipe, family=CONTINUED, rounds=CONTINUED_ROUNDS, base=known, device=device)
 
 
 def _cannot_continue(
@@ -140,9 +140,9 @@ def _cannot_continue(
     return ""
 
 
-def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tuned:
+def _continued(champion: Champion, chosen: Chosen, goal: Goal, rows: int) -> Tuned:
     """What a search would have returned: the champion's recipe, a few rounds more, with its score in the backtest."""
-    recipe = continuation(champion.model, champion.fitted_until)
+    recipe = continuation(champion.model, champion.fitted_until, goal.settings.device)
     (score,) = (tried.score for tried in chosen.tried if tried.family == CONTINUED and tried.score is not None)
     trial = {"trial": 0, "batch": 0, "state": "complete", "score": score, "rounds": recipe.rounds, "seconds": 0.0}
     return Tuned(
@@ -151,7 +151,7 @@ def _continued(champion: Champion, chosen: Chosen, metric: str, rows: int) -> Tu
         validation_score=score,
         curve=pd.DataFrame({"trial": [0], "round": [recipe.rounds], "value": [score]}),
         best_trial=0,
-        curve_metric=metric,
+        curve_metric=goal.metric,
         dropped=(),
         validation_from=pd.Timestamp(champion.fitted_until),
         fit_rows=rows,
@@ -204,7 +204,8 @@ class _Backtest:
         if family != CONTINUED:
             return self._tuned(family, rows), None
         base = self._fitted(self._tuned("xgboost", rows), rows, None)
-        return continuation(base, pd.Timestamp(first, tz="UTC").to_pydatetime()), base
+        until = pd.Timestamp(first, tz="UTC").to_pydatetime()
+        return continuation(base, until, self.goal.settings.device), base
 
     def _tuned(self, family: str, rows: np.ndarray) -> Recipe:
         """A recipe after one batch of trials on rows older than all that are judged."""

@@ -50,6 +50,8 @@ class Recipe:
         balanced: every class has the same total weight.
         calibration: what is applied to the scores; fitted on the validation days, kept in refits.
         base: the model that is gone on from; None: it is made from nothing.
+        device: what XGBoost fits on, `cpu` or `cuda`. Part of the recipe, for sums in another order give other bytes;
+            what was fitted scores on any machine.
     """
 
     family: str
@@ -63,6 +65,7 @@ class Recipe:
     balanced: bool = False
     calibration: Calibration | None = None
     base: Base | None = None
+    device: str = "cpu"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,6 +78,11 @@ class Recipe:
         if self.base is None:
             return self
         return replace(self, family="xgboost", rounds=self.base.rounds + self.rounds, base=None)
+
+    @property
+    def on_cpu(self) -> Recipe:
+        """The same for a machine without a GPU, where nobody will serve what is fitted."""
+        return replace(self, device="cpu")
 
     @property
     def classes(self) -> int:
@@ -101,6 +109,8 @@ class Recipe:
             values["calibration"] = self.calibration.to_dict()
         if self.base is not None:
             values["base"] = asdict(self.base)
+        if self.device != "cpu":
+            values["device"] = self.device
         return json.dumps(values, sort_keys=True, ensure_ascii=True)
 
     @classmethod
@@ -124,6 +134,7 @@ class Recipe:
                 balanced=bool(values.get("balanced", False)),
                 calibration=Calibration.from_dict(values["calibration"]) if "calibration" in values else None,
                 base=Base(**values["base"]) if "base" in values else None,
+                device=values.get("device", "cpu"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(

@@ -152,6 +152,7 @@ def tune(rows: LabelledRows, goal: Goal, *, family: str | None = None, champion:
         categories={column.name: categories[column.name] for column in kept if column.kind == "categorical"},
         seed=settings.seed,
         half_life_days=goal.half_life_days,
+        device=settings.device if kind.on_gpu else "cpu",
         balanced=settings.imbalance == "weights" or (settings.imbalance == "auto" and is_imbalanced(labels)),
     )
     times = pd.DataFrame({EVENT_TIME: pd.Series(rows.event_time).to_numpy()})

@@ -62,6 +62,8 @@ class TrainingSettings:
         threads: trials at work at a time; None: the cores this process may use. Never changes the result.
         params: parameters that are set and not searched for, by name, as the families call them; none by default. Where
             all are set, there is one trial.
+        device: `cpu` (default) or `cuda`: what XGBoost fits on, in the trials and fits of a training. Refused where
+            there is no GPU. All else, scoring included, is done by the CPU.
         retries: how often the fit of a challenger is tried again when it breaks, 0 by default.
         retry_delay: how long it waits before that, as 5m; 1m by default.
     """
@@ -81,6 +83,7 @@ class TrainingSettings:
     calibration: Method = "none"
     threads: int | None = None
     params: Mapping[str, float | int | str] | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
     retries: int = 0
     retry_delay: str = "1m"
 
@@ -124,6 +127,11 @@ class TrainingSettings:
             raise ValueError(
                 f"training.params has {unknown[0]!r}, for which {families} has no search: set some of "
                 f"{', '.join(sorted(known))}"
+            )
+        if self.device == "cuda" and not any(family_called(family).on_gpu for family in self.families):
+            raise ValueError(
+                f"training.device: cuda is for XGBoost, and training.families has {', '.join(self.families)}: leave "
+                "device out, or name xgboost"
             )
         if self.floor == "preset" and metric not in FLOORS:
             raise ValueError(f"training.floor: preset is for {', '.join(FLOORS)}: give a value of {metric}")

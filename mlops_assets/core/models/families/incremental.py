@@ -22,7 +22,15 @@ from mlops_assets.core.models.families import Attempt, Rows
 from mlops_assets.core.models.families.estimator import scored
 from mlops_assets.core.models.families.linear import Linear, numbers_of, one_thread, piped
 from mlops_assets.core.models.families.skops_file import dumps
-from mlops_assets.core.models.families.xgboost import ATTRIBUTE, EARLIER, Boosting, binned, booster_params, fit_threads
+from mlops_assets.core.models.families.xgboost import (
+    ATTRIBUTE,
+    EARLIER,
+    Boosting,
+    binned,
+    booster_params,
+    fit_threads,
+    require_device,
+)
 from mlops_assets.core.models.matrix import CannotTrain
 from mlops_assets.core.models.recipe import Recipe
 from mlops_assets.core.stats.metrics import Metric, Task
@@ -161,6 +169,7 @@ class Continued(Boosting):
                 "the recipe goes on from a model that is not at hand",
                 "Leave xgboost_continued out of training.families, and train anew.",
             )
+        require_device(recipe.device)
         start = super().read(base)
         booster = start.native
         if len(rows.y):
