@@ -21,8 +21,9 @@ from mlops_assets.core.models.families import FAMILIES
 from mlops_assets.core.models.matrix import CannotTrain, FeatureColumn, check_labels
 from mlops_assets.core.models.model import AVAILABLE_AT, Model, fit
 from mlops_assets.core.models.recipe import Base, Recipe
-from mlops_assets.core.models.training import Goal, LabelledRows, Tuned, days_of, newest_days, tune
-from mlops_assets.core.models.tuning import FLOORS
+from mlops_assets.core.models.time_splits import days_of, newest_days
+from mlops_assets.core.models.training import Goal, LabelledRows, Tuned, tune
+from mlops_assets.core.models.training_settings import FLOORS
 from mlops_assets.core.stats.classes import class_count, stacked
 from mlops_assets.core.stats.intervals import CannotJudge
 from mlops_assets.core.stats.metrics import Metric, Task
@@ -209,8 +210,7 @@ class _Backtest:
 
     def _tuned(self, family: str, rows: np.ndarray) -> Recipe:
         """A recipe after one batch of trials on rows older than all that are judged."""
-        settings = self.goal.settings
-        quick = replace(settings, trials=min(settings.trials, settings.batch), budget=None)
+        quick = self.goal.settings.for_choosing
         older = LabelledRows(self.frame.iloc[rows].reset_index(drop=True), self.labels[rows], self.days[rows])
         return tune(older, replace(self.goal, settings=quick), family=family).recipe
 
